@@ -1,0 +1,75 @@
+"""The error families that a provider raises, named by what the engine should do about them.
+
+A provider never knows an address, a plan or a state: it says what the far end answered, and the engine
+adds the verb, the address and the id once.
+
+    ProviderError
+    ├── TransientError          try again later (unreachable, rate-limited, locked, 502/503/504)
+    ├── GoneError               the object is not there (404)
+    └── FinalError              trying again changes nothing
+        ├── UnauthorizedError   the credentials are not known (401)
+        ├── ForbiddenError      the credentials do not allow it (403)
+        ├── ExistsError         an object of that name exists already (409)
+        └── RefusedError        understood, and refused (400, 413, 422, a broken build, …)
+
+No message ever holds a token or a password.
+"""
+
+
+class ProviderError(Exception):
+    """What a far end answered, in one sentence, with what to do about it.
+
+    Args:
+        message: what happened and why, without a final stop.
+        hint: what to run or to change next; empty when there is nothing to say.
+        outcome_unknown: True when a write may have been carried out although no answer came back.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", outcome_unknown: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.outcome_unknown = outcome_unknown
+
+
+class TransientError(ProviderError):
+    """The far end could not answer now; the same request may succeed later.
+
+    Args:
+        retry_after: seconds that the far end asked us to wait, or None when it did not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        outcome_unknown: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, outcome_unknown=outcome_unknown)
+        self.retry_after = retry_after
+
+
+class GoneError(ProviderError):
+    """The object that was asked for does not exist."""
+
+
+class FinalError(ProviderError):
+    """Trying again changes nothing."""
+
+
+class UnauthorizedError(FinalError):
+    """The far end does not know these credentials."""
+
+
+class ForbiddenError(FinalError):
+    """The credentials are known, and do not allow this."""
+
+
+class ExistsError(FinalError):
+    """An object of that name exists already."""
+
+
+class RefusedError(FinalError):
+    """The far end understood the request and refused it."""

@@ -1,0 +1,92 @@
+"""Field knowledge as data: what is known of each field of a kind, read by the engine's diff.
+
+Both sides of every comparison pass through the same `normalise` function, so a platform that answers
+"4" or 4.0 where the files say 4 causes no phantom change. Nothing here compares anything.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; mypy has no recursive alias here
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = _Unset()
+
+
+def as_is(value: JSON) -> JSON:
+    """Numbers in one shape (4.0 is 4, NaN and infinities are null as in the SDK's orjson), all else kept."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {str(key): as_is(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_is(item) for item in value]
+    return value
+
+
+def integer(value: JSON) -> JSON:
+    """4, "4" and 4.0 are the same whole number; anything else stays as it is and will differ."""
+    if isinstance(value, bool) or value is None:
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return value
+    return int(number) if math.isfinite(number) and number.is_integer() else value
+
+
+def text(value: JSON) -> JSON:
+    """Null and "" are the same absence of text."""
+    return "" if value is None else value
+
+
+def flags(value: JSON) -> JSON:
+    """Null and [] are the same absence of flags."""
+    return [] if value is None else as_is(value)
+
+
+def mapping(value: JSON) -> JSON:
+    """Null and {} are the same absence of parameters."""
+    return {} if value is None else as_is(value)
+
+
+def enum_name(value: JSON) -> JSON:
+    """Enum names without regard to case."""
+    return value.upper() if isinstance(value, str) else value
+
+
+def optional_enum_name(value: JSON) -> JSON:
+    """Enum names without regard to case; null and NOT_CONFIGURED are the same absence of a constraint."""
+    return "NOT_CONFIGURED" if value is None or value == "" else enum_name(value)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """What is known of one field.
+
+    Attributes:
+        normalise: applied to desired, recorded and live alike before they are compared.
+        immutable: the far end cannot change it in place; a different value means replacing the object.
+        unordered: a list whose order carries no meaning.
+        keyed: a JSON object compared key by key, each key with its own recorded, desired and live value.
+        write_only: never returned; compared with the record only.
+        sensitive: never shown in any output.
+        create_default: sent on create when the files do not manage the field (UNSET: nothing is sent).
+    """
+
+    normalise: Callable[[JSON], JSON] = as_is
+    immutable: bool = False
+    unordered: bool = False
+    keyed: bool = False
+    write_only: bool = False
+    sensitive: bool = False
+    create_default: JSON = UNSET
