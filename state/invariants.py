@@ -1,0 +1,171 @@
+"""What every record promises, numbered; checked when a record is read and before it is saved.
+
+Pure. A broken promise in a stored record is corruption, one in a new record is a bug of ours; in both
+cases it is told here and nothing is repaired silently.
+
+    I1   the stack has a name
+    I2   the lineage is there
+    I3   the serial is a whole number, 0 or more
+    I4   who wrote it and when are there as soon as it has been saved once
+    I5   every entry stands under its own address
+    I6   every address is `kind/name`, percent-encoded, without blanks
+    I7   the kind of a resource is the first part of its address
+    I8   a recorded resource has an id
+    I9   a resource depends on recorded resources only, once on each
+    I10  no resource depends on itself, neither directly nor through others
+    I11  an intent is a create, an update or a delete
+    I12  an intent to update or delete says which object, by its id
+    I13  times are ISO 8601 with their offset from UTC
+    I14  values are plain JSON: no NaN, no infinity, no object of Python's own
+    I15  no field is named like a secret
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from graphlib import CycleError, TopologicalSorter
+from typing import get_args
+
+from state.snapshot import JSON, Difference, Intent, RecordedResource, Snapshot, Verb, difference
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9-]*(/([^\s/%\x00-\x1f\x7f]|%[0-9A-Fa-f]{2})+)+")
+_SECRET = re.compile(
+    r"(.*_)?(token|password|passwd|secret|secret_key|access_key|api_?key|private_key|credentials?|authorization)"
+)
+
+
+def verify(snapshot: Snapshot, *, since: Snapshot | None = None) -> list[str]:
+    """The promises that this record breaks, each as `I7 address: what is wrong`; empty when it keeps all.
+
+    Args:
+        since: an earlier snapshot known to keep them all; then only what changed since is looked at, which
+            finds the same problems and costs as much as there are changes.
+    """
+    changed = difference(since or Snapshot.new(snapshot.stack, snapshot.lineage), snapshot)
+    problems = list(_header(snapshot))
+    for key, resource in changed.resources.items():
+        problems += _key(key, resource)
+        problems += _resource(resource)
+    for key, intent in changed.intents.items():
+        problems += _key(key, intent)
+        problems += _intent(intent)
+    return problems + list(_edges(snapshot, since, changed))
+
+
+def _header(snapshot: Snapshot) -> Iterator[str]:
+    if not snapshot.stack:
+        yield "I1 the stack has no name"
+    if not snapshot.lineage:
+        yield "I2 the lineage is missing"
+    if type(snapshot.serial) is not int or snapshot.serial < 0:
+        yield f"I3 the serial is {snapshot.serial!r}, not a whole number of 0 or more"
+    elif snapshot.serial > 0 and not (snapshot.written_by and snapshot.written_at):
+        yield "I4 the version or the time of writing is missing"
+    if snapshot.written_at and not _is_time(snapshot.written_at):
+        yield f"I13 written_at is {snapshot.written_at!r}, not a time with its offset from UTC"
+
+
+def _key(key: str, entry: RecordedResource | Intent) -> Iterator[str]:
+    if key != entry.address:
+        yield f"I5 {key}: stands for {entry.address}"
+
+
+def _resource(resource: RecordedResource) -> Iterator[str]:
+    address = resource.address
+    if not _ADDRESS.fullmatch(address):
+        yield f"I6 {address!r}: not an address"
+    elif resource.kind != address.partition("/")[0]:
+        yield f"I7 {address}: its kind is {resource.kind!r}"
+    if not resource.id:
+        yield f"I8 {address}: has no id"
+    yield from _fields(address, "inputs", resource.inputs)
+    yield from _fields(address, "outputs", resource.outputs)
+
+
+def _intent(intent: Intent) -> Iterator[str]:
+    address = intent.address
+    if not _ADDRESS.fullmatch(address):
+        yield f"I6 {address!r}: not an address"
+    if intent.verb not in get_args(Verb):
+        yield f"I11 {address}: the intent is to {intent.verb!r}"
+    elif intent.verb != "create" and not intent.id:
+        yield f"I12 {address}: the intent to {intent.verb} has no id"
+    if not _is_time(intent.since):
+        yield f"I13 {address}: open since {intent.since!r}, not a time with its offset from UTC"
+    yield from _fields(address, "fields", intent.fields)
+
+
+def _fields(address: str, where: str, fields: Mapping[str, JSON]) -> Iterator[str]:
+    for path in _foreign(fields, where):
+        yield f"I14 {address}: {path} is not plain JSON"
+    # Only the names that our own kinds give: below them are the names of the user's own parameters, and one
+    # called eos_token must not stop an apply half-way.
+    for name in fields:
+        if _SECRET.fullmatch(str(name).lower().replace("-", "_")):
+            yield f"I15 {address}: {where}.{name} is named like a secret"
+
+
+def _foreign(value: JSON, path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(key, str):
+                yield from _foreign(item, f"{path}.{key}")
+            else:
+                yield f"{path}.{key!r}"
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _foreign(item, f"{path}[{index}]")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            yield path
+    elif value is not None and type(value) not in (bool, int, str):
+        yield path
+
+
+def _edges(snapshot: Snapshot, since: Snapshot | None, changed: Difference) -> Iterator[str]:
+    resources = snapshot.resources
+    # Whoever depended on something that was removed broke a promise without being changed.
+    suspects = resources.values() if changed.removed_resources else changed.resources.values()
+    for resource in suspects:
+        missing = sorted({other for other in resource.depends_on if other not in resources})
+        if missing:
+            yield f"I9 {resource.address}: depends on {', '.join(missing)}, of which nothing is recorded"
+        if len(set(resource.depends_on)) != len(resource.depends_on):
+            yield f"I9 {resource.address}: depends on something twice"
+    known = since.resources if since else {}
+    bent = [
+        r
+        for r in changed.resources.values()
+        if r.address not in known or known[r.address].depends_on != r.depends_on
+    ]
+    # A new cycle has a new edge. When all of them start at new resources, which nothing old depends on, it
+    # has nothing but new resources.
+    if all(resource.address not in known for resource in bent):
+        nodes = {resource.address: resource for resource in bent}
+    else:
+        nodes = _reachable(bent, resources)
+    try:
+        TopologicalSorter({a: [o for o in r.depends_on if o in nodes] for a, r in nodes.items()}).prepare()
+    except CycleError as error:
+        yield f"I10 {error.args[1][0]}: depends on itself: {' -> '.join(reversed(error.args[1]))}"
+
+
+def _reachable(
+    starts: Iterable[RecordedResource], resources: Mapping[str, RecordedResource]
+) -> dict[str, RecordedResource]:
+    found: dict[str, RecordedResource] = {}
+    waiting = list(starts)
+    while waiting:
+        resource = waiting.pop()
+        if resource.address not in found:
+            found[resource.address] = resource
+            waiting += [resources[other] for other in resource.depends_on if other in resources]
+    return found
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False

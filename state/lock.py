@@ -1,0 +1,133 @@
+"""Who may write a stack now: the same for every store. Stands between the store's protocol and each store.
+
+A lock says who is at work and keeps two applies apart; it expires when its holder's heartbeat stops. It
+protects no data: the compare-and-swap of `save` does, and a store refuses the save of a holder whose lock
+was taken over. Waits and counts time only with the functions it is given.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from state.errors import LockedError, LostLockError, StateError
+
+TTL: Final = 30.0
+"""Seconds after the last heartbeat at which a lock may be taken over."""
+
+HEARTBEAT: Final = 10.0
+"""Seconds between two heartbeats: two may be late or fail before the lock is at risk."""
+
+POLL: Final = 0.5
+"""Seconds between two attempts to get a lock that another run holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockInfo:
+    """A run, as others see it: kept with the lock, and in the history of what the run saved.
+
+    Attributes:
+        owner: who runs it.
+        host: on which machine.
+        pid: as which process.
+        command: what was asked for, without secrets: `reconciler apply my_pipeline`.
+        since: when it asked for the lock, ISO 8601 with its offset from UTC.
+        id: of this run alone.
+        git_commit: of the files it works from; "" when they are in no repository.
+    """
+
+    owner: str
+    host: str
+    pid: int
+    command: str
+    since: str
+    id: str
+    git_commit: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.owner}@{self.host} (process {self.pid}) since {self.since}: {self.command}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock that this run has been given.
+
+    Attributes:
+        stack: what is locked.
+        info: this run.
+        fence: grows by one each time the stack's lock changes hands; tells this holder from later ones.
+        took_over: whose expired lock this was, or None. That run may have left open intents.
+    """
+
+    stack: str
+    info: LockInfo
+    fence: int
+    took_over: LockInfo | None = None
+    _lost: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+
+    @property
+    def lost(self) -> bool:
+        """True as soon as a heartbeat found that somebody else has it. A save finds out by itself."""
+        return self._lost.is_set()
+
+
+def wait_for(
+    attempt: Callable[[], Lock | LockInfo],
+    stack: str,
+    *,
+    timeout: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    waiting: Callable[[LockInfo], None],
+) -> Lock:
+    """The lock, once `attempt` answers with it instead of with its present holder.
+
+    Args:
+        timeout: seconds to wait for; 0 tries once.
+        waiting: told of each holder that has to be waited for, once.
+
+    Raises:
+        LockedError: it was still held after that time.
+    """
+    deadline = clock() + timeout
+    told: LockInfo | None = None
+    while isinstance(answer := attempt(), LockInfo):
+        left = deadline - clock()
+        if left <= 0:
+            raise LockedError(stack, answer)
+        if answer != told:
+            waiting(answer)
+            told = answer
+        sleep(min(POLL, left))
+    return answer
+
+
+@contextmanager
+def heartbeat(lock: Lock, renew: Callable[[Lock], None], *, every: float) -> Iterator[None]:
+    """Renews the lock from a thread of its own, until the block ends or the lock is lost.
+
+    Args:
+        renew: raises LostLockError when somebody else has it; any other StateError is tried again next time,
+            for a store that is busy for a moment has not taken the lock away.
+        every: seconds between two beats.
+    """
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(every):
+            try:
+                renew(lock)
+            except LostLockError:
+                lock._lost.set()
+                return
+            except StateError:
+                continue
+
+    thread = threading.Thread(target=beat, name=f"heartbeat of {lock.stack}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,389 @@
+"""The store on this machine: one SQLite file for all stacks, with its history and its locks.
+
+A save is one short transaction (WAL, synchronous=FULL) that checks lock, lineage and serial and adds one
+row; rows are never changed. The first save of a run stores the whole document, later ones only what
+changed, until those add up to more than the document: so the cost of an apply grows with its changes, not
+with their square. Never decides what a record should hold.
+"""
+
+import json
+import os
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from state.document import bodies, dumps, from_document, header, loads, to_json
+from state.errors import (
+    CorruptStateError,
+    InvalidSnapshotError,
+    LineageConflictError,
+    LostLockError,
+    NewerFormatError,
+    SerialConflictError,
+    StoreUnavailableError,
+)
+from state.invariants import verify
+from state.lock import HEARTBEAT, TTL, Lock, LockInfo, heartbeat, wait_for
+from state.snapshot import JSON, Snapshot, difference
+from state.store import HistoryEntry, nobody_told
+
+KEPT: Final = 1000
+"""Serials per stack whose content is kept at least; who wrote what and when is kept of all."""
+
+_SCHEMA_VERSION = 1
+_BUSY = 30.0  # seconds to wait for another process's transaction, each of which takes milliseconds
+_SCHEMA = (
+    """
+    CREATE TABLE saves (
+        stack TEXT NOT NULL, serial INTEGER NOT NULL, lineage TEXT NOT NULL,
+        written_at TEXT NOT NULL, written_by TEXT NOT NULL,
+        owner TEXT NOT NULL, host TEXT NOT NULL, command TEXT NOT NULL, git_commit TEXT NOT NULL,
+        PRIMARY KEY (stack, serial)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE contents (
+        stack TEXT NOT NULL, serial INTEGER NOT NULL,
+        whole INTEGER NOT NULL,  -- 1: the document; 0: what changed since the serial before
+        body BLOB NOT NULL,      -- JSON, compressed by zlib
+        PRIMARY KEY (stack, serial)
+    )
+    """,
+    """
+    CREATE TABLE locks (
+        stack TEXT PRIMARY KEY, fence INTEGER NOT NULL,
+        holder TEXT,             -- LockInfo as JSON; NULL when nobody holds it
+        expires REAL NOT NULL    -- seconds since 1970
+    )
+    """,
+    f"PRAGMA user_version = {_SCHEMA_VERSION}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """What this store saved last of a stack: the next save may store only what changed since.
+
+    Attributes:
+        snapshot: as it was saved.
+        whole: bytes of the last whole document.
+        changes: bytes of the changes stored after it.
+    """
+
+    snapshot: Snapshot
+    whole: int
+    changes: int
+
+
+class SqliteStore:
+    """A `Store` in one SQLite file. See the protocol for what its methods promise.
+
+    Args:
+        path: of the file; it and its folder are made by the first write, for this user only.
+        clock: seconds since 1970; for tests.
+        sleep: waits so many seconds; for tests.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.path = path
+        self._clock = clock
+        self._sleep = sleep
+        self._mutex = threading.RLock()  # one connection, used by one thread at a time
+        self._connection: sqlite3.Connection | None = None
+        self._tails: dict[str, _Tail] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with self._mutex:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    # -- records
+
+    def load(self, stack: str) -> Snapshot | None:
+        newest = self._read("SELECT max(serial) FROM saves WHERE stack = ?", stack)
+        return self.load_at(stack, newest[0][0]) if newest and newest[0][0] is not None else None
+
+    def load_at(self, stack: str, serial: int) -> Snapshot | None:
+        rows = self._read(
+            """SELECT serial, whole, body FROM contents WHERE stack = ?1 AND serial <= ?2 AND serial >= (
+                   SELECT max(serial) FROM contents WHERE stack = ?1 AND serial <= ?2 AND whole)
+               ORDER BY serial""",
+            stack,
+            serial,
+        )
+        if not rows or rows[-1][0] != serial:
+            return None
+        try:
+            documents = [loads(zlib.decompress(body).decode("ascii")) for _, _, body in rows]
+        except (zlib.error, UnicodeDecodeError) as error:
+            raise CorruptStateError(
+                f"the record of {stack} at serial {serial} in {self.path} is damaged: {error}"
+            ) from None
+        return from_document(_replayed(documents[0], documents[1:]))
+
+    def save(self, snapshot: Snapshot, *, expected_serial: int, lock: Lock | None) -> Snapshot:
+        stack = snapshot.stack
+        saved = snapshot.written(serial=expected_serial + 1, by=snapshot.written_by, at=snapshot.written_at)
+        with self._mutex:
+            tail = self._tails.get(stack)
+            if tail and (tail.snapshot.serial, tail.snapshot.lineage) != (expected_serial, saved.lineage):
+                tail = None
+            problems = verify(saved, since=tail.snapshot if tail else None)
+            if problems:
+                raise InvalidSnapshotError(stack, problems)
+            whole, body = _content(saved, tail)
+            with self._transaction() as connection:
+                if lock is not None:
+                    _check_lock(connection, lock)
+                _check_head(connection, saved, expected_serial)
+                _insert(connection, saved, lock.info if lock else None, whole=whole, body=body)
+                if whole:
+                    _trim(connection, stack, saved.serial - KEPT)
+            if whole or tail is None:
+                self._tails[stack] = _Tail(saved, len(body), 0)
+            else:
+                self._tails[stack] = _Tail(saved, tail.whole, tail.changes + len(body))
+        return saved
+
+    def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
+        rows = self._read(
+            """SELECT serial, lineage, written_at, written_by, owner, host, command, git_commit
+               FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT ?""",
+            stack,
+            limit,
+        )
+        return [HistoryEntry(*row) for row in rows]
+
+    def stacks(self) -> Sequence[str]:
+        return [stack for (stack,) in self._read("SELECT DISTINCT stack FROM saves ORDER BY stack")]
+
+    # -- locks
+
+    @contextmanager
+    def lock(
+        self,
+        stack: str,
+        info: LockInfo,
+        *,
+        timeout: float,
+        ttl: float = TTL,
+        every: float = HEARTBEAT,
+        waiting: Callable[[LockInfo], None] = nobody_told,
+    ) -> Iterator[Lock]:
+        lock = wait_for(
+            lambda: self._take(stack, info, ttl),
+            stack,
+            timeout=timeout,
+            clock=self._clock,
+            sleep=self._sleep,
+            waiting=waiting,
+        )
+        try:
+            with heartbeat(lock, lambda held: self._renew(held, ttl), every=every):
+                yield lock
+        finally:
+            with suppress(StoreUnavailableError):  # then it expires, and what the run did stays done
+                self._release(lock)
+
+    def holder(self, stack: str) -> LockInfo | None:
+        rows = self._read("SELECT holder FROM locks WHERE stack = ? AND expires > ?", stack, self._clock())
+        return _lock_info(rows[0][0]) if rows else None
+
+    def unlock(self, stack: str) -> LockInfo | None:
+        if not self._read("SELECT 1 FROM locks WHERE stack = ? AND holder IS NOT NULL", stack):
+            return None
+        with self._transaction() as connection:
+            row = connection.execute("SELECT holder FROM locks WHERE stack = ?", (stack,)).fetchone()
+            connection.execute("UPDATE locks SET holder = NULL WHERE stack = ?", (stack,))
+        return _lock_info(row[0])
+
+    def _take(self, stack: str, info: LockInfo, ttl: float) -> Lock | LockInfo:
+        """The lock, or who holds it."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                "SELECT fence, holder, expires FROM locks WHERE stack = ?", (stack,)
+            ).fetchone()
+            fence, holder, expires = row or (0, None, 0.0)
+            before = _lock_info(holder)
+            if before is not None and expires > self._clock():
+                return before
+            connection.execute(
+                "INSERT OR REPLACE INTO locks (stack, fence, holder, expires) VALUES (?, ?, ?, ?)",
+                (stack, fence + 1, json.dumps(asdict(info)), self._clock() + ttl),
+            )
+        return Lock(stack, info, fence + 1, before)
+
+    def _renew(self, lock: Lock, ttl: float) -> None:
+        with self._transaction() as connection:
+            _check_lock(connection, lock)
+            connection.execute(
+                "UPDATE locks SET expires = ? WHERE stack = ?", (self._clock() + ttl, lock.stack)
+            )
+
+    def _release(self, lock: Lock) -> None:
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE locks SET holder = NULL WHERE stack = ? AND fence = ?", (lock.stack, lock.fence)
+            )
+
+    # -- the file
+
+    def _read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """The rows of a query; none when there is no file."""
+        with self._mutex, self._explained():
+            if self._connection is None and not self.path.exists():
+                return []
+            connection = self._connected()
+            return connection.execute(sql, values).fetchall() if self._has_schema(connection) else []
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that no other writer shares; undone when the block raises."""
+        with self._mutex, self._explained():
+            if self._connection is None:
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            connection = self._connected()
+            if not self._has_schema(connection):
+                connection.execute("PRAGMA journal_mode = WAL")  # kept in the file; not within a transaction
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if not self._has_schema(connection):
+                    for statement in _SCHEMA:
+                        connection.execute(statement)
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _connected(self) -> sqlite3.Connection:
+        """The connection to the file, which must exist."""
+        if self._connection is None:
+            self._connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode=rw",
+                uri=True,
+                timeout=_BUSY,
+                isolation_level=None,  # transactions begin and end where it is written
+                check_same_thread=False,  # the mutex sees to it
+            )
+            self._connection.execute("PRAGMA synchronous = FULL")
+        return self._connection
+
+    def _has_schema(self, connection: sqlite3.Connection) -> bool:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > _SCHEMA_VERSION:
+            raise NewerFormatError(
+                f"{self.path} was made by a newer reconciler: "
+                f"it has layout {version}, this one knows up to {_SCHEMA_VERSION}",
+                hint="pip install --upgrade picsellia-reconciler",
+            )
+        return bool(version)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailableError(
+                f"the state file {self.path} cannot be used: {error}",
+                hint="check the file, its folder and the free space, "
+                "or name another file with RECONCILER_STATE",
+            ) from error
+
+
+def _content(saved: Snapshot, tail: _Tail | None) -> tuple[bool, bytes]:
+    """Whether the whole document is stored, and the bytes of it or of what changed."""
+    if tail is not None:
+        changed = difference(tail.snapshot, saved)
+        change = {
+            **header(saved),
+            "resources": bodies(changed.resources.values()),
+            "intents": bodies(changed.intents.values()),
+            "removed": {"resources": changed.removed_resources, "intents": changed.removed_intents},
+        }
+        body = zlib.compress(dumps(change).encode("ascii"))
+        if tail.changes + len(body) <= tail.whole:
+            return False, body
+    return True, zlib.compress(to_json(saved).encode("ascii"))
+
+
+def _replayed(document: JSON, changes: Sequence[JSON]) -> JSON:
+    """The document after these changes. They are of its own format version: a run begins with a whole one."""
+    if not changes:
+        return document
+    lists = {name: {body["address"]: body for body in document[name]} for name in ("resources", "intents")}
+    for change in changes:
+        for name, entries in lists.items():
+            for address in change["removed"][name]:
+                del entries[address]
+            entries.update((body["address"], body) for body in change[name])
+    head = {key: value for key, value in changes[-1].items() if key != "removed"}
+    return head | {name: list(entries.values()) for name, entries in lists.items()}
+
+
+def _check_head(connection: sqlite3.Connection, saved: Snapshot, expected_serial: int) -> None:
+    row = connection.execute(
+        "SELECT serial, lineage FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT 1", (saved.stack,)
+    ).fetchone()
+    serial, lineage = row or (0, saved.lineage)
+    if lineage != saved.lineage:
+        raise LineageConflictError(saved.stack, expected=saved.lineage, stored=lineage)
+    if serial != expected_serial:
+        raise SerialConflictError(saved.stack, expected=expected_serial, stored=serial)
+
+
+def _check_lock(connection: sqlite3.Connection, lock: Lock) -> None:
+    row = connection.execute("SELECT fence, holder FROM locks WHERE stack = ?", (lock.stack,)).fetchone()
+    fence, holder = row or (0, None)
+    if fence != lock.fence or holder is None:
+        raise LostLockError(lock.stack, _lock_info(holder))
+
+
+def _insert(
+    connection: sqlite3.Connection, saved: Snapshot, run: LockInfo | None, *, whole: bool, body: bytes
+) -> None:
+    who = (run.owner, run.host, run.command, run.git_commit) if run else ("", "", "", "")
+    connection.execute(
+        "INSERT INTO saves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (saved.stack, saved.serial, saved.lineage, saved.written_at, saved.written_by, *who),
+    )
+    connection.execute(
+        "INSERT INTO contents VALUES (?, ?, ?, ?)", (saved.stack, saved.serial, int(whole), body)
+    )
+
+
+def _trim(connection: sqlite3.Connection, stack: str, oldest: int) -> None:
+    """Drops the content of serials before `oldest`, but for those that it is made from."""
+    connection.execute(
+        """DELETE FROM contents WHERE stack = ?1 AND serial < (
+               SELECT max(serial) FROM contents WHERE stack = ?1 AND serial <= ?2 AND whole)""",
+        (stack, oldest),
+    )
+
+
+def _lock_info(text: str | None) -> LockInfo | None:
+    return LockInfo(**json.loads(text)) if text else None
