@@ -3,9 +3,10 @@
 One verb is one thing done at the far end. Verbs raise the families of `providers.errors` only.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
 from providers.rules import JSON, FieldRule
 
@@ -53,12 +54,63 @@ def silent(_: Progress) -> None:
     """A `Report` for when nobody is watching."""
 
 
+class Verb(StrEnum):
+    """What a kind that judges for itself says should be done."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a kind says of one of its objects, when comparing field by field does not say it all.
+
+    Attributes:
+        verb: what should be done.
+        reason: the name of the verdict, as shown in the plan.
+        refusal: why it cannot be done as asked; "" when it can.
+        hint: what the user can do about the refusal or the warning.
+        warning: what the user should know although it is done; "" for nothing.
+    """
+
+    verb: Verb
+    reason: str
+    refusal: str = ""
+    hint: str = ""
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KindFacts:
+    """What the planner needs to know of a kind, as data.
+
+    Attributes:
+        rules: field knowledge; a managed field without a rule is a bug of ours.
+        disposable: deleting or replacing one loses nothing that the files do not hold.
+        prunable: the far end lets us delete one at all (an image is never deleted from a registry).
+        judge: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Verdict, for
+            kinds whose verdict is more than the sum of their fields.
+    """
+
+    rules: Mapping[str, FieldRule]
+    disposable: bool = False
+    prunable: bool = True
+    judge: "Judge | None" = None
+
+
+Judge = Callable[
+    [Mapping[str, JSON], Mapping[str, JSON] | None, Mapping[str, JSON], Live | None, Collection[Live]],
+    Verdict,
+]
+
+
 class ResourceKind(Protocol):
     """One kind of resource at one far end."""
 
     @property
-    def rules(self) -> Mapping[str, FieldRule]:
-        """Field knowledge; a managed field without a rule is a bug of ours."""
+    def facts(self) -> KindFacts:
+        """What the planner needs to know of this kind."""
 
     def read(
         self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
@@ -68,9 +120,6 @@ class ResourceKind(Protocol):
         Args:
             desired: the fields the files ask for; an image reads the tags that they name.
         """
-
-    def siblings(self, parent: Live) -> Sequence[Live]:
-        """All objects of this kind below `parent`, for kinds whose list belongs to the files."""
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
@@ -85,3 +134,11 @@ class ResourceKind(Protocol):
 
     def delete(self, live: Live, *, parent: Live | None) -> None:
         """Remove it. Raises GoneError when it is not there."""
+
+
+@runtime_checkable
+class ListedKind(ResourceKind, Protocol):
+    """A kind whose objects are read as the whole list of their parent, which the files may own."""
+
+    def siblings(self, parent: Live) -> Sequence[Live]:
+        """All objects of this kind below `parent`."""

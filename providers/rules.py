@@ -64,9 +64,14 @@ def enum_name(value: JSON) -> JSON:
     return value.upper() if isinstance(value, str) else value
 
 
-def optional_enum_name(value: JSON) -> JSON:
-    """Enum names without regard to case; null and NOT_CONFIGURED are the same absence of a constraint."""
+def configured(value: JSON) -> JSON:
+    """Enum names without regard to case; null, "" and NOT_CONFIGURED are the same, written NOT_CONFIGURED."""
     return "NOT_CONFIGURED" if value is None or value == "" else enum_name(value)
+
+
+def constraint(value: JSON) -> JSON:
+    """Enum names without regard to case; null, "" and NOT_CONFIGURED are no constraint, written null."""
+    return None if value in (None, "", "NOT_CONFIGURED") else enum_name(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,6 @@ class FieldRule:
         unordered: a list whose order carries no meaning.
         keyed: a JSON object compared key by key, each key with its own recorded, desired and live value.
         write_only: never returned; compared with the record only.
-        sensitive: never shown in any output.
         create_default: sent on create when the files do not manage the field (UNSET: nothing is sent).
     """
 
@@ -88,5 +92,4 @@ class FieldRule:
     unordered: bool = False
     keyed: bool = False
     write_only: bool = False
-    sensitive: bool = False
     create_default: JSON = UNSET

@@ -1,0 +1,72 @@
+"""The kind `input`: one typed input of a processing. The platform knows them by name, below their processing."""
+
+from collections.abc import Mapping, Sequence
+
+from providers import rules
+from providers.errors import FinalError
+from providers.picsellia.platform import Platform, path
+from providers.protocol import KindFacts, Live, Report
+from providers.rules import JSON, FieldRule
+
+RULES = {
+    "input_type": FieldRule(rules.enum_name, immutable=True),
+    "required": FieldRule(),
+    "inference_type_constraint": FieldRule(rules.constraint),
+    "framework_constraint": FieldRule(rules.constraint),
+}
+# What PUT takes: a constraint that is left out of it is cleared.
+_CHANGEABLE = ("required", "inference_type_constraint", "framework_constraint")
+
+
+class InputKind:
+    """Inputs of processings; the list comes whole, without pages."""
+
+    facts = KindFacts(RULES, disposable=True)
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def read(
+        self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
+    ) -> Live | None:
+        if parent is None:
+            return None
+        return next((live for live in self.siblings(parent) if live.id == name[-1]), None)
+
+    def siblings(self, parent: Live) -> Sequence[Live]:
+        answer = self._platform.get(path("processing", parent.id, "inputs"))
+        return [_live(parent, item) for item in answer["items"]]
+
+    def create(
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
+    ) -> Live:
+        body = {"name": name[-1], **fields}
+        processing = _processing(parent)
+        return _live(processing, self._platform.post(path("processing", processing.id, "inputs"), body))
+
+    def update(
+        self,
+        live: Live,
+        changed: Mapping[str, JSON],
+        fields: Mapping[str, JSON],
+        *,
+        parent: Live | None,
+        report: Report,
+    ) -> Live:
+        body = {name: fields[name] for name in _CHANGEABLE}
+        processing = _processing(parent)
+        return _live(processing, self._platform.put(path("processing", processing.id, "inputs", live.id), body))
+
+    def delete(self, live: Live, *, parent: Live | None) -> None:
+        self._platform.delete(path("processing", _processing(parent).id, "inputs", live.id))
+
+
+def _processing(parent: Live | None) -> Live:
+    if parent is None:
+        raise FinalError("its processing does not exist")
+    return parent
+
+
+def _live(processing: Live, answer: Mapping[str, JSON]) -> Live:
+    fields = {name: answer[name] for name in RULES if name in answer}
+    return Live(id=answer["name"], name=(*processing.name, answer["name"]), fields=fields)

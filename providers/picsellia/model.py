@@ -1,0 +1,62 @@
+"""The kind `model`: the name under which a training pipeline's versions live."""
+
+from collections.abc import Mapping, Sequence
+
+from providers.errors import GoneError
+from providers.picsellia.platform import Platform, path
+from providers.protocol import KindFacts, Live, Report
+from providers.rules import JSON, FieldRule
+
+RULES = {"name": FieldRule(immutable=True)}
+
+
+class ModelKind:
+    """Models of one organization; names are unique there (the platform answers 409)."""
+
+    facts = KindFacts(RULES)
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def read(
+        self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
+    ) -> Live | None:
+        found = self._platform.find(self._collection, name[0])
+        if found is None and id is not None:
+            try:
+                found = self._platform.get(path("model", id))
+            except GoneError:
+                return None
+        return None if found is None else self._live(found)
+
+    def create(
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
+    ) -> Live:
+        # The SDK never leaves the description out, so neither do we.
+        return self._live(self._platform.post(self._collection, {"name": name[0], "description": ""}))
+
+    def update(
+        self,
+        live: Live,
+        changed: Mapping[str, JSON],
+        fields: Mapping[str, JSON],
+        *,
+        parent: Live | None,
+        report: Report,
+    ) -> Live:
+        return self._live(self._platform.patch(path("model", live.id), changed))
+
+    def delete(self, live: Live, *, parent: Live | None) -> None:
+        self._platform.delete(path("model", live.id))
+
+    @property
+    def _collection(self) -> str:
+        return self._platform.organization_path("models")
+
+    def _live(self, answer: Mapping[str, JSON]) -> Live:
+        return Live(
+            id=str(answer["id"]),
+            name=(answer["name"],),
+            fields={"name": answer["name"]},
+            outputs={"page": f"{self._platform.host}/model/{answer['id']}"},
+        )

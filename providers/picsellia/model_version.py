@@ -1,0 +1,83 @@
+"""The kind `model-version`: what a training pipeline's image is deployed to, one per deploy target."""
+
+from collections.abc import Mapping, Sequence
+
+from providers import rules
+from providers.errors import FinalError, GoneError
+from providers.picsellia.platform import Platform, path
+from providers.protocol import KindFacts, Live, Report
+from providers.rules import JSON, FieldRule
+
+RULES = {
+    "name": FieldRule(immutable=True),
+    "framework": FieldRule(rules.configured, create_default="NOT_CONFIGURED"),
+    "type": FieldRule(rules.configured, create_default="NOT_CONFIGURED"),
+    "docker_image": FieldRule(),
+    "docker_tag": FieldRule(),
+    "docker_flags": FieldRule(rules.flags, unordered=True),
+    "parameters": FieldRule(rules.mapping, keyed=True),
+}
+
+
+class ModelVersionKind:
+    """Versions of models, found by name; their numbers are given by the platform."""
+
+    facts = KindFacts(RULES)
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def read(
+        self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
+    ) -> Live | None:
+        if parent is None:
+            return None
+        found = self._platform.find(path("model", parent.id, "versions"), name[-1])
+        if found is None and id is not None:
+            try:
+                found = self._platform.get(path("model", "version", id))
+            except GoneError:
+                return None
+        return None if found is None else self._live(parent, found)
+
+    def create(
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
+    ) -> Live:
+        model = _model(parent)
+        body = {**fields, "name": name[-1]}
+        if body.get("type") == "NOT_CONFIGURED":
+            # The SDK refuses to send it on a create, so nobody knows whether the platform takes it.
+            del body["type"]
+        return self._live(model, self._platform.post(path("model", model.id, "versions"), body))
+
+    def update(
+        self,
+        live: Live,
+        changed: Mapping[str, JSON],
+        fields: Mapping[str, JSON],
+        *,
+        parent: Live | None,
+        report: Report,
+    ) -> Live:
+        answer = self._platform.patch(path("model", "version", live.id), changed)
+        return self._live(_model(parent), answer)
+
+    def delete(self, live: Live, *, parent: Live | None) -> None:
+        self._platform.delete(path("model", "version", live.id))
+
+    def _live(self, model: Live, answer: Mapping[str, JSON]) -> Live:
+        return Live(
+            id=str(answer["id"]),
+            name=(*model.name, answer["name"]),
+            fields={name: answer[name] for name in RULES if name in answer},
+            outputs={
+                "number": answer.get("version"),
+                "page": f"{self._platform.host}/model/version/{answer['id']}",
+            },
+        )
+
+
+def _model(parent: Live | None) -> Live:
+    if parent is None:
+        raise FinalError("its model does not exist")
+    return parent

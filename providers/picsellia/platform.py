@@ -1,0 +1,310 @@
+"""One organization of one Picsellia platform, spoken to through the official SDK's Client and its connection.
+
+Answers are raw JSON, read leniently: the SDK's own objects raise on one enum value that they do not know,
+and their `update()` methods drop null. Every error leaves as one of the families of `providers.errors`.
+Retries belong to the caller, but for reads, which the session repeats by itself.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+from urllib3.util.retry import Retry
+
+from providers.errors import (
+    ExistsError,
+    FinalError,
+    ForbiddenError,
+    GoneError,
+    ProviderError,
+    RefusedError,
+    TransientError,
+    UnauthorizedError,
+)
+from providers.rules import JSON
+
+if TYPE_CHECKING:
+    from picsellia import Client
+
+POOL = 32  # connections; the SDK's own session holds 10
+PAGE = 100  # objects asked for in one request of a list; whether lists have a maximum is not known
+CONNECT_TIMEOUT = 10.0  # seconds
+READ_TIMEOUT = 60.0  # seconds; the SDK would wait 300
+
+
+class Unreachable(Exception):
+    """No answer came. Not a requests.ConnectionError, as the SDK blindly repeats those, POST included.
+
+    Attributes:
+        sent: whether the request may have reached the platform.
+    """
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+class Platform:
+    """Requests to one organization, as JSON in and JSON out.
+
+    Args:
+        host: address of the platform, without a path.
+        token: API token; never part of any message.
+        organization: name of the organization.
+        read_timeout: seconds to wait for an answer.
+
+    Raises:
+        UnauthorizedError, FinalError, TransientError: no session could be had.
+    """
+
+    def __init__(
+        self, host: str, token: str, organization: str, *, read_timeout: float = READ_TIMEOUT
+    ) -> None:
+        self.host = host.rstrip("/")
+        self.organization = organization
+        self._adapter = _Adapter(read_timeout)
+        self._session = requests.Session()
+        self._session.mount("https://", self._adapter)
+        self._session.mount("http://", self._adapter)
+        try:
+            self._client = self._connect(token)
+        except BaseException:
+            self._session.close()
+            raise
+
+    def _connect(self, token: str) -> "Client":
+        client_class = _sdk_client()
+        from picsellia.exceptions import PicselliaError, ResourceNotFoundError
+
+        try:
+            return client_class(
+                api_token=token, organization_name=self.organization, host=self.host, session=self._session
+            )
+        except ResourceNotFoundError as problem:
+            raise FinalError(
+                f"{self.host} knows no organization {self.organization!r}, or this token may not see it",
+                hint="check --organization, and that the token belongs to a member of it",
+            ) from problem
+        except PicselliaError as problem:
+            # The SDK wraps whatever the first request raised; the original is its context.
+            raise self._translate(problem.__context__ or problem) from problem
+        except (requests.RequestException, Unreachable, KeyError, TypeError, ValueError) as problem:
+            raise self._translate(problem) from problem
+
+    def close(self) -> None:
+        self._session.close()
+
+    def __enter__(self) -> "Platform":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get(self, path: str, **params: str | int) -> JSON:
+        return self._call("get", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, JSON]) -> JSON:
+        return self._call("post", path, body=body)
+
+    def patch(self, path: str, body: Mapping[str, JSON]) -> JSON:
+        return self._call("patch", path, body=body)
+
+    def put(self, path: str, body: Mapping[str, JSON]) -> JSON:
+        return self._call("put", path, body=body)
+
+    def delete(self, path: str) -> None:
+        self._call("delete", path)
+
+    def organization_path(self, *parts: str) -> str:
+        return path("organization", str(self._client.id), *parts)
+
+    def find(self, collection: str, name: str) -> dict[str, JSON] | None:
+        """The object of exactly this name in a collection that has a `find`, or None.
+
+        `find` may match loosely, so another name in its answer sends us through the list.
+        """
+        try:
+            found: dict[str, JSON] = self.get(f"{collection}/find", name=name)
+        except GoneError:
+            return None
+        if found.get("name") == name:
+            return found
+        return next((item for item in self.items(collection) if item.get("name") == name), None)
+
+    def items(self, collection: str) -> Iterator[dict[str, JSON]]:
+        """Every object of a list, page by page: whether lists have a maximum of their own is not known."""
+        seen: set[str] = set()
+        while True:
+            answer = self.get(collection, limit=PAGE, offset=len(seen))
+            fresh = [item for item in answer["items"] if item["id"] not in seen]
+            yield from fresh
+            seen.update(item["id"] for item in fresh)
+            if not fresh or len(seen) >= answer.get("count", len(seen) + 1):
+                return
+
+    def _call(
+        self,
+        verb: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        body: Mapping[str, JSON] | None = None,
+    ) -> JSON:
+        import orjson
+        from picsellia.exceptions import PicselliaError
+
+        connection = self._client.connection
+        try:
+            if verb == "get":
+                response = connection.get(path, params=params or None)
+            elif body is None:
+                response = getattr(connection, verb)(path)
+            else:
+                response = getattr(connection, verb)(path, data=orjson.dumps(body))
+            return response.json() if response.content else None
+        except (PicselliaError, requests.RequestException, Unreachable, ValueError) as problem:
+            raise self._translate(problem, writing=verb != "get") from problem
+
+    def _unauthorized(self) -> UnauthorizedError:
+        return UnauthorizedError(
+            f"{self.host} does not know this API token",
+            hint="set PICSELLIA_TOKEN, or log in again: pxl-pipeline login",
+        )
+
+    def _translate(self, problem: BaseException, *, writing: bool = False) -> ProviderError:
+        """The family that an error of the SDK, of requests or of ours belongs to.
+
+        Statuses as in the SDK's connection.py; it keeps no status on its exceptions, but writes the ones it
+        has no class for as "[503] …".
+        """
+        from picsellia import exceptions as sdk
+
+        text = str(problem).strip()
+        server = urlsplit(self.host).netloc
+        match problem:
+            case sdk.ResourceNotFoundError():
+                return GoneError(text or "not found")
+            case sdk.UnauthorizedError():
+                return self._unauthorized()
+            case sdk.ForbiddenError():
+                return ForbiddenError(
+                    f"{server} does not allow it: {text}", hint="this token may be read-only, or lack a role"
+                )
+            case sdk.ResourceConflictError():
+                return ExistsError(text)
+            case sdk.BadRequestError() | sdk.RequestTooLargeError() | sdk.InsufficientResourcesError():
+                return RefusedError(f"{server} refused it: {text}")
+            case sdk.TooManyRequestError():
+                return TransientError(
+                    f"{server} says too many requests", retry_after=self._adapter.retry_after()
+                )
+            case sdk.ResourceLockedError():
+                return TransientError(f"locked on the platform: {text}")
+            case sdk.BadGatewayError():
+                return TransientError(f"{server} is unavailable (502)", outcome_unknown=writing)
+            case sdk.InternalServerError():
+                return FinalError(
+                    f"{server} failed inside (500): {text}",
+                    hint="run the same command again; if it stays, ask Picsellia's support",
+                    outcome_unknown=writing,
+                )
+            case Unreachable():
+                return TransientError(
+                    f"{server} cannot be reached: {text}",
+                    hint=f"is {self.host} right, and up?",
+                    outcome_unknown=writing and problem.sent,
+                )
+            case requests.Timeout():
+                return TransientError(f"{server} did not answer in time", outcome_unknown=writing)
+            case requests.exceptions.InvalidJSONError() | ValueError() | KeyError() | TypeError():
+                return FinalError(
+                    f"{server} answered something that is not what a Picsellia platform answers",
+                    hint=f"is {self.host} the address of the platform?",
+                    outcome_unknown=writing,
+                )
+            case requests.RequestException():
+                return TransientError(f"{server} cannot be reached: {text}", outcome_unknown=writing)
+        status = re.match(r"\[(\d{3})\]", text)
+        if status and int(status[1]) in (503, 504):
+            return TransientError(
+                f"{server} is unavailable ({status[1]})",
+                outcome_unknown=writing,
+                retry_after=self._adapter.retry_after(),
+            )
+        return FinalError(f"{server} answered: {text}", outcome_unknown=writing)
+
+
+def path(*parts: str) -> str:
+    """`/api/…` with every part quoted.
+
+    Raises:
+        RefusedError: a part that would change the path's meaning: unquoted, an input named ".." turns the
+            deletion of the input into the deletion of its processing, and quoting cannot help, as HTTP
+            clients decode dots again.
+    """
+    for part in parts:
+        if part in ("", ".", ".."):
+            raise RefusedError(f"{part!r} cannot be a name on the platform")
+    return "/api/" + "/".join(quote(part, safe="") for part in parts)
+
+
+class _Adapter(HTTPAdapter):
+    """A larger pool, our timeouts, repeated reads, and errors that the SDK does not repeat behind our back."""
+
+    def __init__(self, read_timeout: float) -> None:
+        self._read_timeout = read_timeout
+        self._local = threading.local()
+        super().__init__(
+            pool_maxsize=POOL,
+            max_retries=Retry(
+                total=4,
+                connect=1,
+                read=2,
+                status=4,
+                status_forcelist=(429, 502, 503, 504),
+                allowed_methods=("GET", "HEAD"),
+                backoff_factor=0.3,
+                raise_on_status=False,
+                respect_retry_after_header=True,
+            ),
+        )
+
+    def retry_after(self) -> float | None:
+        """Seconds that this thread's last answer asked to wait."""
+        value: float | None = getattr(self._local, "retry_after", None)
+        return value
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = (CONNECT_TIMEOUT, self._read_timeout)
+        try:
+            response = super().send(request, *args, **kwargs)
+        except requests.ConnectionError as problem:
+            cause = problem.args[0] if problem.args else problem
+            if isinstance(cause, MaxRetryError):
+                cause = cause.reason
+            sent = not isinstance(cause, NewConnectionError | ConnectTimeoutError)
+            raise Unreachable(_plain(cause), sent=sent) from problem
+        asked = response.headers.get("Retry-After", "")
+        self._local.retry_after = float(asked) if asked.isdigit() else None
+        return response
+
+
+def _plain(problem: object) -> str:
+    """The operating system's own words, without the names of Python objects around them."""
+    text = str(problem)
+    return text.rpartition("[Errno ")[2].partition("] ")[2] or text.rpartition(": ")[2] or text
+
+
+def _sdk_client() -> "type[Client]":
+    """The SDK's Client, imported late (it takes a second) and without letting it take over logging."""
+    os.environ["PICSELLIA_SDK_CUSTOM_LOGGING"] = "1"
+    from picsellia import Client
+
+    client: type[Client] = Client
+    return client

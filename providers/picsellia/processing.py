@@ -1,0 +1,76 @@
+"""The kind `processing`: a Docker image that the platform runs on datasets, models or a datalake."""
+
+from collections.abc import Mapping, Sequence
+
+from providers import rules
+from providers.picsellia.platform import Platform, path
+from providers.protocol import KindFacts, Live, Report
+from providers.rules import JSON, FieldRule
+
+RULES = {
+    "type": FieldRule(rules.enum_name, immutable=True),
+    "target": FieldRule(rules.enum_name, immutable=True),
+    "description": FieldRule(rules.text),
+    # 4 and 0 are what the official deploy suggests; the platform wants both on create.
+    "default_cpu": FieldRule(rules.integer, create_default=4),
+    "default_gpu": FieldRule(rules.integer, create_default=0),
+    "default_parameters": FieldRule(rules.mapping, keyed=True, create_default={}),
+    "docker_image": FieldRule(),
+    "docker_tag": FieldRule(),
+    "docker_flags": FieldRule(rules.flags, unordered=True),
+}
+
+
+class ProcessingKind:
+    """Processings of one organization; names are unique there (the platform answers 409)."""
+
+    facts = KindFacts(RULES)
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def read(
+        self,
+        name: Sequence[str],
+        *,
+        id: str | None,
+        parent: Live | None,
+        desired: Mapping[str, JSON],
+    ) -> Live | None:
+        found = self._platform.find(self._collection, name[0])
+        return None if found is None else _live(found)
+
+    def create(
+        self,
+        name: Sequence[str],
+        fields: Mapping[str, JSON],
+        *,
+        parent: Live | None,
+        report: Report,
+    ) -> Live:
+        # The SDK sends every key, null where nothing is set.
+        body = {"name": name[0], **dict.fromkeys(RULES), **fields}
+        return _live(self._platform.post(self._collection, body))
+
+    def update(
+        self,
+        live: Live,
+        changed: Mapping[str, JSON],
+        fields: Mapping[str, JSON],
+        *,
+        parent: Live | None,
+        report: Report,
+    ) -> Live:
+        return _live(self._platform.patch(path("processing", live.id), changed))
+
+    def delete(self, live: Live, *, parent: Live | None) -> None:
+        self._platform.delete(path("processing", live.id))
+
+    @property
+    def _collection(self) -> str:
+        return self._platform.organization_path("processings")
+
+
+def _live(answer: Mapping[str, JSON]) -> Live:
+    fields = {name: answer[name] for name in RULES if name in answer}
+    return Live(id=str(answer["id"]), name=(answer["name"],), fields=fields)

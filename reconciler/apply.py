@@ -1,0 +1,318 @@
+"""Walking the plan: per step, save the intent, one provider call, read back, save the result, wake dependants.
+
+Decides nothing: what is done and in what order is the plan's. Never prints. A step that fails blocks what
+depends on it, and nothing else.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
+from providers.errors import ExistsError, FinalError, GoneError, ProviderError, TransientError
+from providers.protocol import Live, Progress, ResourceKind
+from reconciler.diff import ChangeClass, compare
+from reconciler.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
+from reconciler.graph import Graph
+from reconciler.plan import Action, Plan, Step
+from reconciler.planner import effective_fields
+from reconciler.values import JSON, Address
+from state.recorder import Recorder
+from state.snapshot import Intent, RecordedResource, Snapshot, Verb
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+FIRST_DELAY = 0.5  # seconds; doubles with each attempt
+LONGEST_DELAY = 30.0  # seconds; also the most that a Retry-After is waited for
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How every step ended, in the plan's order."""
+
+    outcomes: tuple[Outcome, ...]
+
+    def of(self, status: Status) -> tuple[Outcome, ...]:
+        return tuple(outcome for outcome in self.outcomes if outcome.status is status)
+
+    @property
+    def succeeded(self) -> bool:
+        return all(outcome.status is Status.DONE for outcome in self.outcomes)
+
+
+class Walk:
+    """One run of one plan.
+
+    Args:
+        plan: walked as it is.
+        desired: the graph that the plan was made from; gives the fields to write.
+        found: the live objects that the plan was made from.
+        kinds: who can create, update and delete.
+        recorder: keeps the record; every change of it is durable before the walk goes on.
+        emit: told everything that happens, from several threads.
+        stop: set it to start no further step.
+        parallel: how many steps may run at once.
+        now: the time as ISO-8601 text, for the record.
+        run: an identity of this run, for the record.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        desired: Graph,
+        found: Mapping[Address, Live],
+        kinds: Mapping[str, ResourceKind],
+        recorder: Recorder,
+        *,
+        emit: Emit,
+        stop: threading.Event,
+        parallel: int,
+        now: Callable[[], str],
+        run: str,
+    ) -> None:
+        self._plan = plan
+        self._desired = desired
+        self._lives = dict(found)
+        self._kinds = kinds
+        self._recorder = recorder
+        self._emit = emit
+        self._stop = stop
+        self._parallel = parallel
+        self._now = now
+        self._run = run
+
+    def __call__(self) -> Result:
+        """Run every step that can run. Raises only what is a bug of ours, or a record that cannot be kept."""
+        steps = {step.address: step for step in self._plan.steps}
+        order = TopologicalSorter({step.address: step.depends_on for step in self._plan.steps})
+        order.prepare()
+        outcomes: dict[Address, Outcome] = {}
+        running: set[Future[Outcome]] = set()
+
+        def finish(outcome: Outcome) -> None:
+            outcomes[outcome.step.address] = outcome
+            order.done(outcome.step.address)
+            self._emit(StepFinished(outcome))
+
+        with ThreadPoolExecutor(max_workers=self._parallel, thread_name_prefix="apply") as pool:
+            while order.is_active():
+                for address in order.get_ready():
+                    held = self._held_back(steps[address], outcomes)
+                    if held is not None:
+                        finish(held)
+                    else:
+                        running.add(pool.submit(self._run_step, steps[address]))
+                if running:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        finish(future.result())
+        return Result(tuple(outcomes[step.address] for step in self._plan.steps))
+
+    def _held_back(self, step: Step, outcomes: Mapping[Address, Outcome]) -> Outcome | None:
+        """The outcome of a step that is not run: nothing to do, blocked, or interrupted."""
+        unfinished = [d for d in step.depends_on if outcomes[d].status is not Status.DONE]
+        failed = [d for d in unfinished if outcomes[d].status is not Status.SKIPPED]
+        if failed:
+            return Outcome(step, Status.BLOCKED, blocked_by=failed[0])
+        if unfinished or (self._stop.is_set() and step.action is not Action.NOOP):
+            return Outcome(step, Status.SKIPPED)
+        if step.action is Action.NOOP:
+            return Outcome(step, Status.DONE, live=self._lives.get(step.address))
+        return None
+
+    def _run_step(self, step: Step) -> Outcome:
+        started = time.monotonic()
+        self._emit(StepStarted(step))
+        try:
+            live = self._do(step)
+        except ProviderError as problem:
+            outcome = Outcome(step, Status.FAILED, error=problem)
+        else:
+            if live is not None:
+                self._lives[step.address] = live
+            outcome = Outcome(step, Status.DONE, live=live)
+        return replace(outcome, seconds=time.monotonic() - started)
+
+    def _do(self, step: Step) -> Live | None:
+        match step.action:
+            case Action.FORGET:
+                self._recorder.update(lambda s: s.without_resource(str(step.address)))
+                return None
+            case Action.DELETE:
+                self._delete(step)
+                return None
+            case Action.CREATE:
+                return self._create(step)
+            case Action.REPLACE:
+                self._delete(step)
+                return self._create(step)
+            case _ if step.writes:
+                return self._update(step)
+            case _:
+                return self._adopt(step)
+
+    def _adopt(self, step: Step) -> Live:
+        live = self._lives[step.address]
+        self._save(step, live, self._fields(step))
+        return live
+
+    def _create(self, step: Step) -> Live:
+        kind = self._kinds[step.address.kind]
+        fields = {**_defaults(step), **self._fields(step)}
+        self._intend(step, "create", None, fields)
+
+        def create() -> Live:
+            try:
+                return kind.create(
+                    step.address.name, fields, parent=self._parent(step), report=self._report(step)
+                )
+            except (ExistsError, TransientError) as problem:
+                if isinstance(problem, TransientError) and not problem.outcome_unknown:
+                    raise
+                return self._settle_create(step, fields, problem)
+
+        return self._write(step, fields, create)
+
+    def _settle_create(self, step: Step, fields: Mapping[str, JSON], problem: ProviderError) -> Live:
+        """A create without a clear answer is settled by a look-up by name, never by repeating it blindly."""
+        live = self._read(step, fields, id=None)
+        if live is None:
+            raise problem
+        rules = self._kinds[step.address.kind].facts.rules
+        differing = [c.path for c in compare(fields, None, live.fields, rules) if c.cls is ChangeClass.UNRECORDED]
+        if differing:
+            raise FinalError(
+                f"an object of that name appeared meanwhile, and its {', '.join(differing)} differ",
+                hint="plan again to see both sides",
+            ) from problem
+        return live
+
+    def _update(self, step: Step) -> Live:
+        kind, live = self._kinds[step.address.kind], self._lives[step.address]
+        fields = self._fields(step)
+        names = {change.field for change in step.changes if change.write}
+        changed = {name: value for name, value in fields.items() if name in names}
+        self._intend(step, "update", live.id, fields)
+        return self._write(
+            step,
+            fields,
+            lambda: kind.update(live, changed, fields, parent=self._parent(step), report=self._report(step)),
+        )
+
+    def _delete(self, step: Step) -> None:
+        kind, live = self._kinds[step.address.kind], self._lives[step.address]
+        self._intend(step, "delete", live.id, {})
+
+        def delete() -> None:
+            try:
+                kind.delete(live, parent=self._parent(step))
+            except GoneError:
+                pass  # somebody was faster, or our own first try got through
+
+        self._attempt(step, delete)
+        self._recorder.update(
+            lambda s: s.without_intent(str(step.address)).without_resource(str(step.address))
+        )
+
+    def _write(self, step: Step, fields: Mapping[str, JSON], write: Callable[[], Live]) -> Live:
+        """Write, read back, and record what was taken; what was not taken is a failure of the step."""
+        written = self._attempt(step, write)
+        live = self._attempt(step, lambda: self._read(step, fields, id=written.id))
+        if live is None:
+            raise FinalError("it was written, but cannot be found when read back")
+        live = replace(live, outputs={**written.outputs, **live.outputs})
+        refused = _not_taken(fields, live, self._kinds[step.address.kind])
+        self._save(step, live, {name: value for name, value in fields.items() if name not in refused})
+        if refused:
+            raise FinalError(
+                "the platform answered that all is well, but did not take "
+                + "; ".join(f"{name}: sent {fields[name]!r}, has {live.fields[name]!r}" for name in refused)
+            )
+        return live
+
+    def _attempt(self, step: Step, call: Callable[[], T]) -> T:
+        """Call it again while the trouble is transient, for a bounded time; close the intent on a clear no."""
+
+        def delay(state: RetryCallState) -> float:
+            problem = state.outcome.exception() if state.outcome else None
+            asked = problem.retry_after if isinstance(problem, TransientError) else None
+            return min(asked or FIRST_DELAY * 2 ** (state.attempt_number - 1), LONGEST_DELAY)
+
+        def announce(state: RetryCallState) -> None:
+            problem = state.outcome.exception() if state.outcome else None
+            if isinstance(problem, ProviderError) and state.next_action:
+                self._emit(StepRetried(step.address, problem, state.next_action.sleep))
+
+        try:
+            return Retrying(
+                retry=retry_if_exception(lambda e: isinstance(e, TransientError) and not self._stop.is_set()),
+                wait=delay,
+                stop=stop_after_attempt(ATTEMPTS),
+                before_sleep=announce,
+                sleep=self._sleep,
+                reraise=True,
+            )(call)
+        except ProviderError as problem:
+            if not problem.outcome_unknown:
+                self._recorder.update(lambda s: s.without_intent(str(step.address)))
+            raise
+
+    def _sleep(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+
+    def _read(self, step: Step, fields: Mapping[str, JSON], *, id: str | None) -> Live | None:
+        kind = self._kinds[step.address.kind]
+        return kind.read(step.address.name, id=id, parent=self._parent(step), desired=fields)
+
+    def _parent(self, step: Step) -> Live | None:
+        return self._lives[step.parent] if step.parent else None
+
+    def _fields(self, step: Step) -> dict[str, JSON]:
+        resource = self._desired.get(step.address)
+        assert resource is not None, f"{step.address} is written but not desired"
+        return effective_fields(resource.fields, step.changes, self._kinds[step.address.kind].facts)
+
+    def _report(self, step: Step) -> Callable[[Progress], None]:
+        return lambda progress: self._emit(StepProgress(step.address, progress))
+
+    def _intend(self, step: Step, verb: Verb, id: str | None, fields: Mapping[str, JSON]) -> None:
+        intent = Intent(str(step.address), verb, id, fields, self._now(), self._run)
+        self._recorder.update(lambda s: s.with_intent(intent))
+
+    def _save(self, step: Step, live: Live, inputs: Mapping[str, JSON]) -> None:
+        address = str(step.address)
+        resource = self._desired.get(step.address)
+        depends_on = tuple(str(d) for d in resource.depends_on) if resource else ()
+        managed = resource.fields.keys() if resource else inputs.keys()
+        record = RecordedResource(
+            address,
+            step.address.kind,
+            live.id,
+            {name: value for name, value in inputs.items() if name in managed},
+            live.outputs,
+            depends_on,
+        )
+
+        def change(snapshot: Snapshot) -> Snapshot:
+            return snapshot.without_intent(address).with_resource(record)
+
+        self._recorder.update(change)
+
+
+def _defaults(step: Step) -> dict[str, JSON]:
+    return {change.path: change.desired for change in step.changes if change.path and change.write}
+
+
+def _not_taken(fields: Mapping[str, JSON], live: Live, kind: ResourceKind) -> list[str]:
+    differing: Sequence[str] = [
+        change.field
+        for change in compare(fields, fields, live.fields, kind.facts.rules)
+        if change.cls is ChangeClass.DRIFT
+    ]
+    return sorted(set(differing))

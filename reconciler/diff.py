@@ -1,0 +1,161 @@
+"""Desired, recorded and live values of one resource, compared field by field. Pure, and all of it is here.
+
+Left out on purpose: fields that the files do not manage (the live value stays), and fields that the record
+knows and the files dropped (no longer managed, so the live value stays).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from providers.rules import FieldRule
+from reconciler.values import ABSENT, JSON, MISSING, Nothing
+
+
+class ChangeClass(StrEnum):
+    IN_SYNC = "in-sync"
+    PENDING = "pending"
+    DRIFT = "drift"
+    CONVERGED = "converged"
+    CONFLICT = "conflict"
+    UNRECORDED = "unrecorded"
+    UNVERIFIED = "unverified"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field of one resource, with its three values after normalising.
+
+    Attributes:
+        path: the field, or `field.key` for one key of a keyed field; "" for the object as a whole.
+        cls: the class that follows from the three values.
+        desired, recorded, live: a JSON value, MISSING (not known) or ABSENT (known to have no such key).
+        reason: why this class, in a few words.
+        write: whether applying the plan writes this field.
+        resolution: who wins a conflict, once the user has said it: "ours" (the files) or "theirs" (live).
+    """
+
+    path: str
+    cls: ChangeClass
+    desired: JSON | Nothing
+    recorded: JSON | Nothing
+    live: JSON | Nothing
+    reason: str
+    write: bool
+    resolution: str = ""
+
+    @property
+    def field(self) -> str:
+        """The field that the platform knows: `default_parameters` of `default_parameters.epochs`."""
+        return self.path.partition(".")[0]
+
+
+def same(left: JSON | Nothing, right: JSON | Nothing) -> bool:
+    """Equal as JSON: True is not 1, the order of keys means nothing, the order of a list does."""
+    if isinstance(left, Nothing) or isinstance(right, Nothing):
+        return left is right
+    if type(left) is type(right) and not isinstance(left, dict | list):
+        return bool(left == right)
+    return _canonical(left) == _canonical(right)
+
+
+def classify(desired: JSON | Nothing, recorded: JSON | Nothing, live: JSON | Nothing) -> ChangeClass:
+    """The class of a change from its three values: the table, and nothing else."""
+    if live is MISSING:
+        return ChangeClass.UNVERIFIED
+    if recorded is MISSING:
+        return ChangeClass.CONVERGED if same(desired, live) else ChangeClass.UNRECORDED
+    match same(recorded, desired), same(recorded, live), same(desired, live):
+        case True, True, _:
+            return ChangeClass.IN_SYNC
+        case False, True, _:
+            return ChangeClass.PENDING
+        case True, False, _:
+            return ChangeClass.DRIFT
+        case False, False, True:
+            return ChangeClass.CONVERGED
+        case _:
+            return ChangeClass.CONFLICT
+
+
+def compare(
+    desired: Mapping[str, JSON],
+    recorded: Mapping[str, JSON] | None,
+    live: Mapping[str, JSON],
+    rules: Mapping[str, FieldRule],
+) -> list[Change]:
+    """Every managed field as a Change, in the order of the fields' names.
+
+    Args:
+        desired: the managed fields.
+        recorded: the fields as last applied, or None when nothing is recorded of this resource.
+        live: the fields that the far end returned; a missing key could not be read.
+        rules: the kind's field knowledge.
+
+    Raises:
+        KeyError: a managed field has no rule (a bug of ours).
+    """
+    return [
+        change
+        for name in sorted(desired)
+        for change in _compare_field(
+            name,
+            normalised(desired[name], rules[name]),
+            normalised((recorded or {}).get(name, MISSING), rules[name]),
+            MISSING if rules[name].write_only else normalised(live.get(name, MISSING), rules[name]),
+            rules[name],
+        )
+    ]
+
+
+def normalised(value: JSON | Nothing, rule: FieldRule) -> JSON | Nothing:
+    """`value` in the one shape in which it is compared, recorded and fingerprinted."""
+    if isinstance(value, Nothing):
+        return value
+    value = rule.normalise(value)
+    if rule.unordered and isinstance(value, list):
+        return sorted(value, key=_canonical)
+    return value
+
+
+def _compare_field(
+    name: str, desired: JSON, recorded: JSON | Nothing, live: JSON | Nothing, rule: FieldRule
+) -> Iterator[Change]:
+    if not (rule.keyed and isinstance(desired, dict) and isinstance(live, dict)) or not (desired or live):
+        yield _change(name, desired, recorded, live)
+        return
+    known: dict[str, JSON] | None = recorded if isinstance(recorded, dict) else None
+    for key in sorted({*desired, *live, *(known or ())}):
+        yield _change(
+            f"{name}.{key}",
+            desired.get(key, ABSENT),
+            MISSING if known is None else known.get(key, ABSENT),
+            live.get(key, ABSENT),
+        )
+
+
+def _change(path: str, desired: JSON | Nothing, recorded: JSON | Nothing, live: JSON | Nothing) -> Change:
+    cls = classify(desired, recorded, live)
+    if cls is ChangeClass.UNVERIFIED:
+        if recorded is MISSING:
+            return Change(path, cls, desired, recorded, live, "never written by us, and not returned", True)
+        if same(recorded, desired):
+            return Change(path, cls, desired, recorded, live, "not returned; as last applied", False)
+        return Change(path, cls, desired, recorded, live, "not returned; the files changed", True)
+    return Change(path, cls, desired, recorded, live, _REASON[cls], cls in _WRITTEN)
+
+
+_REASON = {
+    ChangeClass.IN_SYNC: "already equal",
+    ChangeClass.PENDING: "the files changed",
+    ChangeClass.DRIFT: "changed outside",
+    ChangeClass.CONVERGED: "live has it already; only the record is refreshed",
+    ChangeClass.CONFLICT: "changed in the files and outside",
+    ChangeClass.UNRECORDED: "nothing recorded; taken over from what is there",
+}
+_WRITTEN = frozenset({ChangeClass.PENDING, ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED})
+
+
+def _canonical(value: JSON) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,113 @@
+"""Reading what is there now: concurrent, read-only, and in as few requests as the kinds allow.
+
+The result is data for the planner. What could not be read is in it too; nothing is guessed.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from providers.errors import ProviderError
+from providers.protocol import ListedKind, Live, ResourceKind
+from reconciler.graph import Graph
+from reconciler.values import Address
+from state.snapshot import RecordedResource
+
+THREADS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the far ends answered.
+
+    Attributes:
+        found: the objects that exist.
+        unreadable: the resources that could not be asked about, with the reason.
+    """
+
+    found: Mapping[Address, Live]
+    unreadable: Mapping[Address, ProviderError] = field(default_factory=dict)
+
+
+def read(
+    desired: Graph,
+    recorded: Mapping[Address, RecordedResource],
+    kinds: Mapping[str, ResourceKind],
+    *,
+    threads: int = THREADS,
+) -> World:
+    """Everything that the files ask for or the record knows, and all siblings in lists that the files own.
+
+    A child is read after its parent, as it is found through it; a child of something that does not exist
+    does not exist either.
+    """
+    parents = {address: parent_of(address, desired, recorded) for address in _addresses(desired, recorded)}
+    listed = {address for address, parent in parents.items() if _is_listed(address, parent, desired)}
+    waiting = parents.keys() - listed
+    found: dict[Address, Live] = {}
+    unreadable: dict[Address, ProviderError] = {}
+
+    def read_one(address: Address) -> None:
+        parent = parents[address]
+        try:
+            live = _ask(address, desired, recorded, kinds, found[parent] if parent else None)
+            if live is None:
+                return
+            found[address] = live
+            resource = desired.get(address)
+            for kind in resource.owns if resource else ():
+                listed_kind = kinds[kind]
+                assert isinstance(listed_kind, ListedKind), f"{kind} is owned, but cannot be listed"
+                found.update({Address(kind, child.name): child for child in listed_kind.siblings(live)})
+        except ProviderError as problem:
+            unreadable[address] = problem
+
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="read") as pool:
+        while waiting:
+            wave = sorted(address for address in waiting if parents[address] not in waiting)
+            waiting = waiting - set(wave)
+            list(pool.map(read_one, [a for a in wave if parents[a] is None or parents[a] in found]))
+            unreadable.update({a: unreadable[p] for a in wave if (p := parents[a]) in unreadable})
+    unreadable.update({a: unreadable[p] for a in listed if (p := parents[a]) in unreadable})
+    return World(found, unreadable)
+
+
+def _addresses(desired: Graph, recorded: Mapping[Address, RecordedResource]) -> set[Address]:
+    return {resource.address for resource in desired} | set(recorded)
+
+
+def _is_listed(address: Address, parent: Address | None, desired: Graph) -> bool:
+    """Whether its owner's list answers for it, so that it needs no request of its own."""
+    owner = desired.get(parent) if parent else None
+    return owner is not None and address.kind in owner.owns
+
+
+def parent_of(
+    address: Address, desired: Graph, recorded: Mapping[Address, RecordedResource]
+) -> Address | None:
+    """The resource that `address` lives in: as the files say, or as its name says for a recorded one."""
+    resource = desired.get(address)
+    if resource is not None:
+        return resource.parent
+    record = recorded[address]
+    for text in record.depends_on:
+        dependency = Address.parse(text)
+        if dependency.name == address.name[:-1] and dependency.kind != "image":
+            return dependency
+    return None
+
+
+def _ask(
+    address: Address,
+    desired: Graph,
+    recorded: Mapping[Address, RecordedResource],
+    kinds: Mapping[str, ResourceKind],
+    parent: Live | None,
+) -> Live | None:
+    resource, record = desired.get(address), recorded.get(address)
+    return kinds[address.kind].read(
+        address.name,
+        id=record.id if record else None,
+        parent=parent,
+        desired=resource.fields if resource else record.inputs if record else {},
+    )

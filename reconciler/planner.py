@@ -1,0 +1,288 @@
+"""(desired graph, record, live world, kinds' facts, options) -> steps. Pure: no I/O, no clock, no environment.
+
+Every decision carries its reason, doing nothing included. Nothing here is undone or repeated while applying.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from providers.protocol import KindFacts, Live, Verb
+from providers.rules import UNSET
+from reconciler.diagnostics import Diagnostic, warning
+from reconciler.diff import Change, ChangeClass, compare, normalised, same
+from reconciler.graph import Graph, Resource, ordered
+from reconciler.live import World, parent_of
+from reconciler.plan import Action, Refusal, Step
+from reconciler.values import ABSENT, JSON, MISSING, Address
+from state.snapshot import RecordedResource
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user allows.
+
+    Attributes:
+        ours: addresses where the files win a conflict; None for everywhere.
+        theirs: addresses where the live value is kept in a conflict; None for everywhere.
+        replace: addresses that may be deleted and made anew, with all that hangs on them.
+        prune: delete what left the files, where it would be forgotten otherwise.
+        pipeline: as the user names it, for the commands that a refusal suggests.
+    """
+
+    ours: Collection[Address] | None = ()
+    theirs: Collection[Address] | None = ()
+    replace: Collection[Address] = ()
+    prune: bool = False
+    pipeline: str = ""
+
+
+def plan_steps(
+    desired: Graph,
+    recorded: Mapping[Address, RecordedResource],
+    world: World,
+    facts: Mapping[str, KindFacts],
+    options: Options = Options(),
+) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
+    """One step for every resource that is desired, recorded, or alive in a list that the files own."""
+    diagnostics: list[Diagnostic] = []
+    steps: dict[Address, Step] = {}
+    for resource in desired:
+        step = _step_for_desired(resource, recorded, world, facts, options, diagnostics)
+        steps[resource.address] = step
+    for address in sorted((recorded.keys() | world.found.keys()) - steps.keys()):
+        steps[address] = _step_for_undesired(address, desired, recorded, world, facts, options)
+    steps = {address: _after_children(step, steps) for address, step in steps.items()}
+    order = ordered({address: step.depends_on for address, step in steps.items()})
+    return tuple(steps[address] for address in order), tuple(diagnostics)
+
+
+def fingerprint(live: Live, facts: KindFacts) -> str:
+    """A digest of the live object as the diff sees it: equal when nothing that matters has moved."""
+    fields = {
+        name: normalised(value, facts.rules[name])
+        for name, value in live.fields.items()
+        if name in facts.rules
+    }
+    text = json.dumps([live.id, fields], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _step_for_desired(
+    resource: Resource,
+    recorded: Mapping[Address, RecordedResource],
+    world: World,
+    facts: Mapping[str, KindFacts],
+    options: Options,
+    diagnostics: list[Diagnostic],
+) -> Step:
+    address, kind = resource.address, facts[resource.address.kind]
+    record, live = recorded.get(address), world.found.get(address)
+    step = Step(
+        address,
+        Action.NOOP,
+        "in sync",
+        depends_on=resource.depends_on,
+        parent=resource.parent,
+        id=live.id if live else None,
+        fingerprint=fingerprint(live, kind) if live else "",
+    )
+    if live is None:
+        step = _create(step, resource, record, kind)
+    else:
+        changes = compare(resource.fields, record.inputs if record else None, live.fields, kind.rules)
+        step = replace(step, changes=tuple(_resolved(change, address, options) for change in changes))
+        step = _recreated(step, record, live) if record and record.id != live.id else step
+        step = _change_in_place(step, record, kind, options)
+    if kind.judge is not None:
+        others = [other for place, other in world.found.items() if place != address]
+        step = _judged(step, resource, record, live, kind, others, diagnostics)
+    return step
+
+
+def _create(step: Step, resource: Resource, record: RecordedResource | None, kind: KindFacts) -> Step:
+    defaults = {
+        name: rule.create_default
+        for name, rule in kind.rules.items()
+        if rule.create_default is not UNSET and name not in resource.fields
+    }
+    changes = [
+        Change(
+            name,
+            ChangeClass.PENDING,
+            normalised(value, kind.rules[name]),
+            normalised(record.inputs.get(name, MISSING), kind.rules[name]) if record else MISSING,
+            ABSENT,
+            "default at creation; the files do not say" if name in defaults else "new",
+            write=True,
+        )
+        for name, value in sorted({**resource.fields, **defaults}.items())
+    ]
+    if record is None:
+        return replace(step, action=Action.CREATE, reason="does not exist yet", changes=tuple(changes))
+    gone = Change("", ChangeClass.DRIFT, MISSING, record.id, ABSENT, "deleted outside", write=True)
+    return replace(step, action=Action.CREATE, reason="deleted outside", changes=(gone, *changes))
+
+
+def _recreated(step: Step, record: RecordedResource, live: Live) -> Step:
+    moved = Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, "recreated outside", write=False)
+    return replace(step, changes=(moved, *step.changes))
+
+
+def _change_in_place(
+    step: Step, record: RecordedResource | None, kind: KindFacts, options: Options
+) -> Step:
+    written = [change for change in step.changes if change.write]
+    if record is None:
+        reason = "exists, nothing recorded: taken over"
+        step = replace(step, action=Action.ADOPT, reason=f"{reason} and changed" if written else reason)
+    elif written:
+        step = replace(step, action=Action.UPDATE, reason=_why(written))
+    elif any(change.path == "" for change in step.changes):
+        step = replace(step, action=Action.ADOPT, reason="recreated outside")
+    elif any(change.cls is ChangeClass.CONVERGED for change in step.changes):
+        step = replace(step, action=Action.ADOPT, reason="live has it already; the record is refreshed")
+    elif record.inputs.keys() - {change.field for change in step.changes}:
+        dropped = sorted(record.inputs.keys() - {change.field for change in step.changes})
+        step = replace(
+            step, action=Action.ADOPT, reason=f"{', '.join(dropped)} left the files: no longer managed"
+        )
+    fixed = [change.path for change in written if kind.rules[change.field].immutable]
+    if not fixed or kind.judge is not None:
+        return step
+    reason = f"{', '.join(fixed)} cannot be changed in place"
+    if kind.disposable or step.address in options.replace:
+        return replace(step, action=Action.REPLACE, reason=reason)
+    return replace(
+        step,
+        action=Action.REPLACE,
+        reason=reason,
+        refusal=Refusal(
+            f"{reason}; replacing it loses its id and its history",
+            (f"allow it:  reconciler apply {options.pipeline} --replace {step.address}",
+             "or put the old value back in config.toml"),
+        ),
+    )
+
+
+def _why(written: Collection[Change]) -> str:
+    return " and ".join(sorted({change.reason for change in written}))
+
+
+def _resolved(change: Change, address: Address, options: Options) -> Change:
+    if change.cls is not ChangeClass.CONFLICT:
+        return change
+    if options.ours is None or address in options.ours:
+        return replace(change, resolution="ours", reason="conflict: the files win")
+    if options.theirs is None or address in options.theirs:
+        return replace(change, resolution="theirs", reason="conflict: live is kept", write=False)
+    return change
+
+
+def _judged(
+    step: Step,
+    resource: Resource,
+    record: RecordedResource | None,
+    live: Live | None,
+    kind: KindFacts,
+    others: Collection[Live],
+    diagnostics: list[Diagnostic],
+) -> Step:
+    assert kind.judge is not None
+    verdict = kind.judge(
+        resource.fields, record.inputs if record else None, record.outputs if record else {}, live, others
+    )
+    if verdict.warning:
+        diagnostics.append(warning(verdict.warning, verdict.hint, address=str(step.address)))
+    step = replace(step, reason=verdict.reason)
+    if verdict.refusal:
+        step = replace(step, refusal=Refusal(verdict.refusal, (verdict.hint,) if verdict.hint else ()))
+    match verdict.verb:
+        case Verb.CREATE:
+            return replace(step, action=Action.CREATE)
+        case Verb.UPDATE:
+            return replace(step, action=Action.ADOPT if record is None else Action.UPDATE)
+        case Verb.KEEP:
+            kept = tuple(replace(change, write=False) for change in step.changes)
+            stale = record is None or any(
+                not same(normalised(record.inputs.get(name, MISSING), kind.rules[name]),
+                         normalised(value, kind.rules[name]))
+                for name, value in resource.fields.items()
+            )
+            return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=kept)
+
+
+def _step_for_undesired(
+    address: Address,
+    desired: Graph,
+    recorded: Mapping[Address, RecordedResource],
+    world: World,
+    facts: Mapping[str, KindFacts],
+    options: Options,
+) -> Step:
+    kind, record, live = facts[address.kind], recorded.get(address), world.found.get(address)
+    parent = parent_of(address, desired, recorded) if record else _owner(address, desired)
+    owner = desired.get(parent) if parent else None
+    step = Step(
+        address,
+        Action.FORGET,
+        "left the files; it stays on the platform",
+        depends_on=(owner.address,) if owner else (),
+        parent=parent,
+        id=live.id if live else record.id if record else None,
+        fingerprint=fingerprint(live, kind) if live else "",
+    )
+    if live is None:
+        return replace(step, reason="left the files, and is gone already")
+    undeclared = owner is not None and address.kind in owner.owns
+    if not undeclared and not (options.prune and kind.prunable):
+        return step
+    taken_over = owner is None or owner.address in recorded
+    cls, reason = (
+        (ChangeClass.PENDING, "left the files")
+        if record
+        else (ChangeClass.DRIFT, "added outside")
+        if taken_over
+        else (ChangeClass.UNRECORDED, "not declared in the files")
+    )
+    gone = Change("", cls, ABSENT, record.id if record else MISSING, live.id, reason, write=True)
+    return replace(step, action=Action.DELETE, reason=reason, changes=(gone,))
+
+
+def _owner(address: Address, desired: Graph) -> Address | None:
+    """The desired resource whose owned list this unrecorded object was found in."""
+    for resource in desired:
+        if address.kind in resource.owns and resource.address.name == address.name[:-1]:
+            return resource.address
+    return None
+
+
+def _after_children(step: Step, steps: Mapping[Address, Step]) -> Step:
+    """Deletes walk the edges backwards: a parent goes after its children."""
+    if step.action is not Action.DELETE:
+        return step
+    children = tuple(
+        other.address for other in steps.values() if other.parent == step.address
+    )
+    return replace(step, depends_on=(*step.depends_on, *children))
+
+
+def effective_fields(
+    desired: Mapping[str, JSON], changes: Collection[Change], kind: KindFacts
+) -> dict[str, JSON]:
+    """The fields to write and to record: as the files say, but for conflicts in which live is kept."""
+    fields: dict[str, JSON] = {
+        name: normalised(value, kind.rules[name]) for name, value in desired.items()
+    }
+    for change in changes:
+        if change.resolution != "theirs":
+            continue
+        name, _, key = change.path.partition(".")
+        if not key:
+            fields[name] = change.live
+            continue
+        fields[name] = {k: v for k, v in fields[name].items() if k != key}
+        if change.live is not ABSENT:
+            fields[name][key] = change.live
+    return fields
