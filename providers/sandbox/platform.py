@@ -1,0 +1,390 @@
+"""The platform's calls, as the public SDK 6.37 and the official CLI 0.7.6 make them.
+
+Four collections (processings, their inputs, models, their versions) have the same seven verbs, so there is
+one handler per verb and one `Collection` per kind. Statuses are 201 for a creation, 204 for a deletion, 200
+for the rest. Never deals with faults, latency or the request log: that happens in front, in `traffic`.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from providers.sandbox import bodies
+from providers.sandbox.answers import answer
+from providers.sandbox.settings import Access, Switches
+from providers.sandbox.store import Kind, NameTakenError, Objects, Stored
+
+SDK_VERSION = "6.37.0"
+NEWER = "from-a-newer-platform"
+ASIDE = "somebody-else"
+_CONNECTOR = "6a1e9c1c-7a9f-4a0e-9a5d-3d5f0f6f1c11"
+
+
+class PlatformError(Exception):
+    """An error answer.
+
+    Args:
+        status: HTTP status.
+        message: what went wrong.
+        detail: None, a text, or a list of problems.
+    """
+
+    def __init__(self, status: int, message: str, detail: object = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.detail = detail
+
+
+def error_answer(error: PlatformError) -> JSONResponse:
+    """An error in the platform's form: `{"message", "detail"}`."""
+    return JSONResponse({"message": error.message, "detail": error.detail}, error.status)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One kind of object: where it lives, how it is found, and the bodies of its writes."""
+
+    kind: Kind
+    parent: Kind
+    path: str
+    item: str
+    create: type[bodies.Body]
+    change: type[bodies.Body]
+    change_method: str = "PATCH"
+    find_by: tuple[str, ...] = ()
+    paged: bool = True
+
+
+COLLECTIONS = (
+    Collection(
+        kind="processing",
+        parent="organization",
+        path="/api/organization/{parent}/processings",
+        item="/api/processing/{id}",
+        create=bodies.NewProcessing,
+        change=bodies.ProcessingChange,
+        find_by=("name",),
+    ),
+    Collection(
+        kind="input",
+        parent="processing",
+        path="/api/processing/{parent}/inputs",
+        item="/api/processing/{parent}/inputs/{name}",
+        create=bodies.NewInput,
+        change=bodies.InputChange,
+        change_method="PUT",
+        paged=False,
+    ),
+    Collection(
+        kind="model",
+        parent="organization",
+        path="/api/organization/{parent}/models",
+        item="/api/model/{id}",
+        create=bodies.NewModel,
+        change=bodies.ModelChange,
+        find_by=("name", "id"),
+    ),
+    Collection(
+        kind="version",
+        parent="model",
+        path="/api/model/{parent}/versions",
+        item="/api/model/version/{id}",
+        create=bodies.NewVersion,
+        change=bodies.VersionChange,
+        find_by=("name", "version"),
+    ),
+)
+
+
+class PlatformCalls:
+    """The handlers.
+
+    Args:
+        objects: where everything is kept.
+        tokens: what each known token may do.
+        organizations: names; the first is the default one.
+    """
+
+    def __init__(self, objects: Objects, tokens: dict[str, Access], organizations: tuple[str, ...]) -> None:
+        self._objects = objects
+        self._tokens = tokens
+        for name in organizations:
+            if objects.named("organization", "", name) is None:
+                objects.add("organization", "", {"name": name, "default_connector_id": _CONNECTOR})
+        self._default = organizations[0]
+
+    def routes(self) -> list[Route]:
+        """Every call of the platform."""
+        routes = [
+            self._route("GET", "/api/home/ping", self._ping),
+            self._route("GET", "/api/organizations/find", self._find_organization),
+            self._route("GET", "/api/organization/{id}", self._read_organization),
+        ]
+        for kind in COLLECTIONS:
+            routes.append(self._route("GET", kind.path, partial(self._list, kind)))
+            routes.append(self._route("POST", kind.path, partial(self._create, kind)))
+            if kind.find_by:
+                routes.append(self._route("GET", kind.path + "/find", partial(self._find, kind)))
+            if "{id}" in kind.item:
+                routes.append(self._route("GET", kind.item, partial(self._read, kind)))
+            routes.append(self._route(kind.change_method, kind.item, partial(self._change, kind)))
+            routes.append(self._route("DELETE", kind.item, partial(self._delete, kind)))
+        return routes
+
+    def show_newer_objects(self, wanted: bool) -> None:
+        """Add objects with enum values unknown to the SDK to each organization, or take them away."""
+        for organization in self._objects.page("organization", ""):
+            for kind in ("processing", "model"):
+                old = self._objects.named(kind, organization.id, NEWER)
+                if old is not None:
+                    self._objects.remove(old)
+            if wanted:
+                self._add_newer_objects(organization)
+
+    def _add_newer_objects(self, organization: Stored) -> None:
+        new_processing = {
+            "name": NEWER,
+            "target": "HOLOGRAM",
+            "type": "TIME_TRAVEL",
+            "default_cpu": 1,
+            "default_gpu": 0,
+            "default_parameters": {},
+            "docker_image": "newer/image",
+            "docker_tag": "1.0",
+            "docker_flags": None,
+            "description": None,
+        }
+        processing = self._add("processing", organization, new_processing, ASIDE)
+        new_input = {"name": "hologram", "input_type": "HOLOGRAM", "required": True}
+        nothing = {"inference_type_constraint": None, "framework_constraint": None}
+        self._add("input", processing, new_input | nothing, ASIDE)
+        model = self._add("model", organization, {"name": NEWER, "description": None}, ASIDE)
+        newer_version = bodies.NewVersion(name="v1", type="HOLOGRAM", framework="YOLOV99").model_dump()
+        self._add("version", model, newer_version, ASIDE)
+
+    # Who is asking
+
+    def _route(self, method: str, path: str, call: Callable[[Request], Awaitable[Response]]) -> Route:
+        async def guarded(request: Request) -> Response:
+            self._check(request)
+            return await call(request)
+
+        return Route(path, guarded, methods=[method])
+
+    def _check(self, request: Request) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        access = self._tokens.get(token) if scheme.lower() == "bearer" else None
+        if access is None:
+            raise PlatformError(401, "Authentication credentials were not provided or are not valid")
+        if request.method in ("GET", "HEAD"):
+            return
+        if access == "read-only":
+            raise PlatformError(403, "This token may only read")
+        locked = _switches(request).locked
+        if locked is not None and re.search(locked, request.scope["path"]):
+            raise PlatformError(423, "This resource is locked")
+
+    def _user(self, request: Request) -> str:
+        if request.scope["sandbox.aside"]:
+            return ASIDE
+        token = request.headers["authorization"].partition(" ")[2]
+        return f"{self._tokens[token]}-user"
+
+    # Start-up
+
+    async def _ping(self, request: Request) -> Response:
+        default = self._objects.named("organization", "", self._default)
+        content = {
+            "sdk_version": SDK_VERSION,
+            "username": self._user(request),
+            "default_organization": default.id if default else None,
+        }
+        return JSONResponse(content)
+
+    async def _find_organization(self, request: Request) -> Response:
+        name = request.query_params.get("name", "")
+        found = self._objects.named("organization", "", name)
+        if found is None:
+            raise PlatformError(404, f"No organization is called {name}")
+        return self._answer(request, found)
+
+    async def _read_organization(self, request: Request) -> Response:
+        return self._answer(request, self._existing("organization", request.path_params["id"]))
+
+    # The verbs of a collection
+
+    async def _list(self, kind: Collection, request: Request) -> Response:
+        parent = self._parent(kind, request)
+        switches = _switches(request)
+        limit, offset, order_by = None, 0, []
+        if kind.paged:
+            limit = _whole_number(request, "limit", 1)
+            offset = _whole_number(request, "offset", 0) or 0
+            limit = limit if limit is not None else switches.page_default
+            if switches.page_cap is not None:
+                limit = min(limit or switches.page_cap, switches.page_cap)
+            order_by = _order(request)
+        page = self._objects.page(kind.kind, parent.id, order_by=order_by, limit=limit, offset=offset)
+        origin = parent if kind.kind == "version" else None
+        items = [answer(stored, switches, origin=origin) for stored in page]
+        if switches.reorder:
+            items.reverse()
+        return JSONResponse({"items": items, "count": self._objects.count(kind.kind, parent.id)})
+
+    async def _find(self, kind: Collection, request: Request) -> Response:
+        parent = self._parent(kind, request)
+        key = next((key for key in kind.find_by if key in request.query_params), None)
+        if key is None:
+            detail = [{"loc": ["query", kind.find_by[0]], "msg": "Field required", "type": "missing"}]
+            raise PlatformError(422, "The query is not valid", detail)
+        value = request.query_params[key]
+        found = self._lookup(kind.kind, parent, key, value, loose=_switches(request).loose_find)
+        if found is None or found.parent != parent.id:
+            raise PlatformError(404, f"No {kind.kind} has the {key} {value}")
+        return self._answer(request, found)
+
+    def _lookup(self, kind: Kind, parent: Stored, key: str, value: str, *, loose: bool) -> Stored | None:
+        if key == "id":
+            return self._objects.get(kind, value)
+        if key == "version":
+            number = int(value) if value.isdecimal() else -1
+            return self._objects.with_field(kind, parent.id, "version", number)
+        find = self._objects.containing if loose else self._objects.named
+        return find(kind, parent.id, value)
+
+    async def _create(self, kind: Collection, request: Request) -> Response:
+        parent = self._parent(kind, request)
+        fields = (await _body(kind.create, request)).model_dump()
+        user = self._user(request)
+        with self._objects.together():
+            created = self._add(kind.kind, parent, fields, user)
+            # Assumption: what a platform may put on a new processing that has one of the (deprecated) types.
+            if kind.kind == "processing" and fields["type"] and _switches(request).legacy_inputs:
+                about = fields["target"]
+                legacy = bodies.NewInput(name=f"input_{about.lower()}", input_type=about, required=True)
+                self._add("input", created, legacy.model_dump(), user)
+        return self._answer(request, created, status=201)
+
+    def _add(self, kind: Kind, parent: Stored, fields: dict[str, Any], user: str) -> Stored:
+        now = _now()
+        fields = fields | {"created_at": now, "updated_at": now, "updated_by": user}
+        if kind == "model":
+            fields |= {"private": True, "tags": []}
+        if kind == "version":
+            newest = self._objects.page("version", parent.id, order_by=["-version"], limit=1)
+            number = newest[0].fields["version"] + 1 if newest else 0
+            fields |= {"version": number, "name": fields["name"] or f"version-{number}", "tags": []}
+            _configure(fields)
+        try:
+            return self._objects.add(kind, parent.id, fields)
+        except NameTakenError as error:
+            raise PlatformError(409, f"A {kind} called {error} exists already") from error
+
+    async def _read(self, kind: Collection, request: Request) -> Response:
+        return self._answer(request, self._item(kind, request))
+
+    async def _change(self, kind: Collection, request: Request) -> Response:
+        stored = self._item(kind, request)
+        body = await _body(kind.change, request)
+        # A PUT says all there is: a constraint that it leaves out is cleared. A PATCH leaves out what stays.
+        taken = body.model_dump(exclude_unset=kind.change_method == "PATCH")
+        for key in _switches(request).ignored_fields:
+            taken.pop(key, None)
+        fields = stored.fields | taken | {"updated_at": _now(), "updated_by": self._user(request)}
+        if kind.kind == "version":
+            _configure(fields)
+        try:
+            changed = self._objects.replace(stored, fields)
+        except NameTakenError as error:
+            raise PlatformError(409, f"A {kind.kind} called {error} exists already") from error
+        return self._answer(request, changed)
+
+    async def _delete(self, kind: Collection, request: Request) -> Response:
+        self._objects.remove(self._item(kind, request))
+        return Response(status_code=204)
+
+    # Helpers
+
+    def _item(self, kind: Collection, request: Request) -> Stored:
+        if "id" in request.path_params:
+            return self._existing(kind.kind, request.path_params["id"])
+        name = unquote(request.path_params["name"])
+        parent = self._parent(kind, request)
+        found = self._objects.named(kind.kind, parent.id, name)
+        if found is None:
+            raise PlatformError(404, f"No {kind.kind} is called {name}")
+        return found
+
+    def _parent(self, kind: Collection, request: Request) -> Stored:
+        return self._existing(kind.parent, request.path_params["parent"])
+
+    def _existing(self, kind: Kind, id_: str) -> Stored:
+        found = self._objects.get(kind, unquote(id_))
+        if found is None:
+            raise PlatformError(404, f"No {kind} has the id {unquote(id_)}")
+        return found
+
+    def _answer(self, request: Request, stored: Stored, *, status: int = 200) -> JSONResponse:
+        origin = self._objects.get("model", stored.parent) if stored.kind == "version" else None
+        return JSONResponse(answer(stored, _switches(request), origin=origin), status)
+
+
+def _switches(request: Request) -> Switches:
+    switches: Switches = request.scope["sandbox.switches"]
+    return switches
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _configure(version: dict[str, Any]) -> None:
+    """A version always has a type and a framework: the SDK cannot read one without."""
+    version["type"] = version["type"] or "NOT_CONFIGURED"
+    version["framework"] = version["framework"] or "NOT_CONFIGURED"
+
+
+def _whole_number(request: Request, key: str, least: int) -> int | None:
+    text = request.query_params.get(key)
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) < least:
+        detail = [{"loc": ["query", key], "msg": f"must be a whole number from {least}", "type": "int"}]
+        raise PlatformError(422, "The query is not valid", detail)
+    return int(text)
+
+
+def _order(request: Request) -> list[str]:
+    keys = request.query_params.getlist("order_by")
+    for key in keys:
+        if not key.removeprefix("-").isidentifier():
+            detail = [{"loc": ["query", "order_by"], "msg": f"{key!r} is not a field", "type": "value"}]
+            raise PlatformError(422, "The query is not valid", detail)
+    return keys
+
+
+async def _body(form: type[bodies.Body], request: Request) -> bodies.Body:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        content = json.loads(await request.body(), parse_constant=refuse)
+    except ValueError as error:
+        raise PlatformError(400, "The body is not JSON", str(error)) from error
+    switches = _switches(request)
+    try:
+        return bodies.parse(
+            form, content, strict=switches.strict_bodies, unknown_enums=switches.unknown_enums
+        )
+    except bodies.BadBodyError as error:
+        raise PlatformError(422, "The body is not valid", error.detail) from error

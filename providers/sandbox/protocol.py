@@ -1,0 +1,87 @@
+"""The web server, made to fit: it can cut a connection, tells when it is ready, and stops at once.
+
+Touches uvicorn's classes in the few places where it is meant to be extended, and in no other module.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from providers.sandbox.traffic import CUT
+
+
+class CuttableProtocol(H11Protocol):
+    """HTTP/1.1 that lets the app cut the connection before any byte of an answer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        app = self.app
+
+        async def with_cut(scope: Any, receive: Any, send: Any) -> None:
+            await app({**scope, CUT: self.transport.abort}, receive, send)
+
+        self.app = with_cut
+
+
+class QuietServer(uvicorn.Server):
+    """A server that calls back when it answers, and whose stop waits for no client."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, then say so."""
+        await super().startup(sockets)
+        self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cut what is open, so that a request that hangs on purpose holds nobody up, then stop."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, CuttableProtocol):
+                connection.transport.abort()
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM. Unlike uvicorn's own, does not raise them again once stopped."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def make_server(app: ASGIApp, on_ready: Callable[[], None]) -> QuietServer:
+    """A server for `app`; it logs errors of our own and nothing else."""
+    config = uvicorn.Config(
+        app,
+        http=CuttableProtocol,
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        log_level=logging.ERROR,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=300,
+        timeout_graceful_shutdown=5,
+    )
+    return QuietServer(config, on_ready)

@@ -1,0 +1,302 @@
+"""The registry's calls: the OCI distribution specification 1.1, push and pull, with Docker's media types.
+
+Errors have the registry's form, `{"errors": [{"code", "message", "detail"}]}`. Left out: referrers, and
+whatever only matters between registries. Never deals with faults, latency or the request log.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from providers.sandbox.images import OCI_MANIFEST, Images, digest_of
+from providers.sandbox.settings import Access, Switches
+
+_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_MEDIA_TYPES = (
+    OCI_MANIFEST,
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+
+
+class RegistryError(Exception):
+    """An error answer.
+
+    Args:
+        status: HTTP status.
+        code: one of the specification's codes, such as `BLOB_UNKNOWN`.
+        message: what went wrong.
+        detail: what it is about.
+        headers: extra headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        detail: object = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def error_answer(error: RegistryError) -> JSONResponse:
+    """An error in the registry's form."""
+    entry = {"code": error.code, "message": error.message, "detail": error.detail}
+    return JSONResponse({"errors": [entry]}, error.status, error.headers)
+
+
+class RegistryCalls:
+    """The handlers.
+
+    Args:
+        images: where everything is kept.
+        tokens: the passwords that `registry_auth` accepts, and what each may do.
+    """
+
+    def __init__(self, images: Images, tokens: dict[str, Access]) -> None:
+        self._images = images
+        self._tokens = tokens
+
+    def routes(self) -> list[Route]:
+        """Every call of the registry."""
+        uploads, upload = "/v2/{name:path}/blobs/uploads", "/v2/{name:path}/blobs/uploads/{upload}"
+        blob, manifest = "/v2/{name:path}/blobs/{digest}", "/v2/{name:path}/manifests/{reference}"
+        return [
+            self._route("GET", "/v2", self._ping),
+            self._route("GET", "/v2/", self._ping),
+            self._route("GET", "/v2/_catalog", self._catalogue),
+            self._route("GET", "/v2/{name:path}/tags/list", self._tags),
+            self._route("POST", uploads, self._start_upload),
+            self._route("POST", uploads + "/", self._start_upload),
+            self._route("GET", upload, self._upload_status),
+            self._route("PATCH", upload, self._upload_chunk),
+            self._route("PUT", upload, self._finish_upload),
+            self._route("DELETE", upload, self._cancel_upload),
+            self._route("GET", blob, self._blob),
+            self._route("DELETE", blob, self._delete_blob),
+            self._route("GET", manifest, self._manifest),
+            self._route("PUT", manifest, self._put_manifest),
+            self._route("DELETE", manifest, self._delete_manifest),
+        ]
+
+    def _route(self, method: str, path: str, call: Callable[[Request], Awaitable[Response]]) -> Route:
+        async def guarded(request: Request) -> Response:
+            self._check(request)
+            response = await call(request)
+            response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+            return response
+
+        return Route(path, guarded, methods=[method])
+
+    def _check(self, request: Request) -> None:
+        switches: Switches = request.scope["sandbox.switches"]
+        if switches.registry_auth:
+            access = self._tokens.get(_password(request))
+            if access is None:
+                challenge = {"WWW-Authenticate": 'Basic realm="sandbox"'}
+                raise RegistryError(401, "UNAUTHORIZED", "authentication required", headers=challenge)
+            if access == "read-only" and request.method not in ("GET", "HEAD"):
+                raise RegistryError(403, "DENIED", "these credentials may only pull")
+        name = request.path_params.get("name")
+        if name is not None and not _NAME.fullmatch(name):
+            raise RegistryError(400, "NAME_INVALID", "invalid repository name", {"name": name})
+
+    async def _ping(self, request: Request) -> Response:
+        return JSONResponse({})
+
+    async def _catalogue(self, request: Request) -> Response:
+        return _page(request, "/v2/_catalog", {}, "repositories", self._images.repositories())
+
+    async def _tags(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        tags = self._images.tags(name)
+        if tags is None:
+            raise RegistryError(404, "NAME_UNKNOWN", "repository name not known to registry", {"name": name})
+        return _page(request, f"/v2/{name}/tags/list", {"name": name}, "tags", tags)
+
+    # Uploads
+
+    async def _start_upload(self, request: Request) -> Response:
+        name, query = request.path_params["name"], request.query_params
+        mount, source = query.get("mount"), query.get("from")
+        if mount and source and self._images.blob(source, mount):
+            self._images.link_blob(name, mount)
+            return _created(f"/v2/{name}/blobs/{mount}", mount)
+        upload = self._images.start_upload()
+        if "digest" in query:
+            return await self._finish(request, upload)
+        return self._upload_answer(request, upload, 202)
+
+    async def _upload_status(self, request: Request) -> Response:
+        self._upload_file(request)
+        return self._upload_answer(request, request.path_params["upload"], 204)
+
+    async def _upload_chunk(self, request: Request) -> Response:
+        await _append(request, self._upload_file(request))
+        return self._upload_answer(request, request.path_params["upload"], 202)
+
+    async def _finish_upload(self, request: Request) -> Response:
+        self._upload_file(request)
+        return await self._finish(request, request.path_params["upload"])
+
+    async def _finish(self, request: Request, upload: str) -> Response:
+        name, digest = request.path_params["name"], request.query_params.get("digest", "")
+        if not _DIGEST.fullmatch(digest):
+            raise RegistryError(400, "DIGEST_INVALID", "the digest is missing or no sha256", digest)
+        file = self._images.upload(upload)
+        if file is None:
+            raise RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+        await _append(request, file)
+        if not await to_thread.run_sync(self._images.digest_matches, upload, digest):
+            raise RegistryError(400, "DIGEST_INVALID", "the content has another digest", digest)
+        self._images.finish_upload(name, upload, digest)
+        return _created(f"/v2/{name}/blobs/{digest}", digest)
+
+    async def _cancel_upload(self, request: Request) -> Response:
+        self._upload_file(request).unlink()
+        return Response(status_code=204)
+
+    def _upload_file(self, request: Request) -> Path:
+        file = self._images.upload(request.path_params["upload"])
+        if file is None:
+            raise RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+        return file
+
+    def _upload_answer(self, request: Request, upload: str, status: int) -> Response:
+        file = self._images.upload(upload)
+        size = file.stat().st_size if file else 0
+        headers = {
+            "Location": f"/v2/{request.path_params['name']}/blobs/uploads/{upload}",
+            "Docker-Upload-UUID": upload,
+            "Range": f"0-{max(size - 1, 0)}",
+        }
+        return Response(status_code=status, headers=headers)
+
+    # Blobs
+
+    async def _blob(self, request: Request) -> Response:
+        name, digest = request.path_params["name"], request.path_params["digest"]
+        headers = {"Docker-Content-Digest": digest}
+        return FileResponse(self._blob_file(name, digest), headers=headers, media_type=_BYTES)
+
+    async def _delete_blob(self, request: Request) -> Response:
+        name, digest = request.path_params["name"], request.path_params["digest"]
+        self._blob_file(name, digest)
+        self._images.unlink_blob(name, digest)
+        return Response(status_code=202)
+
+    def _blob_file(self, name: str, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise RegistryError(400, "DIGEST_INVALID", "this is no sha256 digest", digest)
+        file = self._images.blob(name, digest)
+        if file is None:
+            raise RegistryError(404, "BLOB_UNKNOWN", "blob unknown to registry", digest)
+        return file
+
+    # Manifests
+
+    async def _manifest(self, request: Request) -> Response:
+        name, reference = request.path_params["name"], request.path_params["reference"]
+        found = self._images.manifest(name, reference)
+        if found is None:
+            raise RegistryError(404, "MANIFEST_UNKNOWN", "manifest unknown", {"Tag": reference})
+        headers = {"Docker-Content-Digest": found.digest, "ETag": f'"{found.digest}"'}
+        return Response(found.content, headers=headers, media_type=found.media_type)
+
+    async def _put_manifest(self, request: Request) -> Response:
+        name, reference = request.path_params["name"], request.path_params["reference"]
+        content = await request.body()
+        digest = digest_of(content)
+        if ":" in reference and reference != digest:
+            raise RegistryError(400, "DIGEST_INVALID", "the content has another digest", reference)
+        if ":" not in reference and not _TAG.fullmatch(reference):
+            raise RegistryError(400, "TAG_INVALID", "the tag is not valid", reference)
+        media_type = self._check_manifest(name, request.headers.get("content-type", ""), content)
+        self._images.add_manifest(name, media_type, content, None if ":" in reference else reference)
+        return _created(f"/v2/{name}/manifests/{digest}", digest)
+
+    def _check_manifest(self, name: str, content_type: str, content: bytes) -> str:
+        """The media type of a manifest whose parts are all here."""
+        try:
+            manifest = json.loads(content)
+            media_type = content_type or manifest.get("mediaType", "")
+            blobs = [manifest["config"], *manifest["layers"]] if "config" in manifest else []
+            blob_digests = [blob["digest"] for blob in blobs if "urls" not in blob]
+            children = [child["digest"] for child in manifest.get("manifests", [])]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RegistryError(400, "MANIFEST_INVALID", "this is no manifest", str(error)) from error
+        if media_type not in _MEDIA_TYPES or manifest.get("mediaType", media_type) != media_type:
+            raise RegistryError(400, "MANIFEST_INVALID", "the media type is not supported", media_type)
+        missing: list[Any] = [digest for digest in blob_digests if not self._images.blob(name, digest)]
+        missing += [digest for digest in children if not self._images.manifest(name, digest)]
+        if missing:
+            raise RegistryError(404, "MANIFEST_BLOB_UNKNOWN", "a part of the manifest is missing", missing)
+        return media_type
+
+    async def _delete_manifest(self, request: Request) -> Response:
+        name, reference = request.path_params["name"], request.path_params["reference"]
+        if self._images.manifest(name, reference) is None:
+            raise RegistryError(404, "MANIFEST_UNKNOWN", "manifest unknown", {"Tag": reference})
+        self._images.remove_manifest(name, reference)
+        return Response(status_code=202)
+
+
+_BYTES = "application/octet-stream"
+
+
+def _password(request: Request) -> str:
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _created(location: str, digest: str) -> Response:
+    return Response(status_code=201, headers={"Location": location, "Docker-Content-Digest": digest})
+
+
+def _page(request: Request, path: str, about: dict[str, str], key: str, names: list[str]) -> JSONResponse:
+    """Some names of a list, as `?n=` and `?last=` ask for, and a link to the next ones."""
+    last, wanted = request.query_params.get("last", ""), request.query_params.get("n", "")
+    rest = [name for name in names if name > last]
+    shown = rest[: int(wanted)] if wanted.isdecimal() else rest
+    headers = {}
+    if shown and len(shown) < len(rest):
+        headers["Link"] = f'<{path}?n={wanted}&last={shown[-1]}>; rel="next"'
+    return JSONResponse({**about, key: shown}, headers=headers)
+
+
+async def _append(request: Request, file: Path) -> None:
+    """Add a request's body to an upload; a Content-Range must begin where the upload ends."""
+    size = file.stat().st_size
+    begins = re.fullmatch(
+        r"(?:bytes[ =])?(\d+)-(\d+)(?:/.*)?", request.headers.get("content-range", f"{size}-0")
+    )
+    if begins is None or int(begins[1]) != size:
+        headers = {"Range": f"0-{max(size - 1, 0)}"}
+        raise RegistryError(416, "BLOB_UPLOAD_INVALID", "the chunk is out of order", headers=headers)
+    with file.open("ab") as upload:
+        async for chunk in request.stream():
+            upload.write(chunk)

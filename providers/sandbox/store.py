@@ -1,0 +1,187 @@
+"""Where the platform's objects are kept: one SQLite file, one row per object, its fields as JSON.
+
+Knows names, owners and order; knows nothing of HTTP, of switches, or of what the fields mean. Used by one
+thread at a time (the server's event loop), so it takes no lock.
+"""
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["organization", "processing", "input", "model", "version"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (
+    serial INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    fields TEXT NOT NULL,
+    name TEXT GENERATED ALWAYS AS (json_extract(fields, '$.name')) VIRTUAL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS names ON objects (kind, parent, name);
+CREATE INDEX IF NOT EXISTS children ON objects (parent, kind, serial);
+
+CREATE TABLE IF NOT EXISTS manifests (
+    repository TEXT NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL, content BLOB NOT NULL,
+    PRIMARY KEY (repository, digest)
+);
+CREATE TABLE IF NOT EXISTS tags (
+    repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
+    PRIMARY KEY (repository, tag)
+);
+CREATE TABLE IF NOT EXISTS blobs (
+    repository TEXT NOT NULL, digest TEXT NOT NULL,
+    PRIMARY KEY (repository, digest)
+);
+"""
+
+
+class NameTakenError(Exception):
+    """An object of this kind and name already exists under the same parent."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One object: its place, and its fields as they were given."""
+
+    id: str
+    kind: Kind
+    parent: str
+    fields: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The name, unique among the objects of the same kind under the same parent."""
+        name: str = self.fields["name"]
+        return name
+
+
+def open_database(folder: Path) -> sqlite3.Connection:
+    """Open the database in `folder`, creating both when missing.
+
+    Commits reach the file at once but are not forced to the disk: a killed server loses nothing, a power
+    cut may.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(folder / "sandbox.sqlite", isolation_level=None, check_same_thread=False)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = OFF")
+    database.executescript(_SCHEMA)
+    return database
+
+
+class Objects:
+    """The platform's objects.
+
+    Args:
+        database: from `open_database`; the caller closes it.
+    """
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def together(self) -> AbstractContextManager[object]:
+        """A block whose writes all happen, or none."""
+        self._database.execute("BEGIN")
+        return self._database
+
+    def add(self, kind: Kind, parent: str, fields: dict[str, Any]) -> Stored:
+        """Add an object under a new id.
+
+        Raises:
+            NameTakenError: the name is taken.
+        """
+        stored = Stored(str(uuid.uuid4()), kind, parent, fields)
+        row = (stored.id, kind, parent, json.dumps(fields))
+        try:
+            self._database.execute("INSERT INTO objects (id, kind, parent, fields) VALUES (?, ?, ?, ?)", row)
+        except sqlite3.IntegrityError as error:
+            raise NameTakenError(stored.name) from error
+        return stored
+
+    def replace(self, stored: Stored, fields: dict[str, Any]) -> Stored:
+        """Give an object other fields.
+
+        Raises:
+            NameTakenError: the new name is taken.
+        """
+        try:
+            self._database.execute(
+                "UPDATE objects SET fields = ? WHERE id = ?", (json.dumps(fields), stored.id)
+            )
+        except sqlite3.IntegrityError as error:
+            raise NameTakenError(fields["name"]) from error
+        return Stored(stored.id, stored.kind, stored.parent, fields)
+
+    def remove(self, stored: Stored) -> None:
+        """Remove an object and everything under it."""
+        self._database.execute("DELETE FROM objects WHERE id = ? OR parent = ?", (stored.id, stored.id))
+
+    def clear(self) -> None:
+        """Remove everything but the organizations."""
+        self._database.execute("DELETE FROM objects WHERE kind <> 'organization'")
+
+    def get(self, kind: Kind, id_: str) -> Stored | None:
+        """The object with this id, or None."""
+        return self._first(self._select("kind = ? AND id = ?", (kind, id_)))
+
+    def named(self, kind: Kind, parent: str, name: str) -> Stored | None:
+        """The object with exactly this name, or None."""
+        return self._first(self._select("kind = ? AND parent = ? AND name = ?", (kind, parent, name)))
+
+    def containing(self, kind: Kind, parent: str, text: str) -> Stored | None:
+        """The oldest object whose name contains this text, in any ASCII case, or None."""
+        condition = "parent = ? AND kind = ? AND instr(lower(name), lower(?)) > 0 ORDER BY serial LIMIT 1"
+        return self._first(self._select(condition, (parent, kind, text)))
+
+    def with_field(self, kind: Kind, parent: str, key: str, value: object) -> Stored | None:
+        """The oldest object that has this value in a field, or None."""
+        condition = "parent = ? AND kind = ? AND json_extract(fields, ?) = ? ORDER BY serial LIMIT 1"
+        return self._first(self._select(condition, (parent, kind, f'$."{key}"', value)))
+
+    def count(self, kind: Kind, parent: str) -> int:
+        """How many objects of a kind there are under a parent."""
+        query = "SELECT count(*) FROM objects WHERE parent = ? AND kind = ?"
+        total: int = self._database.execute(query, (parent, kind)).fetchone()[0]
+        return total
+
+    def page(
+        self,
+        kind: Kind,
+        parent: str,
+        *,
+        order_by: Sequence[str] = (),
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Stored]:
+        """Some objects of a kind under a parent, oldest first unless told otherwise.
+
+        Args:
+            kind: which objects.
+            parent: the id of their parent; empty for organizations.
+            order_by: keys of fields; one with a `-` in front sorts downwards.
+            limit: most objects to give; None for all.
+            offset: objects to skip.
+        """
+        order, keys = "", []
+        for key in order_by:
+            order += f"json_extract(fields, ?) {'DESC' if key.startswith('-') else 'ASC'}, "
+            keys.append(f'$."{key.lstrip("-")}"')
+        condition = f"parent = ? AND kind = ? ORDER BY {order}serial LIMIT ? OFFSET ?"
+        page = (-1 if limit is None else limit, offset)
+        return list(self._select(condition, (parent, kind, *keys, *page)))
+
+    def _select(self, condition: str, values: Sequence[object]) -> Iterable[Stored]:
+        query = f"SELECT id, kind, parent, fields FROM objects WHERE {condition}"
+        for id_, kind, parent, fields in self._database.execute(query, values):
+            yield Stored(id_, kind, parent, json.loads(fields))
+
+    @staticmethod
+    def _first(found: Iterable[Stored]) -> Stored | None:
+        return next(iter(found), None)
