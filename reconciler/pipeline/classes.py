@@ -1,0 +1,126 @@
+"""What an inputs class and a parameters class say, whichever of the two readers looked: `static` or `runner`.
+
+Plain data, and the rules that hold for both answers. Nothing here reads a file or runs code.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from reconciler.diagnostics import Diagnostic, error
+from reconciler.pipeline import enums
+from reconciler.pipeline.enums import did_you_mean
+
+T = TypeVar("T")
+
+Parameters = dict[str, Any]  # plain JSON values by name, in the order of to_dict
+
+
+@dataclass(frozen=True, slots=True)
+class InputDeclaration:
+    """One input that a processing asks for.
+
+    Attributes:
+        name: unique within the class.
+        input_type: one of `enums.INPUT_TYPES`.
+        required: whether a job can start without it.
+        inference_type_constraint: one of `enums.INFERENCE_TYPES`, or None.
+        framework_constraint: one of `enums.FRAMEWORKS`, or None.
+        file: the file that declares it.
+        line: its line there, or None when code computed it.
+    """
+
+    name: str
+    input_type: str
+    required: bool
+    inference_type_constraint: str | None
+    framework_constraint: str | None
+    file: Path
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReference:
+    """Which class of which file: `utils/inputs.py:ProcessingInputs`."""
+
+    folder: Path
+    file: Path
+    name: str
+
+    @classmethod
+    def parse(cls, folder: Path, text: str) -> "ClassReference":
+        file, _, name = text.partition(":")
+        return cls(folder, folder / file, name)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassValue(Generic[T]):
+    """One reader's answer.
+
+    Attributes:
+        value: what the class says; None when it fails (then there are errors).
+        reader: "static" or "subprocess".
+        diagnostics: what is wrong with the class.
+    """
+
+    value: T | None
+    reader: str
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+Inputs = tuple[InputDeclaration, ...]
+
+
+def problems_of(inputs: Iterable[InputDeclaration]) -> list[Diagnostic]:
+    """Everything that the platform would refuse, or that would hit the wrong object there."""
+    found: list[Diagnostic] = []
+    seen: dict[str, InputDeclaration] = {}
+    for one in inputs:
+        found += [*_name_problems(one), *_enum_problems(one)]
+        if one.name in seen:
+            first = seen[one.name].line
+            where = f"The first is at line {first}. " if first is not None else ""
+            found.append(
+                error(
+                    f"input {one.name!r} is declared twice",
+                    f"{where}Names are unique within a pipeline: rename or remove one.",
+                    file=one.file,
+                    line=one.line,
+                )
+            )
+        seen.setdefault(one.name, one)
+    return found
+
+
+def _name_problems(one: InputDeclaration) -> list[Diagnostic]:
+    if one.name.strip() and one.name not in (".", "..") and one.name.isprintable():
+        return []
+    return [
+        error(
+            f"{one.name!r} cannot be the name of an input",
+            "The name becomes part of a web address, where it would mean something else. "
+            "Use a word, for example dataset.",
+            file=one.file,
+            line=one.line,
+        )
+    ]
+
+
+def _enum_problems(one: InputDeclaration) -> list[Diagnostic]:
+    found = []
+    for field, value, allowed in (
+        ("input_type", one.input_type, enums.INPUT_TYPES),
+        ("inference_type_constraint", one.inference_type_constraint, enums.INFERENCE_TYPES),
+        ("framework_constraint", one.framework_constraint, enums.FRAMEWORKS),
+    ):
+        if value is not None and value not in allowed:
+            found.append(
+                error(
+                    f"input {one.name!r}: {field} {value!r} is not known",
+                    f"Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}",
+                    file=one.file,
+                    line=one.line,
+                )
+            )
+    return found

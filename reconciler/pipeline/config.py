@@ -1,0 +1,130 @@
+"""config.toml, read and checked: the first step from a folder to what should exist.
+
+Every problem of the file is found in one go, each with its line. Nothing here runs code, asks a platform or
+writes. A key that the file does not have is None (not managed); an empty one is "" (cleared).
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from reconciler.diagnostics import Diagnostic, error, has_errors, in_order
+from reconciler.pipeline.enums import TRAINING
+from reconciler.pipeline.lines import Lines, lines_of
+from reconciler.pipeline.reading import Reader
+from reconciler.pipeline.schema import Config
+from reconciler.pipeline.sections import read_docker, read_execution, read_metadata
+from reconciler.pipeline.settings import read_settings
+from reconciler.pipeline.targets import read_targets
+
+FILE_NAME: Final = "config.toml"
+
+_SYNTAX_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A config.toml as far as it could be read.
+
+    Attributes:
+        path: the file.
+        text: its content with its own line ends; "" when it could not be read.
+        config: what it says; None when there are errors.
+        diagnostics: every problem of the file, errors first.
+        lines: where everything stands.
+    """
+
+    path: Path
+    text: str
+    config: Config | None
+    diagnostics: tuple[Diagnostic, ...]
+    lines: Lines = field(repr=False, default_factory=Lines)
+
+    def line_of(self, *path: str | int) -> int | None:
+        """The line of a key, for example `("docker", "cpu")`, or of the nearest table around it."""
+        return self.lines.of(*path)
+
+
+def load(folder: Path) -> LoadedConfig:
+    """Read `folder/config.toml`. Never raises for what the file holds or lacks: that is in `.diagnostics`."""
+    path = folder / FILE_NAME
+    try:
+        text = path.read_bytes().decode()
+    except OSError as problem:
+        return LoadedConfig(path, "", None, (_unreadable(path, problem),))
+    except UnicodeDecodeError as problem:
+        found = error(
+            "config.toml is not UTF-8 text",
+            f"Byte {problem.object[problem.start]:#04x} cannot be read as UTF-8. Save the file as UTF-8.",
+            file=path,
+            line=problem.object.count(b"\n", 0, problem.start) + 1,
+        )
+        return LoadedConfig(path, "", None, (found,))
+    return read(text, path)
+
+
+def read(text: str, path: Path) -> LoadedConfig:
+    """What this text of a config.toml says; `path` is only named in the diagnostics."""
+    content = text.removeprefix("\ufeff")
+    try:
+        document = tomllib.loads(content)
+    except (ValueError, RecursionError) as problem:
+        return LoadedConfig(path, text, None, (_malformed(path, content, problem),))
+    reader = Reader(document, lines_of(text), text, path)
+    config = _config(reader)
+    found = tuple(in_order(reader.diagnostics))
+    return LoadedConfig(path, text, None if has_errors(found) else config, found, reader.lines)
+
+
+def _config(reader: Reader) -> Config | None:
+    """The whole file; None when a part is missing (then there is an error as well)."""
+    metadata = read_metadata(reader)
+    execution = read_execution(reader)
+    docker = read_docker(reader)
+    kind = metadata.type if metadata is not None else None
+    targets = read_targets(reader, kind)
+    settings = read_settings(reader)
+    if kind == TRAINING and execution is not None and execution.inputs_class:
+        reader.warn(
+            "inputs_class is not used: a training pipeline has no inputs",
+            "Only processing pipelines have them. Remove the line, or change metadata.type.",
+            "execution",
+            "inputs_class",
+        )
+    if metadata is None or execution is None or docker is None or settings is None:
+        return None
+    return Config(metadata=metadata, execution=execution, docker=docker, targets=targets, reconciler=settings)
+
+
+def _unreadable(path: Path, problem: OSError) -> Diagnostic:
+    if isinstance(problem, FileNotFoundError | NotADirectoryError):
+        return error(
+            "no config.toml here",
+            f"A pipeline is a folder with a config.toml, and {path.parent} has none. "
+            "Give the folder of a pipeline, or make one with `pxl-pipeline init`.",
+            file=path,
+        )
+    if isinstance(problem, IsADirectoryError):
+        return error(
+            "config.toml is a folder, not a file", "Rename the folder; a file is expected.", file=path
+        )
+    return error(f"config.toml cannot be read: {problem.strerror}", "Check its permissions.", file=path)
+
+
+def _malformed(path: Path, text: str, problem: Exception) -> Diagnostic:
+    reason = "it is nested too deeply" if isinstance(problem, RecursionError) else str(problem)
+    line, column = text.count("\n") + 1, None
+    place = _SYNTAX_PLACE.search(reason)
+    if place is not None:
+        reason = reason[: place.start()]
+        if place[1] is not None:
+            line, column = int(place[1]), int(place[2])
+    where = f"line {line}, column {column}" if column is not None else f"line {line}"
+    return error(
+        "config.toml is not valid TOML",
+        f"{where}: {reason}. Nothing else of the file was checked.",
+        file=path,
+        line=line,
+    )

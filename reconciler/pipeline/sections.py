@@ -1,0 +1,156 @@
+"""The three tables of every config.toml: `[metadata]`, `[execution]` and `[docker]`. Checked key by key."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from semver import Version
+
+from reconciler.pipeline import enums, version
+from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.reading import Reader, named
+from reconciler.pipeline.schema import Docker, Execution, Metadata
+
+_MOST_CORES = 2**31 - 1
+_IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*")
+
+
+def read_metadata(reader: Reader) -> Metadata | None:
+    """`[metadata]`, or None and the errors."""
+    table = reader.table("metadata", 'name = "my_pipeline", version = "1.0" and type = "TRAINING"')
+    if table is None:
+        return None
+    name = reader.required_text(table, "metadata", "name", 'for example name = "my_pipeline"')
+    number = _version(reader, table)
+    description = reader.text(table, "metadata", "description", free=True)
+    kind = _type(reader, table)
+    if name is None or number is None or kind is None:
+        return None
+    return Metadata(name=name, version=number, description=description, type=kind)
+
+
+def _version(reader: Reader, table: Mapping[str, Any]) -> Version | None:
+    value = table.get("version")
+    if value is None:
+        reader.error("metadata.version is missing", 'Add version = "1.0.0" to [metadata].', "metadata")
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        start, end = reader.lines.span["metadata", "version"]
+        value = reader.text_of_file[start:end]  # as written: 1.10 means 1.10.0, not 1.1.0
+    if not isinstance(value, str):
+        summary = f'metadata.version must be text like "1.0.0", not {named(value)}'
+        reader.error(summary, 'Write version = "1.0.0".', "metadata", "version")
+        return None
+    try:
+        return version.parse(value)
+    except ValueError as problem:
+        reader.error("metadata.version cannot be read", f"{problem}.", "metadata", "version")
+        return None
+
+
+def _type(reader: Reader, table: Mapping[str, Any]) -> str | None:
+    allowed = (enums.TRAINING, *enums.PROCESSING_TYPES)
+    value = reader.required_text(table, "metadata", "type", f"one of {', '.join(allowed)}")
+    if value is None:
+        return None
+    if value.upper() not in allowed:
+        reader.error(
+            f"metadata.type {value!r} is not a type of pipeline",
+            f"Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}",
+            "metadata",
+            "type",
+        )
+        return None
+    return value.upper()
+
+
+def read_execution(reader: Reader) -> Execution | None:
+    """`[execution]`, or None and the errors."""
+    table = reader.table("execution", 'pipeline_script = "pipeline.py" and parameters_class')
+    if table is None:
+        return None
+    scripts = [
+        reader.text(table, "execution", key)
+        for key in ("pipeline_script", "picsellia_pipeline_script", "local_pipeline_script")
+    ]
+    return Execution(
+        pipeline_script=next((script for script in scripts if script), None),
+        requirements_file=reader.text(table, "execution", "requirements_file") or None,
+        parameters_class=_class(reader, table, "parameters_class"),
+        inputs_class=_class(reader, table, "inputs_class"),
+    )
+
+
+def _class(reader: Reader, table: Mapping[str, Any], key: str) -> str | None:
+    """`file.py:ClassName`; empty means none, as the official tool reads it."""
+    value = reader.text(table, "execution", key)
+    if not value:
+        return None
+    file, _, name = value.partition(":")
+    if not file.endswith(".py") or Path(file).is_absolute() or not name.isidentifier():
+        reader.error(
+            f"execution.{key} {value!r} does not name a class",
+            f'Write the file and the class, for example {key} = "utils/{key.partition("_")[0]}.py:MyClass".',
+            "execution",
+            key,
+        )
+        return None
+    return value
+
+
+def read_docker(reader: Reader) -> Docker | None:
+    """`[docker]`, or None and the errors."""
+    table = reader.table("docker", 'image_name = "" and image_tag = ""')
+    if table is None:
+        return None
+    return Docker(
+        image_name=_image_name(reader, table),
+        image_tag=reader.text(table, "docker", "image_tag") or "",
+        cpu=_count(reader, table, "cpu"),
+        gpu=_count(reader, table, "gpu"),
+    )
+
+
+def _image_name(reader: Reader, table: Mapping[str, Any]) -> str:
+    value = reader.text(table, "docker", "image_name") or ""
+    if value and not _IMAGE.fullmatch(value):
+        last = value.rpartition("/")[2]
+        if "://" in value:
+            why = "Leave the scheme out."
+        elif "@" in last or ":" in last:
+            why = "Leave the tag out: it follows from metadata.version."
+        else:
+            why = (
+                "It has lower-case letters, digits and single '.', '_', '-', after an optional registry host."
+            )
+        reader.error(
+            f"docker.image_name {value!r} is not the name of an image",
+            f'{why} Expected: "user/app" or "registry.example.com/team/app".',
+            "docker",
+            "image_name",
+        )
+    return value
+
+
+def _count(reader: Reader, table: Mapping[str, Any], key: str) -> int | None:
+    """A whole number from 0; the official tool writes it as text or as a number."""
+    value = table.get(key)
+    if value is None:
+        return None
+    number: int | None = None
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,20}\s*", value, re.ASCII):
+        number = int(value)
+    if number is None or not 0 <= number <= _MOST_CORES:
+        what = "the number of CPU cores" if key == "cpu" else "the number of GPUs"
+        reader.error(
+            f"docker.{key} must be a whole number from 0, not {named(value)}",
+            f"It is {what} a job gets by default. Write for example {key} = {4 if key == 'cpu' else 0}.",
+            "docker",
+            key,
+        )
+        return None
+    return number

@@ -1,0 +1,90 @@
+"""`[reconciler]`, our own table: strict, because a misspelt `protect` must not pass in silence."""
+
+import re
+from typing import Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.reading import Reader, below, named
+from reconciler.pipeline.schema import ImageOptions, Reconciler
+from reconciler.values import Address
+
+KINDS: Final = ("image", "processing", "input", "model", "model-version")
+
+
+def read_settings(reader: Reader) -> Reconciler | None:
+    """`[reconciler]` with its defaults, or None and the errors."""
+    table = reader.document.get("reconciler", {})
+    if not isinstance(table, dict):
+        reader.error("reconciler must be a table", below("reconciler"), "reconciler")
+        return None
+    if "env" in table:
+        reader.error(
+            "[reconciler.env] is not supported by this version",
+            "Values for one environment only cannot be given yet. Remove the table.",
+            "reconciler",
+            "env",
+        )
+    try:
+        ours = Reconciler.model_validate({key: table[key] for key in table if key != "env"})
+    except ValidationError as problem:
+        for details in problem.errors(include_url=False):
+            _strict(reader, details)
+        return None
+    for address in ours.ignore_changes:
+        _address(reader, address, "reconciler", "ignore_changes", address)
+    for index, address in enumerate(ours.protect):
+        _address(reader, address, "reconciler", "protect", index)
+    return ours
+
+
+def _strict(reader: Reader, details: ErrorDetails) -> None:
+    where = ("reconciler", *details["loc"])
+    name = ".".join(str(part) for part in where)
+    value = details["input"]
+    match details["type"]:
+        case "extra_forbidden":
+            table = ".".join(str(part) for part in where[:-1])
+            known = (ImageOptions if where[1:-1] == ("image",) else Reconciler).model_fields
+            hint = did_you_mean(str(where[-1]), known)
+            reader.error(f"{name} is not a setting", f"[{table}] has {', '.join(known)}.{hint}", *where)
+        case "literal_error":
+            expected = str(details["ctx"]["expected"])
+            hint = did_you_mean(str(value), re.findall(r"'(\w+)'", expected))
+            reader.error(f"{name} must be {expected}, not {named(value)}", hint.strip(), *where)
+        case "string_type":
+            reader.error(f"{name} must be text, not {named(value)}", "Put it between quotes.", *where)
+        case "string_too_short":
+            reader.error(f"{name} is empty", "Remove the line or give a value.", *where)
+        case "string_pattern_mismatch":
+            reader.error(
+                f"{name} {value!r} is not a platform",
+                'Write it as "linux/amd64" or "linux/arm64".',
+                *where,
+            )
+        case "tuple_type":
+            reader.error(
+                f"{name} must be a list of texts, not {named(value)}", 'Write ["...", "..."].', *where
+            )
+        case _:
+            reader.error(
+                f"{name} must be a table, not {named(value)}",
+                below(name),
+                *where,
+            )
+
+
+def _address(reader: Reader, text: str, *where: str | int) -> None:
+    try:
+        kind = Address.parse(text).kind
+    except ValueError:
+        kind = None
+    if kind not in KINDS:
+        reader.error(
+            f"{text!r} is not an address",
+            f"Write kind/name with one of {', '.join(KINDS)}, for example processing/my_app."
+            f"{did_you_mean(text.partition('/')[0], KINDS)}",
+            *where,
+        )

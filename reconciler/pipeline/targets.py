@@ -1,0 +1,154 @@
+"""Where a training image goes: `[model_version]` for one model version, `[[model_versions]]` for several."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from reconciler.pipeline import enums
+from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.reading import Reader, below
+from reconciler.pipeline.schema import ModelTarget
+
+TARGET_FIELDS: Final = ("origin_name", "name", "framework", "inference_type")
+
+
+def read_targets(reader: Reader, kind: str | None) -> tuple[ModelTarget, ...]:
+    """The targets of a training pipeline, each once; `kind` is metadata.type where that is known."""
+    single, rows = reader.document.get("model_version"), reader.document.get("model_versions")
+    if kind is not None and kind != enums.TRAINING:
+        for key in ("model_version", "model_versions"):
+            if reader.document.get(key):
+                reader.warn(
+                    f"[{key}] is not used: this is a processing pipeline",
+                    "Only training pipelines have model versions. Remove the table, or set metadata.type "
+                    f'= "{enums.TRAINING}".',
+                    key,
+                )
+        return ()
+    if single is not None and not isinstance(single, dict):
+        reader.error("model_version must be a table", below("model_version"), "model_version")
+        return ()
+    if rows is not None and not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+        reader.error(
+            "model_versions must be rows", "Write [[model_versions]] above each row.", "model_versions"
+        )
+        return ()
+    deploys = {key: single[key] for key in TARGET_FIELDS if single and key in single}
+    if rows and deploys:
+        _both_tables(reader, deploys)
+        return ()
+    if rows:
+        found = [_target(reader, row, "model_versions", index) for index, row in enumerate(rows)]
+        return _last_of_each(reader, found)
+    if deploys:
+        target = _target(reader, deploys, "model_version")
+        return () if target is None else (target,)
+    if kind == enums.TRAINING:
+        _no_target(reader, single)
+    return ()
+
+
+def _both_tables(reader: Reader, deploys: Mapping[str, Any]) -> None:
+    many = reader.lines.of("model_versions")
+    advice = (
+        "[model_version] is empty: delete it."
+        if not any(deploys.values())
+        else "Keep [model_version] for one target, or move it into one more [[model_versions]] row."
+    )
+    reader.error(
+        "both [model_version] and [[model_versions]] say where to deploy",
+        f"Only one of them may ([[model_versions]] starts at line {many}). {advice}",
+        "model_version",
+    )
+
+
+def _no_target(reader: Reader, single: Mapping[str, Any] | None) -> None:
+    fields = ", ".join(TARGET_FIELDS)
+    if single and "id" in single:
+        summary = "[model_version] has only an id, which does not say where to deploy"
+        detail = f"Add {fields} to it. The id is kept for local runs and is not used to deploy."
+        reader.error(summary, detail, "model_version")
+        return
+    reader.error(
+        "a training pipeline needs a model version to deploy to",
+        f"Add a [model_version] table with {fields}, or one [[model_versions]] row for each target.",
+        *(("model_version",) if single is not None else ("metadata", "type")),
+    )
+
+
+def _target(reader: Reader, table: Mapping[str, Any], *where: str | int) -> ModelTarget | None:
+    label = str(where[0]) if len(where) == 1 else f"{where[0]}[{where[1]}]"
+    before = len(reader.diagnostics)
+    values = {key: reader.text(table, *where, key) for key in TARGET_FIELDS}
+    if len(reader.diagnostics) > before:
+        return None
+    empty = [key for key in TARGET_FIELDS if key in table and not (values[key] or "").strip()]
+    needed = [key for key in ("origin_name", "name") if not (values[key] or "").strip()]
+    if needed:
+        state = "empty" if set(needed) <= set(empty) else "missing or empty"
+        named = empty if state == "empty" else needed
+        reader.error(
+            f"{label}: {', '.join(named)} {'is' if len(named) == 1 else 'are'} {state}",
+            "origin_name is the model and name its version; both are needed. "
+            f"framework and inference_type are {enums.NOT_CONFIGURED} when left out or empty.",
+            *where,
+            *([named[0]] if named[0] in table else []),
+        )
+    framework = _framework(reader, values["framework"], label, *where, "framework")
+    inference = _inference_type(reader, values["inference_type"], label, *where, "inference_type")
+    if needed or framework is None or inference is None:
+        return None
+    return ModelTarget(
+        origin_name=values["origin_name"] or "",
+        name=values["name"] or "",
+        framework=framework,
+        inference_type=inference,
+    )
+
+
+def _framework(reader: Reader, value: str | None, label: str, *where: str | int) -> str | None:
+    name = (value or enums.NOT_CONFIGURED).upper()
+    if name in enums.DOCUMENTED_FRAMEWORKS:
+        reader.warn(
+            f"{label}: framework {value} is not in the installed SDK's list",
+            "It is sent as written, because the official documentation uses it; the platform may refuse it. "
+            f"Listed: {', '.join(enums.FRAMEWORKS)}.",
+            *where,
+        )
+        return name
+    return _enum(
+        reader, name, enums.FRAMEWORKS, f"{label}: framework {value!r}", enums.DOCUMENTED_FRAMEWORKS, *where
+    )
+
+
+def _inference_type(reader: Reader, value: str | None, label: str, *where: str | int) -> str | None:
+    name = (value or enums.NOT_CONFIGURED).upper()
+    return _enum(reader, name, enums.INFERENCE_TYPES, f"{label}: inference_type {value!r}", (), *where)
+
+
+def _enum(
+    reader: Reader, name: str, allowed: tuple[str, ...], what: str, also: tuple[str, ...], *where: str | int
+) -> str | None:
+    if name in allowed:
+        return name
+    hint = did_you_mean(name, (*allowed, *also))
+    reader.error(f"{what} is not known", f"Allowed: {', '.join(allowed)}.{hint}", *where)
+    return None
+
+
+def _last_of_each(reader: Reader, rows: list[ModelTarget | None]) -> tuple[ModelTarget, ...]:
+    """One target for each (origin_name, name): the last row wins, at the place of the first."""
+    kept: dict[tuple[str, str], tuple[int, ModelTarget]] = {}
+    for index, row in enumerate(rows):
+        if row is None:
+            continue
+        pair = (row.origin_name, row.name)
+        if pair in kept:
+            first, last = (reader.lines.of("model_versions", at) for at in (kept[pair][0], index))
+            reader.warn(
+                f"two rows for {row.origin_name}/{row.name}: the one at line {last} is used",
+                f"The row at line {first} has no effect; delete it, or give one of them another name.",
+                "model_versions",
+                index,
+            )
+        kept[pair] = (index, row)
+    return tuple(row for _, row in kept.values())

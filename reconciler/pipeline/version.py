@@ -1,0 +1,85 @@
+"""A pipeline's version: how it is read, what comes next, and which channel tag it gets.
+
+The bumps are those of the official deploy (patch, minor, major, rc, final). Nothing here touches a file.
+"""
+
+import re
+from enum import StrEnum
+
+from semver import Version
+
+_NUMBERS = re.compile(r"(?P<numbers>[0-9]+(?:\.[0-9]+){0,2})(?P<rest>-.*)?", re.ASCII | re.DOTALL)
+_LONGEST_TAG = 128
+
+
+class Bump(StrEnum):
+    """What to raise; the words of `--bump`."""
+
+    PATCH = "patch"
+    MINOR = "minor"
+    MAJOR = "major"
+    RC = "rc"
+    FINAL = "final"
+
+
+def parse(text: str) -> Version:
+    """The version that `text` means; `1` and `1.0` read as `1.0.0`.
+
+    Raises:
+        ValueError: anything else that is not X.Y.Z with an optional suffix; the message is for the user.
+    """
+    match = _NUMBERS.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a version: write X.Y.Z, for example 1.0.0, or 1.0.0-rc")
+    numbers = match["numbers"].split(".")
+    full = ".".join(numbers + ["0"] * (3 - len(numbers))) + (match["rest"] or "")
+    if "+" in full:
+        raise ValueError(f"{text!r} cannot become an image tag: a tag has no '+'; leave the build part out")
+    if len(full) > _LONGEST_TAG:
+        raise ValueError(
+            f"the version cannot become an image tag: a tag has at most {_LONGEST_TAG} characters"
+        )
+    try:
+        return Version.parse(full)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a version: numbers have no leading zeros, "
+            "and a suffix has letters, digits, '-' and '.' only"
+        ) from None
+
+
+def bump(version: Version, kind: Bump | str) -> Version:
+    """The version after `version`.
+
+    `rc` on a release is the next patch with `-rc`; on an rc it is `-rc.2`, then `-rc.3`. Every other kind
+    drops the suffix first, as the official deploy does: `patch` on `1.0.1-rc` is `1.0.2`, `final` is `1.0.1`.
+
+    Raises:
+        ValueError: `kind` is none of `Bump`.
+    """
+    release = version.finalize_version()
+    match Bump(kind):
+        case Bump.PATCH:
+            return release.bump_patch()
+        case Bump.MINOR:
+            return release.bump_minor()
+        case Bump.MAJOR:
+            return release.bump_major()
+        case Bump.FINAL:
+            return release
+        case Bump.RC:
+            if not is_rc(version):
+                return release.bump_patch().replace(prerelease="rc")
+            if version.prerelease == "rc":
+                return version.replace(prerelease="rc.2")
+            return version.bump_prerelease()
+
+
+def is_rc(version: Version) -> bool:
+    """Whether this is a release candidate, as the official deploy sees it: `-rc` anywhere in the text."""
+    return "-rc" in str(version)
+
+
+def channel_tag(version: Version) -> str:
+    """The tag that moves: `test` for a release candidate, `latest` for everything else."""
+    return "test" if is_rc(version) else "latest"
