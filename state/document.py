@@ -58,20 +58,9 @@ def from_json(text: str, *, migrations: Mapping[int, Migration] = MIGRATIONS) ->
 
 def from_document(document: JSON, *, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:
     """As `from_json`, for a document that has been parsed."""
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise CorruptStateError(f'this is no state document: it does not say "format": "{FORMAT}"')
-    version, written_by = document.get("version"), document.get("written_by")
-    author = (
-        f"reconciler {written_by}" if written_by and isinstance(written_by, str) else "an unknown version"
-    )
-    if type(version) is not int or version < 0:
-        raise CorruptStateError(f"the record written by {author} has {version!r} for its format version")
-    if version > VERSION:
-        raise NewerFormatError(
-            f"the record was written by {author} in format version {version}; this one reads up to {VERSION}",
-            hint=f"install {author} or newer: pip install --upgrade picsellia-reconciler",
-        )
+    version = check_format(document)
     document = migrate(document, version, migrations)
+    author = _author(document)
     try:
         snapshot = _snapshot(
             {key: item for key, item in document.items() if key not in ("format", "version")}
@@ -86,6 +75,31 @@ def from_document(document: JSON, *, migrations: Mapping[int, Migration] = MIGRA
             problems=problems,
         )
     return snapshot
+
+
+def check_format(document: JSON) -> int:
+    """The document's format version, which this reconciler can read.
+
+    Raises:
+        NewerFormatError: a newer reconciler wrote it.
+        CorruptStateError: it is no state document.
+    """
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise CorruptStateError(f'this is no state document: it does not say "format": "{FORMAT}"')
+    version, author = document.get("version"), _author(document)
+    if type(version) is not int or version < 0:
+        raise CorruptStateError(f"the record written by {author} has {version!r} for its format version")
+    if version > VERSION:
+        raise NewerFormatError(
+            f"the record was written by {author} in format version {version}; this one reads up to {VERSION}",
+            hint=f"install {author} or newer: pip install --upgrade picsellia-reconciler",
+        )
+    return version
+
+
+def _author(document: dict[str, JSON]) -> str:
+    written_by = document.get("written_by")
+    return f"reconciler {written_by}" if written_by and isinstance(written_by, str) else "an unknown version"
 
 
 def header(snapshot: Snapshot) -> dict[str, JSON]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from state.document import bodies, dumps, from_document, header, loads, to_json
+from state.document import bodies, check_format, dumps, from_document, header, loads, to_json
 from state.errors import (
     CorruptStateError,
     InvalidSnapshotError,
@@ -122,12 +122,17 @@ class SqliteStore:
     # -- records
 
     def load(self, stack: str) -> Snapshot | None:
-        newest = self._read("SELECT max(serial) FROM saves WHERE stack = ?", stack)
-        return self.load_at(stack, newest[0][0]) if newest and newest[0][0] is not None else None
+        ((newest,),) = self._read("SELECT max(serial) FROM saves WHERE stack = ?", stack) or [(None,)]
+        if newest is None:
+            return None
+        snapshot = self.load_at(stack, newest)
+        if snapshot is None:
+            raise self._damaged(stack, newest, "its content is missing")
+        return snapshot
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
         rows = self._read(
-            """SELECT serial, whole, body FROM contents WHERE stack = ?1 AND serial <= ?2 AND serial >= (
+            """SELECT serial, body FROM contents WHERE stack = ?1 AND serial <= ?2 AND serial >= (
                    SELECT max(serial) FROM contents WHERE stack = ?1 AND serial <= ?2 AND whole)
                ORDER BY serial""",
             stack,
@@ -135,13 +140,18 @@ class SqliteStore:
         )
         if not rows or rows[-1][0] != serial:
             return None
+        if len(rows) != serial - rows[0][0] + 1:
+            raise self._damaged(stack, serial, "a change on the way to it is missing")
         try:
-            documents = [loads(zlib.decompress(body).decode("ascii")) for _, _, body in rows]
+            documents = [loads(zlib.decompress(body).decode("ascii")) for _, body in rows]
         except (zlib.error, UnicodeDecodeError) as error:
-            raise CorruptStateError(
-                f"the record of {stack} at serial {serial} in {self.path} is damaged: {error}"
-            ) from None
-        return from_document(_replayed(documents[0], documents[1:]))
+            raise self._damaged(stack, serial, str(error)) from None
+        check_format(documents[0])
+        try:
+            document = _replayed(documents[0], documents[1:])
+        except (KeyError, TypeError) as error:
+            raise self._damaged(stack, serial, f"a change on the way to it does not fit: {error!r}") from None
+        return from_document(document)
 
     def save(self, snapshot: Snapshot, *, expected_serial: int, lock: Lock | None) -> Snapshot:
         stack = snapshot.stack
@@ -293,6 +303,11 @@ class SqliteStore:
             self._connection.execute("PRAGMA synchronous = FULL")
         return self._connection
 
+    def _damaged(self, stack: str, serial: int, what: str) -> CorruptStateError:
+        return CorruptStateError(
+            f"the record of {stack} at serial {serial} in {self.path} is damaged: {what}"
+        )
+
     def _has_schema(self, connection: sqlite3.Connection) -> bool:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > _SCHEMA_VERSION:
@@ -350,10 +365,10 @@ def _check_head(connection: sqlite3.Connection, saved: Snapshot, expected_serial
         "SELECT serial, lineage FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT 1", (saved.stack,)
     ).fetchone()
     serial, lineage = row or (0, saved.lineage)
-    if lineage != saved.lineage:
-        raise LineageConflictError(saved.stack, expected=saved.lineage, stored=lineage)
     if serial != expected_serial:
         raise SerialConflictError(saved.stack, expected=expected_serial, stored=serial)
+    if lineage != saved.lineage:
+        raise LineageConflictError(saved.stack, expected=saved.lineage, stored=lineage)
 
 
 def _check_lock(connection: sqlite3.Connection, lock: Lock) -> None:

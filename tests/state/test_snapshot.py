@@ -1,0 +1,109 @@
+"""A snapshot is a value: nothing that happens to it, or to what it was made of, changes it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.sharing import SharedMap
+from state.snapshot import RecordedResource, Snapshot, difference
+from tests.state.conftest import STACK, intent, resource, snapshot
+
+
+def test_a_new_record_is_empty_and_was_never_saved() -> None:
+    new = Snapshot.new(STACK, "lineage-1")
+    assert (new.stack, new.lineage, new.serial) == (STACK, "lineage-1", 0)
+    assert not new.resources
+    assert not new.intents
+
+
+def test_every_change_makes_a_new_snapshot_and_leaves_the_old_one() -> None:
+    old = snapshot(resource("processing/app"))
+    assert set(old.with_resource(resource("input/app/data")).resources) == {
+        "input/app/data",
+        "processing/app",
+    }
+    assert not old.without_resource("processing/app").resources
+    opened = old.with_intent(intent("model/M"))
+    assert set(opened.intents) == {"model/M"}
+    assert not opened.without_intent("model/M").intents
+    assert old == snapshot(resource("processing/app"))
+
+
+def test_an_intent_replaces_the_one_that_was_open_for_its_address() -> None:
+    record = (
+        snapshot().with_intent(intent("model/M", run="run-1")).with_intent(intent("model/M", run="run-2"))
+    )
+    assert [i.run for i in record.intents.values()] == ["run-2"]
+
+
+def test_removing_what_is_not_there_changes_nothing() -> None:
+    old = snapshot(resource("processing/app"))
+    assert not difference(old, old.without_resource("model/M").without_intent("model/M"))
+
+
+def test_forgetting_a_resource_forgets_the_edges_that_lead_to_it() -> None:
+    old = snapshot(
+        resource("image/app"),
+        resource("processing/app", "image/app"),
+        resource("input/app/data", "processing/app"),
+    )
+    new = old.without_resource("image/app")
+    assert new.resources["processing/app"].depends_on == ()
+    assert new.resources["input/app/data"].depends_on == ("processing/app",)
+
+
+def test_later_changes_of_a_callers_dict_do_not_reach_the_record() -> None:
+    flags = ["--gpus=all"]
+    inputs = {"docker_flags": flags}
+    recorded = RecordedResource("processing/app", "processing", "1", inputs, inputs)
+    opened = intent("processing/app", fields=inputs)
+    flags.append("--ipc=host")
+    inputs["description"] = "new"
+    assert recorded.inputs == recorded.outputs == opened.fields == {"docker_flags": ["--gpus=all"]}
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, True), (1, 1.0), ([0], [False]), ({"a": 1}, {"a": 1.0})])
+def test_json_values_that_python_calls_equal_are_a_difference(before: object, after: object) -> None:
+    old, new = (snapshot(resource("processing/app", value=value)) for value in (before, after))
+    assert list(difference(old, new).resources) == ["processing/app"]
+
+
+def test_who_wrote_it_is_no_difference() -> None:
+    record = snapshot(resource("processing/app"))
+    assert not difference(record, record.written(serial=9, by="2.0.0", at="2026-01-01T00:00:00+00:00"))
+
+
+KEYS = st.text("abc", max_size=3)
+
+
+@given(st.lists(st.tuples(KEYS, st.one_of(st.none(), st.integers()))))
+def test_a_shared_map_does_what_a_dict_does(changes: list[tuple[str, int | None]]) -> None:
+    """None stands for dropping the key."""
+    plain: dict[str, int] = {}
+    shared: SharedMap[int] = SharedMap()
+    for key, value in changes:
+        before, before_plain = shared, dict(plain)
+        if value is None:
+            plain.pop(key, None)
+            shared = shared.drop(key)
+        else:
+            plain[key] = value
+            shared = shared.put(key, value)
+        assert dict(before) == before_plain
+        assert len(shared) == len(plain)
+        assert list(shared) == sorted(plain)
+        assert shared == plain == SharedMap(plain)
+
+
+@given(*[st.dictionaries(KEYS, st.integers())] * 2)
+def test_what_was_touched_is_every_key_with_another_value(one: dict[str, int], two: dict[str, int]) -> None:
+    before = SharedMap({key: (value,) for key, value in one.items()})
+    after = before
+    for key in one.keys() - two.keys():
+        after = after.drop(key)
+    for key, value in two.items():
+        if one.get(key) != value:
+            after = after.put(key, (value,))
+    assert after.touched_since(before) == sorted(
+        k for k in one.keys() | two.keys() if one.get(k) != two.get(k)
+    )

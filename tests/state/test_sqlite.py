@@ -1,0 +1,300 @@
+"""What is particular to the SQLite file: what it leaves on the disk, and what survives which mishap."""
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from state import sqlite
+from state.errors import CorruptStateError, NewerFormatError, StoreUnavailableError
+from state.snapshot import Snapshot
+from state.sqlite import SqliteStore
+from tests.state.conftest import STACK, count, counting, resource, run, snapshot
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "made" / "here" / "state.db"
+
+
+def change(path: Path, sql: str, *values: object) -> None:
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(sql, values)
+    connection.close()
+
+
+def test_reading_where_nothing_is_makes_nothing(path: Path) -> None:
+    with SqliteStore(path) as store:
+        assert store.load(STACK) is None
+        assert store.load_at(STACK, 1) is None
+        assert store.history(STACK, 5) == []
+        assert store.stacks() == []
+        assert store.holder(STACK) is None
+        assert store.unlock(STACK) is None
+    assert not path.parent.parent.exists()
+
+
+def test_reading_changes_no_byte_and_leaves_no_file(path: Path) -> None:
+    with SqliteStore(path) as store:
+        store.save(counting(1), expected_serial=0, lock=None)
+    before = path.read_bytes()
+    with SqliteStore(path) as store:
+        assert count(store.load(STACK)) == 1
+        assert store.stacks() == [STACK]
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_reading_an_empty_file_leaves_it_empty(tmp_path: Path) -> None:
+    """As a crash between making the file and the first save leaves it."""
+    path = tmp_path / "state.db"
+    path.touch()
+    with SqliteStore(path) as store:
+        assert store.load(STACK) is None
+        assert path.stat().st_size == 0
+        store.save(counting(1), expected_serial=0, lock=None)
+        assert count(store.load(STACK)) == 1
+
+
+def test_a_reader_is_not_held_up_by_a_writer(path: Path) -> None:
+    with SqliteStore(path) as store, SqliteStore(path) as reader:
+        store.save(counting(1), expected_serial=0, lock=None)
+        with store._transaction():
+            assert count(reader.load(STACK)) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_file_and_folder_are_for_this_user_only(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with SqliteStore(path) as store:
+            store.save(counting(1), expected_serial=0, lock=None)
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert modes == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
+
+
+def test_a_save_is_synchronous_and_goes_to_the_write_ahead_log(path: Path) -> None:
+    with SqliteStore(path) as store, store._transaction() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_that_is_no_database_is_told_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_text("this is no database " * 100)
+    with SqliteStore(path) as store, pytest.raises(StoreUnavailableError, match=r"state\.db cannot be used"):
+        store.load(STACK)
+
+
+def test_a_place_where_nothing_can_be_made_is_told_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        SqliteStore(tmp_path / "file" / "state.db") as store,
+        pytest.raises(StoreUnavailableError, match=r"state\.db cannot be used"),
+    ):
+        store.save(counting(1), expected_serial=0, lock=None)
+
+
+def test_a_file_of_a_newer_layout_is_neither_read_nor_written(path: Path) -> None:
+    with SqliteStore(path) as store:
+        store.save(counting(1), expected_serial=0, lock=None)
+    change(path, "PRAGMA user_version = 2")
+    with SqliteStore(path) as store:
+        with pytest.raises(NewerFormatError, match="layout 2"):
+            store.load(STACK)
+        with pytest.raises(NewerFormatError, match="layout 2"):
+            store.save(counting(2), expected_serial=1, lock=None)
+
+
+def grown(store: SqliteStore, saves: int, *, entries: int = 40) -> Snapshot:
+    """A record of some size, and then small changes of it: the first is stored whole, the others are not."""
+    record = store.save(
+        snapshot(*(resource(f"model/{n}", text=os.urandom(20).hex()) for n in range(entries))),
+        expected_serial=0,
+        lock=None,
+    )
+    for serial in range(1, saves):
+        record = store.save(
+            record.with_resource(resource("model/changing", n=serial)), expected_serial=serial, lock=None
+        )
+    return record
+
+
+def stored(path: Path) -> list[tuple[int, int, int]]:
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT serial, whole, length(body) FROM contents ORDER BY serial").fetchall()
+    connection.close()
+    return rows
+
+
+def test_small_changes_of_a_large_record_are_stored_as_such(path: Path) -> None:
+    with SqliteStore(path) as store:
+        record = grown(store, 60)
+        assert store.load(STACK) == record
+    rows = stored(path)
+    whole = [(serial, size) for serial, is_whole, size in rows if is_whole]
+    assert whole[0][0] == 1
+    assert 1 < len(whole) < 20
+    assert sum(size for _, _, size in rows) <= 2 * sum(size for _, size in whole)
+
+
+def test_a_run_begins_with_a_whole_document(path: Path) -> None:
+    """So that a change is always of the format version of the document that it changes."""
+    with SqliteStore(path) as store:
+        record = grown(store, 3)
+    with SqliteStore(path) as store:
+        store.save(record, expected_serial=3, lock=None)
+    assert [is_whole for _, is_whole, _ in stored(path)] == [1, 0, 0, 1]
+
+
+def test_old_contents_go_and_their_history_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "KEPT", 10)
+    with SqliteStore(path) as store:
+        grown(store, 200, entries=3)
+        assert [entry.serial for entry in store.history(STACK, 500)] == list(range(200, 0, -1))
+        assert store.load_at(STACK, 1) is None
+        for serial in range(190, 201):
+            kept = store.load_at(STACK, serial)
+            assert kept is not None
+            assert (kept.serial, kept.resources["model/changing"].inputs) == (serial, {"n": serial - 1})
+    assert len(stored(path)) < 30
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("DELETE FROM contents WHERE serial = 4", "content is missing"),
+        ("DELETE FROM contents WHERE serial = 2", "a change on the way to it is missing"),
+        ("UPDATE contents SET body = x'00' WHERE serial = 3", "damaged"),
+        ("UPDATE contents SET body = substr(body, 1, length(body) - 9) WHERE serial = 1", "damaged"),
+        (
+            "UPDATE contents SET body = (SELECT body FROM contents WHERE serial = 1) WHERE serial = 3",
+            "does not fit",
+        ),
+    ],
+)
+def test_damage_is_told_and_never_taken_for_an_empty_record(path: Path, damage: str, says: str) -> None:
+    with SqliteStore(path) as store:
+        grown(store, 4)
+    change(path, damage)
+    with SqliteStore(path) as store, pytest.raises(CorruptStateError) as caught:
+        store.load(STACK)
+    assert says in caught.value.message
+    assert STACK in caught.value.message
+
+
+def test_a_save_that_fails_half_way_leaves_nothing(path: Path) -> None:
+    with SqliteStore(path) as store:
+        store.save(counting(1), expected_serial=0, lock=None)
+        change(
+            path, "CREATE TRIGGER full BEFORE INSERT ON contents BEGIN SELECT raise(ABORT, 'disk full'); END"
+        )
+        with pytest.raises(StoreUnavailableError, match="disk full"):
+            store.save(counting(2), expected_serial=1, lock=None)
+        change(path, "DROP TRIGGER full")
+        assert [entry.serial for entry in store.history(STACK, 5)] == [1]
+        assert store.save(counting(3), expected_serial=1, lock=None).serial == 2
+        assert count(store.load(STACK)) == 3
+
+
+def test_a_lock_that_cannot_be_given_back_does_not_hide_what_the_run_did(path: Path) -> None:
+    with SqliteStore(path) as store:
+        with store.lock(STACK, run("ada"), timeout=0) as lock:
+            store.save(counting(1), expected_serial=0, lock=lock)
+            change(path, "CREATE TRIGGER ro BEFORE UPDATE ON locks BEGIN SELECT raise(ABORT, 'no'); END")
+        assert count(store.load(STACK)) == 1
+        assert store.holder(STACK) == run("ada")
+
+
+# -- several processes
+
+INCREMENT = """
+import sys
+from pathlib import Path
+from state.errors import StaleStateError
+from state.sqlite import SqliteStore
+from tests.state.conftest import STACK, count, counting
+
+with SqliteStore(Path(sys.argv[1])) as store:
+    sys.stdin.readline()  # all begin together
+    done = 0
+    while done < int(sys.argv[2]):
+        record = store.load(STACK)
+        try:
+            store.save(counting(count(record) + 1), expected_serial=record.serial if record else 0, lock=None)
+            done += 1
+        except StaleStateError:
+            pass
+"""
+
+SAVE_FOREVER = """
+import sys
+from pathlib import Path
+from state.sqlite import SqliteStore
+from tests.state.conftest import STACK, count, counting, resource
+
+with SqliteStore(Path(sys.argv[1])) as store:
+    record = store.load(STACK)
+    serial, done = (record.serial, count(record)) if record else (0, 0)
+    while True:
+        done += 1
+        serial = store.save(
+            counting(done).with_resource(resource("model/M", echo=done)), expected_serial=serial, lock=None
+        ).serial
+        print(serial, done, flush=True)
+"""
+
+
+def start(script: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_processes_that_save_at_once_lose_nothing(path: Path) -> None:
+    """The first save included: they also race for making the file."""
+    processes = [start(INCREMENT, path, 25) for _ in range(4)]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+        assert process.returncode == 0
+    with SqliteStore(path) as store:
+        record = store.load(STACK)
+        assert record is not None
+        assert (record.serial, count(record)) == (100, 100)
+        assert [count(store.load_at(STACK, serial)) for serial in range(1, 101)] == list(range(1, 101))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+def test_a_killed_process_loses_no_save_that_it_acknowledged(path: Path) -> None:
+    """kill -9 in the middle of saving, again and again; what a power cut does is up to synchronous=FULL."""
+    for lines in (1, 3, 10, 25, 50):
+        process = start(SAVE_FOREVER, path)
+        assert process.stdout
+        for _ in range(lines):
+            acknowledged = process.stdout.readline()
+        os.kill(process.pid, signal.SIGKILL)
+        rest, _ = process.communicate()
+        serial, done = map(int, (acknowledged + rest).splitlines()[-1].split())
+        with SqliteStore(path) as store:
+            record = store.load(STACK)
+            assert record is not None
+            # one more may have been saved, and its acknowledgement not been written any more
+            assert record.serial - serial in (0, 1)
+            assert count(record) - done == record.serial - serial
+            assert record.resources["model/M"].inputs["echo"] == count(record)

@@ -1,0 +1,335 @@
+"""What every store promises. Runs once for each store in `conftest.STORES`."""
+
+from dataclasses import replace
+
+import pytest
+
+from state.errors import (
+    InvalidSnapshotError,
+    LineageConflictError,
+    LockedError,
+    LostLockError,
+    SerialConflictError,
+    StoreUnavailableError,
+)
+from state.lock import Lock, LockInfo
+from state.snapshot import Snapshot
+from state.sqlite import SqliteStore
+from state.store import HistoryEntry, Store, open_store
+from tests.state.conftest import (
+    AT,
+    STACK,
+    FakeTime,
+    MakeStore,
+    count,
+    counting,
+    intent,
+    resource,
+    run,
+    snapshot,
+)
+
+NEVER = 3600.0  # seconds between heartbeats, for tests in which there should be none
+
+
+def save(store: Store, record: Snapshot, *, expected: int, lock: Lock | None = None) -> Snapshot:
+    return store.save(record, expected_serial=expected, lock=lock)
+
+
+# -- keeping records
+
+
+def test_nothing_is_known_at_first(store: Store) -> None:
+    assert store.load(STACK) is None
+    assert store.load_at(STACK, 1) is None
+    assert store.history(STACK, 10) == []
+    assert store.stacks() == []
+    assert store.holder(STACK) is None
+    assert store.unlock(STACK) is None
+
+
+def test_what_was_saved_is_loaded_by_others(make_store: MakeStore) -> None:
+    record = snapshot(resource("image/app"), resource("processing/app", "image/app", a=[1, {"é": None}]))
+    record = record.with_intent(intent("model/M", fields={"name": "M"}))
+    saved = save(make_store(), record, expected=0)
+    assert saved == record
+    assert make_store().load(STACK) == record
+
+
+def test_the_stored_serial_is_one_more_whatever_the_snapshot_says(store: Store) -> None:
+    assert save(store, replace(counting(1), serial=7), expected=0).serial == 1
+    assert save(store, replace(counting(2), serial=7), expected=1).serial == 2
+    assert [entry.serial for entry in store.history(STACK, 10)] == [2, 1]
+
+
+def test_a_stale_save_is_refused_and_says_both_serials(make_store: MakeStore) -> None:
+    one, other = make_store(), make_store()
+    save(one, counting(1), expected=0)
+    save(other, counting(2), expected=1)
+    with pytest.raises(SerialConflictError) as caught:
+        save(one, counting(3), expected=1)
+    assert (caught.value.expected, caught.value.stored) == (1, 2)
+    assert count(one.load(STACK)) == 2
+
+
+@pytest.mark.parametrize(("stored", "expected"), [(1, 0), (0, 1)])
+def test_a_first_save_needs_an_empty_place_and_a_later_one_a_record(
+    store: Store, stored: int, expected: int
+) -> None:
+    for _ in range(stored):
+        save(store, counting(1), expected=0)
+    with pytest.raises(SerialConflictError) as caught:
+        save(store, counting(2), expected=expected)
+    assert (caught.value.expected, caught.value.stored) == (expected, stored)
+
+
+def test_a_record_that_was_started_anew_is_not_overwritten(store: Store) -> None:
+    save(store, counting(1), expected=0)
+    with pytest.raises(LineageConflictError) as caught:
+        save(store, replace(counting(2), lineage="lineage-2"), expected=1)
+    assert (caught.value.expected, caught.value.stored) == ("lineage-2", "lineage-1")
+    assert count(store.load(STACK)) == 1
+
+
+def test_a_record_that_breaks_a_promise_is_not_saved(store: Store) -> None:
+    save(store, counting(1), expected=0)
+    with pytest.raises(InvalidSnapshotError) as caught:
+        save(store, counting(2).with_resource(resource("model/M", "model/N")), expected=1)
+    assert [problem.split()[0] for problem in caught.value.problems] == ["I9"]
+    assert count(store.load(STACK)) == 1
+
+
+def test_stacks_are_kept_apart(store: Store) -> None:
+    save(store, replace(counting(1), stack="org@PROD/b", lineage="l1"), expected=0)
+    save(store, replace(counting(2), stack="org@PROD/a", lineage="l2"), expected=0)
+    assert store.stacks() == ["org@PROD/a", "org@PROD/b"]
+    assert count(store.load("org@PROD/a")) == 2
+    assert [entry.serial for entry in store.history("org@PROD/b", 10)] == [1]
+
+
+def test_the_history_tells_who_wrote_what_and_when(store: Store) -> None:
+    save(store, counting(1), expected=0)
+    info = run("ada", host="build-9", command="reconciler apply app", git_commit="c0ffee")
+    with store.lock(STACK, info, timeout=0) as lock:
+        save(store, replace(counting(2), written_by="0.2.0"), expected=1, lock=lock)
+    assert store.history(STACK, 10) == [
+        HistoryEntry(2, "lineage-1", AT, "0.2.0", "ada", "build-9", "reconciler apply app", "c0ffee"),
+        HistoryEntry(1, "lineage-1", AT, "0.1.0", "", "", "", ""),
+    ]
+    assert [entry.serial for entry in store.history(STACK, 1)] == [2]
+
+
+def test_every_serial_can_be_loaded_again(make_store: MakeStore) -> None:
+    """Through additions, changes and removals, by two runs that take turns."""
+    stores = [make_store(), make_store()]
+    record, saved = snapshot(resource("image/app")), []
+    for serial in range(60):
+        name = f"input/app/{serial % 7}"
+        record = record.without_resource(name) if name in record.resources else record.with_resource(
+            resource(name, "image/app", value=serial)
+        )  # fmt: skip
+        record = record.with_intent(intent(name)) if serial % 2 else record.without_intent("input/app/3")
+        record = save(stores[serial // 20 % 2], record, expected=serial)
+        saved.append(record)
+    for store in (*stores, make_store()):
+        assert [store.load_at(STACK, serial) for serial in range(1, 61)] == saved
+        assert store.load(STACK) == saved[-1]
+        assert store.load_at(STACK, 61) is None
+
+
+# -- the lock
+
+
+def test_a_lock_says_who_holds_it_until_its_block_ends(make_store: MakeStore) -> None:
+    other = make_store()
+    with make_store().lock(STACK, run("ada"), timeout=0) as lock:
+        assert (lock.stack, lock.info, lock.took_over, lock.lost) == (STACK, run("ada"), None, False)
+        assert other.holder(STACK) == run("ada")
+    assert other.holder(STACK) is None
+
+
+def test_a_lock_is_given_back_when_its_block_fails(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), store.lock(STACK, run("ada"), timeout=0):
+        raise ZeroDivisionError
+    assert store.holder(STACK) is None
+
+
+def test_a_second_run_gives_up_after_its_time_and_names_the_holder(
+    make_store: MakeStore, time: FakeTime
+) -> None:
+    one, other = (make_store(clock=time.clock, sleep=time.sleep) for _ in range(2))
+    told: list[LockInfo] = []
+    with one.lock(STACK, run("ada"), timeout=0, every=NEVER):
+        began = time.now
+        with (
+            pytest.raises(LockedError) as caught,
+            other.lock(STACK, run("bob"), timeout=7.3, waiting=told.append),
+        ):
+            pass
+        assert time.now - began == pytest.approx(7.3)
+    assert caught.value.holder == run("ada")
+    assert told == [run("ada")]
+    assert "ada@build-1 (process 7) since 2025-03-01" in caught.value.message
+    assert STACK in caught.value.hint
+
+
+def test_with_no_time_to_wait_nobody_sleeps(make_store: MakeStore) -> None:
+    def sleep(_: float) -> None:
+        pytest.fail("slept")
+
+    with make_store().lock(STACK, run("ada"), timeout=0), pytest.raises(LockedError):
+        make_store(sleep=sleep).lock(STACK, run("bob"), timeout=0).__enter__()
+
+
+def test_a_second_run_gets_the_lock_when_the_first_one_ends(make_store: MakeStore, time: FakeTime) -> None:
+    first = make_store(clock=time.clock).lock(STACK, run("ada"), timeout=0, every=NEVER)
+    first.__enter__()
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+        first.__exit__(None, None, None)
+
+    with make_store(clock=time.clock, sleep=sleep).lock(STACK, run("bob"), timeout=60) as lock:
+        assert lock.took_over is None
+
+
+def test_two_stacks_are_locked_apart(store: Store) -> None:
+    with store.lock("org@PROD/a", run("ada"), timeout=0), store.lock("org@PROD/b", run("bob"), timeout=0):
+        assert store.holder("org@PROD/a") == run("ada")
+        assert store.holder("org@PROD/b") == run("bob")
+
+
+def test_an_expired_lock_is_taken_over_and_its_holder_can_no_longer_write(
+    make_store: MakeStore, time: FakeTime
+) -> None:
+    one, other = (make_store(clock=time.clock, sleep=time.sleep) for _ in range(2))
+    with one.lock(STACK, run("ada"), timeout=0, ttl=30, every=NEVER) as lost:
+        save(one, counting(1), expected=0, lock=lost)
+        time.now += 29
+        with pytest.raises(LockedError):
+            other.lock(STACK, run("bob"), timeout=0).__enter__()
+        time.now += 1
+        assert other.holder(STACK) is None
+        with other.lock(STACK, run("bob"), timeout=0, every=NEVER) as lock:
+            assert lock.took_over == run("ada")
+            with pytest.raises(LostLockError) as caught:
+                save(one, counting(2), expected=1, lock=lost)
+            assert caught.value.holder == run("bob")
+            save(other, counting(3), expected=1, lock=lock)
+    assert count(one.load(STACK)) == 3
+
+
+def test_ending_does_not_give_back_a_lock_that_somebody_else_took(
+    make_store: MakeStore, time: FakeTime
+) -> None:
+    store = make_store(clock=time.clock)
+    first = store.lock(STACK, run("ada"), timeout=0, ttl=30, every=NEVER)
+    first.__enter__()
+    time.now += 30
+    with store.lock(STACK, run("bob"), timeout=0, every=NEVER):
+        first.__exit__(None, None, None)
+        assert store.holder(STACK) == run("bob")
+
+
+def test_an_expired_lock_that_nobody_took_still_lets_its_holder_write(
+    make_store: MakeStore, time: FakeTime
+) -> None:
+    store = make_store(clock=time.clock)
+    with store.lock(STACK, run("ada"), timeout=0, ttl=30, every=NEVER) as lock:
+        time.now += 3600  # the lid of the laptop was closed
+        assert save(store, counting(1), expected=0, lock=lock).serial == 1
+
+
+def test_waiting_long_enough_outlives_a_dead_run(make_store: MakeStore, time: FakeTime) -> None:
+    one, other = (make_store(clock=time.clock, sleep=time.sleep) for _ in range(2))
+    with (
+        one.lock(STACK, run("ada"), timeout=0, ttl=30, every=NEVER),
+        other.lock(STACK, run("bob"), timeout=60, every=NEVER) as lock,
+    ):
+        assert lock.took_over == run("ada")
+
+
+def test_a_lock_taken_away_by_force_stops_its_holder(make_store: MakeStore) -> None:
+    store = make_store()
+    with store.lock(STACK, run("ada"), timeout=0) as lock:
+        assert make_store().unlock(STACK) == run("ada")
+        assert store.holder(STACK) is None
+        with pytest.raises(LostLockError) as caught:
+            save(store, counting(1), expected=0, lock=lock)
+        assert caught.value.holder is None
+        assert "by force" in caught.value.message
+    assert store.load(STACK) is None
+
+
+def test_the_same_run_with_a_new_lock_does_not_revive_the_old_one(store: Store) -> None:
+    with store.lock(STACK, run("ada"), timeout=0) as old:
+        store.unlock(STACK)
+        with store.lock(STACK, run("ada"), timeout=0), pytest.raises(LostLockError):
+            save(store, counting(1), expected=0, lock=old)
+
+
+def test_the_heartbeat_keeps_a_lock_from_expiring(make_store: MakeStore, time: FakeTime) -> None:
+    """Each beat makes it last `ttl` from now on; the clock moves on after a beat was seen to count."""
+    store, other = make_store(clock=time.clock), make_store(clock=time.clock)
+    with store.lock(STACK, run("ada"), timeout=0, ttl=30, every=0.001):
+        for _ in range(5):
+            time.now += 29
+            later = time.now + 29
+            while make_store(clock=lambda at=later: at).holder(STACK) is None:
+                assert other.holder(STACK) == run("ada")
+
+
+def test_the_heartbeat_tells_when_the_lock_was_lost(make_store: MakeStore) -> None:
+    store = make_store()
+    with store.lock(STACK, run("ada"), timeout=0, every=0.001) as lock:
+        assert not lock.lost
+        store.unlock(STACK)
+        assert lock._lost.wait(60)
+
+
+# -- which store
+
+
+def test_a_closed_store_opens_again(store: Store) -> None:
+    save(store, counting(1), expected=0)
+    store.close()
+    store.close()
+    assert count(store.load(STACK)) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("some/state.db", "some/state.db"),
+        ("/some/state.db", "/some/state.db"),
+        ("sqlite:///some/state.db", "some/state.db"),
+        ("sqlite:////some/state.db", "/some/state.db"),
+        (r"C:\some\state.db", r"C:\some\state.db"),
+    ],
+)
+def test_a_path_or_a_url_names_the_file(url: str, path: str) -> None:
+    store = open_store(url)
+    assert isinstance(store, SqliteStore)
+    assert str(store.path) == path
+
+
+@pytest.mark.parametrize("url", [None, ""])
+def test_the_file_is_in_the_users_state_folder_by_default(
+    url: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setattr("platformdirs.user_state_path", lambda name: folder / name)
+    store = open_store(url)
+    assert isinstance(store, SqliteStore)
+    assert store.path == folder / "reconciler" / "state.db"
+    assert not store.path.parent.exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/prefix", "postgres://host/db", "sqlite://state.db", "sqlite:///"]
+)
+def test_a_store_that_does_not_exist_says_which_ones_do(url: str) -> None:
+    with pytest.raises(StoreUnavailableError) as caught:
+        open_store(url)
+    assert url.partition(":")[0] in caught.value.message
+    assert "sqlite:///relative/path" in caught.value.hint
