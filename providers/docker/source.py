@@ -1,0 +1,331 @@
+"""What an image is made from: the filtered folder, and the key that tells one source from another.
+
+First of the image's three steps (source, build, registry). The key is worked out on every plan, so this
+reads each file once, serially, with the least work per file; it never writes, never follows a link and
+never sends anything. What counts in the key is exactly what the builders put into the image: a file's
+times and owner are in neither.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
+
+from providers.docker.ignore import IgnoreRules
+from providers.errors import RefusedError
+
+CHUNK = 256 << 10  # bytes read at a time
+OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+_FORMAT = b"picsellia-reconciler source key 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSource:
+    """A folder and the settings that make an image of it.
+
+    Attributes:
+        folder: the build context.
+        dockerfile: path of the Dockerfile, relative to the folder.
+        platform: "os/architecture" or "os/architecture/variant".
+        build_args: values for the Dockerfile's ARG lines; they may be secret and are shown nowhere.
+        keyed: for these relative paths, bytes that enter the key instead of the file's content.
+        replaced: for these relative paths, bytes that enter the image instead of the file's content.
+        base: image that the `append` builder adds the folder to.
+        workdir: where in the image the `append` builder puts the folder; also the image's WorkingDir.
+        entrypoint: the image's Entrypoint, for the `append` builder.
+        env: added to the image's environment by the `append` builder.
+    """
+
+    folder: Path
+    dockerfile: str = "Dockerfile"
+    platform: str = "linux/amd64"
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    keyed: Mapping[str, bytes] = field(default_factory=dict)
+    replaced: Mapping[str, bytes] = field(default_factory=dict)
+    base: str | None = None
+    workdir: str | None = None
+    entrypoint: tuple[str, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKey:
+    """The identity of a source.
+
+    Attributes:
+        key: "sha256:<64 hex digits>" over everything below.
+        files: path -> short digest of its kind, mode and content, for `differences`.
+        arguments: what else entered, by its name for people; values that may be secret as short digests.
+        bytes: content bytes that were read.
+    """
+
+    key: str
+    files: Mapping[str, str]
+    arguments: Mapping[str, str]
+    bytes: int
+
+
+class Entry(NamedTuple):
+    """One member of the filtered context; `path` is posix and relative, `mode` is already masked."""
+
+    path: str
+    kind: Literal["file", "link", "folder"]
+    mode: int
+
+
+def context(source: ImageSource) -> list[Entry]:
+    """The files, links and empty folders that a build of `source` sees, sorted by path.
+
+    Folders that hold something are not listed: their mode depends on who checked them out, so it enters
+    neither the key nor the image.
+
+    Raises:
+        RefusedError: the folder or something in it cannot be read, or is no file, link or folder.
+    """
+    rules = _ignore_rules(source)
+    root = os.fspath(source.folder)
+    entries: list[Entry] = []
+    folders: list[Entry] = []
+    pending = [""]
+    while pending:
+        parent = pending.pop()
+        for item in _scan(root, parent):
+            path = parent + item.name
+            excluded = rules.excludes(path)
+            if item.is_dir(follow_symlinks=False):
+                if not excluded:
+                    folders.append(_entry(item, path))
+                if not excluded or rules.may_keep_below(path):
+                    pending.append(path + "/")
+            elif not excluded:
+                entries.append(_entry(item, path))
+    filled = _parents(entry.path for entry in (*entries, *folders))
+    entries.extend(folder for folder in folders if folder.path not in filled)
+    entries.sort()
+    return entries
+
+
+def fingerprint(source: ImageSource) -> SourceKey:
+    """The source key: sha256 over the Dockerfile, the settings and every file of the filtered context.
+
+    Paths, modes (without group and world write, so that a check-out's umask does not matter), link targets
+    and contents count; times and owners do not. Every part is length-prefixed or of fixed length, so no
+    two sources share an encoding.
+
+    Raises:
+        RefusedError: as `context`, or there is no Dockerfile (and no `base`).
+    """
+    whole = hashlib.sha256(_FORMAT)
+    files: dict[str, str] = {}
+    total = 0
+    root = f"{os.fspath(source.folder)}/"
+    for entry in context(source):
+        digest, size = _digest(root, entry, source.keyed)
+        raw = entry.path.encode("utf-8", "surrogateescape")
+        whole.update(b"%d:%s%s" % (len(raw), raw, digest))
+        files[entry.path if raw.isascii() else raw.decode("utf-8", "backslashreplace")] = digest.hex()[:16]
+        total += size
+    recipe = dockerfile(source)
+    whole.update(b"-" if recipe is None else b"+")
+    if recipe is not None:
+        # The Dockerfile decides what is built even when .dockerignore keeps it out of the context.
+        whole.update(hashlib.sha256(recipe).digest())
+        files.setdefault(source.dockerfile, _short(recipe))
+    arguments = _arguments(source)
+    for name, value in sorted(_secrets(source).items() | arguments.items()):
+        whole.update(b"%d:%s" % (len(name.encode()), name.encode()))
+        whole.update(b"%d:%s" % (len(value.encode()), value.encode()))
+    shown = arguments | {name: _short(value.encode()) for name, value in _secrets(source).items()}
+    return SourceKey(f"sha256:{whole.hexdigest()}", files, dict(sorted(shown.items())), total)
+
+
+def differences(
+    old_files: Mapping[str, str],
+    new_files: Mapping[str, str],
+    old_arguments: Mapping[str, str],
+    new_arguments: Mapping[str, str],
+) -> list[str]:
+    """What tells two sources apart, one line each: "utils/x.py added", "build argument A changed"."""
+    lines = []
+    for old, new in ((old_files, new_files), (old_arguments, new_arguments)):
+        for name in sorted(old.keys() | new.keys()):
+            if name not in old:
+                lines.append(f"{name} added")
+            elif name not in new:
+                lines.append(f"{name} removed")
+            elif old[name] != new[name]:
+                lines.append(f"{name} changed")
+    return lines
+
+
+def dockerfile(source: ImageSource) -> bytes | None:
+    """The Dockerfile's content, or None when the source needs none because it names a base image.
+
+    Raises:
+        RefusedError: it is missing, unreadable, or outside of the folder.
+    """
+    path = PurePosixPath(source.dockerfile)
+    if path.is_absolute() or ".." in path.parts:
+        raise RefusedError(
+            f"the Dockerfile {source.dockerfile} is not inside {source.folder}",
+            hint="give its path relative to the pipeline's folder",
+        )
+    try:
+        return (source.folder / path).read_bytes()
+    except FileNotFoundError:
+        if source.base is not None:
+            return None
+        raise RefusedError(
+            f"there is no {source.dockerfile} in {source.folder}",
+            hint="write one, or name the base image to add the folder to",
+        ) from None
+    except OSError as error:
+        raise _unreadable(source.dockerfile, error) from error
+
+
+def ignore_file(source: ImageSource) -> str | None:
+    """The ignore file that counts: "<Dockerfile>.dockerignore" wins over ".dockerignore", as in BuildKit."""
+    for name in (f"{source.dockerfile}.dockerignore", ".dockerignore"):
+        if (source.folder / name).is_file():
+            return name
+    return None
+
+
+def read_file(root: str, path: str) -> Iterator[bytes]:
+    """The content of the file `root` + `path`, in pieces of at most `CHUNK` bytes.
+
+    Raises:
+        RefusedError: it cannot be read.
+    """
+    try:
+        descriptor = os.open(root + path, OPEN)
+        try:
+            while piece := os.read(descriptor, CHUNK):
+                yield piece
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def link_target(root: str, path: str) -> str:
+    """Where a symbolic link points, as it is written in the link.
+
+    Raises:
+        RefusedError: it cannot be read.
+    """
+    try:
+        return os.fspath(Path(root + path).readlink())
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _digest(root: str, entry: Entry, keyed: Mapping[str, bytes]) -> tuple[bytes, int]:
+    """sha256 of kind, mode and content, and how many content bytes there were."""
+    path, kind, mode = entry
+    if kind == "folder":
+        return hashlib.sha256(b"d%04o" % mode).digest(), 0
+    if kind == "link":
+        return hashlib.sha256(b"l" + os.fsencode(link_target(root, path))).digest(), 0
+    digest = hashlib.sha256(b"f%04o" % mode)
+    if path in keyed:
+        digest.update(keyed[path])
+        return digest.digest(), len(keyed[path])
+    size = 0
+    try:
+        # Not `read_file`: a generator per file costs a tenth of the whole for many small files.
+        descriptor = os.open(root + path, OPEN)
+        try:
+            while piece := os.read(descriptor, CHUNK):
+                digest.update(piece)
+                size += len(piece)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return digest.digest(), size
+
+
+def _arguments(source: ImageSource) -> dict[str, str]:
+    """Settings that count and may be shown; the append settings only where they are given."""
+    named = {"dockerfile name": source.dockerfile, "platform": source.platform}
+    if source.base is not None:
+        named["base image"] = source.base
+    if source.workdir is not None:
+        named["working directory"] = source.workdir
+    if source.entrypoint is not None:
+        named["entrypoint"] = repr(list(source.entrypoint))
+    return named
+
+
+def _secrets(source: ImageSource) -> dict[str, str]:
+    """Settings that count and whose values may be secret."""
+    build = {f"build argument {name}": value for name, value in source.build_args.items()}
+    return build | {f"environment variable {name}": value for name, value in source.env.items()}
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _ignore_rules(source: ImageSource) -> IgnoreRules:
+    name = ignore_file(source)
+    if name is None:
+        return IgnoreRules()
+    content = b"".join(read_file(f"{os.fspath(source.folder)}/", name))
+    return IgnoreRules(content.decode("utf-8", "surrogateescape"), name)
+
+
+def _scan(root: str, parent: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(f"{root}/{parent}") as found:
+            return list(found)
+    except OSError as error:
+        raise _unreadable(parent.rstrip("/") or root, error) from error
+
+
+def _entry(item: os.DirEntry[str], path: str) -> Entry:
+    try:
+        mode = item.stat(follow_symlinks=False).st_mode
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if stat.S_ISREG(mode):
+        return Entry(path, "file", stat.S_IMODE(mode) & ~0o022)
+    if stat.S_ISLNK(mode):
+        return Entry(path, "link", 0o777)
+    if stat.S_ISDIR(mode):
+        # A folder inherits setgid from the folder it was checked out in, which says nothing of the source.
+        return Entry(path, "folder", mode & 0o755)
+    raise RefusedError(
+        f"{path} is {_kind(mode)}, which cannot be part of an image",
+        hint=f"remove it, or add {path} to .dockerignore",
+    )
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a named pipe" if stat.S_ISFIFO(mode) else "a device"
+
+
+def _parents(paths: Iterator[str]) -> set[str]:
+    parents: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in parents:
+            parents.add(folder)
+            folder = folder.rpartition("/")[0]
+    return parents
+
+
+def _unreadable(path: str, error: OSError) -> RefusedError:
+    if isinstance(error, PermissionError):
+        hint = f"chmod u+r {path}, or add it to .dockerignore"
+    elif isinstance(error, FileNotFoundError):
+        hint = "it was there a moment ago: is something else changing the folder?"
+    else:
+        hint = f"add {path} to .dockerignore when the image does not need it"
+    return RefusedError(f"{path} cannot be read: {error.strerror}", hint=hint)
