@@ -1,0 +1,197 @@
+"""Who we are to a registry: the login that `docker login` stored, and the tokens it is worth.
+
+The look-up is docker-py's, so that config.json, credential stores and credential helpers give what they
+give to Docker. Passwords and tokens stay in memory, in this module; none is shown, logged or saved.
+"""
+
+import base64
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from providers.docker import failures
+from providers.docker.reference import Repository
+from providers.errors import FinalError
+
+_PARAMETER = re.compile(r'([A-Za-z_]+)="([^"]*)"')
+_CLIENT = "picsellia-reconciler"
+_MARGIN = 10.0  # seconds before its end at which a token is no longer used
+TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two bytes of an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A stored login: a user name with its password, or an identity token to be exchanged."""
+
+    username: str
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+
+
+def stored_entry(registry: str) -> dict[str, Any]:
+    """What `docker login` stored for `registry` ("docker.io", "reg.io:5000"), as the Engine wants it.
+
+    Honours DOCKER_CONFIG, `auths`, `credHelpers` and `credsStore`. May start a credential helper. Empty when
+    nothing is stored.
+
+    Raises:
+        FinalError: the configuration or its credential helper does not work.
+    """
+    from docker import auth, errors
+    from docker.credentials.errors import StoreError
+
+    try:
+        return dict(auth.load_config().resolve_authconfig(registry) or {})
+    except (errors.DockerException, StoreError, ValueError, OSError) as error:
+        raise FinalError(
+            f"the stored login for {registry} cannot be read: {type(error).__name__}: {error}",
+            hint="check config.json in DOCKER_CONFIG or ~/.docker, and the credential helper that it names",
+        ) from error
+
+
+def stored_login(registry: str) -> Login | None:
+    """The stored login for `registry`; None when there is none. Raises as `stored_entry`."""
+    values = {key.lower(): value for key, value in stored_entry(registry).items()}
+    if values.get("identitytoken"):
+        return Login("<token>", identity_token=values["identitytoken"])
+    if values.get("username"):
+        return Login(values["username"], values.get("password") or "")
+    return None
+
+
+class Authorization:
+    """Answers one registry's challenges, and remembers the answers per scope. Safe for threads.
+
+    Args:
+        repository: whose registry it is; named in errors.
+        session: sends the requests to the token server.
+        look_up: finds the stored login; called at most once, and only when the registry wants one.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        session: requests.Session,
+        look_up: Callable[[], Login | None],
+    ) -> None:
+        self._repository = repository
+        self._session = session
+        self._look_up = look_up
+        self._login: Login | None = None
+        self._looked_up = False
+        self._basic: str | None = None
+        self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def username(self) -> str | None:
+        """Of the login in use; None when none is stored or none was needed so far."""
+        return self._login.username if self._login else None
+
+    def header(self, scopes: tuple[str, ...]) -> str | None:
+        """The Authorization header to try first; None before the registry asked for one."""
+        with self._lock:
+            token, end = self._tokens.get(scopes, ("", 0.0))
+            if token and time.monotonic() < end:
+                return f"Bearer {token}"
+            return self._basic
+
+    def answer(self, challenge: str, scopes: tuple[str, ...]) -> str | None:
+        """The header that answers a WWW-Authenticate header; None when there is nothing to answer with.
+
+        Raises:
+            ProviderError: the token server refused, or the stored login cannot be read.
+        """
+        scheme = challenge.partition(" ")[0].lower()
+        parameters = dict(_PARAMETER.findall(challenge))
+        with self._lock:
+            if not self._looked_up:
+                self._login = self._look_up()
+                self._looked_up = True
+            if scheme == "bearer" and parameters.get("realm"):
+                self._tokens[scopes] = self._token(parameters, scopes)
+                return self.header(scopes)
+            if scheme == "basic" and self._login and not self._login.identity_token:
+                self._basic = _basic(self._login)
+                return self._basic
+            return None
+
+    def _token(self, parameters: Mapping[str, str], scopes: tuple[str, ...]) -> tuple[str, float]:
+        """A bearer token for `scopes`, and when (monotonic seconds) to stop using it."""
+        realm, login = parameters["realm"], self._login
+        self._refuse_open_line(realm)
+        doing = f"fetching a token for {self._repository.path}"
+        asked = time.monotonic()
+        try:
+            if login and login.identity_token:
+                response = self._session.post(
+                    realm,
+                    data={
+                        "grant_type": "refresh_token",
+                        "client_id": _CLIENT,
+                        "service": parameters.get("service", ""),
+                        "scope": " ".join(scopes),
+                        "refresh_token": login.identity_token,
+                    },
+                    timeout=TIMEOUT,
+                )
+            else:
+                query = [("scope", scope) for scope in scopes]
+                if "service" in parameters:
+                    query.insert(0, ("service", parameters["service"]))
+                response = self._session.get(
+                    realm,
+                    params=query,
+                    auth=signed(_basic(login) if login else None),
+                    timeout=TIMEOUT,
+                )
+        except requests.RequestException as error:
+            raise failures.from_exception(error, self._repository, doing, writing=False) from error
+        if response.status_code != 200:
+            raise failures.from_answer(response, self._repository, doing, username=self.username)
+        answer = _object(response)
+        token = answer.get("token") or answer.get("access_token")
+        if not isinstance(token, str):
+            raise FinalError(f"the token server of {self._repository.registry} answered without a token")
+        lifetime = answer.get("expires_in")
+        seconds = float(lifetime) if isinstance(lifetime, int | float) else 60.0
+        return token, asked + max(seconds - _MARGIN, seconds / 2)
+
+    def _refuse_open_line(self, realm: str) -> None:
+        """A password never goes over plain http to another machine, whatever a registry asks for."""
+        parts = urlsplit(realm)
+        if parts.scheme == "https" or Repository(parts.netloc, "").loopback:
+            return
+        raise FinalError(
+            f"{self._repository.registry} sends to {parts.scheme}://{parts.netloc} for a token: not https",
+            hint="the registry's token server has to be reached over https",
+        )
+
+
+def signed(header: str | None) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """An `auth` for requests that sets exactly this header, and keeps ~/.netrc from adding its own."""
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if header:
+            request.headers["Authorization"] = header
+        return request
+
+    return sign
+
+
+def _basic(login: Login) -> str:
+    return "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+
+
+def _object(response: requests.Response) -> dict[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

@@ -1,0 +1,153 @@
+"""Names of images, taken apart the way Docker does: which registry, which repository, which tag.
+
+Pure text; asks nobody whether anything exists.
+"""
+
+import re
+from dataclasses import dataclass
+
+from providers.errors import RefusedError
+
+HUB = "docker.io"
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository in a registry.
+
+    Attributes:
+        registry: as people and `docker login` name it: "docker.io", "localhost:5000", "reg.io".
+        path: the name inside of that registry: "library/python", "team/app".
+    """
+
+    registry: str
+    path: str
+
+    @property
+    def host(self) -> str:
+        """Where the registry's API answers; only Docker Hub's differs from its name."""
+        return "registry-1.docker.io" if self.registry == HUB else self.registry
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the registry is on this machine, where plain http is usual."""
+        name = self.registry.rpartition(":")[0] if ":" in self.registry else self.registry
+        return name in ("localhost", "[::1]") or name.startswith("127.") or name.endswith(".localhost")
+
+    @property
+    def url(self) -> str:
+        """Base of the registry's API for this repository."""
+        return f"{'http' if self.loopback else 'https'}://{self.host}/v2/{self.path}"
+
+    @property
+    def login(self) -> str:
+        """The command that stores credentials for this registry."""
+        return "docker login" if self.registry == HUB else f"docker login {self.registry}"
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.path}"
+
+
+def parse_repository(text: str) -> Repository:
+    """A repository from "user/app", "localhost:5000/a/b" or "reg.io/team/app" (no tag).
+
+    Raises:
+        RefusedError: it is no repository name; the hint has one that would do where there is one.
+    """
+    repository, version = _split(text)
+    if version:
+        raise RefusedError(
+            f"{text!r} holds a tag or digest, where only the repository belongs",
+            hint=f"write {_version(text)[0]!r}; the tag comes from the pipeline's version",
+        )
+    return repository
+
+
+def parse_image(text: str) -> tuple[Repository, str]:
+    """A repository, and a tag or "sha256:…" digest ("latest" when none is written).
+
+    Raises:
+        RefusedError: it is no image name.
+    """
+    repository, version = _split(text)
+    return repository, version or "latest"
+
+
+def check_tag(tag: str) -> str:
+    """`tag` itself.
+
+    Raises:
+        RefusedError: registries do not take it as a tag.
+    """
+    if _TAG.fullmatch(tag):
+        return tag
+    suggestion = re.sub(r"[^A-Za-z0-9_.-]", "-", tag).lstrip(".-")[:128]
+    raise RefusedError(
+        f"{tag!r} is not a tag: only letters, digits, '_', '.' and '-', at most 128 of them",
+        hint=f"{suggestion!r} would do" if suggestion else "",
+    )
+
+
+def is_digest(version: str) -> bool:
+    """Whether `version` is a "sha256:…" digest, and not a tag."""
+    return _DIGEST.fullmatch(version) is not None
+
+
+def _split(text: str) -> tuple[Repository, str]:
+    name, version = _version(text)
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+        registry, path = first, rest
+    else:
+        registry, path = HUB, name
+    if registry in ("index.docker.io", "registry-1.docker.io"):
+        registry = HUB
+    if not _HOST.fullmatch(registry) or not _PATH.fullmatch(path) or len(path) > 255:
+        raise RefusedError(f"{text!r} is not the name of an image: {_why(name, path)}", hint=_suggest(text))
+    if registry == HUB and "/" not in path:
+        path = f"library/{path}"
+    return Repository(registry, path), version
+
+
+def _version(text: str) -> tuple[str, str]:
+    """The name without its tag and digest, and whichever of the two says more."""
+    name, at, digest = text.partition("@")
+    if at and not is_digest(digest):
+        raise RefusedError(
+            f"{text!r} is not the name of an image: what follows the @ is no sha256 digest",
+            hint="copy the digest from `docker images --digests`",
+        )
+    head, colon, tag = name.rpartition(":")
+    if colon and "/" not in tag:
+        return head, digest or check_tag(tag)
+    return name, digest
+
+
+def _why(name: str, path: str) -> str:
+    if not name:
+        return "it is empty"
+    if "://" in name:
+        return "it starts like a web address"
+    if any(char.isspace() for char in name):
+        return "it holds a space"
+    if path != path.lower():
+        return "upper case is not allowed"
+    return "lower-case letters, digits and single '.', '_', '-' between them, parts joined by '/'"
+
+
+def _suggest(text: str) -> str:
+    if not text.strip():
+        return "name a repository such as 'user/app' or 'registry.example.com/team/app'"
+    plain = re.sub(r"^[a-z+]+://", "", text.strip().lower())
+    plain = re.sub(r"[^a-z0-9._/:@-]+", "-", plain).strip("-./:_")
+    plain = re.sub(r"/+", "/", plain)
+    try:
+        _split(plain)
+    except RefusedError:
+        return "name a repository such as 'user/app' or 'registry.example.com/team/app'"
+    return f"{plain!r} would do" if plain != text else ""
