@@ -152,25 +152,16 @@ class PlatformCalls:
                 self._add_newer_objects(organization)
 
     def _add_newer_objects(self, organization: Stored) -> None:
-        new_processing = {
-            "name": NEWER,
-            "target": "HOLOGRAM",
-            "type": "TIME_TRAVEL",
-            "default_cpu": 1,
-            "default_gpu": 0,
-            "default_parameters": {},
-            "docker_image": "newer/image",
-            "docker_tag": "1.0",
-            "docker_flags": None,
-            "description": None,
-        }
+        image = {"docker_image": "newer/image", "docker_tag": "1.0"}
+        size = {"default_cpu": 1, "default_gpu": 0, "default_parameters": {}}
+        kind = {"name": NEWER, "target": "HOLOGRAM", "type": "TIME_TRAVEL"}
+        new_processing = _unchecked(bodies.NewProcessing, kind | size | image)
         processing = self._add("processing", organization, new_processing, ASIDE)
         new_input = {"name": "hologram", "input_type": "HOLOGRAM", "required": True}
-        nothing = {"inference_type_constraint": None, "framework_constraint": None}
-        self._add("input", processing, new_input | nothing, ASIDE)
-        model = self._add("model", organization, {"name": NEWER, "description": None}, ASIDE)
-        newer_version = bodies.NewVersion(name="v1", type="HOLOGRAM", framework="YOLOV99").model_dump()
-        self._add("version", model, newer_version, ASIDE)
+        self._add("input", processing, _unchecked(bodies.NewInput, new_input), ASIDE)
+        model = self._add("model", organization, _unchecked(bodies.NewModel, {"name": NEWER}), ASIDE)
+        new_version = {"name": "v1", "type": "HOLOGRAM", "framework": "YOLOV99"}
+        self._add("version", model, _unchecked(bodies.NewVersion, new_version), ASIDE)
 
     # Who is asking
 
@@ -271,8 +262,8 @@ class PlatformCalls:
             # Assumption: what a platform may put on a new processing that has one of the (deprecated) types.
             if kind.kind == "processing" and fields["type"] and _switches(request).legacy_inputs:
                 about = fields["target"]
-                legacy = bodies.NewInput(name=f"input_{about.lower()}", input_type=about, required=True)
-                self._add("input", created, legacy.model_dump(), user)
+                legacy = {"name": f"input_{about.lower()}", "input_type": about, "required": True}
+                self._add("input", created, _unchecked(bodies.NewInput, legacy), user)
         return self._answer(request, created, status=201)
 
     def _add(self, kind: Kind, parent: Stored, fields: dict[str, Any], user: str) -> Stored:
@@ -342,6 +333,11 @@ class PlatformCalls:
 def _switches(request: Request) -> Switches:
     switches: Switches = request.scope["sandbox.switches"]
     return switches
+
+
+def _unchecked(form: type[bodies.Body], content: dict[str, Any]) -> dict[str, Any]:
+    """The fields of something that the platform itself makes, with whatever enum values it likes."""
+    return bodies.parse(form, content, strict=True, unknown_enums=True).model_dump()
 
 
 def _now() -> str:
