@@ -3,7 +3,7 @@
 Plain data, and the rules that hold for both answers. Nothing here reads a file or runs code.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -70,6 +70,17 @@ class ClassValue(Generic[T]):
 
 
 Inputs = tuple[InputDeclaration, ...]
+
+
+def missing_class(reference: ClassReference, classes: Collection[str]) -> Diagnostic:
+    """The class is not in its file; `classes` are those that are."""
+    there = f"It has {', '.join(classes)}." if classes else "It has no class at all."
+    return error(
+        f"there is no class {reference.name} in {reference.file.name}",
+        f"{there}{did_you_mean(reference.name, classes)} Correct [execution] in config.toml or the file.",
+        file=reference.file,
+        line=1,
+    )
 
 
 def problems_of(inputs: Iterable[InputDeclaration]) -> list[Diagnostic]:

@@ -1,0 +1,404 @@
+"""Runs in the pipeline's own interpreter: evaluates its classes and writes what they say to a private pipe.
+
+One file, no dependencies, Python >= 3.8; `runner` starts it as a script. It never writes a file, and what
+the classes print goes to the ordinary output, not to the pipe. Where the official packages are not installed
+it serves stand-ins for the few names that such classes import, and says so.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib.util
+import json
+import math
+import os
+import sys
+import threading
+import typing
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType, TracebackType
+from typing import Any, Sequence, Union  # noqa: UP035 - Python 3.8
+
+_LARGEST_INTEGER = 2**64  # what the SDK's JSON can hold
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON would carry it: enums by value, tuples as lists, NaN and infinities as null.
+
+    Raises ValueError for anything that has no such form; the message completes "parameter 'x' ...".
+    """
+    if isinstance(value, enum.Enum):
+        return plain(value.value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if not -_LARGEST_INTEGER // 2 <= value < _LARGEST_INTEGER:
+            raise ValueError("is a whole number of more than 64 bits, which the platform's JSON cannot hold")
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError("is text that is not valid Unicode")
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError("has a key that is not text")
+        return {plain(key): plain(item) for key, item in value.items()}
+    what = type(value).__name__
+    raise ValueError(
+        f"is of type {what}, which has no JSON form; use text, numbers, true/false, lists and dicts"
+    )
+
+
+# Stand-ins: the same behaviour as the official classes, for interpreters that do not have them
+
+
+class InputDefinition:
+    def __init__(
+        self,
+        name: str,
+        input_type: Any,
+        required: bool = True,
+        inference_type_constraint: Any = None,
+        framework_constraint: Any = None,
+    ) -> None:
+        self.name = name
+        self.input_type = input_type
+        self.required = required
+        self.inference_type_constraint = inference_type_constraint
+        self.framework_constraint = framework_constraint
+
+    def to_dict(self) -> dict[str, Any]:
+        inference, framework = self.inference_type_constraint, self.framework_constraint
+        return {
+            "name": self.name,
+            "input_type": self.input_type.value,
+            "required": self.required,
+            "inference_type_constraint": inference.value if inference else None,
+            "framework_constraint": framework.value if framework else None,
+        }
+
+
+class PipelineInputs:
+    def __init__(self) -> None:
+        self._inputs: list[InputDefinition] = []
+
+    def define_input(
+        self,
+        name: str,
+        input_type: Any,
+        required: bool = True,
+        inference_type_constraint: Any = None,
+        framework_constraint: Any = None,
+    ) -> None:
+        self._inputs.append(
+            InputDefinition(name, input_type, required, inference_type_constraint, framework_constraint)
+        )
+
+    @property
+    def inputs(self) -> list[InputDefinition]:
+        return list(self._inputs)
+
+    def to_list(self) -> list[dict[str, Any]]:
+        return [one.to_dict() for one in self._inputs]
+
+
+_Value = typing.TypeVar("_Value")
+
+
+class Parameters(typing.Generic[_Value]):
+    def __init__(self, log_data: Any) -> None:
+        self.parameters_data = self.validate_log_data(log_data)
+        self.defaulted_keys: set[Any] = set()
+
+    def validate_log_data(self, log_data: Any) -> dict[str, Any]:
+        if not isinstance(log_data, dict):
+            raise ValueError("The provided parameters must be a dictionary.")  # noqa: TRY004
+        return log_data
+
+    def extract_parameter(
+        self, keys: Any, expected_type: Any, default: Any = ..., range_value: Any = None
+    ) -> Any:
+        if not keys:
+            raise ValueError("extract_parameter needs at least one key")
+        parts = typing.get_args(expected_type)
+        optional = typing.get_origin(expected_type) is Union and type(None) in parts
+        base = next(part for part in parts if part is not type(None)) if optional else expected_type
+        self._check_default(default, base, optional, expected_type)
+        for key in keys:
+            if key in self.parameters_data:
+                return self._given(key, base, optional, range_value)
+        if default is ...:
+            raise KeyError(f"Required parameter with key(s) {keys} of type {expected_type} not found.")
+        self.defaulted_keys.update(keys)
+        return default
+
+    def _check_default(self, default: Any, base: Any, optional: bool, expected_type: Any) -> None:
+        accepted = base | type(None) if sys.version_info >= (3, 10) else (base, type(None))
+        if default is not ... and not isinstance(default, accepted):
+            raise TypeError(f"The default value {default!r} is not of the expected type {expected_type}.")
+        if default is None and not optional:
+            raise ValueError(f"The default value cannot be None: the type {expected_type} is not optional.")
+
+    def _given(self, key: Any, base: Any, optional: bool, range_value: Any) -> Any:
+        value = self._converted(self.parameters_data[key], base, optional)
+        if value is None and not optional:
+            raise TypeError(f"The value for key {key!r} cannot be None.")
+        if value is not None and range_value and base in (int, float):
+            low, high = range_value
+            if not low < high:
+                raise ValueError(f"The range {range_value!r} is invalid.")
+            if not low <= value <= high:
+                raise ValueError(f"The value for key {key!r} is out of the range {range_value!r}.")
+        return value
+
+    def _converted(self, value: Any, base: Any, optional: bool) -> Any:
+        text = str(value)
+        if base is bool:
+            if text.lower() in ("1", "true", "yes", "0", "false", "no"):
+                return text.lower() in ("1", "true", "yes")
+            raise ValueError(f"Value {text} cannot be converted to a boolean.")
+        if base is float:
+            return float(value) if isinstance(value, (int, float)) else float(text)
+        if base is int:
+            number = value if isinstance(value, (int, float)) else float(text)
+            if int(number) != number:
+                raise ValueError(f"Value {text} cannot be converted to int without losing precision.")
+            return number if isinstance(value, int) else int(number)
+        if isinstance(base, type) and issubclass(base, enum.Enum):
+            return self._member(value, base, optional)
+        return None if optional else value
+
+    def _member(self, value: Any, base: Any, optional: bool) -> Any:
+        if isinstance(value, base) or (value is None and optional):
+            return value
+        if isinstance(value, str):
+            return base[value.upper()] if value.upper() in base.__members__ else base(value.lower())
+        return base(value)
+
+    def to_dict(self) -> dict[str, Any]:
+        own = ("parameters_data", "defaulted_keys")
+        return dict(sorted((key, value) for key, value in self.__dict__.items() if key not in own))
+
+
+class HyperParameters(Parameters[Any]):
+    def __init__(self, log_data: Any) -> None:
+        super().__init__(log_data=log_data)
+        extract = self.extract_parameter
+        self.epochs = extract(["epoch", "epochs"], expected_type=int, default=10)
+        self.batch_size = extract(["batch_size", "batch"], expected_type=int, default=8)
+        self.image_size = extract(["image_size", "imgsz", "img_size"], expected_type=int, default=640)
+        self.seed = extract(["seed"], expected_type=int, default=0)
+        self.validate = extract(["validate", "val", "validation"], expected_type=bool, default=False)
+        ratio = ["prop_train_split", "train_set_split_ratio"]
+        self.train_set_split_ratio = extract(ratio, expected_type=float, default=0.8)
+        self.device = extract(["device"], expected_type=str, default="cuda:0")
+
+
+class AugmentationParameters(Parameters[Any]):
+    pass
+
+
+class ExportParameters(Parameters[Any]):
+    def __init__(self, log_data: Any) -> None:
+        super().__init__(log_data=log_data)
+        self.export_format = self.extract_parameter(["export_format"], expected_type=str, default="onnx")
+
+
+_ENGINE = "picsellia_cv_engine.core.parameters"
+_SERVED: dict[str, dict[str, Any]] = {
+    "picsellia": {},
+    "picsellia.types": {},
+    "picsellia.types.enums": {},  # made from the request
+    "picsellia.types.schemas": {"LogDataType": Union[list, dict, float, int, str]},  # noqa: UP007
+    "picsellia_pipelines_cli": {},
+    "picsellia_pipelines_cli.utils": {},
+    "picsellia_pipelines_cli.utils.inputs": {
+        "InputDefinition": InputDefinition,
+        "PipelineInputs": PipelineInputs,
+    },
+    "picsellia_cv_engine": {},
+    "picsellia_cv_engine.core": {},
+    _ENGINE: {
+        "Parameters": Parameters,
+        "HyperParameters": HyperParameters,
+        "AugmentationParameters": AugmentationParameters,
+        "ExportParameters": ExportParameters,
+    },
+    _ENGINE + ".base_parameters": {"Parameters": Parameters},
+    _ENGINE + ".hyper_parameters": {"Parameters": Parameters, "HyperParameters": HyperParameters},
+    _ENGINE + ".augmentation_parameters": {
+        "Parameters": Parameters,
+        "AugmentationParameters": AugmentationParameters,
+    },
+    _ENGINE + ".export_parameters": {"Parameters": Parameters, "ExportParameters": ExportParameters},
+}
+
+
+class StandIns(MetaPathFinder, Loader):
+    """The last finder in line: asked only for packages that nobody else found."""
+
+    def __init__(self, enums: dict[str, list[str]]) -> None:
+        self.roots: set[str] = set()
+        self.modules = dict(_SERVED)
+        self.modules["picsellia.types.enums"] = {
+            name: enum.Enum(name, [(value, value) for value in values], module="picsellia.types.enums")
+            for name, values in enums.items()
+        }
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        root = name.partition(".")[0]
+        if name not in self.modules or (name != root and root not in self.roots):
+            return None  # a package that is installed answers for its own modules
+        self.roots.add(root)
+        package = any(other.startswith(name + ".") for other in self.modules)
+        return ModuleSpec(name, self, is_package=package)
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__.update(self.modules[module.__name__])
+
+
+# The evaluation
+
+
+class Evaluation:
+    """Takes the request apart, runs one class after the other, and sends one line of JSON for each."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.folder: str = request["folder"]
+        self.classes: dict[str, tuple[str, str]] = request["classes"]
+        self.timeout: float = request["timeout"]
+        os.set_inheritable(request["pipe"], False)
+        self.pipe = os.fdopen(request["pipe"], "w", encoding="ascii")
+        self.sending = threading.Lock()
+        self.current = ""
+        self.modules: dict[str, ModuleType] = {}
+        self.stand_ins = StandIns(request["enums"])
+
+    def run(self) -> None:
+        sys.argv = [""]
+        sys.path[0] = self.folder
+        sys.meta_path.append(self.stand_ins)
+        main = threading.get_ident()
+        threading.Thread(target=self.watch, args=(main,), daemon=True).start()
+        for kind, (file, name) in self.classes.items():
+            self.current = kind
+            try:
+                answer = self.evaluate(kind, os.path.join(self.folder, file), name)  # noqa: PTH118
+            except BaseException as problem:  # noqa: BLE001 - the class may raise anything, SystemExit included
+                answer = {"failure": self.described(problem)}
+            self.send({"kind": kind, **answer})
+        self.send({"stand_ins": sorted(self.stand_ins.roots)})
+
+    def evaluate(self, kind: str, file: str, name: str) -> dict[str, Any]:
+        module = self.module(file)
+        found = getattr(module, name, None)
+        if not isinstance(found, type):
+            there = [key for key, value in vars(module).items() if isinstance(value, type)]
+            return {"failure": {"type": "missing", "classes": there}}
+        if kind == "inputs":
+            return {"value": found().to_list(), "line": self.line(found)}
+        return {"value": found(log_data={}).to_dict(), "line": self.line(found)}
+
+    def module(self, file: str) -> ModuleType:
+        """The file as a module of its own, as the official tool loads it; once, if it holds both classes."""
+        if file not in self.modules:
+            spec = importlib.util.spec_from_file_location(f"pipeline_class_{len(self.modules)}", file)
+            assert spec is not None and spec.loader is not None  # a .py file always has both
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module
+            spec.loader.exec_module(module)
+            self.modules[file] = module
+        return self.modules[file]
+
+    def line(self, found: Any) -> int | None:
+        code = getattr(found.__init__, "__code__", None)
+        return code.co_firstlineno if code is not None and self.ours(code.co_filename) else None
+
+    def send(self, answer: dict[str, Any]) -> None:
+        if "value" in answer:
+            answer = self.checked(answer)
+        with self.sending:
+            self.pipe.write(json.dumps(answer) + "\n")
+            self.pipe.flush()
+
+    def checked(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """The answer with plain values only, or the failure to make them so."""
+        kind, value = answer["kind"], answer["value"]
+        expected = list if kind == "inputs" else dict
+        if not isinstance(value, expected):
+            return {"kind": kind, "failure": {"type": "shape", "message": type(value).__name__}}
+        items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
+        made = []
+        for key, item in items:
+            try:
+                made.append((plain(key), plain(item)))
+            except (ValueError, RecursionError) as problem:
+                message = f"{key!r:.80} {problem}"
+                return {"kind": kind, "failure": {"type": "value", "message": message}}
+        plain_value = [item for _, item in made] if expected is list else dict(made)
+        return dict(answer, value=plain_value)
+
+    def described(self, problem: BaseException) -> dict[str, Any]:
+        failure = {
+            "type": type(problem).__name__,
+            "message": _text_of(problem),
+            "exit": isinstance(problem, SystemExit),
+            "module": problem.name if isinstance(problem, ImportError) else None,
+        }
+        frames: list[tuple[str, int | None]] = []
+        step: TracebackType | None = problem.__traceback__
+        while step is not None:
+            frames.append((step.tb_frame.f_code.co_filename, step.tb_lineno))
+            step = step.tb_next
+        if isinstance(problem, SyntaxError):
+            frames.append((problem.filename or "", problem.lineno))
+        return dict(failure, **self.place(frames))
+
+    def place(self, frames: Sequence[tuple[str, int | None]]) -> dict[str, Any]:
+        """The innermost frame that stands in the pipeline's own files."""
+        for file, line in reversed(frames):
+            if self.ours(file):
+                return {"file": os.path.relpath(file, self.folder), "line": line}
+        return {"file": None, "line": None}
+
+    def ours(self, file: str) -> bool:
+        inside = os.path.abspath(file).startswith(self.folder + os.sep)  # noqa: PTH100
+        return inside and "site-packages" not in file and not file.startswith("<")
+
+    def watch(self, main: int) -> None:
+        """Say where the class hangs, while there is still somebody to say it."""
+        threading.Event().wait(self.timeout)
+        frames: list[tuple[str, int | None]] = []
+        frame = sys._current_frames().get(main)
+        while frame is not None:
+            frames.append((frame.f_code.co_filename, frame.f_lineno))
+            frame = frame.f_back
+        failure = dict(self.place(frames[::-1]), type="timeout")
+        self.send({"kind": self.current, "failure": failure})
+        os._exit(1)
+
+
+def _text_of(problem: BaseException) -> str:
+    try:
+        if isinstance(problem, KeyError) and problem.args:
+            return str(problem.args[0])
+        return str(problem)
+    except Exception:  # noqa: BLE001 - whatever their __str__ does
+        return ""
+
+
+if __name__ == "__main__":
+    Evaluation(json.loads(sys.argv[1])).run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
