@@ -12,14 +12,16 @@ works here is therefore checked against the sandbox, and against nothing else.
 Importing this package loads no web framework; that happens when a server starts.
 """
 
-from providers.sandbox.sandbox import Platform, Sandbox, SandboxError
-from providers.sandbox.server import serve
+from providers.sandbox.edits import Platform
+from providers.sandbox.sandbox import Sandbox
+from providers.sandbox.server import Address, SandboxError, serve
 from providers.sandbox.settings import ORGANIZATION, READ_ONLY_TOKEN, TOKEN, Fault, Settings, Switches
 
 __all__ = [
     "ORGANIZATION",
     "READ_ONLY_TOKEN",
     "TOKEN",
+    "Address",
     "Fault",
     "Platform",
     "Sandbox",

@@ -21,7 +21,7 @@ def main() -> None:
     settings = TypeAdapter(Settings).validate_json(sys.stdin.readline())
 
     def stop_with_parent() -> None:
-        sys.stdin.read()
+        os.read(sys.stdin.fileno(), 1)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def tell(address: Address) -> None:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import uvicorn
 
 
+class SandboxError(Exception):
+    """The sandbox did not start, or refused one of our own calls."""
+
+
 @dataclass(frozen=True)
 class Address:
     """Where a sandbox listens."""
@@ -63,10 +67,9 @@ class BackgroundServer:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._open = ExitStack()
         ready = threading.Event()
-        with self._open:
-            server, listener = self._open.enter_context(running_server(settings, lambda _: ready.set()))
+        with ExitStack() as opening:
+            server, listener = opening.enter_context(running_server(settings, lambda _: ready.set()))
             self.address = _address(listener)
             self._server = server
             self._thread = threading.Thread(
@@ -76,7 +79,7 @@ class BackgroundServer:
             while not ready.wait(0.05):
                 if not self._thread.is_alive():
                     raise OSError("the sandbox's server could not start")
-            self._open = self._open.pop_all()
+            self._open = opening.pop_all()
 
     def stop(self) -> None:
         """Stop serving and clean up; requests that are being answered lose their connection."""
