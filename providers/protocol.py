@@ -87,6 +87,7 @@ class KindFacts:
 
     Attributes:
         rules: field knowledge; a managed field without a rule is a bug of ours.
+        parent: the kind that its objects live in, whose name is all of theirs but the last part; or None.
         disposable: deleting or replacing one loses nothing that the files do not hold.
         prunable: the far end lets us delete one at all (an image is never deleted from a registry).
         judge: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Verdict, for
@@ -94,6 +95,7 @@ class KindFacts:
     """
 
     rules: Mapping[str, FieldRule]
+    parent: str | None = None
     disposable: bool = False
     prunable: bool = True
     judge: "Judge | None" = None

@@ -19,6 +19,7 @@ from providers.protocol import Live, Progress, ResourceKind
 from reconciler.diff import ChangeClass, compare
 from reconciler.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
 from reconciler.graph import Graph
+from reconciler.live import parent_of
 from reconciler.plan import Action, Plan, Step
 from reconciler.planner import effective_fields
 from reconciler.values import JSON, Address
@@ -271,7 +272,8 @@ class Walk:
         return kind.read(step.address.name, id=id, parent=self._parent(step), desired=fields)
 
     def _parent(self, step: Step) -> Live | None:
-        return self._lives[step.parent] if step.parent else None
+        parent = parent_of(step.address, self._kinds[step.address.kind].facts)
+        return self._lives.get(parent) if parent else None
 
     def _fields(self, step: Step) -> dict[str, JSON]:
         resource = self._desired.get(step.address)

@@ -23,15 +23,13 @@ class Resource:
     Attributes:
         address: which one.
         fields: the managed fields; a field that is not here is left alone on the platform.
-        parent: the resource that it lives in (an input's processing, a version's model), or None.
-        depends_on: what must be done before; the parent is always among them.
+        depends_on: what must be done before; the resource that it lives in is always among them.
         owns: kinds of children of which the files give the whole list, so that others are deleted.
         origins: field -> where the files say so.
     """
 
     address: Address
     fields: Mapping[str, JSON]
-    parent: Address | None = None
     depends_on: tuple[Address, ...] = ()
     owns: tuple[str, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=dict)

@@ -3,12 +3,12 @@
 The result is data for the planner. What could not be read is in it too; nothing is guessed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from providers.errors import ProviderError
-from providers.protocol import ListedKind, Live, ResourceKind
+from providers.protocol import KindFacts, ListedKind, Live, ResourceKind
 from reconciler.graph import Graph
 from reconciler.values import Address
 from state.snapshot import RecordedResource
@@ -23,10 +23,12 @@ class World:
     Attributes:
         found: the objects that exist.
         unreadable: the resources that could not be asked about, with the reason.
+        asked: the resources that were asked about; of any other, nothing is known.
     """
 
     found: Mapping[Address, Live]
     unreadable: Mapping[Address, ProviderError] = field(default_factory=dict)
+    asked: Collection[Address] = ()
 
 
 def read(
@@ -34,14 +36,22 @@ def read(
     recorded: Mapping[Address, RecordedResource],
     kinds: Mapping[str, ResourceKind],
     *,
+    also: Collection[Address] = (),
     threads: int = THREADS,
 ) -> World:
-    """Everything that the files ask for or the record knows, and all siblings in lists that the files own.
+    """Everything that the files ask for, and all siblings in lists that the files own.
 
     A child is read after its parent, as it is found through it; a child of something that does not exist
     does not exist either.
+
+    Args:
+        recorded: gives the identities under which renamed objects are found.
+        also: recorded resources that left the files and have to be read all the same.
     """
-    parents = {address: parent_of(address, desired, recorded) for address in _addresses(desired, recorded)}
+    wanted = {resource.address for resource in desired} | set(also)
+    wanted |= {a for a in recorded if _is_listed(a, parent_of(a, kinds[a.kind].facts), desired)}
+    wanted |= {p for a in also if (p := parent_of(a, kinds[a.kind].facts))}
+    parents = {address: parent_of(address, kinds[address.kind].facts) for address in wanted}
     listed = {address for address, parent in parents.items() if _is_listed(address, parent, desired)}
     waiting = parents.keys() - listed
     found: dict[Address, Live] = {}
@@ -66,14 +76,10 @@ def read(
         while waiting:
             wave = sorted(address for address in waiting if parents[address] not in waiting)
             waiting = waiting - set(wave)
-            list(pool.map(read_one, [a for a in wave if parents[a] is None or parents[a] in found]))
+            list(pool.map(read_one, [a for a in wave if (p := parents[a]) is None or p in found]))
             unreadable.update({a: unreadable[p] for a in wave if (p := parents[a]) in unreadable})
     unreadable.update({a: unreadable[p] for a in listed if (p := parents[a]) in unreadable})
-    return World(found, unreadable)
-
-
-def _addresses(desired: Graph, recorded: Mapping[Address, RecordedResource]) -> set[Address]:
-    return {resource.address for resource in desired} | set(recorded)
+    return World(found, unreadable, wanted | found.keys())
 
 
 def _is_listed(address: Address, parent: Address | None, desired: Graph) -> bool:
@@ -82,19 +88,9 @@ def _is_listed(address: Address, parent: Address | None, desired: Graph) -> bool
     return owner is not None and address.kind in owner.owns
 
 
-def parent_of(
-    address: Address, desired: Graph, recorded: Mapping[Address, RecordedResource]
-) -> Address | None:
-    """The resource that `address` lives in: as the files say, or as its name says for a recorded one."""
-    resource = desired.get(address)
-    if resource is not None:
-        return resource.parent
-    record = recorded[address]
-    for text in record.depends_on:
-        dependency = Address.parse(text)
-        if dependency.name == address.name[:-1] and dependency.kind != "image":
-            return dependency
-    return None
+def parent_of(address: Address, facts: KindFacts) -> Address | None:
+    """The resource that `address` lives in: its name is all of the child's but the last part."""
+    return None if facts.parent is None else Address(facts.parent, address.name[:-1])
 
 
 def _ask(

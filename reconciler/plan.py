@@ -67,7 +67,6 @@ class Step:
         reason: why, also when nothing is done.
         changes: every managed field with its three values, in-sync ones included.
         depends_on: addresses whose steps must have succeeded before.
-        parent: the resource that it lives in, or None.
         id: the far end's identity of the live object, or None when there is none.
         fingerprint: of the live object that the decision relied on; "" when there was none.
         refusal: why it may not run, or None.
@@ -78,7 +77,6 @@ class Step:
     reason: str
     changes: tuple[Change, ...] = ()
     depends_on: tuple[Address, ...] = ()
-    parent: Address | None = None
     id: str | None = None
     fingerprint: str = ""
     refusal: Refusal | None = None
@@ -250,7 +248,7 @@ _PLAN_KEYS = frozenset(
 )
 _STACK_KEYS = frozenset(["organization", "environment", "host", "pipeline"])
 _STEP_KEYS = frozenset(
-    ["address", "kind", "action", "reason", "depends_on", "changes", "parent", "id", "fingerprint", "refusal"]
+    ["address", "kind", "action", "reason", "depends_on", "changes", "id", "fingerprint", "refusal"]
 )
 _CHANGE_KEYS = frozenset(
     ["path", "class", "desired", "recorded", "live", "reason", "write", "resolution", "absent"]
@@ -266,7 +264,6 @@ def _step_to_document(step: Step) -> dict[str, JSON]:
         "action": step.action.word,
         "reason": step.reason,
         "depends_on": [str(address) for address in step.depends_on],
-        "parent": str(step.parent) if step.parent else None,
         "id": step.id,
         "fingerprint": step.fingerprint,
         "refusal": None
@@ -285,7 +282,6 @@ def _step_from_document(document: Mapping[str, JSON]) -> Step:
         reason=document["reason"],
         changes=tuple(_change_from_document(change) for change in document["changes"]),
         depends_on=tuple(Address.parse(text) for text in document["depends_on"]),
-        parent=Address.parse(document["parent"]) if document["parent"] else None,
         id=document["id"],
         fingerprint=document["fingerprint"],
         refusal=Refusal(refusal["summary"], tuple(refusal["ways"])) if refusal else None,

@@ -53,7 +53,7 @@ def plan_steps(
         steps[resource.address] = step
     for address in sorted((recorded.keys() | world.found.keys()) - steps.keys()):
         steps[address] = _step_for_undesired(address, desired, recorded, world, facts, options)
-    steps = {address: _after_children(step, steps) for address, step in steps.items()}
+    steps = _parents_after_children(steps, facts)
     order = ordered({address: step.depends_on for address, step in steps.items()})
     return tuple(steps[address] for address in order), tuple(diagnostics)
 
@@ -84,7 +84,6 @@ def _step_for_desired(
         Action.NOOP,
         "in sync",
         depends_on=resource.depends_on,
-        parent=resource.parent,
         id=live.id if live else None,
         fingerprint=fingerprint(live, kind) if live else "",
     )
@@ -222,22 +221,21 @@ def _step_for_undesired(
     options: Options,
 ) -> Step:
     kind, record, live = facts[address.kind], recorded.get(address), world.found.get(address)
-    parent = parent_of(address, desired, recorded) if record else _owner(address, desired)
+    parent = parent_of(address, kind)
     owner = desired.get(parent) if parent else None
     step = Step(
         address,
         Action.FORGET,
         "left the files; it stays on the platform",
         depends_on=(owner.address,) if owner else (),
-        parent=parent,
         id=live.id if live else record.id if record else None,
         fingerprint=fingerprint(live, kind) if live else "",
     )
-    if live is None:
-        return replace(step, reason="left the files, and is gone already")
     undeclared = owner is not None and address.kind in owner.owns
     if not undeclared and not (options.prune and kind.prunable):
         return step
+    if live is None:
+        return replace(step, reason="left the files, and is gone already")
     taken_over = owner is None or owner.address in recorded
     cls, reason = (
         (ChangeClass.PENDING, "left the files")
@@ -250,22 +248,21 @@ def _step_for_undesired(
     return replace(step, action=Action.DELETE, reason=reason, changes=(gone,))
 
 
-def _owner(address: Address, desired: Graph) -> Address | None:
-    """The desired resource whose owned list this unrecorded object was found in."""
-    for resource in desired:
-        if address.kind in resource.owns and resource.address.name == address.name[:-1]:
-            return resource.address
-    return None
-
-
-def _after_children(step: Step, steps: Mapping[Address, Step]) -> Step:
-    """Deletes walk the edges backwards: a parent goes after its children."""
-    if step.action is not Action.DELETE:
-        return step
-    children = tuple(
-        other.address for other in steps.values() if other.parent == step.address
-    )
-    return replace(step, depends_on=(*step.depends_on, *children))
+def _parents_after_children(
+    steps: Mapping[Address, Step], facts: Mapping[str, KindFacts]
+) -> dict[Address, Step]:
+    """Deletes walk the edges backwards: a parent that is deleted goes after its children."""
+    children: dict[Address, list[Address]] = {}
+    for address in steps:
+        parent = parent_of(address, facts[address.kind])
+        if parent is not None:
+            children.setdefault(parent, []).append(address)
+    return {
+        address: replace(step, depends_on=(*step.depends_on, *children.get(address, ())))
+        if step.action is Action.DELETE
+        else step
+        for address, step in steps.items()
+    }
 
 
 def effective_fields(

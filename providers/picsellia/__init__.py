@@ -7,6 +7,8 @@ from providers.picsellia.platform import Platform
 from providers.picsellia.processing import ProcessingKind
 from providers.protocol import ResourceKind
 
+__all__ = ["Platform", "kinds"]
+
 
 def kinds(platform: Platform) -> dict[str, ResourceKind]:
     """Every kind of the platform by its name; a new kind is one file and one line here."""

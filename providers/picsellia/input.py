@@ -21,7 +21,7 @@ _CHANGEABLE = ("required", "inference_type_constraint", "framework_constraint")
 class InputKind:
     """Inputs of processings; the list comes whole, without pages."""
 
-    facts = KindFacts(RULES, disposable=True)
+    facts = KindFacts(RULES, parent="processing", disposable=True)
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform

@@ -97,6 +97,11 @@ class Platform:
         except (requests.RequestException, Unreachable, KeyError, TypeError, ValueError) as problem:
             raise self._translate(problem) from problem
 
+    def username(self) -> str:
+        """Whom the token belongs to, as the platform says."""
+        name: str = self.get("/api/home/ping")["username"]
+        return name
+
     def close(self) -> None:
         self._session.close()
 

@@ -1,0 +1,191 @@
+"""The kind `image`: a folder's image in a registry, under a version tag that never moves and a channel tag.
+
+Reading asks the registry only, a few kilobytes: the source key that was baked into the image's labels says
+whether it is this source. Building happens on a write only, and never under a tag that is published already.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from providers.docker.builders import Builder
+from providers.docker.labels import SOURCE_KEY, VERSION
+from providers.docker.registry import PublishedImage, RegistryClient
+from providers.docker.source import ImageSource, SourceKey, differences
+from providers.errors import ExistsError
+from providers.protocol import KindFacts, Live, Progress, Report, Verb, Verdict
+from providers.rules import JSON, FieldRule
+
+RULES = {
+    "version": FieldRule(),
+    "channel": FieldRule(),
+    "source_key": FieldRule(),
+    "platform": FieldRule(),
+}
+MOST_FILES = 1000
+"""Files of which the record keeps a digest each, so that a later plan can name the changed ones."""
+
+_LISTED = 4  # changes named in a reason before it counts
+
+
+class ImageKind:
+    """Images of one pipeline folder.
+
+    Args:
+        source: the folder and its settings.
+        key: of that folder as it is now.
+        builder: makes and pushes the image when one is needed.
+        labels: OCI labels to bake in, without the version and the source key.
+        bump_hint: what the user can run when the source needs a new version.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        key: SourceKey,
+        builder: Builder,
+        labels: Mapping[str, str],
+        *,
+        bump_hint: str,
+    ) -> None:
+        self._source = source
+        self._key = key
+        self._builder = builder
+        self._labels = labels
+        self._bump_hint = bump_hint
+        self.facts = KindFacts(RULES, prunable=False, judge=self._judge)
+
+    def read(
+        self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
+    ) -> Live | None:
+        """What the version tag names; before that tag exists, what the channel tag or the record names."""
+        version, channel = desired["version"], desired["channel"]
+        with RegistryClient("/".join(name)) as registry:
+            image = registry.image(version, self._source.platform)
+            tag = version if image else None
+            channel_digest = registry.digest(channel)
+            image = image or (registry.image(channel, self._source.platform) if channel_digest else None)
+            image = image or (registry.image(id, self._source.platform) if id else None)
+        return None if image is None else self._live(name, image, tag, channel, channel_digest)
+
+    def _live(
+        self, name: Sequence[str], image: PublishedImage, tag: str | None, channel: str, moved: str | None
+    ) -> Live:
+        labelled = image.labels.get(VERSION)
+        fields: dict[str, JSON] = {
+            "version": tag or (f"{labelled} (no such tag)" if labelled else None),
+            "channel": channel if moved == image.digest else _pointing(channel, moved),
+            "platform": image.platform,
+        }
+        outputs: dict[str, JSON] = {"digest": image.digest, "tag": tag}
+        if SOURCE_KEY in image.labels:
+            fields["source_key"] = image.labels[SOURCE_KEY]
+            if image.labels[SOURCE_KEY] == self._key.key:
+                outputs |= {"arguments": dict(self._key.arguments)}
+                if len(self._key.files) <= MOST_FILES:
+                    outputs |= {"files": dict(self._key.files)}
+        return Live(image.digest, tuple(name), fields, outputs)
+
+    def check(self, name: Sequence[str]) -> None:
+        """Whether the registry lets us push and the builder could build; raises what a write would raise."""
+        with RegistryClient("/".join(name)) as registry:
+            registry.check()
+        self._builder.check()
+
+    def create(
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
+    ) -> Live:
+        """Build and push under the version tag, then move the channel tag there."""
+        repository, version, channel = "/".join(name), fields["version"], fields["channel"]
+        with RegistryClient(repository) as registry:
+            if registry.digest(version) is not None:
+                raise ExistsError(f"{repository}:{version} was published meanwhile, and is never overwritten")
+            labels = {
+                **self._labels,
+                VERSION: version,
+                SOURCE_KEY: fields["source_key"],
+            }
+            digest = self._builder.publish(self._source, repository, version, labels, report)
+            report(Progress("tag", text=f"{channel} -> {version}"))
+            registry.tag(version, channel)
+        return Live(digest, tuple(name), fields)
+
+    def update(
+        self,
+        live: Live,
+        changed: Mapping[str, JSON],
+        fields: Mapping[str, JSON],
+        *,
+        parent: Live | None,
+        report: Report,
+    ) -> Live:
+        """Move tags when the image is this source already, else build."""
+        version, channel = fields["version"], fields["channel"]
+        published = live.outputs["tag"] == version
+        if not published and live.fields.get("source_key") != fields["source_key"]:
+            return self.create(live.name, fields, parent=parent, report=report)
+        with RegistryClient("/".join(live.name)) as registry:
+            for tag in (channel,) if published else (version, channel):
+                report(Progress("tag", text=f"{tag} -> {live.id[:19]}"))
+                registry.tag(live.id, tag)
+        return live
+
+    def delete(self, live: Live, *, parent: Live | None) -> None:
+        raise AssertionError(f"images are never deleted from a registry, and so not {'/'.join(live.name)}")
+
+    def _judge(
+        self,
+        desired: Mapping[str, JSON],
+        recorded: Mapping[str, JSON] | None,
+        outputs: Mapping[str, JSON],
+        live: Live | None,
+        others: Collection[Live],
+    ) -> Verdict:
+        if live is None:
+            return Verdict(Verb.CREATE, self._why_nothing(desired, others))
+        key = live.fields.get("source_key")
+        same_source = key == desired["source_key"]
+        if live.outputs["tag"] is None:
+            if same_source:
+                return Verdict(Verb.UPDATE, "same-source: re-tagged, no build")
+            return Verdict(Verb.UPDATE, self._source_changed(outputs))
+        known = key is not None
+        unchanged = (
+            same_source if known else recorded is None or recorded["source_key"] == desired["source_key"]
+        )
+        if not unchanged:
+            reason = self._source_changed(outputs)
+            return Verdict(
+                Verb.UPDATE,
+                reason,
+                refusal=f"{desired['version']} is published from other source, and is never overwritten "
+                f"({reason.partition(': ')[2]})",
+                hint=self._bump_hint,
+            )
+        if live.fields["channel"] != desired["channel"]:
+            return Verdict(Verb.UPDATE, "tag-moved: re-tagged, no build")
+        if known:
+            return Verdict(Verb.KEEP, "published")
+        return Verdict(
+            Verb.KEEP,
+            "foreign",
+            warning=f"{desired['version']} was published by another tool, so nobody can say from what source",
+            hint="It is taken over as it is; the next version that is published here will carry its source.",
+        )
+
+    def _why_nothing(self, desired: Mapping[str, JSON], others: Collection[Live]) -> str:
+        tags = (desired["version"], desired["channel"])
+        if any(other.fields.get("docker_tag") in tags for other in others):
+            return "missing: the platform points at a tag that the registry lacks"
+        return "never-published"
+
+    def _source_changed(self, outputs: Mapping[str, JSON]) -> str:
+        known = outputs.get("files")
+        if known is None:
+            return f"source-changed: {len(self._key.files)} files, and no record of which differ"
+        lines = differences(known, self._key.files, outputs.get("arguments", {}), self._key.arguments)
+        shown = ", ".join(lines[:_LISTED])
+        more = f" and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
+        return f"source-changed: {shown}{more}" if lines else "source-changed"
+
+
+def _pointing(channel: str, digest: str | None) -> str | None:
+    return None if digest is None else f"{channel} -> {digest[:19]}"

@@ -1,0 +1,134 @@
+"""A complete far end inside this process: for the engine's own tests and benchmarks, and for trying things.
+
+It keeps what it is given, by (kind, name), and gives each object an identity of its own. Its habits (fields
+that it never returns, fields that it ignores) are settings, as those of a real platform are not ours to choose.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from providers.errors import ExistsError, GoneError
+from providers.protocol import KindFacts, Live, Report
+from providers.rules import JSON
+
+Key = tuple[str, tuple[str, ...]]
+
+
+def _unchanged(name: str, value: JSON) -> JSON:
+    return value
+
+
+@dataclass
+class MemoryWorld:
+    """All objects of all kinds.
+
+    Attributes:
+        objects: what exists, by kind and name.
+        hidden: fields that are never returned.
+        stubborn: fields whose updates are accepted and ignored.
+        habit: what the far end makes of (field, value) when it answers.
+        writes: (verb, kind, name) of every write that was carried out, in order.
+    """
+
+    objects: dict[Key, Live] = field(default_factory=dict)
+    hidden: Collection[str] = ()
+    stubborn: Collection[str] = ()
+    habit: Callable[[str, JSON], JSON] = _unchanged
+    writes: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+    _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, live: Live) -> Live:
+        shown = {
+            name: self.habit(name, value) for name, value in live.fields.items() if name not in self.hidden
+        }
+        return Live(live.id, live.name, shown, live.outputs)
+
+    def edit(self, kind: str, *name: str, **fields: JSON) -> None:
+        """Somebody else changes the fields of an object."""
+        live = self.objects[kind, name]
+        self.objects[kind, name] = Live(live.id, name, {**live.fields, **fields}, live.outputs)
+
+    def put(self, kind: str, *name: str, **fields: JSON) -> Live:
+        """Somebody else makes an object, or makes it anew with another identity."""
+        live = Live(f"{kind}-{next(self._ids)}", name, fields)
+        self.objects[kind, name] = live
+        return live
+
+    def write(self, verb: str, kind: str, name: tuple[str, ...], change: Callable[[], Live | None]) -> Live | None:
+        with self._lock:
+            live = change()
+            self.writes.append((verb, kind, name))
+            return live
+
+
+class MemoryKind:
+    """One kind of the world above, with the facts that it is given."""
+
+    def __init__(self, kind: str, facts: KindFacts, world: MemoryWorld) -> None:
+        self.kind = kind
+        self.facts = facts
+        self.world = world
+
+    def read(
+        self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
+    ) -> Live | None:
+        live = self.world.objects.get((self.kind, tuple(name)))
+        return None if live is None else self.world.answer(live)
+
+    def siblings(self, parent: Live) -> Sequence[Live]:
+        return [
+            self.world.answer(live)
+            for (kind, name), live in list(self.world.objects.items())
+            if kind == self.kind and name[:-1] == parent.name
+        ]
+
+    def create(
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
+    ) -> Live:
+        key = (self.kind, tuple(name))
+
+        def change() -> Live:
+            if key in self.world.objects:
+                raise ExistsError(f"{self.kind} {'/'.join(name)} exists already")
+            return self.world.put(self.kind, *name, **fields)
+
+        live = self.world.write("create", *key, change)
+        assert live is not None
+        return self.world.answer(live)
+
+    def update(
+        self,
+        live: Live,
+        changed: Mapping[str, JSON],
+        fields: Mapping[str, JSON],
+        *,
+        parent: Live | None,
+        report: Report,
+    ) -> Live:
+        key = (self.kind, live.name)
+
+        def change() -> Live:
+            if key not in self.world.objects:
+                raise GoneError(f"{self.kind} {'/'.join(live.name)} does not exist")
+            taken = {name: value for name, value in changed.items() if name not in self.world.stubborn}
+            self.world.edit(self.kind, *live.name, **taken)
+            return self.world.objects[key]
+
+        after = self.world.write("update", *key, change)
+        assert after is not None
+        return self.world.answer(after)
+
+    def delete(self, live: Live, *, parent: Live | None) -> None:
+        key = (self.kind, live.name)
+
+        def change() -> None:
+            if key not in self.world.objects:
+                raise GoneError(f"{self.kind} {'/'.join(live.name)} does not exist")
+            for other in [k for k in self.world.objects if k == key or k[1][: len(live.name)] == live.name]:
+                if other == key or len(other[1]) > len(live.name):
+                    del self.world.objects[other]
+
+        self.world.write("delete", *key, change)

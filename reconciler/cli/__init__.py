@@ -1,0 +1,106 @@
+"""The command line: the only place that prints, asks and exits.
+
+Commands import what they need when they run, so that `reconciler --help` stays quick: the platform's SDK
+alone takes a second to import.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from reconciler.cli.exits import FAILED, INTERRUPTED, LOCKED, Exit
+
+COMMANDS = {
+    "plan": "Show what apply would change, and why.",
+    "apply": "Make the platform and the registry what the files say.",
+    "validate": "Check config.toml, classes and build context, offline.",
+    "whoami": "Show which platform, organization and token would be used.",
+    "sandbox": "Run a platform and a registry on your own machine.",
+    "demo": "Play plan, apply and drift against a sandbox, in a minute.",
+}
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are run, each in a module of its own name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"reconciler.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="picsellia-reconciler", prog_name="reconciler")
+def group() -> None:
+    """Plan, apply and watch Picsellia pipelines: what the files say is what the platform has.
+
+    A pipeline is a folder with a config.toml, as pxl-pipeline init makes it. Try it without an account:
+
+        reconciler demo
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code; every way out that is not a bug of ours is one message."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; its exit code."""
+    try:
+        code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
+    except Exit as done:
+        return done.code
+    except click.ClickException as problem:
+        problem.show()
+        return problem.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output went away (`| head`); nothing is left to say, nor anyone to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as problem:  # noqa: BLE001 - the last handler: what comes here is told and counted
+        return _told(problem)
+    return code if isinstance(code, int) else 0
+
+
+def _told(problem: Exception) -> int:
+    """Tell the user what went wrong; the exit code that goes with it."""
+    from reconciler.diagnostics import UserError, error
+    from reconciler.views.terminal import console, print_diagnostics
+    from state.errors import LockedError, StateError
+
+    err = console(sys.stderr)
+    match problem:
+        case UserError():
+            print_diagnostics(problem.diagnostics, err)
+            return FAILED
+        case StateError():
+            print_diagnostics([error(problem.message, problem.hint)], err)
+            return LOCKED if isinstance(problem, LockedError) else FAILED
+    print_diagnostics(
+        [
+            error(
+                f"a bug in reconciler: {type(problem).__name__}: {problem}",
+                "Nothing that you did should lead here. Please report it with what follows.\n"
+                + traceback.format_exc(),
+            )
+        ],
+        err,
+    )
+    return FAILED

@@ -1,0 +1,142 @@
+"""`reconciler apply`."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from reconciler.cli import options
+from reconciler.cli.exits import CONFLICT, DONE, FAILED, INTERRUPTED
+from reconciler.diagnostics import UserError
+from reconciler.events import Status
+from reconciler.pipeline.version import Bump
+from reconciler.planner import Options
+from reconciler.session import Applied, Planned, Wishes, apply_plan, session, validate
+from reconciler.values import Address
+from reconciler.views.terminal import (
+    Watch,
+    console,
+    print_applied,
+    print_diagnostics,
+    print_plan,
+    print_refusals,
+    print_result,
+    watched,
+)
+
+
+@click.command("apply")
+@options.pipelines
+@options.where
+@options.planning
+@click.option("--yes", "-y", is_flag=True, help="Do not ask; allow inputs to be deleted and replaced.")
+@click.option("--ours", is_flag=True, help="In a conflict the files win.")
+@click.option("--theirs", is_flag=True, help="In a conflict the live value is kept, and recorded.")
+@click.option("--parallel", type=click.IntRange(1, 64), default=8, show_default=True, help="Steps at once.")
+@click.option(
+    "--lock-timeout", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Wait so long for another run."
+)
+@options.classes
+def command(
+    names: tuple[str, ...],
+    everything: bool,
+    organization: str | None,
+    environment: str | None,
+    bump: str | None,
+    targets: tuple[Address, ...],
+    replace: tuple[Address, ...],
+    prune: bool,
+    yes: bool,
+    ours: bool,
+    theirs: bool,
+    parallel: int,
+    lock_timeout: float,
+    python: Path | None,
+    static_only: bool,
+    class_timeout: float,
+) -> int:
+    """Make the platform and the registry what the files say.
+
+    Shows the plan first and asks, in a terminal. Elsewhere it goes on by itself, unless something would be
+    deleted or replaced: that needs --yes.
+    """
+    if ours and theirs:
+        raise click.UsageError("--ours and --theirs say opposite things")
+    out, err = console(sys.stdout), console(sys.stderr)
+    folders = options.folders(names, everything)
+    target = options.target(organization, environment)
+    reading = options.reading(python, static_only, class_timeout)
+    conflicts = Options(
+        ours=None if ours else (), theirs=None if theirs else (), replace=replace, prune=prune
+    )
+    wishes = Wishes(Bump(bump) if bump else None, conflicts, targets)
+    codes = {DONE}
+    with options.interruptible() as stop, Watch(err) as watch:
+        checked = {folder: validate(folder, reading) for folder in folders}
+        for found in checked.values():
+            found.sound() if len(folders) == 1 else None
+        with session(target, options.store(), reading, watch, stop) as opened:
+            for folder in folders:
+                approval = Approval(out, err, watch, yes)
+                try:
+                    applied = apply_plan(
+                        opened,
+                        checked[folder],
+                        wishes,
+                        approve=approval,
+                        parallel=parallel,
+                        lock_timeout=lock_timeout,
+                        command=options.command_line(),
+                    )
+                except UserError as problem:
+                    watch.pause()
+                    print_diagnostics(problem.diagnostics, err)
+                    codes.add(FAILED)
+                    continue
+                watch.pause()
+                codes.add(_told(applied, approval, out, err))
+        if stop.is_set():
+            return INTERRUPTED
+    return FAILED if FAILED in codes else max(codes)
+
+
+class Approval:
+    """Shows the plan and finds out whether to go on."""
+
+    def __init__(self, out: Console, err: Console, watch: Watch, yes: bool) -> None:
+        self._out = out
+        self._err = err
+        self._watch = watch
+        self._yes = yes
+        self.shown = False
+        self.refused = False
+
+    def __call__(self, planned: Planned) -> bool:
+        self._watch.pause()
+        print_plan(planned.plan, self._out)
+        print_diagnostics(planned.plan.diagnostics, self._err)
+        self.shown = True
+        if self._yes:
+            return True
+        if watched():
+            return click.confirm("\nApply this?", default=False, err=True)
+        if planned.plan.is_destructive:
+            self._err.print("refused: something would be deleted or replaced, and nobody can be asked; use --yes")
+            self.refused = True
+            return False
+        return True
+
+
+def _told(applied: Applied, approval: Approval, out: Console, err: Console) -> int:
+    """Say how it ended; the exit code that goes with it."""
+    plan = applied.planned.plan
+    if not approval.shown:
+        print_plan(plan, out)
+        print_diagnostics(plan.diagnostics, err)
+    if applied.result is None:
+        print_refusals(plan, err)
+        return CONFLICT if approval.refused or not plan.can_apply else FAILED
+    print_result(applied.result.outcomes, err)
+    print_applied(applied, out, err)
+    return DONE if not applied.result.of(Status.FAILED) and applied.result.succeeded else FAILED

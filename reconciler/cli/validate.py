@@ -1,0 +1,34 @@
+"""`reconciler validate`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.exits import DONE, FAILED
+from reconciler.diagnostics import has_errors
+from reconciler.session import validate
+from reconciler.views.terminal import console, print_diagnostics, print_pipeline
+
+
+@click.command("validate")
+@options.pipelines
+@options.classes
+def command(
+    names: tuple[str, ...], everything: bool, python: Path | None, static_only: bool, class_timeout: float
+) -> int:
+    """Check config.toml, classes and build context, offline.
+
+    Every problem is reported at once, each with its file and line.
+    """
+    out, err = console(sys.stdout), console(sys.stderr)
+    code = DONE
+    for folder in options.folders(names, everything):
+        checked = validate(folder, options.reading(python, static_only, class_timeout))
+        print_diagnostics(checked.diagnostics, err)
+        if has_errors(checked.diagnostics):
+            code = FAILED
+        elif checked.pipeline is not None and checked.key is not None:
+            print_pipeline(checked.pipeline, checked.key, out)
+    return code

@@ -1,0 +1,35 @@
+"""`reconciler whoami`."""
+
+import sys
+import threading
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.exits import DONE
+from reconciler.session import Reading, session
+from reconciler.views.documents import written
+from reconciler.views.terminal import Watch, console, print_pairs
+
+
+@click.command("whoami")
+@options.where
+@click.option("--json", "as_json", is_flag=True, help="Print it as a JSON document.")
+def command(organization: str | None, environment: str | None, as_json: bool) -> int:
+    """Show which platform, organization and token would be used, and whether they work."""
+    target = options.target(organization, environment)
+    with Watch(console(sys.stderr)) as watch:
+        with session(target, options.store(), Reading(), watch, threading.Event()) as opened:
+            username = opened.platform.username()
+    facts = {
+        "user": username,
+        "organization": target.organization,
+        "environment": target.environment.value,
+        "host": target.host,
+        "token from": target.token_from,
+    }
+    if as_json:
+        sys.stdout.write(written({key.replace(" ", "_"): value for key, value in facts.items()}))
+    else:
+        print_pairs(facts, console(sys.stdout))
+    return DONE

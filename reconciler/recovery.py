@@ -1,0 +1,64 @@
+"""Settling writes that an earlier run left open: what did the far end make of them? Pure.
+
+A run that died between sending and recording leaves an intent. Comparing it with what is live now says
+whether the write was carried out, without asking anybody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from providers.protocol import KindFacts, Live
+from reconciler.diff import ChangeClass, compare, normalised, same
+from reconciler.live import World
+from reconciler.values import MISSING, Address
+from state.snapshot import Intent, RecordedResource, Snapshot
+
+
+def settle(snapshot: Snapshot, world: World, facts: Mapping[str, KindFacts]) -> Snapshot:
+    """The record with every intent closed that live answers for; intents of unreadable objects stay open.
+
+    - create: the object is there and equal to what was sent: it was carried out, and is recorded. It is
+      there and differs: somebody else's; nothing is recorded, and the planner shows both sides. It is not
+      there: it was not carried out.
+    - update: each field that live has as it was sent was carried out; the others stay as they were recorded.
+    - delete: gone means carried out.
+    """
+    for text, intent in snapshot.intents.items():
+        address = Address.parse(text)
+        if address not in world.asked or address in world.unreadable:
+            continue
+        live = world.found.get(address)
+        record = _settled(snapshot.resources.get(text), intent, live, facts[address.kind])
+        snapshot = snapshot.without_intent(text)
+        snapshot = snapshot.without_resource(text) if record is None else snapshot.with_resource(record)
+    return snapshot
+
+
+def _settled(
+    record: RecordedResource | None, intent: Intent, live: Live | None, kind: KindFacts
+) -> RecordedResource | None:
+    match intent.verb:
+        case "create":
+            if live is None or not _as_sent(intent, live, kind):
+                return record
+            return RecordedResource(
+                intent.address, Address.parse(intent.address).kind, live.id, intent.fields, live.outputs
+            )
+        case "update" if record is not None and live is not None:
+            taken = {
+                name: value
+                for name, value in intent.fields.items()
+                if same(
+                    normalised(live.fields.get(name, MISSING), kind.rules[name]),
+                    normalised(value, kind.rules[name]),
+                )
+            }
+            return replace(record, inputs={**record.inputs, **taken})
+        case "delete" if live is None:
+            return None
+    return record
+
+
+def _as_sent(intent: Intent, live: Live, kind: KindFacts) -> bool:
+    changes = compare(intent.fields, None, live.fields, kind.rules)
+    return all(c.cls in (ChangeClass.CONVERGED, ChangeClass.UNVERIFIED) for c in changes)

@@ -1,0 +1,352 @@
+"""One readable function per command: the story from a folder to a plan, and from a plan to a converged platform.
+
+Brings the rooms together and decides nothing itself. Never prints and never asks: what happens goes to
+`emit`, what goes wrong is raised as a UserError, a question is a function that the caller gives.
+"""
+
+import getpass
+import hashlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from uuid import uuid4
+
+from providers.docker.builders import select
+from providers.docker.image import ImageKind
+from providers.docker.source import SourceKey, fingerprint
+from providers.errors import ProviderError
+from providers.picsellia import Platform
+from providers.picsellia import kinds as platform_kinds
+from providers.protocol import ResourceKind
+from reconciler import live
+from reconciler.apply import Result, Walk
+from reconciler.compile import desired_graph, image_address
+from reconciler.credentials import Target
+from reconciler.diagnostics import Diagnostic, UserError, error, has_errors
+from reconciler.events import Emit, Note
+from reconciler.graph import Graph
+from reconciler.live import World
+from reconciler.pipeline import edit
+from reconciler.pipeline.load import Pipeline, load_pipeline
+from reconciler.pipeline.version import Bump, bump
+from reconciler.plan import Plan, Stack
+from reconciler.planner import Options, plan_steps
+from reconciler.recovery import settle
+from reconciler.sources import bumped_config, git_commit, image_labels, image_source
+from reconciler.values import JSON, Address
+from state.lock import LockInfo
+from state.recorder import Recorder, now
+from state.snapshot import Snapshot
+from state.store import Store
+
+VERSION = installed_version("picsellia-reconciler")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the files of a pipeline are read.
+
+    Attributes:
+        python: the interpreter for classes that need code to run; None for the pipeline's own, then ours.
+        static_only: never run code of a pipeline.
+        timeout: seconds that a class may take.
+    """
+
+    python: Path | None = None
+    static_only: bool = False
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asks of a plan, for every pipeline of the command."""
+
+    bump: Bump | None = None
+    options: Options = Options()
+    targets: Collection[Address] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a pipeline's files say, as far as they could be read.
+
+    Attributes:
+        pipeline: None when config.toml has errors.
+        key: of the image's source; None when it could not be read.
+        diagnostics: everything that is wrong or worth knowing.
+    """
+
+    pipeline: Pipeline | None
+    key: SourceKey | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    def sound(self) -> tuple[Pipeline, SourceKey]:
+        """The pipeline and its source key. Raises UserError, with all that was found, when there are errors."""
+        if self.pipeline is None or self.key is None or has_errors(self.diagnostics):
+            raise UserError(*self.diagnostics)
+        return self.pipeline, self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with everything that applying it needs."""
+
+    plan: Plan
+    pipeline: Pipeline
+    desired: Graph
+    world: World
+    snapshot: Snapshot
+    kinds: Mapping[str, ResourceKind]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How an apply ended.
+
+    Attributes:
+        planned: what was to be done.
+        result: how each step ended; None when nothing was done, because it was refused or declined.
+        config_written: whether config.toml has a new version now.
+    """
+
+    planned: Planned
+    result: Result | None
+    config_written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One environment, one store, any number of pipelines."""
+
+    target: Target
+    platform: Platform
+    store: Store
+    reading: Reading
+    emit: Emit
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class CannotCheckError(UserError):
+    """Something could not be asked, so nothing can be said of it: neither that it is in sync nor that it is not."""
+
+
+@contextmanager
+def session(
+    target: Target, store: Store, reading: Reading, emit: Emit, stop: threading.Event
+) -> Iterator[Session]:
+    """Sign in to the platform; everything is closed at the end of the block.
+
+    Raises:
+        UserError: the platform cannot be reached, or does not know the token or the organization.
+    """
+    emit(Note(f"signing in to {target.host} as {target.organization}"))
+    try:
+        platform = Platform(target.host, target.token, target.organization)
+    except ProviderError as problem:
+        raise CannotCheckError(
+            _far_end(problem, f"cannot work with {target.organization}@{target.environment}")
+        ) from None
+    with platform, store:
+        yield Session(target, platform, store, reading, emit, stop)
+
+
+def validate(folder: Path, reading: Reading) -> Checked:
+    """Read and check a pipeline's files, classes and build context included. Asks no far end."""
+    pipeline, found = load_pipeline(
+        folder, python=reading.python, static_only=reading.static_only, timeout=reading.timeout
+    )
+    if pipeline is None:
+        return Checked(None, None, found)
+    problems = [*found]
+    if not pipeline.config.docker.image_name:
+        problems.append(
+            error(
+                "docker.image_name is empty",
+                'Name the image in config.toml, for example image_name = "user/my_pipeline".',
+                file=pipeline.loaded.path,
+                line=pipeline.loaded.line_of("docker", "image_name"),
+            )
+        )
+    key = None
+    try:
+        key = fingerprint(image_source(pipeline, pipeline.loaded.text))
+    except ProviderError as problem:
+        problems.append(_far_end(problem, "the image's build context cannot be read", file=folder))
+    return Checked(pipeline, key, tuple(problems))
+
+
+def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
+    """Files -> desired; state -> recorded; far ends -> live; the three of them -> plan. Reads only.
+
+    Raises:
+        UserError: the files have errors, the record cannot be read, or something live could not be asked.
+    """
+    pipeline, key = checked.sound()
+    config_text = pipeline.loaded.text
+    if wishes.bump is not None:
+        metadata = pipeline.config.metadata
+        raised = metadata.model_copy(update={"version": bump(metadata.version, wishes.bump)})
+        pipeline = replace(pipeline, config=pipeline.config.model_copy(update={"metadata": raised}))
+        config_text = bumped_config(pipeline)
+    source = image_source(pipeline, config_text)
+    desired = desired_graph(pipeline, key.key)
+    stack = _stack(session, pipeline)
+    snapshot = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
+    image = ImageKind(
+        source,
+        key,
+        select(pipeline.config.reconciler.image.builder, source),
+        image_labels(pipeline),
+        bump_hint=f"publish it as a new version:  reconciler apply {pipeline.folder.name} --bump patch",
+    )
+    kinds: dict[str, ResourceKind] = {**platform_kinds(session.platform), "image": image}
+    facts = {name: kind.facts for name, kind in kinds.items()}
+    recorded = {Address.parse(text): record for text, record in snapshot.resources.items()}
+    also = set(recorded) if wishes.options.prune else set()
+    also |= {Address.parse(text) for text in snapshot.intents}
+    session.emit(Note(f"reading {stack} as it is now"))
+    world = live.read(desired, recorded, kinds, also=also)
+    if world.unreadable:
+        raise CannotCheckError(
+            *(
+                _far_end(problem, f"{address} could not be read", address=address)
+                for address, problem in _one_each(world.unreadable)
+            )
+        )
+    settled = settle(snapshot, world, facts)
+    recorded = {Address.parse(text): record for text, record in settled.resources.items()}
+    options = replace(wishes.options, pipeline=pipeline.folder.name)
+    steps, remarks = plan_steps(desired, recorded, world, facts, options)
+    plan = Plan(
+        stack,
+        snapshot.lineage if snapshot.serial else "",
+        snapshot.serial,
+        steps,
+        (*checked.diagnostics, *remarks),
+        sources=_digest_of(desired),
+    )
+    if wishes.targets:
+        plan = plan.only(wishes.targets)
+    return Planned(plan, pipeline, desired, world, settled, kinds)
+
+
+def apply_plan(
+    session: Session,
+    checked: Checked,
+    wishes: Wishes,
+    *,
+    approve: Callable[[Planned], bool],
+    parallel: int,
+    lock_timeout: float,
+    command: Sequence[str],
+) -> Applied:
+    """Plan under the lock, ask, check what can be checked, walk the plan, and only then write config.toml.
+
+    Args:
+        approve: is shown the plan and says whether to go on; not called when there is nothing to do.
+
+    Raises:
+        UserError: as of `make_plan`, or a check before the first write failed.
+        state.errors.StateError: the lock is held by another run, or the record cannot be kept.
+    """
+    pipeline, _ = checked.sound()
+    stack = str(_stack(session, pipeline))
+    run = _lock_info(pipeline.folder, command)
+
+    def waiting(holder: LockInfo) -> None:
+        session.emit(Note(f"waiting for {holder}"))
+
+    with session.store.lock(stack, run, timeout=lock_timeout, waiting=waiting) as lock:
+        if lock.took_over is not None:
+            session.emit(Note(f"took over the expired lock of {lock.took_over}"))
+        planned = make_plan(session, checked, wishes)
+        if not planned.plan.can_apply:
+            return Applied(planned, None)
+        if any(step.writes for step in planned.plan.steps):
+            if not approve(planned):
+                return Applied(planned, None)
+            _check_image(planned)
+        recorder = Recorder(session.store, _stored(session.store, planned), lock=lock, written_by=VERSION)
+        recorder.update(lambda _: planned.snapshot)
+        walk = Walk(
+            planned.plan,
+            planned.desired,
+            planned.world.found,
+            planned.kinds,
+            recorder,
+            emit=session.emit,
+            stop=session.stop,
+            parallel=parallel,
+            now=now,
+            run=run.id,
+        )
+        result = walk()
+    written = result.succeeded and wishes.bump is not None
+    if written:
+        edit.write(planned.pipeline.loaded.path, bumped_config(planned.pipeline))
+    return Applied(planned, result, config_written=written)
+
+
+def _stack(session: Session, pipeline: Pipeline) -> Stack:
+    target = session.target
+    return Stack(target.organization, target.environment, target.host, pipeline.name)
+
+
+def _stored(store: Store, planned: Planned) -> Snapshot:
+    """The record as the store has it, which the settled one replaces with the first save."""
+    return store.load(planned.snapshot.stack) or Snapshot.new(planned.snapshot.stack, planned.snapshot.lineage)
+
+
+def _check_image(planned: Planned) -> None:
+    """Everything that can be checked is checked before the first write: may we push, can we build?"""
+    address = image_address(planned.pipeline.config.docker.image_name)
+    step, kind = planned.plan.step(address), planned.kinds["image"]
+    if step is None or not step.writes or not isinstance(kind, ImageKind):
+        return
+    try:
+        kind.check(address.name)
+    except ProviderError as problem:
+        raise UserError(
+            _far_end(problem, "the image cannot be published, so nothing was changed", address=address)
+        ) from None
+
+
+def _one_each(unreadable: Mapping[Address, ProviderError]) -> Iterator[tuple[Address, ProviderError]]:
+    """One address per problem: children of an unreadable parent carry the parent's problem."""
+    seen: set[str] = set()
+    for address in sorted(unreadable):
+        problem = unreadable[address]
+        if problem.message not in seen:
+            seen.add(problem.message)
+            yield address, problem
+
+
+def _far_end(
+    problem: ProviderError, summary: str, *, address: Address | None = None, file: Path | None = None
+) -> Diagnostic:
+    detail = f"{problem.message}." + (f"\n{problem.hint}" if problem.hint else "")
+    return error(summary, detail, address=str(address) if address else "", file=file)
+
+
+def _digest_of(desired: Graph) -> str:
+    """One digest of everything that the files ask for, so that a kept plan can tell when they changed."""
+    fields: dict[str, JSON] = {str(resource.address): dict(resource.fields) for resource in desired}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _lock_info(folder: Path, command: Sequence[str]) -> LockInfo:
+    return LockInfo(
+        owner=getpass.getuser(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        command=" ".join(command),
+        since=now(),
+        id=str(uuid4()),
+        git_commit=git_commit(folder),
+    )

@@ -1,0 +1,75 @@
+"""From a checked pipeline to what its image is made from, and what is written back once it is published."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from providers.docker.labels import CREATED, REVISION, TITLE
+from providers.docker.source import ImageSource
+from reconciler.pipeline.config import FILE_NAME
+from reconciler.pipeline.edit import edited, keyed
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.version import channel_tag
+
+
+def image_source(pipeline: Pipeline, config_text: str) -> ImageSource:
+    """What the image is made from.
+
+    Args:
+        config_text: the config.toml that goes into the image: with the new version when one was asked for.
+    """
+    options = pipeline.config.reconciler.image
+    return ImageSource(
+        folder=pipeline.folder,
+        dockerfile=options.dockerfile,
+        platform=options.platform,
+        build_args=options.build_args,
+        keyed={FILE_NAME: keyed(config_text)},
+        replaced={FILE_NAME: config_text.encode()},
+        base=options.base,
+        workdir=options.workdir,
+        entrypoint=options.entrypoint,
+        env=options.env,
+    )
+
+
+def bumped_config(pipeline: Pipeline) -> str:
+    """config.toml as it will be once this pipeline's version is published: only these values' bytes change."""
+    version = pipeline.config.metadata.version
+    return edited(
+        pipeline.loaded.text,
+        {("metadata", "version"): str(version), ("docker", "image_tag"): channel_tag(version)},
+    )
+
+
+def image_labels(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """OCI labels that say what the image is; the same on every machine with the same commit.
+
+    https://github.com/opencontainers/image-spec/blob/main/annotations.md. `created` is the time of the commit,
+    or SOURCE_DATE_EPOCH, or 1970: the present would give every build another digest.
+    """
+    commit = git_commit(pipeline.folder)
+    epoch = variables.get("SOURCE_DATE_EPOCH") or _git(pipeline.folder, "show", "-s", "--format=%ct", "HEAD")
+    created = datetime.fromtimestamp(int(epoch) if epoch.isdigit() else 0, UTC)
+    labels = {
+        TITLE: pipeline.name,
+        CREATED: created.isoformat().replace("+00:00", "Z"),
+    }
+    return labels | ({REVISION: commit} if commit else {})
+
+
+def git_commit(folder: Path) -> str:
+    """The commit that the folder is at; "" when it is in no repository, or git is not there."""
+    return _git(folder, "rev-parse", "HEAD")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
