@@ -22,7 +22,7 @@ class Fault:
     """One rule of failure: which requests, from which one on, how often, and what happens to them.
 
     Args:
-        path: regular expression, searched in the path as it was sent (percent-encoding kept, no query).
+        path: regular expression, searched in the path, dots resolved, percent-encoding kept, no query.
         action: an HTTP status to answer with; `drop-before`, the connection is cut and nothing is done;
             `drop-after`, the work is done and then the connection is cut; `hang`, the answer waits.
         method: HTTP method, or `*` for all.
@@ -100,7 +100,8 @@ class Settings:
 
     Args:
         port: TCP port; 0 for a free one.
-        host: IPv4 address or name to listen on.
+        host: IPv4 address or name to listen on. Beyond loopback, anybody who reaches the port can turn the
+            switches and act as somebody else: neither needs a token.
         folder: where everything is kept, created when missing; None for a folder that goes with the server.
         organizations: names; the first is the default one. They are added to those already in the folder.
         tokens: what each known token may do.

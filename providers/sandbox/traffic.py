@@ -71,9 +71,9 @@ class Traffic:
         await self._logged(scope, receive, send, switches)
 
     async def _logged(self, scope: Scope, receive: Receive, send: Send, switches: Switches) -> None:
-        method, path, wire = scope["method"], scope["path"], receive
+        method, path = scope["method"], scope["path"]
         fault = self._panel.due(method, path)
-        service = "registry" if path.startswith("/v2") else "platform"
+        service = _service(path)
         entry = self._log.open(
             {
                 "service": service,
@@ -86,13 +86,8 @@ class Traffic:
                 "fault": fault.action if fault else None,
             }
         )
-        if service == "platform" or fault is not None:
-            content = await _read(receive)
-            if service == "platform":
-                entry["body"] = _decoded(content)
-            receive = _replay(content, wire)
 
-        async def counted() -> Message:
+        async def wire() -> Message:
             message = await receive()
             entry["size"] += len(message.get("body", b""))
             return message
@@ -102,12 +97,18 @@ class Traffic:
                 entry["status"] = message["status"]
             await send(message)
 
+        incoming: Receive = wire
+        if service == "platform" or fault is not None:
+            content = await _read(wire)
+            incoming = _replay(content, wire)
+            if service == "platform":
+                entry["body"] = _decoded(content)
         if switches.latency:
             await asyncio.sleep(switches.latency)
         if fault is None:
-            await self._app(scope, counted, noted)
+            await self._app(scope, incoming, noted)
         else:
-            await self._fail(fault, wire, scope, counted, noted)
+            await self._fail(fault, wire, scope, incoming, noted)
 
     async def _fail(self, fault: Fault, wire: Receive, scope: Scope, receive: Receive, send: Send) -> None:
         # The body was read already: all that can still come over the wire is the end of the connection.
@@ -123,7 +124,7 @@ class Traffic:
         if fault.after or fault.action == "drop-after":
             await self._work(scope, receive)
         if isinstance(fault.action, int):
-            content = {"message": f"The sandbox was told to answer {fault.action}", "detail": None}
+            content = _told(scope["path"], f"the sandbox was told to answer {fault.action}")
             await JSONResponse(content, fault.action, dict(fault.headers))(scope, receive, send)
             return
         scope[CUT]()
@@ -155,6 +156,17 @@ def resolve(raw: str) -> str:
             segments.append(segment)
     path = "/" + "/".join(segments)
     return path.rstrip("/") if path.startswith("/api/") else path
+
+
+def _service(path: str) -> str:
+    return "registry" if path.startswith("/v2") else "platform"
+
+
+def _told(path: str, message: str) -> dict[str, Any]:
+    """An error in the form of the service that was asked."""
+    if _service(path) == "registry":
+        return {"errors": [{"code": "UNKNOWN", "message": message, "detail": None}]}
+    return {"message": message, "detail": None}
 
 
 async def _read(receive: Receive) -> bytes:

@@ -79,7 +79,9 @@ def test_a_hanging_request_does_not_hold_up_the_end():
 def test_the_registry_fails_too(sandbox, docker):
     sandbox.fail("GET", "^/v2", 429, headers={"Retry-After": "1"})
     sandbox.fail("POST", "/blobs/uploads", "drop-after", nth=1)
-    assert docker("GET", "/v2/").status_code == 429
+    refused = docker("GET", "/v2/")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    assert refused.json().keys() == {"errors"}
     assert docker("GET", "/v2/").status_code == 200
     with pytest.raises(requests.ConnectionError):
         docker("POST", "/v2/app/blobs/uploads/")

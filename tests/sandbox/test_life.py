@@ -12,7 +12,7 @@ import requests
 
 from providers.sandbox import Sandbox, SandboxError, Settings, Switches, serve
 from providers.sandbox.images import digest_of
-from tests.sandbox.conftest import Http
+from tests.sandbox.helpers import Http
 
 
 def test_everything_survives_a_restart(tmp_path):

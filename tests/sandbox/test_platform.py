@@ -4,7 +4,7 @@ import http.client
 
 import pytest
 
-from tests.sandbox.conftest import NEW_PROCESSING
+from tests.sandbox.helpers import NEW_PROCESSING
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from providers.sandbox import Fault, SandboxError
-from tests.sandbox.conftest import NEW_PROCESSING
+from tests.sandbox.helpers import NEW_PROCESSING
 
 
 def create(http, **fields) -> str:
