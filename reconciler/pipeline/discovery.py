@@ -65,7 +65,7 @@ def find(name_or_path: str, root: Path) -> Path:
 def find_all(root: Path) -> list[Path]:
     """Every pipeline folder below `root`, itself included, in the order of their paths.
 
-    Hidden folders, virtual environments, node_modules and site-packages are not searched, and links to folders
+    Hidden folders, virtual environments, node_modules and site-packages are not searched, links to folders
     are not followed. A config.toml with no table of a pipeline belongs to some other tool and is left out.
 
     Raises:
