@@ -29,7 +29,7 @@ class Platform:
 
     def processing(self, name: str) -> dict[str, Any] | None:
         """One processing."""
-        return _named(self.processings(), name)
+        return self._find(f"{self._organization}/processings", name)
 
     def create_processing(self, name: str, **fields: Any) -> dict[str, Any]:
         """Create a processing; fields that are left out get small plausible values."""
@@ -43,7 +43,7 @@ class Platform:
         }
         return self._post(f"{self._organization}/processings", {"name": name, **defaults, **fields})
 
-    def edit_processing(self, name: str, **fields: Any) -> dict[str, Any]:
+    def edit_processing(self, name: str, /, **fields: Any) -> dict[str, Any]:
         """Change fields of a processing."""
         return self._patch(self._processing(name), fields)
 
@@ -62,11 +62,11 @@ class Platform:
         body = {"name": name, "input_type": input_type, "required": required, **fields}
         return self._post(f"{self._processing(processing)}/inputs", body)
 
-    def edit_input(self, processing: str, name: str, **fields: Any) -> dict[str, Any]:
+    def edit_input(self, processing: str, name: str, /, **fields: Any) -> dict[str, Any]:
         """Change fields of an input; the others stay."""
         keys = ("required", "inference_type_constraint", "framework_constraint")
-        found = _named(self.inputs(processing), name) or {}
-        body = {key: found.get(key) for key in keys} | fields
+        given = next((given for given in self.inputs(processing) if given["name"] == name), {})
+        body = {key: given.get(key) for key in keys} | fields
         changed: dict[str, Any] = self._call("PUT", self._input(processing, name), body)
         return changed
 
@@ -80,13 +80,13 @@ class Platform:
 
     def model(self, name: str) -> dict[str, Any] | None:
         """One model."""
-        return _named(self.models(), name)
+        return self._find(f"{self._organization}/models", name)
 
     def create_model(self, name: str, **fields: Any) -> dict[str, Any]:
         """Create a model."""
         return self._post(f"{self._organization}/models", {"name": name, **fields})
 
-    def edit_model(self, name: str, **fields: Any) -> dict[str, Any]:
+    def edit_model(self, name: str, /, **fields: Any) -> dict[str, Any]:
         """Change fields of a model."""
         return self._patch(self._model(name), fields)
 
@@ -100,13 +100,13 @@ class Platform:
 
     def version(self, model: str, name: str) -> dict[str, Any] | None:
         """One version of a model."""
-        return _named(self.versions(model), name)
+        return self._find(f"{self._model(model)}/versions", name)
 
     def create_version(self, model: str, name: str, **fields: Any) -> dict[str, Any]:
         """Create a version of a model."""
         return self._post(f"{self._model(model)}/versions", {"name": name, **fields})
 
-    def edit_version(self, model: str, name: str, **fields: Any) -> dict[str, Any]:
+    def edit_version(self, model: str, name: str, /, **fields: Any) -> dict[str, Any]:
         """Change fields of a version."""
         return self._patch(self._version(model, name), fields)
 
@@ -126,6 +126,15 @@ class Platform:
     def _version(self, model: str, name: str) -> str:
         return f"/api/model/version/{_id(self.version(model, name), name)}"
 
+    def _find(self, path: str, name: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = self._call("GET", f"{path}/find?name={quote(name, safe='')}")
+        except SandboxError as error:
+            if error.status == 404:
+                return None
+            raise
+        return found
+
     def _items(self, path: str) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self._call("GET", path)["items"]
         return items
@@ -137,10 +146,6 @@ class Platform:
     def _patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         changed: dict[str, Any] = self._call("PATCH", path, body)
         return changed
-
-
-def _named(items: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
-    return next((item for item in items if item["name"] == name), None)
 
 
 def _id(found: dict[str, Any] | None, name: str) -> str:

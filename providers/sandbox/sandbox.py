@@ -151,5 +151,6 @@ class Sandbox:
         headers = {"Authorization": f"Bearer {self.token}", "X-Sandbox-Aside": "1"}
         response = self._session.request(method, self.url + path, json=body, headers=headers, timeout=60)
         if not response.ok:
-            raise SandboxError(f"{method} {path}: {response.status_code} {response.text}")
+            message = f"{method} {path}: {response.status_code} {response.text}"
+            raise SandboxError(message, response.status_code)
         return response.json() if response.content else None

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
 
 class SandboxError(Exception):
-    """The sandbox did not start, or refused one of our own calls."""
+    """The sandbox did not start, or refused one of our own calls.
+
+    Args:
+        message: what happened.
+        status: the HTTP status of the refusal; None when there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)

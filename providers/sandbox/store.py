@@ -67,12 +67,21 @@ def open_database(folder: Path) -> sqlite3.Connection:
 
     Commits reach the file at once but are not forced to the disk: a killed server loses nothing, a power
     cut may.
+
+    Raises:
+        OSError: the folder cannot be used, or another sandbox is using it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(folder / "sandbox.sqlite", isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = OFF")
-    database.executescript(_SCHEMA)
+    file = folder / "sandbox.sqlite"
+    database = sqlite3.connect(file, timeout=0.1, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = OFF")
+        database.executescript(_SCHEMA)
+    except sqlite3.Error as error:
+        database.close()
+        raise OSError(f"{file} cannot be used ({error}); another sandbox may be using it") from error
     return database
 
 

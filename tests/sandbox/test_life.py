@@ -71,6 +71,14 @@ def test_a_port_that_is_taken_is_said_at_once(sandbox):
         pass
 
 
+def test_a_folder_belongs_to_one_sandbox_at_a_time(tmp_path):
+    with Sandbox(Settings(folder=tmp_path)), pytest.raises(OSError, match="another sandbox"):
+        serve(Settings(folder=tmp_path))
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError), Sandbox(Settings(folder=tmp_path / "file")):
+        pass
+
+
 def test_a_sandbox_in_its_own_process_is_the_same(tmp_path):
     with Sandbox(Settings(folder=tmp_path), subprocess=True) as sandbox:
         sandbox.platform.create_model("Apples")

@@ -171,3 +171,20 @@ def test_somebody_else_is_neither_logged_nor_held_up(sandbox):
     live = sandbox.platform.edit_processing("app", description="changed")
     assert (live["description"], live["updated_by"]) == ("changed", "somebody-else")
     assert sandbox.requests() == []
+
+
+def test_somebody_else_looks_and_edits_by_name(sandbox):
+    platform = sandbox.platform
+    platform.create_model("Äpfel & Birnen")
+    platform.create_version("Äpfel & Birnen", "v 1", docker_tag="1")
+    assert platform.edit_version("Äpfel & Birnen", "v 1", docker_tag="2")["docker_tag"] == "2"
+    platform.delete_version("Äpfel & Birnen", "v 1")
+    assert platform.versions("Äpfel & Birnen") == []
+    assert platform.edit_model("Äpfel & Birnen", name="Obst")["name"] == "Obst"
+    assert platform.model("Äpfel & Birnen") is None
+    platform.delete_model("Obst")
+    platform.create_processing("app")
+    platform.delete_processing("app")
+    assert platform.processings() == platform.models() == []
+    with pytest.raises(SandboxError, match="nothing on the platform is called app"):
+        platform.edit_processing("app", docker_tag="2")
