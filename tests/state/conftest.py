@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,7 @@ def store(make_store: MakeStore) -> Store:
 
 
 def run(name: str, **changed: Any) -> LockInfo:
-    given = {
-        "owner": name,
-        "host": "build-1",
-        "pid": 7,
-        "command": "reconciler apply",
-        "since": AT,
-        "id": name,
-    }
-    return LockInfo(**given | changed)
+    return replace(LockInfo(name, "build-1", 7, "reconciler apply", AT, id=name), **changed)
 
 
 def resource(address: str, *depends_on: str, **inputs: Any) -> RecordedResource:
@@ -69,8 +62,7 @@ def resource(address: str, *depends_on: str, **inputs: Any) -> RecordedResource:
 
 
 def intent(address: str, **changed: Any) -> Intent:
-    given = {"address": address, "verb": "create", "id": None, "fields": {}, "since": AT, "run": "run-1"}
-    return Intent(**given | changed)
+    return replace(Intent(address, "create", None, {}, AT, "run-1"), **changed)
 
 
 def snapshot(*resources: RecordedResource, serial: int = 1) -> Snapshot:

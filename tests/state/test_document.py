@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from state.document import from_json, to_json
 from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import verify
-from state.snapshot import Intent, RecordedResource, Snapshot
+from state.snapshot import Intent, RecordedResource, Snapshot, Verb
 from tests.state.conftest import AT, STACK, intent, resource, snapshot
 
 ANY_TEXT = st.text(st.characters())
@@ -43,7 +43,7 @@ def records(draw: st.DrawFn) -> Snapshot:
             RecordedResource(address, kind, draw(st.text(min_size=1)), draw(FIELDS), draw(FIELDS), depends_on)
         )
     for address in draw(st.lists(ADDRESSES, unique=True, max_size=3)):
-        verb = draw(st.sampled_from(["create", "update", "delete"]))
+        verb: Verb = draw(st.sampled_from(["create", "update", "delete"]))
         id = draw(st.text(min_size=1)) if verb != "create" else None
         record = record.with_intent(Intent(address, verb, id, draw(FIELDS), AT, draw(ANY_TEXT)))
     return record

@@ -163,6 +163,19 @@ def test_threads_lose_no_change_and_find_each_on_the_disk(store: Store) -> None:
     assert not stored.intents
 
 
+def test_one_change_runs_at_a_time_and_sees_the_one_before(store: Store) -> None:
+    record = recorder(store)
+
+    def slowly(s: Snapshot) -> Snapshot:
+        after = one_more(s)
+        time.sleep(0.001)  # lets every other thread in, if it can get in
+        return after
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: record.update(slowly), range(40)))
+    assert count(record.snapshot) == 40
+
+
 def test_threads_that_wait_for_a_save_share_the_next_one(store: Store) -> None:
     wrapped = Wrapped(store)
     record = recorder(wrapped)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.sharing import SharedMap
-from state.snapshot import RecordedResource, Snapshot, difference
+from state.snapshot import JSON, RecordedResource, Snapshot, difference
 from tests.state.conftest import STACK, intent, resource, snapshot
 
 
@@ -54,7 +54,7 @@ def test_forgetting_a_resource_forgets_the_edges_that_lead_to_it() -> None:
 
 def test_later_changes_of_a_callers_dict_do_not_reach_the_record() -> None:
     flags = ["--gpus=all"]
-    inputs = {"docker_flags": flags}
+    inputs: dict[str, JSON] = {"docker_flags": flags}
     recorded = RecordedResource("processing/app", "processing", "1", inputs, inputs)
     opened = intent("processing/app", fields=inputs)
     flags.append("--ipc=host")

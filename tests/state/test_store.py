@@ -1,5 +1,6 @@
 """What every store promises. Runs once for each store in `conftest.STORES`."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from state.errors import (
     SerialConflictError,
     StoreUnavailableError,
 )
-from state.lock import Lock, LockInfo
+from state.lock import Lock, LockInfo, heartbeat
 from state.snapshot import Snapshot
 from state.sqlite import SqliteStore
 from state.store import HistoryEntry, Store, open_store
@@ -285,6 +286,23 @@ def test_the_heartbeat_tells_when_the_lock_was_lost(make_store: MakeStore) -> No
         assert not lock.lost
         store.unlock(STACK)
         assert lock._lost.wait(60)
+
+
+def test_a_store_that_is_busy_for_a_moment_does_not_end_the_heartbeat() -> None:
+    lock = Lock(STACK, run("ada"), fence=1)
+    beats = []
+    enough = threading.Event()
+
+    def renew(_: Lock) -> None:
+        beats.append(1)
+        if len(beats) == 3:
+            enough.set()
+        raise StoreUnavailableError("busy")
+
+    with heartbeat(lock, renew, every=0.001):
+        assert enough.wait(60)
+    assert not lock.lost
+    assert not any(thread.name.startswith("heartbeat") for thread in threading.enumerate())
 
 
 # -- which store
