@@ -3,6 +3,12 @@
 Four collections (processings, their inputs, models, their versions) have the same seven verbs, so there is
 one handler per verb and one `Collection` per kind. Statuses are 201 for a creation, 204 for a deletion, 200
 for the rest. Never deals with faults, latency or the request log: that happens in front, in `traffic`.
+
+Paths, keys and error bodies are those the clients send and read. Assumptions, with no evidence either way:
+lists without `limit` give everything, oldest first; an unknown `order_by` key sorts nothing; input names are
+unique within a processing and version names within a model; a version number is one more than the highest
+there is; a body that is not JSON is a 400 and one of the wrong form a 422; a version without a type or a
+framework reads NOT_CONFIGURED; every token sees every organization; deleting takes along what is inside.
 """
 
 import json

@@ -5,12 +5,21 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from providers.sandbox import Sandbox
+from providers.sandbox import Sandbox, bodies
 
 picsellia = pytest.importorskip("picsellia")
 
 from picsellia import exceptions  # noqa: E402
+from picsellia.types import enums  # noqa: E402
 from picsellia.types.enums import Framework, InferenceType, ProcessingInputType  # noqa: E402
+
+
+def test_the_copied_enums_are_those_of_the_sdk():
+    assert set(bodies.FRAMEWORKS) == set(enums.Framework.values())
+    assert set(bodies.INFERENCE_TYPES) == set(enums.InferenceType.values())
+    assert set(bodies.PROCESSING_TYPES) == set(enums.ProcessingType.values())
+    assert set(bodies.TARGETS) == set(enums.ProcessingTargetType.values())
+    assert set(bodies.INPUT_TYPES) == set(enums.ProcessingInputType.values())
 
 
 def connect(sandbox: Sandbox, session: requests.Session, token: str | None = None) -> "picsellia.Client":
