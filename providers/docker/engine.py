@@ -29,6 +29,7 @@ _ANSWER = 10  # seconds for the Engine to say that it is there
 _SILENCE = 600  # seconds without a word of progress after which a push is given up
 _LAST_LINES = 12
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _INSTEAD = 'start Docker, or build without it: builder = "append"'
 
 
@@ -153,11 +154,12 @@ def _build(api: Any, source: ImageSource, name: str, labels: Mapping[str, str], 
     )
     step = ""
     said: deque[str] = deque(maxlen=_LAST_LINES)
-    for line in lines:
+    failed = None
+    for line in lines:  # to its end, also after an error: that is what gives the connection back
         if "error" in line:
-            what = f"the build failed at {step}" if step else "the build failed"
-            raise _failure(_message(line), what, tuple(said))
-        text = str(line.get("stream") or line.get("status") or "").strip()
+            failed = _message(line)
+            continue
+        text = _plain(line.get("stream") or line.get("status"))
         if match := _STEP.match(text):
             number, count, instruction = match.groups()
             step = f"step {number} of {count} ({instruction})"
@@ -166,19 +168,23 @@ def _build(api: Any, source: ImageSource, name: str, labels: Mapping[str, str], 
         elif text:
             said.append(text)
             _tell(line, "build", text, report)
+    if failed is not None:
+        raise _failure(failed, f"the build failed at {step}" if step else "the build failed", said)
 
 
 def _push(api: Any, target: Repository, tag: str, report: Report) -> str:
-    digest = ""
+    digest, failed = "", None
     lines = api.push(
         str(target), tag=tag, stream=True, decode=True, auth_config=auth.stored_entry(target.registry)
     )
     for line in lines:
         if "error" in line:
-            raise _push_failure(_message(line), target)
+            failed = _message(line)
         digest = (line.get("aux") or {}).get("Digest", digest)
-        if text := str(line.get("status") or "").strip():
+        if text := _plain(line.get("status")):
             _tell(line, "push", text, report)
+    if failed is not None:
+        raise _push_failure(failed, target)
     if not is_digest(digest):
         raise FinalError(
             f"the Docker Engine pushed {target}:{tag} and did not say its digest",
@@ -218,7 +224,12 @@ def _tell(line: Mapping[str, Any], stage: str, text: str, report: Report) -> Non
 
 def _message(line: Mapping[str, Any]) -> str:
     detail = line.get("errorDetail") or {}
-    return str(detail.get("message") or line["error"]).strip()
+    return _plain(detail.get("message") or line["error"])
+
+
+def _plain(text: object) -> str:
+    """Text of a build without the colours that the Engine and the programs in it add."""
+    return _COLOURS.sub("", str(text or "")).strip()
 
 
 def _failure(message: str, what: str, said: Iterable[str] = ()) -> ProviderError:

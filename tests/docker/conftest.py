@@ -1,0 +1,124 @@
+"""What the image tests share: real services, an empty Docker configuration, a base image to build on."""
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from providers.docker.registry import DOCKER_MANIFEST, OCI_MANIFEST, Blob, RegistryClient
+from tests.services import BUSYBOX, Registry, docker_engine, registry, secured_registry
+
+__all__ = ["docker_engine", "registry", "secured_registry"]
+
+BASE_TYPES = {
+    "docker": (
+        DOCKER_MANIFEST,
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    ),
+    "oci": (
+        OCI_MANIFEST,
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def docker_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty DOCKER_CONFIG: no test uses the logins of whoever runs it."""
+    folder = tmp_path_factory.mktemp("docker-config")
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    return folder
+
+
+@pytest.fixture
+def log_in(docker_config: Path) -> Callable[..., None]:
+    """Store a login as `docker login` does."""
+
+    def store(address: str, username: str, password: str) -> None:
+        path = docker_config / "config.json"
+        config = json.loads(path.read_text()) if path.exists() else {"auths": {}}
+        auth = base64.b64encode(f"{username}:{password}".encode()).decode()
+        config["auths"][address] = {"auth": auth}
+        path.write_text(json.dumps(config))
+
+    return store
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small pipeline folder."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /experiment\n")
+    (tmp_path / "config.toml").write_text('[metadata]\nversion = "1.0.0"\n')
+    (tmp_path / "pipeline.py").write_text("print('hello')\n")
+    (tmp_path / "utils").mkdir()
+    (tmp_path / "utils" / "steps.py").write_text("STEPS = 3\n")
+    return tmp_path
+
+
+@pytest.fixture
+def push_base() -> Callable[..., str]:
+    """Publish busybox as an image, through the registry alone; its name."""
+
+    def push(
+        at: Registry | str, repository: str, family: str = "docker", platform: str = "linux/amd64"
+    ) -> str:
+        address = at if isinstance(at, str) else at.address
+        manifest_type, config_type, layer_type = BASE_TYPES[family]
+        layer, diff_id = busybox_layer()
+        system, architecture = platform.split("/")
+        config = json.dumps(
+            {
+                "os": system,
+                "architecture": architecture,
+                "config": {
+                    "Env": ["PATH=/bin", "A=base"],
+                    "Cmd": ["sh"],
+                    "Labels": {"base": "busybox"},
+                    "WorkingDir": "",
+                },
+                "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+            }
+        ).encode()
+        blobs = [(config_type, config), (layer_type, layer)]
+        with RegistryClient(f"{address}/{repository}") as client:
+            described = []
+            for media_type, content in blobs:
+                digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+                blob = Blob(media_type, digest, len(content))
+                client.upload(blob, lambda content=content: [content])
+                described.append(blob.descriptor())
+            manifest = {
+                "schemaVersion": 2,
+                "mediaType": manifest_type,
+                "config": described[0],
+                "layers": described[1:],
+            }
+            client.put_manifest("base", manifest_type, json.dumps(manifest).encode())
+        return f"{address}/{repository}:base"
+
+    return push
+
+
+def busybox_layer() -> tuple[bytes, str]:
+    """busybox with the tools that tests run, as a compressed layer and the digest of what is inside."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        program = tarfile.TarInfo("bin/busybox")
+        content = BUSYBOX.read_bytes()
+        program.size, program.mode = len(content), 0o755
+        tar.addfile(program, io.BytesIO(content))
+        for name in ("sh", "cat", "ls", "find", "sha256sum", "pwd", "env"):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    diff_id = f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}"
+    return gzip.compress(buffer.getvalue(), mtime=0), diff_id

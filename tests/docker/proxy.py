@@ -1,0 +1,119 @@
+"""A registry's front door that counts and interferes: forwards to a real registry, notes what went through."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import requests
+
+_DROPPED = {"transfer-encoding", "connection", "content-encoding", "date", "server", "content-length"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request that came by."""
+
+    method: str
+    path: str
+    received: int
+    sent: int
+    status: int
+    authorization: str
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer of the proxy's own, instead of the registry's."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Proxy:
+    """Where it listens, and what it saw.
+
+    Attributes:
+        interfere: asked first; an answer of its own, or None to let the request pass.
+        answering: as `interfere`, for a server of its own that also wants to know who asks.
+        hidden: headers of the registry's answers that are kept from the client (lower case).
+    """
+
+    address: str
+    seen: list[Seen] = field(default_factory=list)
+    interfere: Callable[[str, str, bytes], Answer | None] = lambda method, path, body: None
+    answering: Callable[[str, str, bytes, str], Answer | None] = lambda method, path, body, who: None
+    hidden: set[str] = field(default_factory=set)
+
+    def requests(self, method: str, part: str = "") -> list[Seen]:
+        return [seen for seen in self.seen if seen.method == method and part in seen.path]
+
+
+@contextlib.contextmanager
+def proxy_to(address: str) -> Iterator[Proxy]:
+    """A proxy before the registry at `address` ("" when every answer is the proxy's own)."""
+    session = requests.Session()
+    session.trust_env = False
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def _body(self) -> bytes:
+            if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
+
+        def _handle(self) -> None:
+            body = self._body()
+            who = self.headers.get("Authorization", "")
+            answer = proxy.interfere(self.command, self.path, body)
+            answer = answer or proxy.answering(self.command, self.path, body, who)
+            if answer is None:
+                headers = {k: v for k, v in self.headers.items() if k.lower() != "transfer-encoding"}
+                passed = session.request(
+                    self.command,
+                    f"http://{address}{self.path}",
+                    headers=headers,
+                    data=body or None,
+                    allow_redirects=False,
+                    timeout=30,
+                )
+                kept = {k: v for k, v in passed.headers.items() if k.lower() not in _DROPPED | proxy.hidden}
+                answer = Answer(passed.status_code, passed.content, kept)
+                length = passed.headers.get("Content-Length", "0") if self.command == "HEAD" else None
+            else:
+                length = None
+            # Noted before it is sent: whoever has the answer may look at once.
+            proxy.seen.append(Seen(self.command, self.path, len(body), len(answer.body), answer.status, who))
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", length or str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(b"" if self.command == "HEAD" else answer.body)
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy = Proxy(f"127.0.0.1:{server.server_address[1]}")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        session.close()

@@ -1,0 +1,522 @@
+"""The registry client against real registries: what is read, how a login is used, what moves."""
+
+import base64
+import hashlib
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from providers.docker.auth import Login, stored_login
+from providers.docker.reference import Repository
+from providers.docker.registry import (
+    DOCKER_INDEX,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Blob,
+    RegistryClient,
+)
+from providers.errors import (
+    FinalError,
+    ForbiddenError,
+    GoneError,
+    ProviderError,
+    RefusedError,
+    TransientError,
+    UnauthorizedError,
+)
+from tests.docker.proxy import Answer, Proxy, proxy_to
+from tests.services import Registry, free_port, started_registry
+
+pytestmark = pytest.mark.registry
+
+
+def nobody(_: str) -> Login | None:
+    return None
+
+
+def blob_of(content: bytes) -> Blob:
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return Blob("application/octet-stream", digest, len(content))
+
+
+@pytest.fixture
+def proxy(registry: Registry) -> Iterator[Proxy]:
+    with proxy_to(registry.address) as started:
+        yield started
+
+
+class TestReading:
+    def test_an_image_without_pulling_it(
+        self, registry: Registry, proxy: Proxy, push_base: Callable[..., str]
+    ) -> None:
+        push_base(registry, "read/app")
+        with RegistryClient(f"{proxy.address}/read/app") as client:
+            image = client.image("base")
+            assert image
+            assert image.labels == {"base": "busybox"}
+            assert image.platform == "linux/amd64"
+            assert image.digest == image.manifest_digest == client.digest("base")
+            assert client.image(image.digest) == image
+        assert image.size > 500_000
+        assert sum(seen.sent for seen in proxy.seen) < 10_000
+        assert {seen.method for seen in proxy.seen} <= {"GET", "HEAD"}
+
+    def test_what_is_not_there(self, registry: Registry, push_base: Callable[..., str]) -> None:
+        push_base(registry, "read/app")
+        with RegistryClient(f"{registry.address}/read/app") as client:
+            assert client.image("absent") is None
+            assert client.digest("absent") is None
+            assert client.digest(f"sha256:{'0' * 64}") is None
+            assert not client.has_blob(f"sha256:{'0' * 64}")
+            with pytest.raises(GoneError):
+                client.tag("absent", "latest")
+            with pytest.raises(GoneError, match="does not hold it"):
+                list(client.read_blob(blob_of(b"absent")))
+        with RegistryClient(f"{registry.address}/never/pushed") as client:
+            assert client.image("1.0.0") is None
+
+    @pytest.mark.parametrize("media_type", [OCI_INDEX, DOCKER_INDEX])
+    def test_an_index_by_platform(
+        self, registry: Registry, push_base: Callable[..., str], media_type: str
+    ) -> None:
+        repository = f"{registry.address}/read/index{len(media_type)}"
+        entries = []
+        with RegistryClient(repository) as client:
+            for platform in ("linux/arm64", "linux/amd64"):
+                push_base(registry, f"read/index{len(media_type)}", "oci", platform)
+                manifest = client.manifest("base")
+                assert manifest
+                system, architecture = platform.split("/")
+                entries.append(
+                    {
+                        "mediaType": manifest.media_type,
+                        "digest": manifest.digest,
+                        "size": len(manifest.content),
+                        "platform": {"os": system, "architecture": architecture},
+                    }
+                )
+            attestation = {**entries[0], "platform": {"os": "unknown", "architecture": "unknown"}}
+            index = {"schemaVersion": 2, "mediaType": media_type, "manifests": [attestation, *entries]}
+            digest = client.put_manifest("multi", media_type, json.dumps(index).encode())
+            image = client.image("multi", "linux/amd64")
+            assert image
+            assert (image.digest, image.media_type) == (digest, media_type)
+            assert image.manifest_digest == entries[1]["digest"]
+            arm = client.image("multi", "linux/arm64/v8")
+            assert arm and arm.platform == "linux/arm64"
+            with pytest.raises(RefusedError, match="only for linux/arm64, linux/amd64"):
+                client.image("multi", "linux/riscv64")
+            assert client.tag("multi", "again") == digest
+            assert client.digest("again") == digest
+
+    def test_a_registry_that_does_not_say_the_digest(
+        self, registry: Registry, proxy: Proxy, push_base: Callable[..., str]
+    ) -> None:
+        push_base(registry, "read/app")
+        with RegistryClient(f"{registry.address}/read/app") as client:
+            digest = client.digest("base")
+        proxy.hidden.add("docker-content-digest")
+        with RegistryClient(f"{proxy.address}/read/app") as client:
+            assert client.digest("base") == digest
+            image = client.image("base")
+            assert image and image.digest == digest
+            assert client.tag("base", "latest") == digest
+
+    def test_other_bytes_than_the_digest_says(
+        self, registry: Registry, proxy: Proxy, push_base: Callable[..., str]
+    ) -> None:
+        push_base(registry, "read/app")
+        with RegistryClient(f"{proxy.address}/read/app") as client:
+            image = client.image("base")
+            assert image
+            proxy.interfere = lambda method, path, body: Answer(200, b'{"schemaVersion": 2}')
+            with pytest.raises(FinalError, match="other bytes"):
+                client.manifest(image.digest)
+            with pytest.raises(FinalError, match="other bytes"):
+                list(client.read_blob(image.layers[0]))
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            (b"<html>", "is not readable"),
+            (b'{"schemaVersion": 1, "signatures": []}', "of before 2016"),
+            (b'{"schemaVersion": 2, "mediaType": "x/y"}', "is no image: it is a x/y"),
+        ],
+    )
+    def test_what_is_no_image(self, proxy: Proxy, body: bytes, message: str) -> None:
+        proxy.interfere = lambda method, path, sent: Answer(200, body, {"Content-Type": "text/html"})
+        with RegistryClient(f"{proxy.address}/x/y") as client, pytest.raises(RefusedError, match=message):
+            client.image("1.0.0")
+
+    def test_from_many_threads(self, registry: Registry, push_base: Callable[..., str]) -> None:
+        push_base(registry, "read/app")
+        with RegistryClient(f"{registry.address}/read/app") as client, ThreadPoolExecutor(32) as pool:
+            digests = set(pool.map(lambda _: client.digest("base"), range(200)))
+        assert len(digests) == 1 and None not in digests
+
+
+class TestWriting:
+    def test_a_tag_moves_without_a_layer(
+        self, registry: Registry, proxy: Proxy, push_base: Callable[..., str]
+    ) -> None:
+        push_base(registry, "tag/app", "oci")
+        with RegistryClient(f"{proxy.address}/tag/app") as client:
+            before = client.manifest("base")
+            assert before
+            assert client.tag("base", "latest") == before.digest
+            assert client.manifest("latest") == before
+        assert [(seen.method, seen.path) for seen in proxy.seen if seen.method != "GET"] == [
+            ("PUT", "/v2/tag/app/manifests/latest")
+        ]
+        assert not [seen for seen in proxy.seen if "/blobs/" in seen.path]
+
+    def test_a_tag_that_no_registry_takes(self, registry: Registry) -> None:
+        with RegistryClient(f"{registry.address}/tag/app") as client:
+            with pytest.raises(RefusedError, match="is not a tag") as caught:
+                client.tag("1.0.0", "1.0+build")
+        assert caught.value.hint == "'1.0-build' would do"
+
+    def test_an_upload_once(self, proxy: Proxy) -> None:
+        content = b"some layer" * 100_000
+        blob = blob_of(content)
+        done: list[int | None] = []
+        with RegistryClient(f"{proxy.address}/up/load") as client:
+            client.upload(blob, lambda: [content[:500], content[500:]], lambda step: done.append(step.done))
+            assert done[:2] == [500, len(content)]
+            assert b"".join(client.read_blob(blob)) == content
+            sent = len(proxy.requests("PATCH"))
+            client.upload(blob, lambda: pytest.fail("sent again"))
+            assert len(proxy.requests("PATCH")) == sent
+
+    def test_a_registry_that_takes_small_requests_only(
+        self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("providers.docker.registry._CHUNK", 1000)
+        proxy.interfere = lambda method, path, body: Answer(413) if len(body) > 1000 else None
+        content = bytes(range(256)) * 10
+        blob = blob_of(content)
+        with RegistryClient(f"{proxy.address}/up/chunks") as client:
+            client.upload(blob, lambda: [content])
+            assert b"".join(client.read_blob(blob)) == content
+        assert [seen.received for seen in proxy.requests("PATCH")] == [2560, 1000, 1000, 560]
+
+    def test_wrong_bytes_are_refused(self, registry: Registry) -> None:
+        with RegistryClient(f"{registry.address}/up/wrong") as client:
+            with pytest.raises(RefusedError, match="refused pushing a layer"):
+                client.upload(blob_of(b"right"), lambda: [b"wrong"])
+            assert not client.has_blob(blob_of(b"right").digest)
+
+    def test_a_manifest_of_what_is_not_there(self, registry: Registry) -> None:
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": blob_of(b"absent").descriptor(),
+            "layers": [],
+        }
+        with RegistryClient(f"{registry.address}/up/wrong") as client:
+            with pytest.raises(
+                RefusedError, match=r"refused pushing .*up/wrong:1\.0\.0 with 400: blob unknown"
+            ):
+                client.put_manifest("1.0.0", OCI_MANIFEST, json.dumps(manifest).encode())
+
+    def test_a_check_leaves_nothing(self, proxy: Proxy) -> None:
+        with RegistryClient(f"{proxy.address}/check/app") as client:
+            client.check()
+        assert [(seen.method, seen.status) for seen in proxy.seen] == [("POST", 202), ("DELETE", 204)]
+
+    def test_writes_are_sent_once(self, proxy: Proxy) -> None:
+        proxy.interfere = lambda method, path, body: Answer(503)
+        with RegistryClient(f"{proxy.address}/x/y", pause=lambda _: None) as client:
+            with pytest.raises(TransientError) as caught:
+                client.put_manifest("1.0.0", OCI_MANIFEST, b"{}")
+        assert caught.value.outcome_unknown
+        assert len(proxy.seen) == 1
+
+
+class TestPatience:
+    def test_reads_are_repeated_while_the_registry_is_away(
+        self, registry: Registry, proxy: Proxy, push_base: Callable[..., str]
+    ) -> None:
+        push_base(registry, "read/app")
+        answers = [Answer(503), Answer(429, headers={"Retry-After": "7"}), Answer(502)]
+        proxy.interfere = lambda method, path, body: answers.pop(0) if answers else None
+        waits: list[float] = []
+        with RegistryClient(f"{proxy.address}/read/app", pause=waits.append) as client:
+            assert client.digest("base")
+        assert waits == [0.5, 7.0, 2.0]
+
+    def test_and_not_for_ever(self, proxy: Proxy) -> None:
+        proxy.interfere = lambda method, path, body: Answer(429, headers={"Retry-After": "3600"})
+        waits: list[float] = []
+        with RegistryClient(f"{proxy.address}/read/app", pause=waits.append) as client:
+            with pytest.raises(TransientError, match="asks to slow down") as caught:
+                client.digest("base")
+        assert waits == [30.0, 30.0, 30.0]
+        assert caught.value.retry_after == 3600
+
+    @pytest.mark.parametrize(
+        ("status", "family"),
+        [(400, RefusedError), (401, UnauthorizedError), (403, ForbiddenError), (405, RefusedError)],
+    )
+    def test_an_answer_is_an_answer(self, proxy: Proxy, status: int, family: type[ProviderError]) -> None:
+        proxy.interfere = lambda method, path, body: Answer(status)
+        with RegistryClient(f"{proxy.address}/x/y", pause=lambda _: pytest.fail("waited")) as client:
+            with pytest.raises(family):
+                client.image("1.0.0")
+        assert len(proxy.seen) == 1
+
+    def test_nobody_listens(self) -> None:
+        address = f"127.0.0.1:{free_port()}"
+        with RegistryClient(f"{address}/x/y", pause=lambda _: None) as client:
+            with pytest.raises(TransientError, match=f"no connection to {address} .*: refused") as caught:
+                client.image("1.0.0")
+            assert caught.value.hint == f"is a registry running at {address}?"
+            assert not caught.value.outcome_unknown
+            with pytest.raises(TransientError):
+                client.check()
+
+    def test_https_where_http_is_spoken(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Repository, "loopback", property(lambda self: False))
+        with RegistryClient(f"{registry.address}/x/y", pause=lambda _: None) as client:
+            with pytest.raises(FinalError, match="it does not speak https"):
+                client.image("1.0.0")
+
+
+class TestLogin:
+    def test_none_is_stored(self, secured_registry: Registry) -> None:
+        with RegistryClient(f"{secured_registry.address}/a/b") as client:
+            with pytest.raises(
+                UnauthorizedError, match="wants a login for reading .*, and none is stored"
+            ) as e:
+                client.image("1.0.0")
+            assert e.value.hint == f"run: docker login {secured_registry.address}"
+            with pytest.raises(UnauthorizedError):
+                client.check()
+
+    def test_a_wrong_one(self, secured_registry: Registry, log_in: Callable[..., None]) -> None:
+        log_in(secured_registry.address, "robot", "wrong-secret")
+        with RegistryClient(f"{secured_registry.address}/a/b") as client:
+            with pytest.raises(
+                UnauthorizedError, match="does not accept the stored login of robot"
+            ) as caught:
+                client.check()
+        assert "wrong-secret" not in str(caught.value) + caught.value.hint
+
+    def test_the_stored_one(self, secured_registry: Registry, log_in: Callable[..., None]) -> None:
+        log_in(secured_registry.address, secured_registry.username, secured_registry.password)
+        with RegistryClient(f"{secured_registry.address}/a/b") as client:
+            client.check()
+            assert client.image("1.0.0") is None
+
+    def test_it_is_looked_up_once(self, secured_registry: Registry) -> None:
+        looked: list[str] = []
+
+        def look_up(registry: str) -> Login:
+            looked.append(registry)
+            return Login(secured_registry.username, secured_registry.password)
+
+        with proxy_to(secured_registry.address) as proxy:
+            with RegistryClient(f"{proxy.address}/a/b", look_up=look_up) as client:
+                client.check()
+                client.image("1.0.0")
+            assert looked == [proxy.address]
+            assert [seen.status for seen in proxy.seen] == [401, 202, 204, 404]
+
+    def test_from_a_credential_helper(
+        self, docker_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        helper = tmp_path / "docker-credential-test"
+        helper.write_text(
+            '#!/bin/sh\nread name\ncase $name in\nreg.io) echo \'{"Username": "u", "Secret": "p"}\';;\n'
+            'token.io) echo \'{"Username": "<token>", "Secret": "t"}\';;\n'
+            "*) echo credentials not found in native keychain; exit 1;;\nesac\n"
+        )
+        helper.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        (docker_config / "config.json").write_text('{"credHelpers": {"reg.io": "test", "lost.io": "absent"}}')
+        assert stored_login("reg.io") == Login("u", "p")
+        assert stored_login("other.io") is None
+        with pytest.raises(FinalError, match="the stored login for lost.io cannot be read"):
+            stored_login("lost.io")
+        (docker_config / "config.json").write_text('{"credsStore": "test"}')
+        assert stored_login("token.io") == Login("<token>", identity_token="t")
+        assert stored_login("other.io") is None
+
+    def test_of_docker_hub(self, log_in: Callable[..., None]) -> None:
+        log_in("https://index.docker.io/v1/", "me", "secret")
+        assert stored_login("docker.io") == Login("me", "secret")
+        assert "secret" not in repr(stored_login("docker.io"))
+
+
+class Tokens:
+    """A token server as Docker's specification has it, whose tokens a real registry accepts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.key, self.certificate = folder / "key.pem", folder / "certificate.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days", "2"]
+            + ["-keyout", str(self.key), "-out", str(self.certificate)],
+            check=True,
+            capture_output=True,
+        )
+        self.allowed = {"pull", "push"}
+        self.lifetime = 300
+        self.asked: list[tuple[str, dict[str, list[str]], str]] = []
+
+    def answer(self, method: str, path: str, body: bytes, authorization: str) -> Answer:
+        query = parse_qs(urlsplit(path).query if method == "GET" else body.decode())
+        self.asked.append((method, query, authorization))
+        basic = "Basic " + base64.b64encode(b"robot:secret").decode()
+        if method == "GET" and authorization != basic:
+            return Answer(401, b'{"errors": [{"message": "incorrect username or password"}]}')
+        if method == "POST" and query["refresh_token"] != ["identity"]:
+            return Answer(401)
+        scopes = [scope for line in query["scope"] for scope in line.split()]
+        token = {"GET": "token", "POST": "access_token"}[method]
+        answer = {token: self.signed(scopes, query["service"][0]), "expires_in": self.lifetime}
+        return Answer(200, json.dumps(answer).encode())
+
+    def signed(self, scopes: list[str], service: str) -> str:
+        access = []
+        for scope in scopes:
+            kind, name, actions = scope.split(":")
+            allowed = sorted(set(actions.split(",")) & self.allowed)
+            access.append({"type": kind, "name": name, "actions": allowed})
+        der = "".join(self.certificate.read_text().splitlines()[1:-1])
+        now = int(time.time())
+        claims = {"iss": "tokens", "sub": "robot", "aud": service, "access": access}
+        claims |= {"exp": now + 300, "nbf": now - 10, "iat": now, "jti": str(now)}
+        signed = ".".join(
+            _b64(json.dumps(part).encode()) for part in ({"typ": "JWT", "alg": "RS256", "x5c": [der]}, claims)
+        )
+        command = ["openssl", "dgst", "-sha256", "-sign", str(self.key)]
+        signature = subprocess.run(command, input=signed.encode(), capture_output=True, check=True).stdout
+        return f"{signed}.{_b64(signature)}"
+
+
+def _b64(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+class TestTokens:
+    @pytest.fixture(scope="class")
+    def tokens(self, tmp_path_factory: pytest.TempPathFactory) -> Tokens:
+        return Tokens(tmp_path_factory.mktemp("tokens"))
+
+    @pytest.fixture
+    def server(self, tokens: Tokens) -> Iterator[Proxy]:
+        with proxy_to("") as server:
+            server.answering = tokens.answer
+            tokens.asked.clear()
+            tokens.allowed = {"pull", "push"}
+            tokens.lifetime = 300
+            yield server
+
+    @pytest.fixture
+    def guarded(self, tokens: Tokens, server: Proxy) -> Iterator[Registry]:
+        auth = (
+            f"auth:\n  token:\n    realm: http://{server.address}/token\n    service: the registry\n"
+            f"    issuer: tokens\n    rootcertbundle: {tokens.certificate}\n"
+        )
+        with started_registry(auth) as started:
+            yield started
+
+    def test_one_token_per_scope(self, tokens: Tokens, guarded: Registry) -> None:
+        with RegistryClient(
+            f"{guarded.address}/team/app", look_up=lambda _: Login("robot", "secret")
+        ) as client:
+            client.check()
+            assert client.image("1.0.0") is None
+            assert client.digest("1.0.0") is None
+            client.check()
+        scopes = [query["scope"] for _, query, _ in tokens.asked]
+        assert scopes == [["repository:team/app:pull,push"], ["repository:team/app:pull"]]
+        assert {query["service"][0] for _, query, _ in tokens.asked} == {"the registry"}
+
+    def test_a_token_is_renewed_in_time(self, tokens: Tokens, guarded: Registry) -> None:
+        tokens.lifetime = 0
+        with RegistryClient(
+            f"{guarded.address}/team/app", look_up=lambda _: Login("robot", "secret")
+        ) as client:
+            client.digest("1.0.0")
+            client.digest("1.0.0")
+        assert len(tokens.asked) == 2
+
+    def test_an_identity_token_is_exchanged(self, tokens: Tokens, guarded: Registry) -> None:
+        login = Login("<token>", identity_token="identity")
+        with RegistryClient(f"{guarded.address}/team/app", look_up=lambda _: login) as client:
+            client.check()
+        [(method, query, authorization)] = tokens.asked
+        assert (method, query["grant_type"], authorization) == ("POST", ["refresh_token"], "")
+
+    def test_a_login_that_the_token_server_does_not_know(self, guarded: Registry) -> None:
+        with RegistryClient(
+            f"{guarded.address}/team/app", look_up=lambda _: Login("robot", "wrong")
+        ) as client:
+            with pytest.raises(
+                UnauthorizedError, match="stored login of robot .* incorrect username"
+            ) as caught:
+                client.check()
+        assert "wrong" not in str(caught.value).replace("incorrect", "")
+        with RegistryClient(f"{guarded.address}/team/app", look_up=nobody) as client:
+            with pytest.raises(UnauthorizedError, match="none is stored"):
+                client.check()
+
+    def test_a_login_that_may_only_read(self, tokens: Tokens, guarded: Registry) -> None:
+        tokens.allowed = {"pull"}
+        with RegistryClient(
+            f"{guarded.address}/team/app", look_up=lambda _: Login("robot", "secret")
+        ) as client:
+            assert client.digest("1.0.0") is None
+            with pytest.raises((UnauthorizedError, ForbiddenError), match="pushing to .*team/app"):
+                client.check()
+
+    def test_mount_asks_for_both_repositories(self, tokens: Tokens, guarded: Registry) -> None:
+        content = b"layer"
+        blob = blob_of(content)
+        look_up = {"look_up": lambda _: Login("robot", "secret")}
+        with (
+            RegistryClient(f"{guarded.address}/team/base", **look_up) as base,
+            RegistryClient(f"{guarded.address}/team/app", **look_up) as app,
+        ):
+            base.upload(blob, lambda: [content])
+            app.copy(blob, base)
+            assert app.has_blob(blob.digest)
+        assert ["repository:team/app:pull,push", "repository:team/base:pull"] in [
+            query["scope"] for _, query, _ in tokens.asked
+        ]
+        assert not [query for _, query, _ in tokens.asked if query["scope"] == ["repository:team/base:pull"]][
+            1:
+        ]
+
+    def test_no_password_over_an_open_line(self, proxy: Proxy) -> None:
+        challenge = {"WWW-Authenticate": 'Bearer realm="http://tokens.example.com/t",service="s"'}
+        proxy.interfere = lambda method, path, body: Answer(401, headers=challenge)
+        with RegistryClient(f"{proxy.address}/x/y", look_up=lambda _: Login("robot", "secret")) as client:
+            with pytest.raises(FinalError, match="not https"):
+                client.image("1.0.0")
+
+    def test_a_login_stays_at_home(self, registry: Registry, proxy: Proxy) -> None:
+        """An upload that goes on at another host takes no Authorization header along."""
+        with proxy_to("") as other:
+            other.interfere = lambda method, path, body: Answer(202, headers={"Location": path})
+
+            def challenge(method: str, path: str, body: bytes) -> Answer | None:
+                if not proxy.seen:
+                    return Answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+                return Answer(202, headers={"Location": f"http://{other.address}/elsewhere?signed=1"})
+
+            proxy.interfere = challenge
+            with RegistryClient(f"{proxy.address}/x/y", look_up=lambda _: Login("robot", "secret")) as client:
+                client.check()
+            assert proxy.seen[-1].authorization.startswith("Basic ")
+            assert [(seen.method, seen.path, seen.authorization) for seen in other.seen] == [
+                ("DELETE", "/elsewhere?signed=1", "")
+            ]

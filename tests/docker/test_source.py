@@ -1,0 +1,287 @@
+"""The source key: what it depends on, what it does not, and that no two sources share one."""
+
+import contextlib
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from providers.docker.source import ImageSource, context, differences, fingerprint
+from providers.errors import RefusedError
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[None]:
+    """Root reads everything: step down to a user of whom files can be kept."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def key(folder: Path, **settings: object) -> str:
+    return fingerprint(ImageSource(folder=folder, **settings)).key  # type: ignore[arg-type]
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "edit": lambda folder: (folder / "pipeline.py").write_text("print('other')\n"),
+    "same size edit": lambda folder: (folder / "utils/steps.py").write_text("STEPS = 4\n"),
+    "Dockerfile": lambda folder: (folder / "Dockerfile").write_text("FROM scratch\n"),
+    "add": lambda folder: (folder / "utils/new.py").write_text(""),
+    "remove": lambda folder: (folder / "utils/steps.py").unlink(),
+    "move": lambda folder: (folder / "pipeline.py").rename(folder / "main.py"),
+    "move into a folder": lambda folder: (folder / "pipeline.py").rename(folder / "utils/pipeline.py"),
+    "make executable": lambda folder: (folder / "pipeline.py").chmod(0o755),
+    "hide": lambda folder: (folder / "pipeline.py").chmod(0o600),
+    "empty folder": lambda folder: (folder / "data").mkdir(),
+    "link": lambda folder: (folder / "link").symlink_to("pipeline.py"),
+    "broken link": lambda folder: (folder / "link").symlink_to("nowhere"),
+    "link to itself": lambda folder: (folder / "loop").symlink_to("loop"),
+    "link to the folder": lambda folder: (folder / "loop").symlink_to("."),
+    "file becomes a link to the same": lambda folder: (
+        (folder / "utils/pipeline.py").write_bytes((folder / "pipeline.py").read_bytes()),
+        (folder / "pipeline.py").unlink(),
+        (folder / "pipeline.py").symlink_to("utils/pipeline.py"),
+    ),
+    "another ignore rule that hides a file": lambda folder: (folder / ".dockerignore").write_text("utils\n"),
+}
+
+NO_CHANGES: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda folder: None,
+    "touch": lambda folder: os.utime(folder / "pipeline.py", (1, 1)),
+    "touch a folder": lambda folder: os.utime(folder / "utils", (1, 1)),
+    "write the same again": lambda folder: (folder / "pipeline.py").write_text("print('hello')\n"),
+    "umask 002": lambda folder: [
+        path.chmod(0o775 if path.is_dir() else 0o664) for path in (folder, *folder.rglob("*"))
+    ],
+    "setgid on a folder": lambda folder: (folder / "utils").chmod(0o2755),
+    "a file there and gone again": lambda folder: [(folder / "x").touch(), (folder / "x").unlink()],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_the_key(folder: Path, change: str) -> None:
+    before = key(folder)
+    CHANGES[change](folder)
+    assert key(folder) != before
+
+
+@pytest.mark.parametrize("change", NO_CHANGES)
+def test_keeps_the_key(folder: Path, change: str) -> None:
+    before = key(folder)
+    NO_CHANGES[change](folder)
+    assert key(folder) == before
+
+
+def test_the_key_of_a_known_folder_never_changes(folder: Path) -> None:
+    # Another value here means that every published image in the world reads as "source changed".
+    assert key(folder) == "sha256:41647d29b2a39efe907d52f8db3db415c8b82e8ec2988143b686fa5226bee70f"
+
+
+def test_is_the_same_elsewhere(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    copy = tmp_path_factory.mktemp("copy") / "below"
+    folder.rename(copy)
+    before = key(copy)
+    copy.rename(folder)
+    assert key(folder) == before
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"platform": "linux/arm64"},
+        {"build_args": {"A": "1"}},
+        {"base": "python:3.12"},
+        {"workdir": "/app"},
+        {"entrypoint": ("python",)},
+        {"entrypoint": ()},
+        {"env": {"A": "1"}},
+        {"keyed": {"pipeline.py": b""}},
+    ],
+    ids=str,
+)
+def test_settings_count(folder: Path, settings: dict[str, object]) -> None:
+    assert key(folder, **settings) != key(folder)
+
+
+def test_a_build_argument_is_no_environment_variable(folder: Path) -> None:
+    assert key(folder, env={"A": "1"}) != key(folder, build_args={"A": "1"})
+    assert key(folder, build_args={"A": "1", "B": "2"}) == key(folder, build_args={"B": "2", "A": "1"})
+
+
+def test_keyed_bytes_count_instead_of_the_content(folder: Path) -> None:
+    keyed = {"config.toml": b"[metadata]"}
+    before = key(folder, keyed=keyed)
+    (folder / "config.toml").write_text('[metadata]\nversion = "1.0.1"\n')
+    assert key(folder, keyed=keyed) == before
+    assert key(folder, keyed={"config.toml": b"[other]"}) != before
+    (folder / ".dockerignore").write_text("config.toml\n")
+    assert key(folder, keyed=keyed) == key(folder)
+
+
+def test_replaced_bytes_do_not_count(folder: Path) -> None:
+    assert key(folder, replaced={"config.toml": b"new"}) == key(folder)
+
+
+def test_an_ignored_dockerfile_counts(folder: Path) -> None:
+    (folder / ".dockerignore").write_text("Dockerfile\n")
+    before = fingerprint(ImageSource(folder=folder))
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY utils /\n")
+    after = fingerprint(ImageSource(folder=folder))
+    assert after.key != before.key
+    assert differences(before.files, after.files, before.arguments, after.arguments) == ["Dockerfile changed"]
+
+
+def test_an_ignored_file_does_not_count(folder: Path) -> None:
+    (folder / ".dockerignore").write_text("*.log\n")
+    before = key(folder)
+    (folder / "a.log").write_text("x")
+    assert key(folder) == before
+
+
+def test_a_dockerfile_that_is_a_link_counts_by_content(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "Dockerfile"
+    outside.write_text("FROM scratch\n")
+    (folder / "Dockerfile").unlink()
+    (folder / "Dockerfile").symlink_to(outside)
+    before = key(folder)
+    outside.write_text("FROM scratch\nCOPY . /\n")
+    assert key(folder) != before
+
+
+def test_differences_for_people(folder: Path) -> None:
+    before = fingerprint(ImageSource(folder=folder, build_args={"A": "1", "GONE": ""}))
+    (folder / "pipeline.py").write_text("")
+    (folder / "utils/x.py").write_text("")
+    (folder / "utils/steps.py").unlink()
+    after = fingerprint(ImageSource(folder=folder, build_args={"A": "2"}, platform="linux/arm64"))
+    assert differences(before.files, after.files, before.arguments, after.arguments) == [
+        "pipeline.py changed",
+        "utils/steps.py removed",
+        "utils/x.py added",
+        "build argument A changed",
+        "build argument GONE removed",
+        "platform changed",
+    ]
+
+
+def test_secret_values_are_not_shown(folder: Path) -> None:
+    source = ImageSource(folder=folder, build_args={"TOKEN": "hunter2"}, env={"PASSWORD": "hunter3"})
+    assert "hunter" not in repr(fingerprint(source))
+
+
+def test_counts_the_bytes(folder: Path) -> None:
+    total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert fingerprint(ImageSource(folder=folder)).bytes == total
+
+
+class TestRefusals:
+    def test_a_socket(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(folder)
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind("socket")
+            with pytest.raises(RefusedError, match="socket is a socket") as caught:
+                key(folder)
+        assert caught.value.hint == "remove it, or add socket to .dockerignore"
+
+    def test_a_pipe_unless_it_is_ignored(self, folder: Path) -> None:
+        os.mkfifo(folder / "utils/pipe")
+        with pytest.raises(RefusedError, match=r"utils/pipe is a named pipe"):
+            key(folder)
+        (folder / ".dockerignore").write_text("**/pipe")
+        assert key(folder)
+
+    def test_no_dockerfile(self, folder: Path) -> None:
+        (folder / "Dockerfile").unlink()
+        with pytest.raises(RefusedError, match="there is no Dockerfile"):
+            key(folder)
+        assert key(folder, base="python:3.12")
+
+    def test_a_dockerfile_outside(self, folder: Path) -> None:
+        with pytest.raises(RefusedError, match="not inside"):
+            key(folder, dockerfile="../Dockerfile")
+
+    def test_no_folder(self, folder: Path) -> None:
+        with pytest.raises(RefusedError, match="cannot be read: No such file"):
+            key(folder / "absent")
+
+    def test_a_file_or_folder_without_permission(self) -> None:
+        with tempfile.TemporaryDirectory(dir="/tmp") as name:
+            Path(name).chmod(0o777)
+            with nobody():
+                folder = Path(name)
+                (folder / "Dockerfile").touch()
+                (folder / "secret.py").touch(mode=0)
+                with pytest.raises(
+                    RefusedError, match=r"secret\.py cannot be read: Permission denied"
+                ) as caught:
+                    key(folder)
+                assert caught.value.hint == "chmod u+r secret.py, or add it to .dockerignore"
+                (folder / ".dockerignore").write_text("secret.py\n")
+                assert key(folder)
+                (folder / "data").mkdir(mode=0)
+                with pytest.raises(RefusedError, match="data/? cannot be read: Permission denied"):
+                    key(folder)
+
+    def test_a_folder_that_is_a_file(self, folder: Path) -> None:
+        with pytest.raises(RefusedError, match="Not a directory"):
+            key(folder / "pipeline.py")
+
+
+def test_names_that_are_no_text(folder: Path) -> None:
+    before = key(folder)
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.py")).write_text("")
+    found = fingerprint(ImageSource(folder=folder))
+    assert found.key != before
+    assert "\\xff.py" in found.files
+
+
+names = st.sampled_from(["a", "b", "ab", "0", "1:", "é", "a b", "-", "+", "f0644"])
+trees = st.recursive(
+    st.binary(max_size=8) | st.none(), lambda below: st.dictionaries(names, below, max_size=3), max_leaves=8
+).filter(lambda tree: isinstance(tree, dict))
+
+
+def plant(folder: Path, tree: object) -> None:
+    """bytes are a file, None is a link that leads nowhere, a dict is a folder."""
+    if isinstance(tree, dict):
+        folder.mkdir()
+        for name, below in tree.items():
+            plant(folder / name, below)
+    elif tree is None:
+        folder.symlink_to("nowhere")
+    else:
+        assert isinstance(tree, bytes)
+        folder.write_bytes(tree)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(one=trees, two=trees, arguments=st.tuples(*[st.dictionaries(names, names, max_size=2)] * 2))
+def test_two_sources_have_one_key_only_when_they_are_one(
+    tmp_path_factory: pytest.TempPathFactory,
+    one: dict[str, object],
+    two: dict[str, object],
+    arguments: tuple[dict[str, str], dict[str, str]],
+) -> None:
+    found = []
+    for tree, given_arguments in zip((one, two), arguments, strict=True):
+        folder = tmp_path_factory.mktemp("tree") / "root"
+        plant(folder, tree)
+        found.append(key(folder, base="x", build_args=given_arguments))
+    assert (found[0] == found[1]) == ((one, arguments[0]) == (two, arguments[1]))
+
+
+def test_the_context_is_sorted(folder: Path) -> None:
+    paths = [entry.path for entry in context(ImageSource(folder=folder))]
+    assert paths == sorted(paths) == ["Dockerfile", "config.toml", "pipeline.py", "utils/steps.py"]
