@@ -1,7 +1,7 @@
-"""A complete far end inside this process: for the engine's own tests and benchmarks, and for trying things.
+"""A complete far end inside this process: for the engine's own tests and benchmarks, and for a try.
 
 It keeps what it is given, by (kind, name), and gives each object an identity of its own. Its habits (fields
-that it never returns, fields that it ignores) are settings, as those of a real platform are not ours to choose.
+that it never returns, fields that it ignores) are settings, as a real platform's are not ours to choose.
 """
 
 import itertools
@@ -57,7 +57,9 @@ class MemoryWorld:
         self.objects[kind, name] = live
         return live
 
-    def write(self, verb: str, kind: str, name: tuple[str, ...], change: Callable[[], Live | None]) -> Live | None:
+    def write(
+        self, verb: str, kind: str, name: tuple[str, ...], change: Callable[[], Live | None]
+    ) -> Live | None:
         with self._lock:
             live = change()
             self.writes.append((verb, kind, name))

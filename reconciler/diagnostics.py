@@ -1,4 +1,4 @@
-"""What a person is told: a problem or a remark, with its place and the way out. Data; printed by views only."""
+"""What a person is told: a problem or a remark, with its place and the way out. Printed by views only."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

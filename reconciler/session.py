@@ -1,4 +1,4 @@
-"""One readable function per command: the story from a folder to a plan, and from a plan to a converged platform.
+"""One readable function per command: the story from a folder to a plan, and from a plan to a converged world.
 
 Brings the rooms together and decides nothing itself. Never prints and never asks: what happens goes to
 `emit`, what goes wrong is raised as a UserError, a question is a function that the caller gives.
@@ -68,7 +68,7 @@ class Wishes:
     """What the user asks of a plan, for every pipeline of the command."""
 
     bump: Bump | None = None
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     targets: Collection[Address] = ()
 
 
@@ -87,7 +87,7 @@ class Checked:
     diagnostics: tuple[Diagnostic, ...]
 
     def sound(self) -> tuple[Pipeline, SourceKey]:
-        """The pipeline and its source key. Raises UserError, with all that was found, when there are errors."""
+        """The pipeline and its source key. Raises UserError, with all that was found, on errors."""
         if self.pipeline is None or self.key is None or has_errors(self.diagnostics):
             raise UserError(*self.diagnostics)
         return self.pipeline, self.key
@@ -133,7 +133,7 @@ class Session:
 
 
 class CannotCheckError(UserError):
-    """Something could not be asked, so nothing can be said of it: neither that it is in sync nor that it is not."""
+    """Something could not be asked, so nothing can be said of it, in sync or not."""
 
 
 @contextmanager
@@ -300,7 +300,9 @@ def _stack(session: Session, pipeline: Pipeline) -> Stack:
 
 def _stored(store: Store, planned: Planned) -> Snapshot:
     """The record as the store has it, which the settled one replaces with the first save."""
-    return store.load(planned.snapshot.stack) or Snapshot.new(planned.snapshot.stack, planned.snapshot.lineage)
+    return store.load(planned.snapshot.stack) or Snapshot.new(
+        planned.snapshot.stack, planned.snapshot.lineage
+    )
 
 
 def _check_image(planned: Planned) -> None:

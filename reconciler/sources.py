@@ -36,7 +36,7 @@ def image_source(pipeline: Pipeline, config_text: str) -> ImageSource:
 
 
 def bumped_config(pipeline: Pipeline) -> str:
-    """config.toml as it will be once this pipeline's version is published: only these values' bytes change."""
+    """config.toml as it will be once this version is published: only these values' bytes change."""
     version = pipeline.config.metadata.version
     return edited(
         pipeline.loaded.text,
@@ -47,8 +47,8 @@ def bumped_config(pipeline: Pipeline) -> str:
 def image_labels(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """OCI labels that say what the image is; the same on every machine with the same commit.
 
-    https://github.com/opencontainers/image-spec/blob/main/annotations.md. `created` is the time of the commit,
-    or SOURCE_DATE_EPOCH, or 1970: the present would give every build another digest.
+    https://github.com/opencontainers/image-spec/blob/main/annotations.md. `created` is the time of the
+    commit, or SOURCE_DATE_EPOCH, or 1970: the present would give every build another digest.
     """
     commit = git_commit(pipeline.folder)
     epoch = variables.get("SOURCE_DATE_EPOCH") or _git(pipeline.folder, "show", "-s", "--format=%ct", "HEAD")

@@ -1,4 +1,4 @@
-"""The kind `input`: one typed input of a processing. The platform knows them by name, below their processing."""
+"""The kind `input`: one typed input of a processing, known to the platform by its name below that."""
 
 from collections.abc import Mapping, Sequence
 
@@ -55,7 +55,9 @@ class InputKind:
     ) -> Live:
         body = {name: fields[name] for name in _CHANGEABLE}
         processing = _processing(parent)
-        return _live(processing, self._platform.put(path("processing", processing.id, "inputs", live.id), body))
+        return _live(
+            processing, self._platform.put(path("processing", processing.id, "inputs", live.id), body)
+        )
 
     def delete(self, live: Live, *, parent: Live | None) -> None:
         self._platform.delete(path("processing", _processing(parent).id, "inputs", live.id))

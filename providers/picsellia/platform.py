@@ -38,7 +38,7 @@ CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds; the SDK would wait 300
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """No answer came. Not a requests.ConnectionError, as the SDK blindly repeats those, POST included.
 
     Attributes:
@@ -94,7 +94,7 @@ class Platform:
         except PicselliaError as problem:
             # The SDK wraps whatever the first request raised; the original is its context.
             raise self._translate(problem.__context__ or problem) from problem
-        except (requests.RequestException, Unreachable, KeyError, TypeError, ValueError) as problem:
+        except (requests.RequestException, UnreachableError, KeyError, TypeError, ValueError) as problem:
             raise self._translate(problem) from problem
 
     def username(self) -> str:
@@ -173,7 +173,7 @@ class Platform:
             else:
                 response = getattr(connection, verb)(path, data=orjson.dumps(body))
             return response.json() if response.content else None
-        except (PicselliaError, requests.RequestException, Unreachable, ValueError) as problem:
+        except (PicselliaError, requests.RequestException, UnreachableError, ValueError) as problem:
             raise self._translate(problem, writing=verb != "get") from problem
 
     def _unauthorized(self) -> UnauthorizedError:
@@ -219,7 +219,7 @@ class Platform:
                     hint="run the same command again; if it stays, ask Picsellia's support",
                     outcome_unknown=writing,
                 )
-            case Unreachable():
+            case UnreachableError():
                 return TransientError(
                     f"{server} cannot be reached: {text}",
                     hint=f"is {self.host} right, and up?",
@@ -294,7 +294,7 @@ class _Adapter(HTTPAdapter):
             if isinstance(cause, MaxRetryError):
                 cause = cause.reason
             sent = not isinstance(cause, NewConnectionError | ConnectTimeoutError)
-            raise Unreachable(_plain(cause), sent=sent) from problem
+            raise UnreachableError(_plain(cause), sent=sent) from problem
         asked = response.headers.get("Retry-After", "")
         self._local.retry_after = float(asked) if asked.isdigit() else None
         return response

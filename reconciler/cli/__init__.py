@@ -42,7 +42,9 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="picsellia-reconciler", prog_name="reconciler")
 def group() -> None:
     """Plan, apply and watch Picsellia pipelines: what the files say is what the platform has.
@@ -82,7 +84,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _told(problem: Exception) -> int:
     """Tell the user what went wrong; the exit code that goes with it."""
     from reconciler.diagnostics import UserError, error
-    from reconciler.views.terminal import console, print_diagnostics
+    from reconciler.views.lines import console
+    from reconciler.views.reports import print_diagnostics
     from state.errors import LockedError, StateError
 
     err = console(sys.stderr)

@@ -14,16 +14,10 @@ from reconciler.pipeline.version import Bump
 from reconciler.planner import Options
 from reconciler.session import Applied, Planned, Wishes, apply_plan, session, validate
 from reconciler.values import Address
-from reconciler.views.terminal import (
-    Watch,
-    console,
-    print_applied,
-    print_diagnostics,
-    print_plan,
-    print_refusals,
-    print_result,
-    watched,
-)
+from reconciler.views.lines import console
+from reconciler.views.plans import print_plan, print_refusals
+from reconciler.views.reports import print_applied, print_diagnostics, print_outcomes
+from reconciler.views.watch import Watch
 
 
 @click.command("apply")
@@ -35,7 +29,11 @@ from reconciler.views.terminal import (
 @click.option("--theirs", is_flag=True, help="In a conflict the live value is kept, and recorded.")
 @click.option("--parallel", type=click.IntRange(1, 64), default=8, show_default=True, help="Steps at once.")
 @click.option(
-    "--lock-timeout", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Wait so long for another run."
+    "--lock-timeout",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for another run.",
 )
 @options.classes
 def command(
@@ -119,10 +117,12 @@ class Approval:
         self.shown = True
         if self._yes:
             return True
-        if watched():
+        if options.someone_watches():
             return click.confirm("\nApply this?", default=False, err=True)
         if planned.plan.is_destructive:
-            self._err.print("refused: something would be deleted or replaced, and nobody can be asked; use --yes")
+            self._err.print(
+                "refused: something would be deleted or replaced, and nobody can be asked; use --yes"
+            )
             self.refused = True
             return False
         return True
@@ -137,6 +137,6 @@ def _told(applied: Applied, approval: Approval, out: Console, err: Console) -> i
     if applied.result is None:
         print_refusals(plan, err)
         return CONFLICT if approval.refused or not plan.can_apply else FAILED
-    print_result(applied.result.outcomes, err)
+    print_outcomes(applied.result.outcomes, err)
     print_applied(applied, out, err)
     return DONE if not applied.result.of(Status.FAILED) and applied.result.succeeded else FAILED

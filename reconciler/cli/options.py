@@ -67,9 +67,15 @@ classes = stacked(
         type=click.Path(path_type=Path, dir_okay=False),
         help="Interpreter for classes that need code to run.",
     ),
-    click.option("--static-only", is_flag=True, help="Never run a pipeline's code; what needs it is an error."),
     click.option(
-        "--class-timeout", default=30.0, show_default=True, metavar="SECONDS", help="Longest that a class may run."
+        "--static-only", is_flag=True, help="Never run a pipeline's code; what needs it is an error."
+    ),
+    click.option(
+        "--class-timeout",
+        default=30.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Longest that a class may run.",
     ),
 )
 planning = stacked(
@@ -111,6 +117,11 @@ def reading(python: Path | None, static_only: bool, class_timeout: float) -> Rea
 def command_line() -> list[str]:
     """What was asked for, for the record. No option of ours takes a secret."""
     return ["reconciler", *sys.argv[1:]]
+
+
+def someone_watches() -> bool:
+    """Whether a person can be asked: the question and the answer both go through a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @contextmanager

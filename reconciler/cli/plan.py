@@ -15,7 +15,10 @@ from reconciler.planner import Options
 from reconciler.session import CannotCheckError, Wishes, make_plan, session, validate
 from reconciler.values import Address
 from reconciler.views.documents import plan_text, plans_text
-from reconciler.views.terminal import Watch, console, print_diagnostics, print_plan, print_refusals
+from reconciler.views.lines import console
+from reconciler.views.plans import print_plan, print_refusals
+from reconciler.views.reports import print_diagnostics
+from reconciler.views.watch import Watch
 
 
 @click.command("plan")
@@ -23,7 +26,9 @@ from reconciler.views.terminal import Watch, console, print_diagnostics, print_p
 @options.where
 @options.planning
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as a JSON document.")
-@click.option("--exit-code", is_flag=True, help="0 in sync, 10 changes, 11 drift, 12 conflict, 13 not checked.")
+@click.option(
+    "--exit-code", is_flag=True, help="0 in sync, 10 changes, 11 drift, 12 conflict, 13 not checked."
+)
 @options.classes
 def command(
     names: tuple[str, ...],

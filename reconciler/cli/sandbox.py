@@ -9,11 +9,14 @@ import click
 
 from reconciler.cli.exits import DONE
 from reconciler.diagnostics import UserError, error
-from reconciler.views.terminal import console, print_sandbox
+from reconciler.views.lines import console
+from reconciler.views.reports import print_sandbox
 
 
 @click.command("sandbox")
-@click.option("--port", default=8000, show_default=True, help="8000 is what --env LOCAL expects; 0 for a free one.")
+@click.option(
+    "--port", default=8000, show_default=True, help="8000 is what --env LOCAL expects; 0 for a free one."
+)
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -24,7 +27,7 @@ from reconciler.views.terminal import console, print_sandbox
     "switches",
     metavar="NAME=VALUE",
     multiple=True,
-    help="How the platform behaves, for example echo=certain, latency=0.05, page_cap=10. VALUE is JSON or text.",
+    help="How the platform behaves: echo=certain, latency=0.05, page_cap=10, … (VALUE is JSON or text).",
 )
 def command(port: int, folder: Path | None, switches: tuple[str, ...]) -> int:
     """Run a platform and a registry on your own machine.
@@ -47,7 +50,9 @@ def command(port: int, folder: Path | None, switches: tuple[str, ...]) -> int:
         serve(settings, on_ready=lambda address: print_sandbox(address.url, address.registry, settings, out))
     except OSError as problem:
         raise UserError(
-            error(f"the sandbox cannot start: {problem.strerror or problem}", "Try another --port or --folder.")
+            error(
+                f"the sandbox cannot start: {problem.strerror or problem}", "Try another --port or --folder."
+            )
         ) from None
     return DONE
 

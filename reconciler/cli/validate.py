@@ -9,7 +9,8 @@ from reconciler.cli import options
 from reconciler.cli.exits import DONE, FAILED
 from reconciler.diagnostics import has_errors
 from reconciler.session import validate
-from reconciler.views.terminal import console, print_diagnostics, print_pipeline
+from reconciler.views.lines import console
+from reconciler.views.reports import print_diagnostics, print_pipeline
 
 
 @click.command("validate")

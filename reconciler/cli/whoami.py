@@ -9,7 +9,9 @@ from reconciler.cli import options
 from reconciler.cli.exits import DONE
 from reconciler.session import Reading, session
 from reconciler.views.documents import written
-from reconciler.views.terminal import Watch, console, print_pairs
+from reconciler.views.lines import console
+from reconciler.views.reports import print_pairs
+from reconciler.views.watch import Watch
 
 
 @click.command("whoami")
@@ -18,9 +20,11 @@ from reconciler.views.terminal import Watch, console, print_pairs
 def command(organization: str | None, environment: str | None, as_json: bool) -> int:
     """Show which platform, organization and token would be used, and whether they work."""
     target = options.target(organization, environment)
-    with Watch(console(sys.stderr)) as watch:
-        with session(target, options.store(), Reading(), watch, threading.Event()) as opened:
-            username = opened.platform.username()
+    with (
+        Watch(console(sys.stderr)) as watch,
+        session(target, options.store(), Reading(), watch, threading.Event()) as opened,
+    ):
+        username = opened.platform.username()
     facts = {
         "user": username,
         "organization": target.organization,

@@ -13,7 +13,11 @@ def shown(value: JSON | Nothing) -> str:
     if isinstance(value, Nothing):
         return "(none)"
     if isinstance(value, str):
-        plain = value if value and value == value.strip() and value.isprintable() and not _ambiguous(value) else None
+        plain = (
+            value
+            if value and value == value.strip() and value.isprintable() and not _ambiguous(value)
+            else None
+        )
         text = plain if plain is not None else json.dumps(value, ensure_ascii=False)
     else:
         text = json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,156 @@
+"""A plan for a person: a tree by resource, each field's old and new value with its class and reason."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.text import Text
+
+from reconciler.diff import Change, ChangeClass
+from reconciler.plan import Action, Plan, Step
+from reconciler.values import Address
+from reconciler.views.lines import CLASS_STYLES, STYLES, columns, indented, things
+from reconciler.views.values import old_and_new, shown
+
+SUMMARISED = (
+    Action.CREATE,
+    Action.UPDATE,
+    Action.REPLACE,
+    Action.DELETE,
+    Action.ADOPT,
+    Action.FORGET,
+)
+
+
+def print_plan(plan: Plan, out: Console) -> None:
+    """The plan as a tree by resource, and its summary in one line."""
+    out.print(Text.assemble((str(plan.stack), "bold"), ("  " + plan.stack.host, "dim")))
+    lines = list(_tree([step for step in plan.steps if _is_shown(step)]))
+    if lines:
+        out.print()
+        for line in lines:
+            out.print(line)
+        out.print()
+    out.print(summary(plan))
+
+
+def summary(plan: Plan) -> Text:
+    """How many resources of each action, and what did not match, in one line."""
+    counts = plan.counts
+    parts = [
+        Text(f"{counts[action.word]} to {action.word}", STYLES[action])
+        for action in SUMMARISED
+        if counts[action.word]
+    ]
+    if parts:
+        unchanged = [Text(f"{counts['noop']} unchanged")] if counts["noop"] else []
+        text = Text("Plan: ", "bold").append_text(Text(", ").join([*parts, *unchanged])).append(".")
+    else:
+        text = Text("Nothing to do: ", "green").append(
+            f"{things(counts['noop'], 'resource')} as the files say."
+        )
+    if counts["drift"]:
+        text.append(f" {things(counts['drift'], 'field')} changed outside.", "red")
+    if counts["conflict"]:
+        text.append(f" {things(counts['conflict'], 'conflict')}.", "bold red")
+    unverified = sum(c.cls is ChangeClass.UNVERIFIED and not c.write for s in plan.steps for c in s.changes)
+    if unverified:
+        text.append(f" {things(unverified, 'field')} not returned by the platform, so not verified.", "dim")
+    return text
+
+
+def print_refusals(plan: Plan, err: Console) -> None:
+    """Why the plan may not be applied as it stands: each refusal and conflict with its ways out."""
+    for step in plan.refused:
+        assert step.refusal is not None
+        err.print(Text.assemble(("refused: ", "bold red"), (str(step.address), "bold")))
+        err.print(indented(Text(step.refusal.summary), 2))
+        for way in step.refusal.ways:
+            err.print(indented(Text(way, "cyan"), 4))
+    for step in plan.conflicts:
+        _print_conflict(step, plan.stack.pipeline, err)
+
+
+def _print_conflict(step: Step, pipeline: str, err: Console) -> None:
+    many = things(len(step.conflicts), "field")
+    err.print(
+        Text.assemble(
+            ("conflict: ", "bold red"),
+            (str(step.address), "bold"),
+            f"  {many} changed in the files and outside",
+        )
+    )
+    for change in step.conflicts:
+        err.print(indented(Text(f".{change.path}", "bold"), 2))
+        for line in columns(
+            [
+                [Text("the files say", "dim"), Text(shown(change.desired), "green")],
+                [Text("it is now", "dim"), Text(shown(change.live), "red")],
+                [Text("it was", "dim"), Text(shown(change.recorded))],
+            ]
+        ):
+            err.print(indented(line, 4))
+    err.print(indented(Text("Say who wins, or write what it is now into the files and plan again:"), 2))
+    for line in columns(
+        [
+            [Text("the files", "dim"), Text(f"reconciler apply {pipeline} --ours", "cyan")],
+            [Text("what it is now", "dim"), Text(f"reconciler apply {pipeline} --theirs", "cyan")],
+        ]
+    ):
+        err.print(indented(line, 4))
+
+
+def _tree(steps: Iterable[Step]) -> Iterable[Text]:
+    """Each step, and below it those of what lives in it."""
+    steps = list(steps)
+    shown_addresses = {step.address for step in steps}
+    children: dict[Address, list[Step]] = {}
+    for step in steps:
+        owner = next((d for d in step.depends_on if d.name == step.address.name[:-1]), None)
+        if owner in shown_addresses and owner is not None:
+            children.setdefault(owner, []).append(step)
+    below = {child.address for family in children.values() for child in family}
+    for step in steps:
+        if step.address in below:
+            continue
+        yield _head(step)
+        family = children.get(step.address, [])
+        yield from (indented(row, 4) for row in _rows(step))
+        for child in family:
+            last = child is family[-1]
+            yield Text("└── " if last else "├── ", "dim").append_text(_head(child))
+            yield from (
+                Text("    " if last else "│   ", "dim").append_text(indented(row, 4)) for row in _rows(child)
+            )
+
+
+def _head(step: Step) -> Text:
+    style = STYLES[step.action]
+    word = "unchanged" if step.action is Action.NOOP else step.action.word
+    head = Text.assemble(
+        (f"{step.action.symbol} {step.address}", style), (f"  {word}", style), (f"  {step.reason}", "dim")
+    )
+    return head.append("  refused", "bold red") if step.refusal else head
+
+
+def _rows(step: Step) -> list[Text]:
+    rows = []
+    for change in step.changes:
+        if not _is_row(step, change):
+            continue
+        new_object = step.action is Action.CREATE and change.cls is ChangeClass.PENDING
+        remark = "" if change.reason == "new" else f"{change.cls.value}: {change.reason}"
+        for path, old, new in old_and_new(change):
+            values = Text(new, "green") if new_object else Text.assemble((old, "red"), " -> ", (new, "green"))
+            rows.append([Text(path), values, Text(remark, CLASS_STYLES.get(change.cls, "dim"))])
+    return columns(rows)
+
+
+def _is_shown(step: Step) -> bool:
+    return step.action is not Action.NOOP or any(_is_row(step, change) for change in step.changes)
+
+
+def _is_row(step: Step, change: Change) -> bool:
+    """A field is worth a row when it is written, or when it is neither in sync nor merely unverified."""
+    if not change.path:
+        return False  # about the object as a whole, which its head says
+    return change.write or change.cls not in (ChangeClass.IN_SYNC, ChangeClass.UNVERIFIED)

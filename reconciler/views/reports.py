@@ -1,0 +1,116 @@
+"""What else a person is told: diagnostics, how an apply ended, what a pipeline says, where a sandbox is."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.text import Text
+
+from providers.docker.source import SourceKey
+from providers.sandbox import Settings
+from reconciler.diagnostics import Diagnostic, Severity, in_order
+from reconciler.events import Outcome, Status
+from reconciler.pipeline.load import Pipeline
+from reconciler.plan import Action
+from reconciler.session import Applied
+from reconciler.views.lines import SEVERITY_STYLES, indented, pairs, things
+
+
+def print_diagnostics(diagnostics: Iterable[Diagnostic], err: Console) -> None:
+    """Each with its place and its way out, errors first."""
+    for diagnostic in in_order(diagnostics):
+        style = "bold" if diagnostic.severity is Severity.ERROR else ""
+        err.print(
+            Text.assemble(
+                (f"{diagnostic.severity.value}: ", SEVERITY_STYLES[diagnostic.severity]),
+                (diagnostic.summary, style),
+            )
+        )
+        place = "  ".join(part for part in (diagnostic.place, diagnostic.address) if part)
+        if place:
+            err.print(indented(Text(f"at {place}", "dim"), 2))
+        for line in diagnostic.detail.splitlines():
+            err.print(indented(Text(line), 2))
+
+
+def print_outcomes(outcomes: Iterable[Outcome], err: Console) -> None:
+    """What failed and why, and what waited for it."""
+    for outcome in outcomes:
+        address = str(outcome.step.address)
+        match outcome.status:
+            case Status.FAILED if outcome.error is not None:
+                doing = outcome.step.action.doing
+                err.print(Text.assemble(("failed: ", "bold red"), f"{doing} ", (address, "bold")))
+                err.print(indented(Text(f"{outcome.error.message}."), 2))
+                if outcome.error.hint:
+                    err.print(indented(Text(outcome.error.hint, "cyan"), 2))
+            case Status.BLOCKED:
+                err.print(
+                    Text.assemble(("blocked: ", "yellow"), f"{address}, as {outcome.blocked_by} failed")
+                )
+            case Status.SKIPPED:
+                err.print(Text.assemble(("not started: ", "yellow"), address))
+
+
+def print_applied(applied: Applied, out: Console, err: Console) -> None:
+    """What was done in one line, where to see it, and what is left to do."""
+    result = applied.result
+    assert result is not None
+    changed = [outcome for outcome in result.of(Status.DONE) if outcome.step.action is not Action.NOOP]
+    if not result.succeeded:
+        failed = len(result.of(Status.FAILED))
+        waited = len(result.of(Status.BLOCKED)) + len(result.of(Status.SKIPPED))
+        err.print(
+            Text.assemble(
+                ("Not finished: ", "bold red"),
+                f"{things(len(changed), 'resource')} done, {failed} failed, {waited} waited. "
+                "Run the same command again to finish.",
+            )
+        )
+        return
+    if changed:
+        out.print(Text.assemble(("Done: ", "bold green"), f"{things(len(changed), 'resource')} changed."))
+    for outcome in changed:
+        page = outcome.live.outputs.get("page") if outcome.live else None
+        if page:
+            out.print(Text.assemble(f"  {outcome.step.address}  ", (str(page), "blue underline")))
+    if applied.config_written:
+        path = applied.planned.pipeline.loaded.path
+        version = applied.planned.pipeline.config.metadata.version
+        out.print(Text.assemble(f"  {path} says version {version} now", ("  commit it", "dim")))
+
+
+def print_pipeline(pipeline: Pipeline, key: SourceKey, out: Console) -> None:
+    """What a pipeline's files say, in a few lines."""
+    config = pipeline.config
+    out.print(Text.assemble(("ok ", "green"), (pipeline.name, "bold"), f"  {config.metadata.type}"))
+    facts = {
+        "version": str(config.metadata.version),
+        "image": config.docker.image_name,
+        "source": f"{key.key[:19]}  {things(len(key.files), 'file')}, {things(key.bytes, 'byte')}",
+    }
+    if pipeline.inputs is not None:
+        facts["inputs"] = ", ".join(f"{i.name} ({i.input_type})" for i in pipeline.inputs) or "none"
+    if pipeline.parameters is not None:
+        facts["parameters"] = ", ".join(pipeline.parameters) or "none"
+    if config.targets:
+        facts["targets"] = ", ".join(f"{target.origin_name}/{target.name}" for target in config.targets)
+    print_pairs(facts, out, indent=3)
+
+
+def print_pairs(facts: Mapping[str, str], out: Console, *, indent: int = 0) -> None:
+    for line in pairs(facts, indent):
+        out.print(line)
+
+
+def print_sandbox(url: str, registry: str, settings: Settings, out: Console) -> None:
+    """Where a sandbox that has just started is, and how to use it."""
+    token, organization = next(iter(settings.tokens)), settings.organizations[0]
+    where = "LOCAL" if url.endswith(":8000") else f"CUSTOM  (with PICSELLIA_CUSTOM_ENV={url})"
+    out.print(Text.assemble(("sandbox ", "bold"), f"at {url}; Ctrl-C ends it"))
+    facts = {
+        "registry": registry,
+        "token": token,
+        "organization": organization,
+        "use it": f"PICSELLIA_TOKEN={token} reconciler plan --organization {organization} --env {where}",
+    }
+    print_pairs(facts, out, indent=2)
