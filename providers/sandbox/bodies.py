@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 # The SDK's enums (picsellia.types.enums, 6.37). Copied, because importing the SDK takes a second.
 FRAMEWORKS = ("TENSORFLOW", "PYTORCH", "ONNX", "NOT_CONFIGURED")
+# The official documentation's training example uses it, though no SDK lists it: taken here as an assumption.
+DOCUMENTED_FRAMEWORKS = ("YOLOV8",)
 INFERENCE_TYPES = (
     "NOT_CONFIGURED",
     "CLASSIFICATION",
@@ -57,7 +59,7 @@ def _one_of(values: tuple[str, ...]) -> AfterValidator:
 
 
 Name = Annotated[str, Field(min_length=1)]
-Framework = Annotated[str, _one_of(FRAMEWORKS)]
+Framework = Annotated[str, _one_of(FRAMEWORKS + DOCUMENTED_FRAMEWORKS)]
 InferenceType = Annotated[str, _one_of(INFERENCE_TYPES)]
 ProcessingType = Annotated[str, _one_of(PROCESSING_TYPES)]
 Target = Annotated[str, _one_of(TARGETS)]

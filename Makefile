@@ -1,0 +1,38 @@
+# Everything that developers and CI run. `make setup` is done by the others when it is needed.
+VENV := .venv
+BIN := $(VENV)/bin
+OFFICIAL := .venv-official
+SOURCES := reconciler providers state tests
+export RECONCILER_OFFICIAL_PYTHON := $(abspath $(OFFICIAL)/bin/python)
+
+.PHONY: setup demo test check format clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt scripts/setup
+	scripts/setup $(VENV) constraints.txt --editable . --group dev
+	touch $@
+
+# The official CLI, in an environment of its own: it pins other versions than we use.
+$(OFFICIAL)/.ready: constraints-official.txt scripts/setup
+	scripts/setup $(OFFICIAL) constraints-official.txt picsellia-pipelines-cli picsellia
+	touch $@
+
+demo: setup
+	$(BIN)/reconciler demo
+
+test: setup $(OFFICIAL)/.ready
+	$(BIN)/pytest $(PYTEST)
+
+check: setup
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+clean:
+	rm -rf $(VENV) $(OFFICIAL) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
