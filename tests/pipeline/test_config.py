@@ -1,0 +1,474 @@
+"""config.toml: what is accepted, what is refused, and that every refusal says where and what to do."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from reconciler.diagnostics import Diagnostic, Severity
+from reconciler.pipeline.config import LoadedConfig, load, read
+from reconciler.pipeline.schema import Config, ModelTarget
+from tests.pipeline.conftest import PROCESSING, TRAINING, Files
+
+FILE = Path("app/config.toml")
+
+ROWS = """\
+[[model_versions]]
+origin_name = "Detector"
+name = "v1"
+framework = "onnx"
+
+[[model_versions]]
+origin_name = "Detector"
+name = "v2"
+inference_type = "mask"
+"""
+UNTARGETED = TRAINING[: TRAINING.index("[model_version]")]
+
+
+def loaded(text: str) -> LoadedConfig:
+    return read(text, FILE)
+
+
+def config(text: str) -> Config:
+    found = loaded(text)
+    assert found.config is not None, [d.summary for d in found.diagnostics]
+    return found.config
+
+
+def told(text: str, severity: Severity = Severity.ERROR) -> list[tuple[int | None, str]]:
+    """The line and the whole message of each problem; the rest of a message is covered by the fuzz below."""
+    return [(d.line, f"{d.summary}\n{d.detail}") for d in loaded(text).diagnostics if d.severity is severity]
+
+
+def only(text: str, severity: Severity = Severity.ERROR) -> tuple[int | None, str]:
+    problems = told(text, severity)
+    assert len(problems) == 1, problems
+    return problems[0]
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    assert old in text
+    return text.replace(old, new)
+
+
+# What is accepted
+
+
+def test_a_processing_pipeline_as_the_official_tool_writes_it() -> None:
+    found = config(PROCESSING)
+    assert found.metadata.name == "cleanup"
+    assert str(found.metadata.version) == "1.0.0"
+    assert found.metadata.description == "Cleans."
+    assert found.metadata.type == "DATASET_VERSION_CREATION"
+    assert found.execution.pipeline_script == "pipeline.py"
+    assert found.execution.inputs_class is None
+    assert (found.docker.image_name, found.docker.cpu, found.docker.gpu) == ("team/cleanup", 4, 0)
+    assert not found.is_training
+    assert loaded(PROCESSING).diagnostics == ()
+
+
+def test_a_training_pipeline_with_one_target() -> None:
+    found = config(TRAINING)
+    assert found.is_training
+    assert found.targets == (
+        ModelTarget(origin_name="Detector", name="v1", framework="ONNX", inference_type="OBJECT_DETECTION"),
+    )
+
+
+def test_a_training_pipeline_with_several_targets() -> None:
+    assert [(t.name, t.framework, t.inference_type) for t in config(UNTARGETED + ROWS).targets] == [
+        ("v1", "ONNX", "NOT_CONFIGURED"),
+        ("v2", "NOT_CONFIGURED", "MASK"),
+    ]
+
+
+def test_an_absent_key_is_not_an_empty_one() -> None:
+    without = config(replaced(PROCESSING, 'description = "Cleans."\n', ""))
+    empty = config(replaced(PROCESSING, '"Cleans."', '""'))
+    assert (without.metadata.description, empty.metadata.description) == (None, "")
+    no_resources = config(replaced(PROCESSING, 'cpu = "4"\ngpu = 0\n', ""))
+    assert (no_resources.docker.cpu, no_resources.docker.gpu) == (None, None)
+
+
+def test_an_image_name_may_still_be_chosen() -> None:
+    assert config(replaced(PROCESSING, '"team/cleanup"', '""')).docker.image_name == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "version"),
+    [('"1.0"', "1.0.0"), ("1.0", "1.0.0"), ("1.10", "1.10.0"), ("2", "2.0.0"), ("'1.2.3-rc'", "1.2.3-rc")],
+)
+def test_versions(written: str, version: str) -> None:
+    assert str(config(replaced(PROCESSING, '"1.0"', written)).metadata.version) == version
+
+
+@pytest.mark.parametrize("written", ['"4"', "4", '" 4 "', '"04"'])
+def test_resources_are_text_or_a_number(written: str) -> None:
+    assert config(replaced(PROCESSING, '"4"', written)).docker.cpu == 4
+
+
+@pytest.mark.parametrize("written", ["TRAINING", "training", "Training"])
+def test_the_type_is_matched_in_any_case(written: str) -> None:
+    assert config(replaced(TRAINING, '"TRAINING"', f'"{written}"')).is_training
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["app", "team/app", "registry.example.com/team/app", "localhost:8000/a/b", "a/b_c.d-e", "Host.io/a"],
+)
+def test_image_names(name: str) -> None:
+    assert config(replaced(PROCESSING, "team/cleanup", name)).docker.image_name == name
+
+
+def test_the_older_names_of_the_script() -> None:
+    older = replaced(PROCESSING, "pipeline_script =", "picsellia_pipeline_script =")
+    assert config(older).execution.pipeline_script == "pipeline.py"
+
+
+def test_unknown_keys_are_left_alone_as_the_official_tool_does() -> None:
+    assert loaded(PROCESSING + 'color = "blue"\n\n[tool.other]\nx = 1\n').diagnostics == ()
+
+
+def test_our_own_table() -> None:
+    found = config(
+        PROCESSING
+        + """
+[reconciler]
+pin = "version"
+protect = ["processing/cleanup"]
+
+[reconciler.ignore_changes]
+"processing/cleanup" = ["default_cpu", "default_gpu"]
+
+[reconciler.image]
+builder = "append"
+base = "python:3.11"
+entrypoint = ["python", "pipeline.py"]
+env = { MODE = "fast" }
+build_args = { INDEX = "https://pypi.org" }
+platform = "linux/arm64"
+"""
+    ).reconciler
+    assert found.pin == "version"
+    assert found.protect == ("processing/cleanup",)
+    assert found.ignore_changes == {"processing/cleanup": ("default_cpu", "default_gpu")}
+    assert found.image.builder == "append"
+    assert found.image.entrypoint == ("python", "pipeline.py")
+    assert found.image.env == {"MODE": "fast"}
+    assert found.image.build_args == {"INDEX": "https://pypi.org"}
+    assert found.image.platform == "linux/arm64"
+
+
+def test_our_own_table_has_defaults() -> None:
+    found = config(PROCESSING).reconciler
+    assert (found.pin, found.ignore_changes, found.protect) == ("channel", {}, ())
+    image = found.image
+    assert (image.builder, image.base, image.workdir, image.entrypoint) == ("auto", None, None, None)
+    assert (image.env, image.build_args, image.platform, image.dockerfile) == (
+        {},
+        {},
+        "linux/amd64",
+        "Dockerfile",
+    )
+
+
+# What is remarked on
+
+
+def test_the_documented_framework_is_accepted_with_a_warning() -> None:
+    text = replaced(TRAINING, '"ONNX"', '"YOLOV8"')
+    assert config(text).targets[0].framework == "YOLOV8"
+    line, message = only(text, Severity.WARNING)
+    assert line == 16
+    assert "YOLOV8 is not in the installed SDK's list" in message
+
+
+def test_the_last_of_two_rows_for_one_target_wins() -> None:
+    text = UNTARGETED + ROWS + ROWS.replace('"onnx"', '"PYTORCH"').replace('"v2"', '"v3"')
+    assert [(t.name, t.framework) for t in config(text).targets] == [
+        ("v1", "PYTORCH"),
+        ("v2", "NOT_CONFIGURED"),
+        ("v3", "NOT_CONFIGURED"),
+    ]
+    line, message = only(text, Severity.WARNING)
+    assert line == 22
+    assert "the one at line 22 is used" in message
+    assert "row at line 13 has no effect" in message
+
+
+def test_a_processing_pipeline_has_no_model_versions() -> None:
+    line, message = only(PROCESSING + ROWS, Severity.WARNING)
+    assert line == 16
+    assert "[model_versions] is not used" in message
+    assert config(PROCESSING + ROWS).targets == ()
+
+
+def test_a_training_pipeline_has_no_inputs() -> None:
+    text = replaced(TRAINING, "[docker]", 'inputs_class = "utils/inputs.py:Inputs"\n[docker]')
+    line, message = only(text, Severity.WARNING)
+    assert line == 9
+    assert "inputs_class is not used" in message
+
+
+# What is refused: one change to a valid file, the line, and words of the message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ('name = "cleanup"\n', "", 1, "metadata.name is missing"),
+        ('"cleanup"', '" "', 2, "metadata.name is empty"),
+        ('"cleanup"', "3", 2, "metadata.name must be text, not 3"),
+        ('"cleanup"', '"a\\nb"', 2, "metadata.name has control characters"),
+        ('version = "1.0"\n', "", 1, 'Add version = "1.0.0" to [metadata]'),
+        ('"1.0"', '"v1.2"', 3, "'v1.2' is not a version"),
+        ('"1.0"', '"abc"', 3, "'abc' is not a version"),
+        ('"1.0"', '"1.2.3.4"', 3, "'1.2.3.4' is not a version"),
+        ('"1.0"', '""', 3, "'' is not a version"),
+        ('"1.0"', "nan", 3, "'nan' is not a version"),
+        ('"1.0"', "true", 3, "not true"),
+        ('"1.0"', "1979-05-27", 3, "not 1979-05-27"),
+        ('"Cleans."', "[]", 4, "metadata.description must be text, not a list"),
+        ('type = "DATASET_VERSION_CREATION"\n', "", 1, "metadata.type is missing"),
+        ('"DATASET_VERSION_CREATION"', '"PRE_ANOTATION"', 5, "Did you mean 'PRE_ANNOTATION'?"),
+        ('"DATASET_VERSION_CREATION"', '"TRAIN"', 5, "Allowed: TRAINING, PRE_ANNOTATION"),
+        ("[metadata]", "[metdata]", 1, "[metadata] is missing"),
+        ("[execution]", "[exec]", 1, "[execution] is missing"),
+        ("[docker]", "[dokcer]", 1, "Did you mean 'dokcer'?"),
+        ('pipeline_script = "pipeline.py"', "pipeline_script = 1", 8, "must be text, not 1"),
+        ("requirements_file", "inputs_class", 9, "'pyproject.toml' does not name a class"),
+        ('requirements_file = "', 'parameters_class = "utils/p.py:', 9, "does not name a class"),
+        ('requirements_file = "pyproject.toml', 'parameters_class = "/x/p.py:P', 9, "does not name a class"),
+        ("team/cleanup", "team/cleanup:1.0", 12, "Leave the tag out"),
+        ("team/cleanup", "https://reg.io/a/b", 12, "Leave the scheme out"),
+        ("team/cleanup", "team/Clean Up", 12, "lower-case letters"),
+        ('"4"', '"2.5"', 14, 'docker.cpu must be a whole number from 0, not "2.5"'),
+        ('"4"', "4.9", 14, "not 4.9"),
+        ('"4"', "4.0", 14, "not 4.0"),
+        ('"4"', "-1", 14, "not -1"),
+        ('"4"', '"-1"', 14, 'not "-1"'),
+        ('"4"', "true", 14, "not true"),
+        ('"4"', '"four"', 14, 'not "four"'),
+        ('"4"', '"٤"', 14, "a whole number"),
+        ('"4"', '""', 14, 'not ""'),
+        ('"4"', "99999999999999", 14, "not 99999999999999"),
+        ("gpu = 0", "gpu = 0.5", 15, "docker.gpu must be a whole number from 0, not 0.5"),
+    ],
+)
+def test_refused_in_a_processing_pipeline(old: str, new: str, line: int, words: str) -> None:
+    found, message = only(replaced(PROCESSING, old, new))
+    assert found == line
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("targets", "line", "words"),
+    [
+        ("", 4, "Add a [model_version] table with origin_name, name, framework, inference_type"),
+        ("[model_version]\n", 13, "needs a model version to deploy to"),
+        ('[model_version]\nid = "7"\n', 13, "Add origin_name, name, framework, inference_type to it"),
+        (
+            '[model_version]\nname = ""\norigin_name = ""\nframework = ""\ninference_type = ""\n',
+            14,
+            "origin_name, name, framework, inference_type are empty",
+        ),
+        ('[model_version]\nname = "v1"\n', 13, "origin_name is missing or empty"),
+        ('[model_version]\norigin_name = "M"\nname = ""\n', 15, "name is empty"),
+        ('[[model_versions]]\norigin_name = "M"\n', 13, "model_versions[0]: name is missing"),
+        (ROWS.replace('"v2"', "2"), 20, "model_versions.1.name must be text, not 2"),
+        (ROWS.replace('"onnx"', '"pytorc"'), 16, "Did you mean 'PYTORCH'?"),
+        (ROWS.replace('"onnx"', '"YOLO8"'), 16, "Did you mean 'YOLOV8'?"),
+        (ROWS.replace('"mask"', '"DETECTION"'), 21, "Allowed: NOT_CONFIGURED, CLASSIFICATION"),
+        ("[model_versions]\nname = 1\n", 13, "model_versions must be rows"),
+        ("[[model_version]]\nname = 1\n", 13, "model_version must be a table"),
+    ],
+)
+def test_refused_targets(targets: str, line: int, words: str) -> None:
+    found, message = only(UNTARGETED + targets)
+    assert found == line
+    assert words in message
+
+
+def test_two_kinds_of_targets_at_once() -> None:
+    line, message = only(TRAINING + ROWS)
+    assert line == 13
+    assert "[[model_versions]] starts at line 18" in message
+
+
+def test_an_empty_target_beside_rows_is_to_be_deleted() -> None:
+    line, message = only(UNTARGETED + '[model_version]\norigin_name = ""\nname = ""\n' + ROWS)
+    assert line == 13
+    assert "[model_version] is empty: delete it" in message
+
+
+def test_an_id_beside_rows_is_not_a_second_target() -> None:
+    assert len(config(UNTARGETED + '[model_version]\nid = "7"\n' + ROWS).targets) == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "words"),
+    [
+        ('[reconciler]\npinn = "version"\n', 18, "Did you mean 'pin'?"),
+        ('[reconciler]\npin = "tag"\n', 18, "must be 'channel' or 'version', not \"tag\""),
+        ("[reconciler]\npin = 1\n", 18, "not 1"),
+        ('[reconciler]\nprotect = "processing/x"\n', 18, "must be a list of texts"),
+        (
+            '[reconciler]\nprotect = [\n  "processing/x",\n  "procesing/y",\n]\n',
+            20,
+            "Did you mean 'processing'?",
+        ),
+        ('[reconciler]\nprotect = ["cleanup"]\n', 18, "'cleanup' is not an address"),
+        ("[reconciler]\nprotect = [1]\n", 18, "must be text, not 1"),
+        ("[reconciler]\nignore_changes = 1\n", 18, "must be a table, not 1"),
+        ('[reconciler.ignore_changes]\n"processing/x" = "cpu"\n', 18, "must be a list of texts"),
+        ('[reconciler.ignore_changes]\nx = ["cpu"]\n', 18, "'x' is not an address"),
+        ('[reconciler.image]\nbulder = "append"\n', 18, "Did you mean 'builder'?"),
+        ('[reconciler.image]\nbuilder = "kaniko"\n', 18, "'auto', 'engine' or 'append'"),
+        ("[reconciler.image.env]\nA = 1\n", 18, "reconciler.image.env.A must be text, not 1"),
+        ('[reconciler.image]\nplatform = "amd64"\n', 18, "linux/amd64"),
+        ('[reconciler.image]\nbase = ""\n', 18, "reconciler.image.base is empty"),
+        ("[reconciler]\nimage = 1\n", 18, "reconciler.image must be a table, not 1"),
+        ('[reconciler.env.STAGING]\npin = "version"\n', 17, "not supported by this version"),
+        ("[[reconciler]]\n", 17, "reconciler must be a table"),
+    ],
+)
+def test_our_own_table_is_strict(table: str, line: int, words: str) -> None:
+    found, message = only(f"{PROCESSING}\n{table}")
+    assert found == line
+    assert words in message
+
+
+def test_all_problems_are_told_at_once() -> None:
+    text = """\
+[metadata]
+name = ""
+version = "v1"
+type = "TRAIN"
+[docker]
+image_name = "a:b"
+cpu = -1
+gpu = 2.5
+[reconciler]
+pinn = 1
+"""
+    assert [line for line, _ in told(text)] == [1, 2, 3, 4, 6, 7, 8, 10]
+
+
+# Files that are none
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("[metadata]\nname = \n", 2, "line 2, column 8: Invalid value"),
+        ("[metadata", 1, "line 1"),
+        ("a = 1\na = 2\n", 2, "line 2"),
+        ("[a]\nb = " + "[" * 5000, 2, "nested too deeply"),
+        ("a = " + "9" * 5000, 1, "line 1"),
+    ],
+)
+def test_malformed_toml_is_one_problem_with_its_place(text: str, line: int, words: str) -> None:
+    found, message = only(text)
+    assert found == line
+    assert words in message
+    assert "not valid TOML" in message
+
+
+def problem_of(folder: Path) -> Diagnostic:
+    found = load(folder)
+    assert found.config is None
+    (problem,) = found.diagnostics
+    assert problem.file == folder / "config.toml"
+    return problem
+
+
+def test_no_file(tmp_path: Path) -> None:
+    assert "no config.toml here" in problem_of(tmp_path).summary
+    assert "no config.toml here" in problem_of(tmp_path / "missing").summary
+
+
+def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").mkdir()
+    assert "is a folder" in problem_of(tmp_path).summary
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    assert "cannot be read: Permission denied" in problem_of(tmp_path).summary
+
+
+def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b'[metadata]\nname = "caf\xe9"\n')
+    problem = problem_of(tmp_path)
+    assert problem.line == 2
+    assert "not UTF-8" in problem.summary
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_fine(folder: Files) -> None:
+    found = load(folder({"config.toml": "\ufeff" + PROCESSING.replace("\n", "\r\n")}))
+    assert found.config == config(PROCESSING)
+    assert found.line_of("docker", "cpu") == 14
+
+
+# Whatever else people write
+
+
+PIECES = [
+    "",
+    '""',
+    "1",
+    "-1",
+    "1.5",
+    "true",
+    "[]",
+    "{}",
+    "[[]]",
+    '"x"',
+    "'",
+    '"',
+    "=",
+    "[",
+    "]",
+    "\n",
+    "#",
+    "\x00",
+]
+
+
+def mutated(text: str, chance: random.Random) -> str:
+    """The text after a few strokes of a careless editor."""
+    for _ in range(chance.randint(1, 4)):
+        parts = re.split(r'("[^"]*"|\s+|[=\[\]])', text)
+        at = chance.randrange(len(parts))
+        match chance.randrange(4):
+            case 0:
+                parts[at] = chance.choice(PIECES)
+            case 1:
+                parts[at] += chance.choice(parts)
+            case 2:
+                del parts[at]
+            case _:
+                other = chance.randrange(len(parts))
+                parts[at], parts[other] = parts[other], parts[at]
+        text = "".join(parts)
+    return text
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_whatever_the_file_holds_the_answer_is_a_config_or_a_place(seed: int) -> None:
+    chance = random.Random(seed)
+    whole = chance.choice([PROCESSING, TRAINING, UNTARGETED + ROWS])
+    text = mutated(whole + '[reconciler]\npin = "version"\n[reconciler.image]\nenv = { A = "b" }\n', chance)
+    found = loaded(text)
+    last = text.count("\n") + 1
+    for problem in found.diagnostics:
+        assert problem.file == FILE
+        assert problem.line is not None
+        assert 1 <= problem.line <= last
+        assert problem.summary
+    assert (found.config is None) == any(d.severity is Severity.ERROR for d in found.diagnostics)

@@ -1,0 +1,182 @@
+"""An edit of config.toml changes the bytes of the value it was asked to change, and no other byte."""
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.pipeline.edit import edited, keyed, write
+from reconciler.pipeline.lines import lines_of
+from tests.pipeline.toml_documents import at, documents, paths
+
+CONFIG = """\
+# Our detector. Ask Ana before changing the name.
+[metadata]
+name = 'detector'    # the platform knows it by this name
+version = "1.0"
+
+description = "Finds defects."
+type = "TRAINING"
+
+[docker]  # filled by deploy
+image_name = "team/detector"
+image_tag = ''
+"""
+
+
+def test_a_deploy_writes_version_and_tag_and_keeps_the_rest() -> None:
+    after = edited(CONFIG, {("metadata", "version"): "1.0.1", ("docker", "image_tag"): "latest"})
+    assert after == CONFIG.replace('"1.0"', '"1.0.1"').replace("image_tag = ''", "image_tag = 'latest'")
+
+
+def test_a_missing_key_goes_below_its_table() -> None:
+    after = edited(CONFIG, {("metadata", "owner"): "Ana", ("docker", "cpu"): 4})
+    assert after == CONFIG.replace('"TRAINING"\n', '"TRAINING"\nowner = "Ana"\n') + "cpu = 4\n"
+
+
+def test_a_missing_table_goes_to_the_end() -> None:
+    assert edited("[metadata]\nname = 'x'", {("docker", "image_tag"): "test"}) == (
+        "[metadata]\nname = 'x'\n\n[docker]\nimage_tag = \"test\"\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "value", "after"),
+    [
+        ("", ("a", "b"), 1, "[a]\nb = 1\n"),
+        ("[t]\nx = 1\n", ("top",), True, "top = true\n[t]\nx = 1\n"),
+        ("k = 1 # c\n[t]\n", ("top",), 2, "k = 1 # c\ntop = 2\n[t]\n"),
+        ("[a]\n[b]\n", ("a", "x"), 1, "[a]\nx = 1\n[b]\n"),
+        ("[a] # c\r\n[b]\r\n", ("a", "x"), 1, "[a] # c\r\nx = 1\r\n[b]\r\n"),
+        ("a = {}", ("a", "x"), 1, "a = {x = 1}"),
+        ("a = { y = 2 }\n", ("a", "x"), 1, "a = { y = 2, x = 1 }\n"),
+        ("docker.cpu = 4\n", ("docker", "gpu"), 1, "docker.cpu = 4\ndocker.gpu = 1\n"),
+        ("[a.b]\nx = 1\n", ("a", "y"), 2, "[a.b]\nx = 1\n\n[a]\ny = 2\n"),
+        ("[a]\n  x = [\n    1,\n  ]\n", ("a", "y"), 2, "[a]\n  x = [\n    1,\n  ]\n  y = 2\n"),
+        ("[[r]]\nn = 1\n[[r]]\nn = 2\n", ("r", 0, "m"), 3, "[[r]]\nn = 1\nm = 3\n[[r]]\nn = 2\n"),
+        ('a = "x"\n', ("a b",), "y", 'a = "x"\n"a b" = "y"\n'),
+        ("a = 'x'\n", ("a",), "it's", 'a = "it\'s"\n'),
+        ("a = 'x'\n", ("a",), "two\nlines", 'a = "two\\nlines"\n'),
+        ('a = """\nlong\n"""  # c\n', ("a",), "short", 'a = "short"  # c\n'),
+        ("a = 1\n", ("a",), ["x", 'y"'], 'a = ["x", "y\\""]\n'),
+        ("a = 1\n", ("a",), 2.5, "a = 2.5\n"),
+        ("a = 1\n", ("a",), "\x7f\x00é", 'a = "\\u007F\\u0000é"\n'),
+        ("\ufeffa = 1\n", ("b", "c"), 2, "\ufeffa = 1\n\n[b]\nc = 2\n"),
+        ("\ufeff[t]\n", ("a",), 2, "\ufeffa = 2\n[t]\n"),
+    ],
+)
+def test_edits(before: str, path: tuple[str | int, ...], value: str, after: str) -> None:
+    assert edited(before, {path: value}) == after
+
+
+@pytest.mark.parametrize(
+    "path", [("r", 1, "n"), ("r", "n"), ("r", 0, "n", "deeper"), ("r", -1, "n"), ("r", 0, 0)]
+)
+def test_a_path_that_leads_nowhere_is_refused(path: tuple[str | int, ...]) -> None:
+    with pytest.raises(ValueError, match="does not lead through tables"):
+        edited("[[r]]\nn = 1\n", {path: 2})
+
+
+def test_what_is_not_toml_is_refused() -> None:
+    with pytest.raises(tomllib.TOMLDecodeError):
+        edited("a = ", {("a",): 1})
+
+
+VALUES = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.integers(-(2**63), 2**63 - 1),
+    st.booleans(),
+    st.floats(allow_nan=False),
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), max_size=3),
+)
+
+
+@given(documents(), VALUES, st.data())
+def test_changing_a_value_changes_only_its_bytes(text: str, value: str, data: st.DataObject) -> None:
+    spans = lines_of(text).span
+    if not spans:
+        return
+    path = data.draw(st.sampled_from(sorted(spans, key=repr)))
+    start, end = spans[path]
+    after = edited(text, {path: value})
+    assert after.startswith(text[:start])
+    assert after.endswith(text[end:])
+    new = after[start : len(after) - len(text[end:])]
+    assert tomllib.loads(f"v = {new}")["v"] == value
+
+
+@given(documents(), st.data())
+def test_adding_a_key_only_inserts(text: str, data: st.DataObject) -> None:
+    tables = sorted(lines_of(text).room, key=repr)
+    path = (*data.draw(st.sampled_from(tables)), "new")
+    after = edited(text, {path: 7})
+    added = len(after) - len(text)
+    cut = next((i for i in range(len(text) + 1) if after[:i] + after[i + added :] == text), None)
+    assert cut is not None
+    assert at(tomllib.loads(after), path) == 7
+    assert set(paths(tomllib.loads(after))) == {*paths(tomllib.loads(text)), path}
+
+
+def test_writing_replaces_the_file_and_keeps_its_mode(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"a = 1\r\n")
+    file.chmod(0o640)
+    write(file, "a = 2\r\n")
+    assert file.read_bytes() == b"a = 2\r\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert [one.name for one in tmp_path.iterdir()] == ["config.toml"]
+
+
+def test_writing_through_a_link_replaces_what_it_points_to(tmp_path: Path) -> None:
+    shared = tmp_path / "shared.toml"
+    shared.write_text("a = 1\n")
+    link = tmp_path / "pipeline" / "config.toml"
+    link.parent.mkdir()
+    link.symlink_to("../shared.toml")
+    write(link, "a = 2\n")
+    assert link.is_symlink()
+    assert shared.read_text() == "a = 2\n"
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("a = 1\n")
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        write(file, "a = 2\n")
+    assert file.read_text() == "a = 1\n"
+    assert [one.name for one in tmp_path.iterdir()] == ["config.toml"]
+
+
+def test_version_and_tag_are_not_part_of_the_source() -> None:
+    released = edited(CONFIG, {("metadata", "version"): "2.0.0", ("docker", "image_tag"): "latest"})
+    assert keyed(released) == keyed(CONFIG)
+    assert keyed(CONFIG.replace("# Our detector.", "# Detector.")) == keyed(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a = 1", "a = 2"),
+        ("a = 1", "a = 1.0"),
+        ("a = 1", 'a = "1"'),
+        ("a = 1979-05-27", 'a = "1979-05-27"'),
+        ("a = 1979-05-27", "a = 1979-05-27T00:00:00"),
+        ("a = nan", 'a = "nan"'),
+        ("a = 1979-05-27", 'a = { date = "1979-05-27" }'),
+        ("[metadata]\nname = 'a'", "[metadata]\nname = 'b'"),
+        ("[metadata]\nversion = 1\n[docker]", "[other]\nversion = 1\n[docker]"),
+    ],
+)
+def test_everything_else_is_part_of_the_source(one: str, other: str) -> None:
+    assert keyed(one) != keyed(other)

@@ -1,0 +1,42 @@
+"""The names we keep as data are those of the installed SDK."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from reconciler.pipeline import enums
+
+ASK = """
+import json
+from picsellia.types.enums import Framework, InferenceType, ProcessingInputType, ProcessingType
+print(json.dumps({e.__name__: [m.value for m in e] for e in (Framework, InferenceType, ProcessingInputType, ProcessingType)}))
+"""
+
+
+def test_our_names_are_the_sdk_s() -> None:
+    answer = subprocess.run([sys.executable, "-c", ASK], capture_output=True, check=True, text=True)
+    assert {name: set(values) for name, values in json.loads(answer.stdout).items()} == {
+        "Framework": set(enums.FRAMEWORKS),
+        "InferenceType": set(enums.INFERENCE_TYPES),
+        "ProcessingInputType": set(enums.INPUT_TYPES),
+        "ProcessingType": set(enums.PROCESSING_TYPES),
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("onxx", " Did you mean 'ONNX'?"), ("PYTORCH", " Did you mean 'PYTORCH'?"), ("zzz", "")],
+)
+def test_hints(word: str, hint: str) -> None:
+    assert enums.did_you_mean(word, enums.FRAMEWORKS) == hint
+
+
+def test_reading_a_pipeline_imports_neither_the_sdk_nor_docker() -> None:
+    code = (
+        "import sys, reconciler.pipeline.load, reconciler.pipeline.discovery, reconciler.pipeline.edit; "
+        + ("print(sorted({'picsellia', 'docker', 'requests', 'rich'} & set(sys.modules)))")
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert answer.stdout == "[]\n"
