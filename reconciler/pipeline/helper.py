@@ -336,7 +336,8 @@ class Evaluation:
         kind, value = answer["kind"], answer["value"]
         expected = list if kind == "inputs" else dict
         if not isinstance(value, expected):
-            return {"kind": kind, "failure": {"type": "shape", "message": type(value).__name__}}
+            failure = {"type": "shape", "message": type(value).__name__, "line": answer["line"]}
+            return {"kind": kind, "failure": failure}
         items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
         made = []
         for key, item in items:
@@ -344,7 +345,8 @@ class Evaluation:
                 made.append((plain(key), plain(item)))
             except (ValueError, RecursionError) as problem:
                 message = f"{key!r:.80} {problem}"
-                return {"kind": kind, "failure": {"type": "value", "message": message}}
+                failure = {"type": "value", "message": message, "line": answer["line"]}
+                return {"kind": kind, "failure": failure}
         plain_value = [item for _, item in made] if expected is list else dict(made)
         return dict(answer, value=plain_value)
 

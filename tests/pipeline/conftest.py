@@ -48,7 +48,7 @@ Files = Callable[..., Path]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Files:
-    """Writes files into a pipeline folder: `folder(**{"config.toml": ...})` or `folder({"utils/x.py": ...})`."""
+    """Writes files into a pipeline folder: `folder({"config.toml": ..., "utils/x.py": ...})`."""
 
     def write(files: dict[str, str]) -> Path:
         for name, text in files.items():

@@ -271,7 +271,7 @@ def test_refused_in_a_processing_pipeline(old: str, new: str, line: int, words: 
         ('[model_version]\nid = "7"\n', 13, "Add origin_name, name, framework, inference_type to it"),
         (
             '[model_version]\nname = ""\norigin_name = ""\nframework = ""\ninference_type = ""\n',
-            14,
+            15,
             "origin_name, name, framework, inference_type are empty",
         ),
         ('[model_version]\nname = "v1"\n', 13, "origin_name is missing or empty"),

@@ -11,7 +11,8 @@ from reconciler.pipeline import enums
 ASK = """
 import json
 from picsellia.types.enums import Framework, InferenceType, ProcessingInputType, ProcessingType
-print(json.dumps({e.__name__: [m.value for m in e] for e in (Framework, InferenceType, ProcessingInputType, ProcessingType)}))
+enums = (Framework, InferenceType, ProcessingInputType, ProcessingType)
+print(json.dumps({enum.__name__: [member.value for member in enum] for enum in enums}))
 """
 
 

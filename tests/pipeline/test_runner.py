@@ -1,0 +1,366 @@
+"""The subprocess reader: what code says when it runs, and one readable problem for each way it can fail."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reconciler.diagnostics import Diagnostic
+from reconciler.pipeline import runner
+from reconciler.pipeline.classes import ClassReference
+from tests.pipeline import sources
+from tests.pipeline.conftest import Files
+
+DEFINE = 'self.define_input("a", ProcessingInputType.TEXT)'
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter without any package: quick to start, and every official package is a stand-in."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return folder / "bin" / "python"
+
+
+def run(
+    folder: Path,
+    python: Path,
+    *,
+    inputs: str | None = None,
+    parameters: str | None = None,
+    timeout: float = 20.0,
+) -> runner.Ran:
+    return runner.run(
+        folder,
+        inputs=ClassReference.parse(folder, inputs) if inputs else None,
+        parameters=ClassReference.parse(folder, parameters) if parameters else None,
+        python=python,
+        timeout=timeout,
+    )
+
+
+def ran_inputs(folder: Files, bare: Path, source: str, timeout: float = 20.0) -> runner.Ran:
+    return run(folder({"inputs.py": source}), bare, inputs="inputs.py:Inputs", timeout=timeout)
+
+
+def ran_parameters(folder: Files, bare: Path, source: str) -> runner.Ran:
+    return run(folder({"parameters.py": source}), bare, parameters="parameters.py:Params")
+
+
+def problem(ran: runner.Ran) -> Diagnostic:
+    said = ran.inputs if ran.inputs is not None else ran.parameters
+    assert said is not None
+    assert said.value is None
+    (found,) = said.diagnostics
+    return found
+
+
+def test_both_classes_in_one_process(folder: Files, bare: Path) -> None:
+    where = folder(
+        {
+            "utils/inputs.py": sources.inputs(
+                "for n in (1, 2):\n    self.define_input(f'm{n}', ProcessingInputType.MODEL, n == 1)", DEFINE
+            ),
+            "utils/parameters.py": sources.parameters(
+                "self.y = self.extract_parameter(['y'], int, 2 * 3)",
+                "self.pid = str(os.getpid())",
+                "self.framework = Framework.ONNX",
+                "self.ratio = float('nan')",
+                top="import os\nfrom picsellia.types.enums import Framework\n",
+            ),
+        }
+    )
+    ran = run(where, bare, inputs="utils/inputs.py:Inputs", parameters="utils/parameters.py:Params")
+    assert ran.inputs is not None
+    assert ran.inputs.value is not None
+    assert [(i.name, i.input_type, i.required, i.line) for i in ran.inputs.value] == [
+        ("m1", "MODEL", True, 6),
+        ("m2", "MODEL", False, 6),
+        ("a", "TEXT", True, 10),
+    ]
+    assert ran.parameters is not None
+    assert ran.parameters.value is not None
+    assert list(ran.parameters.value) == ["framework", "pid", "ratio", "y"]
+    assert ran.parameters.value["framework"] == "ONNX"
+    assert ran.parameters.value["ratio"] is None
+    assert ran.stand_ins == ("picsellia", "picsellia_cv_engine", "picsellia_pipelines_cli")
+
+
+def test_prints_are_kept_and_do_no_harm(folder: Files, bare: Path) -> None:
+    ran = ran_inputs(
+        folder,
+        bare,
+        sources.inputs("print('hello ' * 20_000)", "os.write(1, b'\\xff')", DEFINE, top="import os\n"),
+    )
+    assert ran.inputs is not None
+    assert ran.inputs.value is not None
+    assert "hello" in ran.output
+    assert len(ran.output) <= 10_000
+
+
+def test_the_folder_is_first_on_the_path_and_stays_as_it_was(folder: Files, bare: Path) -> None:
+    where = folder(
+        {
+            "utils/__init__.py": "",
+            "utils/shared.py": "NAMES = ['a', 'b']\n",
+            "inputs.py": sources.inputs(
+                "for name in NAMES:\n    self.define_input(name, ProcessingInputType.TEXT)",
+                top="import os, sys\nfrom utils.shared import NAMES\nassert os.getcwd() == sys.path[0]\n",
+            ),
+        }
+    )
+    before = sorted(where.rglob("*"))
+    ran = run(where, bare, inputs="inputs.py:Inputs")
+    assert ran.inputs is not None
+    assert ran.inputs.value is not None
+    assert sorted(where.rglob("*")) == before
+
+
+def test_no_secret_reaches_the_code(folder: Files, bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ["PICSELLIA_TOKEN", "PICSELLIA_ENV", "GITHUB_TOKEN", "aws_secret", "DB_PASSWORD", "API_KEY"]
+    secrets += ["GOOGLE_APPLICATION_CREDENTIALS", "DOCKER_AUTH_CONFIG"]
+    for name in (*secrets, "HARMLESS"):
+        monkeypatch.setenv(name, "value")
+    ran = ran_parameters(
+        folder, bare, sources.parameters("self.names = sorted(os.environ)", top="import os\n")
+    )
+    assert ran.parameters is not None
+    assert ran.parameters.value is not None
+    assert "HARMLESS" in ran.parameters.value["names"]
+    assert not set(secrets) & set(ran.parameters.value["names"])
+
+
+def test_a_set_has_the_same_order_each_time(folder: Files, bare: Path) -> None:
+    source = sources.parameters("self.names = list({'a', 'b', 'c', 'd', 'e', 'f'})")
+    first, second = (ran_parameters(folder, bare, source).parameters for _ in range(2))
+    assert first is not None
+    assert first.value is not None
+    assert second is not None
+    assert first.value == second.value
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "words"),
+    [
+        (sources.inputs("raise RuntimeError('no disk')"), 8, "Inputs failed with RuntimeError: no disk"),
+        (sources.inputs("1 / 0", top="X = 1\n"), 9, "ZeroDivisionError"),
+        (
+            sources.inputs(DEFINE, top="import sys\nsys.exit('bye')\n"),
+            4,
+            "ended the program (SystemExit: bye)",
+        ),
+        (sources.inputs("raise KeyboardInterrupt"), 8, "KeyboardInterrupt"),
+        (sources.inputs(DEFINE, top="import os\nos._exit(3)\n"), None, "ended the program (exit status 3)"),
+        (
+            sources.inputs("os.kill(os.getpid(), 9)", top="import os\n"),
+            None,
+            "ended the program (signal SIGKILL)",
+        ),
+        (sources.inputs(DEFINE, top="import numpy\n"), 3, "has no usable numpy"),
+        (sources.inputs(DEFINE, top="from picsellia import Client\n"), 3, "has no usable picsellia"),
+        (
+            sources.inputs(DEFINE, top="from picsellia_cv_engine.steps import x\n"),
+            3,
+            "no usable picsellia_cv",
+        ),
+        (sources.inputs(DEFINE, top="import inputs_helper\n"), 3, "has no usable inputs_helper"),
+        (sources.inputs("self.define_input('a', 'TEXT')"), None, "AttributeError"),
+        (sources.inputs("self.define_input('a', ProcessingInputType.PICTURE)"), 8, "PICTURE"),
+        (
+            sources.inputs("self.define_input(1, ProcessingInputType.TEXT)"),
+            6,
+            "its input 0 that is not an input",
+        ),
+        (sources.inputs("self.to_list = lambda: 5"), 6, "answers with int"),
+        (sources.inputs("self.to_list = lambda: ['a']"), 6, "not an input"),
+        (sources.inputs("self.to_list = lambda: [print]"), 6, "no JSON form"),
+        (sources.inputs("exec(DEFINE)", "exec(DEFINE)", top=f"DEFINE = {DEFINE!r}\n"), 7, "declared twice"),
+        (sources.inputs("self.define_input('.' * 2, ProcessingInputType.TEXT)"), 6, "cannot be the name"),
+        (sources.inputs(DEFINE).replace("class Inputs", "class Input") + "print()\n", 1, "no class Inputs"),
+        ("Inputs = 3\n", 1, "no class Inputs"),
+        ("class Inputs(:\n", 1, "SyntaxError"),
+    ],
+)
+def test_each_failure_has_its_own_words_and_line(
+    folder: Files, bare: Path, source: str, line: int | None, words: str
+) -> None:
+    found = problem(ran_inputs(folder, bare, source))
+    assert words in found.summary
+    assert found.file is not None
+    assert found.file.name == "inputs.py"
+    assert found.line == line
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("self.x = self.extract_parameter(['x'], int)", "Required parameter with key(s) ['x']"),
+        ("self.x = self.extract_parameter(['x'], float, 1)", "not of the expected type"),
+        ("self.x = self.extract_parameter(['x'], str, None)", "cannot be None"),
+        ("self.x = self.extract_parameter(['x'], list[str], [])", "parameterized generic"),
+        ("self.x = self.extract_parameter([], int, 1)", "at least one key"),
+        ("self.when = {1, 2}", "'when' is of type set, which has no JSON form"),
+        ("self.x = {1: 2}", "'x' has a key that is not text"),
+        ("self.x = 2 ** 64", "'x' is a whole number of more than 64 bits"),
+        ("self.loop = []\nself.loop.append(self.loop)", "'loop'"),
+    ],
+)
+def test_parameters_fail_as_in_the_engine(folder: Files, bare: Path, statement: str, words: str) -> None:
+    assert words in problem(ran_parameters(folder, bare, sources.parameters(statement))).summary
+
+
+def test_an_error_in_another_file_of_the_pipeline_points_there(folder: Files, bare: Path) -> None:
+    where = folder(
+        {
+            "inputs.py": sources.inputs(DEFINE, top="from utils.paths import HERE\n"),
+            "utils/paths.py": "import json\n\nHERE = json.loads('{')\n",
+        }
+    )
+    found = problem(run(where, bare, inputs="inputs.py:Inputs"))
+    assert found.place == f"{where / 'utils/paths.py'}:3"
+
+
+@pytest.mark.parametrize(
+    ("statement", "line"),
+    [("while True: pass", 9), ("time.sleep(60)", 9), ("time.sleep = None or time.sleep(60)", 9)],
+)
+def test_a_class_that_never_returns_is_stopped_and_shown(
+    folder: Files, bare: Path, statement: str, line: int
+) -> None:
+    start = time.monotonic()
+    found = problem(ran_inputs(folder, bare, sources.inputs(statement, top="import time\n"), timeout=0.5))
+    assert time.monotonic() - start < 10
+    assert "did not finish within 0.5 seconds" in found.summary
+    assert found.line == line
+
+
+def test_a_class_that_holds_the_interpreter_is_stopped_all_the_same(folder: Files, bare: Path) -> None:
+    stuck = "re.match('(a*)*b', 'a' * 40)"  # a regular expression never lets another thread run
+    found = problem(ran_inputs(folder, bare, sources.inputs(stuck, top="import re\n"), timeout=0.3))
+    assert "did not finish within 0.3 seconds" in found.summary
+
+
+def test_what_the_class_started_ends_with_it(folder: Files, bare: Path) -> None:
+    source = sources.parameters("self.pid = subprocess.Popen(['sleep', '60']).pid", top="import subprocess\n")
+    ran = ran_parameters(folder, bare, source)
+    assert ran.parameters is not None
+    assert ran.parameters.value is not None
+    deadline = time.monotonic() + 5
+    while _alive(ran.parameters.value["pid"]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _alive(ran.parameters.value["pid"])
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and waits to be collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_the_class_behind_one_that_hangs_is_said_to_be_unread(folder: Files, bare: Path) -> None:
+    where = folder(
+        {
+            "inputs.py": sources.inputs("while True: pass"),
+            "parameters.py": sources.parameters("self.x = 1 + 1"),
+        }
+    )
+    ran = run(where, bare, inputs="inputs.py:Inputs", parameters="parameters.py:Params", timeout=0.5)
+    assert ran.parameters is not None
+    (remark,) = ran.parameters.diagnostics
+    assert remark.summary == "Params was not read, because Inputs failed"
+
+
+def test_one_class_that_fails_does_not_hide_the_other(folder: Files, bare: Path) -> None:
+    where = folder(
+        {"inputs.py": sources.inputs("1 / 0"), "parameters.py": sources.parameters("self.x = 1 + 1")}
+    )
+    ran = run(where, bare, inputs="inputs.py:Inputs", parameters="parameters.py:Params")
+    assert ran.parameters is not None
+    assert ran.parameters.value == {"x": 2}
+
+
+def test_an_interpreter_that_is_none(folder: Files, tmp_path: Path) -> None:
+    where = folder({"inputs.py": sources.inputs(DEFINE)})
+    found = problem(run(where, tmp_path / "missing", inputs="inputs.py:Inputs"))
+    assert "cannot be started: No such file or directory" in found.summary
+    assert "--python" in found.detail
+
+
+def test_which_interpreter(tmp_path: Path) -> None:
+    assert runner.interpreter(tmp_path) == Path(sys.executable)
+    own = tmp_path / ".venv" / "bin" / "python"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert runner.interpreter(tmp_path) == own
+    assert runner.interpreter(tmp_path, Path("/opt/python")) == Path("/opt/python")
+
+
+def test_an_installed_package_is_not_replaced(folder: Files, bare: Path) -> None:
+    where = folder(
+        {
+            "picsellia_cv_engine/core/parameters.py": "class Parameters:\n"
+            "    def __init__(self, log_data):\n        pass\n"
+            "    def to_dict(self):\n        return {'mine': 1}\n",
+            "parameters.py": "from picsellia_cv_engine.core.parameters import Parameters as Params\n",
+        }
+    )
+    ran = run(where, bare, parameters="parameters.py:Params")
+    assert ran.parameters is not None
+    assert ran.parameters.value == {"mine": 1}
+    assert ran.stand_ins == ()
+
+
+def test_the_stand_in_extracts_given_values_as_the_engine_does(folder: Files, bare: Path) -> None:
+    """Classes may pass their own values to the base; each pair is what cv-engine 0.6 returns for it."""
+    cases = [
+        ("int", "'100.0'", 100),
+        ("int", "7.0", 7),
+        ("float", "3", 3.0),
+        ("bool", "'Yes'", True),
+        ("bool", "0", False),
+        ("str", "'a'", "a"),
+        ("Optional[str]", "'none'", None),
+        ("Optional[int]", "'5'", 5),
+        ("Mode", "'fast'", "f"),
+        ("Mode", "'f'", "f"),
+    ]
+    given = ", ".join(f"'k{number}': {value}" for number, (_, value, _) in enumerate(cases))
+    statements = [
+        f"self.k{number} = self.extract_parameter(['none', 'k{number}'], {kind})"
+        for number, (kind, _, _) in enumerate(cases)
+    ]
+    source = sources.parameters(
+        *statements,
+        top="from enum import Enum\nfrom typing import Optional\nclass Mode(Enum):\n    FAST = 'f'\n",
+    ).replace("log_data=log_data", f"log_data={{{given}}}")
+    said = ran_parameters(folder, bare, source).parameters
+    assert said is not None
+    assert said.value == {f"k{number}": expected for number, (_, _, expected) in enumerate(cases)}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("'5.5', int", "without losing precision"), ("'maybe', bool", "boolean"), ("11, int", "range")],
+)
+def test_the_stand_in_refuses_given_values_as_the_engine_does(
+    folder: Files, bare: Path, value: str, words: str
+) -> None:
+    given, kind = value.split(", ")
+    source = sources.parameters(
+        f"self.x = self.extract_parameter(['x'], {kind}, range_value=(0, 10))"
+    ).replace("log_data=log_data", f"log_data={{'x': {given}}}")
+    assert words in problem(ran_parameters(folder, bare, source)).summary
+
+
+def test_the_helper_is_plain_enough_for_python_3_8() -> None:
+    import ast
+
+    helper = Path(runner.__file__).with_name("helper.py").read_text()
+    tree = ast.parse(helper, feature_version=(3, 8))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names

@@ -1,0 +1,309 @@
+"""The static reader: what it understands, what it refuses to guess, and the engine's own checks."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.pipeline.classes import ClassReference, ClassValue
+from reconciler.pipeline.static import NotStatic, read_inputs, read_parameters
+from tests.pipeline import sources
+from tests.pipeline.conftest import Files
+
+
+def reference(folder: Path, file: str, name: str) -> ClassReference:
+    return ClassReference(folder, folder / file, name)
+
+
+def read_as_inputs(folder: Files, source: str) -> Any:
+    return read_inputs(reference(folder({"inputs.py": source}), "inputs.py", "Inputs"))
+
+
+def read_as_parameters(folder: Files, source: str) -> Any:
+    return read_parameters(reference(folder({"parameters.py": source}), "parameters.py", "Params"))
+
+
+def test_inputs_in_the_usual_form(folder: Files) -> None:
+    said = read_as_inputs(
+        folder,
+        '''"""What a person chooses."""
+
+from picsellia.types.enums import Framework, InferenceType
+from picsellia.types.enums import ProcessingInputType as Type
+from picsellia_pipelines_cli.utils.inputs import PipelineInputs
+
+NAME = "dataset"
+
+
+class Inputs(PipelineInputs):
+    """Two inputs."""
+
+    def __init__(self) -> None:
+        """Declare them."""
+        super().__init__()
+        self.define_input(
+            name=NAME,
+            input_type=Type.DATASET_VERSION,
+            inference_type_constraint=InferenceType.MASK,
+        )
+        self.define_input("model", Type.MODEL_VERSION, False, None, Framework.ONNX)
+''',
+    )
+    assert isinstance(said, ClassValue)
+    assert said.diagnostics == ()
+    assert [
+        (i.name, i.input_type, i.required, i.inference_type_constraint, i.framework_constraint, i.line)
+        for i in said.value
+    ] == [
+        ("dataset", "DATASET_VERSION", True, "MASK", None, 16),
+        ("model", "MODEL_VERSION", False, None, "ONNX", 21),
+    ]
+
+
+def test_parameters_in_the_usual_form(folder: Files) -> None:
+    said = read_as_parameters(
+        folder,
+        """from picsellia.types.schemas import LogDataType
+from picsellia_cv_engine.core.parameters.base_parameters import Parameters
+
+SIZES: list = [320, 640]
+
+
+class Params(Parameters):
+    def __init__(self, log_data: LogDataType):
+        super().__init__(log_data)
+        self.zoom = self.extract_parameter(["zoom"], expected_type=float, default=-0.5, range_value=(-1, 1))
+        self.flags: dict = self.extract_parameter(keys=("flags",), expected_type=dict, default={"a": [1]})
+        self.name = self.extract_parameter(["name"], str, "x")
+        self.sizes = SIZES
+        self.pair = (1, 2)
+        self.nothing = None
+        self.fast = self.extract_parameter(["fast"], expected_type=bool, default=False)
+
+    def double(self):
+        return self.zoom * 2
+""",
+    )
+    assert isinstance(said, ClassValue)
+    assert said.diagnostics == ()
+    assert list(said.value.items()) == [
+        ("fast", False),
+        ("flags", {"a": [1]}),
+        ("name", "x"),
+        ("nothing", None),
+        ("pair", [1, 2]),
+        ("sizes", [320, 640]),
+        ("zoom", -0.5),
+    ]
+
+
+def test_hyperparameters_come_with_the_engine_s_defaults(folder: Files) -> None:
+    said = read_as_parameters(
+        folder,
+        sources.parameters(
+            'self.epochs = self.extract_parameter(["epochs"], int, 3)', base="HyperParameters"
+        ),
+    )
+    assert said.value == {
+        "batch_size": 8,
+        "device": "cuda:0",
+        "epochs": 3,
+        "image_size": 640,
+        "seed": 0,
+        "train_set_split_ratio": 0.8,
+        "validate": False,
+    }
+
+
+def test_a_class_without_init_has_what_its_base_has(folder: Files) -> None:
+    source = sources.PARAMETERS_HEAD + "class Params(ExportParameters):\n    pass\n"
+    assert read_as_parameters(folder, source).value == {"export_format": "onnx"}
+
+
+DEFINE = 'self.define_input("a", ProcessingInputType.TEXT)'
+EXTRACT = 'self.x = self.extract_parameter(["x"], int, 1)'
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        # statements of __init__
+        (sources.inputs('for name in "ab":\n    self.define_input(name, ProcessingInputType.TEXT)'), 8),
+        (sources.inputs('if True:\n    self.define_input("a", ProcessingInputType.TEXT)'), 8),
+        (sources.inputs('name = "a"', "self.define_input(name, ProcessingInputType.TEXT)"), 8),
+        (sources.inputs('self.define_input(f"a{1}", ProcessingInputType.TEXT)'), 8),
+        (sources.inputs('self.define_input("a" "b".upper(), ProcessingInputType.TEXT)'), 8),
+        (sources.inputs('self.define_input("a", ProcessingInputType("TEXT"))'), 8),
+        (sources.inputs('self.define_input("a", ProcessingInputType["TEXT"])'), 8),
+        (sources.inputs('self.define_input("a", ProcessingInputType.PICTURE)'), 8),
+        (sources.inputs('self.define_input("a", InferenceType.MASK)'), 8),
+        (sources.inputs('self.define_input("a", "TEXT")'), 8),
+        (sources.inputs('self.define_input("a", None)'), 8),
+        (sources.inputs('self.define_input("a", ProcessingInputType.TEXT, required=1)'), 8),
+        (sources.inputs('self.define_input("a", ProcessingInputType.TEXT, **{})'), 8),
+        (sources.inputs('self.define_input(*["a", ProcessingInputType.TEXT])'), 8),
+        (sources.inputs('self.define_input("a")'), 8),
+        (sources.inputs('self.define_input("a", ProcessingInputType.TEXT, name="b")'), 8),
+        (sources.inputs('self.define_input("a", ProcessingInputType.TEXT, colour=1)'), 8),
+        (sources.inputs('self.define_input("a", ProcessingInputType.TEXT, True, None, None, 1)'), 8),
+        (sources.inputs("self.define_input = print"), 8),
+        (sources.inputs("self.inputs = []"), 8),
+        (sources.inputs("self._inputs = []"), 8),
+        (sources.inputs("self.x = self.y"), 8),
+        (sources.inputs("print('hello')"), 8),
+        (sources.inputs("return"), 8),
+        (sources.inputs(DEFINE).replace("super().__init__()", "pass"), 7),
+        (sources.inputs(DEFINE).replace("super().__init__()", "PipelineInputs.__init__(self)"), 7),
+        (sources.inputs(DEFINE).replace("super().__init__()", "super().__init__(1)"), 7),
+        (sources.inputs(DEFINE).replace("(self)", "(self, extra=1)"), 6),
+        (sources.inputs(DEFINE).replace("(self)", "(this)"), 6),
+        # the class
+        (sources.inputs(DEFINE).replace("class Inputs", "@final\nclass Inputs"), None),
+        (sources.inputs(DEFINE).replace("(PipelineInputs)", "(PipelineInputs, metaclass=type)"), 5),
+        (sources.inputs(DEFINE).replace("(PipelineInputs)", "(PipelineInputs, object)"), 5),
+        (sources.inputs(DEFINE).replace("(PipelineInputs)", ""), 5),
+        (sources.inputs(DEFINE, "").rstrip() + "\n\n    def to_list(self):\n        return []\n", 10),
+        (sources.inputs(DEFINE) + "\n    def define_input(self, *args):\n        pass\n", 10),
+        (sources.inputs(DEFINE) + "\n    def __setattr__(self, name, value):\n        pass\n", 10),
+        (sources.inputs(DEFINE) + "\n    def __new__(cls):\n        return None\n", 10),
+        (sources.inputs(DEFINE) + "\n    @property\n    def x(self):\n        return 1\n", 11),
+        (sources.inputs(DEFINE) + "\n    def x(self, y=print(1)):\n        return 1\n", 10),
+        (sources.inputs(DEFINE) + "\n    def x(self, y: print(1)):\n        return 1\n", 10),
+        (sources.inputs(DEFINE) + "\n    limit = 3\n", 10),
+        (sources.inputs(DEFINE) + "\n    def __init__(self):\n        super().__init__()\n", 10),
+        # the module
+        (sources.inputs(DEFINE, top="import os\n"), 3),
+        (sources.inputs(DEFINE, top="from os import path\n"), 3),
+        (sources.inputs(DEFINE, top="from . import other\n"), 3),
+        (sources.inputs(DEFINE, top="from picsellia.types.enums import *\n"), 3),
+        (sources.inputs(DEFINE, top="try:\n    import numpy\nexcept ImportError:\n    pass\n"), 3),
+        (sources.inputs(DEFINE, top="if True:\n    X = 1\n"), 3),
+        (sources.inputs(DEFINE, top="print('hello')\n"), 3),
+        (sources.inputs(DEFINE, top="X = 1\nX = 2\n"), 4),
+        (sources.inputs(DEFINE, top="X = 1\ndel X\n"), 4),
+        (sources.inputs(DEFINE, top="X = len('a')\n"), 3),
+        (sources.inputs(DEFINE, top="lower = 1\n"), 3),
+        (sources.inputs(DEFINE, top="ProcessingInputType = 1\n"), 3),
+        (sources.inputs(DEFINE, top="PipelineInputs.define_input = print\n"), 3),
+        (sources.inputs(DEFINE, top="class super:\n    pass\n"), 3),
+        (sources.inputs(DEFINE, top="class Other(Missing):\n    pass\n"), 3),
+        (sources.inputs(DEFINE, top="class Other:\n    x = print(1)\n"), 4),
+        (sources.inputs(DEFINE, top="def helper():\n    pass\n"), 3),
+        (sources.inputs(DEFINE) + "\n\nInputs.x = 1\n", 11),
+        (sources.inputs(DEFINE, top="X: Missing = 1\n"), 3),
+        (sources.inputs(DEFINE).replace("(self)", "(self) -> Missing"), 6),
+        (sources.inputs("self.x = MISSING"), 8),
+        ("Inputs = 1\n", 1),
+        ("from picsellia_pipelines_cli.utils.inputs import PipelineInputs as Inputs\n", None),
+        ("class Inputs(:\n", 1),
+        ("X = 1\nfrom __future__ import annotations\n", 2),
+        ("\x00", None),
+    ],
+)
+def test_what_is_not_understood_is_not_guessed(folder: Files, source: str, line: int | None) -> None:
+    said = read_as_inputs(folder, source)
+    assert isinstance(said, NotStatic)
+    assert said.reason
+    if line is not None:
+        assert said.line == line
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "self.x = 1 + 1",
+        "self.x = b'bytes'",
+        "self.x = {1, 2}",
+        "self.x = {1: 2}",
+        "self.x = {**{}}",
+        "self.x = ...",
+        "self.x = self.y = 1",
+        "self.x, self.y = 1, 2",
+        "self.x += 1",
+        "self.x: int",
+        "self.__x = 1",
+        "self.to_dict = 1",
+        "self.parameters_data = {}",
+        'self.x = self.extract_parameter(["x"], int, 1) * 2',
+        'self.x = self.extract_parameter(["x"], str | None, None)',
+        'self.x = self.extract_parameter(["x"], list[int], [])',
+        'self.x = self.extract_parameter(["x"], "int", 1)',
+        'self.x = self.extract_parameter(["x"], complex, 1)',
+        'self.x = self.extract_parameter("x", int, 1)',
+        "self.x = self.extract_parameter([1], int, 1)",
+        'self.x = self.extract_parameter(["x"], int, 1, range_value=(0, len("ab")))',
+        'self.x = self.extract_parameter(["x"], int, len("ab"))',
+        'self.x = self.extract_parameter(["x"])',
+        'self.extract_parameter(["x"], int, 1)',
+        'self.x = other.extract_parameter(["x"], int, 1)',
+    ],
+)
+def test_what_parameters_are_not_guessed(folder: Files, statement: str) -> None:
+    said = read_as_parameters(folder, sources.parameters(statement))
+    assert isinstance(said, NotStatic)
+    assert said.line == 7
+
+
+def test_a_package_in_the_folder_is_imported_instead_of_the_official_one(folder: Files) -> None:
+    folder({"picsellia_pipelines_cli/__init__.py": ""})
+    assert isinstance(read_as_inputs(folder, sources.inputs(DEFINE)), NotStatic)
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ('self.x = self.extract_parameter(["x"], int)', "'x' has no default"),
+        ('self.x = self.extract_parameter(["x"], int, ...)', "'x' has no default"),
+        ('self.x = self.extract_parameter(["x"], float, 1)', "type int, not float"),
+        ('self.x = self.extract_parameter(["x"], float, True)', "type bool, not float"),
+        ('self.x = self.extract_parameter(["x"], int, 1.0)', "type float, not int"),
+        ('self.x = self.extract_parameter(["x"], str, 1)', "type int, not str"),
+        ('self.x = self.extract_parameter(["x"], list, (1, 2))', "type tuple, not list"),
+        ('self.x = self.extract_parameter(["x"], bool, 0)', "type int, not bool"),
+        ('self.x = self.extract_parameter(["x"], str, None)', "default None"),
+        ("self.x = self.extract_parameter([], str, 'a')", "has no keys"),
+        ("self.x = 18446744073709551616", "more than 64 bits"),
+        ("self.x = '\\ud800'", "not valid Unicode"),
+    ],
+)
+def test_what_the_engine_would_refuse_is_refused(folder: Files, statement: str, words: str) -> None:
+    said = read_as_parameters(folder, sources.parameters(EXTRACT, statement))
+    assert said.value is None
+    (problem,) = said.diagnostics
+    assert words in problem.summary
+    assert problem.line == 8
+    assert problem.file is not None
+    assert problem.file.name == "parameters.py"
+
+
+def test_an_int_default_for_a_float_says_what_to_write(folder: Files) -> None:
+    said = read_as_parameters(folder, sources.parameters('self.x = self.extract_parameter(["x"], float, 1)'))
+    assert "Write default=1.0." in said.diagnostics[0].detail
+
+
+@pytest.mark.parametrize("value", ["1e999", "-1e999"])
+def test_infinite_values_are_null_as_the_sdk_sends_them(folder: Files, value: str) -> None:
+    assert read_as_parameters(folder, sources.parameters(f"self.x = {value}")).value == {"x": None}
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a\\nb"])
+def test_names_that_would_hit_something_else_are_refused(folder: Files, name: str) -> None:
+    said = read_as_inputs(folder, sources.inputs(f'self.define_input("{name}", ProcessingInputType.TEXT)'))
+    (problem,) = said.diagnostics
+    assert "cannot be the name of an input" in problem.summary
+    assert problem.line == 8
+
+
+def test_a_name_twice_names_both_lines(folder: Files) -> None:
+    said = read_as_inputs(folder, sources.inputs(DEFINE, DEFINE))
+    (problem,) = said.diagnostics
+    assert problem.line == 9
+    assert "'a' is declared twice" in problem.summary
+    assert "The first is at line 8" in problem.detail
+
+
+def test_a_missing_class_names_those_that_are_there(folder: Files) -> None:
+    source = sources.inputs(DEFINE).replace("class Inputs", "class Input")
+    (problem,) = read_as_inputs(folder, source).diagnostics
+    assert "there is no class Inputs in inputs.py" in problem.summary
+    assert "Did you mean 'Input'?" in problem.detail
