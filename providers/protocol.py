@@ -129,7 +129,12 @@ class ResourceKind(Protocol):
         """Make it. Raises ExistsError when one of that name is there."""
 
     def update(
-        self, live: Live, changed: Mapping[str, JSON], fields: Mapping[str, JSON], *, parent: Live | None,
+        self,
+        live: Live,
+        changed: Mapping[str, JSON],
+        fields: Mapping[str, JSON],
+        *,
+        parent: Live | None,
         report: Report,
     ) -> Live:
         """Write `changed`; `fields` is the whole desired object, for verbs that cannot write a part."""

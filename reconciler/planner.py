@@ -1,4 +1,4 @@
-"""(desired graph, record, live world, kinds' facts, options) -> steps. Pure: no I/O, no clock, no environment.
+"""(desired graph, record, live world, kinds' facts, options) -> steps. No I/O, no clock, no environment.
 
 Every decision carries its reason, doing nothing included. Nothing here is undone or repeated while applying.
 """
@@ -129,9 +129,7 @@ def _recreated(step: Step, record: RecordedResource, live: Live) -> Step:
     return replace(step, changes=(moved, *step.changes))
 
 
-def _change_in_place(
-    step: Step, record: RecordedResource | None, kind: KindFacts, options: Options
-) -> Step:
+def _change_in_place(step: Step, record: RecordedResource | None, kind: KindFacts, options: Options) -> Step:
     written = [change for change in step.changes if change.write]
     if record is None:
         reason = "exists, nothing recorded: taken over"
@@ -159,23 +157,25 @@ def _change_in_place(
         reason=reason,
         refusal=Refusal(
             f"{reason}; replacing it loses its id and its history",
-            (f"allow it:  reconciler apply {options.pipeline} --replace {step.address}",
-             "or put the old value back in config.toml"),
+            (
+                f"allow it:  reconciler apply {options.pipeline} --replace {step.address}",
+                "or put the old value back in config.toml",
+            ),
         ),
     )
 
 
 def _why(written: Collection[Change]) -> str:
-    return " and ".join(sorted({change.reason for change in written}))
+    return ", ".join(sorted({change.reason for change in written}))
 
 
 def _resolved(change: Change, address: Address, options: Options) -> Change:
     if change.cls is not ChangeClass.CONFLICT:
         return change
     if options.ours is None or address in options.ours:
-        return replace(change, resolution="ours", reason="conflict: the files win")
+        return replace(change, resolution="ours", reason="the files win, as --ours says")
     if options.theirs is None or address in options.theirs:
-        return replace(change, resolution="theirs", reason="conflict: live is kept", write=False)
+        return replace(change, resolution="theirs", reason="live is kept, as --theirs says", write=False)
     return change
 
 
@@ -205,8 +205,10 @@ def _judged(
         case Verb.KEEP:
             kept = tuple(replace(change, write=False) for change in step.changes)
             stale = record is None or any(
-                not same(normalised(record.inputs.get(name, MISSING), kind.rules[name]),
-                         normalised(value, kind.rules[name]))
+                not same(
+                    normalised(record.inputs.get(name, MISSING), kind.rules[name]),
+                    normalised(value, kind.rules[name]),
+                )
                 for name, value in resource.fields.items()
             )
             return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=kept)
@@ -269,9 +271,7 @@ def effective_fields(
     desired: Mapping[str, JSON], changes: Collection[Change], kind: KindFacts
 ) -> dict[str, JSON]:
     """The fields to write and to record: as the files say, but for conflicts in which live is kept."""
-    fields: dict[str, JSON] = {
-        name: normalised(value, kind.rules[name]) for name, value in desired.items()
-    }
+    fields: dict[str, JSON] = {name: normalised(value, kind.rules[name]) for name, value in desired.items()}
     for change in changes:
         if change.resolution != "theirs":
             continue

@@ -64,15 +64,22 @@ class ImageKind:
             channel_digest = registry.digest(channel)
             image = image or (registry.image(channel, self._source.platform) if channel_digest else None)
             image = image or (registry.image(id, self._source.platform) if id else None)
-        return None if image is None else self._live(name, image, tag, channel, channel_digest)
+        return None if image is None else self._live(name, image, tag, desired, channel_digest)
 
     def _live(
-        self, name: Sequence[str], image: PublishedImage, tag: str | None, channel: str, moved: str | None
+        self,
+        name: Sequence[str],
+        image: PublishedImage,
+        tag: str | None,
+        desired: Mapping[str, JSON],
+        channel_digest: str | None,
     ) -> Live:
+        channel = desired["channel"]
         labelled = image.labels.get(VERSION)
         fields: dict[str, JSON] = {
-            "version": tag or (f"{labelled} (no such tag)" if labelled else None),
-            "channel": channel if moved == image.digest else _pointing(channel, moved),
+            # An image that says it is this version, without the tag, lost the tag.
+            "version": tag or (None if labelled == desired["version"] else labelled),
+            "channel": channel if channel_digest == image.digest else _pointing(channel, channel_digest),
             "platform": image.platform,
         }
         outputs: dict[str, JSON] = {"digest": image.digest, "tag": tag}

@@ -341,7 +341,8 @@ class RegistryClient:
             for piece in content():
                 yield piece
                 done += len(piece)
-                report(Progress(stage, item, "sending", done, blob.size))
+                if done < blob.size:  # the end is reported once the registry has confirmed it
+                    report(Progress(stage, item, "sending", done, blob.size))
 
         doing = f"pushing a layer to {self.repository}"
         location = self._send_whole(blob, pieces, doing) or self._send_chunks(pieces, doing)
@@ -381,7 +382,8 @@ class RegistryClient:
     def _cancel(self, location: str) -> None:
         """Forget a begun upload; the registry also does so by itself, after a while."""
         try:
-            self._write("DELETE", location, f"cancelling an upload to {self.repository}")
+            doing = f"cancelling an upload to {self.repository}"
+            self._write("DELETE", location, doing, scopes=self._scopes("pull,push,delete"))
         except ProviderError:
             pass
 

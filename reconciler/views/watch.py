@@ -26,7 +26,7 @@ from reconciler.events import (
     StepRetried,
     StepStarted,
 )
-from reconciler.plan import Action
+from reconciler.plan import Action, Step
 from reconciler.values import Address
 from reconciler.views.lines import STYLES
 
@@ -54,6 +54,7 @@ class Watch:
         )
         self._tasks: dict[tuple[Address, str, str], TaskID] = {}
         self._said: set[tuple[Address, str]] = set()
+        self._started: dict[Address, Step] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -78,10 +79,9 @@ class Watch:
             case Note(text):
                 self._note(text)
             case StepStarted(step):
+                self._started[step.address] = step
                 if self._live:
                     self._notes.stop()
-                else:
-                    self._err.print(Text(f"{step.action.doing} {step.address}"))
             case StepProgress(address, progress):
                 if self._live:
                     self._bar(address, progress)
@@ -104,6 +104,8 @@ class Watch:
     def _line(self, address: Address, progress: protocol.Progress) -> None:
         if progress.done is not None and progress.done != progress.total:
             return
+        if step := self._started.pop(address, None):  # said before its first line; a quick step needs none
+            self._err.print(Text(f"{step.action.doing} {address}"))
         words = " ".join(part for part in (progress.stage, progress.item, progress.text) if part)
         if (address, words) not in self._said:
             self._said.add((address, words))

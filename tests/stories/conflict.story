@@ -1,0 +1,108 @@
+# The files and somebody else changed the same field: apply stops until it is told who wins.
+$ example single_training
+
+$ reconciler apply single_training --parallel 1
+sandbox@CUSTOM/single_training  http://sandbox
++ image/registry/examples/single_training  create  never-published
+    channel     latest
+    platform    linux/amd64
+    source_key  sha256:…
+    version     1.0.0
++ model/DefectClassifier  create  does not exist yet
+    name  DefectClassifier
+└── + model-version/DefectClassifier/v1  create  does not exist yet
+        docker_flags              ["--gpus all", "--ipc host", "--name training"]
+        docker_image              registry/examples/single_training
+        docker_tag                latest
+        framework                 PYTORCH
+        name                      v1
+        parameters.batch_size     8
+        parameters.epochs         3
+        parameters.image_size     224
+        parameters.learning_rate  0.001
+        type                      CLASSIFICATION
+Plan: 3 to create.
+Done: 3 resources changed.
+  model/DefectClassifier  http://sandbox/model/…
+  model-version/DefectClassifier/v1  http://sandbox/model/version/…
+| creating image/registry/examples/single_training
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   push … sent
+|   push … sent
+|   tag latest -> 1.0.0
+| + created image/registry/examples/single_training
+| + created model/DefectClassifier
+| + created model-version/DefectClassifier/v1
+
+$ platform edit-version DefectClassifier v1 framework=TENSORFLOW
+
+$ edit single_training/config.toml PYTORCH ONNX
+
+$ reconciler plan single_training --exit-code --bump patch
+sandbox@CUSTOM/single_training  http://sandbox
+~ image/registry/examples/single_training  update  source-changed: config.toml changed
+    source_key  sha256:… -> sha256:…  pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
+~ model-version/DefectClassifier/v1  update  changed in the files and outside
+    framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
+Plan: 2 to update, 1 unchanged. 1 conflict.
+| conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
+|   .framework
+|     the files say  ONNX
+|     it is now      TENSORFLOW
+|     it was         PYTORCH
+|   Say who wins, or write what it is now into the files and plan again:
+|     the files       reconciler apply single_training --ours
+|     what it is now  reconciler apply single_training --theirs
+[12]
+
+$ reconciler apply single_training --bump patch --parallel 1
+sandbox@CUSTOM/single_training  http://sandbox
+~ image/registry/examples/single_training  update  source-changed: config.toml changed
+    source_key  sha256:… -> sha256:…  pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
+~ model-version/DefectClassifier/v1  update  changed in the files and outside
+    framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
+Plan: 2 to update, 1 unchanged. 1 conflict.
+| conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
+|   .framework
+|     the files say  ONNX
+|     it is now      TENSORFLOW
+|     it was         PYTORCH
+|   Say who wins, or write what it is now into the files and plan again:
+|     the files       reconciler apply single_training --ours
+|     what it is now  reconciler apply single_training --theirs
+[12]
+
+$ reconciler apply single_training --bump patch --ours --parallel 1
+sandbox@CUSTOM/single_training  http://sandbox
+~ image/registry/examples/single_training  update  source-changed: config.toml changed
+    source_key  sha256:… -> sha256:…  pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
+~ model-version/DefectClassifier/v1  update  the files win, as --ours says
+    framework  TENSORFLOW -> ONNX  conflict: the files win, as --ours says
+Plan: 2 to update, 1 unchanged.
+Done: 2 resources changed.
+  model-version/DefectClassifier/v1  http://sandbox/model/version/…
+  single_training/config.toml says version 1.0.1 now  commit it
+| updating image/registry/examples/single_training
+|   copy … already there
+|   copy … already there
+|   copy … already there
+|   push … sent
+|   push … sent
+|   tag latest -> 1.0.1
+| ~ updated image/registry/examples/single_training
+| ~ updated model-version/DefectClassifier/v1
+
+$ show single_training/config.toml version|image_tag
+version = "1.0.1"
+description = "Trains a classifier for one model version."
+image_tag = "latest"
+[model_version]
+
+$ reconciler plan single_training --exit-code
+sandbox@CUSTOM/single_training  http://sandbox
+Nothing to do: 3 resources as the files say.

@@ -1,0 +1,103 @@
+"""Each `*.story` beside this file is a test that reads as a terminal session.
+
+    # a remark
+    $ reconciler plan app          run in-process, against a fresh sandbox
+    what it prints                 stdout, then stderr behind "| "
+    [11]                           the exit code, when it is not 0
+    $ platform edit-processing app default_cpu=64      somebody else, see `Platform` of the sandbox
+    $ edit app/config.toml 'old' 'new'                 the user edits a file
+    $ writes                                           the write requests since the last such line
+
+Digests, ports and durations are replaced by `…`. `pytest --update` writes what is printed into the story.
+"""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from providers.sandbox import Sandbox
+from tests.conftest import Cli, copy_example
+
+STORIES = sorted(Path(__file__).parent.glob("*.story"))
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda path: path.stem)
+def test_story(story: Path, cli: Cli, sandbox: Sandbox, request: pytest.FixtureRequest) -> None:
+    told = Teller(cli, sandbox).tell(story.read_text())
+    if request.config.getoption("--update"):
+        story.write_text(told)
+    assert told == story.read_text()
+
+
+class Teller:
+    """Plays a story and writes down what happens."""
+
+    def __init__(self, cli: Cli, sandbox: Sandbox) -> None:
+        self._cli = cli
+        self._sandbox = sandbox
+
+    def tell(self, story: str) -> str:
+        told: list[str] = []
+        for line in story.splitlines():
+            if line.startswith("#") or not line:
+                if not line and told and told[-1] == "":
+                    continue
+                told.append(line)
+            elif line.startswith("$ "):
+                told.append(line)
+                told.extend(self._run(shlex.split(line[2:])))
+                told.append("")
+        return "\n".join(told).rstrip("\n") + "\n"
+
+    def _run(self, words: list[str]) -> list[str]:
+        match words:
+            case ["reconciler", *arguments]:
+                ended = self._cli(*arguments)
+                lines = [self._settled(line) for line in ended.out.splitlines() if line]
+                lines += [f"| {self._settled(line)}" for line in ended.err.splitlines() if line]
+                return [*lines, f"[{ended.code}]"] if ended.code else lines
+            case ["example", name]:
+                copy_example(name, self._cli.folder, self._sandbox.registry)
+            case ["edit", file, old, new]:
+                path = self._cli.folder / file
+                text = path.read_text()
+                assert old in text, f"{file} has no {old!r}"
+                path.write_text(text.replace(old, new))
+            case ["touch", file]:
+                (self._cli.folder / file).touch()
+            case ["show", file, pattern]:
+                text = (self._cli.folder / file).read_text()
+                return [line for line in text.splitlines() if re.search(pattern, line)]
+            case ["platform", verb, *arguments]:
+                names = [argument for argument in arguments if "=" not in argument]
+                fields = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+                getattr(self._sandbox.platform, verb.replace("-", "_"))(
+                    *names, **{name: _value(text) for name, text in fields.items()}
+                )
+            case ["fail", method, path, action]:
+                self._sandbox.fail(method, path, int(action) if action.isdigit() else action)  # type: ignore[arg-type]
+            case ["writes"]:
+                writes = [f"{w['method']} {self._settled(w['path'])} {w['status']}" for w in self._sandbox.writes()]
+                self._sandbox.clear_requests()
+                return writes or ["none"]
+            case _:
+                raise AssertionError(f"no such command in a story: {words}")
+        return []
+
+    def _settled(self, line: str) -> str:
+        line = line.replace(str(self._cli.folder) + "/", "").replace(f"127.0.0.1:{self._sandbox.port}", "sandbox")
+        line = line.replace(self._sandbox.registry, "registry")
+        line = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "…", line)
+        line = re.sub(r"sha256:[0-9a-f]+", "sha256:…", line)
+        line = re.sub(r"\b[0-9a-f]{12}\b", "…", line)
+        return re.sub(r"  \d+\.\d s$", "", line)
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
