@@ -1,0 +1,213 @@
+"""One stack on a far end in memory: what every story of the engine starts from."""
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from providers.memory import MemoryKind, MemoryWorld
+from providers.picsellia.input import InputKind
+from providers.picsellia.model import ModelKind
+from providers.picsellia.model_version import ModelVersionKind
+from providers.picsellia.processing import ProcessingKind
+from providers.protocol import KindFacts, ResourceKind
+from providers.rules import FieldRule
+from reconciler import live
+from reconciler.apply import Result, Walk
+from reconciler.events import Emit, ignore
+from reconciler.graph import Graph, Resource
+from reconciler.live import World
+from reconciler.plan import Action, Plan, Stack, Step
+from reconciler.planner import Options, plan_steps
+from reconciler.recovery import settle
+from reconciler.values import Address
+from state.recorder import Recorder
+from state.snapshot import RecordedResource, Snapshot
+from state.sqlite import SqliteStore
+from state.store import Store
+
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci")
+
+STACK = Stack("my-org", "STAGING", "https://staging.picsellia.com", "app")
+AT = "2025-03-01T12:00:00.000+00:00"
+
+# The platform's own kinds, and an image that is only a field: its verdicts have a room of their own.
+FACTS: dict[str, KindFacts] = {
+    "image": KindFacts({"version": FieldRule()}, prunable=False),
+    "processing": ProcessingKind.facts,
+    "input": InputKind.facts,
+    "model": ModelKind.facts,
+    "model-version": ModelVersionKind.facts,
+}
+
+IMAGE = Address.of("image", "reg.io", "app")
+APP = Address.of("processing", "app")
+
+
+def image(version: str = "1.0.0") -> Resource:
+    return Resource(IMAGE, {"version": version})
+
+
+def processing(name: str = "app", *, owns: tuple[str, ...] = ("input",), **fields: Any) -> Resource:
+    """A processing of which the files give these fields, and the whole list of inputs."""
+    return Resource(Address.of("processing", name), fields, owns=owns)
+
+
+def input_of(processing: str, name: str, **fields: Any) -> Resource:
+    values = {
+        "input_type": "DATASET_VERSION",
+        "required": True,
+        "inference_type_constraint": None,
+        "framework_constraint": None,
+        **fields,
+    }
+    parent = Address.of("processing", processing)
+    return Resource(Address.of("input", processing, name), values, depends_on=(parent,))
+
+
+def model(name: str) -> Resource:
+    return Resource(Address.of("model", name), {"name": name})
+
+
+def version_of(model: str, name: str, **fields: Any) -> Resource:
+    parent = Address.of("model", model)
+    values = {"name": name, **fields}
+    return Resource(Address.of("model-version", model, name), values, depends_on=(parent,))
+
+
+def after(resource: Resource, *others: Resource) -> Resource:
+    """The same resource, waiting for the others, too."""
+    return replace(resource, depends_on=(*resource.depends_on, *(other.address for other in others)))
+
+
+def record(resource: Resource, id: str | None = None, **inputs: Any) -> RecordedResource:
+    """What a record says after `resource` was applied; `inputs` replaces its fields when given."""
+    address = str(resource.address)
+    edges = tuple(str(other) for other in resource.depends_on)
+    fields = inputs or dict(resource.fields)
+    return RecordedResource(address, resource.address.kind, id or f"id of {address}", fields, {}, edges)
+
+
+class Impatient(threading.Event):
+    """A stop event that nobody has to wait for; knows how long the walk meant to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout or 0.0)
+        return self.is_set()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with what it was made from."""
+
+    plan: Plan
+    desired: Graph
+    world: World
+    snapshot: Snapshot
+
+    def step(self, address: Address) -> Step:
+        step = self.plan.step(address)
+        assert step is not None, f"no step for {address}"
+        return step
+
+    @property
+    def actions(self) -> dict[str, Action]:
+        return {str(step.address): step.action for step in self.plan.steps}
+
+
+class Bench:
+    """One stack, the memory world it lives in, and its record: the commands, without a command line.
+
+    Attributes:
+        world: what the far end has.
+        kinds: how it is reached.
+        stop: stops a running apply; waiting for a retry takes no time.
+    """
+
+    def __init__(self, store: Store, world: MemoryWorld | None = None) -> None:
+        self.store = store
+        self.world = world if world is not None else MemoryWorld()
+        self.kinds: dict[str, ResourceKind] = {
+            name: MemoryKind(name, facts, self.world) for name, facts in FACTS.items()
+        }
+        self.stop = Impatient()
+
+    @property
+    def record(self) -> Snapshot:
+        """What the store has."""
+        return self.store.load(str(STACK)) or Snapshot.new(str(STACK), "lineage-1")
+
+    def recorded(self, address: Address) -> RecordedResource:
+        return self.record.resources[str(address)]
+
+    def live(self, address: Address) -> Mapping[str, Any]:
+        return self.world.objects[address.kind, address.name].fields
+
+    def plan(self, *resources: Resource, **options: Any) -> Planned:
+        """What `plan` does: read, settle what is open, compare."""
+        desired, snapshot, wishes = Graph(resources), self.record, Options(**options)
+        facts = {name: kind.facts for name, kind in self.kinds.items()}
+        recorded = {Address.parse(text): entry for text, entry in snapshot.resources.items()}
+        also = {Address.parse(text) for text in snapshot.intents} | (set(recorded) if wishes.prune else set())
+        world = live.read(desired, recorded, self.kinds, also=also, threads=2)
+        assert not world.unreadable
+        settled = settle(snapshot, world, facts)
+        recorded = {Address.parse(text): entry for text, entry in settled.resources.items()}
+        steps, remarks = plan_steps(desired, recorded, world, facts, wishes)
+        return Planned(
+            Plan(STACK, snapshot.lineage, snapshot.serial, steps, remarks), desired, world, settled
+        )
+
+    def apply(self, *resources: Resource, **options: Any) -> Result:
+        """What `apply` does: plan, and walk the plan."""
+        return self.walk(self.plan(*resources, **options))
+
+    def walk(self, planned: Planned, *, parallel: int = 1, emit: Emit = ignore) -> Result:
+        assert planned.plan.can_apply
+        recorder = Recorder(self.store, self.record, lock=None, written_by="0.1.0", clock=lambda: AT)
+        recorder.update(lambda _: planned.snapshot)
+        return Walk(
+            planned.plan,
+            planned.desired,
+            planned.world.found,
+            self.kinds,
+            recorder,
+            emit=emit,
+            stop=self.stop,
+            parallel=parallel,
+            now=lambda: AT,
+            run="run-1",
+        )()
+
+    def writes(self) -> list[tuple[str, str]]:
+        """(verb, address) of what the far end carried out since this was asked last."""
+        done = [(verb, str(Address(kind, name))) for verb, kind, name in self.world.writes]
+        self.world.writes.clear()
+        return done
+
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    with SqliteStore(tmp_path / "state.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def bench(store: SqliteStore) -> Bench:
+    return Bench(store)
+
+
+def addresses(steps: Collection[Step]) -> list[str]:
+    return [str(step.address) for step in steps]
