@@ -1,0 +1,547 @@
+"""From three worlds to one plan: each action with its reason, the order, and the plan as a document."""
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from providers.memory import MemoryWorld
+from reconciler.diagnostics import Diagnostic, Severity, in_order
+from reconciler.diff import Change, ChangeClass
+from reconciler.graph import Graph, Resource
+from reconciler.live import World
+from reconciler.plan import Action, Plan, Refusal, Stack, Step
+from reconciler.planner import Options, effective_fields, fingerprint, plan_steps
+from reconciler.values import ABSENT, MISSING, Address
+from state.snapshot import RecordedResource
+from tests.engine.conftest import (
+    APP,
+    FACTS,
+    STACK,
+    addresses,
+    after,
+    image,
+    input_of,
+    model,
+    processing,
+    record,
+    version_of,
+)
+
+CREATE, UPDATE, REPLACE, DELETE, ADOPT, FORGET, NOOP = Action
+
+
+class Three:
+    """The three worlds of one plan: what the files say is the argument of `plan`."""
+
+    def __init__(self) -> None:
+        self.far_end = MemoryWorld()
+        self.records: dict[Address, RecordedResource] = {}
+
+    def lives(self, *resources: Resource, **fields: Any) -> None:
+        """It exists, with its own fields or these."""
+        for resource in resources:
+            address = resource.address
+            self.far_end.put(address.kind, *address.name, **(fields or dict(resource.fields)))
+
+    def is_recorded(self, *resources: Resource, **inputs: Any) -> None:
+        """It was applied by us, with its own fields or these; and is the object that lives, if one does."""
+        for resource in resources:
+            live = self.far_end.objects.get((resource.address.kind, resource.address.name))
+            self.records[resource.address] = record(resource, live.id if live else None, **inputs)
+
+    def was_applied(self, *resources: Resource) -> None:
+        self.lives(*resources)
+        self.is_recorded(*resources)
+
+    def plan(self, *desired: Resource, **options: Any) -> Plan:
+        found = {
+            Address(kind, name): self.far_end.answer(live)
+            for (kind, name), live in self.far_end.objects.items()
+        }
+        steps, remarks = plan_steps(Graph(desired), self.records, World(found), FACTS, Options(**options))
+        return Plan(STACK, "lineage-1", 1, steps, remarks)
+
+    def step(self, *desired: Resource, **options: Any) -> Step:
+        """The step of the first resource."""
+        step = self.plan(*desired, **options).step(desired[0].address)
+        assert step is not None
+        return step
+
+
+@pytest.fixture
+def three() -> Three:
+    return Three()
+
+
+def decision(step: Step) -> tuple[Action, str]:
+    return step.action, step.reason
+
+
+def classes(step: Step) -> dict[str, ChangeClass]:
+    return {change.path: change.cls for change in step.changes}
+
+
+class TestOneResource:
+    def test_it_does_not_exist_yet(self, three: Three) -> None:
+        step = three.step(processing(default_cpu=8))
+        assert decision(step) == (CREATE, "does not exist yet")
+        assert step.id is None and step.fingerprint == "" and step.writes
+        sent = {change.path: change.desired for change in step.changes}
+        assert sent["default_cpu"] == 8
+        assert all(change.live is ABSENT for change in step.changes)
+
+    def test_what_is_sent_on_create_and_the_files_do_not_give_is_shown_as_a_default(
+        self, three: Three
+    ) -> None:
+        step = three.step(processing())
+        shown = {change.path: (change.desired, change.reason) for change in step.changes}
+        why = "default at creation; the files do not say"
+        assert shown == {
+            "default_cpu": (4, why),
+            "default_gpu": (0, why),
+            "default_parameters": ({}, why),
+        }
+
+    def test_it_is_in_sync(self, three: Three) -> None:
+        app = processing(default_cpu=8)
+        three.was_applied(app)
+        step = three.step(app)
+        assert decision(step) == (NOOP, "in sync")
+        assert not step.writes and classes(step) == {"default_cpu": ChangeClass.IN_SYNC}
+
+    def test_it_was_deleted_outside(self, three: Three) -> None:
+        app = processing(default_cpu=8)
+        three.is_recorded(app)
+        step = three.step(app)
+        assert decision(step) == (CREATE, "deleted outside")
+        assert step.drifts and step.drifts[0].path == ""
+
+    def test_it_was_recreated_outside_as_it_was(self, three: Three) -> None:
+        app = processing(default_cpu=8)
+        three.is_recorded(app)
+        three.lives(app)
+        step = three.step(app)
+        assert decision(step) == (ADOPT, "recreated outside")
+        assert not step.writes and [change.reason for change in step.drifts] == ["recreated outside"]
+        assert step.id != three.records[APP].id
+
+    def test_it_was_recreated_outside_with_other_values(self, three: Three) -> None:
+        app = processing(default_cpu=8)
+        three.is_recorded(app)
+        three.lives(app, default_cpu=2)
+        step = three.step(app)
+        assert step.action is UPDATE
+        assert {change.path for change in step.drifts} == {"", "default_cpu"}
+
+    def test_the_files_changed(self, three: Three) -> None:
+        three.was_applied(processing(default_cpu=4))
+        step = three.step(processing(default_cpu=8))
+        assert decision(step) == (UPDATE, "the files changed")
+        assert classes(step) == {"default_cpu": ChangeClass.PENDING} and not step.drifts
+
+    def test_somebody_changed_it_outside(self, three: Three) -> None:
+        app = processing(default_cpu=4)
+        three.was_applied(app)
+        three.far_end.edit("processing", "app", default_cpu=2)
+        step = three.step(app)
+        assert decision(step) == (UPDATE, "changed outside")
+        assert classes(step) == {"default_cpu": ChangeClass.DRIFT}
+
+    def test_the_files_changed_one_field_and_somebody_another(self, three: Three) -> None:
+        three.was_applied(processing(default_cpu=4, description="apples"))
+        three.far_end.edit("processing", "app", default_cpu=2)
+        step = three.step(processing(default_cpu=4, description="pears"))
+        assert step.action is UPDATE
+        assert "changed outside" in step.reason and "the files changed" in step.reason
+
+    def test_it_exists_as_the_files_say_but_nothing_is_recorded(self, three: Three) -> None:
+        app = processing(default_cpu=4)
+        three.lives(app)
+        step = three.step(app)
+        assert decision(step) == (ADOPT, "exists, nothing recorded: taken over")
+        assert not step.writes and classes(step) == {"default_cpu": ChangeClass.CONVERGED}
+
+    def test_it_exists_and_differs_and_nothing_is_recorded(self, three: Three) -> None:
+        three.lives(processing(default_cpu=2))
+        step = three.step(processing(default_cpu=4))
+        assert decision(step) == (ADOPT, "exists, nothing recorded: taken over and changed")
+        assert step.writes and classes(step) == {"default_cpu": ChangeClass.UNRECORDED}
+        assert (step.changes[0].desired, step.changes[0].live) == (4, 2), "old and new, side by side"
+
+    def test_files_and_live_met(self, three: Three) -> None:
+        three.was_applied(processing(default_cpu=4))
+        three.far_end.edit("processing", "app", default_cpu=8)
+        step = three.step(processing(default_cpu=8))
+        assert decision(step) == (ADOPT, "live has it already; the record is refreshed")
+        assert not step.writes and not step.drifts
+
+    def test_a_field_left_the_files(self, three: Three) -> None:
+        three.was_applied(processing(default_cpu=4, description="apples"))
+        step = three.step(processing(default_cpu=4))
+        assert decision(step) == (ADOPT, "description left the files: no longer managed")
+        assert not step.writes
+
+    def test_a_field_that_the_files_never_gave_may_change_outside(self, three: Three) -> None:
+        app = processing(default_cpu=4)
+        three.was_applied(app)
+        three.far_end.edit("processing", "app", description="theirs")
+        assert three.step(app).action is NOOP
+
+
+class TestWhatLeftTheFiles:
+    def test_a_processing_is_forgotten_and_stays(self, three: Three) -> None:
+        three.was_applied(processing())
+        [step] = three.plan().steps
+        assert decision(step) == (FORGET, "left the files; it stays on the platform")
+        assert not step.writes
+
+    def test_unless_it_shall_be_pruned(self, three: Three) -> None:
+        three.was_applied(processing())
+        [step] = three.plan(prune=True).steps
+        assert decision(step) == (DELETE, "left the files")
+        assert step.writes
+
+    def test_an_image_is_never_deleted(self, three: Three) -> None:
+        three.was_applied(image())
+        assert [step.action for step in three.plan(prune=True).steps] == [FORGET]
+
+    @pytest.mark.parametrize("prune", [False, True])
+    def test_what_is_gone_already_is_only_forgotten(self, three: Three, prune: bool) -> None:
+        three.was_applied(processing())
+        three.is_recorded(input_of("app", "dataset"))
+        step = three.plan(processing(), prune=prune).step(Address.parse("input/app/dataset"))
+        assert step is not None
+        assert decision(step) == (FORGET, "left the files, and is gone already")
+
+    def test_a_model_and_its_version_are_forgotten(self, three: Three) -> None:
+        three.was_applied(model("M"), version_of("M", "v1"))
+        assert {step.action for step in three.plan().steps} == {FORGET}
+
+
+class TestUndeclaredInputs:
+    """`inputs_class` owns the whole list."""
+
+    def undeclared(self, three: Three) -> Step:
+        step = three.plan(processing()).step(Address.parse("input/app/dataset"))
+        assert step is not None
+        return step
+
+    def test_one_that_we_applied_left_the_files(self, three: Three) -> None:
+        three.was_applied(processing(), input_of("app", "dataset"))
+        step = self.undeclared(three)
+        assert decision(step) == (DELETE, "left the files")
+        assert not step.drifts and step.depends_on == (APP,)
+
+    def test_one_that_somebody_added_is_drift(self, three: Three) -> None:
+        three.was_applied(processing())
+        three.lives(input_of("app", "dataset"))
+        step = self.undeclared(three)
+        assert decision(step) == (DELETE, "added outside")
+        assert len(step.drifts) == 1
+
+    def test_one_that_was_there_when_we_took_over_is_not(self, three: Three) -> None:
+        three.lives(processing(), input_of("app", "dataset"))
+        step = self.undeclared(three)
+        assert decision(step) == (DELETE, "not declared in the files")
+        assert not step.drifts
+
+    def test_without_a_class_inputs_are_untouched(self, three: Three) -> None:
+        three.was_applied(processing(owns=()))
+        three.is_recorded(input_of("app", "dataset"))
+        [_, step] = three.plan(processing(owns=())).steps
+        assert step.action is FORGET
+
+
+class TestWhatCannotChangeInPlace:
+    def test_an_input_is_replaced(self, three: Three) -> None:
+        three.was_applied(processing(), input_of("app", "dataset"))
+        step = three.step(input_of("app", "dataset", input_type="MODEL_VERSION"), processing())
+        assert decision(step) == (REPLACE, "input_type cannot be changed in place")
+        assert step.refusal is None
+
+    def test_an_input_changes_in_place_where_it_can(self, three: Three) -> None:
+        three.was_applied(processing(), input_of("app", "dataset"))
+        assert three.step(input_of("app", "dataset", required=False), processing()).action is UPDATE
+
+    def test_a_processing_is_not_replaced(self, three: Three) -> None:
+        three.was_applied(processing(type="AUTO_TAGGING"))
+        step = three.step(processing(type="PRE_ANNOTATION"), pipeline="app")
+        assert step.action is REPLACE and step.refusal is not None
+        assert "id" in step.refusal.summary and "history" in step.refusal.summary
+        assert "reconciler apply app --replace processing/app" in step.refusal.ways[0]
+
+    def test_unless_the_user_says_so(self, three: Three) -> None:
+        three.was_applied(processing(type="AUTO_TAGGING"))
+        step = three.step(processing(type="PRE_ANNOTATION"), replace=[APP])
+        assert step.action is REPLACE and step.refusal is None
+
+    def test_drift_of_such_a_field_is_a_replacement_too(self, three: Three) -> None:
+        app = processing(type="AUTO_TAGGING")
+        three.was_applied(app)
+        three.far_end.edit("processing", "app", type="PRE_ANNOTATION")
+        assert three.step(app).refusal is not None
+
+
+class TestConflicts:
+    @pytest.fixture
+    def changed_twice(self, three: Three) -> Three:
+        three.was_applied(processing(default_cpu=4))
+        three.far_end.edit("processing", "app", default_cpu=2)
+        return three
+
+    def test_nobody_wins_until_somebody_says_so(self, changed_twice: Three) -> None:
+        plan = changed_twice.plan(processing(default_cpu=8))
+        assert [step.address for step in plan.conflicts] == [APP]
+        assert not plan.can_apply and plan.exit_code == 12 and plan.counts["conflict"] == 1
+
+    @pytest.mark.parametrize("ours", [None, [APP]])
+    def test_the_files_win(self, changed_twice: Three, ours: Any) -> None:
+        plan = changed_twice.plan(processing(default_cpu=8), ours=ours)
+        [step] = plan.steps
+        assert plan.can_apply and step.action is UPDATE
+        assert "the files win" in step.reason
+        assert effective_fields({"default_cpu": 8}, step.changes, FACTS["processing"]) == {"default_cpu": 8}
+
+    @pytest.mark.parametrize("theirs", [None, [APP]])
+    def test_live_is_kept(self, changed_twice: Three, theirs: Any) -> None:
+        plan = changed_twice.plan(processing(default_cpu=8), theirs=theirs)
+        [step] = plan.steps
+        assert plan.can_apply and not step.writes
+        assert effective_fields({"default_cpu": 8}, step.changes, FACTS["processing"]) == {"default_cpu": 2}
+
+    def test_of_another_resource_only(self, changed_twice: Three) -> None:
+        other = [Address.of("processing", "other")]
+        assert not changed_twice.plan(processing(default_cpu=8), ours=other, theirs=other).can_apply
+
+    def test_one_key_is_kept_and_the_files_have_their_way_with_the_others(self, three: Three) -> None:
+        three.was_applied(processing(default_parameters={"a": 1, "b": 1, "c": 1}))
+        three.far_end.edit("processing", "app", default_parameters={"a": 3, "b": 1})
+        app = processing(default_parameters={"a": 2, "b": 2, "c": 2})
+        [step] = three.plan(app, theirs=None).steps
+        fields = effective_fields(app.fields, step.changes, FACTS["processing"])
+        assert fields == {"default_parameters": {"a": 3, "b": 2}}, "c was deleted outside, and that is kept"
+
+
+class TestOrder:
+    def test_children_come_after_their_parents(self, three: Three) -> None:
+        plan = three.plan(version_of("M", "v1"), input_of("app", "dataset"), model("M"), processing())
+        order = addresses(plan.steps)
+        assert order.index("processing/app") < order.index("input/app/dataset")
+        assert order.index("model/M") < order.index("model-version/M/v1")
+
+    def test_deletes_walk_backwards(self, three: Three) -> None:
+        three.was_applied(processing(), input_of("app", "a"), input_of("app", "b"))
+        plan = three.plan(prune=True)
+        assert addresses(plan.steps) == ["input/app/a", "input/app/b", "processing/app"]
+        assert plan.steps[-1].depends_on == (plan.steps[0].address, plan.steps[1].address)
+
+    def test_what_is_free_of_each_other_comes_in_the_order_of_addresses(self, three: Three) -> None:
+        plan = three.plan(*(model(name) for name in "cab"))
+        assert addresses(plan.steps) == ["model/a", "model/b", "model/c"]
+
+    @settings(max_examples=30)
+    @given(st.randoms(use_true_random=False))
+    def test_the_plan_does_not_know_in_which_order_it_was_told(self, random: Random) -> None:
+        def shuffled(items: list[Any]) -> list[Any]:
+            return random.sample(items, len(items))
+
+        base = image()
+        apps = [after(processing(name, default_cpu=4), base) for name in "abc"]
+        inputs = [input_of(app, name) for app in "abc" for name in "xy"]
+        three = Three()
+        three.was_applied(*apps, *inputs)
+        three.far_end.objects = dict(shuffled(list(three.far_end.objects.items())))
+        three.records = dict(shuffled(list(three.records.items())))
+        desired = [base, *apps, *inputs[:-2], model("M"), version_of("M", "v1")]
+        told = three.plan(*shuffled(desired))
+        assert told == three.plan(*desired)
+        assert addresses(told.steps)[:5] == [
+            "image/reg.io/app",
+            "model/M",
+            "model-version/M/v1",
+            "processing/a",
+            "processing/b",
+        ]
+
+
+def step_of(action: Action, name: str = "app", *changes: Change, **more: Any) -> Step:
+    return Step(Address.of("processing", name), action, "because", changes, **more)
+
+
+def change_of(cls: ChangeClass, *, write: bool = False, resolution: str = "") -> Change:
+    return Change("default_cpu", cls, 1, 2, 3, "because", write, resolution)
+
+
+def plan_of(*steps: Step) -> Plan:
+    return Plan(STACK, "lineage-1", 7, steps)
+
+
+class TestExitCode:
+    @pytest.mark.parametrize(
+        ("steps", "code"),
+        [
+            ([], 0),
+            ([step_of(NOOP)], 0),
+            ([step_of(NOOP, "app", change_of(ChangeClass.UNVERIFIED))], 0),
+            ([step_of(ADOPT, "app", change_of(ChangeClass.CONVERGED))], 0),
+            ([step_of(ADOPT, "app", change_of(ChangeClass.UNRECORDED, write=True))], 10),
+            ([step_of(CREATE)], 10),
+            ([step_of(DELETE)], 10),
+            ([step_of(FORGET)], 10),
+            ([step_of(UPDATE, "app", change_of(ChangeClass.PENDING, write=True))], 10),
+            ([step_of(UPDATE, "app", change_of(ChangeClass.DRIFT, write=True))], 11),
+            ([step_of(UPDATE, "app", change_of(ChangeClass.CONFLICT, write=True))], 12),
+            ([step_of(UPDATE, "app", change_of(ChangeClass.CONFLICT, write=True, resolution="ours"))], 10),
+            ([step_of(REPLACE, refusal=Refusal("no"))], 12),
+            ([step_of(CREATE, "a"), step_of(UPDATE, "b", change_of(ChangeClass.DRIFT, write=True))], 11),
+        ],
+    )
+    def test_the_highest_wins(self, steps: list[Step], code: int) -> None:
+        assert plan_of(*steps).exit_code == code
+
+
+class TestPlan:
+    def test_counts_steps_and_fields(self) -> None:
+        drift, conflict = change_of(ChangeClass.DRIFT, write=True), change_of(ChangeClass.CONFLICT)
+        plan = plan_of(step_of(CREATE, "a"), step_of(UPDATE, "b", drift, drift), step_of(NOOP, "c", conflict))
+        assert plan.counts == {
+            "create": 1,
+            "update": 1,
+            "replace": 0,
+            "delete": 0,
+            "adopt": 0,
+            "forget": 0,
+            "noop": 1,
+            "drift": 2,
+            "conflict": 1,
+        }
+
+    @pytest.mark.parametrize("action", Action)
+    def test_only_nothing_is_empty_and_only_losing_something_is_destructive(self, action: Action) -> None:
+        plan = plan_of(step_of(action))
+        assert plan.is_empty == (action is NOOP)
+        assert plan.is_destructive == (action in (DELETE, REPLACE))
+
+    def test_an_error_keeps_it_from_being_applied(self) -> None:
+        assert not Plan(STACK, "", 0, (), (Diagnostic(Severity.ERROR, "no"),)).can_apply
+        assert Plan(STACK, "", 0, (), (Diagnostic(Severity.WARNING, "careful"),)).can_apply
+
+    def test_cut_down_to_a_target_it_keeps_what_that_waits_for(self, three: Three) -> None:
+        base = image()
+        app, other = after(processing("app"), base), after(processing("other"), base)
+        plan = three.plan(base, app, other, input_of("app", "dataset"), input_of("other", "dataset"))
+        cut = plan.only([Address.parse("input/app/dataset")])
+        assert addresses(cut.steps) == ["image/reg.io/app", "processing/app", "input/app/dataset"]
+        assert cut.step(other.address) is None
+        assert plan.only([]).steps == () == plan.only([Address.parse("model/unknown")]).steps
+
+    def test_a_fingerprint_knows_the_object_and_what_the_diff_would_see(self, three: Three) -> None:
+        facts = FACTS["processing"]
+        live = three.far_end.put("processing", "app", default_cpu=4, docker_flags=["a", "b"])
+        seen = fingerprint(live, facts)
+
+        def changed(**fields: Any) -> str:
+            three.far_end.edit("processing", "app", **fields)
+            return fingerprint(three.far_end.objects["processing", ("app",)], facts)
+
+        assert changed(default_cpu="4", docker_flags=["b", "a"], updated_at="now") == seen
+        assert changed(default_cpu=5) != seen
+        assert fingerprint(three.far_end.put("processing", "app", **live.fields), facts) != seen
+
+
+words = st.text("ab/%é. ", min_size=1, max_size=4)
+values = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
+sides = values | st.sampled_from([MISSING, ABSENT])
+some_addresses = st.builds(
+    lambda kind, name: Address(kind, tuple(name)), st.sampled_from(sorted(FACTS)), st.lists(words, min_size=1)
+)
+plans = st.builds(
+    Plan,
+    st.builds(Stack, words, words, words, words),
+    words,
+    st.integers(0),
+    st.lists(
+        st.builds(
+            Step,
+            some_addresses,
+            st.sampled_from(Action),
+            words,
+            st.lists(
+                st.builds(
+                    Change,
+                    words,
+                    st.sampled_from(ChangeClass),
+                    sides,
+                    sides,
+                    sides,
+                    words,
+                    st.booleans(),
+                    st.sampled_from(["", "ours", "theirs"]),
+                ),
+                max_size=2,
+            ).map(tuple),
+            st.lists(some_addresses, max_size=2).map(tuple),
+            st.none() | words,
+            words,
+            st.none() | st.builds(Refusal, words, st.lists(words, max_size=2).map(tuple)),
+        ),
+        max_size=3,
+    ).map(tuple),
+    st.lists(
+        st.builds(
+            Diagnostic, st.sampled_from(Severity), words, words, words, line=st.none() | st.integers(1)
+        ),
+        max_size=2,
+    ).map(lambda found: tuple(in_order(found))),
+    words,
+)
+
+
+class TestDocument:
+    @settings(max_examples=50)
+    @given(plans)
+    def test_a_plan_survives_being_written(self, plan: Plan) -> None:
+        assert Plan.from_document(plan.to_document()) == plan
+
+    def test_it_has_the_keys_that_scripts_rely_on(self, three: Three) -> None:
+        document = three.plan(processing(default_cpu=8)).to_document()
+        assert (document["format"], document["version"]) == ("reconciler/plan", 1)
+        assert document["stack"] == {
+            "organization": "my-org",
+            "environment": "STAGING",
+            "host": "https://staging.picsellia.com",
+            "pipeline": "app",
+        }
+        assert {"lineage", "serial", "summary", "steps", "diagnostics"} <= set(document)
+        [step] = document["steps"]
+        assert {"address", "kind", "action", "reason", "depends_on", "changes"} <= set(step)
+        assert (step["address"], step["kind"], step["action"]) == ("processing/app", "processing", "create")
+        assert {"path", "class", "desired", "recorded", "live", "reason"} <= set(step["changes"][0])
+
+    def test_another_format_is_refused(self) -> None:
+        for document in (None, [], "plan", {}, {"format": "reconciler/plans"}):
+            with pytest.raises(ValueError, match="not a"):
+                Plan.from_document(document)
+
+    def test_a_newer_version_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="version 2"):
+            Plan.from_document({**plan_of().to_document(), "version": 2})
+
+    @pytest.mark.parametrize("where", ["plan", "stack", "step", "change"])
+    def test_unknown_keys_are_refused_not_ignored(self, where: str) -> None:
+        document = plan_of(step_of(UPDATE, "app", change_of(ChangeClass.PENDING))).to_document()
+        step = document["steps"][0]
+        {"plan": document, "stack": document["stack"], "step": step, "change": step["changes"][0]}[where][
+            "colour"
+        ] = "red"
+        with pytest.raises(ValueError, match="colour"):
+            Plan.from_document(document)
+
+    def test_missing_keys_are_refused(self) -> None:
+        document = plan_of().to_document()
+        del document["serial"]
+        with pytest.raises(ValueError, match="serial"):
+            Plan.from_document(document)
