@@ -115,8 +115,8 @@ class Authorization:
                 self._login = self._look_up()
                 self._looked_up = True
             if scheme == "bearer" and parameters.get("realm"):
-                self._tokens[scopes] = self._token(parameters, scopes)
-                return self.header(scopes)
+                token, _ = self._tokens[scopes] = self._token(parameters, scopes)
+                return f"Bearer {token}"
             if scheme == "basic" and self._login and not self._login.identity_token:
                 self._basic = _basic(self._login)
                 return self._basic

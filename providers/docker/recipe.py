@@ -21,11 +21,9 @@ def needs_buildkit(text: str) -> list[str]:
     """Each use of something the legacy builder lacks, as "line 3: RUN --mount"; empty when there is none."""
     found = []
     for number, instruction in _instructions(text):
-        word, _, rest = instruction.partition(" ")
-        word = word.upper()
+        word, rest = _word(instruction)
         if word == "ONBUILD":
-            word, _, rest = rest.strip().partition(" ")
-            word = word.upper()
+            word, rest = _word(rest)
         if word not in _OPTIONS:
             continue
         head = re.match(r"(?:\s*--\S+)*", rest)
@@ -34,6 +32,12 @@ def needs_buildkit(text: str) -> list[str]:
         if _HEREDOC.search(rest):
             found.append(f"line {number}: {word} with a heredoc")
     return found
+
+
+def _word(instruction: str) -> tuple[str, str]:
+    """An instruction's name in upper case, and what follows it."""
+    word, rest = [*instruction.split(maxsplit=1), "", ""][:2]
+    return word.upper(), rest
 
 
 def _instructions(text: str) -> Iterator[tuple[int, str]]:
@@ -57,7 +61,7 @@ def _instructions(text: str) -> Iterator[tuple[int, str]]:
             if not line.startswith("#"):
                 whole = f"{whole[:-1].rstrip()} {line}"
         yield number, whole
-        if whole.partition(" ")[0].upper() in _OPTIONS:
+        if _word(whole)[0] in _OPTIONS:
             for _, end in _HEREDOC.findall(whole):
                 while at < len(lines) and lines[at].lstrip("\t") != end:
                     at += 1

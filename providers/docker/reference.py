@@ -141,13 +141,14 @@ def _why(name: str, path: str) -> str:
 
 
 def _suggest(text: str) -> str:
-    if not text.strip():
-        return "name a repository such as 'user/app' or 'registry.example.com/team/app'"
     plain = re.sub(r"^[a-z+]+://", "", text.strip().lower())
     plain = re.sub(r"[^a-z0-9._/:@-]+", "-", plain).strip("-./:_")
     plain = re.sub(r"/+", "/", plain)
-    try:
-        _split(plain)
-    except RefusedError:
-        return "name a repository such as 'user/app' or 'registry.example.com/team/app'"
-    return f"{plain!r} would do" if plain != text else ""
+    if plain != text and ("/" in plain or "/" not in text):
+        try:
+            _split(plain)
+        except RefusedError:
+            pass
+        else:
+            return f"{plain!r} would do"
+    return "name a repository such as 'user/app' or 'registry.example.com/team/app'"

@@ -1,4 +1,4 @@
-"""A registry's front door that counts and interferes: forwards to a real registry, notes what went through."""
+"""A registry's front door: forwards to a real registry, notes what went through, interferes on demand."""
 
 import contextlib
 import threading
@@ -104,7 +104,7 @@ def proxy_to(address: str) -> Iterator[Proxy]:
             self.end_headers()
             self.wfile.write(b"" if self.command == "HEAD" else answer.body)
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     proxy = Proxy(f"127.0.0.1:{server.server_address[1]}")

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -178,9 +177,11 @@ class TestWriting:
         assert not [seen for seen in proxy.seen if "/blobs/" in seen.path]
 
     def test_a_tag_that_no_registry_takes(self, registry: Registry) -> None:
-        with RegistryClient(f"{registry.address}/tag/app") as client:
-            with pytest.raises(RefusedError, match="is not a tag") as caught:
-                client.tag("1.0.0", "1.0+build")
+        with (
+            RegistryClient(f"{registry.address}/tag/app") as client,
+            pytest.raises(RefusedError, match="is not a tag") as caught,
+        ):
+            client.tag("1.0.0", "1.0+build")
         assert caught.value.hint == "'1.0-build' would do"
 
     def test_an_upload_once(self, proxy: Proxy) -> None:
@@ -220,11 +221,11 @@ class TestWriting:
             "config": blob_of(b"absent").descriptor(),
             "layers": [],
         }
-        with RegistryClient(f"{registry.address}/up/wrong") as client:
-            with pytest.raises(
-                RefusedError, match=r"refused pushing .*up/wrong:1\.0\.0 with 400: blob unknown"
-            ):
-                client.put_manifest("1.0.0", OCI_MANIFEST, json.dumps(manifest).encode())
+        with (
+            RegistryClient(f"{registry.address}/up/wrong") as client,
+            pytest.raises(RefusedError, match=r"refused pushing .*up/wrong:1\.0\.0 with 400: blob unknown"),
+        ):
+            client.put_manifest("1.0.0", OCI_MANIFEST, json.dumps(manifest).encode())
 
     def test_a_check_leaves_nothing(self, proxy: Proxy) -> None:
         with RegistryClient(f"{proxy.address}/check/app") as client:
@@ -233,9 +234,11 @@ class TestWriting:
 
     def test_writes_are_sent_once(self, proxy: Proxy) -> None:
         proxy.interfere = lambda method, path, body: Answer(503)
-        with RegistryClient(f"{proxy.address}/x/y", pause=lambda _: None) as client:
-            with pytest.raises(TransientError) as caught:
-                client.put_manifest("1.0.0", OCI_MANIFEST, b"{}")
+        with (
+            RegistryClient(f"{proxy.address}/x/y", pause=lambda _: None) as client,
+            pytest.raises(TransientError) as caught,
+        ):
+            client.put_manifest("1.0.0", OCI_MANIFEST, b"{}")
         assert caught.value.outcome_unknown
         assert len(proxy.seen) == 1
 
@@ -255,9 +258,11 @@ class TestPatience:
     def test_and_not_for_ever(self, proxy: Proxy) -> None:
         proxy.interfere = lambda method, path, body: Answer(429, headers={"Retry-After": "3600"})
         waits: list[float] = []
-        with RegistryClient(f"{proxy.address}/read/app", pause=waits.append) as client:
-            with pytest.raises(TransientError, match="asks to slow down") as caught:
-                client.digest("base")
+        with (
+            RegistryClient(f"{proxy.address}/read/app", pause=waits.append) as client,
+            pytest.raises(TransientError, match="asks to slow down") as caught,
+        ):
+            client.digest("base")
         assert waits == [30.0, 30.0, 30.0]
         assert caught.value.retry_after == 3600
 
@@ -267,9 +272,11 @@ class TestPatience:
     )
     def test_an_answer_is_an_answer(self, proxy: Proxy, status: int, family: type[ProviderError]) -> None:
         proxy.interfere = lambda method, path, body: Answer(status)
-        with RegistryClient(f"{proxy.address}/x/y", pause=lambda _: pytest.fail("waited")) as client:
-            with pytest.raises(family):
-                client.image("1.0.0")
+        with (
+            RegistryClient(f"{proxy.address}/x/y", pause=lambda _: pytest.fail("waited")) as client,
+            pytest.raises(family),
+        ):
+            client.image("1.0.0")
         assert len(proxy.seen) == 1
 
     def test_nobody_listens(self) -> None:
@@ -284,16 +291,18 @@ class TestPatience:
 
     def test_https_where_http_is_spoken(self, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Repository, "loopback", property(lambda self: False))
-        with RegistryClient(f"{registry.address}/x/y", pause=lambda _: None) as client:
-            with pytest.raises(FinalError, match="it does not speak https"):
-                client.image("1.0.0")
+        with (
+            RegistryClient(f"{registry.address}/x/y", pause=lambda _: None) as client,
+            pytest.raises(FinalError, match="it does not speak https"),
+        ):
+            client.image("1.0.0")
 
 
 class TestLogin:
     def test_none_is_stored(self, secured_registry: Registry) -> None:
         with RegistryClient(f"{secured_registry.address}/a/b") as client:
             with pytest.raises(
-                UnauthorizedError, match="wants a login for reading .*, and none is stored"
+                UnauthorizedError, match=r"wants a login for reading .*, and none is stored"
             ) as e:
                 client.image("1.0.0")
             assert e.value.hint == f"run: docker login {secured_registry.address}"
@@ -302,11 +311,11 @@ class TestLogin:
 
     def test_a_wrong_one(self, secured_registry: Registry, log_in: Callable[..., None]) -> None:
         log_in(secured_registry.address, "robot", "wrong-secret")
-        with RegistryClient(f"{secured_registry.address}/a/b") as client:
-            with pytest.raises(
-                UnauthorizedError, match="does not accept the stored login of robot"
-            ) as caught:
-                client.check()
+        with (
+            RegistryClient(f"{secured_registry.address}/a/b") as client,
+            pytest.raises(UnauthorizedError, match="does not accept the stored login of robot") as caught,
+        ):
+            client.check()
         assert "wrong-secret" not in str(caught.value) + caught.value.hint
 
     def test_the_stored_one(self, secured_registry: Registry, log_in: Callable[..., None]) -> None:
@@ -329,6 +338,7 @@ class TestLogin:
             assert looked == [proxy.address]
             assert [seen.status for seen in proxy.seen] == [401, 202, 204, 404]
 
+    @pytest.mark.filterwarnings("ignore:docker-credential-absent not installed")
     def test_from_a_credential_helper(
         self, docker_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -343,7 +353,7 @@ class TestLogin:
         (docker_config / "config.json").write_text('{"credHelpers": {"reg.io": "test", "lost.io": "absent"}}')
         assert stored_login("reg.io") == Login("u", "p")
         assert stored_login("other.io") is None
-        with pytest.raises(FinalError, match="the stored login for lost.io cannot be read"):
+        with pytest.raises(FinalError, match=r"the stored login for lost.io cannot be read"):
             stored_login("lost.io")
         (docker_config / "config.json").write_text('{"credsStore": "test"}')
         assert stored_login("token.io") == Login("<token>", identity_token="t")
@@ -361,12 +371,26 @@ class Tokens:
     def __init__(self, folder: Path) -> None:
         self.key, self.certificate = folder / "key.pem", folder / "certificate.pem"
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days", "2"]
-            + ["-keyout", str(self.key), "-out", str(self.certificate)],
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-subj",
+                "/CN=test",
+                "-days",
+                "2",
+                "-keyout",
+                str(self.key),
+                "-out",
+                str(self.certificate),
+            ],
             check=True,
             capture_output=True,
         )
-        self.allowed = {"pull", "push"}
+        self.allowed = {"pull", "push", "delete"}
         self.lifetime = 300
         self.asked: list[tuple[str, dict[str, list[str]], str]] = []
 
@@ -405,17 +429,18 @@ def _b64(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
-class TestTokens:
-    @pytest.fixture(scope="class")
-    def tokens(self, tmp_path_factory: pytest.TempPathFactory) -> Tokens:
-        return Tokens(tmp_path_factory.mktemp("tokens"))
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
+    return Tokens(tmp_path_factory.mktemp("tokens"))
 
+
+class TestTokens:
     @pytest.fixture
     def server(self, tokens: Tokens) -> Iterator[Proxy]:
         with proxy_to("") as server:
             server.answering = tokens.answer
             tokens.asked.clear()
-            tokens.allowed = {"pull", "push"}
+            tokens.allowed = {"pull", "push", "delete"}
             tokens.lifetime = 300
             yield server
 
@@ -437,7 +462,11 @@ class TestTokens:
             assert client.digest("1.0.0") is None
             client.check()
         scopes = [query["scope"] for _, query, _ in tokens.asked]
-        assert scopes == [["repository:team/app:pull,push"], ["repository:team/app:pull"]]
+        assert scopes == [
+            ["repository:team/app:pull,push"],
+            ["repository:team/app:pull,push,delete"],
+            ["repository:team/app:pull"],
+        ]
         assert {query["service"][0] for _, query, _ in tokens.asked} == {"the registry"}
 
     def test_a_token_is_renewed_in_time(self, tokens: Tokens, guarded: Registry) -> None:
@@ -453,21 +482,24 @@ class TestTokens:
         login = Login("<token>", identity_token="identity")
         with RegistryClient(f"{guarded.address}/team/app", look_up=lambda _: login) as client:
             client.check()
-        [(method, query, authorization)] = tokens.asked
-        assert (method, query["grant_type"], authorization) == ("POST", ["refresh_token"], "")
+        for method, query, authorization in tokens.asked:
+            assert (method, query["grant_type"], authorization) == ("POST", ["refresh_token"], "")
+        assert tokens.asked
 
     def test_a_login_that_the_token_server_does_not_know(self, guarded: Registry) -> None:
-        with RegistryClient(
-            f"{guarded.address}/team/app", look_up=lambda _: Login("robot", "wrong")
-        ) as client:
-            with pytest.raises(
-                UnauthorizedError, match="stored login of robot .* incorrect username"
-            ) as caught:
-                client.check()
+        with (
+            RegistryClient(
+                f"{guarded.address}/team/app", look_up=lambda _: Login("robot", "wrong")
+            ) as client,
+            pytest.raises(UnauthorizedError, match=r"stored login of robot .* incorrect username") as caught,
+        ):
+            client.check()
         assert "wrong" not in str(caught.value).replace("incorrect", "")
-        with RegistryClient(f"{guarded.address}/team/app", look_up=nobody) as client:
-            with pytest.raises(UnauthorizedError, match="none is stored"):
-                client.check()
+        with (
+            RegistryClient(f"{guarded.address}/team/app", look_up=nobody) as client,
+            pytest.raises(UnauthorizedError, match="none is stored"),
+        ):
+            client.check()
 
     def test_a_login_that_may_only_read(self, tokens: Tokens, guarded: Registry) -> None:
         tokens.allowed = {"pull"}
@@ -475,7 +507,7 @@ class TestTokens:
             f"{guarded.address}/team/app", look_up=lambda _: Login("robot", "secret")
         ) as client:
             assert client.digest("1.0.0") is None
-            with pytest.raises((UnauthorizedError, ForbiddenError), match="pushing to .*team/app"):
+            with pytest.raises((UnauthorizedError, ForbiddenError), match=r"pushing to .*team/app"):
                 client.check()
 
     def test_mount_asks_for_both_repositories(self, tokens: Tokens, guarded: Registry) -> None:
@@ -499,9 +531,11 @@ class TestTokens:
     def test_no_password_over_an_open_line(self, proxy: Proxy) -> None:
         challenge = {"WWW-Authenticate": 'Bearer realm="http://tokens.example.com/t",service="s"'}
         proxy.interfere = lambda method, path, body: Answer(401, headers=challenge)
-        with RegistryClient(f"{proxy.address}/x/y", look_up=lambda _: Login("robot", "secret")) as client:
-            with pytest.raises(FinalError, match="not https"):
-                client.image("1.0.0")
+        with (
+            RegistryClient(f"{proxy.address}/x/y", look_up=lambda _: Login("robot", "secret")) as client,
+            pytest.raises(FinalError, match="not https"),
+        ):
+            client.image("1.0.0")
 
     def test_a_login_stays_at_home(self, registry: Registry, proxy: Proxy) -> None:
         """An upload that goes on at another host takes no Authorization header along."""

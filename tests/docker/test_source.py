@@ -231,7 +231,7 @@ class TestRefusals:
                 (folder / ".dockerignore").write_text("secret.py\n")
                 assert key(folder)
                 (folder / "data").mkdir(mode=0)
-                with pytest.raises(RefusedError, match="data/? cannot be read: Permission denied"):
+                with pytest.raises(RefusedError, match=r"data/? cannot be read: Permission denied"):
                     key(folder)
 
     def test_a_folder_that_is_a_file(self, folder: Path) -> None:

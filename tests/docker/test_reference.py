@@ -1,0 +1,83 @@
+"""Names of images: which registry, which repository, and what is said of a bad one."""
+
+import pytest
+
+from providers.docker.reference import Repository, check_tag, parse_image, parse_repository
+from providers.errors import RefusedError
+
+DIGEST = "sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "registry", "path", "url"),
+    [
+        ("app", "docker.io", "library/app", "https://registry-1.docker.io/v2/library/app"),
+        ("user/app", "docker.io", "user/app", "https://registry-1.docker.io/v2/user/app"),
+        ("docker.io/app", "docker.io", "library/app", "https://registry-1.docker.io/v2/library/app"),
+        ("index.docker.io/u/a", "docker.io", "u/a", "https://registry-1.docker.io/v2/u/a"),
+        ("reg.io/team/app", "reg.io", "team/app", "https://reg.io/v2/team/app"),
+        ("reg:443/app", "reg:443", "app", "https://reg:443/v2/app"),
+        ("localhost/app", "localhost", "app", "http://localhost/v2/app"),
+        ("localhost:5000/a/b", "localhost:5000", "a/b", "http://localhost:5000/v2/a/b"),
+        ("127.0.0.1:5000/a", "127.0.0.1:5000", "a", "http://127.0.0.1:5000/v2/a"),
+        ("reg.localhost:5000/a", "reg.localhost:5000", "a", "http://reg.localhost:5000/v2/a"),
+        ("[::1]:5000/a", "[::1]:5000", "a", "http://[::1]:5000/v2/a"),
+        ("a--b/c__d.e", "docker.io", "a--b/c__d.e", "https://registry-1.docker.io/v2/a--b/c__d.e"),
+    ],
+)
+def test_repositories(text: str, registry: str, path: str, url: str) -> None:
+    found = parse_repository(text)
+    assert found == Repository(registry, path)
+    assert found.url == url
+    assert parse_repository(str(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("app", "latest"),
+        ("app:1.0", "1.0"),
+        ("reg:5000/app", "latest"),
+        ("reg:5000/app:1.0", "1.0"),
+        (f"app@{DIGEST}", DIGEST),
+        (f"app:1.0@{DIGEST}", DIGEST),
+    ],
+)
+def test_images(text: str, version: str) -> None:
+    assert parse_image(text)[1] == version
+
+
+@pytest.mark.parametrize(
+    ("text", "why", "hint"),
+    [
+        ("", "it is empty", "user/app"),
+        ("User/App", "upper case", "'user/app' would do"),
+        ("my app", "a space", "'my-app' would do"),
+        ("https://reg.io/app", "a web address", "'reg.io/app' would do"),
+        ("reg.io/app:1.0", "holds a tag", "write 'reg.io/app'"),
+        (f"reg.io/app:1@{DIGEST}", "holds a tag", "write 'reg.io/app"),
+        ("app@sha256:1", "no sha256 digest", "docker images"),
+        ("reg.io/", "is not the name", "user/app"),
+        ("a//b", "is not the name", "'a/b' would do"),
+        ("a/-b", "is not the name", "user/app"),
+        ("a/" + "b" * 300, "is not the name", "user/app"),
+        ("a:b c", "is not a tag", "'b-c' would do"),
+        ("a\n", "is not the name", "'a' would do"),
+    ],
+)
+def test_bad_names(text: str, why: str, hint: str) -> None:
+    with pytest.raises(RefusedError, match=why) as caught:
+        parse_repository(text)
+    assert hint in caught.value.hint
+
+
+def test_tags() -> None:
+    assert check_tag("1.0.0-rc.2") == "1.0.0-rc.2"
+    for bad in ("", ".x", "-x", "a" * 129, "1.0\n"):
+        with pytest.raises(RefusedError):
+            check_tag(bad)
+
+
+def test_the_command_that_stores_a_login() -> None:
+    assert parse_repository("user/app").login == "docker login"
+    assert parse_repository("reg.io/app").login == "docker login reg.io"
