@@ -138,6 +138,8 @@ def _change_in_place(step: Step, record: RecordedResource | None, kind: KindFact
         step = replace(step, action=Action.UPDATE, reason=_why(written))
     elif any(change.path == "" for change in step.changes):
         step = replace(step, action=Action.ADOPT, reason="recreated outside")
+    elif any(change.resolution == "theirs" for change in step.changes):
+        step = replace(step, action=Action.ADOPT, reason="live is kept, as --theirs says, and recorded")
     elif any(change.cls is ChangeClass.CONVERGED for change in step.changes):
         step = replace(step, action=Action.ADOPT, reason="live has it already; the record is refreshed")
     elif record.inputs.keys() - {change.field for change in step.changes}:

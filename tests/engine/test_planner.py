@@ -311,6 +311,7 @@ class TestConflicts:
         [step] = plan.steps
         assert plan.can_apply and not step.writes
         assert effective_fields({"default_cpu": 8}, step.changes, FACTS["processing"]) == {"default_cpu": 2}
+        assert step.action is ADOPT, "live is kept, and recorded"
 
     def test_of_another_resource_only(self, changed_twice: Three) -> None:
         other = [Address.of("processing", "other")]
