@@ -1,5 +1,7 @@
 """Small pipelines to read: a valid config.toml of each kind, and a folder to put files in."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,3 +60,11 @@ def folder(tmp_path: Path) -> Files:
         return tmp_path / "pipeline"
 
     return write
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter without any package: quick to start, and every official package is a stand-in."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return folder / "bin" / "python"

@@ -1,6 +1,5 @@
 """The subprocess reader: what code says when it runs, and one readable problem for each way it can fail."""
 
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,14 +13,6 @@ from tests.pipeline import sources
 from tests.pipeline.conftest import Files
 
 DEFINE = 'self.define_input("a", ProcessingInputType.TEXT)'
-
-
-@pytest.fixture(scope="session")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter without any package: quick to start, and every official package is a stand-in."""
-    folder = tmp_path_factory.mktemp("bare") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    return folder / "bin" / "python"
 
 
 def run(

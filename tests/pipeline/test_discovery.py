@@ -1,0 +1,114 @@
+"""Which folder a name means; two matches are never a silent choice."""
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.diagnostics import Diagnostic, UserError
+from reconciler.pipeline.discovery import find, find_all
+from tests.pipeline.conftest import PROCESSING
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two pipelines, and copies of them in places that are nobody's own work."""
+    add(tmp_path / "team" / "cleanup", "cleanup")
+    add(tmp_path / "detector_v2", "detector")
+    for elsewhere in (
+        ".git/cleanup",
+        "node_modules/cleanup",
+        "env/lib/site-packages/cleanup",
+        ".venv/cleanup",
+    ):
+        add(tmp_path / elsewhere, "cleanup")
+    add(tmp_path / "myenv" / "cleanup", "cleanup")
+    (tmp_path / "myenv" / "pyvenv.cfg").touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "team")
+    (tmp_path / "website").mkdir()
+    (tmp_path / "website" / "config.toml").write_text('theme = "dark"\n')
+    return tmp_path
+
+
+def add(folder: Path, name: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text(PROCESSING.replace('"cleanup"', f'"{name}"'))
+
+
+def refusal(name: str, root: Path) -> Diagnostic:
+    with pytest.raises(UserError) as caught:
+        find(name, root)
+    (problem,) = caught.value.diagnostics
+    return problem
+
+
+def test_all_pipelines_and_no_copies(root: Path) -> None:
+    assert find_all(root) == [root / "detector_v2", root / "team" / "cleanup"]
+
+
+def test_a_folder_that_is_a_pipeline_itself(root: Path) -> None:
+    assert find_all(root / "detector_v2") == [root / "detector_v2"]
+
+
+@pytest.mark.parametrize(
+    ("word", "folder"),
+    [
+        ("cleanup", "team/cleanup"),
+        ("team/cleanup", "team/cleanup"),
+        ("./team/cleanup/", "team/cleanup"),
+        ("team/cleanup/config.toml", "team/cleanup"),
+        ("detector", "detector_v2"),
+        ("detector_v2", "detector_v2"),
+        ("linked/cleanup", "linked/cleanup"),
+    ],
+)
+def test_a_folder_or_either_name(root: Path, word: str, folder: str) -> None:
+    assert find(word, root) == root / folder
+
+
+def test_the_current_folder(root: Path) -> None:
+    assert find(".", root / "detector_v2").resolve() == root / "detector_v2"
+    assert find("detector_v2", root / "detector_v2") == root / "detector_v2"
+
+
+def test_an_absolute_path(root: Path) -> None:
+    assert find(str(root / "detector_v2"), root / "team") == root / "detector_v2"
+
+
+def test_two_matches_are_both_named(root: Path) -> None:
+    add(root / "backup" / "cleanup", "cleanup")
+    problem = refusal("cleanup", root)
+    assert problem.summary == "2 pipelines are called cleanup"
+    assert str(root / "backup" / "cleanup") in problem.detail
+    assert str(root / "team" / "cleanup") in problem.detail
+
+
+def test_a_name_and_another_one_s_folder_are_two_matches(root: Path) -> None:
+    add(root / "detector", "other")
+    assert refusal("detector", root).summary == "2 pipelines are called detector"
+
+
+def test_no_match_says_where_it_looked_and_what_is_near(root: Path) -> None:
+    problem = refusal("clean-up", root)
+    assert problem.summary == "no pipeline is called clean-up"
+    assert str(root) in problem.detail
+    assert "Did you mean 'cleanup'?" in problem.detail
+
+
+def test_no_pipeline_at_all(tmp_path: Path) -> None:
+    assert "There is no pipeline at all there." in refusal("app", tmp_path).detail
+
+
+def test_a_path_without_a_pipeline(root: Path) -> None:
+    assert refusal("./team", root).summary == "./team has no config.toml"
+    assert refusal("./nowhere", root).summary == "./nowhere is not a folder"
+
+
+def test_a_config_that_cannot_be_read_is_still_a_pipeline(root: Path) -> None:
+    (root / "detector_v2" / "config.toml").write_text("[metadata\n")
+    assert root / "detector_v2" in find_all(root)
+    assert find("detector_v2", root) == root / "detector_v2"
+
+
+def test_searching_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a folder"):
+        find_all(tmp_path / "missing")
