@@ -1,4 +1,4 @@
-"""Walking the plan: per step, save the intent, one provider call, read back, save the result, wake dependants.
+"""Walking the plan: per step save the intent, one provider call, read back, save the result, wake others.
 
 Decides nothing: what is done and in what order is the plan's. Never prints. A step that fails blocks what
 depends on it, and nothing else.
@@ -165,7 +165,8 @@ class Walk:
 
     def _create(self, step: Step) -> Live:
         kind = self._kinds[step.address.kind]
-        fields = {**_defaults(step), **self._fields(step)}
+        managed = self._fields(step)
+        fields = {**_sent_besides(step, managed), **managed}
         self._intend(step, "create", None, fields)
 
         def create() -> Live:
@@ -186,7 +187,9 @@ class Walk:
         if live is None:
             raise problem
         rules = self._kinds[step.address.kind].facts.rules
-        differing = [c.path for c in compare(fields, None, live.fields, rules) if c.cls is ChangeClass.UNRECORDED]
+        differing = [
+            c.path for c in compare(fields, None, live.fields, rules) if c.cls is ChangeClass.UNRECORDED
+        ]
         if differing:
             raise FinalError(
                 f"an object of that name appeared meanwhile, and its {', '.join(differing)} differ",
@@ -307,8 +310,9 @@ class Walk:
         self._recorder.update(change)
 
 
-def _defaults(step: Step) -> dict[str, JSON]:
-    return {change.path: change.desired for change in step.changes if change.path and change.write}
+def _sent_besides(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:
+    """What a create sends beside the managed fields: the plan has it as changes of fields of their own."""
+    return {c.path: c.desired for c in step.changes if c.path and c.write and c.field not in managed}
 
 
 def _not_taken(fields: Mapping[str, JSON], live: Live, kind: ResourceKind) -> list[str]:

@@ -94,6 +94,8 @@ def _step_for_desired(
         step = replace(step, changes=tuple(_resolved(change, address, options) for change in changes))
         step = _recreated(step, record, live) if record and record.id != live.id else step
         step = _change_in_place(step, record, kind, options)
+        if step.action is Action.REPLACE:
+            step = replace(step, changes=(*step.changes, *_sent_besides(resource, kind, live)))
     if kind.judge is not None:
         others = [other for place, other in world.found.items() if place != address]
         step = _judged(step, resource, record, live, kind, others, diagnostics)
@@ -101,27 +103,44 @@ def _step_for_desired(
 
 
 def _create(step: Step, resource: Resource, record: RecordedResource | None, kind: KindFacts) -> Step:
-    defaults = {
-        name: rule.create_default
-        for name, rule in kind.rules.items()
-        if rule.create_default is not UNSET and name not in resource.fields
-    }
+    recorded = record.inputs if record else {}
     changes = [
         Change(
             name,
             ChangeClass.PENDING,
             normalised(value, kind.rules[name]),
-            normalised(record.inputs.get(name, MISSING), kind.rules[name]) if record else MISSING,
+            normalised(recorded.get(name, MISSING), kind.rules[name]),
             ABSENT,
-            "default at creation; the files do not say" if name in defaults else "new",
+            "new",
             write=True,
         )
-        for name, value in sorted({**resource.fields, **defaults}.items())
+        for name, value in resource.fields.items()
     ]
+    changes = sorted([*changes, *_sent_besides(resource, kind, None)], key=lambda change: change.path)
     if record is None:
         return replace(step, action=Action.CREATE, reason="does not exist yet", changes=tuple(changes))
     gone = Change("", ChangeClass.DRIFT, MISSING, record.id, ABSENT, "deleted outside", write=True)
     return replace(step, action=Action.CREATE, reason="deleted outside", changes=(gone, *changes))
+
+
+def _sent_besides(resource: Resource, kind: KindFacts, live: Live | None) -> list[Change]:
+    """What a new object gets although the files do not say: what the old one had, else the kind's default."""
+    shown = live.fields if live else {}
+    had = {name: shown[name] for name, rule in kind.rules.items() if name in shown and not rule.write_only}
+    defaults = {name: rule.create_default for name, rule in kind.rules.items()}
+    return [
+        Change(
+            name,
+            ChangeClass.PENDING,
+            normalised(value, kind.rules[name]),
+            MISSING,
+            ABSENT,
+            "as it was; the files do not say" if name in had else "default at creation; the files do not say",
+            write=True,
+        )
+        for name, value in sorted({**defaults, **had}.items())
+        if name not in resource.fields and value is not UNSET
+    ]
 
 
 def _recreated(step: Step, record: RecordedResource, live: Live) -> Step:

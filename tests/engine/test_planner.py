@@ -278,6 +278,18 @@ class TestWhatCannotChangeInPlace:
         step = three.step(processing(type="PRE_ANNOTATION"), replace=[APP])
         assert step.action is REPLACE and step.refusal is None
 
+    def test_the_new_one_keeps_what_the_files_do_not_say(self, three: Three) -> None:
+        three.was_applied(processing(type="AUTO_TAGGING"))
+        three.far_end.edit("processing", "app", default_cpu=16, description="theirs")
+        step = three.step(processing(type="PRE_ANNOTATION"), replace=[APP])
+        besides = {change.path: change.desired for change in step.changes if change.path != "type"}
+        assert besides == {
+            "default_cpu": 16,
+            "description": "theirs",
+            "default_gpu": 0,  # never returned: as at creation
+            "default_parameters": {},
+        }
+
     def test_drift_of_such_a_field_is_a_replacement_too(self, three: Three) -> None:
         app = processing(type="AUTO_TAGGING")
         three.was_applied(app)

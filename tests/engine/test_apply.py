@@ -1,0 +1,21 @@
+"""A plan walked on a far end in memory, with a real record: what is sent, what is saved, and when."""
+
+from tests.engine.conftest import APP, Bench, processing
+
+
+class TestReplace:
+    def test_it_is_deleted_and_made_anew_with_everything_that_it_had(self, bench: Bench) -> None:
+        bench.apply(processing(type="AUTO_TAGGING", default_parameters={"epochs": 1}))
+        bench.world.edit("processing", "app", default_cpu=16)
+        bench.writes()
+        app = processing(type="PRE_ANNOTATION", default_parameters={"epochs": 2})
+        assert bench.apply(app, replace=[APP]).succeeded
+        assert bench.writes() == [("delete", "processing/app"), ("create", "processing/app")]
+        assert bench.live(APP) == {
+            "type": "PRE_ANNOTATION",
+            "default_parameters": {"epochs": 2},
+            "default_cpu": 16,
+            "default_gpu": 0,
+        }
+        assert bench.recorded(APP).inputs == dict(app.fields)
+        assert bench.plan(app).plan.is_empty
