@@ -53,6 +53,7 @@ def plan_steps(
         steps[resource.address] = step
     for address in sorted((recorded.keys() | world.found.keys()) - steps.keys()):
         steps[address] = _step_for_undesired(address, desired, recorded, world, facts, options)
+    steps = _children_of_replaced(steps, desired, world, facts)
     steps = _parents_after_children(steps, facts)
     order = ordered({address: step.depends_on for address, step in steps.items()})
     return tuple(steps[address] for address in order), tuple(diagnostics)
@@ -269,6 +270,27 @@ def _step_for_undesired(
     )
     gone = Change("", cls, ABSENT, record.id if record else MISSING, live.id, reason, write=True)
     return replace(step, action=Action.DELETE, reason=reason, changes=(gone,))
+
+
+def _children_of_replaced(
+    steps: Mapping[Address, Step], desired: Graph, world: World, facts: Mapping[str, KindFacts]
+) -> dict[Address, Step]:
+    """A replaced parent takes its children with it: those that the files want are made anew."""
+    anew = dict(steps)
+    lost = {address for address, step in steps.items() if step.action is Action.REPLACE}
+    for resource in sorted(desired, key=lambda resource: len(resource.address.name)):
+        address, kind = resource.address, facts[resource.address.kind]
+        parent, step = parent_of(address, kind), steps[address]
+        if parent not in lost or step.action is Action.CREATE:
+            continue
+        lost.add(address)
+        if step.action is not Action.REPLACE:
+            besides = _sent_besides(resource, kind, world.found[address])
+            step = replace(step, changes=(*step.changes, *besides))
+        anew[address] = replace(
+            step, action=Action.CREATE, reason=f"goes with {parent}, which is replaced", refusal=None
+        )
+    return anew
 
 
 def _parents_after_children(

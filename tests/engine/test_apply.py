@@ -1,6 +1,6 @@
 """A plan walked on a far end in memory, with a real record: what is sent, what is saved, and when."""
 
-from tests.engine.conftest import APP, Bench, processing
+from tests.engine.conftest import APP, Bench, input_of, processing
 
 
 class TestReplace:
@@ -19,3 +19,18 @@ class TestReplace:
         }
         assert bench.recorded(APP).inputs == dict(app.fields)
         assert bench.plan(app).plan.is_empty
+
+    def test_its_children_go_with_it_and_are_made_anew(self, bench: Bench) -> None:
+        dataset = input_of("app", "dataset")
+        bench.apply(processing(type="AUTO_TAGGING"), dataset)
+        bench.writes()
+        app = processing(type="PRE_ANNOTATION")
+        planned = bench.plan(app, dataset, replace=[APP])
+        assert planned.step(dataset.address).reason == "goes with processing/app, which is replaced"
+        assert bench.walk(planned).succeeded
+        assert bench.writes() == [
+            ("delete", "processing/app"),
+            ("create", "processing/app"),
+            ("create", "input/app/dataset"),
+        ]
+        assert bench.plan(app, dataset).plan.is_empty
