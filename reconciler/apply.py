@@ -22,7 +22,7 @@ from reconciler.graph import Graph
 from reconciler.live import parent_of
 from reconciler.plan import Action, Plan, Step
 from reconciler.planner import effective_fields
-from reconciler.values import JSON, Address
+from reconciler.values import JSON, MISSING, Address
 from state.recorder import Recorder
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
 
@@ -294,7 +294,8 @@ class Walk:
         address = str(step.address)
         resource = self._desired.get(step.address)
         depends_on = tuple(str(d) for d in resource.depends_on) if resource else ()
-        managed = resource.fields.keys() if resource else inputs.keys()
+        unknown = {c.path for c in step.changes if c.live is MISSING and c.recorded is MISSING and not c.write}
+        managed = (resource.fields.keys() if resource else inputs.keys()) - unknown
         record = RecordedResource(
             address,
             step.address.kind,

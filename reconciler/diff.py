@@ -6,7 +6,7 @@ knows and the files dropped (no longer managed, so the live value stays).
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from providers.rules import FieldRule
@@ -123,7 +123,10 @@ def _compare_field(
     name: str, desired: JSON, recorded: JSON | Nothing, live: JSON | Nothing, rule: FieldRule
 ) -> Iterator[Change]:
     if not (rule.keyed and isinstance(desired, dict) and isinstance(live, dict)) or not (desired or live):
-        yield _change(name, desired, recorded, live)
+        change = _change(name, desired, recorded, live)
+        if rule.immutable and change.cls is ChangeClass.UNVERIFIED and recorded is MISSING:
+            change = replace(change, write=False, reason="cannot be changed, and not returned")
+        yield change
         return
     known: dict[str, JSON] | None = recorded if isinstance(recorded, dict) else None
     for key in sorted({*desired, *live, *(known or ())}):

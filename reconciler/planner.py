@@ -167,6 +167,8 @@ def _change_in_place(step: Step, record: RecordedResource | None, kind: KindFact
         step = replace(
             step, action=Action.ADOPT, reason=f"{', '.join(dropped)} left the files: no longer managed"
         )
+    elif unread := [change.path for change in step.changes if change.cls is ChangeClass.UNVERIFIED]:
+        step = replace(step, reason=f"as last applied; {', '.join(unread)} cannot be read")
     fixed = [change.path for change in written if kind.rules[change.field].immutable]
     if not fixed or kind.judge is not None:
         return step

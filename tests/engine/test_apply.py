@@ -34,3 +34,13 @@ class TestReplace:
             ("create", "input/app/dataset"),
         ]
         assert bench.plan(app, dataset).plan.is_empty
+
+
+class TestTheRecordSaysWhatIsKnown:
+    def test_a_field_that_nobody_wrote_or_read_is_not_recorded(self, bench: Bench) -> None:
+        bench.world.put("processing", "app", type="AUTO_TAGGING", default_cpu=4)
+        bench.world.hidden = ["type"]
+        app = processing(type="AUTO_TAGGING", default_cpu=8)
+        assert bench.apply(app).succeeded
+        assert bench.recorded(APP).inputs == {"default_cpu": 8}
+        assert bench.plan(app).plan.is_empty

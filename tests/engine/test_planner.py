@@ -191,6 +191,40 @@ class TestOneResource:
         assert three.step(app).action is NOOP
 
 
+class TestWhatIsNotReturned:
+    def test_is_never_said_to_be_in_sync(self, three: Three) -> None:
+        app = processing(default_cpu=4, docker_tag="latest")
+        three.was_applied(app)
+        three.far_end.hidden = ["docker_tag"]
+        step = three.step(app)
+        assert decision(step) == (NOOP, "as last applied; docker_tag cannot be read")
+        assert three.plan(app).exit_code == 0
+
+    def test_is_written_when_the_files_changed(self, three: Three) -> None:
+        three.was_applied(processing(docker_tag="latest"))
+        three.far_end.hidden = ["docker_tag"]
+        step = three.step(processing(docker_tag="test"))
+        assert decision(step) == (UPDATE, "not returned; the files changed")
+        assert not step.drifts
+
+    def test_is_written_on_a_take_over(self, three: Three) -> None:
+        three.lives(processing(docker_tag="latest"))
+        three.far_end.hidden = ["docker_tag"]
+        assert three.step(processing(docker_tag="latest")).writes
+
+    def test_is_no_reason_to_replace_what_may_well_be_right(self, three: Three) -> None:
+        three.lives(processing(type="AUTO_TAGGING"))
+        three.far_end.hidden = ["type"]
+        step = three.step(processing(type="AUTO_TAGGING"))
+        assert step.action is ADOPT and step.refusal is None and not step.writes
+        assert classes(step) == {"type": ChangeClass.UNVERIFIED}
+
+    def test_but_another_value_than_we_applied_is(self, three: Three) -> None:
+        three.was_applied(processing(type="AUTO_TAGGING"))
+        three.far_end.hidden = ["type"]
+        assert three.step(processing(type="PRE_ANNOTATION")).action is REPLACE
+
+
 class TestWhatLeftTheFiles:
     def test_a_processing_is_forgotten_and_stays(self, three: Three) -> None:
         three.was_applied(processing())
