@@ -253,6 +253,8 @@ _STEP_KEYS = frozenset(
 _CHANGE_KEYS = frozenset(
     ["path", "class", "desired", "recorded", "live", "reason", "write", "resolution", "absent"]
 )
+_REFUSAL_KEYS = frozenset(["summary", "ways"])
+_DIAGNOSTIC_KEYS = frozenset(["severity", "summary", "detail", "address", "file", "line"])
 _ACTIONS = {action.word: action for action in Action}
 _VALUES = ("desired", "recorded", "live")
 
@@ -276,6 +278,10 @@ def _step_to_document(step: Step) -> dict[str, JSON]:
 def _step_from_document(document: Mapping[str, JSON]) -> Step:
     _only_keys(document, _STEP_KEYS, f"step {document.get('address')}")
     refusal = document["refusal"]
+    if refusal is not None:
+        _only_keys(refusal, _REFUSAL_KEYS, f"the refusal of {document['address']}")
+    if document["action"] not in _ACTIONS:
+        raise ValueError(f"step {document['address']} has an action that is not known: {document['action']}")
     return Step(
         address=Address.parse(document["address"]),
         action=_ACTIONS[document["action"]],
@@ -319,6 +325,7 @@ def _change_from_document(document: Mapping[str, JSON]) -> Change:
 
 
 def _diagnostic_from_document(document: Mapping[str, JSON]) -> Diagnostic:
+    _only_keys(document, _DIAGNOSTIC_KEYS, "a diagnostic")
     return Diagnostic(
         Severity(document["severity"]),
         document["summary"],

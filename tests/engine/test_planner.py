@@ -577,14 +577,30 @@ class TestDocument:
         with pytest.raises(ValueError, match="version 2"):
             Plan.from_document({**plan_of().to_document(), "version": 2})
 
-    @pytest.mark.parametrize("where", ["plan", "stack", "step", "change"])
+    def written(self) -> Any:
+        step = step_of(UPDATE, "app", change_of(ChangeClass.PENDING), refusal=Refusal("no"))
+        return Plan(STACK, "", 0, (step,), (Diagnostic(Severity.INFO, "by the way"),)).to_document()
+
+    @pytest.mark.parametrize("where", ["plan", "stack", "step", "change", "refusal", "diagnostic"])
     def test_unknown_keys_are_refused_not_ignored(self, where: str) -> None:
-        document = plan_of(step_of(UPDATE, "app", change_of(ChangeClass.PENDING))).to_document()
-        step = document["steps"][0]
-        {"plan": document, "stack": document["stack"], "step": step, "change": step["changes"][0]}[where][
-            "colour"
-        ] = "red"
+        document = self.written()
+        [step], [diagnostic] = document["steps"], document["diagnostics"]
+        parts = {
+            "plan": document,
+            "stack": document["stack"],
+            "step": step,
+            "change": step["changes"][0],
+            "refusal": step["refusal"],
+            "diagnostic": diagnostic,
+        }
+        parts[where]["colour"] = "red"
         with pytest.raises(ValueError, match="colour"):
+            Plan.from_document(document)
+
+    def test_an_unknown_action_is_refused(self) -> None:
+        document = self.written()
+        document["steps"][0]["action"] = "rename"
+        with pytest.raises(ValueError, match="rename"):
             Plan.from_document(document)
 
     def test_missing_keys_are_refused(self) -> None:
