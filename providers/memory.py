@@ -30,6 +30,7 @@ class MemoryWorld:
         stubborn: fields whose updates are accepted and ignored.
         habit: what the far end makes of (field, value) when it answers.
         writes: (verb, kind, name) of every write that was carried out, in order.
+        parents: of each kind, the kind that its objects live in, and go with.
     """
 
     objects: dict[Key, Live] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class MemoryWorld:
     stubborn: Collection[str] = ()
     habit: Callable[[str, JSON], JSON] = _unchanged
     writes: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+    parents: dict[str, str | None] = field(default_factory=dict)
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -57,6 +59,13 @@ class MemoryWorld:
         self.objects[kind, name] = live
         return live
 
+    def remove(self, key: Key) -> None:
+        """An object goes, with all that lives in it."""
+        kind, name = key
+        del self.objects[key]
+        for other in [k for k in self.objects if self.parents.get(k[0]) == kind and k[1][:-1] == name]:
+            self.remove(other)
+
     def write(
         self, verb: str, kind: str, name: tuple[str, ...], change: Callable[[], Live | None]
     ) -> Live | None:
@@ -73,6 +82,7 @@ class MemoryKind:
         self.kind = kind
         self.facts = facts
         self.world = world
+        world.parents[kind] = facts.parent
 
     def read(
         self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
@@ -129,8 +139,6 @@ class MemoryKind:
         def change() -> None:
             if key not in self.world.objects:
                 raise GoneError(f"{self.kind} {'/'.join(live.name)} does not exist")
-            for other in [k for k in self.world.objects if k == key or k[1][: len(live.name)] == live.name]:
-                if other == key or len(other[1]) > len(live.name):
-                    del self.world.objects[other]
+            self.world.remove(key)
 
         self.world.write("delete", *key, change)

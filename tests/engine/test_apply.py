@@ -1,6 +1,13 @@
 """A plan walked on a far end in memory, with a real record: what is sent, what is saved, and when."""
 
-from tests.engine.conftest import APP, Bench, input_of, processing
+from tests.engine.conftest import APP, Bench, input_of, model, processing, version_of
+
+
+class TestDelete:
+    def test_takes_along_what_lives_in_it_and_nothing_of_the_same_name(self, bench: Bench) -> None:
+        bench.apply(processing("app"), input_of("app", "x"), model("app"), version_of("app", "x"))
+        assert bench.apply(model("app"), version_of("app", "x"), prune=True).succeeded
+        assert {kind for kind, _ in bench.world.objects} == {"model", "model-version"}
 
 
 class TestReplace:
