@@ -20,7 +20,7 @@ from uuid import uuid4
 from providers.docker.builders import select
 from providers.docker.image import ImageKind
 from providers.docker.source import SourceKey, fingerprint
-from providers.errors import ProviderError
+from providers.errors import ProviderError, TransientError
 from providers.picsellia import Platform
 from providers.picsellia import kinds as platform_kinds
 from providers.protocol import ResourceKind
@@ -127,7 +127,6 @@ class Session:
     target: Target
     platform: Platform
     store: Store
-    reading: Reading
     emit: Emit
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -137,23 +136,23 @@ class CannotCheckError(UserError):
 
 
 @contextmanager
-def session(
-    target: Target, store: Store, reading: Reading, emit: Emit, stop: threading.Event
-) -> Iterator[Session]:
+def session(target: Target, store: Store, emit: Emit, stop: threading.Event) -> Iterator[Session]:
     """Sign in to the platform; everything is closed at the end of the block.
 
     Raises:
-        UserError: the platform cannot be reached, or does not know the token or the organization.
+        CannotCheckError: the platform cannot be reached.
+        UserError: it does not know the token or the organization.
     """
     emit(Note(f"signing in to {target.host} as {target.organization}"))
     try:
         platform = Platform(target.host, target.token, target.organization)
     except ProviderError as problem:
-        raise CannotCheckError(
-            _far_end(problem, f"cannot work with {target.organization}@{target.environment}")
-        ) from None
+        told = _far_end(problem, f"cannot work with {target.organization}@{target.environment}")
+        if isinstance(problem, TransientError):
+            raise CannotCheckError(told) from None
+        raise UserError(told) from None
     with platform, store:
-        yield Session(target, platform, store, reading, emit, stop)
+        yield Session(target, platform, store, emit, stop)
 
 
 def validate(folder: Path, reading: Reading) -> Checked:
@@ -185,7 +184,9 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
     """Files -> desired; state -> recorded; far ends -> live; the three of them -> plan. Reads only.
 
     Raises:
-        UserError: the files have errors, the record cannot be read, or something live could not be asked.
+        UserError: the files have errors.
+        CannotCheckError: something live could not be asked.
+        state.errors.StateError: the record cannot be read.
     """
     pipeline, key = checked.sound()
     config_text = pipeline.loaded.text

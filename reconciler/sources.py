@@ -21,6 +21,7 @@ def image_source(pipeline: Pipeline, config_text: str) -> ImageSource:
         config_text: the config.toml that goes into the image: with the new version when one was asked for.
     """
     options = pipeline.config.reconciler.image
+    appended = options.builder != "engine"  # which reads the Dockerfile only
     return ImageSource(
         folder=pipeline.folder,
         dockerfile=options.dockerfile,
@@ -28,10 +29,10 @@ def image_source(pipeline: Pipeline, config_text: str) -> ImageSource:
         build_args=options.build_args,
         keyed={FILE_NAME: keyed(config_text)},
         replaced={FILE_NAME: config_text.encode()},
-        base=options.base,
-        workdir=options.workdir,
-        entrypoint=options.entrypoint,
-        env=options.env,
+        base=options.base if appended else None,
+        workdir=options.workdir if appended else None,
+        entrypoint=options.entrypoint if appended else None,
+        env=options.env if appended else {},
     )
 
 

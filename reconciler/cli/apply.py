@@ -12,7 +12,7 @@ from reconciler.diagnostics import UserError
 from reconciler.events import Status
 from reconciler.pipeline.version import Bump
 from reconciler.planner import Options
-from reconciler.session import Applied, Planned, Wishes, apply_plan, session, validate
+from reconciler.session import Applied, Planned, Wishes, apply_plan, session
 from reconciler.values import Address
 from reconciler.views.lines import console
 from reconciler.views.plans import print_plan, print_refusals
@@ -63,37 +63,40 @@ def command(
         raise click.UsageError("--ours and --theirs say opposite things")
     out, err = console(sys.stdout), console(sys.stderr)
     folders = options.folders(names, everything)
-    target = options.target(organization, environment)
     reading = options.reading(python, static_only, class_timeout)
     conflicts = Options(
         ours=None if ours else (), theirs=None if theirs else (), replace=replace, prune=prune
     )
     wishes = Wishes(Bump(bump) if bump else None, conflicts, targets)
     codes = {DONE}
+
+    def failed(problem: UserError) -> None:
+        watch.pause()
+        print_diagnostics(problem.diagnostics, err)
+        codes.add(FAILED)
+
     with options.interruptible() as stop, Watch(err) as watch:
-        checked = {folder: validate(folder, reading) for folder in folders}
-        for found in checked.values():
-            found.sound() if len(folders) == 1 else None
-        with session(target, options.store(), reading, watch, stop) as opened:
-            for folder in folders:
-                approval = Approval(out, err, watch, yes)
-                try:
-                    applied = apply_plan(
-                        opened,
-                        checked[folder],
-                        wishes,
-                        approve=approval,
-                        parallel=parallel,
-                        lock_timeout=lock_timeout,
-                        command=options.command_line(),
-                    )
-                except UserError as problem:
+        sound = list(options.checked(folders, reading, failed))
+        if sound:
+            target = options.target(organization, environment)
+            with session(target, options.store(), watch, stop) as opened:
+                for found in sound:
+                    approval = Approval(out, err, watch, yes)
+                    try:
+                        applied = apply_plan(
+                            opened,
+                            found,
+                            wishes,
+                            approve=approval,
+                            parallel=parallel,
+                            lock_timeout=lock_timeout,
+                            command=options.command_line(),
+                        )
+                    except UserError as problem:
+                        failed(problem)
+                        continue
                     watch.pause()
-                    print_diagnostics(problem.diagnostics, err)
-                    codes.add(FAILED)
-                    continue
-                watch.pause()
-                codes.add(_told(applied, approval, out, err))
+                    codes.add(_told(applied, approval, out, err))
         if stop.is_set():
             return INTERRUPTED
     return FAILED if FAILED in codes else max(codes)

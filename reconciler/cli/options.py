@@ -14,9 +14,10 @@ import click
 
 from reconciler.cli.exits import INTERRUPTED
 from reconciler.credentials import Environment, Target, resolve
+from reconciler.diagnostics import UserError
 from reconciler.pipeline.discovery import find, find_all
 from reconciler.pipeline.version import Bump
-from reconciler.session import Reading
+from reconciler.session import Checked, Reading, validate
 from reconciler.values import Address
 from state.store import Store, open_store
 
@@ -46,7 +47,18 @@ class AddressType(click.ParamType[Address]):
             self.fail(str(problem), param, ctx)
 
 
+class EnvironmentType(click.ParamType[Environment]):
+    name = "ENV"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Environment:
+        try:
+            return Environment(value.upper())
+        except ValueError:
+            self.fail(f"{value!r} is not one of {', '.join(Environment)}", param, ctx)
+
+
 ADDRESS = AddressType()
+ENVIRONMENT = EnvironmentType()
 
 pipelines = stacked(
     click.argument("names", metavar="[PIPELINE]...", nargs=-1),
@@ -57,7 +69,8 @@ where = stacked(
     click.option(
         "--env",
         "environment",
-        type=click.Choice([e.value for e in Environment], case_sensitive=False),
+        type=ENVIRONMENT,
+        metavar="[" + "|".join(Environment) + "]",
         help="Environment; PICSELLIA_ENV, the saved context and PROD come next.",
     ),
 )
@@ -100,6 +113,20 @@ def folders(names: Sequence[str], everything: bool) -> list[Path]:
     if (here / "config.toml").is_file():
         return [here]
     raise click.UsageError("name a pipeline or be in its folder, or use --all")
+
+
+def checked(
+    folders: Sequence[Path], reading: Reading, failed: Callable[[UserError], None]
+) -> Iterator[Checked]:
+    """What the files of each pipeline say, before any far end is asked; those with errors go to `failed`."""
+    for folder in folders:
+        found = validate(folder, reading)
+        try:
+            found.sound()
+        except UserError as problem:
+            failed(problem)
+        else:
+            yield found
 
 
 def target(organization: str | None, environment: str | None) -> Target:

@@ -12,7 +12,7 @@ from reconciler.diagnostics import Diagnostic, UserError
 from reconciler.pipeline.version import Bump
 from reconciler.plan import Plan
 from reconciler.planner import Options
-from reconciler.session import CannotCheckError, Wishes, make_plan, session, validate
+from reconciler.session import CannotCheckError, Wishes, make_plan, session
 from reconciler.values import Address
 from reconciler.views.documents import plan_text, plans_text
 from reconciler.views.lines import console
@@ -51,30 +51,35 @@ def command(
     """
     out, err = console(sys.stdout), console(sys.stderr)
     folders = options.folders(names, everything)
-    target = options.target(organization, environment)
     reading = options.reading(python, static_only, class_timeout)
     wishes = Wishes(Bump(bump) if bump else None, Options(replace=replace, prune=prune), targets)
     plans: list[Plan] = []
     errors: list[Diagnostic] = []
     codes = {DONE}
+
+    def failed(problem: UserError) -> None:
+        errors.extend(problem.diagnostics)
+        codes.add(UNCHECKED if exit_code and isinstance(problem, CannotCheckError) else FAILED)
+
     with Watch(err) as watch:
-        checked = {folder: validate(folder, reading) for folder in folders}
-        for found in checked.values():
-            found.sound() if len(folders) == 1 else None
-        with session(target, options.store(), reading, watch, threading.Event()) as opened:
-            for folder in folders:
-                try:
-                    plans.append(make_plan(opened, checked[folder], wishes).plan)
-                except UserError as problem:
-                    errors.extend(problem.diagnostics)
-                    codes.add(UNCHECKED if exit_code and isinstance(problem, CannotCheckError) else FAILED)
+        sound = list(options.checked(folders, reading, failed))
+        try:
+            if sound:
+                target = options.target(organization, environment)
+                with session(target, options.store(), watch, threading.Event()) as opened:
+                    for found in sound:
+                        try:
+                            plans.append(make_plan(opened, found, wishes).plan)
+                        except UserError as problem:
+                            failed(problem)
+        except UserError as problem:
+            failed(problem)
     if as_json:
-        single = len(folders) == 1 and plans
-        sys.stdout.write(plan_text(plans[0]) if single else plans_text(plans, errors))
-    else:
-        for plan in plans:
-            print_plan(plan, out)
+        only_one = len(folders) == 1 and plans
+        sys.stdout.write(plan_text(plans[0]) if only_one else plans_text(plans, errors))
     for plan in plans:
+        if not as_json:
+            print_plan(plan, out)
         print_diagnostics(plan.diagnostics, err)
         if not as_json:
             print_refusals(plan, err)

@@ -7,7 +7,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.exits import DONE
-from reconciler.session import Reading, session
+from reconciler.session import session
 from reconciler.views.documents import written
 from reconciler.views.lines import console
 from reconciler.views.reports import print_pairs
@@ -22,7 +22,7 @@ def command(organization: str | None, environment: str | None, as_json: bool) ->
     target = options.target(organization, environment)
     with (
         Watch(console(sys.stderr)) as watch,
-        session(target, options.store(), Reading(), watch, threading.Event()) as opened,
+        session(target, options.store(), watch, threading.Event()) as opened,
     ):
         username = opened.platform.username()
     facts = {

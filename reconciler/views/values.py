@@ -27,15 +27,14 @@ def shown(value: JSON | Nothing) -> str:
 
 
 def old_and_new(change: Change) -> list[tuple[str, str, str]]:
-    """(path, live, desired) of a change; one row for each inner difference of two structured values."""
+    """(path, live, desired) of a change; one row for each inner difference of two long structured values."""
     old, new = change.live, change.desired
     if isinstance(old, Nothing) and isinstance(new, dict) and new:
         return [(f"{change.path}.{key}", shown(old), shown(value)) for key, value in new.items()]
-    if isinstance(old, dict | list) and isinstance(new, dict | list) and max(len(old), len(new)) > 1:
-        rows = _inner(change.path, old, new)
-        if rows:
-            return rows
-    return [(change.path, shown(old), shown(new))]
+    whole = (shown(old), shown(new))
+    if isinstance(old, dict | list) and isinstance(new, dict | list) and any(t.endswith("…") for t in whole):
+        return _inner(change.path, old, new)
+    return [(change.path, *whole)]
 
 
 def _ambiguous(text: str) -> bool:
