@@ -120,7 +120,7 @@ class Walk:
         unfinished = [d for d in step.depends_on if outcomes[d].status is not Status.DONE]
         failed = [d for d in unfinished if outcomes[d].status is not Status.SKIPPED]
         if failed:
-            return Outcome(step, Status.BLOCKED, blocked_by=failed[0])
+            return Outcome(step, Status.BLOCKED, blocked_by=outcomes[failed[0]].blocked_by or failed[0])
         if unfinished or (self._stop.is_set() and step.action is not Action.NOOP):
             return Outcome(step, Status.SKIPPED)
         if step.action is Action.NOOP:
@@ -128,6 +128,8 @@ class Walk:
         return None
 
     def _run_step(self, step: Step) -> Outcome:
+        if self._stop.is_set():
+            return Outcome(step, Status.SKIPPED)  # it was ready, and waited for a thread
         started = time.monotonic()
         self._emit(StepStarted(step))
         try:
