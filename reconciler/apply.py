@@ -171,23 +171,36 @@ class Walk:
         fields = {**_sent_besides(step, managed), **managed}
         self._intend(step, "create", None, fields)
 
+        unsettled: ProviderError | None = None
+
         def create() -> Live:
-            try:
-                return kind.create(
-                    step.address.name, fields, parent=self._parent(step), report=self._report(step)
-                )
-            except (ExistsError, TransientError) as problem:
-                if isinstance(problem, TransientError) and not problem.outcome_unknown:
-                    raise
-                return self._settle_create(step, fields, problem)
+            nonlocal unsettled
+            if unsettled is None:
+                try:
+                    return kind.create(
+                        step.address.name, fields, parent=self._parent(step), report=self._report(step)
+                    )
+                except ProviderError as problem:
+                    if not (problem.outcome_unknown or isinstance(problem, ExistsError)):
+                        raise
+                    unsettled = problem
+            live = self._look_up(step, fields, unsettled)
+            if live is None:
+                nothing_made, unsettled = unsettled, None  # so it may be sent again
+                raise nothing_made
+            return live
 
         return self._write(step, fields, create)
 
-    def _settle_create(self, step: Step, fields: Mapping[str, JSON], problem: ProviderError) -> Live:
+    def _look_up(self, step: Step, fields: Mapping[str, JSON], unsettled: ProviderError) -> Live | None:
         """A create without a clear answer is settled by a look-up by name, never by repeating it blindly."""
-        live = self._read(step, fields, id=None)
+        try:
+            live = self._read(step, fields, id=None)
+        except ProviderError as problem:
+            problem.outcome_unknown = True  # of the create, whatever this says of the look-up
+            raise
         if live is None:
-            raise problem
+            return None
         rules = self._kinds[step.address.kind].facts.rules
         differing = [
             c.path for c in compare(fields, None, live.fields, rules) if c.cls is ChangeClass.UNRECORDED
@@ -196,7 +209,7 @@ class Walk:
             raise FinalError(
                 f"an object of that name appeared meanwhile, and its {', '.join(differing)} differ",
                 hint="plan again to see both sides",
-            ) from problem
+            ) from unsettled
         return live
 
     def _update(self, step: Step) -> Live:
@@ -221,20 +234,23 @@ class Walk:
             except GoneError:
                 pass  # somebody was faster, or our own first try got through
 
-        self._attempt(step, delete)
+        self._send(step, delete)
         self._recorder.update(
             lambda s: s.without_intent(str(step.address)).without_resource(str(step.address))
         )
 
     def _write(self, step: Step, fields: Mapping[str, JSON], write: Callable[[], Live]) -> Live:
         """Write, read back, and record what was taken; what was not taken is a failure of the step."""
-        written = self._attempt(step, write)
+        written = self._send(step, write)
         live = self._attempt(step, lambda: self._read(step, fields, id=written.id))
         if live is None:
             raise FinalError("it was written, but cannot be found when read back")
         live = replace(live, outputs={**written.outputs, **live.outputs})
         refused = _not_taken(fields, live, self._kinds[step.address.kind])
-        self._save(step, live, {name: value for name, value in fields.items() if name not in refused})
+        before = self._recorder.snapshot.resources.get(str(step.address))
+        kept = {name: value for name, value in before.inputs.items() if name in refused} if before else {}
+        taken = {name: value for name, value in fields.items() if name not in refused}
+        self._save(step, live, {**kept, **taken})
         if refused:
             raise FinalError(
                 "the platform answered that all is well, but did not take "
@@ -242,8 +258,27 @@ class Walk:
             )
         return live
 
+    def _send(self, step: Step, write: Callable[[], T]) -> T:
+        """Attempt a write; its intent is closed when no attempt can have been carried out."""
+        unknown = False
+
+        def once() -> T:
+            nonlocal unknown
+            try:
+                return write()
+            except ProviderError as problem:
+                unknown = unknown or problem.outcome_unknown
+                raise
+
+        try:
+            return self._attempt(step, once)
+        except ProviderError:
+            if not unknown:
+                self._recorder.update(lambda s: s.without_intent(str(step.address)))
+            raise
+
     def _attempt(self, step: Step, call: Callable[[], T]) -> T:
-        """Call it again while the trouble is transient, for a bounded time; close the intent on a clear no."""
+        """Call it again while the trouble is transient, for a bounded time."""
 
         def delay(state: RetryCallState) -> float:
             problem = state.outcome.exception() if state.outcome else None
@@ -255,19 +290,14 @@ class Walk:
             if isinstance(problem, ProviderError) and state.next_action:
                 self._emit(StepRetried(step.address, problem, state.next_action.sleep))
 
-        try:
-            return Retrying(
-                retry=retry_if_exception(lambda e: isinstance(e, TransientError) and not self._stop.is_set()),
-                wait=delay,
-                stop=stop_after_attempt(ATTEMPTS),
-                before_sleep=announce,
-                sleep=self._sleep,
-                reraise=True,
-            )(call)
-        except ProviderError as problem:
-            if not problem.outcome_unknown:
-                self._recorder.update(lambda s: s.without_intent(str(step.address)))
-            raise
+        return Retrying(
+            retry=retry_if_exception(lambda e: isinstance(e, TransientError) and not self._stop.is_set()),
+            wait=delay,
+            stop=stop_after_attempt(ATTEMPTS),
+            before_sleep=announce,
+            sleep=self._sleep,
+            reraise=True,
+        )(call)
 
     def _sleep(self, seconds: float) -> None:
         self._stop.wait(seconds)
@@ -296,7 +326,9 @@ class Walk:
         address = str(step.address)
         resource = self._desired.get(step.address)
         depends_on = tuple(str(d) for d in resource.depends_on) if resource else ()
-        unknown = {c.path for c in step.changes if c.live is MISSING and c.recorded is MISSING and not c.write}
+        unknown = {
+            c.path for c in step.changes if c.live is MISSING and c.recorded is MISSING and not c.write
+        }
         managed = (resource.fields.keys() if resource else inputs.keys()) - unknown
         record = RecordedResource(
             address,

@@ -1,7 +1,9 @@
 """A plan walked on a far end in memory, with a real record: what is sent, what is saved, and when."""
 
+from collections.abc import Collection
+
 from providers.errors import RefusedError, TransientError
-from providers.faults import Fault, Faults, FaultyKind
+from providers.faults import READS, WRITES, Fault, Faults, FaultyKind
 from reconciler.events import Event, Status, StepRetried, StepStarted
 from reconciler.values import Address
 from tests.engine.conftest import APP, Bench, after, input_of, model, processing, version_of
@@ -110,3 +112,89 @@ class TestInterrupted:
         result = bench.walk(bench.plan(processing()), emit=interrupt)
         assert [outcome.status for outcome in result.outcomes] == [Status.FAILED]
         assert len(faults.calls) == 2, "the one that was being waited for is the last"
+
+
+LOST = TransientError("the connection dropped", outcome_unknown=True)
+BUSY = TransientError("busy")
+
+
+def failing(bench: Bench, kind: str, *faults: Fault, verbs: Collection[str] = WRITES) -> Faults:
+    """From now on these calls of one kind fail."""
+    counted = Faults(*faults, verbs=verbs)
+    bench.kinds[kind] = FaultyKind(bench.kinds[kind], counted)
+    return counted
+
+
+class TestAnswersThatGotLost:
+    def test_a_create_that_was_carried_out_is_found_and_not_repeated(self, bench: Bench) -> None:
+        faults = failing(bench, "processing", Fault(1, LOST, after=True))
+        assert bench.apply(processing(default_cpu=8)).succeeded
+        assert [verb for verb, _ in faults.calls] == ["create"]
+        assert bench.recorded(APP).inputs == {"default_cpu": 8} and not bench.record.intents
+
+    def test_a_create_that_never_arrived_is_sent_again_after_a_look(self, bench: Bench) -> None:
+        planned = bench.plan(processing())
+        faults = failing(bench, "processing", Fault(1, LOST), verbs=[*READS, *WRITES])
+        assert bench.walk(planned).succeeded
+        assert [verb for verb, _ in faults.calls] == ["create", "read", "create", "read"]
+
+    def test_while_the_look_up_fails_nothing_is_sent_again(self, bench: Bench) -> None:
+        planned = bench.plan(processing())
+        lost, busy = Fault(1, LOST, after=True), Fault(2, BUSY, times=2)
+        faults = failing(bench, "processing", lost, busy, verbs=[*READS, *WRITES])
+        assert bench.walk(planned).succeeded
+        assert [verb for verb, _ in faults.calls] == ["create", "read", "read", "read", "read"]
+
+    def test_what_cannot_be_settled_stays_open_for_the_next_run(self, bench: Bench) -> None:
+        planned = bench.plan(processing())
+        healthy = bench.kinds["processing"]
+        failing(
+            bench, "processing", Fault(1, LOST, after=True), Fault(2, BUSY, times=9), verbs=[*READS, *WRITES]
+        )
+        assert not bench.walk(planned).succeeded
+        assert bench.record.intents["processing/app"].verb == "create" and not bench.record.resources
+        bench.kinds["processing"] = healthy
+        bench.writes()
+        assert bench.apply(processing()).succeeded
+        assert bench.writes() == [] and not bench.record.intents
+        assert bench.recorded(APP).id == bench.world.objects["processing", ("app",)].id
+
+    def test_a_clear_no_after_a_lost_answer_does_not_settle_it(self, bench: Bench) -> None:
+        bench.apply(processing(default_cpu=4))
+        failing(bench, "processing", Fault(1, LOST, after=True), Fault(2, RefusedError("no")))
+        assert not bench.apply(processing(default_cpu=8)).succeeded
+        assert bench.live(APP)["default_cpu"] == 8, "the first attempt got through"
+        assert bench.record.intents["processing/app"].verb == "update"
+
+    def test_an_acknowledged_write_that_cannot_be_read_back_stays_open(self, bench: Bench) -> None:
+        planned = bench.plan(processing(default_cpu=8))
+        healthy = bench.kinds["processing"]
+        failing(bench, "processing", Fault(1, BUSY, times=9), verbs=READS)
+        assert not bench.walk(planned).succeeded
+        assert set(bench.record.intents) == {"processing/app"}
+        bench.kinds["processing"] = healthy
+        planned = bench.plan(processing(default_cpu=8))
+        assert "processing/app" in planned.snapshot.resources, "settled: it is ours"
+
+
+class TestStubbornFields:
+    def test_a_value_that_was_not_taken_fails_the_step_and_is_not_recorded(self, bench: Bench) -> None:
+        bench.apply(processing(default_cpu=4, description="apples"))
+        bench.world.stubborn = ["default_cpu"]
+        result = bench.apply(processing(default_cpu=8, description="pears"))
+        [outcome] = result.outcomes
+        assert outcome.status is Status.FAILED
+        assert "default_cpu: sent 8, has 4" in str(outcome.error)
+        assert bench.recorded(APP).inputs == {"default_cpu": 4, "description": "pears"}
+
+    def test_the_next_plan_tries_again_and_is_no_take_over(self, bench: Bench) -> None:
+        bench.apply(processing(default_cpu=4))
+        bench.world.stubborn = ["default_cpu"]
+        bench.apply(processing(default_cpu=8))
+        assert bench.plan(processing(default_cpu=8)).step(APP).reason == "the files changed"
+
+    def test_one_of_the_first_take_over_leaves_no_record_of_it(self, bench: Bench) -> None:
+        bench.world.put("processing", "app", default_cpu=4)
+        bench.world.stubborn = ["default_cpu"]
+        assert not bench.apply(processing(default_cpu=8)).succeeded
+        assert bench.recorded(APP).inputs == {}
