@@ -6,7 +6,6 @@ Needs an environment with the official CLI: its interpreter in RECONCILER_OFFICI
 import os
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,16 +51,11 @@ def templates(official: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     return sorted(root.iterdir())
 
 
-def references(folder: Path) -> Iterator[tuple[str, ClassReference]]:
-    """The class that the template's config.toml names, and the inputs class that some only write."""
-    yield "parameters", ClassReference.parse(folder, _execution(folder)["parameters_class"])
-    if (folder / "utils" / "inputs.py").is_file():
-        yield "inputs", ClassReference.parse(folder, "utils/inputs.py:ProcessingInputs")
-
-
-def _execution(folder: Path) -> dict[str, str]:
-    table: dict[str, str] = tomllib.loads((folder / "config.toml").read_text())["execution"]
-    return table
+def references(folder: Path) -> tuple[ClassReference | None, ClassReference]:
+    """The inputs class and the parameters class that the template's config.toml names."""
+    named = tomllib.loads((folder / "config.toml").read_text())["execution"]
+    inputs = ClassReference.parse(folder, named["inputs_class"]) if "inputs_class" in named else None
+    return inputs, ClassReference.parse(folder, named["parameters_class"])
 
 
 def value(said: ClassValue[Any] | NotStatic | None) -> Any:
@@ -69,6 +63,7 @@ def value(said: ClassValue[Any] | NotStatic | None) -> Any:
     assert said.diagnostics == ()
     if isinstance(said.value, tuple):
         return [replace(one, line=None) for one in said.value]
+    assert isinstance(said.value, dict)
     return list(said.value.items())
 
 
@@ -90,8 +85,7 @@ def test_their_config_is_accepted_up_to_the_values_that_init_leaves_empty(templa
 
 def test_all_readers_say_the_same(templates: list[Path], official: Path, bare: Path) -> None:
     for folder in templates:
-        wanted = dict(references(folder))
-        inputs, parameters = wanted.get("inputs"), wanted["parameters"]
+        inputs, parameters = references(folder)
         theirs = runner.run(folder, inputs=inputs, parameters=parameters, python=official, timeout=60)
         ours = runner.run(folder, inputs=inputs, parameters=parameters, python=bare, timeout=60)
         assert "picsellia_pipelines_cli" not in theirs.stand_ins

@@ -51,6 +51,7 @@ class Inputs(PipelineInputs):
     )
     assert isinstance(said, ClassValue)
     assert said.diagnostics == ()
+    assert said.value is not None
     assert [
         (i.name, i.input_type, i.required, i.inference_type_constraint, i.framework_constraint, i.line)
         for i in said.value
@@ -86,6 +87,7 @@ class Params(Parameters):
     )
     assert isinstance(said, ClassValue)
     assert said.diagnostics == ()
+    assert said.value is not None
     assert list(said.value.items()) == [
         ("fast", False),
         ("flags", {"a": [1]}),
