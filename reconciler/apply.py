@@ -169,7 +169,7 @@ class Walk:
         kind = self._kinds[step.address.kind]
         managed = self._fields(step)
         fields = {**_sent_besides(step, managed), **managed}
-        self._intend(step, "create", None, fields)
+        self._intend(step, "create", None, managed)
 
         unsettled: ProviderError | None = None
 

@@ -1,0 +1,147 @@
+"""What an earlier run left open, settled by what is there now."""
+
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from providers.errors import ProviderError, TransientError
+from providers.faults import WRITES, Died, Fault, Faults, FaultyKind
+from providers.protocol import Live
+from reconciler.live import World
+from reconciler.plan import Action
+from reconciler.recovery import settle
+from reconciler.values import Address
+from state.snapshot import Intent, RecordedResource, Snapshot, Verb
+from tests.engine.conftest import APP, AT, FACTS, Bench, processing
+
+OTHER = Address.of("processing", "other")
+
+
+def intent(verb: Verb, address: Address = APP, **fields: Any) -> Intent:
+    return Intent(str(address), verb, None if verb == "create" else "id-1", fields, AT, "run-0")
+
+
+def recorded(**inputs: Any) -> RecordedResource:
+    return RecordedResource("processing/app", "processing", "id-1", inputs)
+
+
+def lives(id: str = "id-1", **fields: Any) -> Live:
+    return Live(id, ("app",), fields, {"page": "https://…"})
+
+
+def settled(
+    open: Intent,
+    record: RecordedResource | None,
+    live: Live | None,
+    *,
+    unreadable: Collection[Address] = (),
+    asked: Collection[Address] = (APP,),
+) -> Snapshot:
+    snapshot = Snapshot.new("my-org@STAGING/app", "lineage-1").with_intent(open)
+    snapshot = snapshot.with_resource(record) if record else snapshot
+    problems: dict[Address, ProviderError] = dict.fromkeys(unreadable, TransientError("busy"))
+    return settle(snapshot, World({} if live is None else {APP: live}, problems, asked), FACTS)
+
+
+def left(snapshot: Snapshot) -> RecordedResource | None:
+    """What is recorded afterwards; nothing may be open any more."""
+    assert not snapshot.intents
+    return snapshot.resources.get("processing/app")
+
+
+class TestCreate:
+    def test_it_was_carried_out(self) -> None:
+        sent = intent("create", default_cpu=8, docker_flags=["a", "b"])
+        record = left(settled(sent, None, lives("id-7", default_cpu="8", docker_flags=["b", "a"], more=1)))
+        assert record is not None
+        assert (record.id, dict(record.inputs)) == ("id-7", {"default_cpu": 8, "docker_flags": ["a", "b"]})
+        assert record.outputs == {"page": "https://…"}
+
+    def test_it_was_carried_out_as_far_as_can_be_read(self) -> None:
+        record = left(
+            settled(intent("create", default_cpu=8, docker_tag="latest"), None, lives(default_cpu=8))
+        )
+        assert record is not None and record.inputs == {"default_cpu": 8, "docker_tag": "latest"}
+
+    def test_somebody_else_made_one_of_that_name(self) -> None:
+        assert left(settled(intent("create", default_cpu=8), None, lives(default_cpu=4))) is None
+
+    def test_it_was_not_carried_out(self) -> None:
+        assert left(settled(intent("create", default_cpu=8), None, None)) is None
+
+    @pytest.mark.parametrize("live", [None, lives("id-7", default_cpu=4)])
+    def test_what_was_recorded_of_one_deleted_outside_is_kept_unless_it_was_made_anew(
+        self, live: Live | None
+    ) -> None:
+        before = recorded(default_cpu=8)
+        assert left(settled(intent("create", default_cpu=8), before, live)) == before
+
+    def test_one_deleted_outside_was_made_anew(self) -> None:
+        record = left(
+            settled(intent("create", default_cpu=8), recorded(default_cpu=8), lives("id-7", default_cpu=8))
+        )
+        assert record is not None and record.id == "id-7"
+
+
+class TestUpdate:
+    def test_it_was_carried_out(self) -> None:
+        record = left(settled(intent("update", default_cpu=8), recorded(default_cpu=4), lives(default_cpu=8)))
+        assert record == recorded(default_cpu=8)
+
+    def test_it_was_not_carried_out(self) -> None:
+        record = left(settled(intent("update", default_cpu=8), recorded(default_cpu=4), lives(default_cpu=4)))
+        assert record == recorded(default_cpu=4)
+
+    def test_it_was_carried_out_in_part(self) -> None:
+        sent = intent("update", default_cpu=8, description="pears")
+        before = recorded(default_cpu=4, description="apples")
+        record = left(settled(sent, before, lives(default_cpu=8, description="apples")))
+        assert record == recorded(default_cpu=8, description="apples")
+
+    def test_what_cannot_be_read_is_not_claimed(self) -> None:
+        record = left(settled(intent("update", docker_tag="test"), recorded(docker_tag="latest"), lives()))
+        assert record == recorded(docker_tag="latest")
+
+    def test_the_object_is_gone(self) -> None:
+        before = recorded(default_cpu=4)
+        assert left(settled(intent("update", default_cpu=8), before, None)) == before
+
+    def test_of_a_take_over_nothing_is_recorded_yet(self) -> None:
+        assert left(settled(intent("update", default_cpu=8), None, lives(default_cpu=8))) is None
+
+
+class TestDelete:
+    def test_it_was_carried_out(self) -> None:
+        assert left(settled(intent("delete"), recorded(default_cpu=4), None)) is None
+
+    def test_it_was_not_carried_out(self) -> None:
+        before = recorded(default_cpu=4)
+        assert left(settled(intent("delete"), before, lives(default_cpu=4))) == before
+
+
+@pytest.mark.parametrize("verb", ["create", "update", "delete"])
+class TestWhatIsNotKnownStaysOpen:
+    def test_what_was_not_asked(self, verb: Verb) -> None:
+        snapshot = settled(intent(verb), recorded(default_cpu=4), None, asked=[OTHER])
+        assert set(snapshot.intents) == {"processing/app"}
+        assert snapshot.resources["processing/app"] == recorded(default_cpu=4)
+
+    def test_what_could_not_be_read(self, verb: Verb) -> None:
+        snapshot = settled(intent(verb), recorded(default_cpu=4), None, unreadable=[APP])
+        assert set(snapshot.intents) == {"processing/app"}
+        assert snapshot.resources["processing/app"] == recorded(default_cpu=4)
+
+
+class TestTheWholeStory:
+    @pytest.mark.parametrize("after", [False, True])
+    def test_a_run_that_died_creating_leaves_nothing_to_explain(self, bench: Bench, after: bool) -> None:
+        healthy = bench.kinds["processing"]
+        bench.kinds["processing"] = FaultyKind(healthy, Faults(Fault(1, Died(), after=after), verbs=WRITES))
+        with pytest.raises(Died):
+            bench.apply(processing(description="apples"))
+        assert set(bench.record.intents) == {"processing/app"}
+        bench.kinds["processing"] = healthy
+        step = bench.plan(processing(description="apples")).step(APP)
+        expected = (Action.NOOP, "in sync") if after else (Action.CREATE, "does not exist yet")
+        assert (step.action, step.reason) == expected
