@@ -87,6 +87,7 @@ class Walk:
         self._parallel = parallel
         self._now = now
         self._run = run
+        self._unclear: set[Address] = set()  # of these, some write was sent and never answered
 
     def __call__(self) -> Result:
         """Run every step that can run. Raises only what is a bug of ours, or a record that cannot be kept."""
@@ -170,7 +171,6 @@ class Walk:
         managed = self._fields(step)
         fields = {**_sent_besides(step, managed), **managed}
         self._intend(step, "create", None, managed)
-
         unsettled: ProviderError | None = None
 
         def create() -> Live:
@@ -183,6 +183,8 @@ class Walk:
                 except ProviderError as problem:
                     if not (problem.outcome_unknown or isinstance(problem, ExistsError)):
                         raise
+                    if problem.outcome_unknown:
+                        self._unclear.add(step.address)
                     unsettled = problem
             live = self._look_up(step, fields, unsettled)
             if live is None:
@@ -194,11 +196,7 @@ class Walk:
 
     def _look_up(self, step: Step, fields: Mapping[str, JSON], unsettled: ProviderError) -> Live | None:
         """A create without a clear answer is settled by a look-up by name, never by repeating it blindly."""
-        try:
-            live = self._read(step, fields, id=None)
-        except ProviderError as problem:
-            problem.outcome_unknown = True  # of the create, whatever this says of the look-up
-            raise
+        live = self._read(step, fields, id=None)
         if live is None:
             return None
         rules = self._kinds[step.address.kind].facts.rules
@@ -260,20 +258,19 @@ class Walk:
 
     def _send(self, step: Step, write: Callable[[], T]) -> T:
         """Attempt a write; its intent is closed when no attempt can have been carried out."""
-        unknown = False
 
         def once() -> T:
-            nonlocal unknown
             try:
                 return write()
             except ProviderError as problem:
-                unknown = unknown or problem.outcome_unknown
+                if problem.outcome_unknown:
+                    self._unclear.add(step.address)
                 raise
 
         try:
             return self._attempt(step, once)
         except ProviderError:
-            if not unknown:
+            if step.address not in self._unclear:
                 self._recorder.update(lambda s: s.without_intent(str(step.address)))
             raise
 
@@ -319,6 +316,7 @@ class Walk:
         return lambda progress: self._emit(StepProgress(step.address, progress))
 
     def _intend(self, step: Step, verb: Verb, id: str | None, fields: Mapping[str, JSON]) -> None:
+        self._unclear.discard(step.address)
         intent = Intent(str(step.address), verb, id, fields, self._now(), self._run)
         self._recorder.update(lambda s: s.with_intent(intent))
 

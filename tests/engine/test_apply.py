@@ -1,12 +1,19 @@
 """A plan walked on a far end in memory, with a real record: what is sent, what is saved, and when."""
 
 from collections.abc import Collection
+from pathlib import Path
+from typing import Any
 
-from providers.errors import RefusedError, TransientError
-from providers.faults import READS, WRITES, Fault, Faults, FaultyKind
+import pytest
+
+from providers.errors import GoneError, RefusedError, TransientError
+from providers.faults import READS, WRITES, Died, Fault, Faults, FaultyKind
+from providers.protocol import Live
+from reconciler.apply import ATTEMPTS, LONGEST_DELAY
 from reconciler.events import Event, Status, StepRetried, StepStarted
 from reconciler.values import Address
-from tests.engine.conftest import APP, Bench, after, input_of, model, processing, version_of
+from state.sqlite import SqliteStore
+from tests.engine.conftest import APP, AT, Bench, after, image, input_of, model, processing, version_of
 
 
 class TestDelete:
@@ -198,3 +205,192 @@ class TestStubbornFields:
         bench.world.stubborn = ["default_cpu"]
         assert not bench.apply(processing(default_cpu=8)).succeeded
         assert bench.recorded(APP).inputs == {}
+
+
+class TestTheRecordIsAlwaysAhead:
+    def test_the_intent_is_on_the_disk_before_the_call_and_the_result_after_it(self, bench: Bench) -> None:
+        seen: list[tuple[str, str, list[str], list[str]]] = []
+
+        class Watched(FaultyKind):
+            def update(self, live: Live, changed: Any, fields: Any, **more: Any) -> Live:
+                self.look("update", live.name)
+                return super().update(live, changed, fields, **more)
+
+            def create(self, name: Any, fields: Any, **more: Any) -> Live:
+                self.look("create", name)
+                return super().create(name, fields, **more)
+
+            def delete(self, live: Live, **more: Any) -> None:
+                self.look("delete", live.name)
+                super().delete(live, **more)
+
+            def look(self, verb: str, name: Any) -> None:
+                open = [f"{intent.verb} {address}" for address, intent in bench.record.intents.items()]
+                seen.append((verb, "/".join(name), open, sorted(bench.record.resources)))
+
+        bench.kinds = {name: Watched(kind, Faults()) for name, kind in bench.kinds.items()}
+        bench.apply(processing(), input_of("app", "x"))
+        bench.apply(processing(), input_of("app", "x", required=False))
+        bench.apply(processing())
+        assert seen == [
+            ("create", "app", ["create processing/app"], []),
+            ("create", "app/x", ["create input/app/x"], ["processing/app"]),
+            ("update", "app/x", ["update input/app/x"], ["input/app/x", "processing/app"]),
+            ("delete", "app/x", ["delete input/app/x"], ["input/app/x", "processing/app"]),
+        ]
+        assert list(bench.record.resources) == ["processing/app"] and not bench.record.intents
+
+    def test_the_intent_says_what_and_the_record_what_came_of_it(self, bench: Bench) -> None:
+        failing(bench, "processing", Fault(1, Died()))
+        with pytest.raises(Died):
+            bench.apply(processing(default_cpu=8))
+        [intent] = bench.record.intents.values()
+        assert (intent.verb, intent.id, dict(intent.fields)) == ("create", None, {"default_cpu": 8})
+        assert (intent.since, intent.run) == (AT, "run-1")
+
+    def test_only_what_changed_is_written(self, bench: Bench) -> None:
+        sent: list[dict[str, Any]] = []
+
+        class Watched(FaultyKind):
+            def update(self, live: Live, changed: Any, fields: Any, **more: Any) -> Live:
+                sent.append(dict(changed))
+                return super().update(live, changed, fields, **more)
+
+        bench.apply(processing(default_cpu=4, description="apples"))
+        bench.world.edit("processing", "app", description="theirs", docker_tag="not managed")
+        bench.kinds["processing"] = Watched(bench.kinds["processing"], Faults())
+        bench.apply(processing(default_cpu=4, description="apples"))
+        assert sent == [{"description": "apples"}]
+        assert bench.live(APP)["docker_tag"] == "not managed"
+
+
+class TestTransientTrouble:
+    def test_it_is_tried_again_for_a_bounded_number_of_times(self, bench: Bench) -> None:
+        faults = failing(bench, "processing", Fault(1, BUSY, times=99))
+        [outcome] = bench.apply(processing()).outcomes
+        assert outcome.status is Status.FAILED and outcome.error is BUSY
+        assert len(faults.calls) == ATTEMPTS
+        assert bench.stop.waited == [0.5, 1.0, 2.0]
+        assert not bench.record.intents, "a clear no: nothing was written"
+
+    def test_it_passes(self, bench: Bench) -> None:
+        faults = failing(bench, "processing", Fault(1, BUSY, times=2))
+        events: list[Event] = []
+        assert bench.walk(bench.plan(processing()), emit=events.append).succeeded
+        assert len(faults.calls) == 3
+        retried = [event for event in events if isinstance(event, StepRetried)]
+        assert [(str(event.address), event.problem, event.delay) for event in retried] == [
+            ("processing/app", BUSY, 0.5),
+            ("processing/app", BUSY, 1.0),
+        ]
+
+    def test_the_far_end_says_how_long_to_wait(self, bench: Bench) -> None:
+        asked = [TransientError("slow down", retry_after=seconds) for seconds in (7.0, 3600.0)]
+        failing(bench, "processing", Fault(1, asked[0]), Fault(2, asked[1]))
+        assert bench.apply(processing()).succeeded
+        assert bench.stop.waited == [7.0, LONGEST_DELAY]
+
+    def test_what_is_final_is_not_tried_again(self, bench: Bench) -> None:
+        faults = failing(bench, "processing", Fault(1, RefusedError("no")))
+        assert not bench.apply(processing()).succeeded
+        assert len(faults.calls) == 1 and bench.stop.waited == [] and not bench.record.intents
+
+
+class TestSomebodyWasFaster:
+    def test_an_equal_object_is_ours_too(self, bench: Bench) -> None:
+        planned = bench.plan(processing(default_cpu=8))
+        theirs = bench.world.put("processing", "app", default_cpu="8", default_gpu=0, default_parameters=None)
+        assert bench.walk(planned).succeeded
+        assert bench.writes() == [] and bench.recorded(APP).id == theirs.id
+
+    def test_a_different_one_fails_the_step_and_names_the_fields(self, bench: Bench) -> None:
+        planned = bench.plan(processing(default_cpu=8))
+        bench.world.put("processing", "app", default_cpu=2, default_gpu=0, default_parameters={})
+        [outcome] = bench.walk(planned).outcomes
+        assert outcome.status is Status.FAILED and "default_cpu differ" in str(outcome.error)
+        assert not bench.record.resources and not bench.record.intents
+        assert bench.live(APP)["default_cpu"] == 2
+
+    def test_what_should_be_deleted_is_gone_already(self, bench: Bench) -> None:
+        bench.apply(processing(), input_of("app", "x"))
+        planned = bench.plan(processing())
+        del bench.world.objects["input", ("app", "x")]
+        assert bench.walk(planned).succeeded
+        assert list(bench.record.resources) == ["processing/app"] and not bench.record.intents
+
+    def test_what_should_be_updated_is_gone(self, bench: Bench) -> None:
+        bench.apply(processing(default_cpu=4))
+        planned = bench.plan(processing(default_cpu=8))
+        bench.world.objects.clear()
+        [outcome] = bench.walk(planned).outcomes
+        assert isinstance(outcome.error, GoneError)
+        assert bench.recorded(APP).inputs == {"default_cpu": 4} and not bench.record.intents
+
+
+STACK_OF_ALL = [
+    image(),
+    *(after(processing(name, default_cpu=4), image()) for name in "abcd"),
+    *(input_of(app, name) for app in "abcd" for name in "xyz"),
+    model("M"),
+    *(version_of("M", name, docker_tag="latest") for name in ("v1", "v2")),
+]
+
+
+class TestAgain:
+    def test_a_second_apply_does_nothing(self, bench: Bench) -> None:
+        assert bench.apply(*STACK_OF_ALL).succeeded
+        before = bench.record
+        bench.writes()
+        planned = bench.plan(*STACK_OF_ALL)
+        assert planned.plan.is_empty and planned.plan.exit_code == 0
+        assert bench.walk(planned).succeeded
+        assert bench.writes() == [] and bench.record == before, "no write, no new serial"
+
+    def test_what_left_the_files_is_forgotten_once(self, bench: Bench) -> None:
+        bench.apply(processing(), model("M"))
+        bench.writes()
+        assert bench.apply(processing()).succeeded
+        assert bench.writes() == [] and list(bench.record.resources) == ["processing/app"]
+        assert bench.plan(processing()).plan.is_empty
+
+    def test_live_that_was_kept_is_recorded_and_no_conflict_any_more(self, bench: Bench) -> None:
+        bench.apply(processing(default_cpu=4))
+        bench.world.edit("processing", "app", default_cpu=2)
+        bench.writes()
+        assert bench.apply(processing(default_cpu=8), theirs=None).succeeded
+        assert bench.writes() == [] and bench.recorded(APP).inputs == {"default_cpu": 2}
+        assert not bench.plan(processing(default_cpu=8)).plan.conflicts
+        assert bench.plan(processing(default_cpu=2)).plan.is_empty, "once the files say so, too"
+
+    def test_the_files_that_won_are_written_and_recorded(self, bench: Bench) -> None:
+        bench.apply(processing(default_cpu=4))
+        bench.world.edit("processing", "app", default_cpu=2)
+        assert bench.apply(processing(default_cpu=8), ours=None).succeeded
+        assert bench.live(APP)["default_cpu"] == 8 and bench.recorded(APP).inputs == {"default_cpu": 8}
+
+    def test_an_empty_record_takes_the_world_over_without_a_write(self, bench: Bench, tmp_path: Path) -> None:
+        bench.apply(*STACK_OF_ALL)
+        bench.writes()
+        with SqliteStore(tmp_path / "lost.db") as empty:
+            known, bench.store = bench.record, empty
+            assert bench.apply(*STACK_OF_ALL).succeeded
+            assert bench.writes() == [] and bench.record.resources == known.resources
+            assert bench.plan(*STACK_OF_ALL).plan.is_empty
+
+
+def test_how_many_run_at_once_makes_no_difference_but_time(tmp_path: Path) -> None:
+    ends = []
+    for parallel in (1, 8):
+        with SqliteStore(tmp_path / f"{parallel}.db") as store:
+            bench = Bench(store)
+            planned = bench.plan(*STACK_OF_ALL)
+            result = bench.walk(planned, parallel=parallel)
+            order = [(str(o.step.address), o.status) for o in result.outcomes]
+            fields = {key: live.fields for key, live in bench.world.objects.items()}
+            inputs = {
+                text: (entry.inputs, entry.depends_on) for text, entry in bench.record.resources.items()
+            }
+            ends.append((planned.plan, order, fields, inputs))
+            for verb, address in bench.writes():
+                assert verb == "create", address
+    assert ends[0] == ends[1]
