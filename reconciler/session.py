@@ -313,7 +313,9 @@ def _check_image(planned: Planned) -> None:
     if step is None or not step.writes or not isinstance(kind, ImageKind):
         return
     try:
-        kind.check(address.name)
+        resource = planned.desired.get(address)
+        assert resource is not None, "the image is always desired"
+        kind.check(address.name, planned.world.found.get(address), resource.fields)
     except ProviderError as problem:
         raise UserError(
             _far_end(problem, "the image cannot be published, so nothing was changed", address=address)

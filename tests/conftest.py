@@ -11,6 +11,8 @@ import pytest
 from providers.sandbox import Sandbox
 from reconciler.cli import run
 
+pytest_plugins = ["tests.services"]
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 IN_CI = os.environ.get("CI") == "true"
 
@@ -56,7 +58,10 @@ class Cli:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user who has nothing: an empty home, no credentials, no state, no variables of ours."""
     for name in list(os.environ):
-        if name.startswith(("PICSELLIA_", "RECONCILER_", "DOCKER_CONFIG")) and name != "RECONCILER_OFFICIAL_PYTHON":
+        if (
+            name.startswith(("PICSELLIA_", "RECONCILER_", "DOCKER_CONFIG"))
+            and name != "RECONCILER_OFFICIAL_PYTHON"
+        ):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
     folder.mkdir()

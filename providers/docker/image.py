@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from providers.docker.builders import Builder
 from providers.docker.labels import SOURCE_KEY, VERSION
 from providers.docker.registry import PublishedImage, RegistryClient
-from providers.docker.source import ImageSource, SourceKey, differences
-from providers.errors import ExistsError
+from providers.docker.source import ImageSource, SourceKey, differences, fingerprint
+from providers.errors import ExistsError, FinalError
 from providers.protocol import KindFacts, Live, Progress, Report, Verb, Verdict
 from providers.rules import JSON, FieldRule
 
@@ -83,25 +83,34 @@ class ImageKind:
             "platform": image.platform,
         }
         outputs: dict[str, JSON] = {"digest": image.digest, "tag": tag}
-        if SOURCE_KEY in image.labels:
-            fields["source_key"] = image.labels[SOURCE_KEY]
-            if image.labels[SOURCE_KEY] == self._key.key:
-                outputs |= {"arguments": dict(self._key.arguments)}
-                if len(self._key.files) <= MOST_FILES:
-                    outputs |= {"files": dict(self._key.files)}
+        key = image.labels.get(SOURCE_KEY)
+        if key is None:
+            # Another tool's: the folder as it is when this is taken over stands for what it was made from.
+            outputs["taken_over_from"] = self._key.key
+        else:
+            fields["source_key"] = key
+        if key in (None, self._key.key):
+            outputs["arguments"] = dict(self._key.arguments)
+            if len(self._key.files) <= MOST_FILES:
+                outputs["files"] = dict(self._key.files)
         return Live(image.digest, tuple(name), fields, outputs)
 
-    def check(self, name: Sequence[str]) -> None:
-        """Whether the registry lets us push and the builder could build; raises what a write would raise."""
+    def check(self, name: Sequence[str], live: Live | None, fields: Mapping[str, JSON]) -> None:
+        """Whether we may push and, where a build is needed, could build; raises what a write would raise."""
         with RegistryClient("/".join(name)) as registry:
             registry.check()
-        self._builder.check()
+        if live is None or self._needs_build(live, fields):
+            self._builder.check()
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
     ) -> Live:
         """Build and push under the version tag, then move the channel tag there."""
         repository, version, channel = "/".join(name), fields["version"], fields["channel"]
+        if fingerprint(self._source).key != fields["source_key"]:
+            raise FinalError(
+                f"{self._source.folder} changed since the plan was made", hint="plan again to see with what"
+            )
         with RegistryClient(repository) as registry:
             if registry.digest(version) is not None:
                 raise ExistsError(f"{repository}:{version} was published meanwhile, and is never overwritten")
@@ -126,17 +135,21 @@ class ImageKind:
     ) -> Live:
         """Move tags when the image is this source already, else build."""
         version, channel = fields["version"], fields["channel"]
-        published = live.outputs["tag"] == version
-        if not published and live.fields.get("source_key") != fields["source_key"]:
+        if self._needs_build(live, fields):
             return self.create(live.name, fields, parent=parent, report=report)
         with RegistryClient("/".join(live.name)) as registry:
-            for tag in (channel,) if published else (version, channel):
+            for tag in (channel,) if live.outputs["tag"] == version else (version, channel):
                 report(Progress("tag", text=f"{tag} -> {live.id[:19]}"))
                 registry.tag(live.id, tag)
         return live
 
     def delete(self, live: Live, *, parent: Live | None) -> None:
         raise AssertionError(f"images are never deleted from a registry, and so not {'/'.join(live.name)}")
+
+    def _needs_build(self, live: Live, fields: Mapping[str, JSON]) -> bool:
+        """Whether neither the version tag nor the image behind the channel tag is this source already."""
+        published = live.outputs["tag"] == fields["version"]
+        return not published and live.fields.get("source_key") != fields["source_key"]
 
     def _judge(
         self,
@@ -155,10 +168,9 @@ class ImageKind:
                 return Verdict(Verb.UPDATE, "same-source: re-tagged, no build")
             return Verdict(Verb.UPDATE, self._source_changed(outputs))
         known = key is not None
-        unchanged = (
-            same_source if known else recorded is None or recorded["source_key"] == desired["source_key"]
-        )
-        if not unchanged:
+        if not same_source and (
+            known or outputs.get("taken_over_from", desired["source_key"]) != desired["source_key"]
+        ):
             reason = self._source_changed(outputs)
             return Verdict(
                 Verb.UPDATE,

@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 
 from providers.docker.registry import DOCKER_MANIFEST, OCI_MANIFEST, Blob, RegistryClient
-from tests.services import BUSYBOX, Registry, docker_engine, registry, secured_registry
-
-__all__ = ["docker_engine", "registry", "secured_registry"]
+from tests.services import BUSYBOX, Registry
 
 BASE_TYPES = {
     "docker": (

@@ -80,7 +80,9 @@ class Teller:
             case ["fail", method, path, action]:
                 self._sandbox.fail(method, path, int(action) if action.isdigit() else action)  # type: ignore[arg-type]
             case ["writes"]:
-                writes = [f"{w['method']} {self._settled(w['path'])} {w['status']}" for w in self._sandbox.writes()]
+                writes = [
+                    f"{w['method']} {self._settled(w['path'])} {w['status']}" for w in self._sandbox.writes()
+                ]
                 self._sandbox.clear_requests()
                 return writes or ["none"]
             case _:
@@ -88,7 +90,9 @@ class Teller:
         return []
 
     def _settled(self, line: str) -> str:
-        line = line.replace(str(self._cli.folder) + "/", "").replace(f"127.0.0.1:{self._sandbox.port}", "sandbox")
+        line = line.replace(str(self._cli.folder) + "/", "").replace(
+            f"127.0.0.1:{self._sandbox.port}", "sandbox"
+        )
         line = line.replace(self._sandbox.registry, "registry")
         line = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "…", line)
         line = re.sub(r"sha256:[0-9a-f]+", "sha256:…", line)

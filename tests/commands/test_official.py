@@ -1,0 +1,130 @@
+"""Beside the official CLI, which runs unchanged against the sandbox: each takes over what the other deployed."""
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from providers.sandbox import Sandbox
+from tests.commands import folders
+from tests.conftest import Cli
+from tests.services import BUSYBOX, Registry
+
+pytestmark = [pytest.mark.docker, pytest.mark.official]
+
+Deploy = Callable[..., str]
+
+
+@pytest.fixture
+def official_deploy(
+    cli: Cli,
+    home: Path,
+    sandbox: Sandbox,
+    docker_engine: str,
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Deploy:
+    """`pxl-pipeline deploy`, signed in to the sandbox; gives what it printed."""
+    python = os.environ.get("RECONCILER_OFFICIAL_PYTHON")
+    if not python:
+        pytest.skip("RECONCILER_OFFICIAL_PYTHON names no interpreter with the official CLI (make test does)")
+    saved = home / ".config" / "picsellia"
+    saved.mkdir(parents=True)
+    (saved / ".env").write_text(
+        f"PICSELLIA_{sandbox.organization}_CUSTOM_API_TOKEN={sandbox.token}\nPICSELLIA_CUSTOM_ENV={sandbox.url}\n"
+    )
+    docker = home / ".docker"
+    docker.mkdir()
+    login = base64.b64encode(b"anybody:anything").decode()
+    (docker / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": login}}}))
+    monkeypatch.setenv("DOCKER_HOST", docker_engine)
+
+    def deploy(name: str, bump: str = "patch") -> str:
+        done = subprocess.run(
+            [
+                *(str(Path(python).parent / "pxl-pipeline"), "deploy", name, "--bump", bump),
+                *("--organization", sandbox.organization, "--env", "CUSTOM"),
+            ],
+            cwd=cli.folder,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(home),
+                "DOCKER_HOST": docker_engine,
+                "LANG": "C.UTF-8",
+            },
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "rror" not in done.stdout, done.stdout
+        return done.stdout
+
+    return deploy
+
+
+@pytest.mark.parametrize("kind", [folders.processing, folders.training])
+def test_what_the_official_cli_deployed_is_taken_over_without_a_write(
+    kind: Callable[..., Path],
+    cli: Cli,
+    sandbox: Sandbox,
+    registry: Registry,
+    official_deploy: Deploy,
+    tmp_path: Path,
+) -> None:
+    kind(cli.folder / "app", f"{registry.address}/{tmp_path.name}/app", BUSYBOX)
+    official_deploy("app")
+    sandbox.clear_requests()
+
+    document = json.loads(cli("plan", "app", "--json").out)
+
+    assert {step["action"] for step in document["steps"]} <= {"adopt", "noop"}
+    assert not any(change["write"] for step in document["steps"] for change in step["changes"])
+    assert next(s for s in document["steps"] if s["kind"] == "image")["reason"] == "foreign"
+    assert cli("apply", "app").code == 0
+    assert sandbox.writes() == []
+    assert cli("plan", "app", "--exit-code").code == 0
+
+
+@pytest.mark.parametrize("kind", [folders.processing, folders.training])
+def test_what_we_deployed_is_taken_over_by_the_official_cli_and_back(
+    kind: Callable[..., Path],
+    cli: Cli,
+    sandbox: Sandbox,
+    registry: Registry,
+    official_deploy: Deploy,
+    tmp_path: Path,
+) -> None:
+    kind(cli.folder / "app", f"{registry.address}/{tmp_path.name}/app", BUSYBOX)
+    applied = cli("apply", "app", "--bump", "patch")
+    assert applied.code == 0, applied.err
+    before = _objects(sandbox)
+
+    official_deploy("app")
+
+    assert _objects(sandbox) == before, "the official deploy finds what it would have written itself"
+    document = json.loads(cli("plan", "app", "--json").out)
+    assert {step["action"] for step in document["steps"]} <= {"adopt", "noop"}
+    assert not any(change["write"] for step in document["steps"] for change in step["changes"])
+    sandbox.clear_requests()
+    assert cli("apply", "app").code == 0
+    assert sandbox.writes() == []
+
+
+def _objects(sandbox: Sandbox) -> list[dict[str, object]]:
+    """Everything on the platform, without who changed it when."""
+    platform = sandbox.platform
+    objects = [*platform.processings(), *platform.models()]
+    for processing in platform.processings():
+        objects += platform.inputs(processing["name"])
+    for model in platform.models():
+        objects += platform.versions(model["name"])
+    return [
+        {key: value for key, value in found.items() if not key.startswith(("updated", "created"))}
+        for found in objects
+    ]
