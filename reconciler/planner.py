@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from providers.protocol import KindFacts, Live, Verb
 from providers.rules import UNSET
 from reconciler.diagnostics import Diagnostic, warning
-from reconciler.diff import Change, ChangeClass, compare, normalised, same
+from reconciler.diff import Change, ChangeClass, compare, normalised
 from reconciler.graph import Graph, Resource, ordered
 from reconciler.live import World, parent_of
 from reconciler.plan import Action, Refusal, Step
@@ -93,7 +93,9 @@ def _step_for_desired(
     else:
         changes = compare(resource.fields, record.inputs if record else None, live.fields, kind.rules)
         step = replace(step, changes=tuple(_resolved(change, address, options) for change in changes))
-        step = _recreated(step, record, live) if record and record.id != live.id else step
+        # A kind that judges for itself says what another id means: for an image it is another content.
+        if kind.judge is None and record is not None and record.id != live.id:
+            step = _recreated(step, record, live)
         step = _change_in_place(step, record, kind, options)
         if step.action is Action.REPLACE:
             step = replace(step, changes=(*step.changes, *_sent_besides(resource, kind, live)))
@@ -228,13 +230,8 @@ def _judged(
             return replace(step, action=Action.ADOPT if record is None else Action.UPDATE)
         case Verb.KEEP:
             kept = tuple(replace(change, write=False) for change in step.changes)
-            stale = record is None or any(
-                not same(
-                    normalised(record.inputs.get(name, MISSING), kind.rules[name]),
-                    normalised(value, kind.rules[name]),
-                )
-                for name, value in resource.fields.items()
-            )
+            stale = record is None or (live is not None and record.id != live.id)
+            stale = stale or any(change.cls is ChangeClass.CONVERGED for change in kept)
             return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=kept)
 
 

@@ -56,15 +56,19 @@ class ImageKind:
     def read(
         self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
     ) -> Live | None:
-        """What the version tag names; before that tag exists, what the channel tag or the record names."""
-        version, channel = desired["version"], desired["channel"]
+        """What the version tag names; before there is one, what was published last as far as can be told.
+
+        That is the recorded image (`id` is its digest), else what a channel tag points to.
+        """
+        version = desired["version"]
         with RegistryClient("/".join(name)) as registry:
+            channels = {tag: digest for tag in _channels(desired) if (digest := registry.digest(tag))}
             image = registry.image(version, self._source.platform)
             tag = version if image else None
-            channel_digest = registry.digest(channel)
-            image = image or (registry.image(channel, self._source.platform) if channel_digest else None)
-            image = image or (registry.image(id, self._source.platform) if id else None)
-        return None if image is None else self._live(name, image, tag, desired, channel_digest)
+            for digest in (id, *channels.values()):
+                if image is None and digest is not None:
+                    image = registry.image(digest, self._source.platform)
+        return None if image is None else self._live(name, image, tag, desired, channels)
 
     def _live(
         self,
@@ -72,14 +76,19 @@ class ImageKind:
         image: PublishedImage,
         tag: str | None,
         desired: Mapping[str, JSON],
-        channel_digest: str | None,
+        channels: Mapping[str, str],
     ) -> Live:
-        channel = desired["channel"]
         labelled = image.labels.get(VERSION)
+        pointing = [channel for channel, digest in channels.items() if digest == image.digest]
+        elsewhere = channels.get(desired["channel"])
         fields: dict[str, JSON] = {
             # An image that says it is this version, without the tag, lost the tag.
             "version": tag or (None if labelled == desired["version"] else labelled),
-            "channel": channel if channel_digest == image.digest else _pointing(channel, channel_digest),
+            "channel": pointing[0]
+            if pointing
+            else f"{desired['channel']} -> {elsewhere[:19]}"
+            if elsewhere
+            else None,
             "platform": image.platform,
         }
         outputs: dict[str, JSON] = {"digest": image.digest, "tag": tag}
@@ -206,5 +215,6 @@ class ImageKind:
         return f"source-changed: {shown}{more}" if lines else "source-changed"
 
 
-def _pointing(channel: str, digest: str | None) -> str | None:
-    return None if digest is None else f"{channel} -> {digest[:19]}"
+def _channels(desired: Mapping[str, JSON]) -> list[str]:
+    """Both channel tags, the one that is asked for first."""
+    return sorted(("latest", "test"), key=lambda tag: tag != desired["channel"])

@@ -88,7 +88,23 @@ def test_what_the_official_cli_deployed_is_taken_over_without_a_write(
     assert next(s for s in document["steps"] if s["kind"] == "image")["reason"] == "foreign"
     assert cli("apply", "app").code == 0
     assert sandbox.writes() == []
-    assert cli("plan", "app", "--exit-code").code == 0
+    assert _actions(cli) == {"noop"}
+
+
+def test_source_that_changes_after_a_take_over_asks_for_a_version(
+    cli: Cli, sandbox: Sandbox, registry: Registry, official_deploy: Deploy, tmp_path: Path
+) -> None:
+    folder = folders.processing(cli.folder / "app", f"{registry.address}/{tmp_path.name}/app", BUSYBOX)
+    official_deploy("app")
+    assert cli("apply", "app").code == 0
+    (folder / "pipeline.py").write_text("print(2)\n")
+
+    refused = cli("apply", "app")
+
+    assert refused.code == 12
+    assert "source-changed: pipeline.py changed" in refused.out
+    assert cli("apply", "app", "--bump", "patch").code == 0
+    assert _actions(cli) == {"noop"}
 
 
 @pytest.mark.parametrize("kind", [folders.processing, folders.training])
@@ -114,6 +130,10 @@ def test_what_we_deployed_is_taken_over_by_the_official_cli_and_back(
     sandbox.clear_requests()
     assert cli("apply", "app").code == 0
     assert sandbox.writes() == []
+
+
+def _actions(cli: Cli) -> set[str]:
+    return {step["action"] for step in json.loads(cli("plan", "app", "--json").out)["steps"]}
 
 
 def _objects(sandbox: Sandbox) -> list[dict[str, object]]:
