@@ -82,8 +82,6 @@ class ImageKind:
         pointing = [channel for channel, digest in channels.items() if digest == image.digest]
         elsewhere = channels.get(desired["channel"])
         fields: dict[str, JSON] = {
-            # An image that says it is this version, without the tag, lost the tag.
-            "version": tag or (None if labelled == desired["version"] else labelled),
             "channel": pointing[0]
             if pointing
             else f"{desired['channel']} -> {elsewhere[:19]}"
@@ -91,6 +89,9 @@ class ImageKind:
             else None,
             "platform": image.platform,
         }
+        if tag is not None or labelled is not None:
+            # An image that says it is this version, without the tag, lost the tag.
+            fields["version"] = tag or (None if labelled == desired["version"] else labelled)
         outputs: dict[str, JSON] = {"digest": image.digest, "tag": tag}
         key = image.labels.get(SOURCE_KEY)
         if key is None:
