@@ -1,0 +1,135 @@
+"""The platform's kinds as the engine uses them: the real SDK, over HTTP, against the sandbox."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from urllib3.util.retry import Retry
+
+from providers.picsellia import Platform
+from providers.picsellia.input import InputKind
+from providers.picsellia.model import ModelKind
+from providers.picsellia.model_version import ModelVersionKind
+from providers.picsellia.processing import ProcessingKind
+from providers.protocol import Live, silent
+from providers.sandbox import Sandbox
+
+Connect = Callable[..., Platform]
+
+
+@pytest.fixture
+def connect(sandbox: Sandbox) -> Iterator[Connect]:
+    """Signs in to the sandbox, or to another host, with a token of one's choice."""
+    with ExitStack() as closing:
+
+        def connect(host: str = "", token: str = "", *, read_timeout: float = 20.0) -> Platform:
+            return closing.enter_context(
+                Platform(
+                    host or sandbox.url,
+                    token or sandbox.token,
+                    sandbox.organization,
+                    read_timeout=read_timeout,
+                )
+            )
+
+        yield connect
+
+
+@pytest.fixture
+def platform(sandbox: Sandbox, connect: Connect) -> Platform:
+    """Signed in, and nothing of that in the sandbox's log."""
+    platform = connect()
+    sandbox.clear_requests()
+    return platform
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between repeated reads, which are written down instead of waited for."""
+    taken: list[float] = []
+
+    def sleep(retry: Retry, response: object = None) -> None:
+        asked = retry.get_retry_after(response) if response is not None else None  # type: ignore[arg-type]
+        taken.append(asked or retry.get_backoff_time())
+
+    monkeypatch.setattr(Retry, "sleep", sleep)
+    return taken
+
+
+PROCESSING = {
+    "type": "AUTO_TAGGING",
+    "target": "DATASET_VERSION",
+    "description": "counts apples",
+    "default_cpu": 4,
+    "default_gpu": 1,
+    "default_parameters": {"epochs": 10, "rate": 0.5},
+    "docker_image": "team/app",
+    "docker_tag": "latest",
+    "docker_flags": ["--gpus=all", "--ipc=host"],
+}
+INPUT = {
+    "input_type": "DATASET_VERSION",
+    "required": True,
+    "inference_type_constraint": "CLASSIFICATION",
+    "framework_constraint": None,
+}
+VERSION = {
+    "name": "v1",
+    "framework": "ONNX",
+    "type": "OBJECT_DETECTION",
+    "docker_image": "team/train",
+    "docker_tag": "1.0.0",
+    "docker_flags": ["--gpus all"],
+    "parameters": {"epochs": 3},
+}
+
+
+class Kinds:
+    """The four kinds with the arguments that the engine gives them, shortened to what a story is about."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.processing = ProcessingKind(platform)
+        self.input = InputKind(platform)
+        self.model = ModelKind(platform)
+        self.version = ModelVersionKind(platform)
+
+    def new_processing(self, name: str = "app", **fields: object) -> Live:
+        return self.processing.create([name], {**PROCESSING, **fields}, parent=None, report=silent)
+
+    def read_processing(self, name: str = "app") -> Live | None:
+        return self.processing.read([name], id=None, parent=None, desired={})
+
+    def change_processing(self, live: Live, **changed: object) -> Live:
+        fields = {**live.fields, **changed}
+        return self.processing.update(live, changed, fields, parent=None, report=silent)
+
+    def new_input(self, parent: Live, name: str = "dataset", **fields: object) -> Live:
+        return self.input.create([*parent.name, name], {**INPUT, **fields}, parent=parent, report=silent)
+
+    def read_input(self, parent: Live, name: str = "dataset") -> Live | None:
+        return self.input.read([*parent.name, name], id=None, parent=parent, desired={})
+
+    def change_input(self, parent: Live, live: Live, **changed: object) -> Live:
+        return self.input.update(live, changed, {**INPUT, **changed}, parent=parent, report=silent)
+
+    def new_model(self, name: str = "Apples") -> Live:
+        return self.model.create([name], {"name": name}, parent=None, report=silent)
+
+    def read_model(self, name: str = "Apples", id: str | None = None) -> Live | None:
+        return self.model.read([name], id=id, parent=None, desired={})
+
+    def new_version(self, parent: Live, name: str = "v1", **fields: object) -> Live:
+        body = {**VERSION, "name": name, **fields}
+        return self.version.create([*parent.name, name], body, parent=parent, report=silent)
+
+    def read_version(self, parent: Live, name: str = "v1", id: str | None = None) -> Live | None:
+        return self.version.read([*parent.name, name], id=id, parent=parent, desired={})
+
+    def change_version(self, parent: Live, live: Live, **changed: object) -> Live:
+        fields = {**live.fields, **changed}
+        return self.version.update(live, changed, fields, parent=parent, report=silent)
+
+
+@pytest.fixture
+def kinds(platform: Platform) -> Kinds:
+    return Kinds(platform)
