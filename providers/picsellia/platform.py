@@ -9,12 +9,20 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    InvalidHeader,
+    MaxRetryError,
+    NewConnectionError,
+    ResponseError,
+)
 from urllib3.util.retry import Retry
 
 from providers.errors import (
@@ -36,6 +44,8 @@ POOL = 32  # connections; the SDK's own session holds 10
 PAGE = 100  # objects asked for in one request of a list; whether lists have a maximum is not known
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds; the SDK would wait 300
+LONGEST_PAUSE = 30.0  # seconds; a platform that asks to wait longer before a read is told of, not waited for
+LONGEST_TEXT = 500  # characters of the platform's own words; a gateway's error may be a whole page
 
 
 class UnreachableError(Exception):
@@ -48,6 +58,29 @@ class UnreachableError(Exception):
     def __init__(self, reason: str, *, sent: bool) -> None:
         super().__init__(reason)
         self.sent = sent
+
+
+class RedirectedError(Exception):
+    """A write was answered with another address, where HTTP clients would send a GET instead."""
+
+
+class Answer(dict[str, JSON]):
+    """A JSON object from the platform; a key that we need and that it lacks is an error of the platform's."""
+
+    writing = False
+
+    def __missing__(self, key: str) -> JSON:
+        raise FinalError(
+            f"the platform's answer has no {key!r}",
+            hint="is it a Picsellia platform that answers?",
+            outcome_unknown=self.writing,
+        )
+
+
+class WriteAnswer(Answer):
+    """The same after a write, of which nobody knows then what became of it."""
+
+    writing = True
 
 
 class Platform:
@@ -68,8 +101,10 @@ class Platform:
     ) -> None:
         self.host = host.rstrip("/")
         self.organization = organization
+        self._token = token
         self._adapter = _Adapter(read_timeout)
         self._session = requests.Session()
+        self._session.auth = _as_it_is
         self._session.mount("https://", self._adapter)
         self._session.mount("http://", self._adapter)
         try:
@@ -166,15 +201,31 @@ class Platform:
 
         connection = self._client.connection
         try:
+            data = None if body is None else {"data": orjson.dumps(body)}
+        except orjson.JSONEncodeError as problem:
+            raise RefusedError(f"it cannot be sent: {problem}") from problem
+        try:
             if verb == "get":
                 response = connection.get(path, params=params or None)
-            elif body is None:
-                response = getattr(connection, verb)(path)
             else:
-                response = getattr(connection, verb)(path, data=orjson.dumps(body))
-            return response.json() if response.content else None
-        except (PicselliaError, requests.RequestException, UnreachableError, ValueError) as problem:
+                response = getattr(connection, verb)(path, **data or {})
+            if verb == "delete":
+                return None
+            answer = response.json(object_hook=Answer if verb == "get" else WriteAnswer)
+            if not isinstance(answer, Answer):
+                raise TypeError("a JSON object was expected")
+            return answer
+        except (
+            *(PicselliaError, requests.RequestException, UnreachableError, RedirectedError),
+            # The SDK reads an error's body as an object with a text in it, and fails where it is not.
+            *(ValueError, TypeError, KeyError, AttributeError),
+        ) as problem:
             raise self._translate(problem, writing=verb != "get") from problem
+
+    def _words(self, problem: object) -> str:
+        """What was said, in one line, not too long, and without the token should it have been repeated."""
+        text = " ".join(str(problem).replace(self._token, "…").split())
+        return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
 
     def _unauthorized(self) -> UnauthorizedError:
         return UnauthorizedError(
@@ -190,8 +241,8 @@ class Platform:
         """
         from picsellia import exceptions as sdk
 
-        text = str(problem).strip()
-        server = urlsplit(self.host).netloc
+        text = self._words(problem)
+        server = self.host.partition("://")[2]
         match problem:
             case sdk.ResourceNotFoundError():
                 return GoneError(text or "not found")
@@ -219,6 +270,10 @@ class Platform:
                     hint="run the same command again; if it stays, ask Picsellia's support",
                     outcome_unknown=writing,
                 )
+            case RedirectedError():
+                return FinalError(
+                    f"{server} has moved: {text}", hint="use that address; a write cannot be redirected"
+                )
             case UnreachableError():
                 return TransientError(
                     f"{server} cannot be reached: {text}",
@@ -227,7 +282,13 @@ class Platform:
                 )
             case requests.Timeout():
                 return TransientError(f"{server} did not answer in time", outcome_unknown=writing)
-            case requests.exceptions.InvalidJSONError() | ValueError() | KeyError() | TypeError():
+            case (
+                requests.exceptions.InvalidJSONError()
+                | ValueError()
+                | KeyError()
+                | TypeError()
+                | AttributeError()
+            ):
                 return FinalError(
                     f"{server} answered something that is not what a Picsellia platform answers",
                     hint=f"is {self.host} the address of the platform?",
@@ -260,14 +321,14 @@ def path(*parts: str) -> str:
 
 
 class _Adapter(HTTPAdapter):
-    """A larger pool, our timeouts, repeated reads, and errors that the SDK does not repeat behind our back."""
+    """A larger pool, our timeouts, repeated reads, and errors that the SDK does not repeat by itself."""
 
     def __init__(self, read_timeout: float) -> None:
         self._read_timeout = read_timeout
         self._local = threading.local()
         super().__init__(
             pool_maxsize=POOL,
-            max_retries=Retry(
+            max_retries=_Retry(
                 total=4,
                 connect=1,
                 read=2,
@@ -295,15 +356,47 @@ class _Adapter(HTTPAdapter):
                 cause = cause.reason
             sent = not isinstance(cause, NewConnectionError | ConnectTimeoutError)
             raise UnreachableError(_plain(cause), sent=sent) from problem
-        asked = response.headers.get("Retry-After", "")
-        self._local.retry_after = float(asked) if asked.isdigit() else None
+        if response.is_redirect and request.method not in ("GET", "HEAD"):
+            raise RedirectedError(f"{response.status_code} to {response.headers['Location']}")
+        self._local.retry_after = self.max_retries.get_retry_after(response.raw)
         return response
+
+
+class _Retry(Retry):
+    """Repeats reads after the pause that the platform asks for, unless it is too long to be silent."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        if response is not None and (self.get_retry_after(response) or 0) > LONGEST_PAUSE:
+            raise MaxRetryError(_pool, url or "", ResponseError("it asks for too long a pause"))
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        try:
+            return super().get_retry_after(response)
+        except InvalidHeader:
+            return None
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """An `auth` that changes nothing; without one, a ~/.netrc would take the token's place."""
+    return request
 
 
 def _plain(problem: object) -> str:
     """The operating system's own words, without the names of Python objects around them."""
     text = str(problem)
-    return text.rpartition("[Errno ")[2].partition("] ")[2] or text.rpartition(": ")[2] or text
+    if "Connection aborted" in text or "Connection broken" in text:
+        return "the connection was cut"
+    said = re.search(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^()]+)", text)
+    return said[1].strip() if said else text.rpartition(": ")[2] or text
 
 
 def _sdk_client() -> "type[Client]":
