@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from state.lock import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
@@ -15,6 +16,8 @@ from state.store import Store
 
 STACK = "my-org@STAGING/my_pipeline"
 AT = "2025-03-01T12:00:00.000+00:00"
+
+UNTIMED = settings(deadline=None)  # a busy machine is no failure
 
 MakeStore = Callable[..., Store]
 STORES: dict[str, Callable[[Path], Callable[..., Store]]] = {

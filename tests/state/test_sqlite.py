@@ -1,7 +1,6 @@
 """What is particular to the SQLite file: what it leaves on the disk, and what survives which mishap."""
 
 import os
-import signal
 import sqlite3
 import stat
 import subprocess
@@ -284,13 +283,12 @@ def test_processes_that_save_at_once_lose_nothing(path: Path) -> None:
 def test_a_killed_process_loses_no_save_that_it_acknowledged(path: Path) -> None:
     """kill -9 in the middle of saving, again and again; what a power cut does is up to synchronous=FULL."""
     for lines in (1, 3, 10, 25, 50):
-        process = start(SAVE_FOREVER, path)
-        assert process.stdout
-        for _ in range(lines):
-            acknowledged = process.stdout.readline()
-        os.kill(process.pid, signal.SIGKILL)
-        rest, _ = process.communicate()
-        serial, done = map(int, (acknowledged + rest).splitlines()[-1].split())
+        with start(SAVE_FOREVER, path) as process:
+            assert process.stdout
+            acknowledged = [process.stdout.readline() for _ in range(lines)]
+            process.kill()
+            acknowledged += process.stdout.readlines()
+        serial, done = map(int, acknowledged[-1].split())
         with SqliteStore(path) as store:
             record = store.load(STACK)
             assert record is not None
