@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -60,16 +61,14 @@ def resolve(
     """The target that flags, variables and saved files name, in this order.
 
     Raises:
-        UserError: no organization, no such environment, no address for CUSTOM, or no token.
+        UserError: no organization, no such environment, no address for CUSTOM, no token, or a file that
+            cannot be read.
     """
-    saved = _saved_context()
-    name = environment or variables.get("PICSELLIA_ENV") or saved.get("env") or Environment.PROD
-    try:
-        env = Environment(name.upper())
-    except ValueError:
-        known = ", ".join(Environment)
-        raise UserError(error(f"{name!r} is not an environment", f"Use --env with one of {known}.")) from None
-    org = organization or variables.get("PICSELLIA_ORGANIZATION") or saved.get("organization")
+    name = environment or variables.get("PICSELLIA_ENV")
+    org = organization or variables.get("PICSELLIA_ORGANIZATION")
+    saved = {} if name and org else _saved_context()
+    env = _environment(name or saved.get("env") or Environment.PROD)
+    org = org or saved.get("organization")
     if not org:
         raise UserError(
             error(
@@ -80,6 +79,19 @@ def resolve(
     files = _credentials_file()
     token, token_from = _token(org, env, variables, files)
     return Target(org, env, _host(env, variables, files), token, token_from)
+
+
+def _environment(name: str) -> Environment:
+    try:
+        return Environment(name.upper())
+    except ValueError:
+        known = ", ".join(Environment)
+        raise UserError(
+            error(
+                f"{name!r} is not an environment",
+                f"Use --env with one of {known}; it comes from --env, PICSELLIA_ENV or {_context_file()}.",
+            )
+        ) from None
 
 
 def _host(env: Environment, variables: Mapping[str, str], files: Mapping[str, str]) -> str:
@@ -93,9 +105,29 @@ def _host(env: Environment, variables: Mapping[str, str], files: Mapping[str, st
                 f"Set PICSELLIA_CUSTOM_ENV=https://…, in the environment or in {folder() / '.env'}.",
             )
         )
-    if not host.startswith(("http://", "https://")):
-        raise UserError(error(f"PICSELLIA_CUSTOM_ENV is {host!r}", "It must start with http:// or https://."))
+    if (problem := _not_an_address(host)) is not None:
+        raise UserError(
+            error(
+                "PICSELLIA_CUSTOM_ENV is not the address of a platform", f"It {problem}: https://host[:port]."
+            )
+        )
     return host.rstrip("/")
+
+
+def _not_an_address(host: str) -> str | None:
+    """What is wrong with an address, which is not repeated: it may hold a password."""
+    if not host.startswith(("http://", "https://")):
+        return "must start with http:// or https://"
+    try:
+        parts = urlsplit(host)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        return "must name a host, and a port between 1 and 65535 or none"
+    if "@" in parts.netloc:
+        return "must hold no user name and no password"
+    return None
 
 
 def _token(
@@ -107,9 +139,18 @@ def _token(
         (variables.get(key), key),
         (files.get(key), str(folder() / ".env")),
     )
-    for token, place in places:
-        if token:
-            return token, place
+    for found, place in places:
+        token = (found or "").strip()  # what a file or a secret store gives may end with a line's end
+        if not token:
+            continue
+        if not (token.isascii() and token.isprintable()):
+            raise UserError(
+                error(
+                    f"the API token in {place} cannot be sent",
+                    "It has a character that no token has, such as a line's end or an accent. Copy it again.",
+                )
+            )
+        return token, place
     raise UserError(
         error(
             f"no API token for {org}@{env}",
@@ -118,11 +159,25 @@ def _token(
     )
 
 
+def _context_file() -> Path:
+    return folder() / "context.json"
+
+
 def _saved_context() -> dict[str, str]:
+    """What the official CLI's `login` and `switch` saved; a broken file must not silently mean PROD."""
+    path = _context_file()
     try:
-        context = json.loads((folder() / "context.json").read_text())
-    except (OSError, ValueError):
+        context = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except (OSError, ValueError) as problem:
+        raise UserError(
+            error(
+                "the saved context cannot be read",
+                f"{problem}. Use --organization and --env, or log in again: pxl-pipeline login",
+                file=path,
+            )
+        ) from None
     if not isinstance(context, dict):
         return {}
     return {key: value for key, value in context.items() if isinstance(value, str)}
@@ -132,5 +187,11 @@ def _credentials_file() -> dict[str, str]:
     path = folder() / ".env"
     try:
         return {key: value for key, value in dotenv_values(path).items() if value}
-    except OSError as problem:
-        raise UserError(error("the credentials file cannot be read", str(problem), file=path)) from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(
+            error(
+                "the credentials file cannot be read",
+                f"{problem}. Mend it, or log in again: pxl-pipeline login",
+                file=path,
+            )
+        ) from None

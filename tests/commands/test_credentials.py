@@ -1,0 +1,140 @@
+"""Whose platform, and with which token: flags, then variables, then what the official CLI saved."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.credentials import Environment, Target, resolve
+from reconciler.diagnostics import UserError
+
+TOKEN = "ecret-0123456789"
+
+
+@pytest.fixture
+def saved(home: Path) -> Path:
+    """The official CLI's folder after a login to STAGING."""
+    folder = home / ".config" / "picsellia"
+    folder.mkdir(parents=True)
+    (folder / "context.json").write_text(json.dumps({"organization": "saved-org", "env": "STAGING"}))
+    (folder / ".env").write_text(
+        "PICSELLIA_saved-org_STAGING_API_TOKEN=staging-token\n"
+        "PICSELLIA_saved-org_CUSTOM_API_TOKEN='custom-token'\n"
+        "PICSELLIA_CUSTOM_ENV=https://picsellia.example.com/\n"
+    )
+    return folder
+
+
+def refused(organization: str | None = None, env: str | None = None, **variables: str) -> str:
+    """All that is said when it cannot be resolved; never a token."""
+    with pytest.raises(UserError) as problem:
+        resolve(organization, env, variables)
+    (diagnostic,) = problem.value.diagnostics
+    text = f"{diagnostic.summary}\n{diagnostic.detail}\n{diagnostic.place}"
+    assert diagnostic.summary and diagnostic.detail, "it says what happened and what to do"
+    assert TOKEN not in text
+    return text
+
+
+def test_what_the_official_cli_saved_is_enough(saved: Path) -> None:
+    target = resolve(None, None, {})
+    assert target == Target(
+        "saved-org",
+        Environment.STAGING,
+        "https://staging.picsellia.com",
+        "staging-token",
+        str(saved / ".env"),
+    )
+
+
+def test_variables_win_over_what_was_saved_and_flags_over_variables(saved: Path) -> None:
+    variables = {"PICSELLIA_ENV": "local", "PICSELLIA_ORGANIZATION": "other", "PICSELLIA_TOKEN": TOKEN}
+    target = resolve(None, None, variables)
+    assert (target.organization, target.environment) == ("other", Environment.LOCAL)
+    assert (target.host, target.token_from) == ("http://localhost:8000", "PICSELLIA_TOKEN")
+
+    target = resolve("saved-org", "CUSTOM", {**variables, "PICSELLIA_TOKEN": ""})
+    assert (target.organization, target.token) == ("saved-org", "custom-token")
+    assert target.host == "https://picsellia.example.com"
+
+
+def test_a_variable_named_as_in_the_file_is_a_token_too(home: Path) -> None:
+    target = resolve("org", "PROD", {"PICSELLIA_org_PROD_API_TOKEN": TOKEN})
+    assert (target.token, target.host) == (TOKEN, "https://app.picsellia.com")
+
+
+def test_nothing_saved_means_prod(home: Path) -> None:
+    assert resolve("org", None, {"PICSELLIA_TOKEN": TOKEN}).environment is Environment.PROD
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN}\r\n", f"  {TOKEN}"])
+def test_the_end_of_a_line_is_not_part_of_a_token(home: Path, token: str) -> None:
+    assert resolve("org", "PROD", {"PICSELLIA_TOKEN": token}).token == TOKEN
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\nX-Evil: 1", f"{TOKEN}é", f"\x1b{TOKEN}"])
+def test_a_token_that_no_header_can_hold_is_refused_unseen(home: Path, token: str) -> None:
+    assert "the API token in PICSELLIA_TOKEN cannot be sent" in refused("org", "PROD", PICSELLIA_TOKEN=token)
+
+
+def test_a_token_is_hidden_in_every_representation(home: Path) -> None:
+    assert TOKEN not in repr(resolve("org", "PROD", {"PICSELLIA_TOKEN": TOKEN}))
+
+
+def test_no_organization_and_no_token(home: Path) -> None:
+    assert "PICSELLIA_ORGANIZATION" in refused(None, "PROD", PICSELLIA_TOKEN=TOKEN)
+    assert "no API token for org@PROD" in refused("org", "PROD")
+    assert "pxl-pipeline login" in refused("org", "PROD", PICSELLIA_TOKEN="  \n")
+
+
+def test_an_environment_that_does_not_exist_says_where_it_may_come_from(saved: Path) -> None:
+    (saved / "context.json").write_text('{"organization": "saved-org", "env": "MOON"}')
+    said = refused()
+    assert "'MOON' is not an environment" in said
+    assert str(saved / "context.json") in said
+    assert "PROD, STAGING, LOCAL, CUSTOM" in said
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "picsellia.example.com",
+        "ftp://x",
+        "http://",
+        "https:///path",
+        "http://[",
+        "http://x:99999",
+        f"https://robot:{TOKEN}@x",
+    ],
+)
+def test_an_address_that_is_none(home: Path, address: str) -> None:
+    said = refused("org", "CUSTOM", PICSELLIA_TOKEN=TOKEN, PICSELLIA_CUSTOM_ENV=address)
+    assert "PICSELLIA_CUSTOM_ENV is not the address of a platform" in said
+
+
+def test_custom_without_an_address(home: Path) -> None:
+    assert "PICSELLIA_CUSTOM_ENV=" in refused("org", "CUSTOM", PICSELLIA_TOKEN=TOKEN)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"nonsense"])
+def test_a_broken_context_does_not_silently_mean_prod(saved: Path, content: bytes) -> None:
+    (saved / "context.json").write_bytes(content)
+    assert str(saved / "context.json") in refused("saved-org", PICSELLIA_TOKEN=TOKEN)
+    assert resolve("saved-org", "STAGING", {}).token == "staging-token", "nothing of it is needed here"
+
+
+@pytest.mark.parametrize("content", [b"[]", b'"text"', b"null", b'{"organization": 3, "env": null}'])
+def test_a_context_of_another_form_says_nothing(saved: Path, content: bytes) -> None:
+    (saved / "context.json").write_bytes(content)
+    assert resolve("org", None, {"PICSELLIA_TOKEN": TOKEN}).environment is Environment.PROD
+
+
+def test_a_credentials_file_that_is_no_text(saved: Path) -> None:
+    (saved / ".env").write_bytes(b"PICSELLIA_saved-org_STAGING_API_TOKEN=\xff" + TOKEN.encode())
+    assert str(saved / ".env") in refused()
+
+
+def test_files_are_read_and_left_alone(saved: Path) -> None:
+    before = {path: path.read_bytes() for path in saved.iterdir()}
+    resolve(None, None, {})
+    assert {path: path.read_bytes() for path in saved.iterdir()} == before
