@@ -19,7 +19,7 @@ WRITES = ("create", "update", "delete")
 
 
 class Died(BaseException):
-    """The process ended here, as if somebody had pulled the plug."""
+    """The process ended here, as if somebody had pulled the plug: no later call gets through either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Faults:
         self.calls: list[tuple[str, tuple[str, ...]]] = []
         self._faults = faults
         self._verbs = verbs
+        self._dead = False
         self._counting = threading.Lock()
 
     def around(self, verb: str, name: Sequence[str], call: Callable[[], T]) -> T:
@@ -65,11 +66,14 @@ class Faults:
         with self._counting:
             self.calls.append((verb, tuple(name)))
             number = len(self.calls)
+            if self._dead:
+                raise Died
         fault = next((fault for fault in self._faults if fault.hits(number)), None)
         if fault is None:
             return call()
         if fault.after:
             call()
+        self._dead = isinstance(fault.error, Died)
         raise fault.error
 
 

@@ -103,17 +103,21 @@ class Walk:
             self._emit(StepFinished(outcome))
 
         with ThreadPoolExecutor(max_workers=self._parallel, thread_name_prefix="apply") as pool:
-            while order.is_active():
-                for address in order.get_ready():
-                    held = self._held_back(steps[address], outcomes)
-                    if held is not None:
-                        finish(held)
-                    else:
-                        running.add(pool.submit(self._run_step, steps[address]))
-                if running:
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        finish(future.result())
+            try:
+                while order.is_active():
+                    for address in order.get_ready():
+                        held = self._held_back(steps[address], outcomes)
+                        if held is not None:
+                            finish(held)
+                        else:
+                            running.add(pool.submit(self._run_step, steps[address]))
+                    if running:
+                        done, running = wait(running, return_when=FIRST_COMPLETED)
+                        for future in done:
+                            finish(future.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # what runs may finish, nothing else starts
+                raise
         return Result(tuple(outcomes[step.address] for step in self._plan.steps))
 
     def _held_back(self, step: Step, outcomes: Mapping[Address, Outcome]) -> Outcome | None:

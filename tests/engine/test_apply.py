@@ -10,8 +10,9 @@ from providers.errors import GoneError, RefusedError, TransientError
 from providers.faults import READS, WRITES, Died, Fault, Faults, FaultyKind
 from providers.protocol import Live
 from reconciler.apply import ATTEMPTS, LONGEST_DELAY
-from reconciler.events import Event, Status, StepRetried, StepStarted
+from reconciler.events import Event, Status, StepFinished, StepRetried, StepStarted
 from reconciler.values import Address
+from state.errors import StoreUnavailableError
 from state.sqlite import SqliteStore
 from tests.engine.conftest import APP, AT, Bench, after, image, input_of, model, processing, version_of
 
@@ -262,6 +263,27 @@ class TestTheRecordIsAlwaysAhead:
         bench.apply(processing(default_cpu=4, description="apples"))
         assert sent == [{"description": "apples"}]
         assert bench.live(APP)["docker_tag"] == "not managed"
+
+
+class TestTheRecordCannotBeKept:
+    def test_nothing_more_is_started(self, bench: Bench) -> None:
+        names = [f"app-{number:02}" for number in range(20)]
+        planned = bench.plan(*(processing(name) for name in names))
+        faults = failing(bench, "processing")
+
+        def full(*_: Any, **__: Any) -> Any:
+            raise StoreUnavailableError("the disk is full")
+
+        def fill(event: Event) -> None:
+            if isinstance(event, StepFinished):
+                bench.store.save = full  # type: ignore[method-assign]
+
+        with pytest.raises(StoreUnavailableError):
+            bench.walk(planned, emit=fill)
+        assert len(faults.calls) < len(names)
+        assert set(bench.record.resources) | set(bench.record.intents) == {
+            f"processing/{name}" for _, (name,) in faults.calls
+        }
 
 
 class TestTransientTrouble:
