@@ -1,0 +1,403 @@
+"""Whatever is asked for and whatever goes wrong: apply is idempotent, convergent and honest.
+
+Stacks, edits by others and failures are made up; what must hold is not. A run that failed or died is
+repeated, as a person would, and then the world must be the one that an undisturbed run makes.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from providers.errors import RefusedError, TransientError
+from providers.faults import READS, WRITES, Died, Fault, Faults, FaultyKind
+from reconciler.diff import normalised
+from reconciler.events import Event, Status, StepFinished
+from reconciler.graph import Resource
+from reconciler.plan import Action
+from reconciler.values import Address
+from state.invariants import verify
+from state.snapshot import Snapshot
+from state.store import Store
+from tests.engine.conftest import FACTS, Bench, Planned, after, image, input_of, model, processing, version_of
+
+
+class FragileStore:
+    """Keeps one record in memory, and dies at the k-th save: before it, or right after."""
+
+    def __init__(self) -> None:
+        self.kept: Snapshot | None = None
+        self.saves = 0
+        self.dies_at = 0
+        self.dies_after = False
+        self.dead = False
+
+    def load(self, stack: str) -> Snapshot | None:
+        return self.kept
+
+    def save(self, snapshot: Snapshot, *, expected_serial: int, lock: object) -> Snapshot:
+        assert self.dead or expected_serial == (self.kept.serial if self.kept else 0)
+        assert verify(snapshot) == []
+        self.saves += 1
+        if self.dead or (self.saves == self.dies_at and not self.dies_after):
+            self.dead = True
+            raise Died
+        self.kept = snapshot.written(
+            serial=expected_serial + 1, by=snapshot.written_by, at=snapshot.written_at
+        )
+        if self.saves == self.dies_at:
+            self.dead = True
+            raise Died
+        return self.kept
+
+
+Edit = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Story:
+    """What was applied, what others did since, and what the files say now.
+
+    Attributes:
+        before: applied first.
+        edits: ("edit", address, fields), ("delete", address), ("recreate", address) or ("add", resource).
+        now: what the files say now.
+        prune: whether what left the files is deleted.
+        lost: whether the record got lost in between.
+        hidden: fields that the far end never returns.
+    """
+
+    before: Sequence[Resource]
+    edits: Sequence[Edit]
+    now: Sequence[Resource]
+    prune: bool = False
+    lost: bool = False
+    hidden: tuple[str, ...] = ()
+
+    def told(self) -> tuple[Bench, FragileStore]:
+        """A bench just before the files as they are now are applied. The same one every time."""
+        store = FragileStore()
+        bench = Bench(cast(Store, store))
+        bench.world.hidden = self.hidden
+        bench.world.habit = habit
+        assert bench.apply(*self.before).succeeded
+        for edit in self.edits:
+            someone_else(bench, *edit)
+        if self.lost:
+            store.kept = None
+        bench.writes()
+        store.saves = 0
+        return bench, store
+
+    def plan(self, bench: Bench) -> Planned:
+        """Everything that needs somebody's word has it."""
+        return bench.plan(
+            *self.now, prune=self.prune, ours=None, replace={resource.address for resource in self.now}
+        )
+
+    def apply(self, bench: Bench, events: list[Event] | None = None) -> bool:
+        told = [] if events is None else events
+        return bench.walk(self.plan(bench), emit=told.append).succeeded
+
+    def world(self, bench: Bench) -> dict[str, Any]:
+        """Everything that exists, and its fields as far as the files manage them and anybody can see them."""
+        managed = {resource.address: resource.fields for resource in self.now}
+        return {
+            str(Address(*key)): self.visible(Address(*key), live.fields, managed.get(Address(*key), {}))
+            for key, live in sorted(bench.world.objects.items())
+        }
+
+    def record(self, bench: Bench) -> dict[str, Any]:
+        return {
+            text: self.visible(Address.parse(text), entry.inputs, entry.inputs)
+            for text, entry in bench.record.resources.items()
+        }
+
+    def visible(
+        self, address: Address, fields: Mapping[str, Any], names: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        rules = FACTS[address.kind].rules
+        return {name: normalised(fields[name], rules[name]) for name in names if name not in self.hidden}
+
+
+def habit(name: str, value: Any) -> Any:
+    """A platform that answers in its own words."""
+    match name:
+        case "default_cpu":
+            return str(value)
+        case "docker_flags":
+            return list(reversed(value)) or None
+        case "input_type" | "type":
+            return value.lower()
+        case "description" | "default_parameters" | "parameters":
+            return value or None
+    return value
+
+
+def someone_else(bench: Bench, what: str, where: Any, fields: Mapping[str, Any] = {}) -> None:
+    address = where.address if isinstance(where, Resource) else where
+    key = (address.kind, address.name)
+    exists, parent = key in bench.world.objects, FACTS[address.kind].parent
+    match what:
+        case "edit" if exists:
+            bench.world.edit(address.kind, *address.name, **fields)
+        case "delete" if exists:
+            bench.world.remove(key)
+        case "recreate" if exists:
+            bench.world.put(address.kind, *address.name, **bench.world.objects[key].fields)
+        case "add" if not exists and (parent is None or (parent, address.name[:-1]) in bench.world.objects):
+            bench.world.put(address.kind, *address.name, **where.fields)
+
+
+def check_honest(story: Story, bench: Bench, before: Snapshot, events: Sequence[Event]) -> None:
+    """What the record says is so, and what was done is in the record or still open."""
+    record = bench.record
+    assert verify(record) == []
+    for text, entry in record.resources.items():
+        address, known = Address.parse(text), before.resources.get(text)
+        live = bench.world.objects.get((address.kind, address.name))
+        for name, value in entry.inputs.items():
+            claimed_before = known is not None and known.inputs.get(name) == value
+            seen = live is not None and normalised(
+                live.fields.get(name), FACTS[address.kind].rules[name]
+            ) == normalised(value, FACTS[address.kind].rules[name])
+            assert claimed_before or seen or name in story.hidden, f"{text} {name}: {value} was never taken"
+    for kind, name in {(kind, name) for _, kind, name in bench.world.writes}:
+        text, live = str(Address(kind, name)), bench.world.objects.get((kind, name))
+        if text not in record.intents and live is not None:
+            assert record.resources[text].id == live.id, f"{text} was written, and nobody remembers"
+        elif text not in record.intents:
+            assert text not in record.resources, f"{text} was deleted, and is still recorded"
+    for event in events:
+        if isinstance(event, StepFinished) and event.outcome.status is Status.DONE:
+            step = event.outcome.step
+            recorded = str(step.address) in record.resources
+            assert recorded == (step.action not in (Action.DELETE, Action.FORGET))
+            assert str(step.address) not in record.intents
+
+
+def disturb(story: Story, bench: Bench, faults: Faults) -> list[Event]:
+    """One run on a bad day; afterwards the sun shines again. Planning is not disturbed."""
+    planned, healthy, events = story.plan(bench), bench.kinds, list[Event]()
+    bench.kinds = {name: FaultyKind(kind, faults) for name, kind in healthy.items()}
+    with suppress(Died):
+        bench.walk(planned, emit=events.append)
+    bench.kinds = healthy
+    return events
+
+
+@dataclass(frozen=True)
+class GoodRun:
+    """What one run leaves when nothing goes wrong, and how many calls and saves it takes."""
+
+    world: Mapping[str, Any]
+    record: Mapping[str, Any]
+    calls: int
+    saves: int
+
+
+def undisturbed(story: Story) -> GoodRun:
+    bench, store = story.told()
+    faults = Faults()
+    disturb(story, bench, faults)
+    return GoodRun(story.world(bench), story.record(bench), len(faults.calls), store.saves)
+
+
+def check_recovery(story: Story, bench: Bench, good: GoodRun) -> None:
+    """The next run gets through, and the one after that has nothing to do."""
+    assert story.apply(bench)
+    assert story.world(bench) == good.world
+    assert story.record(bench) == good.record
+    assert not bench.record.intents
+    assert story.plan(bench).plan.is_empty
+
+
+LOST = TransientError("the connection dropped", outcome_unknown=True)
+# What goes wrong, after the work was done or before, and how often. A clear no is given before the work only.
+FAILURES = {
+    "refused": (RefusedError("no"), False, 1),
+    "busy": (TransientError("busy"), False, 9),
+    "never arrived": (LOST, False, 9),
+    "answer lost": (LOST, True, 1),
+    "answers lost": (LOST, True, 9),
+    "died before": (Died(), False, 1),
+    "died after": (Died(), True, 1),
+}
+
+A, B, X = Address.of("processing", "a"), Address.of("processing", "b"), Address.of("input", "a", "x")
+EVERYTHING = Story(
+    before=[
+        image(),
+        processing("a", type="AUTO_TAGGING", default_cpu=4),
+        input_of("a", "x"),
+        input_of("a", "dropped"),
+        processing("b", default_cpu=4, description="apples"),
+        input_of("b", "x"),
+        processing("left", default_cpu=4),
+        input_of("left", "x"),
+        model("M"),
+        version_of("M", "v1", docker_tag="latest"),
+    ],
+    edits=[
+        ("edit", B, {"default_cpu": 2}),
+        ("recreate", Address.of("model", "M")),
+        ("delete", Address.of("model-version", "M", "v1")),
+        ("add", input_of("b", "theirs")),
+    ],
+    now=[
+        image(),
+        processing("a", type="PRE_ANNOTATION", default_cpu=4),
+        input_of("a", "x"),
+        input_of("a", "new"),
+        processing("b", default_cpu=4),
+        input_of("b", "x", input_type="MODEL_VERSION"),
+        model("M"),
+        version_of("M", "v1", docker_tag="test"),
+        version_of("M", "v2", docker_tag="test"),
+    ],
+    prune=True,
+)
+
+
+def test_the_story_of_everything_has_every_action() -> None:
+    bench, _ = EVERYTHING.told()
+    plan = EVERYTHING.plan(bench).plan
+    assert {step.action for step in plan.steps} == set(Action) - {Action.FORGET}
+    assert EVERYTHING.apply(bench) and EVERYTHING.plan(bench).plan.is_empty
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_any_call_may_fail_or_be_the_last(failure: str) -> None:
+    error, afterwards, times = FAILURES[failure]
+    good = undisturbed(EVERYTHING)
+    for number in range(1, good.calls + 1):
+        bench, _ = EVERYTHING.told()
+        before = bench.record
+        events = disturb(EVERYTHING, bench, Faults(Fault(number, error, afterwards, times)))
+        check_honest(EVERYTHING, bench, before, events)
+        check_recovery(EVERYTHING, bench, good)
+
+
+@pytest.mark.parametrize("afterwards", [False, True])
+def test_any_save_may_be_the_last(afterwards: bool) -> None:
+    good = undisturbed(EVERYTHING)
+    for number in range(1, good.saves + 1):
+        bench, store = EVERYTHING.told()
+        before = bench.record
+        store.dies_at, store.dies_after = number, afterwards
+        events = disturb(EVERYTHING, bench, Faults())
+        store.dead = False
+        check_honest(EVERYTHING, bench, before, events)
+        check_recovery(EVERYTHING, bench, good)
+
+
+fields_of_a_processing = st.fixed_dictionaries(
+    {"type": st.sampled_from(["AUTO_TAGGING", "PRE_ANNOTATION"])},
+    optional={
+        "default_cpu": st.sampled_from([2, 4, 8]),
+        "description": st.sampled_from(["", "apples", "pears"]),
+        "default_parameters": st.dictionaries(st.sampled_from("ab"), st.sampled_from([1, 2])),
+        "docker_flags": st.sampled_from([[], ["--gpus=all", "--ipc=host"]]),
+    },
+)
+fields_of_an_input = st.fixed_dictionaries(
+    {
+        "input_type": st.sampled_from(["DATASET_VERSION", "MODEL_VERSION"]),
+        "required": st.booleans(),
+    }
+)
+fields_of_a_version = st.fixed_dictionaries(
+    {}, optional={"docker_tag": st.sampled_from(["latest", "test"]), "framework": st.just("PYTORCH")}
+)
+
+
+@st.composite
+def stacks(draw: Any) -> list[Resource]:
+    """An image, processings that may wait for each other, their inputs; a model and its versions."""
+    base = image(draw(st.sampled_from(["1.0.0", "1.1.0"])))
+    made = [base]
+    for name in draw(st.sets(st.sampled_from("abc"))):
+        owns = draw(st.sampled_from([(), ("input",)]))
+        first = draw(st.sampled_from(made))
+        app = after(processing(name, owns=owns, **draw(fields_of_a_processing)), first)
+        names = draw(st.sets(st.sampled_from("xy")))
+        made += [app, *(input_of(app.address.short, name, **draw(fields_of_an_input)) for name in names)]
+    if draw(st.booleans()):
+        names = draw(st.sets(st.sampled_from(["v1", "v2"])))
+        made += [model("M"), *(version_of("M", name, **draw(fields_of_a_version)) for name in names)]
+    return draw(st.permutations(made))
+
+
+some_processing = st.sampled_from([Address.of("processing", name) for name in "abc"])
+some_input = st.sampled_from([Address.of("input", app, name) for app in "abc" for name in "xy"])
+some_address = some_processing | some_input | st.sampled_from([Address.of("model", "M")])
+edits = st.one_of(
+    st.tuples(st.just("edit"), some_processing, fields_of_a_processing),
+    st.tuples(st.just("edit"), some_input, fields_of_an_input),
+    st.tuples(st.sampled_from(["delete", "recreate"]), some_address),
+    st.tuples(
+        st.just("add"),
+        st.builds(input_of, st.sampled_from("abc"), st.sampled_from("xyz"))
+        | st.builds(
+            lambda name, fields: processing(name, **fields), st.sampled_from("abc"), fields_of_a_processing
+        ),
+    ),
+)
+stories = st.builds(
+    Story,
+    stacks(),
+    st.lists(edits, max_size=4),
+    stacks(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([(), ("docker_tag",), ("description", "type"), ("default_parameters",)]),
+)
+
+
+@settings(max_examples=60)
+@given(stories)
+def test_apply_does_what_the_files_say_and_then_nothing(story: Story) -> None:
+    bench, store = story.told()
+    assert story.apply(bench)
+    for resource in story.now:
+        seen = story.visible(resource.address, bench.live(resource.address), resource.fields)
+        assert seen == story.visible(resource.address, resource.fields, resource.fields)
+    bench.writes()
+    saves = store.saves
+    assert story.plan(bench).plan.is_empty
+    assert story.apply(bench)
+    assert bench.writes() == [] and store.saves == saves
+
+
+@settings(max_examples=60)
+@given(stories, st.sampled_from(sorted(FAILURES)), st.data())
+def test_whatever_call_fails_the_next_run_gets_there(story: Story, failure: str, data: st.DataObject) -> None:
+    error, afterwards, times = FAILURES[failure]
+    good = undisturbed(story)
+    number = data.draw(st.integers(1, max(1, good.calls)), label="call")
+    verbs = data.draw(st.sampled_from([WRITES, (*READS, *WRITES)]), label="verbs")
+    bench, _ = story.told()
+    before = bench.record
+    events = disturb(story, bench, Faults(Fault(number, error, afterwards, times), verbs=verbs))
+    check_honest(story, bench, before, events)
+    check_recovery(story, bench, good)
+
+
+@settings(max_examples=40)
+@given(stories, st.booleans(), st.data())
+def test_whatever_save_is_the_last_the_next_run_gets_there(
+    story: Story, afterwards: bool, data: st.DataObject
+) -> None:
+    good = undisturbed(story)
+    number = data.draw(st.integers(1, max(1, good.saves)), label="save")
+    bench, store = story.told()
+    before = bench.record
+    store.dies_at, store.dies_after = number, afterwards
+    events = disturb(story, bench, Faults())
+    store.dead = False
+    check_honest(story, bench, before, events)
+    check_recovery(story, bench, good)
