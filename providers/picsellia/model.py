@@ -13,7 +13,7 @@ RULES = {"name": FieldRule(immutable=True)}
 class ModelKind:
     """Models of one organization; names are unique there (the platform answers 409)."""
 
-    facts = KindFacts(RULES)
+    facts = KindFacts(RULES, shared=True)
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform

@@ -22,7 +22,7 @@ RULES = {
 class ModelVersionKind:
     """Versions of models, found by name; their numbers are given by the platform."""
 
-    facts = KindFacts(RULES, parent="model")
+    facts = KindFacts(RULES, parent="model", shared=True)
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform

@@ -128,7 +128,13 @@ class Platform:
             ) from problem
         except PicselliaError as problem:
             # The SDK wraps whatever the first request raised; the original is its context.
-            raise self._translate(problem.__context__ or problem) from problem
+            first = self._translate(problem.__context__ or problem)
+            if isinstance(first, GoneError):
+                first = FinalError(
+                    f"{self.host} does not answer as a Picsellia platform does: {first.message}",
+                    hint=f"is {self.host} the address of the platform?",
+                )
+            raise first from problem
         except (requests.RequestException, UnreachableError, KeyError, TypeError, ValueError) as problem:
             raise self._translate(problem) from problem
 

@@ -1,4 +1,4 @@
-"""Beside the official CLI, which runs unchanged against the sandbox: each takes over what the other deployed."""
+"""Beside the official CLI, which runs unchanged against the sandbox: each takes over what the other did."""
 
 import base64
 import json

@@ -1,0 +1,13 @@
+"""What the stories about commands share."""
+
+import pytest
+from urllib3.util.retry import Retry
+
+from providers.docker import registry
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeated reads follow each other at once."""
+    monkeypatch.setattr(Retry, "sleep", lambda retry, response=None: None)
+    monkeypatch.setattr(registry, "_wait", lambda state: 0.0)
