@@ -1,0 +1,222 @@
+"""What the documents say works as it is written: every command is run, every table is held to the code.
+
+Only what names another machine is replaced: `--env STAGING` and `--env LOCAL` by CUSTOM, which is where the
+sandbox is, the organization of the README by the sandbox's, and port 8000 by a free one.
+"""
+
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from providers.sandbox import ORGANIZATION, TOKEN, Sandbox
+from reconciler.cli import COMMANDS, exits
+from tests.conftest import EXAMPLES, Cli, copy_example
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+DOCUMENTS = [README, EXAMPLES / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SERVERS = ("sandbox", "demo")  # they have stories of their own below
+
+
+@dataclass(frozen=True)
+class Text:
+    """A document, taken apart."""
+
+    document: Path
+
+    @property
+    def content(self) -> str:
+        return self.document.read_text()
+
+    @property
+    def blocks(self) -> list[str]:
+        """The lines of its code blocks, indented or fenced, without their remarks."""
+        fenced = "\n".join(re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", self.content, re.M | re.S))
+        indented = "\n".join(re.findall(r"^    (\S.*)$", self.content, re.M))
+        lines = f"{fenced}\n{indented}".splitlines()
+        return [re.sub(r"\s+# .*", "", line).removeprefix("$ ").strip() for line in lines]
+
+    @property
+    def spans(self) -> list[str]:
+        """What stands in `backquotes` within a line."""
+        return re.findall(r"`([^`\n]+)`", self.content)
+
+    @property
+    def commands(self) -> list[str]:
+        """Command lines to be run, in their order; a synopsis with [PIPELINE] is none."""
+        found = [line for line in [*self.blocks, *self.spans] if line.startswith("reconciler ")]
+        return [line for line in found if not re.search(r"[\[…]|\.\.\.", line)]
+
+    def table(self, *header: str) -> list[list[str]]:
+        """The rows of the table with these columns."""
+        _, found, rest = self.content.partition("| " + " | ".join(header) + " |\n")
+        assert found, f"{self.document.name} has no table of {header}"
+        rows = rest.partition("\n\n")[0].splitlines()[1:]
+        return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def here(line: str, sandbox: Sandbox) -> list[str]:
+    """The command line as it reads for the sandbox of this test."""
+    words = shlex.split(line)[1:]
+    for index, word in enumerate(words):
+        if words[index - 1] == "--env" and word in ("STAGING", "LOCAL"):
+            words[index] = "CUSTOM"
+        if words[index - 1] == "--organization" and word == "my-org":
+            words[index] = sandbox.organization
+    return words
+
+
+def test_the_readmes_commands_work_as_they_are_written(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry).rename(cli.folder / "my_pipeline")
+    commands = [line for line in Text(README).commands if line.split()[1] not in SERVERS]
+    assert any("--organization" in line for line in commands)
+    assert any("--bump" in line for line in commands)
+    for line in commands:
+        told = "--organization" in line  # what a command says itself, it must not need from elsewhere
+        with monkeypatch.context() as terminal:
+            if told:
+                terminal.delenv("PICSELLIA_ORGANIZATION")
+                terminal.delenv("PICSELLIA_ENV")
+            ended = cli(*here(line, sandbox))
+        assert ended.code == 0, f"{line}\n{ended.err}"
+    assert sandbox.platform.processings() != []
+
+
+def test_the_examples_commands_work_as_they_are_written(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PICSELLIA_TOKEN", "PICSELLIA_ORGANIZATION", "PICSELLIA_ENV"):
+        monkeypatch.delenv(name)
+    for example in EXAMPLES.glob("*/config.toml"):
+        copy_example(example.parent.name, cli.folder / "examples", sandbox.registry)
+    ran = []
+    for line in Text(EXAMPLES / "README.md").blocks:
+        if line.startswith("export "):
+            name, _, value = line.removeprefix("export ").partition("=")
+            monkeypatch.setenv(name, value)
+        elif line.startswith("reconciler ") and line.split()[1] not in SERVERS:
+            ended = cli(*here(line, sandbox))
+            assert ended.code == 0, f"{line}\n{ended.err}"
+            ran.append(line.split()[1])
+    assert ran == ["plan", "apply"]
+    assert sandbox.platform.processing("dataset_cleanup") is not None
+
+
+def test_the_examples_name_the_sandbox_as_it_starts_by_itself() -> None:
+    text = (EXAMPLES / "README.md").read_text()
+    assert f"--organization {ORGANIZATION} " in text
+    assert f"PICSELLIA_TOKEN={TOKEN}\n" in text
+    for config in EXAMPLES.glob("*/config.toml"):
+        assert 'image_name = "localhost:8000/' in config.read_text()
+    for name in (config.parent.name for config in EXAMPLES.glob("*/config.toml")):
+        assert f"**{name}**" in text, f"{name} is not described"
+
+
+def test_every_documented_option_exists(cli: Cli) -> None:
+    for document in DOCUMENTS:
+        text = Text(document)
+        for line in text.commands:
+            _, command, *words = shlex.split(line)
+            assert command in COMMANDS, f"{document.name}: {line}"
+            helped = cli(command, "--help").out
+            for option in [word.partition("=")[0] for word in words if word.startswith("--")]:
+                assert option in helped, f"{document.name}: {line}"
+        for span in text.spans:
+            if re.fullmatch(r"(plan|apply) --[a-z-]+", span):
+                assert span.split()[1] in cli(span.split()[0], "--help").out, f"{document.name}: {span}"
+
+
+def test_every_command_is_in_the_table_and_has_a_help(cli: Cli) -> None:
+    rows = Text(README).table("command", "what it does")
+    documented = [re.match(r"`reconciler (\w+)", row[0])[1] for row in rows]  # type: ignore[index]
+    assert sorted(documented) == sorted(COMMANDS)
+    helped = cli("--help")
+    assert helped.code == 0
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", helped.out, re.M), f"{command} is not in reconciler --help"
+        own = cli(command, "--help")
+        assert own.code == 0
+        assert own.out.startswith(f"Usage: reconciler {command}")
+        synopsis = next(row[0] for row in rows if f"`reconciler {command}" in row[0]).strip("`")
+        assert synopsis in own.out.replace("[OPTIONS] ", "").replace("[OPTIONS]", ""), synopsis
+
+
+def test_the_exit_codes_are_those_of_the_code() -> None:
+    documented = {int(row[0]) for row in Text(README).table("code", "meaning")}
+    defined = {value for value in vars(exits).values() if isinstance(value, int)}
+    assert documented == defined
+    assert len(documented) == len(Text(README).table("code", "meaning"))
+
+
+def test_every_make_line_names_a_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^(\w+):", makefile, re.M))
+    named = {
+        line.split()[1]
+        for document in DOCUMENTS
+        for line in [*Text(document).blocks, *Text(document).spans]
+        if re.match(r"make \w", line)
+    }
+    assert {"demo", "test"} <= named
+    assert named <= targets
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
+    assert phony is not None
+    assert targets == set(phony[1].split())
+
+
+def test_the_settings_of_the_readme_are_settings(cli: Cli, sandbox: Sandbox) -> None:
+    blocks = re.findall(r"^```toml\n(.*?)^```", README.read_text(), re.M | re.S)
+    assert blocks
+    for block in blocks:
+        folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+        config = folder / "config.toml"
+        config.write_text(config.read_text().partition("[reconciler.image]")[0] + block)
+        ended = cli("validate", "dataset_cleanup")
+        assert (ended.code, ended.err) == (0, "")
+        shutil.rmtree(folder)
+
+
+def test_the_demo_ends_well_and_with_an_empty_plan(home: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "demo"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("The plan is empty: the platform is what the files say.")
+    _, _, last = done.stdout.rpartition("$ reconciler plan")
+    assert "Nothing to do" in last
+    assert "Traceback" not in done.stderr
+    assert list(home.iterdir()) == [], "it leaves nothing behind"
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_the_sandbox_starts_tells_how_to_use_it_and_ends_at_ctrl_c(home: Path, tmp_path: Path) -> None:
+    assert "reconciler sandbox" in Text(EXAMPLES / "README.md").commands
+    command = [sys.executable, "-u", "-m", "reconciler", "sandbox", "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None and server.stderr is not None
+        lines = [server.stdout.readline() for _ in range(5)]
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 0
+        assert server.stderr.read() == ""
+    told = "".join(lines)
+    address = re.search(r"http://127\.0\.0\.1:\d+", told)
+    assert address is not None
+    assert TOKEN in told
+    assert f"--organization {ORGANIZATION}" in told
+    assert f"PICSELLIA_CUSTOM_ENV={address[0]}" in told

@@ -1,0 +1,147 @@
+"""The shape of the code itself: each module stands alone, says what it is for, and help is not held up."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("reconciler", "providers", "state")
+# Each module is imported with no other one of ours loaded; what is not ours stays, to keep this quick.
+ALONE = """
+import importlib, json, sys, traceback, warnings
+
+warnings.simplefilter("error")
+warnings.filterwarnings("ignore", "Deprecated attribute .* in submodule", DeprecationWarning)
+modules, packages = json.load(sys.stdin)
+ours = lambda name: name.partition(".")[0] in packages
+failed, loaded = {}, {}
+for module in modules:
+    for name in [name for name in sys.modules if ours(name)]:
+        del sys.modules[name]
+    try:
+        importlib.import_module(module)
+    except BaseException:
+        failed[module] = traceback.format_exc()
+    loaded[module] = sorted(name for name in sys.modules if ours(name))
+print(json.dumps([failed, loaded]))
+"""
+HEAVY = ("picsellia", "docker", "requests", "urllib3", "pydantic", "rich", "tomlkit", "starlette", "uvicorn")
+
+
+def modules() -> dict[str, Path]:
+    """Every module of ours by its name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def python(code: str, given: object = None) -> str:
+    """What this code prints in a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_each_module_can_be_imported_alone() -> None:
+    # __main__ runs what it names.
+    names = [name for name in modules() if not name.endswith("__main__")]
+    assert len(names) > 80
+    failed, loaded = json.loads(python(ALONE, [names, PACKAGES]))
+    assert not failed, "\n".join(f"{name}:\n{trace}" for name, trace in failed.items())
+    assert all(name in loaded[name] for name in names)
+    assert not [name for name in loaded["reconciler.plan"] if name.startswith("reconciler.cli")]
+
+
+@pytest.mark.parametrize(
+    "code", ["import reconciler.cli", "from reconciler.cli import run; run(['--help']); run(['--version'])"]
+)
+def test_help_is_not_held_up_by_what_only_the_commands_need(code: str) -> None:
+    heavy = python(f"{code}\nimport sys; print('HEAVY', *[n for n in {HEAVY!r} if n in sys.modules])")
+    assert heavy.splitlines()[-1] == "HEAVY"
+
+
+@pytest.mark.parametrize(
+    ("module", "none_of"),
+    [
+        ("reconciler.planner", ("picsellia", "docker", "requests", "rich", "click", "starlette")),
+        (
+            "reconciler.pipeline.helper",
+            ("picsellia", "docker", "requests", "pydantic", "tomlkit", "reconciler.values"),
+        ),
+        ("providers.sandbox", ("picsellia", "starlette", "uvicorn", "sqlite3")),
+        ("providers.memory", ("picsellia", "docker", "requests")),
+        ("state.store", ("picsellia", "docker", "requests", "pydantic", "rich")),
+        ("reconciler.session", ("picsellia", "docker", "starlette")),
+    ],
+)
+def test_what_a_module_leaves_alone(module: str, none_of: tuple[str, ...]) -> None:
+    code = f"import {module}, sys; print(*[name for name in {none_of!r} if name in sys.modules])"
+    assert python(code).split() == []
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_a_module_says_what_it_is_for(module: str) -> None:
+    """An empty `__init__` has nothing to say."""
+    tree = ast.parse(modules()[module].read_text())
+    if not tree.body:
+        assert modules()[module].name == "__init__.py"
+        return
+    said = ast.get_docstring(tree)
+    assert said, f"{module} has no docstring"
+    assert said.splitlines()[0].rstrip().endswith((".", ":", "?")), said.splitlines()[0]
+
+
+def test_every_test_module_says_what_it_is_about() -> None:
+    tests = [path for path in sorted((ROOT / "tests").rglob("*.py")) if path.read_text().strip()]
+    assert len(tests) > 30
+    assert [path.name for path in tests if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+def test_the_helper_that_runs_classes_needs_nothing_but_python() -> None:
+    """It runs in the pipeline's own interpreter, which may have none of our dependencies."""
+    tree = ast.parse(modules()["reconciler.pipeline.helper"].read_text())
+    imported = {
+        (name.name if isinstance(node, ast.Import) else node.module or "").partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in node.names
+    }
+    assert imported
+    assert imported <= set(sys.stdlib_module_names)
+
+
+def test_nobody_but_the_command_line_prints_or_exits() -> None:
+    allowed = (
+        "reconciler.cli",
+        "reconciler.pipeline.helper",
+        "reconciler.__main__",
+        "providers.sandbox.__main__",
+    )
+    found = []
+    for name, path in modules().items():
+        if name.startswith(allowed):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "print",
+                "input",
+                "sys.exit",
+                "exit",
+            ):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []
