@@ -33,7 +33,7 @@ class Change:
         desired, recorded, live: a JSON value, MISSING (not known) or ABSENT (known to have no such key).
         reason: why this class, in a few words.
         write: whether applying the plan writes this field.
-        resolution: who wins a conflict, once the user has said it: "ours" (the files) or "theirs" (live).
+        resolution: what the user said of it: "ours" or "theirs" win a conflict, "ignored" is left alone.
     """
 
     path: str

@@ -3,7 +3,7 @@
 Pure: made by the planner, walked by apply, drawn by the views, kept as a JSON document.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -99,7 +99,8 @@ class Step:
 
     @property
     def drifts(self) -> tuple[Change, ...]:
-        return tuple(change for change in self.changes if change.cls is ChangeClass.DRIFT)
+        """Fields that somebody else changed, but for those that the user wants ignored."""
+        return tuple(c for c in self.changes if c.cls is ChangeClass.DRIFT and not c.resolution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Plan:
         diagnostics: what the user should know besides.
         sources: what the files said, as one digest, so that a plan kept in a file can be refused when
             they have changed since.
+        asked: what the user asked for and allowed, so that a kept plan can be made again and compared.
     """
 
     stack: Stack
@@ -122,6 +124,7 @@ class Plan:
     steps: tuple[Step, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
     sources: str = ""
+    asked: Mapping[str, JSON] = field(default_factory=dict)
     _by_address: dict[Address, Step] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -187,6 +190,14 @@ class Plan:
                 todo.extend(self._by_address[address].depends_on)
         return replace(self, steps=tuple(step for step in self.steps if step.address in wanted))
 
+    def without(self, addresses: Collection[Address]) -> Self:
+        """The plan without these steps, and without what depends on them."""
+        left_out = set(addresses)
+        for step in self.steps:  # in order, so one pass finds all that depends on what is left out
+            if left_out.intersection(step.depends_on):
+                left_out.add(step.address)
+        return replace(self, steps=tuple(step for step in self.steps if step.address not in left_out))
+
     def to_document(self) -> dict[str, JSON]:
         """The plan as the JSON document of `plan --json` and `plan --out`."""
         return {
@@ -201,6 +212,7 @@ class Plan:
             "lineage": self.lineage,
             "serial": self.serial,
             "sources": self.sources,
+            "asked": dict(self.asked),
             "summary": self.counts,
             "steps": [_step_to_document(step) for step in self.steps],
             "diagnostics": [diagnostic_to_document(d) for d in in_order(self.diagnostics)],
@@ -227,6 +239,7 @@ class Plan:
             lineage=document["lineage"],
             serial=document["serial"],
             sources=document["sources"],
+            asked=document["asked"],
             steps=tuple(_step_from_document(step) for step in document["steps"]),
             diagnostics=tuple(_diagnostic_from_document(d) for d in document["diagnostics"]),
         )
@@ -244,7 +257,7 @@ def diagnostic_to_document(diagnostic: Diagnostic) -> dict[str, JSON]:
 
 
 _PLAN_KEYS = frozenset(
-    ["format", "version", "stack", "lineage", "serial", "sources", "summary", "steps", "diagnostics"]
+    ["format", "version", "stack", "lineage", "serial", "sources", "asked", "summary", "steps", "diagnostics"]
 )
 _STACK_KEYS = frozenset(["organization", "environment", "host", "pipeline"])
 _STEP_KEYS = frozenset(

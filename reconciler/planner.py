@@ -6,7 +6,7 @@ Every decision carries its reason, doing nothing included. Nothing here is undon
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from providers.protocol import KindFacts, Live, Verb
 from providers.rules import UNSET
@@ -28,6 +28,9 @@ class Options:
         theirs: addresses where the live value is kept in a conflict; None for everywhere.
         replace: addresses that may be deleted and made anew, with all that hangs on them.
         prune: delete what left the files, where it would be forgotten otherwise.
+        destroy: nothing is desired any more; delete what is this pipeline's own.
+        ignored: fields that are left as they are on an existing object.
+        protected: addresses that are neither deleted nor replaced, whatever else is said.
         pipeline: as the user names it, for the commands that a refusal suggests.
     """
 
@@ -35,6 +38,9 @@ class Options:
     theirs: Collection[Address] | None = ()
     replace: Collection[Address] = ()
     prune: bool = False
+    destroy: bool = False
+    ignored: Mapping[Address, Collection[str]] = field(default_factory=dict)
+    protected: Collection[Address] = ()
     pipeline: str = ""
 
 
@@ -54,6 +60,7 @@ def plan_steps(
     for address in sorted((recorded.keys() | world.found.keys()) - steps.keys()):
         steps[address] = _step_for_undesired(address, desired, recorded, world, facts, options)
     steps = _children_of_replaced(steps, desired, world, facts)
+    steps = {address: _protected(step, options) for address, step in steps.items()}
     steps = _parents_after_children(steps, facts)
     order = ordered({address: step.depends_on for address, step in steps.items()})
     return tuple(steps[address] for address in order), tuple(diagnostics)
@@ -92,6 +99,8 @@ def _step_for_desired(
         step = _create(step, resource, record, kind)
     else:
         changes = compare(resource.fields, record.inputs if record else None, live.fields, kind.rules)
+        left = options.ignored.get(address, ())
+        changes = [_left_alone(change) if change.field in left else change for change in changes]
         step = replace(step, changes=tuple(_resolved(change, address, options) for change in changes))
         # A kind that judges for itself says what another id means: for an image it is another content.
         if kind.judge is None and record is not None and record.id != live.id:
@@ -162,7 +171,7 @@ def _change_in_place(step: Step, record: RecordedResource | None, kind: KindFact
         step = replace(step, action=Action.ADOPT, reason="recreated outside")
     elif any(change.resolution == "theirs" for change in step.changes):
         step = replace(step, action=Action.ADOPT, reason="live is kept, as --theirs says, and recorded")
-    elif any(change.cls is ChangeClass.CONVERGED for change in step.changes):
+    elif any(change.cls is ChangeClass.CONVERGED and not change.resolution for change in step.changes):
         step = replace(step, action=Action.ADOPT, reason="live has it already; the record is refreshed")
     elif record.inputs.keys() - {change.field for change in step.changes}:
         dropped = sorted(record.inputs.keys() - {change.field for change in step.changes})
@@ -196,13 +205,20 @@ def _why(written: Collection[Change]) -> str:
 
 
 def _resolved(change: Change, address: Address, options: Options) -> Change:
-    if change.cls is not ChangeClass.CONFLICT:
+    if change.cls is not ChangeClass.CONFLICT or change.resolution:
         return change
     if options.ours is None or address in options.ours:
         return replace(change, resolution="ours", reason="the files win, as --ours says")
     if options.theirs is None or address in options.theirs:
         return replace(change, resolution="theirs", reason="live is kept, as --theirs says", write=False)
     return change
+
+
+def _left_alone(change: Change) -> Change:
+    """A field that the user wants ignored keeps its live value, and is nobody's drift or conflict."""
+    if change.cls is ChangeClass.IN_SYNC:
+        return change
+    return replace(change, write=False, resolution="ignored", reason="left alone, as ignore_changes says")
 
 
 def _judged(
@@ -246,22 +262,24 @@ def _step_for_undesired(
     kind, record, live = facts[address.kind], recorded.get(address), world.found.get(address)
     parent = parent_of(address, kind)
     owner = desired.get(parent) if parent else None
+    left = "destroyed, as asked" if options.destroy else "left the files"
     step = Step(
         address,
         Action.FORGET,
-        "left the files; it stays on the platform",
+        f"{left}; it stays where it is",
         depends_on=(owner.address,) if owner else (),
         id=live.id if live else record.id if record else None,
         fingerprint=fingerprint(live, kind) if live else "",
     )
     undeclared = owner is not None and address.kind in owner.owns
-    if not undeclared and not (options.prune and kind.prunable):
+    unwanted = options.prune or (options.destroy and not kind.shared)
+    if not undeclared and not (unwanted and kind.prunable):
         return step
     if live is None:
-        return replace(step, reason="left the files, and is gone already")
+        return replace(step, reason=f"{left}, and is gone already")
     taken_over = owner is None or owner.address in recorded
     cls, reason = (
-        (ChangeClass.PENDING, "left the files")
+        (ChangeClass.PENDING, left)
         if record
         else (ChangeClass.DRIFT, "added outside")
         if taken_over
@@ -292,6 +310,15 @@ def _children_of_replaced(
     return anew
 
 
+def _protected(step: Step, options: Options) -> Step:
+    """A protected resource that would be deleted or replaced is refused, whatever allowed it."""
+    if step.action not in (Action.DELETE, Action.REPLACE) or step.address not in options.protected:
+        return step
+    summary = f"it would be {step.action.done} ({step.reason}), and config.toml protects it"
+    way = f'take "{step.address}" out of [reconciler] protect in config.toml'
+    return replace(step, refusal=Refusal(summary, (way,)))
+
+
 def _parents_after_children(
     steps: Mapping[Address, Step], facts: Mapping[str, KindFacts]
 ) -> dict[Address, Step]:
@@ -312,10 +339,10 @@ def _parents_after_children(
 def effective_fields(
     desired: Mapping[str, JSON], changes: Collection[Change], kind: KindFacts
 ) -> dict[str, JSON]:
-    """The fields to write and to record: as the files say, but for conflicts in which live is kept."""
+    """The fields to write and to record: as the files say, but for those where live is kept."""
     fields: dict[str, JSON] = {name: normalised(value, kind.rules[name]) for name, value in desired.items()}
     for change in changes:
-        if change.resolution != "theirs":
+        if change.resolution not in ("theirs", "ignored") or change.live is MISSING:
             continue
         name, _, key = change.path.partition(".")
         if not key:

@@ -31,6 +31,7 @@ from reconciler.credentials import Target
 from reconciler.diagnostics import Diagnostic, UserError, error, has_errors
 from reconciler.events import Emit, Note
 from reconciler.graph import Graph
+from reconciler.kept import Moved, moved, refusal
 from reconciler.live import World
 from reconciler.pipeline import edit
 from reconciler.pipeline.load import Pipeline, load_pipeline
@@ -70,6 +71,36 @@ class Wishes:
     bump: Bump | None = None
     options: Options = field(default_factory=Options)
     targets: Collection[Address] = ()
+
+    def to_document(self) -> dict[str, JSON]:
+        """As a kept plan carries it, to be made again."""
+        options = self.options
+        return {
+            "bump": self.bump.value if self.bump else None,
+            "targets": sorted(map(str, self.targets)),
+            "ours": None if options.ours is None else sorted(map(str, options.ours)),
+            "theirs": None if options.theirs is None else sorted(map(str, options.theirs)),
+            "replace": sorted(map(str, options.replace)),
+            "prune": options.prune,
+            "destroy": options.destroy,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, JSON]) -> "Wishes":
+        def addresses(name: str) -> tuple[Address, ...] | None:
+            return None if document[name] is None else tuple(map(Address.parse, document[name]))
+
+        return cls(
+            Bump(document["bump"]) if document["bump"] else None,
+            Options(
+                ours=addresses("ours"),
+                theirs=addresses("theirs"),
+                replace=addresses("replace") or (),
+                prune=document["prune"],
+                destroy=document["destroy"],
+            ),
+            addresses("targets") or (),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +144,13 @@ class Applied:
         planned: what was to be done.
         result: how each step ended; None when nothing was done, because it was refused or declined.
         config_written: whether config.toml has a new version now.
+        moved: what is not as the kept plan said, and so was not touched.
     """
 
     planned: Planned
     result: Result | None
     config_written: bool = False
+    moved: tuple[Moved, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +166,10 @@ class Session:
 
 class CannotCheckError(UserError):
     """Something could not be asked, so nothing can be said of it, in sync or not."""
+
+
+class RefusedPlanError(UserError):
+    """A kept plan is not one for these files or this record any more."""
 
 
 @contextmanager
@@ -196,8 +233,9 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
         pipeline = replace(pipeline, config=pipeline.config.model_copy(update={"metadata": raised}))
         config_text = bumped_config(pipeline)
     source = image_source(pipeline, config_text)
-    desired = desired_graph(pipeline, key.key)
-    stack = _stack(session, pipeline)
+    files = desired_graph(pipeline, key.key)
+    desired = Graph() if wishes.options.destroy else files
+    stack = stack_of(session.target, pipeline)
     snapshot = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
     image = ImageKind(
         source,
@@ -209,7 +247,8 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
     kinds: dict[str, ResourceKind] = {**platform_kinds(session.platform), "image": image}
     facts = {name: kind.facts for name, kind in kinds.items()}
     recorded = {Address.parse(text): record for text, record in snapshot.resources.items()}
-    also = set(recorded) if wishes.options.prune else set()
+    everything = wishes.options.prune or wishes.options.destroy
+    also = set(recorded) if everything else set()
     also |= {Address.parse(text) for text in snapshot.intents}
     session.emit(Note(f"reading {stack} as it is now"))
     world = live.read(desired, recorded, kinds, also=also)
@@ -222,7 +261,13 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
         )
     settled = settle(snapshot, world, facts)
     recorded = {Address.parse(text): record for text, record in settled.resources.items()}
-    options = replace(wishes.options, pipeline=pipeline.folder.name)
+    own = pipeline.config.reconciler
+    options = replace(
+        wishes.options,
+        pipeline=pipeline.folder.name,
+        ignored={Address.parse(text): fields for text, fields in own.ignore_changes.items()},
+        protected=[Address.parse(text) for text in own.protect],
+    )
     steps, remarks = plan_steps(desired, recorded, world, facts, options)
     plan = Plan(
         stack,
@@ -230,7 +275,8 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
         snapshot.serial,
         steps,
         (*checked.diagnostics, *remarks),
-        sources=_digest_of(desired),
+        sources=_digest_of(files),
+        asked=wishes.to_document(),
     )
     if wishes.targets:
         plan = plan.only(wishes.targets)
@@ -246,18 +292,22 @@ def apply_plan(
     parallel: int,
     lock_timeout: float,
     command: Sequence[str],
+    kept: Plan | None = None,
+    skip_moved: bool = False,
 ) -> Applied:
     """Plan under the lock, ask, check what can be checked, walk the plan, and only then write config.toml.
 
     Args:
         approve: is shown the plan and says whether to go on; not called when there is nothing to do.
+        kept: a plan that was approved before; only what it said is done, and nobody is asked.
+        skip_moved: do the rest of a kept plan when a part of the world has moved, instead of nothing.
 
     Raises:
         UserError: as of `make_plan`, or a check before the first write failed.
         state.errors.StateError: the lock is held by another run, or the record cannot be kept.
     """
     pipeline, _ = checked.sound()
-    stack = str(_stack(session, pipeline))
+    stack = str(stack_of(session.target, pipeline))
     run = _lock_info(pipeline.folder, command)
 
     def waiting(holder: LockInfo) -> None:
@@ -267,10 +317,20 @@ def apply_plan(
         if lock.took_over is not None:
             session.emit(Note(f"took over the expired lock of {lock.took_over}"))
         planned = make_plan(session, checked, wishes)
+        away: tuple[Moved, ...] = ()
+        if kept is not None:
+            reason = refusal(kept, planned.plan)
+            if reason:
+                raise RefusedPlanError(error("the kept plan does not fit any more", f"{reason}. Plan again."))
+            away = moved(kept, planned.plan)
+            if away and not skip_moved:
+                return Applied(planned, None, moved=away)
+            rest = planned.plan.without([found.address for found in away])
+            planned = replace(planned, plan=rest)
         if not planned.plan.can_apply:
             return Applied(planned, None)
         if any(step.writes for step in planned.plan.steps):
-            if not approve(planned):
+            if kept is None and not approve(planned):
                 return Applied(planned, None)
             _check_image(planned)
         recorder = Recorder(session.store, _stored(session.store, planned), lock=lock, written_by=VERSION)
@@ -288,14 +348,14 @@ def apply_plan(
             run=run.id,
         )
         result = walk()
-    written = result.succeeded and wishes.bump is not None
+    written = result.succeeded and wishes.bump is not None and not away
     if written:
         edit.write(planned.pipeline.loaded.path, bumped_config(planned.pipeline))
-    return Applied(planned, result, config_written=written)
+    return Applied(planned, result, config_written=written, moved=away)
 
 
-def _stack(session: Session, pipeline: Pipeline) -> Stack:
-    target = session.target
+def stack_of(target: Target, pipeline: Pipeline) -> Stack:
+    """The stack that this pipeline is there."""
     return Stack(target.organization, target.environment, target.host, pipeline.name)
 
 

@@ -18,8 +18,11 @@ from reconciler.cli.exits import FAILED, INTERRUPTED, LOCKED, Exit
 COMMANDS = {
     "plan": "Show what apply would change, and why.",
     "apply": "Make the platform and the registry what the files say.",
+    "show": "Show a plan that was kept in a file.",
+    "destroy": "Delete what a pipeline has on the platform.",
     "validate": "Check config.toml, classes and build context, offline.",
     "whoami": "Show which platform, organization and token would be used.",
+    "state": "Look after the record of what was applied.",
     "sandbox": "Run a platform and a registry on your own machine.",
     "demo": "Play plan, apply and drift against a sandbox, in a minute.",
 }

@@ -1,14 +1,16 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share. Each decorator hands its options over as one value."""
 
+import functools
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -17,22 +19,13 @@ from reconciler.credentials import Environment, Target, resolve
 from reconciler.diagnostics import UserError
 from reconciler.pipeline.discovery import find, find_all
 from reconciler.pipeline.version import Bump
-from reconciler.session import Checked, Reading, validate
+from reconciler.planner import Options
+from reconciler.session import Checked, Reading, Wishes, validate
 from reconciler.values import Address
 from state.store import Store, open_store
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    """Several decorators as one; the first is the first in the help."""
-
-    def decorate(function: F) -> F:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
+Command = Callable[..., int]
+EVERYWHERE = "*"
 
 
 class AddressType(click.ParamType[Address]):
@@ -47,6 +40,20 @@ class AddressType(click.ParamType[Address]):
             self.fail(str(problem), param, ctx)
 
 
+class WinnerType(click.ParamType[Address | None]):
+    """An address, or nothing for everywhere; a pipeline's name in its place is a mistake worth a word."""
+
+    name = "ADDR"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address | None:
+        if value == EVERYWHERE:
+            return None
+        try:
+            return Address.parse(value)
+        except ValueError:
+            self.fail(f"{value!r} is not an address; name pipelines before this option", param, ctx)
+
+
 class EnvironmentType(click.ParamType[Environment]):
     name = "ENV"
 
@@ -57,62 +64,156 @@ class EnvironmentType(click.ParamType[Environment]):
             self.fail(f"{value!r} is not one of {', '.join(Environment)}", param, ctx)
 
 
-ADDRESS = AddressType()
-ENVIRONMENT = EnvironmentType()
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The pipelines that the arguments name."""
 
-pipelines = stacked(
-    click.argument("names", metavar="[PIPELINE]...", nargs=-1),
-    click.option("--all", "everything", is_flag=True, help="Every pipeline below the current folder."),
-)
-where = stacked(
-    click.option("--organization", metavar="ORG", help="Organization on the platform."),
-    click.option(
+    names: tuple[str, ...]
+    everything: bool
+
+    def folders(self) -> list[Path]:
+        """All, those named, or the current folder. Raises UsageError, and UserError for an unknown name."""
+        here = Path.cwd()
+        if self.everything:
+            if self.names:
+                raise click.UsageError("name pipelines, or use --all, not both")
+            return find_all(here)
+        if self.names:
+            return [find(name, here) for name in self.names]
+        if (here / "config.toml").is_file():
+            return [here]
+        raise click.UsageError("name a pipeline or be in its folder, or use --all")
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The flags that name a target, before variables and files are asked."""
+
+    organization: str | None
+    environment: Environment | None
+
+    def target(self) -> Target:
+        return resolve(self.organization, self.environment)
+
+
+def pipelines(command: Command) -> Command:
+    """`[PIPELINE]...` and `--all`, as `chosen`."""
+
+    @click.argument("names", metavar="[PIPELINE]...", nargs=-1)
+    @click.option("--all", "everything", is_flag=True, help="Every pipeline below the current folder.")
+    @functools.wraps(command)
+    def with_chosen(names: tuple[str, ...], everything: bool, **rest: Any) -> int:
+        return command(chosen=Chosen(names, everything), **rest)
+
+    return with_chosen
+
+
+def where(command: Command) -> Command:
+    """`--organization` and `--env`, as `where`."""
+
+    @click.option("--organization", metavar="ORG", help="Organization on the platform.")
+    @click.option(
         "--env",
         "environment",
-        type=ENVIRONMENT,
+        type=EnvironmentType(),
         metavar="[" + "|".join(Environment) + "]",
         help="Environment; PICSELLIA_ENV, the saved context and PROD come next.",
-    ),
-)
-classes = stacked(
-    click.option(
+    )
+    @functools.wraps(command)
+    def with_where(organization: str | None, environment: Environment | None, **rest: Any) -> int:
+        return command(where=Where(organization, environment), **rest)
+
+    return with_where
+
+
+def classes(command: Command) -> Command:
+    """How classes are read, as `reading`."""
+
+    @click.option(
         "--python",
         type=click.Path(path_type=Path, dir_okay=False),
         help="Interpreter for classes that need code to run.",
-    ),
-    click.option(
+    )
+    @click.option(
         "--static-only", is_flag=True, help="Never run a pipeline's code; what needs it is an error."
-    ),
-    click.option(
+    )
+    @click.option(
         "--class-timeout",
         default=30.0,
         show_default=True,
         metavar="SECONDS",
         help="Longest that a class may run.",
-    ),
-)
-planning = stacked(
-    click.option("--bump", type=click.Choice([b.value for b in Bump]), help="Publish as the next version."),
-    click.option(
-        "--target", "targets", type=ADDRESS, multiple=True, help="Only this resource and what it depends on."
-    ),
-    click.option("--replace", type=ADDRESS, multiple=True, help="Allow to delete this and make it anew."),
-    click.option("--prune", is_flag=True, help="Delete what left the files instead of forgetting it."),
-)
+    )
+    @functools.wraps(command)
+    def with_reading(python: Path | None, static_only: bool, class_timeout: float, **rest: Any) -> int:
+        return command(reading=Reading(python, static_only, class_timeout), **rest)
+
+    return with_reading
 
 
-def folders(names: Sequence[str], everything: bool) -> list[Path]:
-    """The pipeline folders that the arguments name: all, those named, or the current folder."""
-    here = Path.cwd()
-    if everything:
-        if names:
-            raise click.UsageError("name pipelines, or use --all, not both")
-        return find_all(here)
-    if names:
-        return [find(name, here) for name in names]
-    if (here / "config.toml").is_file():
-        return [here]
-    raise click.UsageError("name a pipeline or be in its folder, or use --all")
+def planning(command: Command) -> Command:
+    """What a plan is asked for, as `wishes`."""
+    winner: dict[str, Any] = {
+        "type": WinnerType(),
+        "multiple": True,
+        "is_flag": False,
+        "flag_value": EVERYWHERE,
+    }
+
+    @click.option("--bump", type=click.Choice([b.value for b in Bump]), help="Publish as the next version.")
+    @click.option(
+        "--target",
+        "targets",
+        type=AddressType(),
+        multiple=True,
+        help="Only this resource and what it depends on.",
+    )
+    @click.option(
+        "--replace", type=AddressType(), multiple=True, help="Allow to delete this and make it again."
+    )
+    @click.option("--prune", is_flag=True, help="Delete what left the files instead of forgetting it.")
+    @click.option("--ours", help="In a conflict the files win, everywhere or at ADDR.", **winner)
+    @click.option("--theirs", help="In a conflict live is kept, everywhere or at ADDR.", **winner)
+    @functools.wraps(command)
+    def with_wishes(
+        bump: str | None,
+        targets: tuple[Address, ...],
+        replace: tuple[Address, ...],
+        prune: bool,
+        ours: tuple[Address | None, ...],
+        theirs: tuple[Address | None, ...],
+        **rest: Any,
+    ) -> int:
+        if set(ours) & set(theirs):
+            raise click.UsageError("--ours and --theirs say opposite things")
+        options = Options(ours=_winners(ours), theirs=_winners(theirs), replace=replace, prune=prune)
+        return command(wishes=Wishes(Bump(bump) if bump else None, options, targets), **rest)
+
+    return with_wishes
+
+
+def _winners(given: tuple[Address | None, ...]) -> tuple[Address, ...] | None:
+    return None if None in given else tuple(address for address in given if address is not None)
+
+
+def applying(command: Command) -> Command:
+    """How steps are run, as `parallel` and `lock_timeout`."""
+
+    @click.option(
+        "--parallel", type=click.IntRange(1, 64), default=8, show_default=True, help="Steps at once."
+    )
+    @click.option(
+        "--lock-timeout",
+        type=click.FloatRange(0),
+        default=0.0,
+        metavar="SECONDS",
+        help="Wait so long for another run.",
+    )
+    @functools.wraps(command)
+    def unchanged(**rest: Any) -> int:
+        return command(**rest)
+
+    return unchanged
 
 
 def checked(
@@ -129,16 +230,8 @@ def checked(
             yield found
 
 
-def target(organization: str | None, environment: str | None) -> Target:
-    return resolve(organization, environment)
-
-
 def store() -> Store:
     return open_store(os.environ.get("RECONCILER_STATE"))
-
-
-def reading(python: Path | None, static_only: bool, class_timeout: float) -> Reading:
-    return Reading(python=python, static_only=static_only, timeout=class_timeout)
 
 
 def command_line() -> list[str]:

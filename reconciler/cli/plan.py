@@ -9,12 +9,9 @@ import click
 from reconciler.cli import options
 from reconciler.cli.exits import DONE, FAILED, UNCHECKED
 from reconciler.diagnostics import Diagnostic, UserError
-from reconciler.pipeline.version import Bump
 from reconciler.plan import Plan
-from reconciler.planner import Options
-from reconciler.session import CannotCheckError, Wishes, make_plan, session
-from reconciler.values import Address
-from reconciler.views.documents import plan_text, plans_text
+from reconciler.session import CannotCheckError, Reading, Wishes, make_plan, session
+from reconciler.views.documents import keep_plan, plan_text, plans_text
 from reconciler.views.lines import console
 from reconciler.views.plans import print_plan, print_refusals
 from reconciler.views.reports import print_diagnostics
@@ -25,34 +22,29 @@ from reconciler.views.watch import Watch
 @options.pipelines
 @options.where
 @options.planning
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as a JSON document.")
 @click.option(
-    "--exit-code", is_flag=True, help="0 in sync, 10 changes, 11 drift, 12 conflict, 13 not checked."
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep the plan for apply --plan FILE."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as a JSON document.")
+@click.option("--exit-code", is_flag=True, help="0 in sync, 10 changes, 11 drift, 12 conflict, 13 unasked.")
 @options.classes
 def command(
-    names: tuple[str, ...],
-    everything: bool,
-    organization: str | None,
-    environment: str | None,
-    bump: str | None,
-    targets: tuple[Address, ...],
-    replace: tuple[Address, ...],
-    prune: bool,
+    chosen: options.Chosen,
+    where: options.Where,
+    wishes: Wishes,
+    out: Path | None,
     as_json: bool,
     exit_code: bool,
-    python: Path | None,
-    static_only: bool,
-    class_timeout: float,
+    reading: Reading,
 ) -> int:
     """Show what apply would change, and why.
 
     Reads only: it sends no write of any kind, takes no lock, and works with a read-only token.
     """
-    out, err = console(sys.stdout), console(sys.stderr)
-    folders = options.folders(names, everything)
-    reading = options.reading(python, static_only, class_timeout)
-    wishes = Wishes(Bump(bump) if bump else None, Options(replace=replace, prune=prune), targets)
+    shown, err = console(sys.stdout), console(sys.stderr)
+    folders = chosen.folders()
+    if out is not None and len(folders) > 1:
+        raise click.UsageError("--out keeps the plan of one pipeline")
     plans: list[Plan] = []
     errors: list[Diagnostic] = []
     codes = {DONE}
@@ -65,8 +57,7 @@ def command(
         sound = list(options.checked(folders, reading, failed))
         try:
             if sound:
-                target = options.target(organization, environment)
-                with session(target, options.store(), watch, threading.Event()) as opened:
+                with session(where.target(), options.store(), watch, threading.Event()) as opened:
                     for found in sound:
                         try:
                             plans.append(make_plan(opened, found, wishes).plan)
@@ -79,10 +70,12 @@ def command(
         sys.stdout.write(plan_text(plans[0]) if only_one else plans_text(plans, errors))
     for plan in plans:
         if not as_json:
-            print_plan(plan, out)
+            print_plan(plan, shown)
         print_diagnostics(plan.diagnostics, err)
         if not as_json:
             print_refusals(plan, err)
+        if out is not None:
+            keep_plan(plan, out)
     print_diagnostics(errors, err)
     if exit_code:
         codes |= {plan.exit_code for plan in plans}

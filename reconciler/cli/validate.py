@@ -1,14 +1,13 @@
 """`reconciler validate`."""
 
 import sys
-from pathlib import Path
 
 import click
 
 from reconciler.cli import options
 from reconciler.cli.exits import DONE, FAILED
 from reconciler.diagnostics import has_errors
-from reconciler.session import validate
+from reconciler.session import Reading, validate
 from reconciler.views.lines import console
 from reconciler.views.reports import print_diagnostics, print_pipeline
 
@@ -16,17 +15,15 @@ from reconciler.views.reports import print_diagnostics, print_pipeline
 @click.command("validate")
 @options.pipelines
 @options.classes
-def command(
-    names: tuple[str, ...], everything: bool, python: Path | None, static_only: bool, class_timeout: float
-) -> int:
+def command(chosen: options.Chosen, reading: Reading) -> int:
     """Check config.toml, classes and build context, offline.
 
     Every problem is reported at once, each with its file and line.
     """
     out, err = console(sys.stdout), console(sys.stderr)
     code = DONE
-    for folder in options.folders(names, everything):
-        checked = validate(folder, options.reading(python, static_only, class_timeout))
+    for folder in chosen.folders():
+        checked = validate(folder, reading)
         print_diagnostics(checked.diagnostics, err)
         if has_errors(checked.diagnostics):
             code = FAILED

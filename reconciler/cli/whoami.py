@@ -17,9 +17,9 @@ from reconciler.views.watch import Watch
 @click.command("whoami")
 @options.where
 @click.option("--json", "as_json", is_flag=True, help="Print it as a JSON document.")
-def command(organization: str | None, environment: str | None, as_json: bool) -> int:
+def command(where: options.Where, as_json: bool) -> int:
     """Show which platform, organization and token would be used, and whether they work."""
-    target = options.target(organization, environment)
+    target = where.target()
     with (
         Watch(console(sys.stderr)) as watch,
         session(target, options.store(), watch, threading.Event()) as opened,

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
-from reconciler.diagnostics import Diagnostic
+from reconciler.diagnostics import Diagnostic, UserError, error
 from reconciler.plan import Plan, diagnostic_to_document
 from reconciler.values import JSON
 
@@ -28,3 +29,31 @@ def plans_text(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
 
 def written(document: JSON) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def keep_plan(plan: Plan, path: Path) -> None:
+    """Write the plan to a file that only its owner may read: parameters may be nobody else's business.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        path.touch(mode=0o600)
+        path.write_text(plan_text(plan), encoding="utf-8")
+    except OSError as problem:
+        raise UserError(error("the plan cannot be kept", f"{problem.strerror}.", file=path)) from None
+
+
+def kept_plan(path: Path) -> Plan:
+    """The plan that `keep_plan` wrote.
+
+    Raises:
+        UserError: it cannot be read, or is no plan that this version knows.
+    """
+    try:
+        return Plan.from_document(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as problem:
+        raise UserError(error("the plan cannot be read", f"{problem.strerror}.", file=path)) from None
+    except (ValueError, KeyError, TypeError) as problem:
+        told = f"{problem}. Make it with: reconciler plan PIPELINE --out FILE"
+        raise UserError(error("this is not a plan that can be used", told, file=path)) from None

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from reconciler.diff import Change, ChangeClass
+from reconciler.kept import Moved
 from reconciler.plan import Action, Plan, Step
 from reconciler.values import Address
 from reconciler.views.lines import CLASS_STYLES, STYLES, columns, indented, things
@@ -70,6 +71,25 @@ def print_refusals(plan: Plan, err: Console) -> None:
         _print_conflict(step, plan.stack.pipeline, err)
 
 
+def print_moved(moved: Iterable[Moved], err: Console) -> None:
+    """What is not as a kept plan said: per field what it said and what is there now."""
+    for found in moved:
+        err.print(
+            Text.assemble(("moved: ", "bold red"), (str(found.address), "bold"), "  since the plan was made")
+        )
+        for field in found.fields:
+            if field.path:
+                err.print(indented(Text(f".{field.path}", "bold"), 2))
+            for line in columns(
+                [
+                    [Text("the plan said", "dim"), Text(shown(field.said))],
+                    [Text("now it is", "dim"), Text(shown(field.now), "red")],
+                ]
+            ):
+                err.print(indented(line, 4))
+    err.print(indented(Text("Plan again, or do the rest of it with --skip-moved."), 2))
+
+
 def _print_conflict(step: Step, pipeline: str, err: Console) -> None:
     many = things(len(step.conflicts), "field")
     err.print(
@@ -94,6 +114,7 @@ def _print_conflict(step: Step, pipeline: str, err: Console) -> None:
         [
             [Text("the files", "dim"), Text(f"reconciler apply {pipeline} --ours", "cyan")],
             [Text("what it is now", "dim"), Text(f"reconciler apply {pipeline} --theirs", "cyan")],
+            [Text("only here", "dim"), Text(f"reconciler apply {pipeline} --ours {step.address}", "cyan")],
         ]
     ):
         err.print(indented(line, 4))

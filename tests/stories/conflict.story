@@ -56,6 +56,7 @@ Plan: 2 to update, 1 unchanged. 1 conflict.
 |   Say who wins, or write what it is now into the files and plan again:
 |     the files       reconciler apply single_training --ours
 |     what it is now  reconciler apply single_training --theirs
+|     only here       reconciler apply single_training --ours model-version/DefectClassifier/v1
 [12]
 
 $ reconciler apply single_training --bump patch --parallel 1
@@ -74,6 +75,7 @@ Plan: 2 to update, 1 unchanged. 1 conflict.
 |   Say who wins, or write what it is now into the files and plan again:
 |     the files       reconciler apply single_training --ours
 |     what it is now  reconciler apply single_training --theirs
+|     only here       reconciler apply single_training --ours model-version/DefectClassifier/v1
 [12]
 
 $ reconciler apply single_training --bump patch --ours --parallel 1

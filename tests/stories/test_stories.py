@@ -65,7 +65,7 @@ class Teller:
                 path = self._cli.folder / file
                 text = path.read_text()
                 assert old in text, f"{file} has no {old!r}"
-                path.write_text(text.replace(old, new))
+                path.write_text(text.replace(old, new.replace("\\n", "\n")))
             case ["touch", file]:
                 (self._cli.folder / file).touch()
             case ["show", file, pattern]:

@@ -1,0 +1,43 @@
+"""`reconciler destroy`."""
+
+import sys
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.applying import apply_all
+from reconciler.planner import Options
+from reconciler.session import Reading, Wishes
+
+
+@click.command("destroy")
+@click.argument("name", metavar="PIPELINE")
+@options.where
+@click.option("--prune", is_flag=True, help="Delete models and model versions, too.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@options.applying
+@options.classes
+def command(
+    name: str,
+    where: options.Where,
+    prune: bool,
+    yes: bool,
+    parallel: int,
+    lock_timeout: float,
+    reading: Reading,
+) -> int:
+    """Delete from the platform what a pipeline's record says is its own.
+
+    Models and model versions are forgotten, and stay, unless --prune. Images stay in the registry.
+    """
+    return apply_all(
+        options.Chosen((name,), everything=False).folders(),
+        where,
+        Wishes(options=Options(prune=prune, destroy=True)),
+        reading,
+        yes=yes,
+        parallel=parallel,
+        lock_timeout=lock_timeout,
+        out=sys.stdout,
+        err=sys.stderr,
+    )

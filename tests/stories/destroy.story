@@ -1,0 +1,237 @@
+# What a pipeline has on the platform goes, children first; models stay unless they are named.
+$ example dataset_cleanup
+
+$ reconciler apply dataset_cleanup --parallel 1
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
++ image/registry/examples/dataset_cleanup  create  never-published
+    channel     latest
+    platform    linux/amd64
+    source_key  sha256:…
+    version     1.0.0
++ processing/dataset_cleanup  create  does not exist yet
+    default_cpu                         4
+    default_gpu                         0
+    default_parameters.data_tag         cleaned
+    default_parameters.datalake         default
+    default_parameters.drop_duplicates  true
+    default_parameters.least_sharpness  12.5
+    default_parameters.smallest_side    64
+    description                         Copies a dataset version without blurred and duplicated images.
+    docker_flags                        []
+    docker_image                        registry/examples/dataset_cleanup
+    docker_tag                          latest
+    target                              DATASET_VERSION
+    type                                DATASET_VERSION_CREATION
+├── + input/dataset_cleanup/archive  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 DATALAKE
+│       required                   false
+├── + input/dataset_cleanup/dataset  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  OBJECT_DETECTION
+│       input_type                 DATASET_VERSION
+│       required                   true
+├── + input/dataset_cleanup/embedding_model  create  does not exist yet
+│       framework_constraint       ONNX
+│       inference_type_constraint  null
+│       input_type                 MODEL_VERSION
+│       required                   false
+├── + input/dataset_cleanup/report_title  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 TEXT
+│       required                   false
+└── + input/dataset_cleanup/sample_size  create  does not exist yet
+        framework_constraint       null
+        inference_type_constraint  null
+        input_type                 NUMBER
+        required                   true
+Plan: 7 to create.
+Done: 7 resources changed.
+| creating image/registry/examples/dataset_cleanup
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   push … sent
+|   push … sent
+|   tag latest -> 1.0.0
+| + created image/registry/examples/dataset_cleanup
+| + created processing/dataset_cleanup
+| + created input/dataset_cleanup/archive
+| + created input/dataset_cleanup/dataset
+| + created input/dataset_cleanup/embedding_model
+| + created input/dataset_cleanup/report_title
+| + created input/dataset_cleanup/sample_size
+
+$ writes
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+DELETE /v2/examples/dataset_cleanup/blobs/uploads/… 204
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+PUT /v2/examples/dataset_cleanup/manifests/1.0.0 201
+PUT /v2/examples/dataset_cleanup/manifests/latest 201
+POST /api/organization/…/processings 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+
+$ reconciler destroy dataset_cleanup
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
+. image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays where it is
+- input/dataset_cleanup/archive  delete  destroyed, as asked
+- input/dataset_cleanup/dataset  delete  destroyed, as asked
+- input/dataset_cleanup/embedding_model  delete  destroyed, as asked
+- input/dataset_cleanup/report_title  delete  destroyed, as asked
+- input/dataset_cleanup/sample_size  delete  destroyed, as asked
+- processing/dataset_cleanup  delete  destroyed, as asked
+Plan: 6 to delete, 1 to forget.
+| refused: something would be deleted or replaced, and nobody can be asked; use --yes
+[12]
+
+$ reconciler destroy dataset_cleanup --yes --parallel 1
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
+. image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays where it is
+- input/dataset_cleanup/archive  delete  destroyed, as asked
+- input/dataset_cleanup/dataset  delete  destroyed, as asked
+- input/dataset_cleanup/embedding_model  delete  destroyed, as asked
+- input/dataset_cleanup/report_title  delete  destroyed, as asked
+- input/dataset_cleanup/sample_size  delete  destroyed, as asked
+- processing/dataset_cleanup  delete  destroyed, as asked
+Plan: 6 to delete, 1 to forget.
+Done: 7 resources changed.
+| . forgotten image/registry/examples/dataset_cleanup
+| - deleted input/dataset_cleanup/archive
+| - deleted input/dataset_cleanup/dataset
+| - deleted input/dataset_cleanup/embedding_model
+| - deleted input/dataset_cleanup/report_title
+| - deleted input/dataset_cleanup/sample_size
+| - deleted processing/dataset_cleanup
+
+$ writes
+DELETE /api/processing/…/inputs/archive 204
+DELETE /api/processing/…/inputs/dataset 204
+DELETE /api/processing/…/inputs/embedding_model 204
+DELETE /api/processing/…/inputs/report_title 204
+DELETE /api/processing/…/inputs/sample_size 204
+DELETE /api/processing/… 204
+
+$ example single_training
+
+$ reconciler apply single_training --parallel 1
+sandbox@CUSTOM/single_training  http://sandbox
++ image/registry/examples/single_training  create  never-published
+    channel     latest
+    platform    linux/amd64
+    source_key  sha256:…
+    version     1.0.0
++ model/DefectClassifier  create  does not exist yet
+    name  DefectClassifier
+└── + model-version/DefectClassifier/v1  create  does not exist yet
+        docker_flags              ["--gpus all", "--ipc host", "--name training"]
+        docker_image              registry/examples/single_training
+        docker_tag                latest
+        framework                 PYTORCH
+        name                      v1
+        parameters.batch_size     8
+        parameters.epochs         3
+        parameters.image_size     224
+        parameters.learning_rate  0.001
+        type                      CLASSIFICATION
+Plan: 3 to create.
+Done: 3 resources changed.
+  model/DefectClassifier  http://sandbox/model/…
+  model-version/DefectClassifier/v1  http://sandbox/model/version/…
+| creating image/registry/examples/single_training
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   push … sent
+|   push … sent
+|   tag latest -> 1.0.0
+| + created image/registry/examples/single_training
+| + created model/DefectClassifier
+| + created model-version/DefectClassifier/v1
+
+$ writes
+POST /v2/examples/single_training/blobs/uploads/ 202
+DELETE /v2/examples/single_training/blobs/uploads/… 204
+POST /v2/examples/single_training/blobs/uploads/ 201
+POST /v2/examples/single_training/blobs/uploads/ 201
+POST /v2/examples/single_training/blobs/uploads/ 201
+POST /v2/examples/single_training/blobs/uploads/ 202
+PATCH /v2/examples/single_training/blobs/uploads/… 202
+PUT /v2/examples/single_training/blobs/uploads/… 201
+POST /v2/examples/single_training/blobs/uploads/ 202
+PATCH /v2/examples/single_training/blobs/uploads/… 202
+PUT /v2/examples/single_training/blobs/uploads/… 201
+PUT /v2/examples/single_training/manifests/1.0.0 201
+PUT /v2/examples/single_training/manifests/latest 201
+POST /api/organization/…/models 201
+POST /api/model/…/versions 201
+
+$ reconciler destroy single_training --yes --parallel 1
+sandbox@CUSTOM/single_training  http://sandbox
+. image/registry/examples/single_training  forget  destroyed, as asked; it stays where it is
+. model/DefectClassifier  forget  destroyed, as asked; it stays where it is
+. model-version/DefectClassifier/v1  forget  destroyed, as asked; it stays where it is
+Plan: 3 to forget.
+Done: 3 resources changed.
+| . forgotten image/registry/examples/single_training
+| . forgotten model/DefectClassifier
+| . forgotten model-version/DefectClassifier/v1
+
+$ writes
+none
+
+$ reconciler apply single_training --parallel 1
+sandbox@CUSTOM/single_training  http://sandbox
+> image/registry/examples/single_training  adopt  published
+    channel     latest -> latest                            converged: live has it already; only the record is refreshed
+    platform    linux/amd64 -> linux/amd64                  converged: live has it already; only the record is refreshed
+    source_key  sha256:… -> sha256:…  converged: live has it already; only the record is refreshed
+    version     1.0.0 -> 1.0.0                              converged: live has it already; only the record is refreshed
+> model/DefectClassifier  adopt  exists, nothing recorded: taken over
+    name  DefectClassifier -> DefectClassifier  converged: live has it already; only the record is refreshed
+└── > model-version/DefectClassifier/v1  adopt  exists, nothing recorded: taken over
+        docker_flags              ["--gpus all", "--ipc host", "--name training"] -> ["--gpus all", "--ipc host", "--name training"]  converged: live has it already; only the record is refreshed
+        docker_image              registry/examples/single_training -> registry/examples/single_training                converged: live has it already; only the record is refreshed
+        docker_tag                latest -> latest                                                                                    converged: live has it already; only the record is refreshed
+        framework                 PYTORCH -> PYTORCH                                                                                  converged: live has it already; only the record is refreshed
+        name                      v1 -> v1                                                                                            converged: live has it already; only the record is refreshed
+        parameters.batch_size     8 -> 8                                                                                              converged: live has it already; only the record is refreshed
+        parameters.epochs         3 -> 3                                                                                              converged: live has it already; only the record is refreshed
+        parameters.image_size     224 -> 224                                                                                          converged: live has it already; only the record is refreshed
+        parameters.learning_rate  0.001 -> 0.001                                                                                      converged: live has it already; only the record is refreshed
+        type                      CLASSIFICATION -> CLASSIFICATION                                                                    converged: live has it already; only the record is refreshed
+Plan: 3 to adopt.
+Done: 3 resources changed.
+  model/DefectClassifier  http://sandbox/model/…
+  model-version/DefectClassifier/v1  http://sandbox/model/version/…
+| > adopted image/registry/examples/single_training
+| > adopted model/DefectClassifier
+| > adopted model-version/DefectClassifier/v1
+
+$ reconciler destroy single_training --prune --yes --parallel 1
+sandbox@CUSTOM/single_training  http://sandbox
+. image/registry/examples/single_training  forget  destroyed, as asked; it stays where it is
+- model-version/DefectClassifier/v1  delete  destroyed, as asked
+- model/DefectClassifier  delete  destroyed, as asked
+Plan: 2 to delete, 1 to forget.
+Done: 3 resources changed.
+| . forgotten image/registry/examples/single_training
+| - deleted model-version/DefectClassifier/v1
+| - deleted model/DefectClassifier
+
+$ writes
+DELETE /api/model/version/… 204
+DELETE /api/model/… 204

@@ -1,0 +1,122 @@
+# A field that the team edits on the platform, and a processing that nobody may lose by accident.
+$ example dataset_cleanup
+
+$ edit dataset_cleanup/config.toml "[reconciler.image]" "[reconciler]\nprotect = [\"processing/dataset_cleanup\"]\nignore_changes = { \"processing/dataset_cleanup\" = [\"description\", \"default_cpu\"] }\n\n[reconciler.image]"
+
+$ reconciler apply dataset_cleanup --parallel 1
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
++ image/registry/examples/dataset_cleanup  create  never-published
+    channel     latest
+    platform    linux/amd64
+    source_key  sha256:…
+    version     1.0.0
++ processing/dataset_cleanup  create  does not exist yet
+    default_cpu                         4
+    default_gpu                         0
+    default_parameters.data_tag         cleaned
+    default_parameters.datalake         default
+    default_parameters.drop_duplicates  true
+    default_parameters.least_sharpness  12.5
+    default_parameters.smallest_side    64
+    description                         Copies a dataset version without blurred and duplicated images.
+    docker_flags                        []
+    docker_image                        registry/examples/dataset_cleanup
+    docker_tag                          latest
+    target                              DATASET_VERSION
+    type                                DATASET_VERSION_CREATION
+├── + input/dataset_cleanup/archive  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 DATALAKE
+│       required                   false
+├── + input/dataset_cleanup/dataset  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  OBJECT_DETECTION
+│       input_type                 DATASET_VERSION
+│       required                   true
+├── + input/dataset_cleanup/embedding_model  create  does not exist yet
+│       framework_constraint       ONNX
+│       inference_type_constraint  null
+│       input_type                 MODEL_VERSION
+│       required                   false
+├── + input/dataset_cleanup/report_title  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 TEXT
+│       required                   false
+└── + input/dataset_cleanup/sample_size  create  does not exist yet
+        framework_constraint       null
+        inference_type_constraint  null
+        input_type                 NUMBER
+        required                   true
+Plan: 7 to create.
+Done: 7 resources changed.
+| creating image/registry/examples/dataset_cleanup
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   push … sent
+|   push … sent
+|   tag latest -> 1.0.0
+| + created image/registry/examples/dataset_cleanup
+| + created processing/dataset_cleanup
+| + created input/dataset_cleanup/archive
+| + created input/dataset_cleanup/dataset
+| + created input/dataset_cleanup/embedding_model
+| + created input/dataset_cleanup/report_title
+| + created input/dataset_cleanup/sample_size
+
+$ writes
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+DELETE /v2/examples/dataset_cleanup/blobs/uploads/… 204
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+PUT /v2/examples/dataset_cleanup/manifests/1.0.0 201
+PUT /v2/examples/dataset_cleanup/manifests/latest 201
+POST /api/organization/…/processings 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+
+$ platform edit-processing dataset_cleanup description="ours by hand" default_cpu=16
+
+$ reconciler plan dataset_cleanup --exit-code
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
+  processing/dataset_cleanup  unchanged  in sync
+    default_cpu  16 -> 4                                                                          drift: left alone, as ignore_changes says
+    description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: left alone, as ignore_changes says
+Nothing to do: 7 resources as the files say.
+
+$ reconciler apply dataset_cleanup --parallel 1
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
+  processing/dataset_cleanup  unchanged  in sync
+    default_cpu  16 -> 4                                                                          drift: left alone, as ignore_changes says
+    description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: left alone, as ignore_changes says
+Nothing to do: 7 resources as the files say.
+
+$ writes
+none
+
+$ reconciler destroy dataset_cleanup --yes
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
+. image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays where it is
+- input/dataset_cleanup/archive  delete  destroyed, as asked
+- input/dataset_cleanup/dataset  delete  destroyed, as asked
+- input/dataset_cleanup/embedding_model  delete  destroyed, as asked
+- input/dataset_cleanup/report_title  delete  destroyed, as asked
+- input/dataset_cleanup/sample_size  delete  destroyed, as asked
+- processing/dataset_cleanup  delete  destroyed, as asked  refused
+Plan: 6 to delete, 1 to forget.
+| refused: processing/dataset_cleanup
+|   it would be deleted (destroyed, as asked), and config.toml protects it
+|     take "processing/dataset_cleanup" out of [reconciler] protect in config.toml
+[12]

@@ -1,0 +1,212 @@
+# A plan is kept and approved; before it is applied, somebody edits the platform.
+$ example dataset_cleanup
+
+$ reconciler plan dataset_cleanup --out first.json
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
++ image/registry/examples/dataset_cleanup  create  never-published
+    channel     latest
+    platform    linux/amd64
+    source_key  sha256:…
+    version     1.0.0
++ processing/dataset_cleanup  create  does not exist yet
+    default_cpu                         4
+    default_gpu                         0
+    default_parameters.data_tag         cleaned
+    default_parameters.datalake         default
+    default_parameters.drop_duplicates  true
+    default_parameters.least_sharpness  12.5
+    default_parameters.smallest_side    64
+    description                         Copies a dataset version without blurred and duplicated images.
+    docker_flags                        []
+    docker_image                        registry/examples/dataset_cleanup
+    docker_tag                          latest
+    target                              DATASET_VERSION
+    type                                DATASET_VERSION_CREATION
+├── + input/dataset_cleanup/archive  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 DATALAKE
+│       required                   false
+├── + input/dataset_cleanup/dataset  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  OBJECT_DETECTION
+│       input_type                 DATASET_VERSION
+│       required                   true
+├── + input/dataset_cleanup/embedding_model  create  does not exist yet
+│       framework_constraint       ONNX
+│       inference_type_constraint  null
+│       input_type                 MODEL_VERSION
+│       required                   false
+├── + input/dataset_cleanup/report_title  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 TEXT
+│       required                   false
+└── + input/dataset_cleanup/sample_size  create  does not exist yet
+        framework_constraint       null
+        inference_type_constraint  null
+        input_type                 NUMBER
+        required                   true
+Plan: 7 to create.
+
+$ reconciler apply --plan first.json --parallel 1
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
++ image/registry/examples/dataset_cleanup  create  never-published
+    channel     latest
+    platform    linux/amd64
+    source_key  sha256:…
+    version     1.0.0
++ processing/dataset_cleanup  create  does not exist yet
+    default_cpu                         4
+    default_gpu                         0
+    default_parameters.data_tag         cleaned
+    default_parameters.datalake         default
+    default_parameters.drop_duplicates  true
+    default_parameters.least_sharpness  12.5
+    default_parameters.smallest_side    64
+    description                         Copies a dataset version without blurred and duplicated images.
+    docker_flags                        []
+    docker_image                        registry/examples/dataset_cleanup
+    docker_tag                          latest
+    target                              DATASET_VERSION
+    type                                DATASET_VERSION_CREATION
+├── + input/dataset_cleanup/archive  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 DATALAKE
+│       required                   false
+├── + input/dataset_cleanup/dataset  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  OBJECT_DETECTION
+│       input_type                 DATASET_VERSION
+│       required                   true
+├── + input/dataset_cleanup/embedding_model  create  does not exist yet
+│       framework_constraint       ONNX
+│       inference_type_constraint  null
+│       input_type                 MODEL_VERSION
+│       required                   false
+├── + input/dataset_cleanup/report_title  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 TEXT
+│       required                   false
+└── + input/dataset_cleanup/sample_size  create  does not exist yet
+        framework_constraint       null
+        inference_type_constraint  null
+        input_type                 NUMBER
+        required                   true
+Plan: 7 to create.
+Done: 7 resources changed.
+| creating image/registry/examples/dataset_cleanup
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   push … sent
+|   push … sent
+|   tag latest -> 1.0.0
+| + created image/registry/examples/dataset_cleanup
+| + created processing/dataset_cleanup
+| + created input/dataset_cleanup/archive
+| + created input/dataset_cleanup/dataset
+| + created input/dataset_cleanup/embedding_model
+| + created input/dataset_cleanup/report_title
+| + created input/dataset_cleanup/sample_size
+
+$ reconciler plan dataset_cleanup --exit-code
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
+Nothing to do: 7 resources as the files say.
+
+$ edit dataset_cleanup/utils/parameters.py 64 128
+
+$ reconciler plan dataset_cleanup --bump patch --out second.json
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
+~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
+    source_key  sha256:… -> sha256:…  pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
+~ processing/dataset_cleanup  update  the files changed
+    default_parameters.smallest_side  64 -> 128  pending: the files changed
+Plan: 2 to update, 5 unchanged.
+
+$ platform edit-processing dataset_cleanup description="edited meanwhile"
+
+# Nothing is done: what was approved is not what would happen.
+$ writes
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+DELETE /v2/examples/dataset_cleanup/blobs/uploads/… 204
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+PUT /v2/examples/dataset_cleanup/manifests/1.0.0 201
+PUT /v2/examples/dataset_cleanup/manifests/latest 201
+POST /api/organization/…/processings 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+
+$ reconciler apply --plan second.json
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
+~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
+    source_key  sha256:… -> sha256:…  pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
+~ processing/dataset_cleanup  update  changed outside, the files changed
+    default_parameters.smallest_side  64 -> 128                                                                            pending: the files changed
+    description                       edited meanwhile -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
+Plan: 2 to update, 5 unchanged. 1 field changed outside.
+| moved: processing/dataset_cleanup  since the plan was made
+|   .description
+|     the plan said  Copies a dataset version without blurred and duplicated images.
+|     now it is      edited meanwhile
+|   Plan again, or do the rest of it with --skip-moved.
+[12]
+
+$ writes
+none
+
+# The rest of it may go on, by a flag; the exit code still tells.
+$ reconciler apply --plan second.json --skip-moved --parallel 1
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
+~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
+    source_key  sha256:… -> sha256:…  pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
+Plan: 1 to update.
+Done: 1 resource changed.
+| updating image/registry/examples/dataset_cleanup
+|   copy … already there
+|   copy … already there
+|   copy … already there
+|   push … sent
+|   push … sent
+|   tag latest -> 1.0.1
+| ~ updated image/registry/examples/dataset_cleanup
+| moved: processing/dataset_cleanup  since the plan was made
+|   .description
+|     the plan said  Copies a dataset version without blurred and duplicated images.
+|     now it is      edited meanwhile
+|   Plan again, or do the rest of it with --skip-moved.
+[12]
+
+# A plan of files that have changed since is refused as a whole.
+$ edit dataset_cleanup/pipeline.py argparse argparse2
+
+$ reconciler apply --plan second.json
+| error: the kept plan does not fit any more
+|   config.toml, the classes or the image's source changed since it was made. Plan again.
+[12]
+
+# Showing it never fails.
+$ reconciler show second.json
+sandbox@CUSTOM/dataset_cleanup  http://sandbox
+~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
+    source_key  sha256:… -> sha256:…  pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
+~ processing/dataset_cleanup  update  the files changed
+    default_parameters.smallest_side  64 -> 128  pending: the files changed
+Plan: 2 to update, 5 unchanged.
