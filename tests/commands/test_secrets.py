@@ -1,0 +1,217 @@
+"""No token and no password ever leaves through an output, a log, a plan, the record or a file.
+
+The platform's token and the registry's password are unmistakable; every kind of run is made with them, the
+ones that fail as well, and then everything that any of them left behind is searched.
+"""
+
+import base64
+import json
+import logging
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from providers.sandbox import Sandbox, Settings
+from tests.commands.untouched import snapshot
+from tests.conftest import Cli, copy_example
+from tests.services import Registry, free_port
+
+NAME = "dataset_cleanup"
+TOKEN = "marked-token-7f3a9c"
+READ_ONLY = "marked-reader-51bd02"
+WRONG = "marked-stranger-e64411"
+WRONG_PASSWORD = "marked-pässword-90aa17"
+
+
+def forms(secret: str) -> set[bytes]:
+    """A secret as it may be written: as text, in JSON, in an address, in base64."""
+    text = {secret, json.dumps(secret)[1:-1], quote(secret), quote(secret, safe=""), repr(secret)[1:-1]}
+    encoded = {form.encode() for form in text} | {secret.encode("latin-1", "replace")}
+    return encoded | {base64.b64encode(secret.encode()).rstrip(b"=")}
+
+
+class Watched:
+    """Runs commands and keeps all that they say; `found` searches it, and everything on the disk."""
+
+    def __init__(self, cli: Cli, everything: Path, caplog: pytest.LogCaptureFixture, *secrets: str) -> None:
+        self._cli = cli
+        self._everything = everything
+        self._caplog = caplog
+        self._forms = {form for secret in secrets for form in forms(secret)}
+        self.said: list[tuple[str, str]] = []
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        ended = self._cli(*arguments)
+        assert ended.code == code, f"{arguments}: {ended.err}"
+        self.said.append((" ".join(arguments), ended.out + ended.err))
+        return ended.out + ended.err
+
+    def found(self) -> list[str]:
+        """Where a secret turned up."""
+        places = [(f"output of {command}", text.encode()) for command, text in self.said]
+        places += [(f"log of {r.name}", r.getMessage().encode()) for r in self._caplog.records]
+        places += [(f"file {name}", content) for name, (_, content) in snapshot(self._everything).items()]
+        places += [("record", row) for row in record(self._everything / "state.db")]
+        return [where for where, content in places if any(form in content for form in self._forms)]
+
+
+def record(path: Path) -> Iterator[bytes]:
+    """Every cell of the state file, uncompressed."""
+    with closing(sqlite3.connect(path)) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            for row in database.execute(f"SELECT * FROM {table}"):  # our own table names
+                for cell in row:
+                    yield zlib.decompress(cell) if isinstance(cell, bytes) else str(cell).encode()
+
+
+@pytest.fixture
+def marked(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A platform whose tokens are unmistakable, and a user who is signed in to it."""
+    with Sandbox(Settings(tokens={TOKEN: "read-write", READ_ONLY: "read-only"})) as sandbox:
+        monkeypatch.setenv("PICSELLIA_TOKEN", TOKEN)
+        monkeypatch.setenv("PICSELLIA_ORGANIZATION", sandbox.organization)
+        monkeypatch.setenv("PICSELLIA_ENV", "CUSTOM")
+        monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", sandbox.url)
+        yield sandbox
+
+
+@pytest.fixture
+def log_in(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Registry, str], None]:
+    """Stores a registry's login as `docker login` does, in a folder that is not searched."""
+    folder = tmp_path_factory.mktemp("docker")
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+
+    def log_in(registry: Registry, password: str) -> None:
+        login = base64.b64encode(f"{registry.username}:{password}".encode()).decode()
+        (folder / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": login}}}))
+
+    return log_in
+
+
+@pytest.fixture
+def run(
+    cli: Cli,
+    tmp_path: Path,
+    marked: Sandbox,
+    secured_registry: Registry,
+    log_in: Callable[[Registry, str], None],
+    caplog: pytest.LogCaptureFixture,
+) -> Watched:
+    """A pipeline whose image lives in a registry that wants a password."""
+    caplog.set_level(logging.DEBUG)
+    folder = copy_example(NAME, cli.folder, marked.registry)
+    config = folder / "config.toml"
+    image = f'image_name = "{secured_registry.address}/{tmp_path.name}/app"'
+    config.write_text(
+        config.read_text().replace(f'image_name = "{marked.registry}/examples/dataset_cleanup"', image)
+    )
+    assert image in config.read_text()
+    log_in(secured_registry, secured_registry.password)
+    password = secured_registry.password
+    logins = [f"{secured_registry.username}:{word}" for word in (password, WRONG_PASSWORD)]
+    return Watched(cli, tmp_path, caplog, TOKEN, READ_ONLY, WRONG, password, WRONG_PASSWORD, *logins)
+
+
+@pytest.mark.registry
+def test_a_working_life_tells_no_secret(run: Watched, marked: Sandbox, workplace: Path) -> None:
+    run("validate", NAME)
+    assert "PICSELLIA_TOKEN" in run("whoami"), "it says where the token is from"
+    run("whoami", "--json")
+    run("plan", NAME)
+    (workplace / "plan.json").write_text(run("plan", NAME, "--json"))
+    run("apply", NAME)
+    run("plan", NAME, "--exit-code")
+    marked.platform.edit_processing(NAME, description="drifted", default_cpu=9)
+    run("plan", NAME, "--exit-code", code=11)
+    run("apply", NAME, "--bump", "patch", "--yes")
+    (workplace / "after.json").write_text(run("plan", NAME, "--json"))
+
+    assert any(b"processing/" in cell for cell in record(workplace.parent / "state.db")), (
+        "the search reads it"
+    )
+    cells = list(record(workplace.parent / "state.db"))
+    assert any(b"processing/" in cell for cell in cells), "the search reads the record"
+    assert len(run.said) == 10
+    assert run.found() == []
+
+
+@pytest.mark.registry
+def test_failures_tell_no_secret(
+    run: Watched,
+    marked: Sandbox,
+    workplace: Path,
+    secured_registry: Registry,
+    log_in: Callable[[Registry, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    no_pauses: None,
+) -> None:
+    marked.fail("POST", "/inputs$", 500)
+    assert "failed inside (500)" in run("apply", NAME, "--parallel", "1", code=1)
+    run("apply", NAME)
+
+    monkeypatch.setenv("PICSELLIA_TOKEN", WRONG)
+    for command in (["plan", NAME], ["apply", NAME], ["whoami"]):
+        assert "does not know this API token" in run(*command, code=1)
+    monkeypatch.setenv("PICSELLIA_TOKEN", READ_ONLY)
+    marked.platform.edit_processing(NAME, description="drifted")
+    assert "may only read" in run("apply", NAME, code=1)
+    monkeypatch.setenv("PICSELLIA_TOKEN", f"{TOKEN}\nX: 1")
+    assert "cannot be sent" in run("whoami", code=1)
+    monkeypatch.setenv("PICSELLIA_TOKEN", TOKEN)
+
+    log_in(secured_registry, WRONG_PASSWORD)
+    assert "does not accept the stored login of robot" in run("plan", NAME, code=1)
+    run("apply", NAME, code=1)
+    log_in(secured_registry, secured_registry.password)
+
+    monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", f"http://robot:{TOKEN}@127.0.0.1:{free_port()}")
+    run("plan", NAME, code=1)
+    monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", f"http://127.0.0.1:{free_port()}")
+    assert "cannot be reached" in run("plan", NAME, code=1)
+    monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", marked.url)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug of ours")
+
+    monkeypatch.setattr("reconciler.live.read", broken)
+    assert "Traceback" in run("plan", NAME, code=1), "the report of a bug shows where it is, and no value"
+    assert run.found() == []
+
+
+@pytest.mark.registry
+def test_a_class_is_not_given_what_it_could_tell(run: Watched, workplace: Path) -> None:
+    (workplace / NAME / "utils" / "inputs.py").write_text(
+        "import os, sys\n"
+        "class ProcessingInputs:\n"
+        "    def __init__(self):\n"
+        "        with open('told.txt', 'w') as file:\n"
+        "            file.write(repr(dict(os.environ)) + repr(sys.argv))\n"
+        "        raise ValueError(repr(dict(os.environ)))\n"
+    )
+    assert "ValueError" in run("validate", NAME, code=1)
+    assert "PATH" in next(workplace.rglob("told.txt")).read_text(), "it was run"
+    run("plan", NAME, code=1)
+    (workplace.parent / "state.db").unlink(missing_ok=True)
+    assert run.found() == []
+
+
+def test_the_search_finds_what_is_there(tmp_path: Path, cli: Cli, caplog: pytest.LogCaptureFixture) -> None:
+    """Each place is looked at, so that the stories above mean something."""
+    caplog.set_level(logging.DEBUG)
+    watched = Watched(cli, tmp_path, caplog, TOKEN)
+    watched.said.append(("plan", f"Bearer {TOKEN}"))
+    logging.getLogger("some.library").debug("sending %s", TOKEN)
+    (tmp_path / "report.json").write_bytes(b"x" + base64.b64encode(TOKEN.encode()))
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database:
+        database.execute("CREATE TABLE contents (body BLOB)")
+        database.execute("INSERT INTO contents VALUES (?)", (zlib.compress(TOKEN.encode()),))
+        database.commit()
+    assert watched.found() == ["output of plan", "log of some.library", "file report.json", "record"]
