@@ -1,0 +1,59 @@
+# What cannot be asked is neither in sync nor changed: the plan says so with 13, and the next one is whole again.
+$ example single_training
+
+$ reconciler apply single_training --parallel 1
+sandbox@CUSTOM/single_training  http://sandbox
++ image/registry/examples/single_training  create  never-published
+    channel     latest
+    platform    linux/amd64
+    source_key  sha256:…
+    version     1.0.0
++ model/DefectClassifier  create  does not exist yet
+    name  DefectClassifier
+└── + model-version/DefectClassifier/v1  create  does not exist yet
+        docker_flags              ["--gpus all", "--ipc host", "--name training"]
+        docker_image              registry/examples/single_training
+        docker_tag                latest
+        framework                 PYTORCH
+        name                      v1
+        parameters.batch_size     8
+        parameters.epochs         3
+        parameters.image_size     224
+        parameters.learning_rate  0.001
+        type                      CLASSIFICATION
+Plan: 3 to create.
+Done: 3 resources changed.
+  model/DefectClassifier  http://sandbox/model/…
+  model-version/DefectClassifier/v1  http://sandbox/model/version/…
+| creating image/registry/examples/single_training
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   push … sent
+|   push … sent
+|   tag latest -> 1.0.0
+| + created image/registry/examples/single_training
+| + created model/DefectClassifier
+| + created model-version/DefectClassifier/v1
+
+$ fail GET /models/find 500
+
+$ reconciler plan single_training --exit-code
+| error: model/DefectClassifier could not be read
+|   at model/DefectClassifier
+|   sandbox failed inside (500): the sandbox was told to answer 500.
+|   run the same command again; if it stays, ask Picsellia's support
+[13]
+
+$ fail HEAD /manifests/ 403
+
+$ reconciler plan single_training --exit-code
+| error: image/registry/examples/single_training could not be read
+|   at image/registry/examples/single_training
+|   registry does not allow reading registry/examples/single_training:latest.
+|   you are logged in without that right: ask for it, or log in as somebody else with docker login registry
+[13]
+
+$ reconciler plan single_training --exit-code
+sandbox@CUSTOM/single_training  http://sandbox
+Nothing to do: 3 resources as the files say.
