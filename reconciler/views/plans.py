@@ -44,9 +44,9 @@ def summary(plan: Plan) -> Text:
     ]
     if parts:
         unchanged = [Text(f"{counts['noop']} unchanged")] if counts["noop"] else []
-        text = Text("Plan: ", "bold").append_text(Text(", ").join([*parts, *unchanged])).append(".")
+        text = Text.assemble(("Plan: ", "bold"), Text(", ").join([*parts, *unchanged]), ".")
     else:
-        text = Text("Nothing to do: ", "green").append(
+        text = Text.assemble(("Nothing to do: ", "green")).append(
             f"{things(counts['noop'], 'resource')} as the files say."
         )
     if counts["drift"]:
@@ -138,9 +138,9 @@ def _tree(steps: Iterable[Step]) -> Iterable[Text]:
         yield from (indented(row, 4) for row in _rows(step))
         for child in family:
             last = child is family[-1]
-            yield Text("└── " if last else "├── ", "dim").append_text(_head(child))
+            yield Text.assemble(("└── " if last else "├── ", "dim"), _head(child))
             yield from (
-                Text("    " if last else "│   ", "dim").append_text(indented(row, 4)) for row in _rows(child)
+                Text.assemble(("    " if last else "│   ", "dim"), indented(row, 4)) for row in _rows(child)
             )
 
 
