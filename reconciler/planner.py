@@ -266,7 +266,7 @@ def _step_for_undesired(
     step = Step(
         address,
         Action.FORGET,
-        f"{left}; it stays where it is",
+        f"{left}; it stays {'on the platform' if kind.prunable else 'in the registry'}",
         depends_on=(owner.address,) if owner else (),
         id=live.id if live else record.id if record else None,
         fingerprint=fingerprint(live, kind) if live else "",

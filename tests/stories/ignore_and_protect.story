@@ -108,7 +108,7 @@ none
 
 $ reconciler destroy dataset_cleanup --yes
 sandbox@CUSTOM/dataset_cleanup  http://sandbox
-. image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays where it is
+. image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays in the registry
 - input/dataset_cleanup/archive  delete  destroyed, as asked
 - input/dataset_cleanup/dataset  delete  destroyed, as asked
 - input/dataset_cleanup/embedding_model  delete  destroyed, as asked
