@@ -124,9 +124,9 @@ def _training(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
 
 def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
     fields, origins = _docker(pipeline)
+    place = Origin(pipeline.loaded.path, target.line)
     fields["name"] = target.name
     fields["docker_flags"] = TRAINING_FLAGS
-    place = _origin(pipeline, "model_versions" if len(pipeline.config.targets) > 1 else "model_version")
     if target.framework is not None:
         fields["framework"] = target.framework
         origins["framework"] = place

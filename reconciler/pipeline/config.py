@@ -70,9 +70,10 @@ def read(text: str, path: Path) -> LoadedConfig:
     content = text.removeprefix("\ufeff")
     try:
         document = tomllib.loads(content)
+        lines = lines_of(text)  # takes less nesting than tomllib
     except (ValueError, RecursionError) as problem:
         return LoadedConfig(path, text, None, (_malformed(path, content, problem),))
-    reader = Reader(document, lines_of(text), text, path)
+    reader = Reader(document, lines, text, path)
     config = _config(reader)
     found = tuple(in_order(reader.diagnostics))
     return LoadedConfig(path, text, None if has_errors(found) else config, found, reader.lines)

@@ -1,7 +1,8 @@
 """Changing values in a config.toml and nothing else: comments, order, quotes and line ends stay as they are.
 
-Used by a finished deploy (version and tag) and by adopt. It never formats a file anew, and a write either
-happens whole or not at all.
+tomlkit makes the change, in the one section that it concerns; `tomllib` reads what came of it, as `config`
+will. Used by a finished deploy (version and tag) and by adopt. It never formats a file anew, and a write
+either happens whole or not at all.
 """
 
 import datetime
@@ -11,15 +12,18 @@ import os
 import stat
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from reconciler.pipeline.lines import Lines, Path, Room, lines_of
+import tomlkit
+from tomlkit.container import Container
+from tomlkit.exceptions import InvalidStringError
+from tomlkit.items import Array, InlineTable, Item, Key, SingleKey, String, Table
+
+from reconciler.pipeline.lines import BOM, Path, Section, sections_of
 
 Value = str | bool | int | float | list[str]
-
-_BOM = "\ufeff"
 
 
 def edited(text: str, changes: Mapping[Path, Value]) -> str:
@@ -31,14 +35,15 @@ def edited(text: str, changes: Mapping[Path, Value]) -> str:
 
     Raises:
         tomllib.TOMLDecodeError: `text` is not TOML.
-        ValueError: a path leads through something that is not a table, or a row that is not there.
+        ValueError: a path leads through something that is not a table, or a row that is not there, or ends
+            at a table.
     """
-    before = tomllib.loads(text.removeprefix(_BOM))
+    before = tomllib.loads(text.removeprefix(BOM))
     wanted = before
     for path, value in changes.items():
         wanted = _with(wanted, path, value)
         text = _with_one(text, path, value)
-    if not _same(tomllib.loads(text.removeprefix(_BOM)), wanted):
+    if not _same(tomllib.loads(text.removeprefix(BOM)), wanted):
         raise AssertionError("the edit changed more than it was asked to; please report this config.toml")
     return text
 
@@ -72,7 +77,7 @@ def keyed(text: str) -> bytes:
     Raises:
         tomllib.TOMLDecodeError: `text` is not TOML.
     """
-    document = tomllib.loads(text.removeprefix(_BOM))
+    document = tomllib.loads(text.removeprefix(BOM))
     for table, key in (("metadata", "version"), ("docker", "image_tag")):
         if isinstance(document.get(table), dict):
             document[table].pop(key, None)
@@ -94,80 +99,115 @@ def _canonical(value: Any) -> Any:
 
 
 def _with_one(text: str, path: Path, value: Value) -> str:
-    lines = lines_of(text)
-    if path in lines.span:
-        start, end = lines.span[path]
-        return text[:start] + _written(value, like=text[start:end]) + text[end:]
-    *table, key = path
-    room = lines.room.get(tuple(table))
-    if room is None:
-        return _with_table(text, tuple(table), f"{_key(key)} = {_written(value)}")
-    return _with_key(text, room, f"{room.prefix}{_key(key)} = {_written(value)}", lines, tuple(table))
+    newline = "\r\n" if "\r\n" in text else "\n"
+    closed = text if text.removeprefix(BOM) == "" or text.endswith("\n") else text + newline
+    sections = sections_of(closed)
+    changed = next((one for one in sections if _put(one, path, value)), None) or next(
+        (one for one in sections if _add(one, path, value, newline)), None
+    )
+    if changed is None:
+        return _with_table(closed, sections, path, value, newline)
+    end = changed.start + len(changed.text)
+    after = closed[: changed.start] + changed.document.as_string() + closed[end:]
+    return after if closed == text else after.removesuffix(newline)
 
 
-def _with_key(text: str, room: Room, pair: str, lines: Lines, table: Path) -> str:
-    if room.inline:
-        separator = "" if room.empty else ", "
-        return text[: room.after] + separator + pair + text[room.after :]
-    newline = _newline(text)
-    if not table and room.empty:  # the document has no key of its own: before the first table
-        return text[: room.after] + pair + newline + text[room.after :]
-    end = text.find("\n", room.after)
-    if end < 0:
-        return text + newline + pair
-    return text[: end + 1] + _indent(text, table, lines) + pair + newline + text[end + 1 :]
+def _put(section: Section, path: Path, value: Value) -> bool:
+    """Change the value at this path; False when this section does not have it."""
+    for holder in _tables(section, path[:-1]):
+        match holder, path[-1]:
+            case Array(), int(index):
+                holder[index] = _written(value, holder.item(index))
+                return True
+            case Container() | InlineTable(), str(name):
+                for key, item in _body(holder):
+                    if key is not None and key.key == name and not isinstance(item, Table):
+                        holder[name] = _written(value, item)
+                        return True
+    return False
 
 
-def _with_table(text: str, table: Path, pair: str) -> str:
-    newline = _newline(text)
-    if not text.removeprefix(_BOM):
-        gap = ""
-    elif text.endswith("\n"):
-        gap = newline
-    else:
-        gap = newline * 2
-    header = ".".join(_key(key) for key in table)
-    return f"{text}{gap}[{header}]{newline}{pair}{newline}"
+def _add(section: Section, path: Path, value: Value, newline: str) -> bool:
+    """Write the key behind the last one of its table; False when this section does not have the table.
+
+    What stands below that last key (blank lines, comments, the blank before a brace) stays below.
+    """
+    *_, holder = (None, *_tables(section, path[:-1]))
+    name = path[-1]
+    if not isinstance(holder, Container | InlineTable) or not isinstance(name, str):
+        return False
+    item, body = _written(value), _body(holder)
+    if any(key is not None and key.key == name for key, _ in body):
+        raise ValueError(f"{name} is a table in this config.toml, and cannot become a value")
+    item.trivia.trail = newline if isinstance(holder, Container) else ""
+    last = max((at for at, (key, _) in enumerate(body) if key is not None), default=-1)
+    below = body[last + 1 :]
+    del body[last + 1 :]
+    if body:
+        pair = _pair(body[last][1])
+        item.trivia.indent, item.trivia.trail = pair.trivia.indent, pair.trivia.trail
+    holder.append(name, item)
+    body.extend(below)
+    return True
 
 
-def _indent(text: str, table: Path, lines: Lines) -> str:
-    """The blanks in front of the table's last key, so that a new one stands below it."""
-    siblings = [at for path, at in lines.line.items() if path[:-1] == table and path in lines.span]
-    if not siblings:
-        return ""
-    line = text.split("\n")[max(siblings) - 1]
-    return line[: len(line) - len(line.lstrip(" \t"))]
+def _tables(section: Section, path: Path) -> Iterator[Container | InlineTable | Array]:
+    """What holds keys or elements at this path. Dotted keys can name a table in several places."""
+    depth = len(section.path)
+    if path[:depth] == section.path:
+        yield from _inside(section.table, path[depth:])
 
 
-def _newline(text: str) -> str:
-    return "\r\n" if "\r\n" in text else "\n"
+def _inside(item: Item | Container, path: Path) -> Iterator[Container | InlineTable | Array]:
+    if isinstance(item, Table):
+        item = item.value
+    if not path:
+        if isinstance(item, Container | InlineTable | Array):
+            yield item
+        return
+    match item, path[0]:
+        case Array(), int(index):
+            yield from _inside(item.item(index), path[1:])
+        case Container() | InlineTable(), str(name):
+            for key, inner in _body(item):
+                if key is not None and key.key == name:
+                    yield from _inside(inner, path[1:])
 
 
-def _key(key: str | int) -> str:
-    if isinstance(key, int):
-        raise ValueError("a row of an array cannot be added, only changed")  # noqa: TRY004
-    bare = key != "" and all(c.isascii() and (c.isalnum() or c in "_-") for c in key)
-    return key if bare else _basic_string(key)
+def _body(table: Container | InlineTable) -> list[tuple[Key | None, Item]]:
+    return table.value.body if isinstance(table, InlineTable) else table.body
 
 
-def _written(value: Value, like: str = "") -> str:
-    """`value` as TOML, in the quotes of the value it replaces where they can hold it."""
-    match value:
-        case str() if like.startswith("'") and "'" not in value and value.isprintable():
-            return f"'{value}'"
-        case str():
-            return _basic_string(value)
-        case bool():
-            return "true" if value else "false"
-        case float() if not math.isfinite(value):
-            return str(value)  # nan, inf, -inf: the same words
-        case list():
-            return "[" + ", ".join(_basic_string(item) for item in value) + "]"
-    return repr(value)
+def _pair(item: Item) -> Item:
+    """The value of a pair; behind a dotted key it is one in a table, or in a table in that."""
+    while isinstance(item, Table):
+        item = item.value.body[-1][1]
+    return item
 
 
-def _basic_string(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+def _with_table(text: str, sections: list[Section], path: Path, value: Value, newline: str) -> str:
+    """A new table at the end of the file, or of the row that it belongs to."""
+    *table, name = path
+    row = max((depth for depth, step in enumerate(table, 1) if isinstance(step, int)), default=0)
+    last = [one for one in sections if one.path[:row] == path[:row]][-1]
+    end = last.start + len(last.text)
+    header = ".".join(SingleKey(step).as_string() for step in table if isinstance(step, str))
+    pair = f"{SingleKey(str(name)).as_string()} = {_written(value).as_string()}"
+    gap = newline if text.removeprefix(BOM) else ""
+    return f"{text[:end]}{gap}[{header}]{newline}{pair}{newline}{text[end:]}"
+
+
+def _written(value: Value, before: Item | None = None) -> Item:
+    """`value` for a TOML file, in the quotes of the text it replaces where they can hold it."""
+    if isinstance(value, str) and isinstance(before, String):
+        quotes = before.type
+        if quotes.is_multiline() and ("\n" not in value or "\r" in value):
+            quotes = quotes.toggle()
+        try:
+            return String.from_raw(value, quotes)
+        except InvalidStringError:
+            pass  # a literal string has no escapes
+    return tomlkit.item(value)
 
 
 def _with(document: dict[str, Any], path: Path, value: Value) -> dict[str, Any]:

@@ -1,37 +1,52 @@
 """Where everything stands in a config.toml: the line of every key, and the bytes of every value.
 
-`config` and `load` use it to point at a problem, `edit` to replace one value and nothing else. It never
-decides whether a text is TOML: `tomllib` does, and this walks only texts that `tomllib` has accepted.
+`config` and `load` use it to point at a problem, `edit` to find the place of a value. It never decides what a
+text means or whether it is TOML: `tomllib` does, and this walks only texts that `tomllib` has accepted.
+tomlkit takes more than TOML 1.0, and keeps the line ends of Windows inside of texts: the same config.toml
+would mean something else after a checkout there.
+
+The syntax is tomlkit's: its containers are walked key by key, each key and value as long as tomlkit writes
+it. What stands between them (blanks, commas, comments) is stepped over in the text itself, because tomlkit
+loses one: `[1979-05-27 ]` comes back as `[1979-05-27]`. One document is read for each header, because tomlkit
+moves tables: `[[a]]`, `[b]`, `[[a]]` comes back as `[[a]]`, `[[a]]`, `[b]`.
 """
 
 import re
+import tomllib
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+import tomlkit
+from tomlkit.container import Container
+from tomlkit.exceptions import ParseError
+from tomlkit.items import AoT, Array, InlineTable, Item, Key, Table
 
 Path = tuple[str | int, ...]
 
-_BLANK = " \t\r\n"
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_SCALAR_END = re.compile(r"[,\]}#\r\n]|\Z")
-_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL)
-_ESCAPED = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r"}
+BOM = "\ufeff"
+
+_MAYBE_HEADER = re.compile(rf"(?:^|(?<={BOM}))[ \t]*\[", re.MULTILINE)
+_BETWEEN = re.compile(r"(?:[ \t\r\n,]|#[^\n]*)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """Where one more key of a table can be written.
+class Section:
+    """A header and the keys below it; the first section of a text has no header.
 
     Attributes:
-        after: offset just behind the table's last value, or behind its header when it has none.
-        prefix: what stands before the key, for a table that exists through dotted keys (`docker.`).
-        inline: between braces, on one line.
-        empty: nothing in the table yet.
+        path: the table that the header names, with the index of its row; `()` for the document itself.
+        start: offset of the section in the whole text.
+        text: the section as it is.
+        document: the section alone, as tomlkit reads it.
+        table: what of `document` holds the keys.
     """
 
-    after: int
-    prefix: str = ""
-    inline: bool = False
-    empty: bool = True
+    path: Path
+    start: int
+    text: str
+    document: Container = field(repr=False)
+    table: Container = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -41,12 +56,10 @@ class Lines:
     Attributes:
         line: the line of each key, table, row and array element, by its path.
         span: start and end of each value.
-        room: where each table can grow; `()` is the document itself.
     """
 
     line: dict[Path, int] = field(default_factory=dict)
     span: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    room: dict[Path, Room] = field(default_factory=dict)
 
     def of(self, *path: str | int) -> int | None:
         """The line of this path, or of the nearest thing around it; None when the file has neither."""
@@ -62,200 +75,132 @@ def lines_of(text: str) -> Lines:
     return _Walk(text).walk()
 
 
+def sections_of(text: str) -> list[Section]:
+    """The text cut before each header. There is always a first section, if only an empty one.
+
+    Its byte order mark is in none of them. Raises ValueError for what is TOML and still too much for tomlkit.
+    """
+    sections: list[Section] = []
+    rows: dict[Path, int] = {}  # path of an array of tables -> index of its last row
+    start = len(BOM) if text.startswith(BOM) else 0
+    for end in (*_cuts(text, start), len(text)):
+        document = _parsed(text, start, end)
+        if sections:
+            path, table = _header(document, rows)
+        else:
+            path, table = (), document
+        sections.append(Section(path, start, text[start:end], document, table))
+        start = end
+    return sections
+
+
+def _parsed(text: str, start: int, end: int) -> Container:
+    try:
+        return tomlkit.parse(text[start:end])
+    except ParseError as problem:  # nested more than 100 levels deep
+        reason = str(problem).removesuffix(f" at line {problem.line} col {problem.col}")
+        line = text.count("\n", 0, start) + problem.line
+        raise ValueError(f"{reason} (at line {line}, column {problem.col + 1})") from None
+
+
+def _cuts(text: str, start: int) -> Iterator[int]:
+    """Where the headers begin: a bracket that begins a line and stands in no string and no array.
+
+    Up to a bracket inside of a value the text is not complete, and so is not TOML.
+    """
+    for match in _MAYBE_HEADER.finditer(text, start):
+        if _is_complete(text[start : match.start()]):
+            start = match.start()
+            yield start
+
+
+def _is_complete(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
+
+
+def _header(document: Container, rows: dict[Path, int]) -> tuple[Path, Container]:
+    """The table below the only header of this document. Counts its row, when it is one."""
+    path: Path = ()
+    table = document
+    while True:
+        key, item = table.body[0]
+        assert key is not None
+        path = (*path, key.key)
+        if isinstance(item, AoT):
+            rows[path] = rows.get(path, -1) + 1
+            return (*path, rows[path]), item.body[0].value
+        assert isinstance(item, Table)
+        if path in rows:
+            path = (*path, rows[path])
+        table = item.value
+        if not item.is_super_table():
+            return path, table
+
+
 class _Walk:
     def __init__(self, text: str) -> None:
         self.text = text
-        self.at = 1 if text.startswith("\ufeff") else 0
+        self.at = 0
         self.ends = [match.start() for match in re.finditer("\n", text)]
         self.found = Lines()
-        self.rows: dict[Path, int] = {}  # path of an array of tables -> index of its last row
 
     def walk(self) -> Lines:
-        self.found.room[()] = Room(self.at)
-        table: Path = ()
-        while self._skip_blank():
-            if self.text.startswith("[[", self.at):
-                table = self._row_header()
-            elif self.text[self.at] == "[":
-                table = self._header()
-            else:
-                self._pair(table, inline=False)
+        for section in sections_of(self.text):
+            self.at = section.start
+            if section.path:
+                self._skip()
+                for depth in range(1, len(section.path) + 1):
+                    self._mark(section.path[:depth], self.at)
+                end = bisect_right(self.ends, self.at)
+                self.at = self.ends[end] if end < len(self.ends) else len(self.text)
+            self._pairs(section.table, section.path)
         return self.found
 
-    # Statements
+    def _pairs(self, table: Container, path: Path) -> None:
+        for key, item in table.body:
+            if key is not None:
+                self._skip()
+                self._pair([key], item, path, self.at)
 
-    def _header(self) -> Path:
-        start = self.at
-        self.at += 1
-        path = self._resolve(self._key())
-        self._close("]")
-        return self._open_table(path, start)
-
-    def _row_header(self) -> Path:
-        start = self.at
-        self.at += 2
-        *parents, name = self._key()
-        self._close("]")
-        self._close("]")
-        array = (*self._resolve(parents), name)
-        self.rows[array] = self.rows.get(array, -1) + 1
-        self._mark(array, start)
-        return self._open_table((*array, self.rows[array]), start)
-
-    def _open_table(self, path: Path, start: int) -> Path:
+    def _pair(self, keys: list[Key], item: Item, table: Path, start: int) -> None:
+        """`a.b = 1` is a key, below a table of its own that only says so in the first key."""
+        path = (*table, keys[-1].key)
         self._mark(path, start)
-        self.found.room[path] = Room(self.at)
-        return path
+        if isinstance(item, Table):
+            for key, inner in item.value.body:
+                if key is not None:
+                    self._pair([*keys, key], inner, path, start)
+            return
+        self.at += len(".".join(key.as_string() for key in keys) + keys[-1].sep)
+        self._value(item, path)
 
-    def _resolve(self, keys: list[str]) -> Path:
-        """The path a header means: below an array of tables, its last row."""
-        path: Path = ()
-        for key in keys:
-            path = (*path, key)
-            self._mark(path, self.at)
-            if path in self.rows:
-                path = (*path, self.rows[path])
-        return path
-
-    def _pair(self, table: Path, *, inline: bool) -> None:
+    def _value(self, item: Item, path: Path) -> None:
         start = self.at
-        keys = self._key()
-        dotted = self.text[start : self.at].rstrip(" \t")
-        self._close("=")
-        path: Path = table
-        for key in keys:
-            path = (*path, key)
-            self._mark(path, start)
-        self._skip_spaces()
-        self._value(path)
-        self.found.room[table] = Room(self.at, self.found.room[table].prefix, inline, empty=False)
-        for depth in range(1, len(keys)):
-            parent = (*table, *keys[:depth])
-            prefix = _first_keys(dotted, depth)
-            outer = self.found.room[table].prefix
-            self.found.room[parent] = Room(self.at, outer + prefix, inline, empty=False)
-
-    # Values
-
-    def _value(self, path: Path) -> None:
-        start = self.at
-        first = self.text[start]
-        if first in "\"'":
-            self._string()
-        elif first == "[":
-            self._array(path)
-        elif first == "{":
-            self._inline_table(path)
+        if isinstance(item, Array):
+            self.at += 1
+            for index in range(len(item)):
+                self._skip()
+                self._mark((*path, index), self.at)
+                self._value(item.item(index), (*path, index))
+            self._skip()
+            self.at += 1
+        elif isinstance(item, InlineTable):
+            self.at += 1
+            self._pairs(item.value, path)
+            self._skip()
+            self.at += 1
         else:
-            end = _SCALAR_END.search(self.text, start)
-            assert end is not None  # \Z always matches
-            self.at = start + len(self.text[start : end.start()].rstrip(_BLANK))
+            self.at += len(item.as_string())
         self.found.span[path] = (start, self.at)
 
-    def _array(self, path: Path) -> None:
-        self.at += 1
-        index = 0
-        while self._skip_blank() and self.text[self.at] != "]":
-            if self.text[self.at] == ",":
-                self.at += 1
-                continue
-            self._mark((*path, index), self.at)
-            self._value((*path, index))
-            index += 1
-        self.at += 1
-
-    def _inline_table(self, path: Path) -> None:
-        self.at += 1
-        self.found.room[path] = Room(self.at, inline=True)
-        while self._skip_blank() and self.text[self.at] != "}":
-            if self.text[self.at] == ",":
-                self.at += 1
-                continue
-            self._pair(path, inline=True)
-        self.at += 1
-
-    def _string(self) -> str:
-        """Step over a string and return its content; escapes are resolved where keys have them."""
-        quote = self.text[self.at]
-        if self.text.startswith(quote * 3, self.at):
-            return self._long_string(quote * 3)
-        end = self.at + 1
-        while self.text[end] != quote:
-            end += 2 if quote == '"' and self.text[end] == "\\" else 1
-        content = self.text[self.at + 1 : end]
-        self.at = end + 1
-        return _ESCAPE.sub(_unescaped, content) if quote == '"' else content
-
-    def _long_string(self, quotes: str) -> str:
-        start = end = self.at + 3
-        while not self.text.startswith(quotes, end):
-            end += 2 if quotes[0] == '"' and self.text[end] == "\\" else 1
-        self.at = end + 3
-        for _ in range(2):  # up to two quotes more belong to the content
-            if self.text.startswith(quotes[0], self.at):
-                self.at += 1
-        return self.text[start : self.at - 3]
-
-    # Small steps
-
-    def _key(self) -> list[str]:
-        keys = []
-        while True:
-            self._skip_spaces()
-            bare = _BARE_KEY.match(self.text, self.at)
-            if bare is not None:
-                self.at = bare.end()
-                keys.append(bare.group())
-            else:
-                keys.append(self._string())
-            end = self.at
-            self._skip_spaces()
-            if not self.text.startswith(".", self.at):
-                self.at = end
-                return keys
-            self.at += 1
-
-    def _close(self, mark: str) -> None:
-        self._skip_spaces()
-        assert self.text[self.at] == mark, "the text must be valid TOML"
-        self.at += 1
-
-    def _skip_spaces(self) -> None:
-        while self.text.startswith((" ", "\t"), self.at):
-            self.at += 1
-
-    def _skip_blank(self) -> bool:
-        """Step over blanks, line ends and comments; False at the end of the text."""
-        while self.at < len(self.text):
-            if self.text[self.at] == "#":
-                self.at = self._line_end()
-            elif self.text[self.at] in _BLANK:
-                self.at += 1
-            else:
-                return True
-        return False
-
-    def _line_end(self) -> int:
-        end = self.text.find("\n", self.at)
-        return len(self.text) if end < 0 else end
+    def _skip(self) -> None:
+        between = _BETWEEN.match(self.text, self.at)
+        assert between is not None  # it matches nothing as well
+        self.at = between.end()
 
     def _mark(self, path: Path, offset: int) -> None:
         self.found.line.setdefault(path, bisect_right(self.ends, offset - 1) + 1)
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    code = match.group(1) or match.group(2)
-    if code:
-        return chr(int(code, 16))
-    return _ESCAPED.get(match.group(3), match.group(3))
-
-
-def _first_keys(dotted: str, count: int) -> str:
-    """`a."b.c".d` and 2 -> `a."b.c".`: the first keys as they are written, with the dot behind them."""
-    part = re.compile(r"\s*(?:\"(?:\\.|[^\"\\])*\"|'[^']*'|[A-Za-z0-9_-]+)\s*\.\s*")
-    end = 0
-    for _ in range(count):
-        match = part.match(dotted, end)
-        assert match is not None, "the text must be valid TOML"
-        end = match.end()
-    return dotted[:end]

@@ -38,12 +38,17 @@ class Docker(_Frozen):
 
 
 class ModelTarget(_Frozen):
-    """One model version that gets the training image."""
+    """One model version that gets the training image.
+
+    Framework and inference type are None when the file does not have the key: a model version that exists
+    keeps its own. An empty text in the file is NOT_CONFIGURED. `line` is the one of the table or the row.
+    """
 
     origin_name: str
     name: str
-    framework: str
-    inference_type: str
+    framework: str | None
+    inference_type: str | None
+    line: int | None
 
 
 _Text = Annotated[str, Field(min_length=1)]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from reconciler.diagnostics import has_errors
 from reconciler.pipeline import enums
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.reading import Reader, below
@@ -89,24 +90,28 @@ def _target(reader: Reader, table: Mapping[str, Any], *where: str | int) -> Mode
         reader.error(
             f"{label}: {', '.join(named)} {'is' if len(named) == 1 else 'are'} {state}",
             "origin_name is the model and name its version; both are needed. "
-            f"framework and inference_type are {enums.NOT_CONFIGURED} when left out or empty.",
+            "framework and inference_type may be left out (a model version that exists keeps its own) "
+            f"or empty ({enums.NOT_CONFIGURED}).",
             *where,
             *([named[0]] if named[0] in table else []),
         )
     framework = _framework(reader, values["framework"], label, *where, "framework")
     inference = _inference_type(reader, values["inference_type"], label, *where, "inference_type")
-    if needed or framework is None or inference is None:
+    if has_errors(reader.diagnostics[before:]):
         return None
     return ModelTarget(
         origin_name=values["origin_name"] or "",
         name=values["name"] or "",
         framework=framework,
         inference_type=inference,
+        line=reader.lines.of(*where),
     )
 
 
 def _framework(reader: Reader, value: str | None, label: str, *where: str | int) -> str | None:
-    name = (value or enums.NOT_CONFIGURED).upper()
+    if value is None:
+        return None
+    name = value.upper() or enums.NOT_CONFIGURED
     if name in enums.DOCUMENTED_FRAMEWORKS:
         reader.warn(
             f"{label}: framework {value} is not in the installed SDK's list",
@@ -121,7 +126,9 @@ def _framework(reader: Reader, value: str | None, label: str, *where: str | int)
 
 
 def _inference_type(reader: Reader, value: str | None, label: str, *where: str | int) -> str | None:
-    name = (value or enums.NOT_CONFIGURED).upper()
+    if value is None:
+        return None
+    name = value.upper() or enums.NOT_CONFIGURED
     return _enum(reader, name, enums.INFERENCE_TYPES, f"{label}: inference_type {value!r}", (), *where)
 
 

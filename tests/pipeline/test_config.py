@@ -73,14 +73,27 @@ def test_a_training_pipeline_with_one_target() -> None:
     found = config(TRAINING)
     assert found.is_training
     assert found.targets == (
-        ModelTarget(origin_name="Detector", name="v1", framework="ONNX", inference_type="OBJECT_DETECTION"),
+        ModelTarget(
+            origin_name="Detector", name="v1", framework="ONNX", inference_type="OBJECT_DETECTION", line=13
+        ),
     )
 
 
 def test_a_training_pipeline_with_several_targets() -> None:
-    assert [(t.name, t.framework, t.inference_type) for t in config(UNTARGETED + ROWS).targets] == [
-        ("v1", "ONNX", "NOT_CONFIGURED"),
-        ("v2", "NOT_CONFIGURED", "MASK"),
+    assert [(t.name, t.framework, t.inference_type, t.line) for t in config(UNTARGETED + ROWS).targets] == [
+        ("v1", "ONNX", None, 13),
+        ("v2", None, "MASK", 18),
+    ]
+
+
+def test_an_empty_framework_is_not_an_absent_one() -> None:
+    empty = replaced(replaced(TRAINING, '"ONNX"', '""'), '"OBJECT_DETECTION"', '""')
+    absent = replaced(
+        replaced(TRAINING, 'framework = "ONNX"\n', ""), 'inference_type = "OBJECT_DETECTION"\n', ""
+    )
+    assert [(t.framework, t.inference_type) for t in (*config(empty).targets, *config(absent).targets)] == [
+        ("NOT_CONFIGURED", "NOT_CONFIGURED"),
+        (None, None),
     ]
 
 
@@ -187,10 +200,10 @@ def test_the_documented_framework_is_accepted_with_a_warning() -> None:
 
 def test_the_last_of_two_rows_for_one_target_wins() -> None:
     text = UNTARGETED + ROWS + ROWS.replace('"onnx"', '"PYTORCH"').replace('"v2"', '"v3"')
-    assert [(t.name, t.framework) for t in config(text).targets] == [
-        ("v1", "PYTORCH"),
-        ("v2", "NOT_CONFIGURED"),
-        ("v3", "NOT_CONFIGURED"),
+    assert [(t.name, t.framework, t.line) for t in config(text).targets] == [
+        ("v1", "PYTORCH", 22),
+        ("v2", None, 18),
+        ("v3", None, 27),
     ]
     line, message = only(text, Severity.WARNING)
     assert line == 22
@@ -366,6 +379,7 @@ pinn = 1
         ("[metadata", 1, "line 1"),
         ("a = 1\na = 2\n", 2, "line 2"),
         ("[a]\nb = " + "[" * 5000, 2, "nested too deeply"),
+        ("[a]\nb = " + "[" * 200 + "]" * 200, 2, "levels deep. Nothing"),
         ("a = " + "9" * 5000, 1, "line 1"),
     ],
 )

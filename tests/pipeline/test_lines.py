@@ -5,7 +5,7 @@ import tomllib
 import pytest
 from hypothesis import given
 
-from reconciler.pipeline.lines import lines_of
+from reconciler.pipeline.lines import lines_of, sections_of
 from tests.pipeline.toml_documents import at, documents, paths
 
 
@@ -108,9 +108,28 @@ def test_every_value_is_where_its_span_says(text: str) -> None:
 
 @given(documents())
 def test_every_table_is_on_the_line_of_its_header(text: str) -> None:
+    document = tomllib.loads(text)
     lines = lines_of(text)
-    headers = {path for path in lines.room if path and path not in lines.span}
-    for path in headers:
+    for path in set(paths(document)) - set(lines.span):
         written = text.split("\n")[lines.line[path] - 1]
         dotted = any(key[: len(path)] == path and lines.line[key] == lines.line[path] for key in lines.span)
         assert written.lstrip(" \t").startswith("[") or dotted
+
+
+@given(documents())
+def test_a_text_is_cut_at_its_headers_and_nowhere_else(text: str) -> None:
+    sections = sections_of("\ufeff" + text)
+    assert "".join(section.text for section in sections) == text
+    assert [section.start for section in sections] == [
+        1 + sum(len(before.text) for before in sections[:count]) for count in range(len(sections))
+    ]
+    document = tomllib.loads(text)
+    for section in sections:
+        keys = {str(key) for key in section.table}
+        assert keys <= set(at(document, section.path))
+
+
+def test_rows_of_one_array_can_stand_apart() -> None:
+    lines = lines_of("[[r]]\nn = 1\n[t]\nx = [\n[1],\n]\n[[r]]\nn = 2\n[r.s]\nm = 3\n")
+    assert (lines.line["r", 0, "n"], lines.line["t", "x", 0]) == (2, 5)
+    assert (lines.line["r", 1], lines.line["r", 1, "n"], lines.line["r", 1, "s", "m"]) == (7, 8, 10)

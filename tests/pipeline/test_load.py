@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.compile import desired_graph
 from reconciler.diagnostics import Severity
 from reconciler.pipeline.config import load, read
 from reconciler.pipeline.evaluate import evaluate
 from reconciler.pipeline.load import load_pipeline
+from reconciler.values import Address
 from tests.pipeline import sources
 from tests.pipeline.conftest import PROCESSING, TRAINING, Files
 
@@ -180,3 +182,32 @@ def test_our_own_interpreter_is_the_last_choice(folder: Files) -> None:
 def test_reading_text_and_reading_a_folder_agree(folder: Files) -> None:
     where = folder({"config.toml": PROCESSING})
     assert read(PROCESSING, where / "config.toml") == load(where)
+
+
+TARGETS = """
+[[model_versions]]
+origin_name = "Detector"
+name = "kept"
+
+[docker.other]
+
+[[model_versions]]
+origin_name = "Detector"
+name = "cleared"
+framework = ""
+inference_type = ""
+"""
+
+
+def test_what_a_target_does_not_say_is_not_managed(folder: Files) -> None:
+    text = TRAINING[: TRAINING.index("\n[model_version]")] + TARGETS
+    pipeline, told = load_pipeline(folder({"config.toml": text}))
+    assert pipeline is not None, told
+    graph = desired_graph(pipeline, "key")
+    kept, cleared = (graph.get(Address.of("model-version", "Detector", name)) for name in ("kept", "cleared"))
+    assert kept is not None and cleared is not None
+    assert not {"framework", "type"} & set(kept.fields)
+    assert not {"framework", "type"} & set(kept.origins)
+    assert (cleared.fields["framework"], cleared.fields["type"]) == ("NOT_CONFIGURED", "NOT_CONFIGURED")
+    row = text[: text.index('[[model_versions]]\norigin_name = "Detector"\nname = "cleared"')].count("\n") + 1
+    assert cleared.origins["framework"].line == cleared.origins["type"].line == row
