@@ -1,7 +1,7 @@
 """One stack on a far end in memory: what every story of the engine starts from."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -193,9 +193,6 @@ class Bench:
         done = [(verb, str(Address(kind, name))) for verb, kind, name in self.world.writes]
         self.world.writes.clear()
         return done
-
-
-MakeBench = Callable[..., Bench]
 
 
 @pytest.fixture
