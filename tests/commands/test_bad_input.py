@@ -365,6 +365,40 @@ def test_a_record_that_cannot_be_opened(
     assert ("nosuch://" if state == "s3" else str(place)) in said
 
 
+# A kept plan
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"format": "reconciler/plan", "version": 99}',
+        b'{"format": "reconciler/plans", "version": 1, "plans": [], "errors": []}',
+        b'{"format": "reconciler/plan", "version": 1, "stack": {}}',
+    ],
+)
+def test_a_file_that_is_no_plan(told: Told, pipeline: Path, workplace: Path, content: bytes) -> None:
+    (workplace / "kept.json").write_bytes(content)
+    for command in (["show", "kept.json"], ["apply", "--plan", "kept.json"]):
+        said = told(*command)
+        assert "kept.json" in said
+        assert "reconciler plan" in said
+
+
+def test_a_plan_with_a_key_that_nobody_knows_is_refused(
+    told: Told, pipeline: Path, cli: Cli, workplace: Path
+) -> None:
+    kept = workplace / "kept.json"
+    assert cli("plan", NAME, "--out", str(kept)).code == 0
+    assert cli("show", str(kept)).code == 0
+    kept.write_text(json.dumps({**json.loads(kept.read_text()), "only_on_sundays": True}))
+    assert "only_on_sundays" in told("apply", "--plan", str(kept))
+
+
 # Usage
 
 

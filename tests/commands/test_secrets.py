@@ -127,7 +127,9 @@ def test_a_working_life_tells_no_secret(run: Watched, marked: Sandbox, workplace
     run("whoami", "--json")
     run("plan", NAME)
     (workplace / "plan.json").write_text(run("plan", NAME, "--json"))
-    run("apply", NAME)
+    run("plan", NAME, "--out", "kept.plan")
+    run("show", "kept.plan")
+    run("apply", "--plan", "kept.plan")
     run("plan", NAME, "--exit-code")
     marked.platform.edit_processing(NAME, description="drifted", default_cpu=9)
     run("plan", NAME, "--exit-code", code=11)
@@ -139,7 +141,8 @@ def test_a_working_life_tells_no_secret(run: Watched, marked: Sandbox, workplace
     )
     cells = list(record(workplace.parent / "state.db"))
     assert any(b"processing/" in cell for cell in cells), "the search reads the record"
-    assert len(run.said) == 10
+    assert len(run.said) == 12
+    assert (workplace / "kept.plan").exists(), "it is searched, too"
     assert run.found() == []
 
 
