@@ -18,11 +18,13 @@ import requests
 from providers.docker import failures
 from providers.docker.reference import Repository
 from providers.errors import FinalError
+from providers.timeouts import answer_timeout
 
 _PARAMETER = re.compile(r'([A-Za-z_]+)="([^"]*)"')
 _CLIENT = "picsellia-reconciler"
 _MARGIN = 10.0  # seconds before its end at which a token is no longer used
-TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two bytes of an answer
+CONNECT_TIMEOUT = 10.0  # seconds
+READ_TIMEOUT = 60.0  # seconds between two bytes of an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class Authorization:
                         "scope": " ".join(scopes),
                         "refresh_token": login.identity_token,
                     },
-                    timeout=TIMEOUT,
+                    timeout=(CONNECT_TIMEOUT, answer_timeout(READ_TIMEOUT)),
                 )
             else:
                 query = [("scope", scope) for scope in scopes]
@@ -149,7 +151,7 @@ class Authorization:
                     realm,
                     params=query,
                     auth=signed(_basic(login) if login else None),
-                    timeout=TIMEOUT,
+                    timeout=(CONNECT_TIMEOUT, answer_timeout(READ_TIMEOUT)),
                 )
         except requests.RequestException as error:
             raise failures.from_exception(error, self._repository, doing, writing=False) from error

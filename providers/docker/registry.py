@@ -22,7 +22,7 @@ import tenacity
 from requests.adapters import HTTPAdapter
 
 from providers.docker import failures
-from providers.docker.auth import TIMEOUT, Authorization, Login, signed, stored_login
+from providers.docker.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed, stored_login
 from providers.docker.reference import Repository, check_tag, is_digest, parse_repository
 from providers.errors import (
     FinalError,
@@ -34,14 +34,16 @@ from providers.errors import (
     UnauthorizedError,
 )
 from providers.protocol import Progress, Report, silent
+from providers.timeouts import answer_timeout
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
-_WRITE_TIMEOUT = (10.0, 300.0)  # seconds; a registry may take minutes to file a large upload away
+_WRITE_TIMEOUT = 300.0  # seconds; a registry may take minutes to file a large upload away
 _ATTEMPTS = 4
+_FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each
 _LONGEST_WAIT = 30.0  # seconds
 _LARGEST_CONFIG = 8 << 20  # bytes
 _PIECE = 1 << 20  # bytes read at a time
@@ -414,7 +416,7 @@ class RegistryClient:
                 doing,
                 headers={"Accept": accept},
                 scopes=self._scopes("pull"),
-                timeout=TIMEOUT,
+                timeout=READ_TIMEOUT,
                 stream=stream,
             )
             if response.status_code == 404:
@@ -472,13 +474,14 @@ class RegistryClient:
         *,
         headers: Mapping[str, str],
         scopes: tuple[str, ...],
-        timeout: tuple[float, float],
+        timeout: float,
         data: "bytes | _Body | None" = None,
         params: Mapping[str, str] | None = None,
         stream: bool = False,
     ) -> requests.Response:
         """One request and its answer; a challenge is answered once."""
         ours = urlsplit(url).netloc == self.repository.host  # an upload may go on at another host
+        patience = CONNECT_TIMEOUT, answer_timeout(timeout)
 
         def send(header: str | None) -> requests.Response:
             try:
@@ -489,7 +492,7 @@ class RegistryClient:
                     auth=signed(header if ours else None),
                     data=data,
                     params=params,
-                    timeout=timeout,
+                    timeout=patience,
                     stream=stream,
                 )
             except requests.RequestException as error:
@@ -532,7 +535,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
     """Seconds before the next attempt: what the registry asked for, else 0.5, 1, 2, …"""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, TransientError) else None
-    return min(asked if asked is not None else 0.25 * 2**state.attempt_number, _LONGEST_WAIT)
+    return min(asked if asked is not None else _FIRST_WAIT * 2 ** (state.attempt_number - 1), _LONGEST_WAIT)
 
 
 def _choose(index: Manifest, platform: str, name: str) -> str:

@@ -36,6 +36,7 @@ from providers.errors import (
     UnauthorizedError,
 )
 from providers.rules import JSON
+from providers.timeouts import answer_timeout
 
 if TYPE_CHECKING:
     from picsellia import Client
@@ -90,19 +91,19 @@ class Platform:
         host: address of the platform, without a path.
         token: API token; never part of any message.
         organization: name of the organization.
-        read_timeout: seconds to wait for an answer.
+        read_timeout: seconds to wait for an answer; None for RECONCILER_TIMEOUT, else 60.
 
     Raises:
         UnauthorizedError, FinalError, TransientError: no session could be had.
     """
 
     def __init__(
-        self, host: str, token: str, organization: str, *, read_timeout: float = READ_TIMEOUT
+        self, host: str, token: str, organization: str, *, read_timeout: float | None = None
     ) -> None:
         self.host = host.rstrip("/")
         self.organization = organization
         self._token = token
-        self._adapter = _Adapter(read_timeout)
+        self._adapter = _Adapter(answer_timeout(READ_TIMEOUT) if read_timeout is None else read_timeout)
         self._session = requests.Session()
         self._session.auth = _as_it_is
         self._session.mount("https://", self._adapter)
