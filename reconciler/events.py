@@ -65,12 +65,19 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One line about the run as a whole: waiting for a lock, reading the classes, …"""
+    """One line about what the run is doing now: signing in, reading, …"""
 
     text: str
 
 
-Event = StepStarted | StepProgress | StepRetried | StepFinished | Note
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One line that is worth reading afterwards, too: a lock was waited for, or taken over."""
+
+    text: str
+
+
+Event = StepStarted | StepProgress | StepRetried | StepFinished | Note | Notice
 Emit = Callable[[Event], None]
 
 

@@ -29,7 +29,7 @@ from reconciler.apply import Result, Walk
 from reconciler.compile import desired_graph, image_address
 from reconciler.credentials import Target
 from reconciler.diagnostics import Diagnostic, UserError, error, has_errors
-from reconciler.events import Emit, Note
+from reconciler.events import Emit, Note, Notice
 from reconciler.graph import Graph
 from reconciler.kept import Moved, moved, refusal
 from reconciler.live import World
@@ -41,7 +41,7 @@ from reconciler.planner import Options, plan_steps
 from reconciler.recovery import settle
 from reconciler.sources import bumped_config, git_commit, image_labels, image_source
 from reconciler.values import JSON, Address
-from state.lock import LockInfo
+from state.lock import LockInfo, is_gone, process_table
 from state.recorder import Recorder, now
 from state.snapshot import Snapshot
 from state.store import Store
@@ -311,11 +311,12 @@ def apply_plan(
     run = _lock_info(pipeline.folder, command)
 
     def waiting(holder: LockInfo) -> None:
-        session.emit(Note(f"waiting for {holder}"))
+        session.emit(Notice(f"waiting for {holder}"))
 
     with session.store.lock(stack, run, timeout=lock_timeout, waiting=waiting) as lock:
         if lock.took_over is not None:
-            session.emit(Note(f"took over the expired lock of {lock.took_over}"))
+            why = "its process is gone" if is_gone(lock.took_over) else "it had expired"
+            session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
         planned = make_plan(session, checked, wishes)
         away: tuple[Moved, ...] = ()
         if kept is not None:
@@ -414,4 +415,5 @@ def _lock_info(folder: Path, command: Sequence[str]) -> LockInfo:
         since=now(),
         id=str(uuid4()),
         git_commit=git_commit(folder),
+        processes=process_table(),
     )

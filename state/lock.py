@@ -1,14 +1,18 @@
 """Who may write a stack now: the same for every store. Stands between the store's protocol and each store.
 
-A lock says who is at work and keeps two applies apart; it expires when its holder's heartbeat stops. It
-protects no data: the compare-and-swap of `save` does, and a store refuses the save of a holder whose lock
-was taken over. Waits and counts time only with the functions it is given.
+A lock says who is at work and keeps two applies apart; it expires when its holder's heartbeat stops, or at
+once where the holder's process can be seen to be gone. It protects no data: the compare-and-swap of `save`
+does, and a store refuses the save of a holder whose lock was taken over. Waits and counts time only with
+the functions it is given.
 """
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from state.errors import LockedError, LostLockError, StateError
@@ -35,6 +39,8 @@ class LockInfo:
         since: when it asked for the lock, ISO 8601 with its offset from UTC.
         id: of this run alone.
         git_commit: of the files it works from; "" when they are in no repository.
+        processes: the one table of processes in which `pid` means that run, see `process_table`; "" when
+            that is not known.
     """
 
     owner: str
@@ -44,6 +50,7 @@ class LockInfo:
     since: str
     id: str
     git_commit: str = ""
+    processes: str = ""
 
     def __str__(self) -> str:
         return f"{self.owner}@{self.host} (process {self.pid}) since {self.since}: {self.command}"
@@ -57,7 +64,8 @@ class Lock:
         stack: what is locked.
         info: this run.
         fence: grows by one each time the stack's lock changes hands; tells this holder from later ones.
-        took_over: whose expired lock this was, or None. That run may have left open intents.
+        took_over: whose lock this was that expired or whose process is gone, or None. That run may have left
+            open intents.
     """
 
     stack: str
@@ -70,6 +78,47 @@ class Lock:
     def lost(self) -> bool:
         """True as soon as a heartbeat found that somebody else has it. A save finds out by itself."""
         return self._lost.is_set()
+
+
+def process_table() -> str:
+    """Names the table of processes that this one is in: the same text where a pid means the same process.
+
+    On Linux this start of this machine and this namespace of processes, as two containers may share a host's
+    name; elsewhere the empty text, and nobody is taken to be gone.
+    """
+    if not sys.platform.startswith("linux"):
+        return ""
+    try:
+        start = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{start} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def is_gone(holder: LockInfo) -> bool:
+    """Whether that run's process has certainly ended. False wherever that cannot be known."""
+    if not holder.processes or holder.processes != process_table():
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # somebody else's, and there
+    try:
+        # One that was killed and not yet cleared away by its parent counts as ended: "pid (name) Z …".
+        return Path(f"/proc/{holder.pid}/stat").read_text().rpartition(") ")[2].startswith(("Z", "X"))
+    except OSError:
+        return False
+
+
+def is_held(holder: LockInfo | None, *, expires: float, now: float) -> bool:
+    """Whether a stored lock still keeps others out.
+
+    Args:
+        expires, now: seconds since 1970.
+    """
+    return holder is not None and expires > now and not is_gone(holder)
 
 
 def wait_for(

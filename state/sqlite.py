@@ -30,7 +30,7 @@ from state.errors import (
     StoreUnavailableError,
 )
 from state.invariants import verify
-from state.lock import HEARTBEAT, TTL, Lock, LockInfo, heartbeat, wait_for
+from state.lock import HEARTBEAT, TTL, Lock, LockInfo, heartbeat, is_held, wait_for
 from state.snapshot import JSON, Snapshot, difference
 from state.store import HistoryEntry, nobody_told
 
@@ -218,8 +218,11 @@ class SqliteStore:
                 self._release(lock)
 
     def holder(self, stack: str) -> LockInfo | None:
-        rows = self._read("SELECT holder FROM locks WHERE stack = ? AND expires > ?", stack, self._clock())
-        return _lock_info(rows[0][0]) if rows else None
+        for text, expires in self._read("SELECT holder, expires FROM locks WHERE stack = ?", stack):
+            holder = _lock_info(text)
+            if is_held(holder, expires=expires, now=self._clock()):
+                return holder
+        return None
 
     def unlock(self, stack: str) -> LockInfo | None:
         if not self._read("SELECT 1 FROM locks WHERE stack = ? AND holder IS NOT NULL", stack):
@@ -237,7 +240,7 @@ class SqliteStore:
             ).fetchone()
             fence, holder, expires = row or (0, None, 0.0)
             before = _lock_info(holder)
-            if before is not None and expires > self._clock():
+            if before is not None and is_held(before, expires=expires, now=self._clock()):
                 return before
             connection.execute(
                 "INSERT OR REPLACE INTO locks (stack, fence, holder, expires) VALUES (?, ?, ?, ?)",

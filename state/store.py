@@ -96,7 +96,7 @@ class Store(Protocol):
         """
 
     def holder(self, stack: str) -> LockInfo | None:
-        """Who holds the lock now, or None; a run whose lock has expired holds nothing."""
+        """Who holds the lock now, or None; a run that is gone or whose lock has expired holds nothing."""
 
     def unlock(self, stack: str) -> LockInfo | None:
         """Takes the lock away from whoever has it, and says from whom; that run can no longer save."""

@@ -19,6 +19,7 @@ from providers import protocol
 from reconciler.events import (
     Event,
     Note,
+    Notice,
     Outcome,
     Status,
     StepFinished,
@@ -78,6 +79,8 @@ class Watch:
         match event:
             case Note(text):
                 self._note(text)
+            case Notice(text):
+                self._err.print(Text(text, "yellow"))
             case StepStarted(step):
                 self._started[step.address] = step
                 if self._live:
