@@ -5,6 +5,7 @@ Both sides of every comparison pass through the same `normalise` function, so a 
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -34,14 +35,10 @@ def as_is(value: JSON) -> JSON:
 
 
 def integer(value: JSON) -> JSON:
-    """4, "4" and 4.0 are the same whole number; anything else stays as it is and will differ."""
-    if isinstance(value, bool) or value is None:
-        return value
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return value
-    return int(number) if math.isfinite(number) and number.is_integer() else value
+    """4, "4", "4.0" and 4.0 are the same whole number; anything else stays as it is and will differ."""
+    if isinstance(value, str) and re.fullmatch(r"\s*-?\d+(?:\.0+)?\s*", value, re.ASCII):
+        return int(value.partition(".")[0])
+    return as_is(value)
 
 
 def text(value: JSON) -> JSON:

@@ -188,6 +188,8 @@ class Plan:
             if address not in wanted:
                 wanted.add(address)
                 todo.extend(self._by_address[address].depends_on)
+                if self._by_address[address].action is Action.REPLACE:  # which takes those below with it
+                    todo.extend(s.address for s in self.steps if address in s.depends_on)
         return replace(self, steps=tuple(step for step in self.steps if step.address in wanted))
 
     def without(self, addresses: Collection[Address]) -> Self:

@@ -57,6 +57,14 @@ def plan_steps(
     for resource in desired:
         step = _step_for_desired(resource, recorded, world, facts, options, diagnostics)
         steps[resource.address] = step
+        if any(change.resolution == "theirs" for change in step.changes):
+            diagnostics.append(
+                warning(
+                    "live is kept, but the files still say otherwise",
+                    "Write it into the files, or the next apply puts the files' value there.",
+                    address=str(step.address),
+                )
+            )
     for address in sorted((recorded.keys() | world.found.keys()) - steps.keys()):
         steps[address] = _step_for_undesired(address, desired, recorded, world, facts, options)
     steps = _children_of_replaced(steps, desired, world, facts)
