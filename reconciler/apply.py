@@ -19,10 +19,10 @@ from providers.protocol import Live, Progress, ResourceKind
 from reconciler.diff import ChangeClass, compare
 from reconciler.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
 from reconciler.graph import Graph
-from reconciler.live import parent_of
 from reconciler.plan import Action, Plan, Step
 from reconciler.planner import effective_fields
 from reconciler.values import JSON, MISSING, Address
+from reconciler.world import parent_of
 from state.recorder import Recorder
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
 

@@ -5,30 +5,15 @@ The result is data for the planner. What could not be read is in it too; nothing
 
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from providers.errors import ProviderError
-from providers.protocol import KindFacts, ListedKind, Live, ResourceKind
+from providers.protocol import ListedKind, Live, ResourceKind
 from reconciler.graph import Graph
 from reconciler.values import Address
+from reconciler.world import World, parent_of
 from state.snapshot import RecordedResource
 
 THREADS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What the far ends answered.
-
-    Attributes:
-        found: the objects that exist.
-        unreadable: the resources that could not be asked about, with the reason.
-        asked: the resources that were asked about; of any other, nothing is known.
-    """
-
-    found: Mapping[Address, Live]
-    unreadable: Mapping[Address, ProviderError] = field(default_factory=dict)
-    asked: Collection[Address] = ()
 
 
 def read(
@@ -86,11 +71,6 @@ def _is_listed(address: Address, parent: Address | None, desired: Graph) -> bool
     """Whether its owner's list answers for it, so that it needs no request of its own."""
     owner = desired.get(parent) if parent else None
     return owner is not None and address.kind in owner.owns
-
-
-def parent_of(address: Address, facts: KindFacts) -> Address | None:
-    """The resource that `address` lives in: its name is all of the child's but the last part."""
-    return None if facts.parent is None else Address(facts.parent, address.name[:-1])
 
 
 def _ask(

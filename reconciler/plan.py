@@ -1,6 +1,6 @@
 """The plan: every step with its edges, as data. Each rule about a plan has its one home here.
 
-Pure: made by the planner, walked by apply, drawn by the views, kept as a JSON document.
+Pure: made by the planner, walked by apply, drawn by the views, saved as a JSON document.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -113,9 +113,9 @@ class Plan:
         serial: of that document; 0 when there was none.
         steps: in an order in which every step comes after what it depends on.
         diagnostics: what the user should know besides.
-        sources: what the files said, as one digest, so that a plan kept in a file can be refused when
+        sources: what the files said, as one digest, so that a plan saved in a file can be refused when
             they have changed since.
-        asked: what the user asked for and allowed, so that a kept plan can be made again and compared.
+        asked: what the user asked for and allowed, so that a saved plan can be made again and compared.
     """
 
     stack: Stack

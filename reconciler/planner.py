@@ -13,9 +13,9 @@ from providers.rules import UNSET
 from reconciler.diagnostics import Diagnostic, warning
 from reconciler.diff import Change, ChangeClass, compare, normalised
 from reconciler.graph import Graph, Resource, ordered
-from reconciler.live import World, parent_of
 from reconciler.plan import Action, Refusal, Step
 from reconciler.values import ABSENT, JSON, MISSING, Address
+from reconciler.world import World, parent_of
 from state.snapshot import RecordedResource
 
 

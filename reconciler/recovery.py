@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from providers.protocol import KindFacts, Live
 from reconciler.diff import ChangeClass, compare, normalised, same
-from reconciler.live import World
 from reconciler.values import MISSING, Address
+from reconciler.world import World
 from state.snapshot import Intent, RecordedResource, Snapshot
 
 

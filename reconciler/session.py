@@ -31,16 +31,16 @@ from reconciler.credentials import Target
 from reconciler.diagnostics import Diagnostic, UserError, error, has_errors
 from reconciler.events import Emit, Note, Notice
 from reconciler.graph import Graph
-from reconciler.kept import Moved, moved, refusal
-from reconciler.live import World
 from reconciler.pipeline import edit
 from reconciler.pipeline.load import Pipeline, load_pipeline
 from reconciler.pipeline.version import Bump, bump
 from reconciler.plan import Plan, Stack
 from reconciler.planner import Options, plan_steps
 from reconciler.recovery import settle
+from reconciler.saved import Moved, moved, refusal
 from reconciler.sources import bumped_config, git_commit, image_labels, image_source
 from reconciler.values import JSON, Address
+from reconciler.world import World
 from state.lock import LockInfo, is_gone, process_table
 from state.recorder import Recorder, now
 from state.snapshot import Snapshot
@@ -73,7 +73,7 @@ class Wishes:
     targets: Collection[Address] = ()
 
     def to_document(self) -> dict[str, JSON]:
-        """As a kept plan carries it, to be made again."""
+        """As a saved plan carries it, to be made again."""
         options = self.options
         return {
             "bump": self.bump.value if self.bump else None,
@@ -144,7 +144,7 @@ class Applied:
         planned: what was to be done.
         result: how each step ended; None when nothing was done, because it was refused or declined.
         config_written: whether config.toml has a new version now.
-        moved: what is not as the kept plan said, and so was not touched.
+        moved: what is not as the saved plan said, and so was not touched.
     """
 
     planned: Planned
@@ -169,7 +169,7 @@ class CannotCheckError(UserError):
 
 
 class RefusedPlanError(UserError):
-    """A kept plan is not one for these files or this record any more."""
+    """A saved plan is not one for these files or this record any more."""
 
 
 @contextmanager
@@ -292,19 +292,19 @@ def apply_plan(
     parallel: int,
     lock_timeout: float,
     command: Sequence[str],
-    kept: Plan | None = None,
+    saved: Plan | None = None,
     skip_moved: bool = False,
 ) -> Applied:
     """Plan under the lock, ask, check what can be checked, walk the plan, and only then write config.toml.
 
     Args:
         approve: is shown the plan and says whether to go on; not called when there is nothing to do.
-        kept: a plan that was approved before; only what it said is done, and nobody is asked.
-        skip_moved: do the rest of a kept plan when a part of the world has moved, instead of nothing.
+        saved: a plan that was approved before; only what it said is done, and nobody is asked.
+        skip_moved: do the rest of a saved plan when a part of the world has moved, instead of nothing.
 
     Raises:
         UserError: as of `make_plan`, or a check before the first write failed.
-        state.errors.StateError: the lock is held by another run, or the record cannot be kept.
+        state.errors.StateError: the lock is held by another run, or the record cannot be saved.
     """
     pipeline, _ = checked.sound()
     stack = str(stack_of(session.target, pipeline))
@@ -319,11 +319,11 @@ def apply_plan(
             session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
         planned = make_plan(session, checked, wishes)
         away: tuple[Moved, ...] = ()
-        if kept is not None:
-            reason = refusal(kept, planned.plan)
+        if saved is not None:
+            reason = refusal(saved, planned.plan)
             if reason:
-                raise RefusedPlanError(error("the kept plan does not fit any more", f"{reason}. Plan again."))
-            away = moved(kept, planned.plan)
+                raise RefusedPlanError(error("the saved plan does not fit any more", f"{reason}. Plan again."))
+            away = moved(saved, planned.plan)
             if away and not skip_moved:
                 return Applied(planned, None, moved=away)
             rest = planned.plan.without([found.address for found in away])
@@ -331,7 +331,7 @@ def apply_plan(
         if not planned.plan.can_apply:
             return Applied(planned, None)
         if any(step.writes for step in planned.plan.steps):
-            if kept is None and not approve(planned):
+            if saved is None and not approve(planned):
                 return Applied(planned, None)
             _check_image(planned)
         recorder = Recorder(session.store, _stored(session.store, planned), lock=lock, written_by=VERSION)
@@ -401,7 +401,7 @@ def _far_end(
 
 
 def _digest_of(desired: Graph) -> str:
-    """One digest of everything that the files ask for, so that a kept plan can tell when they changed."""
+    """One digest of everything that the files ask for, so that a saved plan can tell when they changed."""
     fields: dict[str, JSON] = {str(resource.address): dict(resource.fields) for resource in desired}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 

@@ -48,4 +48,3 @@ class Address:
     def short(self) -> str:
         """The last part of the name, for columns that already say the rest."""
         return self.name[-1]
-

@@ -18,7 +18,7 @@ from reconciler.cli.exits import FAILED, INTERRUPTED, LOCKED, Exit
 COMMANDS = {
     "plan": "Show what apply would change, and why.",
     "apply": "Make the platform and the registry what the files say.",
-    "show": "Show a plan that was kept in a file.",
+    "show": "Show a plan that was saved in a file.",
     "destroy": "Delete what a pipeline has on the platform.",
     "validate": "Check config.toml, classes and build context, offline.",
     "whoami": "Show which platform, organization and token would be used.",

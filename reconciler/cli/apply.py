@@ -10,7 +10,7 @@ from reconciler.cli import options
 from reconciler.cli.applying import apply_all
 from reconciler.pipeline.discovery import find
 from reconciler.session import Reading, Wishes
-from reconciler.views.documents import kept_plan
+from reconciler.views.documents import read_plan
 
 
 @click.command("apply")
@@ -21,7 +21,7 @@ from reconciler.views.documents import kept_plan
     "--plan",
     "plan_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Apply exactly this plan, kept by plan --out; what has moved since is refused.",
+    help="Apply exactly this plan, saved by plan --out; what has moved since is refused.",
 )
 @click.option("--skip-moved", is_flag=True, help="With --plan: do the rest when a part has moved.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask; allow inputs to be deleted and replaced.")
@@ -43,13 +43,13 @@ def command(
     Shows the plan first and asks, in a terminal. Elsewhere it goes on by itself, unless something would be
     deleted or replaced: that needs --yes.
     """
-    kept = None
+    saved = None
     if plan_file is not None:
         if wishes != Wishes():
             raise click.UsageError("--plan holds what was asked for; other planning options cannot be added")
-        kept = kept_plan(plan_file)
-        wishes = Wishes.from_document(kept.asked)
-        stack = kept.stack
+        saved = read_plan(plan_file)
+        wishes = Wishes.from_document(saved.asked)
+        stack = saved.stack
         where = replace(
             where,
             organization=where.organization or stack.organization,
@@ -68,7 +68,7 @@ def command(
         yes=yes,
         parallel=parallel,
         lock_timeout=lock_timeout,
-        kept=kept,
+        saved=saved,
         skip_moved=skip_moved,
         out=sys.stdout,
         err=sys.stderr,

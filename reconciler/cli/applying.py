@@ -27,7 +27,7 @@ def apply_all(
     yes: bool,
     parallel: int,
     lock_timeout: float,
-    kept: Plan | None = None,
+    saved: Plan | None = None,
     skip_moved: bool = False,
     out: TextIO,
     err: TextIO,
@@ -56,7 +56,7 @@ def apply_all(
                             parallel=parallel,
                             lock_timeout=lock_timeout,
                             command=options.command_line(),
-                            kept=kept,
+                            saved=saved,
                             skip_moved=skip_moved,
                         )
                     except UserError as problem:

@@ -11,7 +11,7 @@ from reconciler.cli.exits import DONE, FAILED, UNCHECKED
 from reconciler.diagnostics import Diagnostic, UserError
 from reconciler.plan import Plan
 from reconciler.session import CannotCheckError, Reading, Wishes, make_plan, session
-from reconciler.views.documents import keep_plan, plan_text, plans_text
+from reconciler.views.documents import plan_text, plans_text, save_plan
 from reconciler.views.lines import console
 from reconciler.views.plans import print_plan, print_refusals
 from reconciler.views.reports import print_diagnostics
@@ -23,7 +23,7 @@ from reconciler.views.watch import Watch
 @options.where
 @options.planning
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Keep the plan for apply --plan FILE."
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for apply --plan FILE."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as a JSON document.")
 @click.option("--exit-code", is_flag=True, help="0 in sync, 10 changes, 11 drift, 12 conflict, 13 unasked.")
@@ -44,7 +44,7 @@ def command(
     shown, err = console(sys.stdout), console(sys.stderr)
     folders = chosen.folders()
     if out is not None and len(folders) > 1:
-        raise click.UsageError("--out keeps the plan of one pipeline")
+        raise click.UsageError("--out saves the plan of one pipeline")
     plans: list[Plan] = []
     errors: list[Diagnostic] = []
     codes = {DONE}
@@ -75,7 +75,7 @@ def command(
         if not as_json:
             print_refusals(plan, err)
         if out is not None:
-            keep_plan(plan, out)
+            save_plan(plan, out)
     print_diagnostics(errors, err)
     if exit_code:
         codes |= {plan.exit_code for plan in plans}

@@ -31,7 +31,7 @@ def written(document: JSON) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def keep_plan(plan: Plan, path: Path) -> None:
+def save_plan(plan: Plan, path: Path) -> None:
     """Write the plan to a file that only its owner may read: parameters may be nobody else's business.
 
     Raises:
@@ -41,11 +41,11 @@ def keep_plan(plan: Plan, path: Path) -> None:
         path.touch(mode=0o600)
         path.write_text(plan_text(plan), encoding="utf-8")
     except OSError as problem:
-        raise UserError(error("the plan cannot be kept", f"{problem.strerror}.", file=path)) from None
+        raise UserError(error("the plan cannot be saved", f"{problem.strerror}.", file=path)) from None
 
 
-def kept_plan(path: Path) -> Plan:
-    """The plan that `keep_plan` wrote.
+def read_plan(path: Path) -> Plan:
+    """The plan that `save_plan` wrote.
 
     Raises:
         UserError: it cannot be read, or is no plan that this version knows.

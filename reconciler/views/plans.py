@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from reconciler.diff import Change, ChangeClass
-from reconciler.kept import Moved
 from reconciler.plan import Action, Plan, Step
+from reconciler.saved import Moved
 from reconciler.values import Address
 from reconciler.views.lines import CLASS_STYLES, STYLES, columns, indented, things
 from reconciler.views.values import old_and_new, shown
@@ -72,7 +72,7 @@ def print_refusals(plan: Plan, err: Console) -> None:
 
 
 def print_moved(moved: Iterable[Moved], err: Console) -> None:
-    """What is not as a kept plan said: per field what it said and what is there now."""
+    """What is not as a saved plan said: per field what it said and what is there now."""
     for found in moved:
         err.print(
             Text.assemble(("moved: ", "bold red"), (str(found.address), "bold"), "  since the plan was made")

@@ -1,6 +1,6 @@
-"""A plan that was kept in a file, held against the plan of now: what has moved in between? Pure.
+"""A plan that was saved in a file, held against the plan of now: what has moved in between? Pure.
 
-A kept plan is applied by making it again with the same wishes and comparing the two. What is the same in
+A saved plan is applied by making it again with the same wishes and comparing the two. What is the same in
 both is what the user saw and approved.
 """
 
@@ -13,7 +13,7 @@ from reconciler.values import ABSENT, JSON, MISSING, Address, Nothing
 
 @dataclass(frozen=True, slots=True)
 class MovedField:
-    """One field that is not what the kept plan relied on; the path "" stands for the object as a whole."""
+    """One field that is not what the saved plan relied on; the path "" stands for the object as a whole."""
 
     path: str
     said: JSON | Nothing
@@ -22,28 +22,28 @@ class MovedField:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """One resource whose step would not be what the kept plan said."""
+    """One resource whose step would not be what the saved plan said."""
 
     address: Address
     fields: tuple[MovedField, ...]
 
 
-def refusal(kept: Plan, now: Plan) -> str:
-    """Why the kept plan is not one for these files and this record at all; "" when it is."""
-    if kept.stack != now.stack:
-        return f"it is a plan for {kept.stack} at {kept.stack.host}, not for {now.stack} at {now.stack.host}"
-    if kept.sources != now.sources:
+def refusal(saved: Plan, now: Plan) -> str:
+    """Why the saved plan is not one for these files and this record at all; "" when it is."""
+    if saved.stack != now.stack:
+        return f"it is a plan for {saved.stack} at {saved.stack.host}, not for {now.stack} at {now.stack.host}"
+    if saved.sources != now.sources:
         return "config.toml, the classes or the image's source changed since it was made"
-    if kept.lineage and now.lineage and kept.lineage != now.lineage:
+    if saved.lineage and now.lineage and saved.lineage != now.lineage:
         return "it was made from another record: that one was lost or replaced since"
     return ""
 
 
-def moved(kept: Plan, now: Plan) -> tuple[Moved, ...]:
-    """Every step that differs, in the order of the plan of now, then those that only the kept plan has."""
+def moved(saved: Plan, now: Plan) -> tuple[Moved, ...]:
+    """Every step that differs, in the order of the plan of now, then those that only the saved plan has."""
     found = []
-    for address in dict.fromkeys([*(s.address for s in now.steps), *(s.address for s in kept.steps)]):
-        before, after = kept.step(address), now.step(address)
+    for address in dict.fromkeys([*(s.address for s in now.steps), *(s.address for s in saved.steps)]):
+        before, after = saved.step(address), now.step(address)
         if before is None or after is None:
             found.append(Moved(address, (MovedField("", _existence(before), _existence(after)),)))
         elif _decision(before) != _decision(after):

@@ -1,4 +1,4 @@
-# A plan is kept and approved; before it is applied, somebody edits the platform.
+# A plan is saved and approved; before it is applied, somebody edits the platform.
 $ example dataset_cleanup
 
 $ reconciler plan dataset_cleanup --out first.json
@@ -197,7 +197,7 @@ Done: 1 resource changed.
 $ edit dataset_cleanup/pipeline.py argparse argparse2
 
 $ reconciler apply --plan second.json
-| error: the kept plan does not fit any more
+| error: the saved plan does not fit any more
 |   config.toml, the classes or the image's source changed since it was made. Plan again.
 [12]
 
