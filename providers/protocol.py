@@ -90,6 +90,7 @@ class KindFacts:
         parent: the kind that its objects live in, whose name is all of theirs but the last part; or None.
         disposable: deleting or replacing one loses nothing that the files do not hold.
         prunable: the far end lets us delete one at all (an image is never deleted from a registry).
+        repeatable: a create may be sent again whatever became of the first one: it finds out by itself.
         shared: more than the pipeline hangs on one, so `destroy` leaves it unless told to prune.
         judge: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Verdict, for
             kinds whose verdict is more than the sum of their fields.
@@ -99,6 +100,7 @@ class KindFacts:
     parent: str | None = None
     disposable: bool = False
     prunable: bool = True
+    repeatable: bool = False
     shared: bool = False
     judge: "Judge | None" = None
 

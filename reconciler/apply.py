@@ -185,7 +185,9 @@ class Walk:
                         step.address.name, fields, parent=self._parent(step), report=self._report(step)
                     )
                 except ProviderError as problem:
-                    if not (problem.outcome_unknown or isinstance(problem, ExistsError)):
+                    if kind.facts.repeatable or not (
+                        problem.outcome_unknown or isinstance(problem, ExistsError)
+                    ):
                         raise
                     if problem.outcome_unknown:
                         self._unclear.add(step.address)

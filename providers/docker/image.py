@@ -51,7 +51,7 @@ class ImageKind:
         self._builder = builder
         self._labels = labels
         self._bump_hint = bump_hint
-        self.facts = KindFacts(RULES, prunable=False, judge=self._judge)
+        self.facts = KindFacts(RULES, prunable=False, repeatable=True, judge=self._judge)
 
     def read(
         self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
@@ -115,21 +115,29 @@ class ImageKind:
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
     ) -> Live:
-        """Build and push under the version tag, then move the channel tag there."""
+        """Build and push under the version tag, then move the channel tag there.
+
+        What is published from this very source already, by a first try whose answer was lost or by another
+        run, is taken as it is.
+        """
         repository, version, channel = "/".join(name), fields["version"], fields["channel"]
         if fingerprint(self._source).key != fields["source_key"]:
             raise FinalError(
                 f"{self._source.folder} changed since the plan was made", hint="plan again to see with what"
             )
         with RegistryClient(repository) as registry:
-            if registry.digest(version) is not None:
+            there = registry.image(version, self._source.platform)
+            if there is None:
+                labels = {
+                    **self._labels,
+                    VERSION: version,
+                    SOURCE_KEY: fields["source_key"],
+                }
+                digest = self._builder.publish(self._source, repository, version, labels, report)
+            elif there.labels.get(SOURCE_KEY) == fields["source_key"]:
+                digest = there.digest
+            else:
                 raise ExistsError(f"{repository}:{version} was published meanwhile, and is never overwritten")
-            labels = {
-                **self._labels,
-                VERSION: version,
-                SOURCE_KEY: fields["source_key"],
-            }
-            digest = self._builder.publish(self._source, repository, version, labels, report)
             report(Progress("tag", text=f"{channel} -> {version}"))
             registry.tag(version, channel)
         return Live(digest, tuple(name), fields)
