@@ -54,12 +54,12 @@ def silent(_: Progress) -> None:
     """A `Report` for when nobody is watching."""
 
 
-class Verb(StrEnum):
+class Need(StrEnum):
     """What a kind that judges for itself says should be done."""
 
     CREATE = "create"
     UPDATE = "update"
-    KEEP = "keep"
+    NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,14 @@ class Verdict:
     """What a kind says of one of its objects, when comparing field by field does not say it all.
 
     Attributes:
-        verb: what should be done.
+        need: what should be done.
         reason: the name of the verdict, as shown in the plan.
         refusal: why it cannot be done as asked; "" when it can.
         hint: what the user can do about the refusal or the warning.
         warning: what the user should know although it is done; "" for nothing.
     """
 
-    verb: Verb
+    need: Need
     reason: str
     refusal: str = ""
     hint: str = ""
@@ -90,6 +90,7 @@ class KindFacts:
         parent: the kind that its objects live in, whose name is all of theirs but the last part; or None.
         disposable: deleting or replacing one loses nothing that the files do not hold.
         prunable: the far end lets us delete one at all (an image is never deleted from a registry).
+        place: where one stays when it is forgotten, as a person says it.
         repeatable: a create may be sent again whatever became of the first one: it finds out by itself.
         shared: more than the pipeline hangs on one, so `destroy` leaves it unless told to prune.
         judge: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Verdict, for
@@ -100,6 +101,7 @@ class KindFacts:
     parent: str | None = None
     disposable: bool = False
     prunable: bool = True
+    place: str = "on the platform"
     repeatable: bool = False
     shared: bool = False
     judge: "Judge | None" = None
@@ -145,6 +147,14 @@ class ResourceKind(Protocol):
 
     def delete(self, live: Live, *, parent: Live | None) -> None:
         """Remove it. Raises GoneError when it is not there."""
+
+
+@runtime_checkable
+class CheckedKind(ResourceKind, Protocol):
+    """A kind whose writes can be checked in advance, before the first write of the whole run."""
+
+    def check(self, name: Sequence[str], live: Live | None, fields: Mapping[str, JSON]) -> None:
+        """Raise now what a write of `fields` would raise later, as far as it can be known."""
 
 
 @runtime_checkable

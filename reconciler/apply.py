@@ -16,11 +16,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from providers.errors import ExistsError, FinalError, GoneError, ProviderError, TransientError
 from providers.protocol import Live, Progress, ResourceKind
-from reconciler.diff import ChangeClass, compare
+from reconciler.diff import ChangeClass, compare, effective_fields
 from reconciler.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
 from reconciler.graph import Graph
 from reconciler.plan import Action, Plan, Step
-from reconciler.planner import effective_fields
 from reconciler.values import JSON, MISSING, Address
 from reconciler.world import parent_of
 from state.recorder import Recorder
@@ -95,7 +94,7 @@ class Walk:
         order = TopologicalSorter({step.address: step.depends_on for step in self._plan.steps})
         order.prepare()
         outcomes: dict[Address, Outcome] = {}
-        running: set[Future[Outcome]] = set()
+        running: list[Future[Outcome]] = []  # as started, which is how those that end together are told
 
         def finish(outcome: Outcome) -> None:
             outcomes[outcome.step.address] = outcome
@@ -110,10 +109,12 @@ class Walk:
                         if held is not None:
                             finish(held)
                         else:
-                            running.add(pool.submit(self._run_step, steps[address]))
+                            running.append(pool.submit(self._run_step, steps[address]))
                     if running:
-                        done, running = wait(running, return_when=FIRST_COMPLETED)
-                        for future in done:
+                        done, _ = wait(running, return_when=FIRST_COMPLETED)
+                        ended = [future for future in running if future in done]
+                        running = [future for future in running if future not in done]
+                        for future in ended:
                             finish(future.result())
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)  # what runs may finish, nothing else starts
@@ -286,7 +287,9 @@ class Walk:
         def delay(state: RetryCallState) -> float:
             problem = state.outcome.exception() if state.outcome else None
             asked = problem.retry_after if isinstance(problem, TransientError) else None
-            return min(asked or FIRST_DELAY * 2 ** (state.attempt_number - 1), LONGEST_DELAY)
+            return min(
+                asked if asked is not None else FIRST_DELAY * 2 ** (state.attempt_number - 1), LONGEST_DELAY
+            )
 
         def announce(state: RetryCallState) -> None:
             problem = state.outcome.exception() if state.outcome else None
@@ -316,7 +319,7 @@ class Walk:
     def _fields(self, step: Step) -> dict[str, JSON]:
         resource = self._desired.get(step.address)
         assert resource is not None, f"{step.address} is written but not desired"
-        return effective_fields(resource.fields, step.changes, self._kinds[step.address.kind].facts)
+        return effective_fields(resource.fields, step.changes, self._kinds[step.address.kind].facts.rules)
 
     def _report(self, step: Step) -> Callable[[Progress], None]:
         return lambda progress: self._emit(StepProgress(step.address, progress))

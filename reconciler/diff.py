@@ -5,7 +5,7 @@ knows and the files dropped (no longer managed, so the live value stays).
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -23,6 +23,15 @@ class ChangeClass(StrEnum):
     UNVERIFIED = "unverified"
 
 
+class Resolution(StrEnum):
+    """What the user said of a change."""
+
+    NONE = ""
+    OURS = "ours"  # the files win a conflict
+    THEIRS = "theirs"  # live is kept in a conflict, and recorded
+    IGNORED = "ignored"  # left alone, whatever it is
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One field of one resource, with its three values after normalising.
@@ -33,7 +42,8 @@ class Change:
         desired, recorded, live: a JSON value, MISSING (not known) or ABSENT (known to have no such key).
         reason: why this class, in a few words.
         write: whether applying the plan writes this field.
-        resolution: what the user said of it: "ours" or "theirs" win a conflict, "ignored" is left alone.
+        resolution: what the user said of it.
+        place: where the files say it, `config.toml:12`; "" where they do not.
     """
 
     path: str
@@ -43,7 +53,8 @@ class Change:
     live: JSON | Nothing
     reason: str
     write: bool
-    resolution: str = ""
+    resolution: Resolution = Resolution.NONE
+    place: str = ""
 
     @property
     def field(self) -> str:
@@ -117,6 +128,24 @@ def normalised(value: JSON | Nothing, rule: FieldRule) -> JSON | Nothing:
     if rule.unordered and isinstance(value, list):
         return sorted(value, key=_canonical)
     return value
+
+
+def effective_fields(
+    desired: Mapping[str, JSON], changes: Iterable[Change], rules: Mapping[str, FieldRule]
+) -> dict[str, JSON]:
+    """The fields to write and to record: as the files say, but for those where live is kept."""
+    fields: dict[str, JSON] = {name: normalised(value, rules[name]) for name, value in desired.items()}
+    for change in changes:
+        if change.resolution not in (Resolution.THEIRS, Resolution.IGNORED) or change.live is MISSING:
+            continue
+        name, _, key = change.path.partition(".")
+        if not key:
+            fields[name] = change.live
+            continue
+        fields[name] = {k: v for k, v in fields[name].items() if k != key}
+        if change.live is not ABSENT:
+            fields[name][key] = change.live
+    return fields
 
 
 def _compare_field(

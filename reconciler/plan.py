@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from reconciler.diagnostics import Diagnostic, Severity, in_order
-from reconciler.diff import Change, ChangeClass
+from reconciler.diff import Change, ChangeClass, Resolution
 from reconciler.values import JSON, MISSING, Address, Nothing
 
 FORMAT = "reconciler/plan"
@@ -48,6 +48,11 @@ class Stack:
     def __str__(self) -> str:
         return f"{self.organization}@{self.environment}/{self.pipeline}"
 
+    def command(self, verb: str, *more: str) -> str:
+        """A command line that does something to this stack and no other, whatever context is saved."""
+        where = f"--organization {self.organization} --env {self.environment}"
+        return " ".join(("reconciler", verb, self.pipeline, where, *more))
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -70,6 +75,7 @@ class Step:
         id: the far end's identity of the live object, or None when there is none.
         fingerprint: of the live object that the decision relied on; "" when there was none.
         refusal: why it may not run, or None.
+        remark: what the user should know although it runs, and what to do about it; told as a diagnostic.
     """
 
     address: Address
@@ -80,6 +86,7 @@ class Step:
     id: str | None = None
     fingerprint: str = ""
     refusal: Refusal | None = None
+    remark: tuple[str, str] = field(default=("", ""), compare=False)
 
     @property
     def writes(self) -> bool:
@@ -192,6 +199,17 @@ class Plan:
                     todo.extend(s.address for s in self.steps if address in s.depends_on)
         return replace(self, steps=tuple(step for step in self.steps if step.address in wanted))
 
+    @property
+    def apply_command(self) -> str:
+        """The command that applies this plan, with what was asked for when it was made."""
+        bump = self.asked.get("bump")
+        return self.stack.command("apply", *(["--bump", bump] if bump else []))
+
+    @property
+    def unverified(self) -> int:
+        """How many fields are as last applied for all that can be told: the platform does not return them."""
+        return sum(c.cls is ChangeClass.UNVERIFIED and not c.write for s in self.steps for c in s.changes)
+
     def without(self, addresses: Collection[Address]) -> Self:
         """The plan without these steps, and without what depends on them."""
         left_out = set(addresses)
@@ -266,7 +284,7 @@ _STEP_KEYS = frozenset(
     ["address", "kind", "action", "reason", "depends_on", "changes", "id", "fingerprint", "refusal"]
 )
 _CHANGE_KEYS = frozenset(
-    ["path", "class", "desired", "recorded", "live", "reason", "write", "resolution", "absent"]
+    ["path", "class", "desired", "recorded", "live", "reason", "write", "resolution", "place", "absent"]
 )
 _REFUSAL_KEYS = frozenset(["summary", "ways"])
 _DIAGNOSTIC_KEYS = frozenset(["severity", "summary", "detail", "address", "file", "line"])
@@ -319,7 +337,8 @@ def _change_to_document(change: Change) -> dict[str, JSON]:
         "absent": {name: value.value for name, value in values.items() if isinstance(value, Nothing)},
         "reason": change.reason,
         "write": change.write,
-        "resolution": change.resolution,
+        "resolution": change.resolution.value,
+        "place": change.place,
     }
 
 
@@ -334,7 +353,8 @@ def _change_from_document(document: Mapping[str, JSON]) -> Change:
         cls=ChangeClass(document["class"]),
         reason=document["reason"],
         write=document["write"],
-        resolution=document["resolution"],
+        resolution=Resolution(document["resolution"]),
+        place=document["place"],
         **values,
     )
 

@@ -8,13 +8,13 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from providers.protocol import KindFacts, Live, Verb
+from providers.protocol import KindFacts, Live, Need
 from providers.rules import UNSET
 from reconciler.diagnostics import Diagnostic, warning
-from reconciler.diff import Change, ChangeClass, compare, normalised
+from reconciler.diff import Change, ChangeClass, Resolution, compare, normalised
 from reconciler.graph import Graph, Resource, ordered
 from reconciler.plan import Action, Refusal, Step
-from reconciler.values import ABSENT, JSON, MISSING, Address
+from reconciler.values import ABSENT, MISSING, Address
 from reconciler.world import World, parent_of
 from state.snapshot import RecordedResource
 
@@ -31,7 +31,7 @@ class Options:
         destroy: nothing is desired any more; delete what is this pipeline's own.
         ignored: fields that are left as they are on an existing object.
         protected: addresses that are neither deleted nor replaced, whatever else is said.
-        pipeline: as the user names it, for the commands that a refusal suggests.
+        again: the command that would apply this plan, which refusals suggest with one more option.
     """
 
     ours: Collection[Address] | None = ()
@@ -41,7 +41,24 @@ class Options:
     destroy: bool = False
     ignored: Mapping[Address, Collection[str]] = field(default_factory=dict)
     protected: Collection[Address] = ()
-    pipeline: str = ""
+    again: str = "reconciler apply"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """The three worlds of one stack, and what is known and allowed."""
+
+    desired: Graph
+    recorded: Mapping[Address, RecordedResource]
+    live: Mapping[Address, Live]
+    facts: Mapping[str, KindFacts]
+    options: Options
+
+    def owner(self, address: Address) -> Resource | None:
+        """The desired resource whose list of this kind belongs to the files, if `address` is in one."""
+        parent = parent_of(address, self.facts[address.kind])
+        resource = self.desired.get(parent) if parent else None
+        return resource if resource is not None and address.kind in resource.owns else None
 
 
 def plan_steps(
@@ -52,26 +69,16 @@ def plan_steps(
     options: Options = Options(),
 ) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
     """One step for every resource that is desired, recorded, or alive in a list that the files own."""
-    diagnostics: list[Diagnostic] = []
-    steps: dict[Address, Step] = {}
-    for resource in desired:
-        step = _step_for_desired(resource, recorded, world, facts, options, diagnostics)
-        steps[resource.address] = step
-        if any(change.resolution == "theirs" for change in step.changes):
-            diagnostics.append(
-                warning(
-                    "live is kept, but the files still say otherwise",
-                    "Write it into the files, or the next apply puts the files' value there.",
-                    address=str(step.address),
-                )
-            )
-    for address in sorted((recorded.keys() | world.found.keys()) - steps.keys()):
-        steps[address] = _step_for_undesired(address, desired, recorded, world, facts, options)
-    steps = _children_of_replaced(steps, desired, world, facts)
+    scene = _Scene(desired, recorded, world.found, facts, options)
+    steps = {resource.address: _step_for_desired(resource, scene) for resource in desired}
+    undesired = {a for a in recorded.keys() | world.found.keys() if a in recorded or scene.owner(a)}
+    for address in sorted(undesired - steps.keys()):
+        steps[address] = _step_for_undesired(address, scene)
+    steps = _children_of_replaced(steps, scene)
     steps = {address: _protected(step, options) for address, step in steps.items()}
     steps = _parents_after_children(steps, facts)
     order = ordered({address: step.depends_on for address, step in steps.items()})
-    return tuple(steps[address] for address in order), tuple(diagnostics)
+    return tuple(steps[address] for address in order), tuple(_remarks(steps, scene))
 
 
 def fingerprint(live: Live, facts: KindFacts) -> str:
@@ -85,16 +92,9 @@ def fingerprint(live: Live, facts: KindFacts) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _step_for_desired(
-    resource: Resource,
-    recorded: Mapping[Address, RecordedResource],
-    world: World,
-    facts: Mapping[str, KindFacts],
-    options: Options,
-    diagnostics: list[Diagnostic],
-) -> Step:
-    address, kind = resource.address, facts[resource.address.kind]
-    record, live = recorded.get(address), world.found.get(address)
+def _step_for_desired(resource: Resource, scene: _Scene) -> Step:
+    address, kind = resource.address, scene.facts[resource.address.kind]
+    record, live = scene.recorded.get(address), scene.live.get(address)
     step = Step(
         address,
         Action.NOOP,
@@ -106,20 +106,11 @@ def _step_for_desired(
     if live is None:
         step = _create(step, resource, record, kind)
     else:
-        changes = compare(resource.fields, record.inputs if record else None, live.fields, kind.rules)
-        left = options.ignored.get(address, ())
-        changes = [_left_alone(change) if change.field in left else change for change in changes]
-        step = replace(step, changes=tuple(_resolved(change, address, options) for change in changes))
-        # A kind that judges for itself says what another id means: for an image it is another content.
-        if kind.judge is None and record is not None and record.id != live.id:
-            step = _recreated(step, record, live)
-        step = _change_in_place(step, record, kind, options)
-        if step.action is Action.REPLACE:
-            step = replace(step, changes=(*step.changes, *_sent_besides(resource, kind, live)))
-    if kind.judge is not None:
-        others = [other for place, other in world.found.items() if place != address]
-        step = _judged(step, resource, record, live, kind, others, diagnostics)
-    return step
+        changes = _changes(resource, record, live, kind, scene.options)
+        step = _in_place(replace(step, changes=changes), record)
+        if kind.judge is None:
+            step = _replaced_if_fixed(step, resource, live, kind, scene.options)
+    return step if kind.judge is None else _judged(step, resource, scene)
 
 
 def _create(step: Step, resource: Resource, record: RecordedResource | None, kind: KindFacts) -> Step:
@@ -133,6 +124,7 @@ def _create(step: Step, resource: Resource, record: RecordedResource | None, kin
             ABSENT,
             "new",
             write=True,
+            place=_place(resource, name),
         )
         for name, value in resource.fields.items()
     ]
@@ -163,129 +155,141 @@ def _sent_besides(resource: Resource, kind: KindFacts, live: Live | None) -> lis
     ]
 
 
-def _recreated(step: Step, record: RecordedResource, live: Live) -> Step:
-    moved = Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, "recreated outside", write=False)
-    return replace(step, changes=(moved, *step.changes))
+def _changes(
+    resource: Resource, record: RecordedResource | None, live: Live, kind: KindFacts, options: Options
+) -> tuple[Change, ...]:
+    """Every managed field, with what the user said of it; before them, whether it is another object now."""
+    address = resource.address
+    ignored = options.ignored.get(address, ())
+    changes = []
+    # A kind that judges for itself says what another id means: for an image it is another content.
+    if kind.judge is None and record is not None and record.id != live.id:
+        moved = "recreated outside"
+        changes.append(Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, moved, write=False))
+    for change in compare(resource.fields, record.inputs if record else None, live.fields, kind.rules):
+        change = replace(change, place=_place(resource, change.field))  # noqa: PLW2901 - the same one, placed
+        if change.field in ignored:
+            changes.append(_left_alone(change))
+        elif change.cls is ChangeClass.CONFLICT:
+            changes.append(_resolved(change, address, kind, options))
+        else:
+            changes.append(change)
+    return tuple(changes)
 
 
-def _change_in_place(step: Step, record: RecordedResource | None, kind: KindFacts, options: Options) -> Step:
-    written = [change for change in step.changes if change.write]
-    if record is None:
-        reason = "exists, nothing recorded: taken over"
-        step = replace(step, action=Action.ADOPT, reason=f"{reason} and changed" if written else reason)
-    elif written:
-        step = replace(step, action=Action.UPDATE, reason=_why(written))
-    elif any(change.path == "" for change in step.changes):
-        step = replace(step, action=Action.ADOPT, reason="recreated outside")
-    elif any(change.resolution == "theirs" for change in step.changes):
-        step = replace(step, action=Action.ADOPT, reason="live is kept, as --theirs says, and recorded")
-    elif any(change.cls is ChangeClass.CONVERGED and not change.resolution for change in step.changes):
-        step = replace(step, action=Action.ADOPT, reason="live has it already; the record is refreshed")
-    elif record.inputs.keys() - {change.field for change in step.changes}:
-        dropped = sorted(record.inputs.keys() - {change.field for change in step.changes})
-        step = replace(
-            step, action=Action.ADOPT, reason=f"{', '.join(dropped)} left the files: no longer managed"
-        )
-    elif unread := [change.path for change in step.changes if change.cls is ChangeClass.UNVERIFIED]:
-        step = replace(step, reason=f"as last applied; {', '.join(unread)} cannot be read")
-    fixed = [change.path for change in written if kind.rules[change.field].immutable]
-    if not fixed or kind.judge is not None:
-        return step
-    reason = f"{', '.join(fixed)} cannot be changed in place"
-    if kind.disposable or step.address in options.replace:
-        return replace(step, action=Action.REPLACE, reason=reason)
-    return replace(
-        step,
-        action=Action.REPLACE,
-        reason=reason,
-        refusal=Refusal(
-            f"{reason}; replacing it loses its id and its history",
-            (
-                f"allow it:  reconciler apply {options.pipeline} --replace {step.address}",
-                "or put the old value back in config.toml",
-            ),
-        ),
-    )
-
-
-def _why(written: Collection[Change]) -> str:
-    return ", ".join(sorted({change.reason for change in written}))
-
-
-def _resolved(change: Change, address: Address, options: Options) -> Change:
-    if change.cls is not ChangeClass.CONFLICT or change.resolution:
-        return change
-    if options.ours is None or address in options.ours:
-        return replace(change, resolution="ours", reason="the files win, as --ours says")
-    if options.theirs is None or address in options.theirs:
-        return replace(change, resolution="theirs", reason="live is kept, as --theirs says", write=False)
-    return change
+def _place(resource: Resource, name: str) -> str:
+    origin = resource.origins.get(name)
+    if origin is None:
+        return ""
+    return f"{origin.file}:{origin.line}" if origin.line is not None else str(origin.file)
 
 
 def _left_alone(change: Change) -> Change:
     """A field that the user wants ignored keeps its live value, and is nobody's drift or conflict."""
     if change.cls is ChangeClass.IN_SYNC:
         return change
-    return replace(change, write=False, resolution="ignored", reason="left alone, as ignore_changes says")
+    reason = "left alone, as ignore_changes says"
+    return replace(change, write=False, resolution=Resolution.IGNORED, reason=reason)
 
 
-def _judged(
-    step: Step,
-    resource: Resource,
-    record: RecordedResource | None,
-    live: Live | None,
-    kind: KindFacts,
-    others: Collection[Live],
-    diagnostics: list[Diagnostic],
-) -> Step:
-    assert kind.judge is not None
-    verdict = kind.judge(
+def _resolved(change: Change, address: Address, kind: KindFacts, options: Options) -> Change:
+    if options.ours is None or address in options.ours:
+        return replace(change, resolution=Resolution.OURS, reason="the files win, as --ours says")
+    # What a kind judges as a whole cannot be kept field by field.
+    if kind.judge is None and (options.theirs is None or address in options.theirs):
+        reason = "live is kept, as --theirs says"
+        return replace(change, resolution=Resolution.THEIRS, reason=reason, write=False)
+    return change
+
+
+def _in_place(step: Step, record: RecordedResource | None) -> Step:
+    """What to do with an object that is there: the action that its changes ask for, and why."""
+    written = [change for change in step.changes if change.write]
+    if record is None:
+        reason = "exists, nothing recorded: taken over"
+        return replace(step, action=Action.ADOPT, reason=f"{reason} and changed" if written else reason)
+    if written:
+        why = ", ".join(sorted({change.reason for change in written}))
+        return replace(step, action=Action.UPDATE, reason=why)
+    dropped = sorted(record.inputs.keys() - {change.field for change in step.changes})
+    unread = [change.path for change in step.changes if change.cls is ChangeClass.UNVERIFIED]
+    if any(change.path == "" for change in step.changes):
+        return replace(step, action=Action.ADOPT, reason="recreated outside")
+    if any(change.resolution is Resolution.THEIRS for change in step.changes):
+        return replace(step, action=Action.ADOPT, reason="live is kept, as --theirs says, and recorded")
+    if any(change.cls is ChangeClass.CONVERGED and not change.resolution for change in step.changes):
+        return replace(step, action=Action.ADOPT, reason="live has it already; the record is refreshed")
+    if dropped:
+        reason = f"{', '.join(dropped)} left the files: no longer managed"
+        return replace(step, action=Action.ADOPT, reason=reason)
+    if unread:
+        return replace(step, reason=f"as last applied; {', '.join(unread)} cannot be read")
+    return step
+
+
+def _replaced_if_fixed(step: Step, resource: Resource, live: Live, kind: KindFacts, options: Options) -> Step:
+    """A change that the far end cannot make in place needs a new object, and a user who knows what goes."""
+    fixed = [change.path for change in step.changes if change.write and kind.rules[change.field].immutable]
+    if not fixed:
+        return step
+    reason = f"{', '.join(fixed)} cannot be changed in place"
+    changes = (*step.changes, *_sent_besides(resource, kind, live))
+    step = replace(step, action=Action.REPLACE, reason=reason, changes=changes)
+    if kind.disposable or step.address in options.replace:
+        return step
+    refusal = Refusal(
+        f"{reason}; replacing it loses its id and its history",
+        (
+            f"allow it:  {options.again} --replace {step.address}",
+            "or put the old value back in config.toml",
+        ),
+    )
+    return replace(step, refusal=refusal)
+
+
+def _judged(step: Step, resource: Resource, scene: _Scene) -> Step:
+    """What the kind itself says should be done, in place of what its fields add up to."""
+    judge = scene.facts[step.address.kind].judge
+    assert judge is not None
+    record, live = scene.recorded.get(step.address), scene.live.get(step.address)
+    others = [other for address, other in scene.live.items() if address != step.address]
+    verdict = judge(
         resource.fields, record.inputs if record else None, record.outputs if record else {}, live, others
     )
-    if verdict.warning:
-        diagnostics.append(warning(verdict.warning, verdict.hint, address=str(step.address)))
-    step = replace(step, reason=verdict.reason)
+    step = replace(step, reason=verdict.reason, remark=(verdict.warning, verdict.hint))
     if verdict.refusal:
         step = replace(step, refusal=Refusal(verdict.refusal, (verdict.hint,) if verdict.hint else ()))
-    match verdict.verb:
-        case Verb.CREATE:
+    match verdict.need:
+        case Need.CREATE:
             return replace(step, action=Action.CREATE)
-        case Verb.UPDATE:
+        case Need.UPDATE:
             return replace(step, action=Action.ADOPT if record is None else Action.UPDATE)
-        case Verb.KEEP:
-            kept = tuple(replace(change, write=False) for change in step.changes)
+        case Need.NOTHING:
+            as_is = tuple(replace(change, write=False) for change in step.changes)
             stale = record is None or (live is not None and record.id != live.id)
-            stale = stale or any(change.cls is ChangeClass.CONVERGED for change in kept)
-            return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=kept)
+            stale = stale or any(change.cls is ChangeClass.CONVERGED for change in as_is)
+            return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=as_is)
 
 
-def _step_for_undesired(
-    address: Address,
-    desired: Graph,
-    recorded: Mapping[Address, RecordedResource],
-    world: World,
-    facts: Mapping[str, KindFacts],
-    options: Options,
-) -> Step:
-    kind, record, live = facts[address.kind], recorded.get(address), world.found.get(address)
+def _step_for_undesired(address: Address, scene: _Scene) -> Step:
+    kind, options = scene.facts[address.kind], scene.options
+    record, live, owner = scene.recorded.get(address), scene.live.get(address), scene.owner(address)
     parent = parent_of(address, kind)
-    owner = desired.get(parent) if parent else None
     left = "destroyed, as asked" if options.destroy else "left the files"
     step = Step(
         address,
         Action.FORGET,
-        f"{left}; it stays {'on the platform' if kind.prunable else 'in the registry'}",
-        depends_on=(owner.address,) if owner else (),
+        f"{left}; it stays {kind.place}",
+        depends_on=(parent,) if parent and parent in scene.desired else (),
         id=live.id if live else record.id if record else None,
         fingerprint=fingerprint(live, kind) if live else "",
     )
-    undeclared = owner is not None and address.kind in owner.owns
     unwanted = options.prune or (options.destroy and not kind.shared)
-    if not undeclared and not (unwanted and kind.prunable):
+    if owner is None and not (unwanted and kind.prunable):
         return step
     if live is None:
         return replace(step, reason=f"{left}, and is gone already")
-    taken_over = owner is None or owner.address in recorded
+    taken_over = owner is None or owner.address in scene.recorded
     cls, reason = (
         (ChangeClass.PENDING, left)
         if record
@@ -297,20 +301,18 @@ def _step_for_undesired(
     return replace(step, action=Action.DELETE, reason=reason, changes=(gone,))
 
 
-def _children_of_replaced(
-    steps: Mapping[Address, Step], desired: Graph, world: World, facts: Mapping[str, KindFacts]
-) -> dict[Address, Step]:
+def _children_of_replaced(steps: Mapping[Address, Step], scene: _Scene) -> dict[Address, Step]:
     """A replaced parent takes its children with it: those that the files want are made anew."""
     anew = dict(steps)
     lost = {address for address, step in steps.items() if step.action is Action.REPLACE}
-    for resource in sorted(desired, key=lambda resource: len(resource.address.name)):
-        address, kind = resource.address, facts[resource.address.kind]
+    for resource in sorted(scene.desired, key=lambda resource: len(resource.address.name)):
+        address, kind = resource.address, scene.facts[resource.address.kind]
         parent, step = parent_of(address, kind), steps[address]
         if parent not in lost or step.action is Action.CREATE:
             continue
         lost.add(address)
         if step.action is not Action.REPLACE:
-            besides = _sent_besides(resource, kind, world.found[address])
+            besides = _sent_besides(resource, kind, scene.live[address])
             step = replace(step, changes=(*step.changes, *besides))
         anew[address] = replace(
             step, action=Action.CREATE, reason=f"goes with {parent}, which is replaced", refusal=None
@@ -344,19 +346,27 @@ def _parents_after_children(
     }
 
 
-def effective_fields(
-    desired: Mapping[str, JSON], changes: Collection[Change], kind: KindFacts
-) -> dict[str, JSON]:
-    """The fields to write and to record: as the files say, but for those where live is kept."""
-    fields: dict[str, JSON] = {name: normalised(value, kind.rules[name]) for name, value in desired.items()}
-    for change in changes:
-        if change.resolution not in ("theirs", "ignored") or change.live is MISSING:
-            continue
-        name, _, key = change.path.partition(".")
-        if not key:
-            fields[name] = change.live
-            continue
-        fields[name] = {k: v for k, v in fields[name].items() if k != key}
-        if change.live is not ABSENT:
-            fields[name][key] = change.live
-    return fields
+def _remarks(steps: Mapping[Address, Step], scene: _Scene) -> list[Diagnostic]:
+    """What the user should know besides the steps."""
+    found = []
+    for step in steps.values():
+        summary, detail = step.remark
+        if summary:
+            found.append(warning(summary, detail, address=str(step.address)))
+        if any(change.resolution is Resolution.THEIRS for change in step.changes):
+            found.append(
+                warning(
+                    "live is kept, but the files still say otherwise",
+                    "Write it into the files, or the next apply puts the files' value there.",
+                    address=str(step.address),
+                )
+            )
+    known = steps.keys()
+    for address in sorted({*scene.options.ignored, *scene.options.protected} - known):
+        found.append(
+            warning(
+                f"[reconciler] names {address}, which is no resource of this pipeline",
+                f"There are: {', '.join(map(str, sorted(known)))}.",
+            )
+        )
+    return found

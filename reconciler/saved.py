@@ -31,7 +31,9 @@ class Moved:
 def refusal(saved: Plan, now: Plan) -> str:
     """Why the saved plan is not one for these files and this record at all; "" when it is."""
     if saved.stack != now.stack:
-        return f"it is a plan for {saved.stack} at {saved.stack.host}, not for {now.stack} at {now.stack.host}"
+        return (
+            f"it is a plan for {saved.stack} at {saved.stack.host}, not for {now.stack} at {now.stack.host}"
+        )
     if saved.sources != now.sources:
         return "config.toml, the classes or the image's source changed since it was made"
     if saved.lineage and now.lineage and saved.lineage != now.lineage:

@@ -19,14 +19,14 @@ from uuid import uuid4
 
 from providers.docker.builders import select
 from providers.docker.image import ImageKind
-from providers.docker.source import SourceKey, fingerprint
+from providers.docker.source import ImageSource, SourceKey, fingerprint
 from providers.errors import ProviderError, TransientError
 from providers.picsellia import Platform
 from providers.picsellia import kinds as platform_kinds
-from providers.protocol import ResourceKind
+from providers.protocol import CheckedKind, ResourceKind
 from reconciler import live
 from reconciler.apply import Result, Walk
-from reconciler.compile import desired_graph, image_address
+from reconciler.compile import desired_graph
 from reconciler.credentials import Target
 from reconciler.diagnostics import Diagnostic, UserError, error, has_errors
 from reconciler.events import Emit, Note, Notice
@@ -43,7 +43,7 @@ from reconciler.values import JSON, Address
 from reconciler.world import World
 from state.lock import LockInfo, is_gone, process_table
 from state.recorder import Recorder, now
-from state.snapshot import Snapshot
+from state.snapshot import RecordedResource, Snapshot
 from state.store import Store
 
 VERSION = installed_version("picsellia-reconciler")
@@ -71,6 +71,12 @@ class Wishes:
     bump: Bump | None = None
     options: Options = field(default_factory=Options)
     targets: Collection[Address] = ()
+
+    @property
+    def addresses(self) -> set[Address]:
+        """Every address that an option names."""
+        options = self.options
+        return {*self.targets, *options.replace, *(options.ours or ()), *(options.theirs or ())}
 
     def to_document(self) -> dict[str, JSON]:
         """As a saved plan carries it, to be made again."""
@@ -126,13 +132,19 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan with everything that applying it needs."""
+    """A plan with everything that applying it needs.
+
+    Attributes:
+        stored: the record as it was loaded.
+        settled: the same, with the writes that an earlier run left open settled by what is live.
+    """
 
     plan: Plan
     pipeline: Pipeline
     desired: Graph
     world: World
-    snapshot: Snapshot
+    stored: Snapshot
+    settled: Snapshot
     kinds: Mapping[str, ResourceKind]
 
 
@@ -221,66 +233,46 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
     """Files -> desired; state -> recorded; far ends -> live; the three of them -> plan. Reads only.
 
     Raises:
-        UserError: the files have errors.
+        UserError: the files have errors, or an option names a resource that is not there.
         CannotCheckError: something live could not be asked.
         state.errors.StateError: the record cannot be read.
     """
     pipeline, key = checked.sound()
-    config_text = pipeline.loaded.text
-    if wishes.bump is not None:
-        metadata = pipeline.config.metadata
-        raised = metadata.model_copy(update={"version": bump(metadata.version, wishes.bump)})
-        pipeline = replace(pipeline, config=pipeline.config.model_copy(update={"metadata": raised}))
-        config_text = bumped_config(pipeline)
-    source = image_source(pipeline, config_text)
+    pipeline, config_text = _as_bumped(pipeline, wishes.bump)
+    stack = stack_of(session.target, pipeline)
     files = desired_graph(pipeline, key.key)
     desired = Graph() if wishes.options.destroy else files
-    stack = stack_of(session.target, pipeline)
-    snapshot = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
-    image = ImageKind(
-        source,
-        key,
-        select(pipeline.config.reconciler.image.builder, source),
-        image_labels(pipeline),
-        bump_hint=f"publish it as a new version:  reconciler apply {pipeline.folder.name} --bump patch",
-    )
-    kinds: dict[str, ResourceKind] = {**platform_kinds(session.platform), "image": image}
+
+    stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
+    kinds = _kinds(session, pipeline, image_source(pipeline, config_text), key)
     facts = {name: kind.facts for name, kind in kinds.items()}
-    recorded = {Address.parse(text): record for text, record in snapshot.resources.items()}
-    everything = wishes.options.prune or wishes.options.destroy
-    also = set(recorded) if everything else set()
-    also |= {Address.parse(text) for text in snapshot.intents}
     session.emit(Note(f"reading {stack} as it is now"))
-    world = live.read(desired, recorded, kinds, also=also)
-    if world.unreadable:
-        raise CannotCheckError(
-            *(
-                _far_end(problem, f"{address} could not be read", address=address)
-                for address, problem in _one_each(world.unreadable)
-            )
-        )
-    settled = settle(snapshot, world, facts)
-    recorded = {Address.parse(text): record for text, record in settled.resources.items()}
-    own = pipeline.config.reconciler
+    world = _live(desired, stored, kinds, all_of_it=wishes.options.prune or wishes.options.destroy)
+    settled = settle(stored, world, facts)
+
+    bump_option = ["--bump", wishes.bump.value] if wishes.bump else []
     options = replace(
         wishes.options,
-        pipeline=pipeline.folder.name,
-        ignored={Address.parse(text): fields for text, fields in own.ignore_changes.items()},
-        protected=[Address.parse(text) for text in own.protect],
+        again=stack.command("apply", *bump_option),
+        ignored={
+            Address.parse(text): fields for text, fields in pipeline.config.reconciler.ignore_changes.items()
+        },
+        protected=[Address.parse(text) for text in pipeline.config.reconciler.protect],
     )
-    steps, remarks = plan_steps(desired, recorded, world, facts, options)
+    steps, remarks = plan_steps(desired, _by_address(settled), world, facts, options)
     plan = Plan(
         stack,
-        snapshot.lineage if snapshot.serial else "",
-        snapshot.serial,
+        stored.lineage if stored.serial else "",
+        stored.serial,
         steps,
         (*checked.diagnostics, *remarks),
         sources=_digest_of(files),
         asked=wishes.to_document(),
     )
+    _refuse_unknown(wishes.addresses, plan)
     if wishes.targets:
         plan = plan.only(wishes.targets)
-    return Planned(plan, pipeline, desired, world, settled, kinds)
+    return Planned(plan, pipeline, desired, world, stored, settled, kinds)
 
 
 def apply_plan(
@@ -322,7 +314,9 @@ def apply_plan(
         if saved is not None:
             reason = refusal(saved, planned.plan)
             if reason:
-                raise RefusedPlanError(error("the saved plan does not fit any more", f"{reason}. Plan again."))
+                raise RefusedPlanError(
+                    error("the saved plan does not fit any more", f"{reason}. Plan again.")
+                )
             away = moved(saved, planned.plan)
             if away and not skip_moved:
                 return Applied(planned, None, moved=away)
@@ -333,9 +327,9 @@ def apply_plan(
         if any(step.writes for step in planned.plan.steps):
             if saved is None and not approve(planned):
                 return Applied(planned, None)
-            _check_image(planned)
-        recorder = Recorder(session.store, _stored(session.store, planned), lock=lock, written_by=VERSION)
-        recorder.update(lambda _: planned.snapshot)
+            _check_writes(planned)
+        recorder = Recorder(session.store, planned.stored, lock=lock, written_by=VERSION)
+        recorder.update(lambda _: planned.settled)
         walk = Walk(
             planned.plan,
             planned.desired,
@@ -351,8 +345,25 @@ def apply_plan(
         result = walk()
     written = result.succeeded and wishes.bump is not None and not away
     if written:
-        edit.write(planned.pipeline.loaded.path, bumped_config(planned.pipeline))
+        _write_config(planned.pipeline)
     return Applied(planned, result, config_written=written, moved=away)
+
+
+def _write_config(pipeline: Pipeline) -> None:
+    path, version = pipeline.loaded.path, pipeline.config.metadata.version
+    try:
+        edit.write(path, bumped_config(pipeline))
+    except OSError as problem:
+        told = f"{problem.strerror}. {version} is published and registered; write the version there by hand."
+        raise UserError(error("config.toml could not be written", told, file=path)) from None
+
+
+def username(session: Session) -> str:
+    """Whom the token belongs to. Raises UserError when the platform does not say."""
+    try:
+        return session.platform.username()
+    except ProviderError as problem:
+        raise UserError(_far_end(problem, f"{session.target.host} does not say who this is")) from None
 
 
 def stack_of(target: Target, pipeline: Pipeline) -> Stack:
@@ -360,33 +371,87 @@ def stack_of(target: Target, pipeline: Pipeline) -> Stack:
     return Stack(target.organization, target.environment, target.host, pipeline.name)
 
 
-def _stored(store: Store, planned: Planned) -> Snapshot:
-    """The record as the store has it, which the settled one replaces with the first save."""
-    return store.load(planned.snapshot.stack) or Snapshot.new(
-        planned.snapshot.stack, planned.snapshot.lineage
+def _as_bumped(pipeline: Pipeline, kind: Bump | None) -> tuple[Pipeline, str]:
+    """The pipeline as it will be once the bump is published, and the config.toml that goes with it."""
+    if kind is None:
+        return pipeline, pipeline.loaded.text
+    metadata = pipeline.config.metadata
+    raised = metadata.model_copy(update={"version": bump(metadata.version, kind)})
+    pipeline = replace(pipeline, config=pipeline.config.model_copy(update={"metadata": raised}))
+    return pipeline, bumped_config(pipeline)
+
+
+def _kinds(
+    session: Session, pipeline: Pipeline, source: ImageSource, key: SourceKey
+) -> dict[str, ResourceKind]:
+    """Every kind by its name: those of the platform, and the image of this folder."""
+    image = ImageKind(
+        pipeline.config.docker.image_name,
+        source,
+        key,
+        builder=lambda: select(pipeline.config.reconciler.image.builder, source),
+        labels=lambda: image_labels(pipeline),
+        bump_hint="publish it as a new version:  "
+        + stack_of(session.target, pipeline).command("apply", "--bump", "patch"),
     )
+    return {**platform_kinds(session.platform), "image": image}
 
 
-def _check_image(planned: Planned) -> None:
-    """Everything that can be checked is checked before the first write: may we push, can we build?"""
-    address = image_address(planned.pipeline.config.docker.image_name)
-    step, kind = planned.plan.step(address), planned.kinds["image"]
-    if step is None or not step.writes or not isinstance(kind, ImageKind):
-        return
-    try:
-        resource = planned.desired.get(address)
-        assert resource is not None, "the image is always desired"
-        kind.check(address.name, planned.world.found.get(address), resource.fields)
-    except ProviderError as problem:
-        raise UserError(
-            _far_end(problem, "the image cannot be published, so nothing was changed", address=address)
-        ) from None
+def _live(desired: Graph, stored: Snapshot, kinds: Mapping[str, ResourceKind], *, all_of_it: bool) -> World:
+    """What is there now of what the files ask for, and of what left them where that matters.
+
+    Raises:
+        CannotCheckError: something could not be asked.
+    """
+    recorded = _by_address(stored)
+    also = {Address.parse(text) for text in stored.intents} | (set(recorded) if all_of_it else set())
+    world = live.read(desired, recorded, kinds, also=also)
+    if world.unreadable:
+        raise CannotCheckError(
+            *(
+                _far_end(problem, f"{address} could not be read", address=address)
+                for address, problem in _one_each(world.unreadable)
+            )
+        )
+    return world
+
+
+def _by_address(snapshot: Snapshot) -> dict[Address, RecordedResource]:
+    return {Address.parse(text): record for text, record in snapshot.resources.items()}
+
+
+def _refuse_unknown(addresses: Collection[Address], plan: Plan) -> None:
+    """An option that names a resource which is not there is a mistake, not a wish that is granted."""
+    known = [str(step.address) for step in plan.steps]
+    problems = [
+        error(f"no resource is called {address}", f"There are: {', '.join(known)}.")
+        for address in sorted(addresses)
+        if plan.step(address) is None
+    ]
+    if problems:
+        raise UserError(*problems)
+
+
+def _check_writes(planned: Planned) -> None:
+    """Everything that can be checked is checked before the first write; all that is wrong is told at once."""
+    problems = []
+    for step in planned.plan.steps:
+        kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
+        if not step.writes or resource is None or not isinstance(kind, CheckedKind):
+            continue
+        try:
+            kind.check(step.address.name, planned.world.found.get(step.address), resource.fields)
+        except ProviderError as problem:
+            what = f"{step.address} cannot be written, so nothing was changed"
+            problems.append(_far_end(problem, what, address=step.address))
+    if problems:
+        raise UserError(*problems)
 
 
 def _one_each(unreadable: Mapping[Address, ProviderError]) -> Iterator[tuple[Address, ProviderError]]:
     """One address per problem: children of an unreadable parent carry the parent's problem."""
     seen: set[str] = set()
-    for address in sorted(unreadable):
+    for address in sorted(unreadable, key=lambda address: (len(address.name), address)):
         problem = unreadable[address]
         if problem.message not in seen:
             seen.add(problem.message)

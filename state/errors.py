@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from state.lock import LockInfo
 
-VERIFY_COMMAND = "reconciler state verify"
+VERIFY_COMMAND = "reconciler state verify STACK"
 
 
 class StateError(Exception):

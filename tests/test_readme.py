@@ -50,9 +50,9 @@ class Text:
 
     @property
     def commands(self) -> list[str]:
-        """Command lines to be run, in their order; a synopsis with [PIPELINE] is none."""
+        """Command lines to be run, in their order; a synopsis with [PIPELINE] or FILE is none."""
         found = [line for line in [*self.blocks, *self.spans] if line.startswith("reconciler ")]
-        return [line for line in found if not re.search(r"[\[…]|\.\.\.", line)]
+        return [line for line in found if not re.search(r"[\[…]|\.\.\.|\b(?:FILE|PIPELINE)\b", line)]
 
     def table(self, *header: str) -> list[list[str]]:
         """The rows of the table with these columns."""

@@ -4,14 +4,14 @@ Reading asks the registry only, a few kilobytes: the source key that was baked i
 whether it is this source. Building happens on a write only, and never under a tag that is published already.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from providers.docker.builders import Builder
 from providers.docker.labels import SOURCE_KEY, VERSION
 from providers.docker.registry import PublishedImage, RegistryClient
 from providers.docker.source import ImageSource, SourceKey, differences, fingerprint
 from providers.errors import ExistsError, FinalError
-from providers.protocol import KindFacts, Live, Progress, Report, Verb, Verdict
+from providers.protocol import KindFacts, Live, Need, Progress, Report, Verdict
 from providers.rules import JSON, FieldRule
 
 RULES = {
@@ -30,28 +30,33 @@ class ImageKind:
     """Images of one pipeline folder.
 
     Args:
+        repository: as the files name it.
         source: the folder and its settings.
         key: of that folder as it is now.
-        builder: makes and pushes the image when one is needed.
-        labels: OCI labels to bake in, without the version and the source key.
+        builder: gives what makes and pushes the image; called when one is needed, as it may ask an Engine.
+        labels: gives the OCI labels to bake in, without the version and the source key; called likewise.
         bump_hint: what the user can run when the source needs a new version.
     """
 
     def __init__(
         self,
+        repository: str,
         source: ImageSource,
         key: SourceKey,
-        builder: Builder,
-        labels: Mapping[str, str],
+        builder: Callable[[], Builder],
+        labels: Callable[[], Mapping[str, str]],
         *,
         bump_hint: str,
     ) -> None:
+        self._repository = repository
         self._source = source
         self._key = key
         self._builder = builder
         self._labels = labels
         self._bump_hint = bump_hint
-        self.facts = KindFacts(RULES, prunable=False, repeatable=True, judge=self._judge)
+        self.facts = KindFacts(
+            RULES, prunable=False, place="in the registry", repeatable=True, judge=self._judge
+        )
 
     def read(
         self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
@@ -82,17 +87,13 @@ class ImageKind:
         pointing = [channel for channel, digest in channels.items() if digest == image.digest]
         elsewhere = channels.get(desired["channel"])
         fields: dict[str, JSON] = {
-            "channel": pointing[0]
-            if pointing
-            else f"{desired['channel']} -> {elsewhere[:19]}"
-            if elsewhere
-            else None,
+            "channel": pointing[0] if pointing else None,
             "platform": image.platform,
         }
         if tag is not None or labelled is not None:
             # An image that says it is this version, without the tag, lost the tag.
             fields["version"] = tag or (None if labelled == desired["version"] else labelled)
-        outputs: dict[str, JSON] = {"digest": image.digest, "tag": tag}
+        outputs: dict[str, JSON] = {"digest": image.digest, "tag": tag, "channel_points_to": elsewhere}
         key = image.labels.get(SOURCE_KEY)
         if key is None:
             # Another tool's: the folder as it is when this is taken over stands for what it was made from.
@@ -110,7 +111,7 @@ class ImageKind:
         with RegistryClient("/".join(name)) as registry:
             registry.check()
         if live is None or self._needs_build(live, fields):
-            self._builder.check()
+            self._builder().check()
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
@@ -129,11 +130,11 @@ class ImageKind:
             there = registry.image(version, self._source.platform)
             if there is None:
                 labels = {
-                    **self._labels,
+                    **self._labels(),
                     VERSION: version,
                     SOURCE_KEY: fields["source_key"],
                 }
-                digest = self._builder.publish(self._source, repository, version, labels, report)
+                digest = self._builder().publish(self._source, repository, version, labels, report)
             elif there.labels.get(SOURCE_KEY) == fields["source_key"]:
                 digest = there.digest
             else:
@@ -178,39 +179,41 @@ class ImageKind:
         others: Collection[Live],
     ) -> Verdict:
         if live is None:
-            return Verdict(Verb.CREATE, self._why_nothing(desired, others))
+            return Verdict(Need.CREATE, self._why_nothing(desired, others))
         key = live.fields.get("source_key")
         same_source = key == desired["source_key"]
         if live.outputs["tag"] is None:
             if same_source:
-                return Verdict(Verb.UPDATE, "same-source: re-tagged, no build")
-            return Verdict(Verb.UPDATE, self._source_changed(outputs))
+                return Verdict(Need.UPDATE, "same-source: re-tagged, no build")
+            return Verdict(Need.UPDATE, self._source_changed(outputs))
         known = key is not None
         if not same_source and (
             known or outputs.get("taken_over_from", desired["source_key"]) != desired["source_key"]
         ):
             reason = self._source_changed(outputs)
             return Verdict(
-                Verb.UPDATE,
+                Need.UPDATE,
                 reason,
                 refusal=f"{desired['version']} is published from other source, and is never overwritten "
                 f"({reason.partition(': ')[2]})",
                 hint=self._bump_hint,
             )
         if live.fields["channel"] != desired["channel"]:
-            return Verdict(Verb.UPDATE, "tag-moved: re-tagged, no build")
+            elsewhere = live.outputs["channel_points_to"]
+            points = f"points at {elsewhere[:19]}" if elsewhere else "is gone"
+            return Verdict(Need.UPDATE, f"tag-moved: {desired['channel']} {points}; re-tagged, no build")
         if known:
-            return Verdict(Verb.KEEP, "published")
+            return Verdict(Need.NOTHING, "published")
         return Verdict(
-            Verb.KEEP,
+            Need.NOTHING,
             "foreign",
             warning=f"{desired['version']} was published by another tool, so nobody can say from what source",
             hint="It is taken over as it is; the next version that is published here will carry its source.",
         )
 
     def _why_nothing(self, desired: Mapping[str, JSON], others: Collection[Live]) -> str:
-        tags = (desired["version"], desired["channel"])
-        if any(other.fields.get("docker_tag") in tags for other in others):
+        ours = {(self._repository, tag) for tag in (desired["version"], desired["channel"])}
+        if any((o.fields.get("docker_image"), o.fields.get("docker_tag")) in ours for o in others):
             return "missing: the platform points at a tag that the registry lacks"
         return "never-published"
 

@@ -7,7 +7,7 @@ from providers.picsellia.platform import Platform, path
 from providers.protocol import KindFacts, Live, Report
 from providers.rules import JSON, FieldRule
 
-RULES = {"name": FieldRule(immutable=True)}
+RULES = {"name": FieldRule()}
 
 
 class ModelKind:

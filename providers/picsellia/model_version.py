@@ -9,7 +9,7 @@ from providers.protocol import KindFacts, Live, Report
 from providers.rules import JSON, FieldRule
 
 RULES = {
-    "name": FieldRule(immutable=True),
+    "name": FieldRule(),
     "framework": FieldRule(rules.configured, create_default="NOT_CONFIGURED"),
     "type": FieldRule(rules.configured, create_default="NOT_CONFIGURED"),
     "docker_image": FieldRule(),

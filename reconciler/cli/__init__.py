@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from reconciler.cli.exits import FAILED, INTERRUPTED, LOCKED, Exit
+from reconciler.cli.exits import FAILED, INTERRUPTED, code_of
 
 COMMANDS = {
     "plan": "Show what apply would change, and why.",
@@ -67,8 +67,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; its exit code."""
     try:
         code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
-    except Exit as done:
-        return done.code
     except click.ClickException as problem:
         problem.show()
         return problem.exit_code
@@ -88,17 +86,13 @@ def _told(problem: Exception) -> int:
     """Tell the user what went wrong; the exit code that goes with it."""
     from reconciler.diagnostics import UserError, error
     from reconciler.views.lines import console
-    from reconciler.views.reports import print_diagnostics
-    from state.errors import LockedError, StateError
+    from reconciler.views.reports import diagnosed, print_diagnostics
+    from state.errors import StateError
 
     err = console(sys.stderr)
-    match problem:
-        case UserError():
-            print_diagnostics(problem.diagnostics, err)
-            return FAILED
-        case StateError():
-            print_diagnostics([error(problem.message, problem.hint)], err)
-            return LOCKED if isinstance(problem, LockedError) else FAILED
+    if isinstance(problem, UserError | StateError):
+        print_diagnostics(diagnosed(problem), err)
+        return code_of(problem)
     print_diagnostics(
         [
             error(

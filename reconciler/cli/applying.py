@@ -8,14 +8,15 @@ import click
 from rich.console import Console
 
 from reconciler.cli import options
-from reconciler.cli.exits import CONFLICT, DONE, FAILED, INTERRUPTED
+from reconciler.cli.exits import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
 from reconciler.diagnostics import UserError
 from reconciler.plan import Plan
 from reconciler.session import Applied, Planned, Reading, RefusedPlanError, Wishes, apply_plan, session
 from reconciler.views.lines import console
 from reconciler.views.plans import print_moved, print_plan, print_refusals
-from reconciler.views.reports import print_applied, print_diagnostics, print_outcomes
+from reconciler.views.reports import diagnosed, print_applied, print_diagnostics, print_outcomes
 from reconciler.views.watch import Watch
+from state.errors import StateError
 
 
 def apply_all(
@@ -36,10 +37,10 @@ def apply_all(
     shown, told = console(out), console(err)
     codes = {DONE}
 
-    def failed(problem: UserError) -> None:
+    def failed(problem: UserError | StateError) -> None:
         watch.pause()
-        print_diagnostics(problem.diagnostics, told)
-        codes.add(CONFLICT if isinstance(problem, RefusedPlanError) else FAILED)
+        print_diagnostics(diagnosed(problem), told)
+        codes.add(CONFLICT if isinstance(problem, RefusedPlanError) else code_of(problem))
 
     with options.interruptible() as stop, Watch(told) as watch:
         sound = list(options.checked(folders, reading, failed))
@@ -59,7 +60,7 @@ def apply_all(
                             saved=saved,
                             skip_moved=skip_moved,
                         )
-                    except UserError as problem:
+                    except (UserError, StateError) as problem:
                         failed(problem)
                         continue
                     watch.pause()

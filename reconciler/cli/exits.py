@@ -11,9 +11,8 @@ LOCKED = 13
 INTERRUPTED = 130
 
 
-class Exit(Exception):  # noqa: N818 - a way out, not an error
-    """Leave the command with this code; everything that had to be said was said."""
+def code_of(problem: Exception) -> int:
+    """The exit code for something that went wrong and was told."""
+    from state.errors import LockedError
 
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
+    return LOCKED if isinstance(problem, LockedError) else FAILED

@@ -131,7 +131,7 @@ def classes(command: Command) -> Command:
 
     @click.option(
         "--python",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
         help="Interpreter for classes that need code to run.",
     )
     @click.option(
@@ -139,6 +139,7 @@ def classes(command: Command) -> Command:
     )
     @click.option(
         "--class-timeout",
+        type=click.FloatRange(0, min_open=True),
         default=30.0,
         show_default=True,
         metavar="SECONDS",

@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 
 from reconciler.cli import options
-from reconciler.cli.exits import DONE, FAILED, UNCHECKED
+from reconciler.cli.exits import DONE, FAILED, UNCHECKED, code_of
 from reconciler.diagnostics import Diagnostic, UserError
 from reconciler.plan import Plan
 from reconciler.session import CannotCheckError, Reading, Wishes, make_plan, session
 from reconciler.views.documents import plan_text, plans_text, save_plan
 from reconciler.views.lines import console
 from reconciler.views.plans import print_plan, print_refusals
-from reconciler.views.reports import print_diagnostics
+from reconciler.views.reports import diagnosed, print_diagnostics
 from reconciler.views.watch import Watch
+from state.errors import StateError
 
 
 @click.command("plan")
@@ -49,9 +50,10 @@ def command(
     errors: list[Diagnostic] = []
     codes = {DONE}
 
-    def failed(problem: UserError) -> None:
-        errors.extend(problem.diagnostics)
-        codes.add(UNCHECKED if exit_code and isinstance(problem, CannotCheckError) else FAILED)
+    def failed(problem: UserError | StateError) -> None:
+        errors.extend(diagnosed(problem))
+        unasked = exit_code and isinstance(problem, CannotCheckError)
+        codes.add(UNCHECKED if unasked else code_of(problem))
 
     with Watch(err) as watch:
         sound = list(options.checked(folders, reading, failed))
@@ -61,9 +63,9 @@ def command(
                     for found in sound:
                         try:
                             plans.append(make_plan(opened, found, wishes).plan)
-                        except UserError as problem:
+                        except (UserError, StateError) as problem:
                             failed(problem)
-        except UserError as problem:
+        except (UserError, StateError) as problem:
             failed(problem)
     if as_json:
         only_one = len(folders) == 1 and plans

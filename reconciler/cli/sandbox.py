@@ -15,7 +15,11 @@ from reconciler.views.reports import print_sandbox
 
 @click.command("sandbox")
 @click.option(
-    "--port", default=8000, show_default=True, help="8000 is what --env LOCAL expects; 0 for a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="8000 is what --env LOCAL expects; 0 for a free one.",
 )
 @click.option(
     "--folder",

@@ -7,7 +7,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.exits import DONE
-from reconciler.session import session
+from reconciler.session import session, username
 from reconciler.views.documents import written
 from reconciler.views.lines import console
 from reconciler.views.reports import print_pairs
@@ -24,9 +24,9 @@ def command(where: options.Where, as_json: bool) -> int:
         Watch(console(sys.stderr)) as watch,
         session(target, options.store(), watch, threading.Event()) as opened,
     ):
-        username = opened.platform.username()
+        user = username(opened)
     facts = {
-        "user": username,
+        "user": user,
         "organization": target.organization,
         "environment": target.environment.value,
         "host": target.host,

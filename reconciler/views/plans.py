@@ -1,6 +1,6 @@
 """A plan for a person: a tree by resource, each field's old and new value with its class and reason."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -12,6 +12,8 @@ from reconciler.values import Address
 from reconciler.views.lines import CLASS_STYLES, STYLES, columns, indented, things
 from reconciler.views.values import old_and_new, shown
 
+# Nothing happens to such a field, and nothing is wrong with it.
+_SILENT = frozenset({ChangeClass.IN_SYNC, ChangeClass.UNVERIFIED, ChangeClass.CONVERGED})
 SUMMARISED = (
     Action.CREATE,
     Action.UPDATE,
@@ -53,9 +55,10 @@ def summary(plan: Plan) -> Text:
         text.append(f" {things(counts['drift'], 'field')} changed outside.", "red")
     if counts["conflict"]:
         text.append(f" {things(counts['conflict'], 'conflict')}.", "bold red")
-    unverified = sum(c.cls is ChangeClass.UNVERIFIED and not c.write for s in plan.steps for c in s.changes)
-    if unverified:
-        text.append(f" {things(unverified, 'field')} not returned by the platform, so not verified.", "dim")
+    if plan.unverified:
+        text.append(
+            f" {things(plan.unverified, 'field')} not returned by the platform, so not verified.", "dim"
+        )
     return text
 
 
@@ -68,7 +71,7 @@ def print_refusals(plan: Plan, err: Console) -> None:
         for way in step.refusal.ways:
             err.print(indented(Text(way, "cyan"), 4))
     for step in plan.conflicts:
-        _print_conflict(step, plan.stack.pipeline, err)
+        _print_conflict(step, plan.apply_command, err)
 
 
 def print_moved(moved: Iterable[Moved], err: Console) -> None:
@@ -90,7 +93,7 @@ def print_moved(moved: Iterable[Moved], err: Console) -> None:
     err.print(indented(Text("Plan again, or do the rest of it with --skip-moved."), 2))
 
 
-def _print_conflict(step: Step, pipeline: str, err: Console) -> None:
+def _print_conflict(step: Step, again: str, err: Console) -> None:
     many = things(len(step.conflicts), "field")
     err.print(
         Text.assemble(
@@ -100,7 +103,7 @@ def _print_conflict(step: Step, pipeline: str, err: Console) -> None:
         )
     )
     for change in step.conflicts:
-        err.print(indented(Text(f".{change.path}", "bold"), 2))
+        err.print(indented(Text.assemble((f".{change.path}", "bold"), (f"  {change.place}", "dim")), 2))
         for line in columns(
             [
                 [Text("the files say", "dim"), Text(shown(change.desired), "green")],
@@ -112,9 +115,9 @@ def _print_conflict(step: Step, pipeline: str, err: Console) -> None:
     err.print(indented(Text("Say who wins, or write what it is now into the files and plan again:"), 2))
     for line in columns(
         [
-            [Text("the files", "dim"), Text(f"reconciler apply {pipeline} --ours", "cyan")],
-            [Text("what it is now", "dim"), Text(f"reconciler apply {pipeline} --theirs", "cyan")],
-            [Text("only here", "dim"), Text(f"reconciler apply {pipeline} --ours {step.address}", "cyan")],
+            [Text("the files", "dim"), Text(f"{again} --ours", "cyan")],
+            [Text("what it is now", "dim"), Text(f"{again} --theirs", "cyan")],
+            [Text("only here", "dim"), Text(f"{again} --ours {step.address}", "cyan")],
         ]
     ):
         err.print(indented(line, 4))
@@ -123,25 +126,36 @@ def _print_conflict(step: Step, pipeline: str, err: Console) -> None:
 def _tree(steps: Iterable[Step]) -> Iterable[Text]:
     """Each step, and below it those of what lives in it."""
     steps = list(steps)
-    shown_addresses = {step.address for step in steps}
-    children: dict[Address, list[Step]] = {}
-    for step in steps:
-        owner = next((d for d in step.depends_on if d.name == step.address.name[:-1]), None)
-        if owner in shown_addresses and owner is not None:
-            children.setdefault(owner, []).append(step)
-    below = {child.address for family in children.values() for child in family}
-    for step in steps:
-        if step.address in below:
-            continue
-        yield _head(step)
-        family = children.get(step.address, [])
-        yield from (indented(row, 4) for row in _rows(step))
-        for child in family:
-            last = child is family[-1]
-            yield Text.assemble(("└── " if last else "├── ", "dim"), _head(child))
-            yield from (
-                Text.assemble(("    " if last else "│   ", "dim"), indented(row, 4)) for row in _rows(child)
-            )
+    parents = {step.address: _parent(step, steps) for step in steps}
+
+    def branches(parent: Address | None) -> Iterable[tuple[Text, bool]]:
+        """Lines of the steps below `parent`, each with whether it is the head of one of them."""
+        for step in steps:
+            if parents[step.address] != parent:
+                continue
+            yield _head(step), True
+            yield from ((indented(row, 4), False) for row in _rows(step))
+            yield from _below(list(branches(step.address)))
+
+    return (line for line, _ in branches(None))
+
+
+def _below(lines: list[tuple[Text, bool]]) -> Iterable[tuple[Text, bool]]:
+    """The lines of the children of a resource, with the guides that lead to them."""
+    last = max((index for index, (_, is_head) in enumerate(lines) if is_head), default=0)
+    for index, (line, is_head) in enumerate(lines):
+        head, below = ("└── ", "    ") if index >= last else ("├── ", "│   ")
+        guide = head if is_head else below
+        yield Text.assemble((guide, "dim"), line), False
+
+
+def _parent(step: Step, steps: Sequence[Step]) -> Address | None:
+    """The shown step whose resource this one's lives in: its name is this one's but for the last part."""
+    for other in steps:
+        related = other.address in step.depends_on or step.address in other.depends_on
+        if related and other.address.name == step.address.name[:-1]:
+            return other.address
+    return None
 
 
 def _head(step: Step) -> Text:
@@ -174,4 +188,4 @@ def _is_row(step: Step, change: Change) -> bool:
     """A field is worth a row when it is written, or when it is neither in sync nor merely unverified."""
     if not change.path:
         return False  # about the object as a whole, which its head says
-    return change.write or change.cls not in (ChangeClass.IN_SYNC, ChangeClass.UNVERIFIED)
+    return change.write or change.cls not in _SILENT

@@ -1,5 +1,6 @@
 """What else a person is told: diagnostics, how an apply ended, what a pipeline says, where a sandbox is."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
@@ -7,12 +8,20 @@ from rich.text import Text
 
 from providers.docker.source import SourceKey
 from providers.sandbox import Settings
-from reconciler.diagnostics import Diagnostic, Severity, in_order
+from reconciler.diagnostics import Diagnostic, Severity, UserError, error, in_order
 from reconciler.events import Outcome, Status
 from reconciler.pipeline.load import Pipeline
 from reconciler.plan import Action
 from reconciler.session import Applied
 from reconciler.views.lines import SEVERITY_STYLES, indented, pairs, things
+from state.errors import StateError
+
+
+def diagnosed(problem: UserError | StateError) -> tuple[Diagnostic, ...]:
+    """What to tell of something that went wrong and is no bug of ours."""
+    if isinstance(problem, UserError):
+        return problem.diagnostics
+    return (error(problem.message, problem.hint),)
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], err: Console) -> None:
@@ -68,7 +77,9 @@ def print_applied(applied: Applied, out: Console, err: Console) -> None:
         )
         return
     if changed:
-        out.print(Text.assemble(("Done: ", "bold green"), f"{things(len(changed), 'resource')} changed."))
+        done = Counter(outcome.step.action for outcome in changed)
+        counts = ", ".join(f"{done[action]} {action.done}" for action in Action if done[action])
+        out.print(Text.assemble(("Done: ", "bold green"), f"{counts}."))
     for outcome in changed:
         page = outcome.live.outputs.get("page") if outcome.live else None
         if page:

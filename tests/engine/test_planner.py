@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from providers.memory import MemoryWorld
 from reconciler.diagnostics import Diagnostic, Severity, in_order
-from reconciler.diff import Change, ChangeClass
+from reconciler.diff import Change, ChangeClass, Resolution, effective_fields
 from reconciler.graph import Graph, Resource
 from reconciler.live import World
 from reconciler.plan import Action, Plan, Refusal, Stack, Step
-from reconciler.planner import Options, effective_fields, fingerprint, plan_steps
+from reconciler.planner import Options, fingerprint, plan_steps
 from reconciler.values import ABSENT, MISSING, Address
 from state.snapshot import RecordedResource
 from tests.engine.conftest import (
@@ -302,7 +302,7 @@ class TestWhatCannotChangeInPlace:
 
     def test_a_processing_is_not_replaced(self, three: Three) -> None:
         three.was_applied(processing(type="AUTO_TAGGING"))
-        step = three.step(processing(type="PRE_ANNOTATION"), pipeline="app")
+        step = three.step(processing(type="PRE_ANNOTATION"), again="reconciler apply app")
         assert step.action is REPLACE and step.refusal is not None
         assert "id" in step.refusal.summary and "history" in step.refusal.summary
         assert "reconciler apply app --replace processing/app" in step.refusal.ways[0]
@@ -349,14 +349,16 @@ class TestConflicts:
         [step] = plan.steps
         assert plan.can_apply and step.action is UPDATE
         assert "the files win" in step.reason
-        assert effective_fields({"default_cpu": 8}, step.changes, FACTS["processing"]) == {"default_cpu": 8}
+        rules = FACTS["processing"].rules
+        assert effective_fields({"default_cpu": 8}, step.changes, rules) == {"default_cpu": 8}
 
     @pytest.mark.parametrize("theirs", [None, [APP]])
     def test_live_is_kept(self, changed_twice: Three, theirs: Any) -> None:
         plan = changed_twice.plan(processing(default_cpu=8), theirs=theirs)
         [step] = plan.steps
         assert plan.can_apply and not step.writes
-        assert effective_fields({"default_cpu": 8}, step.changes, FACTS["processing"]) == {"default_cpu": 2}
+        rules = FACTS["processing"].rules
+        assert effective_fields({"default_cpu": 8}, step.changes, rules) == {"default_cpu": 2}
         assert step.action is ADOPT, "live is kept, and recorded"
 
     def test_of_another_resource_only(self, changed_twice: Three) -> None:
@@ -368,7 +370,7 @@ class TestConflicts:
         three.far_end.edit("processing", "app", default_parameters={"a": 3, "b": 1})
         app = processing(default_parameters={"a": 2, "b": 2, "c": 2})
         [step] = three.plan(app, theirs=None).steps
-        fields = effective_fields(app.fields, step.changes, FACTS["processing"])
+        fields = effective_fields(app.fields, step.changes, FACTS["processing"].rules)
         assert fields == {"default_parameters": {"a": 3, "b": 2}}, "c was deleted outside, and that is kept"
 
 
@@ -418,7 +420,7 @@ def step_of(action: Action, name: str = "app", *changes: Change, **more: Any) ->
     return Step(Address.of("processing", name), action, "because", changes, **more)
 
 
-def change_of(cls: ChangeClass, *, write: bool = False, resolution: str = "") -> Change:
+def change_of(cls: ChangeClass, *, write: bool = False, resolution: Resolution = Resolution.NONE) -> Change:
     return Change("default_cpu", cls, 1, 2, 3, "because", write, resolution)
 
 
@@ -441,7 +443,14 @@ class TestExitCode:
             ([step_of(UPDATE, "app", change_of(ChangeClass.PENDING, write=True))], 10),
             ([step_of(UPDATE, "app", change_of(ChangeClass.DRIFT, write=True))], 11),
             ([step_of(UPDATE, "app", change_of(ChangeClass.CONFLICT, write=True))], 12),
-            ([step_of(UPDATE, "app", change_of(ChangeClass.CONFLICT, write=True, resolution="ours"))], 10),
+            (
+                [
+                    step_of(
+                        UPDATE, "app", change_of(ChangeClass.CONFLICT, write=True, resolution=Resolution.OURS)
+                    )
+                ],
+                10,
+            ),
             ([step_of(REPLACE, refusal=Refusal("no"))], 12),
             ([step_of(CREATE, "a"), step_of(UPDATE, "b", change_of(ChangeClass.DRIFT, write=True))], 11),
         ],
@@ -526,7 +535,7 @@ plans = st.builds(
                     sides,
                     words,
                     st.booleans(),
-                    st.sampled_from(["", "ours", "theirs"]),
+                    st.sampled_from(Resolution),
                 ),
                 max_size=2,
             ).map(tuple),

@@ -22,7 +22,7 @@ sandbox@CUSTOM/single_training  http://sandbox
         parameters.learning_rate  0.001
         type                      CLASSIFICATION
 Plan: 3 to create.
-Done: 3 resources changed.
+Done: 3 created.
   model/DefectClassifier  http://sandbox/model/…
   model-version/DefectClassifier/v1  http://sandbox/model/version/…
 | creating image/registry/examples/single_training
@@ -49,14 +49,14 @@ sandbox@CUSTOM/single_training  http://sandbox
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
 Plan: 2 to update, 1 unchanged. 1 conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
-|   .framework
+|   .framework  single_training/config.toml:16
 |     the files say  ONNX
 |     it is now      TENSORFLOW
 |     it was         PYTORCH
 |   Say who wins, or write what it is now into the files and plan again:
-|     the files       reconciler apply single_training --ours
-|     what it is now  reconciler apply single_training --theirs
-|     only here       reconciler apply single_training --ours model-version/DefectClassifier/v1
+|     the files       reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --ours
+|     what it is now  reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --theirs
+|     only here       reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --ours model-version/DefectClassifier/v1
 [12]
 
 $ reconciler apply single_training --bump patch --parallel 1
@@ -68,14 +68,14 @@ sandbox@CUSTOM/single_training  http://sandbox
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
 Plan: 2 to update, 1 unchanged. 1 conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
-|   .framework
+|   .framework  single_training/config.toml:16
 |     the files say  ONNX
 |     it is now      TENSORFLOW
 |     it was         PYTORCH
 |   Say who wins, or write what it is now into the files and plan again:
-|     the files       reconciler apply single_training --ours
-|     what it is now  reconciler apply single_training --theirs
-|     only here       reconciler apply single_training --ours model-version/DefectClassifier/v1
+|     the files       reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --ours
+|     what it is now  reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --theirs
+|     only here       reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --ours model-version/DefectClassifier/v1
 [12]
 
 $ reconciler apply single_training --bump patch --ours --parallel 1
@@ -86,7 +86,7 @@ sandbox@CUSTOM/single_training  http://sandbox
 ~ model-version/DefectClassifier/v1  update  the files win, as --ours says
     framework  TENSORFLOW -> ONNX  conflict: the files win, as --ours says
 Plan: 2 to update, 1 unchanged.
-Done: 2 resources changed.
+Done: 2 updated.
   model-version/DefectClassifier/v1  http://sandbox/model/version/…
   single_training/config.toml says version 1.0.1 now  commit it
 | updating image/registry/examples/single_training

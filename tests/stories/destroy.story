@@ -48,7 +48,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
         input_type                 NUMBER
         required                   true
 Plan: 7 to create.
-Done: 7 resources changed.
+Done: 7 created.
 | creating image/registry/examples/dataset_cleanup
 |   copy … taken over from registry/base/python
 |   copy … taken over from registry/base/python
@@ -88,12 +88,12 @@ POST /api/processing/…/inputs 201
 $ reconciler destroy dataset_cleanup
 sandbox@CUSTOM/dataset_cleanup  http://sandbox
 . image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays in the registry
-- input/dataset_cleanup/archive  delete  destroyed, as asked
-- input/dataset_cleanup/dataset  delete  destroyed, as asked
-- input/dataset_cleanup/embedding_model  delete  destroyed, as asked
-- input/dataset_cleanup/report_title  delete  destroyed, as asked
-- input/dataset_cleanup/sample_size  delete  destroyed, as asked
 - processing/dataset_cleanup  delete  destroyed, as asked
+├── - input/dataset_cleanup/archive  delete  destroyed, as asked
+├── - input/dataset_cleanup/dataset  delete  destroyed, as asked
+├── - input/dataset_cleanup/embedding_model  delete  destroyed, as asked
+├── - input/dataset_cleanup/report_title  delete  destroyed, as asked
+└── - input/dataset_cleanup/sample_size  delete  destroyed, as asked
 Plan: 6 to delete, 1 to forget.
 | refused: something would be deleted or replaced, and nobody can be asked; use --yes
 [12]
@@ -101,14 +101,14 @@ Plan: 6 to delete, 1 to forget.
 $ reconciler destroy dataset_cleanup --yes --parallel 1
 sandbox@CUSTOM/dataset_cleanup  http://sandbox
 . image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays in the registry
-- input/dataset_cleanup/archive  delete  destroyed, as asked
-- input/dataset_cleanup/dataset  delete  destroyed, as asked
-- input/dataset_cleanup/embedding_model  delete  destroyed, as asked
-- input/dataset_cleanup/report_title  delete  destroyed, as asked
-- input/dataset_cleanup/sample_size  delete  destroyed, as asked
 - processing/dataset_cleanup  delete  destroyed, as asked
+├── - input/dataset_cleanup/archive  delete  destroyed, as asked
+├── - input/dataset_cleanup/dataset  delete  destroyed, as asked
+├── - input/dataset_cleanup/embedding_model  delete  destroyed, as asked
+├── - input/dataset_cleanup/report_title  delete  destroyed, as asked
+└── - input/dataset_cleanup/sample_size  delete  destroyed, as asked
 Plan: 6 to delete, 1 to forget.
-Done: 7 resources changed.
+Done: 6 deleted, 1 forgotten.
 | . forgotten image/registry/examples/dataset_cleanup
 | - deleted input/dataset_cleanup/archive
 | - deleted input/dataset_cleanup/dataset
@@ -148,7 +148,7 @@ sandbox@CUSTOM/single_training  http://sandbox
         parameters.learning_rate  0.001
         type                      CLASSIFICATION
 Plan: 3 to create.
-Done: 3 resources changed.
+Done: 3 created.
   model/DefectClassifier  http://sandbox/model/…
   model-version/DefectClassifier/v1  http://sandbox/model/version/…
 | creating image/registry/examples/single_training
@@ -185,7 +185,7 @@ sandbox@CUSTOM/single_training  http://sandbox
 . model/DefectClassifier  forget  destroyed, as asked; it stays on the platform
 . model-version/DefectClassifier/v1  forget  destroyed, as asked; it stays on the platform
 Plan: 3 to forget.
-Done: 3 resources changed.
+Done: 3 forgotten.
 | . forgotten image/registry/examples/single_training
 | . forgotten model/DefectClassifier
 | . forgotten model-version/DefectClassifier/v1
@@ -196,25 +196,10 @@ none
 $ reconciler apply single_training --parallel 1
 sandbox@CUSTOM/single_training  http://sandbox
 > image/registry/examples/single_training  adopt  published
-    channel     latest -> latest                            converged: live has it already; only the record is refreshed
-    platform    linux/amd64 -> linux/amd64                  converged: live has it already; only the record is refreshed
-    source_key  sha256:… -> sha256:…  converged: live has it already; only the record is refreshed
-    version     1.0.0 -> 1.0.0                              converged: live has it already; only the record is refreshed
 > model/DefectClassifier  adopt  exists, nothing recorded: taken over
-    name  DefectClassifier -> DefectClassifier  converged: live has it already; only the record is refreshed
 └── > model-version/DefectClassifier/v1  adopt  exists, nothing recorded: taken over
-        docker_flags              ["--gpus all", "--ipc host", "--name training"] -> ["--gpus all", "--ipc host", "--name training"]  converged: live has it already; only the record is refreshed
-        docker_image              registry/examples/single_training -> registry/examples/single_training                converged: live has it already; only the record is refreshed
-        docker_tag                latest -> latest                                                                                    converged: live has it already; only the record is refreshed
-        framework                 PYTORCH -> PYTORCH                                                                                  converged: live has it already; only the record is refreshed
-        name                      v1 -> v1                                                                                            converged: live has it already; only the record is refreshed
-        parameters.batch_size     8 -> 8                                                                                              converged: live has it already; only the record is refreshed
-        parameters.epochs         3 -> 3                                                                                              converged: live has it already; only the record is refreshed
-        parameters.image_size     224 -> 224                                                                                          converged: live has it already; only the record is refreshed
-        parameters.learning_rate  0.001 -> 0.001                                                                                      converged: live has it already; only the record is refreshed
-        type                      CLASSIFICATION -> CLASSIFICATION                                                                    converged: live has it already; only the record is refreshed
 Plan: 3 to adopt.
-Done: 3 resources changed.
+Done: 3 adopted.
   model/DefectClassifier  http://sandbox/model/…
   model-version/DefectClassifier/v1  http://sandbox/model/version/…
 | > adopted image/registry/examples/single_training
@@ -224,10 +209,10 @@ Done: 3 resources changed.
 $ reconciler destroy single_training --prune --yes --parallel 1
 sandbox@CUSTOM/single_training  http://sandbox
 . image/registry/examples/single_training  forget  destroyed, as asked; it stays in the registry
-- model-version/DefectClassifier/v1  delete  destroyed, as asked
 - model/DefectClassifier  delete  destroyed, as asked
+└── - model-version/DefectClassifier/v1  delete  destroyed, as asked
 Plan: 2 to delete, 1 to forget.
-Done: 3 resources changed.
+Done: 2 deleted, 1 forgotten.
 | . forgotten image/registry/examples/single_training
 | - deleted model-version/DefectClassifier/v1
 | - deleted model/DefectClassifier

@@ -48,7 +48,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
         input_type                 NUMBER
         required                   true
 Plan: 7 to create.
-Done: 7 resources changed.
+Done: 7 created.
 | creating image/registry/examples/dataset_cleanup
 |   copy … taken over from registry/base/python
 |   copy … taken over from registry/base/python
@@ -135,7 +135,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
 │       required                   false
 └── - input/dataset_cleanup/stray  delete  added outside
 Plan: 1 to create, 1 to update, 1 to delete, 5 unchanged. 4 fields changed outside.
-Done: 3 resources changed.
+Done: 1 created, 1 updated, 1 deleted.
 | ~ updated processing/dataset_cleanup
 | + created input/dataset_cleanup/archive
 | - deleted input/dataset_cleanup/stray

@@ -96,7 +96,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
         input_type                 NUMBER
         required                   true
 Plan: 7 to create.
-Done: 7 resources changed.
+Done: 7 created.
 | creating image/registry/examples/dataset_cleanup
 |   copy … taken over from registry/base/python
 |   copy … taken over from registry/base/python

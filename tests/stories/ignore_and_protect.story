@@ -50,7 +50,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
         input_type                 NUMBER
         required                   true
 Plan: 7 to create.
-Done: 7 resources changed.
+Done: 7 created.
 | creating image/registry/examples/dataset_cleanup
 |   copy … taken over from registry/base/python
 |   copy … taken over from registry/base/python
@@ -109,12 +109,12 @@ none
 $ reconciler destroy dataset_cleanup --yes
 sandbox@CUSTOM/dataset_cleanup  http://sandbox
 . image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays in the registry
-- input/dataset_cleanup/archive  delete  destroyed, as asked
-- input/dataset_cleanup/dataset  delete  destroyed, as asked
-- input/dataset_cleanup/embedding_model  delete  destroyed, as asked
-- input/dataset_cleanup/report_title  delete  destroyed, as asked
-- input/dataset_cleanup/sample_size  delete  destroyed, as asked
 - processing/dataset_cleanup  delete  destroyed, as asked  refused
+├── - input/dataset_cleanup/archive  delete  destroyed, as asked
+├── - input/dataset_cleanup/dataset  delete  destroyed, as asked
+├── - input/dataset_cleanup/embedding_model  delete  destroyed, as asked
+├── - input/dataset_cleanup/report_title  delete  destroyed, as asked
+└── - input/dataset_cleanup/sample_size  delete  destroyed, as asked
 Plan: 6 to delete, 1 to forget.
 | refused: processing/dataset_cleanup
 |   it would be deleted (destroyed, as asked), and config.toml protects it

@@ -96,7 +96,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
         input_type                 NUMBER
         required                   true
 Plan: 7 to create.
-Done: 7 resources changed.
+Done: 7 created.
 | creating image/registry/examples/dataset_cleanup
 |   copy … taken over from registry/base/python
 |   copy … taken over from registry/base/python
@@ -177,7 +177,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
     source_key  sha256:… -> sha256:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
 Plan: 1 to update.
-Done: 1 resource changed.
+Done: 1 updated.
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there

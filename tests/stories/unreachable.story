@@ -22,7 +22,7 @@ sandbox@CUSTOM/single_training  http://sandbox
         parameters.learning_rate  0.001
         type                      CLASSIFICATION
 Plan: 3 to create.
-Done: 3 resources changed.
+Done: 3 created.
   model/DefectClassifier  http://sandbox/model/…
   model-version/DefectClassifier/v1  http://sandbox/model/version/…
 | creating image/registry/examples/single_training

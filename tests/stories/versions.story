@@ -48,7 +48,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
         input_type                 NUMBER
         required                   true
 Plan: 7 to create.
-Done: 7 resources changed.
+Done: 7 created.
   dataset_cleanup/config.toml says version 1.0.0 now  commit it
 | creating image/registry/examples/dataset_cleanup
 |   copy … taken over from registry/base/python
@@ -87,7 +87,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  the files changed
     docker_tag  latest -> test  pending: the files changed
 Plan: 2 to update, 5 unchanged.
-Done: 2 resources changed.
+Done: 2 updated.
   dataset_cleanup/config.toml says version 1.0.1-rc now  commit it
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
@@ -116,7 +116,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  the files changed
     docker_tag  test -> latest  pending: the files changed
 Plan: 2 to update, 5 unchanged.
-Done: 2 resources changed.
+Done: 2 updated.
   dataset_cleanup/config.toml says version 1.0.1 now  commit it
 | updating image/registry/examples/dataset_cleanup
 |   tag 1.0.1 -> sha256:…
