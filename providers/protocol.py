@@ -123,7 +123,7 @@ class ResourceKind(Protocol):
     def read(
         self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
     ) -> Live | None:
-        """The object of exactly this name, or None. `id` (from the record) finds a renamed one.
+        """The object of exactly this name, or None; where names can change, `id` finds a renamed one.
 
         Args:
             desired: the fields the files ask for; an image reads the tags that they name.

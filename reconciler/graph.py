@@ -36,10 +36,10 @@ class Resource:
 
 
 class Graph:
-    """Resources by address, in an order in which everything comes after what it depends on.
+    """Resources by address, as given; `ordered` sorts them.
 
-    Raises ValueError for an address given twice, a dependency that is not in the graph, or a cycle: all
-    three are bugs of ours, as the files cannot express them.
+    Raises ValueError for an address given twice, or a dependency that is not in the graph: both are bugs of
+    ours, as the files cannot express them.
     """
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
