@@ -15,6 +15,7 @@ from providers.sandbox import Sandbox
 from providers.sandbox.settings import Settings
 from reconciler.pipeline import runner
 from tests.conftest import EXAMPLES, copy_example
+from tests.faults.warm import Warm
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/config.toml"))
@@ -191,3 +192,10 @@ def shape(request: Mapping[str, Any]) -> str:
     path = re.sub(r"/inputs/.+", "/inputs/{name}", path)
     mounted = "?mount" if "mount=" in request["query"] else ""
     return f"{request['method']} {path}{mounted}"
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Forks runs of the command line."""
+    with Warm() as process:
+        yield process
