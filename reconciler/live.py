@@ -57,12 +57,15 @@ def read(
         except ProviderError as problem:
             unreadable[address] = problem
 
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="read") as pool:
+    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="read")
+    try:
         while waiting:
             wave = sorted(address for address in waiting if parents[address] not in waiting)
             waiting = waiting - set(wave)
             list(pool.map(read_one, [a for a in wave if (p := parents[a]) is None or p in found]))
             unreadable.update({a: unreadable[p] for a in wave if (p := parents[a]) in unreadable})
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # after an interruption nobody waits for the rest
     unreadable.update({a: unreadable[p] for a in listed if (p := parents[a]) in unreadable})
     return World(found, unreadable, wanted | found.keys())
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from reconciler.cli import options
 from reconciler.cli.exits import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
 from reconciler.diagnostics import UserError
+from reconciler.events import Event, StepStarted
 from reconciler.plan import Plan
 from reconciler.session import Applied, Planned, Reading, RefusedPlanError, Wishes, apply_plan, session
 from reconciler.views.lines import console
@@ -42,11 +43,17 @@ def apply_all(
         print_diagnostics(diagnosed(problem), told)
         codes.add(CONFLICT if isinstance(problem, RefusedPlanError) else code_of(problem))
 
+    def emit(event: Event) -> None:
+        stop.stepping = stop.stepping or isinstance(event, StepStarted)
+        watch(event)
+
     with options.interruptible() as stop, Watch(told) as watch:
         sound = list(options.checked(folders, reading, failed))
         if sound:
-            with session(where.target(), options.store(), watch, stop) as opened:
+            with session(where.target(), options.store(), emit, stop) as opened:
                 for found in sound:
+                    if stop.is_set():
+                        break
                     approval = Approval(shown, told, watch, yes)
                     try:
                         applied = apply_plan(
@@ -63,6 +70,8 @@ def apply_all(
                     except (UserError, StateError) as problem:
                         failed(problem)
                         continue
+                    finally:
+                        stop.stepping = False
                     watch.pause()
                     codes.add(_tell(applied, approval, shown, told))
         if stop.is_set():

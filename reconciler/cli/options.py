@@ -245,15 +245,33 @@ def someone_watches() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+class Stop(threading.Event):
+    """Set once somebody wants us to stop.
+
+    Attributes:
+        stepping: whether steps run, which are let finish; without any there is nothing to wait for.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stepping = False
+
+
 @contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second ends the process at once."""
-    stop = threading.Event()
+def interruptible() -> Iterator[Stop]:
+    """What the first Ctrl-C or SIGTERM sets; the second ends the process at once.
+
+    Raises:
+        KeyboardInterrupt: at the first one, while no step runs.
+    """
+    stop = Stop()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
             os._exit(INTERRUPTED)
         stop.set()
+        if not stop.stepping:
+            raise KeyboardInterrupt
         os.write(2, b"\ninterrupted: running steps finish, no other starts; once more to stop now\n")
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
