@@ -1,5 +1,6 @@
 """Two runs of one stack at the same moment: one does the work, the other is told who does."""
 
+import fcntl
 import os
 import re
 from pathlib import Path
@@ -17,18 +18,12 @@ APPLY = ("apply", SCENARIO.example, "--yes")
 
 def start_together(warm: Warm, cli: Cli, gate: Path, *options: str) -> list[Run]:
     """Two runs that are let go at once."""
-    os.mkfifo(gate)
-    runs = [warm.start([*APPLY, *options], cli.folder, gate=gate) for _ in range(2)]
-    with gate.open("wb"):  # opens as soon as one waits, and lets both through until it is closed
-        for run in runs:
-            _started(run)
-    gate.unlink()
+    with gate.open("wb") as shut:
+        fcntl.flock(shut, fcntl.LOCK_EX)
+        runs = [warm.start([*APPLY, *options], cli.folder, gate=gate) for _ in range(2)]
+        while not all(Path(f"{gate}.{run.pid}").exists() for run in runs):
+            os.sched_yield()
     return runs
-
-
-def _started(run: Run) -> None:
-    while not run.out.exists():
-        os.sched_yield()
 
 
 def race(warm: Warm, cli: Cli, sandbox: Sandbox, state: Path, *options: str) -> list[tuple[int, str, str]]:

@@ -5,6 +5,7 @@ gives its exit code, or minus the signal that killed it. A run can be told to ki
 gate.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -159,7 +160,9 @@ def _run(asked: Mapping[str, Any]) -> None:
         if asked["dies"]:
             _die(*asked["dies"])
         if asked["gate"]:
-            Path(asked["gate"]).open("rb").close()  # opens when somebody opens the other end
+            Path(f"{asked['gate']}.{os.getpid()}").touch()
+            with Path(asked["gate"]).open("rb") as gate:
+                fcntl.flock(gate, fcntl.LOCK_SH)  # whoever made the gate keeps it shut until all are here
         from reconciler.cli import run
 
         code = run(asked["arguments"])
