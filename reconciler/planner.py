@@ -53,6 +53,7 @@ class _Scene:
     live: Mapping[Address, Live]
     facts: Mapping[str, KindFacts]
     options: Options
+    contested: Collection[Address]
 
     def owner(self, address: Address) -> Resource | None:
         """The desired resource whose list of this kind belongs to the files, if `address` is in one."""
@@ -67,9 +68,14 @@ def plan_steps(
     world: World,
     facts: Mapping[str, KindFacts],
     options: Options = Options(),
+    contested: Collection[Address] = (),
 ) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
-    """One step for every resource that is desired, recorded, or alive in a list that the files own."""
-    scene = _Scene(desired, recorded, world.found, facts, options)
+    """One step for every resource that is desired, recorded, or alive in a list that the files own.
+
+    Args:
+        contested: objects that an unfinished run may have made, or somebody else: see `recovery.settle`.
+    """
+    scene = _Scene(desired, recorded, world.found, facts, options, contested)
     steps = {resource.address: _step_for_desired(resource, scene) for resource in desired}
     undesired = {a for a in recorded.keys() | world.found.keys() if a in recorded or scene.owner(a)}
     for address in sorted(undesired - steps.keys()):
@@ -106,7 +112,7 @@ def _step_for_desired(resource: Resource, scene: _Scene) -> Step:
     if live is None:
         step = _create(step, resource, record, kind)
     else:
-        changes = _changes(resource, record, live, kind, scene.options)
+        changes = _changes(resource, record, live, kind, scene)
         step = _in_place(replace(step, changes=changes), record)
         if kind.judge is None:
             step = _replaced_if_fixed(step, resource, live, kind, scene.options)
@@ -156,10 +162,10 @@ def _sent_besides(resource: Resource, kind: KindFacts, live: Live | None) -> lis
 
 
 def _changes(
-    resource: Resource, record: RecordedResource | None, live: Live, kind: KindFacts, options: Options
+    resource: Resource, record: RecordedResource | None, live: Live, kind: KindFacts, scene: _Scene
 ) -> tuple[Change, ...]:
     """Every managed field, with what the user said of it; before them, whether it is another object now."""
-    address = resource.address
+    address, options = resource.address, scene.options
     ignored = options.ignored.get(address, ())
     changes = []
     # A kind that judges for itself says what another id means: for an image it is another content.
@@ -168,6 +174,9 @@ def _changes(
         changes.append(Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, moved, write=False))
     for change in compare(resource.fields, record.inputs if record else None, live.fields, kind.rules):
         change = replace(change, place=_place(resource, change.field))  # noqa: PLW2901 - the same one, placed
+        if address in scene.contested and change.live is not MISSING and change.write:
+            reason = "not as an unfinished run was creating it"
+            change = replace(change, cls=ChangeClass.CONFLICT, reason=reason)  # noqa: PLW2901
         if change.field in ignored:
             changes.append(_left_alone(change))
         elif change.cls is ChangeClass.CONFLICT:

@@ -15,11 +15,11 @@ from state.snapshot import Intent, RecordedResource, Snapshot
 
 
 def settle(snapshot: Snapshot, world: World, facts: Mapping[str, KindFacts]) -> Snapshot:
-    """The record with every intent closed that live answers for; intents of unreadable objects stay open.
+    """The record with every intent closed that live answers for; the others stay open.
 
-    - create: the object is there and equal to what was sent: it was carried out, and is recorded. It is
-      there and differs: somebody else's; nothing is recorded, and the planner shows both sides. It is not
-      there: it was not carried out.
+    - create: the object is there and equal to what was sent: it was carried out, and is recorded. It is not
+      there: it was not carried out. It is there and differs: whose it is cannot be told, so the intent stays
+      open, the planner makes it a conflict, and applying what the user says of it closes the intent.
     - update: each field that live has as it was sent was carried out; the others stay as they were recorded.
     - delete: gone means carried out.
     """
@@ -28,10 +28,27 @@ def settle(snapshot: Snapshot, world: World, facts: Mapping[str, KindFacts]) -> 
         if address not in world.asked or address in world.unreadable:
             continue
         live = world.found.get(address)
+        if _is_contested(intent, live, facts[address.kind]):
+            continue
         record = _settled(snapshot.resources.get(text), intent, live, facts[address.kind])
         snapshot = snapshot.without_intent(text)
         snapshot = snapshot.without_resource(text) if record is None else snapshot.with_resource(record)
     return snapshot
+
+
+def contested(settled: Snapshot, world: World) -> set[Address]:
+    """The resources whose creation is open although an object of that name is there."""
+    return {address for text in settled.intents if (address := Address.parse(text)) in world.found}
+
+
+def _is_contested(intent: Intent, live: Live | None, kind: KindFacts) -> bool:
+    """Whether this may be ours or somebody else's. A kind that judges by content knows its own."""
+    return (
+        intent.verb == "create"
+        and live is not None
+        and kind.judge is None
+        and not _as_sent(intent, live, kind)
+    )
 
 
 def _settled(

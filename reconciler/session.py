@@ -36,7 +36,7 @@ from reconciler.pipeline.load import Pipeline, load_pipeline
 from reconciler.pipeline.version import Bump, bump
 from reconciler.plan import Plan, Stack
 from reconciler.planner import Options, plan_steps
-from reconciler.recovery import settle
+from reconciler.recovery import contested, settle
 from reconciler.saved import Moved, moved, refusal
 from reconciler.sources import bumped_config, git_commit, image_labels, image_source
 from reconciler.values import JSON, Address
@@ -259,7 +259,9 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
         },
         protected=[Address.parse(text) for text in pipeline.config.reconciler.protect],
     )
-    steps, remarks = plan_steps(desired, _by_address(settled), world, facts, options)
+    steps, remarks = plan_steps(
+        desired, _by_address(settled), world, facts, options, contested(settled, world)
+    )
     plan = Plan(
         stack,
         stored.lineage if stored.serial else "",

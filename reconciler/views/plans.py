@@ -8,7 +8,7 @@ from rich.text import Text
 from reconciler.diff import Change, ChangeClass
 from reconciler.plan import Action, Plan, Step
 from reconciler.saved import Moved
-from reconciler.values import Address
+from reconciler.values import MISSING, Address
 from reconciler.views.lines import CLASS_STYLES, STYLES, columns, indented, things
 from reconciler.views.values import old_and_new, shown
 
@@ -94,23 +94,23 @@ def print_moved(moved: Iterable[Moved], err: Console) -> None:
 
 
 def _print_conflict(step: Step, again: str, err: Console) -> None:
-    many = things(len(step.conflicts), "field")
+    many, why = things(len(step.conflicts), "field"), step.conflicts[0].reason
     err.print(
         Text.assemble(
             ("conflict: ", "bold red"),
             (str(step.address), "bold"),
-            f"  {many} changed in the files and outside",
+            f"  {many} {why}",
         )
     )
     for change in step.conflicts:
         err.print(indented(Text.assemble((f".{change.path}", "bold"), (f"  {change.place}", "dim")), 2))
-        for line in columns(
-            [
-                [Text("the files say", "dim"), Text(shown(change.desired), "green")],
-                [Text("it is now", "dim"), Text(shown(change.live), "red")],
-                [Text("it was", "dim"), Text(shown(change.recorded))],
-            ]
-        ):
+        rows = [
+            [Text("the files say", "dim"), Text(shown(change.desired), "green")],
+            [Text("it is now", "dim"), Text(shown(change.live), "red")],
+        ]
+        if change.recorded is not MISSING:
+            rows.append([Text("it was", "dim"), Text(shown(change.recorded))])
+        for line in columns(rows):
             err.print(indented(line, 4))
     err.print(indented(Text("Say who wins, or write what it is now into the files and plan again:"), 2))
     for line in columns(

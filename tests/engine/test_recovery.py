@@ -64,18 +64,18 @@ class TestCreate:
         )
         assert record is not None and record.inputs == {"default_cpu": 8, "docker_tag": "latest"}
 
-    def test_somebody_else_made_one_of_that_name(self) -> None:
-        assert left(settled(intent("create", default_cpu=8), None, lives(default_cpu=4))) is None
+    @pytest.mark.parametrize("before", [None, recorded(default_cpu=8)])
+    def test_whose_an_object_is_that_differs_cannot_be_told(self, before: RecordedResource | None) -> None:
+        snapshot = settled(intent("create", default_cpu=8), before, lives("id-7", default_cpu=4))
+        assert set(snapshot.intents) == {"processing/app"}
+        assert snapshot.resources.get("processing/app") == before
 
     def test_it_was_not_carried_out(self) -> None:
         assert left(settled(intent("create", default_cpu=8), None, None)) is None
 
-    @pytest.mark.parametrize("live", [None, lives("id-7", default_cpu=4)])
-    def test_what_was_recorded_of_one_deleted_outside_is_kept_unless_it_was_made_anew(
-        self, live: Live | None
-    ) -> None:
+    def test_what_was_recorded_of_one_deleted_outside_is_kept_when_it_was_not_made_anew(self) -> None:
         before = recorded(default_cpu=8)
-        assert left(settled(intent("create", default_cpu=8), before, live)) == before
+        assert left(settled(intent("create", default_cpu=8), before, None)) == before
 
     def test_one_deleted_outside_was_made_anew(self) -> None:
         record = left(

@@ -1,0 +1,101 @@
+# The platform failed in the middle of a creation, and then somebody made one of that name: whose it is cannot
+# be told, so nothing is overwritten until somebody says who wins.
+$ example single_training
+
+$ fail POST /versions$ 500
+
+$ reconciler apply single_training --parallel 1
+sandbox@CUSTOM/single_training  http://sandbox
++ image/registry/examples/single_training  create  never-published
+    channel     latest
+    platform    linux/amd64
+    source_key  sha256:…
+    version     1.0.0
++ model/DefectClassifier  create  does not exist yet
+    name  DefectClassifier
+└── + model-version/DefectClassifier/v1  create  does not exist yet
+        docker_flags              ["--gpus all", "--ipc host", "--name training"]
+        docker_image              registry/examples/single_training
+        docker_tag                latest
+        framework                 PYTORCH
+        name                      v1
+        parameters.batch_size     8
+        parameters.epochs         3
+        parameters.image_size     224
+        parameters.learning_rate  0.001
+        type                      CLASSIFICATION
+Plan: 3 to create.
+| creating image/registry/examples/single_training
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   push … sent
+|   push … sent
+|   tag latest -> 1.0.0
+| + created image/registry/examples/single_training
+| + created model/DefectClassifier
+| failed: creating model-version/DefectClassifier/v1
+|   sandbox failed inside (500): the sandbox was told to answer 500.
+|   run the same command again; if it stays, ask Picsellia's support
+| Not finished: 2 resources done, 1 failed, 0 waited. Run the same command again to finish.
+[1]
+
+$ platform create-version DefectClassifier v1 framework=ONNX type=CLASSIFICATION docker_image=somebody/elses docker_tag=latest
+
+$ reconciler apply single_training --parallel 1
+sandbox@CUSTOM/single_training  http://sandbox
+> model-version/DefectClassifier/v1  adopt  exists, nothing recorded: taken over and changed
+    docker_flags              [] -> ["--gpus all", "--ipc host", "--name training"]       conflict: not as an unfinished run was creating it
+    docker_image              somebody/elses -> registry/examples/single_training  conflict: not as an unfinished run was creating it
+    framework                 ONNX -> PYTORCH                                             conflict: not as an unfinished run was creating it
+    parameters.batch_size     (none) -> 8                                                 conflict: not as an unfinished run was creating it
+    parameters.epochs         (none) -> 3                                                 conflict: not as an unfinished run was creating it
+    parameters.image_size     (none) -> 224                                               conflict: not as an unfinished run was creating it
+    parameters.learning_rate  (none) -> 0.001                                             conflict: not as an unfinished run was creating it
+Plan: 1 to adopt, 2 unchanged. 7 conflicts.
+| conflict: model-version/DefectClassifier/v1  7 fields not as an unfinished run was creating it
+|   .docker_flags  
+|     the files say  ["--gpus all", "--ipc host", "--name training"]
+|     it is now      []
+|   .docker_image  single_training/config.toml:13
+|     the files say  registry/examples/single_training
+|     it is now      somebody/elses
+|   .framework  single_training/config.toml:16
+|     the files say  PYTORCH
+|     it is now      ONNX
+|   .parameters.batch_size  single_training/config.toml:10
+|     the files say  8
+|     it is now      (none)
+|   .parameters.epochs  single_training/config.toml:10
+|     the files say  3
+|     it is now      (none)
+|   .parameters.image_size  single_training/config.toml:10
+|     the files say  224
+|     it is now      (none)
+|   .parameters.learning_rate  single_training/config.toml:10
+|     the files say  0.001
+|     it is now      (none)
+|   Say who wins, or write what it is now into the files and plan again:
+|     the files       reconciler apply single_training --organization sandbox --env CUSTOM --ours
+|     what it is now  reconciler apply single_training --organization sandbox --env CUSTOM --theirs
+|     only here       reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1
+[12]
+
+$ reconciler apply single_training --ours --parallel 1
+sandbox@CUSTOM/single_training  http://sandbox
+> model-version/DefectClassifier/v1  adopt  exists, nothing recorded: taken over and changed
+    docker_flags              [] -> ["--gpus all", "--ipc host", "--name training"]       conflict: the files win, as --ours says
+    docker_image              somebody/elses -> registry/examples/single_training  conflict: the files win, as --ours says
+    framework                 ONNX -> PYTORCH                                             conflict: the files win, as --ours says
+    parameters.batch_size     (none) -> 8                                                 conflict: the files win, as --ours says
+    parameters.epochs         (none) -> 3                                                 conflict: the files win, as --ours says
+    parameters.image_size     (none) -> 224                                               conflict: the files win, as --ours says
+    parameters.learning_rate  (none) -> 0.001                                             conflict: the files win, as --ours says
+Plan: 1 to adopt, 2 unchanged.
+Done: 1 adopted.
+  model-version/DefectClassifier/v1  http://sandbox/model/version/…
+| > adopted model-version/DefectClassifier/v1
+
+$ reconciler plan single_training --exit-code
+sandbox@CUSTOM/single_training  http://sandbox
+Nothing to do: 3 resources as the files say.
