@@ -170,7 +170,13 @@ def _lines_of_inputs(file: Path) -> dict[str, list[int]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):  # a newer Python's syntax, for one
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ):  # a newer Python's syntax, for one
         return lines
     for node in ast.walk(tree):
         match node:
@@ -185,6 +191,15 @@ def _lines_of_inputs(file: Path) -> dict[str, list[int]]:
 # The failures, each in words of its own
 
 
+def _line_of_class(reference: ClassReference) -> int | None:
+    try:
+        tree = ast.parse(reference.file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    lines = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == reference.name]
+    return lines[-1] if lines else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Telling:
     folder: Path
@@ -195,7 +210,8 @@ class _Telling:
     def failure(self, reference: ClassReference, failure: Mapping[str, Any]) -> Diagnostic:
         kind, message = failure["type"], failure.get("message") or ""
         file = self.folder / failure["file"] if failure.get("file") else reference.file
-        line = failure.get("line")
+        # What fails in a base class has no line of the pipeline's own: the class stands for it.
+        line = failure.get("line") or (_line_of_class(reference) if file == reference.file else None)
         said = f"{kind}: {message}" if message else kind
         if kind == "missing":
             return missing_class(reference, failure["classes"])

@@ -154,6 +154,15 @@ def _find(
     return module, base, methods[0] if methods else None
 
 
+def _first_undecodable_line(source: bytes) -> int:
+    """Python's own error counts from somewhere in the file."""
+    try:
+        source.decode()
+    except UnicodeDecodeError as problem:
+        return source.count(b"\n", 0, problem.start) + 1
+    return 1
+
+
 def _module(reference: ClassReference) -> _Module:
     try:
         source = reference.file.read_bytes()
@@ -165,6 +174,9 @@ def _module(reference: ClassReference) -> _Module:
         raise _NotUnderstood(
             f"this Python cannot parse it ({problem.msg})", ast.Constant(None, lineno=problem.lineno or 1)
         ) from None
+    except UnicodeDecodeError as problem:
+        at = ast.Constant(None, lineno=_first_undecodable_line(source))
+        raise _NotUnderstood(f"the file cannot be read ({problem.reason})", at) from None
     except (OSError, ValueError, RecursionError, MemoryError) as problem:
         raise _NotUnderstood(f"the file cannot be read ({problem})") from None
     module = _Module(folder_shadows=_own_names(reference))

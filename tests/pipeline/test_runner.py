@@ -157,7 +157,7 @@ def test_a_set_has_the_same_order_each_time(folder: Files, bare: Path) -> None:
             "no usable picsellia_cv",
         ),
         (sources.inputs(DEFINE, top="import inputs_helper\n"), 3, "has no usable inputs_helper"),
-        (sources.inputs("self.define_input('a', 'TEXT')"), None, "AttributeError"),
+        (sources.inputs("self.define_input('a', 'TEXT')"), 5, "AttributeError"),
         (sources.inputs("self.define_input('a', ProcessingInputType.PICTURE)"), 8, "PICTURE"),
         (
             sources.inputs("self.define_input(1, ProcessingInputType.TEXT)"),

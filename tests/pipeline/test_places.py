@@ -1,0 +1,14 @@
+"""What is wrong with a class has a line even where Python itself gives none."""
+
+from pathlib import Path
+
+from reconciler.pipeline import static
+from reconciler.pipeline.classes import ClassReference
+from reconciler.pipeline.static import NotStatic
+
+
+def test_a_byte_that_is_no_text_is_on_its_line(tmp_path: Path) -> None:
+    (tmp_path / "inputs.py").write_bytes(b"A = 1\nB = 'caf\xe9'\n")
+    found = static.read_inputs(ClassReference.parse(tmp_path, "inputs.py:Inputs"))
+    assert isinstance(found, NotStatic)
+    assert found.line == 2
