@@ -5,7 +5,7 @@ OFFICIAL := .venv-official
 SOURCES := reconciler providers state tests
 export RECONCILER_OFFICIAL_PYTHON := $(abspath $(OFFICIAL)/bin/python)
 
-.PHONY: setup demo test check format clean
+.PHONY: setup demo test test-full check format clean
 
 setup: $(VENV)/.ready
 
@@ -23,6 +23,10 @@ demo: setup
 
 test: setup $(OFFICIAL)/.ready
 	$(BIN)/pytest $(PYTEST)
+
+# Every request failed in every way, every place to be killed at: half an hour.
+test-full: setup $(OFFICIAL)/.ready
+	$(BIN)/pytest -m "full or not full" $(PYTEST)
 
 check: setup
 	$(BIN)/ruff format --check $(SOURCES)
