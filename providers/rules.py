@@ -13,6 +13,10 @@ from typing import Any, Final
 JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; mypy has no recursive alias here
 
 
+_EXACT = 2**53
+"""Whole floats from here on are not all that they seem, and may not fit the 64 bits of the SDK's JSON."""
+
+
 class _Unset:
     def __repr__(self) -> str:
         return "UNSET"
@@ -26,7 +30,7 @@ def as_is(value: JSON) -> JSON:
     if isinstance(value, float):
         if not math.isfinite(value):
             return None
-        return int(value) if value.is_integer() else value
+        return int(value) if value.is_integer() and abs(value) < _EXACT else value
     if isinstance(value, dict):
         return {str(key): as_is(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -71,12 +75,24 @@ def constraint(value: JSON) -> JSON:
     return None if value in (None, "", "NOT_CONFIGURED") else enum_name(value)
 
 
+def number_like(value: JSON) -> JSON:
+    """Text that is a number counts as that number, at any depth: some platforms answer 640 as "640"."""
+    if isinstance(value, dict):
+        return {key: number_like(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [number_like(item) for item in value]
+    if isinstance(value, str) and re.fullmatch(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", value, re.ASCII):
+        return as_is(float(value)) if len(value) < 16 else value
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class FieldRule:
     """What is known of one field.
 
     Attributes:
-        normalise: applied to desired, recorded and live alike before they are compared.
+        normalise: applied to desired, recorded and live alike before they are compared, sent or recorded.
+        alike: applied besides for comparing only: two values that it makes equal are no difference.
         immutable: the far end cannot change it in place; a different value means replacing the object.
         unordered: a list whose order carries no meaning.
         keyed: a JSON object compared key by key, each key with its own recorded, desired and live value.
@@ -85,6 +101,7 @@ class FieldRule:
     """
 
     normalise: Callable[[JSON], JSON] = as_is
+    alike: Callable[[JSON], JSON] | None = None
     immutable: bool = False
     unordered: bool = False
     keyed: bool = False

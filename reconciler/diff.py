@@ -5,7 +5,7 @@ knows and the files dropped (no longer managed, so the live value stays).
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -114,10 +114,39 @@ def compare(
             name,
             normalised(desired[name], rules[name]),
             normalised((recorded or {}).get(name, MISSING), rules[name]),
-            MISSING if rules[name].write_only else normalised(live.get(name, MISSING), rules[name]),
+            MISSING
+            if rules[name].write_only
+            else as_meant(
+                live.get(name, MISSING), rules[name], desired[name], (recorded or {}).get(name, MISSING)
+            ),
             rules[name],
         )
     ]
+
+
+def as_meant(live: JSON | Nothing, rule: FieldRule, *ours: JSON | Nothing) -> JSON | Nothing:
+    """The live value, normalised; where the rule says that it is only another way to write one of ours, ours.
+
+    An exact match comes first, so a change of ours from "4" to 4 is still one where live has "4".
+    """
+    live = normalised(live, rule)
+    known = [normalised(value, rule) for value in ours]
+    if rule.alike is None or isinstance(live, Nothing):
+        return live
+    if not isinstance(live, dict):
+        return _twin(live, rule.alike, known)
+    tables = [value for value in known if isinstance(value, dict)]
+    return {
+        key: _twin(value, rule.alike, [table[key] for table in tables if key in table])
+        for key, value in live.items()
+    }
+
+
+def _twin(live: JSON, alike: Callable[[JSON], JSON], ours: list[JSON | Nothing]) -> JSON:
+    if any(same(live, value) for value in ours):
+        return live
+    meant = (value for value in ours if not isinstance(value, Nothing) and same(alike(live), alike(value)))
+    return next(meant, live)
 
 
 def normalised(value: JSON | Nothing, rule: FieldRule) -> JSON | Nothing:

@@ -254,6 +254,8 @@ class Plan:
             )
         _only_keys(document, _PLAN_KEYS, "the plan")
         _only_keys(document["stack"], _STACK_KEYS, "the plan's stack")
+        for name, value in document["stack"].items():
+            _expect(value, str, f"a stack: its {name} is {value!r}")
         return cls(
             stack=Stack(**document["stack"]),
             lineage=document["lineage"],

@@ -55,6 +55,12 @@ class _Scene:
     options: Options
     contested: Collection[Address]
 
+    def desired_owns(self, address: Address) -> bool:
+        """Whether nothing can live in it, or the files say all that does."""
+        kinds = [name for name, facts in self.facts.items() if facts.parent == address.kind]
+        resource = self.desired.get(address)
+        return resource is not None and set(kinds) <= set(resource.owns)
+
     def owner(self, address: Address) -> Resource | None:
         """The desired resource whose list of this kind belongs to the files, if `address` is in one."""
         parent = parent_of(address, self.facts[address.kind])
@@ -172,7 +178,9 @@ def _changes(
     if kind.judge is None and record is not None and record.id != live.id:
         moved = "recreated outside"
         changes.append(Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, moved, write=False))
-    for change in compare(resource.fields, record.inputs if record else None, live.fields, kind.rules):
+    # … and the record of another content says nothing of this one.
+    recorded = record.inputs if record and (kind.judge is None or record.id == live.id) else None
+    for change in compare(resource.fields, recorded, live.fields, kind.rules):
         change = replace(change, place=_place(resource, change.field))  # noqa: PLW2901 - the same one, placed
         if address in scene.contested and change.live is not MISSING and change.write:
             reason = "not as an unfinished run was creating it"
@@ -298,6 +306,8 @@ def _step_for_undesired(address: Address, scene: _Scene) -> Step:
         return step
     if live is None:
         return replace(step, reason=f"{left}, and is gone already")
+    if record is not None and record.id != live.id:
+        return replace(step, reason=f"{left}; what is there now was made by somebody else, and stays")
     taken_over = owner is None or owner.address in scene.recorded
     cls, reason = (
         (ChangeClass.PENDING, left)
@@ -323,9 +333,11 @@ def _children_of_replaced(steps: Mapping[Address, Step], scene: _Scene) -> dict[
         if step.action is not Action.REPLACE:
             besides = _sent_besides(resource, kind, scene.live[address])
             step = replace(step, changes=(*step.changes, *besides))
-        anew[address] = replace(
-            step, action=Action.CREATE, reason=f"goes with {parent}, which is replaced", refusal=None
-        )
+        reason = f"goes with {parent}, which is replaced"
+        refusal = None
+        if address in scene.options.protected:
+            refusal = Refusal(f"it {reason}, and config.toml protects it", (_unprotect(address),))
+        anew[address] = replace(step, action=Action.CREATE, reason=reason, refusal=refusal)
     return anew
 
 
@@ -334,8 +346,11 @@ def _protected(step: Step, options: Options) -> Step:
     if step.action not in (Action.DELETE, Action.REPLACE) or step.address not in options.protected:
         return step
     summary = f"it would be {step.action.done} ({step.reason}), and config.toml protects it"
-    way = f'take "{step.address}" out of [reconciler] protect in config.toml'
-    return replace(step, refusal=Refusal(summary, (way,)))
+    return replace(step, refusal=Refusal(summary, (_unprotect(step.address),)))
+
+
+def _unprotect(address: Address) -> str:
+    return f'take "{address}" out of [reconciler] protect in config.toml'
 
 
 def _parents_after_children(
@@ -362,6 +377,14 @@ def _remarks(steps: Mapping[Address, Step], scene: _Scene) -> list[Diagnostic]:
         summary, detail = step.remark
         if summary:
             found.append(warning(summary, detail, address=str(step.address)))
+        if step.action is Action.REPLACE and not scene.desired_owns(step.address):
+            found.append(
+                warning(
+                    f"replacing {step.address} deletes all that lives in it",
+                    "What the files do not declare of that is not made again.",
+                    address=str(step.address),
+                )
+            )
         if any(change.resolution is Resolution.THEIRS for change in step.changes):
             found.append(
                 warning(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from providers.protocol import KindFacts, Live
-from reconciler.diff import ChangeClass, compare, normalised, same
+from reconciler.diff import ChangeClass, as_meant, compare, normalised, same
 from reconciler.values import MISSING, Address
 from reconciler.world import World
 from state.snapshot import Intent, RecordedResource, Snapshot
@@ -66,7 +66,7 @@ def _settled(
                 name: value
                 for name, value in intent.fields.items()
                 if same(
-                    normalised(live.fields.get(name, MISSING), kind.rules[name]),
+                    as_meant(live.fields.get(name, MISSING), kind.rules[name], value),
                     normalised(value, kind.rules[name]),
                 )
             }

@@ -26,14 +26,14 @@ from providers.picsellia import kinds as platform_kinds
 from providers.protocol import CheckedKind, ResourceKind
 from reconciler import live
 from reconciler.apply import Result, Walk
-from reconciler.compile import desired_graph
+from reconciler.compile import desired_graph, image_address
 from reconciler.credentials import Target
 from reconciler.diagnostics import Diagnostic, UserError, error, has_errors
 from reconciler.events import Emit, Note, Notice
 from reconciler.graph import Graph
 from reconciler.pipeline import edit
 from reconciler.pipeline.load import Pipeline, load_pipeline
-from reconciler.pipeline.version import Bump, bump
+from reconciler.pipeline.version import Bump, bump, parse
 from reconciler.plan import Plan, Stack
 from reconciler.planner import Options, plan_steps
 from reconciler.recovery import contested, settle
@@ -93,6 +93,10 @@ class Wishes:
 
     @classmethod
     def from_document(cls, document: Mapping[str, JSON]) -> "Wishes":
+        """What `to_document` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+        if set(document) != set(cls().to_document()):
+            raise ValueError(f"the plan was asked for with {', '.join(map(str, document)) or 'nothing'}")
+
         def addresses(name: str) -> tuple[Address, ...] | None:
             return None if document[name] is None else tuple(map(Address.parse, document[name]))
 
@@ -238,12 +242,15 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
         state.errors.StateError: the record cannot be read.
     """
     pipeline, key = checked.sound()
-    pipeline, config_text = _as_bumped(pipeline, wishes.bump)
     stack = stack_of(session.target, pipeline)
+    stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
+    if wishes.options.destroy and not stored.resources and not stored.intents:
+        told = f"Let the record take it over first: {stack.command('apply')}"
+        raise UserError(error(f"nothing is recorded of {stack}, so there is nothing to destroy", told))
+    pipeline, config_text = _as_bumped(pipeline, wishes.bump, stored, key)
     files = desired_graph(pipeline, key.key)
     desired = Graph() if wishes.options.destroy else files
 
-    stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
     kinds = _kinds(session, pipeline, image_source(pipeline, config_text), key)
     facts = {name: kind.facts for name, kind in kinds.items()}
     session.emit(Note(f"reading {stack} as it is now"))
@@ -330,6 +337,8 @@ def apply_plan(
             if saved is None and not approve(planned):
                 return Applied(planned, None)
             _check_writes(planned)
+            if wishes.bump is not None:
+                _check_config(planned.pipeline)
         recorder = Recorder(session.store, planned.stored, lock=lock, written_by=VERSION)
         recorder.update(lambda _: planned.settled)
         walk = Walk(
@@ -354,10 +363,20 @@ def apply_plan(
 def _write_config(pipeline: Pipeline) -> None:
     path, version = pipeline.loaded.path, pipeline.config.metadata.version
     try:
-        edit.write(path, bumped_config(pipeline))
-    except OSError as problem:
-        told = f"{problem.strerror}. {version} is published and registered; write the version there by hand."
+        # As it is now: somebody may have edited it since it was read.
+        edit.write(path, bumped_config(pipeline, path.read_bytes().decode()))
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", problem)
+        told = f"{why}. {version} is published and registered; write the version there by hand."
         raise UserError(error("config.toml could not be written", told, file=path)) from None
+
+
+def _check_config(pipeline: Pipeline) -> None:
+    """config.toml is written last, but has to be writable first."""
+    path = pipeline.loaded.path
+    if not (os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK)):
+        told = "The new version would have to be written there. Nothing was changed."
+        raise UserError(error("config.toml cannot be written", told, file=path))
 
 
 def username(session: Session) -> str:
@@ -373,14 +392,25 @@ def stack_of(target: Target, pipeline: Pipeline) -> Stack:
     return Stack(target.organization, target.environment, target.host, pipeline.name)
 
 
-def _as_bumped(pipeline: Pipeline, kind: Bump | None) -> tuple[Pipeline, str]:
-    """The pipeline as it will be once the bump is published, and the config.toml that goes with it."""
+def _as_bumped(
+    pipeline: Pipeline, kind: Bump | None, stored: Snapshot, key: SourceKey
+) -> tuple[Pipeline, str]:
+    """The pipeline as it will be once the bump is published, and the config.toml that goes with it.
+
+    A bump that was published from other source, but failed later and so never reached config.toml, is used
+    up: the next one counts from there.
+    """
     if kind is None:
         return pipeline, pipeline.loaded.text
     metadata = pipeline.config.metadata
-    raised = metadata.model_copy(update={"version": bump(metadata.version, kind)})
-    pipeline = replace(pipeline, config=pipeline.config.model_copy(update={"metadata": raised}))
-    return pipeline, bumped_config(pipeline)
+    raised = bump(metadata.version, kind)
+    record = stored.resources.get(str(image_address(pipeline.config.docker.image_name)))
+    if record is not None and record.inputs.get("source_key") != key.key:
+        published = parse(str(record.inputs.get("version", metadata.version)))
+        raised = max(raised, bump(published, kind)) if published >= raised else raised
+    metadata = metadata.model_copy(update={"version": raised})
+    pipeline = replace(pipeline, config=pipeline.config.model_copy(update={"metadata": metadata}))
+    return pipeline, bumped_config(pipeline, pipeline.loaded.text)
 
 
 def _kinds(

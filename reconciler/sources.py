@@ -36,11 +36,11 @@ def image_source(pipeline: Pipeline, config_text: str) -> ImageSource:
     )
 
 
-def bumped_config(pipeline: Pipeline) -> str:
-    """config.toml as it will be once this version is published: only these values' bytes change."""
+def bumped_config(pipeline: Pipeline, text: str) -> str:
+    """config.toml as it will be once this version is published: only these values' bytes of `text` change."""
     version = pipeline.config.metadata.version
     return edited(
-        pipeline.loaded.text,
+        text,
         {("metadata", "version"): str(version), ("docker", "image_tag"): channel_tag(version)},
     )
 

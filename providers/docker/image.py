@@ -63,36 +63,41 @@ class ImageKind:
     ) -> Live | None:
         """What the version tag names; before there is one, what was published last as far as can be told.
 
-        That is the recorded image (`id` is its digest), else what a channel tag points to.
+        That is the recorded image, else what a channel tag points to. `id` is `version@digest`: the label
+        of an image says under which version it was built, not which tags were moved to it later.
         """
         version = desired["version"]
+        known_as, _, known = (id or "").partition("@")
         with RegistryClient("/".join(name)) as registry:
             channels = {tag: digest for tag in _channels(desired) if (digest := registry.digest(tag))}
             image = registry.image(version, self._source.platform)
             tag = version if image else None
-            for digest in (id, *channels.values()):
-                if image is None and digest is not None:
+            for digest in (known, *channels.values()):
+                if image is None and digest:
                     image = registry.image(digest, self._source.platform)
-        return None if image is None else self._live(name, image, tag, desired, channels)
+        if image is None:
+            return None
+        version = tag or (known_as if image.digest == known else image.labels.get(VERSION))
+        return self._live(name, image, version, tag, desired, channels)
 
     def _live(
         self,
         name: Sequence[str],
         image: PublishedImage,
+        version: str | None,
         tag: str | None,
         desired: Mapping[str, JSON],
         channels: Mapping[str, str],
     ) -> Live:
-        labelled = image.labels.get(VERSION)
         pointing = [channel for channel, digest in channels.items() if digest == image.digest]
         elsewhere = channels.get(desired["channel"])
         fields: dict[str, JSON] = {
             "channel": pointing[0] if pointing else None,
             "platform": image.platform,
         }
-        if tag is not None or labelled is not None:
+        if version is not None:
             # An image that says it is this version, without the tag, lost the tag.
-            fields["version"] = tag or (None if labelled == desired["version"] else labelled)
+            fields["version"] = version if tag or version != desired["version"] else None
         outputs: dict[str, JSON] = {"digest": image.digest, "tag": tag, "channel_points_to": elsewhere}
         key = image.labels.get(SOURCE_KEY)
         if key is None:
@@ -104,7 +109,7 @@ class ImageKind:
             outputs["arguments"] = dict(self._key.arguments)
             if len(self._key.files) <= MOST_FILES:
                 outputs["files"] = dict(self._key.files)
-        return Live(image.digest, tuple(name), fields, outputs)
+        return Live(f"{version or ''}@{image.digest}", tuple(name), fields, outputs)
 
     def check(self, name: Sequence[str], live: Live | None, fields: Mapping[str, JSON]) -> None:
         """Whether we may push and, where a build is needed, could build; raises what a write would raise."""
@@ -141,7 +146,7 @@ class ImageKind:
                 raise ExistsError(f"{repository}:{version} was published meanwhile, and is never overwritten")
             report(Progress("tag", text=f"{channel} -> {version}"))
             registry.tag(version, channel)
-        return Live(digest, tuple(name), fields)
+        return Live(f"{version}@{digest}", tuple(name), fields)
 
     def update(
         self,
@@ -158,8 +163,8 @@ class ImageKind:
             return self.create(live.name, fields, parent=parent, report=report)
         with RegistryClient("/".join(live.name)) as registry:
             for tag in (channel,) if live.outputs["tag"] == version else (version, channel):
-                report(Progress("tag", text=f"{tag} -> {live.id[:19]}"))
-                registry.tag(live.id, tag)
+                report(Progress("tag", text=f"{tag} -> {live.outputs['digest'][:19]}"))
+                registry.tag(live.outputs["digest"], tag)
         return live
 
     def delete(self, live: Live, *, parent: Live | None) -> None:
@@ -191,13 +196,7 @@ class ImageKind:
             known or outputs.get("taken_over_from", desired["source_key"]) != desired["source_key"]
         ):
             reason = self._source_changed(outputs)
-            return Verdict(
-                Need.UPDATE,
-                reason,
-                refusal=f"{desired['version']} is published from other source, and is never overwritten "
-                f"({reason.partition(': ')[2]})",
-                hint=self._bump_hint,
-            )
+            return Verdict(Need.UPDATE, reason, *self._refusal(desired, recorded, reason))
         if live.fields["channel"] != desired["channel"]:
             elsewhere = live.outputs["channel_points_to"]
             points = f"points at {elsewhere[:19]}" if elsewhere else "is gone"
@@ -210,6 +209,21 @@ class ImageKind:
             warning=f"{desired['version']} was published by another tool, so nobody can say from what source",
             hint="It is taken over as it is; the next version that is published here will carry its source.",
         )
+
+    def _refusal(
+        self, desired: Mapping[str, JSON], recorded: Mapping[str, JSON] | None, reason: str
+    ) -> tuple[str, str]:
+        """Why this version cannot get this source, and what can be done about it."""
+        version, published = desired["version"], (recorded or {}).get("version")
+        if recorded and recorded.get("source_key") == desired["source_key"] and published != version:
+            return (
+                f"{version} is published from other source; this one is published as {published}, "
+                "which config.toml does not say",
+                f'run the same apply --bump again, or write version = "{published}" into config.toml',
+            )
+        details = reason.partition(": ")[2]
+        what = f" ({details})" if details else ""
+        return f"{version} is published from other source, and is never overwritten{what}", self._bump_hint
 
     def _why_nothing(self, desired: Mapping[str, JSON], others: Collection[Live]) -> str:
         ours = {(self._repository, tag) for tag in (desired["version"], desired["channel"])}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from providers.errors import GoneError
+from providers.errors import FinalError, GoneError
 from providers.picsellia.platform import Platform, path
 from providers.protocol import KindFacts, Live, Report
 from providers.rules import JSON, FieldRule
@@ -47,6 +47,13 @@ class ModelKind:
         return self._live(self._platform.patch(path("model", live.id), changed))
 
     def delete(self, live: Live, *, parent: Live | None) -> None:
+        """Remove it, unless versions of somebody else live in it. Raises FinalError naming them."""
+        versions = [item["name"] for item in self._platform.items(path("model", live.id, "versions"))]
+        if versions:
+            raise FinalError(
+                f"it has versions that are not this pipeline's: {', '.join(versions)}",
+                hint="delete those first, on the platform, if nobody needs them",
+            )
         self._platform.delete(path("model", live.id))
 
     @property

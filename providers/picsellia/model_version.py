@@ -15,7 +15,7 @@ RULES = {
     "docker_image": FieldRule(),
     "docker_tag": FieldRule(),
     "docker_flags": FieldRule(rules.flags, unordered=True),
-    "parameters": FieldRule(rules.mapping, keyed=True),
+    "parameters": FieldRule(rules.mapping, rules.number_like, keyed=True),
 }
 
 

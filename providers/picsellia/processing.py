@@ -14,7 +14,7 @@ RULES = {
     # 4 and 0 are what the official deploy suggests; the platform wants both on create.
     "default_cpu": FieldRule(rules.integer, create_default=4),
     "default_gpu": FieldRule(rules.integer, create_default=0),
-    "default_parameters": FieldRule(rules.mapping, keyed=True, create_default={}),
+    "default_parameters": FieldRule(rules.mapping, rules.number_like, keyed=True, create_default={}),
     "docker_image": FieldRule(),
     "docker_tag": FieldRule(),
     "docker_flags": FieldRule(rules.flags, unordered=True),

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NoReturn
 
 import click
@@ -61,6 +62,9 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code; every way out that is not a bug of ours is one message."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what cannot be shown is no reason to stop
     code = run(arguments)
     if code == INTERRUPTED:
         # Reads may be under way that nobody waits for any more; Python would, for as long as they may take.
@@ -100,6 +104,10 @@ def _told(problem: Exception) -> int:
     if isinstance(problem, UserError | StateError):
         print_diagnostics(diagnosed(problem), err)
         return code_of(problem)
+    if isinstance(problem, OSError) and problem.strerror:
+        where = f"{problem.filename}: " if problem.filename else ""
+        print_diagnostics([error(f"the system does not let us go on: {where}{problem.strerror}")], err)
+        return FAILED
     print_diagnostics(
         [
             error(

@@ -8,7 +8,6 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.applying import apply_all
-from reconciler.pipeline.discovery import find
 from reconciler.session import Reading, Wishes
 from reconciler.views.documents import read_plan
 
@@ -47,21 +46,18 @@ def command(
     if plan_file is not None:
         if wishes != Wishes():
             raise click.UsageError("--plan holds what was asked for; other planning options cannot be added")
-        saved = read_plan(plan_file)
-        wishes = Wishes.from_document(saved.asked)
+        saved, wishes = read_plan(plan_file)
         stack = saved.stack
         where = replace(
             where,
             organization=where.organization or stack.organization,
             environment=where.environment or options.EnvironmentType()(stack.environment),
         )
-        folders = chosen.folders() if chosen.names else [find(stack.pipeline, Path.cwd())]
-    else:
-        if skip_moved:
-            raise click.UsageError("--skip-moved goes with --plan")
-        folders = chosen.folders()
+        chosen = chosen if chosen.names else options.Chosen((stack.pipeline,), everything=False)
+    elif skip_moved:
+        raise click.UsageError("--skip-moved goes with --plan")
     return apply_all(
-        folders,
+        chosen,
         where,
         wishes,
         reading,

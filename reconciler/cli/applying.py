@@ -1,7 +1,5 @@
 """What `apply` and `destroy` share: ask, apply each pipeline, tell how it ended."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TextIO
 
 import click
@@ -21,7 +19,7 @@ from state.errors import StateError
 
 
 def apply_all(
-    folders: Sequence[Path],
+    chosen: options.Chosen,
     where: options.Where,
     wishes: Wishes,
     reading: Reading,
@@ -48,7 +46,7 @@ def apply_all(
         watch(event)
 
     with options.interruptible() as stop, Watch(told) as watch:
-        sound = list(options.checked(folders, reading, failed))
+        sound = list(options.checked(chosen.folders(failed), reading, failed))
         if sound:
             with session(where.target(), options.store(), emit, stop) as opened:
                 for found in sound:

@@ -31,7 +31,7 @@ def command(
     Models and model versions are forgotten, and stay, unless --prune. Images stay in the registry.
     """
     return apply_all(
-        options.Chosen((name,), everything=False).folders(),
+        options.Chosen((name,), everything=False),
         where,
         Wishes(options=Options(prune=prune, destroy=True)),
         reading,

@@ -16,7 +16,7 @@ import click
 
 from reconciler.cli.exits import INTERRUPTED
 from reconciler.credentials import Environment, Target, resolve
-from reconciler.diagnostics import UserError
+from reconciler.diagnostics import UserError, error
 from reconciler.pipeline.discovery import find, find_all
 from reconciler.pipeline.version import Bump
 from reconciler.planner import Options
@@ -71,15 +71,29 @@ class Chosen:
     names: tuple[str, ...]
     everything: bool
 
-    def folders(self) -> list[Path]:
-        """All, those named, or the current folder. Raises UsageError, and UserError for an unknown name."""
+    def folders(self, failed: Callable[[UserError], None]) -> list[Path]:
+        """All, those named, or the current folder, each once; a name that is not found goes to `failed`.
+
+        Raises UsageError, and UserError when there is no pipeline at all.
+        """
         here = Path.cwd()
         if self.everything:
             if self.names:
                 raise click.UsageError("name pipelines, or use --all, not both")
-            return find_all(here)
+            found = find_all(here)
+            if not found:
+                raise UserError(error(f"there is no pipeline below {here}", "A pipeline has a config.toml."))
+            return found
         if self.names:
-            return [find(name, here) for name in self.names]
+            folders: dict[Path, Path] = {}
+            for name in self.names:
+                try:
+                    folder = find(name, here)
+                except UserError as problem:
+                    failed(problem)
+                else:
+                    folders.setdefault(folder.resolve(), folder)
+            return list(folders.values())
         if (here / "config.toml").is_file():
             return [here]
         raise click.UsageError("name a pipeline or be in its folder, or use --all")
@@ -221,13 +235,20 @@ def checked(
     folders: Sequence[Path], reading: Reading, failed: Callable[[UserError], None]
 ) -> Iterator[Checked]:
     """What the files of each pipeline say, before any far end is asked; those with errors go to `failed`."""
+    names: dict[str, Path] = {}
     for folder in folders:
         found = validate(folder, reading)
         try:
-            found.sound()
+            pipeline, _ = found.sound()
+            if pipeline.name in names:
+                told = (
+                    f"{names[pipeline.name]} and {folder} would undo each other's work. Rename one of them."
+                )
+                raise UserError(error(f"two pipelines have metadata.name = {pipeline.name!r}", told))
         except UserError as problem:
             failed(problem)
         else:
+            names[pipeline.name] = folder
             yield found
 
 

@@ -43,9 +43,6 @@ def command(
     Reads only: it sends no write of any kind, takes no lock, and works with a read-only token.
     """
     shown, err = console(sys.stdout), console(sys.stderr)
-    folders = chosen.folders()
-    if out is not None and len(folders) > 1:
-        raise click.UsageError("--out saves the plan of one pipeline")
     plans: list[Plan] = []
     errors: list[Diagnostic] = []
     codes = {DONE}
@@ -55,6 +52,14 @@ def command(
         unasked = exit_code and isinstance(problem, CannotCheckError)
         codes.add(UNCHECKED if unasked else code_of(problem))
 
+    folders = chosen.folders(failed)
+    if out is not None:
+        if len(folders) > 1:
+            raise click.UsageError("--out saves the plan of one pipeline")
+        if any(out.resolve().is_relative_to(folder.resolve()) for folder in folders):
+            raise click.UsageError(
+                f"{out} would become part of the image; save the plan outside of the folder"
+            )
     with Watch(err) as watch:
         sound = list(options.checked(folders, reading, failed))
         try:
@@ -68,7 +73,7 @@ def command(
         except (UserError, StateError) as problem:
             failed(problem)
     if as_json:
-        only_one = len(folders) == 1 and plans
+        only_one = len(folders) == 1 and plans and not chosen.everything
         sys.stdout.write(plan_text(plans[0]) if only_one else plans_text(plans, errors))
     for plan in plans:
         if not as_json:

@@ -19,7 +19,7 @@ def command(plan_file: Path) -> int:
 
     Asks nobody, so it works for a plan that is long out of date.
     """
-    plan = read_plan(plan_file)
+    plan, _ = read_plan(plan_file)
     print_plan(plan, console(sys.stdout))
     err = console(sys.stderr)
     print_diagnostics(plan.diagnostics, err)

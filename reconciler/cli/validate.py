@@ -6,7 +6,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.exits import DONE, FAILED
-from reconciler.diagnostics import has_errors
+from reconciler.diagnostics import UserError, has_errors
 from reconciler.session import Reading, validate
 from reconciler.views.lines import console
 from reconciler.views.reports import print_diagnostics, print_pipeline
@@ -22,7 +22,13 @@ def command(chosen: options.Chosen, reading: Reading) -> int:
     """
     out, err = console(sys.stdout), console(sys.stderr)
     code = DONE
-    for folder in chosen.folders():
+
+    def failed(problem: UserError) -> None:
+        nonlocal code
+        code = FAILED
+        print_diagnostics(problem.diagnostics, err)
+
+    for folder in chosen.folders(failed):
         checked = validate(folder, reading)
         print_diagnostics(checked.diagnostics, err)
         if has_errors(checked.diagnostics):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reconciler.diagnostics import Diagnostic, UserError, error
 from reconciler.plan import Plan, diagnostic_to_document
+from reconciler.session import Wishes
 from reconciler.values import JSON
 
 PLANS_FORMAT = "reconciler/plans"
@@ -44,16 +45,17 @@ def save_plan(plan: Plan, path: Path) -> None:
         raise UserError(error("the plan cannot be saved", f"{problem.strerror}.", file=path)) from None
 
 
-def read_plan(path: Path) -> Plan:
-    """The plan that `save_plan` wrote.
+def read_plan(path: Path) -> tuple[Plan, Wishes]:
+    """The plan that `save_plan` wrote, and what it was asked for.
 
     Raises:
         UserError: it cannot be read, or is no plan that this version knows.
     """
     try:
-        return Plan.from_document(json.loads(path.read_text(encoding="utf-8")))
+        plan = Plan.from_document(json.loads(path.read_text(encoding="utf-8")))
+        return plan, Wishes.from_document(plan.asked)
     except OSError as problem:
         raise UserError(error("the plan cannot be read", f"{problem.strerror}.", file=path)) from None
-    except (ValueError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         told = f"{problem}. Make it with: reconciler plan PIPELINE --out FILE"
         raise UserError(error("this is not a plan that can be used", told, file=path)) from None
