@@ -1,0 +1,225 @@
+"""Ways in which the whole once lied, lost or confused; each is one short story."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from providers.sandbox import Sandbox
+from tests.commands import folders
+from tests.conftest import Cli
+
+BASE = '\n[reconciler.image]\nbuilder = "append"\nbase = "{registry}/base/python:3.11"\n'
+
+
+@pytest.fixture
+def app(cli: Cli, sandbox: Sandbox) -> Path:
+    return _appended(folders.processing(cli.folder / "app", f"{sandbox.registry}/team/app"), sandbox)
+
+
+def _appended(folder: Path, sandbox: Sandbox) -> Path:
+    with (folder / "config.toml").open("a") as config:
+        config.write(BASE.format(registry=sandbox.registry))
+    return folder
+
+
+def _edit(folder: Path, file: str, old: str, new: str) -> None:
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+
+
+def test_the_release_after_a_candidate_is_no_conflict(app: Path, cli: Cli) -> None:
+    assert cli("apply", "app").code == 0
+    for bump in ("rc", "final", "patch", "patch"):
+        if bump != "final":
+            (app / "pipeline.py").write_text(f"# {bump} {(app / 'config.toml').read_text()}\n")
+        ended = cli("apply", "app", "--bump", bump)
+        assert ended.code == 0, ended.out + ended.err
+        assert cli("plan", "app", "--exit-code").code == 0
+
+
+def test_two_versions_of_the_same_source_are_no_conflict(app: Path, cli: Cli) -> None:
+    assert cli("apply", "app").code == 0
+    for _ in range(3):
+        ended = cli("apply", "app", "--bump", "patch")
+        assert ended.code == 0, ended.out + ended.err
+    assert 'version = "1.0.3"' in (app / "config.toml").read_text()
+
+
+def test_destroy_leaves_what_somebody_else_made_under_the_name(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    assert cli("apply", "app").code == 0
+    sandbox.platform.delete_processing("app")
+    sandbox.platform.create_processing("app", docker_image="someone/else")
+
+    ended = cli("destroy", "app", "--yes")
+
+    assert "made by somebody else, and stays" in ended.out
+    assert sandbox.platform.processing("app") is not None
+
+
+def test_a_model_with_other_versions_survives_a_prune(cli: Cli, sandbox: Sandbox) -> None:
+    _appended(folders.training(cli.folder / "train", f"{sandbox.registry}/team/train"), sandbox)
+    sandbox.platform.create_model("Detector")
+    sandbox.platform.create_version("Detector", "precious")
+    assert cli("apply", "train").code == 0
+
+    ended = cli("destroy", "train", "--prune", "--yes")
+
+    assert ended.code == 1
+    assert "precious" in ended.err
+    assert [version["name"] for version in sandbox.platform.versions("Detector")] == ["precious"]
+
+
+def test_an_edit_of_config_toml_during_an_apply_is_kept(
+    app: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reconciler.apply import Walk
+
+    walk = Walk.__call__
+
+    def edited_meanwhile(self: Walk) -> object:
+        _edit(app, "config.toml", "Made for a test.", "Edited meanwhile.")
+        return walk(self)
+
+    monkeypatch.setattr(Walk, "__call__", edited_meanwhile)
+    assert cli("apply", "app", "--bump", "patch").code == 0
+
+    text = (app / "config.toml").read_text()
+    assert "Edited meanwhile." in text
+    assert 'version = "1.0.1"' in text
+
+
+def test_two_folders_of_one_name_are_told_apart_from_two_pipelines(cli: Cli, sandbox: Sandbox) -> None:
+    for place in ("one", "two"):
+        folder = folders.processing(cli.folder / place, f"{sandbox.registry}/team/{place}")
+        _edit(_appended(folder, sandbox), "config.toml", f'name = "{place}"', 'name = "twin"')
+
+    ended = cli("plan", "--all")
+
+    assert ended.code == 1
+    assert "two pipelines have metadata.name = 'twin'" in ended.err
+    assert "one and " in ended.err
+
+
+def test_a_protected_input_is_not_lost_with_its_processing(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    _edit(
+        app,
+        "config.toml",
+        "[reconciler.image]",
+        '[reconciler]\nprotect = ["input/app/title"]\n\n[reconciler.image]',
+    )
+    assert cli("apply", "app").code == 0
+    _edit(app, "config.toml", "DATASET_VERSION_CREATION", "PRE_ANNOTATION")
+
+    ended = cli("apply", "app", "--bump", "patch", "--replace", "processing/app", "--yes")
+
+    assert ended.code == 12
+    assert "config.toml protects it" in ended.err
+    assert {found["name"] for found in sandbox.platform.inputs("app")} == {"dataset", "title"}
+
+
+def test_destroy_without_a_record_says_so(app: Path, cli: Cli, tmp_path: Path) -> None:
+    assert cli("apply", "app").code == 0
+    (tmp_path / "state.db").unlink()
+
+    ended = cli("destroy", "app", "--yes")
+
+    assert ended.code == 1
+    assert "nothing is recorded of sandbox@" in ended.err
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "validate"])
+def test_a_folder_without_pipelines_is_an_error(command: str, cli: Cli, sandbox: Sandbox) -> None:
+    ended = cli(command, "--all")
+    assert ended.code == 1
+    assert "there is no pipeline below" in ended.err
+
+
+def test_one_unknown_name_does_not_keep_the_others_from_their_turn(
+    app: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    ended = cli("apply", "app", "nosuch")
+    assert ended.code == 1
+    assert "nosuch" in ended.err
+    assert sandbox.platform.processing("app") is not None
+
+
+def test_a_version_that_a_failed_run_used_up_is_not_asked_for_again(
+    app: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    assert cli("apply", "app").code == 0
+    (app / "pipeline.py").write_text("print(2)\n")
+    sandbox.fail("PATCH", "/processing/", 500)
+    _edit(app, "parameters.py", "640", "641")
+    assert cli("apply", "app", "--bump", "patch").code == 1
+
+    told = cli("plan", "app", "--exit-code")
+    assert told.code == 12
+    assert "this one is published as 1.0.1, which config.toml does not say" in told.err
+    assert "changed outside" not in told.out
+
+    (app / "pipeline.py").write_text("print(3)\n")
+    ended = cli("apply", "app", "--bump", "patch")
+    assert ended.code == 0, ended.err
+    assert 'version = "1.0.2"' in (app / "config.toml").read_text()
+
+
+def test_a_plan_is_not_saved_into_the_image(app: Path, cli: Cli) -> None:
+    ended = cli("plan", "app", "--out", "app/plan.json")
+    assert ended.code == 2
+    assert not (app / "plan.json").exists()
+
+
+def test_numbers_among_parameters_may_come_back_as_text(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    sandbox.switch(numbers="text")
+    ended = cli("apply", "app")
+    assert ended.code == 0, ended.err
+    assert cli("plan", "app", "--exit-code").code == 0
+    _edit(app, "parameters.py", "640", "641")
+    assert cli("plan", "app", "--bump", "patch", "--exit-code").code == 10
+
+
+def test_a_huge_float_is_sent_as_it_is(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    _edit(app, "parameters.py", '"size": self.size', '"size": 1e30')
+    ended = cli("apply", "app")
+    assert ended.code == 0, ended.err
+    assert cli("plan", "app", "--exit-code").code == 0
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        {"asked": {}},
+        {"asked": []},
+        {"asked": {"bump": "bogus"}},
+        {"stack": {"environment": 3}},
+        {"steps": 3},
+        {"surprise": True},
+    ],
+)
+def test_a_tampered_plan_is_refused_in_one_message(tamper: dict[str, object], app: Path, cli: Cli) -> None:
+    assert cli("plan", "app", "--out", "plan.json").code == 0
+    document = json.loads((cli.folder / "plan.json").read_text())
+    for key, value in tamper.items():
+        inside = isinstance(value, dict) and value and isinstance(document.get(key), dict)
+        document[key] = {**document[key], **value} if inside else value
+    (cli.folder / "plan.json").write_text(json.dumps(document))
+
+    ended = cli("apply", "--plan", "plan.json")
+
+    assert ended.code == 1
+    assert "this is not a plan that can be used" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_several_plans_are_one_document_however_many_there_are(app: Path, cli: Cli) -> None:
+    assert json.loads(cli("plan", "--all", "--json").out)["format"] == "reconciler/plans"
+    assert json.loads(cli("plan", "app", "--json").out)["format"] == "reconciler/plan"
+
+
+def test_an_unknown_address_is_a_mistake(app: Path, cli: Cli) -> None:
+    for option in ("--target", "--replace", "--ours"):
+        ended = cli("plan", "app", option, "processing/nosuch")
+        assert ended.code == 1
+        assert "no resource is called processing/nosuch" in ended.err
