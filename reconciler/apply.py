@@ -8,14 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from graphlib import TopologicalSorter
 from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from providers.errors import ExistsError, FinalError, GoneError, ProviderError, TransientError
-from providers.protocol import Live, Progress, ResourceKind
+from providers.protocol import ListedKind, Live, Progress, ResourceKind
 from reconciler.diff import ChangeClass, compare, effective_fields
 from reconciler.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
 from reconciler.graph import Graph
@@ -157,10 +159,10 @@ class Walk:
                 self._delete(step)
                 return None
             case Action.CREATE:
-                return self._create(step)
+                return self._cleared(step, self._create(step))
             case Action.REPLACE:
                 self._delete(step)
-                return self._create(step)
+                return self._cleared(step, self._create(step))
             case _ if step.writes:
                 return self._update(step)
             case _:
@@ -200,6 +202,17 @@ class Walk:
             return live
 
         return self._write(step, fields, create)
+
+    def _cleared(self, step: Step, live: Live) -> Live:
+        """A new object may come with children nobody declared; a list that the files own starts empty."""
+        resource = self._desired.get(step.address)
+        for name in resource.owns if resource else ():
+            kind = self._kinds[name]
+            assert isinstance(kind, ListedKind), f"{name} is owned, but cannot be listed"
+            for child in self._attempt(step, partial(kind.siblings, live)):
+                with suppress(GoneError):
+                    self._attempt(step, partial(kind.delete, child, parent=live))
+        return live
 
     def _look_up(self, step: Step, fields: Mapping[str, JSON], unsettled: ProviderError) -> Live | None:
         """A create without a clear answer is settled by a look-up by name, never by repeating it blindly."""

@@ -223,3 +223,10 @@ def test_an_unknown_address_is_a_mistake(app: Path, cli: Cli) -> None:
         ended = cli("plan", "app", option, "processing/nosuch")
         assert ended.code == 1
         assert "no resource is called processing/nosuch" in ended.err
+
+
+def test_inputs_that_a_new_processing_comes_with_are_not_kept(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    sandbox.switch(legacy_inputs=True)
+    assert cli("apply", "app").code == 0
+    assert {found["name"] for found in sandbox.platform.inputs("app")} == {"dataset", "title"}
+    assert cli("plan", "app", "--exit-code").code == 0
