@@ -307,17 +307,21 @@ def apply_plan(
         UserError: as of `make_plan`, or a check before the first write failed.
         state.errors.StateError: the lock is held by another run, or the record cannot be saved.
     """
-    pipeline, _ = checked.sound()
+    pipeline, key = checked.sound()
     stack = str(stack_of(session.target, pipeline))
     run = _lock_info(pipeline.folder, command)
+    waited = False
 
     def waiting(holder: LockInfo) -> None:
+        nonlocal waited
+        waited = True
         session.emit(Notice(f"waiting for {holder}"))
 
     with session.store.lock(stack, run, timeout=lock_timeout, waiting=waiting) as lock:
         if lock.took_over is not None:
             why = "its process is gone" if is_gone(lock.took_over) else "it had expired"
             session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
+        _refuse_edited(pipeline, key if waited else None)
         planned = make_plan(session, checked, wishes)
         away: tuple[Moved, ...] = ()
         if saved is not None:
@@ -354,10 +358,27 @@ def apply_plan(
             run=run.id,
         )
         result = walk()
-    written = result.succeeded and wishes.bump is not None and not away
-    if written:
-        _write_config(planned.pipeline)
+        written = result.succeeded and wishes.bump is not None and not away
+        if written:
+            _write_config(planned.pipeline)
     return Applied(planned, result, config_written=written, moved=away)
+
+
+def _refuse_edited(pipeline: Pipeline, key: SourceKey | None) -> None:
+    """What was read before the lock was had must still be so: another run may have published a version.
+
+    Args:
+        key: of the source as it was read, where there was time to edit it; None to look at config.toml only.
+    """
+    path = pipeline.loaded.path
+    try:
+        same = path.read_bytes() == pipeline.loaded.text.encode()
+        same = same and (key is None or key == fingerprint(image_source(pipeline, pipeline.loaded.text)))
+    except (OSError, ProviderError):
+        same = False
+    if not same:
+        told = "Nothing was changed. Run the same command again."
+        raise UserError(error("the pipeline's files changed after they were read", told, file=path))
 
 
 def _write_config(pipeline: Pipeline) -> None:
