@@ -5,6 +5,7 @@ import pytest
 import providers.docker.registry
 import reconciler.apply
 from providers.sandbox import Sandbox
+from reconciler import session
 from tests.conftest import Cli, copy_example
 
 
@@ -46,17 +47,17 @@ def test_a_version_that_somebody_else_published_meanwhile_is_never_overwritten(
     theirs = copy_example("single_training", cli.folder / "elsewhere", sandbox.registry)
     (theirs / "pipeline.py").write_text("print('theirs')\n")
 
-    from reconciler import session
+    plan = session.make_plan
 
-    checked = session._check_image
+    def meanwhile(*given: object) -> session.Planned:
+        planned = plan(*given)  # type: ignore[arg-type]
+        with monkeypatch.context() as other:
+            other.setattr(session, "make_plan", plan)
+            other.setenv("RECONCILER_STATE", str(cli.folder / "other.db"))
+            assert cli("apply", str(theirs)).code == 0
+        return planned
 
-    def meanwhile(planned: session.Planned) -> None:
-        monkeypatch.setattr(session, "_check_image", checked)
-        monkeypatch.setenv("RECONCILER_STATE", str(cli.folder / "other.db"))
-        assert cli("apply", str(theirs)).code == 0
-        checked(planned)
-
-    monkeypatch.setattr(session, "_check_image", meanwhile)
+    monkeypatch.setattr(session, "make_plan", meanwhile)
     ended = cli("apply", str(mine))
 
     assert ended.code == 1
