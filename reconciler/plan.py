@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from reconciler.diagnostics import Diagnostic, Severity, in_order
 from reconciler.diff import Change, ChangeClass, Resolution
@@ -46,7 +47,9 @@ class Stack:
     pipeline: str
 
     def __str__(self) -> str:
-        return f"{self.organization}@{self.environment}/{self.pipeline}"
+        # CUSTOM is no place of its own: two of them must not share a record.
+        place = urlsplit(self.host).netloc if self.environment == "CUSTOM" else self.environment
+        return f"{self.organization}@{place}/{self.pipeline}"
 
     def command(self, verb: str, *more: str) -> str:
         """A command line that does something to this stack and no other, whatever context is saved."""

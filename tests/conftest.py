@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -100,6 +101,11 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def cli(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
     return Cli(workplace, capsys)
+
+
+def stack_of(name: str) -> str:
+    """The stack of a pipeline on the sandbox that the user is signed in to, as messages write it."""
+    return f"sandbox@{urlsplit(os.environ['PICSELLIA_CUSTOM_ENV']).netloc}/{name}"
 
 
 def copy_example(name: str, folder: Path, registry: str) -> Path:

@@ -7,14 +7,14 @@ import pytest
 
 from providers.sandbox import Sandbox
 from state.store import open_store
-from tests.conftest import EXAMPLES, Cli, copy_example
+from tests.conftest import EXAMPLES, Cli, copy_example, stack_of
 
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/config.toml"))
 
 
 def serial_of(state: Path, name: str) -> int:
     with open_store(str(state)) as store:
-        snapshot = store.load(f"sandbox@CUSTOM/{name}")
+        snapshot = store.load(stack_of(name))
     assert snapshot is not None
     return snapshot.serial
 

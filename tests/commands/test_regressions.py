@@ -230,3 +230,14 @@ def test_inputs_that_a_new_processing_comes_with_are_not_kept(app: Path, cli: Cl
     assert cli("apply", "app").code == 0
     assert {found["name"] for found in sandbox.platform.inputs("app")} == {"dataset", "title"}
     assert cli("plan", "app", "--exit-code").code == 0
+
+
+def test_two_custom_platforms_do_not_share_a_record(
+    app: Path, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("apply", "app").code == 0
+    monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", sandbox.url.replace("127.0.0.1", "localhost"))
+
+    document = json.loads(cli("plan", "app", "--json").out)
+
+    assert {step["action"] for step in document["steps"]} == {"adopt"}, "nothing is recorded of this one"

@@ -10,16 +10,15 @@ import pytest
 
 from providers.sandbox import Sandbox
 from state.store import open_store
-from tests.conftest import Cli, copy_example
+from tests.conftest import Cli, copy_example, stack_of
 from tests.faults.warm import Death, Warm
 
-STACK = "sandbox@CUSTOM/dataset_cleanup"
 APPLY = ("apply", "dataset_cleanup", "--yes")
 
 
 def intents(state: Path) -> list[str]:
     with open_store(str(state)) as store:
-        record = store.load(STACK)
+        record = store.load(stack_of("dataset_cleanup"))
     return list(record.intents) if record else []
 
 

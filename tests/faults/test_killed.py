@@ -10,7 +10,7 @@ import pytest
 
 from providers.sandbox import Sandbox
 from state.store import open_store
-from tests.conftest import Cli
+from tests.conftest import Cli, stack_of
 from tests.faults.conftest import SCENARIOS, Scenario, edit, put, shape, world
 from tests.faults.warm import Death, Warm
 
@@ -79,7 +79,7 @@ class Bench:
 
     def _serial(self, scenario: Scenario) -> int:
         with open_store(str(self._state)) as store:
-            snapshot = store.load(f"sandbox@CUSTOM/{scenario.example}")
+            snapshot = store.load(stack_of(scenario.example))
         return snapshot.serial if snapshot else 0
 
 

@@ -16,9 +16,8 @@ from providers.sandbox import Sandbox
 from reconciler import session
 from state.lock import LockInfo, process_table
 from state.store import open_store
-from tests.conftest import Cli, copy_example
+from tests.conftest import Cli, copy_example, stack_of
 
-STACK = "sandbox@CUSTOM/single_training"
 ADA = LockInfo(
     "ada", "build-7", 4711, "reconciler apply single_training --yes", "2025-03-01T12:00:00.000+00:00", "id"
 )
@@ -33,7 +32,10 @@ def state(cli: Cli, sandbox: Sandbox, tmp_path: Path) -> Path:
 @contextmanager
 def held(state: Path, holder: LockInfo = ADA, ttl: float = 30.0) -> Iterator[None]:
     """Somebody else's run has the lock."""
-    with open_store(str(state)) as store, store.lock(STACK, holder, timeout=0, ttl=ttl, every=3600.0):
+    with (
+        open_store(str(state)) as store,
+        store.lock(stack_of("single_training"), holder, timeout=0, ttl=ttl, every=3600.0),
+    ):
         yield
 
 
@@ -65,11 +67,11 @@ def test_waiting_says_for_whom(state: Path, cli: Cli) -> None:
 
 def test_a_lock_can_be_taken_away(state: Path, cli: Cli) -> None:
     with held(state):
-        unlocked = cli("state", "unlock", STACK)
+        unlocked = cli("state", "unlock", stack_of("single_training"))
         assert unlocked.code == 0
-        assert f"{STACK} was locked by {ADA}" in unlocked.out.replace("\n", " ")
+        assert f"{stack_of('single_training')} was locked by {ADA}" in unlocked.out.replace("\n", " ")
         assert cli("apply", "single_training").code == 0
-    assert "was not locked" in cli("state", "unlock", STACK).out
+    assert "was not locked" in cli("state", "unlock", stack_of("single_training")).out
 
 
 def test_our_own_lock_can_be_recognised(state: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +81,7 @@ def test_our_own_lock_can_be_recognised(state: Path, cli: Cli, monkeypatch: pyte
 
     def look(*given: object) -> session.Planned:
         with open_store(str(state)) as store:
-            holder = store.holder(STACK)
+            holder = store.holder(stack_of("single_training"))
         assert holder is not None
         seen.append(holder)
         return checked(*given)  # type: ignore[arg-type]
@@ -115,13 +117,13 @@ def test_a_run_that_lost_its_lock_saves_nothing_more(
     assert ended.code in (1, 13)
     assert "Traceback" not in ended.err and "a bug in" not in ended.err
     assert ended.err.count("error: ") == 1
-    assert f"this run lost its lock on {STACK}" in ended.err.replace("\n", " ")
+    assert f"this run lost its lock on {stack_of('single_training')}" in ended.err.replace("\n", " ")
     assert sandbox.platform.model("DefectClassifier") is not None
     assert not [w for w in sandbox.writes(service="platform") if "versions" in w["path"]]
 
     if somebody == "took it over":
         with open_store(str(state)) as store:
-            assert store.unlock(STACK) == ADA
+            assert store.unlock(stack_of("single_training")) == ADA
     again = cli("apply", "single_training")
     assert again.code == 0, again.err
     assert len(sandbox.platform.models()) == 1

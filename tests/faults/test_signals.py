@@ -9,12 +9,11 @@ import pytest
 
 from providers.sandbox import Sandbox
 from state.store import open_store
-from tests.conftest import Cli
+from tests.conftest import Cli, stack_of
 from tests.faults.conftest import SCENARIOS, put, world
 from tests.faults.warm import Run, Warm
 
 SCENARIO = next(scenario for scenario in SCENARIOS if scenario.name == "dataset_cleanup")
-STACK = f"sandbox@CUSTOM/{SCENARIO.example}"
 APPLY = ("apply", SCENARIO.example, "--yes", "--parallel", "2")
 NUMBERS = [signal.SIGINT, signal.SIGTERM]
 LONG = 3600.0  # seconds
@@ -63,10 +62,10 @@ def test_once_lets_running_steps_finish_and_starts_no_other(
     assert err.count("not started: input/dataset_cleanup/") == 5
     assert "Traceback" not in err
     with open_store(str(tmp_path / "state.db")) as store:
-        record = store.load(STACK)
+        record = store.load(stack_of(SCENARIO.example))
         assert record is not None and not record.intents
         assert "processing/dataset_cleanup" in record.resources
-        assert store.holder(STACK) is None
+        assert store.holder(stack_of(SCENARIO.example)) is None
     assert not [w for w in sandbox.writes(service="platform") if "/inputs" in w["path"]]
 
     finished(cli, sandbox, undisturbed)
@@ -93,7 +92,7 @@ def test_twice_stops_now_and_the_next_run_settles_what_was_open(
     assert warm.wait(run) == 130
     assert "Traceback" not in run.err.read_text()
     with open_store(str(tmp_path / "state.db")) as store:
-        record = store.load(STACK)
+        record = store.load(stack_of(SCENARIO.example))
         assert record is not None and list(record.intents) == ["processing/dataset_cleanup"]
     assert (sandbox.platform.processing("dataset_cleanup") is not None) == done
     sandbox.switch(faults=[])

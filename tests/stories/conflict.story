@@ -2,7 +2,7 @@
 $ example single_training
 
 $ reconciler apply single_training --parallel 1
-sandbox@CUSTOM/single_training  http://sandbox
+sandbox@sandbox/single_training  http://sandbox
 + image/registry/examples/single_training  create  never-published
     channel     latest
     platform    linux/amd64
@@ -41,7 +41,7 @@ $ platform edit-version DefectClassifier v1 framework=TENSORFLOW
 $ edit single_training/config.toml PYTORCH ONNX
 
 $ reconciler plan single_training --exit-code --bump patch
-sandbox@CUSTOM/single_training  http://sandbox
+sandbox@sandbox/single_training  http://sandbox
 ~ image/registry/examples/single_training  update  source-changed: config.toml changed
     source_key  sha256:… -> sha256:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
@@ -60,7 +60,7 @@ Plan: 2 to update, 1 unchanged. 1 conflict.
 [12]
 
 $ reconciler apply single_training --bump patch --parallel 1
-sandbox@CUSTOM/single_training  http://sandbox
+sandbox@sandbox/single_training  http://sandbox
 ~ image/registry/examples/single_training  update  source-changed: config.toml changed
     source_key  sha256:… -> sha256:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
@@ -79,7 +79,7 @@ Plan: 2 to update, 1 unchanged. 1 conflict.
 [12]
 
 $ reconciler apply single_training --bump patch --ours --parallel 1
-sandbox@CUSTOM/single_training  http://sandbox
+sandbox@sandbox/single_training  http://sandbox
 ~ image/registry/examples/single_training  update  source-changed: config.toml changed
     source_key  sha256:… -> sha256:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
@@ -106,5 +106,5 @@ image_tag = "latest"
 [model_version]
 
 $ reconciler plan single_training --exit-code
-sandbox@CUSTOM/single_training  http://sandbox
+sandbox@sandbox/single_training  http://sandbox
 Nothing to do: 3 resources as the files say.

@@ -2,7 +2,7 @@
 $ example dataset_cleanup
 
 $ reconciler apply dataset_cleanup --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
@@ -86,7 +86,7 @@ POST /api/processing/…/inputs 201
 POST /api/processing/…/inputs 201
 
 $ reconciler destroy dataset_cleanup
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 . image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays in the registry
 - processing/dataset_cleanup  delete  destroyed, as asked
 ├── - input/dataset_cleanup/archive  delete  destroyed, as asked
@@ -99,7 +99,7 @@ Plan: 6 to delete, 1 to forget.
 [12]
 
 $ reconciler destroy dataset_cleanup --yes --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 . image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays in the registry
 - processing/dataset_cleanup  delete  destroyed, as asked
 ├── - input/dataset_cleanup/archive  delete  destroyed, as asked
@@ -128,7 +128,7 @@ DELETE /api/processing/… 204
 $ example single_training
 
 $ reconciler apply single_training --parallel 1
-sandbox@CUSTOM/single_training  http://sandbox
+sandbox@sandbox/single_training  http://sandbox
 + image/registry/examples/single_training  create  never-published
     channel     latest
     platform    linux/amd64
@@ -180,7 +180,7 @@ POST /api/organization/…/models 201
 POST /api/model/…/versions 201
 
 $ reconciler destroy single_training --yes --parallel 1
-sandbox@CUSTOM/single_training  http://sandbox
+sandbox@sandbox/single_training  http://sandbox
 . image/registry/examples/single_training  forget  destroyed, as asked; it stays in the registry
 . model/DefectClassifier  forget  destroyed, as asked; it stays on the platform
 . model-version/DefectClassifier/v1  forget  destroyed, as asked; it stays on the platform
@@ -194,7 +194,7 @@ $ writes
 none
 
 $ reconciler apply single_training --parallel 1
-sandbox@CUSTOM/single_training  http://sandbox
+sandbox@sandbox/single_training  http://sandbox
 > image/registry/examples/single_training  adopt  published
 > model/DefectClassifier  adopt  exists, nothing recorded: taken over
 └── > model-version/DefectClassifier/v1  adopt  exists, nothing recorded: taken over
@@ -207,7 +207,7 @@ Done: 3 adopted.
 | > adopted model-version/DefectClassifier/v1
 
 $ reconciler destroy single_training --prune --yes --parallel 1
-sandbox@CUSTOM/single_training  http://sandbox
+sandbox@sandbox/single_training  http://sandbox
 . image/registry/examples/single_training  forget  destroyed, as asked; it stays in the registry
 - model/DefectClassifier  delete  destroyed, as asked
 └── - model-version/DefectClassifier/v1  delete  destroyed, as asked

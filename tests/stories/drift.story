@@ -2,7 +2,7 @@
 $ example dataset_cleanup
 
 $ reconciler apply dataset_cleanup --yes --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
@@ -92,7 +92,7 @@ $ platform delete-input dataset_cleanup archive
 $ platform add-input dataset_cleanup stray input_type=TEXT
 
 $ reconciler plan dataset_cleanup --exit-code
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  changed outside
     default_cpu  64 -> 4                                                                               drift: changed outside
     description  edited in a hurry -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
@@ -106,7 +106,7 @@ Plan: 1 to create, 1 to update, 1 to delete, 5 unchanged. 4 fields changed outsi
 [11]
 
 $ reconciler apply dataset_cleanup --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  changed outside
     default_cpu  64 -> 4                                                                               drift: changed outside
     description  edited in a hurry -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
@@ -124,7 +124,7 @@ $ writes
 none
 
 $ reconciler apply dataset_cleanup --yes --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  changed outside
     default_cpu  64 -> 4                                                                               drift: changed outside
     description  edited in a hurry -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
@@ -146,5 +146,5 @@ POST /api/processing/…/inputs 201
 DELETE /api/processing/…/inputs/stray 204
 
 $ reconciler plan dataset_cleanup --exit-code
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 Nothing to do: 7 resources as the files say.

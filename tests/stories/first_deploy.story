@@ -2,7 +2,7 @@
 $ example dataset_cleanup
 
 $ reconciler plan dataset_cleanup
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
@@ -50,7 +50,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
 Plan: 7 to create.
 
 $ reconciler apply dataset_cleanup --yes --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
@@ -134,11 +134,11 @@ POST /api/processing/…/inputs 201
 POST /api/processing/…/inputs 201
 
 $ reconciler plan dataset_cleanup --exit-code
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 Nothing to do: 7 resources as the files say.
 
 $ reconciler apply dataset_cleanup --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 Nothing to do: 7 resources as the files say.
 
 $ writes

@@ -4,7 +4,7 @@ $ example dataset_cleanup
 $ edit dataset_cleanup/config.toml "[reconciler.image]" "[reconciler]\nprotect = [\"processing/dataset_cleanup\"]\nignore_changes = { \"processing/dataset_cleanup\" = [\"description\", \"default_cpu\"] }\n\n[reconciler.image]"
 
 $ reconciler apply dataset_cleanup --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
@@ -90,14 +90,14 @@ POST /api/processing/…/inputs 201
 $ platform edit-processing dataset_cleanup description="ours by hand" default_cpu=16
 
 $ reconciler plan dataset_cleanup --exit-code
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
   processing/dataset_cleanup  unchanged  in sync
     default_cpu  16 -> 4                                                                          drift: left alone, as ignore_changes says
     description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: left alone, as ignore_changes says
 Nothing to do: 7 resources as the files say.
 
 $ reconciler apply dataset_cleanup --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
   processing/dataset_cleanup  unchanged  in sync
     default_cpu  16 -> 4                                                                          drift: left alone, as ignore_changes says
     description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: left alone, as ignore_changes says
@@ -107,7 +107,7 @@ $ writes
 none
 
 $ reconciler destroy dataset_cleanup --yes
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 . image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays in the registry
 - processing/dataset_cleanup  delete  destroyed, as asked  refused
 ├── - input/dataset_cleanup/archive  delete  destroyed, as asked

@@ -2,7 +2,7 @@
 $ example dataset_cleanup
 
 $ reconciler plan dataset_cleanup --out first.json
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
@@ -50,7 +50,7 @@ sandbox@CUSTOM/dataset_cleanup  http://sandbox
 Plan: 7 to create.
 
 $ reconciler apply --plan first.json --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
@@ -113,13 +113,13 @@ Done: 7 created.
 | + created input/dataset_cleanup/sample_size
 
 $ reconciler plan dataset_cleanup --exit-code
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 Nothing to do: 7 resources as the files say.
 
 $ edit dataset_cleanup/utils/parameters.py 64 128
 
 $ reconciler plan dataset_cleanup --bump patch --out second.json
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
@@ -152,7 +152,7 @@ POST /api/processing/…/inputs 201
 POST /api/processing/…/inputs 201
 
 $ reconciler apply --plan second.json
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
@@ -172,7 +172,7 @@ none
 
 # The rest of it may go on, by a flag; the exit code still tells.
 $ reconciler apply --plan second.json --skip-moved --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
@@ -203,7 +203,7 @@ $ reconciler apply --plan second.json
 
 # Showing it never fails.
 $ reconciler show second.json
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed

@@ -2,7 +2,7 @@
 $ example dataset_cleanup
 
 $ reconciler apply dataset_cleanup --parallel 1 --bump final
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
@@ -68,7 +68,7 @@ Done: 7 created.
 $ edit dataset_cleanup/pipeline.py "import argparse" "import argparse  # better"
 
 $ reconciler plan dataset_cleanup --bump rc --exit-code
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
     channel     latest -> test                              pending: the files changed
     source_key  sha256:… -> sha256:…  pending: the files changed
@@ -79,7 +79,7 @@ Plan: 2 to update, 5 unchanged.
 [10]
 
 $ reconciler apply dataset_cleanup --bump rc --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
     channel     latest -> test                              pending: the files changed
     source_key  sha256:… -> sha256:…  pending: the files changed
@@ -104,12 +104,12 @@ version = "1.0.1-rc"
 image_tag = "test"
 
 $ reconciler plan dataset_cleanup --exit-code
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 Nothing to do: 7 resources as the files say.
 
 # The release of the candidate is the same source: the image gets its new tags, and is not built again.
 $ reconciler apply dataset_cleanup --bump final --parallel 1
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  same-source: re-tagged, no build
     channel  test -> latest     pending: the files changed
     version  1.0.1-rc -> 1.0.1  pending: the files changed
@@ -129,5 +129,5 @@ version = "1.0.1"
 image_tag = "latest"
 
 $ reconciler plan dataset_cleanup --exit-code
-sandbox@CUSTOM/dataset_cleanup  http://sandbox
+sandbox@sandbox/dataset_cleanup  http://sandbox
 Nothing to do: 7 resources as the files say.
