@@ -151,3 +151,15 @@ def finished(cli: Cli, sandbox: Sandbox, undisturbed: object) -> str:
     assert world(sandbox) == undisturbed
     assert cli("plan", SCENARIO.example, "--exit-code").code == 0
     return again.err
+
+
+def test_a_plan_that_waits_for_an_answer_is_ended_at_once(
+    warm: Warm, cli: Cli, sandbox: Sandbox, undisturbed: object
+) -> None:
+    sandbox.fail("GET", "/processings/find$", "hang", seconds=LONG)
+    run = warm.start(("plan", SCENARIO.example), cli.folder)
+    until(asked(sandbox, "GET", "/processings/find"), run)
+    run.signal(signal.SIGINT)
+
+    assert warm.wait(run) == 130
+    assert run.err.read_text().splitlines()[-1] == "interrupted"

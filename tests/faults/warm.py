@@ -156,6 +156,7 @@ def _run(asked: Mapping[str, Any]) -> None:
         os.chdir(asked["folder"])
         os.environ.clear()
         os.environ.update(asked["environment"])
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
         sys.argv = ["reconciler", *asked["arguments"]]
         if asked["dies"]:
             _die(*asked["dies"])
