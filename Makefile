@@ -24,7 +24,7 @@ demo: setup
 test: setup $(OFFICIAL)/.ready
 	$(BIN)/pytest $(PYTEST)
 
-# Every request failed in every way, every place to be killed at: half an hour.
+# Every request failed in every way, every place to be killed at: most of an hour.
 test-full: setup $(OFFICIAL)/.ready
 	$(BIN)/pytest -m "full or not full" $(PYTEST)
 

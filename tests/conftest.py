@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"left out, which CI does not allow: {report.longrepr}"
+
+
+CASES: Counter[str] = Counter()
+"""How many cases of each sweep ran: told at the end, as one test may stand for thousands."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if CASES:
+        terminalreporter.section("cases")
+        for what, count in sorted(CASES.items()):
+            terminalreporter.write_line(f"{count:>6} {what}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from providers.sandbox import Sandbox
 from state.store import open_store
-from tests.conftest import Cli, stack_of
+from tests.conftest import CASES, Cli, stack_of
 from tests.faults.conftest import SCENARIOS, Scenario, edit, put, shape, world
 from tests.faults.warm import Death, Warm
 
@@ -90,6 +90,7 @@ def bench(warm: Warm, cli: Cli, sandbox: Sandbox, tmp_path: Path) -> Bench:
 
 def play_all(bench: Bench, scenario: Scenario, deaths: list[Death], expected: Mapping[str, Any]) -> None:
     failures = []
+    CASES["runs that were killed, and a second run that finished"] += len(deaths)
     for dies in deaths:
         try:
             bench.play(scenario, dies, expected)

@@ -5,15 +5,14 @@ import os
 import re
 from pathlib import Path
 
-import pytest
-
 from providers.sandbox import Sandbox
-from tests.conftest import Cli
+from tests.conftest import CASES, Cli
 from tests.faults.conftest import SCENARIOS, put, shape, world
 from tests.faults.warm import Run, Warm
 
 SCENARIO = next(scenario for scenario in SCENARIOS if scenario.name == "single_training")
 APPLY = ("apply", SCENARIO.example, "--yes")
+RACES = 50
 
 
 def start_together(warm: Warm, cli: Cli, gate: Path, *options: str) -> list[Run]:
@@ -58,14 +57,9 @@ def race(warm: Warm, cli: Cli, sandbox: Sandbox, state: Path, *options: str) -> 
 
 
 def test_two_at_once(warm: Warm, cli: Cli, sandbox: Sandbox, tmp_path: Path) -> None:
-    ended = [race(warm, cli, sandbox, tmp_path / "state.db") for _ in range(12)]
+    ended = [race(warm, cli, sandbox, tmp_path / "state.db") for _ in range(RACES)]
     assert any(code == 13 for pair in ended for code, _, _ in pair), "they never met"
-
-
-@pytest.mark.full
-def test_two_at_once_many_times(warm: Warm, cli: Cli, sandbox: Sandbox, tmp_path: Path) -> None:
-    for _ in range(50):
-        race(warm, cli, sandbox, tmp_path / "state.db")
+    CASES["races of two applies"] += RACES
 
 
 def test_one_that_waits_for_the_lock_finds_nothing_to_do(

@@ -16,7 +16,7 @@ import providers.docker.registry
 import reconciler.apply
 from providers.sandbox import Sandbox
 from providers.sandbox.settings import Fault
-from tests.conftest import Cli, Ended
+from tests.conftest import CASES, Cli, Ended
 from tests.faults.conftest import SCENARIOS, Scenario, edit, put, shape, world
 
 SERVICES = "^/(api|v2)/"
@@ -127,6 +127,7 @@ def every_case(scenario: Scenario, requests: Sequence[str]) -> Iterator[Case]:
 def play_all(bench: Bench, cases: Sequence[Case], expected: Mapping[Scenario, Mapping[str, Any]]) -> None:
     """All of them, whatever the first ones show; what failed is told together."""
     failures = []
+    CASES["requests of an apply that failed, and a second run that finished"] += len(cases)
     for case in cases:
         try:
             bench.play(case, expected[case.scenario])
