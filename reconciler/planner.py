@@ -296,7 +296,7 @@ def _step_for_undesired(address: Address, scene: _Scene) -> Step:
     step = Step(
         address,
         Action.FORGET,
-        f"{left}; it stays {kind.place}",
+        f"{'not deleted by destroy' if options.destroy else left}; it stays {kind.place}",
         depends_on=(parent,) if parent and parent in scene.desired else (),
         id=live.id if live else record.id if record else None,
         fingerprint=fingerprint(live, kind) if live else "",

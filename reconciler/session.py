@@ -18,7 +18,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from providers.docker.builders import select
-from providers.docker.image import ImageKind
+from providers.docker.image import ImageKind, is_taken
 from providers.docker.source import ImageSource, SourceKey, fingerprint
 from providers.errors import ProviderError, TransientError
 from providers.picsellia import Platform
@@ -28,12 +28,12 @@ from reconciler import live
 from reconciler.apply import Result, Walk
 from reconciler.compile import desired_graph, image_address
 from reconciler.credentials import Target
-from reconciler.diagnostics import Diagnostic, UserError, error, has_errors
+from reconciler.diagnostics import Diagnostic, UserError, error, has_errors, info
 from reconciler.events import Emit, Note, Notice
 from reconciler.graph import Graph
 from reconciler.pipeline import edit
 from reconciler.pipeline.load import Pipeline, load_pipeline
-from reconciler.pipeline.version import Bump, bump, parse
+from reconciler.pipeline.version import Bump, bump
 from reconciler.plan import Plan, Stack
 from reconciler.planner import Options, plan_steps
 from reconciler.recovery import contested, settle
@@ -247,7 +247,7 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
     if wishes.options.destroy and not stored.resources and not stored.intents:
         told = f"Let the record take it over first: {stack.command('apply')}"
         raise UserError(error(f"nothing is recorded of {stack}, so there is nothing to destroy", told))
-    pipeline, config_text = _as_bumped(pipeline, wishes.bump, stored, key)
+    pipeline, config_text, taken = _as_bumped(pipeline, wishes.bump, key)
     files = desired_graph(pipeline, key.key)
     desired = Graph() if wishes.options.destroy else files
 
@@ -274,7 +274,7 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
         stored.lineage if stored.serial else "",
         stored.serial,
         steps,
-        (*checked.diagnostics, *remarks),
+        (*checked.diagnostics, *taken, *remarks),
         sources=_digest_of(files),
         asked=wishes.to_document(),
     )
@@ -289,7 +289,7 @@ def apply_plan(
     checked: Checked,
     wishes: Wishes,
     *,
-    approve: Callable[[Planned], bool],
+    approve: Callable[[Planned, bool], bool],
     parallel: int,
     lock_timeout: float,
     command: Sequence[str],
@@ -299,7 +299,8 @@ def apply_plan(
     """Plan under the lock, ask, check what can be checked, walk the plan, and only then write config.toml.
 
     Args:
-        approve: is shown the plan and says whether to go on; not called when there is nothing to do.
+        approve: is shown the plan that is about to be applied, and says whether to go on; its second
+            argument is whether the user has to be asked.
         saved: a plan that was approved before; only what it said is done, and nobody is asked.
         skip_moved: do the rest of a saved plan when a part of the world has moved, instead of nothing.
 
@@ -337,9 +338,11 @@ def apply_plan(
             planned = replace(planned, plan=rest)
         if not planned.plan.can_apply:
             return Applied(planned, None)
-        if any(step.writes for step in planned.plan.steps):
-            if saved is None and not approve(planned):
-                return Applied(planned, None)
+        writes = any(step.writes for step in planned.plan.steps)
+        asks = saved is None and (writes or wishes.options.destroy)
+        if not approve(planned, asks):
+            return Applied(planned, None)
+        if writes:
             _check_writes(planned)
             if wishes.bump is not None:
                 _check_config(planned.pipeline)
@@ -414,24 +417,33 @@ def stack_of(target: Target, pipeline: Pipeline) -> Stack:
 
 
 def _as_bumped(
-    pipeline: Pipeline, kind: Bump | None, stored: Snapshot, key: SourceKey
-) -> tuple[Pipeline, str]:
-    """The pipeline as it will be once the bump is published, and the config.toml that goes with it.
+    pipeline: Pipeline, kind: Bump | None, key: SourceKey
+) -> tuple[Pipeline, str, list[Diagnostic]]:
+    """The pipeline as it will be once the bump is published, the config.toml that goes with it, remarks.
 
-    A bump that was published from other source, but failed later and so never reached config.toml, is used
-    up: the next one counts from there.
+    Versions that are published from other source are used up, as by a run that failed after the push, or by
+    a colleague who has not committed yet: the first free one is taken.
+
+    Raises:
+        CannotCheckError: the registry could not be asked.
     """
     if kind is None:
-        return pipeline, pipeline.loaded.text
-    metadata = pipeline.config.metadata
-    raised = bump(metadata.version, kind)
-    record = stored.resources.get(str(image_address(pipeline.config.docker.image_name)))
-    if record is not None and record.inputs.get("source_key") != key.key:
-        published = parse(str(record.inputs.get("version", metadata.version)))
-        raised = max(raised, bump(published, kind)) if published >= raised else raised
-    metadata = metadata.model_copy(update={"version": raised})
+        return pipeline, pipeline.loaded.text, []
+    metadata, repository = pipeline.config.metadata, pipeline.config.docker.image_name
+    version, taken = bump(metadata.version, kind), []
+    try:
+        while is_taken(repository, str(version), pipeline.config.reconciler.image.platform, key.key):
+            taken.append(str(version))
+            version = bump(version, Bump.PATCH if kind is Bump.FINAL else kind)
+    except ProviderError as problem:
+        address = image_address(repository)
+        raise CannotCheckError(_far_end(problem, f"{address} could not be read", address=address)) from None
+    remarks = [
+        info(f"{', '.join(taken)} of {repository} is published from other source, so this becomes {version}")
+    ]
+    metadata = metadata.model_copy(update={"version": version})
     pipeline = replace(pipeline, config=pipeline.config.model_copy(update={"metadata": metadata}))
-    return pipeline, bumped_config(pipeline, pipeline.loaded.text)
+    return pipeline, bumped_config(pipeline, pipeline.loaded.text), remarks if taken else []
 
 
 def _kinds(

@@ -162,7 +162,7 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
 
 def test_every_make_line_names_a_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^(\w+):", makefile, re.M))
+    targets = set(re.findall(r"^([\w-]+):", makefile, re.M))
     named = {
         line.split()[1]
         for document in DOCUMENTS
@@ -213,7 +213,7 @@ def test_the_sandbox_starts_tells_how_to_use_it_and_ends_at_ctrl_c(home: Path, t
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None and server.stderr is not None
-        lines = [server.stdout.readline() for _ in range(5)]
+        lines = [server.stdout.readline() for _ in range(8)]
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 0
         assert server.stderr.read() == ""
@@ -221,5 +221,5 @@ def test_the_sandbox_starts_tells_how_to_use_it_and_ends_at_ctrl_c(home: Path, t
     address = re.search(r"http://127\.0\.0\.1:\d+", told)
     assert address is not None
     assert TOKEN in told
-    assert f"--organization {ORGANIZATION}" in told
+    assert f"export PICSELLIA_ORGANIZATION={ORGANIZATION}" in told
     assert f"PICSELLIA_CUSTOM_ENV={address[0]}" in told

@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,30 @@ def test_nobody_but_the_command_line_prints_or_exits() -> None:
             ):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert found == []
+
+
+def test_the_wheel_holds_what_the_demo_plays(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    built = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--wheel-dir",
+            str(tmp_path),
+            str(root),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "reconciler/examples/dataset_cleanup/config.toml" in names
+    assert "reconciler/examples/dataset_cleanup/utils/inputs.py" in names
+    assert not [name for name in names if name.startswith(("tests/", "examples/"))]

@@ -241,6 +241,17 @@ class ImageKind:
         return f"source-changed: {shown}{more}" if lines else "source-changed"
 
 
+def is_taken(repository: str, version: str, platform: str, source_key: str) -> bool:
+    """Whether this version tag is published from other source, so that it can never become this one's.
+
+    Raises:
+        ProviderError: the registry could not be asked.
+    """
+    with RegistryClient(repository) as registry:
+        image = registry.image(version, platform)
+    return image is not None and image.labels.get(SOURCE_KEY) != source_key
+
+
 def _channels(desired: Mapping[str, JSON]) -> list[str]:
     """Both channel tags, the one that is asked for first."""
     return sorted(("latest", "test"), key=lambda tag: tag != desired["channel"])

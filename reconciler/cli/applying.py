@@ -88,12 +88,12 @@ class Approval:
         self.shown = False
         self.refused = False
 
-    def __call__(self, planned: Planned) -> bool:
+    def __call__(self, planned: Planned, ask: bool) -> bool:
         self._watch.pause()
         print_plan(planned.plan, self._out)
         print_diagnostics(planned.plan.diagnostics, self._err)
         self.shown = True
-        if self._yes:
+        if self._yes or not ask:
             return True
         if options.someone_watches():
             return click.confirm("\nApply this?", default=False, err=True)
@@ -117,6 +117,8 @@ def _tell(applied: Applied, approval: Approval, out: Console, err: Console) -> i
     if applied.result is None:
         print_refusals(plan, err)
         refused = approval.refused or not plan.can_apply or applied.moved
+        if not refused:
+            err.print("Nothing was applied.")
         return CONFLICT if refused else FAILED
     print_outcomes(applied.result.outcomes, err)
     print_applied(applied, out, err)

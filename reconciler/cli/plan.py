@@ -83,6 +83,7 @@ def command(
             print_refusals(plan, err)
         if out is not None:
             save_plan(plan, out)
+            err.print(f"saved to {out}; apply it with: reconciler apply --plan {out}")
     print_diagnostics(errors, err)
     if exit_code:
         codes |= {plan.exit_code for plan in plans}

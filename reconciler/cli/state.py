@@ -36,7 +36,7 @@ def list_stacks() -> int:
 def history(stack: str) -> int:
     """Show who saved a stack's record when, and with which command, latest first."""
     with options.store() as store:
-        _refuse_unknown(store, stack)
+        stack = _named(store, stack)
         saves = store.history(stack, MOST_SAVES)
     rows = [
         [
@@ -59,7 +59,7 @@ def verify(stack: str) -> int:
     """Check a stack's record against its invariants."""
     out, err = console(sys.stdout), console(sys.stderr)
     with options.store() as store:
-        _refuse_unknown(store, stack)
+        stack = _named(store, stack)
         try:
             snapshot = store.load(stack)
         except CorruptStateError as problem:
@@ -91,11 +91,16 @@ def unlock(stack: str) -> int:
     return DONE
 
 
-def _refuse_unknown(store: Store, stack: str) -> None:
+def _named(store: Store, name: str) -> str:
+    """The stack of this name, or the only one of a pipeline of this name. Raises UserError."""
     known = store.stacks()
-    if stack not in known:
-        there = f"There are: {', '.join(known)}." if known else "There are no records at all."
-        raise UserError(error(f"there is no record of {stack}", there))
+    found = [stack for stack in known if name in (stack, stack.partition("/")[2])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(error(f"{name} has several records", f"There are: {', '.join(found)}."))
+    there = f"There are: {', '.join(known)}." if known else "There are no records at all."
+    raise UserError(error(f"there is no record of {name}", there))
 
 
 def _is_whole(store: Store, stack: str, serial: int) -> bool:

@@ -23,6 +23,10 @@ CLASS_STYLES = {ChangeClass.DRIFT: "red", ChangeClass.CONFLICT: "bold red"}
 SEVERITY_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
 
+WIDEST = 40
+"""Columns up to which a column is padded: one long value must not push what stands beside the others away."""
+
+
 def console(stream: IO[str]) -> Console:
     """A console on this stream: colours where a terminal shows them and NO_COLOR is not set."""
     return Console(file=stream, highlight=False, emoji=False, markup=False, soft_wrap=True)
@@ -31,12 +35,12 @@ def console(stream: IO[str]) -> Console:
 def columns(rows: Iterable[Sequence[Text]], gap: int = 2) -> list[Text]:
     """Rows as lines with aligned columns, and nothing behind the last of them."""
     rows = list(rows)
-    widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+    widths = [min(max(cell.cell_len for cell in column), WIDEST) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         line = Text()
         for cell, width in zip(row, widths, strict=True):
-            line.append_text(cell).append(" " * (width - cell.cell_len + gap))
+            line.append_text(cell).append(" " * (max(width - cell.cell_len, 0) + gap))
         line.rstrip()
         lines.append(line)
     return lines

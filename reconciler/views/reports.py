@@ -11,6 +11,7 @@ from providers.sandbox import Settings
 from reconciler.diagnostics import Diagnostic, Severity, UserError, error, in_order
 from reconciler.events import Outcome, Status
 from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.version import channel_tag
 from reconciler.plan import Action
 from reconciler.session import Applied
 from reconciler.views.lines import SEVERITY_STYLES, indented, pairs, things
@@ -87,7 +88,9 @@ def print_applied(applied: Applied, out: Console, err: Console) -> None:
     if applied.config_written:
         path = applied.planned.pipeline.loaded.path
         version = applied.planned.pipeline.config.metadata.version
-        out.print(Text.assemble(f"  {path} says version {version} now", ("  commit it", "dim")))
+        tag = channel_tag(version)
+        said = f"  {path} says version {version} and image_tag {tag} now"
+        out.print(Text.assemble(said, ("  commit it", "dim")))
 
 
 def print_pipeline(pipeline: Pipeline, key: SourceKey, out: Console) -> None:
@@ -115,13 +118,13 @@ def print_pairs(facts: Mapping[str, str], out: Console, *, indent: int = 0) -> N
 
 def print_sandbox(url: str, registry: str, settings: Settings, out: Console) -> None:
     """Where a sandbox that has just started is, and how to use it."""
-    token, organization = next(iter(settings.tokens)), settings.organizations[0]
-    where = "LOCAL" if url.endswith(":8000") else f"CUSTOM  (with PICSELLIA_CUSTOM_ENV={url})"
     out.print(Text.assemble(("sandbox ", "bold"), f"at {url}; Ctrl-C ends it"))
-    facts = {
-        "registry": registry,
-        "token": token,
-        "organization": organization,
-        "use it": f"PICSELLIA_TOKEN={token} reconciler plan --organization {organization} --env {where}",
-    }
-    print_pairs(facts, out, indent=2)
+    print_pairs({"registry": registry, "requests": f"{url}/_sandbox/requests"}, out, indent=2)
+    out.print(Text("To use it from another terminal:", "dim"))
+    for name, value in (
+        ("PICSELLIA_TOKEN", next(iter(settings.tokens))),
+        ("PICSELLIA_ORGANIZATION", settings.organizations[0]),
+        ("PICSELLIA_ENV", "CUSTOM"),
+        ("PICSELLIA_CUSTOM_ENV", url),
+    ):
+        out.print(f"  export {name}={value}")

@@ -72,7 +72,7 @@ def test_a_new_time_is_not_new_source_and_a_new_byte_is(pipeline: Path, cli: Cli
     planned = cli("plan", "app", "--exit-code")
     assert planned.code == 12
     assert "source-changed: pipeline.py changed" in planned.out
-    assert "reconciler apply app --bump patch" in planned.err
+    assert "reconciler apply app --organization sandbox --env CUSTOM --bump patch" in planned.err
 
     refused = cli("apply", "app")
     assert refused.code == 12

@@ -241,3 +241,29 @@ def test_two_custom_platforms_do_not_share_a_record(
     document = json.loads(cli("plan", "app", "--json").out)
 
     assert {step["action"] for step in document["steps"]} == {"adopt"}, "nothing is recorded of this one"
+
+
+def test_a_version_that_a_colleague_published_is_passed_by(
+    app: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("apply", "app").code == 0
+    config = (app / "config.toml").read_bytes()
+    (app / "pipeline.py").write_text("print('theirs')\n")
+    assert cli("apply", "app", "--bump", "patch").code == 0  # 1.0.1, which they have not committed
+
+    (app / "config.toml").write_bytes(config)
+    (app / "pipeline.py").write_text("print('mine')\n")
+    monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "mine.db"))
+    ended = cli("apply", "app", "--bump", "patch")
+
+    assert ended.code == 0, ended.err
+    assert "1.0.1 of" in ended.err and "so this becomes 1.0.2" in ended.err
+    assert 'version = "1.0.2"' in (app / "config.toml").read_text()
+
+
+def test_the_plan_comes_before_what_it_does(app: Path, cli: Cli, tmp_path: Path) -> None:
+    assert cli("apply", "app").code == 0
+    (tmp_path / "state.db").unlink()
+    ended = cli("apply", "app")
+    assert "adopt" in ended.out
+    assert ended.out.index("Plan:") < ended.out.index("Done:")

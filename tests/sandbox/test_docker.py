@@ -1,29 +1,15 @@
 """A real Docker Engine pulls from the sandbox's registry and pushes to it, with a password."""
 
-import gc
-import warnings
-
+import docker
 import pytest
 
-docker = pytest.importorskip("docker")
-
-
-def connect():
-    """An engine, or a skipped test."""
-    with warnings.catch_warnings():
-        # docker-py leaves its socket open when nobody answers.
-        warnings.simplefilter("ignore", ResourceWarning)
-        try:
-            return docker.from_env()
-        except docker.errors.DockerException as error:
-            reason = f"no Docker Engine: {error}"
-        gc.collect()
-    pytest.skip(reason)
+from providers.sandbox import Sandbox
+from tests.services import engine_client
 
 
 @pytest.mark.docker
-def test_an_engine_pulls_and_pushes(sandbox):
-    engine = connect()
+def test_an_engine_pulls_and_pushes(sandbox: Sandbox, docker_engine: str) -> None:
+    engine = engine_client(docker_engine)
     sandbox.switch(registry_auth=True)
     me = {"username": "me", "password": sandbox.token}
     base, app = f"{sandbox.registry}/base/python:3.11", f"{sandbox.registry}/team/app"

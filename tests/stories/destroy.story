@@ -87,7 +87,7 @@ POST /api/processing/…/inputs 201
 
 $ reconciler destroy dataset_cleanup
 sandbox@sandbox/dataset_cleanup  http://sandbox
-. image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays in the registry
+. image/registry/examples/dataset_cleanup  forget  not deleted by destroy; it stays in the registry
 - processing/dataset_cleanup  delete  destroyed, as asked
 ├── - input/dataset_cleanup/archive  delete  destroyed, as asked
 ├── - input/dataset_cleanup/dataset  delete  destroyed, as asked
@@ -100,7 +100,7 @@ Plan: 6 to delete, 1 to forget.
 
 $ reconciler destroy dataset_cleanup --yes --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
-. image/registry/examples/dataset_cleanup  forget  destroyed, as asked; it stays in the registry
+. image/registry/examples/dataset_cleanup  forget  not deleted by destroy; it stays in the registry
 - processing/dataset_cleanup  delete  destroyed, as asked
 ├── - input/dataset_cleanup/archive  delete  destroyed, as asked
 ├── - input/dataset_cleanup/dataset  delete  destroyed, as asked
@@ -181,9 +181,9 @@ POST /api/model/…/versions 201
 
 $ reconciler destroy single_training --yes --parallel 1
 sandbox@sandbox/single_training  http://sandbox
-. image/registry/examples/single_training  forget  destroyed, as asked; it stays in the registry
-. model/DefectClassifier  forget  destroyed, as asked; it stays on the platform
-. model-version/DefectClassifier/v1  forget  destroyed, as asked; it stays on the platform
+. image/registry/examples/single_training  forget  not deleted by destroy; it stays in the registry
+. model/DefectClassifier  forget  not deleted by destroy; it stays on the platform
+. model-version/DefectClassifier/v1  forget  not deleted by destroy; it stays on the platform
 Plan: 3 to forget.
 Done: 3 forgotten.
 | . forgotten image/registry/examples/single_training
@@ -208,7 +208,7 @@ Done: 3 adopted.
 
 $ reconciler destroy single_training --prune --yes --parallel 1
 sandbox@sandbox/single_training  http://sandbox
-. image/registry/examples/single_training  forget  destroyed, as asked; it stays in the registry
+. image/registry/examples/single_training  forget  not deleted by destroy; it stays in the registry
 - model/DefectClassifier  delete  destroyed, as asked
 └── - model-version/DefectClassifier/v1  delete  destroyed, as asked
 Plan: 2 to delete, 1 to forget.

@@ -48,6 +48,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         input_type                 NUMBER
         required                   true
 Plan: 7 to create.
+| saved to first.json; apply it with: reconciler apply --plan first.json
 
 $ reconciler apply --plan first.json --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
@@ -122,10 +123,11 @@ $ reconciler plan dataset_cleanup --bump patch --out second.json
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                              pending: the files changed
+    version     1.0.0 -> 1.0.1                            pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     default_parameters.smallest_side  64 -> 128  pending: the files changed
 Plan: 2 to update, 5 unchanged.
+| saved to second.json; apply it with: reconciler apply --plan second.json
 
 $ platform edit-processing dataset_cleanup description="edited meanwhile"
 
@@ -155,9 +157,9 @@ $ reconciler apply --plan second.json
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                              pending: the files changed
+    version     1.0.0 -> 1.0.1                            pending: the files changed
 ~ processing/dataset_cleanup  update  changed outside, the files changed
-    default_parameters.smallest_side  64 -> 128                                                                            pending: the files changed
+    default_parameters.smallest_side  64 -> 128                                 pending: the files changed
     description                       edited meanwhile -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
 Plan: 2 to update, 5 unchanged. 1 field changed outside.
 | moved: processing/dataset_cleanup  since the plan was made
@@ -175,7 +177,7 @@ $ reconciler apply --plan second.json --skip-moved --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                              pending: the files changed
+    version     1.0.0 -> 1.0.1                            pending: the files changed
 Plan: 1 to update.
 Done: 1 updated.
 | updating image/registry/examples/dataset_cleanup
@@ -206,7 +208,7 @@ $ reconciler show second.json
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                              pending: the files changed
+    version     1.0.0 -> 1.0.1                            pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     default_parameters.smallest_side  64 -> 128  pending: the files changed
 Plan: 2 to update, 5 unchanged.

@@ -49,7 +49,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         required                   true
 Plan: 7 to create.
 Done: 7 created.
-  dataset_cleanup/config.toml says version 1.0.0 now  commit it
+  dataset_cleanup/config.toml says version 1.0.0 and image_tag latest now  commit it
 | creating image/registry/examples/dataset_cleanup
 |   copy … taken over from registry/base/python
 |   copy … taken over from registry/base/python
@@ -70,9 +70,9 @@ $ edit dataset_cleanup/pipeline.py "import argparse" "import argparse  # better"
 $ reconciler plan dataset_cleanup --bump rc --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
-    channel     latest -> test                              pending: the files changed
+    channel     latest -> test                            pending: the files changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1-rc                           pending: the files changed
+    version     1.0.0 -> 1.0.1-rc                         pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     docker_tag  latest -> test  pending: the files changed
 Plan: 2 to update, 5 unchanged.
@@ -81,14 +81,14 @@ Plan: 2 to update, 5 unchanged.
 $ reconciler apply dataset_cleanup --bump rc --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
-    channel     latest -> test                              pending: the files changed
+    channel     latest -> test                            pending: the files changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1-rc                           pending: the files changed
+    version     1.0.0 -> 1.0.1-rc                         pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     docker_tag  latest -> test  pending: the files changed
 Plan: 2 to update, 5 unchanged.
 Done: 2 updated.
-  dataset_cleanup/config.toml says version 1.0.1-rc now  commit it
+  dataset_cleanup/config.toml says version 1.0.1-rc and image_tag test now  commit it
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there
@@ -117,7 +117,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     docker_tag  test -> latest  pending: the files changed
 Plan: 2 to update, 5 unchanged.
 Done: 2 updated.
-  dataset_cleanup/config.toml says version 1.0.1 now  commit it
+  dataset_cleanup/config.toml says version 1.0.1 and image_tag latest now  commit it
 | updating image/registry/examples/dataset_cleanup
 |   tag 1.0.1 -> sha256:…
 |   tag latest -> sha256:…
