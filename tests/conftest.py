@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from providers.sandbox import Sandbox
+from providers.sandbox import TOKEN, Sandbox
 from reconciler.cli import run
+from tests.leaks import leaked
 
 pytest_plugins = ["tests.services"]
 
@@ -64,6 +65,7 @@ class Cli:
         self._capture.readouterr()
         code = run(arguments)
         printed = self._capture.readouterr()
+        assert TOKEN not in printed.out + printed.err, f"{arguments} prints the token"
         return Ended(code, printed.out, printed.err)
 
 
@@ -90,15 +92,18 @@ def one_sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def sandbox(one_sandbox: Sandbox, home: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """A fresh platform and registry, and a user who is signed in to it."""
+def sandbox(
+    one_sandbox: Sandbox, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Sandbox]:
+    """A fresh platform and registry, and a user who is signed in to it; whose token is nowhere afterwards."""
     one_sandbox.reset()
     one_sandbox.clear_requests()
     monkeypatch.setenv("PICSELLIA_TOKEN", one_sandbox.token)
     monkeypatch.setenv("PICSELLIA_ORGANIZATION", one_sandbox.organization)
     monkeypatch.setenv("PICSELLIA_ENV", "CUSTOM")
     monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", one_sandbox.url)
-    return one_sandbox
+    yield one_sandbox
+    assert leaked(tmp_path, one_sandbox.token) == []
 
 
 @pytest.fixture

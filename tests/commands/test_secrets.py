@@ -19,6 +19,7 @@ import pytest
 from providers.sandbox import Sandbox, Settings
 from tests.commands.untouched import snapshot
 from tests.conftest import Cli, copy_example
+from tests.leaks import cells
 from tests.services import Registry, free_port
 
 NAME = "dataset_cleanup"
@@ -56,18 +57,8 @@ class Watched:
         places = [(f"output of {command}", text.encode()) for command, text in self.said]
         places += [(f"log of {r.name}", r.getMessage().encode()) for r in self._caplog.records]
         places += [(f"file {name}", content) for name, (_, content) in snapshot(self._everything).items()]
-        places += [("record", row) for row in record(self._everything / "state.db")]
+        places += [("record", row) for row in cells(self._everything / "state.db")]
         return [where for where, content in places if any(form in content for form in self._forms)]
-
-
-def record(path: Path) -> Iterator[bytes]:
-    """Every cell of the state file, uncompressed."""
-    with closing(sqlite3.connect(path)) as database:
-        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in tables:
-            for row in database.execute(f"SELECT * FROM {table}"):  # our own table names
-                for cell in row:
-                    yield zlib.decompress(cell) if isinstance(cell, bytes) else str(cell).encode()
 
 
 @pytest.fixture
@@ -136,11 +127,8 @@ def test_a_working_life_tells_no_secret(run: Watched, marked: Sandbox, workplace
     run("apply", NAME, "--bump", "patch", "--yes")
     (workplace / "after.json").write_text(run("plan", NAME, "--json"))
 
-    assert any(b"processing/" in cell for cell in record(workplace.parent / "state.db")), (
-        "the search reads it"
-    )
-    cells = list(record(workplace.parent / "state.db"))
-    assert any(b"processing/" in cell for cell in cells), "the search reads the record"
+    recorded = cells(workplace.parent / "state.db")
+    assert any(b"processing/" in cell for cell in recorded), "the search reads the record"
     assert len(run.said) == 12
     assert (workplace / "kept.plan").exists(), "it is searched, too"
     assert run.found() == []
