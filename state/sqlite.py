@@ -17,7 +17,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
+
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from state.document import bodies, check_format, dumps, from_document, header, loads, to_json
 from state.errors import (
@@ -38,6 +40,8 @@ KEPT: Final = 1000
 """Serials per stack whose content is kept at least; who wrote what and when is kept of all."""
 
 _SCHEMA_VERSION = 1
+T = TypeVar("T")
+
 _BUSY = 30.0  # seconds to wait for another process's transaction, each of which takes milliseconds
 _SCHEMA = (
     """
@@ -268,8 +272,12 @@ class SqliteStore:
         with self._mutex, self._explained():
             if self._connection is None and not self.path.exists():
                 return []
-            connection = self._connected()
-            return connection.execute(sql, values).fetchall() if self._has_schema(connection) else []
+
+            def read() -> list[tuple[Any, ...]]:
+                connection = self._connected()
+                return connection.execute(sql, values).fetchall() if self._has_schema(connection) else []
+
+            return patiently(read)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -278,10 +286,7 @@ class SqliteStore:
             if self._connection is None:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            connection = self._connected()
-            if not self._has_schema(connection):
-                connection.execute("PRAGMA journal_mode = WAL")  # kept in the file; not within a transaction
-            connection.execute("BEGIN IMMEDIATE")
+            connection = patiently(self._begun)
             try:
                 if not self._has_schema(connection):
                     for statement in _SCHEMA:
@@ -293,17 +298,26 @@ class SqliteStore:
                     connection.execute("ROLLBACK")
                 raise
 
+    def _begun(self) -> sqlite3.Connection:
+        """The connection, in a transaction that no other writer shares."""
+        connection = self._connected()
+        if not self._has_schema(connection):
+            connection.execute("PRAGMA journal_mode = WAL")  # kept in the file; not within a transaction
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
+
     def _connected(self) -> sqlite3.Connection:
         """The connection to the file, which must exist."""
         if self._connection is None:
-            self._connection = sqlite3.connect(
+            connection = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode=rw",
                 uri=True,
                 timeout=_BUSY,
                 isolation_level=None,  # transactions begin and end where it is written
                 check_same_thread=False,  # the mutex sees to it
             )
-            self._connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._connection = connection
         return self._connection
 
     def _damaged(self, stack: str, serial: int, what: str) -> CorruptStateError:
@@ -331,6 +345,25 @@ class SqliteStore:
                 hint="check the file, its folder and the free space, "
                 "or name another file with RECONCILER_STATE",
             ) from error
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Call it again while the file is busy with something that SQLite itself does not wait for.
+
+    Its timeout covers other transactions, but neither the change to WAL by another process nor the clean-up
+    when the last connection closes (https://sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY").
+    """
+    return Retrying(
+        retry=retry_if_exception(_is_busy),
+        wait=wait_random(0.002, 0.02),
+        stop=stop_after_delay(_BUSY),
+        reraise=True,
+    )(call)
+
+
+def _is_busy(problem: BaseException) -> bool:
+    code = problem.sqlite_errorcode if isinstance(problem, sqlite3.OperationalError) else 0
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # the low byte; the rest says busy with what
 
 
 def _content(saved: Snapshot, tail: _Tail | None) -> tuple[bool, bytes]:

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from state import sqlite
 from state.errors import CorruptStateError, NewerFormatError, StoreUnavailableError
 from state.snapshot import Snapshot
-from state.sqlite import SqliteStore
+from state.sqlite import SqliteStore, patiently
 from tests.state.conftest import STACK, count, counting, resource, run, snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -222,7 +223,7 @@ INCREMENT = """
 import sys
 from pathlib import Path
 from state.errors import StaleStateError
-from state.sqlite import SqliteStore
+from state.sqlite import SqliteStore, patiently
 from tests.state.conftest import STACK, count, counting
 
 with SqliteStore(Path(sys.argv[1])) as store:
@@ -240,7 +241,7 @@ with SqliteStore(Path(sys.argv[1])) as store:
 SAVE_FOREVER = """
 import sys
 from pathlib import Path
-from state.sqlite import SqliteStore
+from state.sqlite import SqliteStore, patiently
 from tests.state.conftest import STACK, count, counting, resource
 
 with SqliteStore(Path(sys.argv[1])) as store:
@@ -296,3 +297,39 @@ def test_a_killed_process_loses_no_save_that_it_acknowledged(path: Path) -> None
             assert record.serial - serial in (0, 1)
             assert count(record) - done == record.serial - serial
             assert record.resources["model/M"].inputs["echo"] == count(record)
+
+
+def test_what_sqlite_does_not_wait_for_is_tried_again(tmp_path: Path) -> None:
+    """A change of the journal by another process, or its last clean-up, is answered "locked" at once."""
+    path = tmp_path / "busy.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE one (x)")
+        other.execute("BEGIN EXCLUSIVE")
+        answers: list[str] = []
+
+        def attempt() -> str:
+            if len(answers) == 2:
+                other.execute("COMMIT")
+            try:
+                with closing(sqlite3.connect(path, timeout=0)) as impatient:
+                    return str(impatient.execute("SELECT count(*) FROM one").fetchone())
+            except sqlite3.OperationalError as problem:
+                answers.append(str(problem))
+                raise
+
+        assert patiently(attempt) == "(0,)"
+    assert answers == ["database is locked"] * 2
+
+
+def test_what_is_wrong_for_good_is_not_tried_again(tmp_path: Path) -> None:
+    tries = 0
+
+    def attempt() -> None:
+        nonlocal tries
+        tries += 1
+        with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+            connection.execute("SELECT * FROM nothing")
+
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        patiently(attempt)
+    assert tries == 1
