@@ -328,7 +328,7 @@ def test_what_is_wrong_for_good_is_not_tried_again(tmp_path: Path) -> None:
         nonlocal tries
         tries += 1
         with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
-            connection.execute("SELECT * FROM nothing")
+            connection.execute("SELECT * FROM nowhere")
 
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         patiently(attempt)
