@@ -43,8 +43,3 @@ class Address:
 
     def __str__(self) -> str:
         return "/".join((self.kind, *(quote(part, safe=":@+=,") for part in self.name)))
-
-    @property
-    def short(self) -> str:
-        """The last part of the name, for columns that already say the rest."""
-        return self.name[-1]

@@ -9,11 +9,8 @@ from typing import Literal, Protocol
 
 from providers.docker.append import AppendBuilder
 from providers.docker.engine import EngineBuilder, engine_answers
-from providers.docker.labels import SOURCE_KEY
 from providers.docker.source import ImageSource
 from providers.protocol import Report
-
-__all__ = ["SOURCE_KEY", "Builder", "BuilderName", "select"]
 
 BuilderName = Literal["auto", "engine", "append"]
 

@@ -89,7 +89,6 @@ class PublishedImage:
         manifest_media_type: of that.
         platform: "os/architecture[/variant]", as the image itself says.
         config: its configuration, as written (labels, environment, history, …).
-        config_digest: of that.
         layers: lowest first.
     """
 
@@ -99,18 +98,12 @@ class PublishedImage:
     manifest_media_type: str
     platform: str
     config: Mapping[str, Any]
-    config_digest: str
     layers: tuple[Blob, ...]
 
     @property
     def labels(self) -> Mapping[str, str]:
         """The image's labels; empty when it has none."""
         return (self.config.get("config") or {}).get("Labels") or {}
-
-    @property
-    def created(self) -> str | None:
-        """When it was built (RFC 3339), as the image says."""
-        return self.config.get("created")
 
     @property
     def size(self) -> int:
@@ -230,7 +223,6 @@ class RegistryClient:
                 str(config[key]) for key in ("os", "architecture", "variant") if config.get(key)
             ),
             config=config,
-            config_digest=config_blob.digest,
             layers=layers,
         )
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from providers.docker.append import AppendBuilder
-from providers.docker.builders import SOURCE_KEY, select
+from providers.docker.builders import select
 from providers.docker.engine import EngineBuilder
+from providers.docker.labels import SOURCE_KEY
 from providers.docker.registry import DOCKER_MANIFEST, OCI_MANIFEST, Blob, RegistryClient
 from providers.docker.source import ImageSource
 from providers.errors import (

@@ -330,7 +330,7 @@ def stacks(draw: Any) -> list[Resource]:
         first = draw(st.sampled_from(made))
         app = after(processing(name, owns=owns, **draw(fields_of_a_processing)), first)
         names = draw(st.sets(st.sampled_from("xy")))
-        made += [app, *(input_of(app.address.short, name, **draw(fields_of_an_input)) for name in names)]
+        made += [app, *(input_of(app.address.name[-1], name, **draw(fields_of_an_input)) for name in names)]
     if draw(st.booleans()):
         names = draw(st.sets(st.sampled_from(["v1", "v2"])))
         made += [model("M"), *(version_of("M", name, **draw(fields_of_a_version)) for name in names)]

@@ -15,7 +15,7 @@ import requests
 from providers.sandbox import Sandbox
 from providers.sandbox.settings import Settings
 from reconciler.pipeline import runner
-from tests.conftest import EXAMPLES, copy_example
+from tests.conftest import EXAMPLES, Cli, copy_example
 from tests.faults.warm import Warm
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -116,6 +116,20 @@ def edit(scenario: Scenario, pipeline: Path) -> None:
             assert old in text, f"{file} has no {old!r}"
             text = text.replace(old, new)
         (pipeline / file).write_text(text)
+
+
+def start_over(scenario: Scenario, cli: Cli, sandbox: Sandbox, state: Path) -> Path:
+    """World, record and files as they are before the run that is disturbed; where the files are."""
+    sandbox.reset()
+    for file in state.parent.glob(state.name + "*"):
+        file.unlink()
+    pipeline = put(scenario, cli.folder, sandbox)
+    if scenario.edits is not None:
+        before = cli("apply", scenario.example, "--yes")
+        assert before.code == 0, before.err
+        edit(scenario, pipeline)
+    sandbox.clear_requests()
+    return pipeline
 
 
 def world(sandbox: Sandbox) -> dict[str, Any]:

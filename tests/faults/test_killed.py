@@ -11,7 +11,7 @@ import pytest
 from providers.sandbox import Sandbox
 from state.store import open_store
 from tests.conftest import CASES, Cli, stack_of
-from tests.faults.conftest import SCENARIOS, Scenario, edit, put, shape, world
+from tests.faults.conftest import SCENARIOS, Scenario, shape, start_over, world
 from tests.faults.warm import Death, Warm
 
 # Classes that need code cost seconds per run, and are read before anything that could be left half done.
@@ -31,16 +31,7 @@ class Bench:
 
     def start(self, scenario: Scenario) -> Path:
         """The world and the files before the run that is killed; where the files are."""
-        self._sandbox.reset()
-        for file in self._state.parent.glob(self._state.name + "*"):
-            file.unlink()
-        pipeline = put(scenario, self._cli.folder, self._sandbox)
-        if scenario.edits is not None:
-            before = self._cli("apply", scenario.example, "--yes")
-            assert before.code == 0, before.err
-            edit(scenario, pipeline)
-        self._sandbox.clear_requests()
-        return pipeline
+        return start_over(scenario, self._cli, self._sandbox, self._state)
 
     def undisturbed(self, scenario: Scenario) -> tuple[list[Death], dict[str, Any]]:
         """Every way to be killed, and the world that a run leaves which is not."""

@@ -17,7 +17,7 @@ import reconciler.apply
 from providers.sandbox import Sandbox
 from providers.sandbox.settings import Fault
 from tests.conftest import CASES, Cli, Ended
-from tests.faults.conftest import SCENARIOS, Scenario, edit, put, shape, world
+from tests.faults.conftest import SCENARIOS, Scenario, shape, start_over, world
 
 SERVICES = "^/(api|v2)/"
 TIMEOUT = "0.25"  # seconds; a case in which nothing answers in time is a case all the same
@@ -57,16 +57,7 @@ class Bench:
 
     def start(self, scenario: Scenario) -> Path:
         """The world and the files as they are before the apply that a fault hits; where the files are."""
-        self._sandbox.reset()
-        for file in self._state.parent.glob(self._state.name + "*"):
-            file.unlink()
-        pipeline = put(scenario, self._cli.folder, self._sandbox)
-        if scenario.edits is not None:
-            before = self._cli("apply", scenario.example, "--yes")
-            assert before.code == 0, before.err
-            edit(scenario, pipeline)
-        self._sandbox.clear_requests()
-        return pipeline
+        return start_over(scenario, self._cli, self._sandbox, self._state)
 
     def undisturbed(self, scenario: Scenario) -> tuple[list[str], dict[str, Any]]:
         """The requests of the apply that nothing disturbs, by shape, and the world that it leaves."""
