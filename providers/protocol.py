@@ -6,7 +6,7 @@ One verb is one thing done at the far end. Verbs raise the families of `provider
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from providers.rules import JSON, FieldRule
 
@@ -36,8 +36,9 @@ class Progress:
         stage: "build", "push", "copy", …: what is being done.
         item: the part of it that moves: a layer's short digest, a build step; "" for the whole stage.
         text: one line for people, as the far end says it.
-        done: bytes or steps done so far; None when it cannot be counted.
-        total: bytes or steps in all; None when it is not known.
+        done: how much of it is done; None when it cannot be counted. `done == total` is its end.
+        total: how much it is in all; None when it is not known.
+        unit: what `done` and `total` count.
     """
 
     stage: str
@@ -45,6 +46,12 @@ class Progress:
     text: str = ""
     done: int | None = None
     total: int | None = None
+    unit: Literal["bytes", "steps"] = "bytes"
+
+    @property
+    def ended(self) -> bool:
+        """Whether this part is done."""
+        return self.done is not None and self.total is not None and self.done >= self.total
 
 
 Report = Callable[[Progress], None]

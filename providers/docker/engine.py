@@ -164,7 +164,7 @@ def _build(api: Any, source: ImageSource, name: str, labels: Mapping[str, str], 
             number, count, instruction = match.groups()
             step = f"step {number} of {count} ({instruction})"
             said.clear()
-            report(Progress("build", text=instruction, done=int(number), total=int(count)))
+            report(Progress("build", "", instruction, int(number), int(count), "steps"))
         elif text:
             said.append(text)
             _tell(line, "build", text, report)
