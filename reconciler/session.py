@@ -32,13 +32,14 @@ from reconciler.diagnostics import Diagnostic, UserError, error, has_errors, inf
 from reconciler.events import Emit, Note, Notice
 from reconciler.graph import Graph
 from reconciler.pipeline import edit
+from reconciler.pipeline.edit import Edits
 from reconciler.pipeline.load import Pipeline, load_pipeline
 from reconciler.pipeline.version import Bump, bump
 from reconciler.plan import Plan, Stack
 from reconciler.planner import Options, plan_steps
 from reconciler.recovery import contested, settle
 from reconciler.saved import Moved, moved, refusal
-from reconciler.sources import bumped_config, git_commit, image_labels, image_source
+from reconciler.sources import git_commit, image_labels, image_source
 from reconciler.values import JSON, Address
 from reconciler.world import World
 from state.lock import LockInfo, is_gone, process_table
@@ -159,7 +160,7 @@ class Applied:
     Attributes:
         planned: what was to be done.
         result: how each step ended; None when nothing was done, because it was refused or declined.
-        config_written: whether config.toml has a new version now.
+        config_written: whether config.toml has the pipeline's edits now: a new version, answers to questions.
         moved: what is not as the saved plan said, and so was not touched.
     """
 
@@ -178,6 +179,8 @@ class Session:
     store: Store
     emit: Emit
     stop: threading.Event = field(default_factory=threading.Event)
+    verb: str = "apply"
+    """The command that a hint names as the way on."""
 
 
 class CannotCheckError(UserError):
@@ -189,7 +192,9 @@ class RefusedPlanError(UserError):
 
 
 @contextmanager
-def session(target: Target, store: Store, emit: Emit, stop: threading.Event) -> Iterator[Session]:
+def session(
+    target: Target, store: Store, emit: Emit, stop: threading.Event, *, verb: str = "apply"
+) -> Iterator[Session]:
     """Sign in to the platform; everything is closed at the end of the block.
 
     Raises:
@@ -205,13 +210,21 @@ def session(target: Target, store: Store, emit: Emit, stop: threading.Event) -> 
             raise CannotCheckError(told) from None
         raise UserError(told) from None
     with platform, store:
-        yield Session(target, platform, store, emit, stop)
+        yield Session(target, platform, store, emit, stop, verb)
 
 
-def validate(folder: Path, reading: Reading) -> Checked:
-    """Read and check a pipeline's files, classes and build context included. Asks no far end."""
+def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Checked:
+    """Read and check a pipeline's files, classes and build context included. Asks no far end.
+
+    Args:
+        edits: values that config.toml is read with, and gets once they are deployed.
+    """
     pipeline, found = load_pipeline(
-        folder, python=reading.python, static_only=reading.static_only, timeout=reading.timeout
+        folder,
+        python=reading.python,
+        static_only=reading.static_only,
+        timeout=reading.timeout,
+        edits=edits,
     )
     if pipeline is None:
         return Checked(None, None, found)
@@ -227,7 +240,7 @@ def validate(folder: Path, reading: Reading) -> Checked:
         )
     key = None
     try:
-        key = fingerprint(image_source(pipeline, pipeline.loaded.text))
+        key = fingerprint(image_source(pipeline))
     except ProviderError as problem:
         problems.append(_far_end(problem, "the image's build context cannot be read", file=folder))
     return Checked(pipeline, key, tuple(problems))
@@ -247,11 +260,11 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
     if wishes.options.destroy and not stored.resources and not stored.intents:
         told = f"Let the record take it over first: {stack.command('apply')}"
         raise UserError(error(f"nothing is recorded of {stack}, so there is nothing to destroy", told))
-    pipeline, config_text, taken = _as_bumped(pipeline, wishes.bump, key)
+    pipeline, taken = _as_bumped(pipeline, wishes.bump, key)
     files = desired_graph(pipeline, key.key)
     desired = Graph() if wishes.options.destroy else files
 
-    kinds = _kinds(session, pipeline, image_source(pipeline, config_text), key)
+    kinds = _kinds(session, pipeline, image_source(pipeline), key)
     facts = {name: kind.facts for name, kind in kinds.items()}
     session.emit(Note(f"reading {stack} as it is now"))
     world = _live(desired, stored, kinds, all_of_it=wishes.options.prune or wishes.options.destroy)
@@ -260,7 +273,7 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
     bump_option = ["--bump", wishes.bump.value] if wishes.bump else []
     options = replace(
         wishes.options,
-        again=stack.command("apply", *bump_option),
+        again=stack.command(session.verb, *bump_option),
         ignored={
             Address.parse(text): fields for text, fields in pipeline.config.reconciler.ignore_changes.items()
         },
@@ -295,6 +308,7 @@ def apply_plan(
     command: Sequence[str],
     saved: Plan | None = None,
     skip_moved: bool = False,
+    choose_bump: Callable[[Planned], Bump | None] | None = None,
 ) -> Applied:
     """Plan under the lock, ask, check what can be checked, walk the plan, and only then write config.toml.
 
@@ -303,6 +317,7 @@ def apply_plan(
             argument is whether the user has to be asked.
         saved: a plan that was approved before; only what it said is done, and nobody is asked.
         skip_moved: do the rest of a saved plan when a part of the world has moved, instead of nothing.
+        choose_bump: is shown a plan that was made without a bump, and says which one it should have.
 
     Raises:
         UserError: as of `make_plan`, or a check before the first write failed.
@@ -324,6 +339,9 @@ def apply_plan(
             session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
         _refuse_edited(pipeline, key if waited else None)
         planned = make_plan(session, checked, wishes)
+        if choose_bump is not None and wishes.bump is None and (kind := choose_bump(planned)):
+            wishes = replace(wishes, bump=kind)
+            planned = make_plan(session, checked, wishes)
         away: tuple[Moved, ...] = ()
         if saved is not None:
             reason = refusal(saved, planned.plan)
@@ -344,7 +362,7 @@ def apply_plan(
             return Applied(planned, None)
         if writes:
             _check_writes(planned)
-            if wishes.bump is not None:
+            if planned.pipeline.loaded.edits:
                 _check_config(planned.pipeline)
         recorder = Recorder(session.store, planned.stored, lock=lock, written_by=VERSION)
         recorder.update(lambda _: planned.settled)
@@ -361,7 +379,7 @@ def apply_plan(
             run=run.id,
         )
         result = walk()
-        written = result.succeeded and wishes.bump is not None and not away
+        written = result.succeeded and bool(planned.pipeline.loaded.edits) and not away
         if written:
             _write_config(planned.pipeline)
     return Applied(planned, result, config_written=written, moved=away)
@@ -375,8 +393,8 @@ def _refuse_edited(pipeline: Pipeline, key: SourceKey | None) -> None:
     """
     path = pipeline.loaded.path
     try:
-        same = path.read_bytes() == pipeline.loaded.text.encode()
-        same = same and (key is None or key == fingerprint(image_source(pipeline, pipeline.loaded.text)))
+        same = path.read_bytes() == pipeline.loaded.on_disk.encode()
+        same = same and (key is None or key == fingerprint(image_source(pipeline)))
     except (OSError, ProviderError):
         same = False
     if not same:
@@ -388,7 +406,7 @@ def _write_config(pipeline: Pipeline) -> None:
     path, version = pipeline.loaded.path, pipeline.config.metadata.version
     try:
         # As it is now: somebody may have edited it since it was read.
-        edit.write(path, bumped_config(pipeline, path.read_bytes().decode()))
+        edit.write(path, edit.edited(path.read_bytes().decode(), pipeline.loaded.edits))
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", problem)
         told = f"{why}. {version} is published and registered; write the version there by hand."
@@ -416,10 +434,8 @@ def stack_of(target: Target, pipeline: Pipeline) -> Stack:
     return Stack(target.organization, target.environment, target.host, pipeline.name)
 
 
-def _as_bumped(
-    pipeline: Pipeline, kind: Bump | None, key: SourceKey
-) -> tuple[Pipeline, str, list[Diagnostic]]:
-    """The pipeline as it will be once the bump is published, the config.toml that goes with it, remarks.
+def _as_bumped(pipeline: Pipeline, kind: Bump | None, key: SourceKey) -> tuple[Pipeline, list[Diagnostic]]:
+    """The pipeline as it will be once the bump is published, and remarks.
 
     Versions that are published from other source are used up, as by a run that failed after the push, or by
     a colleague who has not committed yet: the first free one is taken.
@@ -428,9 +444,9 @@ def _as_bumped(
         CannotCheckError: the registry could not be asked.
     """
     if kind is None:
-        return pipeline, pipeline.loaded.text, []
-    metadata, repository = pipeline.config.metadata, pipeline.config.docker.image_name
-    version, taken = bump(metadata.version, kind), []
+        return pipeline, []
+    repository = pipeline.config.docker.image_name
+    version, taken = bump(pipeline.config.metadata.version, kind), []
     try:
         while is_taken(repository, str(version), pipeline.config.reconciler.image.platform, key.key):
             taken.append(str(version))
@@ -441,9 +457,7 @@ def _as_bumped(
     remarks = [
         info(f"{', '.join(taken)} of {repository} is published from other source, so this becomes {version}")
     ]
-    metadata = metadata.model_copy(update={"version": version})
-    pipeline = replace(pipeline, config=pipeline.config.model_copy(update={"metadata": metadata}))
-    return pipeline, bumped_config(pipeline, pipeline.loaded.text), remarks if taken else []
+    return pipeline.at(version), remarks if taken else []
 
 
 def _kinds(
@@ -457,7 +471,7 @@ def _kinds(
         builder=lambda: select(pipeline.config.reconciler.image.builder, source),
         labels=lambda: image_labels(pipeline),
         bump_hint="publish it as a new version:  "
-        + stack_of(session.target, pipeline).command("apply", "--bump", "patch"),
+        + stack_of(session.target, pipeline).command(session.verb, "--bump", "patch"),
     )
     return {**platform_kinds(session.platform), "image": image}
 

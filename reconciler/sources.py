@@ -1,4 +1,4 @@
-"""From a checked pipeline to what its image is made from, and what is written back once it is published."""
+"""From a checked pipeline to what its image is made from, and what the image's labels say."""
 
 import os
 import subprocess
@@ -9,17 +9,13 @@ from pathlib import Path
 from providers.docker.labels import CREATED, REVISION, TITLE
 from providers.docker.source import ImageSource
 from reconciler.pipeline.config import FILE_NAME
-from reconciler.pipeline.edit import edited, keyed
+from reconciler.pipeline.edit import keyed
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.version import channel_tag
 
 
-def image_source(pipeline: Pipeline, config_text: str) -> ImageSource:
-    """What the image is made from.
-
-    Args:
-        config_text: the config.toml that goes into the image: with the new version when one was asked for.
-    """
+def image_source(pipeline: Pipeline) -> ImageSource:
+    """What the image is made from. It gets the config.toml that will be on disk once it is published."""
+    config_text = pipeline.loaded.text
     options = pipeline.config.reconciler.image
     appended = options.builder != "engine"  # which reads the Dockerfile only
     return ImageSource(
@@ -33,15 +29,6 @@ def image_source(pipeline: Pipeline, config_text: str) -> ImageSource:
         workdir=options.workdir if appended else None,
         entrypoint=options.entrypoint if appended else None,
         env=options.env if appended else {},
-    )
-
-
-def bumped_config(pipeline: Pipeline, text: str) -> str:
-    """config.toml as it will be once this version is published: only these values' bytes of `text` change."""
-    version = pipeline.config.metadata.version
-    return edited(
-        text,
-        {("metadata", "version"): str(version), ("docker", "image_tag"): channel_tag(version)},
     )
 
 

@@ -6,11 +6,12 @@ writes. A key that the file does not have is None (not managed); an empty one is
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from reconciler.diagnostics import Diagnostic, error, has_errors, in_order
+from reconciler.pipeline.edit import Edits, edited
 from reconciler.pipeline.enums import TRAINING
 from reconciler.pipeline.lines import Lines, lines_of
 from reconciler.pipeline.reading import Reader
@@ -30,7 +31,9 @@ class LoadedConfig:
 
     Attributes:
         path: the file.
-        text: its content with its own line ends; "" when it could not be read.
+        text: what was read, with its own line ends; "" when it could not be.
+        edits: values that `text` has and the file does not have yet, by their path in it.
+        on_disk: the file's content.
         config: what it says; None when there are errors.
         diagnostics: every problem of the file, errors first.
         lines: where everything stands.
@@ -41,14 +44,19 @@ class LoadedConfig:
     config: Config | None
     diagnostics: tuple[Diagnostic, ...]
     lines: Lines = field(repr=False, default_factory=Lines)
+    edits: Edits = field(default_factory=dict)
+    on_disk: str = ""
 
     def line_of(self, *path: str | int) -> int | None:
         """The line of a key, for example `("docker", "cpu")`, or of the nearest table around it."""
         return self.lines.of(*path)
 
 
-def load(folder: Path) -> LoadedConfig:
-    """Read `folder/config.toml`. Never raises for what the file holds or lacks: that is in `.diagnostics`."""
+def load(folder: Path, edits: Edits | None = None) -> LoadedConfig:
+    """Read `folder/config.toml` as if it had these edits already.
+
+    Never raises for what the file holds or lacks: that is in `.diagnostics`.
+    """
     path = folder / FILE_NAME
     try:
         text = path.read_bytes().decode()
@@ -62,7 +70,13 @@ def load(folder: Path) -> LoadedConfig:
             line=problem.object.count(b"\n", 0, problem.start) + 1,
         )
         return LoadedConfig(path, "", None, (found,))
-    return read(text, path)
+    if not edits:
+        return read(text, path)
+    try:
+        changed = edited(text, edits)
+    except ValueError:
+        return read(text, path)  # it has errors, which are told
+    return replace(read(changed, path), on_disk=text, edits=edits)
 
 
 def read(text: str, path: Path) -> LoadedConfig:
@@ -72,11 +86,11 @@ def read(text: str, path: Path) -> LoadedConfig:
         document = tomllib.loads(content)
         lines = lines_of(text)  # takes less nesting than tomllib
     except (ValueError, RecursionError) as problem:
-        return LoadedConfig(path, text, None, (_malformed(path, content, problem),))
+        return LoadedConfig(path, text, None, (_malformed(path, content, problem),), on_disk=text)
     reader = Reader(document, lines, text, path)
     config = _config(reader)
     found = tuple(in_order(reader.diagnostics))
-    return LoadedConfig(path, text, None if has_errors(found) else config, found, reader.lines)
+    return LoadedConfig(path, text, None if has_errors(found) else config, found, reader.lines, on_disk=text)
 
 
 def _config(reader: Reader) -> Config | None:

@@ -24,14 +24,16 @@ from tomlkit.items import Array, InlineTable, Item, Key, SingleKey, String, Tabl
 from reconciler.pipeline.lines import BOM, Path, Section, sections_of
 
 Value = str | bool | int | float | list[str]
+Edits = Mapping[Path, Value]
+"""New values by path, for example `{("metadata", "version"): "1.0.2"}`."""
 
 
-def edited(text: str, changes: Mapping[Path, Value]) -> str:
+def edited(text: str, changes: Edits) -> str:
     """`text` with these values; a missing key goes to its table's end, a missing table to the file's end.
 
     Args:
         text: a config.toml, line ends as they are in the file.
-        changes: new values by path, for example `{("metadata", "version"): "1.0.2"}`.
+        changes: what to write.
 
     Raises:
         tomllib.TOMLDecodeError: `text` is not TOML.

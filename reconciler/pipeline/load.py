@@ -1,13 +1,17 @@
 """A pipeline folder as one value: config.toml plus what its classes say. What `compile` starts from."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from semver import Version
 
 from reconciler.diagnostics import Diagnostic, has_errors, in_order
 from reconciler.pipeline.classes import Inputs, Parameters
 from reconciler.pipeline.config import LoadedConfig, load
+from reconciler.pipeline.edit import Edits, edited
 from reconciler.pipeline.evaluate import TIMEOUT, evaluate
 from reconciler.pipeline.schema import Config
+from reconciler.pipeline.version import edits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,18 @@ class Pipeline:
     def is_training(self) -> bool:
         return self.config.is_training
 
+    def at(self, version: Version) -> "Pipeline":
+        """The pipeline as it will be once it is published as this version."""
+        metadata = self.config.metadata.model_copy(update={"version": version})
+        edits = edits_of(version)
+        return replace(
+            self,
+            config=self.config.model_copy(update={"metadata": metadata}),
+            loaded=replace(
+                self.loaded, text=edited(self.loaded.text, edits), edits={**self.loaded.edits, **edits}
+            ),
+        )
+
 
 def load_pipeline(
     folder: Path,
@@ -41,18 +57,20 @@ def load_pipeline(
     python: Path | None = None,
     static_only: bool = False,
     timeout: float = TIMEOUT,
+    edits: Edits | None = None,
 ) -> tuple[Pipeline | None, tuple[Diagnostic, ...]]:
     """Read a pipeline folder. Never raises for what is in it.
 
     Args:
         folder: a folder with a config.toml.
         python, static_only, timeout: see `evaluate`.
+        edits: values that config.toml is read with, and gets once they are deployed.
 
     Returns:
         The pipeline, or None when there are errors; and everything there is to tell, errors first. Classes
         are looked at only when config.toml itself has no errors.
     """
-    loaded = load(folder)
+    loaded = load(folder, edits)
     if loaded.config is None:
         return None, loaded.diagnostics
     said = evaluate(loaded, python=python, static_only=static_only, timeout=timeout)

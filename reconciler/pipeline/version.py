@@ -75,6 +75,11 @@ def bump(version: Version, kind: Bump | str) -> Version:
             return version.bump_prerelease()
 
 
+def edits_of(version: Version) -> dict[tuple[str | int, ...], str]:
+    """What a config.toml says once this version is published."""
+    return {("metadata", "version"): str(version), ("docker", "image_tag"): channel_tag(version)}
+
+
 def is_rc(version: Version) -> bool:
     """Whether this is a release candidate, as the official deploy sees it: `-rc` anywhere in the text."""
     return "-rc" in str(version)
