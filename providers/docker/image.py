@@ -2,15 +2,20 @@
 
 Reading asks the registry only, a few kilobytes: the source key that was baked into the image's labels says
 whether it is this source. Building happens on a write only, and never under a tag that is published already.
+
+A registry has no "put this tag unless it is there", so two publishers of one version are settled afterwards:
+each reads the tag back, and the source key behind it says whether it is its own. The channel tag moves only
+then. Which files differ is known from the record alone: names of files are in no label, as whoever may read
+an image's configuration need not be who may pull it, and every plan would have to read them.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from providers.docker.builders import Builder
-from providers.docker.labels import SOURCE_KEY, VERSION
+from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
 from providers.docker.registry import PublishedImage, RegistryClient
 from providers.docker.source import ImageSource, SourceKey, differences, fingerprint
-from providers.errors import ExistsError, FinalError
+from providers.errors import ExistsError, FinalError, TransientError
 from providers.protocol import KindFacts, Live, Need, Progress, Report, Verdict
 from providers.rules import JSON, FieldRule
 
@@ -99,6 +104,8 @@ class ImageKind:
             # An image that says it is this version, without the tag, lost the tag.
             fields["version"] = version if tag or version != desired["version"] else None
         outputs: dict[str, JSON] = {"digest": image.digest, "tag": tag, "channel_points_to": elsewhere}
+        if revision := image.labels.get(REVISION):
+            outputs["revision"] = revision
         key = image.labels.get(SOURCE_KEY)
         if key is None:
             # Another tool's: the folder as it is when this is taken over stands for what it was made from.
@@ -115,7 +122,7 @@ class ImageKind:
         """Whether we may push and, where a build is needed, could build; raises what a write would raise."""
         with RegistryClient("/".join(name)) as registry:
             registry.check()
-        if live is None or self._needs_build(live, fields):
+        if live is None or self.needs_build(live, fields):
             self._builder().check()
 
     def create(
@@ -126,26 +133,19 @@ class ImageKind:
         What is published from this very source already, by a first try whose answer was lost or by another
         run, is taken as it is.
         """
-        repository, version, channel = "/".join(name), fields["version"], fields["channel"]
         if fingerprint(self._source).key != fields["source_key"]:
             raise FinalError(
                 f"{self._source.folder} changed since the plan was made", hint="plan again to see with what"
             )
-        with RegistryClient(repository) as registry:
-            there = registry.image(version, self._source.platform)
-            if there is None:
-                labels = {
-                    **self._labels(),
-                    VERSION: version,
-                    SOURCE_KEY: fields["source_key"],
-                }
-                digest = self._builder().publish(self._source, repository, version, labels, report)
-            elif there.labels.get(SOURCE_KEY) == fields["source_key"]:
-                digest = there.digest
-            else:
-                raise ExistsError(f"{repository}:{version} was published meanwhile, and is never overwritten")
-            report(Progress("tag", text=f"{channel} -> {version}"))
-            registry.tag(version, channel)
+        version = fields["version"]
+
+        def build() -> None:
+            labels = {**self._labels(), VERSION: version, SOURCE_KEY: fields["source_key"]}
+            self._builder().publish(self._source, "/".join(name), version, labels, report)
+
+        with RegistryClient("/".join(name)) as registry:
+            digest = self._publish(registry, fields, build)
+            _move(registry, fields["channel"], digest, version, report)
         return Live(f"{version}@{digest}", tuple(name), fields)
 
     def update(
@@ -158,22 +158,67 @@ class ImageKind:
         report: Report,
     ) -> Live:
         """Move tags when the image is this source already, else build."""
-        version, channel = fields["version"], fields["channel"]
-        if self._needs_build(live, fields):
+        if self.needs_build(live, fields):
             return self.create(live.name, fields, parent=parent, report=report)
+        version, digest = fields["version"], live.outputs["digest"]
         with RegistryClient("/".join(live.name)) as registry:
-            for tag in (channel,) if live.outputs["tag"] == version else (version, channel):
-                report(Progress("tag", text=f"{tag} -> {live.outputs['digest'][:19]}"))
-                registry.tag(live.outputs["digest"], tag)
+
+            def retag() -> None:
+                _move(registry, version, live.outputs["digest"], live.outputs["digest"][:19], report)
+
+            if live.outputs["tag"] != version:
+                digest = self._publish(registry, fields, retag)
+            _move(registry, fields["channel"], digest, version, report)
         return live
 
     def delete(self, live: Live, *, parent: Live | None) -> None:
         raise AssertionError(f"images are never deleted from a registry, and so not {'/'.join(live.name)}")
 
-    def _needs_build(self, live: Live, fields: Mapping[str, JSON]) -> bool:
+    def differing(self, outputs: Mapping[str, JSON]) -> list[str] | None:
+        """What tells the source from the one that was recorded, a line each; None when no record says.
+
+        Args:
+            outputs: as recorded.
+        """
+        if outputs.get("files") is None:
+            return None
+        return differences(
+            outputs["files"], self._key.files, outputs.get("arguments", {}), self._key.arguments
+        )
+
+    def needs_build(self, live: Live, fields: Mapping[str, JSON]) -> bool:
         """Whether neither the version tag nor the image behind the channel tag is this source already."""
         published = live.outputs["tag"] == fields["version"]
         return not published and live.fields.get("source_key") != fields["source_key"]
+
+    def _publish(self, registry: RegistryClient, fields: Mapping[str, JSON], put: Callable[[], None]) -> str:
+        """Have the version tag name this source; the digest that it names.
+
+        Args:
+            put: puts the tag there; called only when nothing is published under it.
+
+        Raises:
+            ExistsError: it names other source, before we put it or after.
+        """
+        version, key = fields["version"], fields["source_key"]
+        name = f"{registry.repository}:{version}"
+        there = registry.image(version, self._source.platform)
+        if there is not None and there.labels.get(SOURCE_KEY) != key:
+            raise ExistsError(
+                f"{name} was published meanwhile, and is never overwritten", hint=self._bump_hint
+            )
+        if there is None:
+            put()
+            there = registry.image(version, self._source.platform)
+        if there is None:
+            raise TransientError(f"{name} was pushed, and {registry.repository.registry} does not show it")
+        if there.labels.get(SOURCE_KEY) != key:
+            raise ExistsError(
+                f"{name} was published by somebody else at the same moment, from other source; "
+                "theirs is what it names now",
+                hint=self._bump_hint,
+            )
+        return there.digest
 
     def _judge(
         self,
@@ -190,12 +235,12 @@ class ImageKind:
         if live.outputs["tag"] is None:
             if same_source:
                 return Verdict(Need.UPDATE, "same-source: re-tagged, no build")
-            return Verdict(Need.UPDATE, self._source_changed(outputs))
+            return Verdict(Need.UPDATE, self._source_changed(outputs, live))
         known = key is not None
         if not same_source and (
             known or outputs.get("taken_over_from", desired["source_key"]) != desired["source_key"]
         ):
-            reason = self._source_changed(outputs)
+            reason = self._source_changed(outputs, live)
             return Verdict(Need.UPDATE, reason, *self._refusal(desired, recorded, reason))
         if live.fields["channel"] != desired["channel"]:
             elsewhere = live.outputs["channel_points_to"]
@@ -231,11 +276,13 @@ class ImageKind:
             return "missing: the platform points at a tag that the registry lacks"
         return "never-published"
 
-    def _source_changed(self, outputs: Mapping[str, JSON]) -> str:
-        known = outputs.get("files")
-        if known is None:
-            return f"source-changed: {len(self._key.files)} files, and no record of which differ"
-        lines = differences(known, self._key.files, outputs.get("arguments", {}), self._key.arguments)
+    def _source_changed(self, outputs: Mapping[str, JSON], live: Live) -> str:
+        """The verdict, with what differs where the record knows it."""
+        lines = self.differing(outputs)
+        if lines is None:
+            commit = live.outputs.get("revision")
+            compare = f"; try git diff {commit[:12]}" if commit else ""
+            return f"source-changed: no record says which of its {len(self._key.files)} files{compare}"
         shown = ", ".join(lines[:_LISTED])
         more = f" and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
         return f"source-changed: {shown}{more}" if lines else "source-changed"
@@ -255,3 +302,8 @@ def is_taken(repository: str, version: str, platform: str, source_key: str) -> b
 def _channels(desired: Mapping[str, JSON]) -> list[str]:
     """Both channel tags, the one that is asked for first."""
     return sorted(("latest", "test"), key=lambda tag: tag != desired["channel"])
+
+
+def _move(registry: RegistryClient, tag: str, digest: str, named: str, report: Report) -> None:
+    report(Progress("tag", text=f"{tag} -> {named}"))
+    registry.tag(digest, tag)

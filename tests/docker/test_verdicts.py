@@ -1,5 +1,6 @@
 """What the kind `image` says should be done: one row per situation, from data alone."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,25 +72,38 @@ def test_a_situation_has_its_verdict(live: Live | None, others: list[Live], need
 
 
 def test_a_published_version_of_other_source_is_refused_and_names_what_changed() -> None:
-    judge = kind(**{"a.py": "2", "new.py": "1"}).facts.judge
+    judge = kind(**{"a.py": "2", "new.py": "3", "there.py": "4"}).facts.judge
     assert judge is not None
-    outputs = {"files": {"a.py": "1", "gone.py": "1"}}
+    outputs = {"files": {"a.py": "1", "gone.py": "1", "here.py": "4"}}
 
     verdict = judge(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
 
-    assert verdict.reason == "source-changed: a.py changed, gone.py removed, new.py added"
+    assert verdict.reason == (
+        "source-changed: a.py changed, gone.py removed, here.py moved to there.py, new.py added"
+    )
     assert "1.0.1 is published from other source" in verdict.refusal
     assert verdict.hint == HINT
 
 
-def test_without_a_record_the_changed_files_are_counted() -> None:
-    judge = kind(**{"a.py": "2", "b.py": "1"}).facts.judge
+def test_more_changes_than_a_line_holds_are_counted() -> None:
+    judge = kind(**{f"{number}.py": str(number) for number in range(9)}).facts.judge
     assert judge is not None
 
-    verdict = judge(DESIRED, None, {}, published(source_key=OLD_KEY), [])
+    verdict = judge(DESIRED, RECORDED, {"files": {}}, published(source_key=OLD_KEY), [])
 
-    assert verdict.reason.startswith("source-changed: 2 files")
+    assert verdict.reason == "source-changed: 0.py added, 1.py added, 2.py added, 3.py added and 5 more"
+
+
+def test_without_a_record_the_files_are_counted_and_the_commit_is_named() -> None:
+    judge = kind(**{"a.py": "2", "b.py": "1"}).facts.judge
+    assert judge is not None
+    live = published(source_key=OLD_KEY)
+    of_a_commit = replace(live, outputs={**live.outputs, "revision": "0123456789abcdef"})
+
+    verdict = judge(DESIRED, None, {}, live, [])
+    assert verdict.reason == "source-changed: no record says which of its 2 files"
     assert verdict.refusal
+    assert judge(DESIRED, None, {}, of_a_commit, []).reason.endswith("files; try git diff 0123456789ab")
 
 
 def test_source_that_changed_since_another_tools_image_was_taken_over_is_refused() -> None:

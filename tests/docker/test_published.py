@@ -1,0 +1,241 @@
+"""The kind `image` against a real registry: what it finds, what it moves, and who wins a race."""
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from providers.docker.append import AppendBuilder
+from providers.docker.image import ImageKind
+from providers.docker.labels import REVISION
+from providers.docker.registry import RegistryClient
+from providers.docker.source import ImageSource, fingerprint
+from providers.errors import ExistsError
+from providers.protocol import Live, Report, Verdict, silent
+from providers.rules import JSON
+from tests.services import Registry
+
+pytestmark = pytest.mark.registry
+
+
+@dataclass
+class Machine:
+    """Somebody with a folder and a registry, and nothing else: no state, no cache.
+
+    Attributes:
+        meet: called right before and right after a push.
+        builds: how often an image was made.
+    """
+
+    repository: str
+    source: ImageSource
+    meet: Callable[[], object] = lambda: None
+    revision: str = "0123456789abcdef"
+    builds: int = 0
+
+    @property
+    def name(self) -> list[str]:
+        return self.repository.split("/")
+
+    @property
+    def kind(self) -> ImageKind:
+        return ImageKind(
+            self.repository,
+            self.source,
+            fingerprint(self.source),
+            builder=lambda: Watched(self),
+            labels=lambda: {REVISION: self.revision},
+            bump_hint="take the next one",
+        )
+
+    def desired(self, version: str) -> dict[str, JSON]:
+        key = fingerprint(self.source).key
+        channel = "test" if "-rc" in version else "latest"
+        return {
+            "version": version,
+            "channel": channel,
+            "source_key": key,
+            "platform": self.source.platform,
+        }
+
+    def read(self, version: str) -> Live | None:
+        return self.kind.read(self.name, id=None, parent=None, desired=self.desired(version))
+
+    def verdict(self, version: str, *others: Live, recorded: Mapping[str, JSON] | None = None) -> Verdict:
+        judge = self.kind.facts.judge
+        assert judge is not None
+        return judge(self.desired(version), None, recorded or {}, self.read(version), others)
+
+    def publish(self, version: str) -> Live:
+        """What `apply` does about the verdict."""
+        live, desired = self.read(version), self.desired(version)
+        if live is None:
+            return self.kind.create(self.name, desired, parent=None, report=silent)
+        return self.kind.update(live, {}, desired, parent=None, report=silent)
+
+
+class Watched(AppendBuilder):
+    """The real builder, seen at work."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine.source, "for the test")
+        self._machine = machine
+
+    def publish(
+        self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
+    ) -> str:
+        self._machine.builds += 1
+        self._machine.meet()
+        digest = super().publish(source, repository, tag, labels, report)
+        self._machine.meet()
+        return digest
+
+
+@pytest.fixture
+def here(folder: Path, registry: Registry, push_base: Callable[..., str]) -> Machine:
+    (folder / ".dockerignore").write_text("there\n")
+    base = push_base(registry, f"{folder.name}/base")
+    return Machine(f"{registry.address}/{folder.name}/app", ImageSource(folder=folder, base=base))
+
+
+@pytest.fixture
+def there(here: Machine) -> Machine:
+    """Another machine with the same files."""
+    folder = here.source.folder / "there"
+    shutil.copytree(here.source.folder, folder)
+    return replace(here, source=replace(here.source, folder=folder), builds=0)
+
+
+def tags(machine: Machine) -> dict[str, str | None]:
+    with RegistryClient(machine.repository) as client:
+        return {tag: client.digest(tag) for tag in ("latest", "test", "1.0.0", "1.0.1")}
+
+
+def edit(machine: Machine, text: str = "print('other')\n") -> None:
+    (machine.source.folder / "pipeline.py").write_text(text)
+
+
+def test_any_machine_tells_what_is_published(here: Machine, there: Machine) -> None:
+    assert here.verdict("1.0.0").reason == "never-published"
+    pointing = Live("1", ("app",), {"docker_image": here.repository, "docker_tag": "latest"})
+    assert here.verdict("1.0.0", pointing).reason.startswith("missing")
+
+    published = here.publish("1.0.0")
+
+    assert tags(here)["1.0.0"] == tags(here)["latest"] == published.id.partition("@")[2]
+    assert there.verdict("1.0.0").reason == "published"
+    assert there.verdict("1.0.1").reason == "same-source: re-tagged, no build"
+    there.publish("1.0.1")
+    assert tags(here)["1.0.1"] == tags(here)["latest"] == tags(here)["1.0.0"]
+    assert (here.builds, there.builds) == (1, 0)
+
+
+def test_other_source_is_never_put_under_a_published_version(here: Machine, there: Machine) -> None:
+    here.publish("1.0.0")
+    before = tags(here)
+    edit(there)
+
+    verdict = there.verdict("1.0.0")
+    assert verdict.reason == "source-changed: no record says which of its 5 files; try git diff 0123456789ab"
+    assert "never overwritten" in verdict.refusal
+    recorded = fingerprint(here.source)
+    known = there.verdict("1.0.0", recorded={"files": recorded.files, "arguments": recorded.arguments})
+    assert known.reason == "source-changed: pipeline.py changed"
+    with pytest.raises(ExistsError, match="never overwritten"):
+        there.kind.create(there.name, there.desired("1.0.0"), parent=None, report=silent)
+    assert tags(here) == before
+
+
+def test_a_channel_tag_that_moved_is_put_back(here: Machine, there: Machine) -> None:
+    here.publish("1.0.0")
+    edit(here)
+    edit(there)
+    here.publish("1.0.1")
+    right = tags(here)
+    with RegistryClient(here.repository) as client:
+        client.tag("1.0.0", "latest")
+
+    assert there.verdict("1.0.1").reason.startswith("tag-moved: latest points at sha256:")
+    there.publish("1.0.1")
+
+    assert tags(here) == right
+    assert (here.builds, there.builds) == (2, 0)
+
+
+def test_what_another_tool_pushed_is_taken_as_it_is(here: Machine, push_base: Callable[..., str]) -> None:
+    server, _, repository = here.repository.partition("/")
+    push_base(server, repository)  # an image without a label of ours
+    with RegistryClient(here.repository) as client:
+        foreign = client.tag("base", "1.0.0")
+        client.tag("base", "latest")
+
+    verdict = here.verdict("1.0.0")
+    assert (verdict.reason, verdict.need.value) == ("foreign", "nothing")
+    assert "another tool" in verdict.warning
+
+    with RegistryClient(here.repository) as client:
+        client.tag("base", "test")
+    edit(here)
+    here.publish("1.0.1")
+    assert here.verdict("1.0.0").reason.startswith("tag-moved")
+    here.publish("1.0.0")
+    assert tags(here)["1.0.0"] == tags(here)["latest"] == foreign
+    assert here.builds == 1
+
+
+def at_once(*machines: Machine, version: str = "1.0.0") -> list[Live | ExistsError]:
+    """All publish it in the same moment: everybody has looked before anybody pushes, and so on."""
+    barrier = threading.Barrier(len(machines), timeout=30)
+
+    def publish(machine: Machine) -> Live | ExistsError:
+        machine.meet = barrier.wait
+        try:
+            return machine.publish(version)
+        except ExistsError as problem:
+            return problem
+
+    with ThreadPoolExecutor(len(machines)) as threads:
+        return list(threads.map(publish, machines))
+
+
+def test_of_two_sources_under_one_version_the_one_that_the_registry_kept_wins(
+    here: Machine, there: Machine
+) -> None:
+    edit(there)
+
+    ended = at_once(here, there)
+
+    [winner] = [machine for machine in (here, there) if machine.verdict("1.0.0").reason == "published"]
+    [lost] = [problem for problem in ended if isinstance(problem, ExistsError)]
+    [won] = [live for live in ended if isinstance(live, Live)]
+    assert ended[(here, there).index(winner)] is won
+    assert "at the same moment, from other source" in lost.message
+    assert lost.hint == "take the next one"
+    assert tags(here)["1.0.0"] == tags(here)["latest"] == won.id.partition("@")[2]
+
+
+def test_two_publishers_of_one_source_have_both_published_it(here: Machine, there: Machine) -> None:
+    there.revision = "another"  # so that their images differ
+
+    ended = at_once(here, there)
+
+    assert {live.id for live in ended if isinstance(live, Live)} == {f"1.0.0@{tags(here)['1.0.0']}"}
+    assert tags(here)["latest"] == tags(here)["1.0.0"]
+
+
+def test_a_version_that_was_taken_before_a_re_tag_is_kept(here: Machine, there: Machine) -> None:
+    here.publish("1.0.0")
+    live = here.read("1.0.1")
+    assert live is not None
+    edit(there)
+    there.publish("1.0.1")
+    before = tags(here)
+
+    with pytest.raises(ExistsError, match="published meanwhile"):
+        here.kind.update(live, {}, here.desired("1.0.1"), parent=None, report=silent)
+
+    assert tags(here) == before
