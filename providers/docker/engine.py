@@ -28,6 +28,7 @@ from providers.protocol import Progress, Report
 _ANSWER = 10  # seconds for the Engine to say that it is there
 _SILENCE = 600  # seconds without a word of progress after which a push is given up
 _LAST_LINES = 12
+_ENDED = ("Pushed", "Layer already exists", "Mounted from", "Pull complete", "Already exists")  # of a layer
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _INSTEAD = 'start Docker, or build without it: builder = "append"'
@@ -218,8 +219,14 @@ def _unseen(source: ImageSource, seen: set[str]) -> dict[str, bytes]:
 
 
 def _tell(line: Mapping[str, Any], stage: str, text: str, report: Report) -> None:
-    detail = line.get("progressDetail") or {}
-    report(Progress(stage, str(line.get("id", "")), text, detail.get("current"), detail.get("total")))
+    """Bytes while a layer moves, and its end once the Engine has confirmed it; not that it waits its turn."""
+    item, detail = str(line.get("id", "")), line.get("progressDetail") or {}
+    done, total = detail.get("current"), detail.get("total")
+    if text.startswith(_ENDED):
+        done = total = total or 0
+    elif item and (done is None or (total and done >= total)):
+        return
+    report(Progress(stage, item, text, done, total))
 
 
 def _message(line: Mapping[str, Any]) -> str:
