@@ -14,7 +14,8 @@ from providers.docker.append import AppendBuilder
 from providers.docker.builders import select
 from providers.docker.engine import EngineBuilder
 from providers.docker.labels import SOURCE_KEY
-from providers.docker.registry import DOCKER_MANIFEST, OCI_MANIFEST, Blob, RegistryClient
+from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
+from providers.docker.registry import RegistryClient
 from providers.docker.source import ImageSource
 from providers.errors import (
     GoneError,
@@ -244,7 +245,7 @@ class TestEngine:
         steps = [(step.text, step.done, step.total) for step in seen if step.stage == "build" and step.total]
         assert steps[0][:2] == ("FROM scratch", 1)
         assert steps[1][:2] == ("COPY . /experiment", 2)
-        assert any(step.stage == "push" and step.item and step.done for step in seen)
+        assert any(step.stage == "push" and step.item and step.ended for step in seen)
 
     def test_a_failing_step_is_named_with_its_output(self, registry: Registry, folder: Path) -> None:
         (folder / "sh").write_bytes(BUSYBOX.read_bytes())
