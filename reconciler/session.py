@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -30,9 +30,9 @@ from reconciler.compile import desired_graph, image_address
 from reconciler.credentials import Target
 from reconciler.diagnostics import Diagnostic, UserError, error, has_errors, info
 from reconciler.events import Emit, Note, Notice
+from reconciler.files import locked, replace_file
 from reconciler.graph import Graph
-from reconciler.pipeline import edit
-from reconciler.pipeline.edit import Edits
+from reconciler.pipeline.edit import Edits, edited
 from reconciler.pipeline.load import Pipeline, load_pipeline
 from reconciler.pipeline.version import Bump, bump
 from reconciler.plan import Plan, Stack
@@ -328,12 +328,18 @@ def apply_plan(
     run = _lock_info(pipeline.folder, command)
     waited = False
 
-    def waiting(holder: LockInfo) -> None:
+    def waiting(holder: object) -> None:
         nonlocal waited
         waited = True
         session.emit(Notice(f"waiting for {holder}"))
 
-    with session.store.lock(stack, run, timeout=lock_timeout, waiting=waiting) as lock:
+    # Another stack's run of the same folder has a lock of its own, and writes the same config.toml.
+    path, writes_config = pipeline.loaded.path, bool(wishes.bump or choose_bump or pipeline.loaded.edits)
+    alone = locked(path, timeout=lock_timeout, waiting=lambda: waiting(f"another run that writes {path}"))
+    with (
+        session.store.lock(stack, run, timeout=lock_timeout, waiting=waiting) as lock,
+        alone if writes_config else nullcontext(),
+    ):
         if lock.took_over is not None:
             why = "its process is gone" if is_gone(lock.took_over) else "it had expired"
             session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
@@ -406,7 +412,7 @@ def _write_config(pipeline: Pipeline) -> None:
     path, version = pipeline.loaded.path, pipeline.config.metadata.version
     try:
         # As it is now: somebody may have edited it since it was read.
-        edit.write(path, edit.edited(path.read_bytes().decode(), pipeline.loaded.edits))
+        replace_file(path, edited(path.read_bytes().decode(), pipeline.loaded.edits).encode())
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", problem)
         told = f"{why}. {version} is published and registered; write the version there by hand."

@@ -237,7 +237,7 @@ class Platform:
     def _unauthorized(self) -> UnauthorizedError:
         return UnauthorizedError(
             f"{self.host} does not know this API token",
-            hint="set PICSELLIA_TOKEN, or log in again: pxl-pipeline login",
+            hint="set PICSELLIA_TOKEN, or log in again: reconciler login",
         )
 
     def _translate(self, problem: BaseException, *, writing: bool = False) -> ProviderError:

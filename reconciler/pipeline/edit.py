@@ -1,19 +1,15 @@
 """Changing values in a config.toml and nothing else: comments, order, quotes and line ends stay as they are.
 
 tomlkit makes the change, in the one section that it concerns; `tomllib` reads what came of it, as `config`
-will. Used by a finished deploy (version and tag) and by adopt. It never formats a file anew, and a write
-either happens whole or not at all.
+will. Used by a finished deploy (version, tag, answers to questions), by bump and by adopt. It never formats a
+text anew, and touches no file.
 """
 
 import datetime
 import json
 import math
-import os
-import stat
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
-from pathlib import Path as FilePath
 from typing import Any
 
 import tomlkit
@@ -48,27 +44,6 @@ def edited(text: str, changes: Edits) -> str:
     if not _same(tomllib.loads(text.removeprefix(BOM)), wanted):
         raise AssertionError("the edit changed more than it was asked to; please report this config.toml")
     return text
-
-
-def write(path: FilePath, text: str) -> None:
-    """Replace the file's content in one step: the old text or the new one, never half of it.
-
-    A symlink stays one and its target is replaced; the file's mode is kept. Raises OSError.
-    """
-    target = path.resolve()
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            if target.exists():
-                os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
-            os.fsync(file.fileno())
-        FilePath(temporary).replace(target)
-    except BaseException:
-        FilePath(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
 
 
 def keyed(text: str) -> bytes:
@@ -230,17 +205,3 @@ def _with(document: dict[str, Any], path: Path, value: Value) -> dict[str, Any]:
 
 def _same(one: Any, other: Any) -> bool:
     return json.dumps(_canonical(one), sort_keys=True) == json.dumps(_canonical(other), sort_keys=True)
-
-
-def _sync_folder(folder: FilePath) -> None:
-    """Make the rename itself last. A file system without it (some network shares) keeps the rename anyway."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)

@@ -241,7 +241,7 @@ def test_links_that_lead_in_circles_or_nowhere_simply_work(
 def test_no_token(told: Told, pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PICSELLIA_TOKEN")
     assert "PICSELLIA_TOKEN" in told("plan", NAME)
-    assert "pxl-pipeline login" in told("apply", NAME)
+    assert "reconciler login" in told("apply", NAME)
     told("whoami")
 
 

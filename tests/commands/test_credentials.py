@@ -44,6 +44,8 @@ def test_what_the_official_cli_saved_is_enough(saved: Path) -> None:
         "https://staging.picsellia.com",
         "staging-token",
         str(saved / ".env"),
+        organization_from=str(saved / "context.json"),
+        environment_from=str(saved / "context.json"),
     )
 
 
@@ -84,7 +86,7 @@ def test_a_token_is_hidden_in_every_representation(home: Path) -> None:
 def test_no_organization_and_no_token(home: Path) -> None:
     assert "PICSELLIA_ORGANIZATION" in refused(None, "PROD", PICSELLIA_TOKEN=TOKEN)
     assert "no API token for org@PROD" in refused("org", "PROD")
-    assert "pxl-pipeline login" in refused("org", "PROD", PICSELLIA_TOKEN="  \n")
+    assert "reconciler login" in refused("org", "PROD", PICSELLIA_TOKEN="  \n")
 
 
 def test_an_environment_that_does_not_exist_says_where_it_may_come_from(saved: Path) -> None:

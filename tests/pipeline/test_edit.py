@@ -1,16 +1,13 @@
 """An edit of config.toml changes the bytes of the value it was asked to change, and no other byte."""
 
-import os
 import re
-import stat
 import tomllib
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.pipeline.edit import edited, keyed, write
+from reconciler.pipeline.edit import edited, keyed
 from reconciler.pipeline.lines import lines_of, sections_of
 from tests.pipeline.toml_documents import at, documents, paths
 
@@ -147,43 +144,6 @@ def test_adding_a_key_only_inserts(text: str, data: st.DataObject) -> None:
     assert cut is not None
     assert at(tomllib.loads(after), path) == 7
     assert set(paths(tomllib.loads(after))) == {*paths(tomllib.loads(text)), path}
-
-
-def test_writing_replaces_the_file_and_keeps_its_mode(tmp_path: Path) -> None:
-    file = tmp_path / "config.toml"
-    file.write_bytes(b"a = 1\r\n")
-    file.chmod(0o640)
-    write(file, "a = 2\r\n")
-    assert file.read_bytes() == b"a = 2\r\n"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o640
-    assert [one.name for one in tmp_path.iterdir()] == ["config.toml"]
-
-
-def test_writing_through_a_link_replaces_what_it_points_to(tmp_path: Path) -> None:
-    shared = tmp_path / "shared.toml"
-    shared.write_text("a = 1\n")
-    link = tmp_path / "pipeline" / "config.toml"
-    link.parent.mkdir()
-    link.symlink_to("../shared.toml")
-    write(link, "a = 2\n")
-    assert link.is_symlink()
-    assert shared.read_text() == "a = 2\n"
-
-
-def test_a_write_that_fails_leaves_the_file_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "config.toml"
-    file.write_text("a = 1\n")
-
-    def full(*_: object) -> None:
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space left"):
-        write(file, "a = 2\n")
-    assert file.read_text() == "a = 1\n"
-    assert [one.name for one in tmp_path.iterdir()] == ["config.toml"]
 
 
 def test_version_and_tag_are_not_part_of_the_source() -> None:

@@ -1,0 +1,151 @@
+"""Which organization of which environment, at what address and with which token.
+
+Reads the same places as the official CLI: flags, environment variables, `context.json` and `.env` in
+`~/.config/picsellia`. Writes nothing, and never shows a token.
+"""
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconciler.credentials import saved
+from reconciler.credentials.environment import CUSTOM_HOST, HOSTS, Environment, not_an_address
+from reconciler.credentials.saved import Login
+from reconciler.diagnostics import UserError, error
+
+TOKEN = "PICSELLIA_TOKEN"
+ORGANIZATION = "PICSELLIA_ORGANIZATION"
+ENVIRONMENT = "PICSELLIA_ENV"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What every request needs.
+
+    Attributes:
+        organization, environment, host: where.
+        token: never part of any output; its repr is hidden.
+        token_from, organization_from, environment_from, host_from: the flag, variable or file that said so,
+            for `whoami`; "" for a host that everybody knows.
+    """
+
+    organization: str
+    environment: Environment
+    host: str
+    token: str = field(repr=False)
+    token_from: str
+    organization_from: str = ""
+    environment_from: str = ""
+    host_from: str = ""
+
+
+def resolve(
+    organization: str | None, environment: str | None, variables: Mapping[str, str] = os.environ
+) -> Target:
+    """The target that flags, variables and saved files name, in this order.
+
+    Raises:
+        UserError: no organization, no such environment, no address for CUSTOM, no token, or a file that
+            cannot be read.
+    """
+    complete = (organization or variables.get(ORGANIZATION)) and (environment or variables.get(ENVIRONMENT))
+    context = {} if complete else saved.context()
+    context_file = str(saved.context_file())
+    org, org_from = _first(
+        (organization, "--organization"),
+        (variables.get(ORGANIZATION), ORGANIZATION),
+        (context.get("organization"), context_file),
+    )
+    name, env_from = _first(
+        (environment, "--env"),
+        (variables.get(ENVIRONMENT), ENVIRONMENT),
+        (context.get("env"), context_file),
+        (Environment.PROD, "nothing else is said"),
+    )
+    env = _environment(name)
+    if not org:
+        raise UserError(
+            error(
+                "no organization was named",
+                f"Use --organization ORG, set {ORGANIZATION}, or log in: reconciler login",
+            )
+        )
+    entries = saved.entries()
+    token, token_from = _token(Login(org, env), variables, entries)
+    host, host_from = _host(env, variables, entries)
+    return Target(org, env, host, token, token_from, org_from, env_from, host_from)
+
+
+def checked_token(text: str, place: str) -> str:
+    """The token in this text; "" when there is none.
+
+    Raises:
+        UserError: it cannot be sent.
+    """
+    token = text.strip()  # what a file or a secret store gives may end with a line's end
+    if not (token.isascii() and token.isprintable()):
+        raise UserError(
+            error(
+                f"the API token in {place} cannot be sent",
+                "It has a character that no token has, such as a line's end or an accent. Copy it again.",
+            )
+        )
+    return token
+
+
+def _first(*candidates: tuple[str | None, str]) -> tuple[str, str]:
+    """The first value that says something, and where it stands."""
+    return next(((value, place) for value, place in candidates if value), ("", ""))
+
+
+def _environment(name: str) -> Environment:
+    try:
+        return Environment(name.upper())
+    except ValueError:
+        known = ", ".join(Environment)
+        raise UserError(
+            error(
+                f"{name!r} is not an environment",
+                f"Use one of {known}. It comes from --env, {ENVIRONMENT} or {saved.context_file()}.",
+            )
+        ) from None
+
+
+def _host(env: Environment, variables: Mapping[str, str], entries: Mapping[str, str]) -> tuple[str, str]:
+    if env is not Environment.CUSTOM:
+        return HOSTS[env], ""
+    host, place = _first(
+        (variables.get(CUSTOM_HOST), CUSTOM_HOST),
+        (entries.get(CUSTOM_HOST), str(saved.credentials_file())),
+    )
+    if not host:
+        raise UserError(
+            error(
+                "the address of the CUSTOM environment is not known",
+                f"Set {CUSTOM_HOST}=https://…, or log in: reconciler login --host https://…",
+            )
+        )
+    if (problem := not_an_address(host)) is not None:
+        raise UserError(
+            error(f"{CUSTOM_HOST} is not the address of a platform", f"It {problem}: https://host[:port].")
+        )
+    return host.rstrip("/"), place
+
+
+def _token(login: Login, variables: Mapping[str, str], entries: Mapping[str, str]) -> tuple[str, str]:
+    places = (
+        (variables.get(TOKEN), TOKEN),
+        (variables.get(login.key), login.key),
+        (entries.get(login.key), str(saved.credentials_file())),
+    )
+    for found, place in places:
+        if token := checked_token(found or "", place):
+            return token, place
+    raise UserError(
+        error(
+            f"no API token for {login}",
+            f"Set {TOKEN}, or log in: reconciler login --organization {shlex.quote(login.organization)} "
+            f"--env {login.environment}",
+        )
+    )

@@ -1,0 +1,103 @@
+"""Writing a file that is somebody else's too: whole or not at all, by one of our runs at a time.
+
+Used for config.toml and for the official CLI's own files. Knows nothing of what is in them.
+"""
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from reconciler.diagnostics import UserError, error
+
+
+class BusyError(UserError):
+    """Another run is about to write the same file, and held it for as long as this one could wait."""
+
+
+@contextmanager
+def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Nobody else holds this file while the block runs; a process that dies lets go of it.
+
+    The lock is a file of the user's runtime folder, so nothing is left beside the file itself. Runs of other
+    users and of other machines are not kept out.
+
+    Args:
+        path: need not exist; links are followed, so every way to a file leads to one lock.
+        timeout: seconds to wait for another run.
+        waiting: is called once, before the wait.
+
+    Raises:
+        BusyError: another run held it all that time.
+        OSError: the runtime folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+    from platformdirs import user_runtime_path
+
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
+    lock = FileLock(user_runtime_path("reconciler", ensure_exists=True) / f"{name}.lock")
+    try:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if timeout <= 0:
+                raise
+            waiting()
+            lock.acquire(timeout=timeout)
+    except Timeout:
+        told = "Nothing was changed. Run the same command again when that run has ended."
+        raise BusyError(error("another run is about to write this file", told, file=path)) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Replace the file's content in one step: the old content or the new one, never half of it.
+
+    A link stays one and its target is replaced; the file's owner is kept where we may.
+
+    Args:
+        mode: the permission bits to give it; None for those it has, and 0600 for a new one.
+
+    Raises:
+        OSError: it cannot be written; it is as it was.
+    """
+    target = path.resolve()
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            before = target.stat()
+            if hasattr(os, "chown"):
+                with suppress(PermissionError):
+                    os.chown(temporary, before.st_uid, before.st_gid)
+            mode = stat.S_IMODE(before.st_mode) if mode is None else mode
+        if mode is not None:
+            temporary.chmod(mode)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself last. A file system without it (some network shares) keeps the rename anyway."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
