@@ -20,6 +20,7 @@ from reconciler.cli.exits import FAILED, INTERRUPTED, code_of
 COMMANDS = {
     "plan": "Show what apply would change, and why.",
     "apply": "Make the platform and the registry what the files say.",
+    "deploy": "Build, push and register a pipeline, as pxl-pipeline deploy does.",
     "show": "Show a plan that was saved in a file.",
     "destroy": "Delete what a pipeline has on the platform.",
     "validate": "Check config.toml, classes and build context, offline.",

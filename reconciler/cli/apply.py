@@ -57,10 +57,9 @@ def command(
     elif skip_moved:
         raise click.UsageError("--skip-moved goes with --plan")
     return apply_all(
-        chosen,
+        lambda failed: options.checked(chosen.folders(failed), reading, failed),
         where,
         wishes,
-        reading,
         yes=yes,
         parallel=parallel,
         lock_timeout=lock_timeout,

@@ -1,5 +1,7 @@
-"""What `apply` and `destroy` share: ask, apply each pipeline, tell how it ended."""
+"""What `apply`, `deploy` and `destroy` share: show the plan, ask, apply each pipeline, tell how it ended."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TextIO
 
 import click
@@ -9,30 +11,91 @@ from reconciler.cli import options
 from reconciler.cli.exits import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
 from reconciler.diagnostics import UserError
 from reconciler.events import Event, StepStarted
+from reconciler.pipeline.version import Bump
 from reconciler.plan import Plan
-from reconciler.session import Applied, Planned, Reading, RefusedPlanError, Wishes, apply_plan, session
+from reconciler.session import Applied, Checked, Planned, RefusedPlanError, Wishes, apply_plan, session
 from reconciler.views.lines import console
 from reconciler.views.plans import print_moved, print_plan, print_refusals
 from reconciler.views.reports import diagnosed, print_applied, print_diagnostics, print_outcomes
 from reconciler.views.watch import Watch
 from state.errors import StateError
 
+Failed = Callable[[UserError | StateError], None]
+
+
+@dataclass
+class Dialogue:
+    """What is shown and asked between the plan and the deed, and what is told afterwards.
+
+    Attributes:
+        yes: the answer to every question is known.
+        shown: whether the plan was shown already.
+        refused: whether nobody could be asked about something that needs a word.
+    """
+
+    out: Console
+    err: Console
+    watch: Watch
+    yes: bool
+    shown: bool = False
+    refused: bool = False
+
+    verb = "apply"
+    question = "Apply this?"
+    usually = False
+    """The answer that Enter gives."""
+
+    def choose_bump(self, planned: Planned) -> Bump | None:
+        """The bump that a plan without one should have."""
+        return None
+
+    def approve(self, planned: Planned, ask: bool) -> bool:
+        """Show the plan, and find out whether to go on."""
+        self.watch.pause()
+        self.show(planned.plan)
+        if self.yes or not ask:
+            return True
+        if options.someone_watches():
+            return click.confirm(f"\n{self.question}", default=self.usually, err=True)
+        self.refused = self.is_refused_unseen(planned.plan)
+        return not self.refused
+
+    def is_refused_unseen(self, plan: Plan) -> bool:
+        """Whether this plan is not for going on with when nobody can be asked; says so."""
+        if plan.is_destructive:
+            told = "refused: something would be deleted or replaced, and nobody can be asked; use --yes"
+            self.err.print(told)
+        return plan.is_destructive
+
+    def show(self, plan: Plan) -> None:
+        print_plan(plan, self.out)
+        print_diagnostics(plan.diagnostics, self.err)
+        self.shown = True
+
+    def done(self, applied: Applied) -> None:
+        """Tell how it ended."""
+        print_applied(applied, self.out, self.err)
+
 
 def apply_all(
-    chosen: options.Chosen,
+    find: Callable[[Failed], Iterable[Checked]],
     where: options.Where,
     wishes: Wishes,
-    reading: Reading,
     *,
     yes: bool,
     parallel: int,
     lock_timeout: float,
+    dialogue: type[Dialogue] = Dialogue,
     saved: Plan | None = None,
     skip_moved: bool = False,
     out: TextIO,
     err: TextIO,
 ) -> int:
-    """Apply each pipeline in turn; the exit code. One that fails does not keep the others from their turn."""
+    """Apply each pipeline in turn; the exit code. One that fails does not keep the others from their turn.
+
+    Args:
+        find: gives the pipelines whose files have no errors, and what is wrong with others to its argument.
+    """
     shown, told = console(out), console(err)
     codes = {DONE}
 
@@ -46,19 +109,20 @@ def apply_all(
         watch(event)
 
     with options.interruptible() as stop, Watch(told) as watch:
-        sound = list(options.checked(chosen.folders(failed), reading, failed))
+        sound = list(find(failed))
         if sound:
-            with session(where.target(), options.store(), emit, stop) as opened:
+            with session(where.target(), options.store(), emit, stop, verb=dialogue.verb) as opened:
                 for found in sound:
                     if stop.is_set():
                         break
-                    approval = Approval(shown, told, watch, yes)
+                    talk = dialogue(shown, told, watch, yes)
                     try:
                         applied = apply_plan(
                             opened,
                             found,
                             wishes,
-                            approve=approval,
+                            approve=talk.approve,
+                            choose_bump=talk.choose_bump,
                             parallel=parallel,
                             lock_timeout=lock_timeout,
                             command=options.command_line(),
@@ -71,57 +135,27 @@ def apply_all(
                     finally:
                         stop.stepping = False
                     watch.pause()
-                    codes.add(_tell(applied, approval, shown, told))
+                    codes.add(_tell(applied, talk))
         if stop.is_set():
             return INTERRUPTED
     return FAILED if FAILED in codes else max(codes)
 
 
-class Approval:
-    """Shows the plan and finds out whether to go on."""
-
-    def __init__(self, out: Console, err: Console, watch: Watch, yes: bool) -> None:
-        self._out = out
-        self._err = err
-        self._watch = watch
-        self._yes = yes
-        self.shown = False
-        self.refused = False
-
-    def __call__(self, planned: Planned, ask: bool) -> bool:
-        self._watch.pause()
-        print_plan(planned.plan, self._out)
-        print_diagnostics(planned.plan.diagnostics, self._err)
-        self.shown = True
-        if self._yes or not ask:
-            return True
-        if options.someone_watches():
-            return click.confirm("\nApply this?", default=False, err=True)
-        if planned.plan.is_destructive:
-            self._err.print(
-                "refused: something would be deleted or replaced, and nobody can be asked; use --yes"
-            )
-            self.refused = True
-            return False
-        return True
-
-
-def _tell(applied: Applied, approval: Approval, out: Console, err: Console) -> int:
+def _tell(applied: Applied, talk: Dialogue) -> int:
     """Say how it ended; the exit code that goes with it."""
     plan = applied.planned.plan
-    if not approval.shown:
-        print_plan(plan, out)
-        print_diagnostics(plan.diagnostics, err)
+    if not talk.shown:
+        talk.show(plan)
     if applied.moved:
-        print_moved(applied.moved, err)
+        print_moved(applied.moved, talk.err)
     if applied.result is None:
-        print_refusals(plan, err)
-        refused = approval.refused or not plan.can_apply or applied.moved
+        print_refusals(plan, talk.err)
+        refused = talk.refused or not plan.can_apply or applied.moved
         if not refused:
-            err.print("Nothing was applied.")
+            talk.err.print("Nothing was applied.")
         return CONFLICT if refused else FAILED
-    print_outcomes(applied.result.outcomes, err)
-    print_applied(applied, out, err)
+    print_outcomes(applied.result.outcomes, talk.err)
+    talk.done(applied)
     if not applied.result.succeeded:
         return FAILED
     return CONFLICT if applied.moved else DONE

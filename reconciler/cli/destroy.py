@@ -30,11 +30,11 @@ def command(
 
     Models and model versions are forgotten, and stay, unless --prune. Images stay in the registry.
     """
+    chosen = options.Chosen((name,), everything=False)
     return apply_all(
-        options.Chosen((name,), everything=False),
+        lambda failed: options.checked(chosen.folders(failed), reading, failed),
         where,
         Wishes(options=Options(prune=prune, destroy=True)),
-        reading,
         yes=yes,
         parallel=parallel,
         lock_timeout=lock_timeout,

@@ -11,10 +11,9 @@ from providers.sandbox import Settings
 from reconciler.diagnostics import Diagnostic, Severity, UserError, error, in_order
 from reconciler.events import Outcome, Status
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.version import channel_tag
 from reconciler.plan import Action
 from reconciler.session import Applied
-from reconciler.views.lines import SEVERITY_STYLES, indented, pairs, things
+from reconciler.views.lines import SEVERITY_STYLES, indented, listed, pairs, things
 from state.errors import StateError
 
 
@@ -61,8 +60,8 @@ def print_outcomes(outcomes: Iterable[Outcome], err: Console) -> None:
                 err.print(Text.assemble(("not started: ", "yellow"), address))
 
 
-def print_applied(applied: Applied, out: Console, err: Console) -> None:
-    """What was done in one line, where to see it, and what is left to do."""
+def print_applied(applied: Applied, out: Console, err: Console, *, pages: bool = True) -> None:
+    """What was done in one line, where to see it unless told otherwise, and what is left to do."""
     result = applied.result
     assert result is not None
     changed = [outcome for outcome in result.of(Status.DONE) if outcome.step.action is not Action.NOOP]
@@ -81,15 +80,14 @@ def print_applied(applied: Applied, out: Console, err: Console) -> None:
         done = Counter(outcome.step.action for outcome in changed)
         counts = ", ".join(f"{done[action]} {action.done}" for action in Action if done[action])
         out.print(Text.assemble(("Done: ", "bold green"), f"{counts}."))
-    for outcome in changed:
+    for outcome in changed if pages else ():
         page = outcome.live.outputs.get("page") if outcome.live else None
         if page:
             out.print(Text.assemble(f"  {outcome.step.address}  ", (str(page), "blue underline")))
     if applied.config_written:
         path = applied.planned.pipeline.loaded.path
-        version = applied.planned.pipeline.config.metadata.version
-        tag = channel_tag(version)
-        said = f"  {path} says version {version} and image_tag {tag} now"
+        edits = applied.planned.pipeline.loaded.edits.items()
+        said = f"  {path} says {listed(f'{key[-1]} {value}' for key, value in edits)} now"
         out.print(Text.assemble(said, ("  commit it", "dim")))
 
 

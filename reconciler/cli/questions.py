@@ -1,0 +1,167 @@
+"""What a deploy has to know and config.toml does not say: asked for, with a default and its reason.
+
+Answers are edits of config.toml, which the pipeline is read with and the file gets once they are deployed.
+Without a terminal nothing is asked: all that is missing is told at once, with the options that give it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from reconciler.cli import options
+from reconciler.diagnostics import UserError, error
+from reconciler.pipeline.config import LoadedConfig, load, read
+from reconciler.pipeline.discovery import find_all
+from reconciler.pipeline.edit import Edits, Value, edited
+from reconciler.pipeline.lines import Path as KeyPath
+from reconciler.pipeline.schema import Config
+
+_IMAGE: KeyPath = ("docker", "image_name")
+_CPU: KeyPath = ("docker", "cpu")
+_GPU: KeyPath = ("docker", "gpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """What Enter answers, and why that."""
+
+    value: Value
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One value that config.toml should have.
+
+    Attributes:
+        path: where it goes.
+        text: what is asked.
+        form: what an answer looks like, or what it is for.
+        option: gives the answer where nobody can be asked.
+        default: None when there is nothing to suggest.
+    """
+
+    path: KeyPath
+    text: str
+    form: str
+    option: str
+    default: Default | None = None
+
+
+def answers(loaded: LoadedConfig, given: Edits, err: Console) -> Edits:
+    """What config.toml gets: what options gave, and what was missing besides.
+
+    Raises:
+        UserError: something is missing and nobody can be asked.
+    """
+    assert loaded.config is not None
+    found: dict[KeyPath, Value] = dict(given)
+    open_questions = [question for question in _questions(loaded) if question.path not in found]
+    if open_questions and not options.someone_watches():
+        raise UserError(
+            *(
+                error(
+                    f"{'.'.join(map(str, question.path))} is missing, and nobody can be asked",
+                    f"Use {question.option}, or write it into config.toml.",
+                    file=loaded.path,
+                    line=loaded.line_of(*question.path),
+                )
+                for question in open_questions
+            )
+        )
+    for question in open_questions:
+        err.print(_head(question.text, question.form))
+        found[question.path] = _prompt(question.default, _checked(question, loaded), err)
+    return found
+
+
+def choose(text: str, choices: Mapping[str, str], default: Default, err: Console) -> str:
+    """One of some words, shown as a list with what each means."""
+    err.print(_head(text))
+    widest = max(map(len, choices))
+    for word, meaning in choices.items():
+        err.print(Text.assemble((f"    {word:<{widest}}", "bold"), f"  {meaning}"))
+    return str(_prompt(default, click.Choice(list(choices)).convert, err))
+
+
+def _questions(loaded: LoadedConfig) -> Iterator[Question]:
+    config = loaded.config
+    assert config is not None
+    if not config.docker.image_name:
+        yield Question(
+            _IMAGE,
+            "Docker image name",
+            "user/pipeline_name, or registry/project/pipeline_name",
+            "--image NAME",
+            _image_like_others(loaded.path.parent, config),
+        )
+    if config.is_training:
+        return  # a training's resources are those of the experiment that is launched
+    if config.docker.cpu is None:
+        yield Question(
+            _CPU,
+            "CPU cores",
+            "that a job gets on Picsellia",
+            "--cpu NUMBER",
+            Default(4, "what most processings use"),
+        )
+    if config.docker.gpu is None:
+        yield Question(
+            _GPU,
+            "GPUs",
+            "that a job gets on Picsellia",
+            "--gpu NUMBER",
+            Default(0, "none; more add the flags --gpus=all and --ipc=host"),
+        )
+
+
+def _head(text: str, form: str = "") -> Text:
+    return Text.assemble(("? ", "cyan"), (text, "bold"), (f"  {form}" if form else "", "dim"))
+
+
+def _prompt(default: Default | None, convert: Callable[..., Value], err: Console) -> Value:
+    if default is not None:
+        err.print(Text.assemble("  Enter for ", (str(default.value), "bold"), (f", {default.reason}", "dim")))
+    return cast(
+        Value,
+        click.prompt(
+            " ",
+            default=default.value if default else None,
+            value_proc=lambda typed: convert(typed, None, None),
+            prompt_suffix="> ",
+            show_default=False,
+            err=True,
+        ),
+    )
+
+
+def _checked(question: Question, loaded: LoadedConfig) -> Callable[..., Value]:
+    """Turns what was typed into a value that config.toml can have there, as the file itself is checked."""
+
+    def value_of(typed: Value, *_: object) -> Value:
+        text = str(typed).strip()
+        value: Value = int(text) if question.path != _IMAGE and text.isascii() and text.isdecimal() else text
+        found = read(edited(loaded.text, {question.path: value}), loaded.path)
+        for problem in found.diagnostics:
+            raise click.UsageError(f"{problem.summary}. {problem.detail}")
+        return value
+
+    return value_of
+
+
+def _image_like_others(folder: Path, config: Config) -> Default | None:
+    """A name beside those of the pipelines in the same folder, when they have one place in common."""
+    places = set()
+    for other in find_all(folder.parent):
+        found = load(other).config if other.parent == folder.parent else None
+        place, slash, _ = found.docker.image_name.rpartition("/") if found else ("", "", "")
+        if slash:
+            places.add(place)
+    if len(places) != 1:
+        return None
+    return Default(f"{places.pop()}/{config.metadata.name.lower()}", "beside the other pipelines here")
