@@ -16,8 +16,9 @@ from pathlib import PurePosixPath
 from typing import IO, Any
 
 from providers.docker.labels import CREATED
+from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob, PublishedImage
 from providers.docker.reference import Repository, check_tag, is_digest, parse_image, parse_repository
-from providers.docker.registry import DOCKER_MANIFEST, OCI_MANIFEST, Blob, PublishedImage, RegistryClient
+from providers.docker.registry import RegistryClient
 from providers.docker.source import Entry, ImageSource, context
 from providers.docker.tar import archive
 from providers.errors import GoneError, RefusedError
@@ -97,8 +98,8 @@ class AppendBuilder:
             for blob in base.layers:
                 if not blob.urls:  # layers that may not be copied name where they are
                     target.copy(blob, base_client, report)
-            target.upload(layer, lambda: _pieces(file), report)
-            target.upload(config_blob, lambda: [config], report)
+            target.upload(layer, lambda start: _pieces(file, start), report)
+            target.upload(config_blob, lambda start: [config[start:]], report)
             return target.put_manifest(tag, family.manifest, _manifest(family, config_blob, base, layer))
 
 
@@ -116,12 +117,12 @@ def _base(source: ImageSource) -> tuple[Repository, str]:
 
 
 def _read_base(client: RegistryClient, source: ImageSource) -> PublishedImage:
-    version = _base(source)[1]
-    image = client.image(version, source.platform)
+    reference = _base(source)[1]
+    image = client.image(reference, source.platform)
     if image is None:
         raise GoneError(
             f"there is no base image {source.base}",
-            hint="check its name and tag" if not is_digest(version) else "check its name and digest",
+            hint="check its name and tag" if not is_digest(reference) else "check its name and digest",
         )
     if len((image.config.get("rootfs") or {}).get("diff_ids") or ()) != len(image.layers):
         raise RefusedError(f"{source.base} is no image that a layer can be added to")
@@ -220,8 +221,8 @@ def _ancestors(path: str) -> dict[str, int]:
     return {folder: _MODES.get(folder, 0o755) for folder in folders}
 
 
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    file.seek(0)
+def _pieces(file: IO[bytes], start: int) -> Iterator[bytes]:
+    file.seek(start)
     while piece := file.read(_PIECE):
         yield piece
 

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 import requests
 
 from providers.docker import failures
-from providers.docker.reference import Repository
+from providers.docker.reference import Repository, is_loopback
 from providers.errors import FinalError
 from providers.timeouts import answer_timeout
 
-_PARAMETER = re.compile(r'([A-Za-z_]+)="([^"]*)"')
+# One parameter of a WWW-Authenticate header, with the scheme where it begins another challenge.
+_PARAMETER = re.compile(r'(?:^|,)\s*(?:([A-Za-z]+)\s+)?([A-Za-z_]+)=(?:"([^"]*)"|([^\s,"]+))')
 _CLIENT = "picsellia-reconciler"
 _MARGIN = 10.0  # seconds before its end at which a token is no longer used
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -88,6 +89,7 @@ class Authorization:
         self._login: Login | None = None
         self._looked_up = False
         self._basic: str | None = None
+        self._token_server: Mapping[str, str] | None = None
         self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
         self._lock = threading.RLock()
 
@@ -97,12 +99,19 @@ class Authorization:
         return self._login.username if self._login else None
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
-        """The Authorization header to try first; None before the registry asked for one."""
+        """The Authorization header to try first; None before the registry asked for one.
+
+        Once its token server is known, a missing or ended token is fetched before the request: nobody wants
+        to send a layer twice.
+
+        Raises:
+            ProviderError: the token server refused.
+        """
         with self._lock:
+            if self._token_server is None:
+                return self._basic
             token, end = self._tokens.get(scopes, ("", 0.0))
-            if token and time.monotonic() < end:
-                return f"Bearer {token}"
-            return self._basic
+            return f"Bearer {token}" if time.monotonic() < end else self._new_token(scopes)
 
     def answer(self, challenge: str, scopes: tuple[str, ...]) -> str | None:
         """The header that answers a WWW-Authenticate header; None when there is nothing to answer with.
@@ -110,19 +119,23 @@ class Authorization:
         Raises:
             ProviderError: the token server refused, or the stored login cannot be read.
         """
-        scheme = challenge.partition(" ")[0].lower()
-        parameters = dict(_PARAMETER.findall(challenge))
+        offered = challenges(challenge)
         with self._lock:
             if not self._looked_up:
                 self._login = self._look_up()
                 self._looked_up = True
-            if scheme == "bearer" and parameters.get("realm"):
-                token, _ = self._tokens[scopes] = self._token(parameters, scopes)
-                return f"Bearer {token}"
-            if scheme == "basic" and self._login and not self._login.identity_token:
+            if offered.get("bearer", {}).get("realm"):
+                self._token_server = offered["bearer"]
+                return self._new_token(scopes)
+            if "basic" in offered and self._login and not self._login.identity_token:
                 self._basic = _basic(self._login)
                 return self._basic
             return None
+
+    def _new_token(self, scopes: tuple[str, ...]) -> str:
+        assert self._token_server is not None
+        token, _ = self._tokens[scopes] = self._token(self._token_server, scopes)
+        return f"Bearer {token}"
 
     def _token(self, parameters: Mapping[str, str], scopes: tuple[str, ...]) -> tuple[str, float]:
         """A bearer token for `scopes`, and when (monotonic seconds) to stop using it."""
@@ -168,12 +181,23 @@ class Authorization:
     def _refuse_open_line(self, realm: str) -> None:
         """A password never goes over plain http to another machine, whatever a registry asks for."""
         parts = urlsplit(realm)
-        if parts.scheme == "https" or Repository(parts.netloc, "").loopback:
+        if parts.scheme == "https" or is_loopback(parts.hostname or ""):
             return
         raise FinalError(
-            f"{self._repository.registry} sends to {parts.scheme}://{parts.netloc} for a token: not https",
+            f"{self._repository.registry} sends to {parts.scheme}://{parts.hostname} for a token: not https",
             hint="the registry's token server has to be reached over https",
         )
+
+
+def challenges(header: str) -> dict[str, dict[str, str]]:
+    """The schemes that a WWW-Authenticate header offers, in lower case, with their parameters."""
+    offered: dict[str, dict[str, str]] = {}
+    found = _PARAMETER.findall(header)
+    scheme = ""
+    for begins, name, quoted, plain in found:
+        scheme = begins.lower() or scheme
+        offered.setdefault(scheme, {})[name.lower()] = quoted or plain
+    return offered or ({header.strip().lower(): {}} if header.strip() else {})
 
 
 def signed(header: str | None) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:

@@ -6,6 +6,7 @@ and never puts a header, a password or a signed address into a message.
 
 import json
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 
 import requests
 
@@ -32,17 +33,20 @@ def from_answer(
     """
     status, registry = response.status_code, repository.registry
     detail = _detail(response)
+    challenge = response.headers.get("WWW-Authenticate", "")
+    # Docker's token authentication says 401, not 403, to a good token that allows too little.
+    allows_too_little = username is not None and 'error="insufficient_scope"' in challenge
     if status == 401 and username is None:
         return UnauthorizedError(
             f"{registry} wants a login for {doing}, and none is stored{detail}",
             hint=f"run: {repository.login}",
         )
-    if status == 401:
+    if status == 401 and not allows_too_little:
         return UnauthorizedError(
             f"{registry} does not accept the stored login of {username} for {doing}{detail}",
             hint=f"log in again: {repository.login}",
         )
-    if status == 403:
+    if status in (401, 403):
         who = f"{username} is" if username else "you are"
         return ForbiddenError(
             f"{registry} does not allow {doing}{detail}",
@@ -55,10 +59,12 @@ def from_answer(
             hint=f"check the name; some registries want {repository.path} created before the first push",
         )
     if status == 429:
+        seconds = _seconds(response.headers)
+        wait = "wait" if seconds is None else f"wait {seconds:.0f} seconds"
         return TransientError(
             f"{registry} asks to slow down when {doing}{detail}",
-            hint=f"wait, or log in for a higher limit: {repository.login}",
-            retry_after=_seconds(response.headers),
+            hint=f"{wait}, or log in for a higher limit: {repository.login}",
+            retry_after=seconds,
         )
     if status >= 500:
         return TransientError(
@@ -145,5 +151,12 @@ def _detail(response: requests.Response) -> str:
 
 
 def _seconds(headers: Mapping[str, str]) -> float | None:
+    """What a Retry-After asks for, as seconds or as a date by the registry's own clock; None without one."""
     value = headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
+    if value.isdecimal():
+        return float(value)
+    try:
+        until, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("Date", ""))
+        return max((until - now).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None

@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from providers.docker.builders import Builder
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
-from providers.docker.registry import PublishedImage, RegistryClient
+from providers.docker.manifests import PublishedImage
+from providers.docker.registry import RegistryClient
 from providers.docker.source import ImageSource, SourceKey, differences, fingerprint
 from providers.errors import ExistsError, FinalError, TransientError
 from providers.protocol import KindFacts, Live, Need, Progress, Report, Verdict

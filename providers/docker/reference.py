@@ -3,8 +3,10 @@
 Pure text; asks nobody whether anything exists.
 """
 
+import ipaddress
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from providers.errors import RefusedError
 
@@ -36,8 +38,7 @@ class Repository:
     @property
     def loopback(self) -> bool:
         """Whether the registry is on this machine, where plain http is usual."""
-        name = self.registry.rpartition(":")[0] if ":" in self.registry else self.registry
-        return name in ("localhost", "[::1]") or name.startswith("127.") or name.endswith(".localhost")
+        return is_loopback(urlsplit(f"//{self.registry}").hostname or "")
 
     @property
     def url(self) -> str:
@@ -59,11 +60,11 @@ def parse_repository(text: str) -> Repository:
     Raises:
         RefusedError: it is no repository name; the hint has one that would do where there is one.
     """
-    repository, version = _split(text)
-    if version:
+    repository, reference = _split(text)
+    if reference:
         raise RefusedError(
             f"{text!r} holds a tag or digest, where only the repository belongs",
-            hint=f"write {_version(text)[0]!r}; the tag comes from the pipeline's version",
+            hint=f"write {_reference(text)[0]!r}; the tag comes from the pipeline's version",
         )
     return repository
 
@@ -74,8 +75,8 @@ def parse_image(text: str) -> tuple[Repository, str]:
     Raises:
         RefusedError: it is no image name.
     """
-    repository, version = _split(text)
-    return repository, version or "latest"
+    repository, reference = _split(text)
+    return repository, reference or "latest"
 
 
 def check_tag(tag: str) -> str:
@@ -93,13 +94,25 @@ def check_tag(tag: str) -> str:
     )
 
 
-def is_digest(version: str) -> bool:
-    """Whether `version` is a "sha256:…" digest, and not a tag."""
-    return _DIGEST.fullmatch(version) is not None
+def is_digest(reference: str) -> bool:
+    """Whether `reference` is a "sha256:…" digest, and not a tag."""
+    return _DIGEST.fullmatch(reference) is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, without its port, is this machine: "localhost", 127.0.0.0/8 or ::1.
+
+    Those are what Docker takes for insecure without being told. A name such as "127.example.com" or
+    "reg.localhost" is somebody's, as far as anybody here can know.
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _split(text: str) -> tuple[Repository, str]:
-    name, version = _version(text)
+    name, reference = _reference(text)
     first, slash, rest = name.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
         registry, path = first, rest
@@ -111,10 +124,10 @@ def _split(text: str) -> tuple[Repository, str]:
         raise RefusedError(f"{text!r} is not the name of an image: {_why(name, path)}", hint=_suggest(text))
     if registry == HUB and "/" not in path:
         path = f"library/{path}"
-    return Repository(registry, path), version
+    return Repository(registry, path), reference
 
 
-def _version(text: str) -> tuple[str, str]:
+def _reference(text: str) -> tuple[str, str]:
     """The name without its tag and digest, and whichever of the two says more."""
     name, at, digest = text.partition("@")
     if at and not is_digest(digest):

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.registry import DOCKER_MANIFEST, OCI_MANIFEST, Blob, RegistryClient
+from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
+from providers.docker.registry import RegistryClient
 from tests.services import BUSYBOX, Registry
 
 BASE_TYPES = {
@@ -92,7 +93,7 @@ def push_base() -> Callable[..., str]:
             for media_type, content in blobs:
                 digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
                 blob = Blob(media_type, digest, len(content))
-                client.upload(blob, lambda content=content: [content])
+                client.upload(blob, lambda start, content=content: [content[start:]])
                 described.append(blob.descriptor())
             manifest = {
                 "schemaVersion": 2,

@@ -20,7 +20,11 @@ DIGEST = "sha256:" + "0" * 64
         ("localhost/app", "localhost", "app", "http://localhost/v2/app"),
         ("localhost:5000/a/b", "localhost:5000", "a/b", "http://localhost:5000/v2/a/b"),
         ("127.0.0.1:5000/a", "127.0.0.1:5000", "a", "http://127.0.0.1:5000/v2/a"),
-        ("reg.localhost:5000/a", "reg.localhost:5000", "a", "http://reg.localhost:5000/v2/a"),
+        ("127.9.9.9/a", "127.9.9.9", "a", "http://127.9.9.9/v2/a"),
+        ("reg.localhost:5000/a", "reg.localhost:5000", "a", "https://reg.localhost:5000/v2/a"),
+        ("127.example.com/a", "127.example.com", "a", "https://127.example.com/v2/a"),
+        ("10.0.0.1:5000/a", "10.0.0.1:5000", "a", "https://10.0.0.1:5000/v2/a"),
+        ("[2001::1]:5000/a", "[2001::1]:5000", "a", "https://[2001::1]:5000/v2/a"),
         ("[::1]:5000/a", "[::1]:5000", "a", "http://[::1]:5000/v2/a"),
         ("a--b/c__d.e", "docker.io", "a--b/c__d.e", "https://registry-1.docker.io/v2/a--b/c__d.e"),
     ],
@@ -33,7 +37,7 @@ def test_repositories(text: str, registry: str, path: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "version"),
+    ("text", "reference"),
     [
         ("app", "latest"),
         ("app:1.0", "1.0"),
@@ -43,8 +47,8 @@ def test_repositories(text: str, registry: str, path: str, url: str) -> None:
         (f"app:1.0@{DIGEST}", DIGEST),
     ],
 )
-def test_images(text: str, version: str) -> None:
-    assert parse_image(text)[1] == version
+def test_images(text: str, reference: str) -> None:
+    assert parse_image(text)[1] == reference
 
 
 @pytest.mark.parametrize(

@@ -3,24 +3,21 @@
 import base64
 import hashlib
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from providers.docker.auth import Login, stored_login
+from providers.docker.manifests import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST, Blob
 from providers.docker.reference import Repository
-from providers.docker.registry import (
-    DOCKER_INDEX,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    Blob,
-    RegistryClient,
-)
+from providers.docker.registry import RegistryClient
 from providers.errors import (
     FinalError,
     ForbiddenError,
@@ -189,29 +186,31 @@ class TestWriting:
         blob = blob_of(content)
         done: list[int | None] = []
         with RegistryClient(f"{proxy.address}/up/load") as client:
-            client.upload(blob, lambda: [content[:500], content[500:]], lambda step: done.append(step.done))
+            client.upload(
+                blob, lambda start: [content[:500], content[500:]], lambda step: done.append(step.done)
+            )
             assert done[:2] == [500, len(content)]
             assert b"".join(client.read_blob(blob)) == content
             sent = len(proxy.requests("PATCH"))
-            client.upload(blob, lambda: pytest.fail("sent again"))
+            client.upload(blob, lambda start: pytest.fail("sent again"))
             assert len(proxy.requests("PATCH")) == sent
 
     def test_a_registry_that_takes_small_requests_only(
         self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("providers.docker.registry._CHUNK", 1000)
+        monkeypatch.setattr("providers.docker.uploads._CHUNK", 1000)
         proxy.interfere = lambda method, path, body: Answer(413) if len(body) > 1000 else None
         content = bytes(range(256)) * 10
         blob = blob_of(content)
         with RegistryClient(f"{proxy.address}/up/chunks") as client:
-            client.upload(blob, lambda: [content])
+            client.upload(blob, lambda start: [content])
             assert b"".join(client.read_blob(blob)) == content
         assert [seen.received for seen in proxy.requests("PATCH")] == [2560, 1000, 1000, 560]
 
     def test_wrong_bytes_are_refused(self, registry: Registry) -> None:
         with RegistryClient(f"{registry.address}/up/wrong") as client:
             with pytest.raises(RefusedError, match="refused pushing a layer"):
-                client.upload(blob_of(b"right"), lambda: [b"wrong"])
+                client.upload(blob_of(b"right"), lambda start: [b"wrong"])
             assert not client.has_blob(blob_of(b"right").digest)
 
     def test_a_manifest_of_what_is_not_there(self, registry: Registry) -> None:
@@ -232,15 +231,17 @@ class TestWriting:
             client.check()
         assert [(seen.method, seen.status) for seen in proxy.seen] == [("POST", 202), ("DELETE", 204)]
 
-    def test_writes_are_sent_once(self, proxy: Proxy) -> None:
+    def test_writes_are_repeated_a_few_times(self, proxy: Proxy) -> None:
         proxy.interfere = lambda method, path, body: Answer(503)
+        waits: list[float] = []
         with (
-            RegistryClient(f"{proxy.address}/x/y", pause=lambda _: None) as client,
+            RegistryClient(f"{proxy.address}/x/y", pause=waits.append) as client,
             pytest.raises(TransientError) as caught,
         ):
             client.put_manifest("1.0.0", OCI_MANIFEST, b"{}")
         assert caught.value.outcome_unknown
-        assert len(proxy.seen) == 1
+        assert len(proxy.seen) == 4
+        assert waits == [0.5, 1.0, 2.0]
 
 
 class TestPatience:
@@ -256,7 +257,7 @@ class TestPatience:
         assert waits == [0.5, 7.0, 2.0]
 
     def test_and_not_for_ever(self, proxy: Proxy) -> None:
-        proxy.interfere = lambda method, path, body: Answer(429, headers={"Retry-After": "3600"})
+        proxy.interfere = lambda method, path, body: Answer(429, headers={"Retry-After": "30"})
         waits: list[float] = []
         with (
             RegistryClient(f"{proxy.address}/read/app", pause=waits.append) as client,
@@ -264,7 +265,17 @@ class TestPatience:
         ):
             client.digest("base")
         assert waits == [30.0, 30.0, 30.0]
-        assert caught.value.retry_after == 3600
+        assert caught.value.retry_after == 30
+
+    @pytest.mark.parametrize("wait", ["3600", formatdate(time.time() + 7200, usegmt=True)])
+    def test_a_long_wait_is_told_and_not_waited_for(self, proxy: Proxy, wait: str) -> None:
+        proxy.interfere = lambda method, path, body: Answer(429, headers={"Retry-After": wait})
+        with RegistryClient(f"{proxy.address}/read/app", pause=lambda _: pytest.fail("waited")) as client:
+            for ask in (lambda: client.digest("base"), client.check):
+                with pytest.raises(TransientError, match="asks to slow down") as caught:
+                    ask()
+                assert caught.value.retry_after and caught.value.retry_after >= 3600
+                assert re.match(r"wait \d{4} seconds, or log in for a higher limit", caught.value.hint)
 
     @pytest.mark.parametrize(
         ("status", "family"),
@@ -518,7 +529,7 @@ class TestTokens:
             RegistryClient(f"{guarded.address}/team/base", **look_up) as base,
             RegistryClient(f"{guarded.address}/team/app", **look_up) as app,
         ):
-            base.upload(blob, lambda: [content])
+            base.upload(blob, lambda start: [content])
             app.copy(blob, base)
             assert app.has_blob(blob.digest)
         assert ["repository:team/app:pull,push", "repository:team/base:pull"] in [

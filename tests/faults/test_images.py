@@ -2,7 +2,7 @@
 
 import pytest
 
-import providers.docker.registry
+import providers.docker.connection
 import reconciler.apply
 from providers.sandbox import Sandbox
 from reconciler import session
@@ -12,7 +12,7 @@ from tests.conftest import Cli, copy_example
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciler.apply, "FIRST_DELAY", 0.01)
-    monkeypatch.setattr(providers.docker.registry, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(providers.docker.connection, "_FIRST_WAIT", 0.01)
 
 
 @pytest.mark.parametrize("bump", [False, True])

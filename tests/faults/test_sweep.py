@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import providers.docker.registry
+import providers.docker.connection
 import reconciler.apply
 from providers.sandbox import Sandbox
 from providers.sandbox.settings import Fault
@@ -105,7 +105,7 @@ def bench(
     cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes_once: None
 ) -> Bench:
     monkeypatch.setattr(reconciler.apply, "FIRST_DELAY", 0.01)
-    monkeypatch.setattr(providers.docker.registry, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(providers.docker.connection, "_FIRST_WAIT", 0.01)
     return Bench(cli, sandbox, tmp_path / "state.db", monkeypatch)
 
 

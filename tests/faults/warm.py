@@ -139,11 +139,11 @@ def _warm_up() -> None:
 
 
 def _impatient() -> None:
-    import providers.docker.registry
+    import providers.docker.connection
     import reconciler.apply
 
     reconciler.apply.FIRST_DELAY = 0.01
-    providers.docker.registry._FIRST_WAIT = 0.01
+    providers.docker.connection._FIRST_WAIT = 0.01
 
 
 def _run(asked: Mapping[str, Any]) -> None:

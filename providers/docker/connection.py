@@ -1,0 +1,240 @@
+"""HTTP with one registry: who we are, how long it is waited for, what is asked again, what a refusal means.
+
+Below `registry` and `uploads`, which know what to ask. What fails in passing (nobody answers, 5xx, 429) is
+asked again a few times, after the pause that the registry names if it names one. 401 is answered once, with
+the login or a new token; 403 and every other refusal is an answer, and never asked again.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import tenacity
+from requests.adapters import HTTPAdapter
+
+from providers.docker import failures
+from providers.docker.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed
+from providers.docker.reference import Repository
+from providers.errors import FinalError, ProviderError, TransientError
+from providers.timeouts import answer_timeout
+
+ATTEMPTS = 4
+_FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each
+_LONGEST_WAIT = 60.0  # seconds; a registry that asks for more is told to the user instead
+_WRITE_TIMEOUT = 300.0  # seconds; a registry may take minutes to file a large upload away
+_THREADS = 32
+
+
+class Body:
+    """A request's body of known size that can be sent again from its start."""
+
+    def __init__(self, size: int, pieces: Callable[[], Iterator[bytes]]) -> None:
+        self._size = size
+        self._pieces = pieces
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces()
+
+
+class Connection:
+    """One repository in one registry. Safe for threads.
+
+    Args:
+        look_up: finds the stored login for the registry's name.
+        pause: how to wait, in seconds, between two attempts.
+    """
+
+    def __init__(
+        self, repository: Repository, look_up: Callable[[str], Login | None], pause: Callable[[float], None]
+    ) -> None:
+        self.repository = repository
+        self._session = requests.Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        self._session.trust_env = not repository.loopback  # no proxy leads to this machine
+        adapter = HTTPAdapter(pool_maxsize=_THREADS)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._authorization = Authorization(repository, self._session, lambda: look_up(repository.registry))
+        self._pause = pause
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def scopes(self, actions: str) -> tuple[str, ...]:
+        """What a token has to allow: `actions` ("pull", "pull,push") on the repository."""
+        return (f"repository:{self.repository.path}:{actions}",)
+
+    def url(self, path: str) -> str:
+        """Address of `path` ("manifests/latest") in the registry's API."""
+        return f"{self.repository.url}/{path}"
+
+    def read(
+        self,
+        method: str,
+        url: str,
+        doing: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        actions: str = "pull",
+        stream: bool = False,
+    ) -> requests.Response | None:
+        """One read; None for 404.
+
+        Args:
+            doing: what is asked for, as it stands in errors: "reading team/app:1.0".
+            actions: what a token has to allow.
+        """
+
+        def once() -> requests.Response | None:
+            response = self._exchange(
+                method,
+                url,
+                doing,
+                headers=headers or {},
+                scopes=self.scopes(actions),
+                timeout=READ_TIMEOUT,
+                stream=stream,
+            )
+            if response.status_code == 404:
+                response.close()
+                return None
+            if response.status_code >= 400:
+                raise self.failure(response, doing)
+            return response
+
+        return _retrying(is_passing, self._pause)(once)
+
+    def write(
+        self,
+        method: str,
+        url: str,
+        doing: str,
+        *,
+        data: bytes | Body | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        scopes: tuple[str, ...] | None = None,
+        tolerated: tuple[int, ...] = (),
+        repeatable: bool = True,
+    ) -> requests.Response:
+        """One write; an answer of a `tolerated` status is no error.
+
+        Args:
+            repeatable: a second time changes nothing that the first did not. So it is with all that is named
+                by its digest, and with putting the same manifest; not with the pieces of an upload.
+        """
+
+        def once() -> requests.Response:
+            response = self._exchange(
+                method,
+                url,
+                doing,
+                headers={"Content-Length": "0"} if data is None else (headers or {}),
+                scopes=scopes or self.scopes("pull,push"),
+                timeout=_WRITE_TIMEOUT,
+                data=data,
+                params=params,
+            )
+            if response.status_code >= 300 and response.status_code not in tolerated:
+                raise self.failure(response, doing)
+            return response
+
+        return _retrying(_is_quick_and_passing, self._pause)(once) if repeatable else once()
+
+    def location(self, response: requests.Response) -> str:
+        """Where an upload goes on, as the answer says.
+
+        Raises:
+            FinalError: it does not say.
+        """
+        location = response.headers.get("Location")
+        if not location:
+            raise FinalError(f"{self.repository.registry} began an upload and did not say where it goes on")
+        return urljoin(response.url, location)
+
+    def failure(self, response: requests.Response, doing: str) -> ProviderError:
+        """The error that a refusing answer stands for."""
+        with response:
+            return failures.from_answer(
+                response, self.repository, doing, username=self._authorization.username
+            )
+
+    def rest(self, error: TransientError, attempt: int) -> None:
+        """Wait after the failure of attempt number `attempt`, counted from 1."""
+        self._pause(_seconds(error, attempt))
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        doing: str,
+        *,
+        headers: Mapping[str, str],
+        scopes: tuple[str, ...],
+        timeout: float,
+        data: bytes | Body | None = None,
+        params: Mapping[str, str] | None = None,
+        stream: bool = False,
+    ) -> requests.Response:
+        """One request and its answer; a challenge is answered once."""
+        ours = urlsplit(url).netloc == self.repository.host  # an upload may go on at another host
+        patience = CONNECT_TIMEOUT, answer_timeout(timeout)
+
+        def send(header: str | None) -> requests.Response:
+            try:
+                return self._session.request(
+                    method,
+                    url,
+                    headers=headers,
+                    auth=signed(header if ours else None),
+                    data=data,
+                    params=params,
+                    timeout=patience,
+                    stream=stream,
+                )
+            except requests.RequestException as error:
+                writing = method not in ("GET", "HEAD")
+                raise failures.from_exception(error, self.repository, doing, writing=writing) from error
+
+        response = send(self._authorization.header(scopes))
+        if response.status_code == 401 and ours:
+            header = self._authorization.answer(response.headers.get("WWW-Authenticate", ""), scopes)
+            if header:
+                response.close()
+                response = send(header)
+        return response
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether it is worth asking again, within the time that somebody would wait for."""
+    return isinstance(error, TransientError) and (error.retry_after or 0.0) <= _LONGEST_WAIT
+
+
+def _is_quick_and_passing(error: BaseException) -> bool:
+    """As `is_passing`, but not after minutes of silence: those are not waited for again and again."""
+    return is_passing(error) and not isinstance(error.__cause__, requests.Timeout)
+
+
+def _retrying(worth_it: Callable[[BaseException], bool], pause: Callable[[float], None]) -> tenacity.Retrying:
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(worth_it),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=_wait,
+        sleep=pause,
+        reraise=True,
+    )
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    return _seconds(state.outcome.exception() if state.outcome else None, state.attempt_number)
+
+
+def _seconds(error: BaseException | None, attempt: int) -> float:
+    """Before the next attempt: what the registry asked for, else 0.5, 1, 2, …"""
+    asked = error.retry_after if isinstance(error, TransientError) else None
+    return min(asked if asked is not None else _FIRST_WAIT * 2 ** (attempt - 1), _LONGEST_WAIT)
