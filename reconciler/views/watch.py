@@ -1,18 +1,13 @@
 """The engine's events while they happen: bars in a terminal, plain lines when nobody is watching."""
 
+import threading
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from providers import protocol
@@ -29,33 +24,29 @@ from reconciler.events import (
 )
 from reconciler.plan import Action, Step
 from reconciler.values import Address
-from reconciler.views.lines import STYLES
+from reconciler.views.bars import Bars, Key
+from reconciler.views.lines import STYLES, amount, pace
 
-LONGEST_REMARK = 60  # characters of a far end's own words beside a bar
+SILENCE = 10.0
+"""Seconds after which a log says how far something is that is still under way."""
 
 
 class Watch:
-    """Renders events on stderr. Safe for threads; a context manager, so that no bar outlives its command."""
+    """Renders events on stderr. Safe for threads; a context manager, so that no bar outlives its command.
 
-    def __init__(self, err: Console) -> None:
+    Args:
+        clock: seconds, for rates and signs of life.
+    """
+
+    def __init__(self, err: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._err = err
-        self._live = err.is_terminal
-        self._bars = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TextColumn("{task.fields[text]}", style="dim", markup=False),
-            console=err,
-            transient=True,
-        )
+        self._live = err.is_interactive  # a dumb terminal cannot move its cursor
+        self._bars = Bars(err, clock)
+        self._log = _Log(err, clock)
         self._notes = Progress(
             SpinnerColumn(), TextColumn("{task.description}", markup=False), console=err, transient=True
         )
-        self._tasks: dict[tuple[Address, str, str], TaskID] = {}
-        self._said: set[tuple[Address, str]] = set()
-        self._started: dict[Address, Step] = {}
+        self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -67,29 +58,26 @@ class Watch:
 
     def pause(self) -> None:
         """Leave the terminal alone, to print or to ask something; the next event takes it again."""
-        if not self._live:
-            return
-        for progress in (self._notes, self._bars):
-            progress.stop()
-            for task in list(progress.task_ids):
-                progress.remove_task(task)
-        self._tasks.clear()
+        if self._live:
+            with self._lock:
+                self._bars.stop()
+                self._stop_notes()
 
     def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._render(event)
+
+    def _render(self, event: Event) -> None:
         match event:
             case Note(text):
                 self._note(text)
             case Notice(text):
                 self._err.print(Text(text, "yellow"))
             case StepStarted(step):
-                self._started[step.address] = step
-                if self._live:
-                    self._notes.stop()
+                self._stop_notes()
+                self._log.start(step)
             case StepProgress(address, progress):
-                if self._live:
-                    self._bar(address, progress)
-                else:
-                    self._line(address, progress)
+                (self._bars if self._live else self._log).show(address, progress)
             case StepRetried(address, problem, delay):
                 self._err.print(Text(f"{address}: {problem.message}; again in {delay:.1f} s", "yellow"))
             case StepFinished(outcome):
@@ -99,38 +87,21 @@ class Watch:
         """What is being done right now, gone as soon as something else is; nobody reads it in a log."""
         if not self._live:
             return
-        for task in list(self._notes.task_ids):
-            self._notes.remove_task(task)
+        self._bars.stop()
+        self._stop_notes()
         self._notes.add_task(text, total=None)
         self._notes.start()
 
-    def _line(self, address: Address, progress: protocol.Progress) -> None:
-        if progress.done is not None and progress.done != progress.total:
+    def _stop_notes(self) -> None:
+        if not self._live:
             return
-        if step := self._started.pop(address, None):  # said before its first line; a quick step needs none
-            self._err.print(Text(f"{step.action.doing} {address}"))
-        words = " ".join(part for part in (progress.stage, progress.item, progress.text) if part)
-        if (address, words) not in self._said:
-            self._said.add((address, words))
-            self._err.print(Text(f"  {words}", "dim"))
-
-    def _bar(self, address: Address, progress: protocol.Progress) -> None:
-        key = (address, progress.stage, progress.item)
-        if key not in self._tasks:
-            self._bars.start()
-            label = f"{progress.stage} {progress.item}".strip()
-            self._tasks[key] = self._bars.add_task(label, total=progress.total, text="")
-        self._bars.update(
-            self._tasks[key],
-            completed=progress.done or 0,
-            total=progress.total,
-            text=progress.text[-LONGEST_REMARK:],
-        )
+        self._notes.stop()
+        for task in self._notes.task_ids:
+            self._notes.remove_task(task)
 
     def _outcome(self, outcome: Outcome) -> None:
         step = outcome.step
-        for key in [key for key in self._tasks if key[0] == step.address]:
-            self._bars.remove_task(self._tasks.pop(key))
+        self._bars.end(step.address)
         if outcome.status is not Status.DONE or step.action is Action.NOOP:
             return
         self._err.print(
@@ -140,3 +111,44 @@ class Watch:
                 (f"  {outcome.seconds:.1f} s", "dim"),
             )
         )
+
+
+class _Log:
+    """Lines for a log: each step of a build, each part as it ends, and signs of life between them."""
+
+    def __init__(self, err: Console, clock: Callable[[], float]) -> None:
+        self._err = err
+        self._clock = clock
+        self._started: dict[Address, Step] = {}
+        self._said: set[tuple[Address, str]] = set()
+        self._spoke: dict[Address, float] = {}
+        self._began: dict[Key, tuple[float, int]] = {}
+
+    def start(self, step: Step) -> None:
+        """Said before its first line; a quick step needs none."""
+        self._started[step.address] = step
+
+    def show(self, address: Address, progress: protocol.Progress) -> None:
+        if progress.done is None or progress.ended or progress.unit == "steps":
+            counted = amount(progress.done or 0, progress.total, "steps") if progress.unit == "steps" else ""
+            self._say(address, progress.stage, counted, progress.item, progress.text)
+            return
+        now = self._clock()
+        began, before = self._began.setdefault((address, progress.stage, progress.item), (now, progress.done))
+        if now - self._spoke.setdefault(address, now) < SILENCE:
+            return
+        moved = amount(progress.done, progress.total, progress.unit)
+        rate = (progress.done - before) / (now - began) if now > began else 0
+        if rate > 0:
+            moved += ", " + pace(rate, progress.total - progress.done if progress.total else None)
+        self._say(address, progress.stage, progress.item, progress.text, moved)
+
+    def _say(self, address: Address, *parts: str) -> None:
+        """One line, and once: an Engine repeats itself."""
+        if step := self._started.pop(address, None):
+            self._err.print(Text(f"{step.action.doing} {address}"))
+        words = " ".join(part for part in parts if part)
+        if (address, words) not in self._said:
+            self._said.add((address, words))
+            self._spoke[address] = self._clock()
+            self._err.print(Text(f"  {words}", "dim"))

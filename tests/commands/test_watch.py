@@ -1,0 +1,185 @@
+"""What is seen of a long run: bars that say only what is known, and a log that stays short and alive."""
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from providers.protocol import Progress
+from reconciler.events import Note, Outcome, Status, StepFinished, StepProgress, StepStarted
+from reconciler.plan import Action, Step
+from reconciler.values import Address
+from reconciler.views import bars
+from reconciler.views.bars import Bars
+from reconciler.views.lines import console
+from reconciler.views.watch import Watch
+
+IMAGE = Address.of("image", "reg.io", "app")
+OTHER = Address.of("image", "reg.io", "other")
+STEP = Step(address=IMAGE, action=Action.CREATE, reason="never-published")
+MB = 1_000_000
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+class Terminal:
+    """Bars on a terminal of 80 columns, and what stands there."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.bars = Bars(Console(file=io.StringIO(), force_terminal=True, width=80), clock)
+
+    def show(self, *progress: Progress) -> None:
+        for one in progress:
+            self.bars.show(IMAGE, one)
+
+    @property
+    def lines(self) -> list[str]:
+        paper = Console(file=io.StringIO(), width=80)
+        with paper.capture() as captured:
+            paper.print(self.bars)
+        return [line[2:].rstrip() for line in captured.get().splitlines()]  # without what turns
+
+
+@pytest.fixture
+def terminal(clock: Clock) -> Iterator[Terminal]:
+    terminal = Terminal(clock)
+    yield terminal
+    terminal.bars.stop()
+
+
+def sent(layer: str, done: int, total: int = 40) -> Progress:
+    return Progress("push", layer, "sent" if done == total else "sending", done * MB, total * MB)
+
+
+class TestBars:
+    def test_a_layer_has_its_bytes_its_rate_and_the_time_left(self, terminal: Terminal, clock: Clock) -> None:
+        for second in range(4):
+            clock.now = second
+            terminal.show(sent("abc", 4 * second))
+        stage, layer = terminal.lines
+        assert stage == "push"
+        assert layer.startswith("  abc ━")
+        assert layer.endswith(" 12.0/40.0 MB 4.0 MB/s, 0:07 left sending")
+
+    def test_steps_are_no_bytes_and_have_no_rate(self, terminal: Terminal, clock: Clock) -> None:
+        terminal.show(Progress("build", "", "FROM python", 1, 7, "steps"))
+        clock.now = 1
+        terminal.show(Progress("build", "", "COPY . /app", 2, 7, "steps"), Progress("build", "", "a word"))
+        [build] = terminal.lines
+        assert build.endswith(" 2/7  a word")
+
+    def test_what_has_no_known_size_has_no_bar_and_no_question_mark(
+        self, terminal: Terminal, clock: Clock
+    ) -> None:
+        for second in range(3):
+            clock.now = second
+            terminal.show(Progress("build", "context", "sending the folder", second * MB))
+        assert [" ".join(line.split()) for line in terminal.lines] == [
+            "build",
+            "context 2.0 MB 1.0 MB/s sending the folder",
+        ]
+
+    def test_and_is_over_when_another_part_moves(self, terminal: Terminal) -> None:
+        terminal.show(Progress("build", "context", "sending the folder", MB), sent("abc", 1))
+        assert [line.split()[0] for line in terminal.lines] == ["build", "push", "abc"]
+
+    def test_layers_that_ended_are_counted(self, terminal: Terminal) -> None:
+        for number in range(30):
+            terminal.show(sent(f"layer{number}", 1), sent(f"layer{number}", 40))
+        terminal.show(Progress("push", "there", "already there", 0, 0), sent("last", 1))
+        stage, last = terminal.lines
+        assert stage.split() == ["push", "31", "done"]
+        assert last.split()[0] == "last"
+
+    def test_more_at_once_than_fit_are_counted(self, terminal: Terminal) -> None:
+        terminal.show(*(sent(f"layer{number}", 1) for number in range(30)))
+        assert len(terminal.lines) == bars.MOST + 1
+        assert terminal.lines[-1] == "and 23 more"
+
+    def test_long_words_are_cut_and_numbers_are_not(self, terminal: Terminal) -> None:
+        terminal.show(Progress("build", "", "RUN " + "x" * 200, 3, 7, "steps"))
+        [build] = terminal.lines
+        assert " 3/7 " in build
+        assert build.endswith("x…")
+
+    def test_a_step_that_ended_leaves_nothing(self, terminal: Terminal) -> None:
+        terminal.show(sent("abc", 1))
+        terminal.bars.show(OTHER, sent("def", 2))
+        terminal.bars.end(IMAGE)
+        assert [line.split()[0] for line in terminal.lines] == ["push", "def"]
+        terminal.bars.stop()
+        assert terminal.lines == []
+
+
+class TestInATerminal:
+    def test_notes_and_bars_take_turns_and_only_what_was_done_stays(self, clock: Clock) -> None:
+        screen = io.StringIO()
+        with Watch(Console(file=screen, force_terminal=True, width=80, color_system=None), clock) as watch:
+            for _ in range(2):
+                watch(Note("reading"))
+                watch(StepStarted(STEP))
+                watch(StepProgress(IMAGE, sent("abc", 1)))
+                watch(StepFinished(Outcome(STEP, Status.DONE, seconds=3.0)))
+        assert screen.getvalue().count("+ created image/reg.io/app  3.0 s\n") == 2
+
+
+class TestInALog:
+    @pytest.fixture
+    def log(self) -> io.StringIO:
+        return io.StringIO()
+
+    @pytest.fixture
+    def watch(self, log: io.StringIO, clock: Clock) -> Watch:
+        return Watch(console(log), clock)
+
+    def test_each_build_step_and_each_layer_is_one_line(self, watch: Watch, log: io.StringIO) -> None:
+        watch(StepStarted(STEP))
+        for progress in (
+            Progress("build", "", "FROM scratch", 1, 2, "steps"),
+            Progress("build", "", "COPY . /", 2, 2, "steps"),
+            *(sent("abc", done) for done in range(41)),
+            sent("abc", 40),
+            Progress("tag", "", "latest -> 1.0.0"),
+        ):
+            watch(StepProgress(IMAGE, progress))
+        assert log.getvalue().splitlines() == [
+            "creating image/reg.io/app",
+            "  build 1/2 FROM scratch",
+            "  build 2/2 COPY . /",
+            "  push abc sent",
+            "  tag latest -> 1.0.0",
+        ]
+
+    def test_what_takes_long_gives_a_sign_of_life_now_and_then(
+        self, watch: Watch, log: io.StringIO, clock: Clock
+    ) -> None:
+        watch(StepStarted(STEP))
+        for second in range(25):
+            clock.now = second
+            watch(StepProgress(IMAGE, sent("abc", second)))
+        assert log.getvalue().splitlines() == [
+            "creating image/reg.io/app",
+            "  push abc sending 10.0/40.0 MB, 1.0 MB/s, 0:30 left",
+            "  push abc sending 20.0/40.0 MB, 1.0 MB/s, 0:20 left",
+        ]
+
+    def test_a_quick_step_is_only_done(self, watch: Watch, log: io.StringIO) -> None:
+        with watch:
+            watch(Note("reading"))
+            watch(StepStarted(STEP))
+            watch(StepFinished(Outcome(STEP, Status.DONE, seconds=0.2)))
+        assert log.getvalue() == "+ created image/reg.io/app  0.2 s\n"
