@@ -120,7 +120,7 @@ Done: 2 updated.
   dataset_cleanup/config.toml says version 1.0.1 and image_tag latest now  commit it
 | updating image/registry/examples/dataset_cleanup
 |   tag 1.0.1 -> sha256:…
-|   tag latest -> sha256:…
+|   tag latest -> 1.0.1
 | ~ updated image/registry/examples/dataset_cleanup
 | ~ updated processing/dataset_cleanup
 
