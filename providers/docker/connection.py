@@ -125,8 +125,8 @@ class Connection:
         """One write; an answer of a `tolerated` status is no error.
 
         Args:
-            repeatable: a second time changes nothing that the first did not. So it is with all that is named
-                by its digest, and with putting the same manifest; not with the pieces of an upload.
+            repeatable: a second time changes nothing that the first did not. So it is with what is named by
+                its digest; not with a tag, nor with a piece of an upload.
         """
 
         def once() -> requests.Response:

@@ -1,8 +1,8 @@
 """A registry, spoken to directly: what is published, and how to publish, without an Engine or a pull.
 
-Last of the image's three steps (source, build, registry); also how a plan reads what is published. Reads
-and writes are repeated when the registry is briefly away: everything here is named by its digest, or is put
-again byte for byte. Deletes nothing, ever.
+Last of the image's three steps (source, build, registry); also how a plan reads what is published. Reads,
+and writes of what is named by its digest, are repeated when the registry is briefly away; a tag is put once.
+Deletes nothing, ever.
 
 The protocol is the OCI distribution specification, and Docker's token authentication:
 https://github.com/opencontainers/distribution-spec · https://distribution.github.io/distribution/spec/auth/token/
@@ -205,10 +205,13 @@ class RegistryClient:
         return self.put_manifest(new_tag, manifest.media_type, manifest.content)
 
     def put_manifest(self, tag: str, media_type: str, content: bytes) -> str:
-        """Store a manifest under a tag; its digest. Everything it names has to be there."""
+        """Store a manifest under a tag; its digest. Everything it names has to be there.
+
+        Sent once, whatever comes of it: by a second time, the tag may be somebody else's.
+        """
         url, doing = self._connection.url(f"manifests/{tag}"), f"pushing {self._name(tag)}"
         response = self._connection.write(
-            "PUT", url, doing, data=content, headers={"Content-Type": media_type}
+            "PUT", url, doing, data=content, headers={"Content-Type": media_type}, repeatable=False
         )
         digest = sha256(content)
         stored = response.headers.get("Docker-Content-Digest", digest)

@@ -38,9 +38,11 @@ class Proxy:
     """Where it listens, and what it saw.
 
     Attributes:
-        interfere: asked first; an answer of its own, or None to let the request pass.
+        interfere: asked first; an answer of its own, or None to let the request pass. When it raises
+            ConnectionAbortedError, the client's connection ends there, and nothing is noted.
         answering: as `interfere`, for a server of its own that also wants to know who asks.
         hidden: headers of the registry's answers that are kept from the client (lower case).
+        withheld: headers of the client's requests that are kept from the registry (lower case).
     """
 
     address: str
@@ -48,6 +50,7 @@ class Proxy:
     interfere: Callable[[str, str, bytes], Answer | None] = lambda method, path, body: None
     answering: Callable[[str, str, bytes, str], Answer | None] = lambda method, path, body, who: None
     hidden: set[str] = field(default_factory=set)
+    withheld: set[str] = field(default_factory=set)
 
     def requests(self, method: str, part: str = "") -> list[Seen]:
         return [seen for seen in self.seen if seen.method == method and part in seen.path]
@@ -78,10 +81,15 @@ def proxy_to(address: str) -> Iterator[Proxy]:
         def _handle(self) -> None:
             body = self._body()
             who = self.headers.get("Authorization", "")
-            answer = proxy.interfere(self.command, self.path, body)
+            try:
+                answer = proxy.interfere(self.command, self.path, body)
+            except ConnectionAbortedError:
+                self.close_connection = True
+                return
             answer = answer or proxy.answering(self.command, self.path, body, who)
             if answer is None:
-                headers = {k: v for k, v in self.headers.items() if k.lower() != "transfer-encoding"}
+                kept_back = proxy.withheld | {"transfer-encoding"}
+                headers = {k: v for k, v in self.headers.items() if k.lower() not in kept_back}
                 passed = session.request(
                     self.command,
                     f"http://{address}{self.path}",
