@@ -8,7 +8,6 @@ from pathlib import Path
 
 from providers.docker.labels import CREATED, REVISION, TITLE
 from providers.docker.source import ImageSource
-from reconciler.pipeline.config import FILE_NAME
 from reconciler.pipeline.edit import keyed
 from reconciler.pipeline.load import Pipeline
 
@@ -17,19 +16,30 @@ def image_source(pipeline: Pipeline) -> ImageSource:
     """What the image is made from. It gets the config.toml that will be on disk once it is published."""
     config_text = pipeline.loaded.text
     options = pipeline.config.reconciler.image
-    appended = options.builder != "engine"  # which reads the Dockerfile only
+    appended = options.builder in ("auto", "append")  # the others read the Dockerfile only
+    folder = os.path.normpath(pipeline.folder.absolute() / options.context)
+    config = _below(folder, pipeline.loaded.path)
     return ImageSource(
-        folder=pipeline.folder,
-        dockerfile=options.dockerfile,
+        folder=Path(folder),
+        dockerfile=_below(folder, pipeline.folder / options.dockerfile),
         platform=options.platform,
         build_args=options.build_args,
-        keyed={FILE_NAME: keyed(config_text)},
-        replaced={FILE_NAME: config_text.encode()},
+        keyed={config: keyed(config_text)},
+        replaced={config: config_text.encode()},
+        target=options.target,
+        secrets=options.secrets,
+        cache_from=options.cache_from,
+        cache_to=options.cache_to,
         base=options.base if appended else None,
         workdir=options.workdir if appended else None,
         entrypoint=options.entrypoint if appended else None,
         env=options.env if appended else {},
     )
+
+
+def _below(folder: str, path: Path) -> str:
+    """`path` relative to the build context, as its entries are named; with ".." when it is not inside."""
+    return Path(os.path.relpath(path.absolute(), folder)).as_posix()
 
 
 def image_labels(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -7,12 +7,15 @@ channel tag is put beside it by `RegistryClient.tag`, so that a half-done push n
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
+from providers.docker import buildkit, buildx, engine
 from providers.docker.append import AppendBuilder
-from providers.docker.engine import EngineBuilder, engine_answers
+from providers.docker.buildkit import BuildKitBuilder
+from providers.docker.buildx import BuildxBuilder
+from providers.docker.engine import EngineBuilder
 from providers.docker.source import ImageSource
 from providers.protocol import Report
 
-BuilderName = Literal["auto", "engine", "append"]
+BuilderName = Literal["auto", "buildx", "buildkit", "engine", "append"]
 
 
 class Builder(Protocol):
@@ -20,7 +23,7 @@ class Builder(Protocol):
 
     @property
     def name(self) -> str:
-        """As in the settings: "engine", "append"."""
+        """As in the settings: "buildx", "append"."""
 
     @property
     def reason(self) -> str:
@@ -49,17 +52,42 @@ class Builder(Protocol):
 
 
 def select(name: BuilderName, source: ImageSource) -> Builder:
-    """The builder of this name; for "auto" the Docker Engine when one answers, else `append` if it can.
+    """The builder of this name; for "auto" the first that is there of buildx, buildkit, engine and append.
 
-    "auto" without an Engine and without a base image gives the engine builder, whose `check` then says what
-    is missing.
+    "auto" never fails: when nothing is there it gives the engine builder, whose `check` says what is missing.
     """
-    if name == "engine":
-        return EngineBuilder(source, "the settings ask for it")
-    if name == "append":
-        return AppendBuilder(source, "the settings ask for it")
-    if source.base is None:
-        return EngineBuilder(source, "the only one that needs no base image")
-    if engine_answers():
-        return EngineBuilder(source, "a Docker Engine is running")
-    return AppendBuilder(source, "no Docker Engine is running, and a base image is named")
+    asked_for = "the settings ask for it"
+    match name:
+        case "buildx":
+            return BuildxBuilder(source, asked_for)
+        case "buildkit":
+            return BuildKitBuilder(source, asked_for)
+        case "engine":
+            return EngineBuilder(source, asked_for)
+        case "append":
+            return AppendBuilder(source, asked_for)
+        case "auto":
+            return _first_there(source)
+
+
+def _first_there(source: ImageSource) -> Builder:
+    if source.base is not None and not (source.folder / source.dockerfile).exists():
+        return AppendBuilder(source, "there is no Dockerfile, and a base image is named")
+    passed_over: list[str] = []
+    for probe, builder in (
+        (buildx.probe, BuildxBuilder),
+        (buildkit.probe, BuildKitBuilder),
+        (engine.probe, EngineBuilder),
+    ):
+        found = probe()
+        if found.there:
+            return builder(source, _because(found.why, passed_over))
+        passed_over.append(found.why)
+    if source.base is not None:
+        return AppendBuilder(source, _because("a base image is named", passed_over))
+    return EngineBuilder(source, _because("nothing else builds without a base image", passed_over))
+
+
+def _because(reason: str, passed_over: list[str]) -> str:
+    """The reason, and what was found of those that come first."""
+    return f"{reason} ({'; '.join(dict.fromkeys(passed_over))})" if passed_over else reason

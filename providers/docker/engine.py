@@ -5,32 +5,25 @@ before anything is built. The context is filtered here and streamed; nothing is 
 """
 
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from providers.docker import auth
+from providers.docker.buildlog import BuildLog, build_log
+from providers.docker.command_line import Probe
 from providers.docker.recipe import needs_buildkit
 from providers.docker.reference import Repository, check_tag, is_digest, parse_repository
-from providers.docker.source import ImageSource, context, dockerfile
+from providers.docker.said import failure, plain, push_failure
+from providers.docker.source import ImageSource, context, dockerfile, need_dockerfile, refuse_settings
 from providers.docker.tar import archive
-from providers.errors import (
-    FinalError,
-    ForbiddenError,
-    ProviderError,
-    RefusedError,
-    TransientError,
-    UnauthorizedError,
-)
+from providers.errors import FinalError, ProviderError, RefusedError, TransientError
 from providers.protocol import Progress, Report
 
 _ANSWER = 10  # seconds for the Engine to say that it is there
 _SILENCE = 600  # seconds without a word of progress after which a push is given up
-_LAST_LINES = 12
 _ENDED = ("Pushed", "Layer already exists", "Mounted from", "Pull complete", "Already exists")  # of a layer
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
-_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _INSTEAD = 'start Docker, or build without it: builder = "append"'
 
 
@@ -69,35 +62,33 @@ class EngineBuilder:
         check_tag(tag)
         _refuse(source)
         target = parse_repository(repository)
-        with _engine(_SILENCE) as api:
-            _build(api, source, f"{target}:{tag}", labels, report)
-            return _push(api, target, tag, report)
+        with _engine(_SILENCE) as api, build_log(f"{target}-{tag}", (), report) as log:
+            _build(api, source, f"{target}:{tag}", labels, log, report)
+        return push(target, tag, report)
 
 
 def _refuse(source: ImageSource) -> None:
-    """Refuse a Dockerfile that is missing, or beyond the Engine's own builder."""
-    recipe = dockerfile(source)
-    if recipe is None:
-        raise RefusedError(
-            f"there is no {source.dockerfile} in {source.folder}, and an Engine builds nothing else",
-            hint='write one, or add the folder to the base image: builder = "append"',
-        )
+    """Refuse a Dockerfile that is missing, or what is beyond the Engine's own builder."""
+    recipe = need_dockerfile(source, "an Engine")
+    refuse_settings(source, "the Docker Engine's own builder", "secrets", "cache_to")
     beyond = needs_buildkit(recipe.decode("utf-8", "replace"))
     if beyond:
         raise RefusedError(
             f"{source.dockerfile} asks for what the Docker Engine's own builder cannot do: "
             + "; ".join(beyond),
-            hint="write these lines without it",
+            hint="install docker buildx, which is used where it is there, or write these lines without it",
         )
 
 
-def engine_answers() -> bool:
+def probe() -> Probe:
     """Whether a Docker Engine is there to be used. Asks it for its version, nothing else."""
     try:
         with _engine(_ANSWER):
-            return True
-    except ProviderError:
-        return False
+            return Probe(True, "a Docker Engine is running")
+    except TransientError:
+        return Probe(False, "no Docker Engine is running")
+    except ProviderError as problem:
+        return Probe(False, problem.message)
 
 
 @contextmanager
@@ -117,7 +108,7 @@ def _engine(timeout: int) -> Iterator[Any]:
     try:
         yield client.api
     except docker.errors.APIError as error:
-        raise _failure(str(error.explanation or error), "the Docker Engine refused") from error
+        raise failure(str(error.explanation or error), "the Docker Engine refused") from error
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise TransientError(
             f"the connection to the Docker Engine broke: {type(error).__name__}",
@@ -140,7 +131,34 @@ def _no_engine(error: Exception) -> ProviderError:
     return TransientError("no Docker Engine answers", hint=_INSTEAD)
 
 
-def _build(api: Any, source: ImageSource, name: str, labels: Mapping[str, str], report: Report) -> None:
+def push(target: Repository, tag: str, report: Report) -> str:
+    """Push what the Engine has under this name and tag; its digest.
+
+    Raises:
+        ProviderError: what the Engine or the registry behind it answered.
+    """
+    digest, failed = "", None
+    with _engine(_SILENCE) as api:
+        login = auth.stored_entry(target.registry)
+        for line in api.push(str(target), tag=tag, stream=True, decode=True, auth_config=login):
+            if "error" in line:
+                failed = _message(line)
+            digest = (line.get("aux") or {}).get("Digest", digest)
+            if text := plain(line.get("status")):
+                _tell(line, "push", text, report)
+    if failed is not None:
+        raise push_failure(failed, target)
+    if not is_digest(digest):
+        raise FinalError(
+            f"the Docker Engine pushed {target}:{tag} and did not say its digest",
+            hint="run again; what is published already is not built again",
+        )
+    return digest
+
+
+def _build(
+    api: Any, source: ImageSource, name: str, labels: Mapping[str, str], log: BuildLog, report: Report
+) -> None:
     lines = api.build(
         fileobj=_context(source, report),
         custom_context=True,
@@ -149,49 +167,27 @@ def _build(api: Any, source: ImageSource, name: str, labels: Mapping[str, str], 
         labels=dict(labels),
         platform=source.platform,
         buildargs=dict(source.build_args),
+        target=source.target or "",
+        cache_from=list(source.cache_from),
         rm=True,
         forcerm=True,
         decode=True,
     )
-    step = ""
-    said: deque[str] = deque(maxlen=_LAST_LINES)
-    failed = None
+    step, failed = "", None
     for line in lines:  # to its end, also after an error: that is what gives the connection back
         if "error" in line:
             failed = _message(line)
             continue
-        text = _plain(line.get("stream") or line.get("status"))
+        text = plain(line.get("stream") or line.get("status"))
         if match := _STEP.match(text):
-            number, count, instruction = match.groups()
-            step = f"step {number} of {count} ({instruction})"
-            said.clear()
-            report(Progress("build", "", instruction, int(number), int(count), "steps"))
-        elif text:
-            said.append(text)
+            step, count, instruction = match.groups()
+            log.step(step, instruction, number=int(step), count=int(count))
+        elif "id" in line:
             _tell(line, "build", text, report)
+        else:
+            log.line(text, step)
     if failed is not None:
-        raise _failure(failed, f"the build failed at {step}" if step else "the build failed", said)
-
-
-def _push(api: Any, target: Repository, tag: str, report: Report) -> str:
-    digest, failed = "", None
-    lines = api.push(
-        str(target), tag=tag, stream=True, decode=True, auth_config=auth.stored_entry(target.registry)
-    )
-    for line in lines:
-        if "error" in line:
-            failed = _message(line)
-        digest = (line.get("aux") or {}).get("Digest", digest)
-        if text := _plain(line.get("status")):
-            _tell(line, "push", text, report)
-    if failed is not None:
-        raise _push_failure(failed, target)
-    if not is_digest(digest):
-        raise FinalError(
-            f"the Docker Engine pushed {target}:{tag} and did not say its digest",
-            hint="run again; what is published already is not built again",
-        )
-    return digest
+        raise log.failed(failed, step)
 
 
 def _context(source: ImageSource, report: Report) -> Iterator[bytes]:
@@ -231,44 +227,4 @@ def _tell(line: Mapping[str, Any], stage: str, text: str, report: Report) -> Non
 
 def _message(line: Mapping[str, Any]) -> str:
     detail = line.get("errorDetail") or {}
-    return _plain(detail.get("message") or line["error"])
-
-
-def _plain(text: object) -> str:
-    """Text of a build without the colours that the Engine and the programs in it add."""
-    return _COLOURS.sub("", str(text or "")).strip()
-
-
-def _failure(message: str, what: str, said: Iterable[str] = ()) -> ProviderError:
-    """An error the Engine told, by whether it may go away by itself."""
-    whole = "\n  ".join((f"{what}: {message}", *said))
-    if _passing(message):
-        return TransientError(whole, hint="run again when that registry can be reached")
-    return RefusedError(whole)
-
-
-def _push_failure(message: str, target: Repository) -> ProviderError:
-    lower, what = message.lower(), f"the Docker Engine could not push to {target}: {message}"
-    if "unauthorized" in lower or "no basic auth" in lower or "authentication required" in lower:
-        return UnauthorizedError(what, hint=f"run: {target.login}")
-    if "denied" in lower or "forbidden" in lower:
-        return ForbiddenError(what, hint=f"log in as somebody who may push there: {target.login}")
-    if _passing(message):
-        return TransientError(what, hint=f"can the Engine reach {target.registry}?", outcome_unknown=True)
-    return FinalError(what)
-
-
-def _passing(message: str) -> bool:
-    signs = (
-        "connection refused",
-        "no such host",
-        "i/o timeout",
-        "timeout exceeded",
-        "connection reset",
-        "toomanyrequests",
-        "service unavailable",
-        "bad gateway",
-        "temporary failure",
-        "network is unreachable",
-    )
-    return any(sign in message.lower() for sign in signs)
+    return plain(detail.get("message") or line["error"])

@@ -27,6 +27,8 @@ _FORMAT = b"picsellia-reconciler source key 1"
 class ImageSource:
     """A folder and the settings that make an image of it.
 
+    Not every builder can do all of it: what one cannot, it refuses by name.
+
     Attributes:
         folder: the build context.
         dockerfile: path of the Dockerfile, relative to the folder.
@@ -34,6 +36,11 @@ class ImageSource:
         build_args: values for the Dockerfile's ARG lines; they may be secret and are shown nowhere.
         keyed: for these relative paths, bytes that enter the key instead of the file's content.
         replaced: for these relative paths, bytes that enter the image instead of the file's content.
+        target: the stage of the Dockerfile to build; None for the last.
+        secrets: name in `RUN --mount=type=secret,id=NAME` -> environment variable that has the value. Of
+            these only the names count in the key.
+        cache_from, cache_to: where layers of earlier builds are, as `docker build` takes it. They make no
+            other image, and so do not count.
         base: image that the `append` builder adds the folder to.
         workdir: where in the image the `append` builder puts the folder; also the image's WorkingDir.
         entrypoint: the image's Entrypoint, for the `append` builder.
@@ -46,10 +53,26 @@ class ImageSource:
     build_args: Mapping[str, str] = field(default_factory=dict)
     keyed: Mapping[str, bytes] = field(default_factory=dict)
     replaced: Mapping[str, bytes] = field(default_factory=dict)
+    target: str | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
     base: str | None = None
     workdir: str | None = None
     entrypoint: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+
+
+class SettingError(RefusedError):
+    """A setting of the image cannot be honoured.
+
+    Args:
+        setting: its name in the settings, "cache_to".
+    """
+
+    def __init__(self, message: str, *, setting: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.setting = setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +135,7 @@ def context(source: ImageSource) -> list[Entry]:
 def fingerprint(source: ImageSource) -> SourceKey:
     """The source key: sha256 over the Dockerfile, the settings and every file of the filtered context.
 
-    Paths, modes (without group and world write, so that a check-out's umask does not matter), link targets
+    Paths, modes (executable or not, so that a check-out's umask does not matter), link targets
     and contents count; times and owners do not. Every part is length-prefixed or of fixed length, so no
     two sources share an encoding.
 
@@ -136,10 +159,10 @@ def fingerprint(source: ImageSource) -> SourceKey:
         whole.update(hashlib.sha256(recipe).digest())
         files.setdefault(source.dockerfile, _short(recipe))
     arguments = _arguments(source)
-    for name, value in sorted(_secrets(source).items() | arguments.items()):
+    for name, value in sorted(_hidden(source).items() | arguments.items()):
         whole.update(b"%d:%s" % (len(name.encode()), name.encode()))
         whole.update(b"%d:%s" % (len(value.encode()), value.encode()))
-    shown = arguments | {name: _short(value.encode()) for name, value in _secrets(source).items()}
+    shown = arguments | {name: _short(value.encode()) for name, value in _hidden(source).items()}
     return SourceKey(f"sha256:{whole.hexdigest()}", files, dict(sorted(shown.items())), total)
 
 
@@ -214,6 +237,52 @@ def dockerfile(source: ImageSource) -> bytes | None:
         raise _unreadable(source.dockerfile, error) from error
 
 
+def need_dockerfile(source: ImageSource, builder: str) -> bytes:
+    """The Dockerfile's content, for a builder that builds nothing else.
+
+    Raises:
+        RefusedError: as `dockerfile`, or there is none.
+    """
+    recipe = dockerfile(source)
+    if recipe is None:
+        raise RefusedError(
+            f"there is no {source.dockerfile} in {source.folder}, and {builder} builds nothing else",
+            hint='write one, or add the folder to the base image: builder = "append"',
+        )
+    return recipe
+
+
+def refuse_settings(source: ImageSource, builder: str, *settings: str) -> None:
+    """Refuse a source that asks for one of these settings, which `builder` cannot do.
+
+    Raises:
+        SettingError: the first one that is given.
+    """
+    for setting in settings:
+        if getattr(source, setting):
+            raise SettingError(
+                f"{builder} cannot do {setting}",
+                setting=setting,
+                hint=f"remove {setting}, or build with docker buildx, which can",
+            )
+
+
+def secret_values(source: ImageSource) -> dict[str, str]:
+    """Each secret's value, from the environment.
+
+    Raises:
+        SettingError: a variable is not set.
+    """
+    for name, variable in source.secrets.items():
+        if variable not in os.environ:
+            raise SettingError(
+                f"the secret {name} is taken from the environment variable {variable}, which is not set",
+                setting="secrets",
+                hint=f"set it for this command, for example in a pipeline's secret variables: {variable}=...",
+            )
+    return {name: os.environ[variable] for name, variable in source.secrets.items()}
+
+
 def ignore_file(source: ImageSource) -> str | None:
     """The ignore file that counts: "<Dockerfile>.dockerignore" wins over ".dockerignore", as in BuildKit."""
     for name in (f"{source.dockerfile}.dockerignore", ".dockerignore"):
@@ -278,8 +347,12 @@ def _digest(root: str, entry: Entry, keyed: Mapping[str, bytes]) -> tuple[bytes,
 
 
 def _arguments(source: ImageSource) -> dict[str, str]:
-    """Settings that count and may be shown; the append settings only where they are given."""
+    """Settings that count and may be shown; most of them only where they are given."""
     named = {"dockerfile name": source.dockerfile, "platform": source.platform}
+    if source.target is not None:
+        named["target"] = source.target
+    if source.secrets:
+        named["secrets"] = ", ".join(sorted(source.secrets))
     if source.base is not None:
         named["base image"] = source.base
     if source.workdir is not None:
@@ -289,7 +362,7 @@ def _arguments(source: ImageSource) -> dict[str, str]:
     return named
 
 
-def _secrets(source: ImageSource) -> dict[str, str]:
+def _hidden(source: ImageSource) -> dict[str, str]:
     """Settings that count and whose values may be secret."""
     build = {f"build argument {name}": value for name, value in source.build_args.items()}
     return build | {f"environment variable {name}": value for name, value in source.env.items()}
@@ -321,7 +394,8 @@ def _entry(item: os.DirEntry[str], path: str) -> Entry:
     except OSError as error:
         raise _unreadable(path, error) from error
     if stat.S_ISREG(mode):
-        return Entry(path, "file", stat.S_IMODE(mode) & ~0o022)
+        # As git has it: who else may read a file depends on the umask it was checked out with.
+        return Entry(path, "file", mode & 0o7000 | (0o755 if mode & 0o100 else 0o644))
     if stat.S_ISLNK(mode):
         return Entry(path, "link", 0o777)
     if stat.S_ISDIR(mode):

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from providers.docker.command_line import end_commands
 from reconciler.cli.exits import INTERRUPTED
 from reconciler.credentials import Environment, Target, resolve
 from reconciler.diagnostics import UserError, error
@@ -289,6 +290,7 @@ def interruptible() -> Iterator[Stop]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
+            end_commands()
             os._exit(INTERRUPTED)
         stop.set()
         if not stop.stepping:

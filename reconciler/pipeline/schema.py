@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from semver import Version
 
 from reconciler.pipeline.enums import TRAINING
@@ -53,11 +53,25 @@ class ModelTarget(_Frozen):
 
 _Text = Annotated[str, Field(min_length=1)]
 
+_SecretId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+def _by_name(secrets: object) -> object:
+    """`["TOKEN"]` as `{"TOKEN": "TOKEN"}`."""
+    if isinstance(secrets, list) and all(isinstance(name, str) for name in secrets):
+        return {str(name): str(name) for name in secrets}
+    return secrets
+
 
 class ImageOptions(_Frozen):
-    """`[reconciler.image]`: how the image is made, for pipelines that ask for more than a Dockerfile."""
+    """`[reconciler.image]`: how the image is made, for pipelines that ask for more than a Dockerfile.
 
-    builder: Literal["auto", "engine", "append"] = "auto"
+    `dockerfile` and `context` are paths relative to the pipeline's folder. `secrets` maps a secret's name to
+    the environment variable that has its value; a list names both alike.
+    """
+
+    builder: Literal["auto", "buildx", "buildkit", "engine", "append"] = "auto"
     base: _Text | None = None
     workdir: _Text | None = None
     entrypoint: tuple[str, ...] | None = None
@@ -65,6 +79,11 @@ class ImageOptions(_Frozen):
     platform: Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+(/[a-z0-9.]+)?$")] = "linux/amd64"
     build_args: dict[str, str] = Field(default_factory=dict)
     dockerfile: _Text = "Dockerfile"
+    context: _Text = "."
+    target: _Text | None = None
+    secrets: Annotated[dict[_SecretId, _Name], BeforeValidator(_by_name)] = Field(default_factory=dict)
+    cache_from: tuple[_Text, ...] = ()
+    cache_to: tuple[_Text, ...] = ()
 
 
 class Reconciler(_Frozen):

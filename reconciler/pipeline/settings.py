@@ -58,6 +58,13 @@ def _strict(reader: Reader, details: ErrorDetails) -> None:
             reader.error(f"{name} must be text, not {named(value)}", "Put it between quotes.", *where)
         case "string_too_short":
             reader.error(f"{name} is empty", "Remove the line or give a value.", *where)
+        case "string_pattern_mismatch" if "secrets" in where:  # what it is instead may be a secret
+            reader.error(
+                "reconciler.image.secrets has what is not the name of an environment variable",
+                'Write secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } when the build calls it otherwise: '
+                "the variable's name, never its value.",
+                *where[:3],
+            )
         case "string_pattern_mismatch":
             reader.error(
                 f"{name} {value!r} is not a platform",
@@ -67,6 +74,12 @@ def _strict(reader: Reader, details: ErrorDetails) -> None:
         case "tuple_type":
             reader.error(
                 f"{name} must be a list of texts, not {named(value)}", 'Write ["...", "..."].', *where
+            )
+        case "dict_type" if where[-1] == "secrets":
+            reader.error(
+                f"{name} must be a list of names of environment variables, not {named(value)}",
+                'Write secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } when the build calls it otherwise.',
+                *where,
             )
         case _:
             reader.error(

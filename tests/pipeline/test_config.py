@@ -338,7 +338,7 @@ def test_an_id_beside_rows_is_not_a_second_target() -> None:
         ('[reconciler.ignore_changes]\n"processing/x" = "cpu"\n', 18, "must be a list of texts"),
         ('[reconciler.ignore_changes]\nx = ["cpu"]\n', 18, "'x' is not an address"),
         ('[reconciler.image]\nbulder = "append"\n', 18, "Did you mean 'builder'?"),
-        ('[reconciler.image]\nbuilder = "kaniko"\n', 18, "'auto', 'engine' or 'append'"),
+        ('[reconciler.image]\nbuilder = "kaniko"\n', 18, "'auto', 'buildx', 'buildkit', 'engine' or 'append'"),
         ("[reconciler.image.env]\nA = 1\n", 18, "reconciler.image.env.A must be text, not 1"),
         ('[reconciler.image]\nplatform = "amd64"\n', 18, "linux/amd64"),
         ('[reconciler.image]\nbase = ""\n', 18, "reconciler.image.base is empty"),
