@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Final
 
 JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; mypy has no recursive alias here
@@ -15,6 +16,16 @@ JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; my
 
 _EXACT = 2**53
 """Whole floats from here on are not all that they seem, and may not fit the 64 bits of the SDK's JSON."""
+
+
+class Effect(IntEnum):
+    """What is wrong with a job when a field is not as it should be; the higher, the worse."""
+
+    DESCRIPTION = 1
+    RESOURCES = 2
+    PARAMETERS = 3
+    IMAGE = 4
+    EXISTENCE = 5
 
 
 class _Unset:
@@ -98,6 +109,7 @@ class FieldRule:
         keyed: a JSON object compared key by key, each key with its own recorded, desired and live value.
         write_only: never returned; compared with the record only.
         create_default: sent on create when the files do not manage the field (UNSET: nothing is sent).
+        effect: what a wrong value does to a job.
     """
 
     normalise: Callable[[JSON], JSON] = as_is
@@ -107,3 +119,4 @@ class FieldRule:
     keyed: bool = False
     write_only: bool = False
     create_default: JSON = UNSET
+    effect: Effect = Effect.PARAMETERS

@@ -13,13 +13,14 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from uuid import uuid4
 
 from providers.docker.builders import select
 from providers.docker.image import ImageKind, is_taken
-from providers.docker.source import ImageSource, SourceKey, fingerprint
+from providers.docker.source import ImageSource, SettingError, SourceKey, fingerprint
 from providers.errors import ProviderError, TransientError
 from providers.picsellia import Platform
 from providers.picsellia import kinds as platform_kinds
@@ -142,6 +143,7 @@ class Planned:
     Attributes:
         stored: the record as it was loaded.
         settled: the same, with the writes that an earlier run left open settled by what is live.
+        unread: what could not be asked, and is not in the plan; only where a part is better than nothing.
     """
 
     plan: Plan
@@ -151,6 +153,7 @@ class Planned:
     stored: Snapshot
     settled: Snapshot
     kinds: Mapping[str, ResourceKind]
+    unread: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +249,11 @@ def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Chec
     return Checked(pipeline, key, tuple(problems))
 
 
-def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
+def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bool = False) -> Planned:
     """Files -> desired; state -> recorded; far ends -> live; the three of them -> plan. Reads only.
+
+    Args:
+        partial: what cannot be asked is left out of the plan and told in `unread`, instead of raised.
 
     Raises:
         UserError: the files have errors, or an option names a resource that is not there.
@@ -268,6 +274,9 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
     facts = {name: kind.facts for name, kind in kinds.items()}
     session.emit(Note(f"reading {stack} as it is now"))
     world = _live(desired, stored, kinds, all_of_it=wishes.options.prune or wishes.options.destroy)
+    unread = _unread(world)
+    if unread and not partial:
+        raise CannotCheckError(*unread)
     settled = settle(stored, world, facts)
 
     bump_option = ["--bump", wishes.bump.value] if wishes.bump else []
@@ -291,10 +300,16 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes) -> Planned:
         sources=_digest_of(files),
         asked=wishes.to_document(),
     )
+    if unread:
+        known = tuple(step for step in plan.steps if step.address not in world.unreadable)
+        plan = replace(plan, steps=known)
     _refuse_unknown(wishes.addresses, plan)
     if wishes.targets:
         plan = plan.only(wishes.targets)
-    return Planned(plan, pipeline, desired, world, stored, settled, kinds)
+    if pipeline.config.reconciler.image.builder == "auto":
+        named = _builders_named(plan, desired, world, kinds)
+        plan = replace(plan, diagnostics=(*plan.diagnostics, *named))
+    return Planned(plan, pipeline, desired, world, stored, settled, kinds, unread)
 
 
 def apply_plan(
@@ -474,7 +489,7 @@ def _kinds(
         pipeline.config.docker.image_name,
         source,
         key,
-        builder=lambda: select(pipeline.config.reconciler.image.builder, source),
+        builder=cache(lambda: select(pipeline.config.reconciler.image.builder, source)),
         labels=lambda: image_labels(pipeline),
         bump_hint="publish it as a new version:  "
         + stack_of(session.target, pipeline).command(session.verb, "--bump", "patch"),
@@ -483,22 +498,18 @@ def _kinds(
 
 
 def _live(desired: Graph, stored: Snapshot, kinds: Mapping[str, ResourceKind], *, all_of_it: bool) -> World:
-    """What is there now of what the files ask for, and of what left them where that matters.
-
-    Raises:
-        CannotCheckError: something could not be asked.
-    """
+    """What is there now of what the files ask for, and of what left them where that matters."""
     recorded = _by_address(stored)
     also = {Address.parse(text) for text in stored.intents} | (set(recorded) if all_of_it else set())
-    world = live.read(desired, recorded, kinds, also=also)
-    if world.unreadable:
-        raise CannotCheckError(
-            *(
-                _far_end(problem, f"{address} could not be read", address=address)
-                for address, problem in _one_each(world.unreadable)
-            )
-        )
-    return world
+    return live.read(desired, recorded, kinds, also=also)
+
+
+def _unread(world: World) -> tuple[Diagnostic, ...]:
+    """What could not be asked, and why."""
+    return tuple(
+        _far_end(problem, f"{address} could not be read", address=address)
+        for address, problem in _one_each(world.unreadable)
+    )
 
 
 def _by_address(snapshot: Snapshot) -> dict[Address, RecordedResource]:
@@ -517,6 +528,18 @@ def _refuse_unknown(addresses: Collection[Address], plan: Plan) -> None:
         raise UserError(*problems)
 
 
+def _builders_named(
+    plan: Plan, desired: Graph, world: World, kinds: Mapping[str, ResourceKind]
+) -> Iterator[Diagnostic]:
+    """What each build would be made with, and why. Nothing is asked when there is nothing to build."""
+    for step in plan.steps:
+        kind, resource = kinds[step.address.kind], desired.get(step.address)
+        if isinstance(kind, ImageKind) and step.writes and not step.refusal and resource is not None:
+            builder = kind.builder_for(world.found.get(step.address), resource.fields)
+            if builder is not None:
+                yield info(f"built by {builder.name}: {builder.reason}", address=str(step.address))
+
+
 def _check_writes(planned: Planned) -> None:
     """Everything that can be checked is checked before the first write; all that is wrong is told at once."""
     problems = []
@@ -528,7 +551,12 @@ def _check_writes(planned: Planned) -> None:
             kind.check(step.address.name, planned.world.found.get(step.address), resource.fields)
         except ProviderError as problem:
             what = f"{step.address} cannot be written, so nothing was changed"
-            problems.append(_far_end(problem, what, address=step.address))
+            told = _far_end(problem, what, address=step.address)
+            if isinstance(problem, SettingError):
+                loaded = planned.pipeline.loaded
+                line = loaded.line_of("reconciler", "image", problem.setting)
+                told = replace(told, file=loaded.path, line=line)
+            problems.append(told)
     if problems:
         raise UserError(*problems)
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from providers.errors import FinalError, GoneError
 from providers.picsellia.platform import Platform, path
 from providers.protocol import KindFacts, Live, Report
-from providers.rules import JSON, FieldRule
+from providers.rules import JSON, Effect, FieldRule
 
-RULES = {"name": FieldRule()}
+RULES = {"name": FieldRule(effect=Effect.DESCRIPTION)}
 
 
 class ModelKind:

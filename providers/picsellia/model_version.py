@@ -6,15 +6,15 @@ from providers import rules
 from providers.errors import FinalError, GoneError
 from providers.picsellia.platform import Platform, path
 from providers.protocol import KindFacts, Live, Report
-from providers.rules import JSON, FieldRule
+from providers.rules import JSON, Effect, FieldRule
 
 RULES = {
-    "name": FieldRule(),
+    "name": FieldRule(effect=Effect.DESCRIPTION),
     "framework": FieldRule(rules.configured, create_default="NOT_CONFIGURED"),
     "type": FieldRule(rules.configured, create_default="NOT_CONFIGURED"),
-    "docker_image": FieldRule(),
-    "docker_tag": FieldRule(),
-    "docker_flags": FieldRule(rules.flags, unordered=True),
+    "docker_image": FieldRule(effect=Effect.IMAGE),
+    "docker_tag": FieldRule(effect=Effect.IMAGE),
+    "docker_flags": FieldRule(rules.flags, unordered=True, effect=Effect.IMAGE),
     "parameters": FieldRule(rules.mapping, rules.number_like, keyed=True),
 }
 

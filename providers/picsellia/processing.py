@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 from providers import rules
 from providers.picsellia.platform import Platform, path
 from providers.protocol import KindFacts, Live, Report
-from providers.rules import JSON, FieldRule
+from providers.rules import JSON, Effect, FieldRule
 
 RULES = {
     "type": FieldRule(rules.enum_name, immutable=True),
     "target": FieldRule(rules.enum_name, immutable=True),
-    "description": FieldRule(rules.text),
+    "description": FieldRule(rules.text, effect=Effect.DESCRIPTION),
     # 4 and 0 are what the official deploy suggests; the platform wants both on create.
-    "default_cpu": FieldRule(rules.integer, create_default=4),
-    "default_gpu": FieldRule(rules.integer, create_default=0),
+    "default_cpu": FieldRule(rules.integer, create_default=4, effect=Effect.RESOURCES),
+    "default_gpu": FieldRule(rules.integer, create_default=0, effect=Effect.RESOURCES),
     "default_parameters": FieldRule(rules.mapping, rules.number_like, keyed=True, create_default={}),
-    "docker_image": FieldRule(),
-    "docker_tag": FieldRule(),
-    "docker_flags": FieldRule(rules.flags, unordered=True),
+    "docker_image": FieldRule(effect=Effect.IMAGE),
+    "docker_tag": FieldRule(effect=Effect.IMAGE),
+    "docker_flags": FieldRule(rules.flags, unordered=True, effect=Effect.IMAGE),
 }
 
 

@@ -97,6 +97,7 @@ class Teller:
         line = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "…", line)
         line = re.sub(r"sha256:[0-9a-f]+", "sha256:…", line)
         line = re.sub(r"\b[0-9a-f]{12}\b", "…", line)
+        line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d by \S+@\S+", "… by somebody", line)
         return re.sub(r"  \d+\.\d s$", "", line)
 
 

@@ -1,0 +1,37 @@
+"""The story of `drift`: a plan made with reads only, and what of it somebody has to know.
+
+Sends no write, takes no lock and saves nothing. What cannot be asked is told apart from what is in sync.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from reconciler.drift import LastApply, StackReport, findings
+from reconciler.session import Checked, Session, Wishes, make_plan
+from state.store import Store
+
+
+def check(
+    session: Session, checked: Checked, *, first_seen: Mapping[str, datetime], now: datetime
+) -> StackReport:
+    """Everything that is not as the files of one pipeline say.
+
+    Args:
+        first_seen: finding id -> when an earlier run saw it first.
+
+    Raises:
+        UserError: the files have errors.
+        state.errors.StateError: the record cannot be read.
+    """
+    planned = make_plan(session, checked, Wishes(), partial=True)
+    facts = {name: kind.facts for name, kind in planned.kinds.items()}
+    found = findings(planned.plan, planned.world, facts, adoptable={}, first_seen=first_seen, now=now)
+    stack = planned.plan.stack
+    return StackReport(stack, found, planned.plan, planned.unread, last_apply(session.store, str(stack)))
+
+
+def last_apply(store: Store, stack: str) -> LastApply | None:
+    """Who left the record as it is; None when there is none."""
+    for entry in store.history(stack, 1):
+        return LastApply(entry.written_at, entry.owner, entry.host, entry.git_commit, entry.ci)
+    return None

@@ -1,0 +1,67 @@
+"""`reconciler drift`."""
+
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from reconciler.checking import check
+from reconciler.cli import options
+from reconciler.diagnostics import Diagnostic, UserError
+from reconciler.drift import Report, StackReport
+from reconciler.session import CannotCheckError, Reading, session
+from reconciler.views.drift_document import first_seen, report_text
+from reconciler.views.findings import print_report
+from reconciler.views.lines import console
+from reconciler.views.reports import diagnosed, print_diagnostics
+from reconciler.views.watch import Watch
+from state.errors import StateError
+
+
+@click.command("drift")
+@options.pipelines
+@options.where
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the report here; a report of an earlier run there tells since when things are so.",
+)
+@options.classes
+def command(chosen: options.Chosen, where: options.Where, json_file: Path | None, reading: Reading) -> int:
+    """Tell what somebody changed outside of the files.
+
+    Reads only: it sends no write of any kind, takes no lock, and works with a read-only token. Exits with 0
+    when all is in sync, 10 when the files ask for changes, 11 for drift, 12 for a conflict, and 13 when
+    something could not be checked; the highest wins.
+    """
+    out, err = console(sys.stdout), console(sys.stderr)
+    now = datetime.now(UTC).replace(microsecond=0)
+    known = first_seen(json_file) if json_file else {}
+    found: list[StackReport] = []
+    failed: dict[str, tuple[Diagnostic, ...]] = {}
+
+    def not_found(problem: UserError) -> None:
+        failed[f"pipeline {len(failed) + 1}"] = diagnosed(problem)
+
+    with Watch(err) as watch:
+        sound = list(options.checked(chosen.folders(not_found), reading, not_found))
+        try:
+            if sound:
+                with session(where.target(), options.store(), watch, threading.Event()) as opened:
+                    for checked in sound:
+                        pipeline, _ = checked.sound()
+                        try:
+                            found.append(check(opened, checked, first_seen=known, now=now))
+                        except (UserError, StateError) as problem:
+                            failed[pipeline.name] = diagnosed(problem)
+        except CannotCheckError as problem:
+            failed.update({checked.sound()[0].name: diagnosed(problem) for checked in sound})
+    report = Report(now, tuple(found), failed)
+    print_report(report, out)
+    print_diagnostics(report.unchecked, err)
+    if json_file is not None:
+        json_file.write_text(report_text(report))
+    return report.exit_code

@@ -1,0 +1,260 @@
+"""What of a plan somebody has to know: one finding per field that is not as the files say. Pure.
+
+Comes after the planner and decides nothing of its own: a finding is a change of the plan with what a person
+on call needs beside it. Never writes, and never asks a far end.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from providers.protocol import KindFacts
+from providers.rules import Effect
+from reconciler.diagnostics import Diagnostic
+from reconciler.diff import Change, ChangeClass
+from reconciler.plan import Action, Plan, Stack, Step
+from reconciler.values import ABSENT, MISSING, Address
+from reconciler.world import World
+
+_QUIET = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
+_WHOLE = frozenset({Action.CREATE, Action.DELETE, Action.FORGET})
+"""Actions on an object as a whole: what its fields would become is no finding of its own."""
+_CODES = {
+    ChangeClass.CONFLICT: 12,
+    ChangeClass.DRIFT: 11,
+    ChangeClass.PENDING: 10,
+    ChangeClass.UNRECORDED: 10,
+    ChangeClass.UNVERIFIED: 10,  # only where the files changed: what cannot be read is no finding by itself
+}
+UNCHECKED = 13
+
+
+@dataclass(frozen=True, slots=True)
+class LastApply:
+    """The run that left the record as it is; texts are "" where nobody knows."""
+
+    at: str
+    by: str
+    host: str
+    git_commit: str
+    ci: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """When a finding was first and last found, both with their offset from UTC."""
+
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Somebody knows of a finding, and when that ends to be an excuse.
+
+    Attributes:
+        owner: who.
+        reason: why it is left as it is.
+        expires: ISO date after which it alarms again; "" for never.
+    """
+
+    owner: str
+    reason: str
+    expires: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One field, or one object as a whole, that is not as the files say.
+
+    Attributes:
+        id: the same in every run as long as it is the same field of the same stack.
+        stack: where.
+        address: which resource.
+        change: the field with its three values, class, reason and place in the files; its path is "" for
+            the object as a whole.
+        effect: how bad it is.
+        seen: first and last time.
+        modified_at, modified_by: as the far end says it; "" when it does not.
+        page: where a person can look at it.
+        put_back: command that makes it what the files say.
+        take_over: command that writes it into the files; "" where no file can say it.
+        acknowledged: by whom and until when; None when it is news.
+    """
+
+    id: str
+    stack: Stack
+    address: Address
+    change: Change
+    effect: Effect
+    seen: Seen
+    modified_at: str = ""
+    modified_by: str = ""
+    page: str
+    put_back: str
+    take_over: str = ""
+    acknowledged: Acknowledgement | None = None
+
+    @property
+    def field(self) -> str:
+        """`processing/app#default_cpu`, or the address alone."""
+        return f"{self.address}#{self.change.path}" if self.change.path else str(self.address)
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.acknowledged else _CODES[self.change.cls]
+
+
+@dataclass(frozen=True, slots=True)
+class StackReport:
+    """What was found of one stack.
+
+    Attributes:
+        stack: which one.
+        findings: worst first.
+        plan: that they are from.
+        unchecked: what could not be asked about, and why.
+        last_apply: None when nothing is recorded.
+    """
+
+    stack: Stack
+    findings: tuple[Finding, ...]
+    plan: Plan
+    unchecked: tuple[Diagnostic, ...] = ()
+    last_apply: LastApply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found of all of them.
+
+    Attributes:
+        at: when, with its offset from UTC.
+        stacks: those that could be looked at.
+        failed: folder or stack -> why it could not be.
+        remarks: what else should be known, such as acknowledgements that match nothing.
+    """
+
+    at: datetime
+    stacks: tuple[StackReport, ...]
+    failed: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
+    remarks: tuple[Diagnostic, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Of all stacks, worst first."""
+        return tuple(sorted((f for stack in self.stacks for f in stack.findings), key=_rank))
+
+    @property
+    def unchecked(self) -> tuple[Diagnostic, ...]:
+        """Everything that was not looked at, so that nobody takes it for in sync."""
+        asked = (problem for stack in self.stacks for problem in stack.unchecked)
+        return (*asked, *(problem for problems in self.failed.values() for problem in problems))
+
+    @property
+    def exit_code(self) -> int:
+        """0 in sync, 10 changes to apply, 11 drift, 12 conflict, 13 something was not checked."""
+        codes = [finding.exit_code for finding in self.findings]
+        return max([0, *codes, *([UNCHECKED] if self.unchecked else [])])
+
+
+def findings(
+    plan: Plan,
+    world: World,
+    facts: Mapping[str, KindFacts],
+    *,
+    adoptable: Mapping[Address, Sequence[str]],
+    first_seen: Mapping[str, datetime],
+    now: datetime,
+) -> tuple[Finding, ...]:
+    """Every finding of a plan, worst first.
+
+    Args:
+        adoptable: per resource the fields that some file can say.
+        first_seen: finding id -> when an earlier run saw it first.
+    """
+    found = []
+    for step in plan.steps:
+        for change in _changes(step):
+            id = _id(plan.stack, step.address, change.path)
+            live = world.found.get(step.address)
+            outputs = live.outputs if live else {}
+            finding = Finding(
+                id=id,
+                stack=plan.stack,
+                address=step.address,
+                change=change,
+                effect=Effect.EXISTENCE
+                if not change.path
+                else facts[step.address.kind].rules[change.field].effect,
+                seen=Seen(first_seen.get(id, now), now),
+                modified_at=str(outputs.get("modified_at") or ""),
+                modified_by=str(outputs.get("modified_by") or ""),
+                page=str(outputs.get("page") or plan.stack.host),
+                put_back=_put_back(plan.stack, step, change),
+                take_over=_take_over(plan.stack, step.address, change, adoptable.get(step.address, ())),
+            )
+            found.append(finding)
+    return tuple(sorted(found, key=_rank))
+
+
+def acknowledged(found: Iterable[Finding], known: Mapping[str, Acknowledgement]) -> tuple[Finding, ...]:
+    """The findings with what somebody said of them, by their id."""
+    return tuple(replace(finding, acknowledged=known.get(finding.id)) for finding in found)
+
+
+def _changes(step: Step) -> Iterator[Change]:
+    """What of a step is worth a finding; ignored fields and settled conflicts are not."""
+    whole = [change for change in step.changes if not change.path]
+    with_its_parent = (
+        step.action is Action.CREATE and step.id is not None
+    )  # it is there, and goes for a while
+    if step.action in _WHOLE and not with_its_parent:
+        yield (
+            whole[0]
+            if whole
+            else Change("", ChangeClass.PENDING, MISSING, MISSING, MISSING, step.reason, write=step.writes)
+        )
+        return
+    for change in step.changes:
+        unread = change.cls is ChangeClass.UNVERIFIED and not change.write
+        if change.cls in _QUIET or unread or change.resolution or _is_kept(change, step):
+            continue
+        yield change
+
+
+def _is_kept(change: Change, step: Step) -> bool:
+    """Whether the field is only sent again because its object is made anew, and nothing is wrong with it."""
+    anew = step.action in (Action.CREATE, Action.REPLACE)
+    return anew and change.live is ABSENT and change.recorded is MISSING and not change.place
+
+
+def _rank(finding: Finding) -> tuple[object, ...]:
+    """Alarms before what is acknowledged, worse classes and effects before others."""
+    return (
+        finding.acknowledged is not None,
+        -_CODES[finding.change.cls],
+        -finding.effect,
+        str(finding.stack),
+        finding.address,
+        finding.change.path,
+    )
+
+
+def _id(stack: Stack, address: Address, path: str) -> str:
+    return hashlib.sha256("\0".join((str(stack), str(address), path)).encode()).hexdigest()[:12]
+
+
+def _put_back(stack: Stack, step: Step, change: Change) -> str:
+    more = ["--ours", str(step.address)] if change.cls is ChangeClass.CONFLICT else []
+    if step.action in (Action.DELETE, Action.REPLACE):
+        more.append("--yes")
+    return stack.command("apply", *more, "--target", str(step.address))
+
+
+def _take_over(stack: Stack, address: Address, change: Change, adoptable: Sequence[str]) -> str:
+    if not change.path or change.field not in adoptable:
+        return ""
+    where = f"--organization {stack.organization} --env {stack.environment}"
+    return f"reconciler adopt {stack.pipeline} {address}#{change.path} {where}"

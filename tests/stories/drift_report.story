@@ -1,0 +1,179 @@
+# A scheduled check: it cannot write, tells only what changed, and how to put it back.
+$ example dataset_cleanup
+
+$ reconciler drift dataset_cleanup
+sandbox@sandbox/dataset_cleanup  nothing is recorded, so nobody knows who changed what
+  pending image/registry/examples/dataset_cleanup  never-published
+    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target image/registry/examples/dataset_cleanup
+  pending input/dataset_cleanup/archive  does not exist yet
+    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
+  pending input/dataset_cleanup/dataset  does not exist yet
+    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/dataset
+  pending input/dataset_cleanup/embedding_model  does not exist yet
+    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/embedding_model
+  pending input/dataset_cleanup/report_title  does not exist yet
+    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/report_title
+  pending input/dataset_cleanup/sample_size  does not exist yet
+    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/sample_size
+  pending processing/dataset_cleanup  does not exist yet
+    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+Drift: 7 pending. 0 pipelines in sync.
+[10]
+
+$ reconciler apply dataset_cleanup --yes --parallel 1
+sandbox@sandbox/dataset_cleanup  http://sandbox
++ image/registry/examples/dataset_cleanup  create  never-published
+    channel     latest
+    platform    linux/amd64
+    source_key  sha256:…
+    version     1.0.0
++ processing/dataset_cleanup  create  does not exist yet
+    default_cpu                         4
+    default_gpu                         0
+    default_parameters.data_tag         cleaned
+    default_parameters.datalake         default
+    default_parameters.drop_duplicates  true
+    default_parameters.least_sharpness  12.5
+    default_parameters.smallest_side    64
+    description                         Copies a dataset version without blurred and duplicated images.
+    docker_flags                        []
+    docker_image                        registry/examples/dataset_cleanup
+    docker_tag                          latest
+    target                              DATASET_VERSION
+    type                                DATASET_VERSION_CREATION
+├── + input/dataset_cleanup/archive  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 DATALAKE
+│       required                   false
+├── + input/dataset_cleanup/dataset  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  OBJECT_DETECTION
+│       input_type                 DATASET_VERSION
+│       required                   true
+├── + input/dataset_cleanup/embedding_model  create  does not exist yet
+│       framework_constraint       ONNX
+│       inference_type_constraint  null
+│       input_type                 MODEL_VERSION
+│       required                   false
+├── + input/dataset_cleanup/report_title  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 TEXT
+│       required                   false
+└── + input/dataset_cleanup/sample_size  create  does not exist yet
+        framework_constraint       null
+        inference_type_constraint  null
+        input_type                 NUMBER
+        required                   true
+Plan: 7 to create.
+Done: 7 created.
+| creating image/registry/examples/dataset_cleanup
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   push … sent
+|   push … sent
+|   tag latest -> 1.0.0
+| + created image/registry/examples/dataset_cleanup
+| + created processing/dataset_cleanup
+| + created input/dataset_cleanup/archive
+| + created input/dataset_cleanup/dataset
+| + created input/dataset_cleanup/embedding_model
+| + created input/dataset_cleanup/report_title
+| + created input/dataset_cleanup/sample_size
+
+$ reconciler drift dataset_cleanup
+No drift. 1 pipeline in sync.
+
+$ platform edit-processing dataset_cleanup description="edited in a hurry" default_cpu=64
+
+$ platform delete-input dataset_cleanup archive
+
+$ platform add-input dataset_cleanup stray input_type=TEXT
+
+$ writes
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+DELETE /v2/examples/dataset_cleanup/blobs/uploads/… 204
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+PUT /v2/examples/dataset_cleanup/manifests/1.0.0 201
+PUT /v2/examples/dataset_cleanup/manifests/latest 201
+POST /api/organization/…/processings 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+
+$ reconciler drift dataset_cleanup
+sandbox@sandbox/dataset_cleanup  last applied … by somebody
+  drift input/dataset_cleanup/archive  deleted outside
+    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
+  drift input/dataset_cleanup/stray  added outside
+    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
+  drift processing/dataset_cleanup#default_cpu  changed outside
+    the files say  4
+    it was         4
+    it is now      64
+    in the files   dataset_cleanup/config.toml:16
+    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+  drift processing/dataset_cleanup#description  changed outside
+    the files say  Copies a dataset version without blurred and duplicated images.
+    it was         Copies a dataset version without blurred and duplicated images.
+    it is now      edited in a hurry
+    in the files   dataset_cleanup/config.toml:4
+    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+Drift: 4 drift. 0 pipelines in sync.
+[11]
+
+$ edit dataset_cleanup/config.toml 'gpu = "0"' 'gpu = 1'
+
+$ reconciler drift dataset_cleanup
+sandbox@sandbox/dataset_cleanup  last applied … by somebody
+  drift input/dataset_cleanup/archive  deleted outside
+    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
+  drift input/dataset_cleanup/stray  added outside
+    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
+  drift processing/dataset_cleanup#default_cpu  changed outside
+    the files say  4
+    it was         4
+    it is now      64
+    in the files   dataset_cleanup/config.toml:16
+    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+  drift processing/dataset_cleanup#description  changed outside
+    the files say  Copies a dataset version without blurred and duplicated images.
+    it was         Copies a dataset version without blurred and duplicated images.
+    it is now      edited in a hurry
+    in the files   dataset_cleanup/config.toml:4
+    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+  pending image/registry/examples/dataset_cleanup#source_key  the files changed
+    the files say  sha256:…
+    it was         sha256:…
+    it is now      sha256:…
+    in the files   dataset_cleanup
+    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target image/registry/examples/dataset_cleanup
+  pending processing/dataset_cleanup#docker_flags  the files changed
+    the files say  ["--gpus=all", "--ipc=host"]
+    it was         []
+    it is now      []
+    in the files   dataset_cleanup/config.toml:17
+    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+  pending processing/dataset_cleanup#default_gpu  the files changed
+    the files say  1
+    it was         0
+    it is now      0
+    in the files   dataset_cleanup/config.toml:17
+    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+Drift: 4 drift, 3 pending. 0 pipelines in sync.
+[11]
+
+$ writes
+none
