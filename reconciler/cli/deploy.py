@@ -8,7 +8,8 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Failed, apply_all
-from reconciler.cli.questions import Default, answers, choose
+from reconciler.cli.asking import Default, choose
+from reconciler.cli.questions import answers
 from reconciler.diagnostics import UserError
 from reconciler.pipeline.config import LoadedConfig, load
 from reconciler.pipeline.discovery import find

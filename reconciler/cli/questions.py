@@ -4,16 +4,15 @@ Answers are edits of config.toml, which the pipeline is read with and the file g
 Without a terminal nothing is asked: all that is missing is told at once, with the options that give it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from reconciler.cli import options
+from reconciler.cli.asking import Default, ask
 from reconciler.diagnostics import UserError, error
 from reconciler.pipeline.config import LoadedConfig, load, read
 from reconciler.pipeline.discovery import find_all
@@ -24,14 +23,6 @@ from reconciler.pipeline.schema import Config
 _IMAGE: KeyPath = ("docker", "image_name")
 _CPU: KeyPath = ("docker", "cpu")
 _GPU: KeyPath = ("docker", "gpu")
-
-
-@dataclass(frozen=True, slots=True)
-class Default:
-    """What Enter answers, and why that."""
-
-    value: Value
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +66,9 @@ def answers(loaded: LoadedConfig, given: Edits, err: Console) -> Edits:
             )
         )
     for question in open_questions:
-        err.print(_head(question.text, question.form))
-        found[question.path] = _prompt(question.default, _checked(question, loaded), err)
+        convert = _checked(question, loaded)
+        found[question.path] = ask(question.text, question.form, question.default, convert, err)
     return found
-
-
-def choose(text: str, choices: Mapping[str, str], default: Default, err: Console) -> str:
-    """One of some words, shown as a list with what each means."""
-    err.print(_head(text))
-    widest = max(map(len, choices))
-    for word, meaning in choices.items():
-        err.print(Text.assemble((f"    {word:<{widest}}", "bold"), f"  {meaning}"))
-    return str(_prompt(default, click.Choice(list(choices)).convert, err))
 
 
 def _questions(loaded: LoadedConfig) -> Iterator[Question]:
@@ -118,26 +100,6 @@ def _questions(loaded: LoadedConfig) -> Iterator[Question]:
             "--gpu NUMBER",
             Default(0, "none; more add the flags --gpus=all and --ipc=host"),
         )
-
-
-def _head(text: str, form: str = "") -> Text:
-    return Text.assemble(("? ", "cyan"), (text, "bold"), (f"  {form}" if form else "", "dim"))
-
-
-def _prompt(default: Default | None, convert: Callable[..., Value], err: Console) -> Value:
-    if default is not None:
-        err.print(Text.assemble("  Enter for ", (str(default.value), "bold"), (f", {default.reason}", "dim")))
-    return cast(
-        Value,
-        click.prompt(
-            " ",
-            default=default.value if default else None,
-            value_proc=lambda typed: convert(typed, None, None),
-            prompt_suffix="> ",
-            show_default=False,
-            err=True,
-        ),
-    )
 
 
 def _checked(question: Question, loaded: LoadedConfig) -> Callable[..., Value]:

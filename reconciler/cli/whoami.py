@@ -7,6 +7,8 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.exits import DONE
+from reconciler.credentials import saved
+from reconciler.credentials.saved import Login
 from reconciler.session import session, username
 from reconciler.views.documents import written
 from reconciler.views.lines import console
@@ -18,22 +20,36 @@ from reconciler.views.watch import Watch
 @options.where
 @click.option("--json", "as_json", is_flag=True, help="Print it as a JSON document.")
 def command(where: options.Where, as_json: bool) -> int:
-    """Show which platform, organization and token would be used, and whether they work."""
+    """Show which platform, organization and token would be used, what said so, and whether they work."""
     target = where.target()
     with (
         Watch(console(sys.stderr)) as watch,
         session(target, options.store(), watch, threading.Event()) as opened,
     ):
         user = username(opened)
-    facts = {
+    values = {
         "user": user,
         "organization": target.organization,
         "environment": target.environment.value,
         "host": target.host,
-        "token from": target.token_from,
+        "token_from": target.token_from,
     }
+    places = {
+        "organization": target.organization_from,
+        "environment": target.environment_from,
+        "host": target.host_from,
+    }
+    used = Login(target.organization, target.environment)
+    others = [str(login) for login in saved.logins() if login != used]
     if as_json:
-        sys.stdout.write(written({key.replace(" ", "_"): value for key, value in facts.items()}))
-    else:
-        print_pairs(facts, console(sys.stdout))
+        origins = {f"{name}_from": place for name, place in places.items()}
+        sys.stdout.write(written({**values, **origins, "other_logins": others}))
+        return DONE
+    facts = {
+        name.replace("_", " "): f"{value}  ({places[name]})" if places.get(name) else value
+        for name, value in values.items()
+    }
+    if others:
+        facts["also saved"] = ", ".join(others)
+    print_pairs(facts, console(sys.stdout))
     return DONE

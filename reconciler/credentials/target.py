@@ -61,7 +61,7 @@ def resolve(
         (environment, "--env"),
         (variables.get(ENVIRONMENT), ENVIRONMENT),
         (context.get("env"), context_file),
-        (Environment.PROD, "nothing else is said"),
+        (Environment.PROD, "default"),
     )
     env = _environment(name)
     if not org:

@@ -1,0 +1,70 @@
+"""How something is asked at a terminal: what it is, what Enter answers and why that, and a line to type."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from reconciler.pipeline.edit import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """What Enter answers, and why that."""
+
+    value: Value
+    reason: str
+
+
+def ask(
+    text: str,
+    form: str,
+    default: Default | None,
+    convert: Callable[..., Value],
+    err: Console,
+    *,
+    hidden: bool = False,
+) -> Value:
+    """A line that is typed, again and again until it can be used.
+
+    Args:
+        form: what the answer should look like.
+        convert: from what was typed to the value; raises UsageError with what is wrong with it.
+        hidden: do not show what is typed.
+    """
+    err.print(Text.assemble(("? ", "cyan"), (text, "bold"), (f"  {form}" if form else "", "dim")))
+    return _prompt(default, convert, err, hidden=hidden)
+
+
+def choose(text: str, choices: Mapping[str, str], default: Default | None, err: Console) -> str:
+    """One of some words, shown as a list with what each means."""
+    err.print(Text.assemble(("? ", "cyan"), (text, "bold")))
+    widest = max(map(len, choices))
+    for word, meaning in choices.items():
+        line = Text.assemble((f"    {word:<{widest}}", "bold"), f"  {meaning}")
+        line.rstrip()
+        err.print(line)
+    words = click.Choice(list(choices), case_sensitive=False)
+    return str(_prompt(default, lambda typed: words.convert(typed, None, None), err))
+
+
+def _prompt(
+    default: Default | None, convert: Callable[..., Value], err: Console, *, hidden: bool = False
+) -> Value:
+    if default is not None:
+        err.print(Text.assemble("  Enter for ", (str(default.value), "bold"), (f", {default.reason}", "dim")))
+    return cast(
+        Value,
+        click.prompt(
+            " ",
+            default=default.value if default else None,
+            value_proc=convert,
+            prompt_suffix="> ",
+            show_default=False,
+            hide_input=hidden,
+            err=True,
+        ),
+    )

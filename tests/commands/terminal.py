@@ -1,0 +1,70 @@
+"""The command line at a terminal of its own: what it asks is waited for, and answered as a person would."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+PATIENCE = 30.0  # seconds
+
+
+class Terminal:
+    """A running command.
+
+    Attributes:
+        shown: all that it has printed, without colours.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", screen: int) -> None:
+        self._process = process
+        self._screen = screen
+        self._read = 0
+        self.shown = ""
+
+    def expect(self, text: str) -> None:
+        """Wait until it has printed this, after what was waited for before."""
+        while (at := self.shown.find(text, self._read)) < 0:
+            assert self._more(), f"it ended without {text!r}:\n{self.shown}"
+        self._read = at + len(text)
+
+    def answer(self, line: str) -> None:
+        """Type this once it waits for it: hidden input drops what came before."""
+        self.expect("> ")
+        os.write(self._screen, f"{line}\n".encode())
+
+    def end(self) -> int:
+        """Wait for its end; the exit code."""
+        while self._more():
+            pass
+        return self._process.wait(PATIENCE)
+
+    def _more(self) -> bool:
+        ready, _, _ = select.select([self._screen], [], [], PATIENCE)
+        assert ready, f"it prints nothing more, and does not end:\n{self.shown}"
+        try:
+            data = os.read(self._screen, 65536)
+        except OSError:  # Linux: nobody is at the other end any more
+            return False
+        self.shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode(errors="replace")).replace("\r", "")
+        return bool(data)
+
+
+@contextmanager
+def terminal(*arguments: str, cwd: Path, environment: Mapping[str, str]) -> Iterator[Terminal]:
+    """`reconciler` with these arguments, at a terminal."""
+    screen, inside = pty.openpty()
+    command = [sys.executable, "-m", "reconciler", *arguments]
+    env = {**environment, "TERM": "xterm", "COLUMNS": "120", "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, cwd=cwd, env=env, stdin=inside, stdout=inside, stderr=inside) as process:
+        os.close(inside)
+        try:
+            yield Terminal(process, screen)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(screen)
