@@ -18,13 +18,13 @@ from providers.docker.registry import RegistryClient
 from providers.docker.source import ImageSource, SourceKey, differences, fingerprint
 from providers.errors import ExistsError, FinalError, TransientError
 from providers.protocol import KindFacts, Live, Need, Progress, Report, Verdict
-from providers.rules import JSON, FieldRule
+from providers.rules import JSON, Effect, FieldRule
 
 RULES = {
-    "version": FieldRule(),
-    "channel": FieldRule(),
-    "source_key": FieldRule(),
-    "platform": FieldRule(),
+    "version": FieldRule(effect=Effect.IMAGE),
+    "channel": FieldRule(effect=Effect.IMAGE),
+    "source_key": FieldRule(effect=Effect.IMAGE),
+    "platform": FieldRule(effect=Effect.IMAGE),
 }
 MOST_FILES = 1000
 """Files of which the record keeps a digest each, so that a later plan can name the changed ones."""
@@ -123,8 +123,8 @@ class ImageKind:
         """Whether we may push and, where a build is needed, could build; raises what a write would raise."""
         with RegistryClient("/".join(name)) as registry:
             registry.check()
-        if live is None or self.needs_build(live, fields):
-            self._builder().check()
+        if builder := self.builder_for(live, fields):
+            builder.check()
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
@@ -186,6 +186,13 @@ class ImageKind:
         return differences(
             outputs["files"], self._key.files, outputs.get("arguments", {}), self._key.arguments
         )
+
+    def builder_for(self, live: Live | None, fields: Mapping[str, JSON]) -> Builder | None:
+        """What a write of `fields` would build with; None where nothing needs to be built.
+
+        Asks around for what is there, once.
+        """
+        return self._builder() if live is None or self.needs_build(live, fields) else None
 
     def needs_build(self, live: Live, fields: Mapping[str, JSON]) -> bool:
         """Whether neither the version tag nor the image behind the channel tag is this source already."""
@@ -283,7 +290,7 @@ class ImageKind:
         if lines is None:
             commit = live.outputs.get("revision")
             compare = f"; try git diff {commit[:12]}" if commit else ""
-            return f"source-changed: no record says which of its {len(self._key.files)} files{compare}"
+            return f"source-changed: no record says which of its {len(self._key.files)} files differ{compare}"
         shown = ", ".join(lines[:_LISTED])
         more = f" and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
         return f"source-changed: {shown}{more}" if lines else "source-changed"

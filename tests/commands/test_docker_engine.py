@@ -85,42 +85,6 @@ def test_a_new_time_is_not_new_source_and_a_new_byte_is(pipeline: Path, cli: Cli
     assert cli("plan", "app", "--exit-code").code == 0
 
 
-def test_a_channel_tag_moved_by_hand_is_put_back_without_a_build(
-    pipeline: Path, cli: Cli, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert cli("apply", "app").code == 0
-    (pipeline / "pipeline.py").write_text("print(2)\n")
-    assert cli("apply", "app", "--bump", "patch").code == 0
-    with RegistryClient(f"{registry.address}/{tmp_path.name}/app") as client:
-        client.tag("1.0.0", "latest")
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")  # a build would fail
-
-    planned = cli("plan", "app", "--exit-code")
-    assert planned.code == 11
-    assert "tag-moved" in planned.out
-
-    assert cli("apply", "app").code == 0
-    assert cli("plan", "app", "--exit-code").code == 0
-    with RegistryClient(f"{registry.address}/{tmp_path.name}/app") as client:
-        assert client.digest("latest") == client.digest("1.0.1")
-
-
-def test_only_a_new_version_is_a_new_tag_and_no_build(
-    pipeline: Path, cli: Cli, registry: Registry, tmp_path: Path
-) -> None:
-    assert cli("apply", "app").code == 0
-    config = pipeline / "config.toml"
-    config.write_text(config.read_text().replace('version = "1.0"', 'version = "2.0.0"'))
-
-    applied = cli("apply", "app")
-
-    assert applied.code == 0, applied.err
-    assert "same-source" in applied.out
-    assert "build" not in applied.err
-    with RegistryClient(f"{registry.address}/{tmp_path.name}/app") as client:
-        assert client.digest("2.0.0") == client.digest("1.0.0") == client.digest("latest")
-
-
 def test_a_build_that_fails_changes_nothing_anywhere(pipeline: Path, cli: Cli, sandbox: Sandbox) -> None:
     with (pipeline / "Dockerfile").open("a") as dockerfile:
         dockerfile.write('RUN ["/bin/busybox", "false"]\n')

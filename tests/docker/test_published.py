@@ -140,7 +140,10 @@ def test_other_source_is_never_put_under_a_published_version(here: Machine, ther
     edit(there)
 
     verdict = there.verdict("1.0.0")
-    assert verdict.reason == "source-changed: no record says which of its 5 files; try git diff 0123456789ab"
+    assert (
+        verdict.reason
+        == "source-changed: no record says which of its 5 files differ; try git diff 0123456789ab"
+    )
     assert "never overwritten" in verdict.refusal
     recorded = fingerprint(here.source)
     known = there.verdict("1.0.0", recorded={"files": recorded.files, "arguments": recorded.arguments})

@@ -41,7 +41,6 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "move": lambda folder: (folder / "pipeline.py").rename(folder / "main.py"),
     "move into a folder": lambda folder: (folder / "pipeline.py").rename(folder / "utils/pipeline.py"),
     "make executable": lambda folder: (folder / "pipeline.py").chmod(0o755),
-    "hide": lambda folder: (folder / "pipeline.py").chmod(0o600),
     "empty folder": lambda folder: (folder / "data").mkdir(),
     "link": lambda folder: (folder / "link").symlink_to("pipeline.py"),
     "broken link": lambda folder: (folder / "link").symlink_to("nowhere"),
@@ -62,6 +61,9 @@ NO_CHANGES: dict[str, Callable[[Path], object]] = {
     "write the same again": lambda folder: (folder / "pipeline.py").write_text("print('hello')\n"),
     "umask 002": lambda folder: [
         path.chmod(0o775 if path.is_dir() else 0o664) for path in (folder, *folder.rglob("*"))
+    ],
+    "umask 077": lambda folder: [
+        path.chmod(0o700 if path.is_dir() else 0o600) for path in (folder, *folder.rglob("*"))
     ],
     "setgid on a folder": lambda folder: (folder / "utils").chmod(0o2755),
     "a file there and gone again": lambda folder: [(folder / "x").touch(), (folder / "x").unlink()],

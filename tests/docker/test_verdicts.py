@@ -101,9 +101,11 @@ def test_without_a_record_the_files_are_counted_and_the_commit_is_named() -> Non
     of_a_commit = replace(live, outputs={**live.outputs, "revision": "0123456789abcdef"})
 
     verdict = judge(DESIRED, None, {}, live, [])
-    assert verdict.reason == "source-changed: no record says which of its 2 files"
+    assert verdict.reason == "source-changed: no record says which of its 2 files differ"
     assert verdict.refusal
-    assert judge(DESIRED, None, {}, of_a_commit, []).reason.endswith("files; try git diff 0123456789ab")
+    assert judge(DESIRED, None, {}, of_a_commit, []).reason.endswith(
+        "files differ; try git diff 0123456789ab"
+    )
 
 
 def test_source_that_changed_since_another_tools_image_was_taken_over_is_refused() -> None:
