@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +42,13 @@ class Registry:
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[str]:
     """DOCKER_HOST of a Docker Engine: our own where we may start one, else the one that is there."""
+    with started_engine() as host:
+        yield host
+
+
+@contextlib.contextmanager
+def started_engine() -> Iterator[str]:
+    """As the fixture `docker_engine`."""
     if _binary("dockerd") and os.geteuid() == 0:
         with _folder() as folder:
             host = f"unix://{folder}/docker.sock"
@@ -54,7 +62,7 @@ def docker_engine() -> Iterator[str]:
                     "--exec-root",
                     f"{folder}/exec",
                 ),
-                *("--pidfile", f"{folder}/pid", "--iptables=false", "--bridge=none"),
+                *("--pidfile", f"{folder}/pid", "--iptables=false"),
             ]
             with _running(command, folder / "log", lambda: _engine_answers(host)):
                 yield host
@@ -63,6 +71,32 @@ def docker_engine() -> Iterator[str]:
     if not _engine_answers(host):
         _unavailable(f"no Docker Engine: {host} does not answer, and starting one takes root and docker.io")
     yield host
+
+
+@pytest.fixture(scope="session")
+def old_docker() -> Path:
+    """Where a `docker` command of before version 23 is, which builds with BuildKit by itself: Debian's."""
+    for folder in dict.fromkeys([*os.get_exec_path(), "/usr/bin"]):
+        if (Path(folder) / "docker").is_file() and _client(Path(folder) / "docker") < 23:
+            return Path(folder)
+    return _unavailable("no docker command of before version 23 (Debian bookworm: apt install docker.io)")
+
+
+@pytest.fixture(scope="session")
+def buildx_plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of Docker plugins with buildx: the one of this machine, else Debian's package, unpacked."""
+    for root in ("/usr/libexec", "/usr/lib", "/usr/local/lib", "/usr/local/libexec"):
+        if (Path(root) / "docker/cli-plugins/docker-buildx").is_file():
+            return Path(root) / "docker/cli-plugins"
+    folder = tmp_path_factory.mktemp("buildx")
+    for unpack in (
+        _debian_package(folder, "docker-buildx", "trixie"),
+        ["dpkg-deb", "-x", "docker-buildx.deb", "."],
+    ):
+        done = subprocess.run(unpack, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            _unavailable(f"no docker buildx (Debian trixie: docker-buildx): {done.stderr[-500:]}")
+    return folder / "usr/libexec/docker/cli-plugins"
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +150,17 @@ def engine_client(host: str) -> Any:
     import docker
 
     return docker.DockerClient(base_url=host, timeout=120)
+
+
+def run_image(engine: Any, image: str, *command: str) -> str:
+    """What a command in an image of a registry says.
+
+    Args:
+        engine: docker-py's client.
+    """
+    engine.api.pull(image)
+    output: bytes = engine.containers.run(image, list(command), network_mode="none", remove=True)
+    return output.decode()
 
 
 @contextlib.contextmanager
@@ -191,6 +236,32 @@ def _installed() -> bool:
             if done.returncode:
                 return False
     return True
+
+
+def _debian_package(folder: Path, name: str, suite: str) -> list[str]:
+    """A command that downloads a package of another suite from where this machine has its packages."""
+    script = f"""
+        set -e
+        mkdir -p state/lists/partial cache/archives/partial
+        places=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages')
+        place=$(echo "$places" | grep '/debian/*$' | head -n 1)
+        keys=/usr/share/keyrings/debian-archive-keyring.gpg
+        echo "deb [signed-by=$keys] $place {suite} main" > sources.list
+        options="-o Dir::Etc::sourcelist=$PWD/sources.list -o Dir::Etc::sourceparts=- -o Dir::State=$PWD/state
+            -o Dir::Cache=$PWD/cache -o Acquire::Languages=none -o APT::Sandbox::User="
+        apt-get $options update -qq
+        apt-get $options download -qq {name}
+        mv {name}_*.deb {name}.deb
+    """
+    return ["sh", "-c", script]
+
+
+def _client(docker: Path) -> int:
+    """The major version of a docker command; a large number when it does not say one."""
+    command = [str(docker), "version", "--format", "{{.Client.Version}}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    number = said.partition(".")[0].strip()
+    return int(number) if number.isdecimal() else sys.maxsize
 
 
 def _htpasswd(username: str, password: str) -> str:

@@ -19,7 +19,7 @@ from providers.docker.labels import CREATED
 from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob, PublishedImage
 from providers.docker.reference import Repository, check_tag, is_digest, parse_image, parse_repository
 from providers.docker.registry import RegistryClient
-from providers.docker.source import Entry, ImageSource, context
+from providers.docker.source import Entry, ImageSource, context, refuse_settings
 from providers.docker.tar import archive
 from providers.errors import GoneError, RefusedError
 from providers.protocol import Progress, Report
@@ -28,6 +28,7 @@ _LEVEL = 6  # of compression; changing it changes every digest
 _IN_MEMORY = 64 << 20  # bytes of a compressed layer beyond which it is kept in a temporary file
 _PIECE = 1 << 20
 _EPOCH = "1970-01-01T00:00:00Z"
+_FOR_A_DOCKERFILE = ("target", "build_args", "secrets", "cache_from", "cache_to")
 _DEFAULT_FOLDER = "/experiment"
 # Folders that images have with a mode of their own; a layer that lists them must not change it.
 _MODES = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}
@@ -67,10 +68,12 @@ class AppendBuilder:
         """The base image exists for the platform, and the context fits into a layer.
 
         Raises:
-            RefusedError: no base is named, it has nothing for the platform, or a name cannot be in a layer.
+            RefusedError: no base is named, it has nothing for the platform, a name cannot be in a layer, or a
+                setting is one for a Dockerfile.
             GoneError: there is no such base image.
             ProviderError: its registry cannot be asked.
         """
+        refuse_settings(self._source, "append", *_FOR_A_DOCKERFILE)
         with _base_client(self._source) as client:
             _read_base(client, self._source)
         _entries(self._source)

@@ -5,15 +5,17 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
 from providers.docker.registry import RegistryClient
-from tests.services import BUSYBOX, Registry
+from tests.services import BUSYBOX, Registry, engine_client
 
 BASE_TYPES = {
     "docker": (
@@ -36,6 +38,39 @@ def docker_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
     monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def build_logs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the logs of builds go: to nobody's own ones."""
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    return folder / "picsellia-reconciler" / "log" / "builds"
+
+
+@pytest.fixture
+def engine(docker_engine: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of the Engine that everything here uses."""
+    monkeypatch.setenv("DOCKER_HOST", docker_engine)
+    client = engine_client(docker_engine)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def use_buildx(docker_config: Path, buildx_plugins: Path) -> None:
+    """Give the `docker` command its plugin."""
+    (docker_config / "cli-plugins").symlink_to(buildx_plugins)
+
+
+@pytest.fixture
+def use_old_docker(
+    old_docker: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put a `docker` command that has BuildKit built in first on the PATH."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "docker").symlink_to(old_docker / "docker")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture

@@ -1,17 +1,16 @@
-"""Both builders against a real registry and a real Engine: what is published, what starts, what moves."""
+"""The builders against a real registry and a real Engine: what is published, what starts, what moves."""
 
-import gc
 import io
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from providers.docker.append import AppendBuilder
-from providers.docker.builders import select
+from providers.docker.builders import BuilderName, select
 from providers.docker.engine import EngineBuilder
 from providers.docker.labels import SOURCE_KEY
 from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
@@ -25,7 +24,7 @@ from providers.errors import (
 )
 from providers.protocol import Progress, silent
 from tests.docker.proxy import Answer, proxy_to
-from tests.services import BUSYBOX, Registry, engine_client
+from tests.services import BUSYBOX, Registry, run_image
 
 LISTING = """
 b=/experiment/busybox
@@ -36,20 +35,6 @@ find . -type l -exec $b readlink {} +
 LABELS = {SOURCE_KEY: "sha256:" + "1" * 64, "org.opencontainers.image.version": "1.0.0"}
 
 
-@pytest.fixture
-def engine(docker_engine: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("DOCKER_HOST", docker_engine)
-    client = engine_client(docker_engine)
-    yield client
-    client.close()
-
-
-def run(engine: Any, image: str, *command: str) -> str:
-    engine.api.pull(image)
-    output: bytes = engine.containers.run(image, list(command), network_mode="none", remove=True)
-    return output.decode()
-
-
 def appended(folder: Path, base: str, **settings: Any) -> tuple[AppendBuilder, ImageSource]:
     source = ImageSource(folder=folder, base=base, **settings)
     return AppendBuilder(source, "asked for"), source
@@ -57,7 +42,7 @@ def appended(folder: Path, base: str, **settings: Any) -> tuple[AppendBuilder, I
 
 @pytest.mark.docker
 @pytest.mark.registry
-class TestBothStartTheSameFiles:
+class TestAllStartTheSameFiles:
     @pytest.fixture
     def project(self, folder: Path) -> Path:
         (folder / "Dockerfile").write_text(
@@ -75,6 +60,7 @@ class TestBothStartTheSameFiles:
         (folder / "utils" / "run.sh").chmod(0o775)
         return folder
 
+    @pytest.mark.usefixtures("use_old_docker", "use_buildx")
     def test_files_modes_links_and_replaced_content(
         self, engine: Any, registry: Registry, push_base: Callable[..., str], project: Path
     ) -> None:
@@ -83,20 +69,22 @@ class TestBothStartTheSameFiles:
             folder=project, replaced=replaced, base=push_base(registry, "both/base"), workdir="/experiment"
         )
         listings = []
-        for name in ("engine", "append"):
+        for name in get_args(BuilderName)[1:]:
             repository = f"{registry.address}/both/{name}"
-            digest = select(name, source).publish(source, repository, "1.0.0", LABELS, silent)
+            builder = select(name, source)
+            builder.check()
+            digest = builder.publish(source, repository, "1.0.0", LABELS, silent)
             with RegistryClient(repository) as client:
                 image = client.image("1.0.0")
             assert image is not None
             assert image.digest == digest
             assert dict(LABELS).items() <= dict(image.labels).items()
             assert image.config["config"]["WorkingDir"] == "/experiment"
-            listings.append(run(engine, f"{repository}:1.0.0", "/bin/sh", "-c", LISTING))
-        ours, theirs = (text.splitlines() for text in listings)
-        assert ours == theirs
+            listings.append(run_image(engine, f"{repository}:1.0.0", "/bin/sh", "-c", LISTING))
+        assert len(listings) == 4
+        assert len(set(listings)) == 1
         text = listings[0]
-        assert "nowhere" in ours
+        assert "nowhere" in text.splitlines()
         assert "keep.log" in text and "drop.log" not in text
         assert "Dockerfile" not in text and ".dockerignore" not in text
         assert "./utils/run.sh regular file 755 0" in text
@@ -206,7 +194,7 @@ class TestAppend:
         )
         builder.publish(source, f"{registry.address}/start/app", "1.0.0", LABELS, silent)
         command = "pwd; cat utils/steps.py; env; busybox stat -c %a /tmp /tmp/deep"
-        output = run(engine, f"{registry.address}/start/app:1.0.0", command)
+        output = run_image(engine, f"{registry.address}/start/app:1.0.0", command)
         lines = output.splitlines()
         assert lines[:2] == ["/tmp/deep/app", "STEPS = 3"]
         assert "GREETING=hi there" in lines
@@ -239,7 +227,7 @@ class TestEngine:
     def test_progress_names_steps_and_layers(self, registry: Registry, folder: Path) -> None:
         source = ImageSource(folder=folder)
         seen: list[Progress] = []
-        builder = select("auto", source)
+        builder = EngineBuilder(source, "")
         builder.check()
         builder.publish(source, f"{registry.address}/engine/progress", "1.0.0", LABELS, seen.append)
         steps = [(step.text, step.done, step.total) for step in seen if step.stage == "build" and step.total]
@@ -330,30 +318,6 @@ def image_files(engine: Any, image: str) -> set[str]:
         engine.api.remove_container(container["Id"])
     with tarfile.open(fileobj=io.BytesIO(stream)) as tar:
         return set(tar.getnames())
-
-
-class TestSelect:
-    # docker-py leaves a socket open whose connection failed
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-    def test_without_an_engine(self, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/absent.sock")
-        builder = select("auto", ImageSource(folder=folder))
-        with pytest.raises(TransientError, match="no Docker Engine answers") as caught:
-            builder.check()
-        assert 'builder = "append"' in caught.value.hint
-        del caught
-        with_base = select("auto", ImageSource(folder=folder, base="busybox"))
-        assert (with_base.name, with_base.reason) == (
-            "append",
-            "no Docker Engine is running, and a base image is named",
-        )
-        assert select("engine", ImageSource(folder=folder, base="busybox")).name == "engine"
-        gc.collect()
-
-    def test_buildkit_only_lines_are_refused_by_name(self, folder: Path) -> None:
-        (folder / "Dockerfile").write_text("FROM scratch\nRUN --mount=type=cache,target=/x true\n")
-        with pytest.raises(RefusedError, match="line 2: RUN --mount"):
-            select("engine", ImageSource(folder=folder)).check()
 
 
 def _layers(registry: Registry, repository: str, tag: str) -> tuple[Blob, ...]:

@@ -1,0 +1,200 @@
+"""Which builder is used, and why; what each one refuses, before anything is built.
+
+The `docker` commands here answer from a script: versions that are not on this machine, and some that never
+were. That the real ones answer like this is seen where they build.
+"""
+
+import gc
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from providers.docker.builders import BuilderName, select
+from providers.docker.source import ImageSource, SettingError
+from providers.errors import FinalError, RefusedError, TransientError
+
+UNREACHABLE = "Cannot connect to the Docker daemon at tcp://10.0.0.1:2375. Is the docker daemon running?"
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Make the only `docker` command one of these versions; no Engine answers the API."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/absent.sock")
+
+    def make(
+        client: str, *, buildx: str = "", engine: str = "20.10.24", inspect: str = "Driver: docker"
+    ) -> None:
+        plugin = f"github.com/docker/buildx {buildx} abc"
+        script = f"""#!/bin/sh
+            case "$*" in
+              "buildx version") test -n "{buildx}" && echo {plugin} ;;
+              "buildx inspect") echo {shlex.quote(inspect)} ;;
+              *Client*) echo {client} ;;
+              *Server*) test -n "{engine}" && echo {engine} ;;
+            esac"""
+        (folder / "docker").write_text(script)
+        (folder / "docker").chmod(0o755)
+
+    yield make
+    gc.collect()
+
+
+# docker-py leaves a socket open whose connection failed
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+class TestAuto:
+    @pytest.mark.parametrize(
+        ("client", "others", "name", "reason"),
+        [
+            ("28.2.2", {"buildx": "0.13.1"}, "buildx", "docker buildx 0.13.1 is there"),
+            ("20.10.24", {"buildx": "v0.24.0"}, "buildx", "docker buildx 0.24.0 is there"),
+            (
+                "20.10.24+dfsg1",
+                {},
+                "buildkit",
+                "Docker CLI 20.10.24 builds with BuildKit (Docker CLI 20.10.24 has no buildx)",
+            ),
+            (
+                "20.10.24",
+                {"buildx": "0.12.1"},
+                "buildkit",
+                "Docker CLI 20.10.24 builds with BuildKit (docker buildx 0.12.1 is older than 0.13)",
+            ),
+        ],
+    )
+    def test_the_first_that_is_there(
+        self,
+        docker: Callable[..., None],
+        folder: Path,
+        client: str,
+        others: dict[str, str],
+        name: str,
+        reason: str,
+    ) -> None:
+        docker(client, **others)
+        builder = select("auto", ImageSource(folder=folder, base="busybox"))
+        assert (builder.name, builder.reason) == (name, reason)
+
+    @pytest.mark.parametrize(
+        ("client", "others", "passed_over"),
+        [
+            # with DOCKER_BUILDKIT=1 or without, these build with the old builder or not at all
+            (
+                "28.2.2",
+                {},
+                "Docker CLI 28.2.2 has no buildx; Docker CLI 28.2.2 has BuildKit only with buildx",
+            ),
+            (
+                "23.0.0",
+                {},
+                "Docker CLI 23.0.0 has no buildx; Docker CLI 23.0.0 has BuildKit only with buildx",
+            ),
+            ("19.03.1", {}, "Docker CLI 19.03.1 has no buildx; Docker CLI 19.03.1 is older than 20.10"),
+            (
+                "20.10.24",
+                {"engine": ""},
+                "Docker CLI 20.10.24 has no buildx; Docker CLI 20.10.24 reaches no Docker Engine",
+            ),
+            (
+                "28.2.2",
+                {"buildx": "0.13.1", "inspect": f"Driver:\nError:         {UNREACHABLE}"},
+                f"docker buildx 0.13.1: {UNREACHABLE}; Docker CLI 28.2.2 has BuildKit only with buildx",
+            ),
+            ("Podman", {}, "there is no docker command"),
+        ],
+    )
+    def test_what_is_passed_over_is_said(
+        self,
+        docker: Callable[..., None],
+        folder: Path,
+        client: str,
+        others: dict[str, str],
+        passed_over: str,
+    ) -> None:
+        docker(client, **others)
+        builder = select("auto", ImageSource(folder=folder, base="busybox"))
+        assert builder.name == "append"
+        assert builder.reason == f"a base image is named ({passed_over}; no Docker Engine is running)"
+
+    def test_nothing_is_there(self, docker: Callable[..., None], folder: Path) -> None:
+        builder = select("auto", ImageSource(folder=folder))
+        with pytest.raises(TransientError, match="no Docker Engine answers") as caught:
+            builder.check()
+        assert 'builder = "append"' in caught.value.hint
+        del caught
+
+    def test_a_folder_without_a_dockerfile(self, docker: Callable[..., None], folder: Path) -> None:
+        docker("28.2.2", buildx="0.13.1")
+        (folder / "Dockerfile").unlink()
+        builder = select("auto", ImageSource(folder=folder, base="busybox"))
+        assert (builder.name, builder.reason) == (
+            "append",
+            "there is no Dockerfile, and a base image is named",
+        )
+
+
+@pytest.mark.parametrize("name", ["buildx", "buildkit", "engine", "append"])
+def test_a_builder_that_is_asked_for_is_taken(folder: Path, name: BuilderName) -> None:
+    builder = select(name, ImageSource(folder=folder, base="busybox"))
+    assert (builder.name, builder.reason) == (name, "the settings ask for it")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("buildx", "cannot build with buildx: Docker CLI 28.2.2 has no buildx"),
+        ("buildkit", "cannot build with BuildKit: Docker CLI 28.2.2 has BuildKit only with buildx"),
+    ],
+)
+def test_one_that_is_asked_for_and_not_there(
+    docker: Callable[..., None], folder: Path, name: BuilderName, why: str
+) -> None:
+    docker("28.2.2")
+    with pytest.raises(FinalError, match=why):
+        select(name, ImageSource(folder=folder)).check()
+
+
+@pytest.mark.parametrize(
+    "line", ["RUN --mount=type=cache,target=/x true", "COPY --chmod=755 . /x", "RUN <<END\nid\nEND"]
+)
+def test_lines_for_buildkit_are_refused_by_name(folder: Path, line: str) -> None:
+    (folder / "Dockerfile").write_text(f"FROM scratch\n{line}\n")
+    with pytest.raises(
+        RefusedError, match=f"line 2: {line.partition('=')[0].partition('<')[0].strip()}"
+    ) as caught:
+        select("engine", ImageSource(folder=folder)).check()
+    assert "docker buildx" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [
+        ("buildkit", "cache_to", ("type=inline",)),
+        ("engine", "cache_to", ("type=inline",)),
+        ("engine", "secrets", {"TOKEN": "TOKEN"}),
+        ("append", "secrets", {"TOKEN": "TOKEN"}),
+        ("append", "target", "final"),
+        ("append", "build_args", {"A": "b"}),
+        ("append", "cache_from", ("busybox",)),
+        ("append", "cache_to", ("type=inline",)),
+    ],
+)
+def test_settings_that_a_builder_cannot_do(
+    folder: Path, name: BuilderName, setting: str, value: object
+) -> None:
+    source = ImageSource(folder=folder, base="busybox", **{setting: value})  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=f"cannot do {setting}") as caught:
+        select(name, source).check()
+    assert caught.value.setting == setting
+
+
+@pytest.mark.parametrize("name", ["buildx", "buildkit"])
+def test_a_secret_that_is_not_set(folder: Path, name: BuilderName, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_TOKEN", raising=False)
+    with pytest.raises(SettingError, match="the environment variable PIP_TOKEN, which is not set") as caught:
+        select(name, ImageSource(folder=folder, secrets={"pip": "PIP_TOKEN"})).check()
+    assert caught.value.setting == "secrets"
