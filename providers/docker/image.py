@@ -175,24 +175,19 @@ class ImageKind:
     def delete(self, live: Live, *, parent: Live | None) -> None:
         raise AssertionError(f"images are never deleted from a registry, and so not {'/'.join(live.name)}")
 
-    def differing(self, outputs: Mapping[str, JSON]) -> list[str] | None:
-        """What tells the source from the one that was recorded, a line each; None when no record says.
+    def differing(self, outputs: Mapping[str, JSON], live: Live) -> list[str] | None:
+        """What tells the source from the published one, a line each; None when no record says.
 
         Args:
-            outputs: as recorded.
+            outputs: as recorded; of use only where they were recorded of this very image.
         """
-        if outputs.get("files") is None:
+        if live.fields.get("source_key") == self._key.key:
+            return []
+        if outputs.get("files") is None or outputs.get("digest") != live.outputs["digest"]:
             return None
         return differences(
             outputs["files"], self._key.files, outputs.get("arguments", {}), self._key.arguments
         )
-
-    def builder_for(self, live: Live | None, fields: Mapping[str, JSON]) -> Builder | None:
-        """What a write of `fields` would build with; None where nothing needs to be built.
-
-        Asks around for what is there, once.
-        """
-        return self._builder() if live is None or self.needs_build(live, fields) else None
 
     def needs_build(self, live: Live, fields: Mapping[str, JSON]) -> bool:
         """Whether neither the version tag nor the image behind the channel tag is this source already."""
@@ -286,7 +281,7 @@ class ImageKind:
 
     def _source_changed(self, outputs: Mapping[str, JSON], live: Live) -> str:
         """The verdict, with what differs where the record knows it."""
-        lines = self.differing(outputs)
+        lines = self.differing(outputs, live)
         if lines is None:
             commit = live.outputs.get("revision")
             compare = f"; try git diff {commit[:12]}" if commit else ""

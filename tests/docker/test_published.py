@@ -146,7 +146,12 @@ def test_other_source_is_never_put_under_a_published_version(here: Machine, ther
     )
     assert "never overwritten" in verdict.refusal
     recorded = fingerprint(here.source)
-    known = there.verdict("1.0.0", recorded={"files": recorded.files, "arguments": recorded.arguments})
+    outputs = {
+        "digest": before["1.0.0"],
+        "files": recorded.files,
+        "arguments": recorded.arguments,
+    }
+    known = there.verdict("1.0.0", recorded=outputs)
     assert known.reason == "source-changed: pipeline.py changed"
     with pytest.raises(ExistsError, match="never overwritten"):
         there.kind.create(there.name, there.desired("1.0.0"), parent=None, report=silent)

@@ -74,7 +74,7 @@ def test_a_situation_has_its_verdict(live: Live | None, others: list[Live], need
 def test_a_published_version_of_other_source_is_refused_and_names_what_changed() -> None:
     judge = kind(**{"a.py": "2", "new.py": "3", "there.py": "4"}).facts.judge
     assert judge is not None
-    outputs = {"files": {"a.py": "1", "gone.py": "1", "here.py": "4"}}
+    outputs = {"digest": "sha256:here", "files": {"a.py": "1", "gone.py": "1", "here.py": "4"}}
 
     verdict = judge(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
 
@@ -89,9 +89,21 @@ def test_more_changes_than_a_line_holds_are_counted() -> None:
     judge = kind(**{f"{number}.py": str(number) for number in range(9)}).facts.judge
     assert judge is not None
 
-    verdict = judge(DESIRED, RECORDED, {"files": {}}, published(source_key=OLD_KEY), [])
+    outputs = {"digest": "sha256:here", "files": {}}
+
+    verdict = judge(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
 
     assert verdict.reason == "source-changed: 0.py added, 1.py added, 2.py added, 3.py added and 5 more"
+
+
+def test_a_record_of_another_image_says_nothing_of_this_one() -> None:
+    judge = kind(**{"a.py": "2"}).facts.judge
+    assert judge is not None
+    outputs = {"digest": "sha256:before somebody else published", "files": {"a.py": "1"}}
+
+    verdict = judge(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
+
+    assert verdict.reason == "source-changed: no record says which of its 1 files differ"
 
 
 def test_without_a_record_the_files_are_counted_and_the_commit_is_named() -> None:
