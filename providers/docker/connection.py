@@ -7,7 +7,7 @@ the login or a new token; 403 and every other refusal is an answer, and never as
 
 from collections.abc import Callable, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
 import tenacity
@@ -155,7 +155,11 @@ class Connection:
         location = response.headers.get("Location")
         if not location:
             raise FinalError(f"{self.repository.registry} began an upload and did not say where it goes on")
-        return urljoin(response.url, location)
+        parts = urlsplit(urljoin(response.url, location))
+        if parts.netloc == self.repository.host:
+            # Behind a proxy that ends https for it, a registry may think that it speaks http.
+            parts = parts._replace(scheme=urlsplit(self.repository.url).scheme)
+        return urlunsplit(parts)
 
     def failure(self, response: requests.Response, doing: str) -> ProviderError:
         """The error that a refusing answer stands for."""
@@ -182,7 +186,7 @@ class Connection:
         stream: bool = False,
     ) -> requests.Response:
         """One request and its answer; a challenge is answered once."""
-        ours = urlsplit(url).netloc == self.repository.host  # an upload may go on at another host
+        ours = urlsplit(url)[:2] == urlsplit(self.repository.url)[:2]  # an upload may go on at another host
         patience = CONNECT_TIMEOUT, answer_timeout(timeout)
 
         def send(header: str | None) -> requests.Response:

@@ -1,6 +1,7 @@
 """A registry's front door: forwards to a real registry, notes what went through, interferes on demand."""
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -57,8 +58,11 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy_to(address: str) -> Iterator[Proxy]:
-    """A proxy before the registry at `address` ("" when every answer is the proxy's own)."""
+def proxy_to(address: str, identity: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    """A proxy before the registry at `address` ("" when every answer is the proxy's own).
+
+    With an `identity` it speaks https.
+    """
     session = requests.Session()
     session.trust_env = False
 
@@ -115,6 +119,8 @@ def proxy_to(address: str) -> Iterator[Proxy]:
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if identity:
+        server.socket = identity.wrap_socket(server.socket, server_side=True)
     proxy = Proxy(f"127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -1,16 +1,13 @@
 """The registry client against real registries: what is read, how a login is used, what moves."""
 
-import base64
 import hashlib
 import json
 import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -28,7 +25,7 @@ from providers.errors import (
     UnauthorizedError,
 )
 from tests.docker.proxy import Answer, Proxy, proxy_to
-from tests.services import Registry, free_port, started_registry
+from tests.services import Registry, free_port
 
 pytestmark = pytest.mark.registry
 
@@ -375,194 +372,3 @@ class TestLogin:
         log_in("https://index.docker.io/v1/", "me", "secret")
         assert stored_login("docker.io") == Login("me", "secret")
         assert "secret" not in repr(stored_login("docker.io"))
-
-
-class Tokens:
-    """A token server as Docker's specification has it, whose tokens a real registry accepts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.key, self.certificate = folder / "key.pem", folder / "certificate.pem"
-        subprocess.run(
-            [
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-subj",
-                "/CN=test",
-                "-days",
-                "2",
-                "-keyout",
-                str(self.key),
-                "-out",
-                str(self.certificate),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        self.allowed = {"pull", "push", "delete"}
-        self.lifetime = 300
-        self.asked: list[tuple[str, dict[str, list[str]], str]] = []
-
-    def answer(self, method: str, path: str, body: bytes, authorization: str) -> Answer:
-        query = parse_qs(urlsplit(path).query if method == "GET" else body.decode())
-        self.asked.append((method, query, authorization))
-        basic = "Basic " + base64.b64encode(b"robot:secret").decode()
-        if method == "GET" and authorization != basic:
-            return Answer(401, b'{"errors": [{"message": "incorrect username or password"}]}')
-        if method == "POST" and query["refresh_token"] != ["identity"]:
-            return Answer(401)
-        scopes = [scope for line in query["scope"] for scope in line.split()]
-        token = {"GET": "token", "POST": "access_token"}[method]
-        answer = {token: self.signed(scopes, query["service"][0]), "expires_in": self.lifetime}
-        return Answer(200, json.dumps(answer).encode())
-
-    def signed(self, scopes: list[str], service: str) -> str:
-        access = []
-        for scope in scopes:
-            kind, name, actions = scope.split(":")
-            allowed = sorted(set(actions.split(",")) & self.allowed)
-            access.append({"type": kind, "name": name, "actions": allowed})
-        der = "".join(self.certificate.read_text().splitlines()[1:-1])
-        now = int(time.time())
-        claims = {"iss": "tokens", "sub": "robot", "aud": service, "access": access}
-        claims |= {"exp": now + 300, "nbf": now - 10, "iat": now, "jti": str(now)}
-        signed = ".".join(
-            _b64(json.dumps(part).encode()) for part in ({"typ": "JWT", "alg": "RS256", "x5c": [der]}, claims)
-        )
-        command = ["openssl", "dgst", "-sha256", "-sign", str(self.key)]
-        signature = subprocess.run(command, input=signed.encode(), capture_output=True, check=True).stdout
-        return f"{signed}.{_b64(signature)}"
-
-
-def _b64(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
-
-
-@pytest.fixture(scope="module")
-def tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
-    return Tokens(tmp_path_factory.mktemp("tokens"))
-
-
-class TestTokens:
-    @pytest.fixture
-    def server(self, tokens: Tokens) -> Iterator[Proxy]:
-        with proxy_to("") as server:
-            server.answering = tokens.answer
-            tokens.asked.clear()
-            tokens.allowed = {"pull", "push", "delete"}
-            tokens.lifetime = 300
-            yield server
-
-    @pytest.fixture
-    def guarded(self, tokens: Tokens, server: Proxy) -> Iterator[Registry]:
-        auth = (
-            f"auth:\n  token:\n    realm: http://{server.address}/token\n    service: the registry\n"
-            f"    issuer: tokens\n    rootcertbundle: {tokens.certificate}\n"
-        )
-        with started_registry(auth) as started:
-            yield started
-
-    def test_one_token_per_scope(self, tokens: Tokens, guarded: Registry) -> None:
-        with RegistryClient(
-            f"{guarded.address}/team/app", look_up=lambda _: Login("robot", "secret")
-        ) as client:
-            client.check()
-            assert client.image("1.0.0") is None
-            assert client.digest("1.0.0") is None
-            client.check()
-        scopes = [query["scope"] for _, query, _ in tokens.asked]
-        assert scopes == [
-            ["repository:team/app:pull,push"],
-            ["repository:team/app:pull,push,delete"],
-            ["repository:team/app:pull"],
-        ]
-        assert {query["service"][0] for _, query, _ in tokens.asked} == {"the registry"}
-
-    def test_a_token_is_renewed_in_time(self, tokens: Tokens, guarded: Registry) -> None:
-        tokens.lifetime = 0
-        with RegistryClient(
-            f"{guarded.address}/team/app", look_up=lambda _: Login("robot", "secret")
-        ) as client:
-            client.digest("1.0.0")
-            client.digest("1.0.0")
-        assert len(tokens.asked) == 2
-
-    def test_an_identity_token_is_exchanged(self, tokens: Tokens, guarded: Registry) -> None:
-        login = Login("<token>", identity_token="identity")
-        with RegistryClient(f"{guarded.address}/team/app", look_up=lambda _: login) as client:
-            client.check()
-        for method, query, authorization in tokens.asked:
-            assert (method, query["grant_type"], authorization) == ("POST", ["refresh_token"], "")
-        assert tokens.asked
-
-    def test_a_login_that_the_token_server_does_not_know(self, guarded: Registry) -> None:
-        with (
-            RegistryClient(
-                f"{guarded.address}/team/app", look_up=lambda _: Login("robot", "wrong")
-            ) as client,
-            pytest.raises(UnauthorizedError, match=r"stored login of robot .* incorrect username") as caught,
-        ):
-            client.check()
-        assert "wrong" not in str(caught.value).replace("incorrect", "")
-        with (
-            RegistryClient(f"{guarded.address}/team/app", look_up=nobody) as client,
-            pytest.raises(UnauthorizedError, match="none is stored"),
-        ):
-            client.check()
-
-    def test_a_login_that_may_only_read(self, tokens: Tokens, guarded: Registry) -> None:
-        tokens.allowed = {"pull"}
-        with RegistryClient(
-            f"{guarded.address}/team/app", look_up=lambda _: Login("robot", "secret")
-        ) as client:
-            assert client.digest("1.0.0") is None
-            with pytest.raises((UnauthorizedError, ForbiddenError), match=r"pushing to .*team/app"):
-                client.check()
-
-    def test_mount_asks_for_both_repositories(self, tokens: Tokens, guarded: Registry) -> None:
-        content = b"layer"
-        blob = blob_of(content)
-        look_up = {"look_up": lambda _: Login("robot", "secret")}
-        with (
-            RegistryClient(f"{guarded.address}/team/base", **look_up) as base,
-            RegistryClient(f"{guarded.address}/team/app", **look_up) as app,
-        ):
-            base.upload(blob, lambda start: [content])
-            app.copy(blob, base)
-            assert app.has_blob(blob.digest)
-        assert ["repository:team/app:pull,push", "repository:team/base:pull"] in [
-            query["scope"] for _, query, _ in tokens.asked
-        ]
-        assert not [query for _, query, _ in tokens.asked if query["scope"] == ["repository:team/base:pull"]][
-            1:
-        ]
-
-    def test_no_password_over_an_open_line(self, proxy: Proxy) -> None:
-        challenge = {"WWW-Authenticate": 'Bearer realm="http://tokens.example.com/t",service="s"'}
-        proxy.interfere = lambda method, path, body: Answer(401, headers=challenge)
-        with (
-            RegistryClient(f"{proxy.address}/x/y", look_up=lambda _: Login("robot", "secret")) as client,
-            pytest.raises(FinalError, match="not https"),
-        ):
-            client.image("1.0.0")
-
-    def test_a_login_stays_at_home(self, registry: Registry, proxy: Proxy) -> None:
-        """An upload that goes on at another host takes no Authorization header along."""
-        with proxy_to("") as other:
-            other.interfere = lambda method, path, body: Answer(202, headers={"Location": path})
-
-            def challenge(method: str, path: str, body: bytes) -> Answer | None:
-                if not proxy.seen:
-                    return Answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
-                return Answer(202, headers={"Location": f"http://{other.address}/elsewhere?signed=1"})
-
-            proxy.interfere = challenge
-            with RegistryClient(f"{proxy.address}/x/y", look_up=lambda _: Login("robot", "secret")) as client:
-                client.check()
-            assert proxy.seen[-1].authorization.startswith("Basic ")
-            assert [(seen.method, seen.path, seen.authorization) for seen in other.seen] == [
-                ("DELETE", "/elsewhere?signed=1", "")
-            ]
