@@ -5,7 +5,7 @@ OFFICIAL := .venv-official
 SOURCES := reconciler providers state tests
 export RECONCILER_OFFICIAL_PYTHON := $(abspath $(OFFICIAL)/bin/python)
 
-.PHONY: setup demo test test-full check format clean
+.PHONY: setup bench-images demo test test-full check format clean
 
 setup: $(VENV)/.ready
 
@@ -27,6 +27,10 @@ test: setup $(OFFICIAL)/.ready
 # Every request failed in every way, every place to be killed at: most of an hour.
 test-full: setup $(OFFICIAL)/.ready
 	$(BIN)/pytest -m "full or not full" $(PYTEST)
+
+# An Engine, two registries and a base of 2 GB, as root; writes its section of docs/benchmarks.md.
+bench-images: setup
+	$(BIN)/python scripts/bench-images
 
 check: setup
 	$(BIN)/ruff format --check $(SOURCES)
