@@ -189,6 +189,13 @@ class ImageKind:
             outputs["files"], self._key.files, outputs.get("arguments", {}), self._key.arguments
         )
 
+    def builder_for(self, live: Live | None, fields: Mapping[str, JSON]) -> Builder | None:
+        """What a write of `fields` would build with; None where nothing needs to be built.
+
+        Asks around for what is there, once.
+        """
+        return self._builder() if live is None or self.needs_build(live, fields) else None
+
     def needs_build(self, live: Live, fields: Mapping[str, JSON]) -> bool:
         """Whether neither the version tag nor the image behind the channel tag is this source already."""
         published = live.outputs["tag"] == fields["version"]
