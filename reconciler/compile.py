@@ -5,6 +5,7 @@ image cannot be had. A field that the files do not give is not in the graph, and
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from reconciler.graph import Graph, Origin, Resource
 from reconciler.pipeline.load import Pipeline
@@ -77,20 +78,22 @@ def _processing(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
     fields, origins = _docker(pipeline)
     fields["type"] = metadata.type
     fields["target"] = TARGET_OF_TYPE[metadata.type]
-    origins["type"] = origins["target"] = _origin(pipeline, "metadata", "type")
+    origins["type"] = _value(pipeline, "metadata", "type")
+    origins["target"] = _origin(pipeline, "metadata", "type")
     if metadata.description is not None:
         fields["description"] = metadata.description
-        origins["description"] = _origin(pipeline, "metadata", "description")
+        origins["description"] = _value(pipeline, "metadata", "description")
     if docker.cpu is not None:
         fields["default_cpu"] = docker.cpu
-        origins["default_cpu"] = _origin(pipeline, "docker", "cpu")
+        origins["default_cpu"] = _value(pipeline, "docker", "cpu")
     if docker.gpu is not None:
         fields["default_gpu"] = docker.gpu
         fields["docker_flags"] = PROCESSING_GPU_FLAGS if docker.gpu > 0 else []
-        origins["default_gpu"] = origins["docker_flags"] = _origin(pipeline, "docker", "gpu")
+        origins["default_gpu"] = _value(pipeline, "docker", "gpu")
+        origins["docker_flags"] = _origin(pipeline, "docker", "gpu")
     if pipeline.parameters is not None:
         fields["default_parameters"] = dict(pipeline.parameters)
-        origins["default_parameters"] = _origin(pipeline, "execution", "parameters_class")
+        origins["default_parameters"] = _by_class(pipeline, "parameters_class")
     processing = Resource(
         Address.of("processing", metadata.name),
         fields,
@@ -100,7 +103,7 @@ def _processing(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
     )
     yield processing
     for declared in pipeline.inputs or ():
-        place = Origin(declared.file, declared.line)
+        place = Origin(declared.file, declared.line, by_class=True)
         values: dict[str, JSON] = {
             "input_type": declared.input_type,
             "required": declared.required,
@@ -124,18 +127,17 @@ def _training(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
 
 def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
     fields, origins = _docker(pipeline)
-    place = Origin(pipeline.loaded.path, target.line)
     fields["name"] = target.name
     fields["docker_flags"] = TRAINING_FLAGS
     if target.framework is not None:
         fields["framework"] = target.framework
-        origins["framework"] = place
+        origins["framework"] = _value(pipeline, *target.key, "framework")
     if target.inference_type is not None:
         fields["type"] = target.inference_type
-        origins["type"] = place
+        origins["type"] = _value(pipeline, *target.key, "inference_type")
     if pipeline.parameters is not None:
         fields["parameters"] = dict(pipeline.parameters)
-        origins["parameters"] = _origin(pipeline, "execution", "parameters_class")
+        origins["parameters"] = _by_class(pipeline, "parameters_class")
     model = Address.of("model", target.origin_name)
     return Resource(
         Address.of("model-version", target.origin_name, target.name),
@@ -145,5 +147,16 @@ def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
     )
 
 
-def _origin(pipeline: Pipeline, *key: str) -> Origin:
+def _origin(pipeline: Pipeline, *key: str | int) -> Origin:
+    """Something that follows from this key of config.toml."""
     return Origin(pipeline.loaded.path, pipeline.loaded.line_of(*key))
+
+
+def _value(pipeline: Pipeline, *key: str | int) -> Origin:
+    """Something that is the value of this key of config.toml."""
+    return replace(_origin(pipeline, *key), key=key)
+
+
+def _by_class(pipeline: Pipeline, key: str) -> Origin:
+    """Something that the class says which this key of `[execution]` names."""
+    return replace(_origin(pipeline, "execution", key), by_class=True)

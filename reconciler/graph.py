@@ -10,10 +10,24 @@ from reconciler.values import JSON, Address
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the files say it: shown beside a change."""
+    """Where the files say it: shown beside a change, and where `adopt` writes what is live.
+
+    Attributes:
+        file: config.toml, the file of a class, or the folder.
+        line: counted from 1; None where code computed it.
+        key: path of the value in config.toml where it stands there as it is; () where it does not.
+        by_class: whether a literal argument in a class says it.
+    """
 
     file: Path
     line: int | None = None
+    key: tuple[str | int, ...] = ()
+    by_class: bool = False
+
+    @property
+    def adoptable(self) -> bool:
+        """Whether another value can be written there; what is computed from other values cannot."""
+        return bool(self.key) or self.by_class
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ class ModelTarget(_Frozen):
     """One model version that gets the training image.
 
     Framework and inference type are None when the file does not have the key: a model version that exists
-    keeps its own. An empty text in the file is NOT_CONFIGURED. `line` is the one of the table or the row.
+    keeps its own. An empty text in the file is NOT_CONFIGURED. `line` is the one of the table or the row, and
+    `key` the path of it.
     """
 
     origin_name: str
@@ -49,6 +50,7 @@ class ModelTarget(_Frozen):
     framework: str | None
     inference_type: str | None
     line: int | None
+    key: tuple[str | int, ...] = ("model_version",)
 
 
 _Text = Annotated[str, Field(min_length=1)]

@@ -105,6 +105,7 @@ def _target(reader: Reader, table: Mapping[str, Any], *where: str | int) -> Mode
         framework=framework,
         inference_type=inference,
         line=reader.lines.of(*where),
+        key=where,
     )
 
 
