@@ -107,6 +107,29 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """The same change, found once or in many stacks: what a list shows as one row."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> Finding:
+        return self.findings[0]
+
+    @property
+    def where(self) -> str:
+        """`processing/app#default_cpu`, or `processing/*#default_cpu` where it is so in several pipelines."""
+        if len({finding.address for finding in self.findings}) == 1:
+            return self.first.field
+        name = "/".join(
+            "*" if part == self.first.stack.pipeline else part for part in self.first.address.name
+        )
+        return f"{self.first.address.kind}/{name}" + (
+            f"#{self.first.change.path}" if self.first.change.path else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class StackReport:
     """What was found of one stack.
 
@@ -145,6 +168,19 @@ class Report:
     def findings(self) -> tuple[Finding, ...]:
         """Of all stacks, worst first."""
         return tuple(sorted((f for stack in self.stacks for f in stack.findings), key=_rank))
+
+    @property
+    def in_sync(self) -> tuple[StackReport, ...]:
+        """The stacks of which everything was looked at and nothing was found."""
+        return tuple(stack for stack in self.stacks if not stack.findings and not stack.unchecked)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many findings of each class are news, worst first, then how many are acknowledged."""
+        counts = {cls.value: 0 for cls in _CODES} | {"acknowledged": 0}
+        for finding in self.findings:
+            counts["acknowledged" if finding.acknowledged else finding.change.cls.value] += 1
+        return counts
 
     @property
     def unchecked(self) -> tuple[Diagnostic, ...]:
@@ -204,6 +240,18 @@ def acknowledged(found: Iterable[Finding], known: Mapping[str, Acknowledgement])
     return tuple(replace(finding, acknowledged=known.get(finding.id)) for finding in found)
 
 
+def causes(found: Iterable[Finding]) -> tuple[Cause, ...]:
+    """The findings, in their order, with those as one that differ in nothing but their pipeline's name."""
+    alike: dict[str, list[Finding]] = {}
+    for finding in found:
+        change = finding.change
+        name = tuple(None if part == finding.stack.pipeline else part for part in finding.address.name)
+        values = (change.desired, change.recorded, change.live)
+        what = (finding.address.kind, name, change.path, change.cls, change.reason, values)
+        alike.setdefault(repr((*what, finding.acknowledged)), []).append(finding)
+    return tuple(Cause(tuple(findings)) for findings in alike.values())
+
+
 def _changes(step: Step) -> Iterator[Change]:
     """What of a step is worth a finding; ignored fields and settled conflicts are not."""
     whole = [change for change in step.changes if not change.path]
@@ -256,5 +304,4 @@ def _put_back(stack: Stack, step: Step, change: Change) -> str:
 def _take_over(stack: Stack, address: Address, change: Change, adoptable: Sequence[str]) -> str:
     if not change.path or change.field not in adoptable:
         return ""
-    where = f"--organization {stack.organization} --env {stack.environment}"
-    return f"reconciler adopt {stack.pipeline} {address}#{change.path} {where}"
+    return stack.command("adopt", f"{address}#{change.path}")

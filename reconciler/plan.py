@@ -3,6 +3,7 @@
 Pure: made by the planner, walked by apply, drawn by the views, saved as a JSON document.
 """
 
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -52,9 +53,9 @@ class Stack:
         return f"{self.organization}@{place}/{self.pipeline}"
 
     def command(self, verb: str, *more: str) -> str:
-        """A command line that does something to this stack and no other, whatever context is saved."""
-        where = f"--organization {self.organization} --env {self.environment}"
-        return " ".join(("reconciler", verb, self.pipeline, where, *more))
+        """A command line that does something to this stack and no other, whatever is saved; safe to paste."""
+        where = ("--organization", self.organization, "--env", self.environment)
+        return shlex.join(("reconciler", verb, self.pipeline, *where, *more))
 
 
 @dataclass(frozen=True, slots=True)
