@@ -1,7 +1,10 @@
 """The builder that needs no Docker: the folder becomes one layer on top of a base image in a registry.
 
 Runs no Dockerfile and no code. The same source on the same base gives the same bytes, and so the same
-digest, on any machine with the same zlib: sorted entries, no times, no owners, a fixed compression level.
+digest, on any machine with the same zlib: sorted entries, no times, no owners, a fixed compression level. A
+Python made with zlib-ng packs the same files into other bytes, so into another digest; nothing is decided by
+that, as what is published is told by its source key.
+
 A layer of the base is never read when the registry can take it over by itself.
 """
 
