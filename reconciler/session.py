@@ -59,11 +59,13 @@ class Reading:
         python: the interpreter for classes that need code to run; None for the pipeline's own, then ours.
         static_only: never run code of a pipeline.
         timeout: seconds that a class may take.
+        environment: whose overlay of config.toml counts; None for what all of them share.
     """
 
     python: Path | None = None
     static_only: bool = False
     timeout: float = 30.0
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,7 @@ def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Chec
         static_only=reading.static_only,
         timeout=reading.timeout,
         edits=edits,
+        environment=reading.environment,
     )
     if pipeline is None:
         return Checked(None, None, found)
@@ -306,7 +309,7 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bo
     _refuse_unknown(wishes.addresses, plan)
     if wishes.targets:
         plan = plan.only(wishes.targets)
-    if pipeline.config.reconciler.image.builder == "auto":
+    if pipeline.config.reconciler.image.builder == "auto" and not partial:  # a report builds nothing
         named = _builders_named(plan, desired, world, kinds)
         plan = replace(plan, diagnostics=(*plan.diagnostics, *named))
     return Planned(plan, pipeline, desired, world, stored, settled, kinds, unread)

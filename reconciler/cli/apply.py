@@ -57,7 +57,7 @@ def command(
     elif skip_moved:
         raise click.UsageError("--skip-moved goes with --plan")
     return apply_all(
-        lambda failed: options.checked(chosen.folders(failed), reading, failed),
+        lambda failed: options.checked(chosen.folders(failed), where.reads(reading), failed),
         where,
         wishes,
         yes=yes,

@@ -80,7 +80,7 @@ def command(
 
     def found(failed: Failed) -> Iterator[Checked]:
         try:
-            yield _read(find(name, Path.cwd()), given, reading)
+            yield _read(find(name, Path.cwd()), given, where.reads(reading))
         except UserError as problem:
             failed(problem)
 
@@ -134,7 +134,7 @@ class _Deploy(Dialogue):
 def _read(folder: Path, given: Edits, reading: Reading) -> Checked:
     """The pipeline, with everything that was missing in its config.toml. Raises UserError."""
     out, err = console(sys.stdout), console(sys.stderr)
-    loaded = load(folder, given)
+    loaded = load(folder, given, reading.environment)
     if loaded.config is None:
         raise UserError(*loaded.diagnostics)
     print_details(loaded.config, out)

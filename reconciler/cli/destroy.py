@@ -32,7 +32,7 @@ def command(
     """
     chosen = options.Chosen((name,), everything=False)
     return apply_all(
-        lambda failed: options.checked(chosen.folders(failed), reading, failed),
+        lambda failed: options.checked(chosen.folders(failed), where.reads(reading), failed),
         where,
         Wishes(options=Options(prune=prune, destroy=True)),
         yes=yes,

@@ -47,7 +47,7 @@ def command(chosen: options.Chosen, where: options.Where, json_file: Path | None
         failed[f"pipeline {len(failed) + 1}"] = diagnosed(problem)
 
     with Watch(err) as watch:
-        sound = list(options.checked(chosen.folders(not_found), reading, not_found))
+        sound = list(options.checked(chosen.folders(not_found), where.reads(reading), not_found))
         try:
             if sound:
                 with session(where.target(), options.store(), watch, threading.Event()) as opened:

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,7 +16,7 @@ import click
 
 from providers.docker.command_line import end_commands
 from reconciler.cli.exits import INTERRUPTED
-from reconciler.credentials import Environment, Target, resolve
+from reconciler.credentials import Environment, Target, chosen_environment, resolve
 from reconciler.diagnostics import UserError, error
 from reconciler.pipeline.discovery import find, find_all
 from reconciler.pipeline.version import Bump
@@ -109,6 +109,10 @@ class Where:
 
     def target(self) -> Target:
         return resolve(self.organization, self.environment)
+
+    def reads(self, reading: Reading) -> Reading:
+        """How files are read for the environment that this names. Raises UserError."""
+        return replace(reading, environment=chosen_environment(self.environment)[0])
 
 
 def pipelines(command: Command) -> Command:

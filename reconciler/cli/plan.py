@@ -61,7 +61,7 @@ def command(
                 f"{out} would become part of the image; save the plan outside of the folder"
             )
     with Watch(err) as watch:
-        sound = list(options.checked(folders, reading, failed))
+        sound = list(options.checked(folders, where.reads(reading), failed))
         try:
             if sound:
                 with session(where.target(), options.store(), watch, threading.Event()) as opened:

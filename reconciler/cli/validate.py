@@ -1,6 +1,7 @@
 """`reconciler validate`."""
 
 import sys
+from dataclasses import replace
 
 import click
 
@@ -30,8 +31,12 @@ def command(chosen: options.Chosen, reading: Reading) -> int:
 
     for folder in chosen.folders(failed):
         checked = validate(folder, reading)
-        print_diagnostics(checked.diagnostics, err)
-        if has_errors(checked.diagnostics):
+        problems = [*checked.diagnostics]
+        for environment in checked.pipeline.loaded.overlays if checked.pipeline else ():
+            overlaid = validate(folder, replace(reading, environment=environment))
+            problems += [problem for problem in overlaid.diagnostics if problem not in problems]
+        print_diagnostics(problems, err)
+        if has_errors(problems):
             code = FAILED
         elif checked.pipeline is not None and checked.key is not None:
             print_pipeline(checked.pipeline, checked.key, out)

@@ -5,6 +5,6 @@ token is ever shown.
 """
 
 from reconciler.credentials.environment import Environment
-from reconciler.credentials.target import Target, resolve
+from reconciler.credentials.target import Target, chosen_environment, resolve
 
-__all__ = ["Environment", "Target", "resolve"]
+__all__ = ["Environment", "Target", "chosen_environment", "resolve"]

@@ -49,21 +49,13 @@ def resolve(
         UserError: no organization, no such environment, no address for CUSTOM, no token, or a file that
             cannot be read.
     """
-    complete = (organization or variables.get(ORGANIZATION)) and (environment or variables.get(ENVIRONMENT))
-    context = {} if complete else saved.context()
-    context_file = str(saved.context_file())
+    env, env_from = chosen_environment(environment, variables)
+    context = {} if organization or variables.get(ORGANIZATION) else saved.context()
     org, org_from = _first(
         (organization, "--organization"),
         (variables.get(ORGANIZATION), ORGANIZATION),
-        (context.get("organization"), context_file),
+        (context.get("organization"), str(saved.context_file())),
     )
-    name, env_from = _first(
-        (environment, "--env"),
-        (variables.get(ENVIRONMENT), ENVIRONMENT),
-        (context.get("env"), context_file),
-        (Environment.PROD, "default"),
-    )
-    env = _environment(name)
     if not org:
         raise UserError(
             error(
@@ -75,6 +67,24 @@ def resolve(
     token, token_from = _token(Login(org, env), variables, entries)
     host, host_from = _host(env, variables, entries)
     return Target(org, env, host, token, token_from, org_from, env_from, host_from)
+
+
+def chosen_environment(
+    environment: str | None, variables: Mapping[str, str] = os.environ
+) -> tuple[Environment, str]:
+    """The environment that flag, variable and saved context name, in this order; and which of them did.
+
+    Raises:
+        UserError: there is no such environment, or the saved context cannot be read.
+    """
+    context = {} if environment or variables.get(ENVIRONMENT) else saved.context()
+    name, place = _first(
+        (environment, "--env"),
+        (variables.get(ENVIRONMENT), ENVIRONMENT),
+        (context.get("env"), str(saved.context_file())),
+        (Environment.PROD, "default"),
+    )
+    return _environment(name), place
 
 
 def checked_token(text: str, place: str) -> str:

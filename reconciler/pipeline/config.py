@@ -14,6 +14,7 @@ from reconciler.diagnostics import Diagnostic, error, has_errors, in_order
 from reconciler.pipeline.edit import Edits, edited
 from reconciler.pipeline.enums import TRAINING
 from reconciler.pipeline.lines import Lines, lines_of
+from reconciler.pipeline.overlays import check_overlays, overlaid, overlays
 from reconciler.pipeline.reading import Reader
 from reconciler.pipeline.schema import Config
 from reconciler.pipeline.sections import read_docker, read_execution, read_metadata
@@ -34,6 +35,8 @@ class LoadedConfig:
         text: what was read, with its own line ends; "" when it could not be.
         edits: values that `text` has and the file does not have yet, by their path in it.
         on_disk: the file's content.
+        environment: whose overlay it was read with; None for what all of them share.
+        overlays: the environments that it has an overlay for.
         config: what it says; None when there are errors.
         diagnostics: every problem of the file, errors first.
         lines: where everything stands.
@@ -46,14 +49,16 @@ class LoadedConfig:
     lines: Lines = field(repr=False, default_factory=Lines)
     edits: Edits = field(default_factory=dict)
     on_disk: str = ""
+    environment: str | None = None
+    overlays: tuple[str, ...] = ()
 
     def line_of(self, *path: str | int) -> int | None:
         """The line of a key, for example `("docker", "cpu")`, or of the nearest table around it."""
         return self.lines.of(*path)
 
 
-def load(folder: Path, edits: Edits | None = None) -> LoadedConfig:
-    """Read `folder/config.toml` as if it had these edits already.
+def load(folder: Path, edits: Edits | None = None, environment: str | None = None) -> LoadedConfig:
+    """Read `folder/config.toml` for one environment, as if it had these edits already.
 
     Never raises for what the file holds or lacks: that is in `.diagnostics`.
     """
@@ -70,27 +75,44 @@ def load(folder: Path, edits: Edits | None = None) -> LoadedConfig:
             line=problem.object.count(b"\n", 0, problem.start) + 1,
         )
         return LoadedConfig(path, "", None, (found,))
-    if not edits:
-        return read(text, path)
-    try:
-        changed = edited(text, edits)
-    except ValueError:
-        return read(text, path)  # it has errors, which are told
-    return replace(read(changed, path), on_disk=text, edits=edits)
+    loaded = read(text, path, environment)
+    return edited_config(loaded, edits) if edits and loaded.config is not None else loaded
 
 
-def read(text: str, path: Path) -> LoadedConfig:
-    """What this text of a config.toml says; `path` is only named in the diagnostics."""
+def edited_config(loaded: LoadedConfig, edits: Edits) -> LoadedConfig:
+    """The same with these values in the text, where the environment that it was read for has them."""
+    placed = {loaded.lines.place(path): value for path, value in edits.items()}
+    changed = read(edited(loaded.text, placed), loaded.path, loaded.environment)
+    return replace(changed, on_disk=loaded.on_disk, edits={**loaded.edits, **placed})
+
+
+def read(text: str, path: Path, environment: str | None = None) -> LoadedConfig:
+    """What this text of a config.toml says to one environment; None for what all of them share.
+
+    `path` is only named in the diagnostics.
+    """
     content = text.removeprefix("\ufeff")
     try:
         document = tomllib.loads(content)
         lines = lines_of(text)  # takes less nesting than tomllib
     except (ValueError, RecursionError) as problem:
         return LoadedConfig(path, text, None, (_malformed(path, content, problem),), on_disk=text)
-    reader = Reader(document, lines, text, path)
+    view = overlaid(document, environment)
+    lines.places = view.places
+    reader = Reader(view.document, lines, text, path)
+    check_overlays(reader)
     config = _config(reader)
     found = tuple(in_order(reader.diagnostics))
-    return LoadedConfig(path, text, None if has_errors(found) else config, found, reader.lines, on_disk=text)
+    return LoadedConfig(
+        path,
+        text,
+        None if has_errors(found) else config,
+        found,
+        reader.lines,
+        on_disk=text,
+        environment=environment,
+        overlays=tuple(overlays(document)),
+    )
 
 
 def _config(reader: Reader) -> Config | None:

@@ -18,6 +18,7 @@ from tomlkit.exceptions import InvalidStringError
 from tomlkit.items import Array, InlineTable, Item, Key, SingleKey, String, Table
 
 from reconciler.pipeline.lines import BOM, Path, Section, sections_of
+from reconciler.pipeline.overlays import overlays
 
 Value = str | bool | int | float | list[str]
 Edits = Mapping[Path, Value]
@@ -55,9 +56,10 @@ def keyed(text: str) -> bytes:
         tomllib.TOMLDecodeError: `text` is not TOML.
     """
     document = tomllib.loads(text.removeprefix(BOM))
-    for table, key in (("metadata", "version"), ("docker", "image_tag")):
-        if isinstance(document.get(table), dict):
-            document[table].pop(key, None)
+    for tables in (document, *overlays(document).values()):
+        for table, key in (("metadata", "version"), ("docker", "image_tag")):
+            if isinstance(tables.get(table), dict):
+                tables[table].pop(key, None)
     return json.dumps(_canonical(document), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 

@@ -14,7 +14,7 @@ moves tables: `[[a]]`, `[b]`, `[[a]]` comes back as `[[a]]`, `[[a]]`, `[b]`.
 import re
 import tomllib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import tomlkit
@@ -56,18 +56,28 @@ class Lines:
     Attributes:
         line: the line of each key, table, row and array element, by its path.
         span: start and end of each value.
+        places: where a value stands that one environment has in the place of what all of them share.
     """
 
     line: dict[Path, int] = field(default_factory=dict)
     span: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    places: Mapping[Path, Path] = field(default_factory=dict)
 
     def of(self, *path: str | int) -> int | None:
         """The line of this path, or of the nearest thing around it; None when the file has neither."""
+        path = self.place(path)
         while path:
             if path in self.line:
                 return self.line[path]
             path = path[:-1]
         return None
+
+    def place(self, path: Path) -> Path:
+        """Where the value that this path leads to stands in the file."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.places:
+                return (*self.places[path[:end]], *path[end:])
+        return path
 
 
 def lines_of(text: str) -> Lines:

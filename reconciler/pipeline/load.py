@@ -7,8 +7,8 @@ from semver import Version
 
 from reconciler.diagnostics import Diagnostic, has_errors, in_order
 from reconciler.pipeline.classes import Inputs, Parameters
-from reconciler.pipeline.config import LoadedConfig, load
-from reconciler.pipeline.edit import Edits, edited
+from reconciler.pipeline.config import LoadedConfig, edited_config, load
+from reconciler.pipeline.edit import Edits
 from reconciler.pipeline.evaluate import TIMEOUT, evaluate
 from reconciler.pipeline.schema import Config
 from reconciler.pipeline.version import edits_of
@@ -41,14 +41,8 @@ class Pipeline:
     def at(self, version: Version) -> "Pipeline":
         """The pipeline as it will be once it is published as this version."""
         metadata = self.config.metadata.model_copy(update={"version": version})
-        edits = edits_of(version)
-        return replace(
-            self,
-            config=self.config.model_copy(update={"metadata": metadata}),
-            loaded=replace(
-                self.loaded, text=edited(self.loaded.text, edits), edits={**self.loaded.edits, **edits}
-            ),
-        )
+        config = self.config.model_copy(update={"metadata": metadata})
+        return replace(self, config=config, loaded=edited_config(self.loaded, edits_of(version)))
 
 
 def load_pipeline(
@@ -58,6 +52,7 @@ def load_pipeline(
     static_only: bool = False,
     timeout: float = TIMEOUT,
     edits: Edits | None = None,
+    environment: str | None = None,
 ) -> tuple[Pipeline | None, tuple[Diagnostic, ...]]:
     """Read a pipeline folder. Never raises for what is in it.
 
@@ -65,12 +60,13 @@ def load_pipeline(
         folder: a folder with a config.toml.
         python, static_only, timeout: see `evaluate`.
         edits: values that config.toml is read with, and gets once they are deployed.
+        environment: whose overlay counts; None for what all of them share.
 
     Returns:
         The pipeline, or None when there are errors; and everything there is to tell, errors first. Classes
         are looked at only when config.toml itself has no errors.
     """
-    loaded = load(folder, edits)
+    loaded = load(folder, edits, environment)
     if loaded.config is None:
         return None, loaded.diagnostics
     said = evaluate(loaded, python=python, static_only=static_only, timeout=timeout)

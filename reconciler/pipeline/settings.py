@@ -20,13 +20,6 @@ def read_settings(reader: Reader) -> Reconciler | None:
     if not isinstance(table, dict):
         reader.error("reconciler must be a table", below("reconciler"), "reconciler")
         return None
-    if "env" in table:
-        reader.error(
-            "[reconciler.env] is not supported by this version",
-            "Values for one environment only cannot be given yet. Remove the table.",
-            "reconciler",
-            "env",
-        )
     try:
         ours = Reconciler.model_validate({key: table[key] for key in table if key != "env"})
     except ValidationError as problem:

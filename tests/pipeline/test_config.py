@@ -343,7 +343,12 @@ def test_an_id_beside_rows_is_not_a_second_target() -> None:
         ('[reconciler.image]\nplatform = "amd64"\n', 18, "linux/amd64"),
         ('[reconciler.image]\nbase = ""\n', 18, "reconciler.image.base is empty"),
         ("[reconciler]\nimage = 1\n", 18, "reconciler.image must be a table, not 1"),
-        ('[reconciler.env.STAGING]\npin = "version"\n', 17, "not supported by this version"),
+        ('[reconciler.env.STAGING]\npin = "version"\n', 18, "'pin' is no table of a config.toml"),
+        ('[reconciler.env.STAGIN.docker]\ncpu = 1\n', 17, "Did you mean 'STAGING'?"),
+        ("[reconciler]\nenv = 1\n", 18, "reconciler.env must be a table, not 1"),
+        ("[reconciler.env]\nPROD = 1\n", 18, "reconciler.env.PROD must hold tables, not 1"),
+        ("[reconciler.env.PROD]\ndocker = 1\n", 18, "docker must be a table, not 1"),
+        ("[reconciler.env.PROD.reconciler.env]\n", 17, "an overlay cannot have overlays of its own"),
         ("[[reconciler]]\n", 17, "reconciler must be a table"),
     ],
 )
