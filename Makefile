@@ -2,6 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 OFFICIAL := .venv-official
+AZURITE := .azurite
 SOURCES := reconciler providers state tests
 export RECONCILER_OFFICIAL_PYTHON := $(abspath $(OFFICIAL)/bin/python)
 
@@ -16,16 +17,21 @@ $(VENV)/.ready: pyproject.toml constraints.txt scripts/setup
 # The official CLI, in an environment of its own: it pins other versions than we use.
 $(OFFICIAL)/.ready: constraints-official.txt scripts/setup
 	scripts/setup $(OFFICIAL) constraints-official.txt picsellia-pipelines-cli picsellia
+	$(OFFICIAL)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-official.txt \
+		--no-deps --upgrade --target $(OFFICIAL)/engine picsellia-cv-engine
 	touch $@
+
+$(AZURITE)/.ready: scripts/azurite
+	scripts/azurite $(AZURITE) 3.37.0
 
 demo: setup
 	$(BIN)/reconciler demo
 
-test: setup $(OFFICIAL)/.ready
+test: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
 	$(BIN)/pytest $(PYTEST)
 
 # Every request failed in every way, every place to be killed at: most of an hour.
-test-full: setup $(OFFICIAL)/.ready
+test-full: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
 	$(BIN)/pytest -m "full or not full" $(PYTEST)
 
 # An Engine, two registries and a base of 2 GB, as root; writes its section of docs/benchmarks.md.
@@ -43,4 +49,4 @@ format: setup
 	$(BIN)/ruff check --fix $(SOURCES)
 
 clean:
-	rm -rf $(VENV) $(OFFICIAL) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OFFICIAL) $(AZURITE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

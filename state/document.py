@@ -38,12 +38,16 @@ _INTENT = {
 
 def to_json(snapshot: Snapshot) -> str:
     """The snapshot as canonical JSON text: one line, keys and addresses in order, ASCII only."""
-    document = {
+    return dumps(to_document(snapshot))
+
+
+def to_document(snapshot: Snapshot) -> dict[str, JSON]:
+    """As `to_json`, before it becomes text."""
+    return {
         **header(snapshot),
         "resources": bodies(snapshot.resources.values()),
         "intents": bodies(snapshot.intents.values()),
     }
-    return dumps(document)
 
 
 def from_json(text: str, *, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:

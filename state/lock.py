@@ -6,16 +6,17 @@ does, and a store refuses the save of a holder whose lock was taken over. Waits 
 the functions it is given.
 """
 
+import json
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from state.errors import LockedError, LostLockError, StateError
+from state.errors import LockedError, LostLockError, StateError, StoreUnavailableError
 
 TTL: Final = 30.0
 """Seconds after the last heartbeat at which a lock may be taken over."""
@@ -41,6 +42,7 @@ class LockInfo:
         git_commit: of the files it works from; "" when they are in no repository.
         processes: the one table of processes in which `pid` means that run, see `process_table`; "" when
             that is not known.
+        ci: where the log of the CI job that it is can be read, or its number; "" when it is none.
     """
 
     owner: str
@@ -51,9 +53,19 @@ class LockInfo:
     id: str
     git_commit: str = ""
     processes: str = ""
+    ci: str = ""
 
     def __str__(self) -> str:
         return f"{self.owner}@{self.host} (process {self.pid}) since {self.since}: {self.command}"
+
+    def to_json(self) -> str:
+        """As a store keeps it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | None) -> "LockInfo | None":
+        """What `to_json` wrote; None for None."""
+        return cls(**json.loads(text)) if text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +131,42 @@ def is_held(holder: LockInfo | None, *, expires: float, now: float) -> bool:
         expires, now: seconds since 1970.
     """
     return holder is not None and expires > now and not is_gone(holder)
+
+
+def check_held(lock: Lock, fence: int, holder: LockInfo | None) -> None:
+    """Whether a lock is still this run's, by what is stored of it now; whether it expired does not matter.
+
+    Raises:
+        LostLockError: it changed hands or was taken away.
+    """
+    if fence != lock.fence or holder is None:
+        raise LostLockError(lock.stack, holder)
+
+
+@contextmanager
+def holding(
+    stack: str,
+    take: Callable[[], Lock | LockInfo],
+    renew: Callable[[Lock], None],
+    release: Callable[[Lock], None],
+    *,
+    timeout: float,
+    every: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    waiting: Callable[[LockInfo], None],
+) -> Iterator[Lock]:
+    """Holds the lock for the length of the block, by what a store does to take, renew and release it.
+
+    Args, Raises: as of `wait_for` and `heartbeat`.
+    """
+    lock = wait_for(take, stack, timeout=timeout, clock=clock, sleep=sleep, waiting=waiting)
+    try:
+        with heartbeat(lock, renew, every=every):
+            yield lock
+    finally:
+        with suppress(StoreUnavailableError):  # then it expires, and what the run did stays done
+            release(lock)
 
 
 def wait_for(

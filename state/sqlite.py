@@ -6,15 +6,14 @@ changed, until those add up to more than the document: so the cost of an apply g
 with their square. Never decides what a record should hold.
 """
 
-import json
 import os
 import sqlite3
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -25,21 +24,21 @@ from state.document import bodies, check_format, dumps, from_document, header, l
 from state.errors import (
     CorruptStateError,
     InvalidSnapshotError,
-    LineageConflictError,
-    LostLockError,
     NewerFormatError,
-    SerialConflictError,
     StoreUnavailableError,
 )
 from state.invariants import verify
-from state.lock import HEARTBEAT, TTL, Lock, LockInfo, heartbeat, is_held, wait_for
+from state.lock import HEARTBEAT, TTL, Lock, LockInfo, check_held, holding, is_held
 from state.snapshot import JSON, Snapshot, difference
-from state.store import HistoryEntry, nobody_told
+from state.store import HistoryEntry, check_head, nobody_told
 
 KEPT: Final = 1000
 """Serials per stack whose content is kept at least; who wrote what and when is kept of all."""
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+_UPGRADES = {1: "ALTER TABLE saves ADD COLUMN ci TEXT NOT NULL DEFAULT ''"}
+"""From a layout to what makes the next one of it; done by the first write, so reading copes with all."""
+
 T = TypeVar("T")
 
 _BUSY = 30.0  # seconds to wait for another process's transaction, each of which takes milliseconds
@@ -49,6 +48,7 @@ _SCHEMA = (
         stack TEXT NOT NULL, serial INTEGER NOT NULL, lineage TEXT NOT NULL,
         written_at TEXT NOT NULL, written_by TEXT NOT NULL,
         owner TEXT NOT NULL, host TEXT NOT NULL, command TEXT NOT NULL, git_commit TEXT NOT NULL,
+        ci TEXT NOT NULL,
         PRIMARY KEY (stack, serial)
     ) WITHOUT ROWID
     """,
@@ -158,11 +158,18 @@ class SqliteStore:
         return from_document(document)
 
     def save(self, snapshot: Snapshot, *, expected_serial: int, lock: Lock | None) -> Snapshot:
-        stack = snapshot.stack
         saved = snapshot.written(serial=expected_serial + 1, by=snapshot.written_by, at=snapshot.written_at)
+        self._keep(saved, HistoryEntry.of(saved, lock.info if lock else None), expected_serial, lock)
+        return saved
+
+    def copy_in(self, snapshot: Snapshot, entry: HistoryEntry, *, expected_serial: int) -> None:
+        self._keep(snapshot, entry, expected_serial, None)
+
+    def _keep(self, saved: Snapshot, entry: HistoryEntry, expected_serial: int, lock: Lock | None) -> None:
+        stack = saved.stack
         with self._mutex:
             tail = self._tails.get(stack)
-            if tail and (tail.snapshot.serial, tail.snapshot.lineage) != (expected_serial, saved.lineage):
+            if tail and (tail.snapshot.serial, tail.snapshot.lineage) != (saved.serial - 1, saved.lineage):
                 tail = None
             problems = verify(saved, since=tail.snapshot if tail else None)
             if problems:
@@ -170,32 +177,30 @@ class SqliteStore:
             whole, body = _content(saved, tail)
             with self._transaction() as connection:
                 if lock is not None:
-                    _check_lock(connection, lock)
-                _check_head(connection, saved, expected_serial)
-                _insert(connection, saved, lock.info if lock else None, whole=whole, body=body)
+                    row = connection.execute("SELECT fence, holder FROM locks WHERE stack = ?", (stack,))
+                    _check_lock(lock, row.fetchone())
+                head = connection.execute(
+                    "SELECT serial, lineage FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT 1", (stack,)
+                )
+                check_head(saved, expected_serial, *(head.fetchone() or (0, "")))
+                _insert(connection, stack, entry, whole=whole, body=body)
                 if whole:
                     _trim(connection, stack, saved.serial - KEPT)
             if whole or tail is None:
                 self._tails[stack] = _Tail(saved, len(body), 0)
             else:
                 self._tails[stack] = _Tail(saved, tail.whole, tail.changes + len(body))
-        return saved
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
-        rows = self._read(
-            """SELECT serial, lineage, written_at, written_by, owner, host, command, git_commit
-               FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT ?""",
-            stack,
-            limit,
-        )
-        return [HistoryEntry(*row) for row in rows]
+        # The columns in their order, as a file of an older layout has fewer of them.
+        sql = "SELECT * FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT ?"
+        return [HistoryEntry(*row[1:]) for row in self._read(sql, stack, limit)]
 
     def stacks(self) -> Sequence[str]:
         return [stack for (stack,) in self._read("SELECT DISTINCT stack FROM saves ORDER BY stack")]
 
     # -- locks
 
-    @contextmanager
     def lock(
         self,
         stack: str,
@@ -205,25 +210,22 @@ class SqliteStore:
         ttl: float = TTL,
         every: float = HEARTBEAT,
         waiting: Callable[[LockInfo], None] = nobody_told,
-    ) -> Iterator[Lock]:
-        lock = wait_for(
-            lambda: self._take(stack, info, ttl),
+    ) -> AbstractContextManager[Lock]:
+        return holding(
             stack,
+            lambda: self._take(stack, info, ttl),
+            lambda lock: self._renew(lock, ttl),
+            self._release,
             timeout=timeout,
+            every=every,
             clock=self._clock,
             sleep=self._sleep,
             waiting=waiting,
         )
-        try:
-            with heartbeat(lock, lambda held: self._renew(held, ttl), every=every):
-                yield lock
-        finally:
-            with suppress(StoreUnavailableError):  # then it expires, and what the run did stays done
-                self._release(lock)
 
     def holder(self, stack: str) -> LockInfo | None:
         for text, expires in self._read("SELECT holder, expires FROM locks WHERE stack = ?", stack):
-            holder = _lock_info(text)
+            holder = LockInfo.from_json(text)
             if is_held(holder, expires=expires, now=self._clock()):
                 return holder
         return None
@@ -234,7 +236,7 @@ class SqliteStore:
         with self._transaction() as connection:
             row = connection.execute("SELECT holder FROM locks WHERE stack = ?", (stack,)).fetchone()
             connection.execute("UPDATE locks SET holder = NULL WHERE stack = ?", (stack,))
-        return _lock_info(row[0])
+        return LockInfo.from_json(row[0])
 
     def _take(self, stack: str, info: LockInfo, ttl: float) -> Lock | LockInfo:
         """The lock, or who holds it."""
@@ -243,18 +245,19 @@ class SqliteStore:
                 "SELECT fence, holder, expires FROM locks WHERE stack = ?", (stack,)
             ).fetchone()
             fence, holder, expires = row or (0, None, 0.0)
-            before = _lock_info(holder)
+            before = LockInfo.from_json(holder)
             if before is not None and is_held(before, expires=expires, now=self._clock()):
                 return before
             connection.execute(
                 "INSERT OR REPLACE INTO locks (stack, fence, holder, expires) VALUES (?, ?, ?, ?)",
-                (stack, fence + 1, json.dumps(asdict(info)), self._clock() + ttl),
+                (stack, fence + 1, info.to_json(), self._clock() + ttl),
             )
         return Lock(stack, info, fence + 1, before)
 
     def _renew(self, lock: Lock, ttl: float) -> None:
         with self._transaction() as connection:
-            _check_lock(connection, lock)
+            row = connection.execute("SELECT fence, holder FROM locks WHERE stack = ?", (lock.stack,))
+            _check_lock(lock, row.fetchone())
             connection.execute(
                 "UPDATE locks SET expires = ? WHERE stack = ?", (self._clock() + ttl, lock.stack)
             )
@@ -275,7 +278,7 @@ class SqliteStore:
 
             def read() -> list[tuple[Any, ...]]:
                 connection = self._connected()
-                return connection.execute(sql, values).fetchall() if self._has_schema(connection) else []
+                return connection.execute(sql, values).fetchall() if self._layout(connection) else []
 
             return patiently(read)
 
@@ -288,9 +291,8 @@ class SqliteStore:
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
             connection = patiently(self._begun)
             try:
-                if not self._has_schema(connection):
-                    for statement in _SCHEMA:
-                        connection.execute(statement)
+                for statement in self._missing(connection):
+                    connection.execute(statement)
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -301,7 +303,7 @@ class SqliteStore:
     def _begun(self) -> sqlite3.Connection:
         """The connection, in a transaction that no other writer shares."""
         connection = self._connected()
-        if not self._has_schema(connection):
+        if not self._layout(connection):
             connection.execute("PRAGMA journal_mode = WAL")  # kept in the file; not within a transaction
         connection.execute("BEGIN IMMEDIATE")
         return connection
@@ -325,7 +327,17 @@ class SqliteStore:
             f"the record of {stack} at serial {serial} in {self.path} is damaged: {what}"
         )
 
-    def _has_schema(self, connection: sqlite3.Connection) -> bool:
+    def _missing(self, connection: sqlite3.Connection) -> Sequence[str]:
+        """The statements that bring the file to the present layout."""
+        version = self._layout(connection)
+        if not version:
+            return _SCHEMA
+        upgrades = [_UPGRADES[step] for step in range(version, _SCHEMA_VERSION)]
+        return [*upgrades, _SCHEMA[-1]] if upgrades else []
+
+    def _layout(self, connection: sqlite3.Connection) -> int:
+        """The layout of the file; 0 when it has none yet. Raises NewerFormatError."""
+        version: int
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > _SCHEMA_VERSION:
             raise NewerFormatError(
@@ -333,7 +345,7 @@ class SqliteStore:
                 f"it has layout {version}, this one knows up to {_SCHEMA_VERSION}",
                 hint="pip install --upgrade picsellia-reconciler",
             )
-        return bool(version)
+        return version
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -396,35 +408,16 @@ def _replayed(document: JSON, changes: Sequence[JSON]) -> JSON:
     return head | {name: list(entries.values()) for name, entries in lists.items()}
 
 
-def _check_head(connection: sqlite3.Connection, saved: Snapshot, expected_serial: int) -> None:
-    row = connection.execute(
-        "SELECT serial, lineage FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT 1", (saved.stack,)
-    ).fetchone()
-    serial, lineage = row or (0, saved.lineage)
-    if serial != expected_serial:
-        raise SerialConflictError(saved.stack, expected=expected_serial, stored=serial)
-    if lineage != saved.lineage:
-        raise LineageConflictError(saved.stack, expected=saved.lineage, stored=lineage)
-
-
-def _check_lock(connection: sqlite3.Connection, lock: Lock) -> None:
-    row = connection.execute("SELECT fence, holder FROM locks WHERE stack = ?", (lock.stack,)).fetchone()
+def _check_lock(lock: Lock, row: tuple[int, str | None] | None) -> None:
     fence, holder = row or (0, None)
-    if fence != lock.fence or holder is None:
-        raise LostLockError(lock.stack, _lock_info(holder))
+    check_held(lock, fence, LockInfo.from_json(holder))
 
 
 def _insert(
-    connection: sqlite3.Connection, saved: Snapshot, run: LockInfo | None, *, whole: bool, body: bytes
+    connection: sqlite3.Connection, stack: str, entry: HistoryEntry, *, whole: bool, body: bytes
 ) -> None:
-    who = (run.owner, run.host, run.command, run.git_commit) if run else ("", "", "", "")
-    connection.execute(
-        "INSERT INTO saves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (saved.stack, saved.serial, saved.lineage, saved.written_at, saved.written_by, *who),
-    )
-    connection.execute(
-        "INSERT INTO contents VALUES (?, ?, ?, ?)", (saved.stack, saved.serial, int(whole), body)
-    )
+    connection.execute("INSERT INTO saves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (stack, *astuple(entry)))
+    connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?)", (stack, entry.serial, int(whole), body))
 
 
 def _trim(connection: sqlite3.Connection, stack: str, oldest: int) -> None:
@@ -434,7 +427,3 @@ def _trim(connection: sqlite3.Connection, stack: str, oldest: int) -> None:
                SELECT max(serial) FROM contents WHERE stack = ?1 AND serial <= ?2 AND whole)""",
         (stack, oldest),
     )
-
-
-def _lock_info(text: str | None) -> LockInfo | None:
-    return LockInfo(**json.loads(text)) if text else None

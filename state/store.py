@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from state.errors import StoreUnavailableError
+from state.errors import LineageConflictError, SerialConflictError, StoreUnavailableError
 from state.lock import HEARTBEAT, TTL, Lock, LockInfo
 from state.snapshot import Snapshot
 
@@ -30,6 +30,7 @@ class HistoryEntry:
         host: on which machine.
         command: what was asked for.
         git_commit: of the files it worked from.
+        ci: where the log of the CI job that did it can be read, or its number.
     """
 
     serial: int
@@ -40,6 +41,29 @@ class HistoryEntry:
     host: str
     command: str
     git_commit: str
+    ci: str = ""
+
+    @classmethod
+    def of(cls, saved: Snapshot, run: LockInfo | None) -> "HistoryEntry":
+        """How the history tells that this run saved this snapshot."""
+        who = (run.owner, run.host, run.command, run.git_commit, run.ci) if run else ("",) * 5
+        return cls(saved.serial, saved.lineage, saved.written_at, saved.written_by, *who)
+
+
+def check_head(saved: Snapshot, expected_serial: int, serial: int, lineage: str) -> None:
+    """Whether what is stored now is what a save was made from: the same for every store.
+
+    Args:
+        serial, lineage: of the stored record; 0 and "" when there is none.
+
+    Raises:
+        SerialConflictError: another serial is stored now.
+        LineageConflictError: another lineage is stored now.
+    """
+    if serial != expected_serial:
+        raise SerialConflictError(saved.stack, expected=expected_serial, stored=serial)
+    if serial and lineage != saved.lineage:
+        raise LineageConflictError(saved.stack, expected=saved.lineage, stored=lineage)
 
 
 def nobody_told(_: LockInfo) -> None:
@@ -71,6 +95,16 @@ class Store(Protocol):
             SerialConflictError: another serial is stored now.
             LineageConflictError: another lineage is stored now.
             LostLockError: the lock is no longer this run's.
+        """
+
+    def copy_in(self, snapshot: Snapshot, entry: HistoryEntry, *, expected_serial: int) -> None:
+        """Keeps what another store had as it was there: serial, author and time included.
+
+        Args:
+            entry: how the other store's history tells it.
+            expected_serial: the serial that is stored here now, lower than the snapshot's; 0 for no record.
+
+        Raises: as of `save`.
         """
 
     def lock(
@@ -124,8 +158,9 @@ def open_store(url: str | None) -> Store:
     """The store that this URL names. Opens nothing yet: a store that is only read from never makes a file.
 
     Args:
-        url: a path, `sqlite:///relative/path`, `sqlite:////absolute/path`, or None for the file in the
-            user's own state folder.
+        url: a path, `sqlite:///relative/path`, `sqlite:////absolute/path`, a bucket (`s3://bucket/prefix`,
+            `gs://bucket/prefix`, `az://container/prefix`), or None for the file in the user's own state
+            folder.
 
     Raises:
         StoreUnavailableError: the URL names no kind of store that this version has.
@@ -139,11 +174,17 @@ def open_store(url: str | None) -> Store:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", url)  # two letters at least: C:\state.db is a path
     if scheme is None:
         return SqliteStore(Path(url).expanduser())
+    if re.match(r"(s3|gs|az)://[^/?#]+", url):
+        from state.bucket import BucketStore
+        from state.objects import Objects
+
+        return BucketStore(Objects(url))
     path = url.removeprefix("sqlite:///")
     if path == url or not path:
         raise StoreUnavailableError(
             f"there is no state store for {scheme[1]}:// URLs like this one",
-            hint="give a path, sqlite:///relative/path or sqlite:////absolute/path; "
+            hint="give a path, sqlite:///relative/path, sqlite:////absolute/path, or a bucket: "
+            "s3://bucket/prefix, gs://bucket/prefix, az://container/prefix; "
             "without RECONCILER_STATE the file in your own state folder is used",
         )
     return SqliteStore(Path(path).expanduser())

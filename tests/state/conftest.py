@@ -1,28 +1,34 @@
-"""Records and stores to test with. A new store joins the protocol's suite by a line in `STORES`."""
+"""Records and stores to test with. A new store joins the protocol's suite by a line in `BUCKETS`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
 
+from state.bucket import BucketStore
 from state.lock import LockInfo
+from state.objects import Found, Objects, Version
 from state.snapshot import Intent, RecordedResource, Snapshot
 from state.sqlite import SqliteStore
 from state.store import Store
+from tests.state.servers import Bucket, azure, gcs, s3, use
+
+__all__ = ["azure", "gcs", "s3"]  # fixtures
 
 STACK = "my-org@STAGING/my_pipeline"
 AT = "2025-03-01T12:00:00.000+00:00"
 
 UNTIMED = settings(deadline=None)  # a busy machine is no failure
 
+BUCKETS = ("s3", "azure", "gcs")  # names of fixtures
+
 MakeStore = Callable[..., Store]
-STORES: dict[str, Callable[[Path], Callable[..., Store]]] = {
-    "sqlite": lambda folder: lambda **options: SqliteStore(folder / "made" / "state.db", **options),
-}
 
 
 class FakeTime:
@@ -43,10 +49,69 @@ def time() -> FakeTime:
     return FakeTime()
 
 
-@pytest.fixture(params=STORES)
-def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeStore]:
+class DatedObjects(Objects):
+    """A bucket whose own time is a test's, and that dates its objects by it.
+
+    Args:
+        dates: of the objects, shared by everybody who looks at the bucket.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float], dates: dict[str, float]) -> None:
+        super().__init__(url)
+        self._test_clock, self._dates = clock, dates
+
+    def get(self, path: str) -> Found | None:
+        found = super().get(path)
+        return found and replace(found, modified=self._dates[path])
+
+    def put(self, path: str, body: bytes) -> None:
+        super().put(path, body)
+        self._dates[path] = self._test_clock()
+
+    def swap(self, path: str, body: bytes, version: Version | None) -> Version:
+        written = super().swap(path, body, version)
+        self._dates[path] = self._test_clock()
+        return written
+
+    def now(self) -> float:
+        return self._test_clock()
+
+
+def bucket_maker(url: str) -> MakeStore:
+    dates: dict[str, float] = {}
+
+    def make(**options: Any) -> Store:
+        if "clock" in options:
+            return BucketStore(DatedObjects(url, options["clock"], dates), **options)
+        return BucketStore(Objects(url), **options)
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", *BUCKETS])
+def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place for records, of each kind."""
+    if request.param == "sqlite":
+        return str(tmp_path / "made" / "state.db")
+    return bucket_url(request.param, request, monkeypatch)
+
+
+@pytest.fixture(params=BUCKETS)
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in a bucket, of each kind."""
+    return bucket_url(request.param, request, monkeypatch)
+
+
+def bucket_url(name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    bucket: Bucket = request.getfixturevalue(name)
+    use(bucket, monkeypatch)
+    return f"{bucket.url}/team/{uuid4()}"
+
+
+@pytest.fixture
+def make_store(url: str) -> Iterator[MakeStore]:
     """Each call is another process's view of the same place."""
-    make = STORES[request.param](tmp_path)
+    make = bucket_maker(url) if "://" in url else partial(SqliteStore, Path(url))
     with ExitStack() as opened:
         yield lambda **options: opened.enter_context(make(**options))
 

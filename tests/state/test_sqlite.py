@@ -109,11 +109,11 @@ def test_a_place_where_nothing_can_be_made_is_told_by_its_path(tmp_path: Path) -
 def test_a_file_of_a_newer_layout_is_neither_read_nor_written(path: Path) -> None:
     with SqliteStore(path) as store:
         store.save(counting(1), expected_serial=0, lock=None)
-    change(path, "PRAGMA user_version = 2")
+    change(path, "PRAGMA user_version = 3")
     with SqliteStore(path) as store:
-        with pytest.raises(NewerFormatError, match="layout 2"):
+        with pytest.raises(NewerFormatError, match="layout 3"):
             store.load(STACK)
-        with pytest.raises(NewerFormatError, match="layout 2"):
+        with pytest.raises(NewerFormatError, match="layout 3"):
             store.save(counting(2), expected_serial=1, lock=None)
 
 

@@ -1,0 +1,130 @@
+"""A stand-in for Google Cloud Storage: as much of its XML API as obstore uses, in memory.
+
+It honours `x-goog-if-generation-match` on writes, 0 meaning that there must be none, and gives every write a
+generation of its own: https://cloud.google.com/storage/docs/xml-api/reference-headers#xgoogifgenerationmatch.
+Anything else that it is asked is answered with 400, so that nothing passes that it does not know.
+"""
+
+import threading
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+KNOWN = {"list-type", "prefix", "delimiter", "start-after", "max-keys"}
+
+
+class Gcs:
+    """The server, for the length of a block."""
+
+    def __init__(self, bucket: str) -> None:
+        self.bucket = bucket
+        self.objects: dict[str, tuple[int, datetime, bytes]] = {}
+        self.generation = 1
+        self.turn = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def write(self, key: str, body: bytes, expected: str | None) -> int | None:
+        """The new generation, or None when another one is there than was expected."""
+        with self.turn:
+            current = self.objects[key][0] if key in self.objects else 0
+            if expected is not None and int(expected) != current:
+                return None
+            self.generation += 1
+            self.objects[key] = (self.generation, datetime.now(UTC), body)
+            return self.generation
+
+    def listing(self, prefix: str, delimiter: str, after: str) -> str:
+        contents, folders = [], set()
+        with self.turn:
+            for key, (generation, at, body) in sorted(self.objects.items()):
+                if not key.startswith(prefix) or key <= after:
+                    continue
+                head, found, _ = key.removeprefix(prefix).partition(delimiter) if delimiter else (key, "", "")
+                if found:
+                    folders.add(prefix + head + delimiter)
+                    continue
+                contents.append(
+                    f"<Contents><Key>{escape(key)}</Key><LastModified>{at:%Y-%m-%dT%H:%M:%S.%fZ}</LastModified>"
+                    f'<ETag>"{generation}"</ETag><Size>{len(body)}</Size></Contents>'
+                )
+        folders_xml = (
+            f"<CommonPrefixes><Prefix>{escape(f)}</Prefix></CommonPrefixes>" for f in sorted(folders)
+        )
+        return f"<ListBucketResult>{''.join(contents)}{''.join(folders_xml)}</ListBucketResult>"
+
+
+def _handler(server: Gcs) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1
+
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            key = self._key()
+            if key is None:
+                return
+            generation = server.write(key, body, self.headers.get("x-goog-if-generation-match"))
+            if generation is None:
+                self._answer(412, "<Error><Code>PreconditionFailed</Code></Error>")
+            else:
+                self._answer(200, "", {"ETag": f'"{generation}"', "x-goog-generation": str(generation)})
+
+        def do_GET(self) -> None:
+            key = self._key()
+            if key is None:
+                return
+            if not key:
+                query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+                if query.keys() - KNOWN:
+                    self._answer(400, f"<Error><Code>NotInThisStandIn</Code>{self.path}</Error>")
+                    return
+                listing = server.listing(
+                    query.get("prefix", ""), query.get("delimiter", ""), query.get("start-after", "")
+                )
+                self._answer(200, listing)
+            elif key in server.objects:
+                generation, at, body = server.objects[key]
+                headers = {"ETag": f'"{generation}"', "x-goog-generation": str(generation)}
+                self._answer(200, body, {**headers, "Last-Modified": format_datetime(at, usegmt=True)})
+            else:
+                self._answer(404, "<Error><Code>NoSuchKey</Code></Error>")
+
+        def _key(self) -> str | None:
+            """What the request is about: "" for the bucket; None when it was answered already."""
+            bucket, _, key = unquote(urlsplit(self.path).path).removeprefix("/").partition("/")
+            if bucket == server.bucket:
+                return key
+            self._answer(404, "<Error><Code>NoSuchBucket</Code></Error>")
+            return None
+
+        def _answer(self, code: int, body: str | bytes, headers: dict[str, str] | None = None) -> None:
+            data = body.encode() if isinstance(body, str) else body
+            self.send_response(code)
+            for name, value in {**(headers or {}), "Content-Length": str(len(data))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    return Handler
