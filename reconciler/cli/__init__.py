@@ -24,6 +24,7 @@ COMMANDS = {
     "drift": "Tell what somebody changed outside of the files.",
     "show": "Show a plan that was saved in a file.",
     "destroy": "Delete what a pipeline has on the platform.",
+    "image": "Show what is published of the image, and how it compares with the source.",
     "validate": "Check config.toml, classes and build context, offline.",
     "bump": "Write the next version into config.toml.",
     "login": "Save an API token, and use it from now on.",

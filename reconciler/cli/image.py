@@ -1,0 +1,53 @@
+"""`reconciler image`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.exits import DONE
+from reconciler.diagnostics import UserError
+from reconciler.events import Note
+from reconciler.images import look_at_image
+from reconciler.pipeline.discovery import find
+from reconciler.plan import Stack
+from reconciler.session import Reading, stack_of, validate
+from reconciler.views.images import image_text, print_image
+from reconciler.views.lines import console
+from reconciler.views.reports import print_diagnostics
+from reconciler.views.watch import Watch
+
+
+@click.command("image")
+@click.argument("name", metavar="PIPELINE")
+@options.where
+@click.option("--json", "as_json", is_flag=True, help="Print it as a JSON document.")
+@options.classes
+def command(name: str, where: options.Where, as_json: bool, reading: Reading) -> int:
+    """Show what is published of a pipeline's image, and how it compares with the source.
+
+    Asks the registry only, so it needs no token of the platform. Which files differ is known where the
+    pipeline was applied from: the record of that organization is used when there is one.
+    """
+    checked = validate(find(name, Path.cwd()), reading)
+    pipeline, _ = checked.sound()
+    stack: Stack | None = None
+    unrecorded = "there is none"
+    try:
+        stack = stack_of(where.target(), pipeline)
+    except UserError as problem:
+        unrecorded = f"not looked for: {problem.diagnostics[0].summary}"
+    bump = stack.command("apply", "--bump", "patch") if stack else f"reconciler apply {name} --bump patch"
+    hint = f"publish it as a new version:  {bump}"
+    err = console(sys.stderr)
+    with Watch(err) as watch, options.store() as store:
+        stored = store.load(str(stack)) if stack else None
+        watch(Note(f"reading {pipeline.config.docker.image_name}"))
+        report = look_at_image(checked, stored, hint)
+    print_diagnostics(checked.diagnostics, err)
+    if as_json:
+        sys.stdout.write(image_text(report))
+    else:
+        print_image(report, console(sys.stdout), unrecorded=unrecorded)
+    return DONE

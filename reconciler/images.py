@@ -1,0 +1,127 @@
+"""What is published of a pipeline's image, and how that compares with its source: for `reconciler image`.
+
+Asks the registry, and the record where there is one; never the platform. Reads only, builds nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from providers.docker.builders import Builder, select
+from providers.docker.image import ImageKind
+from providers.docker.manifests import PublishedImage
+from providers.docker.registry import RegistryClient
+from providers.docker.source import ImageSource, SourceKey
+from providers.errors import ProviderError
+from providers.protocol import Live, Need, Verdict
+from reconciler.compile import desired_graph, image_address
+from reconciler.diagnostics import error
+from reconciler.pipeline.load import Pipeline
+from reconciler.session import CannotCheckError, Checked
+from reconciler.sources import image_labels, image_source
+from reconciler.values import JSON
+from state.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReport:
+    """What there is to say of a pipeline's image.
+
+    Attributes:
+        desired: the image's fields as the files ask for them.
+        image: what is published: under the version tag, else what was published last; None for nothing.
+        tags: those of the version and the channels that exist, and the digests they point to.
+        verdict: what `plan` says of it.
+        differing: what differs between the source and what is published, a line each; None when not known.
+        builder: what would build it; None when no build is needed.
+        serial: of the record that was used; None for no record.
+    """
+
+    pipeline: Pipeline
+    source: ImageSource
+    key: SourceKey
+    desired: Mapping[str, JSON]
+    image: PublishedImage | None
+    tags: Mapping[str, str]
+    verdict: Verdict
+    differing: tuple[str, ...] | None
+    builder: Builder | None
+    serial: int | None
+
+    @property
+    def repository(self) -> str:
+        """As the files name it."""
+        return self.pipeline.config.docker.image_name
+
+
+def look_at_image(checked: Checked, stored: Snapshot | None, bump_hint: str) -> ImageReport:
+    """Compare a pipeline's source with what its registry has.
+
+    Args:
+        stored: the stack's record, where there is one: it knows which files differ.
+        bump_hint: how the user publishes the source as a new version.
+
+    Raises:
+        UserError: the files have errors.
+        CannotCheckError: the registry could not be asked.
+    """
+    pipeline, key = checked.sound()
+    repository, source = pipeline.config.docker.image_name, image_source(pipeline)
+    address = image_address(repository)
+    recorded = stored.resources.get(str(address)) if stored else None
+    resource = desired_graph(pipeline, key.key).get(address)
+    assert resource is not None
+    kind = ImageKind(
+        repository,
+        source,
+        key,
+        builder=lambda: select(pipeline.config.reconciler.image.builder, source),
+        labels=lambda: image_labels(pipeline),
+        bump_hint=bump_hint,
+    )
+    try:
+        live = kind.read(
+            address.name, id=recorded.id if recorded else None, parent=None, desired=resource.fields
+        )
+        image, tags = _published(repository, source.platform, live, str(resource.fields["version"]))
+    except ProviderError as problem:
+        detail = "\n".join(part for part in (f"{problem.message}.", problem.hint) if part)
+        raise CannotCheckError(error(f"{address} could not be read", detail, address=str(address))) from None
+    judge = kind.facts.judge
+    assert judge is not None
+    outputs = recorded.outputs if recorded else {}
+    verdict = judge(resource.fields, recorded.inputs if recorded else None, outputs, live, ())
+    builder = kind.builder_for(live, resource.fields)
+    if verdict.refusal:  # under another version it would be built
+        builder = select(pipeline.config.reconciler.image.builder, source)
+    differing = kind.differing(outputs, live) if live is not None else None
+    return ImageReport(
+        pipeline,
+        source,
+        key,
+        resource.fields,
+        image,
+        tags,
+        verdict,
+        None if differing is None else tuple(differing),
+        builder,
+        stored.serial if stored else None,
+    )
+
+
+def _published(
+    repository: str, platform: str, live: Live | None, version: str
+) -> tuple[PublishedImage | None, dict[str, str]]:
+    """The image that was read, whole, and where the tags point."""
+    with RegistryClient(repository) as registry:
+        found = {tag: registry.digest(tag) for tag in (version, "latest", "test")}
+        image = registry.image(live.outputs["digest"], platform) if live else None
+    return image, {tag: digest for tag, digest in found.items() if digest}
+
+
+def what_apply_does(report: ImageReport) -> str:
+    """`nothing`, `re-tag`, `build` or `refuse`."""
+    if report.verdict.refusal:
+        return "refuse"
+    if report.verdict.need is Need.NOTHING:
+        return "nothing"
+    return "build" if report.builder is not None else "re-tag"
