@@ -100,6 +100,8 @@ class KindFacts:
         place: where one stays when it is forgotten, as a person says it.
         repeatable: a create may be sent again whatever became of the first one: it finds out by itself.
         shared: more than the pipeline hangs on one, so `destroy` leaves it unless told to prune.
+        published_as: the field that names one content for good, where the far end would let others be put
+            under the same name.
         judge: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Verdict, for
             kinds whose verdict is more than the sum of their fields.
     """
@@ -111,6 +113,7 @@ class KindFacts:
     place: str = "on the platform"
     repeatable: bool = False
     shared: bool = False
+    published_as: str = ""
     judge: "Judge | None" = None
 
 

@@ -5,7 +5,7 @@ Every decision carries its reason, doing nothing included. Nothing here is undon
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from providers.protocol import KindFacts, Live, Need
@@ -14,7 +14,7 @@ from reconciler.diagnostics import Diagnostic, warning
 from reconciler.diff import Change, ChangeClass, Resolution, compare, normalised
 from reconciler.graph import Graph, Resource, ordered
 from reconciler.plan import Action, Refusal, Step
-from reconciler.values import ABSENT, MISSING, Address
+from reconciler.values import ABSENT, JSON, MISSING, Address
 from reconciler.world import World, parent_of
 from state.snapshot import RecordedResource
 
@@ -174,13 +174,14 @@ def _changes(
     address, options = resource.address, scene.options
     ignored = options.ignored.get(address, ())
     changes = []
-    # A kind that judges for itself says what another id means: for an image it is another content.
     if kind.judge is None and record is not None and record.id != live.id:
         moved = "recreated outside"
         changes.append(Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, moved, write=False))
-    # … and the record of another content says nothing of this one.
-    recorded = record.inputs if record and (kind.judge is None or record.id == live.id) else None
-    for change in compare(resource.fields, recorded, live.fields, kind.rules):
+    recorded = _recorded_of(live, record, resource, kind)
+    compared = compare(resource.fields, recorded, live.fields, kind.rules)
+    if kind.judge is not None and recorded is not None and record is not None and record.id != live.id:
+        changes.extend(_overwritten(record, live, compared))
+    for change in compared:
         change = replace(change, place=_place(resource, change.field))  # noqa: PLW2901 - the same one, placed
         if address in scene.contested and change.live is not MISSING and change.write:
             reason = "not as an unfinished run was creating it"
@@ -192,6 +193,28 @@ def _changes(
         else:
             changes.append(change)
     return tuple(changes)
+
+
+def _recorded_of(
+    live: Live, record: RecordedResource | None, resource: Resource, kind: KindFacts
+) -> Mapping[str, JSON] | None:
+    """What is recorded of this very object.
+
+    A kind that judges for itself says what another id means: for an image it is another content, of which the
+    record says nothing, unless it was put under the name of the one that is recorded and still asked for.
+    """
+    if record is None or kind.judge is None or record.id == live.id:
+        return record.inputs if record else None
+    names = {str(fields.get(kind.published_as)) for fields in (record.inputs, resource.fields, live.fields)}
+    return record.inputs if kind.published_as and len(names) == 1 else None
+
+
+def _overwritten(record: RecordedResource, live: Live, compared: Collection[Change]) -> Iterator[Change]:
+    """Another content under the name of ours, where its fields do not tell the two apart, nor say the same."""
+    told = any(change.cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT) for change in compared)
+    if not told and any(change.cls is ChangeClass.UNVERIFIED for change in compared):
+        reason = "overwritten outside"
+        yield Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, reason, write=False)
 
 
 def _place(resource: Resource, name: str) -> str:

@@ -61,7 +61,12 @@ class ImageKind:
         self._labels = labels
         self._bump_hint = bump_hint
         self.facts = KindFacts(
-            RULES, prunable=False, place="in the registry", repeatable=True, judge=self._judge
+            RULES,
+            prunable=False,
+            place="in the registry",
+            repeatable=True,
+            published_as="version",
+            judge=self._judge,
         )
 
     def read(
