@@ -12,15 +12,19 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from providers.docker.builders import BuilderName
 from providers.sandbox import ORGANIZATION, TOKEN, Sandbox
 from reconciler.cli import COMMANDS, exits
+from reconciler.pipeline.schema import ImageOptions
 from tests.conftest import EXAMPLES, Cli, copy_example
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+IMAGES = ROOT / "docs" / "images.md"
 DOCUMENTS = [README, EXAMPLES / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SERVERS = ("sandbox", "demo")  # they have stories of their own below
 ASKING = ("login", "logout", "switch")  # and these in commands/test_logins.py, at a terminal
@@ -177,8 +181,9 @@ def test_every_make_line_names_a_target() -> None:
     assert targets == set(phony[1].split())
 
 
-def test_the_settings_of_the_readme_are_settings(cli: Cli, sandbox: Sandbox) -> None:
-    blocks = re.findall(r"^```toml\n(.*?)^```", README.read_text(), re.M | re.S)
+@pytest.mark.parametrize("document", [README, IMAGES], ids=lambda document: document.stem)
+def test_the_settings_in_a_document_are_settings(document: Path, cli: Cli, sandbox: Sandbox) -> None:
+    blocks = re.findall(r"^```toml\n(.*?)^```", document.read_text(), re.M | re.S)
     assert blocks
     for block in blocks:
         folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
@@ -187,6 +192,14 @@ def test_the_settings_of_the_readme_are_settings(cli: Cli, sandbox: Sandbox) -> 
         ended = cli("validate", "dataset_cleanup")
         assert (ended.code, ended.err) == (0, "")
         shutil.rmtree(folder)
+
+
+def test_every_setting_and_builder_of_the_image_is_described() -> None:
+    keys = Text(IMAGES).table("key", "meaning")
+    assert {row[0].strip("`") for row in keys} == set(ImageOptions.model_fields)
+    builders = [row[0].strip("`") for row in Text(IMAGES).table("builder", "what it needs", "what it can do")]
+    assert ("auto", *builders) == get_args(BuilderName)
+    assert ImageOptions.model_fields["builder"].annotation == BuilderName
 
 
 def test_the_demo_ends_well_and_with_an_empty_plan(home: Path, tmp_path: Path) -> None:

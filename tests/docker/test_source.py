@@ -108,11 +108,22 @@ def test_is_the_same_elsewhere(folder: Path, tmp_path_factory: pytest.TempPathFa
         {"entrypoint": ()},
         {"env": {"A": "1"}},
         {"keyed": {"pipeline.py": b""}},
+        {"target": "final"},
+        {"secrets": {"TOKEN": "TOKEN"}},
     ],
     ids=str,
 )
 def test_settings_count(folder: Path, settings: dict[str, object]) -> None:
     assert key(folder, **settings) != key(folder)
+
+
+def test_what_makes_no_other_image_does_not_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert key(folder, cache_from=("x",), cache_to=("y",)) == key(folder)
+    monkeypatch.setenv("A", "hush")
+    before = key(folder, secrets={"TOKEN": "A"})
+    monkeypatch.setenv("A", "other")
+    assert key(folder, secrets={"TOKEN": "A"}) == before
+    assert key(folder, secrets={"TOKEN": "B"}) == before
 
 
 def test_a_build_argument_is_no_environment_variable(folder: Path) -> None:
