@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from providers import rules
 from providers.errors import FinalError
-from providers.picsellia.platform import Platform, path
+from providers.picsellia.platform import Platform, modified, path
 from providers.protocol import KindFacts, Live, Report
 from providers.rules import JSON, FieldRule
 
@@ -71,4 +71,4 @@ def _processing(parent: Live | None) -> Live:
 
 def _live(processing: Live, answer: Mapping[str, JSON]) -> Live:
     fields = {name: answer[name] for name in RULES if name in answer}
-    return Live(id=answer["name"], name=(*processing.name, answer["name"]), fields=fields)
+    return Live(answer["name"], (*processing.name, answer["name"]), fields, modified(answer))

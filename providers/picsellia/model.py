@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from providers.errors import FinalError, GoneError
-from providers.picsellia.platform import Platform, path
+from providers.picsellia.platform import Platform, modified, path
 from providers.protocol import KindFacts, Live, Report
 from providers.rules import JSON, Effect, FieldRule
 
@@ -21,7 +21,7 @@ class ModelKind:
     def read(
         self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
     ) -> Live | None:
-        found = self._platform.find(self._collection, name[0])
+        found = self._platform.find_listed(self._collection, name[0], RULES)
         if found is None and id is not None:
             try:
                 found = self._platform.get(path("model", id))
@@ -65,5 +65,5 @@ class ModelKind:
             id=str(answer["id"]),
             name=(answer["name"],),
             fields={"name": answer["name"]},
-            outputs={"page": f"{self._platform.host}/model/{answer['id']}"},
+            outputs={"page": f"{self._platform.host}/model/{answer['id']}", **modified(answer)},
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from providers import rules
 from providers.errors import FinalError, GoneError
-from providers.picsellia.platform import Platform, path
+from providers.picsellia.platform import Platform, modified, path
 from providers.protocol import KindFacts, Live, Report
 from providers.rules import JSON, Effect, FieldRule
 
@@ -73,6 +73,7 @@ class ModelVersionKind:
             outputs={
                 "number": answer.get("version"),
                 "page": f"{self._platform.host}/model/version/{answer['id']}",
+                **modified(answer),
             },
         )
 

@@ -8,22 +8,11 @@ Retries belong to the caller, but for reads, which the session repeats by itself
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    InvalidHeader,
-    MaxRetryError,
-    NewConnectionError,
-    ResponseError,
-)
-from urllib3.util.retry import Retry
 
 from providers.errors import (
     ExistsError,
@@ -35,34 +24,19 @@ from providers.errors import (
     TransientError,
     UnauthorizedError,
 )
+from providers.pace import Pace
+from providers.picsellia.listing import Listing
+from providers.picsellia.transport import Adapter, RedirectedError, UnreachableError, as_it_is
 from providers.rules import JSON
 from providers.timeouts import answer_timeout
 
 if TYPE_CHECKING:
     from picsellia import Client
 
-POOL = 32  # connections; the SDK's own session holds 10
+FEW = 8  # objects that are looked for one by one, whatever a list would cost
 PAGE = 100  # objects asked for in one request of a list; whether lists have a maximum is not known
-CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds; the SDK would wait 300
-LONGEST_PAUSE = 30.0  # seconds; a platform that asks to wait longer before a read is told of, not waited for
 LONGEST_TEXT = 500  # characters of the platform's own words; a gateway's error may be a whole page
-
-
-class UnreachableError(Exception):
-    """No answer came. Not a requests.ConnectionError, as the SDK blindly repeats those, POST included.
-
-    Attributes:
-        sent: whether the request may have reached the platform.
-    """
-
-    def __init__(self, reason: str, *, sent: bool) -> None:
-        super().__init__(reason)
-        self.sent = sent
-
-
-class RedirectedError(Exception):
-    """A write was answered with another address, where HTTP clients would send a GET instead."""
 
 
 class Answer(dict[str, JSON]):
@@ -92,20 +66,31 @@ class Platform:
         token: API token; never part of any message.
         organization: name of the organization.
         read_timeout: seconds to wait for an answer; None for RECONCILER_TIMEOUT, else 60.
+        pace: of everything that the run asks; as fast as can be when left out.
 
     Raises:
         UnauthorizedError, FinalError, TransientError: no session could be had.
     """
 
     def __init__(
-        self, host: str, token: str, organization: str, *, read_timeout: float | None = None
+        self,
+        host: str,
+        token: str,
+        organization: str,
+        *,
+        read_timeout: float | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.host = host.rstrip("/")
         self.organization = organization
         self._token = token
-        self._adapter = _Adapter(answer_timeout(READ_TIMEOUT) if read_timeout is None else read_timeout)
+        timeout = answer_timeout(READ_TIMEOUT) if read_timeout is None else read_timeout
+        self._adapter = Adapter(timeout, pace or Pace())
+        self._looks = 0
+        self._listings: dict[str, Listing] = {}
+        self._listing = threading.Lock()
         self._session = requests.Session()
-        self._session.auth = _as_it_is
+        self._session.auth = as_it_is
         self._session.mount("https://", self._adapter)
         self._session.mount("http://", self._adapter)
         try:
@@ -171,6 +156,26 @@ class Platform:
     def organization_path(self, *parts: str) -> str:
         return path("organization", str(self._client.id), *parts)
 
+    def expect(self, looks: int) -> None:
+        """So many objects of each collection will be looked for, so that reading lists may be cheaper."""
+        self._looks = looks
+
+    def find_listed(self, collection: str, name: str, keys: Collection[str]) -> dict[str, JSON] | None:
+        """As `find`, from a list of the whole collection that everybody shares, where that saves requests.
+
+        Args:
+            keys: what the answer should have; a list may say less of an object than `find` does.
+        """
+        if self._looks < FEW:
+            return self.find(collection, name)
+        with self._listing:
+            listing = self._listings.setdefault(collection, Listing(self, collection, self._looks))
+        found = listing.get(name, keys)
+        if found is None:  # not even its absence is told by a list: pages move while they are read
+            found = self.find(collection, name)
+            listing.compare(name, found)
+        return found
+
     def find(self, collection: str, name: str) -> dict[str, JSON] | None:
         """The object of exactly this name in a collection that has a `find`, or None.
 
@@ -186,13 +191,19 @@ class Platform:
 
     def items(self, collection: str) -> Iterator[dict[str, JSON]]:
         """Every object of a list, page by page: whether lists have a maximum of their own is not known."""
+        for page, _ in self.pages(collection):
+            yield from page
+
+    def pages(self, collection: str) -> Iterator[tuple[list[dict[str, JSON]], int | None]]:
+        """The pages of a list, each with how many objects the platform says there are in all, if it does."""
         seen: set[str] = set()
         while True:
             answer = self.get(collection, limit=PAGE, offset=len(seen))
             fresh = [item for item in answer["items"] if item["id"] not in seen]
-            yield from fresh
             seen.update(item["id"] for item in fresh)
-            if not fresh or len(seen) >= answer.get("count", len(seen) + 1):
+            count = answer.get("count")
+            yield fresh, count
+            if not fresh or len(seen) >= (len(seen) + 1 if count is None else count):
                 return
 
     def _call(
@@ -313,6 +324,12 @@ class Platform:
         return FinalError(f"{server} answered: {text}", outcome_unknown=writing)
 
 
+def modified(answer: Mapping[str, JSON]) -> dict[str, JSON]:
+    """When and by whom an object was changed last, as far as the platform says; no key is known for sure."""
+    said = {"modified_at": answer.get("updated_at"), "modified_by": answer.get("updated_by")}
+    return {name: value for name, value in said.items() if isinstance(value, str) and value}
+
+
 def path(*parts: str) -> str:
     """`/api/…` with every part quoted.
 
@@ -325,85 +342,6 @@ def path(*parts: str) -> str:
         if part in ("", ".", ".."):
             raise RefusedError(f"{part!r} cannot be a name on the platform")
     return "/api/" + "/".join(quote(part, safe="") for part in parts)
-
-
-class _Adapter(HTTPAdapter):
-    """A larger pool, our timeouts, repeated reads, and errors that the SDK does not repeat by itself."""
-
-    def __init__(self, read_timeout: float) -> None:
-        self._read_timeout = read_timeout
-        self._local = threading.local()
-        super().__init__(
-            pool_maxsize=POOL,
-            max_retries=_Retry(
-                total=4,
-                connect=1,
-                read=2,
-                status=4,
-                status_forcelist=(429, 502, 503, 504),
-                allowed_methods=("GET", "HEAD"),
-                backoff_factor=0.3,
-                raise_on_status=False,
-                respect_retry_after_header=True,
-            ),
-        )
-
-    def retry_after(self) -> float | None:
-        """Seconds that this thread's last answer asked to wait."""
-        value: float | None = getattr(self._local, "retry_after", None)
-        return value
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        kwargs["timeout"] = (CONNECT_TIMEOUT, self._read_timeout)
-        try:
-            response = super().send(request, *args, **kwargs)
-        except requests.ConnectionError as problem:
-            cause = problem.args[0] if problem.args else problem
-            if isinstance(cause, MaxRetryError):
-                cause = cause.reason
-            sent = not isinstance(cause, NewConnectionError | ConnectTimeoutError)
-            raise UnreachableError(_plain(cause), sent=sent) from problem
-        if response.is_redirect and request.method not in ("GET", "HEAD"):
-            raise RedirectedError(f"{response.status_code} to {response.headers['Location']}")
-        self._local.retry_after = self.max_retries.get_retry_after(response.raw)
-        return response
-
-
-class _Retry(Retry):
-    """Repeats reads after the pause that the platform asks for, unless it is too long to be silent."""
-
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: BaseHTTPResponse | None = None,
-        error: Exception | None = None,
-        _pool: Any = None,
-        _stacktrace: TracebackType | None = None,
-    ) -> Self:
-        if response is not None and (self.get_retry_after(response) or 0) > LONGEST_PAUSE:
-            raise MaxRetryError(_pool, url or "", ResponseError("it asks for too long a pause"))
-        return super().increment(method, url, response, error, _pool, _stacktrace)
-
-    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        try:
-            return super().get_retry_after(response)
-        except InvalidHeader:
-            return None
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An `auth` that changes nothing; without one, a ~/.netrc would take the token's place."""
-    return request
-
-
-def _plain(problem: object) -> str:
-    """The operating system's own words, without the names of Python objects around them."""
-    text = str(problem)
-    if "Connection aborted" in text or "Connection broken" in text:
-        return "the connection was cut"
-    said = re.search(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^()]+)", text)
-    return said[1].strip() if said else text.rpartition(": ")[2] or text
 
 
 def _sdk_client() -> "type[Client]":

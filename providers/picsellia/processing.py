@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from providers import rules
-from providers.picsellia.platform import Platform, path
+from providers.picsellia.platform import Platform, modified, path
 from providers.protocol import KindFacts, Live, Report
 from providers.rules import JSON, Effect, FieldRule
 
@@ -37,7 +37,7 @@ class ProcessingKind:
         parent: Live | None,
         desired: Mapping[str, JSON],
     ) -> Live | None:
-        found = self._platform.find(self._collection, name[0])
+        found = self._platform.find_listed(self._collection, name[0], RULES)
         return None if found is None else _live(found)
 
     def create(
@@ -73,4 +73,4 @@ class ProcessingKind:
 
 def _live(answer: Mapping[str, JSON]) -> Live:
     fields = {name: answer[name] for name in RULES if name in answer}
-    return Live(id=str(answer["id"]), name=(answer["name"],), fields=fields)
+    return Live(str(answer["id"]), (answer["name"],), fields, modified(answer))

@@ -1,0 +1,73 @@
+"""What a list call answers of one collection, for everybody who looks for something in it.
+
+A list is only a shortcut: what is in it is there, as it says. What is not in it, or of which it says less
+than a read of its own would, is asked for by itself.
+"""
+
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from typing import Protocol
+
+from providers.errors import ProviderError
+from providers.rules import JSON
+
+Item = Mapping[str, JSON]
+
+
+class Lists(Protocol):
+    """What can read a list."""
+
+    def pages(self, collection: str) -> Iterator[tuple[list[dict[str, JSON]], int | None]]:
+        """The pages of a list, each with how many objects there are in all, where that is known."""
+
+
+class Listing:
+    """One collection, read at the first look. Safe for threads.
+
+    Args:
+        lists: reads the pages.
+        collection: which one.
+        looks: how many objects will be looked for; a list of more pages than that is not worth it.
+    """
+
+    def __init__(self, lists: Lists, collection: str, looks: int) -> None:
+        self._lists = lists
+        self._collection = collection
+        self._looks = looks
+        self._items: dict[str, dict[str, JSON]] | None = None
+        self._told: set[str] | None = None
+        self._lock = threading.Lock()
+
+    def get(self, name: str, keys: Collection[str]) -> dict[str, JSON] | None:
+        """The object of exactly this name, if the list says as much of it as a read would."""
+        with self._lock:
+            if self._items is None:
+                self._items = self._read()
+            item = self._items.get(name)
+            if item is None:
+                return None
+            missing = set(keys) - item.keys()
+            if missing and (self._told is None or missing & self._told):
+                return None
+            return item
+
+    def compare(self, name: str, found: Item | None) -> None:
+        """Learn which keys a read has and the list has not, from an object that was read by itself."""
+        with self._lock:
+            if found is not None and self._items and (item := self._items.get(name)):
+                self._told = (self._told or set()) | (found.keys() - item.keys())
+
+    def _read(self) -> dict[str, dict[str, JSON]]:
+        """By name; what could be read, if not all of it: the rest is asked for one by one."""
+        items: dict[str, dict[str, JSON]] = {}
+        asked = 0
+        try:
+            for page, count in self._lists.pages(self._collection):
+                items.update((item["name"], item) for item in page if isinstance(item.get("name"), str))
+                asked += 1
+                pages = -(-count // max(len(page), 1)) if count is not None and asked == 1 else asked
+                if max(pages, asked) > self._looks:
+                    break
+        except ProviderError:
+            pass
+        return items
