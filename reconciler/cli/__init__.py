@@ -23,6 +23,7 @@ COMMANDS = {
     "deploy": "Build, push and register a pipeline, as pxl-pipeline deploy does.",
     "drift": "Tell what somebody changed outside of the files.",
     "show": "Show a plan that was saved in a file.",
+    "graph": "Draw what a pipeline is made of, or a plan.",
     "destroy": "Delete what a pipeline has on the platform.",
     "image": "Show what is published of the image, and how it compares with the source.",
     "validate": "Check config.toml, classes and build context, offline.",
