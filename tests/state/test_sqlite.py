@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import stat
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -15,8 +14,6 @@ from state.errors import CorruptStateError, NewerFormatError, StoreUnavailableEr
 from state.snapshot import Snapshot
 from state.sqlite import SqliteStore, patiently
 from tests.state.conftest import STACK, count, counting, resource, run, snapshot
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -104,6 +101,23 @@ def test_a_place_where_nothing_can_be_made_is_told_by_its_path(tmp_path: Path) -
         pytest.raises(StoreUnavailableError, match=r"state\.db cannot be used"),
     ):
         store.save(counting(1), expected_serial=0, lock=None)
+
+
+def test_a_file_of_an_older_layout_is_read_as_it_is_and_raised_by_the_next_save(path: Path) -> None:
+    with SqliteStore(path) as store:
+        store.save(counting(1), expected_serial=0, lock=None)
+    change(path, "ALTER TABLE saves DROP COLUMN ci")
+    change(path, "PRAGMA user_version = 1")
+    before = path.read_bytes()
+    with SqliteStore(path) as store:
+        (entry,) = store.history(STACK, 5)
+        assert (entry.serial, entry.ci) == (1, "")
+    assert path.read_bytes() == before
+    with SqliteStore(path) as store:
+        with store.lock(STACK, run("ada", ci="job 7"), timeout=0) as lock:
+            store.save(counting(2), expected_serial=1, lock=lock)
+        assert [entry.ci for entry in store.history(STACK, 5)] == ["job 7", ""]
+        assert count(store.load(STACK)) == 2
 
 
 def test_a_file_of_a_newer_layout_is_neither_read_nor_written(path: Path) -> None:
@@ -215,88 +229,6 @@ def test_a_lock_that_cannot_be_given_back_does_not_hide_what_the_run_did(path: P
             change(path, "CREATE TRIGGER ro BEFORE UPDATE ON locks BEGIN SELECT raise(ABORT, 'no'); END")
         assert count(store.load(STACK)) == 1
         assert store.holder(STACK) == run("ada")
-
-
-# -- several processes
-
-INCREMENT = """
-import sys
-from pathlib import Path
-from state.errors import StaleStateError
-from state.sqlite import SqliteStore, patiently
-from tests.state.conftest import STACK, count, counting
-
-with SqliteStore(Path(sys.argv[1])) as store:
-    sys.stdin.readline()  # all begin together
-    done = 0
-    while done < int(sys.argv[2]):
-        record = store.load(STACK)
-        try:
-            store.save(counting(count(record) + 1), expected_serial=record.serial if record else 0, lock=None)
-            done += 1
-        except StaleStateError:
-            pass
-"""
-
-SAVE_FOREVER = """
-import sys
-from pathlib import Path
-from state.sqlite import SqliteStore, patiently
-from tests.state.conftest import STACK, count, counting, resource
-
-with SqliteStore(Path(sys.argv[1])) as store:
-    record = store.load(STACK)
-    serial, done = (record.serial, count(record)) if record else (0, 0)
-    while True:
-        done += 1
-        serial = store.save(
-            counting(done).with_resource(resource("model/M", echo=done)), expected_serial=serial, lock=None
-        ).serial
-        print(serial, done, flush=True)
-"""
-
-
-def start(script: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def test_processes_that_save_at_once_lose_nothing(path: Path) -> None:
-    """The first save included: they also race for making the file."""
-    processes = [start(INCREMENT, path, 25) for _ in range(4)]
-    for process in processes:
-        assert process.stdin
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate()
-        assert process.returncode == 0
-    with SqliteStore(path) as store:
-        record = store.load(STACK)
-        assert record is not None
-        assert (record.serial, count(record)) == (100, 100)
-        assert [count(store.load_at(STACK, serial)) for serial in range(1, 101)] == list(range(1, 101))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
-def test_a_killed_process_loses_no_save_that_it_acknowledged(path: Path) -> None:
-    """kill -9 in the middle of saving, again and again; what a power cut does is up to synchronous=FULL."""
-    for lines in (1, 3, 10, 25, 50):
-        with start(SAVE_FOREVER, path) as process:
-            assert process.stdout
-            acknowledged = [process.stdout.readline() for _ in range(lines)]
-            process.kill()
-            acknowledged += process.stdout.readlines()
-        serial, done = map(int, acknowledged[-1].split())
-        with SqliteStore(path) as store:
-            record = store.load(STACK)
-            assert record is not None
-            # one more may have been saved, and its acknowledgement not been written any more
-            assert record.serial - serial in (0, 1)
-            assert count(record) - done == record.serial - serial
-            assert record.resources["model/M"].inputs["echo"] == count(record)
 
 
 def test_what_sqlite_does_not_wait_for_is_tried_again(tmp_path: Path) -> None:

@@ -1,0 +1,285 @@
+"""What is particular to buckets: what lies there, lost answers, races for the head, clocks, and refusals."""
+
+import sys
+import time as real_time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from state.bucket import BucketStore
+from state.errors import CorruptStateError, LostLockError, NewerFormatError, StoreUnavailableError
+from state.objects import Objects, SwappedError, Version
+from state.store import open_store
+from tests.services import free_port
+from tests.state.conftest import STACK, bucket_url, count, counting, run
+from tests.state.servers import ACCOUNT_KEY
+from tests.state.test_store import NEVER, save
+
+FOLDER = "my-org%40STAGING%2Fmy_pipeline"
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in the quickest of the buckets: these tests are about the store above them."""
+    return bucket_url("gcs", request, monkeypatch)
+
+
+class Disturbed(Objects):
+    """A bucket that something happens to around a swap."""
+
+    before: Callable[[], None] = staticmethod(lambda: None)
+    after: Callable[[], None] = staticmethod(lambda: None)
+
+    def swap(self, path: str, body: bytes, version: Version | None) -> Version:
+        self.before()
+        written = super().swap(path, body, version)
+        self.after()
+        return written
+
+
+def once(call: Callable[[], Any]) -> Callable[[], None]:
+    calls = [call]
+
+    def first() -> None:
+        if calls:
+            calls.pop()()
+
+    return first
+
+
+def no_answer() -> None:
+    raise StoreUnavailableError("no answer")
+
+
+def swapped() -> None:
+    raise SwappedError("that was this very write, sent again as its answer was lost")
+
+
+def test_a_save_is_a_history_object_and_a_head_that_names_it(place: str) -> None:
+    objects = Objects(place)
+    with BucketStore(objects) as store:
+        save(store, counting(1), expected=0)
+        save(store, counting(2), expected=1)
+        names = objects.names(FOLDER)
+        assert [name[:18] for name in names] == ["head.json", "history/0000000001", "history/0000000002"]
+        head = objects.get(f"{FOLDER}/head.json")
+        assert head is not None
+        assert names[2].removeprefix("history/").encode() in head.body
+
+
+def test_reading_writes_nothing(place: str) -> None:
+    objects = Objects(place)
+    with BucketStore(objects) as store:
+        assert store.load(STACK) is None
+        assert store.holder(STACK) is None
+        assert store.unlock(STACK) is None
+        assert objects.folders() == []
+
+
+def test_a_stack_that_was_only_locked_has_no_record(place: str) -> None:
+    with BucketStore(Objects(place)) as store:
+        with store.lock(STACK, run("ada"), timeout=0):
+            assert store.stacks() == []
+        assert store.load(STACK) is None
+
+
+def test_what_a_killed_run_left_is_seen_by_nobody(place: str) -> None:
+    """Killed between the history object and the head, at the newest serial and at ones gone by."""
+    objects = Disturbed(place)
+    with BucketStore(objects) as store:
+        for serial in range(3):
+            objects.before = once(no_answer)
+            with pytest.raises(StoreUnavailableError):
+                save(store, counting(90 + serial), expected=serial)
+            save(store, counting(serial + 1), expected=serial)
+        objects.before = once(no_answer)
+        with pytest.raises(StoreUnavailableError):
+            save(store, counting(99), expected=3)
+    assert len(objects.names(f"{FOLDER}/history")) == 7
+    for serial in (1, 2, 3):
+        with BucketStore(Objects(place)) as store:
+            assert count(store.load_at(STACK, serial)) == serial
+    with BucketStore(Objects(place)) as store:
+        assert count(store.load(STACK)) == 3
+        assert store.load_at(STACK, 4) is None
+        assert [entry.serial for entry in store.history(STACK, 10)] == [3, 2, 1]
+        assert [entry.serial for entry in store.history(STACK, 2)] == [3, 2]
+
+
+@pytest.mark.parametrize("lost", [no_answer, swapped])
+def test_a_save_whose_answer_was_lost_is_found_to_be_saved(place: str, lost: Callable[[], None]) -> None:
+    objects = Disturbed(place)
+    with BucketStore(objects) as store:
+        save(store, counting(1), expected=0)
+        objects.after = once(lost)
+        assert save(store, counting(2), expected=1).serial == 2
+        assert save(store, counting(3), expected=2).serial == 3
+        assert count(store.load(STACK)) == 3
+
+
+@pytest.mark.parametrize("lost", [no_answer, swapped])
+def test_so_is_one_that_somebody_else_has_gone_on_from(place: str, lost: Callable[[], None]) -> None:
+    objects = Disturbed(place)
+    with BucketStore(objects) as store, BucketStore(Objects(place)) as other:
+
+        def overtaken() -> None:
+            save(other, counting(2), expected=1)
+            lost()
+
+        objects.after = once(overtaken)
+        assert save(store, counting(1), expected=0).serial == 1
+        assert [count(store.load_at(STACK, serial)) for serial in (1, 2)] == [1, 2]
+
+
+@pytest.mark.parametrize("lost", [no_answer, swapped])
+def test_a_lock_whose_answer_was_lost_is_held(place: str, lost: Callable[[], None]) -> None:
+    objects = Disturbed(place)
+    with BucketStore(objects) as store:
+        objects.after = once(lost)
+        with store.lock(STACK, run("ada"), timeout=0, every=NEVER) as lock:
+            assert (lock.fence, lock.took_over) == (1, None)
+            assert save(store, counting(1), expected=0, lock=lock).serial == 1
+        assert store.holder(STACK) is None
+
+
+def test_a_lock_that_is_taken_away_while_its_holder_saves_stops_the_save(place: str) -> None:
+    """Between the look at the lock and the write: record and lock are one object, so one of the two wins."""
+    objects = Disturbed(place)
+    with BucketStore(objects) as store, BucketStore(Objects(place)) as other:
+        with store.lock(STACK, run("ada"), timeout=0, every=NEVER) as lock:
+            objects.before = once(lambda: other.unlock(STACK))
+            with pytest.raises(LostLockError):
+                save(store, counting(1), expected=0, lock=lock)
+        assert other.load(STACK) is None
+
+
+def test_a_save_waits_for_no_lock_of_others(place: str) -> None:
+    """A write that relies on the serial alone goes through while the head changes for other reasons."""
+    objects = Disturbed(place)
+    with (
+        BucketStore(objects) as store,
+        BucketStore(Objects(place)) as other,
+        other.lock(STACK, run("bob"), timeout=0, every=NEVER) as lock,
+    ):
+        save(store, counting(1), expected=0)
+        objects.before = once(lambda: other._renew(lock))
+        assert save(store, counting(2), expected=1).serial == 2
+        assert other.holder(STACK) == run("bob")
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_machine_with_a_wrong_clock_takes_no_lock_from_a_living_run(
+    place: str, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = real_time.time
+    with BucketStore(Objects(place)) as store, store.lock(STACK, run("ada"), timeout=0, every=NEVER):
+        monkeypatch.setattr(real_time, "time", lambda: now() + hours * 3600)
+        with BucketStore(Objects(place)) as other:
+            assert other.holder(STACK) == run("ada")
+
+
+def test_damage_is_told_and_the_saves_before_it_stay(place: str) -> None:
+    objects = Objects(place)
+    with BucketStore(objects) as store:
+        for serial in range(3):
+            save(store, counting(serial + 1), expected=serial)
+        (name,) = objects.names(f"{FOLDER}/history", since="0000000003")
+    objects.put(f"{FOLDER}/history/{name}", b"{")
+    with BucketStore(objects) as store:
+        with pytest.raises(CorruptStateError):
+            store.load(STACK)
+        assert [entry.serial for entry in store.history(STACK, 10)] == [2, 1]
+        assert count(store.load_at(STACK, 2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", CorruptStateError),
+        (b"\xff", CorruptStateError),
+        (b'{"format":"reconciler/state"}', CorruptStateError),
+        (b'{"format":"reconciler/head","version":1}', CorruptStateError),
+        (b'{"format":"reconciler/head","version":2}', NewerFormatError),
+    ],
+)
+def test_a_head_that_cannot_be_understood_is_never_taken_for_none(
+    place: str, body: bytes, kind: type[Exception]
+) -> None:
+    objects = Objects(place)
+    objects.put(f"{FOLDER}/head.json", body)
+    with BucketStore(objects) as store:
+        with pytest.raises(kind):
+            store.load(STACK)
+        with pytest.raises(kind):
+            save(store, counting(1), expected=0)
+    found = objects.get(f"{FOLDER}/head.json")
+    assert found is not None
+    assert found.body == body
+
+
+# -- refusals
+
+
+@pytest.mark.parametrize("name", ["s3", "azure", "gcs"])
+def test_a_bucket_that_does_not_exist_is_no_empty_one(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = bucket_url(name, request, monkeypatch).replace("//records", "//elsewhere")
+    with open_store(url) as store:
+        attempts = (
+            lambda: store.load(STACK),
+            store.stacks,
+            lambda: save(store, counting(1), expected=0),
+            lambda: store.lock(STACK, run("ada"), timeout=0).__enter__(),
+        )
+        for attempt in attempts:
+            with pytest.raises(StoreUnavailableError, match="there is no such"):
+                attempt()
+
+
+def test_wrong_credentials_are_told_and_not_shown(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = bucket_url("azure", request, monkeypatch)
+    wrong = ACCOUNT_KEY.replace("E", "F")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", wrong)
+    with open_store(url) as store, pytest.raises(StoreUnavailableError) as caught:
+        store.load(STACK)
+    assert "credentials are wrong" in caught.value.message
+    assert "AZURE_STORAGE_ACCOUNT_KEY" in caught.value.hint
+    assert wrong not in caught.value.message + caught.value.hint
+
+
+def test_an_endpoint_that_does_not_answer_is_told(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = bucket_url("s3", request, monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    with open_store(url) as store, pytest.raises(StoreUnavailableError, match="does not answer"):
+        store.load(STACK)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "says"),
+    [
+        ("PermissionDeniedError", "403 Forbidden: <Code>AccessDenied</Code>", "may not do"),
+        ("PermissionDeniedError", "403: <Code>SignatureDoesNotMatch</Code>", "credentials are wrong"),
+        ("UnauthenticatedError", "401", "credentials are wrong"),
+        ("GenericError", "Error performing GET http://169.254.169.254/latest/api", "no credentials"),
+        ("GenericError", "400 <Code>Odd</Code> https://a.example/?sig=s3cret", "Odd"),
+        ("GenericError", "bad answer from https://a.example/?sig=s3cret", "bad answer from its endpoint"),
+    ],
+)
+def test_what_a_service_answers_is_told_without_its_url(kind: str, text: str, says: str) -> None:
+    problem = Objects("az://records")._unavailable(text, kind)
+    assert says in problem.message
+    assert problem.hint
+    assert "s3cret" not in problem.message + problem.hint
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(StoreUnavailableError) as caught:
+        open_store("s3://records/team").load(STACK)
+    assert "picsellia-reconciler[buckets]" in caught.value.hint

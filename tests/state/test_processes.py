@@ -1,0 +1,97 @@
+"""Several processes at one place, and processes that are killed: the same for each store."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from state.store import open_store
+from tests.state.conftest import STACK, count
+
+ROOT = Path(__file__).parents[2]
+
+INCREMENT = """
+import sys
+from state.errors import StaleStateError
+from state.store import open_store
+from tests.state.conftest import STACK, count, counting
+
+with open_store(sys.argv[1]) as store:
+    sys.stdin.readline()  # all begin together
+    done = 0
+    while done < int(sys.argv[2]):
+        record = store.load(STACK)
+        try:
+            store.save(counting(count(record) + 1), expected_serial=record.serial if record else 0, lock=None)
+            done += 1
+        except StaleStateError:
+            pass
+"""
+
+SAVE_FOREVER = """
+import sys
+from state.store import open_store
+from tests.state.conftest import STACK, count, counting, resource
+
+with open_store(sys.argv[1]) as store:
+    record = store.load(STACK)
+    serial, done = (record.serial, count(record)) if record else (0, 0)
+    while True:
+        done += 1
+        serial = store.save(
+            counting(done).with_resource(resource("model/M", echo=done)), expected_serial=serial, lock=None
+        ).serial
+        print(serial, done, flush=True)
+"""
+
+
+def start(script: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_processes_that_save_at_once_lose_nothing(url: str) -> None:
+    """The first save included: they also race for making the place."""
+    processes = [start(INCREMENT, url, 25) for _ in range(4)]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+        assert process.returncode == 0
+    with open_store(url) as store:
+        record = store.load(STACK)
+        assert record is not None
+        assert (record.serial, count(record)) == (100, 100)
+        assert [entry.serial for entry in store.history(STACK, 200)] == list(range(100, 0, -1))
+        assert [count(store.load_at(STACK, serial)) for serial in range(1, 101)] == list(range(1, 101))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+def test_a_killed_process_loses_no_save_that_it_acknowledged(url: str) -> None:
+    """kill -9 in the middle of saving, again and again; what a power cut does is up to synchronous=FULL."""
+    moments = random.Random(7)
+    for _ in range(4):
+        with start(SAVE_FOREVER, url) as process:
+            assert process.stdout
+            acknowledged = [process.stdout.readline() for _ in range(moments.randint(1, 20))]
+            try:
+                process.wait(moments.uniform(0, 0.03))
+            except subprocess.TimeoutExpired:
+                process.kill()
+            acknowledged += process.stdout.readlines()
+        serial, done = map(int, acknowledged[-1].split())
+        with open_store(url) as store:
+            record = store.load(STACK)
+            assert record is not None
+            # one more may have been saved, and its acknowledgement not been written any more
+            assert record.serial - serial in (0, 1)
+            assert count(record) - done == record.serial - serial
+            assert record.resources["model/M"].inputs["echo"] == count(record)
+            saves = store.history(STACK, 1000)
+            assert [entry.serial for entry in saves] == list(range(record.serial, 0, -1))
