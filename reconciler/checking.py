@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from reconciler.drift import LastApply, StackReport, findings
-from reconciler.session import Checked, Session, Wishes, make_plan
+from reconciler.session import Checked, Planned, Session, Wishes, make_plan
+from reconciler.values import Address
 from state.store import Store
 
 
@@ -25,9 +26,25 @@ def check(
     """
     planned = make_plan(session, checked, Wishes(), partial=True)
     facts = {name: kind.facts for name, kind in planned.kinds.items()}
-    found = findings(planned.plan, planned.world, facts, adoptable={}, first_seen=first_seen, now=now)
+    can = adoptable(planned)
+    found = findings(planned.plan, planned.world, facts, adoptable=can, first_seen=first_seen, now=now)
     stack = planned.plan.stack
     return StackReport(stack, found, planned.plan, planned.unread, last_apply(session.store, str(stack)))
+
+
+def adoptable(planned: Planned) -> dict[Address, list[str]]:
+    """Per resource the fields that some file can say; "" for whether it is there at all.
+
+    That is so of the inputs: a class declares them, so one that came or went can come or go there, too.
+    """
+    fields = {
+        resource.address: [name for name, origin in resource.origins.items() if origin.adoptable]
+        for resource in planned.desired
+    }
+    for step in planned.plan.steps:
+        if step.address.kind == "input":
+            fields.setdefault(step.address, []).append("")
+    return fields
 
 
 def last_apply(store: Store, stack: str) -> LastApply | None:

@@ -28,6 +28,7 @@ _CODES = {
     ChangeClass.UNVERIFIED: 10,  # only where the files changed: what cannot be read is no finding by itself
 }
 UNCHECKED = 13
+_TAKEN_OVER = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +122,9 @@ class Cause:
         """`processing/app#default_cpu`, or `processing/*#default_cpu` where it is so in several pipelines."""
         if len({finding.address for finding in self.findings}) == 1:
             return self.first.field
-        name = "/".join(
-            "*" if part == self.first.stack.pipeline else part for part in self.first.address.name
-        )
-        return f"{self.first.address.kind}/{name}" + (
-            f"#{self.first.change.path}" if self.first.change.path else ""
-        )
+        pipeline, address, path = self.first.stack.pipeline, self.first.address, self.first.change.path
+        name = "/".join("*" if part == pipeline else part for part in address.name)
+        return f"{address.kind}/{name}#{path}" if path else f"{address.kind}/{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +205,7 @@ def findings(
     """Every finding of a plan, worst first.
 
     Args:
-        adoptable: per resource the fields that some file can say.
+        adoptable: per resource the fields that some file can say; "" for the object as a whole.
         first_seen: finding id -> when an earlier run saw it first.
     """
     found = []
@@ -295,6 +293,10 @@ def _id(stack: Stack, address: Address, path: str) -> str:
 
 
 def _put_back(stack: Stack, step: Step, change: Change) -> str:
+    if step.refusal is not None and step.address.kind == "image":
+        return stack.command(
+            "apply", "--bump", "patch"
+        )  # what is published stays; the files get a new version
     more = ["--ours", str(step.address)] if change.cls is ChangeClass.CONFLICT else []
     if step.action in (Action.DELETE, Action.REPLACE):
         more.append("--yes")
@@ -302,6 +304,7 @@ def _put_back(stack: Stack, step: Step, change: Change) -> str:
 
 
 def _take_over(stack: Stack, address: Address, change: Change, adoptable: Sequence[str]) -> str:
-    if not change.path or change.field not in adoptable:
+    """The command, where a file can say what is live; what the files ask for anew is no reason to."""
+    if change.field not in adoptable or change.cls not in _TAKEN_OVER:
         return ""
-    return stack.command("adopt", f"{address}#{change.path}")
+    return stack.command("adopt", f"{address}#{change.path}" if change.path else str(address))

@@ -210,7 +210,7 @@ def _recorded_of(
 
 
 def _overwritten(record: RecordedResource, live: Live, compared: Collection[Change]) -> Iterator[Change]:
-    """Another content under the name of ours, where its fields do not tell the two apart, nor say the same."""
+    """Another content under the name of ours, where fields that nobody can read would tell them apart."""
     told = any(change.cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT) for change in compared)
     if not told and any(change.cls is ChangeClass.UNVERIFIED for change in compared):
         reason = "overwritten outside"

@@ -9,6 +9,7 @@ import click
 
 from reconciler.checking import check
 from reconciler.cli import options
+from reconciler.cli.acknowledging import Known, acknowledging
 from reconciler.diagnostics import Diagnostic, UserError
 from reconciler.drift import Report, StackReport
 from reconciler.session import CannotCheckError, Reading, session
@@ -29,8 +30,11 @@ from state.errors import StateError
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the report here; a report of an earlier run there tells since when things are so.",
 )
+@acknowledging
 @options.classes
-def command(chosen: options.Chosen, where: options.Where, json_file: Path | None, reading: Reading) -> int:
+def command(
+    chosen: options.Chosen, where: options.Where, json_file: Path | None, known: Known, reading: Reading
+) -> int:
     """Tell what somebody changed outside of the files.
 
     Reads only: it sends no write of any kind, takes no lock, and works with a read-only token. Exits with 0
@@ -39,7 +43,8 @@ def command(chosen: options.Chosen, where: options.Where, json_file: Path | None
     """
     out, err = console(sys.stdout), console(sys.stderr)
     now = datetime.now(UTC).replace(microsecond=0)
-    known = first_seen(json_file) if json_file else {}
+    rules = known.rules(err)
+    since = first_seen(json_file) if json_file else {}
     found: list[StackReport] = []
     failed: dict[str, tuple[Diagnostic, ...]] = {}
 
@@ -54,14 +59,14 @@ def command(chosen: options.Chosen, where: options.Where, json_file: Path | None
                     for checked in sound:
                         pipeline, _ = checked.sound()
                         try:
-                            found.append(check(opened, checked, first_seen=known, now=now))
+                            found.append(check(opened, checked, first_seen=since, now=now))
                         except (UserError, StateError) as problem:
                             failed[pipeline.name] = diagnosed(problem)
         except CannotCheckError as problem:
             failed.update({checked.sound()[0].name: diagnosed(problem) for checked in sound})
-    report = Report(now, tuple(found), failed)
+    report = known.said_of(Report(now, tuple(found), failed), rules, err)
     print_report(report, out)
-    print_diagnostics(report.unchecked, err)
+    print_diagnostics((*report.remarks, *report.unchecked), err)
     if json_file is not None:
         json_file.write_text(report_text(report))
     return report.exit_code

@@ -116,21 +116,28 @@ POST /api/processing/…/inputs 201
 $ reconciler drift dataset_cleanup
 sandbox@sandbox/dataset_cleanup  last applied … by somebody
   drift input/dataset_cleanup/archive  deleted outside
-    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
+    put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
+    take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/archive
   drift input/dataset_cleanup/stray  added outside
-    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
+    changed       … by somebody-else
+    put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
+    take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/stray
   drift processing/dataset_cleanup#default_cpu  changed outside
     the files say  4
     it was         4
     it is now      64
     in the files   dataset_cleanup/config.toml:16
+    changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
   drift processing/dataset_cleanup#description  changed outside
     the files say  Copies a dataset version without blurred and duplicated images.
     it was         Copies a dataset version without blurred and duplicated images.
     it is now      edited in a hurry
     in the files   dataset_cleanup/config.toml:4
+    changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#description'
 Drift: 4 drift. 0 pipelines in sync.
 [11]
 
@@ -139,38 +146,47 @@ $ edit dataset_cleanup/config.toml 'gpu = "0"' 'gpu = 1'
 $ reconciler drift dataset_cleanup
 sandbox@sandbox/dataset_cleanup  last applied … by somebody
   drift input/dataset_cleanup/archive  deleted outside
-    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
+    put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
+    take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/archive
   drift input/dataset_cleanup/stray  added outside
-    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
+    changed       … by somebody-else
+    put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
+    take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/stray
   drift processing/dataset_cleanup#default_cpu  changed outside
     the files say  4
     it was         4
     it is now      64
     in the files   dataset_cleanup/config.toml:16
+    changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
   drift processing/dataset_cleanup#description  changed outside
     the files say  Copies a dataset version without blurred and duplicated images.
     it was         Copies a dataset version without blurred and duplicated images.
     it is now      edited in a hurry
     in the files   dataset_cleanup/config.toml:4
+    changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#description'
   pending image/registry/examples/dataset_cleanup#source_key  the files changed
     the files say  sha256:…
     it was         sha256:…
     it is now      sha256:…
     in the files   dataset_cleanup
-    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target image/registry/examples/dataset_cleanup
+    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --bump patch
   pending processing/dataset_cleanup#docker_flags  the files changed
     the files say  ["--gpus=all", "--ipc=host"]
     it was         []
     it is now      []
     in the files   dataset_cleanup/config.toml:17
+    changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
   pending processing/dataset_cleanup#default_gpu  the files changed
     the files say  1
     it was         0
     it is now      0
     in the files   dataset_cleanup/config.toml:17
+    changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
 Drift: 4 drift, 3 pending. 0 pipelines in sync.
 [11]

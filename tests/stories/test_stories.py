@@ -5,10 +5,11 @@
     what it prints                 stdout, then stderr behind "| "
     [11]                           the exit code, when it is not 0
     $ platform edit-processing app default_cpu=64      somebody else, see `Platform` of the sandbox
+    $ registry tag team/app 1.0.0 latest           somebody else moves a tag
     $ edit app/config.toml 'old' 'new'                 the user edits a file
     $ writes                                           the write requests since the last such line
 
-Digests, ports and durations are replaced by `…`. `pytest --update` writes what is printed into the story.
+Digests, ports, sizes and durations are replaced by `…`. `pytest --update` writes what is printed into the story.
 """
 
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from providers.docker.registry import RegistryClient
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, copy_example
 
@@ -77,6 +79,9 @@ class Teller:
                 getattr(self._sandbox.platform, verb.replace("-", "_"))(
                     *names, **{name: _value(text) for name, text in fields.items()}
                 )
+            case ["registry", "tag", repository, version, tag]:
+                with RegistryClient(f"{self._sandbox.registry}/{repository}") as client:
+                    client.tag(version, tag)
             case ["fail", method, path, action]:
                 self._sandbox.fail(method, path, int(action) if action.isdigit() else action)  # type: ignore[arg-type]
             case ["writes"]:
@@ -97,7 +102,9 @@ class Teller:
         line = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "…", line)
         line = re.sub(r"sha256:[0-9a-f]+", "sha256:…", line)
         line = re.sub(r"\b[0-9a-f]{12}\b", "…", line)
+        line = re.sub(r"\d{4}-\d\d-\d\dT[\d:.+]+", "…", line)
         line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d by \S+@\S+", "… by somebody", line)
+        line = re.sub(r"\b\d+(\.\d)? (bytes|kB|MB)\b", "… kB", line)
         return re.sub(r"  \d+\.\d s$", "", line)
 
 

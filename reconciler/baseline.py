@@ -1,0 +1,328 @@
+"""drift-baseline.toml: the findings that somebody knows of, each with who, why and until when.
+
+Comes after `drift` and takes nothing away: an acknowledged finding is still found, shown and counted. It
+says nothing to `plan` and `apply`, which never read it. Reading and writing work on the file's text, so that
+comments and the order of the rules stay as they are.
+
+A rule is for one live value. When that changes once more, or the rule's last day is over, its findings are
+news again. The value stands there as a digest where we write it, as a parameter may be a secret.
+"""
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from fnmatch import fnmatchcase
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from reconciler.diagnostics import Diagnostic, UserError, error, warning
+from reconciler.diff import same
+from reconciler.drift import Acknowledgement, Finding, Report, acknowledged
+from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.lines import lines_of, sections_of
+from reconciler.values import JSON, Nothing
+
+FILE_NAME = "drift-baseline.toml"
+DAYS = 30
+"""How long an acknowledgement lasts when nobody says otherwise."""
+
+_TABLE = "acknowledge"
+_NEEDED = ("address", "owner", "reason", "expires", "live")
+_KEYS = ("stack", "address", "field", "owner", "reason", "expires", "live")
+_HEAD = """\
+# What `reconciler drift` finds and somebody knows of. Each is still found and counted, and is news again
+# after its last day, or once the live value changes once more.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One `[[acknowledge]]` of the file.
+
+    Attributes:
+        stack: glob of the stack; "*" for any.
+        address: glob of the address.
+        field: glob of the field; "" for the object as a whole, None for everything about it.
+        known: who, why and until when.
+        live: the value that is acknowledged: a JSON value, or "sha256:…" of one.
+        file, line: where the rule stands.
+    """
+
+    stack: str
+    address: str
+    field: str | None
+    known: Acknowledgement
+    live: JSON
+    file: Path
+    line: int
+
+    def is_about(self, finding: Finding) -> bool:
+        """Whether it names this field, whatever its value is."""
+        return (
+            fnmatchcase(str(finding.stack), self.stack)
+            and fnmatchcase(str(finding.address), self.address)
+            and (self.field is None or fnmatchcase(finding.change.path, self.field))
+        )
+
+    def is_over(self, today: date) -> bool:
+        return today > date.fromisoformat(self.known.expires)
+
+    def knows_value_of(self, finding: Finding) -> bool:
+        """Whether the live value is the one that was acknowledged."""
+        live = finding.change.live
+        return self.live == digest(live) or (not isinstance(live, Nothing) and same(self.live, live))
+
+    def acknowledges(self, finding: Finding, today: date) -> bool:
+        return self.is_about(finding) and not self.is_over(today) and self.knows_value_of(finding)
+
+
+def digest(live: JSON | Nothing) -> str:
+    """What stands for a live value in the file: `sha256:…`, also for there being none."""
+    value = {"nothing": live.value} if isinstance(live, Nothing) else {"value": live}
+    return f"sha256:{hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()}"
+
+
+def acknowledge(
+    found: Sequence[Finding], rules: Sequence[Rule], today: date, *, looked_at: Iterable[str]
+) -> tuple[tuple[Finding, ...], tuple[Diagnostic, ...]]:
+    """The findings with what somebody said of them, and what there is to say of the rules. Pure.
+
+    Args:
+        found: every finding, in its order.
+        today: in UTC.
+        looked_at: the stacks of which everything was looked at; of others no rule is said to match nothing.
+    """
+    known = {
+        finding.id: rule.known
+        for finding in found
+        for rule in reversed(rules)  # the first one of the file has the last word
+        if rule.acknowledges(finding, today)
+    }
+    stacks = tuple(looked_at)
+    remarks = tuple(remark for rule in rules for remark in _remarks(rule, found, rules, today, stacks))
+    return acknowledged(found, known), remarks
+
+
+def acknowledged_report(report: Report, rules: Sequence[Rule], today: date) -> Report:
+    """The report with what the rules say of its findings."""
+    known, remarks = acknowledge(report.findings, rules, today, looked_at=_looked_at(report))
+    by_id = {finding.id: finding for finding in known}
+    stacks = tuple(
+        replace(stack, findings=tuple(by_id[finding.id] for finding in stack.findings))
+        for stack in report.stacks
+    )
+    return replace(report, stacks=stacks, remarks=(*report.remarks, *remarks))
+
+
+def _remarks(
+    rule: Rule, found: Sequence[Finding], rules: Sequence[Rule], today: date, stacks: Sequence[str]
+) -> Iterator[Diagnostic]:
+    about = [finding for finding in found if rule.is_about(finding)]
+    news = [finding for finding in about if not any(other.acknowledges(finding, today) for other in rules)]
+    if not about:
+        if any(fnmatchcase(stack, rule.stack) for stack in stacks):
+            told = "What it is about is as the files say, or has another name. Remove the rule."
+            yield warning(
+                f"the acknowledgement of {_named(rule)} matches nothing", told, file=rule.file, line=rule.line
+            )
+    elif news and rule.is_over(today):
+        told = (
+            f"It was {rule.known.owner}'s: {rule.known.reason}. Put it back, take it over, or acknowledge it "
+            "again with: reconciler drift --write-baseline"
+        )
+        yield warning(
+            f"the acknowledgement of {_named(rule)} ended on {rule.known.expires}",
+            told,
+            file=rule.file,
+            line=rule.line,
+        )
+    elif news:
+        told = (
+            f"It was {rule.known.owner}'s: {rule.known.reason}. Somebody changed it once more since, so it "
+            "is news again."
+        )
+        yield warning(
+            f"the acknowledgement of {_named(rule)} is for another value",
+            told,
+            file=rule.file,
+            line=rule.line,
+        )
+
+
+def _named(rule: Rule) -> str:
+    return f"{rule.address}#{rule.field}" if rule.field else rule.address
+
+
+def _looked_at(report: Report) -> list[str]:
+    return [str(stack.stack) for stack in report.stacks if not stack.unchecked]
+
+
+# The file
+
+
+def read_rules(path: Path) -> tuple[Rule, ...]:
+    """The rules of a file.
+
+    Raises:
+        UserError: it is not there, is not TOML, or has rules that are not complete; every problem is told.
+    """
+    try:
+        text = path.read_bytes().decode()
+        document = tomllib.loads(text)
+        line_of = lines_of(text).of
+    except FileNotFoundError:
+        told = "Let drift write it: reconciler drift --write-baseline"
+        raise UserError(error("there is no such file of acknowledgements", told, file=path)) from None
+    except OSError as problem:
+        raise UserError(
+            error("the acknowledgements cannot be read", f"{problem.strerror}.", file=path)
+        ) from None
+    except ValueError as problem:
+        place = re.search(r"\(at line (\d+)", str(problem))
+        line = int(place[1]) if place else None
+        raise UserError(
+            error("the acknowledgements are no TOML", f"{problem}.", file=path, line=line)
+        ) from None
+    problems = [
+        error(
+            f"{key} is no table of this file",
+            f"There is [[{_TABLE}]] only.{did_you_mean(key, [_TABLE])}",
+            file=path,
+            line=line_of(key),
+        )
+        for key in document
+        if key != _TABLE
+    ]
+    rows = document.get(_TABLE, [])
+    if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+        told = f"Write [[{_TABLE}]] above each of them."
+        raise UserError(*problems, error(f"{_TABLE} must be rows", told, file=path, line=line_of(_TABLE)))
+    rules = []
+    for index, row in enumerate(rows):
+        line = line_of(_TABLE, index) or 1
+        found = [
+            error(summary, detail, file=path, line=line_of(_TABLE, index, key) if key in row else line)
+            for key, summary, detail in _problems(row)
+        ]
+        problems += found
+        if not found:
+            rules.append(_rule(row, path, line))
+    if problems:
+        raise UserError(*problems)
+    return tuple(rules)
+
+
+def _problems(row: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(key, what is wrong, what to do)."""
+    for key in row:
+        if key not in _KEYS:
+            yield (
+                key,
+                f"{key} is no key of a rule",
+                f"There are {', '.join(_KEYS)}.{did_you_mean(key, _KEYS)}",
+            )
+    for key in _NEEDED:
+        if key not in row:
+            yield key, f"the rule has no {key}", _WHY[key]
+    for key in ("stack", "address", "field", "owner", "reason"):
+        value = row.get(key, "x")
+        if not isinstance(value, str) or (key != "field" and not value.strip()):
+            yield key, f"{key} must be text", _WHY.get(key, "It may hold * and ?.")
+    if "expires" in row and _date(row["expires"]) is None:
+        yield "expires", "expires is no date", _WHY["expires"]
+
+
+_WHY = {
+    "address": 'Write which resource it is about, for example address = "processing/app"; * is any text.',
+    "owner": "Write who is asked when it ends.",
+    "reason": "Write why it is left as it is.",
+    "expires": "Write the last day on which it holds, for example expires = 2030-12-31.",
+    "live": "Write the value that is acknowledged, for example live = 64, so that the next change is news; "
+    "or let drift write the rule: reconciler drift --write-baseline",
+}
+
+
+def _date(value: Any) -> date | None:
+    if type(value) is date:
+        return value
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _rule(row: dict[str, Any], file: Path, line: int) -> Rule:
+    expires = _date(row["expires"])
+    assert expires is not None
+    known = Acknowledgement(row["owner"], row["reason"], expires.isoformat())
+    return Rule(row.get("stack", "*"), row["address"], row.get("field"), known, row["live"], file, line)
+
+
+def rewritten(text: str, rules: Sequence[Rule], report: Report, known: Acknowledgement, today: date) -> str:
+    """The text of a baseline that acknowledges every finding of the report.
+
+    Rules that acknowledge one stay as they are, and so do those of stacks that were not looked at. The others
+    go, with the comment right above them.
+
+    Args:
+        text: of the file as it is; "" for a new one.
+        rules: what it says.
+        known: who, why and until when, for what is new.
+    """
+    looked_at = _looked_at(report)
+    stays = [
+        any(rule.acknowledges(finding, today) for finding in report.findings)
+        or not any(fnmatchcase(stack, rule.stack) for stack in looked_at)
+        for rule in rules
+    ]
+    kept = [rule for rule, stay in zip(rules, stays, strict=True) if stay]
+    news = [f for f in report.findings if not any(rule.acknowledges(f, today) for rule in kept)]
+    text = _without(text, [index for index, stay in enumerate(stays) if not stay]) if text else _HEAD
+    newline = "\r\n" if "\r\n" in text else "\n"
+    if text and not text.endswith("\n"):
+        text += newline
+    return text + "".join(newline + _written(finding, known, newline) for finding in news)
+
+
+def _without(text: str, rows: Sequence[int]) -> str:
+    """The text without these rows, and without what is said right above each of them."""
+    sections = [section for section in sections_of(text) if section.path[:1] == (_TABLE,)]
+    for index in sorted(rows, reverse=True):
+        section = next(section for section in sections if section.path == (_TABLE, index))
+        before, behind = text[: section.start], text[section.start + len(section.text) :]
+        lines = section.text.splitlines(keepends=True)
+        body = max(
+            at for at, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")
+        )
+        above = before.splitlines(keepends=True)
+        while above and above[-1].lstrip().startswith("#"):
+            above.pop()
+        below = lines[body:]
+        if below and not below[0].strip() and (not above or not above[-1].strip()):
+            below = below[1:]
+        text = "".join((*above, *below)) + behind
+    return text
+
+
+def _written(finding: Finding, known: Acknowledgement, newline: str) -> str:
+    values: dict[str, Any] = {
+        "stack": escape(str(finding.stack)),
+        "address": escape(str(finding.address)),
+        "field": escape(finding.change.path),
+        "owner": known.owner,
+        "reason": known.reason,
+        "expires": date.fromisoformat(known.expires),
+        "live": digest(finding.change.live),
+    }
+    lines = [
+        f"[[{_TABLE}]]",
+        *(f"{key} = {tomlkit.item(value).as_string()}" for key, value in values.items()),
+    ]
+    return newline.join((*lines, ""))
