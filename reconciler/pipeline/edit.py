@@ -115,9 +115,11 @@ def _add(section: Section, path: Path, value: Value, newline: str) -> bool:
     name = path[-1]
     if not isinstance(holder, Container | InlineTable) or not isinstance(name, str):
         return False
-    item, body = _written(value), _body(holder)
+    body = _body(holder)
     if any(key is not None and key.key == name for key, _ in body):
         raise ValueError(f"{name} is a table in this config.toml, and cannot become a value")
+    beside = [(key, item) for key, item in body if key is not None and not isinstance(item, Table)]
+    item = _written(value, beside[-1][1] if beside else None)
     item.trivia.trail = newline if isinstance(holder, Container) else ""
     last = max((at for at, (key, _) in enumerate(body) if key is not None), default=-1)
     below = body[last + 1 :]
@@ -125,9 +127,23 @@ def _add(section: Section, path: Path, value: Value, newline: str) -> bool:
     if body:
         pair = _pair(body[last][1])
         item.trivia.indent, item.trivia.trail = pair.trivia.indent, pair.trivia.trail
-    holder.append(name, item)
+    holder.append(_key_beside(name, [key for key, _ in beside]), item)
     body.extend(below)
     return True
+
+
+def _key_beside(name: str, others: list[Key]) -> Key:
+    """The key with the blanks around its `=` that the others have; in their column, if they stand in one."""
+    key = SingleKey(name)
+    if not others:
+        return key
+    heads = [f"{other.as_string()}{other.sep.partition('=')[0]}" for other in others]
+    before, after = heads[-1][len(heads[-1].rstrip()) :], others[-1].sep.partition("=")[2]
+    widths, columns = {len(head.rstrip()) for head in heads}, {len(head) for head in heads}
+    if len(widths) > 1 and len(columns) == 1:
+        before = " " * max(columns.pop() - len(key.as_string()), 1)
+    key.sep = f"{before}={after}"
+    return key
 
 
 def _tables(section: Section, path: Path) -> Iterator[Container | InlineTable | Array]:

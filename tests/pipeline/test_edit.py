@@ -70,6 +70,13 @@ def test_a_missing_table_goes_to_the_end() -> None:
         ('a = """x"""\n', ("a",), "a\r\nb", 'a = "a\\r\\nb"\n'),
         ("a = 1\n", ("a",), ["x", 'y"'], 'a = ["x", "y\\""]\n'),
         ("a = 1\n", ("a",), 2.5, "a = 2.5\n"),
+        ("[a]\nx=1\n", ("a", "y"), 2, "[a]\nx=1\ny=2\n"),
+        ("[a]\nx = 'l'\n", ("a", "y"), "m", "[a]\nx = 'l'\ny = 'm'\n"),
+        ("[a]\nx = '''\nl'''\n", ("a", "y"), "m", "[a]\nx = '''\nl'''\ny = 'm'\n"),
+        ("[a]\nlong = 1\nx    = 2\n", ("a", "yz"), 3, "[a]\nlong = 1\nx    = 2\nyz   = 3\n"),
+        ("[a]\nab = 1\nx  = 2\n", ("a", "long"), 3, "[a]\nab = 1\nx  = 2\nlong = 3\n"),
+        ("[a]\nab = 1\nx = 2\n", ("a", "long"), 3, "[a]\nab = 1\nx = 2\nlong = 3\n"),
+        ('[docker]\ncpu = "4" # cores\n', ("docker", "cpu"), 4, "[docker]\ncpu = 4 # cores\n"),
         ("a = 1\n", ("a",), "\x7f\x00é", 'a = "\\u007f\\u0000é"\n'),
         ("\ufeffa = 1\n", ("b", "c"), 2, "\ufeffa = 1\n\n[b]\nc = 2\n"),
         ("\ufeff[t]\n", ("a",), 2, "\ufeffa = 2\n[t]\n"),
@@ -144,6 +151,39 @@ def test_adding_a_key_only_inserts(text: str, data: st.DataObject) -> None:
     assert cut is not None
     assert at(tomllib.loads(after), path) == 7
     assert set(paths(tomllib.loads(after))) == {*paths(tomllib.loads(text)), path}
+
+
+ANSWERS = {
+    ("docker", "image_name"): "team/detector",
+    ("docker", "cpu"): 4,
+    ("docker", "gpu"): 0,
+    ("metadata", "version"): "1.0.1",
+    ("docker", "image_tag"): "latest",
+}
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_what_a_first_deploy_writes_into_a_file_that_has_none_of_it(start: str, newline: str) -> None:
+    before = f"{start}[metadata]\nname = 'detector'  # ours\nversion = '1.0'".replace("\n", newline)
+    after = edited(before, ANSWERS)
+    assert after == start + (
+        "[metadata]\nname = 'detector'  # ours\nversion = '1.0.1'\n\n[docker]\n"
+        'image_name = "team/detector"\ncpu = 4\ngpu = 0\nimage_tag = "latest"\n'
+    ).replace("\n", newline)
+    assert edited(after, ANSWERS) == after, "nothing is left to write"
+
+
+@given(documents().filter(comes_back))
+def test_writing_what_is_there_already_changes_nothing_that_means_something(text: str) -> None:
+    """Twice is once: an answer that was saved does not move when it is saved again."""
+    document = tomllib.loads(text)
+    if any(not isinstance(document.get(table, {}), dict) for table in ("metadata", "docker")):
+        return
+    once = edited(text, ANSWERS)
+    assert edited(once, ANSWERS) == once
+    for path, value in ANSWERS.items():
+        assert at(tomllib.loads(once.removeprefix("\ufeff")), path) == value
 
 
 def test_version_and_tag_are_not_part_of_the_source() -> None:
