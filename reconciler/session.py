@@ -270,13 +270,39 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bo
         told = f"Let the record take it over first: {stack.command('apply')}"
         raise UserError(error(f"nothing is recorded of {stack}, so there is nothing to destroy", told))
     pipeline, taken = _as_bumped(pipeline, wishes.bump, key)
-    files = desired_graph(pipeline, key.key)
-    desired = Graph() if wishes.options.destroy else files
-
     kinds = _kinds(session, pipeline, image_source(pipeline), key)
+    files = desired_graph(pipeline, key.key)
+    remarks = (*checked.diagnostics, *taken)
+    return plan_for(session, pipeline, files, kinds, stored, wishes, remarks=remarks, partial=partial)
+
+
+def plan_for(
+    session: Session,
+    pipeline: Pipeline,
+    wanted: Graph,
+    kinds: Mapping[str, ResourceKind],
+    stored: Snapshot,
+    wishes: Wishes,
+    *,
+    remarks: Sequence[Diagnostic] = (),
+    partial: bool = False,
+    known: Mapping[Address, RecordedResource] | None = None,
+) -> Planned:
+    """What it takes to have `wanted`, whoever wants it: the files, or a record of earlier.
+
+    Args:
+        stored: the record as it is.
+        remarks: what the plan should tell besides.
+        known: the identities to look for; those of the record when not given.
+
+    Raises: as `make_plan`.
+    """
+    stack = stack_of(session.target, pipeline)
+    desired = Graph() if wishes.options.destroy else wanted
     facts = {name: kind.facts for name, kind in kinds.items()}
     session.emit(Note(f"reading {stack} as it is now"))
-    world = _live(desired, stored, kinds, all_of_it=wishes.options.prune or wishes.options.destroy)
+    everything = wishes.options.prune or wishes.options.destroy
+    world = _live(desired, stored, kinds, known or _by_address(stored), all_of_it=everything)
     unread = _unread(world)
     if unread and not partial:
         raise CannotCheckError(*unread)
@@ -291,21 +317,18 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bo
         },
         protected=[Address.parse(text) for text in pipeline.config.reconciler.protect],
     )
-    steps, remarks = plan_steps(
-        desired, _by_address(settled), world, facts, options, contested(settled, world)
-    )
+    steps, told = plan_steps(desired, _by_address(settled), world, facts, options, contested(settled, world))
     plan = Plan(
         stack,
         stored.lineage if stored.serial else "",
         stored.serial,
         steps,
-        (*checked.diagnostics, *taken, *remarks),
-        sources=_digest_of(files),
+        (*remarks, *told),
+        sources=_digest_of(wanted),
         asked=wishes.to_document(),
     )
     if unread:
-        known = tuple(step for step in plan.steps if step.address not in world.unreadable)
-        plan = replace(plan, steps=known)
+        plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in world.unreadable))
     _refuse_unknown(wishes.addresses, plan)
     if wishes.targets:
         plan = plan.only(wishes.targets)
@@ -328,7 +351,7 @@ def apply_plan(
     skip_moved: bool = False,
     choose_bump: Callable[[Planned], Bump | None] | None = None,
 ) -> Applied:
-    """Plan under the lock, ask, check what can be checked, walk the plan, and only then write config.toml.
+    """Plan what the files say, and do it: `carry_out` with `make_plan`.
 
     Args:
         approve: is shown the plan that is about to be applied, and says whether to go on; its second
@@ -337,11 +360,57 @@ def apply_plan(
         skip_moved: do the rest of a saved plan when a part of the world has moved, instead of nothing.
         choose_bump: is shown a plan that was made without a bump, and says which one it should have.
 
-    Raises:
-        UserError: as of `make_plan`, or a check before the first write failed.
-        state.errors.StateError: the lock is held by another run, or the record cannot be saved.
+    Raises: as `carry_out`.
     """
     pipeline, key = checked.sound()
+
+    def make() -> Planned:
+        planned = make_plan(session, checked, wishes)
+        if choose_bump is not None and wishes.bump is None and (kind := choose_bump(planned)):
+            planned = make_plan(session, checked, replace(wishes, bump=kind))
+        return planned
+
+    return carry_out(
+        session,
+        pipeline,
+        make,
+        key=key,
+        writes_config=bool(wishes.bump or choose_bump or pipeline.loaded.edits),
+        approve=approve,
+        parallel=parallel,
+        lock_timeout=lock_timeout,
+        command=command,
+        saved=saved,
+        skip_moved=skip_moved,
+    )
+
+
+def carry_out(
+    session: Session,
+    pipeline: Pipeline,
+    make: Callable[[], Planned],
+    *,
+    key: SourceKey | None,
+    writes_config: bool,
+    approve: Callable[[Planned, bool], bool],
+    parallel: int,
+    lock_timeout: float,
+    command: Sequence[str],
+    saved: Plan | None = None,
+    skip_moved: bool = False,
+) -> Applied:
+    """Plan under the lock, ask, check what can be checked, walk the plan, and only then write config.toml.
+
+    Args:
+        make: makes the plan; called once the lock is had.
+        key: of the source that the plan is made from; None when it is not made from the folder.
+        writes_config: whether config.toml may be written in the end.
+        approve, parallel, lock_timeout, command, saved, skip_moved: see `apply_plan`.
+
+    Raises:
+        UserError: as of `make`, or a check before the first write failed.
+        state.errors.StateError: the lock is held by another run, or the record cannot be saved.
+    """
     stack = str(stack_of(session.target, pipeline))
     run = _lock_info(pipeline.folder, command)
     waited = False
@@ -352,7 +421,7 @@ def apply_plan(
         session.emit(Notice(f"waiting for {holder}"))
 
     # Another stack's run of the same folder has a lock of its own, and writes the same config.toml.
-    path, writes_config = pipeline.loaded.path, bool(wishes.bump or choose_bump or pipeline.loaded.edits)
+    path = pipeline.loaded.path
     alone = locked(path, timeout=lock_timeout, waiting=lambda: waiting(f"another run that writes {path}"))
     with (
         session.store.lock(stack, run, timeout=lock_timeout, waiting=waiting) as lock,
@@ -362,10 +431,7 @@ def apply_plan(
             why = "its process is gone" if is_gone(lock.took_over) else "it had expired"
             session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
         _refuse_edited(pipeline, key if waited else None)
-        planned = make_plan(session, checked, wishes)
-        if choose_bump is not None and wishes.bump is None and (kind := choose_bump(planned)):
-            wishes = replace(wishes, bump=kind)
-            planned = make_plan(session, checked, wishes)
+        planned = make()
         away: tuple[Moved, ...] = ()
         if saved is not None:
             reason = refusal(saved, planned.plan)
@@ -381,7 +447,7 @@ def apply_plan(
         if not planned.plan.can_apply:
             return Applied(planned, None)
         writes = any(step.writes for step in planned.plan.steps)
-        asks = saved is None and (writes or wishes.options.destroy)
+        asks = saved is None and (writes or bool(planned.plan.asked.get("destroy")))
         if not approve(planned, asks):
             return Applied(planned, None)
         if writes:
@@ -500,9 +566,15 @@ def _kinds(
     return {**platform_kinds(session.platform), "image": image}
 
 
-def _live(desired: Graph, stored: Snapshot, kinds: Mapping[str, ResourceKind], *, all_of_it: bool) -> World:
+def _live(
+    desired: Graph,
+    stored: Snapshot,
+    kinds: Mapping[str, ResourceKind],
+    recorded: Mapping[Address, RecordedResource],
+    *,
+    all_of_it: bool,
+) -> World:
     """What is there now of what the files ask for, and of what left them where that matters."""
-    recorded = _by_address(stored)
     also = {Address.parse(text) for text in stored.intents} | (set(recorded) if all_of_it else set())
     return live.read(desired, recorded, kinds, also=also)
 
