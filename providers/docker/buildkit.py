@@ -8,17 +8,19 @@ import re
 from collections.abc import Iterator, Mapping
 
 from providers.docker import engine
-from providers.docker.buildlog import BuildLog, build_log
+from providers.docker.buildlog import LONGEST, BuildLog, build_log
 from providers.docker.command_line import Probe, client_version, engine_version, lines_of
 from providers.docker.reference import check_tag, parse_repository
 from providers.docker.source import ImageSource, need_dockerfile, refuse_settings, secret_values
 from providers.docker.staged import Staged, staged
 from providers.errors import FinalError
-from providers.protocol import Report
+from providers.protocol import Progress, Report
 
 _FIRST, _BEFORE = (20, 10), (23, 0)
 _LINE = re.compile(r"#(\d+) (.*)")
 _SAID = re.compile(r"\d+\.\d+ (.*)")
+_MOVING = re.compile(r"(.*?):? ([\d.]+)([kMGT]?)B(?: / ([\d.]+)([kMGT]?)B)?(?: [\d.]+s)?( done)?")
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _NOTHING = re.compile(r"(DONE|CACHED|CANCELED|\.\.\.)\b.*|\.\.\.|sha256:[0-9a-f]{64}|")
 
 
@@ -61,7 +63,7 @@ class BuildKitBuilder:
         with build_log(f"{target}-{tag}", secrets.values(), report) as log, staged(source) as folder:
             command = ["build", "--progress=plain", *arguments(source, f"{target}:{tag}", labels, folder)]
             with lines_of(command, {"DOCKER_BUILDKIT": "1"}) as (lines, ended):
-                failure = _read(lines, log)
+                failure = _read(lines, log, report)
             if ended.code:
                 raise log.failed(*failure)
         return engine.push(target, tag, report)
@@ -103,7 +105,7 @@ def _refuse(source: ImageSource) -> None:
     secret_values(source)
 
 
-def _read(lines: Iterator[str], log: BuildLog) -> tuple[str, str]:
+def _read(lines: Iterator[str], log: BuildLog, report: Report) -> tuple[str, str]:
     """Follow `--progress=plain`; what went wrong and at which step, where something did."""
     names: dict[str, str] = {}
     message = step = last = ""
@@ -121,6 +123,19 @@ def _read(lines: Iterator[str], log: BuildLog) -> tuple[str, str]:
             message, step = text.removeprefix("ERROR: "), number
         elif said := _SAID.match(text):
             log.line(said[1], number)
+        elif moving := _MOVING.fullmatch(text):
+            report(_moved(log.masked(moving[1]), *moving.groups()[1:]))
         elif text != names[number] and not _NOTHING.fullmatch(text):
             log.line(text, number)
     return message or last, step
+
+
+def _moved(
+    item: str, done: str, unit: str, total: str | None, total_unit: str | None, ended: str | None
+) -> Progress:
+    """Bytes that BuildKit tells for people: "sha256:0f1e… 5.24MB / 29.15MB 0.4s"."""
+    size = round(float(done) * _UNITS[unit])
+    whole = round(float(total) * _UNITS[total_unit or ""]) if total else None
+    if ended:
+        size = whole = whole or size
+    return Progress("build", item.removeprefix("sha256:")[:LONGEST], "", size, whole)

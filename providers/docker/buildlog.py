@@ -18,6 +18,7 @@ from providers.docker.said import failure, plain
 from providers.errors import ProviderError
 from providers.protocol import Progress, Report
 
+LONGEST = 40  # characters of what moves, beside its bar
 _LAST_LINES = 12  # of the failing step, in the error
 _KEPT = 20  # files
 _BUILDKIT_STEP = re.compile(r"\[(?:(\S+) )?(\d+)/(\d+)\] (.*)", re.DOTALL)

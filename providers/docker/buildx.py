@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from providers.docker.buildkit import arguments
-from providers.docker.buildlog import BuildLog, build_log
+from providers.docker.buildlog import LONGEST, BuildLog, build_log
 from providers.docker.command_line import Probe, ask, buildx_version, client_version, lines_of
 from providers.docker.reference import check_tag, is_digest, parse_repository
 from providers.docker.registry import RegistryClient
@@ -22,8 +22,6 @@ from providers.errors import FinalError
 from providers.protocol import Progress, Report
 
 _FIRST = (0, 13)  # with --progress=rawjson: https://github.com/docker/buildx/releases/tag/v0.13.0
-
-_LONGEST = 40  # characters of what moves, beside its bar
 
 
 class BuildxBuilder:
@@ -171,7 +169,7 @@ class _Reader:
             return
         stage = "push" if self._is_push(step) else "build"
         item = self._log.masked(name.removeprefix("pushing layer ").removeprefix("sha256:"))
-        self._report(Progress(stage, item[:_LONGEST], "", done, total if total or done == total else None))
+        self._report(Progress(stage, item[:LONGEST], "", done, total if total or done == total else None))
 
     def _output(self, output: Mapping[str, Any]) -> None:
         """A piece of what a step said. Only whole lines go on: half of a secret cannot be masked."""

@@ -1,5 +1,6 @@
 """The two builders with BuildKit, with the real commands, a real Engine and a real registry."""
 
+import base64
 import hashlib
 import json
 import os
@@ -250,3 +251,81 @@ class TestLog:
         with build_log("app", (), silent) as log:
             log.step("1", "RUN it")
             assert log.failed("broken", "1").message == "the build failed at RUN it: broken"
+
+
+PULL = """\
+#1 [internal] load build definition from Dockerfile
+#1 sha256:7ec42f10226e055147dd185c49e9f1be5e4a9d1ae064aeb9c42294c37b34ec25
+#1 transferring dockerfile: 288B done
+#1 DONE 0.0s
+
+#4 [build 1/2] FROM reg.io/team/base:1
+#4 sha256:aa11 0B / 2.50MB 0.1s
+#4 sha256:aa11 1.25MB / 2.50MB 0.4s
+#4 sha256:aa11 2.50MB / 2.50MB 0.8s done
+#4 ...
+
+#5 [build 2/2] RUN pip install
+#5 0.100 Collecting
+#5 0.200 Downloading 1.25MB / 2.50MB
+#5 DONE 0.6s
+
+#4 [build 1/2] FROM reg.io/team/base:1
+#4 DONE 1.0s
+"""
+
+
+def scripted(folder: Path, monkeypatch: pytest.MonkeyPatch, said: str, *more: str) -> None:
+    """A `docker` command that says this, whatever it is asked."""
+    (folder / "said").write_text(said)
+    (folder / "docker").write_text("\n".join(["#!/bin/sh", f"cat {folder}/said", *more]))
+    (folder / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_layers_that_the_old_command_pulls_move(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(tmp_path_factory.mktemp("bin"), monkeypatch, PULL, "exit 1")
+    seen: list[Progress] = []
+    with pytest.raises(RefusedError, match="the build failed"):
+        select("buildkit", ImageSource(folder=folder)).publish(
+            ImageSource(folder=folder), "reg.io/team/app", "1.0.0", {}, seen.append
+        )
+    assert [(step.item, step.done, step.total) for step in seen if step.item == "aa11"] == [
+        ("aa11", 0, 2_500_000),
+        ("aa11", 1_250_000, 2_500_000),
+        ("aa11", 2_500_000, 2_500_000),
+    ]
+    steps = [(step.item, step.text, step.done, step.total) for step in seen if step.unit == "steps"]
+    assert steps[1:] == [("build", "FROM reg.io/team/base:1", 1, 2), ("build", "RUN pip install", 2, 2)]
+    words = [step.text for step in seen if step.unit == "bytes" and step.text]
+    assert words == ["Collecting", "Downloading 1.25MB / 2.50MB"]
+
+
+@pytest.mark.registry
+def test_a_newer_buildx_says_a_document_on_each_line_and_one_without_a_digest_is_asked_after(
+    registry: Registry,
+    push_base: Callable[..., str],
+    folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    documents = [
+        {"vertexes": [{"digest": "sha256:1", "name": "[1/1] RUN it", "started": "2024-01-01T00:00:00Z"}]},
+        {"logs": [{"vertex": "sha256:1", "data": base64.b64encode(b"half a li").decode()}]},
+        {"logs": [{"vertex": "sha256:1", "data": base64.b64encode("ne, then é".encode()[:-1]).decode()}]},
+        {"logs": [{"vertex": "sha256:1", "data": base64.b64encode("é".encode()[1:]).decode()}]},
+    ]
+    said = "".join(f"{json.dumps(document)}\n" for document in documents)
+    scripted(tmp_path_factory.mktemp("bin"), monkeypatch, f"WARNING: odd {{\n{said}")
+    push_base(registry, "fallback/app")
+    repository = f"{registry.address}/fallback/app"
+    with RegistryClient(repository) as client:
+        digest = client.digest("base")
+        assert digest is not None
+        client.tag(digest, "1.0.0")
+    source = ImageSource(folder=folder)
+    seen: list[Progress] = []
+    assert select("buildx", source).publish(source, repository, "1.0.0", {}, seen.append) == digest
+    assert [step.text for step in seen] == ["RUN it", "half a line, then é"]
