@@ -90,9 +90,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
 Drift: 3 acknowledged. 0 pipelines in sync.
 | drift-baseline.toml: 3 findings acknowledged
 
-$ show drift-baseline.toml #|address|field|owner|reason|expires
-# What `reconciler drift` finds and somebody knows of. Each is still found and counted, and is news again
-# after its last day, or once the live value changes once more.
+$ show drift-baseline.toml address|field|owner|reason|expires
 address = "input/dataset_cleanup/stray"
 field = ""
 owner = "ann"
@@ -108,9 +106,6 @@ field = "description"
 owner = "ann"
 reason = "a trial until friday"
 expires = 2999-12-31
-
-# What `reconciler drift` finds and somebody knows of. Each is still found and counted, and is news again
-# after its last day, or once the live value changes once more.
 
 $ reconciler drift dataset_cleanup
 sandbox@sandbox/dataset_cleanup  last applied … by somebody
