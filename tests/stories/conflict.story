@@ -49,7 +49,7 @@ sandbox@sandbox/single_training  http://sandbox
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
 Plan: 2 to update, 1 unchanged. 1 conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
-|   .framework  single_training/config.toml:16
+|   .framework  single_training/config.toml:19
 |     the files say  ONNX
 |     it is now      TENSORFLOW
 |     it was         PYTORCH
@@ -68,7 +68,7 @@ sandbox@sandbox/single_training  http://sandbox
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
 Plan: 2 to update, 1 unchanged. 1 conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
-|   .framework  single_training/config.toml:16
+|   .framework  single_training/config.toml:19
 |     the files say  ONNX
 |     it is now      TENSORFLOW
 |     it was         PYTORCH

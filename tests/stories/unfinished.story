@@ -60,7 +60,7 @@ Plan: 1 to adopt, 2 unchanged. 7 conflicts.
 |   .docker_image  single_training/config.toml:13
 |     the files say  registry/examples/single_training
 |     it is now      somebody/elses
-|   .framework  single_training/config.toml:16
+|   .framework  single_training/config.toml:19
 |     the files say  PYTORCH
 |     it is now      ONNX
 |   .parameters.batch_size  single_training/config.toml:10
