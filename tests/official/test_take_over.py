@@ -1,9 +1,6 @@
 """Beside the official CLI, which runs unchanged against the sandbox: each takes over what the other did."""
 
-import base64
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,60 +9,10 @@ import pytest
 from providers.sandbox import Sandbox
 from tests.commands import folders
 from tests.conftest import Cli
+from tests.official.conftest import Deploy
 from tests.services import BUSYBOX, Registry
 
 pytestmark = [pytest.mark.docker, pytest.mark.official]
-
-Deploy = Callable[..., str]
-
-
-@pytest.fixture
-def official_deploy(
-    cli: Cli,
-    home: Path,
-    sandbox: Sandbox,
-    docker_engine: str,
-    registry: Registry,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Deploy:
-    """`pxl-pipeline deploy`, signed in to the sandbox; gives what it printed."""
-    python = os.environ.get("RECONCILER_OFFICIAL_PYTHON")
-    if not python:
-        pytest.skip("RECONCILER_OFFICIAL_PYTHON names no interpreter with the official CLI (make test does)")
-    saved = home / ".config" / "picsellia"
-    saved.mkdir(parents=True)
-    (saved / ".env").write_text(
-        f"PICSELLIA_{sandbox.organization}_CUSTOM_API_TOKEN={sandbox.token}\nPICSELLIA_CUSTOM_ENV={sandbox.url}\n"
-    )
-    docker = home / ".docker"
-    docker.mkdir()
-    login = base64.b64encode(b"anybody:anything").decode()
-    (docker / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": login}}}))
-    monkeypatch.setenv("DOCKER_HOST", docker_engine)
-
-    def deploy(name: str, bump: str = "patch") -> str:
-        done = subprocess.run(
-            [
-                *(str(Path(python).parent / "pxl-pipeline"), "deploy", name, "--bump", bump),
-                *("--organization", sandbox.organization, "--env", "CUSTOM"),
-            ],
-            cwd=cli.folder,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(home),
-                "DOCKER_HOST": docker_engine,
-                "LANG": "C.UTF-8",
-            },
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "rror" not in done.stdout, done.stdout
-        return done.stdout
-
-    return deploy
 
 
 @pytest.mark.parametrize("kind", [folders.processing, folders.training])

@@ -1,0 +1,125 @@
+"""Each of the nine official templates through both tools in turn: each takes over what the other did."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from providers.sandbox import Sandbox
+from tests.conftest import Cli
+from tests.official import folders
+from tests.official.conftest import Deploy
+from tests.official.installed import TEMPLATES
+
+pytestmark = [pytest.mark.docker, pytest.mark.official]
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """One pipeline on its way."""
+
+    pipeline: Path
+    cli: Cli
+    sandbox: Sandbox
+    official_deploy: Deploy
+
+    @property
+    def name(self) -> str:
+        return self.pipeline.name
+
+    @property
+    def version(self) -> str:
+        config = tomllib.loads((self.pipeline / "config.toml").read_text())
+        return str(config["metadata"]["version"])
+
+    def run(self, *arguments: str) -> str:
+        """What `reconciler` prints; it has to end with 0."""
+        ended = self.cli(*arguments)
+        assert ended.code == 0, ended.out + ended.err
+        return ended.out
+
+    def writes(self) -> int:
+        """Write requests since this was last asked."""
+        count = len(self.sandbox.writes())
+        self.sandbox.clear_requests()
+        return count
+
+
+def validate(trip: Trip) -> None:
+    assert trip.run("validate", trip.name).startswith(f"ok {trip.name}")
+
+
+def plan_creates_everything(trip: Trip) -> None:
+    document = json.loads(trip.run("plan", trip.name, "--json"))
+    assert {step["action"] for step in document["steps"]} == {"create"}
+    assert [found for found in document["diagnostics"] if found["severity"] != "info"] == []
+    assert trip.writes() == 0
+
+
+def apply(trip: Trip) -> None:
+    trip.run("apply", trip.name, "--yes")
+    assert trip.writes() > 0
+
+
+def nothing_to_do(trip: Trip) -> None:
+    assert "Nothing to do" in trip.run("plan", trip.name, "--exit-code")
+    trip.run("apply", trip.name)
+    assert trip.writes() == 0
+
+
+def deploy_officially(trip: Trip) -> None:
+    before = trip.version
+    trip.official_deploy(trip.name)
+    assert (before, trip.version) == ("1.0", "1.0.1")
+    assert trip.writes() > 0
+
+
+def only_the_image_is_another(trip: Trip) -> None:
+    """The official deploy published a version that has no source key: it is taken over, without a write."""
+    document = json.loads(trip.run("plan", trip.name, "--json"))
+    changed = {step["kind"]: step["action"] for step in document["steps"] if step["action"] != "noop"}
+    assert changed == {"image": "adopt"}
+    assert not any(change["write"] for step in document["steps"] for change in step["changes"])
+    trip.run("apply", trip.name)
+    assert trip.writes() == 0
+
+
+STEPS: tuple[Callable[[Trip], None], ...] = (
+    validate,
+    plan_creates_everything,
+    apply,
+    nothing_to_do,
+    deploy_officially,
+    only_the_image_is_another,
+    nothing_to_do,
+)
+
+
+@pytest.fixture
+def trip_of(templates: Path, cli: Cli, sandbox: Sandbox, official_deploy: Deploy) -> Callable[[str], Trip]:
+    """Where the trip of this template begins."""
+
+    def begin(template: str) -> Trip:
+        pipeline = folders.ready(templates / template, cli.folder, sandbox)
+        sandbox.clear_requests()
+        return Trip(pipeline, cli, sandbox, official_deploy)
+
+    return begin
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_template_there_and_back(template: str, trip_of: Callable[[str], Trip]) -> None:
+    trip = trip_of(template)
+    for step in STEPS:
+        step(trip)
+
+
+@pytest.mark.parametrize("template", ["dataset_version_creation_template", "simple_template"])
+def test_a_config_of_the_older_form_there_and_back(template: str, trip_of: Callable[[str], Trip]) -> None:
+    trip = trip_of(template)
+    folders.older(trip.pipeline)
+    for step in STEPS:
+        step(trip)
