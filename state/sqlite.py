@@ -35,8 +35,11 @@ from state.store import HistoryEntry, check_head, nobody_told
 KEPT: Final = 1000
 """Serials per stack whose content is kept at least; who wrote what and when is kept of all."""
 
-_SCHEMA_VERSION = 2
-_UPGRADES = {1: "ALTER TABLE saves ADD COLUMN ci TEXT NOT NULL DEFAULT ''"}
+_SCHEMA_VERSION = 3
+_UPGRADES = {
+    1: "ALTER TABLE saves ADD COLUMN ci TEXT NOT NULL DEFAULT ''",
+    2: "ALTER TABLE saves ADD COLUMN run TEXT NOT NULL DEFAULT ''",
+}
 """From a layout to what makes the next one of it; done by the first write, so reading copes with all."""
 
 T = TypeVar("T")
@@ -48,7 +51,7 @@ _SCHEMA = (
         stack TEXT NOT NULL, serial INTEGER NOT NULL, lineage TEXT NOT NULL,
         written_at TEXT NOT NULL, written_by TEXT NOT NULL,
         owner TEXT NOT NULL, host TEXT NOT NULL, command TEXT NOT NULL, git_commit TEXT NOT NULL,
-        ci TEXT NOT NULL,
+        ci TEXT NOT NULL, run TEXT NOT NULL,
         PRIMARY KEY (stack, serial)
     ) WITHOUT ROWID
     """,
@@ -416,7 +419,7 @@ def _check_lock(lock: Lock, row: tuple[int, str | None] | None) -> None:
 def _insert(
     connection: sqlite3.Connection, stack: str, entry: HistoryEntry, *, whole: bool, body: bytes
 ) -> None:
-    connection.execute("INSERT INTO saves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (stack, *astuple(entry)))
+    connection.execute("INSERT INTO saves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (stack, *astuple(entry)))
     connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?)", (stack, entry.serial, int(whole), body))
 
 

@@ -31,6 +31,7 @@ class HistoryEntry:
         command: what was asked for.
         git_commit: of the files it worked from.
         ci: where the log of the CI job that did it can be read, or its number.
+        run: the same for all saves of one run; "" when nobody knows.
     """
 
     serial: int
@@ -42,11 +43,12 @@ class HistoryEntry:
     command: str
     git_commit: str
     ci: str = ""
+    run: str = ""
 
     @classmethod
     def of(cls, saved: Snapshot, run: LockInfo | None) -> "HistoryEntry":
         """How the history tells that this run saved this snapshot."""
-        who = (run.owner, run.host, run.command, run.git_commit, run.ci) if run else ("",) * 5
+        who = (run.owner, run.host, run.command, run.git_commit, run.ci, run.id) if run else ("",) * 6
         return cls(saved.serial, saved.lineage, saved.written_at, saved.written_by, *who)
 
 

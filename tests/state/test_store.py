@@ -115,7 +115,9 @@ def test_the_history_tells_who_wrote_what_and_when(store: Store) -> None:
     with store.lock(STACK, info, timeout=0) as lock:
         save(store, replace(counting(2), written_by="0.2.0"), expected=1, lock=lock)
     assert store.history(STACK, 10) == [
-        HistoryEntry(2, "lineage-1", AT, "0.2.0", "ada", "build-9", "reconciler apply app", "c0ffee", job),
+        HistoryEntry(
+            2, "lineage-1", AT, "0.2.0", "ada", "build-9", "reconciler apply app", "c0ffee", job, "ada"
+        ),
         HistoryEntry(1, "lineage-1", AT, "0.1.0", "", "", "", ""),
     ]
     assert [entry.serial for entry in store.history(STACK, 1)] == [2]

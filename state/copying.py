@@ -1,0 +1,74 @@
+"""Copies records from one store to another, history included. Overwrites nothing there: only adds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from state.errors import CorruptStateError, LineageConflictError, StaleStateError
+from state.snapshot import Snapshot, difference
+from state.store import Store
+
+EVERYTHING = 1_000_000_000  # serials
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What became of one stack.
+
+    Attributes:
+        serials: that were copied.
+        left_out: that were not, as their content is damaged or no longer kept.
+    """
+
+    stack: str
+    serials: tuple[int, ...]
+    left_out: tuple[int, ...]
+
+
+def copy_records(source: Store, target: Store) -> Iterator[Copied]:
+    """Copies every stack, telling of each; a second time copies what has been added since.
+
+    Raises:
+        StaleStateError: the target has a record that the source's does not continue; nothing is written then.
+    """
+    there = {stack: target.load(stack) for stack in source.stacks()}
+    for stack, record in there.items():
+        if record is not None:
+            _check_continues(source, stack, record)
+    for stack, record in there.items():
+        yield _copy(source, target, stack, record.serial if record else 0)
+
+
+def _copy(source: Store, target: Store, stack: str, serial: int) -> Copied:
+    copied, left_out = [], []
+    for entry in reversed(source.history(stack, EVERYTHING)):
+        if entry.serial <= serial:
+            continue
+        try:
+            snapshot = source.load_at(stack, entry.serial)
+        except CorruptStateError:
+            snapshot = None
+        if snapshot is None:
+            left_out.append(entry.serial)
+            continue
+        target.copy_in(snapshot, entry, expected_serial=serial)
+        serial = entry.serial
+        copied.append(serial)
+    return Copied(stack, tuple(copied), tuple(left_out))
+
+
+def _check_continues(source: Store, stack: str, there: Snapshot) -> None:
+    (newest,) = source.history(stack, 1)
+    if newest.lineage != there.lineage:
+        raise LineageConflictError(stack, expected=newest.lineage, stored=there.lineage)
+    hint = "nothing was copied; name an empty place, or copy the other way round"
+    if there.serial > newest.serial:
+        raise StaleStateError(
+            f"the record of {stack} is at serial {there.serial} where it was to be copied to, "
+            f"and only at {newest.serial} where it was to be copied from",
+            hint=hint,
+        )
+    same = source.load_at(stack, there.serial)
+    if same is None or difference(same, there) or same.written_at != there.written_at:
+        raise StaleStateError(
+            f"the two records of {stack} have parted: their serials {there.serial} differ", hint=hint
+        )
