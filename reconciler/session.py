@@ -4,11 +4,9 @@ Brings the rooms together and decides nothing itself. Never prints and never ask
 `emit`, what goes wrong is raised as a UserError, a question is a function that the caller gives.
 """
 
-import getpass
 import hashlib
 import json
 import os
-import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -39,11 +37,12 @@ from reconciler.pipeline.version import Bump, bump
 from reconciler.plan import Plan, Stack
 from reconciler.planner import Options, plan_steps
 from reconciler.recovery import contested, settle
+from reconciler.runs import this_run
 from reconciler.saved import Moved, moved, refusal
-from reconciler.sources import git_commit, image_labels, image_source
+from reconciler.sources import image_labels, image_source
 from reconciler.values import JSON, Address
 from reconciler.world import World
-from state.lock import LockInfo, is_gone, process_table
+from state.lock import is_gone
 from state.recorder import Recorder, now
 from state.snapshot import RecordedResource, Snapshot
 from state.store import Store
@@ -412,7 +411,7 @@ def carry_out(
         state.errors.StateError: the lock is held by another run, or the record cannot be saved.
     """
     stack = str(stack_of(session.target, pipeline))
-    run = _lock_info(pipeline.folder, command)
+    run = this_run(pipeline.folder, command)
     waited = False
 
     def waiting(holder: object) -> None:
@@ -657,16 +656,3 @@ def _digest_of(desired: Graph) -> str:
     """One digest of everything that the files ask for, so that a saved plan can tell when they changed."""
     fields: dict[str, JSON] = {str(resource.address): dict(resource.fields) for resource in desired}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-
-
-def _lock_info(folder: Path, command: Sequence[str]) -> LockInfo:
-    return LockInfo(
-        owner=getpass.getuser(),
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        command=" ".join(command),
-        since=now(),
-        id=str(uuid4()),
-        git_commit=git_commit(folder),
-        processes=process_table(),
-    )

@@ -1,6 +1,9 @@
 """`reconciler state …`. A stack is named as plans and messages write it: my-org@STAGING/my_pipeline."""
 
 import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import click
 from rich.text import Text
@@ -8,87 +11,217 @@ from rich.text import Text
 from reconciler.cli import options
 from reconciler.cli.exits import DONE, FAILED
 from reconciler.diagnostics import UserError, error
-from reconciler.views.lines import columns, console
+from reconciler.values import JSON, Address
+from reconciler.views.documents import written
+from reconciler.views.history import (
+    change_lines,
+    diff_document,
+    history_document,
+    history_lines,
+    record_lines,
+)
+from reconciler.views.lines import console, things
 from reconciler.views.reports import print_diagnostics
+from state.changes import Changes, changes
+from state.document import to_document
 from state.errors import CorruptStateError
-from state.store import Store
+from state.lock import LockInfo
+from state.snapshot import Snapshot
+from state.store import Store, open_store
 
-MOST_SAVES = 20  # entries of the history that are shown
+MOST_SAVES = 20  # entries of the history that are shown, unless asked for more
+
+_stack = click.argument("name", metavar="STACK")
+_json = click.option("--json", "as_json", is_flag=True, help="Print a document.")
 
 
 @click.group("state")
 def command() -> None:
-    """Look after the record of what was applied."""
+    """Look after the record of what was applied.
+
+    STACK is a name as plans write it, my-org@STAGING/my_pipeline, or that of the pipeline where only one
+    stack has it.
+    """
 
 
 @command.command("list")
-def list_stacks() -> int:
+@_json
+def list_stacks(as_json: bool) -> int:
     """List the stacks of which there is a record."""
-    out = console(sys.stdout)
     with options.store() as store:
-        for stack in store.stacks():
-            out.print(stack)
+        stacks = list(store.stacks())
+    _print(as_json, {"format": "reconciler/stacks", "version": 1, "stacks": stacks}, map(Text, stacks))
+    return DONE
+
+
+@command.command("show")
+@_stack
+@click.option("--serial", type=click.IntRange(1), help="As it was at this serial, instead of now.")
+@_json
+def show(name: str, serial: int | None, as_json: bool) -> int:
+    """Show a stack's record: what was applied last, with every field."""
+    with options.store() as store:
+        stack = _named(store, name)
+        snapshot = _at(store, stack, serial) if serial else store.load(stack)
+    assert snapshot is not None
+    _print(as_json, to_document(snapshot), record_lines(snapshot))
     return DONE
 
 
 @command.command("history")
-@click.argument("stack", metavar="STACK")
-def history(stack: str) -> int:
-    """Show who saved a stack's record when, and with which command, latest first."""
+@_stack
+@click.option(
+    "--limit", type=click.IntRange(1), default=MOST_SAVES, show_default=True, help="So many saves at most."
+)
+@_json
+def history(name: str, limit: int, as_json: bool) -> int:
+    """Show who saved a record when and from where, with which command, and what changed; latest first."""
     with options.store() as store:
-        stack = _named(store, stack)
-        saves = store.history(stack, MOST_SAVES)
-    rows = [
-        [
-            Text(str(save.serial), "bold"),
-            Text(save.written_at, "dim"),
-            Text(f"{save.owner}@{save.host}"),
-            Text(save.command),
-        ]
-        for save in saves
-    ]
-    out = console(sys.stdout)
-    for line in columns(rows):
-        out.print(line)
+        stack = _named(store, name)
+        saves = [(entry, _changed(store, stack, entry.serial)) for entry in store.history(stack, limit)]
+    _print(as_json, history_document(stack, saves), history_lines(saves))
     return DONE
 
 
-@command.command("verify")
-@click.argument("stack", metavar="STACK")
-def verify(stack: str) -> int:
-    """Check a stack's record against its invariants."""
-    out, err = console(sys.stdout), console(sys.stderr)
+@command.command("diff")
+@_stack
+@click.argument("before", metavar="A", type=click.IntRange(1))
+@click.argument("after", metavar="B", type=click.IntRange(1))
+@_json
+def diff(name: str, before: int, after: int, as_json: bool) -> int:
+    """Show what changed in a stack's record from serial A to serial B, field by field."""
     with options.store() as store:
-        stack = _named(store, stack)
-        try:
-            snapshot = store.load(stack)
-        except CorruptStateError as problem:
-            whole = [
-                str(save.serial)
-                for save in store.history(stack, MOST_SAVES)
-                if _is_whole(store, stack, save.serial)
-            ]
-            told = "\n".join(
-                (*problem.problems, f"Earlier serials that are whole: {', '.join(whole) or 'none'}.")
+        stack = _named(store, name)
+        found = changes(_at(store, stack, before), _at(store, stack, after))
+    _print(as_json, diff_document(stack, before, after, found), change_lines(found))
+    return DONE
+
+
+@command.command("forget")
+@_stack
+@click.argument("address", metavar="ADDR", type=options.AddressType())
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option(
+    "--lock-timeout",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for another run.",
+)
+@_json
+def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json: bool) -> int:
+    """Take one resource out of a stack's record. What exists stays as it is.
+
+    The next plan finds it anew by its name, if the files still ask for it.
+    """
+    from reconciler.runs import this_run
+    from reconciler.session import VERSION
+    from state.recorder import now
+
+    err = console(sys.stderr)
+    with options.store() as store:
+        stack = _named(store, name)
+        run = this_run(Path.cwd(), options.command_line())
+        with store.lock(stack, run, timeout=lock_timeout, waiting=_tell_of) as lock:
+            record = store.load(stack)
+            assert record is not None
+            kept = record.without_resource(str(address)).without_intent(str(address))
+            if kept == record:
+                there = "\n".join(sorted({*record.resources, *record.intents})) or "nothing"
+                raise UserError(error(f"nothing is recorded of {address}", f"Recorded of {stack}:\n{there}"))
+            if not yes and not _agreed(f"Forget {address} of {stack}?", "forget"):
+                err.print("Nothing was changed.")
+                return FAILED
+            saved = store.save(
+                replace(kept, written_by=VERSION, written_at=now()), expected_serial=record.serial, lock=lock
             )
-            print_diagnostics([error(problem.message, told)], err)
-            return FAILED
-    assert snapshot is not None
-    out.print(f"{stack} is whole: serial {snapshot.serial}, {len(snapshot.resources)} resources")
+    told = {"format": "reconciler/forgotten", "version": 1, "stack": stack, "address": str(address)}
+    line = f"forgot {address} of {stack}: serial {saved.serial}; what exists stays as it is"
+    _print(as_json, {**told, "serial": saved.serial}, [Text(line)])
     return DONE
 
 
 @command.command("unlock")
 @click.argument("stack", metavar="STACK")
-def unlock(stack: str) -> int:
+@_json
+def unlock(stack: str, as_json: bool) -> int:
     """Take the lock of a stack away from a run that will never give it back.
 
     A run that is still alive can no longer save once its lock is taken.
     """
     with options.store() as store:
         holder = store.unlock(stack)
-    console(sys.stdout).print(f"{stack} was locked by {holder}" if holder else f"{stack} was not locked")
+    told = f"{stack} was locked by {holder}" if holder else f"{stack} was not locked"
+    document = {"format": "reconciler/unlocked", "version": 1, "stack": stack}
+    _print(as_json, {**document, "holder": asdict(holder) if holder else None}, [Text(told)])
     return DONE
+
+
+@command.command("verify")
+@_stack
+@_json
+def verify(name: str, as_json: bool) -> int:
+    """Check a stack's record against its numbered invariants, and say how to repair it."""
+    with options.store() as store:
+        stack = _named(store, name)
+        saves = store.history(stack, MOST_SAVES)
+        document = {"format": "reconciler/verified", "version": 1, "stack": stack}
+        try:
+            snapshot = store.load(stack)
+        except CorruptStateError as problem:
+            whole = [save.serial for save in saves if _whole(store, stack, save.serial) is not None]
+            if as_json:
+                told = {"problems": list(problem.problems) or [problem.message], "whole_serials": whole}
+                click.echo(written({**document, "whole": False, "serial": None, **told}), nl=False)
+            _tell_damage(problem, whole)
+            return FAILED
+        whole = [save.serial for save in saves if _whole(store, stack, save.serial) is not None]
+    assert snapshot is not None
+    told = {"whole": True, "serial": snapshot.serial, "problems": [], "whole_serials": whole}
+    lines = [
+        Text(f"{stack} is whole: serial {snapshot.serial}, {things(len(snapshot.resources), 'resource')}")
+    ]
+    if snapshot.intents:
+        open_writes = things(len(snapshot.intents), "write")
+        lines.append(Text(f"an unfinished run left {open_writes} open; the next apply settles that"))
+    _print(as_json, {**document, **told}, lines)
+    return DONE
+
+
+@command.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@_json
+def copy(source: str, target: str, as_json: bool) -> int:
+    """Copy all records with their history to another store, as RECONCILER_STATE names it.
+
+    A second time copies what was added since. A record there that is newer, or another one, is never
+    overwritten. What is damaged is left out.
+    """
+    from state.copying import copy_records
+
+    if source == target:
+        raise click.UsageError("FROM and TO are the same")
+    err = console(sys.stderr)
+    with open_store(source) as old, open_store(target) as new:
+        copied = list(copy_records(old, new))
+    for done in copied:
+        if done.left_out:
+            lost = ", ".join(map(str, done.left_out))
+            err.print(Text(f"left out of {done.stack}: serials {lost}, damaged or no longer kept"))
+    document = {"format": "reconciler/copied", "version": 1, "stacks": [asdict(done) for done in copied]}
+    lines = [Text(f"{done.stack}: {things(len(done.serials), 'serial')} copied") for done in copied]
+    _print(as_json, document, lines or [Text(f"there are no records in {source}")])
+    return DONE
+
+
+def _print(as_json: bool, document: JSON, lines: Iterable[Text]) -> None:
+    if as_json:
+        click.echo(written(document), nl=False)
+        return
+    out = console(sys.stdout)
+    for line in lines:
+        out.print(line)
 
 
 def _named(store: Store, name: str) -> str:
@@ -103,8 +236,53 @@ def _named(store: Store, name: str) -> str:
     raise UserError(error(f"there is no record of {name}", there))
 
 
-def _is_whole(store: Store, stack: str, serial: int) -> bool:
+def _at(store: Store, stack: str, serial: int) -> Snapshot:
+    """The record at that serial. Raises UserError when it is not there."""
+    snapshot = store.load_at(stack, serial)
+    if snapshot is None:
+        saves = store.history(stack, 1)
+        told = f"The latest is {saves[0].serial}; " if saves else ""
+        raise UserError(
+            error(f"{stack} has no serial {serial}", f"{told}see reconciler state history {stack}")
+        )
+    return snapshot
+
+
+def _whole(store: Store, stack: str, serial: int) -> Snapshot | None:
+    """The record at that serial, or None when it is damaged or no longer kept."""
     try:
-        return store.load_at(stack, serial) is not None
+        return store.load_at(stack, serial)
     except CorruptStateError:
-        return False
+        return None
+
+
+def _changed(store: Store, stack: str, serial: int) -> Changes | None:
+    """What that save changed; None when one of the two serials is not there to be compared."""
+    after = _whole(store, stack, serial)
+    if after is None:
+        return None
+    before = _whole(store, stack, serial - 1) if serial > 1 else Snapshot.new(stack, after.lineage)
+    return changes(before, after) if before else None
+
+
+def _tell_of(holder: LockInfo) -> None:
+    console(sys.stderr).print(f"waiting for {holder}")
+
+
+def _agreed(question: str, what: str) -> bool:
+    """The answer at a terminal. Raises UserError where nobody can be asked."""
+    if not options.someone_watches():
+        raise UserError(error(f"nobody can be asked whether to {what} this", "Say so with --yes."))
+    return click.confirm(question, default=False, err=True)
+
+
+def _tell_damage(problem: CorruptStateError, whole: Sequence[int]) -> None:
+    earlier = f"Serials that are whole: {', '.join(map(str, whole)) or 'none'}."
+    repair = (
+        "To go on from the latest of them, copy what is whole to a new place and use that from now on:\n"
+        "  reconciler state copy FROM TO"
+        if whole
+        else "Name an empty place with RECONCILER_STATE and apply: what exists is taken over by its name."
+    )
+    told = "\n".join((*problem.problems, earlier, repair))
+    print_diagnostics([error(problem.message, told)], console(sys.stderr))
