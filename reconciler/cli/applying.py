@@ -44,6 +44,8 @@ class Dialogue:
     question = "Apply this?"
     usually = False
     """The answer that Enter gives."""
+    bumps = False
+    """Whether `choose_bump` is asked: config.toml may be written then, and by no other run meanwhile."""
 
     def choose_bump(self, planned: Planned) -> Bump | None:
         """The bump that a plan without one should have."""
@@ -122,7 +124,7 @@ def apply_all(
                             found,
                             wishes,
                             approve=talk.approve,
-                            choose_bump=talk.choose_bump,
+                            choose_bump=talk.choose_bump if talk.bumps else None,
                             parallel=parallel,
                             lock_timeout=lock_timeout,
                             command=options.command_line(),

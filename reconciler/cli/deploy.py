@@ -101,6 +101,7 @@ class _Deploy(Dialogue):
     verb = "deploy"
     question = "Deploy this?"
     usually = True
+    bumps = True
 
     def choose_bump(self, planned: Planned) -> Bump | None:
         reason, current = _needs_version(planned), planned.pipeline.config.metadata.version

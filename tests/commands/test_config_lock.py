@@ -1,0 +1,55 @@
+"""Two stacks of one folder write one config.toml: one run at a time."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from providers.sandbox import Sandbox
+from reconciler.files import locked
+from tests.conftest import Cli, copy_example
+
+NAME = "dataset_cleanup"
+
+
+@pytest.fixture
+def config(cli: Cli, sandbox: Sandbox) -> Path:
+    return copy_example(NAME, cli.folder, sandbox.registry) / "config.toml"
+
+
+def test_a_run_that_would_write_it_does_not_begin_while_another_one_may(
+    cli: Cli, sandbox: Sandbox, config: Path
+) -> None:
+    before = config.read_bytes()
+    with locked(config):
+        for command in (["apply", NAME, "--bump", "patch", "--yes"], ["bump", "patch", NAME]):
+            ended = cli(*command)
+            assert ended.code == 13
+            assert "another run is about to write this file" in ended.err
+        assert sandbox.writes() == []
+        assert cli("apply", NAME, "--yes").code == 0, "this one does not write it"
+    assert config.read_bytes() == before
+    assert cli("bump", "patch", NAME).code == 0
+
+
+def test_a_run_that_waited_does_not_publish_what_it_read_before(
+    cli: Cli, sandbox: Sandbox, config: Path
+) -> None:
+    held, waits = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with locked(config):
+            held.set()
+            waits.wait(30)
+            config.write_text(config.read_text().replace('version = "1.0"', 'version = "1.1.0"'))
+
+    run = threading.Thread(target=other)
+    run.start()
+    held.wait(30)
+    threading.Timer(0.3, waits.set).start()  # the outcome is the same whenever it comes
+    ended = cli("apply", NAME, "--bump", "patch", "--yes", "--lock-timeout", "30")
+    run.join()
+    assert ended.code == 1
+    assert "the pipeline's files changed after they were read" in ended.err
+    assert sandbox.writes() == []
+    assert 'version = "1.1.0"' in config.read_text()
