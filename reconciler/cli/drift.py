@@ -3,17 +3,17 @@
 import sys
 import threading
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
 from reconciler.checking import check
 from reconciler.cli import options
 from reconciler.cli.acknowledging import Known, acknowledging
+from reconciler.cli.outputs import Outputs, output_files, write_report
 from reconciler.diagnostics import Diagnostic, UserError
 from reconciler.drift import Report, StackReport
 from reconciler.session import CannotCheckError, Reading, session
-from reconciler.views.drift_document import first_seen, report_text
+from reconciler.views.drift_document import first_seen
 from reconciler.views.findings import print_report
 from reconciler.views.lines import console
 from reconciler.views.reports import diagnosed, print_diagnostics
@@ -24,16 +24,11 @@ from state.errors import StateError
 @click.command("drift")
 @options.pipelines
 @options.where
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the report here; a report of an earlier run there tells since when things are so.",
-)
+@output_files("json", "junit", "markdown", "html")
 @acknowledging
 @options.classes
 def command(
-    chosen: options.Chosen, where: options.Where, json_file: Path | None, known: Known, reading: Reading
+    chosen: options.Chosen, where: options.Where, outputs: Outputs, known: Known, reading: Reading
 ) -> int:
     """Tell what somebody changed outside of the files.
 
@@ -41,10 +36,11 @@ def command(
     when all is in sync, 10 when the files ask for changes, 11 for drift, 12 for a conflict, and 13 when
     something could not be checked; the highest wins.
     """
-    out, err = console(sys.stdout), console(sys.stderr)
+    err = console(sys.stderr)
     now = datetime.now(UTC).replace(microsecond=0)
     rules = known.rules(err)
-    since = first_seen(json_file) if json_file else {}
+    earlier = outputs.file("json")
+    since = first_seen(earlier) if earlier else {}
     found: list[StackReport] = []
     failed: dict[str, tuple[Diagnostic, ...]] = {}
 
@@ -65,8 +61,7 @@ def command(
         except CannotCheckError as problem:
             failed.update({checked.sound()[0].name: diagnosed(problem) for checked in sound})
     report = known.said_of(Report(now, tuple(found), failed), rules, err)
-    print_report(report, out)
+    print_report(report, outputs.terminal)
     print_diagnostics((*report.remarks, *report.unchecked), err)
-    if json_file is not None:
-        json_file.write_text(report_text(report))
+    write_report(report, outputs, err)
     return report.exit_code

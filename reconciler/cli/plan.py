@@ -8,6 +8,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.exits import DONE, FAILED, UNCHECKED, code_of
+from reconciler.cli.outputs import Outputs, output_files, write_plans
 from reconciler.diagnostics import Diagnostic, UserError
 from reconciler.plan import Plan
 from reconciler.session import CannotCheckError, Reading, Wishes, make_plan, session
@@ -27,6 +28,7 @@ from state.errors import StateError
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for apply --plan FILE."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as a JSON document.")
+@output_files("markdown", "html")
 @click.option("--exit-code", is_flag=True, help="0 in sync, 10 changes, 11 drift, 12 conflict, 13 unasked.")
 @options.classes
 def command(
@@ -35,6 +37,7 @@ def command(
     wishes: Wishes,
     out: Path | None,
     as_json: bool,
+    outputs: Outputs,
     exit_code: bool,
     reading: Reading,
 ) -> int:
@@ -42,7 +45,9 @@ def command(
 
     Reads only: it sends no write of any kind, takes no lock, and works with a read-only token.
     """
-    shown, err = console(sys.stdout), console(sys.stderr)
+    if as_json and outputs.on_stdout:
+        raise click.UsageError("two outputs cannot go to the same place")
+    shown, err = outputs.terminal, console(sys.stderr)
     plans: list[Plan] = []
     errors: list[Diagnostic] = []
     codes = {DONE}
@@ -85,6 +90,7 @@ def command(
             save_plan(plan, out)
             err.print(f"saved to {out}; apply it with: reconciler apply --plan {out}")
     print_diagnostics(errors, err)
+    write_plans(plans, errors, outputs)
     if exit_code:
         codes |= {plan.exit_code for plan in plans}
     return FAILED if FAILED in codes else max(codes)

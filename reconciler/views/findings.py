@@ -8,7 +8,7 @@ from rich.text import Text
 from reconciler.diff import ChangeClass
 from reconciler.drift import Finding, Report, StackReport
 from reconciler.views.lines import CLASS_STYLES, columns, indented
-from reconciler.views.wording import counted, coverage, facts, headline, last_applied, values
+from reconciler.views.wording import counted, coverage, facts, headline, last_applied, values, ways
 
 _STYLES = {**CLASS_STYLES, ChangeClass.PENDING: "yellow", ChangeClass.UNRECORDED: "cyan"}
 _STYLE_OF_WORD = {cls.value: style for cls, style in _STYLES.items()} | {"acknowledged": "dim"}
@@ -34,7 +34,8 @@ def _finding(finding: Finding) -> Iterator[Text]:
     change = finding.change
     style = "dim" if finding.acknowledged else _STYLES.get(change.cls, "")
     yield Text.assemble((f"{change.cls.value} ", style), (finding.field, "bold"), f"  {change.reason}")
-    rows = [[Text(word, "dim"), Text(value)] for word, value in (*values(finding), *facts(finding))]
+    told = (*values(finding), *facts(finding), *ways(finding))
+    rows = [[Text(word, "dim"), Text(value)] for word, value in told]
     for line in columns(rows):
         yield indented(line, 2)
 

@@ -1,6 +1,7 @@
 """A plan for a person: a tree by resource, each field's old and new value with its class and reason."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
@@ -167,24 +168,48 @@ def _head(step: Step) -> Text:
     return head.append("  refused", "bold red") if step.refusal else head
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One field of a step as a list shows it: its values in short, and why."""
+
+    path: str
+    old: str
+    new: str
+    remark: str
+    cls: ChangeClass
+
+
+def rows(step: Step) -> list[Row]:
+    """The fields that are worth one; several for a large value of which parts differ."""
+    return [
+        Row(
+            path,
+            old,
+            new,
+            "" if change.reason == "new" else f"{change.cls.value}: {change.reason}",
+            change.cls,
+        )
+        for change in step.changes
+        if _is_row(change)
+        for path, old, new in old_and_new(change)
+    ]
+
+
 def _rows(step: Step) -> list[Text]:
-    rows = []
-    for change in step.changes:
-        if not _is_row(step, change):
-            continue
-        new_object = step.action is Action.CREATE and change.cls is ChangeClass.PENDING
-        remark = "" if change.reason == "new" else f"{change.cls.value}: {change.reason}"
-        for path, old, new in old_and_new(change):
-            values = Text(new, "green") if new_object else Text.assemble((old, "red"), " -> ", (new, "green"))
-            rows.append([Text(path), values, Text(remark, CLASS_STYLES.get(change.cls, "dim"))])
-    return columns(rows)
+    lines = []
+    for row in rows(step):
+        new_object = step.action is Action.CREATE and row.cls is ChangeClass.PENDING
+        new = Text(row.new, "green")
+        values = new if new_object else Text.assemble((row.old, "red"), " -> ", new)
+        lines.append([Text(row.path), values, Text(row.remark, CLASS_STYLES.get(row.cls, "dim"))])
+    return columns(lines)
 
 
 def _is_shown(step: Step) -> bool:
-    return step.action is not Action.NOOP or any(_is_row(step, change) for change in step.changes)
+    return step.action is not Action.NOOP or any(map(_is_row, step.changes))
 
 
-def _is_row(step: Step, change: Change) -> bool:
+def _is_row(change: Change) -> bool:
     """A field is worth a row when it is written, or when it is neither in sync nor merely unverified."""
     if not change.path:
         return False  # about the object as a whole, which its head says

@@ -59,7 +59,7 @@ def values(finding: Finding) -> list[tuple[str, str]]:
 
 
 def facts(finding: Finding) -> list[tuple[str, str]]:
-    """What is known beside the values: where, since when, by whom, and the ways out."""
+    """What is known beside the values: where, since when, by whom."""
     told = [("in the files", finding.change.place)]
     if finding.seen.first < finding.seen.last:
         told.append(("seen since", moment(finding.seen.first)))
@@ -69,10 +69,13 @@ def facts(finding: Finding) -> list[tuple[str, str]]:
         known = finding.acknowledged
         until = f" until {known.expires}" if known.expires else ""
         told.append(("acknowledged", f"by {known.owner}{until}: {known.reason}"))
-    else:
-        told.append(("put it back", finding.put_back))
-        told.append(("take it over", finding.take_over))
     return [(word, value) for word, value in told if value]
+
+
+def ways(finding: Finding) -> list[tuple[str, str]]:
+    """The commands that end it; what somebody acknowledged needs none."""
+    both = (("put it back", finding.put_back), ("take it over", finding.take_over))
+    return [] if finding.acknowledged else [(word, command) for word, command in both if command]
 
 
 def last_applied(stack: StackReport) -> str:

@@ -1,0 +1,162 @@
+"""`--json`, `--junit`, `--markdown`, `--html`: what a command writes into files beside what it prints.
+
+A file is written whole or not at all, whatever the exit code; `-` is stdout, where then nothing else goes.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from reconciler.cli.options import Command
+from reconciler.diagnostics import Diagnostic, UserError, error, warning
+from reconciler.drift import Report
+from reconciler.files import replace_file
+from reconciler.plan import Plan
+from reconciler.views.drift_document import report_text
+from reconciler.views.github import SUMMARY_BYTES, annotations
+from reconciler.views.html import drift_html, plan_html
+from reconciler.views.junit import junit_text
+from reconciler.views.lines import console
+from reconciler.views.markdown import drift_markdown, plan_markdown
+from reconciler.views.reports import print_diagnostics
+
+HELP = {
+    "json": "Write the report as JSON; a report of an earlier run there tells since when things are so.",
+    "junit": "Write the report as JUnit XML: a finding is a failure.",
+    "markdown": "Write it as Markdown, for a comment or an issue.",
+    "html": "Write it as one HTML page.",
+}
+STDOUT = Path("-")
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where each format goes, of those that were asked for."""
+
+    places: Mapping[str, Path]
+
+    @property
+    def terminal(self) -> Console:
+        """For people: stdout, or stderr when a format goes to stdout."""
+        return console(sys.stderr if self.on_stdout else sys.stdout)
+
+    @property
+    def on_stdout(self) -> bool:
+        """Whether a format goes to stdout."""
+        return STDOUT in self.places.values()
+
+    def file(self, format_: str) -> Path | None:
+        """The file of this format, when it goes to one."""
+        place = self.places.get(format_)
+        return None if place == STDOUT else place
+
+    def write(self, texts: Mapping[str, Callable[[], str]]) -> None:
+        """Write each format that was asked for; one that fails keeps no other from being written.
+
+        Raises:
+            UserError: some could not be written.
+        """
+        failed = []
+        for format_, place in self.places.items():
+            try:
+                _write(place, texts[format_]())
+            except OSError as problem:
+                told = f"{problem.strerror}. What was found is above, and in the other outputs."
+                failed.append(error(f"the {format_} output cannot be written", told, file=place))
+        if failed:
+            raise UserError(*failed)
+
+
+def output_files(*formats: str) -> Callable[[Command], Command]:
+    """An option for each of these formats, as `outputs`."""
+
+    def decorated(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_outputs(**given: Any) -> int:
+            asked = {name: given.pop(f"{name}_file") for name in formats}
+            places: dict[str, Path] = {name: place for name, place in asked.items() if place is not None}
+            if len(set(places.values())) < len(places):
+                raise click.UsageError("two outputs cannot go to the same place")
+            return command(outputs=Outputs(places), **given)
+
+        for name in reversed(formats):
+            kind = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+            with_outputs = click.option(
+                f"--{name}", f"{name}_file", type=kind, callback=_in_a_folder, help=HELP[name]
+            )(with_outputs)
+        return with_outputs
+
+    return decorated
+
+
+def write_report(report: Report, outputs: Outputs, err: Console) -> None:
+    """A drift report in every format that was asked for, and where GitHub runs it, as GitHub shows it.
+
+    Raises:
+        UserError: some could not be written.
+    """
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+        for line in annotations(report, Path.cwd(), workspace):
+            err.print(line)
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            _append(Path(summary), report, err)
+    outputs.write(
+        {
+            "json": lambda: report_text(report),
+            "junit": lambda: junit_text(report),
+            "markdown": lambda: drift_markdown(report),
+            "html": lambda: drift_html(report),
+        }
+    )
+
+
+def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -> None:
+    """Plans in every format that was asked for.
+
+    Raises:
+        UserError: some could not be written.
+    """
+    outputs.write(
+        {
+            "markdown": lambda: plan_markdown(plans, errors),
+            "html": lambda: plan_html(plans, errors),
+        }
+    )
+
+
+def _in_a_folder(ctx: click.Context, param: click.Parameter, place: Path | None) -> Path | None:
+    """Told before anything is asked: a report that took minutes should not end at a missing folder."""
+    if place is not None and not place.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {place.parent}")
+    return place
+
+
+def _write(place: Path, text: str) -> None:
+    content = text.encode("utf-8", "backslashreplace")
+    if place == STDOUT:
+        sys.stdout.write(content.decode())
+    elif place.exists() and not place.is_file():  # a pipe or a terminal has no content to keep whole
+        place.write_bytes(content)
+    else:
+        # Made to be read by others: the next step's user, a web server. A file that is there keeps its mode.
+        replace_file(place, content, mode=None if place.exists() else 0o644)
+
+
+def _append(summary: Path, report: Report, err: Console) -> None:
+    """Add to the step's summary what GitHub takes; one that cannot be written is no reason to fail."""
+    try:
+        room = SUMMARY_BYTES - 1 - (summary.stat().st_size if summary.exists() else 0)
+        text = drift_markdown(report, room).encode("utf-8", "backslashreplace")
+        if len(text) <= room:
+            with summary.open("ab") as file:
+                file.write(text)
+    except OSError as problem:
+        print_diagnostics([warning("the step summary cannot be written", f"{problem.strerror}.")], err)

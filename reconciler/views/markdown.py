@@ -1,0 +1,213 @@
+"""Drift and plans as Markdown for comments, issues and step summaries: what counts first, the rest folded.
+
+Never longer than what it is for takes: what does not fit is counted and said. Whatever comes from files or
+far ends is written so that it is neither markup nor a mention of anybody.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from reconciler.diagnostics import Diagnostic, in_order
+from reconciler.drift import Cause, Report, causes
+from reconciler.plan import Action, Plan, Step
+from reconciler.views.lines import things
+from reconciler.views.plans import rows, summary
+from reconciler.views.wording import age, coverage, facts, headline, last_applied, moment, state, values, ways
+
+COMMENT = 65_536
+"""What GitHub takes as a comment or an issue, in characters; counted in bytes here, which are never fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part with any number of items, of which as many are shown as there is room for.
+
+    Attributes:
+        head, foot: around the items.
+        items: most important first.
+        noun: what one of them is.
+        share: part of the room that is left which it may take.
+    """
+
+    head: str
+    items: Sequence[str]
+    noun: str
+    foot: str = ""
+    share: float = 1.0
+
+
+def drift_markdown(report: Report, limit: int = COMMENT) -> str:
+    """The report in at most `limit` bytes, behind the marker by which a workflow finds its own issue."""
+    found = causes(report.findings)
+    news = [cause for cause in found if not cause.first.acknowledged]
+    known = [cause for cause in found if cause.first.acknowledged]
+    head = (
+        f"<!-- reconciler:drift -->\n## {'Drift: ' if report.findings else ''}{headline(report)}\n\n"
+        f"{coverage(report)} Checked {moment(report.at)}.\n"
+    )
+    return _fitted(
+        head,
+        [
+            Section(_TABLE, [_row(cause) for cause in news], "finding", share=0.5),
+            _folded("Not checked", [_problem(p) for p in report.unchecked], "problem", share=0.5),
+            _folded("What to do", [_ways(cause) for cause in news], "finding", share=0.8),
+            _folded("Acknowledged", [_row(cause) for cause in known], "finding", table=_TABLE),
+            _folded("Remarks", [_problem(remark) for remark in in_order(report.remarks)], "remark"),
+            _folded(
+                "Last applied",
+                [f"- {code(str(stack.stack))}: {plain(last_applied(stack))}\n" for stack in report.stacks],
+                "pipeline",
+            ),
+        ],
+        limit,
+    )
+
+
+def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: int = COMMENT) -> str:
+    """The plans in at most `limit` bytes, each behind the marker of its stack."""
+    markers = "".join(f"<!-- reconciler:plan {quote(str(plan.stack), safe='@/:')} -->\n" for plan in plans)
+    heads = [f"{code(str(plan.stack))}  \n{plain(summary(plan).plain)}\n" for plan in plans]
+    steps = sorted(
+        ((plan, step) for plan in plans for step in plan.steps if step.action is not Action.NOOP),
+        key=lambda found: -(found[1].action.severity + 10 * bool(found[1].refusal or found[1].conflicts)),
+    )
+    remarks = in_order(problem for plan in plans for problem in plan.diagnostics)
+    return _fitted(
+        f"{markers}## Plan\n",
+        [
+            Section("\n", heads, "plan", share=0.5),
+            Section(_PLAN_TABLE, [_step(step, plan, plans) for plan, step in steps], "step", share=0.5),
+            _folded("Not planned", [_problem(problem) for problem in errors], "problem", share=0.5),
+            _folded("Refused as it stands", [*_refusals(plans)], "step", share=0.5),
+            _folded("Fields", [_fields(step) for _, step in steps if rows(step)], "step"),
+            _folded("Remarks", [_problem(remark) for remark in remarks], "remark"),
+        ],
+        limit,
+    )
+
+
+_TABLE = "\n| what | severity | where | the files say | it is now | since |\n|---|---|---|---|---|---|\n"
+_PLAN_TABLE = "\n| action | resource | why |\n|---|---|---|\n"
+
+
+def code(text: str) -> str:
+    """Text as code that is only text: in HTML, as Markdown has no way to quote a backtick in a table."""
+    return f"<code>{_numbered(text)}</code>" if text else ""
+
+
+def plain(text: str) -> str:
+    """Text that is no markup, no mention and no reference to an issue."""
+    return _numbered(re.sub(r"[@#](?=\w)", "\\g<0>\u200b", text), kept="@#\u200b")
+
+
+def _numbered(text: str, kept: str = "") -> str:
+    """On one line, and every character that Markdown, a table or HTML could read as its own by its number."""
+    harmless = "[^\\W_]|[ .,;:/=+()'%?…“”-]" + (f"|[{kept}]" if kept else "")
+    return "".join(c if re.fullmatch(harmless, c) else f"&#{ord(c)};" for c in " ".join(text.splitlines()))
+
+
+def _folded(title: str, items: Sequence[str], noun: str, *, table: str = "", share: float = 1.0) -> Section:
+    head = f"\n<details><summary>{title}</summary>\n{table or chr(10)}"
+    return Section(head, items, noun, foot="\n</details>\n", share=share)
+
+
+def _fitted(head: str, sections: Iterable[Section], limit: int) -> str:
+    """The head, and of each section what there is room for."""
+    text = head
+    for section in sections:
+        if section.items:
+            text += _part(section, limit - _length(text))
+    return text
+
+
+def _part(section: Section, room: int) -> str:
+    """As many items as the section's share of the room holds, and how many those were not."""
+
+    def rest(count: int) -> str:
+        return f"\n_{things(count, section.noun)} not shown here._\n"
+
+    frame = _length(section.head + section.foot)
+    left = int(room * section.share) - frame - _length(rest(len(section.items)))
+    shown = []
+    for item in section.items:
+        left -= _length(item)
+        if left < 0:
+            break
+        shown.append(item)
+    missing = len(section.items) - len(shown)
+    told = rest(missing) if missing else ""
+    if not shown:
+        return told if _length(told) <= room else ""
+    return section.head + "".join(shown) + told + section.foot
+
+
+def _length(text: str) -> int:
+    return len(text.encode("utf-8", "backslashreplace"))
+
+
+def _row(cause: Cause) -> str:
+    first, said = cause.first, dict(values(cause.first))
+    where = code(cause.where)
+    where += f"<br>in {things(len(cause.findings), 'pipeline')}" if len(cause.findings) > 1 else ""
+    where += f"<br>{code(first.change.place)}" if first.change.place and len(cause.findings) == 1 else ""
+    now = code(said.get("it is now", "")) or plain(first.change.reason)
+    cells = (
+        f"**{state(first)}**",
+        first.effect.name.lower(),
+        where,
+        code(said.get("the files say", "")),
+        now,
+        age(first),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _ways(cause: Cause) -> str:
+    """What is known of it, and the ways out for each pipeline that it was found in."""
+    first = cause.first
+    told = [f"- {word}: {code(said)}" for word, said in (*values(first), *facts(first))]
+    commands = [command for finding in cause.findings for _, command in ways(finding)]
+    head = f"{code(cause.where)} {plain(first.change.reason)}"
+    return "\n".join([head, "", *told, "", _block(commands), ""])
+
+
+def _block(lines: Sequence[str]) -> str:
+    """Lines to copy, in a fence that none of them can end."""
+    text = "\n".join(line.replace("\n", "\\n") for line in lines)
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}sh\n{text}\n{fence}\n"
+
+
+def _problem(problem: Diagnostic) -> str:
+    at = " ".join(code(part) for part in (problem.address, problem.place) if part)
+    detail = f" {plain(problem.detail)}" if problem.detail else ""
+    return f"- {at}{': ' if at else ''}{plain(problem.summary)}.{detail}\n"
+
+
+def _step(step: Step, plan: Plan, plans: Sequence[Plan]) -> str:
+    where = code(str(step.address)) + (f"<br>{code(str(plan.stack))}" if len(plans) > 1 else "")
+    stopped = " **refused**" if step.refusal else " **conflict**" if step.conflicts else ""
+    return f"| {step.action.word}{stopped} | {where} | {plain(step.reason)} |\n"
+
+
+def _fields(step: Step) -> str:
+    head = f"{code(str(step.address))}\n\n| field | it is now | it becomes | why |\n|---|---|---|---|\n"
+    cells = (
+        f"| {code(row.path)} | {code(row.old)} | {code(row.new)} | {plain(row.remark)} |\n"
+        for row in rows(step)
+    )
+    return f"{head}{''.join(cells)}\n"
+
+
+def _refusals(plans: Iterable[Plan]) -> Iterator[str]:
+    for plan in plans:
+        for step in plan.refused:
+            assert step.refusal is not None
+            yield f"{code(str(step.address))} {plain(step.refusal.summary)}\n\n{_block(step.refusal.ways)}\n"
+        for step in plan.conflicts:
+            again = plan.apply_command
+            ways = [f"{again} --{who} {step.address}" for who in ("ours", "theirs")]
+            yield f"{code(str(step.address))} {plain(step.conflicts[0].reason)}\n\n{_block(ways)}\n"
