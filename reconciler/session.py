@@ -17,8 +17,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from providers.docker.builders import select
+from providers.docker.demands import SettingError
 from providers.docker.image import ImageKind, is_taken
-from providers.docker.source import ImageSource, SettingError, SourceKey, fingerprint
+from providers.docker.source import ImageSource, SourceKey, fingerprint
 from providers.errors import ProviderError, TransientError
 from providers.picsellia import Platform
 from providers.picsellia import kinds as platform_kinds

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any
 
+from providers.docker.demands import refuse_settings
 from providers.docker.labels import CREATED
 from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob, PublishedImage
 from providers.docker.reference import Repository, check_tag, is_digest, parse_image, parse_repository
 from providers.docker.registry import RegistryClient
-from providers.docker.source import Entry, ImageSource, context, refuse_settings
+from providers.docker.source import Entry, ImageSource, context
 from providers.docker.tar import archive
 from providers.errors import GoneError, RefusedError
 from providers.protocol import Progress, Report

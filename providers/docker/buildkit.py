@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from providers.docker import engine
 from providers.docker.buildlog import LONGEST, BuildLog, build_log
 from providers.docker.command_line import Probe, client_version, engine_version, lines_of
+from providers.docker.demands import need_dockerfile, refuse_settings, secret_values
 from providers.docker.reference import check_tag, parse_repository
-from providers.docker.source import ImageSource, need_dockerfile, refuse_settings, secret_values
+from providers.docker.source import ImageSource
 from providers.docker.staged import Staged, staged
 from providers.errors import FinalError
 from providers.protocol import Progress, Report

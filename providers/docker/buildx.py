@@ -13,10 +13,11 @@ from typing import Any
 from providers.docker.buildkit import arguments
 from providers.docker.buildlog import LONGEST, BuildLog, build_log
 from providers.docker.command_line import Probe, ask, buildx_version, client_version, lines_of
+from providers.docker.demands import need_dockerfile, secret_values
 from providers.docker.reference import check_tag, is_digest, parse_repository
 from providers.docker.registry import RegistryClient
 from providers.docker.said import push_failure
-from providers.docker.source import ImageSource, need_dockerfile, secret_values
+from providers.docker.source import ImageSource
 from providers.docker.staged import staged
 from providers.errors import FinalError
 from providers.protocol import Progress, Report

@@ -12,10 +12,11 @@ from typing import Any
 from providers.docker import auth
 from providers.docker.buildlog import BuildLog, build_log
 from providers.docker.command_line import Probe
+from providers.docker.demands import need_dockerfile, refuse_settings
 from providers.docker.recipe import needs_buildkit
 from providers.docker.reference import Repository, check_tag, is_digest, parse_repository
 from providers.docker.said import failure, plain, push_failure
-from providers.docker.source import ImageSource, context, dockerfile, need_dockerfile, refuse_settings
+from providers.docker.source import ImageSource, context, dockerfile
 from providers.docker.tar import archive
 from providers.errors import FinalError, ProviderError, RefusedError, TransientError
 from providers.protocol import Progress, Report
