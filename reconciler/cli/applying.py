@@ -13,7 +13,16 @@ from reconciler.diagnostics import UserError
 from reconciler.events import Event, StepStarted
 from reconciler.pipeline.version import Bump
 from reconciler.plan import Plan
-from reconciler.session import Applied, Checked, Planned, RefusedPlanError, Wishes, apply_plan, session
+from reconciler.session import (
+    Applied,
+    Checked,
+    Planned,
+    RefusedPlanError,
+    Session,
+    Wishes,
+    apply_plan,
+    session,
+)
 from reconciler.views.lines import console
 from reconciler.views.plans import print_moved, print_plan, print_refusals
 from reconciler.views.reports import diagnosed, print_applied, print_diagnostics, print_outcomes
@@ -79,6 +88,10 @@ class Dialogue:
         print_applied(applied, self.out, self.err)
 
 
+Work = Callable[[Session, Dialogue], Applied]
+"""What is done for one pipeline, once we are signed in."""
+
+
 def apply_all(
     find: Callable[[Failed], Iterable[Checked]],
     where: options.Where,
@@ -93,10 +106,46 @@ def apply_all(
     out: TextIO,
     err: TextIO,
 ) -> int:
-    """Apply each pipeline in turn; the exit code. One that fails does not keep the others from their turn.
+    """Apply each pipeline in turn; the exit code.
 
     Args:
         find: gives the pipelines whose files have no errors, and what is wrong with others to its argument.
+    """
+
+    def work_for(found: Checked) -> Work:
+        return lambda opened, talk: apply_plan(
+            opened,
+            found,
+            wishes,
+            approve=talk.approve,
+            choose_bump=talk.choose_bump if talk.bumps else None,
+            parallel=parallel,
+            lock_timeout=lock_timeout,
+            command=options.command_line(),
+            saved=saved,
+            skip_moved=skip_moved,
+        )
+
+    return in_turn(
+        lambda failed: map(work_for, find(failed)), where, yes=yes, dialogue=dialogue, out=out, err=err
+    )
+
+
+def in_turn(
+    find: Callable[[Failed], Iterable[Work]],
+    where: options.Where,
+    *,
+    yes: bool,
+    dialogue: type[Dialogue],
+    out: TextIO,
+    err: TextIO,
+) -> int:
+    """Do one thing after the other and tell how each ended; the exit code.
+
+    One that fails does not keep the others from their turn.
+
+    Args:
+        find: gives what is to be done, and what cannot be to its argument.
     """
     shown, told = console(out), console(err)
     codes = {DONE}
@@ -111,26 +160,15 @@ def apply_all(
         watch(event)
 
     with options.interruptible() as stop, Watch(told) as watch:
-        sound = list(find(failed))
-        if sound:
+        todo = list(find(failed))
+        if todo:
             with session(where.target(), options.store(), emit, stop, verb=dialogue.verb) as opened:
-                for found in sound:
+                for work in todo:
                     if stop.is_set():
                         break
                     talk = dialogue(shown, told, watch, yes)
                     try:
-                        applied = apply_plan(
-                            opened,
-                            found,
-                            wishes,
-                            approve=talk.approve,
-                            choose_bump=talk.choose_bump if talk.bumps else None,
-                            parallel=parallel,
-                            lock_timeout=lock_timeout,
-                            command=options.command_line(),
-                            saved=saved,
-                            skip_moved=skip_moved,
-                        )
+                        applied = work(opened, talk)
                     except (UserError, StateError) as problem:
                         failed(problem)
                         continue

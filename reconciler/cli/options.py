@@ -112,7 +112,11 @@ class Where:
 
     def reads(self, reading: Reading) -> Reading:
         """How files are read for the environment that this names. Raises UserError."""
-        return replace(reading, environment=chosen_environment(self.environment)[0])
+        return replace(reading, environment=self.environment_name())
+
+    def environment_name(self) -> Environment:
+        """The environment alone, which needs neither token nor organization. Raises UserError."""
+        return chosen_environment(self.environment)[0]
 
 
 def pipelines(command: Command) -> Command:

@@ -105,6 +105,7 @@ class Teller:
         line = re.sub(r"\d{4}-\d\d-\d\dT[\d:.+]+", "…", line)
         line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d by \S+@\S+", "… by somebody", line)
         line = re.sub(r"\b\d+(\.\d)? (bytes|kB|MB)\b", "… kB", line)
+        line = re.sub(r"\(serial \d+\)", "(serial …)", line)  # threads share saves
         return re.sub(r"  \d+\.\d s$", "", line)
 
 

@@ -1,0 +1,66 @@
+"""`reconciler rollback`."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.applying import Dialogue, Failed, Work, in_turn
+from reconciler.diagnostics import UserError
+from reconciler.pipeline.discovery import find
+from reconciler.rollback import pipeline_at, roll_back
+
+
+@click.command("rollback")
+@click.argument("name", metavar="PIPELINE")
+@options.where
+@click.option(
+    "--to",
+    metavar="SERIAL|VERSION",
+    help="A serial of state history, or a version; the last that differs from now when it is not given.",
+)
+@click.option("--write", is_flag=True, help="Write that version into config.toml, too.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask; allow inputs to be deleted and replaced.")
+@options.applying
+def command(
+    name: str,
+    where: options.Where,
+    to: str | None,
+    write: bool,
+    yes: bool,
+    parallel: int,
+    lock_timeout: float,
+) -> int:
+    """Go back to what was applied earlier.
+
+    An ordinary plan, back to an earlier record: the platform gets the parameters, inputs and resources of
+    then, and the tags in the registry go back to the image of then. Nothing is built. The files stay as they
+    are, so the next apply brings back what they say: go back there, too, with --write and your version
+    control.
+    """
+
+    def works(failed: Failed) -> Iterator[Work]:
+        try:
+            pipeline = pipeline_at(find(name, Path.cwd()), where.environment_name())
+        except UserError as problem:
+            failed(problem)
+            return
+        yield lambda opened, talk: roll_back(
+            opened,
+            pipeline,
+            to,
+            write=write,
+            approve=talk.approve,
+            parallel=parallel,
+            lock_timeout=lock_timeout,
+            command=options.command_line(),
+        )
+
+    return in_turn(works, where, yes=yes, dialogue=_Rollback, out=sys.stdout, err=sys.stderr)
+
+
+class _Rollback(Dialogue):
+    verb = "rollback"
+    question = "Go back to this?"

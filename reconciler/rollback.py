@@ -1,0 +1,252 @@
+"""The story of `rollback`: an ordinary plan, back to what a record of earlier says.
+
+The image goes back by moving tags in the registry: nothing is built, and an image that is gone is told
+before anything moves. Files are read for where and what the pipeline is, never for what it should be.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from semver import Version
+
+from providers.docker.builders import Builder
+from providers.docker.image import ImageKind
+from providers.docker.source import SourceKey
+from providers.picsellia import kinds as platform_kinds
+from reconciler.diagnostics import UserError, error
+from reconciler.events import Notice
+from reconciler.graph import Graph, Resource
+from reconciler.pipeline.config import load
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.version import parse
+from reconciler.plan import Plan, Stack
+from reconciler.planner import Options
+from reconciler.session import Applied, Planned, Session, Wishes, carry_out, plan_for, stack_of
+from reconciler.sources import image_labels, image_source
+from reconciler.values import JSON, Address
+from state.snapshot import RecordedResource, Snapshot
+from state.store import HistoryEntry, Store
+
+_HISTORY = 1_000_000
+"""More saves than any stack has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A record that a run left when it had ended.
+
+    Attributes:
+        snapshot: what was applied then.
+        entry: when, and by whom.
+    """
+
+    snapshot: Snapshot
+    entry: HistoryEntry
+
+    @property
+    def image(self) -> RecordedResource | None:
+        return next((one for one in self.snapshot.resources.values() if one.kind == "image"), None)
+
+    @property
+    def version(self) -> str:
+        """Of the image; "" when there was none."""
+        return str(self.image.inputs["version"]) if self.image else ""
+
+
+def pipeline_at(folder: Path, environment: str | None) -> Pipeline:
+    """What config.toml says of where a pipeline is; its classes and its source do not matter.
+
+    Raises:
+        UserError: config.toml has errors.
+    """
+    loaded = load(folder, environment=environment)
+    if loaded.config is None:
+        raise UserError(*loaded.diagnostics)
+    return Pipeline(folder, loaded.config.metadata.name, loaded.config, loaded, None, None)
+
+
+def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
+    """The record to go back to.
+
+    Args:
+        to: a serial, or a version (the last that was left with it); None for the latest that differs from
+            what is recorded now.
+
+    Raises:
+        UserError: there is no such record.
+    """
+    ended, now = _ends(store, str(stack)), store.load(str(stack))
+    if now is None:
+        told = f"What was never applied cannot be gone back to. Apply it first: {stack.command('apply')}"
+        raise UserError(error(f"nothing is recorded of {stack}", told))
+    if to is None:
+        for earlier in ended:
+            if earlier.snapshot.resources and _said(earlier.snapshot) != _said(now):
+                return earlier
+        raise UserError(error(f"{stack} was never different", "There is nothing to go back to."))
+    for earlier in ended:
+        if to == str(earlier.snapshot.serial) or (earlier.version and _is_version(to, earlier.version)):
+            return earlier
+    told = f"Give a serial, or a version that was applied. See: reconciler state history '{stack}'"
+    raise UserError(error(f"{stack} has no record of {to}", told))
+
+
+def roll_back(
+    session: Session,
+    pipeline: Pipeline,
+    to: str | None,
+    *,
+    write: bool,
+    approve: Callable[[Planned, bool], bool],
+    parallel: int,
+    lock_timeout: float,
+    command: Sequence[str],
+) -> Applied:
+    """Plan what it takes to be as an earlier record says, and do it.
+
+    Args:
+        to: see `find_earlier`.
+        write: config.toml gets the version of then, too.
+        approve, parallel, lock_timeout, command: see `carry_out`.
+
+    Raises: as `carry_out` and `find_earlier`.
+    """
+    stack = stack_of(session.target, pipeline)
+    earlier = find_earlier(session.store, stack, to)
+    if write and earlier.version:
+        pipeline = pipeline.at(parse(earlier.version))
+
+    def make() -> Planned:
+        stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=earlier.snapshot.lineage)
+        return _plan_back(session, pipeline, earlier, stored)
+
+    return carry_out(
+        session,
+        pipeline,
+        make,
+        key=None,
+        writes_config=write,
+        approve=approve,
+        parallel=parallel,
+        lock_timeout=lock_timeout,
+        command=command,
+    )
+
+
+def _plan_back(session: Session, pipeline: Pipeline, earlier: Earlier, stored: Snapshot) -> Planned:
+    wanted = _graph(earlier.snapshot, stored)
+    image = earlier.image
+    kinds = dict(platform_kinds(session.platform))
+    if image is not None:
+        kinds["image"] = _image_of(pipeline, image)
+    known = {Address.parse(text): record for text, record in stored.resources.items()}
+    if image is not None:  # found by its digest, should its tag be gone
+        known[Address.parse(image.address)] = image
+    # Whoever goes back wants what was, and not what somebody made of it since.
+    planned = plan_for(
+        session, pipeline, wanted, kinds, stored, Wishes(options=Options(ours=None)), known=known
+    )
+    _refuse_lost(planned, earlier)
+    entry = earlier.entry
+    who = f" by {entry.owner}@{entry.host}" if entry.owner else ""
+    version = f"version {earlier.version}, " if earlier.version else ""
+    told = f"going back to {version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
+    session.emit(Notice(f"{told} (serial {entry.serial})"))
+    return replace(planned, plan=_retold(planned.plan))
+
+
+def _retold(plan: Plan) -> Plan:
+    """The plan with its reasons said of a record, where the planner says them of files."""
+
+    def said(reason: str) -> str:
+        return reason.replace("the files changed", "it was so then").replace("left the files", "came later")
+
+    return replace(
+        plan,
+        steps=tuple(
+            replace(
+                step,
+                reason=said(step.reason),
+                changes=tuple(replace(change, reason=said(change.reason)) for change in step.changes),
+            )
+            for step in plan.steps
+        ),
+    )
+
+
+def _graph(then: Snapshot, now: Snapshot) -> Graph:
+    """What was recorded then, as what should be. Inputs that came since go, as deploying then would do it."""
+    listed = {Address.parse(text) for text in (*then.resources, *now.resources)}
+    owners = {Address("processing", address.name[:-1]) for address in listed if address.kind == "input"}
+    resources = []
+    for record in then.resources.values():
+        address = Address.parse(record.address)
+        resources.append(
+            Resource(
+                address,
+                record.inputs,
+                depends_on=tuple(Address.parse(text) for text in record.depends_on),
+                owns=("input",) if address in owners else (),
+            )
+        )
+    return Graph(resources)
+
+
+def _image_of(pipeline: Pipeline, image: RecordedResource) -> ImageKind:
+    """The kind `image` for what was published then, whatever the folder holds now."""
+
+    def no_builder() -> Builder:
+        raise AssertionError("a rollback builds nothing")
+
+    outputs = image.outputs
+    key = SourceKey(
+        image.inputs["source_key"], outputs.get("files", {}), outputs.get("arguments", {}), bytes=0
+    )
+    return ImageKind(
+        "/".join(Address.parse(image.address).name),
+        replace(image_source(pipeline), platform=image.inputs["platform"]),
+        key,
+        builder=no_builder,
+        labels=lambda: image_labels(pipeline),
+        bump_hint="go back to another one: --to VERSION",
+    )
+
+
+def _refuse_lost(planned: Planned, earlier: Earlier) -> None:
+    """An image that is gone, or is not what it was, is told before anything moves."""
+    image = earlier.image
+    if image is None:
+        return
+    address = Address.parse(image.address)
+    live, digest = planned.world.found.get(address), str(image.outputs.get("digest", ""))
+    if live is not None and (not digest or live.outputs["digest"] == digest):
+        return
+    what = f"{'/'.join(address.name)}:{earlier.version}"
+    now = f"is {live.outputs['digest'][:19]} now" if live else "is gone from the registry"
+    told = "Nothing was changed. Go back further, with --to, or publish that source as a new version."
+    raise UserError(error(f"{what} was {digest[:19]} then, and {now}", told, address=str(address)))
+
+
+def _ends(store: Store, stack: str) -> Iterator[Earlier]:
+    """What each run left when it had ended, latest first; runs that left writes open are passed by."""
+    run: object = None
+    for entry in store.history(stack, _HISTORY):
+        this = (entry.run or entry.serial, entry.lineage)
+        if this != run:
+            run = this
+            snapshot = store.load_at(stack, entry.serial)
+            if snapshot is not None and not snapshot.intents:
+                yield Earlier(snapshot, entry)
+
+
+def _said(snapshot: Snapshot) -> dict[str, Mapping[str, JSON]]:
+    """What was applied, without what the far ends said beside it."""
+    return {address: record.inputs for address, record in snapshot.resources.items()}
+
+
+def _is_version(text: str, version: str) -> bool:
+    try:
+        return parse(text) == Version.parse(version)
+    except ValueError:
+        return False

@@ -1,0 +1,224 @@
+# A bad deploy, and the way back: one command, no build, both tags and the platform as before.
+$ example dataset_cleanup
+
+$ reconciler apply dataset_cleanup --yes --parallel 1
+sandbox@sandbox/dataset_cleanup  http://sandbox
++ image/registry/examples/dataset_cleanup  create  never-published
+    channel     latest
+    platform    linux/amd64
+    source_key  sha256:…
+    version     1.0.0
++ processing/dataset_cleanup  create  does not exist yet
+    default_cpu                         4
+    default_gpu                         0
+    default_parameters.data_tag         cleaned
+    default_parameters.datalake         default
+    default_parameters.drop_duplicates  true
+    default_parameters.least_sharpness  12.5
+    default_parameters.smallest_side    64
+    description                         Copies a dataset version without blurred and duplicated images.
+    docker_flags                        []
+    docker_image                        registry/examples/dataset_cleanup
+    docker_tag                          latest
+    target                              DATASET_VERSION
+    type                                DATASET_VERSION_CREATION
+├── + input/dataset_cleanup/archive  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 DATALAKE
+│       required                   false
+├── + input/dataset_cleanup/dataset  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  OBJECT_DETECTION
+│       input_type                 DATASET_VERSION
+│       required                   true
+├── + input/dataset_cleanup/embedding_model  create  does not exist yet
+│       framework_constraint       ONNX
+│       inference_type_constraint  null
+│       input_type                 MODEL_VERSION
+│       required                   false
+├── + input/dataset_cleanup/report_title  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 TEXT
+│       required                   false
+└── + input/dataset_cleanup/sample_size  create  does not exist yet
+        framework_constraint       null
+        inference_type_constraint  null
+        input_type                 NUMBER
+        required                   true
+Plan: 7 to create.
+Done: 7 created.
+| creating image/registry/examples/dataset_cleanup
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   copy … taken over from registry/base/python
+|   push … sent
+|   push … sent
+|   tag latest -> 1.0.0
+| + created image/registry/examples/dataset_cleanup
+| + created processing/dataset_cleanup
+| + created input/dataset_cleanup/archive
+| + created input/dataset_cleanup/dataset
+| + created input/dataset_cleanup/embedding_model
+| + created input/dataset_cleanup/report_title
+| + created input/dataset_cleanup/sample_size
+
+$ edit dataset_cleanup/utils/parameters.py 64 16
+
+$ edit dataset_cleanup/config.toml 'cpu = "4"' 'cpu = "32"'
+
+$ edit dataset_cleanup/utils/inputs.py '"archive"' '"cold_store"'
+
+$ reconciler apply dataset_cleanup --yes --parallel 1 --bump minor
+sandbox@sandbox/dataset_cleanup  http://sandbox
+~ image/registry/examples/dataset_cleanup  update  source-changed: config.toml changed, utils/inputs.py changed, utils/parameters.py changed
+    source_key  sha256:… -> sha256:…  pending: the files changed
+    version     1.0.0 -> 1.1.0                            pending: the files changed
+~ processing/dataset_cleanup  update  the files changed
+    default_cpu                       4 -> 32   pending: the files changed
+    default_parameters.smallest_side  64 -> 16  pending: the files changed
+├── - input/dataset_cleanup/archive  delete  left the files
+└── + input/dataset_cleanup/cold_store  create  does not exist yet
+        framework_constraint       null
+        inference_type_constraint  null
+        input_type                 DATALAKE
+        required                   false
+Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
+Done: 1 created, 2 updated, 1 deleted.
+  dataset_cleanup/config.toml says version 1.1.0 and image_tag latest now  commit it
+| updating image/registry/examples/dataset_cleanup
+|   copy … already there
+|   copy … already there
+|   copy … already there
+|   push … sent
+|   push … sent
+|   tag latest -> 1.1.0
+| ~ updated image/registry/examples/dataset_cleanup
+| ~ updated processing/dataset_cleanup
+| - deleted input/dataset_cleanup/archive
+| + created input/dataset_cleanup/cold_store
+
+$ writes
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+DELETE /v2/examples/dataset_cleanup/blobs/uploads/… 204
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+PUT /v2/examples/dataset_cleanup/manifests/1.0.0 201
+PUT /v2/examples/dataset_cleanup/manifests/latest 201
+POST /api/organization/…/processings 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /api/processing/…/inputs 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+DELETE /v2/examples/dataset_cleanup/blobs/uploads/… 204
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
+PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+PUT /v2/examples/dataset_cleanup/manifests/1.1.0 201
+PUT /v2/examples/dataset_cleanup/manifests/latest 201
+PATCH /api/processing/… 200
+DELETE /api/processing/…/inputs/archive 204
+POST /api/processing/…/inputs 201
+
+$ reconciler rollback dataset_cleanup --parallel 1
+sandbox@sandbox/dataset_cleanup  http://sandbox
+~ image/registry/examples/dataset_cleanup  update  tag-moved: latest points at sha256:…; re-tagged, no build
+    channel  null -> latest  unrecorded: nothing recorded; taken over from what is there
+~ processing/dataset_cleanup  update  it was so then
+    default_cpu                       32 -> 4   pending: it was so then
+    default_parameters.smallest_side  16 -> 64  pending: it was so then
+├── + input/dataset_cleanup/archive  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 DATALAKE
+│       required                   false
+└── - input/dataset_cleanup/cold_store  delete  came later
+Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
+| going back to version 1.0.0, applied … by somebody (serial …)
+| refused: something would be deleted or replaced, and nobody can be asked; use --yes
+[12]
+
+$ reconciler rollback dataset_cleanup --parallel 1 --yes
+sandbox@sandbox/dataset_cleanup  http://sandbox
+~ image/registry/examples/dataset_cleanup  update  tag-moved: latest points at sha256:…; re-tagged, no build
+    channel  null -> latest  unrecorded: nothing recorded; taken over from what is there
+~ processing/dataset_cleanup  update  it was so then
+    default_cpu                       32 -> 4   pending: it was so then
+    default_parameters.smallest_side  16 -> 64  pending: it was so then
+├── + input/dataset_cleanup/archive  create  does not exist yet
+│       framework_constraint       null
+│       inference_type_constraint  null
+│       input_type                 DATALAKE
+│       required                   false
+└── - input/dataset_cleanup/cold_store  delete  came later
+Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
+Done: 1 created, 2 updated, 1 deleted.
+| going back to version 1.0.0, applied … by somebody (serial …)
+| updating image/registry/examples/dataset_cleanup
+|   tag latest -> 1.0.0
+| ~ updated image/registry/examples/dataset_cleanup
+| ~ updated processing/dataset_cleanup
+| + created input/dataset_cleanup/archive
+| - deleted input/dataset_cleanup/cold_store
+
+$ writes
+POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
+DELETE /v2/examples/dataset_cleanup/blobs/uploads/… 204
+PUT /v2/examples/dataset_cleanup/manifests/latest 201
+PATCH /api/processing/… 200
+POST /api/processing/…/inputs 201
+DELETE /api/processing/…/inputs/cold_store 204
+
+$ edit dataset_cleanup/utils/parameters.py 16 64
+
+$ edit dataset_cleanup/config.toml 'cpu = "32"' 'cpu = "4"'
+
+$ edit dataset_cleanup/utils/inputs.py '"cold_store"' '"archive"'
+
+$ edit dataset_cleanup/config.toml '1.1.0' '1.0'
+
+$ reconciler plan dataset_cleanup --exit-code
+sandbox@sandbox/dataset_cleanup  http://sandbox
+Nothing to do: 7 resources as the files say.
+
+$ reconciler rollback dataset_cleanup --to 1.1.0 --write --yes --parallel 1
+sandbox@sandbox/dataset_cleanup  http://sandbox
+~ image/registry/examples/dataset_cleanup  update  tag-moved: latest points at sha256:…; re-tagged, no build
+    channel  null -> latest  unrecorded: nothing recorded; taken over from what is there
+~ processing/dataset_cleanup  update  it was so then
+    default_cpu                       4 -> 32   pending: it was so then
+    default_parameters.smallest_side  64 -> 16  pending: it was so then
+├── - input/dataset_cleanup/archive  delete  came later
+└── + input/dataset_cleanup/cold_store  create  does not exist yet
+        framework_constraint       null
+        inference_type_constraint  null
+        input_type                 DATALAKE
+        required                   false
+Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
+Done: 1 created, 2 updated, 1 deleted.
+  dataset_cleanup/config.toml says version 1.1.0 and image_tag latest now  commit it
+| going back to version 1.1.0, applied … by somebody (serial …)
+| updating image/registry/examples/dataset_cleanup
+|   tag latest -> 1.1.0
+| ~ updated image/registry/examples/dataset_cleanup
+| ~ updated processing/dataset_cleanup
+| - deleted input/dataset_cleanup/archive
+| + created input/dataset_cleanup/cold_store
+
+$ reconciler rollback dataset_cleanup --to 7.0
+| error: sandbox@sandbox/dataset_cleanup has no record of 7.0
+|   Give a serial, or a version that was applied. See: reconciler state history 'sandbox@sandbox/dataset_cleanup'
+[1]
