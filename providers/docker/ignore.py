@@ -1,9 +1,20 @@
 """Which files of a folder a build sees: the rules of .dockerignore, as real builds apply them.
 
 Written after moby's `patternmatcher` and `ignorefile`, with BuildKit's way of looking below an ignored
-folder for files that a later `!` line brings back. docker-py's matcher gives the same answers, but it
-translates and joins paths anew for each file, which costs more than hashing the file; here each line
-becomes one regular expression. Knows text and paths only: never touches the disk.
+folder for files that a later `!` line brings back. Our builders all get the context filtered by this, so that
+one folder is one image whichever builds it. What differs elsewhere:
+
+- Docker's legacy builder, and BuildKit of before Docker 23, do not look below an ignored folder for what a
+  `!` line with a wildcard brings back, and that BuildKit takes `**.py` for a file named `.py`.
+- docker-py always sends the Dockerfile and .dockerignore, so that a `COPY .` sees them although they are
+  ignored; here they stay out of the image.
+- docker-py's matcher is Python's fnmatch: it does not know backslashes, reads `[!x]` as Docker reads `[^x]`,
+  and takes no notice of capitals.
+- Docker refuses two odd lines that are taken here: a range in a range (`[a-c-z]`), and a backslash before a
+  letter that is not in ASCII.
+
+Each line becomes one regular expression, as matching must not cost more than hashing the file. Knows text and
+paths only: never touches the disk.
 """
 
 import posixpath
@@ -93,6 +104,9 @@ def _rule(line: str) -> _Rule | None:
 
 def _translate(pattern: str) -> str:
     """One pattern as a regular expression: `*` and `?` stop at a slash, `**` does not."""
+    ending = pattern.removeprefix("**")
+    if ending != pattern and re.fullmatch(r"[^/*?\[\]\\][^*?\[\]\\]*", ending):
+        return ".*" + re.escape(ending)  # moby: what begins with ** and has no other wildcard is an ending
     out: list[str] = []
     at, end = 0, len(pattern)
     while at < end:

@@ -84,6 +84,25 @@ TABLE = {
     "*.log\r\n*.py\r\n": "lines of Windows",
     "é.py": "not in ASCII",
     ".*": "hidden files",
+    "*\n!**/c.py": "a star star line brings back from an ignored folder",
+    "a\n!*/b/c.py": "and so does any wildcard",
+    "**/docs\n!docs/index.md": "back from a folder that is ignored at any depth",
+    "**.py": "an ending",
+    "a/**.py": "which is none inside of a folder",
+    "!a\na": "a line that brings back comes too early",
+    "*\n!./x.py\n!/y.py": "detours back",
+    "Dockerfile": "the Dockerfile alone",
+    ".dockerignore": "the ignore file alone",
+    "*\n!Dockerfile": "all but the Dockerfile",
+    "a//b": "two slashes",
+    "[!x].py": "an exclamation mark in a class",
+    "[x\\-y].py": "an escaped dash",
+    "a\\ b.txt": "an escaped space",
+    " #note": "a space before what looks like a comment",
+    "*.PY": "capitals",
+    "^x.py\n(x).py\nx|y.py\n{x,y}.py\nx.p$\n+.py": "what only regular expressions know",
+    "**/": "everything, with a slash",
+    "/": "a slash",
 }
 
 
@@ -103,9 +122,54 @@ def kept(folder: Path) -> set[str]:
 
 @pytest.mark.docker
 @pytest.mark.parametrize("rules", TABLE, ids=TABLE.values())
-def test_as_a_real_build(docker_engine: str, tree: Path, rules: str) -> None:
+def test_as_a_real_build(
+    docker_engine: str, buildx_plugins: Path, tree: Path, tmp_path_factory: pytest.TempPathFactory, rules: str
+) -> None:
+    (tree / ".dockerignore").write_text(rules)
+    target = tmp_path_factory.mktemp("built")
+    subprocess.run(
+        [buildx_plugins / "docker-buildx", "build", "--output", f"type=local,dest={target}", tree],
+        env={"DOCKER_HOST": docker_engine, "HOME": str(target.parent)},
+        capture_output=True,
+        check=True,
+    )
+    files = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
+    assert kept(tree) == files
+
+
+LEGACY = ("*\n!a/b/c.py", "build\n!build/keep", "[^x].py", "a\\*b", "../x.py", ".dockerignore\nDockerfile")
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("rules", LEGACY, ids=[TABLE[rules] for rules in LEGACY])
+def test_as_the_legacy_builder(docker_engine: str, tree: Path, rules: str) -> None:
     (tree / ".dockerignore").write_text(rules)
     assert kept(tree) == built(docker_engine, tree)
+
+
+@pytest.mark.docker
+def test_the_legacy_builder_does_not_look_below_an_ignored_folder(docker_engine: str, tree: Path) -> None:
+    (tree / ".dockerignore").write_text("a\n!**/c.py\n")
+    assert kept(tree) - built(docker_engine, tree) == {"a/b/c.py"}
+
+
+DOCKER_PY = {
+    "*.log\nDockerfile\n.dockerignore": ({"Dockerfile", ".dockerignore"}, set()),
+    "\\[x\\].py": ({"[x].py"}, set()),
+    "[!x].py": ({"x.py"}, {"y.py", "é.py"}),
+    "*.PY": (set(), {"[x].py", "x.py", "y.py", "é.py"}),
+    "a\n!**/c.py": (set(), {"a/b/c.py"}),
+}
+"""What docker-py sends and we do not, and the other way round. Real builds do as we do: the table above."""
+
+
+@pytest.mark.parametrize("rules", DOCKER_PY)
+def test_unlike_docker_py(tree: Path, rules: str) -> None:
+    from docker.utils.build import exclude_paths
+
+    (tree / ".dockerignore").write_text(rules)
+    theirs = {path for path in exclude_paths(str(tree), rules.split("\n")) if (tree / path).is_file()}
+    assert (theirs - kept(tree), kept(tree) - theirs) == DOCKER_PY[rules]
 
 
 def built(host: str, folder: Path) -> set[str]:
@@ -140,12 +204,6 @@ def test_a_dockerfiles_own_ignore_file_wins(tree: Path) -> None:
     (tree / ".dockerignore").write_text("**\n")
     (tree / "Dockerfile.dockerignore").write_text("*\n!x.py\n")
     assert kept(tree) == {"x.py"}
-
-
-def test_a_star_star_line_brings_back_below_an_ignored_folder(tree: Path) -> None:
-    """As BuildKit does; the legacy command line does not look below such a folder."""
-    (tree / ".dockerignore").write_text("*\n!**/c.py\n")
-    assert kept(tree) == {"a/b/c.py"}
 
 
 def test_ignored_folders_are_not_looked_into(tree: Path) -> None:
