@@ -37,9 +37,9 @@ def with_values(text: str, changes: Mapping[str, str | None]) -> str:
     body = text.removeprefix(_BOM)
     bindings = list(parse_stream(StringIO(body)))
     after = "".join(_changed(one, changes, newline) for one in bindings)
-    for key in changes.keys() - {one.key for one in bindings}:
-        value = changes[key]
-        if value is not None:
+    there = {one.key for one in bindings}
+    for key, value in changes.items():
+        if key not in there and value is not None:
             gap = newline if after and not after.endswith(("\n", "\r")) else ""
             name = key if _BARE_KEY.fullmatch(key) else f"'{key}'"
             after += f"{gap}{name}={value}{newline}"

@@ -15,6 +15,7 @@ from reconciler.credentials.env_file import values_of, with_values
     [
         ("", {"A": "1"}, "A=1\n"),
         ("A=1", {"B": "2"}, "A=1\nB=2\n"),
+        ("", {"B": "1", "A": "2", "C": "3"}, "B=1\nA=2\nC=3\n"),
         ("A=1\r\n", {"B": "2"}, "A=1\r\nB=2\r\n"),
         ("# a\n\nA=1 # why\nB=2\n", {"A": "3"}, "# a\n\nA=3 # why\nB=2\n"),
         ("export A = 'x y'  # why\n", {"A": "3"}, "export A =3  # why\n"),
