@@ -14,7 +14,7 @@ from providers.sandbox import TOKEN, Sandbox
 from reconciler.cli import run
 from tests.leaks import leaked
 
-pytest_plugins = ["tests.services", "tests.official.installed"]
+pytest_plugins = ["tests.services", "tests.official.installed", "tests.state.servers"]
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 IN_CI = os.environ.get("CI") == "true"

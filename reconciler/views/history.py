@@ -22,7 +22,7 @@ def record_lines(snapshot: Snapshot) -> list[Text]:
     ]
     for resource in snapshot.resources.values():
         lines.append(Text.assemble((resource.address, "bold"), (f"  {resource.id}", "dim")))
-        values = {**resource.inputs, **{f"outputs.{name}": v for name, v in resource.outputs.items()}}
+        values = {**_flat(resource.inputs), **{f"outputs.{name}": v for name, v in resource.outputs.items()}}
         lines += _indented([Text(name, "dim"), Text(shown(value))] for name, value in values.items())
         if resource.depends_on:
             lines.append(indented(Text(f"depends on {', '.join(resource.depends_on)}", "dim"), 4))
@@ -148,6 +148,15 @@ def _counted(resource: ResourceChange) -> Text:
 def _headline(resource: ResourceChange) -> Text:
     symbol, style = _SYMBOLS[resource.verb]
     return Text.assemble((f"{symbol} ", style), (resource.address, "bold"))
+
+
+def _flat(fields: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Keyed fields key by key, as a plan shows them."""
+    flat: dict[str, JSON] = {}
+    for name, value in fields.items():
+        keyed = isinstance(value, dict) and value
+        flat |= {f"{name}.{key}": item for key, item in value.items()} if keyed else {name: value}
+    return flat
 
 
 def _indented(rows: Iterable[Sequence[Text]]) -> list[Text]:

@@ -17,9 +17,7 @@ from state.objects import Found, Objects, Version
 from state.snapshot import Intent, RecordedResource, Snapshot
 from state.sqlite import SqliteStore
 from state.store import Store
-from tests.state.servers import Bucket, azure, gcs, s3, use
-
-__all__ = ["azure", "gcs", "s3"]  # fixtures
+from tests.state.servers import Bucket, use
 
 STACK = "my-org@STAGING/my_pipeline"
 AT = "2025-03-01T12:00:00.000+00:00"

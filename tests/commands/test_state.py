@@ -1,0 +1,172 @@
+"""`reconciler state`: what it tells of a record, as text and as a document; a team that shares a bucket."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.sandbox import Sandbox
+from reconciler.runs import ci_job
+from state.sqlite import SqliteStore
+from tests.conftest import Cli, copy_example, stack_of
+from tests.state.conftest import STACK, counting, resource, run
+from tests.state.servers import Bucket, use
+from tests.state.test_sqlite import change
+
+Document = Callable[..., Any]
+
+
+@pytest.fixture
+def record(home: Path) -> Path:
+    """Where a record of two saves is: one by nobody with a lock, one by a run in CI."""
+    path = home.parent / "state.db"
+    with SqliteStore(path) as store:
+        store.save(counting(4).with_resource(resource("model/M", a=1)), expected_serial=0, lock=None)
+        job = run("ada", git_commit="c0ffee" * 6, ci="https://ci.example.com/7")
+        with store.lock(STACK, job, timeout=0) as lock:
+            after = counting(6).with_resource(resource("input/app/new", required=None))
+            store.save(after, expected_serial=1, lock=lock)
+    return path
+
+
+@pytest.fixture
+def document(cli: Cli) -> Document:
+    """What a command prints with --json; nothing else may be on stdout."""
+
+    def printed(*arguments: str, code: int = 0) -> Any:
+        ended = cli("state", *arguments, "--json")
+        assert ended.code == code, ended.err
+        return json.loads(ended.out)
+
+    return printed
+
+
+CHANGED = {
+    "resources": [
+        {
+            "address": "input/app/new",
+            "change": "added",
+            "fields": [{"path": "id", "after": "id of input/app/new"}, {"path": "required", "after": None}],
+        },
+        {
+            "address": "model/M",
+            "change": "removed",
+            "fields": [{"path": "a", "before": 1}, {"path": "id", "before": "id of model/M"}],
+        },
+        {
+            "address": "processing/app",
+            "change": "changed",
+            "fields": [{"path": "default_cpu", "before": 4, "after": 6}],
+        },
+    ],
+    "opened": [],
+    "settled": [],
+}
+
+
+def test_the_history_says_who_when_from_where_with_what_and_what_changed(
+    record: Path, cli: Cli, document: Document
+) -> None:
+    told = document("history", "my_pipeline")
+    assert (told["format"], told["stack"]) == ("reconciler/history", STACK)
+    latest, first = told["saves"]
+    assert latest["changes"] == CHANGED
+    assert (latest["serial"], latest["owner"], latest["host"]) == (2, "ada", "build-1")
+    assert (latest["command"], latest["ci"]) == ("reconciler apply", "https://ci.example.com/7")
+    assert latest["git_commit"] == "c0ffee" * 6
+    assert [changed["change"] for changed in first["changes"]["resources"]] == ["added", "added"]
+    text = cli("state", "history", "my_pipeline").out
+    for said in ("ada@build-1", "reconciler apply", "commit c0ffeec0ffee", "https://ci.example.com/7"):
+        assert said in text
+    assert "~ processing/app  1 field" in text
+    assert [save["serial"] for save in document("history", STACK, "--limit", "1")["saves"]] == [2]
+
+
+def test_two_serials_are_compared_field_by_field(record: Path, cli: Cli, document: Document) -> None:
+    told = document("diff", "my_pipeline", "1", "2")
+    assert {name: told[name] for name in CHANGED} == CHANGED
+    assert (told["before"], told["after"]) == (1, 2)
+    assert "default_cpu  4 -> 6" in cli("state", "diff", "my_pipeline", "1", "2").out
+    assert "default_cpu  6 -> 4" in cli("state", "diff", "my_pipeline", "2", "1").out
+
+
+def test_the_rest_has_documents_too(record: Path, document: Document) -> None:
+    assert document("list")["stacks"] == [STACK]
+    assert document("show", "my_pipeline")["serial"] == 2
+    assert document("show", "my_pipeline", "--serial", "1")["serial"] == 1
+    assert document("unlock", STACK)["holder"] is None
+    assert document("verify", "my_pipeline")["whole_serials"] == [2, 1]
+    forgotten = document("forget", "my_pipeline", "input/app/new", "--yes")
+    assert (forgotten["serial"], forgotten["address"]) == (3, "input/app/new")
+    addresses = [found["address"] for found in document("show", "my_pipeline")["resources"]]
+    assert addresses == ["processing/app"]
+
+
+def test_what_is_forgotten_is_under_the_lock(record: Path, cli: Cli) -> None:
+    with SqliteStore(record) as store, store.lock(STACK, run("bob"), timeout=0):
+        ended = cli("state", "forget", "my_pipeline", "input/app/new", "--yes")
+    assert ended.code == 13
+    assert "bob@build-1" in ended.err
+
+
+def test_a_damaged_record_is_told_with_the_way_out_which_works(
+    record: Path, cli: Cli, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(record, "UPDATE contents SET body = x'00' WHERE serial = 2")
+    told = document("verify", "my_pipeline", code=1)
+    assert (told["whole"], told["whole_serials"]) == (False, [1])
+    ended = cli("state", "verify", "my_pipeline")
+    assert ended.code == 1
+    assert "Serials that are whole: 1." in ended.err
+    assert "reconciler state copy" in ended.err
+    repaired = str(record.parent / "repaired.db")
+    assert "serials 2, damaged" in cli("state", "copy", str(record), repaired).err
+    monkeypatch.setenv("RECONCILER_STATE", repaired)
+    assert document("verify", "my_pipeline")["serial"] == 1
+
+
+@pytest.mark.parametrize("name", ["s3", "azure", "gcs"])
+def test_a_team_works_through_one_bucket(
+    name: str, cli: Cli, sandbox: Sandbox, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was applied with a file goes to the bucket, and from there on everybody sees the same."""
+    bucket: Bucket = request.getfixturevalue(name)
+    use(bucket, monkeypatch)
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    assert cli("apply", "dataset_cleanup", "--yes").code == 0
+    url = f"{bucket.url}/commands"
+    copied = cli("state", "copy", str(cli.folder.parent / "state.db"), url)
+    assert "serials copied" in copied.out
+    monkeypatch.setenv("RECONCILER_STATE", url)
+    assert cli("plan", "dataset_cleanup", "--exit-code").code == 0
+    sandbox.platform.edit_processing("dataset_cleanup", default_cpu=64)
+    assert cli("plan", "dataset_cleanup", "--exit-code").code == 11
+    assert cli("apply", "dataset_cleanup", "--yes").code == 0
+    assert cli("plan", "dataset_cleanup", "--exit-code").code == 0
+    assert f"{stack_of('dataset_cleanup')} is whole" in cli("state", "verify", "dataset_cleanup").out
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, ""),
+        (
+            {
+                "GITHUB_SERVER_URL": "https://github.com",
+                "GITHUB_REPOSITORY": "my/app",
+                "GITHUB_RUN_ID": "42",
+            },
+            "https://github.com/my/app/actions/runs/42",
+        ),
+        ({"GITHUB_RUN_ID": "42"}, "42"),
+        (
+            {"CI_JOB_URL": "https://gitlab.com/my/app/-/jobs/9", "CI_JOB_ID": "9"},
+            "https://gitlab.com/my/app/-/jobs/9",
+        ),
+        ({"BUILD_URL": "", "BUILD_ID": "7"}, "7"),
+    ],
+)
+def test_a_ci_job_is_named_by_its_address(environment: dict[str, str], expected: str) -> None:
+    assert ci_job(environment) == expected

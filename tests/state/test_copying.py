@@ -1,0 +1,90 @@
+"""Records move from one store to another with everything that is known of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from state.copying import Copied, copy_records
+from state.errors import LineageConflictError, StaleStateError
+from state.sqlite import SqliteStore
+from state.store import Store, open_store
+from tests.state.conftest import STACK, MakeStore, count, counting, run
+from tests.state.test_sqlite import change
+from tests.state.test_store import save
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> SqliteStore:
+    """Three saves, two of them by a run."""
+    store = SqliteStore(tmp_path / "source.db")
+    save(store, counting(1), expected=0)
+    with store.lock(STACK, run("ada", git_commit="c0ffee", ci="job 7"), timeout=0) as lock:
+        save(store, counting(2), expected=1, lock=lock)
+        save(store, counting(3), expected=2, lock=lock)
+    return store
+
+
+def check_same(source: Store, target: Store) -> None:
+    assert target.stacks() == source.stacks()
+    for stack in source.stacks():
+        assert target.history(stack, 100) == source.history(stack, 100)
+        for entry in source.history(stack, 100):
+            assert target.load_at(stack, entry.serial) == source.load_at(stack, entry.serial)
+
+
+def test_everything_is_there_afterwards_and_work_goes_on(source: SqliteStore, store: Store) -> None:
+    save(source, replace(counting(7), stack="org@PROD/other", lineage="lineage-2"), expected=0)
+    assert [done.serials for done in copy_records(source, store)] == [(1, 2, 3), (1,)]
+    check_same(source, store)
+    save(store, counting(4), expected=3)
+    assert [count(store.load_at(STACK, serial)) for serial in range(1, 5)] == [1, 2, 3, 4]
+
+
+def test_and_back_again(source: SqliteStore, store: Store, tmp_path: Path) -> None:
+    list(copy_records(source, store))
+    with SqliteStore(tmp_path / "back.db") as back:
+        list(copy_records(store, back))
+        check_same(source, back)
+
+
+def test_a_second_time_copies_what_was_added(source: SqliteStore, tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "target.db") as target:
+        list(copy_records(source, target))
+        assert list(copy_records(source, target)) == [Copied(STACK, (), ())]
+        save(source, counting(4), expected=3)
+        assert list(copy_records(source, target)) == [Copied(STACK, (4,), ())]
+        check_same(source, target)
+
+
+def test_what_is_damaged_or_gone_is_left_out(source: SqliteStore, make_store: MakeStore) -> None:
+    change(source.path, "DELETE FROM contents WHERE serial = 1")
+    change(source.path, "UPDATE contents SET body = x'00' WHERE serial = 3")
+    with open_store(str(source.path)) as damaged, make_store() as target:
+        assert list(copy_records(damaged, target)) == [Copied(STACK, (2,), (1, 3))]
+        assert count(target.load(STACK)) == 2
+        assert [entry.serial for entry in target.history(STACK, 10)] == [2]
+        save(target, counting(5), expected=2)
+        assert [entry.serial for entry in target.history(STACK, 10)] == [3, 2]
+
+
+def test_another_record_is_not_overwritten(source: SqliteStore, tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "target.db") as target:
+        save(target, replace(counting(9), lineage="lineage-9"), expected=0)
+        with pytest.raises(LineageConflictError):
+            list(copy_records(source, target))
+        assert count(target.load(STACK)) == 9
+
+
+@pytest.mark.parametrize("saves", [1, 4])
+def test_neither_is_a_newer_one_nor_one_that_parted(source: SqliteStore, tmp_path: Path, saves: int) -> None:
+    """Nor anything of the stacks beside it."""
+    save(source, replace(counting(7), stack="a@PROD/before", lineage="lineage-2"), expected=0)
+    with SqliteStore(tmp_path / "target.db") as target:
+        for serial in range(saves):
+            save(target, counting(90 + serial), expected=serial)
+        with pytest.raises(StaleStateError) as caught:
+            list(copy_records(source, target))
+        assert "nothing was copied" in caught.value.hint
+        assert count(target.load(STACK)) == 90 + saves - 1
+        assert target.stacks() == [STACK]
