@@ -120,13 +120,12 @@ def svg(drawing: Drawing, *, alone: bool = True) -> str:
     """
     columns = _columns(drawing)
     widths = [max(_width(node) for node in column) for column in columns]
-    height = max((len(column) for column in columns), default=0) * _ROW + 8
+    height = max((len(column) for column in columns), default=0) * _ROW - (_ROW - _HEIGHT) + 8
     at: dict[Address, tuple[float, float, float]] = {}  # left, top, width
     left = 4.0
     for column, width in zip(columns, widths, strict=True):
-        top = (height - len(column) * _ROW) / 2 + (_ROW - _HEIGHT) / 2
         for index, node in enumerate(column):
-            at[node.address] = (left, top + index * _ROW, width)
+            at[node.address] = (left, 4.0 + index * _ROW, width)
         left += width + _GAP
     whole = max(left - _GAP + 4, 8)
     title = escape(f"Resources of {drawing.title}")

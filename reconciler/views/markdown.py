@@ -14,7 +14,18 @@ from reconciler.drift import Cause, Report, causes
 from reconciler.plan import Action, Plan, Step
 from reconciler.views.lines import things
 from reconciler.views.plans import rows, summary
-from reconciler.views.wording import age, coverage, facts, headline, last_applied, moment, state, values, ways
+from reconciler.views.wording import (
+    age,
+    coverage,
+    facts,
+    headline,
+    last_applied,
+    moment,
+    state,
+    values,
+    way,
+    ways,
+)
 
 COMMENT = 65_536
 """What GitHub takes as a comment or an issue, in characters; counted in bytes here, which are never fewer."""
@@ -99,13 +110,16 @@ def code(text: str) -> str:
 
 def plain(text: str) -> str:
     """Text that is no markup, no mention and no reference to an issue."""
-    return _numbered(re.sub(r"[@#](?=\w)", "\\g<0>\u200b", text), kept="@#\u200b")
+    return _numbered(re.sub(r"[@#](?=\w)", "\\g<0>\u200b", text))
 
 
-def _numbered(text: str, kept: str = "") -> str:
+_HARMLESS = re.compile(r"""[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ .,;:/=+()'"@#%?…“”\u200b-]""")
+
+
+def _numbered(text: str) -> str:
     """On one line, and every character that Markdown, a table or HTML could read as its own by its number."""
-    harmless = "[^\\W_]|[ .,;:/=+()'%?…“”-]" + (f"|[{kept}]" if kept else "")
-    return "".join(c if re.fullmatch(harmless, c) else f"&#{ord(c)};" for c in " ".join(text.splitlines()))
+    line = " ".join(text.splitlines())
+    return "".join(c if _HARMLESS.match(line, at) else f"&#{ord(c)};" for at, c in enumerate(line))
 
 
 def _folded(title: str, items: Sequence[str], noun: str, *, table: str = "", share: float = 1.0) -> Section:
@@ -206,8 +220,9 @@ def _refusals(plans: Iterable[Plan]) -> Iterator[str]:
     for plan in plans:
         for step in plan.refused:
             assert step.refusal is not None
-            yield f"{code(str(step.address))} {plain(step.refusal.summary)}\n\n{_block(step.refusal.ways)}\n"
+            yield f"{code(str(step.address))} {plain(step.refusal.summary)}\n\n"
+            for label, command in map(way, step.refusal.ways):
+                yield f"{plain(label)}\n\n{_block([command]) if command else ''}\n"
         for step in plan.conflicts:
-            again = plan.apply_command
-            ways = [f"{again} --{who} {step.address}" for who in ("ours", "theirs")]
+            ways = [f"{plan.apply_command} --{who} {step.address}" for who in ("ours", "theirs")]
             yield f"{code(str(step.address))} {plain(step.conflicts[0].reason)}\n\n{_block(ways)}\n"

@@ -64,7 +64,8 @@ def facts(finding: Finding) -> list[tuple[str, str]]:
     if finding.seen.first < finding.seen.last:
         told.append(("seen since", moment(finding.seen.first)))
     if finding.modified_at or finding.modified_by:
-        told.append(("changed", " by ".join(filter(None, (finding.modified_at, finding.modified_by)))))
+        when = finding.modified_at[:16].replace("T", " ")
+        told.append(("changed", " by ".join(filter(None, (when, finding.modified_by)))))
     if finding.acknowledged is not None:
         known = finding.acknowledged
         until = f" until {known.expires}" if known.expires else ""
@@ -76,6 +77,12 @@ def ways(finding: Finding) -> list[tuple[str, str]]:
     """The commands that end it; what somebody acknowledged needs none."""
     both = (("put it back", finding.put_back), ("take it over", finding.take_over))
     return [] if finding.acknowledged else [(word, command) for word, command in both if command]
+
+
+def way(text: str) -> tuple[str, str]:
+    """What a way out of a refusal is, and its command; "" where there is none to run."""
+    label, colon, command = text.partition(":  ")
+    return (label, command) if colon else (text, "")
 
 
 def last_applied(stack: StackReport) -> str:
