@@ -3,11 +3,11 @@
 import pytest
 from urllib3.util.retry import Retry
 
-from providers.docker import registry
+from providers.docker import connection
 
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeated reads follow each other at once."""
     monkeypatch.setattr(Retry, "sleep", lambda retry, response=None: None)
-    monkeypatch.setattr(registry, "_wait", lambda state: 0.0)
+    monkeypatch.setattr(connection, "_wait", lambda state: 0.0)

@@ -1,0 +1,110 @@
+"""`reconciler image`: asks the registry alone, as data for scripts, and never writes."""
+
+import json
+from typing import Any
+
+import pytest
+
+from providers.docker.layers import layers
+from providers.docker.manifests import Blob, PublishedImage
+from providers.docker.registry import RegistryClient
+from providers.sandbox import Sandbox
+from tests.conftest import Cli, copy_example
+
+
+def document(cli: Cli, *options: str) -> dict[str, Any]:
+    ended = cli("image", "dataset_cleanup", "--json", *options)
+    assert ended.code == 0, ended.err
+    found: dict[str, Any] = json.loads(ended.out)
+    return found
+
+
+def test_it_needs_no_token_no_platform_and_no_record(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    assert document(cli)["published"] is None
+    assert cli("apply", "dataset_cleanup").code == 0
+    (pipeline / "pipeline.py").rename(pipeline / "main.py")
+    known = document(cli)
+    for name in ("PICSELLIA_TOKEN", "PICSELLIA_ORGANIZATION", "PICSELLIA_ENV", "PICSELLIA_CUSTOM_ENV"):
+        monkeypatch.delenv(name)
+    sandbox.clear_requests()
+
+    unknown = document(cli)
+
+    assert known["differing"] == ["pipeline.py moved to main.py"]
+    assert unknown["differing"] is None
+    for found in (known, unknown):
+        assert (found["verdict"], found["apply"]) == ("source-changed", "refuse")
+        assert found["builder"]["name"] == "append"
+        assert found["published"]["source_key"] != found["source"]["key"]
+        assert found["tags"] == dict.fromkeys(("1.0.0", "latest"), found["published"]["digest"])
+        assert [layer["of_base"] for layer in found["published"]["layers"]] == [True, True, True, False]
+        assert found["published"]["size"] == sum(layer["size"] for layer in found["published"]["layers"])
+    assert "not looked for: no organization was named" in cli("image", "dataset_cleanup").out
+    assert {request["path"].split("/")[1] for request in sandbox.requests()} == {"v2"}
+    assert sandbox.writes() == []
+
+
+def test_what_another_tool_pushed_is_said_to_be_so(cli: Cli, sandbox: Sandbox) -> None:
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    assert cli("apply", "dataset_cleanup").code == 0
+    with RegistryClient(f"{sandbox.registry}/base/python") as base:
+        image = base.image("3.11")
+        assert image is not None
+        content = base.manifest("3.11")
+        assert content is not None
+        with RegistryClient(f"{sandbox.registry}/examples/dataset_cleanup") as client:
+            config = Blob("", json.loads(content.content)["config"]["digest"], 0)
+            client.mount(config.digest, base.repository)
+            for tag in ("1.0.0", "latest"):
+                client.put_manifest(tag, content.media_type, content.content)
+
+    shown = cli("image", "dataset_cleanup", "--organization", "another").out
+
+    assert "= 1.0.0  foreign" in shown
+    assert "none: another tool pushed it" in shown
+
+
+def test_a_registry_that_cannot_be_asked_is_an_error(cli: Cli, sandbox: Sandbox, no_pauses: None) -> None:
+    copy_example("dataset_cleanup", cli.folder, "127.0.0.1:1")
+    ended = cli("image", "dataset_cleanup")
+    assert ended.code == 1
+    assert "image/127.0.0.1%3A1/examples/dataset_cleanup could not be read" in ended.err
+    assert ended.out == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("/bin/sh -c #(nop) COPY dir:1 in /app ", "COPY dir:1 in /app"),
+        ("/bin/sh -c pip install  x", "RUN pip install x"),
+        ("RUN /bin/sh -c pip install x # buildkit", "RUN pip install x"),
+        ("RUN |1 TOKEN=hunter2 /bin/sh -c pip install x # buildkit", "RUN pip install x"),
+        ("|2 TOKEN=hunter2 B=/bin/sh /bin/sh -c pip install x", "RUN pip install x"),
+        ("COPY . /app # buildkit", "COPY . /app"),
+        ("", ""),
+    ],
+)
+def test_an_instruction_is_shown_as_in_a_dockerfile(written: str, shown: str) -> None:
+    history = [{"created_by": "ENV A=1", "empty_layer": True}, {"created_by": written}]
+    [layer] = layers(published(history, 1))
+    assert layer.instruction == shown
+    assert layer.of_base is None
+
+
+def test_a_history_that_does_not_fit_says_nothing() -> None:
+    assert [layer.instruction for layer in layers(published([{"created_by": "COPY . /"}], 2))] == ["", ""]
+
+
+def published(history: list[dict[str, Any]], count: int) -> PublishedImage:
+    return PublishedImage(
+        digest="sha256:1",
+        media_type="",
+        manifest_digest="sha256:1",
+        manifest_media_type="",
+        platform="linux/amd64",
+        config={"history": history},
+        layers=tuple(Blob("", f"sha256:{number}", 1) for number in range(count)),
+    )
