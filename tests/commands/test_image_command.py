@@ -71,7 +71,7 @@ def test_a_registry_that_cannot_be_asked_is_an_error(cli: Cli, sandbox: Sandbox,
     copy_example("dataset_cleanup", cli.folder, "127.0.0.1:1")
     ended = cli("image", "dataset_cleanup")
     assert ended.code == 1
-    assert "image/127.0.0.1%3A1/examples/dataset_cleanup could not be read" in ended.err
+    assert "image/127.0.0.1:1/examples/dataset_cleanup could not be read" in ended.err
     assert ended.out == ""
 
 
