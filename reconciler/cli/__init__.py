@@ -22,6 +22,7 @@ COMMANDS = {
     "apply": "Make the platform and the registry what the files say.",
     "deploy": "Build, push and register a pipeline, as pxl-pipeline deploy does.",
     "rollback": "Go back to what was applied earlier.",
+    "status": "Show each pipeline in each environment: version, age and drift.",
     "drift": "Tell what somebody changed outside of the files.",
     "adopt": "Take over what somebody changed outside, into the files.",
     "show": "Show a plan that was saved in a file.",

@@ -103,7 +103,8 @@ class Teller:
         line = re.sub(r"sha256:[0-9a-f]+", "sha256:…", line)
         line = re.sub(r"\b[0-9a-f]{12}\b", "…", line)
         line = re.sub(r"\d{4}-\d\d-\d\dT[\d:.+]+", "…", line)
-        line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d by \S+@\S+", "… by somebody", line)
+        line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "…", line)
+        line = re.sub(r" by (\S+@\S+|(?<=just now by )\S+)", " by somebody", line)
         line = re.sub(r"\b\d+(\.\d)? (bytes|kB|MB)\b", "… kB", line)
         line = re.sub(r"\(serial \d+\)", "(serial …)", line)  # threads share saves
         return re.sub(r"  \d+\.\d s$", "", line)

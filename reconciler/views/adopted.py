@@ -1,0 +1,32 @@
+"""What adopt does to the files, for a person."""
+
+from rich.console import Console
+from rich.text import Text
+
+from reconciler.adopting import Adoption, patch
+from reconciler.plan import Stack
+from reconciler.views.lines import indented, things
+
+_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def print_config(adopted: Adoption, err: Console) -> None:
+    """What changes in config.toml."""
+    for line in patch(adopted.config.path, adopted.config.on_disk, adopted.config.text).splitlines()[2:]:
+        err.print(indented(Text(line, style=_STYLES.get(line[:1], "")), 2))
+
+
+def print_adopted(adopted: Adoption, stack: Stack, err: Console) -> None:
+    """What was taken over, and what follows from it."""
+    if adopted.is_empty:
+        err.print("nothing to adopt: the files say what is live, as far as they say it")
+        return
+    if adopted.written:
+        names = ", ".join(map(str, adopted.written))
+        err.print(f"{adopted.config.path}: {things(len(adopted.written), 'value')} written ({names})")
+    if adopted.in_patch:
+        err.print(f"in the patch, and in no file yet: {', '.join(map(str, adopted.in_patch))}")
+    if adopted.new_source:
+        err.print(
+            f"the image's source is another one now; publish it: {stack.command('apply', '--bump', 'patch')}"
+        )
