@@ -28,7 +28,7 @@ from reconciler import live
 from reconciler.apply import Result, Walk
 from reconciler.compile import desired_graph, image_address
 from reconciler.credentials import Target
-from reconciler.diagnostics import Diagnostic, UserError, error, has_errors, info
+from reconciler.diagnostics import Diagnostic, UserError, error, has_errors, info, warning
 from reconciler.events import Emit, Note, Notice
 from reconciler.files import locked, replace_file
 from reconciler.graph import Graph
@@ -249,6 +249,9 @@ def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Chec
         key = fingerprint(image_source(pipeline))
     except ProviderError as problem:
         problems.append(_far_end(problem, "the image's build context cannot be read", file=folder))
+    if key is not None and any(path.startswith(".git/") for path in key.files):
+        told = "Every commit makes it other source, which wants a new version. Add .git to .dockerignore."
+        problems.append(warning("the image would hold the folder .git", told, file=folder))
     return Checked(pipeline, key, tuple(problems))
 
 

@@ -1,6 +1,7 @@
 """`reconciler image`: asks the registry alone, as data for scripts, and never writes."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,6 +74,17 @@ def test_a_registry_that_cannot_be_asked_is_an_error(cli: Cli, sandbox: Sandbox,
     assert ended.code == 1
     assert "image/127.0.0.1:1/examples/dataset_cleanup could not be read" in ended.err
     assert ended.out == ""
+
+
+def test_a_repository_in_its_own_image_is_warned_about(cli: Cli, home: Path) -> None:
+    pipeline = copy_example("dataset_cleanup", cli.folder, "reg.io")
+    (pipeline / ".git").mkdir()
+    (pipeline / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    ignored = (pipeline / ".dockerignore").read_text()
+    (pipeline / ".dockerignore").write_text("")
+    assert "warning: the image would hold the folder .git" in cli("validate", "dataset_cleanup").err
+    (pipeline / ".dockerignore").write_text(f"{ignored}\n.git\n")
+    assert cli("validate", "dataset_cleanup").err == ""
 
 
 @pytest.mark.parametrize(
