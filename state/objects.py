@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 PATIENCE: Final = 30.0
-"""Seconds that one request may take, its repeats included."""
+"""Seconds that one request may take, its repeats included, unless somebody says otherwise."""
 
 _SERVICES = {
     "s3": ("S3 bucket", "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL"),
@@ -65,10 +65,12 @@ class Objects:
     Args:
         url: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`; endpoint and credentials
             come from the variables that obstore reads.
+        patience: seconds that one request may take, its repeats included.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
         self.url = url
+        self._patience = patience
         self._mutex = threading.Lock()
         self._client: ObjectStore | None = None
         self._ahead: float | None = None  # the bucket's clock, less the monotonic one of this machine
@@ -163,11 +165,12 @@ class Objects:
 
                 from obstore.store import from_url
 
+                patience = timedelta(seconds=self._patience)
                 self._client = from_url(
                     self.url,
                     # Without TLS only where an endpoint says http:// by itself; the services' own do not.
-                    client_options={"allow_http": True, "timeout": timedelta(seconds=PATIENCE)},
-                    retry_config={"max_retries": 6, "retry_timeout": timedelta(seconds=PATIENCE)},
+                    client_options={"allow_http": True, "timeout": patience},
+                    retry_config={"max_retries": 6, "retry_timeout": patience},
                 )
             return self._client
 

@@ -156,13 +156,14 @@ class Store(Protocol):
     ) -> None: ...
 
 
-def open_store(url: str | None) -> Store:
+def open_store(url: str | None, *, patience: float | None = None) -> Store:
     """The store that this URL names. Opens nothing yet: a store that is only read from never makes a file.
 
     Args:
         url: a path, `sqlite:///relative/path`, `sqlite:////absolute/path`, a bucket (`s3://bucket/prefix`,
             `gs://bucket/prefix`, `az://container/prefix`), or None for the file in the user's own state
             folder.
+        patience: seconds that one request to a bucket may take, its repeats included; None for the usual.
 
     Raises:
         StoreUnavailableError: the URL names no kind of store that this version has.
@@ -178,9 +179,9 @@ def open_store(url: str | None) -> Store:
         return SqliteStore(Path(url).expanduser())
     if re.match(r"(s3|gs|az)://[^/?#]+", url):
         from state.bucket import BucketStore
-        from state.objects import Objects
+        from state.objects import PATIENCE, Objects
 
-        return BucketStore(Objects(url))
+        return BucketStore(Objects(url, patience=patience or PATIENCE))
     path = url.removeprefix("sqlite:///")
     if path == url or not path:
         raise StoreUnavailableError(

@@ -15,6 +15,8 @@ from typing import Any
 import click
 
 from providers.docker.command_line import end_commands
+from providers.errors import ProviderError
+from providers.timeouts import answer_timeout
 from reconciler.cli.exits import INTERRUPTED
 from reconciler.credentials import Environment, Target, chosen_environment, resolve
 from reconciler.diagnostics import UserError, error
@@ -23,6 +25,7 @@ from reconciler.pipeline.version import Bump
 from reconciler.planner import Options
 from reconciler.session import Checked, Reading, Wishes, validate
 from reconciler.values import Address
+from state.objects import PATIENCE
 from state.store import Store, open_store
 
 Command = Callable[..., int]
@@ -261,8 +264,13 @@ def checked(
             yield found
 
 
-def store() -> Store:
-    return open_store(os.environ.get("RECONCILER_STATE"))
+def store(url: str | None = None) -> Store:
+    """The store that this URL names, else RECONCILER_STATE. Raises UserError or StateError."""
+    try:
+        patience = answer_timeout(PATIENCE)
+    except ProviderError as problem:
+        raise UserError(error(problem.message, problem.hint)) from None
+    return open_store(url or os.environ.get("RECONCILER_STATE"), patience=patience)
 
 
 def command_line() -> list[str]:

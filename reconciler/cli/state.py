@@ -27,7 +27,7 @@ from state.document import to_document
 from state.errors import CorruptStateError
 from state.lock import LockInfo
 from state.snapshot import Snapshot
-from state.store import Store, open_store
+from state.store import Store
 
 MOST_SAVES = 20  # entries of the history that are shown, unless asked for more
 
@@ -203,7 +203,7 @@ def copy(source: str, target: str, as_json: bool) -> int:
     if source == target:
         raise click.UsageError("FROM and TO are the same")
     err = console(sys.stderr)
-    with open_store(source) as old, open_store(target) as new:
+    with options.store(source) as old, options.store(target) as new:
         copied = list(copy_records(old, new))
     for done in copied:
         if done.left_out:

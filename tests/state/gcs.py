@@ -23,6 +23,7 @@ class Gcs:
         self.bucket = bucket
         self.objects: dict[str, tuple[int, datetime, bytes]] = {}
         self.generation = 1
+        self.refusals: list[int] = []  # status codes that the next writes are answered with
         self.turn = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -81,6 +82,9 @@ def _handler(server: Gcs) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             key = self._key()
             if key is None:
+                return
+            if server.refusals:
+                self._answer(server.refusals.pop(0), "<Error><Code>SlowDown</Code></Error>")
                 return
             generation = server.write(key, body, self.headers.get("x-goog-if-generation-match"))
             if generation is None:

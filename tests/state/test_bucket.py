@@ -1,5 +1,6 @@
 """What is particular to buckets: what lies there, lost answers, races for the head, clocks, and refusals."""
 
+import socket
 import sys
 import time as real_time
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from state.objects import Objects, SwappedError, Version
 from state.store import open_store
 from tests.services import free_port
 from tests.state.conftest import STACK, bucket_url, count, counting, run
-from tests.state.servers import ACCOUNT_KEY
+from tests.state.gcs import Gcs
+from tests.state.servers import ACCOUNT_KEY, Bucket, use
 from tests.state.test_store import NEVER, save
 
 FOLDER = "my-org%40STAGING%2Fmy_pipeline"
@@ -219,6 +221,30 @@ def test_a_head_that_cannot_be_understood_is_never_taken_for_none(
 
 
 # -- refusals
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_service_that_asks_to_slow_down_is_asked_again(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Google Cloud Storage takes one write a second of an object, and a head is written by every save."""
+    with Gcs("records") as server:
+        use(Bucket("", {"GOOGLE_BASE_URL": server.url, "GOOGLE_BEARER_TOKEN": "not-a-secret"}), monkeypatch)
+        server.refusals = [code] * 3
+        with open_store("gs://records/team") as store:
+            assert save(store, counting(1), expected=0).serial == 1
+        assert server.refusals == []
+
+
+def test_an_endpoint_that_never_answers_is_given_up(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = bucket_url("s3", request, monkeypatch)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with (
+            open_store(url, patience=0.3) as store,
+            pytest.raises(StoreUnavailableError, match="does not answer"),
+        ):
+            store.load(STACK)
 
 
 @pytest.mark.parametrize("name", ["s3", "azure", "gcs"])
