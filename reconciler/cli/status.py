@@ -1,0 +1,61 @@
+"""`reconciler status`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.exits import DONE, FAILED
+from reconciler.credentials import Target, resolve, saved
+from reconciler.diagnostics import UserError
+from reconciler.session import Reading
+from reconciler.status import status
+from reconciler.views.lines import console
+from reconciler.views.overview import overview_document, overview_lines
+from reconciler.views.reports import print_diagnostics
+from reconciler.views.watch import Watch
+
+
+@click.command("status")
+@options.pipelines
+@options.where
+@click.option("--offline", is_flag=True, help="Ask the records only, neither platform nor registry.")
+@click.option("--json", "as_json", is_flag=True, help="Print the rows as a JSON document.")
+@options.classes
+def command(
+    chosen: options.Chosen, where: options.Where, offline: bool, as_json: bool, reading: Reading
+) -> int:
+    """Show each pipeline in each environment: version, image, when and by whom, and whether it drifted.
+
+    Environments are those that you are logged in to, and those that are recorded. Reads only.
+    """
+    out, err = console(sys.stdout), console(sys.stderr)
+    now, code = datetime.now(UTC), DONE
+
+    def failed(problem: UserError) -> None:
+        nonlocal code
+        code = FAILED
+        print_diagnostics(problem.diagnostics, err)
+
+    with Watch(err) as watch, options.store() as store:
+        folders = chosen.folders(failed)
+        found = status(folders, _targets(where), store, reading, now=now, emit=watch, live=not offline)
+        rows = list(found)
+    if as_json:
+        sys.stdout.write(json.dumps(overview_document(rows), indent=2, ensure_ascii=False) + "\n")
+        return code
+    for line in overview_lines(rows, now):
+        out.print(line)
+    return code
+
+
+def _targets(where: options.Where) -> Iterator[Target]:
+    """The target in use, then every other login that is saved."""
+    first = where.target()
+    yield first
+    for login in saved.logins():
+        if (login.organization, login.environment) != (first.organization, first.environment):
+            yield resolve(login.organization, login.environment, {})

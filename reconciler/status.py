@@ -1,0 +1,137 @@
+"""The story of `status`: what each pipeline is in each environment, from the records and the far ends.
+
+Reads only. What cannot be asked says so in its row; no row hides another one.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from reconciler.checking import check, last_apply
+from reconciler.credentials import Target
+from reconciler.diagnostics import UserError
+from reconciler.drift import LastApply
+from reconciler.events import Emit
+from reconciler.plan import Stack
+from reconciler.rollback import pipeline_at
+from reconciler.session import Reading, Session, session, stack_of, validate
+from state.errors import StateError
+from state.snapshot import Snapshot
+from state.store import Store
+
+IN_SYNC = "in sync"
+NO_LOGIN = "no login"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One pipeline in one environment.
+
+    Attributes:
+        pipeline: its name.
+        where: `my-org@STAGING`.
+        version, digest: of the image that was applied last; "" when there is no record.
+        applied: when and by whom; None when there is no record.
+        drift: "in sync", what differs, or why nobody knows; "" when it was not asked for.
+        checked: whether the far ends were asked.
+    """
+
+    pipeline: str
+    where: str
+    version: str = ""
+    digest: str = ""
+    applied: LastApply | None = None
+    drift: str = ""
+    checked: bool = False
+
+
+def status(
+    folders: Sequence[Path],
+    targets: Iterable[Target],
+    store: Store,
+    reading: Reading,
+    *,
+    now: datetime,
+    emit: Emit,
+    live: bool,
+) -> Iterator[Row]:
+    """A row for each pipeline in each environment that it is recorded in, or that is the first target.
+
+    Args:
+        targets: that we are logged in to; the one in use comes first.
+        live: ask the far ends, too, and not the records alone.
+
+    Raises:
+        UserError: a config.toml has errors.
+        state.errors.StateError: the records cannot be read.
+    """
+    pipelines = {pipeline_at(folder, None).name: folder for folder in folders}
+    seen: set[str] = set()
+    for number, target in enumerate(targets):
+        here = {}
+        for name, folder in pipelines.items():
+            pipeline = pipeline_at(folder, target.environment)
+            stack = stack_of(target, pipeline)
+            record = store.load(str(stack))
+            if record is not None or number == 0:
+                here[name] = (folder, stack, record)
+                seen.add(str(stack))
+        if not live:
+            yield from (_row(stack, record, store) for _, stack, record in here.values())
+        elif here:
+            yield from _checked(target, here.values(), store, reading, now, emit)
+    for text in store.stacks():
+        where, _, name = text.rpartition("/")
+        if text not in seen and name in pipelines:
+            yield replace(_recorded(name, where, store.load(text), last_apply(store, text)), drift=NO_LOGIN)
+
+
+def _checked(
+    target: Target,
+    stacks: Iterable[tuple[Path, Stack, Snapshot | None]],
+    store: Store,
+    reading: Reading,
+    now: datetime,
+    emit: Emit,
+) -> Iterator[Row]:
+    """The rows of one environment, with what differs there."""
+    reading = replace(reading, environment=target.environment)
+    stacks = list(stacks)
+    try:
+        with session(target, store, emit, threading.Event()) as opened:
+            for folder, stack, record in stacks:
+                row = _row(stack, record, store)
+                yield replace(row, drift=_drift(opened, folder, reading, now), checked=True)
+    except UserError as problem:
+        why = problem.diagnostics[0].summary
+        yield from (replace(_row(stack, record, store), drift=why) for _, stack, record in stacks)
+
+
+def _drift(opened: Session, folder: Path, reading: Reading, now: datetime) -> str:
+    """What differs, in a few words."""
+    try:
+        report = check(opened, validate(folder, reading), first_seen={}, now=now)
+    except UserError as problem:
+        return problem.diagnostics[0].summary
+    except StateError as problem:
+        return problem.message
+    counts: dict[str, int] = {}
+    for finding in report.findings:
+        counts[finding.change.cls.value] = counts.get(finding.change.cls.value, 0) + 1
+    told = [f"{count} {cls}" for cls, count in counts.items()]
+    return ", ".join([*told, *(["not all could be read"] if report.unchecked else [])]) or IN_SYNC
+
+
+def _row(stack: Stack, record: Snapshot | None, store: Store) -> Row:
+    where = str(stack).rpartition("/")[0]
+    return _recorded(stack.pipeline, where, record, last_apply(store, str(stack)) if record else None)
+
+
+def _recorded(pipeline: str, where: str, record: Snapshot | None, applied: LastApply | None) -> Row:
+    image = next((one for one in record.resources.values() if one.kind == "image"), None) if record else None
+    if image is None:
+        return Row(pipeline, where, applied=applied)
+    digest = str(image.outputs.get("digest") or "")
+    return Row(pipeline, where, str(image.inputs.get("version") or ""), digest, applied)
