@@ -7,6 +7,7 @@ the login or a new token; 403 and every other refusal is an answer, and never as
 
 from collections.abc import Callable, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
@@ -17,9 +18,11 @@ from providers.docker import failures
 from providers.docker.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed
 from providers.docker.reference import Repository
 from providers.errors import FinalError, ProviderError, TransientError
+from providers.pace import PATIENCE, Pace
 from providers.timeouts import answer_timeout
 
 ATTEMPTS = 4
+_ATTEMPTS_WHEN_TOLD = 8  # where the registry says how long to wait before each
 _FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each
 _LONGEST_WAIT = 60.0  # seconds; a registry that asks for more is told to the user instead
 _WRITE_TIMEOUT = 300.0  # seconds; a registry may take minutes to file a large upload away
@@ -40,30 +43,65 @@ class Body:
         return self._pieces()
 
 
+class Wire(HTTPAdapter):
+    """Open connections, and what came over them, that the clients of any number of repositories share.
+
+    Args:
+        pace: of everything that the run asks.
+
+    Attributes:
+        configurations: of images, by their digest: many pipelines may be of one image.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__(pool_connections=_THREADS, pool_maxsize=_THREADS)
+        self.pace = pace
+        self.configurations: dict[str, bytes] = {}
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        self.pace.wait()
+        return super().send(*args, **kwargs)
+
+    def close(self) -> None:
+        """Nothing: a client that ends leaves the connections to the others."""
+
+    def end(self) -> None:
+        """Close the connections."""
+        super().close()
+
+
 class Connection:
     """One repository in one registry. Safe for threads.
 
     Args:
         look_up: finds the stored login for the registry's name.
         pause: how to wait, in seconds, between two attempts.
+        wire: shared with others; one of its own when None.
     """
 
     def __init__(
-        self, repository: Repository, look_up: Callable[[str], Login | None], pause: Callable[[float], None]
+        self,
+        repository: Repository,
+        look_up: Callable[[str], Login | None],
+        pause: Callable[[float], None],
+        wire: Wire | None = None,
     ) -> None:
         self.repository = repository
+        self.wire = wire or Wire(Pace())
+        self._own = wire is None
         self._session = requests.Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self._session.trust_env = not repository.loopback  # no proxy leads to this machine
-        adapter = HTTPAdapter(pool_maxsize=_THREADS)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._session.mount("https://", self.wire)
+        self._session.mount("http://", self.wire)
         self._authorization = Authorization(repository, self._session, lambda: look_up(repository.registry))
         self._pause = pause
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections that are ours."""
         self._session.close()
+        if self._own:
+            self.wire.end()
 
     def scopes(self, actions: str) -> tuple[str, ...]:
         """What a token has to allow: `actions` ("pull", "pull,push") on the repository."""
@@ -107,7 +145,7 @@ class Connection:
                 raise self.failure(response, doing)
             return response
 
-        return _retrying(is_passing, self._pause)(once)
+        return self._retrying(is_passing)(once)
 
     def write(
         self,
@@ -144,7 +182,7 @@ class Connection:
                 raise self.failure(response, doing)
             return response
 
-        return _retrying(_is_quick_and_passing, self._pause)(once) if repeatable else once()
+        return self._retrying(_is_quick_and_passing)(once) if repeatable else once()
 
     def location(self, response: requests.Response) -> str:
         """Where an upload goes on, as the answer says.
@@ -171,6 +209,22 @@ class Connection:
     def rest(self, error: TransientError, attempt: int) -> None:
         """Wait after the failure of attempt number `attempt`, counted from 1."""
         self._pause(_seconds(error, attempt))
+
+    def _retrying(self, worth_it: Callable[[BaseException], bool]) -> tenacity.Retrying:
+        def waits(state: tenacity.RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.retry_after if isinstance(error, TransientError) else None
+            if asked and state.attempt_number > PATIENCE:
+                self.wire.pace.pause(asked)
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(worth_it),
+            stop=_is_enough,
+            wait=_wait,
+            sleep=self._pause,
+            before_sleep=waits,
+            reraise=True,
+        )
 
     def _exchange(
         self,
@@ -224,14 +278,11 @@ def _is_quick_and_passing(error: BaseException) -> bool:
     return is_passing(error) and not isinstance(error.__cause__, requests.Timeout)
 
 
-def _retrying(worth_it: Callable[[BaseException], bool], pause: Callable[[float], None]) -> tenacity.Retrying:
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception(worth_it),
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
-        wait=_wait,
-        sleep=pause,
-        reraise=True,
-    )
+def _is_enough(state: tenacity.RetryCallState) -> bool:
+    """More patience with a registry that says how long to wait."""
+    error = state.outcome.exception() if state.outcome else None
+    told = isinstance(error, TransientError) and error.retry_after is not None
+    return state.attempt_number >= (_ATTEMPTS_WHEN_TOLD if told else ATTEMPTS)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

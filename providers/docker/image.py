@@ -42,6 +42,7 @@ class ImageKind:
         builder: gives what makes and pushes the image; called when one is needed, as it may ask an Engine.
         labels: gives the OCI labels to bake in, without the version and the source key; called likewise.
         bump_hint: what the user can run when the source needs a new version.
+        connect: gives a client of a repository.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ImageKind:
         labels: Callable[[], Mapping[str, str]],
         *,
         bump_hint: str,
+        connect: Callable[[str], RegistryClient] = RegistryClient,
     ) -> None:
         self._repository = repository
         self._source = source
@@ -60,6 +62,7 @@ class ImageKind:
         self._builder = builder
         self._labels = labels
         self._bump_hint = bump_hint
+        self._connect = connect
         self.facts = KindFacts(
             RULES,
             prunable=False,
@@ -79,10 +82,13 @@ class ImageKind:
         """
         version = desired["version"]
         known_as, _, known = (id or "").partition("@")
-        with RegistryClient("/".join(name)) as registry:
-            channels = {tag: digest for tag in _channels(desired) if (digest := registry.digest(tag))}
+        with self._connect("/".join(name)) as registry:
+            wanted, other = _channels(desired)
             image = registry.image(version, self._source.platform)
             tag = version if image else None
+            channels = _pointing(registry, wanted)
+            if image is None or channels.get(wanted) != image.digest:
+                channels |= _pointing(registry, other)
             for digest in (known, *channels.values()):
                 if image is None and digest:
                     image = registry.image(digest, self._source.platform)
@@ -126,7 +132,7 @@ class ImageKind:
 
     def check(self, name: Sequence[str], live: Live | None, fields: Mapping[str, JSON]) -> None:
         """Whether we may push and, where a build is needed, could build; raises what a write would raise."""
-        with RegistryClient("/".join(name)) as registry:
+        with self._connect("/".join(name)) as registry:
             registry.check()
         if builder := self.builder_for(live, fields):
             builder.check()
@@ -149,7 +155,7 @@ class ImageKind:
             labels = {**self._labels(), VERSION: version, SOURCE_KEY: fields["source_key"]}
             self._builder().publish(self._source, "/".join(name), version, labels, report)
 
-        with RegistryClient("/".join(name)) as registry:
+        with self._connect("/".join(name)) as registry:
             digest = self._publish(registry, fields, build)
             _move(registry, fields["channel"], digest, version, report)
         return Live(f"{version}@{digest}", tuple(name), fields)
@@ -167,7 +173,7 @@ class ImageKind:
         if self.needs_build(live, fields):
             return self.create(live.name, fields, parent=parent, report=report)
         version, digest = fields["version"], live.outputs["digest"]
-        with RegistryClient("/".join(live.name)) as registry:
+        with self._connect("/".join(live.name)) as registry:
 
             def retag() -> None:
                 _move(registry, version, live.outputs["digest"], live.outputs["digest"][:19], report)
@@ -317,6 +323,12 @@ def is_taken(repository: str, version: str, platform: str, source_key: str) -> b
 def _channels(desired: Mapping[str, JSON]) -> list[str]:
     """Both channel tags, the one that is asked for first."""
     return sorted(("latest", "test"), key=lambda tag: tag != desired["channel"])
+
+
+def _pointing(registry: RegistryClient, tag: str) -> dict[str, str]:
+    """The tag with the digest that it points to; nothing when there is no such tag."""
+    digest = registry.digest(tag)
+    return {tag: digest} if digest else {}
 
 
 def _move(registry: RegistryClient, tag: str, digest: str, named: str, report: Report) -> None:

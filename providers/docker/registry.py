@@ -18,7 +18,7 @@ import requests
 
 from providers.docker import failures, uploads
 from providers.docker.auth import Login, stored_login
-from providers.docker.connection import ATTEMPTS, Connection
+from providers.docker.connection import ATTEMPTS, Connection, Wire
 from providers.docker.manifests import (
     MEDIA_TYPES,
     Blob,
@@ -52,6 +52,7 @@ class RegistryClient:
         repository: "user/app", "reg.io/team/app" or a `Repository`.
         look_up: finds the stored login for a registry's name; docker's own by default.
         pause: how to wait, in seconds, between two attempts.
+        wire: connections to share with the clients of other repositories.
 
     Every method raises the families of `providers.errors`: UnauthorizedError and ForbiddenError say which
     login to change, TransientError that the registry is not answering, RefusedError what it did not take.
@@ -63,9 +64,10 @@ class RegistryClient:
         *,
         look_up: Callable[[str], Login | None] = stored_login,
         pause: Callable[[float], None] = time.sleep,
+        wire: Wire | None = None,
     ) -> None:
         self.repository = parse_repository(repository) if isinstance(repository, str) else repository
-        self._connection = Connection(self.repository, look_up, pause)
+        self._connection = Connection(self.repository, look_up, pause, wire)
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +119,9 @@ class RegistryClient:
         manifest = self.manifest(choose(top, platform, name)) if top.is_index else top
         if manifest is None:
             raise GoneError(f"{name} lists an image for {platform} that the registry lost")
-        config = b"".join(self.read_blob(read_parts(manifest, name)[0]))
+        blob = read_parts(manifest, name)[0]
+        known = self._connection.wire.configurations
+        config = known[blob.digest] = known.get(blob.digest) or b"".join(self.read_blob(blob))
         return read_image(top, manifest, config, name)
 
     def has_blob(self, digest: str) -> bool:
