@@ -3,8 +3,9 @@
 The result is data for the planner. What could not be read is in it too; nothing is guessed.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from providers.errors import ProviderError
 from providers.protocol import ListedKind, Live, ResourceKind
@@ -32,6 +33,7 @@ def read(
     Args:
         recorded: gives the identities under which renamed objects are found.
         also: recorded resources that left the files and have to be read all the same.
+        threads: requests at once; with 1 they are sent from here, so that many may do this side by side.
     """
     wanted = {resource.address for resource in desired} | set(also)
     wanted |= {a for a in recorded if _is_listed(a, parent_of(a, kinds[a.kind].facts), desired)}
@@ -57,17 +59,27 @@ def read(
         except ProviderError as problem:
             unreadable[address] = problem
 
-    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="read")
-    try:
+    with _side_by_side(threads) as each:
         while waiting:
             wave = sorted(address for address in waiting if parents[address] not in waiting)
             waiting = waiting - set(wave)
-            list(pool.map(read_one, [a for a in wave if (p := parents[a]) is None or p in found]))
+            each(read_one, [a for a in wave if (p := parents[a]) is None or p in found])
             unreadable.update({a: unreadable[p] for a in wave if (p := parents[a]) in unreadable})
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # after an interruption nobody waits for the rest
     unreadable.update({a: unreadable[p] for a in listed if (p := parents[a]) in unreadable})
     return World(found, unreadable, wanted | found.keys())
+
+
+@contextmanager
+def _side_by_side(threads: int) -> Iterator[Callable[[Callable[[Address], None], list[Address]], object]]:
+    """Calls a function with each of some addresses, and returns when all are done."""
+    if threads == 1:
+        yield lambda call, addresses: [call(address) for address in addresses]
+        return
+    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="read")
+    try:
+        yield lambda call, addresses: list(pool.map(call, addresses))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # after an interruption nobody waits for the rest
 
 
 def _is_listed(address: Address, parent: Address | None, desired: Graph) -> bool:

@@ -11,16 +11,19 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from uuid import uuid4
 
 from providers.docker.builders import select
 from providers.docker.demands import SettingError
+from providers.docker.connection import Wire
 from providers.docker.image import ImageKind, is_taken
+from providers.docker.registry import RegistryClient
 from providers.docker.source import ImageSource, SourceKey, fingerprint
 from providers.errors import ProviderError, TransientError
+from providers.pace import Pace
 from providers.picsellia import Platform
 from providers.picsellia import kinds as platform_kinds
 from providers.protocol import CheckedKind, ResourceKind
@@ -40,7 +43,7 @@ from reconciler.planner import Options, plan_steps
 from reconciler.recovery import contested, settle
 from reconciler.runs import this_run
 from reconciler.saved import Moved, moved, refusal
-from reconciler.sources import image_labels, image_source
+from reconciler.sources import image_labels, image_source, not_source
 from reconciler.values import JSON, Address
 from reconciler.world import World
 from state.lock import is_gone
@@ -186,6 +189,10 @@ class Session:
     stop: threading.Event = field(default_factory=threading.Event)
     verb: str = "apply"
     """The command that a hint names as the way on."""
+    wire: Wire = field(default_factory=lambda: Wire(Pace()))
+    """Connections to registries, which all pipelines share."""
+    threads: int = live.THREADS
+    """Reads at once for one pipeline."""
 
 
 class CannotCheckError(UserError):
@@ -198,24 +205,34 @@ class RefusedPlanError(UserError):
 
 @contextmanager
 def session(
-    target: Target, store: Store, emit: Emit, stop: threading.Event, *, verb: str = "apply"
+    target: Target,
+    store: Store,
+    emit: Emit,
+    stop: threading.Event,
+    *,
+    verb: str = "apply",
+    rps: float | None = None,
 ) -> Iterator[Session]:
     """Sign in to the platform; everything is closed at the end of the block.
+
+    Args:
+        rps: most requests a second, to all far ends together; None for as many as there are.
 
     Raises:
         CannotCheckError: the platform cannot be reached.
         UserError: it does not know the token or the organization.
     """
     emit(Note(f"signing in to {target.host} as {target.organization}"))
+    pace = Pace(rps)
     try:
-        platform = Platform(target.host, target.token, target.organization)
+        platform = Platform(target.host, target.token, target.organization, pace=pace)
     except ProviderError as problem:
         told = _far_end(problem, f"cannot work with {target.organization}@{target.environment}")
         if isinstance(problem, TransientError):
             raise CannotCheckError(told) from None
         raise UserError(told) from None
-    with platform, store:
-        yield Session(target, platform, store, emit, stop, verb)
+    with platform, store, Wire(pace) as wire:
+        yield Session(target, platform, store, emit, stop, verb, wire)
 
 
 def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Checked:
@@ -249,9 +266,9 @@ def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Chec
         key = fingerprint(image_source(pipeline))
     except ProviderError as problem:
         problems.append(_far_end(problem, "the image's build context cannot be read", file=folder))
-    if key is not None and any(path.startswith(".git/") for path in key.files):
-        told = "Every commit makes it other source, which wants a new version. Add .git to .dockerignore."
-        problems.append(warning("the image would hold the folder .git", told, file=folder))
+    for name, why in not_source(key.files if key is not None else ()):
+        told = f"{why}, which wants a new version. Add {name} to .dockerignore."
+        problems.append(warning(f"the image would hold the folder {name}", told, file=folder))
     return Checked(pipeline, key, tuple(problems))
 
 
@@ -304,8 +321,10 @@ def plan_for(
     desired = Graph() if wishes.options.destroy else wanted
     facts = {name: kind.facts for name, kind in kinds.items()}
     session.emit(Note(f"reading {stack} as it is now"))
+    recorded = known or _by_address(stored)
     everything = wishes.options.prune or wishes.options.destroy
-    world = _live(desired, stored, kinds, known or _by_address(stored), all_of_it=everything)
+    also = {Address.parse(text) for text in stored.intents} | (set(recorded) if everything else set())
+    world = live.read(desired, recorded, kinds, also=also, threads=session.threads)
     unread = _unread(world)
     if unread and not partial:
         raise CannotCheckError(*unread)
@@ -565,21 +584,9 @@ def _kinds(
         labels=lambda: image_labels(pipeline),
         bump_hint="publish it as a new version:  "
         + stack_of(session.target, pipeline).command(session.verb, "--bump", "patch"),
+        connect=partial(RegistryClient, wire=session.wire),
     )
     return {**platform_kinds(session.platform), "image": image}
-
-
-def _live(
-    desired: Graph,
-    stored: Snapshot,
-    kinds: Mapping[str, ResourceKind],
-    recorded: Mapping[Address, RecordedResource],
-    *,
-    all_of_it: bool,
-) -> World:
-    """What is there now of what the files ask for, and of what left them where that matters."""
-    also = {Address.parse(text) for text in stored.intents} | (set(recorded) if all_of_it else set())
-    return live.read(desired, recorded, kinds, also=also)
 
 
 def _unread(world: World) -> tuple[Diagnostic, ...]:

@@ -7,7 +7,7 @@ the login or a new token; 403 and every other refusal is an answer, and never as
 
 from collections.abc import Callable, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
@@ -68,6 +68,12 @@ class Wire(HTTPAdapter):
     def end(self) -> None:
         """Close the connections."""
         super().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
 
 class Connection:
