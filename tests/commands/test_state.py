@@ -1,6 +1,7 @@
 """`reconciler state`: what it tells of a record, as text and as a document; a team that shares a bucket."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.state.conftest import STACK, counting, resource, run
 from tests.state.servers import Bucket, use
 from tests.state.test_sqlite import change
 
+ROOT = Path(__file__).parents[2]
 Document = Callable[..., Any]
 
 
@@ -170,3 +172,27 @@ def test_a_team_works_through_one_bucket(
 )
 def test_a_ci_job_is_named_by_its_address(environment: dict[str, str], expected: str) -> None:
     assert ci_job(environment) == expected
+
+
+def test_the_documents_commands_work_as_they_are_written(
+    cli: Cli, sandbox: Sandbox, s3: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(s3, monkeypatch)
+    folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry).rename(cli.folder / "my_pipeline")
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace('name = "dataset_cleanup"', 'name = "my_pipeline"', 1))
+    assert cli("apply", "my_pipeline", "--yes").code == 0
+    (cli.folder.parent / "state.db").rename(cli.folder / "before.db")
+    (block,) = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "state.md").read_text(), re.S)
+    export, *commands = block.replace("s3://my-bucket/", f"{s3.url}/").splitlines()
+    name, _, value = export.removeprefix("export ").partition("=")
+    monkeypatch.setenv(name, value)
+    for line in commands:
+        ended = cli(*line.split()[1:])
+        assert ended.code == 0, f"{line}\n{ended.err}"
+    assert {line.split()[2] for line in commands if " state " in line} >= {
+        "copy",
+        "history",
+        "diff",
+        "verify",
+    }
