@@ -17,8 +17,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from providers.docker.builders import select
-from providers.docker.demands import SettingError
 from providers.docker.connection import Wire
+from providers.docker.demands import SettingError
 from providers.docker.image import ImageKind, is_taken
 from providers.docker.registry import RegistryClient
 from providers.docker.source import ImageSource, SourceKey, fingerprint

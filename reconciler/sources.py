@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,6 +40,20 @@ def image_source(pipeline: Pipeline) -> ImageSource:
 def _below(folder: str, path: Path) -> str:
     """`path` relative to the build context, as its entries are named; with ".." when it is not inside."""
     return Path(os.path.relpath(path.absolute(), folder)).as_posix()
+
+
+def not_source(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Folders among these files that no image needs, each with why that makes it another source again and again.
+
+    An ignore file that somebody wrote is taken at its word, so this is for a warning.
+    """
+    found = set(paths)
+    if any(path.startswith(".git/") for path in found):
+        yield ".git", "Every commit makes it other source"
+    for path in sorted(found):
+        folder, _, file = path.rpartition("/")
+        if file == "pyvenv.cfg" and folder:
+            yield folder, "Every machine and every installation makes a virtual environment other source"
 
 
 def image_labels(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) -> dict[str, str]:

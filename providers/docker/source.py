@@ -21,6 +21,12 @@ from providers.errors import RefusedError
 CHUNK = 64 << 10  # bytes read at a time; larger pieces make many small files slower
 OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 _FORMAT = b"picsellia-reconciler source key 1"
+LEFT_OUT = (
+    *("**/.git", "**/.venv", "venv"),  # another one after each commit, or on each machine
+    *("**/__pycache__", "**/*.pyc", "**/*.pyo", "**/.DS_Store"),
+)
+"""What no build sees of a folder without an ignore file: what `pxl-pipeline deploy` writes into the one that it
+adds then, below every folder and not the first only, and the repository. Nothing is written here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,7 +323,7 @@ def _short(content: bytes) -> str:
 def _ignore_rules(source: ImageSource) -> IgnoreRules:
     name = ignore_file(source)
     if name is None:
-        return IgnoreRules()
+        return IgnoreRules("\n".join(LEFT_OUT), "the rules for a folder without .dockerignore")
     content = b"".join(read_file(f"{os.fspath(source.folder)}/", name))
     return IgnoreRules(content.decode("utf-8", "surrogateescape"), name)
 

@@ -87,6 +87,15 @@ def test_a_repository_in_its_own_image_is_warned_about(cli: Cli, home: Path) -> 
     assert cli("validate", "dataset_cleanup").err == ""
 
 
+def test_a_virtual_environment_in_the_image_is_warned_about_whatever_its_name(cli: Cli, home: Path) -> None:
+    pipeline = copy_example("dataset_cleanup", cli.folder, "reg.io")
+    (pipeline / "env").mkdir()
+    (pipeline / "env" / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    told = cli("validate", "dataset_cleanup").err
+    assert "warning: the image would hold the folder env" in told
+    assert "Add env to .dockerignore" in told
+
+
 @pytest.mark.parametrize(
     ("written", "shown"),
     [

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -298,3 +299,29 @@ def test_two_sources_have_one_key_only_when_they_are_one(
 def test_the_context_is_sorted(folder: Path) -> None:
     paths = [entry.path for entry in context(ImageSource(folder=folder))]
     assert paths == sorted(paths) == ["Dockerfile", "config.toml", "pipeline.py", "utils/steps.py"]
+
+
+def test_a_folder_without_an_ignore_file_is_sent_without_what_no_image_needs(folder: Path) -> None:
+    (folder / ".dockerignore").unlink(missing_ok=True)
+    before = fingerprint(ImageSource(folder=folder)).key
+    names = (
+        *(".git/HEAD", ".venv/pyvenv.cfg", "sub/.venv/lib/x.py", "venv/lib/x.py", "utils/__pycache__/a.pyc"),
+        *("b.pyc", "utils/c.pyo", "utils/.DS_Store", "sub/.git"),
+    )
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("here only")
+    (folder / "sub" / "__pycache__").mkdir()
+
+    seen = {entry.path for entry in context(ImageSource(folder=folder))}
+
+    assert seen.isdisjoint(names)
+    shutil.rmtree(folder / "sub")
+    assert fingerprint(ImageSource(folder=folder)).key == before
+    assert not (folder / ".dockerignore").exists(), "nothing is written into the user's folder"
+
+
+def test_an_empty_ignore_file_is_taken_at_its_word(folder: Path) -> None:
+    (folder / ".dockerignore").write_text("")
+    (folder / "b.pyc").write_text("")
+    assert "b.pyc" in {entry.path for entry in context(ImageSource(folder=folder))}
