@@ -59,14 +59,24 @@ def plan_creates_everything(trip: Trip) -> None:
     assert trip.writes() == 0
 
 
-def apply(trip: Trip) -> None:
-    trip.run("apply", trip.name, "--yes")
+def deploy(trip: Trip) -> None:
+    before = (trip.pipeline / "config.toml").read_text()
+    assert "Done: " in trip.run("deploy", trip.name, "--yes")
     assert trip.writes() > 0
+    after = (trip.pipeline / "config.toml").read_text()
+    assert after == before.replace('image_tag = ""', 'image_tag = "latest"'), "no bump was needed"
 
 
 def nothing_to_do(trip: Trip) -> None:
     assert "Nothing to do" in trip.run("plan", trip.name, "--exit-code")
-    trip.run("apply", trip.name)
+    for command in ("apply", "deploy"):
+        trip.run(command, trip.name)
+        assert trip.writes() == 0
+    assert trip.version in ("1.0", "1.0.1"), "what is published needs no other version"
+
+
+def no_drift(trip: Trip) -> None:
+    trip.run("drift", trip.name)
     assert trip.writes() == 0
 
 
@@ -90,12 +100,15 @@ def only_the_image_is_another(trip: Trip) -> None:
 STEPS: tuple[Callable[[Trip], None], ...] = (
     validate,
     plan_creates_everything,
-    apply,
+    deploy,
     nothing_to_do,
+    no_drift,
     deploy_officially,
     only_the_image_is_another,
     nothing_to_do,
+    no_drift,
 )
+"""In their order."""
 
 
 @pytest.fixture
