@@ -21,7 +21,10 @@ from typing import Any, NoReturn
 import pytest
 import requests
 
-PACKAGES = ("docker.io", "docker-registry", "busybox-static", "iptables", "apache2-utils")
+PACKAGES = (
+    *("docker.io", "docker-registry", "busybox-static", "iptables", "apache2-utils"),
+    *("chromium", "fonts-dejavu-core", "graphviz"),
+)
 BUSYBOX = Path("/bin/busybox")
 
 
@@ -135,6 +138,34 @@ def started_registry(auth: str = "") -> Iterator[Registry]:
         command = ["docker-registry", "serve", str(config)]
         with _running(command, folder / "log", lambda: _http_answers(f"http://{address}/v2/")):
             yield Registry(address)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Callable[..., str]:
+    """Opens a file in headless Chromium; the page as it stands once its scripts have run.
+
+    Called with a path and more of Chromium's flags. It asks no network, and leaves no profile behind.
+    """
+    program = _binary("chromium")
+    if program is None:
+        return _unavailable("no browser to look at a page with (Debian: apt install chromium)")
+
+    def opened(page: Path, *flags: str) -> str:
+        with _folder() as profile:
+            command = [
+                *(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+                *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+                *(f"--user-data-dir={profile}", "--dump-dom", *flags, page.as_uri()),
+            ]
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def graphviz() -> str:
+    """The program `dot`."""
+    return _binary("dot") or _unavailable("no Graphviz to draw with (Debian: apt install graphviz)")
 
 
 def free_port() -> int:

@@ -42,7 +42,7 @@ def history_lines(saves: Sequence[tuple[HistoryEntry, Changes | None]]) -> list[
             Text(str(entry.serial), "bold"),
             Text(entry.written_at, "dim"),
             Text(
-                f"{entry.owner}@{entry.host}" if entry.owner else "nobody with a lock",
+                f"{entry.owner}@{entry.host}" if entry.owner else "without a lock",
                 "" if entry.owner else "dim",
             ),
             Text(entry.command),

@@ -5,8 +5,10 @@ far ends is written so that it is neither markup nor a mention of anybody.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from reconciler.diagnostics import Diagnostic, in_order
@@ -38,12 +40,14 @@ class Section:
     Attributes:
         head, foot: around the items.
         items: most important first.
+        draw: one of them as Markdown; asked only as long as there is room.
         noun: what one of them is.
         share: part of the room that is left which it may take.
     """
 
     head: str
-    items: Sequence[str]
+    items: Sequence[Any]
+    draw: Callable[[Any], str]
     noun: str
     foot: str = ""
     share: float = 1.0
@@ -61,14 +65,15 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
     return _fitted(
         head,
         [
-            Section(_TABLE, [_row(cause) for cause in news], "finding", share=0.5),
-            _folded("Not checked", [_problem(p) for p in report.unchecked], "problem", share=0.5),
-            _folded("What to do", [_ways(cause) for cause in news], "finding", share=0.8),
-            _folded("Acknowledged", [_row(cause) for cause in known], "finding", table=_TABLE),
-            _folded("Remarks", [_problem(remark) for remark in in_order(report.remarks)], "remark"),
+            Section(_TABLE, news, _row, "finding", share=0.5),
+            _folded("Not checked", report.unchecked, _problem, "problem", share=0.5),
+            _folded("What to do", news, _ways, "finding", share=0.8),
+            _folded("Acknowledged", known, _row, "finding", table=_TABLE),
+            _folded("Remarks", in_order(report.remarks), _problem, "remark"),
             _folded(
                 "Last applied",
-                [f"- {code(str(stack.stack))}: {plain(last_applied(stack))}\n" for stack in report.stacks],
+                report.stacks,
+                lambda stack: f"- {code(str(stack.stack))}: {plain(last_applied(stack))}\n",
                 "pipeline",
             ),
         ],
@@ -79,7 +84,6 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
 def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: int = COMMENT) -> str:
     """The plans in at most `limit` bytes, each behind the marker of its stack."""
     markers = "".join(f"<!-- reconciler:plan {quote(str(plan.stack), safe='@/:')} -->\n" for plan in plans)
-    heads = [f"{code(str(plan.stack))}  \n{plain(summary(plan).plain)}\n" for plan in plans]
     steps = sorted(
         ((plan, step) for plan in plans for step in plan.steps if step.action is not Action.NOOP),
         key=lambda found: -(found[1].action.severity + 10 * bool(found[1].refusal or found[1].conflicts)),
@@ -88,12 +92,12 @@ def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: in
     return _fitted(
         f"{markers}## Plan\n",
         [
-            Section("\n", heads, "plan", share=0.5),
-            Section(_PLAN_TABLE, [_step(step, plan, plans) for plan, step in steps], "step", share=0.5),
-            _folded("Not planned", [_problem(problem) for problem in errors], "problem", share=0.5),
-            _folded("Refused as it stands", [*_refusals(plans)], "step", share=0.5),
-            _folded("Fields", [_fields(step) for _, step in steps if rows(step)], "step"),
-            _folded("Remarks", [_problem(remark) for remark in remarks], "remark"),
+            Section("\n", plans, _head, "plan", share=0.5),
+            Section(_PLAN_TABLE, steps, partial(_step, many=len(plans) > 1), "step", share=0.5),
+            _folded("Not planned", errors, _problem, "problem", share=0.5),
+            _folded("Refused as it stands", [*_refusals(plans)], str, "step", share=0.5),
+            _folded("Fields", [step for _, step in steps if rows(step)], _fields, "step"),
+            _folded("Remarks", remarks, _problem, "remark"),
         ],
         limit,
     )
@@ -113,18 +117,25 @@ def plain(text: str) -> str:
     return _numbered(re.sub(r"[@#](?=\w)", "\\g<0>\u200b", text))
 
 
-_HARMLESS = re.compile(r"""[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ .,;:/=+()'"@#%?…“”\u200b-]""")
+_READ = re.compile(r"""[^\w .,;:/=+()'"@#%?…“”\u200b-]|(?<![^\W_])_|_(?![^\W_])""")
 
 
 def _numbered(text: str) -> str:
     """On one line, and every character that Markdown, a table or HTML could read as its own by its number."""
-    line = " ".join(text.splitlines())
-    return "".join(c if _HARMLESS.match(line, at) else f"&#{ord(c)};" for at, c in enumerate(line))
+    return _READ.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.splitlines()))
 
 
-def _folded(title: str, items: Sequence[str], noun: str, *, table: str = "", share: float = 1.0) -> Section:
+def _folded(
+    title: str,
+    items: Sequence[Any],
+    draw: Callable[[Any], str],
+    noun: str,
+    *,
+    table: str = "",
+    share: float = 1.0,
+) -> Section:
     head = f"\n<details><summary>{title}</summary>\n{table or chr(10)}"
-    return Section(head, items, noun, foot="\n</details>\n", share=share)
+    return Section(head, items, draw, noun, foot="\n</details>\n", share=share)
 
 
 def _fitted(head: str, sections: Iterable[Section], limit: int) -> str:
@@ -145,7 +156,7 @@ def _part(section: Section, room: int) -> str:
     frame = _length(section.head + section.foot)
     left = int(room * section.share) - frame - _length(rest(len(section.items)))
     shown = []
-    for item in section.items:
+    for item in map(section.draw, section.items):
         left -= _length(item)
         if left < 0:
             break
@@ -201,8 +212,13 @@ def _problem(problem: Diagnostic) -> str:
     return f"- {at}{': ' if at else ''}{plain(problem.summary)}.{detail}\n"
 
 
-def _step(step: Step, plan: Plan, plans: Sequence[Plan]) -> str:
-    where = code(str(step.address)) + (f"<br>{code(str(plan.stack))}" if len(plans) > 1 else "")
+def _head(plan: Plan) -> str:
+    return f"{code(str(plan.stack))}  \n{plain(summary(plan).plain)}\n"
+
+
+def _step(found: tuple[Plan, Step], *, many: bool) -> str:
+    plan, step = found
+    where = code(str(step.address)) + (f"<br>{code(str(plan.stack))}" if many else "")
     stopped = " **refused**" if step.refusal else " **conflict**" if step.conflicts else ""
     return f"| {step.action.word}{stopped} | {where} | {plain(step.reason)} |\n"
 

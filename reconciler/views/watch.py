@@ -7,11 +7,19 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from providers import protocol
 from reconciler.events import (
+    Counted,
     Event,
     Note,
     Notice,
@@ -46,6 +54,15 @@ class Watch:
         self._notes = Progress(
             SpinnerColumn(), TextColumn("{task.description}", markup=False), console=err, transient=True
         )
+        self._pipelines = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            transient=True,
+        )
         self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
@@ -62,6 +79,7 @@ class Watch:
             with self._lock:
                 self._bars.stop()
                 self._stop_notes()
+                self._pipelines.stop()
 
     def __call__(self, event: Event) -> None:
         with self._lock:
@@ -73,6 +91,8 @@ class Watch:
                 self._note(text)
             case Notice(text):
                 self._err.print(Text(text, "yellow"))
+            case Counted(done, total):
+                self._count(done, total)
             case StepStarted(step):
                 self._stop_notes()
                 self._log.start(step)
@@ -91,6 +111,17 @@ class Watch:
         self._stop_notes()
         self._notes.add_task(text, total=None)
         self._notes.start()
+
+    def _count(self, done: int, total: int) -> None:
+        """How many pipelines are done: a bar, or a line in a log now and then."""
+        if not self._live:
+            self._log.count(done, total)
+            return
+        if not self._pipelines.task_ids:
+            self._stop_notes()
+            self._pipelines.add_task("pipelines", total=total)
+            self._pipelines.start()
+        self._pipelines.update(self._pipelines.task_ids[0], completed=done)
 
     def _stop_notes(self) -> None:
         if not self._live:
@@ -123,6 +154,7 @@ class _Log:
         self._said: set[tuple[Address, str]] = set()
         self._spoke: dict[Address, float] = {}
         self._began: dict[Key, tuple[float, int]] = {}
+        self._counted: float | None = None
 
     def start(self, step: Step) -> None:
         """Said before its first line; a quick step needs none."""
@@ -142,6 +174,15 @@ class _Log:
         if rate > 0:
             moved += ", " + pace(rate, progress.total - progress.done if progress.total else None)
         self._say(address, progress.stage, progress.item, progress.text, moved)
+
+    def count(self, done: int, total: int) -> None:
+        """A sign of life."""
+        now = self._clock()
+        if self._counted is None:
+            self._counted = now
+        if now - self._counted >= SILENCE:
+            self._counted = now
+            self._err.print(Text(f"{done:,} of {total:,} pipelines", "dim"))
 
     def _say(self, address: Address, *parts: str) -> None:
         """One line, and once: an Engine repeats itself."""

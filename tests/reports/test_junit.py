@@ -1,0 +1,78 @@
+"""JUnit XML, as its readers take it."""
+
+from xml.etree import ElementTree as ET
+
+from junitparser import Error, Failure, JUnitXml, Skipped
+
+from reconciler.drift import Report
+from reconciler.views.junit import junit_text
+from tests.reports.conftest import NASTY, everything, finding, report, stack_report
+
+SCHEMA = {
+    # element: (attributes that it must have, that it may have, children): Jenkins' junit-10.xsd, but for what
+    # Maven Surefire's schema does not know
+    "testsuites": (set(), {"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors"},
+        {"time", "skipped", "timestamp", "hostname", "id", "package"},
+        {"testcase", "properties", "system-out", "system-err"},
+    ),
+    "testcase": ({"name"}, {"classname", "time"}, {"failure", "error", "skipped"}),
+    "failure": (set(), {"type", "message"}, set()),
+    "error": (set(), {"type", "message"}, set()),
+    "skipped": (set(), {"type", "message"}, set()),
+}
+
+
+def read(found: Report) -> dict[str, dict[str, list[object]]]:
+    """Suite -> case -> its results, as junitparser reads them."""
+    suites = JUnitXml.fromstring(junit_text(found).encode())
+    return {suite.name: {case.name: list(case.result) for case in suite} for suite in suites}
+
+
+def test_each_finding_fails_and_all_else_passed() -> None:
+    cases = read(everything())
+    assert list(cases) == ["my-org@STAGING/app", "my-org@STAGING/quiet", "broken"]
+    app = cases["my-org@STAGING/app"]
+    assert [type(result) for result in app["processing/app#default_cpu"]] == [Failure]
+    assert [type(result) for result in app["processing/app#description"]] == [Skipped]
+    assert [type(result) for result in app["input/app/dataset"]] == [Error]
+    assert app["image/reg.io/app"] == [], "it is in sync"
+    assert "processing/app" not in app, "what has findings did not pass"
+    assert set(map(len, cases["my-org@STAGING/quiet"].values())) == {0}
+    assert [type(result) for result in cases["broken"]["files"]] == [Error]
+
+
+def test_a_failure_says_what_it_is_and_what_to_run() -> None:
+    (failure,) = read(everything())["my-org@STAGING/app"]["processing/app#default_cpu"]
+    assert isinstance(failure, Failure)
+    assert failure.type == "drift"
+    assert failure.message == (
+        "processing/app#default_cpu changed outside: the files say 4; it was 4; it is now 64"
+    )
+    assert "put it back: reconciler apply app --organization my-org --env STAGING" in str(failure.text)
+
+
+def test_the_counts_are_those_of_the_cases() -> None:
+    root = ET.fromstring(junit_text(everything()))
+    app = root.find("testsuite")
+    assert app is not None
+    counts = {name: app.attrib[name] for name in ("tests", "failures", "errors", "skipped")}
+    assert counts == {"tests": "7", "failures": "4", "errors": "1", "skipped": "1"}
+    assert (root.attrib["tests"], root.attrib["failures"], root.attrib["errors"]) == ("11", "4", "2")
+
+
+def test_it_keeps_to_the_schema() -> None:
+    for element in ET.fromstring(junit_text(everything())).iter():
+        must, may, children = SCHEMA[element.tag]
+        assert must <= set(element.attrib) <= must | may
+        assert {child.tag for child in element} <= children
+        if element.tag == "testcase":
+            assert len(element) <= 1, "some readers take the first result only"
+
+
+def test_what_xml_cannot_hold_is_written_out() -> None:
+    found = read(report(stack_report(finding(path="a\x00b\ufffe", live=NASTY))))
+    (failure,) = found["my-org@STAGING/app"][r"processing/app#a\x00b\xfffe"]
+    assert isinstance(failure, Failure)
+    assert "<script>hacked = 1</script>" in str(failure.message)

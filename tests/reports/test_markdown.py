@@ -1,0 +1,157 @@
+"""Markdown as a renderer reads it, and as GitHub takes it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+import pytest
+from markdown_it import MarkdownIt
+
+from reconciler.diagnostics import error
+from reconciler.diff import ChangeClass
+from reconciler.drift import Report
+from reconciler.plan import Action, Plan, Refusal, Step
+from reconciler.values import Address
+from reconciler.views.markdown import COMMENT, drift_markdown, plan_markdown
+from tests.reports.conftest import KNOWN, NASTY, STACK, everything, finding, report, stack_report
+
+
+@dataclass
+class Rendered(HTMLParser):
+    """What a reader sees: elements, text, and which of it is code."""
+
+    tags: list[str] = field(default_factory=list)
+    within: Counter[str] = field(default_factory=Counter)
+    rows: list[list[str]] = field(default_factory=list)
+    code: list[str] = field(default_factory=list)
+    prose: str = ""
+
+    @classmethod
+    def of(cls, markdown: str) -> "Rendered":
+        page = cls()
+        page.feed(MarkdownIt("commonmark").enable("table").render(markdown))
+        return page
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+        self.within[tag] += 1
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+        elif tag == "code":
+            self.code.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.tags.append(f"/{tag}")
+        self.within[tag] -= 1
+
+    def handle_data(self, data: str) -> None:
+        if self.within["td"] or self.within["th"]:
+            self.rows[-1][-1] += data
+        if self.within["code"]:
+            self.code[-1] += data
+        else:
+            self.prose += data
+
+
+ALLOWED = {
+    *("h2", "p", "table", "thead", "tbody", "tr", "th", "td", "code", "pre", "strong", "em", "br"),
+    *("details", "summary", "ul", "li"),
+}
+
+
+def test_the_marker_and_the_counts_come_first() -> None:
+    lines = drift_markdown(everything()).splitlines()
+    assert lines[0] == "<!-- reconciler:drift -->"
+    assert lines[1] == "## Drift: 3 drift, 1 pending, 1 acknowledged"
+    assert lines[3] == "1 pipeline in sync. 2 not checked. Checked 2025-03-03 08:00 UTC."
+
+
+def test_each_finding_is_a_row_worst_first() -> None:
+    found = Rendered.of(drift_markdown(everything())).rows
+    assert found[0] == ["what", "severity", "where", "the files say", "it is now", "since"]
+    assert [(row[0], row[1]) for row in found[1:5]] == [
+        ("drift", "existence"),
+        ("drift", "parameters"),
+        ("drift", "resources"),
+        ("pending", "resources"),
+    ]
+    assert found[3][2:] == ["processing/app#default_cpuapp/config.toml:16", "4", "64", "3 days"]
+    assert found[-1][0] == "acknowledged"
+
+
+def test_nothing_of_a_value_is_markup_or_a_mention() -> None:
+    page = Rendered.of(drift_markdown(everything()))
+    assert {tag.strip("/") for tag in page.tags} <= ALLOWED
+    assert {len(row) for row in page.rows} == {6}
+    assert any("<script>hacked = 1</script>" in text and "`a` ``` @team" in text for text in page.code)
+    assert "@team" not in page.prose
+    assert "#7" not in page.prose
+
+
+def test_a_plans_values_are_no_markup_either() -> None:
+    step = Step(
+        Address.of("input", "app", NASTY), Action.DELETE, NASTY, refusal=Refusal(NASTY, (f"do:  {NASTY}",))
+    )
+    page = Rendered.of(plan_markdown([Plan(STACK, "", 0, (step,))], [error(NASTY, NASTY)]))
+    assert {tag.strip("/") for tag in page.tags} <= ALLOWED
+    assert "@team" not in page.prose
+    assert any(text.strip() == NASTY for text in page.code)
+
+
+def test_a_plan_is_found_by_the_marker_of_its_stack() -> None:
+    text = plan_markdown([Plan(STACK, "", 0, ())], [])
+    assert text.splitlines()[0] == "<!-- reconciler:plan my-org@STAGING/app -->"
+
+
+def test_the_same_change_in_many_pipelines_is_one_row_with_all_commands() -> None:
+    names = [f"app{n}" for n in range(40)]
+    text = drift_markdown(report(*(stack_report(finding(pipeline=name), pipeline=name) for name in names)))
+    page = Rendered.of(text)
+    assert len(page.rows) == 2
+    assert page.rows[1][2] == "processing/*#default_cpuin 40 pipelines"
+    for name in names:
+        assert f"reconciler apply {name} --organization" in text
+
+
+def test_other_values_are_another_row() -> None:
+    two = [finding(pipeline="a"), finding(pipeline="b", live=65)]
+    page = Rendered.of(drift_markdown(report(*(stack_report(f, pipeline=f.stack.pipeline) for f in two))))
+    assert len(page.rows) == 3
+
+
+def big(count: int) -> Report:
+    return report(
+        stack_report(*(finding(path=f"default_parameters.п{n}", live="щ" * 60) for n in range(count)))
+    )
+
+
+@pytest.mark.parametrize("count", [1000, 5000])
+def test_it_fits_into_a_comment_and_counts_what_it_leaves_out(count: int) -> None:
+    text = drift_markdown(big(count))
+    assert len(text) <= len(text.encode()) <= COMMENT
+    page = Rendered.of(text)
+    shown = len(page.rows) - 1
+    assert 50 < shown < count
+    assert f"{count - shown:,} findings not shown here." in text
+    assert page.tags.count("details") == page.tags.count("/details") >= 2
+
+
+def test_a_small_report_is_shown_whole() -> None:
+    assert "not shown" not in drift_markdown(everything())
+
+
+def test_what_is_acknowledged_asks_for_nothing() -> None:
+    text = drift_markdown(report(stack_report(finding(acknowledged=KNOWN, cls=ChangeClass.DRIFT))))
+    assert text.splitlines()[1] == "## Drift: 1 acknowledged"
+    assert "reconciler apply" not in text
+
+
+def test_what_could_not_be_checked_is_not_called_in_sync() -> None:
+    text = drift_markdown(report(failed={"broken": (error("no TOML"),)}))
+    assert text.splitlines()[1] == "## No drift in what could be checked"
+    assert "no TOML" in text
