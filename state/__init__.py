@@ -4,7 +4,7 @@ snapshot    the record as pure values
 invariants  what every record promises, numbered
 document    the record as JSON, and back; `migrations` raises older documents
 store       what a place that keeps records must offer: `sqlite` is the one on this machine, `bucket` the one
-            for teams, on the few verbs of `objects`
+            for teams: `layout` says what lies in it, `objects` are the few verbs that it takes
 lock        who may write now, and the heartbeat that keeps it so
 recorder    the record of a running apply, shared by its threads
 errors      everything that can go wrong with a record

@@ -1,11 +1,8 @@
 """The store in a bucket, for teams: a head and immutable history objects per stack.
 
-    PREFIX/STACK/head.json                          serial, content, lock: replaced by compare-and-swap only
-    PREFIX/STACK/history/0000000007-UUID.json       one save: the document, who wrote it, what came before
-
-STACK is percent-encoded. A save writes its history object first and then moves the head to it, so a run that
-is killed in between leaves an object that nothing refers to and that no reader sees; the head never names
-what is not there. Record and lock share the head: whoever takes the lock over changes it, and the swap of a
+`layout` says what lies where. A save writes its history object first and then moves the head to it, so a
+run that is killed in between leaves an object that nothing refers to and that no reader sees; the head never
+names what is not there. Record and lock share the head: whoever takes the lock over changes it, and the swap of a
 run that lost the lock fails, whatever that run believes. Never decides what a record should hold.
 """
 
@@ -15,79 +12,49 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import quote, unquote
+from typing import Self
 from uuid import uuid4
 
-from state.document import dumps, from_document, loads, to_document
+from state.document import from_document, to_document
 from state.errors import (
     CorruptStateError,
     InvalidSnapshotError,
     LockedError,
-    NewerFormatError,
     StateError,
     StoreUnavailableError,
 )
 from state.invariants import verify
+from state.layout import (
+    Head,
+    Save,
+    digits,
+    head_from_bytes,
+    head_path,
+    history_folder,
+    new_name,
+    save_from_bytes,
+    serial_of,
+    stack_of,
+    to_bytes,
+)
 from state.lock import HEARTBEAT, TTL, Lock, LockInfo, check_held, holding, is_held
 from state.objects import Objects, SwappedError, Version
-from state.snapshot import JSON, Snapshot
+from state.snapshot import Snapshot
 from state.store import HistoryEntry, check_head, nobody_told
-
-FORMAT: Final = "reconciler/head"
-VERSION: Final = 1
-"""Of the layout: what a head and a history object hold beside the document, which has its own."""
 
 _PATIENCE = 60.0  # seconds to go on trying to swap a head that others swap as well
 _AT_ONCE = 16  # requests
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
-    """The one object per stack that changes.
-
-    Attributes:
-        serial, lineage: of the record; 0 and "" before the first save.
-        content: name of the history object that is the record now; "" before the first save.
-        fence, holder: as of `Lock`; None when nobody holds it.
-        ttl: seconds that the lock lasts from the last time the head was written.
-        write: of this version alone, so that no two have the same bytes (and ETag), and a writer whose answer
-            was lost knows its own.
-    """
-
-    serial: int = 0
-    lineage: str = ""
-    content: str = ""
-    fence: int = 0
-    holder: LockInfo | None = None
-    ttl: float = 0.0
-    write: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class _Seen:
     """A head as it was read or written last; no version when there was none."""
 
-    head: _Head
+    head: Head
     version: Version | None
     modified: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Save:
-    """A history object.
-
-    Attributes:
-        before: name of the one that it was made from; "" for the first.
-        entry: how the history tells it.
-        document: the whole record.
-    """
-
-    before: str
-    entry: HistoryEntry
-    document: JSON
 
 
 class BucketStore:
@@ -112,7 +79,7 @@ class BucketStore:
         self._mutex = threading.RLock()  # one swap at a time, so that our threads do not contend
         self._seen: dict[str, _Seen] = {}
         # What never changes: history objects by stack and name, and the names that were the record once.
-        self._saves: dict[tuple[str, str], _Save] = {}
+        self._saves: dict[tuple[str, str], Save] = {}
         self._names: dict[tuple[str, int], str] = {}
 
     def __enter__(self) -> Self:
@@ -152,9 +119,7 @@ class BucketStore:
         head = self._look(stack).head
         if not head.content:
             return []
-        names = self.objects.names(
-            f"{_folder(stack)}/history", since=_digits(max(head.serial - limit + 1, 1))
-        )
+        names = self.objects.names(history_folder(stack), since=digits(max(head.serial - limit + 1, 1)))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             saves = dict(zip(names, pool.map(lambda name: self._whole(stack, name), names), strict=True))
         entries: list[HistoryEntry] = []
@@ -165,14 +130,15 @@ class BucketStore:
                 entries.append(save.entry)
                 name = save.before
             else:  # damaged or deleted: what came before it is told all the same
-                name = max((other for other in names if _serial_of(other) < _serial_of(name)), default="")
+                name = max((other for other in names if serial_of(other) < serial_of(name)), default="")
         return entries
 
     def stacks(self) -> Sequence[str]:
-        names = [unquote(folder) for folder in self.objects.folders()]
+        names = [stack_of(folder) for folder in self.objects.folders()]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            heads = pool.map(lambda stack: self._look(stack).head, names)
-            return sorted(name for name, head in zip(names, heads, strict=True) if head.content)
+            return sorted(
+                name for name, there in zip(names, pool.map(self._has_record, names), strict=True) if there
+            )
 
     # -- locks
 
@@ -209,7 +175,7 @@ class BucketStore:
     def _take(self, stack: str, info: LockInfo, ttl: float) -> Lock | LockInfo:
         """The lock, or who holds it."""
 
-        def taken(seen: _Seen) -> _Head:
+        def taken(seen: _Seen) -> Head:
             if seen.head.holder is not None and self._holds(seen):
                 raise LockedError(stack, seen.head.holder)
             return replace(seen.head, fence=seen.head.fence + 1, holder=info, ttl=ttl)
@@ -221,14 +187,14 @@ class BucketStore:
         return Lock(stack, info, before.fence + 1, before.holder)
 
     def _renew(self, lock: Lock) -> None:
-        def renewed(seen: _Seen) -> _Head:
+        def renewed(seen: _Seen) -> Head:
             check_held(lock, seen.head.fence, seen.head.holder)
             return replace(seen.head, write="")  # written anew, that is all
 
         self._swap(lock.stack, renewed)
 
     def _release(self, lock: Lock) -> None:
-        def released(seen: _Seen) -> _Head:
+        def released(seen: _Seen) -> Head:
             return replace(seen.head, holder=None) if seen.head.fence == lock.fence else seen.head
 
         self._swap(lock.stack, released)
@@ -246,13 +212,13 @@ class BucketStore:
     # -- objects
 
     def _keep(self, saved: Snapshot, entry: HistoryEntry, expected_serial: int, lock: Lock | None) -> None:
-        stack, name = saved.stack, f"{_digits(saved.serial)}-{uuid4()}.json"
+        stack, name = saved.stack, new_name(saved.serial)
         problems = verify(saved)
         if problems:
             raise InvalidSnapshotError(stack, problems)
         written = False
 
-        def moved(seen: _Seen) -> _Head:
+        def moved(seen: _Seen) -> Head:
             nonlocal written
             if written and self._name_at(stack, seen.head, saved.serial) == name:
                 return seen.head  # it was moved, the answer was lost, and others went on from there
@@ -260,14 +226,14 @@ class BucketStore:
                 check_held(lock, seen.head.fence, seen.head.holder)
             check_head(saved, expected_serial, seen.head.serial, seen.head.lineage)
             if not written:
-                save = _Save(seen.head.content, entry, to_document(saved))
-                self.objects.put(f"{_folder(stack)}/history/{name}", _to_bytes(asdict(save)))
+                save = Save(seen.head.content, entry, to_document(saved))
+                self.objects.put(f"{history_folder(stack)}/{name}", to_bytes(save))
                 written = True
             return replace(seen.head, serial=saved.serial, lineage=saved.lineage, content=name)
 
         self._swap(stack, moved)
 
-    def _swap(self, stack: str, change: Callable[[_Seen], _Head], *, fresh: bool = False) -> _Seen:
+    def _swap(self, stack: str, change: Callable[[_Seen], Head], *, fresh: bool = False) -> _Seen:
         """Replaces the head by what `change` makes of it; the head that it was made of.
 
         A swap that was refused or not answered is settled by reading the head: it may be ours.
@@ -293,7 +259,7 @@ class BucketStore:
                     return seen
                 head = replace(head, write=str(uuid4()))
                 try:
-                    version = self.objects.swap(_head_path(stack), _to_bytes(asdict(head)), seen.version)
+                    version = self.objects.swap(head_path(stack), to_bytes(head), seen.version)
                 except (SwappedError, StoreUnavailableError) as problem:
                     before, seen, fresh = seen, self._look(stack), True
                     if seen.head.write == head.write:
@@ -310,34 +276,33 @@ class BucketStore:
 
     def _look(self, stack: str) -> _Seen:
         """The head as it is now."""
-        found = self.objects.get(_head_path(stack))
+        found = self.objects.get(head_path(stack))
         if found is None:
-            seen = _Seen(_Head(), None, 0.0)
+            seen = _Seen(Head(), None, 0.0)
         else:
-            body = _from_bytes(found.body, f"the head of {stack}")
-            try:
-                holder = LockInfo(**body["holder"]) if body["holder"] else None
-                head = _Head(**{**body, "holder": holder})
-            except (KeyError, TypeError) as problem:
-                raise CorruptStateError(f"the head of {stack} is damaged: {problem}") from None
-            seen = _Seen(head, found.version, found.modified)
+            seen = _Seen(head_from_bytes(found.body, stack), found.version, found.modified)
         self._seen[stack] = seen
         return seen
 
-    def _name_at(self, stack: str, head: _Head, serial: int) -> str:
+    def _has_record(self, stack: str) -> bool:
+        """Whether it was ever saved; a head that cannot be read stands for a record that cannot."""
+        try:
+            return bool(self._look(stack).head.content)
+        except CorruptStateError:
+            return True
+
+    def _name_at(self, stack: str, head: Head, serial: int) -> str:
         """The name of the history object of that serial; "" when there is none, or it is no longer kept."""
         if not 0 < serial <= head.serial:
             return ""
         self._remember(stack, head.content)
         if (stack, serial) not in self._names:
-            names = self.objects.names(
-                f"{_folder(stack)}/history", since=_digits(serial), until=_digits(serial + 1)
-            )
+            names = self.objects.names(history_folder(stack), since=digits(serial), until=digits(serial + 1))
             if len(names) <= 1:
                 return "".join(names)
             # A run that was killed left another one: only that which the head leads to was the record.
             name = head.content
-            while _serial_of(name) > serial:
+            while serial_of(name) > serial:
                 name = self._save(stack, name).before
             return name if name in names else ""
         return self._names[stack, serial]
@@ -345,7 +310,7 @@ class BucketStore:
     def _remember(self, stack: str, name: str) -> None:
         """That this history object was the record once, as the head or a later one says."""
         if name:
-            self._names[stack, _serial_of(name)] = name
+            self._names[stack, serial_of(name)] = name
 
     def _snapshot(self, stack: str, serial: int, name: str) -> Snapshot:
         snapshot = from_document(self._save(stack, name).document)
@@ -356,68 +321,21 @@ class BucketStore:
             )
         return snapshot
 
-    def _whole(self, stack: str, name: str) -> _Save | None:
+    def _whole(self, stack: str, name: str) -> Save | None:
         """The history object, or None when it is damaged."""
         try:
             return self._save(stack, name)
         except CorruptStateError:
             return None
 
-    def _save(self, stack: str, name: str) -> _Save:
+    def _save(self, stack: str, name: str) -> Save:
         if (stack, name) not in self._saves:
-            found = self.objects.get(f"{_folder(stack)}/history/{name}")
+            found = self.objects.get(f"{history_folder(stack)}/{name}")
             if found is None:
                 raise CorruptStateError(
                     f"the record of {stack} in {self.objects.url} is damaged: its content {name} is missing"
                 )
-            body = _from_bytes(found.body, f"{name} of {stack}")
-            try:
-                save = _Save(body["before"], HistoryEntry(**body["entry"]), body["document"])
-            except (KeyError, TypeError) as problem:
-                raise CorruptStateError(f"{name} of {stack} is damaged: {problem}") from None
-            if save.before and _serial_of(save.before) >= _serial_of(name):
-                raise CorruptStateError(f"{name} of {stack} is damaged: it follows {save.before}")
+            save = save_from_bytes(found.body, stack, name)
             self._saves[stack, name] = save
             self._remember(stack, save.before)
         return self._saves[stack, name]
-
-
-def _folder(stack: str) -> str:
-    return quote(stack, safe="")
-
-
-def _head_path(stack: str) -> str:
-    return f"{_folder(stack)}/head.json"
-
-
-def _digits(serial: int) -> str:
-    return f"{serial:010d}"
-
-
-def _serial_of(name: str) -> int:
-    """The serial in the name of a history object; 0 when it has none, as "" and what others put there."""
-    digits = name.partition("-")[0]
-    return int(digits) if digits.isdecimal() else 0
-
-
-def _to_bytes(body: dict[str, Any]) -> bytes:
-    return dumps({"format": FORMAT, "version": VERSION, **body}).encode("ascii")
-
-
-def _from_bytes(data: bytes, what: str) -> dict[str, Any]:
-    try:
-        body = loads(data.decode("ascii"))
-    except UnicodeDecodeError as problem:
-        raise CorruptStateError(f"{what} is damaged: {problem}") from None
-    if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
-        raise CorruptStateError(f'{what} is damaged: it does not say "format": "{FORMAT}"')
-    version = body.pop("version", None)
-    if type(version) is not int:
-        raise CorruptStateError(f"{what} has {version!r} for its format version")
-    if version > VERSION:
-        raise NewerFormatError(
-            f"{what} was written by a newer reconciler: it has layout {version}, "
-            f"this one knows up to {VERSION}",
-            hint="pip install --upgrade picsellia-reconciler",
-        )
-    return body

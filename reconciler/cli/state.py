@@ -164,18 +164,17 @@ def verify(name: str, as_json: bool) -> int:
     """Check a stack's record against its numbered invariants, and say how to repair it."""
     with options.store() as store:
         stack = _named(store, name)
-        saves = store.history(stack, MOST_SAVES)
         document = {"format": "reconciler/verified", "version": 1, "stack": stack}
         try:
             snapshot = store.load(stack)
         except CorruptStateError as problem:
-            whole = [save.serial for save in saves if _whole(store, stack, save.serial) is not None]
+            whole = _whole_serials(store, stack)
             if as_json:
                 told = {"problems": list(problem.problems) or [problem.message], "whole_serials": whole}
                 click.echo(written({**document, "whole": False, "serial": None, **told}), nl=False)
             _tell_damage(problem, whole)
             return FAILED
-        whole = [save.serial for save in saves if _whole(store, stack, save.serial) is not None]
+        whole = _whole_serials(store, stack)
     assert snapshot is not None
     told = {"whole": True, "serial": snapshot.serial, "problems": [], "whole_serials": whole}
     lines = [
@@ -254,6 +253,15 @@ def _whole(store: Store, stack: str, serial: int) -> Snapshot | None:
         return store.load_at(stack, serial)
     except CorruptStateError:
         return None
+
+
+def _whole_serials(store: Store, stack: str) -> list[int]:
+    """Of the latest ones, those that can be read, latest first."""
+    try:
+        saves = store.history(stack, MOST_SAVES)
+    except CorruptStateError:
+        return []
+    return [save.serial for save in saves if _whole(store, stack, save.serial) is not None]
 
 
 def _changed(store: Store, stack: str, serial: int) -> Changes | None:
