@@ -59,7 +59,7 @@ def command(
     out.print(f"  the token is in {saved.credentials_file()}")
     others = [one for one in saved.logins() if one.environment is Environment.CUSTOM and one != login]
     if custom and before != address and others:
-        told = f"{', '.join(map(str, others))} had {before}: log in there again to go back."
+        told = f"{', '.join(map(str, others))} had another one: log in there again to go back."
         print_diagnostics(
             [info("there is one address for all of CUSTOM, and it is the new one now", told)], err
         )
@@ -79,10 +79,11 @@ def _where(
     Raises:
         UserError: something is missing and nobody can be asked; a value is not one.
     """
+    organization = organization or None
     if host is not None:
         environment = Environment.CUSTOM
     if not options.someone_watches():
-        organization = organization or os.environ.get(ORGANIZATION)
+        organization = organization or os.environ.get(ORGANIZATION) or None
         environment = environment or _environment(os.environ.get(ENVIRONMENT, ""))
         if environment is Environment.CUSTOM and host is None:
             host = _known_host()[0] or None

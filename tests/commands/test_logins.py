@@ -219,6 +219,20 @@ def test_logout_of_everything(cli: Cli, two: Sandbox, saved: Path) -> None:
     assert "no login is saved" in cli("switch").err
 
 
+def test_another_address_for_custom_is_said_to_be_that_of_every_login_there(
+    cli: Cli, nobody: Sandbox, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved.mkdir(parents=True)
+    (saved / ".env").write_text(
+        "PICSELLIA_Acme_CUSTOM_API_TOKEN=one\nPICSELLIA_CUSTOM_ENV=https://old.example\n"
+    )
+    ended = log_in(cli, nobody, monkeypatch)
+    assert ended.code == 0
+    assert "there is one address for all of CUSTOM" in ended.err
+    assert "Acme@CUSTOM had another one" in ended.err
+    assert log_in(cli, nobody, monkeypatch).err == "", "it is not another one any more"
+
+
 def test_an_organization_with_a_blank_in_its_name(
     cli: Cli, nobody: Sandbox, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
