@@ -128,6 +128,25 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """One part of all pipelines, where several jobs share them: `3/16`; `index` counts from 1."""
+
+    index: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.of}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """What `str` gives. Raises ValueError."""
+        index, _, of = text.partition("/")
+        if not (index.isdecimal() and of.isdecimal() and 1 <= int(index) <= int(of)):
+            raise ValueError(f"{text!r} is no part such as 3/16")
+        return cls(int(index), int(of))
+
+
+@dataclass(frozen=True, slots=True)
 class StackReport:
     """What was found of one stack.
 
@@ -155,12 +174,14 @@ class Report:
         stacks: those that could be looked at.
         failed: folder or stack -> why it could not be.
         remarks: what else should be known, such as acknowledgements that match nothing.
+        shard: the part of all pipelines that was looked at; None for all.
     """
 
     at: datetime
     stacks: tuple[StackReport, ...]
     failed: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     remarks: tuple[Diagnostic, ...] = ()
+    shard: Shard | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:

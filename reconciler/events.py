@@ -77,7 +77,15 @@ class Notice:
     text: str
 
 
-Event = StepStarted | StepProgress | StepRetried | StepFinished | Note | Notice
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """So many of all pipelines have been looked at."""
+
+    done: int
+    total: int
+
+
+Event = StepStarted | StepProgress | StepRetried | StepFinished | Note | Notice | Counted
 Emit = Callable[[Event], None]
 
 

@@ -73,7 +73,7 @@ def read(
 def _side_by_side(threads: int) -> Iterator[Callable[[Callable[[Address], None], list[Address]], object]]:
     """Calls a function with each of some addresses, and returns when all are done."""
     if threads == 1:
-        yield lambda call, addresses: [call(address) for address in addresses]
+        yield lambda call, addresses: list(map(call, addresses))
         return
     pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="read")
     try:

@@ -3,22 +3,24 @@
 import sys
 import threading
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import click
 
+from reconciler import fleet
 from reconciler.checking import check
 from reconciler.cli import options
 from reconciler.cli.acknowledging import Known, acknowledging
 from reconciler.cli.outputs import Outputs, output_files, write_report
 from reconciler.diagnostics import Diagnostic, UserError
-from reconciler.drift import Report, StackReport
-from reconciler.session import CannotCheckError, Reading, session
+from reconciler.drift import Report, Shard
+from reconciler.session import Reading, session
 from reconciler.views.drift_document import first_seen
 from reconciler.views.findings import print_report
 from reconciler.views.lines import console
 from reconciler.views.reports import diagnosed, print_diagnostics
 from reconciler.views.watch import Watch
-from state.errors import StateError
 
 
 @click.command("drift")
@@ -26,9 +28,17 @@ from state.errors import StateError
 @options.where
 @output_files("json", "junit", "markdown", "html")
 @acknowledging
+@options.fleet
+@click.option("--shard", type=options.ShardType(), help="Only this part of the pipelines, for CI matrices.")
 @options.classes
 def command(
-    chosen: options.Chosen, where: options.Where, outputs: Outputs, known: Known, reading: Reading
+    chosen: options.Chosen,
+    where: options.Where,
+    outputs: Outputs,
+    known: Known,
+    rps: float | None,
+    shard: Shard | None,
+    reading: Reading,
 ) -> int:
     """Tell what somebody changed outside of the files.
 
@@ -41,27 +51,24 @@ def command(
     rules = known.rules(err)
     earlier = outputs.file("json")
     since = first_seen(earlier) if earlier else {}
-    found: list[StackReport] = []
     failed: dict[str, tuple[Diagnostic, ...]] = {}
 
-    def not_found(problem: UserError) -> None:
-        failed[f"pipeline {len(failed) + 1}"] = diagnosed(problem)
+    def not_found(name: str, problem: UserError) -> None:
+        failed[name] = diagnosed(problem)
 
     with Watch(err) as watch:
-        sound = list(options.checked(chosen.folders(not_found), where.reads(reading), not_found))
-        try:
-            if sound:
-                with session(where.target(), options.store(), watch, threading.Event()) as opened:
-                    for checked in sound:
-                        pipeline, _ = checked.sound()
-                        try:
-                            found.append(check(opened, checked, first_seen=since, now=now))
-                        except (UserError, StateError) as problem:
-                            failed[pipeline.name] = diagnosed(problem)
-        except CannotCheckError as problem:
-            failed.update({checked.sound()[0].name: diagnosed(problem) for checked in sound})
-    report = known.said_of(Report(now, tuple(found), failed), rules, err)
+        looked = fleet.look_at(
+            fleet.part_of(chosen.named_folders(not_found), Path.cwd(), shard),
+            where.reads(reading),
+            lambda emit: session(where.target(), options.store(), emit, threading.Event(), rps=rps),
+            partial(check, first_seen=since, now=now),
+            watch,
+        )
+    if looked.refused is not None:
+        raise looked.refused
+    failed |= {options.shown(folder): diagnosed(problem) for folder, problem in looked.problems.items()}
+    report = known.said_of(Report(now, tuple(looked.results.values()), failed, shard=shard), rules, err)
     print_report(report, outputs.terminal)
-    print_diagnostics((*report.remarks, *report.unchecked), err)
+    print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)
     write_report(report, outputs, err)
     return report.exit_code

@@ -20,6 +20,7 @@ from providers.timeouts import answer_timeout
 from reconciler.cli.exits import INTERRUPTED
 from reconciler.credentials import Environment, Target, chosen_environment, resolve
 from reconciler.diagnostics import UserError, error
+from reconciler.drift import Shard
 from reconciler.pipeline.discovery import find, find_all
 from reconciler.pipeline.version import Bump
 from reconciler.planner import Options
@@ -68,6 +69,16 @@ class EnvironmentType(click.ParamType[Environment]):
             self.fail(f"{value!r} is not one of {', '.join(Environment)}", param, ctx)
 
 
+class ShardType(click.ParamType[Shard]):
+    name = "K/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Shard:
+        try:
+            return value if isinstance(value, Shard) else Shard.parse(value)
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """The pipelines that the arguments name."""
@@ -76,6 +87,10 @@ class Chosen:
     everything: bool
 
     def folders(self, failed: Callable[[UserError], None]) -> list[Path]:
+        """As `named_folders`, where nobody asks which name was not found."""
+        return self.named_folders(lambda _, problem: failed(problem))
+
+    def named_folders(self, failed: Callable[[str, UserError], None]) -> list[Path]:
         """All, those named, or the current folder, each once; a name that is not found goes to `failed`.
 
         Raises UsageError, and UserError when there is no pipeline at all.
@@ -94,7 +109,7 @@ class Chosen:
                 try:
                     folder = find(name, here)
                 except UserError as problem:
-                    failed(problem)
+                    failed(name, problem)
                 else:
                     folders.setdefault(folder.resolve(), folder)
             return list(folders.values())
@@ -132,6 +147,25 @@ def pipelines(command: Command) -> Command:
         return command(chosen=Chosen(names, everything), **rest)
 
     return with_chosen
+
+
+def shown(folder: Path) -> str:
+    """A pipeline's folder as the user would write it."""
+    relative = os.path.relpath(folder)
+    return str(folder) if relative.startswith(os.pardir) else relative
+
+
+def fleet(command: Command) -> Command:
+    """How many pipelines are looked at, as `rps`."""
+
+    @click.option(
+        "--rps", type=click.FloatRange(0, min_open=True), metavar="N", help="Most requests a second."
+    )
+    @functools.wraps(command)
+    def unchanged(**rest: Any) -> int:
+        return command(**rest)
+
+    return unchanged
 
 
 def where(command: Command) -> Command:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from reconciler import fleet
 from reconciler.cli import options
 from reconciler.cli.exits import DONE, FAILED, UNCHECKED, code_of
 from reconciler.cli.outputs import Outputs, output_files, write_plans
 from reconciler.diagnostics import Diagnostic, UserError
-from reconciler.plan import Plan
 from reconciler.session import CannotCheckError, Reading, Wishes, make_plan, session
 from reconciler.views.documents import plan_text, plans_text, save_plan
 from reconciler.views.lines import console
@@ -30,6 +30,7 @@ from state.errors import StateError
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as a JSON document.")
 @output_files("markdown", "html")
 @click.option("--exit-code", is_flag=True, help="0 in sync, 10 changes, 11 drift, 12 conflict, 13 unasked.")
+@options.fleet
 @options.classes
 def command(
     chosen: options.Chosen,
@@ -39,6 +40,7 @@ def command(
     as_json: bool,
     outputs: Outputs,
     exit_code: bool,
+    rps: float | None,
     reading: Reading,
 ) -> int:
     """Show what apply would change, and why.
@@ -48,7 +50,6 @@ def command(
     if as_json and outputs.on_stdout:
         raise click.UsageError("two outputs cannot go to the same place")
     shown, err = outputs.terminal, console(sys.stderr)
-    plans: list[Plan] = []
     errors: list[Diagnostic] = []
     codes = {DONE}
 
@@ -66,17 +67,16 @@ def command(
                 f"{out} would become part of the image; save the plan outside of the folder"
             )
     with Watch(err) as watch:
-        sound = list(options.checked(folders, where.reads(reading), failed))
-        try:
-            if sound:
-                with session(where.target(), options.store(), watch, threading.Event()) as opened:
-                    for found in sound:
-                        try:
-                            plans.append(make_plan(opened, found, wishes).plan)
-                        except (UserError, StateError) as problem:
-                            failed(problem)
-        except (UserError, StateError) as problem:
-            failed(problem)
+        looked = fleet.look_at(
+            folders,
+            where.reads(reading),
+            lambda emit: session(where.target(), options.store(), emit, threading.Event(), rps=rps),
+            lambda opened, found: make_plan(opened, found, wishes).plan,
+            watch,
+        )
+    plans = list(looked.results.values())
+    for problem in dict.fromkeys(looked.problems.values()):
+        failed(problem)
     if as_json:
         only_one = len(folders) == 1 and plans and not chosen.everything
         sys.stdout.write(plan_text(plans[0]) if only_one else plans_text(plans, errors))
