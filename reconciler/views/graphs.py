@@ -57,10 +57,13 @@ def of_plan(plan: Plan) -> Drawing:
 
 def of_report(stack: StackReport) -> Drawing:
     """What was found of each resource; the worst finding says how it looks."""
-    nodes = [_of_findings(step.address, stack.findings) for step in stack.plan.steps]
-    known = {node.address for node in nodes}
     unread = {Address.parse(problem.address) for problem in stack.unchecked if problem.address}
-    return _drawn(stack.plan, [*nodes, *(Node(a, "unknown", "not checked") for a in sorted(unread - known))])
+    nodes = [
+        _of_findings(step.address, stack.findings) for step in stack.plan.steps if step.address not in unread
+    ]
+    return _drawn(
+        stack.plan, [*nodes, *(Node(address, "unknown", "not checked") for address in sorted(unread))]
+    )
 
 
 def _of_step(step: Step) -> Node:

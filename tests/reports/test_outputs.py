@@ -1,0 +1,127 @@
+"""All outputs of one run, as files and on stdout; the JSON document against its schema."""
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from providers.sandbox import Sandbox
+from reconciler.views.drift_document import report_text
+from tests.conftest import Cli, copy_example
+from tests.reports.conftest import everything
+from tests.services import free_port
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "drift.schema.json").read_text())
+OUTPUTS = ("--json", "d.json", "--junit", "d.xml", "--markdown", "d.md", "--html", "d.html")
+
+
+@pytest.fixture
+def drifted(cli: Cli, sandbox: Sandbox) -> Cli:
+    """A pipeline that was applied, and then edited on the platform."""
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    assert cli("apply", "dataset_cleanup").code == 0
+    sandbox.platform.edit_processing("dataset_cleanup", default_cpu=64, description="</title><b>oh")
+    sandbox.platform.delete_input("dataset_cleanup", "archive")
+    return cli
+
+
+def valid(text: str) -> dict[str, object]:
+    document: dict[str, object] = json.loads(text)
+    Draft202012Validator.check_schema(SCHEMA)
+    checker = Draft202012Validator.FORMAT_CHECKER
+    assert [*Draft202012Validator(SCHEMA, format_checker=checker).iter_errors(document)] == []
+    return document
+
+
+def test_one_run_writes_them_all_beside_what_it_prints(drifted: Cli) -> None:
+    ended = drifted("drift", "dataset_cleanup", *OUTPUTS)
+    assert ended.code == 11
+    assert "Drift: 3 drift" in ended.out
+    document = valid((drifted.folder / "d.json").read_text())
+    assert document["exit_code"] == 11
+    assert ET.parse(drifted.folder / "d.xml").getroot().attrib["failures"] == "3"
+    assert (drifted.folder / "d.md").read_text().startswith("<!-- reconciler:drift -->\n## Drift: 3 drift\n")
+    assert "<h1>3 drift</h1>" in (drifted.folder / "d.html").read_text()
+    for name in OUTPUTS[1::2]:
+        assert stat.S_IMODE((drifted.folder / name).stat().st_mode) == 0o644
+    assert sorted(path.name for path in drifted.folder.iterdir()) == sorted(
+        [*OUTPUTS[1::2], "dataset_cleanup"]
+    )
+
+
+def test_the_document_of_every_kind_of_finding_is_valid() -> None:
+    valid(report_text(everything()))
+
+
+@pytest.mark.parametrize(
+    ("format_", "read"), [("json", valid), ("junit", ET.fromstring), ("markdown", str), ("html", str)]
+)
+def test_a_dash_is_stdout_and_nothing_else_goes_there(
+    drifted: Cli, format_: str, read: Callable[[str], object]
+) -> None:
+    ended = drifted("drift", "dataset_cleanup", f"--{format_}", "-")
+    assert ended.code == 11
+    read(ended.out)
+    assert "Drift: 3 drift. 0 pipelines" in ended.err
+    assert "Drift: 3 drift. 0 pipelines" not in ended.out
+
+
+def test_what_cannot_be_written_fails_and_keeps_the_others(drifted: Cli) -> None:
+    (drifted.folder / "taken").mkdir()
+    assert drifted("drift", "dataset_cleanup", "--json", "taken").code == 2
+    assert drifted("drift", "dataset_cleanup", "--json", "no/d.json").code == 2
+    assert drifted("drift", "dataset_cleanup", "--json", "-", "--html", "-").code == 2
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no device that is always full")
+    ended = drifted("drift", "dataset_cleanup", "--markdown", str(full), "--html", "d.html")
+    assert ended.code == 1
+    assert "the markdown output cannot be written" in ended.err
+    assert "<h1>3 drift</h1>" in (drifted.folder / "d.html").read_text()
+
+
+def test_a_file_that_is_there_is_replaced_and_keeps_its_mode(drifted: Cli) -> None:
+    file = drifted.folder / "d.md"
+    file.write_text("old")
+    file.chmod(0o600)
+    drifted("drift", "dataset_cleanup", "--markdown", "d.md")
+    assert file.read_text().startswith("<!-- reconciler:drift -->")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_without_a_platform_the_outputs_say_that_nothing_was_checked(
+    drifted: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", f"http://127.0.0.1:{free_port()}")
+    ended = drifted("drift", "dataset_cleanup", *OUTPUTS)
+    assert ended.code == 13
+    assert valid((drifted.folder / "d.json").read_text())["exit_code"] == 13
+    assert ET.parse(drifted.folder / "d.xml").getroot().attrib["errors"] == "1"
+    assert "No drift in what could be checked" in (drifted.folder / "d.md").read_text()
+    assert "in sync" not in (drifted.folder / "d.html").read_text().partition("<h1>")[2].partition("</h1>")[0]
+
+
+def test_a_plan_as_markdown_and_as_a_page(drifted: Cli) -> None:
+    ended = drifted("plan", "dataset_cleanup", "--markdown", "p.md", "--html", "p.html", "--exit-code")
+    assert ended.code == 11
+    text = (drifted.folder / "p.md").read_text()
+    assert text.startswith("<!-- reconciler:plan sandbox@127.0.0.1:")
+    assert "| create | <code>input/dataset_cleanup/archive</code> | deleted outside |" in text
+    assert "Plan: 1 to create, 1 to update" in (drifted.folder / "p.html").read_text()
+    assert drifted("plan", "dataset_cleanup", "--json", "--markdown", "-").code == 2
+    there = drifted("plan", "dataset_cleanup", "--markdown", "-")
+    assert there.out == text
+    assert "Plan: 1 to create" in there.err
+
+
+def test_a_pipeline_without_a_plan_is_told_in_the_outputs(cli: Cli, sandbox: Sandbox) -> None:
+    folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    (folder / "config.toml").write_text("[metadata\n")
+    ended = cli("plan", "dataset_cleanup", "--markdown", "p.md", "--html", "p.html")
+    assert ended.code == 1
+    assert "Not planned" in (cli.folder / "p.md").read_text()
+    assert "No plan could be made" in (cli.folder / "p.html").read_text()
