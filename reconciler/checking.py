@@ -6,7 +6,7 @@ Sends no write, takes no lock and saves nothing. What cannot be asked is told ap
 from collections.abc import Mapping
 from datetime import datetime
 
-from reconciler.drift import LastApply, StackReport, findings
+from reconciler.drift import LastApply, StackReport, findings, outline
 from reconciler.session import Checked, Planned, Session, Wishes, make_plan
 from reconciler.values import Address
 from state.store import Store
@@ -29,7 +29,14 @@ def check(
     can = adoptable(planned)
     found = findings(planned.plan, planned.world, facts, adoptable=can, first_seen=first_seen, now=now)
     stack = planned.plan.stack
-    return StackReport(stack, found, planned.plan, planned.unread, last_apply(session.store, str(stack)))
+    return StackReport(
+        stack,
+        found,
+        outline(planned.plan),
+        planned.unread,
+        last_apply(session.store, str(stack)),
+        planned.plan.unverified,
+    )
 
 
 def adoptable(planned: Planned) -> dict[Address, list[str]]:

@@ -153,9 +153,10 @@ class StackReport:
     Attributes:
         stack: which one.
         findings: worst first.
-        plan: that they are from.
+        plan: that they are from, in outline: every resource, what would be done, and what it depends on.
         unchecked: what could not be asked about, and why.
         last_apply: None when nothing is recorded.
+        unverified: how many fields the platform does not return.
     """
 
     stack: Stack
@@ -163,6 +164,7 @@ class StackReport:
     plan: Plan
     unchecked: tuple[Diagnostic, ...] = ()
     last_apply: LastApply | None = None
+    unverified: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +254,12 @@ def findings(
             )
             found.append(finding)
     return tuple(sorted(found, key=_rank))
+
+
+def outline(plan: Plan) -> Plan:
+    """The plan without what the findings say already, so that a thousand of them are not much."""
+    steps = (Step(s.address, s.action, "", depends_on=s.depends_on) for s in plan.steps)
+    return Plan(plan.stack, "", 0, tuple(steps))
 
 
 def acknowledged(found: Iterable[Finding], known: Mapping[str, Acknowledgement]) -> tuple[Finding, ...]:

@@ -267,7 +267,7 @@ class Plan:
             sources=document["sources"],
             asked=document["asked"],
             steps=tuple(_step_from_document(step) for step in document["steps"]),
-            diagnostics=tuple(_diagnostic_from_document(d) for d in document["diagnostics"]),
+            diagnostics=tuple(diagnostic_from_document(d) for d in document["diagnostics"]),
         )
 
 
@@ -365,7 +365,8 @@ def _change_from_document(document: Mapping[str, JSON]) -> Change:
     )
 
 
-def _diagnostic_from_document(document: Mapping[str, JSON]) -> Diagnostic:
+def diagnostic_from_document(document: Mapping[str, JSON]) -> Diagnostic:
+    """What `diagnostic_to_document` wrote. Raises ValueError for anything else."""
     _only_keys(document, _DIAGNOSTIC_KEYS, "a diagnostic")
     return Diagnostic(
         Severity(document["severity"]),

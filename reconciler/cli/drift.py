@@ -5,6 +5,7 @@ import threading
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,7 +24,20 @@ from reconciler.views.reports import diagnosed, print_diagnostics
 from reconciler.views.watch import Watch
 
 
-@click.command("drift")
+class _DriftCommand(click.Command):
+    """`drift PIPELINE...`, and `drift merge FILE...`; a pipeline of that name is `./merge`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] == ["merge"]:
+            from reconciler.cli.drift_merge import command as merge
+
+            return merge.make_context("drift merge", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command("drift", cls=_DriftCommand)
 @options.pipelines
 @options.where
 @output_files("json", "junit", "markdown", "html")
@@ -45,6 +59,9 @@ def command(
     Reads only: it sends no write of any kind, takes no lock, and works with a read-only token. Exits with 0
     when all is in sync, 10 when the files ask for changes, 11 for drift, 12 for a conflict, and 13 when
     something could not be checked; the highest wins.
+
+    Several jobs share the pipelines with --shard; `reconciler drift merge FILE...` makes one report of
+    theirs. (A pipeline called merge is ./merge.)
     """
     err = console(sys.stderr)
     now = datetime.now(UTC).replace(microsecond=0)

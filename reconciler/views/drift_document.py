@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from providers.rules import Effect
 from reconciler.diagnostics import UserError, error, in_order
-from reconciler.drift import Acknowledgement, Finding, LastApply, Report, StackReport
-from reconciler.plan import Stack, diagnostic_to_document
-from reconciler.values import JSON, Nothing
+from reconciler.diff import Change, ChangeClass
+from reconciler.drift import Acknowledgement, Finding, LastApply, Report, Seen, Shard, StackReport
+from reconciler.plan import Action, Plan, Stack, Step, diagnostic_from_document, diagnostic_to_document
+from reconciler.values import JSON, Address, Nothing
 
 FORMAT, VERSION = "reconciler/drift", 1
 
@@ -25,6 +28,7 @@ def report_to_document(report: Report) -> dict[str, JSON]:
         "version": VERSION,
         "at": _time(report.at),
         "exit_code": report.exit_code,
+        "shard": str(report.shard) if report.shard else None,
         "stacks": [_stack_to_document(stack) for stack in report.stacks],
         "failed": {
             name: [diagnostic_to_document(problem) for problem in problems]
@@ -32,6 +36,37 @@ def report_to_document(report: Report) -> dict[str, JSON]:
         },
         "diagnostics": [diagnostic_to_document(remark) for remark in in_order(report.remarks)],
     }
+
+
+def read_report(path: Path) -> Report:
+    """The report that `report_text` wrote into this file.
+
+    Raises:
+        UserError: it is not there, or is no report of ours.
+    """
+    try:
+        return report_from_document(json.loads(path.read_text()))
+    except OSError as problem:
+        raise UserError(error("the report cannot be read", f"{problem.strerror}.", file=path)) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        told = f"{problem!r}. What `reconciler drift --json` writes was expected there."
+        raise UserError(error("the file is no drift report", told, file=path)) from None
+
+
+def report_from_document(document: Mapping[str, JSON]) -> Report:
+    """What `report_to_document` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+    if (document["format"], document["version"]) != (FORMAT, VERSION):
+        raise ValueError(f"its format is {document['format']!r} {document['version']!r}")
+    return Report(
+        datetime.fromisoformat(document["at"]),
+        tuple(_stack_from_document(stack) for stack in document["stacks"]),
+        {
+            name: tuple(diagnostic_from_document(problem) for problem in problems)
+            for name, problems in document["failed"].items()
+        },
+        tuple(diagnostic_from_document(remark) for remark in document["diagnostics"]),
+        Shard.parse(document["shard"]) if document["shard"] else None,
+    )
 
 
 def first_seen(path: Path) -> dict[str, datetime]:
@@ -62,10 +97,18 @@ def _stack_to_document(stack: StackReport) -> dict[str, JSON]:
     return {
         "stack": _stack(stack.stack),
         "last_apply": _last_apply(stack.last_apply),
-        "resources": len(stack.plan.steps),
-        "unverified": stack.plan.unverified,
+        "resources": [_step_to_document(step) for step in stack.plan.steps],
+        "unverified": stack.unverified,
         "findings": [_finding_to_document(finding) for finding in stack.findings],
         "unchecked": [diagnostic_to_document(problem) for problem in stack.unchecked],
+    }
+
+
+def _step_to_document(step: Step) -> dict[str, JSON]:
+    return {
+        "address": str(step.address),
+        "action": step.action.word,
+        "depends_on": [str(address) for address in step.depends_on],
     }
 
 
@@ -121,3 +164,56 @@ def _acknowledged(known: Acknowledgement | None) -> dict[str, JSON] | None:
 
 def _time(when: datetime) -> str:
     return when.isoformat(timespec="seconds")
+
+
+def _stack_from_document(document: Mapping[str, JSON]) -> StackReport:
+    stack = Stack(**document["stack"])
+    last = document["last_apply"]
+    return StackReport(
+        stack,
+        tuple(_finding_from_document(stack, finding) for finding in document["findings"]),
+        Plan(stack, "", 0, tuple(_step_from_document(step) for step in document["resources"])),
+        tuple(diagnostic_from_document(problem) for problem in document["unchecked"]),
+        LastApply(**last) if last else None,
+        document["unverified"],
+    )
+
+
+def _step_from_document(document: Mapping[str, JSON]) -> Step:
+    action = next(action for action in Action if action.word == document["action"])
+    needs = tuple(Address.parse(text) for text in document["depends_on"])
+    return Step(Address.parse(document["address"]), action, "", depends_on=needs)
+
+
+def _finding_from_document(stack: Stack, document: Mapping[str, JSON]) -> Finding:
+    absent, known = document["absent"], document["acknowledged"]
+    values: dict[str, Any] = {
+        name: Nothing(absent[name]) if name in absent else document[name]
+        for name in ("desired", "recorded", "live")
+    }
+    return Finding(
+        id=document["id"],
+        stack=stack,
+        address=Address.parse(document["address"]),
+        change=Change(
+            document["field"],
+            ChangeClass(document["class"]),
+            **values,
+            reason=document["reason"],
+            place=document["place"],
+        ),
+        effect=Effect[document["severity"].upper()],
+        seen=Seen(
+            datetime.fromisoformat(document["first_seen"]), datetime.fromisoformat(document["last_seen"])
+        ),
+        modified_at=_known(document["modified_at"]),
+        modified_by=_known(document["modified_by"]),
+        page=document["page"],
+        put_back=document["put_back"],
+        take_over=document["take_over"],
+        acknowledged=Acknowledgement(**known) if known else None,
+    )
+
+
+def _known(text: str) -> str:
+    return "" if text == "unknown" else text
