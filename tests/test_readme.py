@@ -25,6 +25,7 @@ from tests.conftest import EXAMPLES, Cli, copy_example
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 IMAGES = ROOT / "docs" / "images.md"
+DRIFT = ROOT / "docs" / "drift.md"
 DOCUMENTS = [README, EXAMPLES / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SERVERS = ("sandbox", "demo")  # they have stories of their own below
 ASKING = ("login", "logout", "switch")  # and these in commands/test_logins.py, at a terminal
@@ -94,6 +95,29 @@ def test_the_readmes_commands_work_as_they_are_written(
             ended = cli(*here(line, sandbox))
         assert ended.code == 0, f"{line}\n{ended.err}"
     assert sandbox.platform.processings() != []
+
+
+def test_what_is_said_of_drift_works_as_it_is_written(cli: Cli, sandbox: Sandbox) -> None:
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry).rename(cli.folder / "my_pipeline")
+    assert cli("apply", "my_pipeline", "--yes").code == 0
+    lines = [line for line in Text(DRIFT).blocks if line.startswith("reconciler ")]
+    assert {"drift", "plan", "graph"} <= {line.split()[1] for line in lines}
+    for line in lines:
+        ended = cli(*here(line, sandbox))
+        assert ended.code == 0, f"{line}\n{ended.err}"
+        for file in re.findall(r"--(?:json|junit|markdown|html) (\S+)", line):
+            assert (cli.folder / file).is_file(), f"{line} writes no {file}"
+    outputs = {row[0].strip("`").split()[0] for row in Text(DRIFT).table("output", "what it is for")}
+    helped = cli("drift", "--help").out
+    assert {name for name in outputs if name.startswith("--")} == {
+        "--json",
+        "--junit",
+        "--markdown",
+        "--html",
+    }
+    assert all(name in helped for name in outputs if name.startswith("--"))
+    codes = [row[0] for row in Text(DRIFT).table("code", "meaning")]
+    assert codes == ["0", "10", "11", "12", "13"]
 
 
 def test_the_examples_commands_work_as_they_are_written(
