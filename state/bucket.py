@@ -1,9 +1,10 @@
 """The store in a bucket, for teams: a head and immutable history objects per stack.
 
 `layout` says what lies where. A save writes its history object first and then moves the head to it, so a
-run that is killed in between leaves an object that nothing refers to and that no reader sees; the head never
-names what is not there. Record and lock share the head: whoever takes the lock over changes it, and the swap of a
-run that lost the lock fails, whatever that run believes. Never decides what a record should hold.
+run that is killed in between leaves an object that nothing refers to and that no reader sees; the head
+never names what is not there. Record and lock share the head: whoever takes the lock over changes it, and
+the swap of a run that lost the lock fails, whatever that run believes. Never decides what a record should
+hold.
 """
 
 import random
