@@ -18,6 +18,12 @@ _EXACT = 2**53
 """Whole floats from here on are not all that they seem, and may not fit the 64 bits of the SDK's JSON."""
 
 
+_WHOLE = re.compile(r"-?\d+", re.ASCII)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", re.ASCII)
+_LONGEST_NUMBER = 32
+"""Characters that a float or a whole number of 64 bits takes; what is longer is a text."""
+
+
 class Effect(IntEnum):
     """What is wrong with a job when a field is not as it should be; the higher, the worse."""
 
@@ -92,8 +98,8 @@ def number_like(value: JSON) -> JSON:
         return {key: number_like(item) for key, item in value.items()}
     if isinstance(value, list):
         return [number_like(item) for item in value]
-    if isinstance(value, str) and re.fullmatch(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", value, re.ASCII):
-        return as_is(float(value)) if len(value) < 16 else value
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and _NUMBER.fullmatch(value):
+        return int(value) if _WHOLE.fullmatch(value) else as_is(float(value))
     return value
 
 
