@@ -233,6 +233,8 @@ def findings(
     """
     found = []
     for step in plan.steps:
+        if step.action is Action.FORGET and step.address in world.asked and step.address not in world.found:
+            continue  # it left the files and the platform; only the record has to let go of it
         for change in _changes(step):
             id = _id(plan.stack, step.address, change.path)
             live = world.found.get(step.address)
