@@ -1,0 +1,162 @@
+"""What adopt writes is what is live: the patch applies, the plan is empty for it, twice is once."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from providers.sandbox import Sandbox
+from tests.commands.untouched import snapshot
+from tests.conftest import Cli, Ended, copy_example
+from tests.drift.conftest import PROCESSING, TRAINING, Check
+
+PATCH = [["git", "apply"], ["patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch"]]
+
+
+def adopt(cli: Cli, *arguments: str) -> Ended:
+    ended = cli("adopt", *arguments)
+    assert ended.code == 0, ended.err
+    return ended
+
+
+def patched(folder: Path, text: str, how: list[str]) -> None:
+    done = subprocess.run(how, cwd=folder, input=text.encode(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("how", PATCH, ids=["git", "patch"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["unix", "windows"])
+def test_everything_that_a_file_says_can_be_taken_over(
+    how: list[str], newline: str, cli: Cli, sandbox: Sandbox, check: Check
+) -> None:
+    folder = copy_example(PROCESSING, cli.folder, sandbox.registry)
+    for file in (folder / "utils").glob("*.py"):
+        # … and without an end of the last line, which a patch has to say.
+        file.write_text(file.read_text().rstrip("\n"), newline=newline)
+    (folder / ".dockerignore").write_text("config.toml\nutils/\n")
+    assert cli("apply", PROCESSING).code == 0
+    platform = sandbox.platform
+    app = platform.processing(PROCESSING)
+    assert app is not None
+    parameters = {
+        **app["default_parameters"],
+        "smallest_side": 7,
+        "data_tag": 'a "b" ü',
+        "added": [1, {"x": None}],
+    }
+    parameters.pop("datalake")
+    platform.edit_processing(
+        PROCESSING, default_cpu=9, description='ünï\n\t\'"""', default_parameters=parameters
+    )
+    platform.delete_input(PROCESSING, "archive")
+    platform.edit_input(PROCESSING, "dataset", required=False, inference_type_constraint=None)
+    platform.edit_input(PROCESSING, "sample_size", framework_constraint="PYTORCH")
+    platform.add_input(PROCESSING, "stray", input_type="MODEL", framework_constraint="TENSORFLOW")
+    assert check(PROCESSING).code == 11
+    patched(cli.folder, adopt(cli, PROCESSING).out, how)
+    report = check(PROCESSING)
+    assert (report.code, report.found) == (0, {})
+    before = snapshot(cli.folder)
+    again = adopt(cli, PROCESSING)
+    assert again.out == ""
+    assert "nothing to adopt" in again.err
+    assert snapshot(cli.folder) == before
+    assert cli("apply", PROCESSING).code == 0
+    assert "Nothing to do" in cli("plan", PROCESSING).out
+
+
+def test_only_the_bytes_of_the_value_change(cli: Cli, sandbox: Sandbox, applied: None, check: Check) -> None:
+    config = cli.folder / TRAINING / "config.toml"
+    sandbox.platform.edit_version("SiteDetector", "lyon", framework="TENSORFLOW", type="SEGMENTATION")
+    before = config.read_bytes()
+    adopt(cli, TRAINING)
+    *first, last = before.split(b"[[model_versions]]")  # the row that counts is the last one of that name
+    last = last.replace(b'"ONNX"', b'"TENSORFLOW"').replace(b'"OBJECT_DETECTION"', b'"SEGMENTATION"')
+    assert config.read_bytes() == b"[[model_versions]]".join([*first, last])
+    assert [cls for cls in check(TRAINING).classes.values() if cls != "pending"] == []
+
+
+def test_a_conflict_ends_with_what_is_live(cli: Cli, sandbox: Sandbox, applied: None, check: Check) -> None:
+    config = cli.folder / PROCESSING / "config.toml"
+    config.write_text(config.read_text().replace('cpu = "4"', "cpu = 8  # more"))
+    sandbox.platform.edit_processing(PROCESSING, default_cpu=16)
+    assert check(PROCESSING).classes[f"processing/{PROCESSING}#default_cpu"] == "conflict"
+    adopt(cli, PROCESSING, f"processing/{PROCESSING}#default_cpu")
+    assert "cpu = 16  # more\n" in config.read_text()
+    assert f"processing/{PROCESSING}#default_cpu" not in check(PROCESSING).found
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        (f"processing/{PROCESSING}#docker_tag", "metadata.version"),
+        (f"processing/{PROCESSING}#docker_flags", "docker.gpu"),
+        (f"processing/{PROCESSING}#docker_image", "docker.image_name"),
+        (f"processing/{PROCESSING}#target", "metadata.type"),
+        (f"processing/{PROCESSING}#nothing", "the files do not say"),
+        (f"input/{PROCESSING}/nothing", "no resource is called"),
+        (f"image/{{}}/examples/{PROCESSING}#source_key", "publish a new one"),
+    ],
+)
+def test_what_no_file_says_as_it_is_is_refused_and_nothing_is_written(
+    what: str, words: str, cli: Cli, sandbox: Sandbox, applied: None
+) -> None:
+    sandbox.platform.edit_processing(
+        PROCESSING, default_cpu=64, docker_tag="1.0.0", docker_flags=["--x"], docker_image="somebody/else"
+    )
+    before = snapshot(cli.folder)
+    what = what.format(sandbox.registry.replace("/", "%2F"))
+    ended = cli("adopt", PROCESSING, f"processing/{PROCESSING}#default_cpu", what)
+    assert (ended.code, ended.out) == (1, "")
+    assert words in ended.err
+    assert snapshot(cli.folder) == before
+
+
+def test_what_code_computes_is_told_with_its_place(cli: Cli, sandbox: Sandbox) -> None:
+    folder = copy_example(PROCESSING, cli.folder, sandbox.registry)
+    parameters = folder / "utils" / "parameters.py"
+    parameters.write_text(parameters.read_text().replace('default="cleaned"', 'default="cl" + "eaned"'))
+    assert cli("apply", PROCESSING).code == 0
+    platform = sandbox.platform
+    app = platform.processing(PROCESSING)
+    assert app is not None
+    live = {**app["default_parameters"], "data_tag": "raw", "smallest_side": "no number"}
+    platform.edit_processing(PROCESSING, default_cpu=64, default_parameters=live)
+    before = parameters.read_text()
+    ended = cli("adopt", PROCESSING)
+    line = before[: before.index("eaned")].count("\n") + 1
+    assert ended.code == 1
+    assert "data_tag has to be changed by hand" in ended.err
+    assert f"{PROCESSING}/utils/parameters.py:{line}" in ended.err
+    assert 'Make data_tag "raw" in ProcessingParameters' in ended.err
+    assert 'cpu = "64"' in (folder / "config.toml").read_text()  # what can be taken over is
+    assert parameters.read_text() == before
+
+
+@pytest.mark.parametrize("value", [0.5, -1])
+def test_what_the_file_cannot_say_is_not_written(
+    value: float, cli: Cli, sandbox: Sandbox, applied: None
+) -> None:
+    if isinstance(value, int):
+        sandbox.platform.edit_processing(PROCESSING, default_cpu=value)
+        words = "cpu"
+    else:
+        app = sandbox.platform.processing(PROCESSING)
+        assert app is not None
+        words = "least_sharpness has to be changed by hand"
+        live = {**app["default_parameters"], "least_sharpness": "blurred"}
+        sandbox.platform.edit_processing(PROCESSING, default_parameters=live)
+    before = snapshot(cli.folder)
+    ended = cli("adopt", PROCESSING)
+    assert (ended.code, ended.out) == (1, "")
+    assert words in ended.err
+    assert snapshot(cli.folder) == before
+
+
+def test_nobody_else_is_written_to(cli: Cli, sandbox: Sandbox, applied: None, tmp_path: Path) -> None:
+    sandbox.platform.edit_processing(PROCESSING, default_cpu=64)
+    sandbox.clear_requests()
+    record = (tmp_path / "state.db").read_bytes()
+    adopt(cli, PROCESSING)
+    assert sandbox.writes() == []
+    assert (tmp_path / "state.db").read_bytes() == record
