@@ -200,6 +200,7 @@ def _finding_from_document(stack: Stack, document: Mapping[str, JSON]) -> Findin
             ChangeClass(document["class"]),
             **values,
             reason=document["reason"],
+            write=False,  # a report is read to be told, not to be applied
             place=document["place"],
         ),
         effect=Effect[document["severity"].upper()],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from reconciler.diagnostics import Diagnostic
 from reconciler.drift import Finding, Report
-from reconciler.views.wording import headline, values
+from reconciler.views.wording import headline, unchecked, values
 
 MOST = 10
 """Annotations of one kind that GitHub keeps of a step; those above are dropped without a word."""
@@ -34,7 +34,7 @@ def _all(report: Report, here: Path, workspace: Path) -> Iterator[str]:
             where = _where(finding.change.place, here, workspace)
             title = f"{finding.change.cls.value}: {finding.field}"
             yield _command(_LEVELS[finding.exit_code], title, where, _message(finding))
-    for problem in report.unchecked:
+    for problem in unchecked(report):
         where = _where(problem.place, here, workspace)
         yield _command("error", f"not checked: {problem.address or problem.summary}", where, _said(problem))
 

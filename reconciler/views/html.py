@@ -80,7 +80,7 @@ def _environment() -> "Environment":
     return environment
 
 
-_WORDS = ("headline", "coverage", "state", "values", "facts", "ways", "way", "moment", "age")
+_WORDS = ("headline", "coverage", "state", "values", "facts", "ways", "way", "moment", "age", "unchecked")
 
 
 def _page(name: str) -> "Template":

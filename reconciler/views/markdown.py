@@ -24,6 +24,7 @@ from reconciler.views.wording import (
     last_applied,
     moment,
     state,
+    unchecked,
     values,
     way,
     ways,
@@ -66,7 +67,7 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
         head,
         [
             Section(_TABLE, news, _row, "finding", share=0.5),
-            _folded("Not checked", report.unchecked, _problem, "problem", share=0.5),
+            _folded("Not checked", [*unchecked(report).items()], _unchecked, "problem", share=0.5),
             _folded("What to do", news, _ways, "finding", share=0.8),
             _folded("Acknowledged", known, _row, "finding", table=_TABLE),
             _folded("Remarks", in_order(report.remarks), _problem, "remark"),
@@ -210,6 +211,13 @@ def _problem(problem: Diagnostic) -> str:
     at = " ".join(code(part) for part in (problem.address, problem.place) if part)
     detail = f" {plain(problem.detail)}" if problem.detail else ""
     return f"- {at}{': ' if at else ''}{plain(problem.summary)}.{detail}\n"
+
+
+def _unchecked(told: tuple[Diagnostic, Sequence[str]]) -> str:
+    problem, names = told
+    shown = ", ".join(code(name) for name in names[:10])
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"{_problem(problem).rstrip()} {shown}{more}\n"
 
 
 def _head(plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from reconciler.diagnostics import Diagnostic
 from reconciler.drift import Finding, Report, StackReport
 from reconciler.plan import Action
 from reconciler.values import MISSING
@@ -44,6 +45,18 @@ def coverage(report: Report) -> str:
     """How much of it is in sync, and how much was not looked at."""
     text = f"{things(len(report.in_sync), 'pipeline')} in sync."
     return f"{text} {len(report.unchecked)} not checked." if report.unchecked else text
+
+
+def unchecked(report: Report) -> dict[Diagnostic, list[str]]:
+    """Each reason why something was not checked, with the stacks or pipelines that it is one for."""
+    told: dict[Diagnostic, list[str]] = {}
+    for stack in report.stacks:
+        for problem in stack.unchecked:
+            told.setdefault(problem, []).append(str(stack.stack))
+    for name, problems in report.failed.items():
+        for problem in problems:
+            told.setdefault(problem, []).append(name)
+    return told
 
 
 def state(finding: Finding) -> str:

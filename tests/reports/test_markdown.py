@@ -155,3 +155,12 @@ def test_what_could_not_be_checked_is_not_called_in_sync() -> None:
     text = drift_markdown(report(failed={"broken": (error("no TOML"),)}))
     assert text.splitlines()[1] == "## No drift in what could be checked"
     assert "no TOML" in text
+
+
+def test_one_reason_for_many_pipelines_is_told_once_and_names_them() -> None:
+    away = error("the platform does not answer")
+    text = drift_markdown(report(failed=dict.fromkeys([f"app{n}" for n in range(12)], (away,))))
+    (line,) = [line for line in text.splitlines() if "does not answer" in line]
+    assert "<code>app0</code>, <code>app1</code>" in line
+    assert line.endswith("and 2 more")
+    assert "12 not checked" in text

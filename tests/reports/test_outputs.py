@@ -10,7 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from providers.sandbox import Sandbox
-from reconciler.views.drift_document import report_text
+from reconciler.views.drift_document import report_from_document, report_text
+from reconciler.views.html import drift_html
+from reconciler.views.junit import junit_text
+from reconciler.views.markdown import drift_markdown
 from tests.conftest import Cli, copy_example
 from tests.reports.conftest import everything
 from tests.services import free_port
@@ -55,6 +58,12 @@ def test_one_run_writes_them_all_beside_what_it_prints(drifted: Cli) -> None:
 
 def test_the_document_of_every_kind_of_finding_is_valid() -> None:
     valid(report_text(everything()))
+
+
+def test_a_report_that_was_read_again_says_the_same() -> None:
+    again = report_from_document(json.loads(report_text(everything())))
+    for output in (report_text, junit_text, drift_markdown, drift_html):
+        assert output(again) == output(everything())
 
 
 @pytest.mark.parametrize(
