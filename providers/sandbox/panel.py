@@ -63,8 +63,9 @@ class Panel:
                 continue
             self._seen[index] += 1
             seen = self._seen[index]
-            if due is None and seen >= fault.nth and (fault.times is None or seen < fault.nth + fault.times):
-                due = fault
+            late = seen - fault.nth
+            if due is None and late >= 0 and late % fault.every == 0:
+                due = fault if fault.times is None or late < fault.times else None
         return due
 
     def _set(self, switches: Switches, *, keep_counts: bool = False) -> None:

@@ -28,6 +28,7 @@ class Fault:
         method: HTTP method, or `*` for all.
         nth: the first matching request that fails, counted from 1 and from the moment the rule is given.
         times: how many matching requests in a row fail; None for all of them from `nth` on.
+        every: of those, only one in so many fails, the first one included.
         seconds: how long `hang` waits. A client that leaves before that leaves its work undone.
         after: for a status or `hang`: do the work first, as a gateway that gives up too early does.
         headers: extra headers of a status answer, such as `Retry-After`.
@@ -38,6 +39,7 @@ class Fault:
     method: str = "*"
     nth: int = 1
     times: int | None = 1
+    every: int = 1
     seconds: float = 3600.0
     after: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,301 @@
+"""Many pipelines in one run: how little is asked, and that what was not asked is never taken for in sync."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import pytest
+
+from providers.sandbox import Sandbox
+from reconciler.session import Reading
+from tests.conftest import Cli, Ended
+from tests.fleet import made
+
+PROCESSINGS, TRAININGS = 36, 4
+COUNT = PROCESSINGS + TRAININGS
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Path]]:
+    """A fleet that is as its files say, and the folder that it and its records are in."""
+    folder = tmp_path_factory.mktemp("fleet")
+    with Sandbox() as sandbox, pytest.MonkeyPatch.context() as user:
+        _sign_in(user, sandbox, folder)
+        folders = made.pipelines(folder / "pipelines", sandbox.registry, COUNT, trainings=TRAININGS)
+        made.publish(folders, sandbox)
+        made.record(folders, Reading())
+        yield sandbox, folder
+
+
+def _sign_in(user: pytest.MonkeyPatch, sandbox: Sandbox, folder: Path) -> None:
+    user.setenv("PICSELLIA_TOKEN", sandbox.token)
+    user.setenv("PICSELLIA_ORGANIZATION", sandbox.organization)
+    user.setenv("PICSELLIA_ENV", "CUSTOM")
+    user.setenv("PICSELLIA_CUSTOM_ENV", sandbox.url)
+    user.setenv("RECONCILER_STATE", str(folder / "state.db"))
+
+
+class Fleet:
+    """The fleet, with a user who is in its folder."""
+
+    def __init__(self, sandbox: Sandbox, cli: Cli, folder: Path, reports: Path) -> None:
+        self.sandbox = sandbox
+        self.cli = cli
+        self.folder = folder
+        self.reports = reports
+
+    def drift(self, *arguments: str, name: str = "report") -> tuple[Ended, dict[str, Any]]:
+        file = self.reports / f"{name}.json"
+        file.unlink(missing_ok=True)
+        self.sandbox.clear_requests()
+        ended = self.cli("drift", *arguments, "--json", str(file))
+        return ended, json.loads(file.read_text())
+
+    def asked(self) -> Counter[str]:
+        """How often each call was made, with its status where it is none of success."""
+        return Counter(
+            re.sub(r"[0-9a-f-]{36}|(?<=fleet/)pipeline_\d+|sha256:\w+", "*", request["path"])
+            for request in self.sandbox.requests()
+        )
+
+
+@pytest.fixture
+def fleet(
+    applied: tuple[Sandbox, Path],
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Fleet]:
+    sandbox, folder = applied
+    _sign_in(monkeypatch, sandbox, folder)
+    monkeypatch.chdir(folder / "pipelines")
+    yield Fleet(sandbox, Cli(folder / "pipelines", capsys), folder / "pipelines", tmp_path)
+    sandbox.switch(faults=[], echo="all", page_cap=None)
+
+
+def comparable(document: dict[str, Any]) -> dict[str, Any]:
+    """What two reports of the same world have in common."""
+    return {
+        "stacks": sorted(map(json.dumps, document["stacks"])),
+        "failed": document["failed"],
+        "diagnostics": document["diagnostics"],
+        "exit_code": document["exit_code"],
+    }
+
+
+def test_as_few_requests_as_there_are_lists(fleet: Fleet) -> None:
+    ended, report = fleet.drift("--all")
+
+    assert (ended.code, len(report["stacks"]), fleet.sandbox.writes()) == (0, COUNT, [])
+    assert fleet.asked() == {
+        "/api/home/ping": 1,
+        "/api/organizations/find": 1,
+        "/api/organization/*": 1,
+        "/api/organization/*/processings": 1,
+        "/api/organization/*/models": 1,
+        "/api/processing/*/inputs": PROCESSINGS,
+        "/api/model/*/versions/find": TRAININGS,
+        "/v2/fleet/*/manifests/1.0.0": COUNT,
+        "/v2/fleet/*/manifests/latest": COUNT,
+        "/v2/fleet/*/blobs/*": COUNT,
+    }
+
+
+def test_one_pipeline_is_no_reason_to_read_lists(fleet: Fleet) -> None:
+    ended, _ = fleet.drift("pipeline_0000")
+
+    assert ended.code == 0
+    assert fleet.asked()["/api/organization/*/processings"] == 0
+
+
+def test_plan_asks_the_same(fleet: Fleet) -> None:
+    fleet.sandbox.clear_requests()
+
+    ended = fleet.cli("plan", "--all", "--json", "--exit-code")
+
+    assert (ended.code, len(json.loads(ended.out)["plans"])) == (0, COUNT)
+    assert fleet.asked()["/api/organization/*/processings"] == 1
+    assert fleet.asked()["/api/organization/*/processings/find"] == 0
+
+
+def test_a_list_that_says_less_is_not_believed(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a read answers and a list leaves out is read; nothing of it becomes unverified."""
+    from providers.picsellia.platform import Platform
+
+    whole = Platform.pages
+
+    def shorter(self: Platform, collection: str) -> Iterator[tuple[list[dict[str, Any]], int | None]]:
+        for page, count in whole(self, collection):
+            yield [{key: item[key] for key in item if key != "default_cpu"} for item in page], count
+
+    monkeypatch.setattr(Platform, "pages", shorter)
+    fleet.sandbox.platform.edit_processing("pipeline_0007", default_cpu=64)
+    try:
+        ended, report = fleet.drift("--all")
+    finally:
+        fleet.sandbox.platform.edit_processing("pipeline_0007", default_cpu=4)
+
+    found = [(f["address"], f["field"], f["live"]) for s in report["stacks"] for f in s["findings"]]
+    assert (ended.code, found) == (11, [("processing/pipeline_0007", "default_cpu", 64)])
+    assert {stack["unverified"] for stack in report["stacks"]} == {0}
+
+
+def test_what_neither_list_nor_read_answers_costs_no_read_each(fleet: Fleet) -> None:
+    fleet.sandbox.switch(echo="certain")
+
+    ended, report = fleet.drift("--all")
+
+    assert ended.code == 0
+    assert sum(stack["unverified"] for stack in report["stacks"]) > COUNT
+    assert fleet.asked()["/api/organization/*/processings/find"] < PROCESSINGS
+
+
+def test_an_object_that_no_list_shows_is_looked_for(fleet: Fleet) -> None:
+    fleet.sandbox.fail("GET", "/processings$", 500, times=None)
+
+    ended, report = fleet.drift("--all")
+
+    assert (ended.code, len(report["stacks"])) == (0, COUNT)
+    assert fleet.asked()["/api/organization/*/processings/find"] == PROCESSINGS
+
+
+def test_a_platform_that_is_too_busy_slows_us_down_and_changes_nothing_else(fleet: Fleet) -> None:
+    fleet.sandbox.platform.edit_processing("pipeline_0003", default_gpu=1)
+    try:
+        _, calm = fleet.drift("--all")
+        fleet.sandbox.fail(
+            "GET", "^/(api/processing|v2)/", 429, times=None, every=20, headers={"Retry-After": "1"}
+        )
+        ended, busy = fleet.drift("--all")
+    finally:
+        fleet.sandbox.platform.edit_processing("pipeline_0003", default_gpu=0)
+
+    refused = [request for request in fleet.sandbox.requests() if request["status"] == 429]
+    assert (ended.code, len(refused) > 3) == (11, True)
+    assert _without_times(busy) == _without_times(calm)
+
+
+def _without_times(document: dict[str, Any]) -> str:
+    return re.sub(r'"(at|first_seen|last_seen|age_seconds)": ("[^"]*"|\d+)', "", json.dumps(document))
+
+
+def test_a_platform_that_stays_busy_is_not_checked(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.sandbox.fail("GET", "/inputs$", 429, times=None, headers={"Retry-After": "3600"})
+
+    ended, report = fleet.drift("--all")
+
+    unchecked = [stack["stack"]["pipeline"] for stack in report["stacks"] if stack["unchecked"]]
+    assert (ended.code, len(unchecked)) == (13, PROCESSINGS)
+    assert f"{TRAININGS} pipelines in sync" in ended.out
+
+
+def test_a_dead_registry_hides_nothing_else(fleet: Fleet) -> None:
+    with closing(socket()) as nobody:
+        nobody.bind(("127.0.0.1", 0))  # held, and answered by nobody
+        config = fleet.folder / "pipeline_0005" / "config.toml"
+        before = config.read_text()
+        config.write_text(before.replace(fleet.sandbox.registry, f"localhost:{nobody.getsockname()[1]}"))
+        fleet.sandbox.platform.edit_processing("pipeline_0009", default_cpu=64)
+        try:
+            ended, report = fleet.drift("--all")
+        finally:
+            config.write_text(before)
+            fleet.sandbox.platform.edit_processing("pipeline_0009", default_cpu=4)
+
+    unchecked = {s["stack"]["pipeline"]: len(s["unchecked"]) for s in report["stacks"] if s["unchecked"]}
+    assert (ended.code, unchecked) == (13, {"pipeline_0005": 1})
+    assert "processing/pipeline_0009" in {f["address"] for s in report["stacks"] for f in s["findings"]}
+
+
+def test_a_broken_pipeline_is_listed_under_its_folder(fleet: Fleet) -> None:
+    broken, twin = fleet.folder / "broken", fleet.folder / "twin"
+    for folder in (broken, twin):
+        folder.mkdir()
+    (broken / "config.toml").write_text("[metadata]\nname = 3\n")
+    for file in (fleet.folder / "pipeline_0001").iterdir():
+        (twin / file.name).write_bytes(file.read_bytes())
+    try:
+        ended, report = fleet.drift("--all")
+        named, _ = fleet.drift("./broken", "pipeline_0000", "nowhere", name="named")
+    finally:
+        for folder in (broken, twin):
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
+
+    assert (ended.code, sorted(report["failed"]), len(report["stacks"])) == (13, ["broken", "twin"], COUNT)
+    assert "two pipelines have metadata.name" in report["failed"]["twin"][0]["summary"]
+    assert (named.code, "no pipeline is called nowhere" in named.err) == (13, True)
+
+
+class TestShards:
+    def parts(self, fleet: Fleet, of: int) -> list[Path]:
+        fleet.sandbox.platform.edit_processing("pipeline_0011", default_cpu=64)
+        try:
+            for index in range(1, of + 1):
+                fleet.drift("--all", "--shard", f"{index}/{of}", name=f"part{index}")
+            fleet.drift("--all", name="whole")
+        finally:
+            fleet.sandbox.platform.edit_processing("pipeline_0011", default_cpu=4)
+        return [fleet.reports / f"part{index}.json" for index in range(1, of + 1)]
+
+    def merge(self, fleet: Fleet, *files: Path) -> tuple[Ended, dict[str, Any]]:
+        into = fleet.reports / "all.json"
+        ended = fleet.cli("drift", "merge", *map(str, files), "--json", str(into))
+        assert into.exists(), ended.err
+        return ended, json.loads(into.read_text())
+
+    def test_together_say_what_one_run_says(self, fleet: Fleet) -> None:
+        parts = self.parts(fleet, 3)
+        whole = json.loads((fleet.reports / "whole.json").read_text())
+
+        ended, report = self.merge(fleet, *reversed(parts))
+
+        assert ended.code == 11
+        assert len(report["stacks"]) == COUNT
+        merged, one = comparable(report), comparable(whole)
+        assert [_without_times(json.loads(text)) for text in merged.pop("stacks")] == [
+            _without_times(json.loads(text)) for text in one.pop("stacks")
+        ]
+        assert merged == one
+        sizes = [len(json.loads(part.read_text())["stacks"]) for part in parts]
+        assert sum(sizes) == COUNT
+        assert all(sizes)
+
+    def test_a_part_that_never_came_was_not_checked(self, fleet: Fleet) -> None:
+        first, _, third = self.parts(fleet, 3)
+
+        ended, report = self.merge(fleet, first, third)
+
+        assert (ended.code, list(report["failed"])) == (13, ["part 2/3"])
+        assert "part 2/3 is missing" in ended.err
+
+    def test_two_reports_that_differ_are_no_report(self, fleet: Fleet) -> None:
+        (part,) = self.parts(fleet, 1)
+        other = fleet.reports / "other.json"
+        other.write_text(part.read_text().replace('"live": 64', '"live": 32'))
+
+        same, _ = self.merge(fleet, part, part)
+        ended, report = self.merge(fleet, part, other)
+
+        assert same.code == 11
+        (failed,) = report["failed"]
+        assert (ended.code, failed.endswith("/pipeline_0011")) == (13, True)
+
+    @pytest.mark.parametrize("shard", ["0/3", "4/3", "1/0", "x", "1/2/3"])
+    def test_a_part_that_cannot_be(self, fleet: Fleet, shard: str) -> None:
+        assert fleet.cli("drift", "--all", "--shard", shard).code == 2
+
+    def test_a_file_that_is_no_report(self, fleet: Fleet) -> None:
+        other = fleet.reports / "other.json"
+        other.write_text('{"format": "reconciler/plan"}')
+
+        for file in (other, fleet.reports / "nowhere.json"):
+            ended = fleet.cli("drift", "merge", str(file))
+            assert (ended.code, str(file) in ended.err.replace("\n", "")) == (1, True)
