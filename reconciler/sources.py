@@ -34,6 +34,7 @@ def image_source(pipeline: Pipeline) -> ImageSource:
         workdir=options.workdir if appended else None,
         entrypoint=options.entrypoint if appended else None,
         env=options.env if appended else {},
+        pushed_to=pipeline.config.docker.image_name,
     )
 
 
@@ -43,7 +44,7 @@ def _below(folder: str, path: Path) -> str:
 
 
 def not_source(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Folders among these files that no image needs, each with why that makes it another source again and again.
+    """Folders among these files that no image needs, each with why it makes the image other source.
 
     An ignore file that somebody wrote is taken at its word, so this is for a warning.
     """

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any
 
+from providers.docker.auth import stored_login
 from providers.docker.demands import refuse_settings
 from providers.docker.labels import CREATED
+from providers.docker.logins import push_login
 from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob, PublishedImage
 from providers.docker.reference import Repository, check_tag, is_digest, parse_image, parse_repository
 from providers.docker.registry import RegistryClient
@@ -111,7 +113,9 @@ class AppendBuilder:
 
 
 def _base_client(source: ImageSource) -> AbstractContextManager[RegistryClient]:
-    return RegistryClient(_base(source)[0])
+    base = _base(source)[0]
+    pushed_to = parse_repository(source.pushed_to).registry if source.pushed_to else None
+    return RegistryClient(base, look_up=push_login if base.registry == pushed_to else stored_login)
 
 
 def _base(source: ImageSource) -> tuple[Repository, str]:

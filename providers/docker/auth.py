@@ -1,4 +1,4 @@
-"""Who we are to a registry: the login that `docker login` stored, and the tokens it is worth.
+"""Who we are to a registry: the login that `docker login` stored, and the tokens that a login is worth.
 
 The look-up is docker-py's, so that config.json, credential stores and credential helpers give what they
 give to Docker. Passwords and tokens stay in memory, in this module; none is shown, logged or saved.
@@ -30,11 +30,16 @@ READ_TIMEOUT = 60.0  # seconds between two bytes of an answer
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A stored login: a user name with its password, or an identity token to be exchanged."""
+    """A user name with its password, or an identity token to be exchanged.
+
+    Attributes:
+        origin: the variable that it is from; "" when it was stored.
+    """
 
     username: str
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
+    origin: str = ""
 
 
 def stored_entry(registry: str) -> dict[str, Any]:
@@ -95,8 +100,10 @@ class Authorization:
 
     @property
     def username(self) -> str | None:
-        """Of the login in use; None when none is stored or none was needed so far."""
-        return self._login.username if self._login else None
+        """Of the login in use, with the variable it is from; None when there is none or none was needed."""
+        if self._login is None or not self._login.origin:
+            return self._login.username if self._login else None
+        return f"{self._login.username} ({self._login.origin})"
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
         """The Authorization header to try first; None before the registry asked for one.

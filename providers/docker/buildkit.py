@@ -11,6 +11,7 @@ from providers.docker import engine
 from providers.docker.buildlog import LONGEST, BuildLog, build_log
 from providers.docker.command_line import Probe, client_version, engine_version, lines_of
 from providers.docker.demands import need_dockerfile, refuse_settings, secret_values
+from providers.docker.logins import docker_config
 from providers.docker.reference import check_tag, parse_repository
 from providers.docker.source import ImageSource
 from providers.docker.staged import Staged, staged
@@ -61,9 +62,13 @@ class BuildKitBuilder:
         _refuse(source)
         target = parse_repository(repository)
         secrets = secret_values(source)
-        with build_log(f"{target}-{tag}", secrets.values(), report) as log, staged(source) as folder:
+        with (
+            build_log(f"{target}-{tag}", secrets.values(), report) as log,
+            staged(source) as folder,
+            docker_config(target.registry) as variables,
+        ):
             command = ["build", "--progress=plain", *arguments(source, f"{target}:{tag}", labels, folder)]
-            with lines_of(command, {"DOCKER_BUILDKIT": "1"}) as (lines, ended):
+            with lines_of(command, {"DOCKER_BUILDKIT": "1", **variables}) as (lines, ended):
                 failure = _read(lines, log, report)
             if ended.code:
                 raise log.failed(*failure)

@@ -14,6 +14,7 @@ from providers.docker.buildkit import arguments
 from providers.docker.buildlog import LONGEST, BuildLog, build_log
 from providers.docker.command_line import Probe, ask, buildx_version, client_version, lines_of
 from providers.docker.demands import need_dockerfile, secret_values
+from providers.docker.logins import docker_config
 from providers.docker.reference import check_tag, is_digest, parse_repository
 from providers.docker.registry import RegistryClient
 from providers.docker.said import push_failure
@@ -60,13 +61,17 @@ class BuildxBuilder:
         need_dockerfile(source, "docker buildx")
         target = parse_repository(repository)
         secrets = secret_values(source)
-        with build_log(f"{target}-{tag}", secrets.values(), report) as log, staged(source) as folder:
+        with (
+            build_log(f"{target}-{tag}", secrets.values(), report) as log,
+            staged(source) as folder,
+            docker_config(target.registry) as variables,
+        ):
             command = ["buildx", "build", "--progress=rawjson", "--provenance=false", "--push"]
             command += ["--metadata-file", str(folder.metadata)]
             for place in source.cache_to:
                 command += ["--cache-to", place]
             command += arguments(source, f"{target}:{tag}", labels, folder)
-            with lines_of(command, {}) as (lines, ended):
+            with lines_of(command, variables) as (lines, ended):
                 reader = _Reader(log, report)
                 reader.read(lines)
             if ended.code:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from providers.docker import auth
+from providers.docker import auth, logins
 from providers.docker.buildlog import BuildLog, build_log
 from providers.docker.command_line import Probe
 from providers.docker.demands import need_dockerfile, refuse_settings
@@ -64,6 +64,7 @@ class EngineBuilder:
         _refuse(source)
         target = parse_repository(repository)
         with _engine(_SILENCE) as api, build_log(f"{target}-{tag}", (), report) as log:
+            _log_in(api, target)
             _build(api, source, f"{target}:{tag}", labels, log, report)
         return push(target, tag, report)
 
@@ -140,7 +141,7 @@ def push(target: Repository, tag: str, report: Report) -> str:
     """
     digest, failed = "", None
     with _engine(_SILENCE) as api:
-        login = auth.stored_entry(target.registry)
+        login = logins.push_entry(target.registry)
         for line in api.push(str(target), tag=tag, stream=True, decode=True, auth_config=login):
             if "error" in line:
                 failed = _message(line)
@@ -155,6 +156,16 @@ def push(target: Repository, tag: str, report: Report) -> str:
             hint="run again; what is published already is not built again",
         )
     return digest
+
+
+def _log_in(api: Any, target: Repository) -> None:
+    """Where the login is in variables, as `docker login`, which a build needs for a base of that registry.
+
+    The client keeps it in memory.
+    """
+    given = logins.given_login()
+    if given is not None and not auth.stored_entry(target.registry):
+        api.login(given.username, given.password, registry=target.registry)
 
 
 def _build(

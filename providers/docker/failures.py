@@ -29,7 +29,7 @@ def from_answer(
 
     Args:
         doing: what was asked for, for people: "reading team/app:1.0".
-        username: of the stored login that was used; None when there is none.
+        username: of the login that was used; None when there is none.
     """
     status, registry = response.status_code, repository.registry
     detail = _detail(response)
@@ -39,24 +39,25 @@ def from_answer(
     if status == 401 and username is None:
         return UnauthorizedError(
             f"{registry} wants a login for {doing}, and none is stored{detail}",
-            hint=f"run: {repository.login}",
+            hint=f"run: {repository.login}, or set DOCKER_USERNAME and DOCKER_PASSWORD",
         )
     if status == 401 and not allows_too_little:
         return UnauthorizedError(
-            f"{registry} does not accept the stored login of {username} for {doing}{detail}",
-            hint=f"log in again: {repository.login}",
+            f"{registry} does not accept the login of {username} for {doing}{detail}",
+            hint=f"log in again: {repository.login}{_project(repository)}",
         )
     if status in (401, 403):
         who = f"{username} is" if username else "you are"
         return ForbiddenError(
             f"{registry} does not allow {doing}{detail}",
             hint=f"{who} logged in without that right: ask for it, or log in as somebody else with "
-            f"{repository.login}",
+            f"{repository.login}{_project(repository)}",
         )
     if status == 404:
         return GoneError(
             f"{registry} found nothing when {doing}{detail}",
-            hint=f"check the name; some registries want {repository.path} created before the first push",
+            hint=f"check the name; some registries want {repository.path} created before the first push"
+            f"{_project(repository)}",
         )
     if status == 429:
         seconds = _seconds(response.headers)
@@ -78,7 +79,8 @@ def from_answer(
             f"{registry} takes no upload of that size when {doing}{detail}",
             hint="a proxy before the registry usually sets that limit; .dockerignore keeps large files out",
         )
-    return RefusedError(f"{registry} refused {doing} with {status}{detail}")
+    hint = _project(repository).removeprefix("; ")
+    return RefusedError(f"{registry} refused {doing} with {status}{detail}", hint=hint)
 
 
 def from_exception(
@@ -116,6 +118,12 @@ def from_exception(
             outcome_unknown=writing,
         )
     return FinalError(f"{host} gave no usable answer when {doing}: {type(error).__name__}")
+
+
+def _project(repository: Repository) -> str:
+    """What may be missing in the name, at the end of a hint."""
+    better = repository.with_project
+    return f"; many registries want a project in the name: {better}" if better else ""
 
 
 def _reach(repository: Repository) -> str:

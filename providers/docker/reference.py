@@ -50,6 +50,11 @@ class Repository:
         """The command that stores credentials for this registry."""
         return "docker login" if self.registry == HUB else f"docker login {self.registry}"
 
+    @property
+    def with_project(self) -> str:
+        """The name that Harbor and other registries would want instead; "" when this one has a project."""
+        return "" if self.registry == HUB or "/" in self.path else f"{self.registry}/project/{self.path}"
+
     def __str__(self) -> str:
         return f"{self.registry}/{self.path}"
 

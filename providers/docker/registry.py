@@ -17,8 +17,9 @@ from typing import Self
 import requests
 
 from providers.docker import failures, uploads
-from providers.docker.auth import Login, stored_login
+from providers.docker.auth import Login
 from providers.docker.connection import ATTEMPTS, Connection, Wire
+from providers.docker.logins import push_login
 from providers.docker.manifests import (
     MEDIA_TYPES,
     Blob,
@@ -50,7 +51,7 @@ class RegistryClient:
 
     Args:
         repository: "user/app", "reg.io/team/app" or a `Repository`.
-        look_up: finds the stored login for a registry's name; docker's own by default.
+        look_up: finds the login for a registry's name; that of who pushes there by default.
         pause: how to wait, in seconds, between two attempts.
         wire: connections to share with the clients of other repositories.
 
@@ -62,7 +63,7 @@ class RegistryClient:
         self,
         repository: str | Repository,
         *,
-        look_up: Callable[[str], Login | None] = stored_login,
+        look_up: Callable[[str], Login | None] = push_login,
         pause: Callable[[float], None] = time.sleep,
         wire: Wire | None = None,
     ) -> None:

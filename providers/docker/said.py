@@ -53,7 +53,9 @@ def push_failure(message: str, target: Repository) -> ProviderError:
     if any(sign in lower for sign in ("unauthorized", "no basic auth", "authentication required")):
         return UnauthorizedError(what, hint=f"run: {target.login}")
     if "denied" in lower or "forbidden" in lower:
-        return ForbiddenError(what, hint=f"log in as somebody who may push there: {target.login}")
+        better = target.with_project
+        project = f"; many registries want a project in the name: {better}" if better else ""
+        return ForbiddenError(what, hint=f"log in as somebody who may push there: {target.login}{project}")
     if _passing(message):
         return TransientError(what, hint=f"can the Engine reach {target.registry}?", outcome_unknown=True)
     return FinalError(what)

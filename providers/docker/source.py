@@ -25,8 +25,8 @@ LEFT_OUT = (
     *("**/.git", "**/.venv", "venv"),  # another one after each commit, or on each machine
     *("**/__pycache__", "**/*.pyc", "**/*.pyo", "**/.DS_Store"),
 )
-"""What no build sees of a folder without an ignore file: what `pxl-pipeline deploy` writes into the one that it
-adds then, below every folder and not the first only, and the repository. Nothing is written here."""
+"""What no build sees of a folder without an ignore file: what `pxl-pipeline deploy` writes into the one that
+it adds then, below every folder and not the first only, and the repository. Nothing is written here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,7 @@ class ImageSource:
         workdir: where in the image the `append` builder puts the folder; also the image's WorkingDir.
         entrypoint: the image's Entrypoint, for the `append` builder.
         env: added to the image's environment by the `append` builder.
+        pushed_to: the repository that the image is for: a base of that registry is read with its login.
     """
 
     folder: Path
@@ -67,6 +68,7 @@ class ImageSource:
     workdir: str | None = None
     entrypoint: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    pushed_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from providers.docker.reference import parse_repository
 from reconciler.cli import options
 from reconciler.cli.asking import Default, ask
 from reconciler.diagnostics import UserError, error
-from reconciler.pipeline.config import LoadedConfig, load, read
+from reconciler.pipeline.config import LoadedConfig, edited_config, load
 from reconciler.pipeline.discovery import find_all
-from reconciler.pipeline.edit import Edits, Value, edited
+from reconciler.pipeline.edit import Edits, Value
 from reconciler.pipeline.lines import Path as KeyPath
 from reconciler.pipeline.schema import Config
 
@@ -67,7 +68,11 @@ def answers(loaded: LoadedConfig, given: Edits, err: Console) -> Edits:
         )
     for question in open_questions:
         convert = _checked(question, loaded)
-        found[question.path] = ask(question.text, question.form, question.default, convert, err)
+        answer = ask(question.text, question.form, question.default, convert, err)
+        if question.path == _IMAGE and (better := parse_repository(str(answer)).with_project):
+            form = f"many registries want a project in it: {better}"
+            answer = ask(question.text, form, Default(answer, "as you wrote it"), convert, err)
+        found[question.path] = answer
     return found
 
 
@@ -105,12 +110,14 @@ def _questions(loaded: LoadedConfig) -> Iterator[Question]:
 def _checked(question: Question, loaded: LoadedConfig) -> Callable[..., Value]:
     """Turns what was typed into a value that config.toml can have there, as the file itself is checked."""
 
+    known = {problem.summary for problem in loaded.diagnostics}
+
     def value_of(typed: Value, *_: object) -> Value:
         text = str(typed).strip()
         value: Value = int(text) if question.path != _IMAGE and text.isascii() and text.isdecimal() else text
-        found = read(edited(loaded.text, {question.path: value}), loaded.path)
-        for problem in found.diagnostics:
-            raise click.UsageError(f"{problem.summary}. {problem.detail}")
+        for problem in edited_config(loaded, {question.path: value}).diagnostics:
+            if problem.summary not in known:
+                raise click.UsageError(f"{problem.summary}. {problem.detail}")
         return value
 
     return value_of

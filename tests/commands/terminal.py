@@ -35,7 +35,15 @@ class Terminal:
     def answer(self, line: str) -> None:
         """Type this once it waits for it: hidden input drops what came before."""
         self.expect("> ")
+        self.type(line)
+
+    def type(self, line: str) -> None:
+        """Type this at once."""
         os.write(self._screen, f"{line}\n".encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        os.write(self._screen, b"\x03")
 
     def end(self) -> int:
         """Wait for its end; the exit code."""
@@ -58,7 +66,7 @@ class Terminal:
 def terminal(*arguments: str, cwd: Path, environment: Mapping[str, str]) -> Iterator[Terminal]:
     """`reconciler` with these arguments, at a terminal."""
     screen, inside = pty.openpty()
-    command = [sys.executable, "-m", "reconciler", *arguments]
+    command = ["setsid", "--ctty", sys.executable, "-m", "reconciler", *arguments]
     env = {**environment, "TERM": "xterm", "COLUMNS": "120", "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(command, cwd=cwd, env=env, stdin=inside, stdout=inside, stderr=inside) as process:
         os.close(inside)

@@ -159,7 +159,7 @@ def test_failures_tell_no_secret(
     monkeypatch.setenv("PICSELLIA_TOKEN", TOKEN)
 
     log_in(secured_registry, WRONG_PASSWORD)
-    assert "does not accept the stored login of robot" in run("plan", NAME, code=1)
+    assert "does not accept the login of robot" in run("plan", NAME, code=1)
     run("apply", NAME, code=1)
     log_in(secured_registry, secured_registry.password)
 

@@ -1,0 +1,190 @@
+"""A login in variables, as `pxl-pipeline deploy` takes it: for where the image goes, and nowhere else."""
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.docker.append import AppendBuilder
+from providers.docker.auth import Login
+from providers.docker.builders import BuilderName, select
+from providers.docker.logins import PASSWORDS, USERNAMES, docker_config, given_login, push_entry, push_login
+from providers.docker.registry import RegistryClient
+from providers.docker.source import ImageSource
+from providers.errors import UnauthorizedError
+from providers.protocol import silent
+from tests.services import Registry
+
+NEEDED = {
+    "engine": ["engine"],
+    "buildkit": ["engine", "use_old_docker"],
+    "buildx": ["engine", "use_buildx"],
+}
+EMPTY_STORE = """#!/bin/sh
+test $1 = list && echo {} && exit
+echo credentials not found in native keychain
+exit 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*USERNAMES, *PASSWORDS):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def given(secured_registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """A registry whose login is in variables, as in a CI job."""
+    monkeypatch.setenv("DOCKER_USERNAME", secured_registry.username)
+    monkeypatch.setenv("DOCKER_PASSWORD", secured_registry.password)
+    return secured_registry
+
+
+@pytest.mark.parametrize(
+    ("variables", "login"),
+    [
+        ({"DOCKER_USERNAME": "a", "DOCKER_PASSWORD": "b"}, ("a", "b", "DOCKER_USERNAME")),
+        ({"DOCKER_USERNAME": "a", "DOCKER_TOKEN": "c"}, ("a", "c", "DOCKER_USERNAME")),
+        ({"DOCKERHUB_USERNAME": "h", "DOCKERHUB_TOKEN": "t"}, ("h", "t", "DOCKERHUB_USERNAME")),
+        (
+            dict(zip((*USERNAMES, *PASSWORDS), "hatbc", strict=True)),
+            ("h", "t", "DOCKERHUB_USERNAME"),
+        ),
+        (
+            {"DOCKERHUB_USERNAME": "", "DOCKER_USERNAME": "a", "DOCKER_TOKEN": "c"},
+            ("a", "c", "DOCKER_USERNAME"),
+        ),
+        ({"DOCKER_USERNAME": "a"}, None),
+        ({"DOCKER_PASSWORD": "b", "DOCKER_USERNAME": ""}, None),
+    ],
+)
+def test_the_variables_of_the_official_cli(
+    variables: dict[str, str], login: tuple[str, str, str] | None
+) -> None:
+    found = given_login(variables)
+    assert (found and (found.username, found.password, found.origin)) == login
+    assert login is None or f"'{login[1]}'" not in repr(found)
+
+
+def test_a_stored_login_comes_first(log_in: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_USERNAME", "given")
+    monkeypatch.setenv("DOCKER_PASSWORD", "secret")
+    log_in("reg.io", "stored", "own")
+    assert push_login("reg.io") == Login("stored", "own")
+    assert push_entry("reg.io")["username"] == "stored"
+    with docker_config("reg.io") as variables:
+        assert variables == {}
+    assert push_login("other.io") == Login("given", "secret", origin="DOCKER_USERNAME")
+
+
+def test_the_docker_command_gets_the_login_in_a_folder_of_its_own(
+    docker_config_of: Callable[[str], dict[str, Any]], docker_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_USERNAME", "given")
+    monkeypatch.setenv("DOCKER_PASSWORD", "secret")
+    (docker_config / "contexts").mkdir()
+    before = {"auths": {"a.io": {"auth": "eDp5"}}, "currentContext": "far"}
+    (docker_config / "config.json").write_text(json.dumps(before))
+
+    assert docker_config_of("docker.io") == {
+        "auths": {"a.io": {"auth": "eDp5"}, "https://index.docker.io/v1/": {"auth": "Z2l2ZW46c2VjcmV0"}},
+        "credHelpers": {"https://index.docker.io/v1/": ""},
+        "currentContext": "far",
+    }
+    assert json.loads((docker_config / "config.json").read_text()) == before, "nothing is stored"
+
+
+@pytest.fixture
+def docker_config_of() -> Callable[[str], dict[str, Any]]:
+    """What a command reads that pushes to this registry, from a folder that nobody else can read."""
+
+    def read(registry: str) -> dict[str, Any]:
+        with docker_config(registry) as variables:
+            folder = Path(variables["DOCKER_CONFIG"])
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert (folder / "contexts").is_dir()
+            config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        assert not folder.exists()
+        return config
+
+    return read
+
+
+@pytest.mark.docker
+@pytest.mark.registry
+@pytest.mark.parametrize("name", ["engine", "buildkit", "buildx"])
+@pytest.mark.parametrize("store", ["no store", "a store"])
+def test_it_pushes_and_a_base_of_the_same_registry_is_read(
+    name: BuilderName,
+    store: str,
+    given: Registry,
+    folder: Path,
+    tmp_path: Path,
+    docker_config: Path,
+    push_base: Callable[..., str],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for needed in NEEDED[name]:
+        request.getfixturevalue(needed)
+    if store == "a store":  # of somebody's desktop, which has no login for this registry
+        helper = tmp_path / "bin" / "docker-credential-empty"
+        helper.parent.mkdir()
+        helper.write_text(EMPTY_STORE)
+        helper.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{helper.parent}{os.pathsep}{os.environ['PATH']}")
+        (docker_config / "config.json").write_text('{"credsStore": "empty"}')
+    base = push_base(given, f"{name}/{tmp_path.name}/base")
+    (folder / "Dockerfile").write_text(f"FROM {base}\nCOPY pipeline.py /\n")
+    repository = f"{given.address}/{name}/{tmp_path.name}/given"
+    source = ImageSource(folder=folder, pushed_to=repository)
+    digest = select(name, source).publish(source, repository, "1.0.0", {}, silent)
+    with RegistryClient(repository) as client:
+        assert client.digest("1.0.0") == digest
+
+
+@pytest.mark.registry
+def test_append_reads_a_base_with_it_only_at_the_registry_that_is_pushed_to(
+    given: Registry, registry: Registry, folder: Path, push_base: Callable[..., str]
+) -> None:
+    base = push_base(given, "logins/base")
+    inside, outside = f"{given.address}/logins/app", f"{registry.address}/logins/app"
+    for repository in (inside, outside):
+        source = ImageSource(folder=folder, base=base, pushed_to=repository)
+        builder = AppendBuilder(source, "asked for")
+        if repository == inside:
+            builder.check()
+            assert builder.publish(source, repository, "1.0.0", {}, silent).startswith("sha256:")
+        else:
+            with pytest.raises(UnauthorizedError, match=r"wants a login for reading .*, and none is stored"):
+                builder.check()
+
+
+@pytest.mark.registry
+def test_a_login_in_variables_that_is_wrong_is_named(
+    given: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_PASSWORD", "wrong-secret")
+    with RegistryClient(f"{given.address}/a/b") as client, pytest.raises(UnauthorizedError) as caught:
+        client.check()
+    assert "does not accept the login of robot (DOCKER_USERNAME)" in str(caught.value)
+    assert "wrong-secret" not in str(caught.value) + caught.value.hint
+
+
+@pytest.mark.registry
+def test_a_name_without_a_project_is_told_how_it_could_be_written(
+    secured_registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_USERNAME", "robot")
+    monkeypatch.setenv("DOCKER_PASSWORD", "wrong-secret")
+    for path, told in (("app", True), ("team/app", False)):
+        client = RegistryClient(f"{secured_registry.address}/{path}")
+        with client, pytest.raises(UnauthorizedError) as caught:
+            client.check()
+        hint = f"many registries want a project in the name: {secured_registry.address}/project/app"
+        assert (hint in caught.value.hint) is told
