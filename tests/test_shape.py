@@ -148,7 +148,7 @@ def test_nobody_but_the_command_line_prints_or_exits() -> None:
     assert found == []
 
 
-def test_the_wheel_holds_what_the_demo_plays(tmp_path: Path) -> None:
+def test_the_wheel_holds_what_the_demo_plays_and_the_pages_are_made_of(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     built = subprocess.run(
         [
@@ -172,4 +172,5 @@ def test_the_wheel_holds_what_the_demo_plays(tmp_path: Path) -> None:
         names = archive.namelist()
     assert "reconciler/examples/dataset_cleanup/config.toml" in names
     assert "reconciler/examples/dataset_cleanup/utils/inputs.py" in names
+    assert "reconciler/views/pages/drift.html" in names
     assert not [name for name in names if name.startswith(("tests/", "examples/"))]

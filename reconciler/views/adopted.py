@@ -27,6 +27,5 @@ def print_adopted(adopted: Adoption, stack: Stack, err: Console) -> None:
     if adopted.in_patch:
         err.print(f"in the patch, and in no file yet: {', '.join(map(str, adopted.in_patch))}")
     if adopted.new_source:
-        err.print(
-            f"the image's source is another one now; publish it: {stack.command('apply', '--bump', 'patch')}"
-        )
+        publish = stack.command("apply", "--bump", "patch")
+        err.print(f"with that the image's source is another one; publish it: {publish}")

@@ -31,7 +31,7 @@ TONES = {
 
 def counted(report: Report) -> list[str]:
     """`2 drift`, `1 pending`, `3 acknowledged`: what there is, worst first."""
-    return [f"{count} {word}" for word, count in report.counts.items() if count]
+    return [f"{count:,} {word}" for word, count in report.counts.items() if count]
 
 
 def headline(report: Report) -> str:
@@ -44,7 +44,7 @@ def headline(report: Report) -> str:
 def coverage(report: Report) -> str:
     """How much of it is in sync, and how much was not looked at."""
     text = f"{things(len(report.in_sync), 'pipeline')} in sync."
-    return f"{text} {len(report.unchecked)} not checked." if report.unchecked else text
+    return f"{text} {len(report.unchecked):,} not checked." if report.unchecked else text
 
 
 def unchecked(report: Report) -> dict[Diagnostic, list[str]]:
