@@ -6,6 +6,7 @@ patch; what is computed from other values is refused, with where it comes from.
 """
 
 import difflib
+import os
 import re
 import tempfile
 import tomllib
@@ -108,11 +109,8 @@ def adoption(planned: Planned, wanted: Sequence[Wanted]) -> Adoption:
     config = _config(planned, [one for one in taken if _key_of(planned, one)])
     said = [one for one in taken if not _key_of(planned, one)]
     patched, in_patch, by_hand = _classes(planned, said)
-    after = replace(planned.pipeline, loaded=config.config)
-    new_source = fingerprint(image_source(after)) != fingerprint(image_source(planned.pipeline))
-    return replace(
-        config, patched=patched, in_patch=in_patch, by_hand=by_hand, new_source=new_source or bool(patched)
-    )
+    adopted = replace(config, patched=patched, in_patch=in_patch, by_hand=by_hand)
+    return replace(adopted, new_source=_is_new_source(planned.pipeline, adopted))
 
 
 def write(adopted: Adoption) -> None:
@@ -140,6 +138,16 @@ def patch(file: Path, before: str, after: str) -> str:
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found
     )
+
+
+def _is_new_source(pipeline: Pipeline, adopted: Adoption) -> bool:
+    """Whether the image would be made from other files; those that are kept out of it change nothing."""
+    before, after = (image_source(one) for one in (pipeline, replace(pipeline, loaded=adopted.config)))
+    said = {
+        Path(os.path.relpath(file.absolute(), after.folder)).as_posix(): text.encode()
+        for file, (_, text) in adopted.patched.items()
+    }
+    return fingerprint(before).key != fingerprint(replace(after, keyed={**after.keyed, **said})).key
 
 
 # What is taken over

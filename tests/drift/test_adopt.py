@@ -53,7 +53,9 @@ def test_everything_that_a_file_says_can_be_taken_over(
     platform.edit_input(PROCESSING, "sample_size", framework_constraint="PYTORCH")
     platform.add_input(PROCESSING, "stray", input_type="MODEL", framework_constraint="TENSORFLOW")
     assert check(PROCESSING).code == 11
-    patched(cli.folder, adopt(cli, PROCESSING).out, how)
+    adopted = adopt(cli, PROCESSING)
+    assert "--bump" not in adopted.err  # none of it is in the image
+    patched(cli.folder, adopted.out, how)
     report = check(PROCESSING)
     assert (report.code, report.found) == (0, {})
     before = snapshot(cli.folder)

@@ -1,0 +1,203 @@
+"""What somebody knows of: counted and never silent, until its last day, or until it changes once more."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.rules import Effect
+from providers.sandbox import Sandbox
+from reconciler.baseline import acknowledge, digest, read_rules
+from reconciler.diagnostics import UserError
+from reconciler.diff import Change, ChangeClass
+from reconciler.drift import Finding, Seen
+from reconciler.plan import Stack
+from reconciler.values import ABSENT, JSON, MISSING, Address, Nothing
+from tests.conftest import Cli
+from tests.drift.conftest import PROCESSING, TRAINING, Check
+
+STACK = Stack("my-org", "STAGING", "https://staging.picsellia.com", "app")
+NAME = "my-org@STAGING/app"
+TODAY = date(2025, 3, 1)
+NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
+RULE = """\
+# a trial
+[[acknowledge]]
+address = "processing/app"
+field = "default_cpu"
+owner = "ann"
+reason = "a trial"
+expires = 2025-03-01
+live = 64
+"""
+
+
+def finding(address: str = "processing/app", path: str = "default_cpu", live: JSON | Nothing = 64) -> Finding:
+    change = Change(path, ChangeClass.DRIFT, 4, 4, live, "changed outside", write=True)
+    return Finding(
+        id=f"{address}#{path}",
+        stack=STACK,
+        address=Address.parse(address),
+        change=change,
+        effect=Effect.RESOURCES,
+        seen=Seen(NOW, NOW),
+        page="",
+        put_back="",
+    )
+
+
+def said_of(
+    folder: Path, text: str, *found: Finding, today: date = TODAY, looked_at: tuple[str, ...] = (NAME,)
+) -> tuple[list[str], list[str]]:
+    """The findings that are acknowledged, and what is said of the rules."""
+    file = folder / "drift-baseline.toml"
+    file.write_text(text)
+    known, remarks = acknowledge(found, read_rules(file), today, looked_at=looked_at)
+    assert [one.id for one in known] == [one.id for one in found]
+    return [one.id for one in known if one.acknowledged], [remark.summary for remark in remarks]
+
+
+def test_a_finding_is_known_until_the_end_of_the_last_day(tmp_path: Path) -> None:
+    assert said_of(tmp_path, RULE, finding()) == (["processing/app#default_cpu"], [])
+    known, remarks = said_of(tmp_path, RULE, finding(), today=date(2025, 3, 2))
+    assert known == []
+    assert remarks == ["the acknowledgement of processing/app#default_cpu ended on 2025-03-01"]
+
+
+@pytest.mark.parametrize("live", [65, "64", 64.5, True, None, ABSENT, MISSING, [64]])
+def test_another_live_value_is_news(live: Any, tmp_path: Path) -> None:
+    known, remarks = said_of(tmp_path, RULE, finding(live=live))
+    assert known == []
+    assert remarks == ["the acknowledgement of processing/app#default_cpu is for another value"]
+
+
+@pytest.mark.parametrize("live", [64, "x" * 1000, "ünï", True, None, ABSENT, MISSING, {"b": 1, "a": [1.5]}])
+def test_a_digest_stands_for_any_value(live: Any, tmp_path: Path) -> None:
+    text = RULE.replace("live = 64", f'live = "{digest(live)}"')
+    assert said_of(tmp_path, text, finding(live=live))[0] == ["processing/app#default_cpu"]
+    assert said_of(tmp_path, text, finding(live="other"))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("replaced", "matches"),
+    [
+        ('field = "default_*"', True),
+        ('field = "*"', True),
+        ("", True),
+        ('field = ""', False),
+        ('field = "cpu"', False),
+        ('field = "Default_cpu"', False),
+        ('stack = "my-org@*"\nfield = "default_cpu"', True),
+        ('stack = "other-org@*"\nfield = "default_cpu"', False),
+    ],
+)
+def test_what_a_rule_is_about(replaced: str, matches: bool, tmp_path: Path) -> None:
+    known, _ = said_of(tmp_path, RULE.replace('field = "default_cpu"', replaced), finding())
+    assert bool(known) == matches
+
+
+def test_an_address_may_be_a_pattern_and_brackets_of_a_name_are_none(tmp_path: Path) -> None:
+    text = RULE.replace("processing/app", "input/*").replace('field = "default_cpu"', 'field = ""')
+    stray = finding("input/app/a%5B1%5D", "", "a[1]")
+    known, _ = said_of(tmp_path, text.replace("live = 64", f'live = "{digest("a[1]")}"'), stray)
+    assert known == [stray.id]
+
+
+def test_a_rule_that_matches_nothing_is_told_where_it_was_looked_for(tmp_path: Path) -> None:
+    nothing = ["the acknowledgement of processing/app#default_cpu matches nothing"]
+    assert said_of(tmp_path, RULE) == ([], nothing)
+    elsewhere = RULE.replace("address", 'stack = "my-org@PROD/*"\naddress', 1)
+    assert said_of(tmp_path, elsewhere) == ([], [])
+    assert said_of(tmp_path, RULE, looked_at=()) == ([], [])
+
+
+def test_one_of_two_rules_is_enough(tmp_path: Path) -> None:
+    over = RULE.replace("2025-03-01", "2024-03-01")
+    assert said_of(tmp_path, over + RULE, finding()) == (["processing/app#default_cpu"], [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("owner", "onwer", 5, "Did you mean 'owner'?"),
+        ('owner = "ann"\n', "", 2, "the rule has no owner"),
+        ("expires = 2025-03-01\n", "", 2, "the rule has no expires"),
+        ("live = 64\n", "", 2, "the rule has no live"),
+        ("2025-03-01", '"soon"', 7, "expires is no date"),
+        ("2025-03-01", "2025-03-01T12:00:00", 7, "expires is no date"),
+        ('"ann"', '" "', 5, "owner must be text"),
+        ('"a trial"', "1", 6, "reason must be text"),
+        ("[[acknowledge]]", "[acknowledge]", 2, "acknowledge must be rows"),
+        ("[[acknowledge]]", "[[acknowledged]]", 2, "Did you mean 'acknowledge'?"),
+        ("live = 64", "live = ", 8, "no TOML"),
+    ],
+)
+def test_a_file_that_is_not_as_it_should_be(
+    old: str, new: str, line: int, words: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "known.toml"
+    file.write_text(RULE.replace(old, new, 1))
+    with pytest.raises(UserError) as refused:
+        read_rules(file)
+    told = {f"{one.summary} {one.detail}": one for one in refused.value.diagnostics}
+    found = next((one for text, one in told.items() if words in text), None)
+    assert found is not None, list(told)
+    assert (found.file, found.line) == (file, line)
+
+
+def test_every_problem_of_the_file_is_told_and_nothing_is_asked(cli: Cli, sandbox: Sandbox) -> None:
+    sandbox.clear_requests()
+    (cli.folder / "drift-baseline.toml").write_text(
+        RULE.replace("owner", "onwer").replace("2025-03-01", '"x"')
+    )
+    ended = cli("drift", "--all")
+    assert (ended.code, ended.out) == (1, "")
+    assert "drift-baseline.toml:5" in ended.err and "drift-baseline.toml:7" in ended.err
+    assert sandbox.requests() == []
+    assert cli("drift", "--all", "--baseline", "nowhere.toml").code == 1
+    assert cli("drift", "--write-baseline", PROCESSING).code == 2
+    assert cli("drift", "--owner", "ann").code == 2
+
+
+def test_writing_again_keeps_what_holds_and_what_was_not_looked_at(
+    cli: Cli, sandbox: Sandbox, applied: None, check: Check
+) -> None:
+    file = cli.folder / "known.toml"
+    theirs = RULE.replace("address", 'stack = "my-org@PROD/*"\naddress', 1)
+    mine = f"""
+# never mind
+[[acknowledge]]  # by hand
+address = "processing/{PROCESSING}"
+field = "default_*"
+owner = "bob"   # not ann
+reason = "load test"
+expires = "2999-12-31"
+live = 64
+"""
+    gone = "\n# this goes\n" + RULE.partition("\n")[2]
+    end = "\n# the end\n"
+    file.write_text(theirs + gone + mine + end)
+    sandbox.platform.edit_processing(PROCESSING, default_cpu=64, description="secret words")
+    assert check(PROCESSING, "--baseline", str(file)).code == 11
+    for _ in range(2):
+        report = check("--all", "--write-baseline", str(file), "--owner", "eve", "--expires", "2999-12-31")
+        assert report.code == 0
+        assert len(report.found) == 2
+    text = file.read_text()
+    assert text.startswith(theirs + mine + end)
+    assert "this goes" not in text and "secret words" not in text
+    assert text.count("[[acknowledge]]") == 3
+    (*_, new) = read_rules(file)
+    assert (new.address, new.field, new.known.owner) == (f"processing/{PROCESSING}", "description", "eve")
+    sandbox.platform.edit_processing(PROCESSING, default_cpu=65)
+    assert check("--all", "--baseline", str(file)).classes[f"processing/{PROCESSING}#default_cpu"] == "drift"
+
+
+def test_a_broken_neighbour_is_still_told(cli: Cli, sandbox: Sandbox, applied: None, check: Check) -> None:
+    sandbox.platform.edit_processing(PROCESSING, default_cpu=64)
+    sandbox.fail("*", "/models/find", 503, times=None)
+    report = check("--all", "--write-baseline")
+    assert report.code == 13
+    assert (cli.folder / "drift-baseline.toml").exists()
+    assert TRAINING in report.err or "SiteDetector" in report.err
