@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,7 +39,9 @@ def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = la
     from platformdirs import user_runtime_path
 
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
-    lock = FileLock(user_runtime_path("reconciler", ensure_exists=True) / f"{name}.lock")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR it is a folder below /tmp, which will do
+        lock = FileLock(user_runtime_path("reconciler", ensure_exists=True) / f"{name}.lock")
     try:
         try:
             lock.acquire(blocking=False)
