@@ -6,7 +6,7 @@ AZURITE := .azurite
 SOURCES := reconciler providers state tests
 export RECONCILER_OFFICIAL_PYTHON := $(abspath $(OFFICIAL)/bin/python)
 
-.PHONY: setup bench-images demo test test-full check format clean
+.PHONY: setup bench-images bench-fleet demo test test-full check format clean
 
 setup: $(VENV)/.ready
 
@@ -37,6 +37,10 @@ test-full: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
 # An Engine, two registries and a base of 2 GB, as root; writes its section of docs/benchmarks.md.
 bench-images: setup
 	$(BIN)/python scripts/bench-images
+
+# A thousand pipelines against a sandbox with latency; writes its section of docs/benchmarks.md. Some minutes.
+bench-fleet: setup
+	$(BIN)/python scripts/bench-fleet
 
 check: setup
 	$(BIN)/ruff format --check $(SOURCES)

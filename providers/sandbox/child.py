@@ -45,6 +45,7 @@ class ChildServer:
             self._said.close()
             raise SandboxError(f"the sandbox did not start: {said}")
         self.address = Address(**json.loads(line))
+        self.process_id = self._process.pid
 
     def stop(self) -> None:
         """Stop it and wait for its end."""

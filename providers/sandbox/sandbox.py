@@ -60,6 +60,11 @@ class Sandbox:
         return self._server.address.url
 
     @property
+    def process_id(self) -> int:
+        """The process that serves."""
+        return self._server.process_id
+
+    @property
     def port(self) -> int:
         """The TCP port of both services."""
         return self._server.address.port

@@ -80,6 +80,7 @@ class BackgroundServer:
         with ExitStack() as opening:
             server, listener = opening.enter_context(running_server(settings, lambda _: ready.set()))
             self.address = _address(listener)
+            self.process_id = os.getpid()
             self._server = server
             self._thread = threading.Thread(
                 target=server.run, kwargs={"sockets": [listener]}, name="sandbox", daemon=True
