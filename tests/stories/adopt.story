@@ -113,96 +113,48 @@ $ reconciler adopt dataset_cleanup processing/dataset_cleanup#default_cpu
 |    gpu = "0"
 |    
 |    # The sandbox's registry and a base image in it: no Docker Engine is needed to try this pipeline.
-| error: a bug in reconciler: NameError: name 'warnings' is not defined
-|   Nothing that you did should lead here. Please report it with what follows.
-|   Traceback (most recent call last):
-|     File "/work/main/reconciler/cli/__init__.py", line 91, in run
-|       code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 1560, in main
-|       rv = self.invoke(ctx)
-|            ^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 2054, in invoke
-|       return _process_result(sub_ctx.command.invoke(sub_ctx))
-|                              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 1414, in invoke
-|       return ctx.invoke(self.callback, **ctx.params)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 911, in invoke
-|       return callback(*args, **kwargs)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/cli/options.py", line 184, in with_where
-|       return command(where=Where(organization, environment), **rest)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/cli/options.py", line 210, in with_reading
-|       return command(reading=Reading(python, static_only, class_timeout), **rest)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/cli/adopt.py", line 59, in command
-|       write(adopted)
-|     File "/work/main/reconciler/adopting.py", line 123, in write
-|       with locked(path):
-|     File "/root/.pyenv/versions/3.11.7/lib/python3.11/contextlib.py", line 137, in __enter__
-|       return next(self.gen)
-|              ^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/files.py", line 41, in locked
-|       with warnings.catch_warnings():
-|            ^^^^^^^^
-|   NameError: name 'warnings' is not defined
-[1]
+| dataset_cleanup/config.toml: 1 value written (processing/dataset_cleanup#default_cpu)
+| with that the image's source is another one; publish it: reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --bump patch
 
 $ show dataset_cleanup/config.toml cpu|description
 description = "Copies a dataset version without blurred and duplicated images."
-cpu = "4"
+cpu = "64"
 
 $ reconciler adopt dataset_cleanup processing/dataset_cleanup#default_cpu
-|   @@ -13,7 +13,7 @@
-|    [docker]
-|    image_name = "registry/examples/dataset_cleanup"
-|    image_tag = ""
-|   -cpu = "4"
-|   +cpu = "64"
-|    gpu = "0"
-|    
-|    # The sandbox's registry and a base image in it: no Docker Engine is needed to try this pipeline.
-| error: a bug in reconciler: NameError: name 'warnings' is not defined
-|   Nothing that you did should lead here. Please report it with what follows.
-|   Traceback (most recent call last):
-|     File "/work/main/reconciler/cli/__init__.py", line 91, in run
-|       code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 1560, in main
-|       rv = self.invoke(ctx)
-|            ^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 2054, in invoke
-|       return _process_result(sub_ctx.command.invoke(sub_ctx))
-|                              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 1414, in invoke
-|       return ctx.invoke(self.callback, **ctx.params)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 911, in invoke
-|       return callback(*args, **kwargs)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/cli/options.py", line 184, in with_where
-|       return command(where=Where(organization, environment), **rest)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/cli/options.py", line 210, in with_reading
-|       return command(reading=Reading(python, static_only, class_timeout), **rest)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/cli/adopt.py", line 59, in command
-|       write(adopted)
-|     File "/work/main/reconciler/adopting.py", line 123, in write
-|       with locked(path):
-|     File "/root/.pyenv/versions/3.11.7/lib/python3.11/contextlib.py", line 137, in __enter__
-|       return next(self.gen)
-|              ^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/files.py", line 41, in locked
-|       with warnings.catch_warnings():
-|            ^^^^^^^^
-|   NameError: name 'warnings' is not defined
-[1]
+| nothing to adopt: the files say what is live, as far as they say it
 
 # Everything else.
 $ reconciler adopt dataset_cleanup
+--- a/dataset_cleanup/utils/parameters.py
++++ b/dataset_cleanup/utils/parameters.py
+@@ -7,12 +7,13 @@
+ class ProcessingParameters(Parameters):
+     def __init__(self, log_data: LogDataType):
+         super().__init__(log_data=log_data)
+-        self.datalake = self.extract_parameter(["datalake"], expected_type=str, default="default")
++        self.datalake = self.extract_parameter(["datalake"], expected_type=str, default="other")
+         self.data_tag = self.extract_parameter(["data_tag"], expected_type=str, default="cleaned")
+         self.smallest_side = self.extract_parameter(
+-            ["smallest_side"], expected_type=int, default=SMALLEST_SIDE, range_value=(1, 10_000)
++            ["smallest_side"], expected_type=int, default=128, range_value=(1, 10_000)
+         )
+         self.least_sharpness = self.extract_parameter(
+-            ["least_sharpness", "sharpness"], expected_type=float, default=12.5
++            ["least_sharpness", "sharpness"], expected_type=float, default=13.0
+         )
+         self.drop_duplicates = self.extract_parameter(["drop_duplicates"], expected_type=bool, default=True)
++        self.margin = self.extract_parameter(["margin"], expected_type=int, default=2)
+--- a/dataset_cleanup/utils/inputs.py
++++ b/dataset_cleanup/utils/inputs.py
+@@ -18,6 +18,6 @@
+             required=False,
+             framework_constraint=Framework.ONNX,
+         )
+-        self.define_input(name="archive", input_type=ProcessingInputType.DATALAKE, required=False)
+-        self.define_input(name="report_title", input_type=ProcessingInputType.TEXT, required=False)
++        self.define_input(name="archive", input_type=ProcessingInputType.DATALAKE, required=True, inference_type_constraint=InferenceType.SEGMENTATION)
+         self.define_input(name="sample_size", input_type=ProcessingInputType.NUMBER)
++        self.define_input(name="stray", input_type=ProcessingInputType.NUMBER, required=False)
 |   @@ -1,7 +1,7 @@
 |    [metadata]
 |    name = "dataset_cleanup"
@@ -212,55 +164,14 @@ $ reconciler adopt dataset_cleanup
 |    type = "DATASET_VERSION_CREATION"
 |    
 |    [execution]
-|   @@ -13,7 +13,7 @@
-|    [docker]
-|    image_name = "registry/examples/dataset_cleanup"
-|    image_tag = ""
-|   -cpu = "4"
-|   +cpu = "64"
-|    gpu = "0"
-|    
-|    # The sandbox's registry and a base image in it: no Docker Engine is needed to try this pipeline.
-| error: a bug in reconciler: NameError: name 'warnings' is not defined
-|   Nothing that you did should lead here. Please report it with what follows.
-|   Traceback (most recent call last):
-|     File "/work/main/reconciler/cli/__init__.py", line 91, in run
-|       code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 1560, in main
-|       rv = self.invoke(ctx)
-|            ^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 2054, in invoke
-|       return _process_result(sub_ctx.command.invoke(sub_ctx))
-|                              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 1414, in invoke
-|       return ctx.invoke(self.callback, **ctx.params)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/.venv/lib/python3.11/site-packages/click/core.py", line 911, in invoke
-|       return callback(*args, **kwargs)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/cli/options.py", line 184, in with_where
-|       return command(where=Where(organization, environment), **rest)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/cli/options.py", line 210, in with_reading
-|       return command(reading=Reading(python, static_only, class_timeout), **rest)
-|              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/cli/adopt.py", line 59, in command
-|       write(adopted)
-|     File "/work/main/reconciler/adopting.py", line 123, in write
-|       with locked(path):
-|     File "/root/.pyenv/versions/3.11.7/lib/python3.11/contextlib.py", line 137, in __enter__
-|       return next(self.gen)
-|              ^^^^^^^^^^^^^^
-|     File "/work/main/reconciler/files.py", line 41, in locked
-|       with warnings.catch_warnings():
-|            ^^^^^^^^
-|   NameError: name 'warnings' is not defined
-[1]
+| apply it with git apply or patch -p1, in this folder
+| dataset_cleanup/config.toml: 1 value written (processing/dataset_cleanup#description)
+| in the patch, and in no file yet: processing/dataset_cleanup#default_parameters.datalake, processing/dataset_cleanup#default_parameters.least_sharpness, processing/dataset_cleanup#default_parameters.margin, processing/dataset_cleanup#default_parameters.smallest_side, input/dataset_cleanup/archive#inference_type_constraint, input/dataset_cleanup/archive#required, input/dataset_cleanup/report_title, input/dataset_cleanup/stray
+| with that the image's source is another one; publish it: reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --bump patch
 
 $ show dataset_cleanup/config.toml cpu|description
-description = "Copies a dataset version without blurred and duplicated images."
-cpu = "4"
+description = "two \"words\""
+cpu = "64"
 
 $ writes
 none
