@@ -1,9 +1,10 @@
 """What a person is told: a problem or a remark, with its place and the way out. Printed by views only."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 
 class Severity(StrEnum):
@@ -41,6 +42,12 @@ class Diagnostic:
         if self.file is None:
             return ""
         return f"{self.file}:{self.line}" if self.line is not None else str(self.file)
+
+    def seen_from(self, folder: Path) -> Self:
+        """With a file below `folder` named from there."""
+        if self.file is None or not self.file.is_relative_to(folder):
+            return self
+        return replace(self, file=self.file.relative_to(folder))
 
 
 def error(

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
 from providers.protocol import KindFacts
 from providers.rules import Effect
@@ -267,6 +268,35 @@ def outline(plan: Plan) -> Plan:
 def acknowledged(found: Iterable[Finding], known: Mapping[str, Acknowledgement]) -> tuple[Finding, ...]:
     """The findings with what somebody said of them, by their id."""
     return tuple(replace(finding, acknowledged=known.get(finding.id)) for finding in found)
+
+
+def seen_from(report: Report, folder: Path) -> Report:
+    """The report with the files below `folder` named from there, so that it reads the same on any machine."""
+    return replace(
+        report,
+        stacks=tuple(
+            replace(
+                stack,
+                findings=tuple(
+                    replace(
+                        finding, change=replace(finding.change, place=_from(finding.change.place, folder))
+                    )
+                    for finding in stack.findings
+                ),
+                unchecked=tuple(problem.seen_from(folder) for problem in stack.unchecked),
+            )
+            for stack in report.stacks
+        ),
+        failed={
+            name: tuple(problem.seen_from(folder) for problem in problems)
+            for name, problems in report.failed.items()
+        },
+        remarks=tuple(remark.seen_from(folder) for remark in report.remarks),
+    )
+
+
+def _from(place: str, folder: Path) -> str:
+    return place.removeprefix(str(folder / "_").removesuffix("_"))
 
 
 def causes(found: Iterable[Finding]) -> tuple[Cause, ...]:

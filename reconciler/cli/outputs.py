@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from reconciler.cli.options import Command
 from reconciler.diagnostics import Diagnostic, UserError, error, warning
-from reconciler.drift import Report
+from reconciler.drift import Report, seen_from
 from reconciler.files import replace_file
 from reconciler.plan import Plan
 from reconciler.views.drift_document import report_text
@@ -102,6 +102,7 @@ def write_report(report: Report, outputs: Outputs, err: Console) -> None:
     Raises:
         UserError: some could not be written.
     """
+    report = seen_from(report, Path.cwd())
     if os.environ.get("GITHUB_ACTIONS") == "true":
         workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
         for line in annotations(report, Path.cwd(), workspace):
@@ -124,6 +125,12 @@ def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -
     Raises:
         UserError: some could not be written.
     """
+    here = Path.cwd()
+    errors = [problem.seen_from(here) for problem in errors]
+    plans = [
+        replace(plan, diagnostics=tuple(problem.seen_from(here) for problem in plan.diagnostics))
+        for plan in plans
+    ]
     outputs.write(
         {
             "markdown": lambda: plan_markdown(plans, errors),

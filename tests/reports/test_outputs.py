@@ -50,6 +50,10 @@ def test_one_run_writes_them_all_beside_what_it_prints(drifted: Cli) -> None:
     assert (drifted.folder / "d.md").read_text().startswith("<!-- reconciler:drift -->\n## Drift: 3 drift\n")
     assert "<h1>3 drift</h1>" in (drifted.folder / "d.html").read_text()
     for name in OUTPUTS[1::2]:
+        text = (drifted.folder / name).read_text()
+        assert "dataset_cleanup/config.toml:16" in text
+        assert str(drifted.folder) not in text, "files are named as on any machine"
+    for name in OUTPUTS[1::2]:
         assert stat.S_IMODE((drifted.folder / name).stat().st_mode) == 0o644
     assert sorted(path.name for path in drifted.folder.iterdir()) == sorted(
         [*OUTPUTS[1::2], "dataset_cleanup"]
@@ -132,5 +136,5 @@ def test_a_pipeline_without_a_plan_is_told_in_the_outputs(cli: Cli, sandbox: San
     (folder / "config.toml").write_text("[metadata\n")
     ended = cli("plan", "dataset_cleanup", "--markdown", "p.md", "--html", "p.html")
     assert ended.code == 1
-    assert "Not planned" in (cli.folder / "p.md").read_text()
+    assert "<code>dataset_cleanup/config.toml:1</code>" in (cli.folder / "p.md").read_text()
     assert "No plan could be made" in (cli.folder / "p.html").read_text()
