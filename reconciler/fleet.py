@@ -8,12 +8,12 @@ import hashlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -80,12 +80,16 @@ def look_at(
     away: Problem | None = None
     session: Session | None = None
     count = _Count(len(folders), emit if several else None)
-    with ExitStack() as closing, _threads(min(THREADS, len(folders))) as readers:
-        for folder, checked in _validated(folders, reading):
+    with (
+        ExitStack() as opened_session,
+        _threads(min(THREADS, len(folders))) as readers,
+        closing(_validated(folders, reading)) as validated,
+    ):
+        for folder, checked in validated:
             try:
                 names[folder] = checked.sound()[0].name
                 if session is None and away is None:
-                    opened = closing.enter_context(sign_in(asking))
+                    opened = opened_session.enter_context(sign_in(asking))
                     opened.platform.expect(len(folders))
                     session = replace(opened, threads=max(1, THREADS // len(folders)))
             except (UserError, StateError) as problem:
@@ -158,23 +162,33 @@ def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)  # after an interruption nobody waits for the rest
 
 
-def _validated(folders: Sequence[Path], reading: Reading) -> Iterator[tuple[Path, Checked]]:
+def _validated(folders: Sequence[Path], reading: Reading) -> Generator[tuple[Path, Checked]]:
     """What the files of each pipeline say, as soon as it is known; on all cores, and no more at once."""
     if len(folders) == 1:
         yield folders[0], validate(folders[0], reading)
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pool: Executor
-    if len(folders) >= _MANY and cores > 1:
-        pool = ProcessPoolExecutor(cores, mp_context=get_context("spawn"), initializer=_as_a_reader)
-    else:
-        pool = ThreadPoolExecutor(cores, thread_name_prefix="files")
-    try:
+    with _pool(len(folders)) as pool:
         waiting = {pool.submit(validate, folder, reading): folder for folder in folders}
         for ended in as_completed(waiting):
             yield waiting.pop(ended), ended.result()
+
+
+@contextmanager
+def _pool(count: int) -> Iterator[Executor]:
+    """Reads files: threads for some pipelines, interpreters for many. Whatever happens, none outlives it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if count < _MANY or cores == 1:
+        with _threads(min(cores, count)) as threads:
+            yield threads
+        return
+    others = set(active_children())
+    pool = ProcessPoolExecutor(cores, mp_context=get_context("spawn"), initializer=_as_a_reader)
+    try:
+        yield pool
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for reader in set(active_children()) - others:
+            reader.terminate()
+        pool.shutdown(cancel_futures=True)
 
 
 def _as_a_reader() -> None:

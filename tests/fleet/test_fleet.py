@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from multiprocessing import active_children
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -54,6 +55,7 @@ class Fleet:
         file.unlink(missing_ok=True)
         self.sandbox.clear_requests()
         ended = self.cli("drift", *arguments, "--json", str(file))
+        assert file.exists(), ended.err
         return ended, json.loads(file.read_text())
 
     def asked(self) -> Counter[str]:
@@ -122,6 +124,17 @@ def test_plan_asks_the_same(fleet: Fleet) -> None:
     assert (ended.code, len(json.loads(ended.out)["plans"])) == (0, COUNT)
     assert fleet.asked()["/api/organization/*/processings"] == 1
     assert fleet.asked()["/api/organization/*/processings/find"] == 0
+
+
+def test_interpreters_of_their_own_read_the_same(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, threads = fleet.drift("--all")
+    monkeypatch.setattr("reconciler.fleet._MANY", 2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+
+    _, interpreters = fleet.drift("--all")
+
+    assert _without_times(interpreters) == _without_times(threads)
+    assert active_children() == []
 
 
 def test_a_list_that_says_less_is_not_believed(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
