@@ -289,7 +289,7 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bo
     if wishes.options.destroy and not stored.resources and not stored.intents:
         told = f"Let the record take it over first: {stack.command('apply')}"
         raise UserError(error(f"nothing is recorded of {stack}, so there is nothing to destroy", told))
-    pipeline, taken = _as_bumped(pipeline, wishes.bump, key)
+    pipeline, taken = _as_bumped(session, pipeline, wishes.bump, key)
     kinds = _kinds(session, pipeline, image_source(pipeline), key)
     files = desired_graph(pipeline, key.key)
     remarks = (*checked.diagnostics, *taken)
@@ -546,7 +546,9 @@ def stack_of(target: Target, pipeline: Pipeline) -> Stack:
     return Stack(target.organization, target.environment, target.host, pipeline.name)
 
 
-def _as_bumped(pipeline: Pipeline, kind: Bump | None, key: SourceKey) -> tuple[Pipeline, list[Diagnostic]]:
+def _as_bumped(
+    session: Session, pipeline: Pipeline, kind: Bump | None, key: SourceKey
+) -> tuple[Pipeline, list[Diagnostic]]:
     """The pipeline as it will be once the bump is published, and remarks.
 
     Versions that are published from other source are used up, as by a run that failed after the push, or by
@@ -560,9 +562,10 @@ def _as_bumped(pipeline: Pipeline, kind: Bump | None, key: SourceKey) -> tuple[P
     repository = pipeline.config.docker.image_name
     version, taken = bump(pipeline.config.metadata.version, kind), []
     try:
-        while is_taken(repository, str(version), pipeline.config.reconciler.image.platform, key.key):
-            taken.append(str(version))
-            version = bump(version, Bump.PATCH if kind is Bump.FINAL else kind)
+        with RegistryClient(repository, wire=session.wire) as registry:
+            while is_taken(registry, str(version), pipeline.config.reconciler.image.platform, key.key):
+                taken.append(str(version))
+                version = bump(version, Bump.PATCH if kind is Bump.FINAL else kind)
     except ProviderError as problem:
         address = image_address(repository)
         raise CannotCheckError(_far_end(problem, f"{address} could not be read", address=address)) from None

@@ -309,14 +309,13 @@ class ImageKind:
         return f"source-changed: {shown}{more}" if lines else "source-changed"
 
 
-def is_taken(repository: str, version: str, platform: str, source_key: str) -> bool:
+def is_taken(registry: RegistryClient, version: str, platform: str, source_key: str) -> bool:
     """Whether this version tag is published from other source, so that it can never become this one's.
 
     Raises:
         ProviderError: the registry could not be asked.
     """
-    with RegistryClient(repository) as registry:
-        image = registry.image(version, platform)
+    image = registry.image(version, platform)
     return image is not None and image.labels.get(SOURCE_KEY) != source_key
 
 
