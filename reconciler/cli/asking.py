@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import click
 from rich.console import Console
@@ -56,15 +55,17 @@ def _prompt(
 ) -> Value:
     if default is not None:
         err.print(Text.assemble("  Enter for ", (str(default.value), "bold"), (f", {default.reason}", "dim")))
-    return cast(
-        Value,
-        click.prompt(
+    while True:
+        typed = click.prompt(
             " ",
             default=default.value if default else None,
-            value_proc=convert,
+            value_proc=str,
             prompt_suffix="> ",
             show_default=False,
             hide_input=hidden,
             err=True,
-        ),
-    )
+        )
+        try:
+            return convert(typed)
+        except click.UsageError as problem:  # not click's own loop, which breaks lines within words
+            err.print(Text.assemble(("Error: ", "red"), problem.message), soft_wrap=False)

@@ -21,24 +21,22 @@ def print_details(config: Config, out: Console) -> None:
 
 
 def print_deployed(applied: Applied, out: Console) -> None:
-    """Everything that the pipeline has now, as the far ends answered last, with the pages that show it."""
-    rows = []
+    """Everything that the pipeline has now, as the far ends answered last, with the pages that show it.
+
+    A page stands below its resource: beside it, the two would be wider than most terminals.
+    """
+    rows, pages = [], []
     for address, live in _live(applied):
         depth = 0 if address.kind == "image" else len(address.name) - 1
         name = Text("  " * depth + address.name[-1])
-        page = live.outputs.get("page")
-        rows.append(
-            [
-                Text(address.kind, "dim"),
-                name,
-                Text(_said(address, live)),
-                Text(str(page) if page else "", "blue underline"),
-            ]
-        )
+        rows.append([Text(address.kind, "dim"), name, Text(_said(address, live))])
+        pages.append(live.outputs.get("page"))
     stack = applied.planned.plan.stack
     out.print(Text.assemble("Deployed to ", (str(stack), "bold"), (f"  {stack.host}", "dim")))
-    for line in columns(rows):
+    for line, page in zip(columns(rows), pages, strict=True):
         out.print(indented(line, 2))
+        if page:
+            out.print(indented(Text(str(page), "blue underline"), 4))
 
 
 def _live(applied: Applied) -> Iterator[tuple[Address, Live]]:
@@ -60,7 +58,7 @@ def _said(address: Address, live: Live) -> str:
     match address.kind:
         case "image":
             image = f"{'/'.join(address.name)}:{fields.get('version')}"
-            parts = (image, fields.get("channel"), str(live.outputs.get("digest", ""))[:19])
+            parts = (image, fields.get("channel"))
         case "processing":
             parts = (_counted(fields, "default_cpu", "CPU"), _counted(fields, "default_gpu", "GPU"), tag)
         case "input":

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -85,10 +86,12 @@ def print_applied(applied: Applied, out: Console, err: Console, *, pages: bool =
         if page:
             out.print(Text.assemble(f"  {outcome.step.address}  ", (str(page), "blue underline")))
     if applied.config_written:
-        path = applied.planned.pipeline.loaded.path
+        path, here = applied.planned.pipeline.loaded.path, Path.cwd()
+        if path.is_relative_to(here):
+            path = path.relative_to(here)
         edits = applied.planned.pipeline.loaded.edits.items()
         said = f"  {path} says {listed(f'{key[-1]} {value}' for key, value in edits)} now"
-        out.print(Text.assemble(said, ("  commit it", "dim")))
+        out.print(Text.assemble(said, ("  commit it", "dim")), soft_wrap=not out.is_terminal)
 
 
 def print_pipeline(pipeline: Pipeline, key: SourceKey, out: Console) -> None:

@@ -68,7 +68,7 @@ Plan: 7 to create.
 Done: 7 created.
   dataset_cleanup/config.toml says cpu 4, gpu 1 and image_tag latest now  commit it
 Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
-  image       dataset_cleanup    registry/examples/dataset_cleanup:1.0.0, latest, sha256:…
+  image       dataset_cleanup    registry/examples/dataset_cleanup:1.0.0, latest
   processing  dataset_cleanup    4 CPU, 1 GPU, latest
   input         dataset          DATASET_VERSION, required
   input         embedding_model  MODEL_VERSION, optional
@@ -97,7 +97,7 @@ dataset_cleanup  DATASET_VERSION_CREATION  1.0.0
 sandbox@sandbox/dataset_cleanup  http://sandbox
 Nothing to do: 7 resources as the files say.
 Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
-  image       dataset_cleanup    registry/examples/dataset_cleanup:1.0.0, latest, sha256:…
+  image       dataset_cleanup    registry/examples/dataset_cleanup:1.0.0, latest
   processing  dataset_cleanup    4 CPU, 1 GPU, latest
   input         dataset          DATASET_VERSION, required
   input         embedding_model  MODEL_VERSION, optional
@@ -131,7 +131,7 @@ Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
   dataset_cleanup/config.toml says version 1.1.0 and image_tag latest now  commit it
 Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
-  image       dataset_cleanup    registry/examples/dataset_cleanup:1.1.0, latest, sha256:…
+  image       dataset_cleanup    registry/examples/dataset_cleanup:1.1.0, latest
   processing  dataset_cleanup    4 CPU, 1 GPU, latest
   input         dataset          DATASET_VERSION, required
   input         embedding_model  MODEL_VERSION, optional

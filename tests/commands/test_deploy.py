@@ -1,0 +1,43 @@
+"""docs/deploy.md says what `deploy` does: its commands work as written, its tables are held to the code."""
+
+import pytest
+
+from providers.docker.logins import PASSWORDS, USERNAMES
+from providers.sandbox import Sandbox
+from reconciler.cli import exits
+from tests.conftest import Cli, copy_example
+from tests.test_readme import ROOT, Text, here
+
+DOCUMENT = Text(ROOT / "docs" / "deploy.md")
+
+
+def test_its_commands_work_as_they_are_written(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PICSELLIA_ORGANIZATION")
+    monkeypatch.delenv("PICSELLIA_ENV")
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry).rename(cli.folder / "my_pipeline")
+    commands = [line for line in DOCUMENT.blocks if line.startswith("reconciler ")]
+    assert len(commands) == 3
+    for line in commands:
+        ended = cli(*here(line, sandbox))
+        assert ended.code == 0, f"{line}\n{ended.err}"
+
+
+def test_its_options_variables_and_exit_codes_exist(cli: Cli) -> None:
+    helped = cli("deploy", "--help").out
+    options = [row[3].strip("`") for row in DOCUMENT.table("question", "when", "Enter answers", "option")]
+    assert [option for option in options if f"{option} " not in helped and f"{option}," not in helped] == []
+    assert [name for name in (*USERNAMES, *PASSWORDS) if f"`{name}`" not in DOCUMENT.content] == []
+    defined = {value for value in vars(exits).values() if isinstance(value, int)}
+    assert {int(row[0]) for row in DOCUMENT.table("exit", "meaning")} <= defined
+
+
+def test_what_it_shows_was_typed_and_answered() -> None:
+    """The transcript is a recording; one that is out of date asks what nobody is asked any more."""
+    shown = DOCUMENT.content.partition("```text\n")[2].partition("```")[0]
+    asked = {line.removeprefix("? ").partition("  ")[0] for line in shown.splitlines() if line[:2] == "? "}
+    documented = {row[0] for row in DOCUMENT.table("question", "when", "Enter answers", "option")}
+    assert asked == {"Docker image name", "CPU cores", "GPUs", "Version bump"}
+    assert asked <= documented
+    assert "Deploy this? [Y/n]:" in shown
