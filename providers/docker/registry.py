@@ -43,6 +43,7 @@ from providers.errors import (
 from providers.protocol import Progress, Report, silent
 
 _PIECE = 1 << 20  # bytes read at a time
+_REMEMBERED = 200  # configurations, some kilobytes each, that the clients of a run share
 _MANIFESTS = {"Accept": ", ".join(MEDIA_TYPES)}
 
 
@@ -122,7 +123,9 @@ class RegistryClient:
             raise GoneError(f"{name} lists an image for {platform} that the registry lost")
         blob = read_parts(manifest, name)[0]
         known = self._connection.wire.configurations
-        config = known[blob.digest] = known.get(blob.digest) or b"".join(self.read_blob(blob))
+        config = known.get(blob.digest) or b"".join(self.read_blob(blob))
+        if len(known) < _REMEMBERED:
+            known[blob.digest] = config
         return read_image(top, manifest, config, name)
 
     def has_blob(self, digest: str) -> bool:

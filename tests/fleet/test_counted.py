@@ -1,0 +1,33 @@
+"""How far a run of many pipelines is: a bar for a person, a line now and then for a log."""
+
+import io
+
+from rich.console import Console
+
+from reconciler.events import Counted
+from reconciler.views.lines import console
+from reconciler.views.watch import SILENCE, Watch
+
+
+def test_a_log_gets_a_line_now_and_then() -> None:
+    now, log = 0.0, io.StringIO()
+    with Watch(console(log), lambda: now) as watch:
+        for done in range(1, 1101):
+            now += SILENCE / 512  # a power of two, so that nothing is lost when they are added up
+            watch(Counted(done, 1100))
+
+    assert log.getvalue().splitlines() == ["513 of 1,100 pipelines", "1,025 of 1,100 pipelines"]
+
+
+def test_a_terminal_gets_a_bar_that_goes_away() -> None:
+    shown = io.StringIO()
+    terminal = Console(
+        file=shown, force_terminal=True, force_interactive=True, width=80, legacy_windows=False
+    )
+    with Watch(terminal) as watch:
+        watch(Counted(3, 1000))
+        watch(Counted(4, 1000))
+
+    printed = shown.getvalue()
+    assert "4/1000" in printed
+    assert printed.endswith(("\x1b[2K", "\x1b[?25h", "\x1b[2K\n"))
