@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
-from glob import escape
+from glob import escape, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,10 @@ class Rule:
             and (self.field is None or fnmatchcase(finding.change.path, self.field))
         )
 
+    @property
+    def is_of_one_stack(self) -> bool:
+        return not has_magic(self.stack)
+
     def is_over(self, today: date) -> bool:
         return today > date.fromisoformat(self.known.expires)
 
@@ -90,7 +94,12 @@ def digest(live: JSON | Nothing) -> str:
 
 
 def acknowledge(
-    found: Sequence[Finding], rules: Sequence[Rule], today: date, *, looked_at: Iterable[str]
+    found: Sequence[Finding],
+    rules: Sequence[Rule],
+    today: date,
+    *,
+    looked_at: Iterable[str],
+    in_part: bool = False,
 ) -> tuple[tuple[Finding, ...], tuple[Diagnostic, ...]]:
     """The findings with what somebody said of them, and what there is to say of the rules. Pure.
 
@@ -98,6 +107,7 @@ def acknowledge(
         found: every finding, in its order.
         today: in UTC.
         looked_at: the stacks of which everything was looked at; of others no rule is said to match nothing.
+        in_part: others were to be looked at, too, so that a rule for more than one stack may be about those.
     """
     known = {
         finding.id: rule.known
@@ -106,13 +116,20 @@ def acknowledge(
         if rule.acknowledges(finding, today)
     }
     stacks = tuple(looked_at)
-    remarks = tuple(remark for rule in rules for remark in _remarks(rule, found, rules, today, stacks))
+    remarks = tuple(
+        remark
+        for rule in rules
+        for remark in _remarks(
+            rule, found, rules, today, stacks if rule.is_of_one_stack or not in_part else ()
+        )
+    )
     return acknowledged(found, known), remarks
 
 
 def acknowledged_report(report: Report, rules: Sequence[Rule], today: date) -> Report:
     """The report with what the rules say of its findings."""
-    known, remarks = acknowledge(report.findings, rules, today, looked_at=_looked_at(report))
+    in_part = bool(report.shard or report.unchecked)
+    known, remarks = acknowledge(report.findings, rules, today, looked_at=_looked_at(report), in_part=in_part)
     by_id = {finding.id: finding for finding in known}
     stacks = tuple(
         replace(stack, findings=tuple(by_id[finding.id] for finding in stack.findings))
@@ -268,18 +285,17 @@ def _rule(row: dict[str, Any], file: Path, line: int) -> Rule:
 def rewritten(text: str, rules: Sequence[Rule], report: Report, known: Acknowledgement, today: date) -> str:
     """The text of a baseline that acknowledges every finding of the report.
 
-    Rules that acknowledge one stay as they are, and so do those of stacks that were not looked at. The others
-    go, with the comment right above them.
+    Rules that acknowledge one stay as they are, and so do those of what was not looked at. The others go,
+    with the comment right above them.
 
     Args:
         text: of the file as it is; "" for a new one.
         rules: what it says.
         known: who, why and until when, for what is new.
     """
-    looked_at = _looked_at(report)
     stays = [
         any(rule.acknowledges(finding, today) for finding in report.findings)
-        or not any(fnmatchcase(stack, rule.stack) for stack in looked_at)
+        or not _is_answered(rule, report)
         for rule in rules
     ]
     kept = [rule for rule, stay in zip(rules, stays, strict=True) if stay]
@@ -289,6 +305,15 @@ def rewritten(text: str, rules: Sequence[Rule], report: Report, known: Acknowled
     if text and not text.endswith("\n"):
         text += newline
     return text + "".join(newline + _written(finding, known, newline) for finding in news)
+
+
+def _is_answered(rule: Rule, report: Report) -> bool:
+    """Whether what it is about was looked at. A rule for any stack may be about a pipeline of another run."""
+    stacks = [s for s in report.stacks if not s.unchecked and fnmatchcase(str(s.stack), rule.stack)]
+    return any(
+        rule.is_of_one_stack or any(fnmatchcase(str(step.address), rule.address) for step in stack.plan.steps)
+        for stack in stacks
+    )
 
 
 def _without(text: str, rows: Sequence[int]) -> str:

@@ -178,9 +178,7 @@ class _Source:
             end = self._end(siblings.names[-1])
             self._edits.append((end, end, f", {name}"))
         else:
-            self._insert_below(
-                imports[-1] if imports else None, f"from {_ENUMS_MODULE} import {name}{self._newline}"
-            )
+            self._insert_below(self._last_import(), f"from {_ENUMS_MODULE} import {name}{self._newline}")
         return name
 
     def replace(self, node: ast.expr, text: str) -> None:
@@ -213,6 +211,16 @@ class _Source:
         for start, end, text in sorted(self._edits, reverse=True):
             changed = changed[:start] + text + changed[end:]
         return changed
+
+    def _last_import(self) -> ast.stmt | None:
+        """The last import at the top of the file, else its docstring, else nothing."""
+        match self._tree.body:
+            case [ast.Expr(ast.Constant(str())) as first, *_]:
+                above: list[ast.stmt] = [first]
+            case _:
+                above = []
+        above += [node for node in self._tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        return above[-1] if above else None
 
     def _insert_below(self, node: ast.stmt | None, text: str) -> None:
         at = self._offset((node.end_lineno or 0) + 1, 0) if node is not None else 0

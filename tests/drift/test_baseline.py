@@ -110,6 +110,9 @@ def test_a_rule_that_matches_nothing_is_told_where_it_was_looked_for(tmp_path: P
     elsewhere = RULE.replace("address", 'stack = "my-org@PROD/*"\naddress', 1)
     assert said_of(tmp_path, elsewhere) == ([], [])
     assert said_of(tmp_path, RULE, looked_at=()) == ([], [])
+    # … and not where another part of the pipelines may be what it is about.
+    rules = read_rules(tmp_path / "drift-baseline.toml")
+    assert acknowledge([], rules, TODAY, looked_at=[NAME], in_part=True) == ((), ())
 
 
 def test_one_of_two_rules_is_enough(tmp_path: Path) -> None:
@@ -175,7 +178,8 @@ reason = "load test"
 expires = "2999-12-31"
 live = 64
 """
-    gone = "\n# this goes\n" + RULE.partition("\n")[2]
+    gone = "\n# this goes\n" + RULE.partition("\n")[2].replace("/app", f"/{PROCESSING}")
+    theirs += "\n" + RULE  # a rule for any stack, about a pipeline that is in none of ours
     end = "\n# the end\n"
     file.write_text(theirs + gone + mine + end)
     sandbox.platform.edit_processing(PROCESSING, default_cpu=64, description="secret words")
@@ -187,7 +191,7 @@ live = 64
     text = file.read_text()
     assert text.startswith(theirs + mine + end)
     assert "this goes" not in text and "secret words" not in text
-    assert text.count("[[acknowledge]]") == 3
+    assert text.count("[[acknowledge]]") == 4
     (*_, new) = read_rules(file)
     assert (new.address, new.field, new.known.owner) == (f"processing/{PROCESSING}", "description", "eve")
     sandbox.platform.edit_processing(PROCESSING, default_cpu=65)

@@ -1,0 +1,165 @@
+"""One value of a class's source is another one, every other character stays; else it says why not."""
+
+import ast
+from collections.abc import Callable
+
+import pytest
+
+from reconciler.pipeline.class_edit import (
+    ByHandError,
+    with_input,
+    with_input_field,
+    with_parameter,
+    without_input,
+    without_parameter,
+)
+
+PARAMETERS = """\
+SIDE = 64
+
+
+class P(Parameters):
+    def __init__(self, log_data):
+        super().__init__(log_data=log_data)
+        self.a = self.extract_parameter(["a"], int, 1)  # one
+        self.b = self.extract_parameter(
+            keys=["b", "ü"], default=SIDE, expected_type=float
+        )
+        self.c: str = "plain"
+        self.d = self.extract_parameter(["d"], expected_type=int, default=SIDE * 2)
+        self.e = other()
+        self.f = 1
+        self.f = 2
+        self.g = 1; self.h = 2
+        if log_data:
+            self.i = 1
+"""
+INPUTS = """\
+from picsellia.types.enums import ProcessingInputType as Kind
+
+
+class I(PipelineInputs):
+    def __init__(self):
+        super().__init__()
+        self.define_input("one", Kind.TEXT)
+        self.define_input(
+            name="two",
+            input_type=Kind.DATASET_VERSION,
+        )
+        for name in ("x", "y"):
+            self.define_input("three", Kind.TEXT, required=flag())
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "old", "new"),
+    [
+        ("a", 2, "int, 1)", "int, 2)"),
+        ("a", "7", "int, 1)", "int, 7)"),
+        ("b", 12, "default=SIDE,", "default=12.0,"),
+        ("b", "1.5", "default=SIDE,", "default=1.5,"),
+        ("c", 'say "ü"', '"plain"', "'say \"ü\"'"),
+        ("c", "it's", '"plain"', '"it\'s"'),
+        ("c", "a\n\\", '"plain"', '"a\\n\\\\"'),
+        ("c", [1, {"x": None}], '"plain"', '[1, {"x": None}]'),
+    ],
+)
+def test_a_default(name: str, value: object, old: str, new: str) -> None:
+    assert with_parameter(PARAMETERS, "P", name, value) == PARAMETERS.replace(old, new, 1)
+
+
+def test_a_parameter_that_the_class_does_not_set_is_set_at_its_end() -> None:
+    added = with_parameter(PARAMETERS, "P", "new", True)
+    assert added == PARAMETERS + (
+        '        self.new = self.extract_parameter(["new"], expected_type=bool, default=True)\n'
+    )
+    long = with_parameter(PARAMETERS.rstrip("\n"), "P", "new", "x" * 60)
+    ast.parse(long)
+    assert long.startswith(PARAMETERS) and not long.endswith("\n")
+    assert f'            default="{"x" * 60}",\n' in long
+
+
+def test_a_parameter_goes_with_its_lines() -> None:
+    without = without_parameter(PARAMETERS, "P", "b")
+    before, rest = PARAMETERS.split("        self.b", 1)
+    assert without == before + rest.split(")\n", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("edit", "words", "line"),
+    [
+        (lambda: with_parameter(PARAMETERS, "P", "d", 1), "the default of d is computed", 12),
+        (lambda: with_parameter(PARAMETERS, "P", "e", 1), "e is computed", 13),
+        (lambda: with_parameter(PARAMETERS, "P", "f", 1), "f is set more than once", 15),
+        (lambda: with_parameter(PARAMETERS, "P", "i", 1), "i is set by code", 18),
+        (lambda: with_parameter(PARAMETERS, "P", "no name", 1), "has no usual form", 4),
+        (lambda: with_parameter(PARAMETERS, "P", "new", None), "has no usual form", 4),
+        (lambda: with_parameter(PARAMETERS, "Q", "a", 1), "Q is not defined", None),
+        (lambda: with_parameter("class P:\n    pass\n", "P", "a", 1), "no __init__ of its own", 1),
+        (lambda: with_parameter("class P(:", "P", "a", 1), "cannot parse it", None),
+        (lambda: without_parameter(PARAMETERS, "P", "z"), "comes from the base class", 4),
+        (lambda: without_parameter(PARAMETERS, "P", "g"), "cannot be taken out by itself", 16),
+        (lambda: with_input_field(INPUTS, "I", "three", "required", False), "declared by code", 13),
+        (lambda: with_input_field(INPUTS, "I", "four", "required", False), "declared by code", 4),
+        (lambda: with_input_field(INPUTS, "I", "one", "input_type", "HOLOGRAM"), "no ProcessingInputType", 4),
+        (lambda: without_input(INPUTS, "I", "three"), "declared by code", 13),
+    ],
+)
+def test_what_a_person_has_to_change(edit: Callable[[], str], words: str, line: int | None) -> None:
+    with pytest.raises(ByHandError) as refused:
+        edit()
+    assert words in refused.value.reason
+    assert refused.value.line == line
+
+
+def test_arguments_of_an_input() -> None:
+    assert with_input_field(INPUTS, "I", "one", "input_type", "NUMBER") == INPUTS.replace(
+        '"one", Kind.TEXT', '"one", Kind.NUMBER'
+    )
+    assert with_input_field(INPUTS, "I", "one", "required", False) == INPUTS.replace(
+        '"one", Kind.TEXT', '"one", Kind.TEXT, required=False'
+    )
+    constrained = with_input_field(INPUTS, "I", "two", "framework_constraint", "ONNX")
+    assert constrained == INPUTS.replace(
+        "ProcessingInputType as Kind", "ProcessingInputType as Kind, Framework"
+    ).replace(
+        "Kind.DATASET_VERSION,", "Kind.DATASET_VERSION,\n            framework_constraint=Framework.ONNX,"
+    )
+    assert with_input_field(constrained, "I", "two", "framework_constraint", None) == constrained.replace(
+        "Framework.ONNX", "None"
+    )
+
+
+def test_an_input_comes_and_goes() -> None:
+    fields = {"input_type": "TEXT", "required": False, "framework_constraint": None}
+    added = with_input(INPUTS, "I", 'a "b"', fields)
+    assert (
+        added == INPUTS + "        self.define_input(name='a \"b\"', input_type=Kind.TEXT, required=False)\n"
+    )
+    assert without_input(added, "I", 'a "b"') == INPUTS
+    before, rest = INPUTS.split("        self.define_input(\n")
+    assert without_input(INPUTS, "I", "two") == before + rest.split(")\n", 1)[1]
+
+
+def test_an_import_that_the_class_needs() -> None:
+    bare = "\n\nclass I(Base):\n    def __init__(self):\n        super().__init__()\n"
+    with pytest.raises(ByHandError):
+        with_input_field(bare, "I", "one", "required", False)
+    needed = "from picsellia.types.enums import ProcessingInputType\n"
+    for above in (
+        "",
+        '"""What it is."""\n',
+        "import os\n",
+        '"""What it is."""\nfrom __future__ import annotations\n',
+    ):
+        changed = with_input(above + bare, "I", "one", {"input_type": "TEXT"})
+        assert changed.startswith(above + needed + bare)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_line_ends_and_odd_characters_stay(newline: str) -> None:
+    source = PARAMETERS.replace("# one", "# ü\x0c\x1c one").replace("\n", newline)
+    changed = with_parameter(with_parameter(source, "P", "b", 2), "P", "new", 1)
+    assert changed.startswith(source.replace("default=SIDE,", "default=2.0,"))
+    assert changed.count("\n") == source.count("\n") + 1
+    assert changed.count(newline) == changed.count("\n")
