@@ -32,6 +32,8 @@ from reconciler.views.wording import (
 
 COMMENT = 65_536
 """What GitHub takes as a comment or an issue, in characters; counted in bytes here, which are never fewer."""
+MANY = 20
+"""Pipelines of which the commands are written out when the same has to be done for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +85,15 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
 
 
 def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: int = COMMENT) -> str:
-    """The plans in at most `limit` bytes, each behind the marker of its stack."""
-    markers = "".join(f"<!-- reconciler:plan {quote(str(plan.stack), safe='@/:')} -->\n" for plan in plans)
+    """The plans in at most `limit` bytes, behind the marker of its stack, or of several."""
+    whose = f" {quote(str(plans[0].stack), safe='@/:')}" if len(plans) == 1 else ""
     steps = sorted(
         ((plan, step) for plan in plans for step in plan.steps if step.action is not Action.NOOP),
         key=lambda found: -(found[1].action.severity + 10 * bool(found[1].refusal or found[1].conflicts)),
     )
     remarks = in_order(problem for plan in plans for problem in plan.diagnostics)
     return _fitted(
-        f"{markers}## Plan\n",
+        f"<!-- reconciler:plan{whose} -->\n## Plan\n",
         [
             Section("\n", plans, _head, "plan", share=0.5),
             Section(_PLAN_TABLE, steps, partial(_step, many=len(plans) > 1), "step", share=0.5),
@@ -194,7 +196,9 @@ def _ways(cause: Cause) -> str:
     """What is known of it, and the ways out for each pipeline that it was found in."""
     first = cause.first
     told = [f"- {word}: {code(said)}" for word, said in (*values(first), *facts(first))]
-    commands = [command for finding in cause.findings for _, command in ways(finding)]
+    commands = [command for finding in cause.findings[:MANY] for _, command in ways(finding)]
+    if len(cause.findings) > MANY:
+        told.append(f"- {things(len(cause.findings) - MANY, 'pipeline')} more, with the same commands")
     head = f"{code(cause.where)} {plain(first.change.reason)}"
     return "\n".join([head, "", *told, "", _block(commands), ""])
 

@@ -1,7 +1,7 @@
 """Markdown as a renderer reads it, and as GitHub takes it."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 
 import pytest
@@ -108,14 +108,25 @@ def test_a_plan_is_found_by_the_marker_of_its_stack() -> None:
     assert text.splitlines()[0] == "<!-- reconciler:plan my-org@STAGING/app -->"
 
 
-def test_the_same_change_in_many_pipelines_is_one_row_with_all_commands() -> None:
-    names = [f"app{n}" for n in range(40)]
+def test_several_plans_have_one_marker_and_fit_however_many_they_are() -> None:
+    step = Step(Address.of("input", "app", "x"), Action.DELETE, "gone")
+    plans = [Plan(replace(STACK, pipeline=f"app{n}"), "", 0, (step,)) for n in range(2000)]
+    text = plan_markdown(plans, [])
+    assert text.splitlines()[0] == "<!-- reconciler:plan -->"
+    assert len(text.encode()) <= COMMENT
+    assert "plans not shown here." in text
+    assert "steps not shown here." in text
+
+
+def test_the_same_change_in_many_pipelines_is_one_row_with_its_commands() -> None:
+    names = [f"app{n}" for n in range(400)]
     text = drift_markdown(report(*(stack_report(finding(pipeline=name), pipeline=name) for name in names)))
     page = Rendered.of(text)
     assert len(page.rows) == 2
-    assert page.rows[1][2] == "processing/*#default_cpuin 40 pipelines"
-    for name in names:
+    assert page.rows[1][2] == "processing/*#default_cpuin 400 pipelines"
+    for name in sorted(names)[:20]:
         assert f"reconciler apply {name} --organization" in text
+    assert "380 pipelines more, with the same commands" in text
 
 
 def test_other_values_are_another_row() -> None:
