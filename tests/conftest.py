@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from providers.docker.logins import PASSWORDS, USERNAMES
 from providers.sandbox import TOKEN, Sandbox
 from reconciler.cli import run
 from tests.leaks import leaked
@@ -74,7 +75,7 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     """A user who has nothing: an empty home, no credentials, no state, no variables of ours."""
     for name in list(os.environ):
         if (
-            name.startswith(("PICSELLIA_", "RECONCILER_", "DOCKER_CONFIG"))
+            name.startswith(("PICSELLIA_", "RECONCILER_", "DOCKER_CONFIG", *USERNAMES, *PASSWORDS))
             and name != "RECONCILER_OFFICIAL_PYTHON"
         ):
             monkeypatch.delenv(name)

@@ -62,19 +62,23 @@ def command(
 
     \b
     1. The plan is shown, and you are asked.
-    2. The image is built and pushed as the new version, and latest (test for an rc) moves there.
-    3. The processing is created or updated, and its inputs become those of inputs_class: new ones are
-       added, existing ones updated, undeclared ones removed. A training pipeline's models and model
-       versions get the image, the parameters and the docker flags instead.
-    4. Only then config.toml gets the new version and the answers. A failure leaves it as it was.
+    2. The image is built and pushed as the new version, and latest (test for
+       an rc) moves there.
+    3. The processing is created or updated, and its inputs become those of
+       inputs_class: new ones are added, existing ones updated, undeclared ones
+       removed. A training pipeline's models and model versions get the image,
+       the parameters and the docker flags instead.
+    4. Only then config.toml gets the new version and the answers. A failure
+       leaves it as it was, and the same command again finishes.
 
     Without a terminal nothing is asked: what is missing is told, with the option that gives it. The token
-    and the organization come from the variables or the login that pxl-pipeline uses, too.
+    and the organization come from the variables or the login that pxl-pipeline uses, too; the registry's
+    login from docker login, or from DOCKER_USERNAME and DOCKER_PASSWORD.
 
     \b
     Examples:
-      reconciler deploy dataset_version_creation --organization my-org --env STAGING
-      reconciler deploy my_training --organization my-org --bump minor --yes
+      reconciler deploy dataset_version_creation --organization my-org
+      reconciler deploy my_training --env STAGING --bump minor --yes
     """
     given = _given(image, cpu, gpu)
 
@@ -110,7 +114,7 @@ class _Deploy(Dialogue):
             self.err.print(f"no new version: {current} {_why_not(planned)}", style="dim")
         if reason is None or not options.someone_watches():
             return None
-        self.err.print(f"\n{reason}")
+        self.err.print(f"\n{reason}", soft_wrap=not self.err.is_terminal)
         choices = {kind.value: f"{current} -> {bump(current, kind)}" for kind in Bump}
         if not is_rc(current):
             del choices[Bump.FINAL.value]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from providers.docker.logins import PASSWORDS, USERNAMES
 from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
 from providers.docker.registry import RegistryClient
 from tests.services import BUSYBOX, Registry, engine_client
@@ -36,7 +37,8 @@ def docker_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     """An empty DOCKER_CONFIG: no test uses the logins of whoever runs it."""
     folder = tmp_path_factory.mktemp("docker-config")
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
-    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    for name in ("DOCKER_CONTEXT", *USERNAMES, *PASSWORDS):
+        monkeypatch.delenv(name, raising=False)
     return folder
 
 

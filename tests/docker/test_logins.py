@@ -31,12 +31,6 @@ exit 1
 """
 
 
-@pytest.fixture(autouse=True)
-def nothing_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*USERNAMES, *PASSWORDS):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def given(secured_registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A registry whose login is in variables, as in a CI job."""
