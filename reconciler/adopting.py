@@ -81,6 +81,7 @@ class Adoption:
         patched: file -> its content now and with what the classes will say.
         in_patch: what that is.
         by_hand: what a person has to change, and where.
+        left: what is live otherwise than the files say, and was neither named nor can be taken over unasked.
         new_source: whether the image's source is another one then.
     """
 
@@ -89,6 +90,7 @@ class Adoption:
     patched: Mapping[Path, tuple[str, str]] = field(default_factory=dict)
     in_patch: tuple[Taken, ...] = ()
     by_hand: tuple[Diagnostic, ...] = ()
+    left: tuple[Taken, ...] = ()
     new_source: bool = False
 
     @property
@@ -109,7 +111,8 @@ def adoption(planned: Planned, wanted: Sequence[Wanted]) -> Adoption:
     config = _config(planned, [one for one in taken if _key_of(planned, one)])
     said = [one for one in taken if not _key_of(planned, one)]
     patched, in_patch, by_hand = _classes(planned, said)
-    adopted = replace(config, patched=patched, in_patch=in_patch, by_hand=by_hand)
+    left = () if wanted else tuple(_left(planned, taken))
+    adopted = replace(config, patched=patched, in_patch=in_patch, by_hand=by_hand, left=left)
     return replace(adopted, new_source=_is_new_source(planned.pipeline, adopted))
 
 
@@ -160,6 +163,16 @@ def _changed_outside(planned: Planned) -> Iterator[Taken]:
             differs = change.cls in _CHANGED_OUTSIDE and not change.resolution
             if differs and change.field in can.get(step.address, ()) and change.live is not MISSING:
                 yield Taken(step.address, change)
+
+
+def _left(planned: Planned, taken: Sequence[Taken]) -> Iterator[Taken]:
+    """What of the rest differs outside: computed values, and what nobody recorded."""
+    for step in planned.plan.steps:
+        for change in step.changes:
+            one = Taken(step.address, change)
+            differs = change.cls in (*_CHANGED_OUTSIDE, ChangeClass.UNRECORDED) and not change.resolution
+            if differs and one not in taken:
+                yield one
 
 
 def _chosen(planned: Planned, wanted: Sequence[Wanted]) -> list[Taken]:

@@ -19,13 +19,16 @@ def print_config(adopted: Adoption, err: Console) -> None:
 def print_adopted(adopted: Adoption, stack: Stack, err: Console) -> None:
     """What was taken over, and what follows from it."""
     if adopted.is_empty:
-        err.print("nothing to adopt: the files say what is live, as far as they say it")
-        return
+        said = "nothing of it is what a file says" if adopted.left else "the files say what is live"
+        err.print(f"nothing to adopt: {said}")
     if adopted.written:
         names = ", ".join(map(str, adopted.written))
         err.print(f"{adopted.config.path}: {things(len(adopted.written), 'value')} written ({names})")
     if adopted.in_patch:
         err.print(f"in the patch, and in no file yet: {', '.join(map(str, adopted.in_patch))}")
+    if adopted.left:
+        names = ", ".join(map(str, adopted.left))
+        err.print(f"not taken over: {names}; see {stack.command('drift')}, or name one to be told why")
     if adopted.new_source:
         publish = stack.command("apply", "--bump", "patch")
         err.print(f"with that the image's source is another one; publish it: {publish}")

@@ -155,6 +155,34 @@ def test_what_the_file_cannot_say_is_not_written(
     assert snapshot(cli.folder) == before
 
 
+def test_what_is_not_taken_over_is_told(
+    cli: Cli, sandbox: Sandbox, applied: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.platform.edit_processing(PROCESSING, docker_tag="1.0.0")
+    ended = adopt(cli, PROCESSING)
+    assert f"not taken over: processing/{PROCESSING}#docker_tag;" in ended.err
+    assert "the files say what is live" not in ended.err
+    # Without a record nobody knows who changed it, so it takes a word.
+    sandbox.platform.edit_processing(PROCESSING, docker_tag="latest", default_cpu=64)
+    monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "lost.db"))
+    before = snapshot(cli.folder)
+    assert f"not taken over: processing/{PROCESSING}#default_cpu;" in adopt(cli, PROCESSING).err
+    assert snapshot(cli.folder) == before
+    adopt(cli, PROCESSING, f"processing/{PROCESSING}")
+    assert 'cpu = "64"' in (cli.folder / PROCESSING / "config.toml").read_text()
+
+
+def test_one_environments_value_goes_where_that_has_it(cli: Cli, sandbox: Sandbox, check: Check) -> None:
+    config = copy_example(PROCESSING, cli.folder, sandbox.registry) / "config.toml"
+    with config.open("a") as file:
+        file.write("\n[reconciler.env.CUSTOM.docker]\ncpu = 2 # here\n")
+    assert cli("apply", PROCESSING).code == 0
+    sandbox.platform.edit_processing(PROCESSING, default_cpu=64)
+    before = config.read_text()
+    adopt(cli, PROCESSING)
+    assert config.read_text() == before.replace("cpu = 2 # here", "cpu = 64 # here")
+
+
 def test_nobody_else_is_written_to(cli: Cli, sandbox: Sandbox, applied: None, tmp_path: Path) -> None:
     sandbox.platform.edit_processing(PROCESSING, default_cpu=64)
     sandbox.clear_requests()
