@@ -1,11 +1,13 @@
 """What adopt writes is what is live: the patch applies, the plan is empty for it, twice is once."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from providers.sandbox import Sandbox
+from tests.commands.terminal import terminal
 from tests.commands.untouched import snapshot
 from tests.conftest import Cli, Ended, copy_example
 from tests.drift.conftest import PROCESSING, TRAINING, Check
@@ -181,6 +183,19 @@ def test_one_environments_value_goes_where_that_has_it(cli: Cli, sandbox: Sandbo
     before = config.read_text()
     adopt(cli, PROCESSING)
     assert config.read_text() == before.replace("cpu = 2 # here", "cpu = 64 # here")
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
+def test_at_a_terminal_it_asks(answer: str, code: int, cli: Cli, sandbox: Sandbox, applied: None) -> None:
+    config = cli.folder / PROCESSING / "config.toml"
+    sandbox.platform.edit_processing(PROCESSING, default_cpu=64)
+    before = config.read_text()
+    with terminal("adopt", PROCESSING, cwd=cli.folder, environment=os.environ) as user:
+        user.expect('+cpu = "64"')
+        user.expect("Write this? [y/N]")
+        user.type(answer)
+        assert user.end() == code
+    assert config.read_text() == (before.replace('cpu = "4"', 'cpu = "64"') if code == 0 else before)
 
 
 def test_nobody_else_is_written_to(cli: Cli, sandbox: Sandbox, applied: None, tmp_path: Path) -> None:

@@ -313,6 +313,10 @@ def test_a_version_tag_with_other_content(check: Check, cli: Cli, sandbox: Sandb
     (cli.folder / PROCESSING / "steps.py").write_text("# changed in the files, too\n")
     report = check(PROCESSING)
     assert (report.code, report.classes) == (12, {f"{image}#source_key": "conflict"})
+    (told,) = [one for stack in report.document["stacks"] for one in stack["findings"]]
+    done = cli(*told["put_back"].split()[1:])
+    assert done.code == 0, done.err
+    assert check(PROCESSING).code == 0
 
 
 def test_a_version_tag_that_another_tool_overwrote(check: Check, sandbox: Sandbox, image: str) -> None:
