@@ -242,6 +242,20 @@ def test_official_failure_06_flags_do_not_follow_the_gpus(
     assert not processing(sandbox)["docker_flags"]
 
 
+def test_official_failure_07_config_says_a_version_that_was_never_registered(
+    theirs: Theirs, cli: Cli, pipeline: Path, sandbox: Sandbox
+) -> None:
+    file = pipeline / "config.toml"
+    before = file.read_bytes()
+    sandbox.fail("POST", "/processings$", 500, times=None)
+    theirs.deploy()
+    assert version_of(pipeline) == "1.0.1"
+
+    file.write_bytes(before)
+    assert cli("deploy", NAME, "--bump", "patch").code == 1
+    assert file.read_bytes() == before
+
+
 def test_official_failure_08_a_published_version_is_overwritten(
     theirs: Theirs, cli: Cli, pipeline: Path, sandbox: Sandbox
 ) -> None:
