@@ -7,11 +7,12 @@ depends on it, and nothing else.
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from graphlib import TopologicalSorter
+from queue import SimpleQueue
 from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
@@ -96,7 +97,8 @@ class Walk:
         order = TopologicalSorter({step.address: step.depends_on for step in self._plan.steps})
         order.prepare()
         outcomes: dict[Address, Outcome] = {}
-        running: list[Future[Outcome]] = []  # as started, which is how those that end together are told
+        running: dict[Future[Outcome], int] = {}  # as started, which is how those that end together are told
+        ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
 
         def finish(outcome: Outcome) -> None:
             outcomes[outcome.step.address] = outcome
@@ -111,12 +113,12 @@ class Walk:
                         if held is not None:
                             finish(held)
                         else:
-                            running.append(pool.submit(self._run_step, steps[address]))
+                            future = pool.submit(self._run_step, steps[address])
+                            running[future] = len(outcomes) + len(running)
+                            future.add_done_callback(ended.put)
                     if running:
-                        done, _ = wait(running, return_when=FIRST_COMPLETED)
-                        ended = [future for future in running if future in done]
-                        running = [future for future in running if future not in done]
-                        for future in ended:
+                        for future in sorted(_all_that(ended), key=running.__getitem__):
+                            del running[future]
                             finish(future.result())
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)  # what runs may finish, nothing else starts
@@ -363,6 +365,14 @@ class Walk:
             return snapshot.without_intent(address).with_resource(record)
 
         self._recorder.update(change)
+
+
+def _all_that(ended: SimpleQueue[T]) -> list[T]:
+    """Waits for one, and takes along all that are there by then."""
+    taken = [ended.get()]
+    while not ended.empty():
+        taken.append(ended.get())
+    return taken
 
 
 def _sent_besides(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -68,7 +68,8 @@ def same(left: JSON | Nothing, right: JSON | Nothing) -> bool:
         return left is right
     if type(left) is type(right) and not isinstance(left, dict | list):
         return bool(left == right)
-    return _canonical(left) == _canonical(right)
+    # What is written alike is alike; only else is it worth putting keys in order.
+    return repr(left) == repr(right) or _canonical(left) == _canonical(right)
 
 
 def classify(desired: JSON | Nothing, recorded: JSON | Nothing, live: JSON | Nothing) -> ChangeClass:
@@ -77,17 +78,15 @@ def classify(desired: JSON | Nothing, recorded: JSON | Nothing, live: JSON | Not
         return ChangeClass.UNVERIFIED
     if recorded is MISSING:
         return ChangeClass.CONVERGED if same(desired, live) else ChangeClass.UNRECORDED
-    match same(recorded, desired), same(recorded, live), same(desired, live):
-        case True, True, _:
+    match same(recorded, desired), same(recorded, live):
+        case True, True:
             return ChangeClass.IN_SYNC
-        case False, True, _:
+        case False, True:
             return ChangeClass.PENDING
-        case True, False, _:
+        case True, False:
             return ChangeClass.DRIFT
-        case False, False, True:
-            return ChangeClass.CONVERGED
         case _:
-            return ChangeClass.CONFLICT
+            return ChangeClass.CONVERGED if same(desired, live) else ChangeClass.CONFLICT
 
 
 def compare(
@@ -130,9 +129,9 @@ def as_meant(live: JSON | Nothing, rule: FieldRule, *ours: JSON | Nothing) -> JS
     An exact match comes first, so a change of ours from "4" to 4 is still one where live has "4".
     """
     live = normalised(live, rule)
-    known = [normalised(value, rule) for value in ours]
     if rule.alike is None or isinstance(live, Nothing):
         return live
+    known = [normalised(value, rule) for value in ours]
     if not isinstance(live, dict):
         return _twin(live, rule.alike, known)
     tables = [value for value in known if isinstance(value, dict)]
@@ -218,5 +217,6 @@ _REASON = {
 _WRITTEN = frozenset({ChangeClass.PENDING, ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED})
 
 
-def _canonical(value: JSON) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+_canonical: Callable[[JSON], str] = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":")
+).encode

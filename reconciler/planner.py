@@ -100,8 +100,10 @@ def fingerprint(live: Live, facts: KindFacts) -> str:
         for name, value in live.fields.items()
         if name in facts.rules
     }
-    text = json.dumps([live.id, fields], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_canonical([live.id, fields]).encode()).hexdigest()
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def _step_for_desired(resource: Resource, scene: _Scene) -> Step:

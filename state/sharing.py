@@ -57,6 +57,8 @@ class SharedMap(Mapping[str, V]):
 
     def touched_since(self, earlier: "SharedMap[V]") -> list[str]:
         """Keys whose value is not the very same object as in `earlier`, in order; gone ones included."""
+        if self is earlier:
+            return []
         touched = []
         for before, after in zip(earlier._buckets, self._buckets, strict=True):
             if before is not after:

@@ -127,13 +127,16 @@ def _print_conflict(step: Step, again: str, err: Console) -> None:
 def _tree(steps: Iterable[Step]) -> Iterable[Text]:
     """Each step, and below it those of what lives in it."""
     steps = list(steps)
-    parents = {step.address: _parent(step, steps) for step in steps}
+    named: dict[tuple[str, ...], list[Step]] = {}
+    for step in steps:
+        named.setdefault(step.address.name, []).append(step)
+    below: dict[Address | None, list[Step]] = {}
+    for step in steps:
+        below.setdefault(_parent(step, named.get(step.address.name[:-1], ())), []).append(step)
 
     def branches(parent: Address | None) -> Iterable[tuple[Text, bool]]:
         """Lines of the steps below `parent`, each with whether it is the head of one of them."""
-        for step in steps:
-            if parents[step.address] != parent:
-                continue
+        for step in below.get(parent, ()):
             yield _head(step), True
             yield from ((indented(row, 4), False) for row in _rows(step))
             yield from _below(list(branches(step.address)))
@@ -150,11 +153,14 @@ def _below(lines: list[tuple[Text, bool]]) -> Iterable[tuple[Text, bool]]:
         yield Text.assemble((guide, "dim"), line), False
 
 
-def _parent(step: Step, steps: Sequence[Step]) -> Address | None:
-    """The shown step whose resource this one's lives in: its name is this one's but for the last part."""
-    for other in steps:
-        related = other.address in step.depends_on or step.address in other.depends_on
-        if related and other.address.name == step.address.name[:-1]:
+def _parent(step: Step, namesakes: Sequence[Step]) -> Address | None:
+    """The shown step whose resource this one's lives in.
+
+    Args:
+        namesakes: the shown steps whose name is this one's but for the last part.
+    """
+    for other in namesakes:
+        if other.address in step.depends_on or step.address in other.depends_on:
             return other.address
     return None
 
