@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from providers.pace import Pace
 from providers.sandbox import Sandbox
 from reconciler.session import Reading
 from tests.conftest import Cli, Ended
@@ -114,6 +115,19 @@ def test_one_pipeline_is_no_reason_to_read_lists(fleet: Fleet) -> None:
 
     assert ended.code == 0
     assert fleet.asked()["/api/organization/*/processings"] == 0
+
+
+def test_every_request_waits_for_its_turn(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[Pace] = []
+    wait = Pace.wait
+    monkeypatch.setattr(Pace, "wait", lambda pace: (turns.append(pace), wait(pace))[1])
+    fleet.sandbox.fail("GET", "/(inputs|blobs/.*)$", 503, times=3, every=2)
+
+    ended, _ = fleet.drift("pipeline_0000", "pipeline_0001", "--rps", "1000")
+
+    assert ended.code == 0
+    assert len(set(turns)) == 1
+    assert len(turns) == sum(fleet.asked().values())
 
 
 def test_plan_asks_the_same(fleet: Fleet) -> None:
