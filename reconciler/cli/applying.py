@@ -83,6 +83,9 @@ class Dialogue:
         print_diagnostics(plan.diagnostics, self.err)
         self.shown = True
 
+    def undone(self, planned: Planned) -> None:
+        """Tell what else there is to know when nothing was applied."""
+
     def done(self, applied: Applied) -> None:
         """Tell how it ended."""
         print_applied(applied, self.out, self.err)
@@ -193,6 +196,7 @@ def _tell(applied: Applied, talk: Dialogue) -> int:
         refused = talk.refused or not plan.can_apply or applied.moved
         if not refused:
             talk.err.print("Nothing was applied.")
+        talk.undone(applied.planned)
         return CONFLICT if refused else FAILED
     print_outcomes(applied.result.outcomes, talk.err)
     talk.done(applied)

@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Failed, apply_all
 from reconciler.cli.asking import Default, choose
-from reconciler.cli.questions import answers
+from reconciler.cli.questions import ASKED, answers
 from reconciler.diagnostics import UserError
 from reconciler.pipeline.config import LoadedConfig, load
 from reconciler.pipeline.discovery import find
@@ -19,7 +19,7 @@ from reconciler.pipeline.version import Bump, bump, channel_tag, is_rc
 from reconciler.plan import Action, Plan
 from reconciler.session import Applied, Checked, Planned, Reading, Wishes, validate
 from reconciler.views.deployed import print_deployed, print_details
-from reconciler.views.lines import console
+from reconciler.views.lines import console, listed
 from reconciler.views.reports import print_applied
 
 KEEP = "keep"
@@ -129,6 +129,12 @@ class _Deploy(Dialogue):
     def is_refused_unseen(self, plan: Plan) -> bool:
         """Never: inputs that the class does not declare any more are documented to be removed."""
         return False
+
+    def undone(self, planned: Planned) -> None:
+        edits = planned.pipeline.loaded.edits.items()
+        lost = [f"{path[-1]} {value}" for path, value in edits if path[-2:] in ASKED]
+        if lost:
+            self.err.print(f"Not saved in config.toml, as nothing was applied: {listed(lost)}")
 
     def done(self, applied: Applied) -> None:
         print_applied(applied, self.out, self.err, pages=False)

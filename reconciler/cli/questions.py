@@ -24,6 +24,7 @@ from reconciler.pipeline.schema import Config
 _IMAGE: KeyPath = ("docker", "image_name")
 _CPU: KeyPath = ("docker", "cpu")
 _GPU: KeyPath = ("docker", "gpu")
+ASKED = (_IMAGE, _CPU, _GPU)
 
 
 @dataclass(frozen=True, slots=True)

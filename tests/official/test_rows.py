@@ -365,6 +365,16 @@ def test_an_answer_goes_where_the_environment_has_the_value(
     assert processing is not None and processing["docker_image"] == name
 
 
+def test_an_answer_that_was_not_saved_is_told(cli: Cli, pipeline: Path, sandbox: Sandbox) -> None:
+    assert cli("deploy", NAME).code == 0
+    sandbox.platform.edit_processing(NAME, default_cpu=32)
+    ended = cli("deploy", NAME, "--cpu", "8", "--bump", "patch")
+    assert ended.code == 12
+    assert "conflict: processing/dataset_cleanup" in ended.err
+    assert "Not saved in config.toml, as nothing was applied: cpu 8\n" in ended.err
+    assert config(pipeline)["docker"]["cpu"] == "4"
+
+
 def test_help_answers_what_a_user_of_the_official_one_asks(cli: Cli) -> None:
     helped = cli("deploy", "--help").out
     for option in ("--organization", "--env", "--bump", "--image", "--cpu", "--gpu", "--yes"):
