@@ -121,7 +121,7 @@ description = "Copies a dataset version without blurred and duplicated images."
 cpu = "64"
 
 $ reconciler adopt dataset_cleanup processing/dataset_cleanup#default_cpu
-| nothing to adopt: the files say what is live, as far as they say it
+| nothing to adopt: the files say what is live
 
 # Everything else.
 $ reconciler adopt dataset_cleanup
