@@ -38,7 +38,7 @@ from reconciler.pipeline.lines import Path as KeyPath
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.static import NotStatic, read_inputs, read_parameters
 from reconciler.plan import Step
-from reconciler.session import Planned
+from reconciler.planning import Planned
 from reconciler.sources import image_source
 from reconciler.values import ABSENT, JSON, MISSING, Address, Nothing
 

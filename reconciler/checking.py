@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from reconciler.drift import LastApply, StackReport, findings, outline
-from reconciler.session import Checked, Planned, Session, Wishes, make_plan
+from reconciler.planning import Planned, Wishes, make_plan
+from reconciler.session import Checked, Session
 from reconciler.values import Address
 from state.store import Store
 

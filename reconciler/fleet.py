@@ -1,7 +1,7 @@
-"""The story of many pipelines at once: files are read on all cores, far ends are asked by a bounded number of
-threads, and what is wrong with one pipeline never hides another.
+"""The story of many pipelines at once: files are read on all cores, far ends are asked by some threads.
 
-Between the commands and `session`; only for commands that read. Decides nothing about a pipeline itself.
+What is wrong with one pipeline never hides another. Between the commands and `planning`; only for commands
+that read. Decides nothing about a pipeline itself.
 """
 
 import hashlib

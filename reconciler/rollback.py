@@ -14,6 +14,7 @@ from providers.docker.builders import Builder
 from providers.docker.image import ImageKind
 from providers.docker.source import SourceKey
 from providers.picsellia import kinds as platform_kinds
+from reconciler.converge import Applied, carry_out
 from reconciler.diagnostics import UserError, error
 from reconciler.events import Notice
 from reconciler.graph import Graph, Resource
@@ -22,7 +23,8 @@ from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import parse
 from reconciler.plan import Plan, Stack
 from reconciler.planner import Options
-from reconciler.session import Applied, Planned, Session, Wishes, carry_out, plan_for, stack_of
+from reconciler.planning import Planned, Wishes, plan_for
+from reconciler.session import Session, stack_of
 from reconciler.sources import image_labels, image_source
 from reconciler.values import JSON, Address
 from state.snapshot import RecordedResource, Snapshot

@@ -87,7 +87,7 @@ def test_help_is_not_held_up_by_what_only_the_commands_need(code: str) -> None:
         ("providers.sandbox", ("picsellia", "starlette", "uvicorn", "sqlite3")),
         ("providers.memory", ("picsellia", "docker", "requests")),
         ("state.store", ("picsellia", "docker", "requests", "pydantic", "rich")),
-        ("reconciler.session", ("picsellia", "docker", "starlette")),
+        ("reconciler.converge", ("picsellia", "docker", "starlette")),
     ],
 )
 def test_what_a_module_leaves_alone(module: str, none_of: tuple[str, ...]) -> None:

@@ -12,7 +12,8 @@ from reconciler.adopting import Adoption, Wanted, adoption, patch, write
 from reconciler.cli import options
 from reconciler.cli.exits import DONE, FAILED
 from reconciler.pipeline.discovery import find
-from reconciler.session import Reading, Wishes, make_plan, session, validate
+from reconciler.planning import Wishes, make_plan
+from reconciler.session import Reading, session, validate
 from reconciler.views.adopted import print_adopted, print_config
 from reconciler.views.lines import console
 from reconciler.views.reports import print_diagnostics

@@ -8,7 +8,8 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.applying import apply_all
-from reconciler.session import Reading, Wishes
+from reconciler.planning import Wishes
+from reconciler.session import Reading
 from reconciler.views.documents import read_plan
 
 

@@ -9,20 +9,13 @@ from rich.console import Console
 
 from reconciler.cli import options
 from reconciler.cli.exits import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
+from reconciler.converge import Applied, RefusedPlanError, apply_plan
 from reconciler.diagnostics import UserError
 from reconciler.events import Event, StepStarted
 from reconciler.pipeline.version import Bump
 from reconciler.plan import Plan
-from reconciler.session import (
-    Applied,
-    Checked,
-    Planned,
-    RefusedPlanError,
-    Session,
-    Wishes,
-    apply_plan,
-    session,
-)
+from reconciler.planning import Planned, Wishes
+from reconciler.session import Checked, Session, session
 from reconciler.views.lines import console
 from reconciler.views.plans import print_moved, print_plan, print_refusals
 from reconciler.views.reports import diagnosed, print_applied, print_diagnostics, print_outcomes

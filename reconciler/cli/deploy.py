@@ -10,6 +10,7 @@ from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Failed, apply_all
 from reconciler.cli.asking import Default, choose
 from reconciler.cli.questions import ASKED, answers
+from reconciler.converge import Applied
 from reconciler.diagnostics import UserError
 from reconciler.pipeline.config import LoadedConfig, load
 from reconciler.pipeline.discovery import find
@@ -17,7 +18,8 @@ from reconciler.pipeline.edit import Edits, Value
 from reconciler.pipeline.lines import Path as KeyPath
 from reconciler.pipeline.version import Bump, bump, channel_tag, is_rc
 from reconciler.plan import Action, Plan
-from reconciler.session import Applied, Checked, Planned, Reading, Wishes, validate
+from reconciler.planning import Planned, Wishes
+from reconciler.session import Checked, Reading, validate
 from reconciler.views.deployed import print_deployed, print_details
 from reconciler.views.lines import console, listed
 from reconciler.views.reports import print_applied

@@ -7,7 +7,8 @@ import click
 from reconciler.cli import options
 from reconciler.cli.applying import apply_all
 from reconciler.planner import Options
-from reconciler.session import Reading, Wishes
+from reconciler.planning import Wishes
+from reconciler.session import Reading
 
 
 @click.command("destroy")

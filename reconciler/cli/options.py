@@ -24,7 +24,8 @@ from reconciler.drift import Shard
 from reconciler.pipeline.discovery import find, find_all
 from reconciler.pipeline.version import Bump
 from reconciler.planner import Options
-from reconciler.session import Checked, Reading, Wishes, validate
+from reconciler.planning import Wishes
+from reconciler.session import Checked, Reading, validate
 from reconciler.values import Address
 from state.objects import PATIENCE
 from state.store import Store, open_store

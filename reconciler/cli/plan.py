@@ -11,7 +11,8 @@ from reconciler.cli import options
 from reconciler.cli.exits import DONE, FAILED, UNCHECKED, code_of
 from reconciler.cli.outputs import Outputs, output_files, write_plans
 from reconciler.diagnostics import Diagnostic, UserError
-from reconciler.session import CannotCheckError, Reading, Wishes, make_plan, session
+from reconciler.planning import Wishes, make_plan
+from reconciler.session import CannotCheckError, Reading, session
 from reconciler.views.documents import plan_text, plans_text, save_plan
 from reconciler.views.lines import console
 from reconciler.views.plans import print_plan, print_refusals

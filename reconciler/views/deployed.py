@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from providers.protocol import Live
+from reconciler.converge import Applied
 from reconciler.pipeline.schema import Config
-from reconciler.session import Applied
 from reconciler.values import JSON, Address
 from reconciler.views.lines import columns, indented
 

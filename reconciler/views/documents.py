@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reconciler.diagnostics import Diagnostic, UserError, error
 from reconciler.plan import Plan, diagnostic_to_document
-from reconciler.session import Wishes
+from reconciler.planning import Wishes
 from reconciler.values import JSON
 
 PLANS_FORMAT = "reconciler/plans"

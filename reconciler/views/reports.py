@@ -9,11 +9,11 @@ from rich.text import Text
 
 from providers.docker.source import SourceKey
 from providers.sandbox import Settings
+from reconciler.converge import Applied
 from reconciler.diagnostics import Diagnostic, Severity, UserError, error, in_order
 from reconciler.events import Outcome, Status
 from reconciler.pipeline.load import Pipeline
 from reconciler.plan import Action
-from reconciler.session import Applied
 from reconciler.views.lines import SEVERITY_STYLES, indented, listed, pairs, things
 from state.errors import StateError
 

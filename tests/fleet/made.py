@@ -20,7 +20,8 @@ from providers.sandbox import Sandbox
 from reconciler.cli import options
 from reconciler.compile import desired_graph
 from reconciler.events import ignore
-from reconciler.session import VERSION, Checked, Reading, Wishes, make_plan, session, validate
+from reconciler.planning import Wishes, make_plan
+from reconciler.session import VERSION, Checked, Reading, session, validate
 from state.recorder import now
 from state.snapshot import RecordedResource
 

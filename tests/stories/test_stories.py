@@ -9,7 +9,7 @@
     $ edit app/config.toml 'old' 'new'                 the user edits a file
     $ writes                                           the write requests since the last such line
 
-Digests, ports, sizes and durations are replaced by `…`. `pytest --update` writes what is printed into the story.
+Digests, ports, sizes and durations become `…`. `pytest --update` writes what is printed into the story.
 """
 
 import json

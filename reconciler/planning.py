@@ -1,0 +1,290 @@
+"""The story of `plan`: files, record and far ends are brought together. Reads only.
+
+Brings the rooms together and decides nothing itself: what the files say is compiled, what is there is read,
+and the planner compares.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from uuid import uuid4
+
+from providers.docker.builders import select
+from providers.docker.image import ImageKind, is_taken
+from providers.docker.registry import RegistryClient
+from providers.docker.source import ImageSource, SourceKey
+from providers.errors import ProviderError
+from providers.picsellia import kinds as platform_kinds
+from providers.protocol import ResourceKind
+from reconciler import live
+from reconciler.compile import desired_graph, image_address
+from reconciler.diagnostics import Diagnostic, UserError, error, info
+from reconciler.events import Note
+from reconciler.graph import Graph
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.version import Bump, bump
+from reconciler.plan import Plan
+from reconciler.planner import Options, plan_steps
+from reconciler.recovery import contested, settle
+from reconciler.session import CannotCheckError, Checked, Session, far_end, stack_of
+from reconciler.sources import image_labels, image_source
+from reconciler.values import JSON, Address
+from reconciler.world import World
+from state.snapshot import RecordedResource, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asks of a plan, for every pipeline of the command."""
+
+    bump: Bump | None = None
+    options: Options = field(default_factory=Options)
+    targets: Collection[Address] = ()
+
+    @property
+    def addresses(self) -> set[Address]:
+        """Every address that an option names."""
+        options = self.options
+        return {*self.targets, *options.replace, *(options.ours or ()), *(options.theirs or ())}
+
+    def to_document(self) -> dict[str, JSON]:
+        """As a saved plan carries it, to be made again."""
+        options = self.options
+        return {
+            "bump": self.bump.value if self.bump else None,
+            "targets": sorted(map(str, self.targets)),
+            "ours": None if options.ours is None else sorted(map(str, options.ours)),
+            "theirs": None if options.theirs is None else sorted(map(str, options.theirs)),
+            "replace": sorted(map(str, options.replace)),
+            "prune": options.prune,
+            "destroy": options.destroy,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, JSON]) -> "Wishes":
+        """What `to_document` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+        if set(document) != set(cls().to_document()):
+            raise ValueError(f"the plan was asked for with {', '.join(map(str, document)) or 'nothing'}")
+
+        def addresses(name: str) -> tuple[Address, ...] | None:
+            return None if document[name] is None else tuple(map(Address.parse, document[name]))
+
+        return cls(
+            Bump(document["bump"]) if document["bump"] else None,
+            Options(
+                ours=addresses("ours"),
+                theirs=addresses("theirs"),
+                replace=addresses("replace") or (),
+                prune=document["prune"],
+                destroy=document["destroy"],
+            ),
+            addresses("targets") or (),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with everything that applying it needs.
+
+    Attributes:
+        stored: the record as it was loaded.
+        settled: the same, with the writes that an earlier run left open settled by what is live.
+        unread: what could not be asked, and is not in the plan; only where a part is better than nothing.
+    """
+
+    plan: Plan
+    pipeline: Pipeline
+    desired: Graph
+    world: World
+    stored: Snapshot
+    settled: Snapshot
+    kinds: Mapping[str, ResourceKind]
+    unread: tuple[Diagnostic, ...] = ()
+
+
+def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bool = False) -> Planned:
+    """Files -> desired; state -> recorded; far ends -> live; the three of them -> plan. Reads only.
+
+    Args:
+        partial: what cannot be asked is left out of the plan and told in `unread`, instead of raised.
+
+    Raises:
+        UserError: the files have errors, or an option names a resource that is not there.
+        CannotCheckError: something live could not be asked.
+        state.errors.StateError: the record cannot be read.
+    """
+    pipeline, key = checked.sound()
+    stack = stack_of(session.target, pipeline)
+    stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
+    if wishes.options.destroy and not stored.resources and not stored.intents:
+        told = f"Let the record take it over first: {stack.command('apply')}"
+        raise UserError(error(f"nothing is recorded of {stack}, so there is nothing to destroy", told))
+    pipeline, taken = _as_bumped(session, pipeline, wishes.bump, key)
+    kinds = _kinds(session, pipeline, image_source(pipeline), key)
+    files = desired_graph(pipeline, key.key)
+    remarks = (*checked.diagnostics, *taken)
+    return plan_for(session, pipeline, files, kinds, stored, wishes, remarks=remarks, partial=partial)
+
+
+def plan_for(
+    session: Session,
+    pipeline: Pipeline,
+    wanted: Graph,
+    kinds: Mapping[str, ResourceKind],
+    stored: Snapshot,
+    wishes: Wishes,
+    *,
+    remarks: Sequence[Diagnostic] = (),
+    partial: bool = False,
+    known: Mapping[Address, RecordedResource] | None = None,
+) -> Planned:
+    """What it takes to have `wanted`, whoever wants it: the files, or a record of earlier.
+
+    Args:
+        stored: the record as it is.
+        remarks: what the plan should tell besides.
+        known: the identities to look for; those of the record when not given.
+
+    Raises: as `make_plan`.
+    """
+    stack = stack_of(session.target, pipeline)
+    desired = Graph() if wishes.options.destroy else wanted
+    facts = {name: kind.facts for name, kind in kinds.items()}
+    session.emit(Note(f"reading {stack} as it is now"))
+    recorded = known or _by_address(stored)
+    everything = wishes.options.prune or wishes.options.destroy
+    also = {Address.parse(text) for text in stored.intents} | (set(recorded) if everything else set())
+    world = live.read(desired, recorded, kinds, also=also, threads=session.threads)
+    unread = _unread(world)
+    if unread and not partial:
+        raise CannotCheckError(*unread)
+    settled = settle(stored, world, facts)
+
+    bump_option = ["--bump", wishes.bump.value] if wishes.bump else []
+    options = replace(
+        wishes.options,
+        again=stack.command(session.verb, *bump_option),
+        ignored={
+            Address.parse(text): fields for text, fields in pipeline.config.reconciler.ignore_changes.items()
+        },
+        protected=[Address.parse(text) for text in pipeline.config.reconciler.protect],
+    )
+    steps, told = plan_steps(desired, _by_address(settled), world, facts, options, contested(settled, world))
+    plan = Plan(
+        stack,
+        stored.lineage if stored.serial else "",
+        stored.serial,
+        steps,
+        (*remarks, *told),
+        sources=_digest_of(wanted),
+        asked=wishes.to_document(),
+    )
+    if unread:
+        plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in world.unreadable))
+    _refuse_unknown(wishes.addresses, plan)
+    if wishes.targets:
+        plan = plan.only(wishes.targets)
+    if pipeline.config.reconciler.image.builder == "auto" and not partial:  # a report builds nothing
+        named = _builders_named(plan, desired, world, kinds)
+        plan = replace(plan, diagnostics=(*plan.diagnostics, *named))
+    return Planned(plan, pipeline, desired, world, stored, settled, kinds, unread)
+
+
+def _as_bumped(
+    session: Session, pipeline: Pipeline, kind: Bump | None, key: SourceKey
+) -> tuple[Pipeline, list[Diagnostic]]:
+    """The pipeline as it will be once the bump is published, and remarks.
+
+    Versions that are published from other source are used up, as by a run that failed after the push, or by
+    a colleague who has not committed yet: the first free one is taken.
+
+    Raises:
+        CannotCheckError: the registry could not be asked.
+    """
+    if kind is None:
+        return pipeline, []
+    repository = pipeline.config.docker.image_name
+    version, taken = bump(pipeline.config.metadata.version, kind), []
+    try:
+        with RegistryClient(repository, wire=session.wire) as registry:
+            while is_taken(registry, str(version), pipeline.config.reconciler.image.platform, key.key):
+                taken.append(str(version))
+                version = bump(version, Bump.PATCH if kind is Bump.FINAL else kind)
+    except ProviderError as problem:
+        address = image_address(repository)
+        raise CannotCheckError(far_end(problem, f"{address} could not be read", address=address)) from None
+    remarks = [
+        info(f"{', '.join(taken)} of {repository} is published from other source, so this becomes {version}")
+    ]
+    return pipeline.at(version), remarks if taken else []
+
+
+def _kinds(
+    session: Session, pipeline: Pipeline, source: ImageSource, key: SourceKey
+) -> dict[str, ResourceKind]:
+    """Every kind by its name: those of the platform, and the image of this folder."""
+    image = ImageKind(
+        pipeline.config.docker.image_name,
+        source,
+        key,
+        builder=cache(lambda: select(pipeline.config.reconciler.image.builder, source)),
+        labels=lambda: image_labels(pipeline),
+        bump_hint="publish it as a new version:  "
+        + stack_of(session.target, pipeline).command(session.verb, "--bump", "patch"),
+        connect=partial(RegistryClient, wire=session.wire),
+    )
+    return {**platform_kinds(session.platform), "image": image}
+
+
+def _unread(world: World) -> tuple[Diagnostic, ...]:
+    """What could not be asked, and why."""
+    return tuple(
+        far_end(problem, f"{address} could not be read", address=address)
+        for address, problem in _one_each(world.unreadable)
+    )
+
+
+def _by_address(snapshot: Snapshot) -> dict[Address, RecordedResource]:
+    return {Address.parse(text): record for text, record in snapshot.resources.items()}
+
+
+def _refuse_unknown(addresses: Collection[Address], plan: Plan) -> None:
+    """An option that names a resource which is not there is a mistake, not a wish that is granted."""
+    known = [str(step.address) for step in plan.steps]
+    problems = [
+        error(f"no resource is called {address}", f"There are: {', '.join(known)}.")
+        for address in sorted(addresses)
+        if plan.step(address) is None
+    ]
+    if problems:
+        raise UserError(*problems)
+
+
+def _builders_named(
+    plan: Plan, desired: Graph, world: World, kinds: Mapping[str, ResourceKind]
+) -> Iterator[Diagnostic]:
+    """What each build would be made with, and why. Nothing is asked when there is nothing to build."""
+    for step in plan.steps:
+        kind, resource = kinds[step.address.kind], desired.get(step.address)
+        if isinstance(kind, ImageKind) and step.writes and not step.refusal and resource is not None:
+            builder = kind.builder_for(world.found.get(step.address), resource.fields)
+            if builder is not None:
+                yield info(f"built by {builder.name}: {builder.reason}", address=str(step.address))
+
+
+def _one_each(unreadable: Mapping[Address, ProviderError]) -> Iterator[tuple[Address, ProviderError]]:
+    """One address per problem: children of an unreadable parent carry the parent's problem."""
+    seen: set[str] = set()
+    for address in sorted(unreadable, key=lambda address: (len(address.name), address)):
+        problem = unreadable[address]
+        if problem.message not in seen:
+            seen.add(problem.message)
+            yield address, problem
+
+
+def _digest_of(desired: Graph) -> str:
+    """One digest of everything that the files ask for, so that a saved plan can tell when they changed."""
+    fields: dict[str, JSON] = {str(resource.address): dict(resource.fields) for resource in desired}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
