@@ -11,6 +11,7 @@ from pathlib import Path
 
 from providers.sandbox import Sandbox
 from reconciler.pipeline.edit import Edits, edited
+from tests.conftest import copy_example
 from tests.official.installed import TRAININGS
 
 DOCKERFILE = """\
@@ -47,6 +48,13 @@ def ready(template: Path, folder: Path, sandbox: Sandbox) -> Path:
             "inference_type": "OBJECT_DETECTION",
         }
         edit(pipeline, {("model_version", key): value for key, value in target.items()})
+    return pipeline
+
+
+def example(name: str, folder: Path, sandbox: Sandbox) -> Path:
+    """One of our examples, with a Dockerfile that needs no base image."""
+    pipeline = copy_example(name, folder, sandbox.registry)
+    (pipeline / "Dockerfile").write_text(DOCKERFILE.format(name=name))
     return pipeline
 
 
