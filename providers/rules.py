@@ -14,6 +14,7 @@ from typing import Any, Final
 JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; mypy has no recursive alias here
 
 
+_PLAIN = (str, int, type(None))
 _EXACT = 2**53
 """Whole floats from here on are not all that they seem, and may not fit the 64 bits of the SDK's JSON."""
 
@@ -44,6 +45,8 @@ UNSET: Final = _Unset()
 
 def as_is(value: JSON) -> JSON:
     """Numbers in one shape (4.0 is 4, NaN and infinities are null as in the SDK's orjson), all else kept."""
+    if isinstance(value, _PLAIN):
+        return value
     if isinstance(value, float):
         if not math.isfinite(value):
             return None

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 
 from providers.rules import FieldRule
 from reconciler.values import ABSENT, JSON, MISSING, Nothing
@@ -94,6 +95,7 @@ def compare(
     recorded: Mapping[str, JSON] | None,
     live: Mapping[str, JSON],
     rules: Mapping[str, FieldRule],
+    places: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Change]:
     """Every managed field as a Change, in the order of the fields' names.
 
@@ -102,6 +104,7 @@ def compare(
         recorded: the fields as last applied, or None when nothing is recorded of this resource.
         live: the fields that the far end returned; a missing key could not be read.
         rules: the kind's field knowledge.
+        places: field -> where the files say it.
 
     Raises:
         KeyError: a managed field has no rule (a bug of ours).
@@ -119,6 +122,7 @@ def compare(
                 live.get(name, MISSING), rules[name], desired[name], (recorded or {}).get(name, MISSING)
             ),
             rules[name],
+            places.get(name, ""),
         )
     ]
 
@@ -177,10 +181,10 @@ def effective_fields(
 
 
 def _compare_field(
-    name: str, desired: JSON, recorded: JSON | Nothing, live: JSON | Nothing, rule: FieldRule
+    name: str, desired: JSON, recorded: JSON | Nothing, live: JSON | Nothing, rule: FieldRule, place: str
 ) -> Iterator[Change]:
     if not (rule.keyed and isinstance(desired, dict) and isinstance(live, dict)) or not (desired or live):
-        change = _change(name, desired, recorded, live)
+        change = _change(name, desired, recorded, live, place)
         if rule.immutable and change.cls is ChangeClass.UNVERIFIED and recorded is MISSING:
             change = replace(change, write=False, reason="cannot be changed, and not returned")
         yield change
@@ -192,18 +196,23 @@ def _compare_field(
             desired.get(key, ABSENT),
             MISSING if known is None else known.get(key, ABSENT),
             live.get(key, ABSENT),
+            place,
         )
 
 
-def _change(path: str, desired: JSON | Nothing, recorded: JSON | Nothing, live: JSON | Nothing) -> Change:
+def _change(
+    path: str, desired: JSON | Nothing, recorded: JSON | Nothing, live: JSON | Nothing, place: str
+) -> Change:
     cls = classify(desired, recorded, live)
-    if cls is ChangeClass.UNVERIFIED:
-        if recorded is MISSING:
-            return Change(path, cls, desired, recorded, live, "never written by us, and not returned", True)
-        if same(recorded, desired):
-            return Change(path, cls, desired, recorded, live, "not returned; as last applied", False)
-        return Change(path, cls, desired, recorded, live, "not returned; the files changed", True)
-    return Change(path, cls, desired, recorded, live, _REASON[cls], cls in _WRITTEN)
+    if cls is not ChangeClass.UNVERIFIED:
+        reason, write = _REASON[cls], cls in _WRITTEN
+    elif recorded is MISSING:
+        reason, write = "never written by us, and not returned", True
+    elif same(recorded, desired):
+        reason, write = "not returned; as last applied", False
+    else:
+        reason, write = "not returned; the files changed", True
+    return Change(path, cls, desired, recorded, live, reason, write, place=place)
 
 
 _REASON = {

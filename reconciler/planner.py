@@ -180,15 +180,15 @@ def _changes(
         moved = "recreated outside"
         changes.append(Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, moved, write=False))
     recorded = _recorded_of(live, record, resource, kind)
-    compared = compare(resource.fields, recorded, live.fields, kind.rules)
+    places = {name: _place(resource, name) for name in resource.origins}
+    compared = compare(resource.fields, recorded, live.fields, kind.rules, places)
     if kind.judge is not None and recorded is not None and record is not None and record.id != live.id:
         changes.extend(_overwritten(record, live, compared))
     for change in compared:
-        change = replace(change, place=_place(resource, change.field))  # noqa: PLW2901 - the same one, placed
         if address in scene.contested and change.live is not MISSING and change.write:
             reason = "not as an unfinished run was creating it"
-            change = replace(change, cls=ChangeClass.CONFLICT, reason=reason)  # noqa: PLW2901
-        if change.field in ignored:
+            change = replace(change, cls=ChangeClass.CONFLICT, reason=reason)  # noqa: PLW2901 - the same one
+        if ignored and change.field in ignored:
             changes.append(_left_alone(change))
         elif change.cls is ChangeClass.CONFLICT:
             changes.append(_resolved(change, address, kind, options))
