@@ -89,10 +89,18 @@ class FaultyKind:
         return self._kind.facts
 
     def read(
-        self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
+        self,
+        name: Sequence[str],
+        *,
+        id: str | None,
+        parent: Live | None,
+        desired: Mapping[str, JSON],
+        outputs: Mapping[str, JSON] | None = None,
     ) -> Live | None:
         return self._faults.around(
-            "read", name, lambda: self._kind.read(name, id=id, parent=parent, desired=desired)
+            "read",
+            name,
+            lambda: self._kind.read(name, id=id, parent=parent, desired=desired, outputs=outputs),
         )
 
     def siblings(self, parent: Live) -> Sequence[Live]:

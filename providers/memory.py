@@ -85,7 +85,13 @@ class MemoryKind:
         world.parents[kind] = facts.parent
 
     def read(
-        self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
+        self,
+        name: Sequence[str],
+        *,
+        id: str | None,
+        parent: Live | None,
+        desired: Mapping[str, JSON],
+        outputs: Mapping[str, JSON] | None = None,
     ) -> Live | None:
         live = self.world.objects.get((self.kind, tuple(name)))
         return None if live is None else self.world.answer(live)

@@ -131,12 +131,19 @@ class ResourceKind(Protocol):
         """What the planner needs to know of this kind."""
 
     def read(
-        self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
+        self,
+        name: Sequence[str],
+        *,
+        id: str | None,
+        parent: Live | None,
+        desired: Mapping[str, JSON],
+        outputs: Mapping[str, JSON] | None = None,
     ) -> Live | None:
         """The object of exactly this name, or None; where names can change, `id` finds a renamed one.
 
         Args:
             desired: the fields the files ask for; an image reads the tags that they name.
+            outputs: what is recorded beside the fields; content that the record knows is not read again.
         """
 
     def create(

@@ -101,4 +101,5 @@ def _ask(
         id=record.id if record else None,
         parent=parent,
         desired=resource.fields if resource else record.inputs if record else {},
+        outputs=record.outputs if record else None,
     )

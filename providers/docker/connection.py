@@ -18,6 +18,7 @@ from providers.docker import failures
 from providers.docker.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed
 from providers.docker.reference import Repository
 from providers.errors import FinalError, ProviderError, TransientError
+from providers.http import Said, Session
 from providers.pace import PATIENCE, Pace
 from providers.timeouts import answer_timeout
 
@@ -51,12 +52,14 @@ class Wire(HTTPAdapter):
 
     Attributes:
         configurations: of images, by their digest: many pipelines may be of one image.
+        said: by the environment of an address, apart for those on this machine, to which no proxy leads.
     """
 
     def __init__(self, pace: Pace) -> None:
         super().__init__(pool_connections=_THREADS, pool_maxsize=_THREADS)
         self.pace = pace
         self.configurations: dict[str, bytes] = {}
+        self.said: dict[bool, Said] = {True: {}, False: {}}
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         self.pace.wait()
@@ -95,7 +98,7 @@ class Connection:
         self.repository = repository
         self.wire = wire or Wire(Pace())
         self._own = wire is None
-        self._session = requests.Session()
+        self._session = Session(self.wire.said[repository.loopback])
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self._session.trust_env = not repository.loopback  # no proxy leads to this machine
         self._session.mount("https://", self.wire)

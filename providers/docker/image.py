@@ -10,6 +10,7 @@ an image's configuration need not be who may pull it, and every plan would have 
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from providers.docker.builders import Builder
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
@@ -73,18 +74,30 @@ class ImageKind:
         )
 
     def read(
-        self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
+        self,
+        name: Sequence[str],
+        *,
+        id: str | None,
+        parent: Live | None,
+        desired: Mapping[str, JSON],
+        outputs: Mapping[str, JSON] | None = None,
     ) -> Live | None:
         """What the version tag names; before there is one, what was published last as far as can be told.
 
         That is the recorded image, else what a channel tag points to. `id` is `version@digest`: the label
         of an image says under which version it was built, not which tags were moved to it later.
+
+        A digest names its content for good. So where the version tag still has the recorded one, the record
+        says what is in it, and the manifest and the configuration are not read.
         """
         version = desired["version"]
         known_as, _, known = (id or "").partition("@")
         with self._connect("/".join(name)) as registry:
             wanted, other = _channels(desired)
-            image = registry.image(version, self._source.platform)
+            remembered = _remembered(outputs or {}, self._source.platform)
+            image: PublishedImage | _Content | None = remembered
+            if remembered is None or registry.digest(version) != remembered.digest:
+                image = registry.image(version, self._source.platform)
             tag = version if image else None
             channels = _pointing(registry, wanted)
             if image is None or channels.get(wanted) != image.digest:
@@ -100,7 +113,7 @@ class ImageKind:
     def _live(
         self,
         name: Sequence[str],
-        image: PublishedImage,
+        image: "PublishedImage | _Content",
         version: str | None,
         tag: str | None,
         desired: Mapping[str, JSON],
@@ -115,10 +128,16 @@ class ImageKind:
         if version is not None:
             # An image that says it is this version, without the tag, lost the tag.
             fields["version"] = version if tag or version != desired["version"] else None
-        outputs: dict[str, JSON] = {"digest": image.digest, "tag": tag, "channel_points_to": elsewhere}
+        key = image.labels.get(SOURCE_KEY)
+        outputs: dict[str, JSON] = {
+            "digest": image.digest,
+            "tag": tag,
+            "channel_points_to": elsewhere,
+            "platform": image.platform,
+            "source_key": key,
+        }
         if revision := image.labels.get(REVISION):
             outputs["revision"] = revision
-        key = image.labels.get(SOURCE_KEY)
         if key is None:
             # Another tool's: the folder as it is when this is taken over stands for what it was made from.
             outputs["taken_over_from"] = self._key.key
@@ -307,6 +326,23 @@ class ImageKind:
         shown = ", ".join(lines[:_LISTED])
         more = f" and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
         return f"source-changed: {shown}{more}" if lines else "source-changed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What an image is, as the record says: as much of it as a plan needs."""
+
+    digest: str
+    platform: str
+    labels: Mapping[str, str]
+
+
+def _remembered(outputs: Mapping[str, JSON], platform: str) -> _Content | None:
+    """The recorded image; None where the record says too little of it, or has it for another platform."""
+    if outputs.get("platform") != platform or "source_key" not in outputs:
+        return None
+    labels = {SOURCE_KEY: outputs["source_key"], REVISION: outputs.get("revision")}
+    return _Content(outputs["digest"], platform, {name: said for name, said in labels.items() if said})
 
 
 def is_taken(registry: RegistryClient, version: str, platform: str, source_key: str) -> bool:

@@ -27,7 +27,13 @@ class InputKind:
         self._platform = platform
 
     def read(
-        self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
+        self,
+        name: Sequence[str],
+        *,
+        id: str | None,
+        parent: Live | None,
+        desired: Mapping[str, JSON],
+        outputs: Mapping[str, JSON] | None = None,
     ) -> Live | None:
         if parent is None:
             return None

@@ -19,7 +19,13 @@ class ModelKind:
         self._platform = platform
 
     def read(
-        self, name: Sequence[str], *, id: str | None, parent: Live | None, desired: Mapping[str, JSON]
+        self,
+        name: Sequence[str],
+        *,
+        id: str | None,
+        parent: Live | None,
+        desired: Mapping[str, JSON],
+        outputs: Mapping[str, JSON] | None = None,
     ) -> Live | None:
         found = self._platform.find_listed(self._collection, name[0], RULES)
         if found is None and id is not None:

@@ -24,6 +24,7 @@ from providers.errors import (
     TransientError,
     UnauthorizedError,
 )
+from providers.http import Session
 from providers.pace import Pace
 from providers.picsellia.listing import Listing
 from providers.picsellia.transport import Adapter, RedirectedError, UnreachableError, as_it_is
@@ -89,7 +90,7 @@ class Platform:
         self._looks = 0
         self._listings: dict[str, Listing] = {}
         self._listing = threading.Lock()
-        self._session = requests.Session()
+        self._session = Session()
         self._session.auth = as_it_is
         self._session.mount("https://", self._adapter)
         self._session.mount("http://", self._adapter)

@@ -36,6 +36,7 @@ class ProcessingKind:
         id: str | None,
         parent: Live | None,
         desired: Mapping[str, JSON],
+        outputs: Mapping[str, JSON] | None = None,
     ) -> Live | None:
         found = self._platform.find_listed(self._collection, name[0], RULES)
         return None if found is None else _live(found)

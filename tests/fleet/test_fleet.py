@@ -106,7 +106,6 @@ def test_as_few_requests_as_there_are_lists(fleet: Fleet) -> None:
         "/api/model/*/versions/find": TRAININGS,
         "/v2/fleet/*/manifests/1.0.0": COUNT,
         "/v2/fleet/*/manifests/latest": COUNT,
-        "/v2/fleet/*/blobs/*": COUNT,
     }
 
 
@@ -121,7 +120,7 @@ def test_every_request_waits_for_its_turn(fleet: Fleet, monkeypatch: pytest.Monk
     turns: list[Pace] = []
     wait = Pace.wait
     monkeypatch.setattr(Pace, "wait", lambda pace: (turns.append(pace), wait(pace))[1])
-    fleet.sandbox.fail("GET", "/(inputs|blobs/.*)$", 503, times=3, every=2)
+    fleet.sandbox.fail("GET", "/(inputs|manifests/.*)$", 503, times=3, every=2)
 
     ended, _ = fleet.drift("pipeline_0000", "pipeline_0001", "--rps", "1000")
 
