@@ -6,7 +6,7 @@ AZURITE := .azurite
 SOURCES := reconciler providers state tests
 export RECONCILER_OFFICIAL_PYTHON := $(abspath $(OFFICIAL)/bin/python)
 
-.PHONY: setup bench-images bench-fleet demo test test-full check format clean
+.PHONY: setup bench demo test test-full check format clean
 
 setup: $(VENV)/.ready
 
@@ -34,13 +34,16 @@ test: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
 test-full: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
 	$(BIN)/pytest -m "full or not full" $(PYTEST)
 
-# An Engine, two registries and a base of 2 GB, as root; writes its section of docs/benchmarks.md.
-bench-images: setup
-	$(BIN)/python scripts/bench-images
+# Each writes its section of docs/benchmarks.md, and its row of the table of budgets there. As root, on a quiet
+# machine: under ten minutes, and 10 GB below /tmp for a while. `make bench-source` runs one of them.
+BENCHMARKS := startup deploy engine source stores fleet images
 
-# A thousand pipelines against a sandbox with latency; writes its section of docs/benchmarks.md. Some minutes.
-bench-fleet: setup
-	$(BIN)/python scripts/bench-fleet
+bench: $(BENCHMARKS:%=bench-%)
+
+.PHONY: $(BENCHMARKS:%=bench-%)
+.NOTPARALLEL: bench
+$(BENCHMARKS:%=bench-%): setup $(OFFICIAL)/.ready $(AZURITE)/.ready
+	$(BIN)/python scripts/$@
 
 check: setup
 	$(BIN)/ruff format --check $(SOURCES)

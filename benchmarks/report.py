@@ -1,32 +1,76 @@
 """What all benchmarks share: docs/benchmarks.md, one marked section each, and the machine that they ran on.
 
-Measures nothing. A benchmark writes its own section and leaves every other one as it is.
+Knows no subject. A benchmark writes its own section and leaves every other one as it is; the table of budgets
+at the head of the page is made anew from what the sections say of theirs.
 """
 
+import argparse
+import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Measured figures, not promises: each section is written by the command that it names, on the machine that it names.
+Measured figures, not promises: each section is written by the command that it names, on the machine that it
+names. `make bench` runs them all.
 """
+_BUDGETS = re.compile(r"<!-- budgets (\[.*?\]) -->\n")
 
 
-def write_section(name: str, text: str, page: Path = PAGE) -> None:
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one thing may cost, and what it does.
+
+    Attributes:
+        what: the thing.
+        budget: what it may cost, in words.
+        measured: what it costs, in words.
+        met: whether that is within the budget.
+    """
+
+    what: str
+    budget: str
+    measured: str
+    met: bool
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that every benchmark has: `smoke`, and the `page` to write into."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument(
+        "--smoke", action="store_true", help="tiny sizes: shows that it runs, and measures nothing"
+    )
+    made.add_argument("--page", type=Path, default=PAGE, help="where the section is written")
+    return made
+
+
+def write_section(name: str, text: str, budgets: Sequence[Budget] = (), page: Path = PAGE) -> None:
     """Put `text` (Markdown, with its heading) into the section `name`; at the end if there is none yet."""
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     whole = page.read_text(encoding="utf-8") if page.exists() else HEAD
-    section = f"{begin}\n{text.strip()}\n{end}\n"
+    kept = f"<!-- budgets {json.dumps([asdict(budget) for budget in budgets])} -->\n" if budgets else ""
+    section = f"{begin}\n{kept}{text.strip()}\n{end}\n"
     there = re.compile(rf"{re.escape(begin)}\n.*?{re.escape(end)}\n", re.DOTALL)
-    if there.search(whole):
-        whole = there.sub(lambda _: section, whole)
-    else:
-        whole = f"{whole.rstrip()}\n\n{section}"
-    page.write_text(whole, encoding="utf-8")
+    known = there.search(whole)
+    whole = there.sub(lambda _: section, whole) if known else f"{whole.rstrip()}\n\n{section}"
+    sections = whole[whole.index("<!-- begin ") :]
+    page.write_text(f"{_head(sections)}\n{sections}", encoding="utf-8")
+
+
+def _head(sections: str) -> str:
+    """The title, and a row for every budget of every section."""
+    budgets = [Budget(**entry) for found in _BUDGETS.findall(sections) for entry in json.loads(found)]
+    if not budgets:
+        return HEAD
+    rows = [(b.what, b.budget, b.measured, "met" if b.met else "**missed**") for b in budgets]
+    return f"{HEAD}\n{table(('', 'budget', 'measured', ''), rows)}\n"
 
 
 def machine() -> str:
@@ -35,6 +79,17 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = f"{platform.system()} {platform.machine()}"
     return f"{cores} cores, {memory:.0f} GiB of memory, {system}, Python {platform.python_version()}"
+
+
+def side_by_side(runs: int, **ways: Callable[[], object]) -> dict[str, float]:
+    """The median of the seconds that each way took; they take turns, so that a busy moment hits them all."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(runs):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: median(taken) for name, taken in seconds.items()}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -27,19 +27,12 @@ def official_deploy(
 ) -> Deploy:
     """`pxl-pipeline deploy`, signed in to the sandbox and to the image's registry; gives what it printed."""
     monkeypatch.setenv("DOCKER_HOST", docker_engine)
-    saved = home / ".config" / "picsellia"
-    saved.mkdir(parents=True)
-    (saved / ".env").write_text(
-        f"PICSELLIA_{sandbox.organization}_CUSTOM_API_TOKEN={sandbox.token}\nPICSELLIA_CUSTOM_ENV={sandbox.url}\n"
-    )
-    (home / ".docker").mkdir()
-    login = base64.b64encode(b"anybody:anything").decode()
+    sign_in(home, sandbox)
     environment = {"HOME": str(home), "DOCKER_HOST": docker_engine, "PYTHONPATH": str(cv_engine)}
 
     def deploy(name: str, bump: str = "patch") -> str:
         image = tomllib.loads((cli.folder / name / "config.toml").read_text())["docker"]["image_name"]
-        auths = {image.partition("/")[0]: {"auth": login}}
-        (home / ".docker" / "config.json").write_text(json.dumps({"auths": auths}))
+        sign_in_to_registry(home, image.partition("/")[0])
         printed = official.cli(
             *("deploy", name, "--bump", bump, "--organization", sandbox.organization, "--env", "CUSTOM"),
             cwd=cli.folder,
@@ -49,3 +42,19 @@ def official_deploy(
         return printed
 
     return deploy
+
+
+def sign_in(home: Path, sandbox: Sandbox) -> None:
+    """As `pxl-pipeline login` leaves it."""
+    saved = home / ".config" / "picsellia"
+    saved.mkdir(parents=True)
+    (saved / ".env").write_text(
+        f"PICSELLIA_{sandbox.organization}_CUSTOM_API_TOKEN={sandbox.token}\nPICSELLIA_CUSTOM_ENV={sandbox.url}\n"
+    )
+
+
+def sign_in_to_registry(home: Path, registry: str) -> None:
+    """As `docker login` leaves it, at a registry that takes everybody."""
+    login = base64.b64encode(b"anybody:anything").decode()
+    (home / ".docker").mkdir(exist_ok=True)
+    (home / ".docker" / "config.json").write_text(json.dumps({"auths": {registry: {"auth": login}}}))

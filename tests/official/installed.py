@@ -77,12 +77,16 @@ def official() -> Official:
 
 @pytest.fixture(scope="session")
 def cv_engine(official: Official, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder to import picsellia-cv-engine from: only its parameters, as the rest takes pandas and more.
+    """As `small_cv_engine`."""
+    return small_cv_engine(official, tmp_path_factory.mktemp("cv_engine"))
+
+
+def small_cv_engine(official: Official, folder: Path) -> Path:
+    """The folder, to import picsellia-cv-engine from: only its parameters, as the rest takes pandas and more.
 
     The official CLI imports a pipeline's classes itself, and so needs what they are made from.
     """
     installed = official.python.parent.parent / "engine" / "picsellia_cv_engine" / "core"
-    folder = tmp_path_factory.mktemp("cv_engine")
     core = folder / "picsellia_cv_engine" / "core"
     for name in ("parameters", "logging"):
         shutil.copytree(installed / name, core / name)

@@ -5,6 +5,7 @@ can be installed knows generations, so `gcs` speaks as much of the protocol as o
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -57,6 +58,25 @@ class Bucket:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[Bucket]:
+    with started_s3() as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[Bucket]:
+    with started_azure() as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Bucket]:
+    with started_gcs() as bucket:
+        yield bucket
+
+
+@contextlib.contextmanager
+def started_s3() -> Iterator[Bucket]:
+    """As the fixture `s3`."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (
@@ -79,8 +99,9 @@ def s3() -> Iterator[Bucket]:
         )
 
 
-@pytest.fixture(scope="session")
-def azure() -> Iterator[Bucket]:
+@contextlib.contextmanager
+def started_azure() -> Iterator[Bucket]:
+    """As the fixture `azure`."""
     if not AZURITE.exists():
         _unavailable("no Azurite: make .azurite/.ready installs it, and takes npm (Debian: apt install npm)")
     port = free_port()
@@ -99,8 +120,9 @@ def azure() -> Iterator[Bucket]:
         )
 
 
-@pytest.fixture(scope="session")
-def gcs() -> Iterator[Bucket]:
+@contextlib.contextmanager
+def started_gcs() -> Iterator[Bucket]:
+    """As the fixture `gcs`."""
     with Gcs(BUCKET) as server:
         yield Bucket(f"gs://{BUCKET}", {"GOOGLE_BASE_URL": server.url, "GOOGLE_BEARER_TOKEN": "not-a-secret"})
 
