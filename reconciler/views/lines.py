@@ -1,11 +1,13 @@
 """What all terminal views are made of: a console, colours by meaning, aligned columns, counted nouns."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO
 
 from rich import filesize
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from reconciler.diagnostics import Severity
@@ -29,9 +31,27 @@ WIDEST = 40
 """Columns up to which a column is padded: one long value must not push what stands beside the others away."""
 
 
+_COMMANDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal obeys instead of showing it: control characters, and those that turn the reading around."""
+
+
+class _Console(Console):
+    """Shows what would be a command to the terminal: a far end's answer is text, whatever is in it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control is None and _COMMANDING.search(segment.text):
+                segment = segment._replace(text=_COMMANDING.sub(_spelled, segment.text))
+            yield segment
+
+
+def _spelled(found: re.Match[str]) -> str:
+    return ascii(found[0])[1:-1]
+
+
 def console(stream: IO[str]) -> Console:
     """A console on this stream: colours where a terminal shows them and NO_COLOR is not set."""
-    return Console(file=stream, highlight=False, emoji=False, markup=False, soft_wrap=True)
+    return _Console(file=stream, highlight=False, emoji=False, markup=False, soft_wrap=True)
 
 
 def columns(rows: Iterable[Sequence[Text]], gap: int = 2) -> list[Text]:

@@ -138,3 +138,14 @@ def test_a_pipeline_without_a_plan_is_told_in_the_outputs(cli: Cli, sandbox: San
     assert ended.code == 1
     assert "<code>dataset_cleanup/config.toml:1</code>" in (cli.folder / "p.md").read_text()
     assert "No plan could be made" in (cli.folder / "p.html").read_text()
+
+
+def test_what_somebody_wrote_is_no_command_to_the_terminal(drifted: Cli, sandbox: Sandbox) -> None:
+    sandbox.platform.edit_processing(
+        "dataset_cleanup", default_parameters={"\x1b]0;title\x07": 1, "\x9b31m": 2, "\u202erev": 3}
+    )
+    ended = drifted("drift", "dataset_cleanup")
+    assert r"default_parameters.\x1b]0;title" in ended.out
+    assert r"default_parameters.\x9b31m" in ended.out
+    assert r"default_parameters.\u202erev" in ended.out
+    assert not any(character in ended.out + ended.err for character in "\x1b\x07\x9b\u202e")
