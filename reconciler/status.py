@@ -4,7 +4,7 @@ Reads only. What cannot be asked says so in its row; no row hides another one.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from reconciler.credentials import Target
 from reconciler.diagnostics import UserError
 from reconciler.drift import LastApply
 from reconciler.events import Emit
+from reconciler.pipeline.discovery import names_in
 from reconciler.plan import Stack
 from reconciler.rollback import pipeline_at
 from reconciler.session import Reading, Session, session, stack_of, validate
@@ -35,7 +36,7 @@ class Row:
         version, digest: of the image that was applied last; "" when there is no record.
         applied: when and by whom; None when there is no record.
         drift: "in sync", what differs, or why nobody knows; "" when it was not asked for.
-        checked: whether the far ends were asked.
+        checked: whether the far ends answered, all of them.
     """
 
     pipeline: str
@@ -56,35 +57,42 @@ def status(
     now: datetime,
     emit: Emit,
     live: bool,
+    failed: Callable[[UserError], None],
 ) -> Iterator[Row]:
     """A row for each pipeline in each environment that it is recorded in, or that is the first target.
 
     Args:
         targets: that we are logged in to; the one in use comes first.
         live: ask the far ends, too, and not the records alone.
+        failed: is told, once for each folder, of a config.toml that has errors.
 
     Raises:
-        UserError: a config.toml has errors.
         state.errors.StateError: the records cannot be read.
     """
-    pipelines = {pipeline_at(folder, None).name: folder for folder in folders}
+    names = {name for folder in folders for name in names_in(folder)}
     seen: set[str] = set()
+    broken: set[Path] = set()
     for number, target in enumerate(targets):
-        here = {}
-        for name, folder in pipelines.items():
-            pipeline = pipeline_at(folder, target.environment)
-            stack = stack_of(target, pipeline)
+        here = []
+        for folder in folders:
+            try:
+                stack = stack_of(target, pipeline_at(folder, target.environment))
+            except UserError as problem:
+                if folder not in broken:
+                    failed(problem)
+                broken.add(folder)
+                continue
             record = store.load(str(stack))
             if record is not None or number == 0:
-                here[name] = (folder, stack, record)
+                here.append((folder, stack, record))
                 seen.add(str(stack))
         if not live:
-            yield from (_row(stack, record, store) for _, stack, record in here.values())
+            yield from (_row(stack, record, store) for _, stack, record in here)
         elif here:
-            yield from _checked(target, here.values(), store, reading, now, emit)
+            yield from _checked(target, here, store, reading, now, emit)
     for text in store.stacks():
         where, _, name = text.rpartition("/")
-        if text not in seen and name in pipelines:
+        if text not in seen and name in names:
             yield replace(_recorded(name, where, store.load(text), last_apply(store, text)), drift=NO_LOGIN)
 
 
@@ -102,26 +110,27 @@ def _checked(
     try:
         with session(target, store, emit, threading.Event()) as opened:
             for folder, stack, record in stacks:
-                row = _row(stack, record, store)
-                yield replace(row, drift=_drift(opened, folder, reading, now), checked=True)
+                told, checked = _drift(opened, folder, reading, now)
+                yield replace(_row(stack, record, store), drift=told, checked=checked)
     except UserError as problem:
         why = problem.diagnostics[0].summary
         yield from (replace(_row(stack, record, store), drift=why) for _, stack, record in stacks)
 
 
-def _drift(opened: Session, folder: Path, reading: Reading, now: datetime) -> str:
-    """What differs, in a few words."""
+def _drift(opened: Session, folder: Path, reading: Reading, now: datetime) -> tuple[str, bool]:
+    """What differs, in a few words, and whether all of it was asked."""
     try:
         report = check(opened, validate(folder, reading), first_seen={}, now=now)
     except UserError as problem:
-        return problem.diagnostics[0].summary
+        return problem.diagnostics[0].summary, False
     except StateError as problem:
-        return problem.message
+        return problem.message, False
     counts: dict[str, int] = {}
     for finding in report.findings:
         counts[finding.change.cls.value] = counts.get(finding.change.cls.value, 0) + 1
     told = [f"{count} {cls}" for cls, count in counts.items()]
-    return ", ".join([*told, *(["not all could be read"] if report.unchecked else [])]) or IN_SYNC
+    unread = ["not all could be read"] if report.unchecked else []
+    return ", ".join([*told, *unread]) or IN_SYNC, not unread
 
 
 def _row(stack: Stack, record: Snapshot | None, store: Store) -> Row:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import click
 
 from reconciler.cli import options
-from reconciler.cli.exits import DONE, FAILED
+from reconciler.cli.exits import DONE, FAILED, UNCHECKED
 from reconciler.credentials import Target, resolve, saved
 from reconciler.diagnostics import UserError
 from reconciler.session import Reading
-from reconciler.status import status
+from reconciler.status import NO_LOGIN, status
 from reconciler.views.lines import console
 from reconciler.views.overview import overview_document, overview_lines
 from reconciler.views.reports import print_diagnostics
@@ -30,7 +30,8 @@ def command(
 ) -> int:
     """Show each pipeline in each environment: version, image, when and by whom, and whether it drifted.
 
-    Environments are those that you are logged in to, and those that are recorded. Reads only.
+    Environments are those that you are logged in to, and those that are recorded. Reads only. Exits with 13
+    when one of those that you are logged in to could not be asked, whatever differs.
     """
     out, err = console(sys.stdout), console(sys.stderr)
     now, code = datetime.now(UTC), DONE
@@ -42,8 +43,12 @@ def command(
 
     with Watch(err) as watch, options.store() as store:
         folders = chosen.folders(failed)
-        found = status(folders, _targets(where), store, reading, now=now, emit=watch, live=not offline)
-        rows = list(found)
+        targets = _targets(where)
+        rows = list(
+            status(folders, targets, store, reading, now=now, emit=watch, live=not offline, failed=failed)
+        )
+    if code == DONE and not offline and any(not row.checked and row.drift != NO_LOGIN for row in rows):
+        code = UNCHECKED
     if as_json:
         sys.stdout.write(json.dumps(overview_document(rows), indent=2, ensure_ascii=False) + "\n")
         return code

@@ -7,10 +7,12 @@ matches are an error that lists both.
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from reconciler.diagnostics import UserError, error
 from reconciler.pipeline.config import FILE_NAME
 from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.overlays import overlays
 
 _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
 _SECTIONS = frozenset({"metadata", "execution", "docker"})
@@ -97,16 +99,20 @@ def _is_pipeline(folder: Path) -> bool:
     return document is None or not _SECTIONS.isdisjoint(document)
 
 
+def names_in(folder: Path) -> set[str]:
+    """Every name that a config.toml gives its pipeline: one for all environments, or one of their own."""
+    document = _document(folder) or {}
+    found = (tables.get("metadata") for tables in (document, *overlays(document).values()))
+    names = (metadata.get("name") for metadata in found if isinstance(metadata, dict))
+    return {name for name in names if isinstance(name, str)}
+
+
 def _names(folder: Path) -> set[str]:
-    """The names a pipeline answers to: its folder's and the one in its config.toml."""
-    names = {folder.resolve().name}
-    metadata = (_document(folder) or {}).get("metadata")
-    if isinstance(metadata, dict) and isinstance(metadata.get("name"), str):
-        names.add(metadata["name"])
-    return names
+    """The names a pipeline answers to: its folder's and those in its config.toml."""
+    return {folder.resolve().name, *names_in(folder)}
 
 
-def _document(folder: Path) -> dict[str, object] | None:
+def _document(folder: Path) -> dict[str, Any] | None:
     try:
         return tomllib.loads((folder / FILE_NAME).read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError):

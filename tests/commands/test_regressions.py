@@ -267,3 +267,32 @@ def test_the_plan_comes_before_what_it_does(app: Path, cli: Cli, tmp_path: Path)
     ended = cli("apply", "app")
     assert "adopt" in ended.out
     assert ended.out.index("Plan:") < ended.out.index("Done:")
+
+
+def test_status_of_a_broken_pipeline_hides_no_other_one(app: Path, cli: Cli) -> None:
+    folders.processing(cli.folder / "broken", "team/broken").joinpath("config.toml").write_text("oops")
+
+    ended = cli("status", "--all", "--offline")
+
+    assert ended.code == 1
+    assert "app  " in ended.out
+    assert ended.err.count("config.toml is not valid TOML") == 1
+
+
+def test_status_without_a_platform_is_no_success(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    sandbox.fail("GET", "^/api", 403)
+
+    ended = cli("status", "app")
+
+    assert ended.code == 13
+    assert "in sync" not in ended.out
+    assert cli("status", "app", "--offline").code == 0
+
+
+def test_a_pipeline_answers_to_the_name_that_one_environment_gives_it(app: Path, cli: Cli) -> None:
+    _edit(app, "config.toml", 'name = "app"\n', "")
+    with (app / "config.toml").open("a") as config:
+        config.write('\n[reconciler.env.CUSTOM.metadata]\nname = "app-of-mine"\n')
+
+    assert cli("apply", "app-of-mine").code == 0
+    assert "app-of-mine" in cli("status", "app-of-mine").out
