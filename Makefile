@@ -28,11 +28,11 @@ demo: setup
 	$(BIN)/reconciler demo
 
 test: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest --numprocesses auto --dist loadgroup $(PYTEST)
 
 # Every request failed in every way, every place to be killed at: most of an hour.
 test-full: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
-	$(BIN)/pytest -m "full or not full" $(PYTEST)
+	$(BIN)/pytest --numprocesses auto --dist loadgroup -m "full or not full" $(PYTEST)
 
 # Each writes its section of docs/benchmarks.md, and its row of the table of budgets there. As root, on a quiet
 # machine: under ten minutes, and 10 GB below /tmp for a while. `make bench-source` runs one of them.

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import pytest
 import requests
+from filelock import FileLock
 
 PACKAGES = (
     *("docker.io", "docker-registry", "busybox-static", "iptables", "apache2-utils"),
@@ -257,8 +258,9 @@ def _installed() -> bool:
     if os.geteuid() != 0 or not Path("/etc/debian_version").exists():
         return False
     log = Path(tempfile.gettempdir()) / "services-apt.log"
+    alone = FileLock(log.with_suffix(".lock"))  # several of pytest's processes may want it at once
     environment: Mapping[str, str] = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with log.open("wb") as output:
+    with alone, log.open("wb") as output:
         for command in (
             ["apt-get", "update", "-qq"],
             ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES],

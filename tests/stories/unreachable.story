@@ -50,7 +50,7 @@ $ fail HEAD /manifests/ 403
 $ reconciler plan single_training --exit-code
 | error: image/registry/examples/single_training could not be read
 |   at image/registry/examples/single_training
-|   registry does not allow reading registry/examples/single_training:latest.
+|   registry does not allow reading registry/examples/single_training:1.0.0.
 |   you are logged in without that right: ask for it, or log in as somebody else with docker login registry
 [13]
 
