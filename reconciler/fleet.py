@@ -8,14 +8,15 @@ import hashlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from reconciler.diagnostics import UserError, error
 from reconciler.drift import Shard
@@ -25,12 +26,14 @@ from state.errors import StateError
 
 T = TypeVar("T")
 Problem = UserError | StateError
+SignIn = Callable[[Emit, int], AbstractContextManager[Session]]
+"""Opens a session that is one of so many, side by side: they share what a second allows to be asked."""
 
 THREADS = 32
 """Requests under way at once, whatever the number of pipelines."""
 
 _MANY = 100
-"""Pipelines from which on interpreters of their own, half a second each, read files sooner than threads."""
+"""Pipelines from which on interpreters of their own, which take a while to start, are sooner done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def _number(folder: Path, root: Path) -> int:
 def look_at(
     folders: Sequence[Path],
     reading: Reading,
-    sign_in: Callable[[Emit], AbstractContextManager[Session]],
+    sign_in: SignIn,
     look: Callable[[Session, Checked], T],
     emit: Emit,
 ) -> Looked[T]:
@@ -72,63 +75,130 @@ def look_at(
     Args:
         sign_in: opens the session, once a first pipeline is sound.
         look: what is done with each; called from several threads, and only reads.
+
+    With many pipelines both are sent to other processes, as are the results: all of them can be pickled.
     """
     several = len(folders) > 1
-    asking = partial(_without_notes, emit) if several else emit
-    outcomes: dict[Path, Future[T] | Problem] = {}
-    names: dict[Path, str] = {}
-    away: Problem | None = None
-    session: Session | None = None
     count = _Count(len(folders), emit if several else None)
-    with (
-        ExitStack() as opened_session,
-        _threads(min(THREADS, len(folders))) as readers,
-        closing(_validated(folders, reading)) as validated,
-    ):
-        for folder, checked in validated:
+    asking = partial(_without_notes, emit) if several else emit
+    processes = min(_cores(), THREADS, 2 * len(folders) // _MANY)
+    job = _Job(reading, sign_in, look, len(folders), max(processes, 1))
+    if processes < 2:  # fewer than many pipelines, or one core
+        return _settled(folders, [job(folders, asking, count)])
+    return _settled(folders, _dealt_out(folders, job, asking, count))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part(Generic[T]):
+    """What became of a part of the pipelines.
+
+    Attributes:
+        outcomes: of those that were looked at, or could not be for a reason of their own.
+        names: of those whose files are sound.
+        away: why nobody could be signed in to look at the others.
+    """
+
+    outcomes: Mapping[Path, T | Problem]
+    names: Mapping[Path, str]
+    away: Problem | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Job(Generic[T]):
+    """How pipelines are looked at.
+
+    Attributes:
+        total: how many there are in all parts together.
+        parts: how many do this side by side, and share what may be asked.
+    """
+
+    reading: Reading
+    sign_in: SignIn
+    look: Callable[[Session, Checked], T]
+    total: int
+    parts: int
+
+    def __call__(self, folders: Sequence[Path], emit: Emit, done: Callable[[], None]) -> _Part[T]:
+        """Look at these, by threads."""
+        outcomes: dict[Path, T | Problem] = {}
+        names: dict[Path, str] = {}
+        at_work = threading.Semaphore(_cores() if self.parts == 1 else 1)
+        threads = min(THREADS // self.parts, len(folders))
+
+        def look(folder: Path) -> None:
             try:
+                with at_work:  # reading files, and computing classes, is work for a core
+                    checked = validate(folder, self.reading)
                 names[folder] = checked.sound()[0].name
-                if session is None and away is None:
-                    opened = opened_session.enter_context(sign_in(asking))
-                    opened.platform.expect(len(folders))
-                    session = replace(opened, threads=max(1, THREADS // len(folders)))
+                if (session := once.session()) is not None:
+                    outcomes[folder] = self.look(session, checked)
             except (UserError, StateError) as problem:
                 outcomes[folder] = problem
-                if folder in names:
-                    away = problem
-            else:
-                if session is not None:
-                    future = readers.submit(look, session, checked)
-                    future.add_done_callback(count)
-                    outcomes[folder] = future
-                    continue
-                assert away is not None
-                outcomes[folder] = away
-            count(None)
-        looked = _settled(folders, outcomes, names)
-    return looked if away is None or isinstance(away, CannotCheckError) else replace(looked, refused=away)
+            done()
+
+        with (
+            _SignedInOnce(partial(self.sign_in, emit, self.parts), self.total) as once,
+            _threads(threads) as pool,
+        ):
+            for ended in [pool.submit(look, folder) for folder in folders]:
+                ended.result()
+        return _Part(outcomes, names, once.problem)
 
 
-def _settled(
-    folders: Sequence[Path], outcomes: Mapping[Path, "Future[T] | Problem"], names: Mapping[Path, str]
-) -> Looked[T]:
+class _SignedInOnce:
+    """The session that all threads share, opened by the first that needs it. Closed at the end of the block.
+
+    Attributes:
+        problem: why there is none.
+    """
+
+    def __init__(self, sign_in: Callable[[], AbstractContextManager[Session]], total: int) -> None:
+        self.problem: Problem | None = None
+        self._sign_in = sign_in
+        self._total = total
+        self._session: Session | None = None
+        self._open = ExitStack()
+        self._lock = threading.Lock()
+
+    def session(self) -> Session | None:
+        """None where nobody could be signed in, which is not tried again."""
+        with self._lock:
+            if self._session is None and self.problem is None:
+                try:
+                    opened = self._open.enter_context(self._sign_in())
+                except (UserError, StateError) as problem:
+                    self.problem = problem
+                else:
+                    opened.platform.expect(self._total)
+                    self._session = replace(opened, threads=max(1, THREADS // self._total))
+            return self._session
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+
+def _settled(folders: Sequence[Path], parts: Sequence[_Part[T]]) -> Looked[T]:
     """Every outcome, in the order of the folders; of two pipelines with one name the second is a problem."""
+    outcomes = {folder: outcome for part in parts for folder, outcome in part.outcomes.items()}
+    names = {folder: name for part in parts for folder, name in part.names.items()}
+    away = next((part.away for part in parts if part.away is not None), None)
     results: dict[Path, T] = {}
     problems: dict[Path, Problem] = {}
     first: dict[str, Path] = {}
     for folder in folders:
-        outcome = outcomes[folder]
+        outcome = outcomes.get(folder, away)
         if (name := names.get(folder)) is not None and first.setdefault(name, folder) != folder:
             told = f"{first[name]} and {folder} would undo each other's work. Rename one of them."
             outcome = UserError(error(f"two pipelines have metadata.name = {name!r}", told))
-        if not isinstance(outcome, Future):
+        if isinstance(outcome, UserError | StateError):
             problems[folder] = outcome
-            continue
-        try:
-            results[folder] = outcome.result()
-        except (UserError, StateError) as problem:
-            problems[folder] = problem
-    return Looked(results, problems)
+        else:
+            assert outcome is not None
+            results[folder] = outcome
+    return Looked(results, problems, None if isinstance(away, CannotCheckError) else away)
 
 
 class _Count:
@@ -140,7 +210,7 @@ class _Count:
         self._done = 0
         self._lock = threading.Lock()
 
-    def __call__(self, _: object) -> None:
+    def __call__(self) -> None:
         with self._lock:
             self._done += 1
             if self._emit is not None:
@@ -162,37 +232,52 @@ def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)  # after an interruption nobody waits for the rest
 
 
-def _validated(folders: Sequence[Path], reading: Reading) -> Generator[tuple[Path, Checked]]:
-    """What the files of each pipeline say, as soon as it is known; on all cores, and no more at once."""
-    if len(folders) == 1:
-        yield folders[0], validate(folders[0], reading)
-        return
-    with _pool(len(folders)) as pool:
-        waiting = {pool.submit(validate, folder, reading): folder for folder in folders}
-        for ended in as_completed(waiting):
-            yield waiting.pop(ended), ended.result()
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextmanager
-def _pool(count: int) -> Iterator[Executor]:
-    """Reads files: threads for some pipelines, interpreters for many. Whatever happens, none outlives it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if count < _MANY or cores == 1:
-        with _threads(min(cores, count)) as threads:
-            yield threads
-        return
+def _dealt_out(
+    folders: Sequence[Path], job: _Job[T], emit: Emit, count: Callable[[], None]
+) -> Sequence[_Part[T]]:
+    """What became of each part, in an interpreter of its own. Whatever happens, none outlives this."""
+    context = get_context("spawn")
+    told = context.SimpleQueue()  # what happens in the others: an event, _DONE for each pipeline, _END of all
+
+    def tell() -> None:
+        while (event := told.get()) != _END:
+            if event == _DONE:
+                count()
+            else:
+                emit(event)
+
+    teller = threading.Thread(target=tell, name="told", daemon=True)
+    teller.start()
     others = set(active_children())
-    pool = ProcessPoolExecutor(cores, mp_context=get_context("spawn"), initializer=_as_a_reader)
+    pool = ProcessPoolExecutor(job.parts, mp_context=context, initializer=_as_a_helper, initargs=(told,))
     try:
-        yield pool
+        futures = [pool.submit(_help, job, folders[number :: job.parts]) for number in range(job.parts)]
+        parts = [future.result() for future in futures]
+        told.put(_END)
+        teller.join()
+        return parts
     finally:
-        for reader in set(active_children()) - others:
-            reader.terminate()
+        for helper in set(active_children()) - others:
+            helper.terminate()
         pool.shutdown(cancel_futures=True)
 
 
-def _as_a_reader() -> None:
-    """In each interpreter that reads files: it ends with the command, and leaves Ctrl-C to it."""
+_DONE, _END = "done", "end"
+
+
+class _Helper:
+    """What an interpreter that has a part knows beside it: where it tells what happens."""
+
+    told: "SimpleQueue[Event | str]"
+
+
+def _as_a_helper(told: "SimpleQueue[Event | str]") -> None:
+    """In each interpreter that has a part: it ends with the command, and leaves Ctrl-C to it."""
+    _Helper.told = told
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent is not None
@@ -202,3 +287,8 @@ def _as_a_reader() -> None:
         os._exit(1)
 
     threading.Thread(target=end, name="parent", daemon=True).start()
+
+
+def _help(job: _Job[T], folders: Sequence[Path]) -> _Part[T]:
+    told = _Helper.told
+    return job(folders, told.put, partial(told.put, _DONE))

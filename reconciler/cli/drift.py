@@ -1,7 +1,6 @@
 """`reconciler drift`."""
 
 import sys
-import threading
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from reconciler.cli.acknowledging import Known, acknowledging
 from reconciler.cli.outputs import Outputs, output_files, write_report
 from reconciler.diagnostics import Diagnostic, UserError
 from reconciler.drift import Report, Shard
-from reconciler.session import Reading, session
+from reconciler.session import Reading
 from reconciler.views.drift_document import first_seen
 from reconciler.views.findings import print_report
 from reconciler.views.lines import console
@@ -77,7 +76,7 @@ def command(
         looked = fleet.look_at(
             fleet.part_of(chosen.named_folders(not_found), Path.cwd(), shard),
             where.reads(reading),
-            lambda emit: session(where.target(), options.store(), emit, threading.Event(), rps=rps),
+            partial(options.signed_in, where, rps),
             partial(check, first_seen=since, now=now),
             watch,
         )

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -21,11 +21,12 @@ from reconciler.cli.exits import INTERRUPTED
 from reconciler.credentials import Environment, Target, chosen_environment, resolve
 from reconciler.diagnostics import UserError, error
 from reconciler.drift import Shard
+from reconciler.events import Emit
 from reconciler.pipeline.discovery import find, find_all
 from reconciler.pipeline.version import Bump
 from reconciler.planner import Options
 from reconciler.planning import Wishes
-from reconciler.session import Checked, Reading, validate
+from reconciler.session import Checked, Reading, Session, session, validate
 from reconciler.values import Address
 from state.objects import PATIENCE
 from state.store import Store, open_store
@@ -297,6 +298,11 @@ def checked(
         else:
             names[pipeline.name] = folder
             yield found
+
+
+def signed_in(where: Where, rps: float | None, emit: Emit, shares: int) -> AbstractContextManager[Session]:
+    """One of so many sessions that share the requests of a second. Raises UserError or StateError."""
+    return session(where.target(), store(), emit, threading.Event(), rps=rps and rps / shares)
 
 
 def store(url: str | None = None) -> Store:

@@ -1,7 +1,7 @@
 """`reconciler plan`."""
 
 import sys
-import threading
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,8 +11,9 @@ from reconciler.cli import options
 from reconciler.cli.exits import DONE, FAILED, UNCHECKED, code_of
 from reconciler.cli.outputs import Outputs, output_files, write_plans
 from reconciler.diagnostics import Diagnostic, UserError
+from reconciler.plan import Plan
 from reconciler.planning import Wishes, make_plan
-from reconciler.session import CannotCheckError, Reading, session
+from reconciler.session import CannotCheckError, Checked, Reading, Session
 from reconciler.views.documents import plan_text, plans_text, save_plan
 from reconciler.views.lines import console
 from reconciler.views.plans import print_plan, print_refusals
@@ -71,8 +72,8 @@ def command(
         looked = fleet.look_at(
             folders,
             where.reads(reading),
-            lambda emit: session(where.target(), options.store(), emit, threading.Event(), rps=rps),
-            lambda opened, found: make_plan(opened, found, wishes).plan,
+            partial(options.signed_in, where, rps),
+            partial(_plan, wishes),
             watch,
         )
     plans = list(looked.results.values())
@@ -95,3 +96,7 @@ def command(
     if exit_code:
         codes |= {plan.exit_code for plan in plans}
     return FAILED if FAILED in codes else max(codes)
+
+
+def _plan(wishes: Wishes, opened: Session, found: Checked) -> Plan:
+    return make_plan(opened, found, wishes).plan

@@ -120,7 +120,7 @@ def test_every_request_waits_for_its_turn(fleet: Fleet, monkeypatch: pytest.Monk
     turns: list[Pace] = []
     wait = Pace.wait
     monkeypatch.setattr(Pace, "wait", lambda pace: (turns.append(pace), wait(pace))[1])
-    fleet.sandbox.fail("GET", "/(inputs|manifests/.*)$", 503, times=3, every=2)
+    fleet.sandbox.fail("*", "/(inputs|manifests/.*)$", 503, times=3, every=2)
 
     ended, _ = fleet.drift("pipeline_0000", "pipeline_0001", "--rps", "1000")
 
@@ -196,7 +196,7 @@ def test_a_platform_that_is_too_busy_slows_us_down_and_changes_nothing_else(flee
     try:
         _, calm = fleet.drift("--all")
         fleet.sandbox.fail(
-            "GET", "^/(api/processing|v2)/", 429, times=None, every=20, headers={"Retry-After": "1"}
+            "*", "^/(api/processing|v2)/", 429, times=None, every=20, headers={"Retry-After": "1"}
         )
         ended, busy = fleet.drift("--all")
     finally:
