@@ -6,6 +6,7 @@ before anything moves. Files are read for where and what the pipeline is, never 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from semver import Version
@@ -27,7 +28,7 @@ from reconciler.planning import Planned, Wishes, plan_for
 from reconciler.session import Session, stack_of
 from reconciler.sources import image_labels, image_source
 from reconciler.values import JSON, Address
-from state.snapshot import RecordedResource, Snapshot
+from state.snapshot import Intent, RecordedResource, Snapshot
 from state.store import HistoryEntry, Store
 
 _HISTORY = 1_000_000
@@ -48,7 +49,7 @@ class Earlier:
 
     @property
     def image(self) -> RecordedResource | None:
-        return next((one for one in self.snapshot.resources.values() if one.kind == "image"), None)
+        return _image_in(self.snapshot)
 
     @property
     def version(self) -> str:
@@ -82,15 +83,19 @@ def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
     if now is None:
         told = f"What was never applied cannot be gone back to. Apply it first: {stack.command('apply')}"
         raise UserError(error(f"nothing is recorded of {stack}", told))
+    ended = (earlier for earlier in ended if earlier.snapshot.resources)
     if to is None:
         for earlier in ended:
-            if earlier.snapshot.resources and _said(earlier.snapshot) != _said(now):
+            if _said(earlier.snapshot) != _said(now):
                 return earlier
         raise UserError(error(f"{stack} was never different", "There is nothing to go back to."))
     for earlier in ended:
         if to == str(earlier.snapshot.serial) or (earlier.version and _is_version(to, earlier.version)):
             return earlier
-    told = f"Give a serial, or a version that was applied. See: reconciler state history '{stack}'"
+    told = (
+        "Give a version, or the serial of a run's last save. Runs that failed, and those that left nothing, "
+        f"are nothing to go back to. See: reconciler state history '{stack}'"
+    )
     raise UserError(error(f"{stack} has no record of {to}", told))
 
 
@@ -115,13 +120,13 @@ def roll_back(
     Raises: as `carry_out` and `find_earlier`.
     """
     stack = stack_of(session.target, pipeline)
-    earlier = find_earlier(session.store, stack, to)
-    if write and earlier.version:
-        pipeline = pipeline.at(parse(earlier.version))
+    find_earlier(session.store, stack, to)  # told before there is anything to wait for
 
     def make() -> Planned:
+        earlier = find_earlier(session.store, stack, to)  # under the lock: a run that was waited for counts
         stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=earlier.snapshot.lineage)
-        return _plan_back(session, pipeline, earlier, stored)
+        back = pipeline.at(parse(earlier.version)) if write and earlier.version else pipeline
+        return _plan_back(session, back, earlier, stored)
 
     return carry_out(
         session,
@@ -140,8 +145,8 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: Earlier, stored: S
     wanted = _graph(earlier.snapshot, stored)
     image = earlier.image
     kinds = dict(platform_kinds(session.platform))
-    if image is not None:
-        kinds["image"] = _image_of(pipeline, image)
+    if (published := image or _image_in(stored)) is not None:
+        kinds["image"] = _image_of(pipeline, published)
     known = {Address.parse(text): record for text, record in stored.resources.items()}
     if image is not None:  # found by its digest, should its tag be gone
         known[Address.parse(image.address)] = image
@@ -158,11 +163,20 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: Earlier, stored: S
     return replace(planned, plan=_retold(planned.plan))
 
 
+_RETOLD = {
+    "the files changed": "it was so then",
+    "the files win, as --ours says": "it was so then, and changed outside since",
+    "left the files": "came later",
+}
+
+
 def _retold(plan: Plan) -> Plan:
     """The plan with its reasons said of a record, where the planner says them of files."""
 
     def said(reason: str) -> str:
-        return reason.replace("the files changed", "it was so then").replace("left the files", "came later")
+        for of_files, of_record in _RETOLD.items():
+            reason = reason.replace(of_files, of_record)
+        return reason
 
     return replace(
         plan,
@@ -171,6 +185,7 @@ def _retold(plan: Plan) -> Plan:
                 step,
                 reason=said(step.reason),
                 changes=tuple(replace(change, reason=said(change.reason)) for change in step.changes),
+                refusal=step.refusal and replace(step.refusal, summary=said(step.refusal.summary)),
             )
             for step in plan.steps
         ),
@@ -231,15 +246,32 @@ def _refuse_lost(planned: Planned, earlier: Earlier) -> None:
 
 
 def _ends(store: Store, stack: str) -> Iterator[Earlier]:
-    """What each run left when it had ended, latest first; runs that left writes open are passed by."""
-    run: object = None
-    for entry in store.history(stack, _HISTORY):
-        this = (entry.run or entry.serial, entry.lineage)
-        if this != run:
-            run = this
-            snapshot = store.load_at(stack, entry.serial)
-            if snapshot is not None and not snapshot.intents:
-                yield Earlier(snapshot, entry)
+    """What each run left that did all it began to do, latest first."""
+    for _, saves in groupby(
+        store.history(stack, _HISTORY), lambda entry: (entry.run or entry.serial, entry.lineage)
+    ):
+        entry, *before = saves
+        snapshot = store.load_at(stack, entry.serial)
+        if snapshot is None or snapshot.intents:
+            continue
+        during = (store.load_at(stack, save.serial) for save in before)
+        begun = (intent for save in during if save for intent in save.intents.values())
+        if all(_was_done(intent, snapshot) for intent in begun):
+            yield Earlier(snapshot, entry)
+
+
+def _was_done(begun: Intent, left: Snapshot) -> bool:
+    """Whether a write got through; one that was refused leaves the record as it was."""
+    record = left.resources.get(begun.address)
+    if begun.verb == "delete":
+        return record is None or record.id != begun.id
+    return record is not None and all(
+        record.inputs.get(name, value) == value for name, value in begun.fields.items()
+    )
+
+
+def _image_in(snapshot: Snapshot) -> RecordedResource | None:
+    return next((one for one in snapshot.resources.values() if one.kind == "image"), None)
 
 
 def _said(snapshot: Snapshot) -> dict[str, Mapping[str, JSON]]:

@@ -7,7 +7,7 @@ import pytest
 
 from providers.sandbox import Sandbox
 from tests.commands import folders
-from tests.conftest import Cli
+from tests.conftest import Cli, stack_of
 
 BASE = '\n[reconciler.image]\nbuilder = "append"\nbase = "{registry}/base/python:3.11"\n'
 
@@ -296,3 +296,40 @@ def test_a_pipeline_answers_to_the_name_that_one_environment_gives_it(app: Path,
 
     assert cli("apply", "app-of-mine").code == 0
     assert "app-of-mine" in cli("status", "app-of-mine").out
+
+
+def test_rollback_passes_by_a_run_that_failed_half_way(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    assert cli("apply", "app").code == 0
+    _edit(app, "parameters.py", "640", "641")
+    sandbox.fail("PATCH", "^/api", 400, times=1)
+    assert cli("apply", "app", "--bump", "patch").code == 1
+    _edit(app, "parameters.py", "641", "642")
+    assert cli("apply", "app", "--bump", "patch").code == 0
+
+    ended = cli("rollback", "app", "--yes")
+
+    assert "going back to version 1.0.0" in ended.err
+    assert cli("rollback", "app", "--to", "1.0.1").code == 1
+
+
+def test_rollback_to_a_record_without_an_image(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    assert cli("apply", "app").code == 0
+    assert cli("state", "forget", stack_of("app"), f"image/{sandbox.registry}/team/app", "--yes").code == 0
+    assert cli("apply", "app").code == 0
+
+    ended = cli("rollback", "app", "--yes")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert "came later" in ended.out
+
+
+def test_rollback_to_nothing_is_refused(app: Path, cli: Cli) -> None:
+    assert cli("apply", "app").code == 0
+    assert cli("destroy", "app", "--yes").code == 0
+    serial = cli("state", "history", stack_of("app")).out.split()[0]
+
+    ended = cli("rollback", "app", "--to", serial, "--yes")
+
+    assert ended.code == 1
+    assert "has no record of" in ended.err
+    assert cli("rollback", "app", "--yes").code == 0

@@ -74,7 +74,7 @@ $ reconciler apply dataset_cleanup --yes --parallel 1 --bump minor
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: config.toml changed, utils/inputs.py changed, utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.1.0                            pending: the files changed
+    version     1.0.0 -> 1.1.0  pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     default_cpu                       4 -> 32   pending: the files changed
     default_parameters.smallest_side  64 -> 16  pending: the files changed
@@ -220,5 +220,5 @@ Done: 1 created, 2 updated, 1 deleted.
 
 $ reconciler rollback dataset_cleanup --to 7.0
 | error: sandbox@sandbox/dataset_cleanup has no record of 7.0
-|   Give a serial, or a version that was applied. See: reconciler state history 'sandbox@sandbox/dataset_cleanup'
+|   Give a version, or the serial of a run's last save. Runs that failed, and those that left nothing, are nothing to go back to. See: reconciler state history 'sandbox@sandbox/dataset_cleanup'
 [1]
