@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from providers.docker.source import SourceKey
-from providers.sandbox import Settings
 from reconciler.converge import Applied
 from reconciler.diagnostics import Diagnostic, Severity, UserError, error, in_order
 from reconciler.events import Outcome, Status
@@ -16,6 +16,9 @@ from reconciler.pipeline.load import Pipeline
 from reconciler.plan import Action
 from reconciler.views.lines import SEVERITY_STYLES, indented, listed, pairs, things
 from state.errors import StateError
+
+if TYPE_CHECKING:
+    from providers.sandbox import Settings
 
 
 def diagnosed(problem: UserError | StateError) -> tuple[Diagnostic, ...]:
@@ -117,7 +120,7 @@ def print_pairs(facts: Mapping[str, str], out: Console, *, indent: int = 0) -> N
         out.print(line)
 
 
-def print_sandbox(url: str, registry: str, settings: Settings, out: Console) -> None:
+def print_sandbox(url: str, registry: str, settings: "Settings", out: Console) -> None:
     """Where a sandbox that has just started is, and how to use it."""
     out.print(Text.assemble(("sandbox ", "bold"), f"at {url}; Ctrl-C ends it"))
     print_pairs({"registry": registry, "requests": f"{url}/_sandbox/requests"}, out, indent=2)
