@@ -91,7 +91,7 @@ def status(
         elif here:
             yield from _checked(target, here, store, reading, now, emit)
     for text in store.stacks():
-        where, _, name = text.rpartition("/")
+        where, _, name = text.partition("/")
         if text not in seen and name in names:
             yield replace(_recorded(name, where, store.load(text), last_apply(store, text)), drift=NO_LOGIN)
 
@@ -134,7 +134,7 @@ def _drift(opened: Session, folder: Path, reading: Reading, now: datetime) -> tu
 
 
 def _row(stack: Stack, record: Snapshot | None, store: Store) -> Row:
-    where = str(stack).rpartition("/")[0]
+    where = str(stack).partition("/")[0]
     return _recorded(stack.pipeline, where, record, last_apply(store, str(stack)) if record else None)
 
 

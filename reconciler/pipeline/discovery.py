@@ -23,7 +23,7 @@ def find(name_or_path: str, root: Path) -> Path:
 
     Args:
         name_or_path: a folder (or its config.toml) relative to `root`, when written as a path (`./app`,
-            `team/app`, `.`); else the name of a pipeline's folder or its metadata.name.
+            `team/app`, `.`); else the name of a pipeline's folder or its metadata.name, which may look like one.
         root: where to search.
 
     Raises:
@@ -32,9 +32,13 @@ def find(name_or_path: str, root: Path) -> Path:
     path = root / name_or_path
     if path.name == FILE_NAME and path.is_file():
         return path.parent
-    if _is_path(name_or_path):
-        if (path / FILE_NAME).is_file():
-            return path
+    if _is_path(name_or_path) and (path / FILE_NAME).is_file():
+        return path
+    everywhere = find_all(root)
+    found = [folder for folder in everywhere if name_or_path in _names(folder)]
+    if len(found) == 1:
+        return found[0]
+    if _is_path(name_or_path) and not found:
         what = f"has no {FILE_NAME}" if path.is_dir() else "is not a folder"
         raise UserError(
             error(
@@ -42,10 +46,6 @@ def find(name_or_path: str, root: Path) -> Path:
                 "A pipeline is a folder with a config.toml. Give such a folder, or a pipeline's name.",
             )
         )
-    everywhere = find_all(root)
-    found = [folder for folder in everywhere if name_or_path in _names(folder)]
-    if len(found) == 1:
-        return found[0]
     if found:
         raise UserError(
             error(

@@ -333,3 +333,12 @@ def test_rollback_to_nothing_is_refused(app: Path, cli: Cli) -> None:
     assert ended.code == 1
     assert "has no record of" in ended.err
     assert cli("rollback", "app", "--yes").code == 0
+
+
+def test_a_slash_in_a_pipelines_name(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    _edit(app, "config.toml", 'name = "app"', 'name = "team/app"')
+    assert cli("apply", "team/app").code == 0
+
+    (line,) = cli("status", "app", "--offline").out.splitlines()[1:]
+
+    assert line.split()[:2] == ["team/app", stack_of("")[:-1]]
