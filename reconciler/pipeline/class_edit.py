@@ -48,6 +48,7 @@ def with_parameter(source: str, cls: str, name: str, value: Any) -> str:
     module = _Source(source, cls)
     statement = module.assignment(name)
     if statement is None:
+        module.need_no_code_of_its_own()
         return module.add_statement(_new_parameter(module, name, value))
     holder = statement.value
     assert holder is not None
@@ -71,6 +72,7 @@ def without_parameter(source: str, cls: str, name: str) -> str:
     statement = module.assignment(name)
     if statement is None:
         raise ByHandError(f"{name} comes from the base class of {cls}", module.node)
+    module.need_no_code_of_its_own()
     return module.remove_statement(statement)
 
 
@@ -151,6 +153,14 @@ class _Source:
         if len(found) > 1:
             raise ByHandError(f"{name} is set more than once", found[-1])
         return found[0] if found else None
+
+    def need_no_code_of_its_own(self) -> None:
+        """The base class has to say which parameters there are: a `to_dict` that stands here says it itself."""
+        for node in self.node.body:
+            if isinstance(node, ast.FunctionDef) and node.name == "to_dict":
+                raise ByHandError(f"to_dict of {self.node.name} says which parameters there are", node)
+        if not self.node.bases:
+            raise ByHandError(f"{self.node.name} has no base class that knows parameters", self.node)
 
     def declaration(self, name: str) -> ast.Call:
         """The one `self.define_input` of this name."""

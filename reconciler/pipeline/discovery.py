@@ -23,7 +23,8 @@ def find(name_or_path: str, root: Path) -> Path:
 
     Args:
         name_or_path: a folder (or its config.toml) relative to `root`, when written as a path (`./app`,
-            `team/app`, `.`); else the name of a pipeline's folder or its metadata.name, which may look like one.
+            `team/app`, `.`); else the name of a pipeline's folder or its metadata.name, which may have a
+            slash, too.
         root: where to search.
 
     Raises:

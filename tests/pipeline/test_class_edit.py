@@ -34,6 +34,14 @@ class P(Parameters):
         if log_data:
             self.i = 1
 """
+OWN = """\
+class P:
+    def __init__(self, log_data):
+        self.a = 1
+
+    def to_dict(self):
+        return {"a": self.a}
+"""
 INPUTS = """\
 from picsellia.types.enums import ProcessingInputType as Kind
 
@@ -98,6 +106,9 @@ def test_a_parameter_goes_with_its_lines() -> None:
         (lambda: with_parameter("class P:\n    pass\n", "P", "a", 1), "no __init__ of its own", 1),
         (lambda: with_parameter("class P(:", "P", "a", 1), "cannot parse it", None),
         (lambda: without_parameter(PARAMETERS, "P", "z"), "comes from the base class", 4),
+        (lambda: with_parameter(OWN, "P", "b", 1), "to_dict of P says which parameters there are", 5),
+        (lambda: without_parameter(OWN, "P", "a"), "to_dict of P says which parameters there are", 5),
+        (lambda: with_parameter(OWN.split("\n\n")[0], "P", "b", 1), "no base class", 1),
         (lambda: without_parameter(PARAMETERS, "P", "g"), "cannot be taken out by itself", 16),
         (lambda: with_input_field(INPUTS, "I", "three", "required", False), "declared by code", 13),
         (lambda: with_input_field(INPUTS, "I", "four", "required", False), "declared by code", 4),
