@@ -177,7 +177,12 @@ def open_store(url: str | None, *, patience: float | None = None) -> Store:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", url)  # two letters at least: C:\state.db is a path
     if scheme is None:
         return SqliteStore(Path(url).expanduser())
-    if re.match(r"(s3|gs|az)://[^/?#]+", url):
+    if bucket := re.match(r"(s3|gs|az)://([^/?#]+)", url):
+        if "@" in bucket[2] or re.search(r"[?#]", url):
+            raise StoreUnavailableError(  # and not with the URL, as there may be a key in it
+                f"a {bucket[1]}:// URL is a bucket and a prefix, with no login and no options in it",
+                hint="endpoint and credentials come from variables: see docs/state.md",
+            )
         from state.bucket import BucketStore
         from state.objects import PATIENCE, Objects
 

@@ -56,8 +56,8 @@ def stored_entry(registry: str) -> dict[str, Any]:
 
     try:
         return dict(auth.load_config().resolve_authconfig(registry) or {})
-    except (errors.DockerException, StoreError, ValueError, OSError) as error:
-        raise FinalError(
+    except (errors.DockerException, StoreError, ValueError, OSError, AttributeError, TypeError) as error:
+        raise FinalError(  # docker-py takes it for granted that what is JSON has the right shape
             f"the stored login for {registry} cannot be read: {type(error).__name__}: {error}",
             hint="check config.json in DOCKER_CONFIG or ~/.docker, and the credential helper that it names",
         ) from error

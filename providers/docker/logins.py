@@ -81,6 +81,6 @@ def _with_login(config: dict[str, Any], registry: str, login: auth.Login) -> dic
     encoded = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
     return {
         **config,
-        "auths": {**config.get("auths", {}), key: {"auth": encoded}},
-        "credHelpers": {**config.get("credHelpers", {}), key: ""},
+        "auths": {**(config.get("auths") or {}), key: {"auth": encoded}},
+        "credHelpers": {**(config.get("credHelpers") or {}), key: ""},
     }

@@ -155,7 +155,7 @@ class _Source:
         return found[0] if found else None
 
     def need_no_code_of_its_own(self) -> None:
-        """The base class has to say which parameters there are: a `to_dict` that stands here says it itself."""
+        """The base class has to say which parameters there are; a `to_dict` that stands here says it."""
         for node in self.node.body:
             if isinstance(node, ast.FunctionDef) and node.name == "to_dict":
                 raise ByHandError(f"to_dict of {self.node.name} says which parameters there are", node)

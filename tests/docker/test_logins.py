@@ -15,7 +15,7 @@ from providers.docker.builders import BuilderName, select
 from providers.docker.logins import PASSWORDS, USERNAMES, docker_config, given_login, push_entry, push_login
 from providers.docker.registry import RegistryClient
 from providers.docker.source import ImageSource
-from providers.errors import UnauthorizedError
+from providers.errors import FinalError, UnauthorizedError
 from providers.protocol import silent
 from tests.services import Registry
 
@@ -91,6 +91,19 @@ def test_the_docker_command_gets_the_login_in_a_folder_of_its_own(
         "currentContext": "far",
     }
     assert json.loads((docker_config / "config.json").read_text()) == before, "nothing is stored"
+
+
+def test_a_config_json_of_another_shape_is_no_bug_of_ours(
+    docker_config: Path, docker_config_of: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_USERNAME", "given")
+    monkeypatch.setenv("DOCKER_PASSWORD", "secret")
+    (docker_config / "contexts").mkdir()
+    (docker_config / "config.json").write_text('{"auths": null, "credHelpers": null}')
+    assert docker_config_of("a.io")["credHelpers"] == {"a.io": ""}
+    (docker_config / "config.json").write_text("[]")
+    with pytest.raises(FinalError, match="cannot be read: AttributeError"):
+        push_login("a.io")
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def test_a_parameter_goes_with_its_lines() -> None:
         (lambda: without_parameter(PARAMETERS, "P", "z"), "comes from the base class", 4),
         (lambda: with_parameter(OWN, "P", "b", 1), "to_dict of P says which parameters there are", 5),
         (lambda: without_parameter(OWN, "P", "a"), "to_dict of P says which parameters there are", 5),
-        (lambda: with_parameter(OWN.split("\n\n")[0], "P", "b", 1), "no base class", 1),
+        (lambda: with_parameter(OWN.partition("\n\n")[0], "P", "b", 1), "no base class", 1),
         (lambda: without_parameter(PARAMETERS, "P", "g"), "cannot be taken out by itself", 16),
         (lambda: with_input_field(INPUTS, "I", "three", "required", False), "declared by code", 13),
         (lambda: with_input_field(INPUTS, "I", "four", "required", False), "declared by code", 4),

@@ -310,3 +310,10 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     with pytest.raises(StoreUnavailableError) as caught:
         open_store("s3://records/team").load(STACK)
     assert "picsellia-reconciler[buckets]" in caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["s3://key:hush@bucket/team", "az://records/team?sas=hush", "gs://b/#hush"])
+def test_a_key_in_a_url_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(StoreUnavailableError) as caught:
+        open_store(url)
+    assert "hush" not in f"{caught.value.message} {caught.value.hint}"
