@@ -254,6 +254,8 @@ def _problems(row: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield key, f"{key} must be text", _WHY.get(key, "It may hold * and ?.")
     if "expires" in row and _date(row["expires"]) is None:
         yield "expires", "expires is no date", _WHY["expires"]
+    if "live" in row and not _is_json(row["live"]):
+        yield "live", "live is nothing that a far end can answer", "It answers texts, numbers, lists, tables."
 
 
 _WHY = {
@@ -264,6 +266,14 @@ _WHY = {
     "live": "Write the value that is acknowledged, for example live = 64, so that the next change is news; "
     "or let drift write the rule: reconciler drift --write-baseline",
 }
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _date(value: Any) -> date | None:

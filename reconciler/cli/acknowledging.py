@@ -3,7 +3,7 @@
 import functools
 import getpass
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class _BaselineType(click.ParamType[Path]):
         path = Path(value)
         if path.suffix != ".toml":
             self.fail(f"{value!r} is no .toml file; name pipelines before this option", param, ctx)
+        if not path.parent.is_dir():  # told before anything is asked
+            self.fail(f"there is no folder {path.parent}", param, ctx)
         return path
 
 
@@ -116,6 +118,10 @@ def acknowledging(command: Command) -> Command:
     ) -> int:
         if written is None and (owner or reason or expires):
             raise click.UsageError("--owner, --reason and --expires go with --write-baseline")
+        if expires and expires.date() < datetime.now(UTC).date():
+            raise click.UsageError(
+                f"--expires {expires.date()} is over already: nothing would be acknowledged"
+            )
         known = Known(file, written, owner, reason, expires.date() if expires else None)
         return command(known=known, **rest)
 

@@ -75,6 +75,8 @@ def first_seen(path: Path) -> dict[str, datetime]:
     Raises:
         UserError: the file is there and is no report of ours.
     """
+    if path.exists() and not path.is_file():
+        return {}  # a pipe or a terminal: to read from it would be to wait for ever
     try:
         document = json.loads(path.read_text())
         if document["format"] != FORMAT:

@@ -134,6 +134,8 @@ def test_one_of_two_rules_is_enough(tmp_path: Path) -> None:
         ("[[acknowledge]]", "[acknowledge]", 2, "acknowledge must be rows"),
         ("[[acknowledge]]", "[[acknowledged]]", 2, "Did you mean 'acknowledge'?"),
         ("live = 64", "live = ", 8, "no TOML"),
+        ("live = 64", "live = 2025-03-01", 8, "live is nothing that a far end can answer"),
+        ("live = 64", "live = nan", 8, "live is nothing that a far end can answer"),
     ],
 )
 def test_a_file_that_is_not_as_it_should_be(
@@ -161,6 +163,8 @@ def test_every_problem_of_the_file_is_told_and_nothing_is_asked(cli: Cli, sandbo
     assert cli("drift", "--all", "--baseline", "nowhere.toml").code == 1
     assert cli("drift", "--write-baseline", PROCESSING).code == 2
     assert cli("drift", "--owner", "ann").code == 2
+    assert cli("drift", "--write-baseline", "--expires", "2020-01-01").code == 2
+    assert cli("drift", "--write-baseline", "nowhere/known.toml").code == 2
 
 
 def test_writing_again_keeps_what_holds_and_what_was_not_looked_at(

@@ -1,6 +1,7 @@
 """All outputs of one run, as files and on stdout; the JSON document against its schema."""
 
 import json
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -149,3 +150,12 @@ def test_what_somebody_wrote_is_no_command_to_the_terminal(drifted: Cli, sandbox
     assert r"default_parameters.\x9b31m" in ended.out
     assert r"default_parameters.\u202erev" in ended.out
     assert not any(character in ended.out + ended.err for character in "\x1b\x07\x9b\u202e")
+
+
+def test_a_pipe_is_written_and_never_read(drifted: Cli) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as pipe:
+        ended = drifted("drift", "dataset_cleanup", "--json", f"/dev/fd/{writing}")
+        os.close(writing)
+        assert ended.code == 11
+        valid(pipe.read())
