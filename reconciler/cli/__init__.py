@@ -93,7 +93,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         problem.show()
         return problem.exit_code
     except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)  # noqa: T201
+        # A terminal has put ^C at the end of whatever line it was on.
+        print("\ninterrupted" if sys.stderr.isatty() else "interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output went away (`| head`); nothing is left to say, nor anyone to say it to.

@@ -34,7 +34,7 @@ class _WantedType(click.ParamType[Wanted]):
 @click.argument("name", metavar="PIPELINE")
 @click.argument("wanted", metavar="[ADDR[#FIELD]]...", type=_WantedType(), nargs=-1)
 @options.where
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @options.classes
 def command(name: str, wanted: tuple[Wanted, ...], where: options.Where, yes: bool, reading: Reading) -> int:
     """Take over what somebody changed outside: write it into the files, so that apply leaves it.

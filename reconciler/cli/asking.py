@@ -46,8 +46,15 @@ def choose(text: str, choices: Mapping[str, str], default: Default | None, err: 
         line = Text.assemble((f"    {word:<{widest}}", "bold"), f"  {meaning}")
         line.rstrip()
         err.print(line)
-    words = click.Choice(list(choices), case_sensitive=False)
-    return str(_prompt(default, lambda typed: words.convert(typed, None, None), err))
+    by_lower = {word.lower(): word for word in choices}
+
+    def convert(typed: str) -> str:
+        try:
+            return by_lower[typed.strip().lower()]
+        except KeyError:
+            raise click.UsageError(f"{typed!r} is not one of {', '.join(choices)}.") from None
+
+    return str(_prompt(default, convert, err))
 
 
 def _prompt(

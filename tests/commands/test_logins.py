@@ -259,6 +259,8 @@ def test_at_a_terminal_everything_is_asked_for_with_its_default_and_the_reason(
         user.expect("? Environment")
         user.expect("STAGING  https://staging.picsellia.com")
         user.expect("Enter for PROD, where most work")
+        user.answer("custm")
+        user.expect("Error: 'custm' is not one of PROD, STAGING, LOCAL, CUSTOM.")
         user.answer("custom")
         user.expect("? Address  https://host[:port]")
         user.answer("sandbox")
