@@ -27,8 +27,8 @@ CLASS_STYLES = {ChangeClass.DRIFT: "red", ChangeClass.CONFLICT: "bold red"}
 SEVERITY_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
 
-WIDEST = 40
-"""Columns up to which a column is padded: one long value must not push what stands beside the others away."""
+WIDEST = 42
+"""The longest value that a column is padded to: a longer one must not push away what is beside the others."""
 
 
 _COMMANDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -40,9 +40,8 @@ class _Console(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
-            if segment.control is None and _COMMANDING.search(segment.text):
-                segment = segment._replace(text=_COMMANDING.sub(_spelled, segment.text))
-            yield segment
+            commands = segment.control is None and _COMMANDING.search(segment.text)
+            yield segment._replace(text=_COMMANDING.sub(_spelled, segment.text)) if commands else segment
 
 
 def _spelled(found: re.Match[str]) -> str:
@@ -57,7 +56,10 @@ def console(stream: IO[str]) -> Console:
 def columns(rows: Iterable[Sequence[Text]], gap: int = 2) -> list[Text]:
     """Rows as lines with aligned columns, and nothing behind the last of them."""
     rows = list(rows)
-    widths = [min(max(cell.cell_len for cell in column), WIDEST) for column in zip(*rows, strict=True)]
+    widths = [
+        max((cell.cell_len for cell in column if cell.cell_len <= WIDEST), default=0)
+        for column in zip(*rows, strict=True)
+    ]
     lines = []
     for row in rows:
         line = Text()

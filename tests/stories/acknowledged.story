@@ -193,7 +193,7 @@ owner = "bob"
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  changed outside
-    default_cpu  65 -> 4                                   drift: changed outside
+    default_cpu  65 -> 4  drift: changed outside
     description  edited in a hurry -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
 Plan: 1 to update, 6 unchanged. 2 fields changed outside.
 Done: 1 updated.

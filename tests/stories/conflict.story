@@ -44,7 +44,7 @@ $ reconciler plan single_training --exit-code --bump patch
 sandbox@sandbox/single_training  http://sandbox
 ~ image/registry/examples/single_training  update  source-changed: config.toml changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                            pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ model-version/DefectClassifier/v1  update  changed in the files and outside
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
 Plan: 2 to update, 1 unchanged. 1 conflict.
@@ -63,7 +63,7 @@ $ reconciler apply single_training --bump patch --parallel 1
 sandbox@sandbox/single_training  http://sandbox
 ~ image/registry/examples/single_training  update  source-changed: config.toml changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                            pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ model-version/DefectClassifier/v1  update  changed in the files and outside
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
 Plan: 2 to update, 1 unchanged. 1 conflict.
@@ -82,7 +82,7 @@ $ reconciler apply single_training --bump patch --ours --parallel 1
 sandbox@sandbox/single_training  http://sandbox
 ~ image/registry/examples/single_training  update  source-changed: config.toml changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                            pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ model-version/DefectClassifier/v1  update  the files win, as --ours says
     framework  TENSORFLOW -> ONNX  conflict: the files win, as --ours says
 Plan: 2 to update, 1 unchanged.

@@ -94,7 +94,7 @@ $ platform add-input dataset_cleanup stray input_type=TEXT
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  changed outside
-    default_cpu  64 -> 4                                   drift: changed outside
+    default_cpu  64 -> 4  drift: changed outside
     description  edited in a hurry -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
 ├── + input/dataset_cleanup/archive  create  deleted outside
 │       framework_constraint       null
@@ -108,7 +108,7 @@ Plan: 1 to create, 1 to update, 1 to delete, 5 unchanged. 4 fields changed outsi
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  changed outside
-    default_cpu  64 -> 4                                   drift: changed outside
+    default_cpu  64 -> 4  drift: changed outside
     description  edited in a hurry -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
 ├── + input/dataset_cleanup/archive  create  deleted outside
 │       framework_constraint       null
@@ -126,7 +126,7 @@ none
 $ reconciler apply dataset_cleanup --yes --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  changed outside
-    default_cpu  64 -> 4                                   drift: changed outside
+    default_cpu  64 -> 4  drift: changed outside
     description  edited in a hurry -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
 ├── + input/dataset_cleanup/archive  create  deleted outside
 │       framework_constraint       null

@@ -92,14 +92,14 @@ $ platform edit-processing dataset_cleanup description="ours by hand" default_cp
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
   processing/dataset_cleanup  unchanged  in sync
-    default_cpu  16 -> 4                                   drift: left alone, as ignore_changes says
+    default_cpu  16 -> 4  drift: left alone, as ignore_changes says
     description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: left alone, as ignore_changes says
 Nothing to do: 7 resources as the files say.
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
   processing/dataset_cleanup  unchanged  in sync
-    default_cpu  16 -> 4                                   drift: left alone, as ignore_changes says
+    default_cpu  16 -> 4  drift: left alone, as ignore_changes says
     description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: left alone, as ignore_changes says
 Nothing to do: 7 resources as the files say.
 

@@ -167,7 +167,7 @@ $ reconciler apply dataset_cleanup --parallel 1 --bump patch
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                            pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
   dataset_cleanup/config.toml says version 1.0.1 and image_tag latest now  commit it

@@ -152,7 +152,7 @@ $ reconciler apply dataset_cleanup --yes --bump patch --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: config.toml changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                            pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     default_cpu  4 -> 6  pending: the files changed
 Plan: 2 to update, 5 unchanged.

@@ -74,7 +74,7 @@ $ reconciler apply dataset_cleanup --yes --parallel 1 --bump minor
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: config.toml changed, utils/inputs.py changed, utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.1.0  pending: the files changed
+    version     1.0.0 -> 1.1.0                              pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     default_cpu                       4 -> 32   pending: the files changed
     default_parameters.smallest_side  64 -> 16  pending: the files changed

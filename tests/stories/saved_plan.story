@@ -123,7 +123,7 @@ $ reconciler plan dataset_cleanup --bump patch --out second.json
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                            pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     default_parameters.smallest_side  64 -> 128  pending: the files changed
 Plan: 2 to update, 5 unchanged.
@@ -157,9 +157,9 @@ $ reconciler apply --plan second.json
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                            pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ processing/dataset_cleanup  update  changed outside, the files changed
-    default_parameters.smallest_side  64 -> 128                                 pending: the files changed
+    default_parameters.smallest_side  64 -> 128  pending: the files changed
     description                       edited meanwhile -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
 Plan: 2 to update, 5 unchanged. 1 field changed outside.
 | moved: processing/dataset_cleanup  since the plan was made
@@ -177,7 +177,7 @@ $ reconciler apply --plan second.json --skip-moved --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                            pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
 Plan: 1 to update.
 Done: 1 updated.
 | updating image/registry/examples/dataset_cleanup
@@ -208,7 +208,7 @@ $ reconciler show second.json
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                            pending: the files changed
+    version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     default_parameters.smallest_side  64 -> 128  pending: the files changed
 Plan: 2 to update, 5 unchanged.

@@ -47,11 +47,11 @@ sandbox@sandbox/single_training  http://sandbox
 > model-version/DefectClassifier/v1  adopt  exists, nothing recorded: taken over and changed
     docker_flags              [] -> ["--gpus all", "--ipc host", "--name training"]  conflict: not as an unfinished run was creating it
     docker_image              somebody/elses -> registry/examples/single_training  conflict: not as an unfinished run was creating it
-    framework                 ONNX -> PYTORCH                           conflict: not as an unfinished run was creating it
-    parameters.batch_size     (none) -> 8                               conflict: not as an unfinished run was creating it
-    parameters.epochs         (none) -> 3                               conflict: not as an unfinished run was creating it
-    parameters.image_size     (none) -> 224                             conflict: not as an unfinished run was creating it
-    parameters.learning_rate  (none) -> 0.001                           conflict: not as an unfinished run was creating it
+    framework                 ONNX -> PYTORCH  conflict: not as an unfinished run was creating it
+    parameters.batch_size     (none) -> 8      conflict: not as an unfinished run was creating it
+    parameters.epochs         (none) -> 3      conflict: not as an unfinished run was creating it
+    parameters.image_size     (none) -> 224    conflict: not as an unfinished run was creating it
+    parameters.learning_rate  (none) -> 0.001  conflict: not as an unfinished run was creating it
 Plan: 1 to adopt, 2 unchanged. 7 conflicts.
 | conflict: model-version/DefectClassifier/v1  7 fields not as an unfinished run was creating it
 |   .docker_flags  
@@ -86,11 +86,11 @@ sandbox@sandbox/single_training  http://sandbox
 > model-version/DefectClassifier/v1  adopt  exists, nothing recorded: taken over and changed
     docker_flags              [] -> ["--gpus all", "--ipc host", "--name training"]  conflict: the files win, as --ours says
     docker_image              somebody/elses -> registry/examples/single_training  conflict: the files win, as --ours says
-    framework                 ONNX -> PYTORCH                           conflict: the files win, as --ours says
-    parameters.batch_size     (none) -> 8                               conflict: the files win, as --ours says
-    parameters.epochs         (none) -> 3                               conflict: the files win, as --ours says
-    parameters.image_size     (none) -> 224                             conflict: the files win, as --ours says
-    parameters.learning_rate  (none) -> 0.001                           conflict: the files win, as --ours says
+    framework                 ONNX -> PYTORCH  conflict: the files win, as --ours says
+    parameters.batch_size     (none) -> 8      conflict: the files win, as --ours says
+    parameters.epochs         (none) -> 3      conflict: the files win, as --ours says
+    parameters.image_size     (none) -> 224    conflict: the files win, as --ours says
+    parameters.learning_rate  (none) -> 0.001  conflict: the files win, as --ours says
 Plan: 1 to adopt, 2 unchanged.
 Done: 1 adopted.
   model-version/DefectClassifier/v1  http://sandbox/model/version/…

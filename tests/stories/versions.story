@@ -70,9 +70,9 @@ $ edit dataset_cleanup/pipeline.py "import argparse" "import argparse  # better"
 $ reconciler plan dataset_cleanup --bump rc --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
-    channel     latest -> test                            pending: the files changed
+    channel     latest -> test                              pending: the files changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1-rc                         pending: the files changed
+    version     1.0.0 -> 1.0.1-rc                           pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     docker_tag  latest -> test  pending: the files changed
 Plan: 2 to update, 5 unchanged.
@@ -81,9 +81,9 @@ Plan: 2 to update, 5 unchanged.
 $ reconciler apply dataset_cleanup --bump rc --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
-    channel     latest -> test                            pending: the files changed
+    channel     latest -> test                              pending: the files changed
     source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1-rc                         pending: the files changed
+    version     1.0.0 -> 1.0.1-rc                           pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     docker_tag  latest -> test  pending: the files changed
 Plan: 2 to update, 5 unchanged.
