@@ -19,12 +19,13 @@ import pytest
 from providers.docker.builders import BuilderName
 from providers.sandbox import ORGANIZATION, TOKEN, Sandbox
 from reconciler.cli import COMMANDS, exits
-from reconciler.pipeline.schema import ImageOptions
+from reconciler.pipeline.schema import ImageOptions, Reconciler
 from tests.conftest import EXAMPLES, Cli, copy_example
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 IMAGES = ROOT / "docs" / "images.md"
+SETTINGS = ROOT / "docs" / "settings.md"
 DRIFT = ROOT / "docs" / "drift.md"
 DOCUMENTS = [README, EXAMPLES / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SERVERS = ("sandbox", "demo")  # they have stories of their own below
@@ -205,7 +206,7 @@ def test_every_make_line_names_a_target() -> None:
     assert targets == set(phony[1].split())
 
 
-@pytest.mark.parametrize("document", [README, IMAGES], ids=lambda document: document.stem)
+@pytest.mark.parametrize("document", [README, IMAGES, SETTINGS], ids=lambda document: document.stem)
 def test_the_settings_in_a_document_are_settings(document: Path, cli: Cli, sandbox: Sandbox) -> None:
     blocks = re.findall(r"^```toml\n(.*?)^```", document.read_text(), re.M | re.S)
     assert blocks
@@ -216,6 +217,11 @@ def test_the_settings_in_a_document_are_settings(document: Path, cli: Cli, sandb
         ended = cli("validate", "dataset_cleanup")
         assert (ended.code, ended.err) == (0, "")
         shutil.rmtree(folder)
+
+
+def test_every_setting_of_a_pipeline_is_described() -> None:
+    keys = Text(SETTINGS).table("key", "meaning")
+    assert {row[0].strip("`") for row in keys} == {*Reconciler.model_fields, "env"}
 
 
 def test_every_setting_and_builder_of_the_image_is_described() -> None:
