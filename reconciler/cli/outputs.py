@@ -106,7 +106,7 @@ def write_report(report: Report, outputs: Outputs, err: Console) -> None:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
         for line in annotations(report, Path.cwd(), workspace):
-            err.print(line)
+            err.file.write(f"{line}\n")  # as it is: this is a command, and meant as one
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
             _append(Path(summary), report, err)
     outputs.write(

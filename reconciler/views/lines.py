@@ -1,6 +1,7 @@
 """What all terminal views are made of: a console, colours by meaning, aligned columns, counted nouns."""
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO
@@ -35,13 +36,21 @@ _COMMANDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069
 """What a terminal obeys instead of showing it: control characters, and those that turn the reading around."""
 
 
+_WORKFLOW = re.compile(r"(?:^|(?<=\n))([ \t]*:)(?=:)|(##)(?=\[)")
+"""Where a step of GitHub Actions would be given a command by its own output."""
+
+
 class _Console(Console):
-    """Shows what would be a command to the terminal: a far end's answer is text, whatever is in it."""
+    """Shows what would be a command to the terminal or to a workflow: what far ends answer is text."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        in_workflow = os.environ.get("GITHUB_ACTIONS") == "true"
         for segment in super().render(renderable, options):
-            commands = segment.control is None and _COMMANDING.search(segment.text)
-            yield segment._replace(text=_COMMANDING.sub(_spelled, segment.text)) if commands else segment
+            if segment.control is not None:
+                yield segment
+                continue
+            text = _COMMANDING.sub(_spelled, segment.text)
+            yield segment._replace(text=_WORKFLOW.sub("\\g<0>\u200b", text) if in_workflow else text)
 
 
 def _spelled(found: re.Match[str]) -> str:

@@ -101,3 +101,17 @@ def test_run_by_github_drift_annotates_and_adds_to_the_summary(
 def test_a_conflict_is_an_error() -> None:
     (line,) = annotations(report(stack_report(finding(cls=ChangeClass.CONFLICT))), HERE, Path("/repo"))
     assert parsed(line)[0] == "error"
+
+
+@pytest.mark.parametrize("command", ["drift", "plan", "adopt"])
+def test_no_name_is_a_command_to_the_workflow(
+    command: str, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    assert cli("apply", "dataset_cleanup").code == 0
+    sandbox.platform.edit_processing("dataset_cleanup", default_parameters={"x\n  ::error::y": 1, "##[z]": 1})
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    ended = cli(command, "dataset_cleanup")
+    lines = [line for line in (ended.out + ended.err).splitlines() if line.lstrip().startswith("::")]
+    assert not any(line.lstrip().startswith("::error::") for line in lines), lines
+    assert command == "adopt" or "##[" not in ended.out
