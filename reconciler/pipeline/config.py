@@ -19,6 +19,7 @@ from reconciler.pipeline.reading import Reader
 from reconciler.pipeline.schema import Config
 from reconciler.pipeline.sections import read_docker, read_execution, read_metadata
 from reconciler.pipeline.settings import read_settings
+from reconciler.pipeline.spelling import check_spelling
 from reconciler.pipeline.targets import read_targets
 
 FILE_NAME: Final = "config.toml"
@@ -101,6 +102,7 @@ def read(text: str, path: Path, environment: str | None = None) -> LoadedConfig:
     lines.places = view.places
     reader = Reader(view.document, lines, text, path)
     check_overlays(reader)
+    check_spelling(reader)
     config = _config(reader)
     found = tuple(in_order(reader.diagnostics))
     return LoadedConfig(

@@ -358,6 +358,28 @@ def test_our_own_table_is_strict(table: str, line: int, words: str) -> None:
     assert words in message
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("\ncpu = ", "\ncpus = ", "docker.cpus is not read"),
+        ("\nrequirements_file = ", "\nrequirement_file = ", "Did you mean 'requirements_file'?"),
+        ("[docker]", '[reconcilr]\npin = "version"\n[reconciler]\n[docker]', "Did you mean 'reconciler'?"),
+    ],
+)
+def test_a_key_that_is_nearly_a_missing_one_is_warned_about(old: str, new: str, words: str) -> None:
+    text = replaced(PROCESSING, old, new)
+    line, message = only(text, Severity.WARNING)
+    assert line == text[: text.index(new.strip())].count("\n") + 1
+    assert words in message
+
+
+def test_an_overlays_key_is_warned_about_where_it_stands() -> None:
+    text = replaced(PROCESSING, "\ncpu = ", "\n# cpu = ") + "[reconciler.env.PROD.docker]\ncpus = 8\n"
+    (warned,) = read(text, FILE, "PROD").diagnostics
+    assert (warned.line, warned.severity) == (text.count("\n"), Severity.WARNING)
+    assert read(text, FILE, "STAGING").diagnostics == ()
+
+
 def test_all_problems_are_told_at_once() -> None:
     text = """\
 [metadata]
