@@ -8,6 +8,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Failed, Work, in_turn
+from reconciler.converge import Applied
 from reconciler.diagnostics import UserError
 from reconciler.pipeline.discovery import find
 from reconciler.rollback import pipeline_at, roll_back
@@ -64,3 +65,10 @@ def command(
 class _Rollback(Dialogue):
     verb = "rollback"
     question = "Go back to this?"
+
+    def done(self, applied: Applied) -> None:
+        """Tell how it ended, and that the next apply undoes it unless the files go back, too."""
+        super().done(applied)
+        if applied.result is not None and applied.result.succeeded and not applied.planned.plan.is_empty:
+            rest = "classes and source" if applied.config_written else "files"
+            self.err.print(f"  your {rest} stay as they are: the next apply brings back what they say")

@@ -173,6 +173,7 @@ Done: 1 created, 2 updated, 1 deleted.
 | ~ updated processing/dataset_cleanup
 | + created input/dataset_cleanup/archive
 | - deleted input/dataset_cleanup/cold_store
+|   your files stay as they are: the next apply brings back what they say
 
 $ writes
 POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
@@ -217,6 +218,7 @@ Done: 1 created, 2 updated, 1 deleted.
 | ~ updated processing/dataset_cleanup
 | - deleted input/dataset_cleanup/archive
 | + created input/dataset_cleanup/cold_store
+|   your classes and source stay as they are: the next apply brings back what they say
 
 $ reconciler rollback dataset_cleanup --to 7.0
 | error: sandbox@sandbox/dataset_cleanup has no record of 7.0
