@@ -80,7 +80,10 @@ class Graph:
     def get(self, address: Address) -> Resource | None:
         return self._resources.get(address)
 
-_BY_ADDRESS = attrgetter("kind", "name")  # the order of addresses, without a call of Python for each comparison
+
+_BY_ADDRESS = attrgetter(
+    "kind", "name"
+)  # the order of addresses, without a call of Python for each comparison
 
 
 def ordered(dependencies: Mapping[Address, Iterable[Address]]) -> list[Address]:

@@ -282,18 +282,18 @@ class ImageKind:
         ):
             reason = self._source_changed(outputs, live)
             return Verdict(Need.UPDATE, reason, *self._refusal(desired, recorded, reason))
+        foreign = {
+            "warning": f"{desired['version']} was published by another tool, so nobody can say from what source",
+            "hint": "It is taken over as it is; the next version that is published here will carry its source.",
+        }
         if live.fields["channel"] != desired["channel"]:
             elsewhere = live.outputs["channel_points_to"]
             points = f"points at {elsewhere[:19]}" if elsewhere else "is gone"
-            return Verdict(Need.UPDATE, f"tag-moved: {desired['channel']} {points}; re-tagged, no build")
+            moved = f"tag-moved: {desired['channel']} {points}; re-tagged, no build"
+            return Verdict(Need.UPDATE, moved, **({} if known else foreign))
         if known:
             return Verdict(Need.NOTHING, "published")
-        return Verdict(
-            Need.NOTHING,
-            "foreign",
-            warning=f"{desired['version']} was published by another tool, so nobody can say from what source",
-            hint="It is taken over as it is; the next version that is published here will carry its source.",
-        )
+        return Verdict(Need.NOTHING, "foreign", **foreign)
 
     def _refusal(
         self, desired: Mapping[str, JSON], recorded: Mapping[str, JSON] | None, reason: str

@@ -23,6 +23,13 @@ def read_metadata(reader: Reader) -> Metadata | None:
     if table is None:
         return None
     name = reader.required_text(table, "metadata", "name", 'for example name = "my_pipeline"')
+    if name is not None and (name.startswith("-") or name in (".", "..")):
+        reader.error(
+            f"metadata.name {name!r} would be taken for an option or a folder in every command",
+            "Begin it with a letter or a digit.",
+            "metadata",
+            "name",
+        )
     number = _version(reader, table)
     description = reader.text(table, "metadata", "description", free=True)
     kind = _type(reader, table)

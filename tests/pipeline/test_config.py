@@ -380,6 +380,13 @@ def test_an_overlays_key_is_warned_about_where_it_stands() -> None:
     assert read(text, FILE, "STAGING").diagnostics == ()
 
 
+@pytest.mark.parametrize("name", ["-x", "--yes", ".", ".."])
+def test_a_name_that_no_command_could_be_given_is_refused(name: str) -> None:
+    line, message = only(PROCESSING.replace('name = "cleanup"', f'name = "{name}"', 1))
+    assert line == 2
+    assert "would be taken for an option or a folder" in message
+
+
 def test_all_problems_are_told_at_once() -> None:
     text = """\
 [metadata]
