@@ -283,8 +283,8 @@ class ImageKind:
             reason = self._source_changed(outputs, live)
             return Verdict(Need.UPDATE, reason, *self._refusal(desired, recorded, reason))
         foreign = {
-            "warning": f"{desired['version']} was published by another tool, so nobody can say from what source",
-            "hint": "It is taken over as it is; the next version that is published here will carry its source.",
+            "warning": f"{desired['version']} was published by another tool; nobody can say from what source",
+            "hint": "It is taken over as it is; the next version that is published here carries its source.",
         }
         if live.fields["channel"] != desired["channel"]:
             elsewhere = live.outputs["channel_points_to"]
