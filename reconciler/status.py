@@ -13,7 +13,7 @@ from reconciler.checking import check, last_apply
 from reconciler.credentials import Target
 from reconciler.diagnostics import UserError
 from reconciler.drift import LastApply
-from reconciler.events import Emit
+from reconciler.events import Emit, Note
 from reconciler.pipeline.discovery import names_in
 from reconciler.plan import Stack
 from reconciler.rollback import pipeline_at
@@ -110,6 +110,7 @@ def _checked(
     try:
         with session(target, store, emit, threading.Event()) as opened:
             for folder, stack, record in stacks:
+                emit(Note(f"reading {stack}"))
                 told, checked = _drift(opened, folder, reading, now)
                 yield replace(_row(stack, record, store), drift=told, checked=checked)
     except UserError as problem:

@@ -97,6 +97,7 @@ def acknowledging(command: Command) -> Command:
         type=_BaselineType(),
         is_flag=False,
         flag_value=FILE_NAME,
+        metavar="[FILE]",
         help=f"Acknowledge everything that is found, in {FILE_NAME} or FILE.",
     )
     @click.option("--owner", help="Who is asked about what --write-baseline acknowledges; you.")

@@ -221,6 +221,7 @@ def planning(command: Command) -> Command:
         "multiple": True,
         "is_flag": False,
         "flag_value": EVERYWHERE,
+        "metavar": "[ADDR]",
     }
 
     @click.option("--bump", type=click.Choice([b.value for b in Bump]), help="Publish as the next version.")
