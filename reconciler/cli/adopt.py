@@ -10,6 +10,7 @@ from rich.console import Console
 
 from reconciler.adopting import Adoption, Wanted, adoption, patch, write
 from reconciler.cli import options
+from reconciler.cli.asking import confirm
 from reconciler.cli.exits import DONE, FAILED
 from reconciler.pipeline.discovery import find
 from reconciler.planning import Wishes, make_plan
@@ -54,7 +55,7 @@ def command(name: str, wanted: tuple[Wanted, ...], where: options.Where, yes: bo
     adopted = adoption(planned, wanted)
     if adopted.written:
         print_config(adopted, err)
-        if not yes and options.someone_watches() and not click.confirm("Write this?", err=True):
+        if not yes and options.someone_watches() and not confirm("Write this?", default=False):
             err.print("declined; nothing was written")
             return FAILED
         write(adopted)

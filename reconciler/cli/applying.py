@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TextIO
 
-import click
 from rich.console import Console
 
 from reconciler.cli import options
+from reconciler.cli.asking import confirm
 from reconciler.cli.exits import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
 from reconciler.converge import Applied, RefusedPlanError, apply_plan
 from reconciler.diagnostics import UserError
@@ -60,7 +60,7 @@ class Dialogue:
         if self.yes or not ask:
             return True
         if options.someone_watches():
-            return click.confirm(f"\n{self.question}", default=self.usually, err=True)
+            return confirm(self.question, default=self.usually)
         self.refused = self.is_refused_unseen(planned.plan)
         return not self.refused
 

@@ -1,6 +1,8 @@
 """How something is asked at a terminal: what it is, what Enter answers and why that, and a line to type."""
 
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import click
@@ -36,6 +38,16 @@ def ask(
     """
     err.print(Text.assemble(("? ", "cyan"), (text, "bold"), (f"  {form}" if form else "", "dim")))
     return _prompt(default, convert, err, hidden=hidden)
+
+
+def confirm(question: str, *, default: bool) -> bool:
+    """A yes or a no. What was typed before the question was there is no answer to it."""
+    with suppress(ImportError, OSError, ValueError):  # Windows, or a stream that is no terminal
+        import termios
+
+        with suppress(termios.error):
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    return click.confirm(f"\n{question}", default=default, err=True)
 
 
 def choose(text: str, choices: Mapping[str, str], default: Default | None, err: Console) -> str:

@@ -9,6 +9,7 @@ import click
 from rich.text import Text
 
 from reconciler.cli import options
+from reconciler.cli.asking import confirm
 from reconciler.cli.exits import DONE, FAILED
 from reconciler.diagnostics import UserError, error
 from reconciler.values import JSON, Address
@@ -281,7 +282,7 @@ def _agreed(question: str, what: str) -> bool:
     """The answer at a terminal. Raises UserError where nobody can be asked."""
     if not options.someone_watches():
         raise UserError(error(f"nobody can be asked whether to {what} this", "Say so with --yes."))
-    return click.confirm(question, default=False, err=True)
+    return confirm(question, default=False)
 
 
 def _tell_damage(problem: CorruptStateError, whole: Sequence[int]) -> None:

@@ -67,7 +67,7 @@ def _rows(told: Iterable[tuple[str, str]]) -> Iterator[Text]:
 def _summary(report: Report) -> Text:
     if report.findings:
         counts = [Text(part, _STYLE_OF_WORD.get(part.partition(" ")[2], "")) for part in counted(report)]
-        text = Text.assemble(("Drift: ", "bold"), Text(", ").join(counts))
+        text = Text.assemble(("Found: ", "bold"), Text(", ").join(counts))
     else:
         text = Text(headline(report), "yellow" if report.unchecked else "green")
     return text.append(f". {coverage(report)}")

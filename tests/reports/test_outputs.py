@@ -44,7 +44,7 @@ def valid(text: str) -> dict[str, object]:
 def test_one_run_writes_them_all_beside_what_it_prints(drifted: Cli) -> None:
     ended = drifted("drift", "dataset_cleanup", *OUTPUTS)
     assert ended.code == 11
-    assert "Drift: 3 drift" in ended.out
+    assert "Found: 3 drift" in ended.out
     document = valid((drifted.folder / "d.json").read_text())
     assert document["exit_code"] == 11
     assert ET.parse(drifted.folder / "d.xml").getroot().attrib["failures"] == "3"
@@ -80,8 +80,8 @@ def test_a_dash_is_stdout_and_nothing_else_goes_there(
     ended = drifted("drift", "dataset_cleanup", f"--{format_}", "-")
     assert ended.code == 11
     read(ended.out)
-    assert "Drift: 3 drift. 0 pipelines" in ended.err
-    assert "Drift: 3 drift. 0 pipelines" not in ended.out
+    assert "Found: 3 drift. 0 pipelines" in ended.err
+    assert "Found: 3 drift. 0 pipelines" not in ended.out
 
 
 def test_what_cannot_be_written_fails_and_keeps_the_others(drifted: Cli) -> None:

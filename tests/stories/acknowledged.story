@@ -87,7 +87,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     in the files   dataset_cleanup/config.toml:4
     changed        … by somebody-else
     acknowledged   by ann until 2999-12-31: a trial until friday
-Drift: 3 acknowledged. 0 pipelines in sync.
+Found: 3 acknowledged. 0 pipelines in sync.
 | drift-baseline.toml: 3 findings acknowledged
 
 $ show drift-baseline.toml address|field|owner|reason|expires
@@ -126,7 +126,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     in the files   dataset_cleanup/config.toml:4
     changed        … by somebody-else
     acknowledged   by ann until 2999-12-31: a trial until friday
-Drift: 3 acknowledged. 0 pipelines in sync.
+Found: 3 acknowledged. 0 pipelines in sync.
 | acknowledgements are read from drift-baseline.toml
 
 # Another change of the same field is news; what an acknowledgement is about may be gone, too.
@@ -151,7 +151,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     in the files   dataset_cleanup/config.toml:4
     changed        … by somebody-else
     acknowledged   by ann until 2999-12-31: a trial until friday
-Drift: 1 drift, 1 acknowledged. 0 pipelines in sync.
+Found: 1 drift, 1 acknowledged. 0 pipelines in sync.
 | acknowledgements are read from drift-baseline.toml
 | warning: the acknowledgement of input/dataset_cleanup/stray matches nothing
 |   at drift-baseline.toml:4
@@ -178,7 +178,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     in the files   dataset_cleanup/config.toml:4
     changed        … by somebody-else
     acknowledged   by ann until 2999-12-31: a trial until friday
-Drift: 2 acknowledged. 0 pipelines in sync.
+Found: 2 acknowledged. 0 pipelines in sync.
 | drift-baseline.toml: 2 findings acknowledged
 
 $ show drift-baseline.toml address|field|owner

@@ -17,7 +17,7 @@ sandbox@sandbox/dataset_cleanup  nothing is recorded, so nobody knows who change
     put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/sample_size
   pending processing/dataset_cleanup  does not exist yet
     put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
-Drift: 7 pending. 0 pipelines in sync.
+Found: 7 pending. 0 pipelines in sync.
 [10]
 
 $ reconciler apply dataset_cleanup --yes --parallel 1
@@ -138,7 +138,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
     take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#description'
-Drift: 4 drift. 0 pipelines in sync.
+Found: 4 drift. 0 pipelines in sync.
 [11]
 
 $ edit dataset_cleanup/config.toml 'gpu = "0"' 'gpu = 1'
@@ -188,7 +188,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     in the files   dataset_cleanup/config.toml:17
     changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
-Drift: 4 drift, 3 pending. 0 pipelines in sync.
+Found: 4 drift, 3 pending. 0 pipelines in sync.
 [11]
 
 $ writes

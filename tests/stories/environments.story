@@ -90,5 +90,5 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
     take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
-Drift: 1 drift. 0 pipelines in sync.
+Found: 1 drift. 0 pipelines in sync.
 [11]

@@ -144,5 +144,5 @@ sandbox@sandbox/computed_inputs  last applied … by somebody
     changed        … by somebody-else
     put it back    reconciler apply computed_inputs --organization sandbox --env CUSTOM --target processing/computed_inputs
     take it over   reconciler adopt computed_inputs --organization sandbox --env CUSTOM 'processing/computed_inputs#description'
-Drift: 3 drift. 0 pipelines in sync.
+Found: 3 drift. 0 pipelines in sync.
 [11]
