@@ -1,0 +1,99 @@
+"""The way back after a bad deploy: what was applied then, by tags alone, or nothing at all."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from providers.docker.registry import RegistryClient
+from providers.sandbox import Sandbox
+from tests.conftest import Cli, copy_example, stack_of
+
+APP = "multi_training"
+
+
+@pytest.fixture
+def repository(cli: Cli, sandbox: Sandbox) -> str:
+    """Of a training pipeline that was deployed well as 1.0.0, and then badly as 1.1.0."""
+    folder = copy_example(APP, cli.folder, sandbox.registry)
+    assert cli("apply", APP).code == 0
+    _edit(folder / "pipeline.py", "import argparse", "import argparse  # oh no")
+    assert cli("apply", APP, "--bump", "minor").code == 0
+    sandbox.clear_requests()
+    return f"{sandbox.registry}/examples/{APP}"
+
+
+def digests(repository: str) -> dict[str, str | None]:
+    with RegistryClient(repository) as registry:
+        return {tag: registry.digest(tag) for tag in ("1.0.0", "1.1.0", "latest")}
+
+
+def test_a_training_goes_back_by_its_tag_alone(repository: str, cli: Cli, sandbox: Sandbox) -> None:
+    before = digests(repository)
+    assert before["latest"] == before["1.1.0"] != before["1.0.0"]
+
+    back = cli("rollback", APP)
+
+    assert back.code == 0, back.err
+    assert digests(repository) == {**before, "latest": before["1.0.0"]}
+    written = {(w["method"], w["path"].rpartition("/")[2]) for w in sandbox.writes()}
+    assert written - {("POST", ""), ("DELETE", _upload(sandbox))} == {("PUT", "latest")}, "one tag, no layer"
+
+
+def test_going_back_from_going_back(repository: str, cli: Cli) -> None:
+    before = digests(repository)
+    assert cli("rollback", APP).code == 0
+    assert cli("rollback", APP).code == 0
+    assert digests(repository) == before
+
+
+def test_a_serial_of_the_history_is_gone_back_to(repository: str, cli: Cli) -> None:
+    first = digests(repository)["1.0.0"]
+    saves = json.loads(cli("state", "history", stack_of(APP), "--json").out)["saves"]
+    last_of_first_run = max(save["serial"] for save in saves if save["run"] == saves[-1]["run"])
+
+    assert cli("rollback", APP, "--to", str(last_of_first_run), "--write").code == 0
+
+    assert digests(repository)["latest"] == first
+    assert 'version = "1.0.0"' in (cli.folder / APP / "config.toml").read_text()
+
+
+def test_what_somebody_made_of_it_since_goes_too(repository: str, cli: Cli, sandbox: Sandbox) -> None:
+    target = ("SiteDetector", "lyon")
+    sandbox.platform.edit_version(*target, docker_tag="hotfix")
+
+    assert cli("rollback", APP).code == 0
+
+    version = sandbox.platform.version(*target)
+    assert version is not None
+    assert version["docker_tag"] == "latest"
+
+
+def test_an_image_that_is_gone_is_told_before_anything_moves(
+    repository: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    before = digests(repository)
+    name = repository.partition("/")[2]
+    for reference in ("1.0.0", before["1.0.0"]):
+        sandbox.call("DELETE", f"/v2/{name}/manifests/{reference}")
+    config = (cli.folder / APP / "config.toml").read_bytes()
+    sandbox.clear_requests()
+
+    refused = cli("rollback", APP, "--write", "--yes")
+
+    assert refused.code == 1
+    assert f"{name}:1.0.0 was {str(before['1.0.0'])[:19]} then" in refused.err
+    assert "Nothing was changed" in refused.err
+    assert sandbox.writes() == []
+    assert digests(repository) == {**before, "1.0.0": None}
+    assert (cli.folder / APP / "config.toml").read_bytes() == config
+
+
+def _upload(sandbox: Sandbox) -> str:
+    """The upload that was begun and cancelled to see whether a push would be allowed."""
+    return next(w["path"].rpartition("/")[2] for w in sandbox.writes() if w["method"] == "DELETE")
+
+
+def _edit(file: Path, old: str, new: str) -> None:
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
