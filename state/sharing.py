@@ -5,10 +5,11 @@ quadratic; here a change copies one bucket in 256, and comparing two copies skip
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 V = TypeVar("V")
 
+_EMPTY: dict[str, Any] = {}  # one for all, so that comparing skips it
 _BUCKETS = 256  # 100,000 entries: 400 a bucket, so that copying a bucket costs about as much as the table
 
 
@@ -21,11 +22,10 @@ class SharedMap(Mapping[str, V]):
     _size: int
 
     def __init__(self, entries: Mapping[str, V] | None = None) -> None:
-        empty: dict[str, V] = {}
-        buckets = [empty] * _BUCKETS
+        buckets: list[dict[str, V]] = [_EMPTY] * _BUCKETS
         for key, value in (entries or {}).items():
             place = hash(key) % _BUCKETS
-            if buckets[place] is empty:
+            if buckets[place] is _EMPTY:
                 buckets[place] = {}
             buckets[place][key] = value
         self._buckets = tuple(buckets)
