@@ -158,6 +158,33 @@ def test_other_source_is_never_put_under_a_published_version(here: Machine, ther
     assert tags(here) == before
 
 
+def test_what_the_record_knows_of_a_digest_is_said_of_that_digest_only(here: Machine, there: Machine) -> None:
+    """A record saves reading an image, never looking which one a tag names."""
+    here.publish("1.0.0")
+    first = here.read("1.0.0")
+    assert first is not None
+
+    def again(**recorded: JSON) -> Live | None:
+        outputs = {**first.outputs, **recorded}
+        desired = here.desired("1.0.0")
+        return here.kind.read(here.name, id=first.id, parent=None, desired=desired, outputs=outputs)
+
+    assert again() == first
+    believed = again(source_key=None)
+    assert believed is not None
+    assert "source_key" not in believed.fields
+    assert again(platform="linux/arm64", source_key=None) == first, "it was of another platform"
+
+    edit(there)
+    there.publish("1.0.1")
+    with RegistryClient(here.repository) as client:
+        client.tag("1.0.1", "1.0.0")
+    moved = again()
+    assert moved is not None
+    assert moved.outputs["digest"] == tags(here)["1.0.1"] != first.outputs["digest"]
+    assert moved.fields["source_key"] == fingerprint(there.source).key
+
+
 def test_a_channel_tag_that_moved_is_put_back(here: Machine, there: Machine) -> None:
     here.publish("1.0.0")
     edit(here)
