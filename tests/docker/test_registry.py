@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from providers.docker.auth import Login, stored_login
+from providers.docker.connection import Wire
 from providers.docker.manifests import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST, Blob
 from providers.docker.reference import Repository
 from providers.docker.registry import RegistryClient
@@ -24,6 +25,7 @@ from providers.errors import (
     TransientError,
     UnauthorizedError,
 )
+from providers.pace import Pace
 from tests.docker.proxy import Answer, Proxy, proxy_to
 from tests.services import Registry, free_port
 
@@ -257,15 +259,18 @@ class TestPatience:
     def test_and_not_for_ever(self, proxy: Proxy) -> None:
         proxy.interfere = lambda method, path, body: Answer(429, headers={"Retry-After": "30"})
         waits: list[float] = []
+        wire = Wire(Pace(sleep=lambda seconds: None))
         with (
-            RegistryClient(f"{proxy.address}/read/app", pause=waits.append) as client,
+            RegistryClient(f"{proxy.address}/read/app", pause=waits.append, wire=wire) as client,
             pytest.raises(TransientError, match="asks to slow down") as caught,
         ):
             client.digest("base")
         assert waits == [30.0] * 7
         assert caught.value.retry_after == 30
 
-    @pytest.mark.parametrize("wait", ["3600", formatdate(time.time() + 7200, usegmt=True)])
+    @pytest.mark.parametrize(
+        "wait", ["3600", formatdate(time.time() + 7200, usegmt=True)], ids=["seconds", "date"]
+    )
     def test_a_long_wait_is_told_and_not_waited_for(self, proxy: Proxy, wait: str) -> None:
         proxy.interfere = lambda method, path, body: Answer(429, headers={"Retry-After": wait})
         with RegistryClient(f"{proxy.address}/read/app", pause=lambda _: pytest.fail("waited")) as client:

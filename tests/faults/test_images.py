@@ -5,7 +5,7 @@ import pytest
 import providers.docker.connection
 import reconciler.apply
 from providers.sandbox import Sandbox
-from reconciler import session
+from reconciler import converge, planning
 from tests.conftest import Cli, copy_example
 
 
@@ -47,17 +47,17 @@ def test_a_version_that_somebody_else_published_meanwhile_is_never_overwritten(
     theirs = copy_example("single_training", cli.folder / "elsewhere", sandbox.registry)
     (theirs / "pipeline.py").write_text("print('theirs')\n")
 
-    plan = session.make_plan
+    plan = converge.make_plan
 
-    def meanwhile(*given: object) -> session.Planned:
+    def meanwhile(*given: object) -> planning.Planned:
         planned = plan(*given)  # type: ignore[arg-type]
         with monkeypatch.context() as other:
-            other.setattr(session, "make_plan", plan)
+            other.setattr(converge, "make_plan", plan)
             other.setenv("RECONCILER_STATE", str(cli.folder / "other.db"))
             assert cli("apply", str(theirs)).code == 0
         return planned
 
-    monkeypatch.setattr(session, "make_plan", meanwhile)
+    monkeypatch.setattr(converge, "make_plan", meanwhile)
     ended = cli("apply", str(mine))
 
     assert ended.code == 1

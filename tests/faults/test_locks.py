@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler import session
+from reconciler import converge, planning
 from state.lock import LockInfo, process_table
 from state.store import open_store
 from tests.conftest import Cli, copy_example, stack_of
@@ -77,16 +77,16 @@ def test_a_lock_can_be_taken_away(state: Path, cli: Cli) -> None:
 def test_our_own_lock_can_be_recognised(state: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that tells a dead holder from a living one is in the lock."""
     seen: list[LockInfo] = []
-    checked = session.make_plan
+    checked = converge.make_plan
 
-    def look(*given: object) -> session.Planned:
+    def look(*given: object) -> planning.Planned:
         with open_store(str(state)) as store:
             holder = store.holder(stack_of("single_training"))
         assert holder is not None
         seen.append(holder)
         return checked(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(session, "make_plan", look)
+    monkeypatch.setattr(converge, "make_plan", look)
     assert cli("apply", "single_training").code == 0
     (holder,) = seen
     assert (holder.host, holder.pid) == (socket.gethostname(), os.getpid())
