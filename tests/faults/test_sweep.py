@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from urllib3.util.retry import Retry
 
 import providers.docker.connection
 import reconciler.apply
@@ -106,6 +107,7 @@ def bench(
 ) -> Bench:
     monkeypatch.setattr(reconciler.apply, "FIRST_DELAY", 0.01)
     monkeypatch.setattr(providers.docker.connection, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(Retry, "sleep", lambda retry, response=None: None)
     return Bench(cli, sandbox, tmp_path / "state.db", monkeypatch)
 
 
