@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 OFFICIAL := .venv-official
 AZURITE := .azurite
 SOURCES := reconciler providers state tests
+# Tests wait for servers and commands more than they compute.
+WORKERS := $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
 export RECONCILER_OFFICIAL_PYTHON := $(abspath $(OFFICIAL)/bin/python)
 
 .PHONY: setup bench demo test test-full check format clean
@@ -28,11 +30,11 @@ demo: setup
 	$(BIN)/reconciler demo
 
 test: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
-	$(BIN)/pytest --numprocesses auto --dist loadgroup $(PYTEST)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup $(PYTEST)
 
 # Every request failed in every way, every place to be killed at: most of an hour.
 test-full: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
-	$(BIN)/pytest --numprocesses auto --dist loadgroup -m "full or not full" $(PYTEST)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -m "full or not full" $(PYTEST)
 
 # Each writes its section of docs/benchmarks.md, and its row of the table of budgets there. As root, on a quiet
 # machine: under ten minutes, and 10 GB below /tmp for a while. `make bench-source` runs one of them.
