@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import active_children, get_context, parent_process
@@ -244,11 +244,12 @@ def _dealt_out(
     told = context.SimpleQueue()  # what happens in the others: an event, _DONE for each pipeline, _END of all
 
     def tell() -> None:
-        while (event := told.get()) != _END:
-            if event == _DONE:
-                count()
-            else:
-                emit(event)
+        with suppress(EOFError, OSError):  # after an interruption nobody is left who could tell
+            while (event := told.get()) != _END:
+                if event == _DONE:
+                    count()
+                else:
+                    emit(event)
 
     teller = threading.Thread(target=tell, name="told", daemon=True)
     teller.start()
@@ -264,6 +265,8 @@ def _dealt_out(
         for helper in set(active_children()) - others:
             helper.terminate()
         pool.shutdown(cancel_futures=True)
+        told.close()
+        teller.join()
 
 
 _DONE, _END = "done", "end"
