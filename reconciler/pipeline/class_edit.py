@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from providers.rules import number_like
 from reconciler.pipeline import enums
+from reconciler.pipeline.syntax import parsing
 
 _INPUT_FIELDS: Final = ("input_type", "required", "inference_type_constraint", "framework_constraint")
 _INPUT_ORDER: Final = ("name", *_INPUT_FIELDS)
@@ -118,7 +119,8 @@ class _Source:
         self._edits: list[tuple[int, int, str]] = []
         self._source = source
         try:
-            self._tree = ast.parse(source)
+            with parsing():
+                self._tree = ast.parse(source)
         except (SyntaxError, ValueError) as problem:
             raise ByHandError(f"this Python cannot parse it ({problem})") from None
         found = [node for node in self._tree.body if isinstance(node, ast.ClassDef) and node.name == cls]

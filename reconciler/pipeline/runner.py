@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from reconciler.pipeline.classes import (
     missing_class,
     problems_of,
 )
+from reconciler.pipeline.syntax import parsing
 
 READER: Final = "subprocess"
 
@@ -167,8 +167,7 @@ def _lines_of_inputs(file: Path) -> dict[str, list[int]]:
     """Where the source calls `define_input` with a name in plain text; a computed name has no such line."""
     lines: dict[str, list[int]] = {}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with parsing():
             tree = ast.parse(file.read_bytes())
     except (
         OSError,
@@ -193,7 +192,8 @@ def _lines_of_inputs(file: Path) -> dict[str, list[int]]:
 
 def _line_of_class(reference: ClassReference) -> int | None:
     try:
-        tree = ast.parse(reference.file.read_bytes())
+        with parsing():
+            tree = ast.parse(reference.file.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     lines = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == reference.name]

@@ -8,7 +8,6 @@ the same.
 import ast
 import builtins
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,6 +24,7 @@ from reconciler.pipeline.classes import (
     problems_of,
 )
 from reconciler.pipeline.helper import plain
+from reconciler.pipeline.syntax import parsing
 
 READER: Final = "static"
 
@@ -166,8 +166,7 @@ def _first_undecodable_line(source: bytes) -> int:
 def _module(reference: ClassReference) -> _Module:
     try:
         source = reference.file.read_bytes()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an odd escape in somebody's string is not our message
+        with parsing():
             tree = ast.parse(source, str(reference.file))
             compile(tree, str(reference.file), "exec", dont_inherit=True)  # finds what a tree may still hide
     except SyntaxError as problem:

@@ -209,5 +209,9 @@ def test_what_a_target_does_not_say_is_not_managed(folder: Files) -> None:
     assert not {"framework", "type"} & set(kept.fields)
     assert not {"framework", "type"} & set(kept.origins)
     assert (cleared.fields["framework"], cleared.fields["type"]) == ("NOT_CONFIGURED", "NOT_CONFIGURED")
-    row = text[: text.index('[[model_versions]]\norigin_name = "Detector"\nname = "cleared"')].count("\n") + 1
-    assert cleared.origins["framework"].line == cleared.origins["type"].line == row
+    row = text[: text.index('name = "cleared"')].count("\n") + 1
+    lines = text.splitlines()
+    for field, key in (("framework", "framework"), ("type", "inference_type")):
+        line = cleared.origins[field].line
+        assert line and line > row
+        assert lines[line - 1].startswith(key)

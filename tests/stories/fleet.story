@@ -90,7 +90,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         required                   true
 Plan: 7 to create.
 Done: 7 created.
-| info: picsellia_cv_engine, picsellia_pipelines_cli: not installed in /work/main/.venv/bin/python, stand-ins were used to read the classes
+| info: picsellia_cv_engine, picsellia_pipelines_cli: not installed in python, stand-ins were used to read the classes
 |   They behave like the official base classes. To use those, run `uv sync` in the pipeline's folder or name another interpreter with --python.
 | creating image/registry/examples/computed_inputs
 |   copy … taken over from registry/base/python
