@@ -1,16 +1,15 @@
 """What an image is made from: the filtered folder, and the key that tells one source from another.
 
 First of the image's three steps (source, build, registry). The key is worked out on every plan, so this
-reads each file once, with the least work per file, a large folder in a few threads; it never writes, never
-follows a link and never sends anything. What counts in the key is exactly what the builders put into the
-image: a file's times and owner are in neither.
+reads each file once, serially (threads made small files slower), with the least work per file; it never
+writes, never follows a link and never sends anything. What counts in the key is exactly what the builders put
+into the image: a file's times and owner are in neither.
 """
 
 import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -19,8 +18,6 @@ from typing import Literal, NamedTuple
 from providers.docker.ignore import IgnoreRules
 from providers.errors import RefusedError
 
-BATCH = 256  # files that a thread reads in a row: one at a time would cost more than it saves
-THREADS = 4  # reading and hashing let others run meanwhile
 CHUNK = 64 << 10  # bytes read at a time; larger pieces make many small files slower
 OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 _FORMAT = b"picsellia-reconciler source key 1"
@@ -145,8 +142,8 @@ def fingerprint(source: ImageSource) -> SourceKey:
     files: dict[str, str] = {}
     total = 0
     root = f"{os.fspath(source.folder)}/"
-    entries = context(source)
-    for entry, (digest, size) in zip(entries, _digests(root, entries, source.keyed), strict=True):
+    for entry in context(source):
+        digest, size = _digest(root, entry, source.keyed)
         raw = entry.path.encode("utf-8", "surrogateescape")
         whole.update(b"%d:%s%s" % (len(raw), raw, digest))
         files[entry.path if raw.isascii() else raw.decode("utf-8", "backslashreplace")] = digest.hex()[:16]
@@ -271,23 +268,6 @@ def link_target(root: str, path: str) -> str:
         return os.fspath(Path(root + path).readlink())
     except OSError as error:
         raise _unreadable(path, error) from error
-
-
-def _digests(root: str, entries: list[Entry], keyed: Mapping[str, bytes]) -> Iterator[tuple[bytes, int]]:
-    """`_digest` of each entry, in their order."""
-
-    def batch(start: int) -> list[tuple[bytes, int]]:
-        return [_digest(root, entry, keyed) for entry in entries[start : start + BATCH]]
-
-    starts = range(0, len(entries), BATCH)
-    if len(starts) <= 1:
-        yield from (digest for start in starts for digest in batch(start))
-        return
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="source")
-    try:
-        yield from (digest for digests in pool.map(batch, starts) for digest in digests)
-    finally:
-        pool.shutdown(cancel_futures=True)  # what cannot be read is told at once
 
 
 def _digest(root: str, entry: Entry, keyed: Mapping[str, bytes]) -> tuple[bytes, int]:
