@@ -46,6 +46,21 @@ class Applied:
     moved: tuple[Moved, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How a plan is carried out.
+
+    Attributes:
+        parallel: steps at once.
+        lock_timeout: seconds to wait for another run.
+        command: what was asked for, for the record.
+    """
+
+    parallel: int
+    lock_timeout: float
+    command: Sequence[str]
+
+
 class RefusedPlanError(UserError):
     """A saved plan is not one for these files or this record any more."""
 
@@ -54,11 +69,9 @@ def apply_plan(
     session: Session,
     checked: Checked,
     wishes: Wishes,
+    running: Running,
     *,
     approve: Callable[[Planned, bool], bool],
-    parallel: int,
-    lock_timeout: float,
-    command: Sequence[str],
     saved: Plan | None = None,
     skip_moved: bool = False,
     choose_bump: Callable[[Planned], Bump | None] | None = None,
@@ -86,12 +99,10 @@ def apply_plan(
         session,
         pipeline,
         make,
+        running,
         key=key,
         writes_config=bool(wishes.bump or choose_bump or pipeline.loaded.edits),
         approve=approve,
-        parallel=parallel,
-        lock_timeout=lock_timeout,
-        command=command,
         saved=saved,
         skip_moved=skip_moved,
     )
@@ -101,13 +112,11 @@ def carry_out(
     session: Session,
     pipeline: Pipeline,
     make: Callable[[], Planned],
+    running: Running,
     *,
     key: SourceKey | None,
     writes_config: bool,
     approve: Callable[[Planned, bool], bool],
-    parallel: int,
-    lock_timeout: float,
-    command: Sequence[str],
     saved: Plan | None = None,
     skip_moved: bool = False,
 ) -> Applied:
@@ -117,14 +126,14 @@ def carry_out(
         make: makes the plan; called once the lock is had.
         key: of the source that the plan is made from; None when it is not made from the folder.
         writes_config: whether config.toml may be written in the end.
-        approve, parallel, lock_timeout, command, saved, skip_moved: see `apply_plan`.
+        approve, saved, skip_moved: see `apply_plan`.
 
     Raises:
         UserError: as of `make`, or a check before the first write failed.
         state.errors.StateError: the lock is held by another run, or the record cannot be saved.
     """
     stack = str(stack_of(session.target, pipeline))
-    run = this_run(pipeline.folder, command)
+    run = this_run(pipeline.folder, running.command)
     waited = False
 
     def waiting(holder: object) -> None:
@@ -134,9 +143,11 @@ def carry_out(
 
     # Another stack's run of the same folder has a lock of its own, and writes the same config.toml.
     path = pipeline.loaded.path
-    alone = locked(path, timeout=lock_timeout, waiting=lambda: waiting(f"another run that writes {path}"))
+    alone = locked(
+        path, timeout=running.lock_timeout, waiting=lambda: waiting(f"another run that writes {path}")
+    )
     with (
-        session.store.lock(stack, run, timeout=lock_timeout, waiting=waiting) as lock,
+        session.store.lock(stack, run, timeout=running.lock_timeout, waiting=waiting) as lock,
         alone if writes_config else nullcontext(),
     ):
         if lock.took_over is not None:
@@ -176,7 +187,7 @@ def carry_out(
             recorder,
             emit=session.emit,
             stop=session.stop,
-            parallel=parallel,
+            parallel=running.parallel,
             now=now,
             run=run.id,
         )

@@ -18,10 +18,10 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
-from reconciler.diagnostics import UserError, error
+from reconciler.diagnostics import UserError
 from reconciler.drift import Shard
 from reconciler.events import Counted, Emit, Event, Note
-from reconciler.session import CannotCheckError, Checked, Reading, Session, validate
+from reconciler.session import CannotCheckError, Checked, Reading, Session, of_one_name, validate
 from state.errors import StateError
 
 T = TypeVar("T")
@@ -191,8 +191,7 @@ def _settled(folders: Sequence[Path], parts: Sequence[_Part[T]]) -> Looked[T]:
     for folder in folders:
         outcome = outcomes.get(folder, away)
         if (name := names.get(folder)) is not None and first.setdefault(name, folder) != folder:
-            told = f"{first[name]} and {folder} would undo each other's work. Rename one of them."
-            outcome = UserError(error(f"two pipelines have metadata.name = {name!r}", told))
+            outcome = of_one_name(name, first[name], folder)
         if isinstance(outcome, UserError | StateError):
             problems[folder] = outcome
         else:

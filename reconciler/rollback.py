@@ -4,7 +4,7 @@ The image goes back by moving tags in the registry: nothing is built, and an ima
 before anything moves. Files are read for where and what the pipeline is, never for what it should be.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +15,7 @@ from providers.docker.builders import Builder
 from providers.docker.image import ImageKind
 from providers.docker.source import SourceKey
 from providers.picsellia import kinds as platform_kinds
-from reconciler.converge import Applied, carry_out
+from reconciler.converge import Applied, Running, carry_out
 from reconciler.diagnostics import UserError, error
 from reconciler.events import Notice
 from reconciler.graph import Graph, Resource
@@ -49,7 +49,7 @@ class Earlier:
 
     @property
     def image(self) -> RecordedResource | None:
-        return _image_in(self.snapshot)
+        return image_in(self.snapshot)
 
     @property
     def version(self) -> str:
@@ -103,19 +103,17 @@ def roll_back(
     session: Session,
     pipeline: Pipeline,
     to: str | None,
+    running: Running,
     *,
     write: bool,
     approve: Callable[[Planned, bool], bool],
-    parallel: int,
-    lock_timeout: float,
-    command: Sequence[str],
 ) -> Applied:
     """Plan what it takes to be as an earlier record says, and do it.
 
     Args:
         to: see `find_earlier`.
         write: config.toml gets the version of then, too.
-        approve, parallel, lock_timeout, command: see `carry_out`.
+        running, approve: see `carry_out`.
 
     Raises: as `carry_out` and `find_earlier`.
     """
@@ -132,12 +130,10 @@ def roll_back(
         session,
         pipeline,
         make,
+        running,
         key=None,
         writes_config=write,
         approve=approve,
-        parallel=parallel,
-        lock_timeout=lock_timeout,
-        command=command,
     )
 
 
@@ -145,7 +141,7 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: Earlier, stored: S
     wanted = _graph(earlier.snapshot, stored)
     image = earlier.image
     kinds = dict(platform_kinds(session.platform))
-    if (published := image or _image_in(stored)) is not None:
+    if (published := image or image_in(stored)) is not None:
         kinds["image"] = _image_of(pipeline, published)
     known = {Address.parse(text): record for text, record in stored.resources.items()}
     if image is not None:  # found by its digest, should its tag be gone
@@ -270,7 +266,8 @@ def _was_done(begun: Intent, left: Snapshot) -> bool:
     )
 
 
-def _image_in(snapshot: Snapshot) -> RecordedResource | None:
+def image_in(snapshot: Snapshot) -> RecordedResource | None:
+    """What a record says of the image; None when it says nothing."""
     return next((one for one in snapshot.resources.values() if one.kind == "image"), None)
 
 

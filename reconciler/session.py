@@ -165,6 +165,12 @@ def username(session: Session) -> str:
         raise UserError(far_end(problem, f"{session.target.host} does not say who this is")) from None
 
 
+def of_one_name(name: str, first: Path, second: Path) -> UserError:
+    """What is wrong with two folders whose pipelines are one on the platform."""
+    told = f"{first} and {second} would undo each other's work. Rename one of them."
+    return UserError(error(f"two pipelines have metadata.name = {name!r}", told))
+
+
 def stack_of(target: Target, pipeline: Pipeline) -> Stack:
     """The stack that this pipeline is there."""
     return Stack(target.organization, target.environment, target.host, pipeline.name)

@@ -12,11 +12,11 @@ from pathlib import Path
 from reconciler.checking import check, last_apply
 from reconciler.credentials import Target
 from reconciler.diagnostics import UserError
-from reconciler.drift import LastApply
+from reconciler.drift import LastApply, Report
 from reconciler.events import Emit, Note
 from reconciler.pipeline.discovery import names_in
 from reconciler.plan import Stack
-from reconciler.rollback import pipeline_at
+from reconciler.rollback import image_in, pipeline_at
 from reconciler.session import Reading, Session, session, stack_of, validate
 from state.errors import StateError
 from state.snapshot import Snapshot
@@ -126,10 +126,7 @@ def _drift(opened: Session, folder: Path, reading: Reading, now: datetime) -> tu
         return problem.diagnostics[0].summary, False
     except StateError as problem:
         return problem.message, False
-    counts: dict[str, int] = {}
-    for finding in report.findings:
-        counts[finding.change.cls.value] = counts.get(finding.change.cls.value, 0) + 1
-    told = [f"{count} {cls}" for cls, count in counts.items()]
+    told = [f"{count} {cls}" for cls, count in Report(now, (report,)).counts.items() if count]
     unread = ["not all could be read"] if report.unchecked else []
     return ", ".join([*told, *unread]) or IN_SYNC, not unread
 
@@ -140,7 +137,7 @@ def _row(stack: Stack, record: Snapshot | None, store: Store) -> Row:
 
 
 def _recorded(pipeline: str, where: str, record: Snapshot | None, applied: LastApply | None) -> Row:
-    image = next((one for one in record.resources.values() if one.kind == "image"), None) if record else None
+    image = image_in(record) if record else None
     if image is None:
         return Row(pipeline, where, applied=applied)
     digest = str(image.outputs.get("digest") or "")

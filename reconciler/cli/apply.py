@@ -8,6 +8,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.applying import apply_all
+from reconciler.converge import Running
 from reconciler.planning import Wishes
 from reconciler.session import Reading
 from reconciler.views.documents import read_plan
@@ -34,8 +35,7 @@ def command(
     plan_file: Path | None,
     skip_moved: bool,
     yes: bool,
-    parallel: int,
-    lock_timeout: float,
+    running: Running,
     reading: Reading,
 ) -> int:
     """Make the platform and the registry what the files say.
@@ -61,9 +61,8 @@ def command(
         lambda failed: options.checked(chosen.folders(failed), where.reads(reading), failed),
         where,
         wishes,
+        running,
         yes=yes,
-        parallel=parallel,
-        lock_timeout=lock_timeout,
         saved=saved,
         skip_moved=skip_moved,
         out=sys.stdout,

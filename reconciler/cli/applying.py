@@ -9,7 +9,7 @@ from rich.console import Console
 from reconciler.cli import options
 from reconciler.cli.asking import confirm
 from reconciler.cli.exits import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
-from reconciler.converge import Applied, RefusedPlanError, apply_plan
+from reconciler.converge import Applied, RefusedPlanError, Running, apply_plan
 from reconciler.diagnostics import UserError
 from reconciler.events import Event, StepStarted
 from reconciler.pipeline.version import Bump
@@ -92,10 +92,9 @@ def apply_all(
     find: Callable[[Failed], Iterable[Checked]],
     where: options.Where,
     wishes: Wishes,
+    running: Running,
     *,
     yes: bool,
-    parallel: int,
-    lock_timeout: float,
     dialogue: type[Dialogue] = Dialogue,
     saved: Plan | None = None,
     skip_moved: bool = False,
@@ -113,11 +112,9 @@ def apply_all(
             opened,
             found,
             wishes,
+            running,
             approve=talk.approve,
             choose_bump=talk.choose_bump if talk.bumps else None,
-            parallel=parallel,
-            lock_timeout=lock_timeout,
-            command=options.command_line(),
             saved=saved,
             skip_moved=skip_moved,
         )

@@ -10,7 +10,7 @@ from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Failed, apply_all
 from reconciler.cli.asking import Default, choose
 from reconciler.cli.questions import ASKED, answers
-from reconciler.converge import Applied
+from reconciler.converge import Applied, Running
 from reconciler.diagnostics import UserError
 from reconciler.pipeline.config import LoadedConfig, load
 from reconciler.pipeline.discovery import find
@@ -51,8 +51,7 @@ def command(
     cpu: int | None,
     gpu: int | None,
     yes: bool,
-    parallel: int,
-    lock_timeout: float,
+    running: Running,
     reading: Reading,
 ) -> int:
     """Build and push a pipeline's image, and register the pipeline on Picsellia.
@@ -94,9 +93,8 @@ def command(
         found,
         where,
         Wishes(bump=Bump(bump) if bump else None),
+        running,
         yes=yes,
-        parallel=parallel,
-        lock_timeout=lock_timeout,
         dialogue=_Deploy,
         out=sys.stdout,
         err=sys.stderr,

@@ -6,6 +6,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.applying import apply_all
+from reconciler.converge import Running
 from reconciler.planner import Options
 from reconciler.planning import Wishes
 from reconciler.session import Reading
@@ -23,8 +24,7 @@ def command(
     where: options.Where,
     prune: bool,
     yes: bool,
-    parallel: int,
-    lock_timeout: float,
+    running: Running,
     reading: Reading,
 ) -> int:
     """Delete from the platform what a pipeline's record says is its own.
@@ -36,9 +36,8 @@ def command(
         lambda failed: options.checked(chosen.folders(failed), where.reads(reading), failed),
         where,
         Wishes(options=Options(prune=prune, destroy=True)),
+        running,
         yes=yes,
-        parallel=parallel,
-        lock_timeout=lock_timeout,
         out=sys.stdout,
         err=sys.stderr,
     )

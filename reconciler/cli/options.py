@@ -18,6 +18,7 @@ from providers.docker.command_line import end_commands
 from providers.errors import ProviderError
 from providers.timeouts import answer_timeout
 from reconciler.cli.exits import INTERRUPTED
+from reconciler.converge import Running
 from reconciler.credentials import Environment, Target, chosen_environment, resolve
 from reconciler.diagnostics import UserError, error
 from reconciler.drift import Shard
@@ -26,7 +27,7 @@ from reconciler.pipeline.discovery import find, find_all
 from reconciler.pipeline.version import Bump
 from reconciler.planner import Options
 from reconciler.planning import Wishes
-from reconciler.session import Checked, Reading, Session, session, validate
+from reconciler.session import Checked, Reading, Session, of_one_name, session, validate
 from reconciler.values import Address
 from state.objects import PATIENCE
 from state.store import Store, open_store
@@ -260,24 +261,27 @@ def _winners(given: tuple[Address | None, ...]) -> tuple[Address, ...] | None:
     return None if None in given else tuple(address for address in given if address is not None)
 
 
+lock_timeout = click.option(
+    "--lock-timeout",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for another run.",
+)
+
+
 def applying(command: Command) -> Command:
-    """How steps are run, as `parallel` and `lock_timeout`."""
+    """How a plan is carried out, as `running`."""
 
     @click.option(
         "--parallel", type=click.IntRange(1, 64), default=8, show_default=True, help="Steps at once."
     )
-    @click.option(
-        "--lock-timeout",
-        type=click.FloatRange(0),
-        default=0.0,
-        metavar="SECONDS",
-        help="Wait so long for another run.",
-    )
+    @lock_timeout
     @functools.wraps(command)
-    def unchanged(**rest: Any) -> int:
-        return command(**rest)
+    def with_running(parallel: int, lock_timeout: float, **rest: Any) -> int:
+        return command(running=Running(parallel, lock_timeout, command_line()), **rest)
 
-    return unchanged
+    return with_running
 
 
 def checked(
@@ -290,10 +294,7 @@ def checked(
         try:
             pipeline, _ = found.sound()
             if pipeline.name in names:
-                told = (
-                    f"{names[pipeline.name]} and {folder} would undo each other's work. Rename one of them."
-                )
-                raise UserError(error(f"two pipelines have metadata.name = {pipeline.name!r}", told))
+                raise of_one_name(pipeline.name, names[pipeline.name], folder)
         except UserError as problem:
             failed(problem)
         else:

@@ -8,7 +8,7 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Failed, Work, in_turn
-from reconciler.converge import Applied
+from reconciler.converge import Applied, Running
 from reconciler.diagnostics import UserError
 from reconciler.pipeline.discovery import find
 from reconciler.rollback import pipeline_at, roll_back
@@ -31,8 +31,7 @@ def command(
     to: str | None,
     write: bool,
     yes: bool,
-    parallel: int,
-    lock_timeout: float,
+    running: Running,
 ) -> int:
     """Go back to what was applied earlier.
 
@@ -52,11 +51,9 @@ def command(
             opened,
             pipeline,
             to,
+            running,
             write=write,
             approve=talk.approve,
-            parallel=parallel,
-            lock_timeout=lock_timeout,
-            command=options.command_line(),
         )
 
     return in_turn(works, where, yes=yes, dialogue=_Rollback, out=sys.stdout, err=sys.stderr)

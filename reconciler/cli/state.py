@@ -102,13 +102,7 @@ def diff(name: str, before: int, after: int, as_json: bool) -> int:
 @_stack
 @click.argument("address", metavar="ADDR", type=options.AddressType())
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option(
-    "--lock-timeout",
-    type=click.FloatRange(0),
-    default=0.0,
-    metavar="SECONDS",
-    help="Wait so long for another run.",
-)
+@options.lock_timeout
 @_json
 def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json: bool) -> int:
     """Take one resource out of a stack's record. What exists stays as it is.

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from providers.docker.auth import Login
 from providers.docker.logins import PASSWORDS, USERNAMES
 from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
 from providers.docker.registry import RegistryClient
@@ -158,3 +159,14 @@ def busybox_layer() -> tuple[bytes, str]:
             tar.addfile(link)
     diff_id = f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}"
     return gzip.compress(buffer.getvalue(), mtime=0), diff_id
+
+
+def blob_of(content: bytes) -> Blob:
+    """What names this content in a registry."""
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return Blob("application/octet-stream", digest, len(content))
+
+
+def nobody(_: str) -> Login | None:
+    """The login of who has none."""
+    return None

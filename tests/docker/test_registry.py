@@ -1,6 +1,5 @@
 """The registry client against real registries: what is read, how a login is used, what moves."""
 
-import hashlib
 import json
 import re
 import time
@@ -13,7 +12,7 @@ import pytest
 
 from providers.docker.auth import Login, stored_login
 from providers.docker.connection import Wire
-from providers.docker.manifests import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST, Blob
+from providers.docker.manifests import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
 from providers.docker.reference import Repository
 from providers.docker.registry import RegistryClient
 from providers.errors import (
@@ -26,19 +25,11 @@ from providers.errors import (
     UnauthorizedError,
 )
 from providers.pace import Pace
+from tests.docker.conftest import blob_of
 from tests.docker.proxy import Answer, Proxy, proxy_to
 from tests.services import Registry, free_port
 
 pytestmark = pytest.mark.registry
-
-
-def nobody(_: str) -> Login | None:
-    return None
-
-
-def blob_of(content: bytes) -> Blob:
-    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    return Blob("application/octet-stream", digest, len(content))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ Docker Hub is played by the same two under their real names, behind a proxy that
 
 import base64
 import contextlib
-import hashlib
 import json
 import socket
 import ssl
@@ -19,26 +18,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from providers.docker.auth import Login, challenges
-from providers.docker.manifests import Blob
 from providers.docker.registry import RegistryClient
 from providers.errors import FinalError, ForbiddenError, UnauthorizedError
+from tests.docker.conftest import blob_of, nobody
 from tests.docker.proxy import Answer, Proxy, proxy_to
 from tests.services import Registry, started_registry
 
 pytestmark = pytest.mark.registry
 
 
-def nobody(_: str) -> Login | None:
-    return None
-
-
 def robot(_: str) -> Login | None:
     return Login("robot", "secret")
-
-
-def blob_of(content: bytes) -> Blob:
-    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    return Blob("application/octet-stream", digest, len(content))
 
 
 @pytest.fixture

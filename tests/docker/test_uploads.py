@@ -1,7 +1,6 @@
 """Uploads and downloads over lines that break: what is sent again, what is not, and when it ends."""
 
 import contextlib
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from http.client import HTTPConnection
@@ -9,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from providers.docker.manifests import Blob
 from providers.docker.registry import RegistryClient
 from providers.errors import FinalError, ForbiddenError, ProviderError, TransientError, UnauthorizedError
 from providers.protocol import Progress, silent
+from tests.docker.conftest import blob_of
 from tests.docker.line import Line, line_to
 from tests.docker.proxy import Answer, Proxy, proxy_to
 from tests.services import Registry
@@ -21,10 +20,6 @@ pytestmark = pytest.mark.registry
 
 PIECE = 1 << 16
 CONTENT = bytes(range(256)) * (1 << 14)  # 4 MiB
-
-
-def blob_of(content: bytes) -> Blob:
-    return Blob("application/octet-stream", f"sha256:{hashlib.sha256(content).hexdigest()}", len(content))
 
 
 BLOB = blob_of(CONTENT)
