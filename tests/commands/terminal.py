@@ -6,6 +6,7 @@ import re
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,8 +43,14 @@ class Terminal:
         os.write(self._screen, f"{line}\n".encode())
 
     def interrupt(self) -> None:
-        """Press Ctrl-C."""
+        """Press Ctrl-C, once it waits: CPython does not see a signal between its prompt and its read."""
+        while self._state() not in ("S", "Z"):
+            time.sleep(0.01)
         os.write(self._screen, b"\x03")
+
+    def _state(self) -> str:
+        """Of its main thread, as `ps` has it: "S" is waiting."""
+        return Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(") ")[2][0]
 
     def end(self) -> int:
         """Wait for its end; the exit code."""

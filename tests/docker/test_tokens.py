@@ -49,6 +49,8 @@ class Tokens:
 
     def __init__(self, folder: Path) -> None:
         self.key, self.certificate = folder / "key.pem", folder / "certificate.pem"
+        self.asked: list[tuple[str, dict[str, list[str]], str]] = []
+        self.begin_again()
         subprocess.run(
             [
                 "openssl",
@@ -69,10 +71,13 @@ class Tokens:
             check=True,
             capture_output=True,
         )
+
+    def begin_again(self) -> None:
+        """As if just started: only the key, which takes a moment to make, is kept from test to test."""
         self.allowed = {"pull", "push", "delete"}
         self.lifetime = 300
         self.revoked = 0
-        self.asked: list[tuple[str, dict[str, list[str]], str]] = []
+        self.asked.clear()
 
     def answer(self, method: str, path: str, body: bytes, authorization: str) -> Answer:
         query = parse_qs(urlsplit(path).query if method == "GET" else body.decode())
@@ -114,8 +119,14 @@ def _b64(content: bytes) -> str:
 
 
 @pytest.fixture(scope="module")
-def tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
+def token_server(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
     return Tokens(tmp_path_factory.mktemp("tokens"))
+
+
+@pytest.fixture
+def tokens(token_server: Tokens) -> Tokens:
+    token_server.begin_again()
+    return token_server
 
 
 class TestTokens:
@@ -123,10 +134,6 @@ class TestTokens:
     def server(self, tokens: Tokens) -> Iterator[Proxy]:
         with proxy_to("") as server:
             server.answering = tokens.answer
-            tokens.asked.clear()
-            tokens.allowed = {"pull", "push", "delete"}
-            tokens.lifetime = 300
-            tokens.revoked = 0
             yield server
 
     @pytest.fixture
@@ -294,7 +301,6 @@ class TestDockerHub:
         )
         identity = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         identity.load_cert_chain(f"{authority}.crt", authority)
-        tokens.asked.clear()
         with (
             started_registry(auth) as registry,
             proxy_to(registry.address, identity) as registry_hub,
