@@ -157,14 +157,6 @@ def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Chec
     return Checked(pipeline, key, tuple(problems))
 
 
-def username(session: Session) -> str:
-    """Whom the token belongs to. Raises UserError when the platform does not say."""
-    try:
-        return session.platform.username()
-    except ProviderError as problem:
-        raise UserError(far_end(problem, f"{session.target.host} does not say who this is")) from None
-
-
 def of_one_name(name: str, first: Path, second: Path) -> UserError:
     """What is wrong with two folders whose pipelines are one on the platform."""
     told = f"{first} and {second} would undo each other's work. Rename one of them."

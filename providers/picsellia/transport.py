@@ -1,10 +1,9 @@
 """HTTP with the platform: a larger pool, our timeouts, repeated reads, and the pauses that it asks for.
 
-Below `platform`, on the session that the SDK's connection uses. Knows no path and no answer's content.
+Below `platform`, on the session that is also the SDK's. Knows no path and no answer's content.
 """
 
 import re
-import threading
 from types import TracebackType
 from typing import Any, Self
 
@@ -45,8 +44,24 @@ class RedirectedError(Exception):
     """A write was answered with another address, where HTTP clients would send a GET instead."""
 
 
+class RefusedAnswerError(Exception):
+    """An answer that is not what was asked for. Raised below the SDK, which keeps no status on its errors.
+
+    Attributes:
+        status: of HTTP.
+        content: the answer's body.
+        retry_after: seconds that it asks to wait, or None.
+    """
+
+    def __init__(self, status: int, content: bytes, retry_after: float | None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.content = content
+        self.retry_after = retry_after
+
+
 class Adapter(HTTPAdapter):
-    """A larger pool, our timeouts, repeated reads, and errors that the SDK does not repeat by itself.
+    """A larger pool, our timeouts, repeated reads, and errors that the SDK neither repeats nor reads.
 
     Args:
         read_timeout: seconds to wait for an answer.
@@ -56,7 +71,6 @@ class Adapter(HTTPAdapter):
     def __init__(self, read_timeout: float, pace: Pace) -> None:
         self._read_timeout = read_timeout
         self._pace = pace
-        self._local = threading.local()
         retry = _Retry(
             total=_REPEATS_WHEN_TOLD,
             connect=1,
@@ -71,11 +85,6 @@ class Adapter(HTTPAdapter):
         retry.pace = pace
         super().__init__(pool_maxsize=POOL, max_retries=retry)
 
-    def retry_after(self) -> float | None:
-        """Seconds that this thread's last answer asked to wait."""
-        value: float | None = getattr(self._local, "retry_after", None)
-        return value
-
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = (CONNECT_TIMEOUT, self._read_timeout)
         self._pace.wait()
@@ -87,9 +96,14 @@ class Adapter(HTTPAdapter):
                 cause = cause.reason
             sent = not isinstance(cause, NewConnectionError | ConnectTimeoutError)
             raise UnreachableError(_plain(cause), sent=sent) from problem
-        if response.is_redirect and request.method not in ("GET", "HEAD"):
-            raise RedirectedError(f"{response.status_code} to {response.headers['Location']}")
-        self._local.retry_after = self.max_retries.get_retry_after(response.raw)
+        status = response.status_code
+        if response.is_redirect and request.method in ("GET", "HEAD"):
+            return response
+        if response.is_redirect:
+            raise RedirectedError(f"{status} to {response.headers['Location']}")
+        if status >= 300 or status == 208:  # 208: the SDK takes it for an error, too
+            asked = self.max_retries.get_retry_after(response.raw)
+            raise RefusedAnswerError(status, response.content, asked)
         return response
 
 

@@ -18,7 +18,7 @@ from reconciler.credentials.saved import Login
 from reconciler.credentials.target import ENVIRONMENT, ORGANIZATION, checked_token
 from reconciler.diagnostics import UserError, error, info
 from reconciler.pipeline.edit import Value
-from reconciler.session import session, username
+from reconciler.session import session
 from reconciler.views.lines import console
 from reconciler.views.reports import print_diagnostics
 from reconciler.views.watch import Watch
@@ -51,7 +51,7 @@ def command(
     token = _token(login, token_stdin, err)
     target = Target(login.organization, login.environment, address, token, token_from="what was given")
     with Watch(err) as watch, session(target, options.store(), watch, threading.Event()) as opened:
-        user = username(opened)
+        user = opened.platform.username
     before = saved.entries().get(CUSTOM_HOST, address).rstrip("/")
     custom = login.environment is Environment.CUSTOM
     saved.save(login, token, address if custom else None)

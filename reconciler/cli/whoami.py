@@ -9,7 +9,7 @@ from reconciler.cli import options
 from reconciler.cli.exits import DONE
 from reconciler.credentials import saved
 from reconciler.credentials.saved import Login
-from reconciler.session import session, username
+from reconciler.session import session
 from reconciler.views.documents import written
 from reconciler.views.lines import console
 from reconciler.views.reports import print_pairs
@@ -26,7 +26,7 @@ def command(where: options.Where, as_json: bool) -> int:
         Watch(console(sys.stderr)) as watch,
         session(target, options.store(), watch, threading.Event()) as opened,
     ):
-        user = username(opened)
+        user = opened.platform.username
     values = {
         "user": user,
         "organization": target.organization,

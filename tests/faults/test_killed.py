@@ -17,7 +17,7 @@ from tests.faults.warm import Death, Warm
 # Classes that need code cost seconds per run, and are read before anything that could be left half done.
 STATIC = [scenario for scenario in SCENARIOS if scenario.example != "computed_inputs"]
 APPLY = ("--yes", "--parallel", "1", "--bump", "minor")
-SIGN_IN = 3  # requests before the lock is taken
+SIGN_IN = 2  # requests before the lock is taken
 
 
 class Bench:

@@ -128,12 +128,12 @@ def serve() -> None:
 
 def _warm_up() -> None:
     """Import what an apply imports, and start no thread: only the one that forks lives on in the child."""
-    from providers.picsellia.platform import _sdk_client
+    from providers.picsellia.platform import _sdk_connection
 
     for module in ("reconciler.cli.apply", "reconciler.cli.plan", "providers.docker.append"):
         import_module(module)
 
-    _sdk_client()
+    _sdk_connection()
     _impatient()
     assert threading.active_count() == 1
 
