@@ -14,15 +14,18 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import active_children, get_context, parent_process
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from reconciler.diagnostics import UserError
 from reconciler.drift import Shard
 from reconciler.events import Counted, Emit, Event, Note
 from reconciler.session import CannotCheckError, Checked, Reading, Session, of_one_name, validate
 from state.errors import StateError
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.sharedctypes import Synchronized
 
 T = TypeVar("T")
 Problem = UserError | StateError
@@ -78,14 +81,13 @@ def look_at(
 
     With many pipelines both are sent to other processes, as are the results: all of them can be pickled.
     """
-    several = len(folders) > 1
-    count = _Count(len(folders), emit if several else None)
-    asking = partial(_without_notes, emit) if several else emit
-    processes = min(_cores(), THREADS, 2 * len(folders) // _MANY)
-    job = _Job(reading, sign_in, look, len(folders), max(processes, 1))
-    if processes < 2:  # fewer than many pipelines, or one core
-        return _settled(folders, [job(folders, asking, count)])
-    return _settled(folders, _dealt_out(folders, job, asking, count))
+    count = _Count(len(folders), emit if len(folders) > 1 else None)
+    asking = partial(_without_notes, emit) if len(folders) > 1 else emit
+    parts = max(1, min(_cores(), THREADS, 2 * len(folders) // _MANY))
+    job = _Job(folders, reading, sign_in, look, parts)
+    if parts == 1:  # fewer than many pipelines, or one core
+        return _settled(folders, [job(iter(range(len(folders))), asking, count)])
+    return _settled(folders, _side_by_side(job, asking, count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +110,27 @@ class _Job(Generic[T]):
     """How pipelines are looked at.
 
     Attributes:
-        total: how many there are in all parts together.
+        folders: all of them, in every part.
         parts: how many do this side by side, and share what may be asked.
     """
 
+    folders: Sequence[Path]
     reading: Reading
     sign_in: SignIn
     look: Callable[[Session, Checked], T]
-    total: int
     parts: int
 
-    def __call__(self, folders: Sequence[Path], emit: Emit, done: Callable[[], None]) -> _Part[T]:
-        """Look at these, by threads."""
+    def __call__(self, numbers: Iterator[int], emit: Emit, done: Callable[[], None]) -> _Part[T]:
+        """Look at the folders of these numbers, by threads that each take the next one.
+
+        Args:
+            numbers: safe for threads.
+        """
         outcomes: dict[Path, T | Problem] = {}
         names: dict[Path, str] = {}
         at_work = threading.Semaphore(_cores() if self.parts == 1 else 1)
-        threads = min(THREADS // self.parts, len(folders))
+        threads = min(THREADS // self.parts, len(self.folders))
+        stopped = threading.Event()
 
         def look(folder: Path) -> None:
             try:
@@ -136,11 +143,17 @@ class _Job(Generic[T]):
                 outcomes[folder] = problem
             done()
 
+        def look_on() -> None:
+            for number in numbers:
+                if stopped.is_set():
+                    return
+                look(self.folders[number])
+
         with (
-            _SignedInOnce(partial(self.sign_in, emit, self.parts), self.total) as once,
-            _threads(threads) as pool,
+            _SignedInOnce(partial(self.sign_in, emit, self.parts), len(self.folders)) as once,
+            _threads(threads, stopped) as pool,
         ):
-            for ended in [pool.submit(look, folder) for folder in folders]:
+            for ended in [pool.submit(look_on) for _ in range(threads)]:
                 ended.result()
         return _Part(outcomes, names, once.problem)
 
@@ -223,11 +236,12 @@ def _without_notes(emit: Emit, event: Event) -> None:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+def _threads(count: int, stopped: threading.Event) -> Iterator[ThreadPoolExecutor]:
     pool = ThreadPoolExecutor(max(count, 1), thread_name_prefix="look")
     try:
         yield pool
     finally:
+        stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)  # after an interruption nobody waits for the rest
 
 
@@ -235,10 +249,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _dealt_out(
-    folders: Sequence[Path], job: _Job[T], emit: Emit, count: Callable[[], None]
-) -> Sequence[_Part[T]]:
-    """What became of each part, in an interpreter of its own. Whatever happens, none outlives this."""
+def _side_by_side(job: _Job[T], emit: Emit, count: Callable[[], None]) -> Sequence[_Part[T]]:
+    """What became of each part: one here, the others in interpreters of their own.
+
+    Whatever happens, none of those outlives this.
+    """
     context = get_context("spawn")
     told = context.SimpleQueue()  # what happens in the others: an event, _DONE for each pipeline, _END of all
 
@@ -252,34 +267,64 @@ def _dealt_out(
 
     teller = threading.Thread(target=tell, name="told", daemon=True)
     teller.start()
-    others = set(active_children())
-    pool = ProcessPoolExecutor(job.parts, mp_context=context, initializer=_as_a_helper, initargs=(told,))
+    before = set(active_children())
+    others = job.parts - 1
+    numbers = _Numbers(len(job.folders), context.Value("q", 0))
+    pool = ProcessPoolExecutor(others, mp_context=context, initializer=_as_a_helper, initargs=(told, numbers))
     try:
-        futures = [pool.submit(_help, job, folders[number :: job.parts]) for number in range(job.parts)]
-        parts = [future.result() for future in futures]
+        futures = [pool.submit(_help, job) for _ in range(others)]
+        parts = [job(numbers, emit, count), *(future.result() for future in futures)]
         told.put(_END)
         teller.join()
         return parts
     finally:
-        for helper in set(active_children()) - others:
+        for helper in set(active_children()) - before:
             helper.terminate()
         pool.shutdown(cancel_futures=True)
         told.close()
         teller.join()
 
 
+class _Numbers:
+    """0, 1, 2, … below a total, each to one of all the interpreters and threads that ask.
+
+    So the one that is quicker, or has begun earlier, does more.
+    """
+
+    def __init__(self, total: int, taken: "Synchronized[int]") -> None:
+        self._total = total
+        self._taken = taken
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> int:
+        with self._taken.get_lock():
+            number = self._taken.value
+            if number >= self._total:
+                raise StopIteration
+            self._taken.value = number + 1
+            return number
+
+
 _DONE, _END = "done", "end"
 
 
 class _Helper:
-    """What an interpreter that has a part knows beside it: where it tells what happens."""
+    """What an interpreter that has a part knows beside it.
+
+    Attributes:
+        told: where it tells what happens.
+        numbers: which pipelines are its own.
+    """
 
     told: "SimpleQueue[Event | str]"
+    numbers: _Numbers
 
 
-def _as_a_helper(told: "SimpleQueue[Event | str]") -> None:
+def _as_a_helper(told: "SimpleQueue[Event | str]", numbers: _Numbers) -> None:
     """In each interpreter that has a part: it ends with the command, and leaves Ctrl-C to it."""
-    _Helper.told = told
+    _Helper.told, _Helper.numbers = told, numbers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent is not None
@@ -291,6 +336,6 @@ def _as_a_helper(told: "SimpleQueue[Event | str]") -> None:
     threading.Thread(target=end, name="parent", daemon=True).start()
 
 
-def _help(job: _Job[T], folders: Sequence[Path]) -> _Part[T]:
+def _help(job: _Job[T]) -> _Part[T]:
     told = _Helper.told
-    return job(folders, told.put, partial(told.put, _DONE))
+    return job(_Helper.numbers, told.put, partial(told.put, _DONE))

@@ -99,7 +99,6 @@ def test_as_few_requests_as_there_are_lists(fleet: Fleet) -> None:
     assert fleet.asked() == {
         "/api/home/ping": 1,
         "/api/organizations/find": 1,
-        "/api/organization/*": 1,
         "/api/organization/*/processings": 1,
         "/api/organization/*/models": 1,
         "/api/processing/*/inputs": PROCESSINGS,
