@@ -2,7 +2,7 @@
 
 Below every far end; knows none of them. What the environment says of an address, its proxy and whose
 certificates count, is looked up once; and a read that has nothing but an address and headers is put together
-without looking for all the other things that it might have. Both take `requests` as long as sending it.
+and sent without looking for all the other things that it might have. Both take as long as the rest.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.cookies import extract_cookies_to_jar
 from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
 
@@ -38,14 +39,20 @@ class Session(requests.Session):
             return super().request(method, url, **how)
         request = requests.PreparedRequest()
         request.method, request.url, request.hooks = method, url, default_hooks()
-        headers: list[Any] = [self.headers, how.get("headers") or {}]
-        request.headers = CaseInsensitiveDict()
-        for some in headers:
-            request.headers.update(some)
-        request.prepare_cookies(self.cookies)
+        headers: dict[str, Any] = {**self.headers, **(how.get("headers") or {})}
+        request.headers = CaseInsensitiveDict(headers)
+        if len(self.cookies):
+            request.prepare_cookies(self.cookies)
         settings = self.merge_environment_settings(url, {}, how.get("stream"), None, None)
-        redirects = how.get("allow_redirects", True)
-        return self.send(auth(request), timeout=how.get("timeout"), allow_redirects=redirects, **settings)
+        settings["timeout"] = how.get("timeout")
+        answer = self.get_adapter(url).send(auth(request), **settings)
+        if "Set-Cookie" in answer.headers:
+            extract_cookies_to_jar(self.cookies, request, answer.raw)  # type: ignore[no-untyped-call]
+        if answer.is_redirect and how.get("allow_redirects", True):
+            answer = list(self.resolve_redirects(answer, request, **settings))[-1]
+        if not settings["stream"]:
+            _ = answer.content  # all of it, so that the connection is free again
+        return answer
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """What a request to this address is sent with; see `requests.Session`."""

@@ -6,6 +6,7 @@ Pure text; asks nobody whether anything exists.
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import urlsplit
 
 from providers.errors import RefusedError
@@ -38,7 +39,7 @@ class Repository:
     @property
     def loopback(self) -> bool:
         """Whether the registry is on this machine, where plain http is usual."""
-        return is_loopback(urlsplit(f"//{self.registry}").hostname or "")
+        return _is_here(self.registry)
 
     @property
     def url(self) -> str:
@@ -57,6 +58,11 @@ class Repository:
 
     def __str__(self) -> str:
         return f"{self.registry}/{self.path}"
+
+
+@cache
+def _is_here(registry: str) -> bool:
+    return is_loopback(urlsplit(f"//{registry}").hostname or "")
 
 
 def parse_repository(text: str) -> Repository:

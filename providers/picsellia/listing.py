@@ -1,17 +1,49 @@
-"""What a list call answers of one collection, for everybody who looks for something in it.
+"""What a list call answers: its pages, and one collection for everybody who looks for something in it.
 
 A list is only a shortcut: what is in it is there, as it says. What is not in it, or of which it says less
 than a read of its own would, is asked for by itself.
 """
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from providers.errors import ProviderError
 from providers.rules import JSON
 
 Item = Mapping[str, JSON]
+
+_AT_ONCE = 8  # pages
+
+
+def pages(ask: Callable[[int], Mapping[str, JSON]]) -> Iterator[tuple[list[dict[str, JSON]], int | None]]:
+    """The pages of a list, each with how many objects the platform says there are in all, if it does.
+
+    The first says how many there are, and how many a page may have at most; the others are then asked for
+    side by side. An object that is on two of them, as pages move while they are read, comes once.
+
+    Args:
+        ask: the answer from the object of this number on.
+    """
+    seen: set[str] = set()
+
+    def fresh(answer: Mapping[str, JSON]) -> tuple[list[dict[str, JSON]], int | None]:
+        items = [item for item in answer["items"] if item["id"] not in seen]
+        seen.update(item["id"] for item in items)
+        return items, answer.get("count")
+
+    first, count = fresh(ask(0))
+    yield first, count
+    if count is not None and len(first) < count and first:
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pages") as pool:
+            for answer in pool.map(ask, range(len(first), count, len(first))):
+                yield fresh(answer)
+    while count is None or len(seen) < count:  # it does not say how many, or they became more
+        page, count = fresh(ask(len(seen)))
+        if not page:
+            return
+        yield page, count
 
 
 class Lists(Protocol):

@@ -21,7 +21,7 @@ from providers.errors import FinalError, GoneError, RefusedError
 from providers.http import Session
 from providers.pace import Pace
 from providers.picsellia.failures import Failures
-from providers.picsellia.listing import Listing
+from providers.picsellia.listing import Listing, pages
 from providers.picsellia.transport import (
     Adapter,
     RedirectedError,
@@ -204,15 +204,7 @@ class Platform:
 
     def pages(self, collection: str) -> Iterator[tuple[list[dict[str, JSON]], int | None]]:
         """The pages of a list, each with how many objects the platform says there are in all, if it does."""
-        seen: set[str] = set()
-        while True:
-            answer = self.get(collection, limit=PAGE, offset=len(seen))
-            fresh = [item for item in answer["items"] if item["id"] not in seen]
-            seen.update(item["id"] for item in fresh)
-            count = answer.get("count")
-            yield fresh, count
-            if not fresh or len(seen) >= (len(seen) + 1 if count is None else count):
-                return
+        return pages(lambda offset: self.get(collection, limit=PAGE, offset=offset))
 
     def _write(self, verb: str, path: str, body: Mapping[str, JSON] | None = None) -> JSON:
         """Raises RefusedError, with nothing sent, for what JSON cannot hold."""
