@@ -171,6 +171,8 @@ def _same_types(one: JSON, other: JSON) -> bool:
 
 def _copied(value: JSON) -> JSON:
     """Plain dicts and lists of their own, all the way down; what is no JSON stays for `verify` to find."""
+    if isinstance(value, str | int | None):  # most are, and asking whether it is a Mapping takes long
+        return value
     if isinstance(value, Mapping):
         return {key: _copied(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

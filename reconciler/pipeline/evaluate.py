@@ -75,7 +75,8 @@ def evaluate(
         known_inputs = ran.inputs if isinstance(said_inputs, NotStatic) else said_inputs
         known_parameters = ran.parameters if isinstance(said_parameters, NotStatic) else said_parameters
         stand_ins = ran.stand_ins
-        problems += _remark(stand_ins, runner.interpreter(folder, python))
+        if stand_ins:
+            problems.append(_remark(stand_ins, runner.interpreter(folder, python)))
     known = {"inputs": known_inputs, "parameters": known_parameters}
     return Evaluated(
         inputs=known_inputs.value if known_inputs is not None else None,
@@ -139,13 +140,9 @@ def _run(
     return runner.run(folder, inputs=inputs, parameters=parameters, python=chosen, timeout=timeout)
 
 
-def _remark(stand_ins: tuple[str, ...], python: Path) -> list[Diagnostic]:
-    if not stand_ins:
-        return []
-    return [
-        info(
-            f"{', '.join(stand_ins)}: not installed in {python}, stand-ins were used to read the classes",
-            "They behave like the official base classes. To use those, run `uv sync` in the pipeline's "
-            "folder or name another interpreter with --python.",
-        )
-    ]
+def _remark(stand_ins: tuple[str, ...], python: Path) -> Diagnostic:
+    return info(
+        f"{', '.join(stand_ins)}: not installed in {python}, stand-ins were used to read the classes",
+        "They behave like the official base classes. To use those, run `uv sync` in the pipeline's "
+        "folder or name another interpreter with --python.",
+    )
