@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from operator import attrgetter
 from pathlib import Path
 
 from reconciler.values import JSON, Address
@@ -81,17 +80,12 @@ class Graph:
         return self._resources.get(address)
 
 
-_BY_ADDRESS = attrgetter(
-    "kind", "name"
-)  # the order of addresses, without a call of Python for each comparison
-
-
 def ordered(dependencies: Mapping[Address, Iterable[Address]]) -> list[Address]:
     """Addresses with every dependency first; those that are free of each other in address order.
 
     Raises ValueError, naming the addresses, when they depend on each other in a circle.
     """
-    sorter = TopologicalSorter({address: set(needs) for address, needs in dependencies.items()})
+    sorter = TopologicalSorter(dependencies)
     order: list[Address] = []
     try:
         sorter.prepare()
@@ -99,7 +93,7 @@ def ordered(dependencies: Mapping[Address, Iterable[Address]]) -> list[Address]:
         circle = " -> ".join(str(address) for address in cycle.args[1])
         raise ValueError(f"these depend on each other: {circle}") from None
     while sorter.is_active():
-        ready = sorted(sorter.get_ready(), key=_BY_ADDRESS)
+        ready = sorted(sorter.get_ready())
         order.extend(address for address in ready if address in dependencies)
         sorter.done(*ready)
     return order

@@ -1,8 +1,7 @@
 """The words that every room shares: addresses, and the value that stands for "nothing there"."""
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 
 JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]
@@ -19,11 +18,11 @@ MISSING: Final = Nothing.MISSING
 ABSENT: Final = Nothing.ABSENT
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Address:
+class Address(NamedTuple):
     """Which resource: its kind and the parts of its name, written `kind/part/part`.
 
-    Parts are percent-encoded when written, so that a name may hold any character.
+    Parts are percent-encoded when written, so that a name may hold any character. A tuple, because everything is
+    looked up and ordered by address, and tuples hash and compare without a call of Python.
     """
 
     kind: str
