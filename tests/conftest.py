@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from providers.docker.logins import PASSWORDS, USERNAMES
 from providers.sandbox import TOKEN, Sandbox
@@ -20,6 +21,10 @@ pytest_plugins = ["tests.services", "tests.official.installed", "tests.state.ser
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 IN_CI = os.environ.get("CI") == "true"
+
+# A slow machine is no reason to fail; in CI that is so already, where the examples are the same every time.
+settings.register_profile("untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(hookwrapper=True)
