@@ -26,7 +26,7 @@ from reconciler.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.diff import same
 from reconciler.drift import Acknowledgement, Finding, Report, acknowledged
 from reconciler.pipeline.enums import did_you_mean
-from reconciler.pipeline.lines import lines_of, sections_of
+from reconciler.pipeline.lines import lines_of
 from reconciler.values import JSON, Nothing
 
 FILE_NAME = "drift-baseline.toml"
@@ -36,6 +36,7 @@ DAYS = 30
 _TABLE = "acknowledge"
 _NEEDED = ("address", "owner", "reason", "expires", "live")
 _KEYS = ("stack", "address", "field", "owner", "reason", "expires", "live")
+_EMPTY_LINE = re.compile(r"[ \t\r]*\n")
 _HEAD = """\
 # What `reconciler drift` finds and somebody knows of. Each is still found and counted, and is news again
 # after its last day, or once the live value changes once more.
@@ -193,7 +194,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     try:
         text = path.read_bytes().decode()
         document = tomllib.loads(text)
-        line_of = lines_of(text).of
+        lines = lines_of(text)
     except FileNotFoundError:
         told = "Let drift write it: reconciler drift --write-baseline"
         raise UserError(error("there is no such file of acknowledgements", told, file=path)) from None
@@ -201,7 +202,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         raise UserError(
             error("the acknowledgements cannot be read", f"{problem.strerror}.", file=path)
         ) from None
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:  # the latter is of tomllib, for what is nested too deeply
         place = re.search(r"\(at line (\d+)", str(problem))
         line = int(place[1]) if place else None
         raise UserError(
@@ -212,20 +213,19 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
             f"{key} is no table of this file",
             f"There is [[{_TABLE}]] only.{did_you_mean(key, [_TABLE])}",
             file=path,
-            line=line_of(key),
+            line=lines.of(key),
         )
         for key in document
         if key != _TABLE
     ]
-    rows = document.get(_TABLE, [])
-    if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+    if _TABLE in document and (_TABLE, 0) not in lines.sections:
         told = f"Write [[{_TABLE}]] above each of them."
-        raise UserError(*problems, error(f"{_TABLE} must be rows", told, file=path, line=line_of(_TABLE)))
+        raise UserError(*problems, error(f"{_TABLE} must be rows", told, file=path, line=lines.of(_TABLE)))
     rules = []
-    for index, row in enumerate(rows):
-        line = line_of(_TABLE, index) or 1
+    for index, row in enumerate(document.get(_TABLE, [])):
+        line = lines.of(_TABLE, index) or 1
         found = [
-            error(summary, detail, file=path, line=line_of(_TABLE, index, key) if key in row else line)
+            error(summary, detail, file=path, line=lines.of(_TABLE, index, key) if key in row else line)
             for key, summary, detail in _problems(row)
         ]
         problems += found
@@ -328,21 +328,19 @@ def _is_answered(rule: Rule, report: Report) -> bool:
 
 def _without(text: str, rows: Sequence[int]) -> str:
     """The text without these rows, and without what is said right above each of them."""
-    sections = [section for section in sections_of(text) if section.path[:1] == (_TABLE,)]
+    lines = lines_of(text)
+    ends: dict[str | int, int] = {}  # of the line that a row's last value ends on
+    for path, (_, end) in lines.span.items():
+        ends[path[1]] = text.find("\n", end) + 1 or len(text)
     for index in sorted(rows, reverse=True):
-        section = next(section for section in sections if section.path == (_TABLE, index))
-        before, behind = text[: section.start], text[section.start + len(section.text) :]
-        lines = section.text.splitlines(keepends=True)
-        body = max(
-            at for at, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")
-        )
-        above = before.splitlines(keepends=True)
+        begin, end = lines.sections[_TABLE, index][0], ends[index]
+        above = text[ends[index - 1] if index else 0 : begin].splitlines(keepends=True)
         while above and above[-1].lstrip().startswith("#"):
-            above.pop()
-        below = lines[body:]
-        if below and not below[0].strip() and (not above or not above[-1].strip()):
-            below = below[1:]
-        text = "".join((*above, *below)) + behind
+            begin -= len(above.pop())
+        has_gap_above = not above[-1].strip() if above else index == 0
+        if has_gap_above and (gap := _EMPTY_LINE.match(text, end)):
+            end = gap.end()
+        text = text[:begin] + text[end:]
     return text
 
 

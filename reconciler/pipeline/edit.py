@@ -10,19 +10,39 @@ import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import tomlkit
 from tomlkit.container import Container
 from tomlkit.exceptions import InvalidStringError
-from tomlkit.items import Array, InlineTable, Item, Key, SingleKey, String, Table
+from tomlkit.items import AoT, Array, InlineTable, Item, Key, SingleKey, String, Table
 
-from reconciler.pipeline.lines import BOM, Path, Section, sections_of
+from reconciler.pipeline.lines import BOM, Path, lines_of
 from reconciler.pipeline.overlays import overlays
 
 Value = str | bool | int | float | list[str]
 Edits = Mapping[Path, Value]
 """New values by path, for example `{("metadata", "version"): "1.0.2"}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A header and the keys below it; the first section of a text has no header.
+
+    Attributes:
+        path: the table that the header names, with the index of its row; `()` for the document itself.
+        start: offset of the section in the whole text.
+        text: the section as it is.
+        document: the section alone, as tomlkit reads it.
+        table: what of `document` holds the keys.
+    """
+
+    path: Path
+    start: int
+    text: str
+    document: Container = field(repr=False)
+    table: Container = field(repr=False)
 
 
 def edited(text: str, changes: Edits) -> str:
@@ -75,6 +95,32 @@ def _canonical(value: Any) -> Any:
         case datetime.datetime() | datetime.date() | datetime.time():
             return {type(value).__name__: value.isoformat()}
     return value
+
+
+def sections_of(text: str) -> list[Section]:
+    """The text, which must be valid TOML, cut before each header.
+
+    Each is a document of its own, because tomlkit moves tables: `[[a]]`, `[b]`, `[[a]]` comes back as
+    `[[a]]`, `[[a]]`, `[b]`. There is always a first section, if only an empty one, and the byte order mark is
+    in none of them. Raises ValueError for what is nested too deeply.
+    """
+    sections = []
+    for path, (start, end) in lines_of(text).sections.items():
+        document = tomlkit.parse(text[start:end])
+        table = _below_header(document) if path else document
+        sections.append(Section(path, start, text[start:end], document, table))
+    return sections
+
+
+def _below_header(document: Container) -> Container:
+    """What has the keys of a section. Its only header is a table for each of its names, one in the other."""
+    _, item = document.body[0]
+    while isinstance(item, Table) and item.is_super_table():
+        _, item = item.value.body[0]
+    if isinstance(item, AoT):
+        item = item.body[0]
+    assert isinstance(item, Table)
+    return item.value
 
 
 def _with_one(text: str, path: Path, value: Value) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.overlays import TABLES
 from reconciler.pipeline.reading import Reader
 from reconciler.pipeline.schema import Docker, Execution, Metadata
 
@@ -25,7 +26,7 @@ def check_spelling(reader: Reader) -> None:
         if isinstance(table, dict):
             _check_keys(reader, name, table, list(model.model_fields))
     for name in reader.document:
-        if name != _OURS and (hint := did_you_mean(name, [_OURS])):
+        if name not in TABLES and (hint := did_you_mean(name, [_OURS])):
             reader.warn(f"{name} is not read", f"Our own table is [{_OURS}].{hint}", name)
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from providers.rules import Effect
 from providers.sandbox import Sandbox
-from reconciler.baseline import acknowledge, digest, read_rules
+from reconciler.baseline import acknowledge, digest, read_rules, rewritten
 from reconciler.diagnostics import UserError
 from reconciler.diff import Change, ChangeClass
-from reconciler.drift import Finding, Seen
-from reconciler.plan import Stack
+from reconciler.drift import Acknowledgement, Finding, Report, Seen, StackReport
+from reconciler.plan import Plan, Stack
 from reconciler.values import ABSENT, JSON, MISSING, Address, Nothing
 from tests.conftest import Cli
 from tests.drift.conftest import PROCESSING, TRAINING, Check
@@ -132,6 +132,10 @@ def test_one_of_two_rules_is_enough(tmp_path: Path) -> None:
         ('"ann"', '" "', 5, "owner must be text"),
         ('"a trial"', "1", 6, "reason must be text"),
         ("[[acknowledge]]", "[acknowledge]", 2, "acknowledge must be rows"),
+        (RULE, "\nacknowledge = []\n", 2, "acknowledge must be rows"),
+        (RULE, "\nacknowledge = [{ live = 1 }]\n", 2, "acknowledge must be rows"),
+        ("live = 64", "live = " + "[" * 101 + "]" * 101, 8, "nested more than 100 levels deep"),
+        (RULE, "live = " + "[" * 5000, None, "no TOML"),
         ("[[acknowledge]]", "[[acknowledged]]", 2, "Did you mean 'acknowledge'?"),
         ("live = 64", "live = ", 8, "no TOML"),
         ("live = 64", "live = 2025-03-01", 8, "live is nothing that a far end can answer"),
@@ -139,7 +143,7 @@ def test_one_of_two_rules_is_enough(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_as_it_should_be(
-    old: str, new: str, line: int, words: str, tmp_path: Path
+    old: str, new: str, line: int | None, words: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "known.toml"
     file.write_text(RULE.replace(old, new, 1))
@@ -200,6 +204,19 @@ live = 64
     assert (new.address, new.field, new.known.owner) == (f"processing/{PROCESSING}", "description", "eve")
     sandbox.platform.edit_processing(PROCESSING, default_cpu=65)
     assert check("--all", "--baseline", str(file)).classes[f"processing/{PROCESSING}#default_cpu"] == "drift"
+
+
+def test_rules_that_go_take_along_what_is_said_above_them_and_nothing_else(tmp_path: Path) -> None:
+    ours = RULE.replace("address", f'stack = "{NAME}"\naddress', 1)
+    dotted = ours.replace("live = 64", "live.x = 64")
+    table = ours.replace("live = 64", '[acknowledge.live]\nx = """\n# of the text\n"""')
+    stays = ours.replace(NAME, "my-org@PROD/app")
+    file = tmp_path / "known.toml"
+    file.write_text(f"# head\n\n{ours}\n{dotted}{table}\n# kept\n\n{stays}{table}# tail\n")
+    report = Report(NOW, (StackReport(STACK, (), Plan(STACK, "", 0, ())),))
+    known = Acknowledgement("eve", "a trial", "2999-12-31")
+    text = rewritten(file.read_text(), read_rules(file), report, known, TODAY)
+    assert text == f"# head\n\n# kept\n\n{stays}# tail\n"
 
 
 def test_a_broken_neighbour_is_still_told(cli: Cli, sandbox: Sandbox, applied: None, check: Check) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.pipeline.edit import edited, keyed
-from reconciler.pipeline.lines import lines_of, sections_of
+from reconciler.pipeline.edit import edited, keyed, sections_of
+from reconciler.pipeline.lines import lines_of
 from tests.pipeline.toml_documents import at, documents, paths
 
 CONFIG = """\

@@ -1,11 +1,13 @@
 """Every key of a config.toml has its line, and every value its bytes, however the file is written."""
 
 import tomllib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 
-from reconciler.pipeline.lines import lines_of, sections_of
+from reconciler.pipeline.edit import edited
+from reconciler.pipeline.lines import MOST_LEVELS, lines_of
 from tests.pipeline.toml_documents import at, documents, paths
 
 
@@ -118,15 +120,117 @@ def test_every_table_is_on_the_line_of_its_header(text: str) -> None:
 
 @given(documents())
 def test_a_text_is_cut_at_its_headers_and_nowhere_else(text: str) -> None:
-    sections = sections_of("\ufeff" + text)
-    assert "".join(section.text for section in sections) == text
-    assert [section.start for section in sections] == [
-        1 + sum(len(before.text) for before in sections[:count]) for count in range(len(sections))
-    ]
-    document = tomllib.loads(text)
-    for section in sections:
-        keys = {str(key) for key in section.table}
-        assert keys <= set(at(document, section.path))
+    sections = lines_of("\ufeff" + text).sections
+    starts, ends = zip(*sections.values(), strict=True)
+    assert starts == (1, *ends[:-1])
+    assert ends[-1] == 1 + len(text)
+    for path, (start, end) in sections.items():
+        table = tomllib.loads(text[start - 1 : end - 1])
+        for name in path:
+            if isinstance(name, str):
+                [(only, inner)] = table.items()
+                assert only == name
+                table = inner[0] if isinstance(inner, list) else inner
+        assert table.keys() <= at(tomllib.loads(text), path).keys()
+
+
+def test_a_section_has_its_indent_and_what_stands_above_the_next_one() -> None:
+    parts: dict[tuple[str | int, ...], str] = {
+        (): "# a\n\n",
+        ("a", "b"): " [a . b]\nx = [\n[1],\n] # [y]\n\n# r\n",
+        ("r", 0): "\t[[ r ]] # c\n",
+        ("r", 1): "[[r]]\ny = '''\n[z]\n'''\n",
+        ("r", 1, "s"): "[r.s]",
+    }
+    text = "".join(parts.values())
+    assert {path: text[start:end] for path, (start, end) in lines_of(text).sections.items()} == parts
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("a.b", ("a", "b")),
+        ("a\t. b", ("a", "b")),
+        ("3.14", ("3", "14")),
+        ('"a.b".c', ("a.b", "c")),
+        ("'a = \"b\"'", ('a = "b"',)),
+        (r'"a \"b\" = \\"', ('a "b" = \\',)),
+        (r"'a\'", ("a\\",)),
+        (r'"\u00e9\t\U0001F600"', ("é\t\N{GRINNING FACE}",)),
+        ('"" . \'\'."]#"', ("", "", "]#")),
+    ],
+)
+def test_a_key_can_be_written_in_many_ways(key: str, names: tuple[str, ...]) -> None:
+    assert [*lines_of(f"{key} = 1").span] == [names]
+    assert ("t", 0, *names) in lines_of(f"t = [{{{key}=1}}]").span
+    assert [*lines_of(f"[{key}]").sections] == [(), names]
+    assert [*lines_of(f"[[ {key}\t]] # c").sections] == [(), (*names, 0)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        r'"\\"',
+        r'"\" # ] }"',
+        r"'\'",
+        "''",
+        '""',
+        '""""""',
+        '"""a""""',
+        '"""a"""""',
+        '""""a"""',
+        r'"""\""""""',
+        '"""\\\n\n  a \\\\"""',
+        "''''''",
+        "'''a''''",
+        "'''a'''''",
+        "'''''a'''",
+        "'''\n[x]\ny = \"\"\" # \n'''",
+        "1979-05-27",
+        "1979-05-27 07:32:00",
+        "1979-05-27 07:32:00.5-07:00",
+        "1979-05-27T07:32:00Z",
+        "07:32:00",
+        "+1_000",
+        "-nan",
+        "6.6e-3",
+        "[]",
+        "{}",
+        "[ # ]\n]",
+        "[[{a = [{b.c = []}]}], {}, [\n1, # ,\n\n],]",
+        "{ a = [1, 2], b = { c = 'x, }' } }",
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_a_value_ends_where_toml_ends_it(value: str, newline: str, start: str) -> None:
+    value = value.replace("\n", newline)
+    text = f"{start}a = {value}{newline}b={value}# c{newline}c = [{value},{value} ]{newline}d={{e={value}}}"
+    tomllib.loads(text.removeprefix("\ufeff"))
+    lines = lines_of(text)
+    for path in [("a",), ("b",), ("c", 0), ("c", 1), ("d", "e")]:
+        begin, end = lines.span[path]
+        assert text[begin:end] == value
+        assert lines.line[path] == text.count("\n", 0, begin) + 1
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda levels: f"a = {'[' * levels}{']' * levels}",
+        lambda levels: f"a = {'{a=' * levels}1{'}' * levels}",
+        lambda levels: f"{'.'.join('a' * levels)} = 1",
+        lambda levels: f"[{'.'.join('a' * levels)}]",
+        lambda levels: f"[[{'.'.join('a' * levels)}]]",
+    ],
+)
+def test_what_is_nested_too_deeply_is_refused_with_its_line(nested: Callable[[int], str]) -> None:
+    fine, deep = (f"\n{nested(levels)}\n" for levels in (MOST_LEVELS - 1, MOST_LEVELS + 1))
+    assert {*lines_of(fine).line.values()} == {2}
+    assert edited(fine, {("b",): 1})
+    assert tomllib.loads(deep)
+    with pytest.raises(ValueError, match=r"more than 100 levels deep \(at line 2, column \d+\)$"):
+        lines_of(deep)
 
 
 def test_rows_of_one_array_can_stand_apart() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 BARE = st.sampled_from(["a", "b", "c", "key-1", "_x", "42"])
-QUOTED = st.sampled_from(['"a b"', "'c.d'", '"e\\"f"', '""', '"\\u00e9#="', "'#'"])
+QUOTED = st.sampled_from(['"a b"', "'c.d'", '"e\\"f"', '""', '"\\u00e9#="', "'#'", r'"\\"', '"]"', "'[x]'"])
 KEY = st.one_of(BARE, BARE, QUOTED)
 SPACE = st.sampled_from(["", " ", "  ", "\t"])
 COMMENT = st.sampled_from(["", "", " # plain", ' # with "quotes" [and] = {brackets}', "\t#'''"])
@@ -23,6 +23,8 @@ LONG_STRING = st.sampled_from(
         '"""\nfirst\n[not.a.table]\nkey = 1 # no comment\n"""',
         "'''\na\n'quoted' ''\n'''",
         '"""ends in quotes"""""',
+        '"""ends in a quote""""',
+        '"""\\\\"""',
         "''''''",
         '"""\\\n   folded \\""" still\n"""',
         "'''''two at both ends'''''",
@@ -52,7 +54,7 @@ VALUE = st.recursive(
     st.one_of(SCALAR, LONG_STRING), lambda inner: st.one_of(arrays(inner), inline_tables(inner)), max_leaves=6
 )
 DOTTED = st.lists(KEY, min_size=1, max_size=3).flatmap(
-    lambda keys: st.sampled_from([".", " . ", "."]).map(lambda dot: dot.join(keys))
+    lambda keys: st.sampled_from([".", " . ", ".", "\t."]).map(lambda dot: dot.join(keys))
 )
 
 
@@ -65,7 +67,7 @@ def statements(draw: st.DrawFn) -> str:
         case "table":
             return f"{indent}[{draw(SPACE)}{draw(DOTTED)}{draw(SPACE)}]{draw(COMMENT)}\n"
         case "rows":
-            return f"{indent}[[{draw(DOTTED)}]]{draw(COMMENT)}\n"
+            return f"{indent}[[{draw(SPACE)}{draw(DOTTED)}{draw(SPACE)}]]{draw(COMMENT)}\n"
         case "comment":
             return f"{indent}# key = 1 [table]\n"
     return f"{indent}\n"
