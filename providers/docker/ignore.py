@@ -19,10 +19,13 @@ paths only: never touches the disk.
 
 import posixpath
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
 from providers.errors import RefusedError
+
+_DEPTH = "(?:.*/)?"  # nothing, or any folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +60,26 @@ class IgnoreRules:
             if rule:
                 rules.append(rule)
         self._back = [rule for rule in rules if rule.negated]
-        # Lines of one kind that follow each other are asked at once. Below a matching folder everything
-        # matches: "(?:/.*)?" stands for "or any parent of the path".
+        # Lines of one kind that follow each other are asked at once.
         self._runs = [
-            (negated, re.compile(f"(?:{'|'.join(rule.regex for rule in run)})(?:/.*)?\\Z", re.DOTALL).match)
+            (negated, _matcher([rule.regex for rule in run]))
             for negated, run in groupby(rules, key=lambda rule: rule.negated)
         ]
 
-    def excludes(self, path: str) -> bool:
-        """Whether a build does not see `path` (posix, relative); the last line that matches decides.
+    def excluded(self, paths: Iterable[str]) -> set[str]:
+        """Those of the `paths` (posix, relative) that a build does not see; the last match decides.
 
-        A line that matches a folder matches everything below it.
+        A line that matches a folder matches everything below it. It takes many paths because a call for each
+        would cost as much as its answer.
         """
-        excluded = False
+        paths = list(paths)
+        found: set[str] = set()
         for negated, matches in self._runs:
-            if negated is excluded and matches(path):
-                excluded = not excluded
-        return excluded
+            if negated:
+                found.difference_update([path for path in found if matches(path)])
+            else:
+                found.update(filter(matches, paths))
+        return found
 
     def may_keep_below(self, folder: str) -> bool:
         """Whether a `!` line could bring back something below the ignored `folder`."""
@@ -82,6 +88,16 @@ class IgnoreRules:
             rule.literal.startswith(below) or (rule.wild and below.startswith(rule.literal))
             for rule in self._back
         )
+
+
+def _matcher(regexes: list[str]) -> Callable[[str], object]:
+    """Whether one of the expressions matches a path or a folder above it: all of them in one expression."""
+    # What may be at any depth looks for its slashes once, together: half the time of each by itself.
+    deep = [regex.removeprefix(_DEPTH) for regex in regexes if regex.startswith(_DEPTH)]
+    ways = [regex for regex in regexes if not regex.startswith(_DEPTH)]
+    if deep:
+        ways.append(f"{_DEPTH}(?:{'|'.join(deep)})")
+    return re.compile(f"(?:{'|'.join(ways)})(?:/.*)?\\Z", re.DOTALL).match
 
 
 def _rule(line: str) -> _Rule | None:
@@ -116,7 +132,7 @@ def _translate(pattern: str) -> str:
             at += 1
             if pattern.startswith("/", at):
                 at += 1
-            out.append(".*" if at == end else "(?:.*/)?")
+            out.append(".*" if at == end else _DEPTH)
         elif char == "*":
             out.append("[^/]*")
         elif char == "?":

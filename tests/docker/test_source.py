@@ -90,6 +90,30 @@ def test_the_key_of_a_known_folder_never_changes(folder: Path) -> None:
     assert key(folder) == "sha256:41647d29b2a39efe907d52f8db3db415c8b82e8ec2988143b686fa5226bee70f"
 
 
+def test_nor_does_that_of_a_folder_with_everything_in_it(folder: Path) -> None:
+    for path in ("data/empty/below", "data-x", "kept/only/by/exception", "left/out"):
+        (folder / path).mkdir(parents=True)
+    for path in ("data-x/a.py", "kept/only/by/exception/b.py", "kept/c.py", "left/out/d.py", "utils/run.sh"):
+        (folder / path).write_text(path)
+    for path in ("data/empty/below", "left"):
+        (folder / path).chmod(0o755)
+    (folder / "utils/run.sh").chmod(0o4755)
+    (folder / "large.bin").write_bytes(bytes(range(256)) * 1000)
+    (folder / "no bytes").touch()
+    (folder / "link").symlink_to("data/nowhere")
+    (folder / "utils/folder").symlink_to("../data-x")
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xc3\xa9.py")).write_text("")
+    (folder / ".dockerignore").write_text("kept\n**/out\n!kept/**/b.py\nconfig.toml\n!config.*\n")
+    found = fingerprint(ImageSource(folder=folder, keyed={"config.toml": b"[metadata]", "link": b"not this"}))
+    assert found.key == "sha256:fc9784c26e9d3aedc2d7e0978f42073f10d59f210ddf7179f3619b55c23a123b"
+    assert found.bytes == 256_165
+    assert list(found.files) == [
+        *(".dockerignore", "Dockerfile", "config.toml", "data-x/a.py", "data/empty/below"),
+        *("kept/only/by/exception/b.py", "large.bin", "left", "link", "no bytes", "pipeline.py"),
+        *("utils/folder", "utils/run.sh", "utils/steps.py", "\\xffé.py"),
+    ]
+
+
 def test_is_the_same_elsewhere(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     copy = tmp_path_factory.mktemp("copy") / "below"
     folder.rename(copy)
