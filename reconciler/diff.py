@@ -5,7 +5,7 @@ knows and the files dropped (no longer managed, so the live value stays).
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -65,10 +65,10 @@ class Change:
 
 def same(left: JSON | Nothing, right: JSON | Nothing) -> bool:
     """Equal as JSON: True is not 1, the order of keys means nothing, the order of a list does."""
-    if isinstance(left, Nothing) or isinstance(right, Nothing):
-        return left is right
-    if type(left) is type(right) and not isinstance(left, dict | list):
+    if type(left) is type(right) and not isinstance(left, _NESTED):
         return bool(left == right)
+    if isinstance(left, Nothing) or isinstance(right, Nothing):
+        return False
     # What is written alike is alike; only else is it worth putting keys in order.
     return repr(left) == repr(right) or _canonical(left) == _canonical(right)
 
@@ -109,43 +109,38 @@ def compare(
     Raises:
         KeyError: a managed field has no rule (a bug of ours).
     """
-    return [
-        change
-        for name in sorted(desired)
-        for change in _compare_field(
-            name,
-            normalised(desired[name], rules[name]),
-            normalised((recorded or {}).get(name, MISSING), rules[name]),
-            MISSING
-            if rules[name].write_only
-            else as_meant(
-                live.get(name, MISSING), rules[name], desired[name], (recorded or {}).get(name, MISSING)
-            ),
-            rules[name],
-            places.get(name, ""),
-        )
-    ]
+    changes: list[Change] = []
+    for name in sorted(desired):
+        rule = rules[name]
+        ours = normalised(desired[name], rule)
+        known = normalised(recorded.get(name, MISSING), rule) if recorded else MISSING
+        theirs = MISSING if rule.write_only else as_meant(live.get(name, MISSING), rule, ours, known)
+        changes += _compare_field(name, ours, known, theirs, rule, places.get(name, ""))
+    return changes
 
 
 def as_meant(live: JSON | Nothing, rule: FieldRule, *ours: JSON | Nothing) -> JSON | Nothing:
     """The live value, normalised; where the rule says that it is only another way to write one of ours, ours.
 
     An exact match comes first, so a change of ours from "4" to 4 is still one where live has "4".
+
+    Args:
+        live: as the far end returned it.
+        ours: what the files or the record have, normalised.
     """
     live = normalised(live, rule)
     if rule.alike is None or isinstance(live, Nothing):
         return live
-    known = [normalised(value, rule) for value in ours]
     if not isinstance(live, dict):
-        return _twin(live, rule.alike, known)
-    tables = [value for value in known if isinstance(value, dict)]
+        return _twin(live, rule.alike, ours)
+    tables = [value for value in ours if isinstance(value, dict)]
     return {
         key: _twin(value, rule.alike, [table[key] for table in tables if key in table])
         for key, value in live.items()
     }
 
 
-def _twin(live: JSON, alike: Callable[[JSON], JSON], ours: list[JSON | Nothing]) -> JSON:
+def _twin(live: JSON, alike: Callable[[JSON], JSON], ours: Sequence[JSON | Nothing]) -> JSON:
     if any(same(live, value) for value in ours):
         return live
     meant = (value for value in ours if not isinstance(value, Nothing) and same(alike(live), alike(value)))
@@ -182,22 +177,23 @@ def effective_fields(
 
 def _compare_field(
     name: str, desired: JSON, recorded: JSON | Nothing, live: JSON | Nothing, rule: FieldRule, place: str
-) -> Iterator[Change]:
+) -> list[Change]:
     if not (rule.keyed and isinstance(desired, dict) and isinstance(live, dict)) or not (desired or live):
         change = _change(name, desired, recorded, live, place)
         if rule.immutable and change.cls is ChangeClass.UNVERIFIED and recorded is MISSING:
             change = replace(change, write=False, reason="cannot be changed, and not returned")
-        yield change
-        return
+        return [change]
     known: dict[str, JSON] | None = recorded if isinstance(recorded, dict) else None
-    for key in sorted({*desired, *live, *(known or ())}):
-        yield _change(
+    return [
+        _change(
             f"{name}.{key}",
             desired.get(key, ABSENT),
             MISSING if known is None else known.get(key, ABSENT),
             live.get(key, ABSENT),
             place,
         )
+        for key in sorted({*desired, *live, *(known or ())})
+    ]
 
 
 def _change(
@@ -215,6 +211,7 @@ def _change(
     return Change(path, cls, desired, recorded, live, reason, write, place=place)
 
 
+_NESTED = (dict, list)
 _REASON = {
     ChangeClass.IN_SYNC: "already equal",
     ChangeClass.PENDING: "the files changed",

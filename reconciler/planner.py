@@ -83,12 +83,12 @@ def plan_steps(
     """
     scene = _Scene(desired, recorded, world.found, facts, options, contested)
     steps = {resource.address: _step_for_desired(resource, scene) for resource in desired}
-    undesired = {a for a in recorded.keys() | world.found.keys() if a in recorded or scene.owner(a)}
-    for address in sorted(undesired - steps.keys()):
-        steps[address] = _step_for_undesired(address, scene)
-    steps = _children_of_replaced(steps, scene)
-    steps = {address: _protected(step, options) for address, step in steps.items()}
-    steps = _parents_after_children(steps, facts)
+    for address in sorted((recorded.keys() | world.found.keys()) - steps.keys()):
+        if address in recorded or scene.owner(address):
+            steps[address] = _step_for_undesired(address, scene)
+    steps |= _children_of_replaced(steps, scene)
+    steps |= _protected(steps, options)
+    steps |= _parents_after_children(steps, facts)
     order = ordered({address: step.depends_on for address, step in steps.items()})
     return tuple(steps[address] for address in order), tuple(_remarks(steps, scene))
 
@@ -109,25 +109,20 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 def _step_for_desired(resource: Resource, scene: _Scene) -> Step:
     address, kind = resource.address, scene.facts[resource.address.kind]
     record, live = scene.recorded.get(address), scene.live.get(address)
-    step = Step(
-        address,
-        Action.NOOP,
-        "in sync",
-        depends_on=resource.depends_on,
-        id=live.id if live else None,
-        fingerprint=fingerprint(live, kind) if live else "",
-    )
     if live is None:
-        step = _create(step, resource, record, kind)
+        reason = "deleted outside" if record else "does not exist yet"
+        step = Step(address, Action.CREATE, reason, _created(resource, record, kind), resource.depends_on)
     else:
         changes = _changes(resource, record, live, kind, scene)
-        step = _in_place(replace(step, changes=changes), record)
-        if kind.judge is None:
+        action, reason = _in_place(changes, resource, record)
+        step = Step(address, action, reason, changes, resource.depends_on, live.id, fingerprint(live, kind))
+        if kind.judge is None and action is not Action.NOOP:
             step = _replaced_if_fixed(step, resource, live, kind, scene.options)
     return step if kind.judge is None else _judged(step, resource, scene)
 
 
-def _create(step: Step, resource: Resource, record: RecordedResource | None, kind: KindFacts) -> Step:
+def _created(resource: Resource, record: RecordedResource | None, kind: KindFacts) -> tuple[Change, ...]:
+    """Everything that a new object gets; before that, whose place it takes."""
     recorded = record.inputs if record else {}
     changes = [
         Change(
@@ -144,9 +139,9 @@ def _create(step: Step, resource: Resource, record: RecordedResource | None, kin
     ]
     changes = sorted([*changes, *_sent_besides(resource, kind, None)], key=lambda change: change.path)
     if record is None:
-        return replace(step, action=Action.CREATE, reason="does not exist yet", changes=tuple(changes))
+        return tuple(changes)
     gone = Change("", ChangeClass.DRIFT, MISSING, record.id, ABSENT, "deleted outside", write=True)
-    return replace(step, action=Action.CREATE, reason="deleted outside", changes=(gone, *changes))
+    return (gone, *changes)
 
 
 def _sent_besides(resource: Resource, kind: KindFacts, live: Live | None) -> list[Change]:
@@ -174,7 +169,7 @@ def _changes(
 ) -> tuple[Change, ...]:
     """Every managed field, with what the user said of it; before them, whether it is another object now."""
     address, options = resource.address, scene.options
-    ignored = options.ignored.get(address, ())
+    ignored, contested = options.ignored.get(address, ()), address in scene.contested
     changes = []
     if kind.judge is None and record is not None and record.id != live.id:
         moved = "recreated outside"
@@ -185,7 +180,7 @@ def _changes(
     if kind.judge is not None and recorded is not None and record is not None and record.id != live.id:
         changes.extend(_overwritten(record, live, compared))
     for change in compared:
-        if address in scene.contested and change.live is not MISSING and change.write:
+        if contested and change.live is not MISSING and change.write:
             reason = "not as an unfinished run was creating it"
             change = replace(change, cls=ChangeClass.CONFLICT, reason=reason)  # noqa: PLW2901 - the same one
         if ignored and change.field in ignored:
@@ -244,29 +239,28 @@ def _resolved(change: Change, address: Address, kind: KindFacts, options: Option
     return change
 
 
-def _in_place(step: Step, record: RecordedResource | None) -> Step:
+def _in_place(
+    changes: Collection[Change], resource: Resource, record: RecordedResource | None
+) -> tuple[Action, str]:
     """What to do with an object that is there: the action that its changes ask for, and why."""
-    written = [change for change in step.changes if change.write]
+    differing = [change for change in changes if change.cls is not ChangeClass.IN_SYNC]
+    reasons = {change.reason for change in differing if change.write}
     if record is None:
         reason = "exists, nothing recorded: taken over"
-        return replace(step, action=Action.ADOPT, reason=f"{reason} and changed" if written else reason)
-    if written:
-        why = ", ".join(sorted({change.reason for change in written}))
-        return replace(step, action=Action.UPDATE, reason=why)
-    dropped = sorted(record.inputs.keys() - {change.field for change in step.changes})
-    unread = [change.path for change in step.changes if change.cls is ChangeClass.UNVERIFIED]
-    if any(change.path == "" for change in step.changes):
-        return replace(step, action=Action.ADOPT, reason="recreated outside")
-    if any(change.resolution is Resolution.THEIRS for change in step.changes):
-        return replace(step, action=Action.ADOPT, reason="live is kept, as --theirs says, and recorded")
-    if any(change.cls is ChangeClass.CONVERGED and not change.resolution for change in step.changes):
-        return replace(step, action=Action.ADOPT, reason="live has it already; the record is refreshed")
-    if dropped:
-        reason = f"{', '.join(dropped)} left the files: no longer managed"
-        return replace(step, action=Action.ADOPT, reason=reason)
-    if unread:
-        return replace(step, reason=f"as last applied; {', '.join(unread)} cannot be read")
-    return step
+        return Action.ADOPT, f"{reason} and changed" if reasons else reason
+    if reasons:
+        return Action.UPDATE, ", ".join(sorted(reasons))
+    if any(change.path == "" for change in differing):
+        return Action.ADOPT, "recreated outside"
+    if any(change.resolution is Resolution.THEIRS for change in differing):
+        return Action.ADOPT, "live is kept, as --theirs says, and recorded"
+    if any(change.cls is ChangeClass.CONVERGED and not change.resolution for change in differing):
+        return Action.ADOPT, "live has it already; the record is refreshed"
+    if dropped := sorted(record.inputs.keys() - resource.fields.keys()):
+        return Action.ADOPT, f"{', '.join(dropped)} left the files: no longer managed"
+    if unread := [change.path for change in differing if change.cls is ChangeClass.UNVERIFIED]:
+        return Action.NOOP, f"as last applied; {', '.join(unread)} cannot be read"
+    return Action.NOOP, "in sync"
 
 
 def _replaced_if_fixed(step: Step, resource: Resource, live: Live, kind: KindFacts, options: Options) -> Step:
@@ -347,8 +341,10 @@ def _step_for_undesired(address: Address, scene: _Scene) -> Step:
 
 def _children_of_replaced(steps: Mapping[Address, Step], scene: _Scene) -> dict[Address, Step]:
     """A replaced parent takes its children with it: those that the files want are made anew."""
-    anew = dict(steps)
+    anew: dict[Address, Step] = {}
     lost = {address for address, step in steps.items() if step.action is Action.REPLACE}
+    if not lost:
+        return anew
     for resource in sorted(scene.desired, key=lambda resource: len(resource.address.name)):
         address, kind = resource.address, scene.facts[resource.address.kind]
         parent, step = parent_of(address, kind), steps[address]
@@ -366,12 +362,15 @@ def _children_of_replaced(steps: Mapping[Address, Step], scene: _Scene) -> dict[
     return anew
 
 
-def _protected(step: Step, options: Options) -> Step:
+def _protected(steps: Mapping[Address, Step], options: Options) -> dict[Address, Step]:
     """A protected resource that would be deleted or replaced is refused, whatever allowed it."""
-    if step.action not in (Action.DELETE, Action.REPLACE) or step.address not in options.protected:
-        return step
-    summary = f"it would be {step.action.done} ({step.reason}), and config.toml protects it"
-    return replace(step, refusal=Refusal(summary, (_unprotect(step.address),)))
+    refused: dict[Address, Step] = {}
+    for address in options.protected:
+        step = steps.get(address)
+        if step is not None and step.action in (Action.DELETE, Action.REPLACE):
+            summary = f"it would be {step.action.done} ({step.reason}), and config.toml protects it"
+            refused[address] = replace(step, refusal=Refusal(summary, (_unprotect(address),)))
+    return refused
 
 
 def _unprotect(address: Address) -> str:
@@ -382,22 +381,23 @@ def _parents_after_children(
     steps: Mapping[Address, Step], facts: Mapping[str, KindFacts]
 ) -> dict[Address, Step]:
     """Deletes walk the edges backwards: a parent that is deleted goes after its children."""
-    children: dict[Address, list[Address]] = {}
-    for address in steps:
+    children: dict[Address, list[Address]] = {
+        address: [] for address, step in steps.items() if step.action is Action.DELETE
+    }
+    for address in steps if children else ():
         parent = parent_of(address, facts[address.kind])
-        if parent is not None:
-            children.setdefault(parent, []).append(address)
+        if parent in children:
+            children[parent].append(address)
     return {
-        address: replace(step, depends_on=(*step.depends_on, *children.get(address, ())))
-        if step.action is Action.DELETE
-        else step
-        for address, step in steps.items()
+        parent: replace(steps[parent], depends_on=(*steps[parent].depends_on, *below))
+        for parent, below in children.items()
     }
 
 
 def _remarks(steps: Mapping[Address, Step], scene: _Scene) -> list[Diagnostic]:
     """What the user should know besides the steps."""
     found = []
+    live_wins = scene.options.theirs is None or len(scene.options.theirs) > 0
     for step in steps.values():
         summary, detail = step.remark
         if summary:
@@ -410,7 +410,7 @@ def _remarks(steps: Mapping[Address, Step], scene: _Scene) -> list[Diagnostic]:
                     address=str(step.address),
                 )
             )
-        if any(change.resolution is Resolution.THEIRS for change in step.changes):
+        if live_wins and any(change.resolution is Resolution.THEIRS for change in step.changes):
             found.append(
                 warning(
                     "live is kept, but the files still say otherwise",

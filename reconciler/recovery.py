@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from providers.protocol import KindFacts, Live
+from providers.rules import FieldRule
 from reconciler.diff import ChangeClass, as_meant, compare, normalised, same
-from reconciler.values import MISSING, Address
+from reconciler.values import JSON, MISSING, Address, Nothing
 from reconciler.world import World
 from state.snapshot import Intent, RecordedResource, Snapshot
 
@@ -65,15 +66,17 @@ def _settled(
             taken = {
                 name: value
                 for name, value in intent.fields.items()
-                if same(
-                    as_meant(live.fields.get(name, MISSING), kind.rules[name], value),
-                    normalised(value, kind.rules[name]),
-                )
+                if _was_taken(value, live.fields.get(name, MISSING), kind.rules[name])
             }
             return replace(record, inputs={**record.inputs, **taken})
         case "delete" if live is None:
             return None
     return record
+
+
+def _was_taken(sent: JSON, live: JSON | Nothing, rule: FieldRule) -> bool:
+    sent = normalised(sent, rule)
+    return same(as_meant(live, rule, sent), sent)
 
 
 def _as_sent(intent: Intent, live: Live, kind: KindFacts) -> bool:

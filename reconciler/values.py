@@ -21,8 +21,8 @@ ABSENT: Final = Nothing.ABSENT
 class Address(NamedTuple):
     """Which resource: its kind and the parts of its name, written `kind/part/part`.
 
-    Parts are percent-encoded when written, so that a name may hold any character. A tuple, because everything is
-    looked up and ordered by address, and tuples hash and compare without a call of Python.
+    Parts are percent-encoded when written, so that a name may hold any character. It is a tuple because all
+    is looked up and ordered by address, and tuples hash and compare without a call of Python.
     """
 
     kind: str
