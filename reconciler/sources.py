@@ -14,7 +14,6 @@ from reconciler.pipeline.load import Pipeline
 
 def image_source(pipeline: Pipeline) -> ImageSource:
     """What the image is made from. It gets the config.toml that will be on disk once it is published."""
-    config_text = pipeline.loaded.text
     options = pipeline.config.reconciler.image
     appended = options.builder in ("auto", "append")  # the others read the Dockerfile only
     folder = os.path.normpath(pipeline.folder.absolute() / options.context)
@@ -24,8 +23,8 @@ def image_source(pipeline: Pipeline) -> ImageSource:
         dockerfile=_below(folder, pipeline.folder / options.dockerfile),
         platform=options.platform,
         build_args=options.build_args,
-        keyed={config: keyed(config_text)},
-        replaced={config: config_text.encode()},
+        keyed={config: keyed(pipeline.loaded.document)},
+        replaced={config: pipeline.loaded.text.encode()},
         target=options.target,
         secrets=options.secrets,
         cache_from=options.cache_from,

@@ -6,9 +6,10 @@ writes. A key that the file does not have is None (not managed); an empty one is
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from reconciler.diagnostics import Diagnostic, error, has_errors, in_order
 from reconciler.pipeline.edit import Edits, edited
@@ -41,6 +42,7 @@ class LoadedConfig:
         config: what it says; None when there are errors.
         diagnostics: every problem of the file, errors first.
         lines: where everything stands.
+        document: as `tomllib` gave it, with the overlays of all environments.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class LoadedConfig:
     on_disk: str = ""
     environment: str | None = None
     overlays: tuple[str, ...] = ()
+    document: Mapping[str, Any] = field(repr=False, default_factory=dict)
 
     def line_of(self, *path: str | int) -> int | None:
         """The line of a key, for example `("docker", "cpu")`, or of the nearest table around it."""
@@ -114,6 +117,7 @@ def read(text: str, path: Path, environment: str | None = None) -> LoadedConfig:
         on_disk=text,
         environment=environment,
         overlays=tuple(overlays(document)),
+        document=document,
     )
 
 

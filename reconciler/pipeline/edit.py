@@ -25,6 +25,8 @@ Value = str | bool | int | float | list[str]
 Edits = Mapping[Path, Value]
 """New values by path, for example `{("metadata", "version"): "1.0.2"}`."""
 
+_RELEASED = frozenset([("metadata", "version"), ("docker", "image_tag")])
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -67,20 +69,30 @@ def edited(text: str, changes: Edits) -> str:
     return text
 
 
-def keyed(text: str) -> bytes:
+def keyed(document: Mapping[str, Any]) -> bytes:
     """What of a config.toml belongs to the source key: everything but the version and the tag.
 
     Canonical JSON, so neither a comment nor the order of keys looks like new source.
 
-    Raises:
-        tomllib.TOMLDecodeError: `text` is not TOML.
+    Args:
+        document: as `tomllib` gave it.
     """
-    document = tomllib.loads(text.removeprefix(BOM))
-    for tables in (document, *overlays(document).values()):
-        for table, key in (("metadata", "version"), ("docker", "image_tag")):
-            if isinstance(tables.get(table), dict):
-                tables[table].pop(key, None)
-    return json.dumps(_canonical(document), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    said = _unreleased(document)
+    if environments := overlays(document):
+        ours = document["reconciler"]
+        env = {**ours["env"], **{name: _unreleased(overlay) for name, overlay in environments.items()}}
+        said["reconciler"] = {**ours, "env": env}
+    return json.dumps(_canonical(said), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def _unreleased(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The same tables, without what a release changes."""
+    return {
+        name: {key: value for key, value in table.items() if (name, key) not in _RELEASED}
+        if isinstance(table, dict)
+        else table
+        for name, table in tables.items()
+    }
 
 
 def _canonical(value: Any) -> Any:
