@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from providers.docker.builders import Builder
+from providers.docker.changed import differences
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
 from providers.docker.manifests import PublishedImage
 from providers.docker.registry import RegistryClient
-from providers.docker.source import ImageSource, SourceKey, differences, fingerprint
+from providers.docker.source import ImageSource, SourceKey, fingerprint
 from providers.errors import ExistsError, FinalError, TransientError
 from providers.protocol import KindFacts, Live, Need, Progress, Report, Verdict
 from providers.rules import JSON, Effect, FieldRule

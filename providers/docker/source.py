@@ -10,7 +10,7 @@ import functools
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -78,7 +78,7 @@ class SourceKey:
 
     Attributes:
         key: "sha256:<64 hex digits>" over everything below.
-        files: path -> short digest of its kind, mode and content, for `differences`.
+        files: path -> short digest of its kind, mode and content, for `changed.differences`.
         arguments: what else entered, by its name for people; values that may be secret as short digests.
         bytes: content bytes that were read.
     """
@@ -141,52 +141,6 @@ def fingerprint(source: ImageSource) -> SourceKey:
         whole.update(b"%d:%s" % (len(value.encode()), value.encode()))
     shown = arguments | {name: _short(value.encode()) for name, value in _hidden(source).items()}
     return SourceKey(f"sha256:{whole.hexdigest()}", files, dict(sorted(shown.items())), total)
-
-
-def differences(
-    old_files: Mapping[str, str],
-    new_files: Mapping[str, str],
-    old_arguments: Mapping[str, str],
-    new_arguments: Mapping[str, str],
-) -> list[str]:
-    """What tells two sources apart, one line each: "a.py moved to b.py", "build argument A changed".
-
-    A file's mode is part of its digest, so that a chmod reads as "run.sh changed".
-    """
-    moved = _moves(old_files, new_files)
-    lines = [f"{old} moved to {new}" for old, new in moved.items()]
-    lines += _changes(_without(old_files, moved.keys()), _without(new_files, moved.values()))
-    return sorted(lines) + _changes(old_arguments, new_arguments)
-
-
-def _moves(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
-    """Which files are elsewhere now, byte for byte; one that kept its name before one that did not."""
-    arrived = sorted(new.keys() - old.keys())
-    moves: dict[str, str] = {}
-    for path in sorted(old.keys() - new.keys()):
-        same = [other for other in arrived if new[other] == old[path]]
-        if same:
-            name = PurePosixPath(path).name
-            moves[path] = next((other for other in same if PurePosixPath(other).name == name), same[0])
-            arrived.remove(moves[path])
-    return moves
-
-
-def _without(files: Mapping[str, str], paths: Iterable[str]) -> dict[str, str]:
-    gone = set(paths)
-    return {path: digest for path, digest in files.items() if path not in gone}
-
-
-def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    lines = []
-    for name in sorted(old.keys() | new.keys()):
-        if name not in old:
-            lines.append(f"{name} added")
-        elif name not in new:
-            lines.append(f"{name} removed")
-        elif old[name] != new[name]:
-            lines.append(f"{name} changed")
-    return lines
 
 
 def dockerfile(source: ImageSource) -> bytes | None:
@@ -287,7 +241,7 @@ def _digest_unread(root: str, entry: Entry, keyed: Mapping[str, bytes]) -> tuple
 
 @functools.cache
 def _beginning(mode: int) -> "hashlib._Hash":
-    """The digest of a file of that mode before its content: a copy is made in half the time of a new one."""
+    """The digest of a file of that mode before its content: to copy it costs less than a new one."""
     return hashlib.sha256(b"f%04o" % _masked(mode))
 
 

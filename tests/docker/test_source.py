@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from providers.docker.source import ImageSource, context, differences, fingerprint
+from providers.docker.changed import differences
+from providers.docker.source import ImageSource, context, fingerprint
 from providers.errors import RefusedError
 
 
