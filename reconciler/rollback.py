@@ -6,7 +6,6 @@ before anything moves. Files are read for where and what the pipeline is, never 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 
 from semver import Version
@@ -29,10 +28,7 @@ from reconciler.session import Session, stack_of
 from reconciler.sources import image_labels, image_source
 from reconciler.values import JSON, Address
 from state.snapshot import Intent, RecordedResource, Snapshot
-from state.store import HistoryEntry, Store
-
-_HISTORY = 1_000_000
-"""More saves than any stack has."""
+from state.store import HistoryEntry, Store, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +239,7 @@ def _refuse_lost(planned: Planned, earlier: Earlier) -> None:
 
 def _ends(store: Store, stack: str) -> Iterator[Earlier]:
     """What each run left that did all it began to do, latest first."""
-    for _, saves in groupby(
-        store.history(stack, _HISTORY), lambda entry: (entry.run or entry.serial, entry.lineage)
-    ):
-        entry, *before = saves
+    for entry, *before in runs(store, stack):
         snapshot = store.load_at(stack, entry.serial)
         if snapshot is None or snapshot.intents:
             continue

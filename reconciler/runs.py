@@ -11,8 +11,8 @@ from reconciler.sources import git_commit
 from state.lock import LockInfo, process_table
 from state.recorder import now
 
-_CI_ADDRESSES = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL", "TRAVIS_BUILD_WEB_URL")
-_CI_NUMBERS = ("GITHUB_RUN_ID", "CI_JOB_ID", "BITBUCKET_BUILD_NUMBER", "BUILD_BUILDID", "BUILD_ID")
+CI_ADDRESSES = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL", "TRAVIS_BUILD_WEB_URL")
+CI_NUMBERS = ("GITHUB_RUN_ID", "CI_JOB_ID", "BITBUCKET_BUILD_NUMBER", "BUILD_BUILDID", "BUILD_ID")
 
 
 def this_run(folder: Path, command: Sequence[str]) -> LockInfo:
@@ -44,4 +44,4 @@ def ci_job(environment: Mapping[str, str]) -> str:
     parts = [environment.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
     if all(parts):
         return "{}/{}/actions/runs/{}".format(*parts)
-    return next((environment[name] for name in (*_CI_ADDRESSES, *_CI_NUMBERS) if environment.get(name)), "")
+    return next((environment[name] for name in (*CI_ADDRESSES, *CI_NUMBERS) if environment.get(name)), "")

@@ -5,9 +5,10 @@ refuses what would overwrite somebody else's work.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -154,6 +155,33 @@ class Store(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+_FIRST_LOOK = 64  # saves of the history that are read at first, and then twice as many
+_EVERYTHING = 1_000_000  # saves; more than any stack has
+
+
+def runs(store: Store, stack: str) -> Iterator[tuple[HistoryEntry, ...]]:
+    """The saves of each run, latest first in both; a save of which nobody knows the run is one of its own.
+
+    Reads no more than twice as far back as it is asked for: in a bucket each save is an object.
+    """
+    for _, saves in groupby(_saves(store, stack), lambda entry: (entry.run or entry.serial, entry.lineage)):
+        yield tuple(saves)
+
+
+def _saves(store: Store, stack: str) -> Iterator[HistoryEntry]:
+    """All saves, latest first; those that are made meanwhile are left out."""
+    limit, told = _FIRST_LOOK, _EVERYTHING
+    while True:
+        for entry in store.history(stack, limit):
+            if entry.serial < told:
+                told = entry.serial
+                yield entry
+        # Damaged ones may be missing, so that a short answer is no end; the first save is.
+        if told == 1 or limit >= _EVERYTHING:
+            return
+        limit *= 2
 
 
 def open_store(url: str | None, *, patience: float | None = None) -> Store:

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import pytest
@@ -89,7 +91,8 @@ class Cli:
 
     def __call__(self, *arguments: str) -> Ended:
         self._capture.readouterr()
-        code = run(arguments)
+        with patch.object(sys, "argv", ["reconciler", *arguments]):  # as the history tells it
+            code = run(arguments)
         printed = self._capture.readouterr()
         assert TOKEN not in printed.out + printed.err, f"{arguments} prints the token"
         return Ended(code, printed.out, printed.err)

@@ -20,7 +20,8 @@ from reconciler.rollback import pipeline_at, roll_back
 @click.option(
     "--to",
     metavar="SERIAL|VERSION",
-    help="A serial of state history, or a version; the last that differs from now when it is not given.",
+    help="The last serial of a run, as state history shows it, or a version; the last that differs from now "
+    "when it is not given.",
 )
 @click.option("--write", is_flag=True, help="Write that version into config.toml, too.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask; allow inputs to be deleted and replaced.")

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -18,8 +19,9 @@ from reconciler.views.history import (
     change_lines,
     diff_document,
     history_document,
-    history_lines,
     record_lines,
+    run_lines,
+    save_lines,
 )
 from reconciler.views.lines import console, things
 from reconciler.views.reports import print_diagnostics
@@ -28,9 +30,9 @@ from state.document import to_document
 from state.errors import CorruptStateError
 from state.lock import LockInfo
 from state.snapshot import Snapshot
-from state.store import Store
+from state.store import Store, runs
 
-MOST_SAVES = 20  # entries of the history that are shown, unless asked for more
+MOST = 20  # runs or saves of the history that are shown, unless asked for more
 
 _stack = click.argument("name", metavar="STACK")
 _json = click.option("--json", "as_json", is_flag=True, help="Print a document.")
@@ -72,15 +74,33 @@ def show(name: str, serial: int | None, as_json: bool) -> int:
 @command.command("history")
 @_stack
 @click.option(
-    "--limit", type=click.IntRange(1), default=MOST_SAVES, show_default=True, help="So many saves at most."
+    "--saves", "by_save", is_flag=True, help="Each save by itself: a run saves before and after each write."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=MOST,
+    show_default=True,
+    help="So many runs at most; so many saves with --saves, and with --json, which prints saves.",
 )
 @_json
-def history(name: str, limit: int, as_json: bool) -> int:
-    """Show who saved a record when and from where, with which command, and what changed; latest first."""
+def history(name: str, by_save: bool, limit: int, as_json: bool) -> int:
+    """Show who changed a record when and from where, with which command, and what; latest first.
+
+    A run is told once, with the serials of its saves: 12-19. A write that it left open was begun, and nobody
+    knows whether it was done: the run did not end well, or is still at work.
+    """
     with options.store() as store:
         stack = _named(store, name)
-        saves = [(entry, _changed(store, stack, entry.serial)) for entry in store.history(stack, limit)]
-    _print(as_json, history_document(stack, saves), history_lines(saves))
+        if as_json or by_save:
+            entries = store.history(stack, limit)
+            saves = [(entry, _changed(store, stack, entry.serial, entry.serial)) for entry in entries]
+            _print(as_json, history_document(stack, saves), save_lines(saves))
+        else:
+            latest = islice(runs(store, stack), limit)
+            _print_lines(
+                run_lines([(run, _changed(store, stack, run[-1].serial, run[0].serial)) for run in latest])
+            )
     return DONE
 
 
@@ -212,7 +232,11 @@ def copy(source: str, target: str, as_json: bool) -> int:
 def _print(as_json: bool, document: JSON, lines: Iterable[Text]) -> None:
     if as_json:
         click.echo(written(document), nl=False)
-        return
+    else:
+        _print_lines(lines)
+
+
+def _print_lines(lines: Iterable[Text]) -> None:
     out = console(sys.stdout)
     for line in lines:
         out.print(line)
@@ -253,18 +277,18 @@ def _whole(store: Store, stack: str, serial: int) -> Snapshot | None:
 def _whole_serials(store: Store, stack: str) -> list[int]:
     """Of the latest ones, those that can be read, latest first."""
     try:
-        saves = store.history(stack, MOST_SAVES)
+        saves = store.history(stack, MOST)
     except CorruptStateError:
         return []
     return [save.serial for save in saves if _whole(store, stack, save.serial) is not None]
 
 
-def _changed(store: Store, stack: str, serial: int) -> Changes | None:
-    """What that save changed; None when one of the two serials is not there to be compared."""
-    after = _whole(store, stack, serial)
+def _changed(store: Store, stack: str, first: int, last: int) -> Changes | None:
+    """What the saves from first to last changed; None when one side of it is not there to be compared."""
+    after = _whole(store, stack, last)
     if after is None:
         return None
-    before = _whole(store, stack, serial - 1) if serial > 1 else Snapshot.new(stack, after.lineage)
+    before = _whole(store, stack, first - 1) if first > 1 else Snapshot.new(stack, after.lineage)
     return changes(before, after) if before else None
 
 

@@ -35,11 +35,30 @@ def record_lines(snapshot: Snapshot) -> list[Text]:
     return lines
 
 
-def history_lines(saves: Sequence[tuple[HistoryEntry, Changes | None]]) -> list[Text]:
-    """A line per save: serial, time, who, from where, the command; and below it what changed."""
+def run_lines(runs: Sequence[tuple[Sequence[HistoryEntry], Changes | None]]) -> list[Text]:
+    """A block per run, of its saves, latest first, and what they changed together."""
+    return _blocks([(_serials(saves), saves[0], changed) for saves, changed in runs], opened="left open")
+
+
+def save_lines(saves: Sequence[tuple[HistoryEntry, Changes | None]]) -> list[Text]:
+    """A block per save."""
+    return _blocks([(str(entry.serial), entry, changed) for entry, changed in saves], opened="opened")
+
+
+def _serials(saves: Sequence[HistoryEntry]) -> str:
+    last, first = saves[0].serial, saves[-1].serial
+    return str(last) if first == last else f"{first}-{last}"
+
+
+def _blocks(blocks: Sequence[tuple[str, HistoryEntry, Changes | None]], *, opened: str) -> list[Text]:
+    """Each with a line of serials, time, who, from where, the command; and below it what changed.
+
+    Args:
+        opened: what to say of writes that were begun, and not settled.
+    """
     rows = [
         [
-            Text(str(entry.serial), "bold"),
+            Text(serials, "bold"),
             Text(entry.written_at, "dim"),
             Text(
                 f"{entry.owner}@{entry.host}" if entry.owner else "without a lock",
@@ -47,12 +66,12 @@ def history_lines(saves: Sequence[tuple[HistoryEntry, Changes | None]]) -> list[
             ),
             Text(entry.command),
         ]
-        for entry, _ in saves
+        for serials, entry, _ in blocks
     ]
     lines = []
-    for line, (entry, changed) in zip(columns(rows), saves, strict=True):
+    for line, (_, entry, changed) in zip(columns(rows), blocks, strict=True):
         lines.append(line)
-        lines += [indented(found, 4) for found in _below(entry, changed)]
+        lines += [indented(found, 4) for found in _below(entry, changed, opened)]
     return lines
 
 
@@ -123,13 +142,13 @@ def changes_document(changed: Changes) -> Mapping[str, JSON]:
     }
 
 
-def _below(entry: HistoryEntry, changed: Changes | None) -> list[Text]:
+def _below(entry: HistoryEntry, changed: Changes | None, opened: str) -> list[Text]:
     lines = []
     if changed is None:
         lines.append(Text("content no longer kept, or damaged", "dim"))
     else:
         told = [_counted(resource) for resource in changed.resources]
-        told += [Text.assemble(("opened ", "yellow"), address) for address in changed.opened]
+        told += [Text.assemble((f"{opened} ", "yellow"), address) for address in changed.opened]
         lines += told or [Text("writes that were open are settled" if changed.closed else "nothing", "dim")]
     place = [f"commit {entry.git_commit[:12]}"] if entry.git_commit else []
     place += [entry.ci] if entry.ci else []

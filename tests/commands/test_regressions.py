@@ -326,9 +326,9 @@ def test_rollback_to_a_record_without_an_image(app: Path, cli: Cli, sandbox: San
 def test_rollback_to_nothing_is_refused(app: Path, cli: Cli) -> None:
     assert cli("apply", "app").code == 0
     assert cli("destroy", "app", "--yes").code == 0
-    serial = cli("state", "history", stack_of("app")).out.split()[0]
+    (last,) = json.loads(cli("state", "history", stack_of("app"), "--limit", "1", "--json").out)["saves"]
 
-    ended = cli("rollback", "app", "--to", serial, "--yes")
+    ended = cli("rollback", "app", "--to", str(last["serial"]), "--yes")
 
     assert ended.code == 1
     assert "has no record of" in ended.err

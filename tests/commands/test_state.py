@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 
 from providers.sandbox import Sandbox
 from reconciler.runs import ci_job
+from state.lock import LockInfo
+from state.snapshot import Snapshot
 from state.sqlite import SqliteStore
 from tests.conftest import Cli, copy_example, stack_of
-from tests.state.conftest import STACK, counting, resource, run
+from tests.state.conftest import AT, STACK, counting, intent, resource, run
 from tests.state.servers import Bucket, use
 from tests.state.test_sqlite import change
 
@@ -84,6 +87,87 @@ def test_the_history_says_who_when_from_where_with_what_and_what_changed(
         assert said in text
     assert "~ processing/app  1 field" in text
     assert [save["serial"] for save in document("history", STACK, "--limit", "1")["saves"]] == [2]
+
+
+def saved(path: Path, who: LockInfo | None, *contents: Snapshot) -> None:
+    """These saves, one after the other; by one run, or by nobody with a lock."""
+    with (
+        SqliteStore(path) as store,
+        store.lock(STACK, who, timeout=0) if who else nullcontext() as lock,
+    ):
+        for content in contents:
+            latest = store.load(STACK)
+            store.save(content, expected_serial=latest.serial if latest else 0, lock=lock)
+
+
+@pytest.fixture
+def runs(home: Path) -> Path:
+    """Where a record is of two saves by nobody with a lock and of two runs of one person: one that ended, and
+    one that did not."""
+    path = home.parent / "state.db"
+    begun = counting(5).with_intent(intent("model/M"))
+    completed = counting(6).with_resource(resource("model/M", a=1))
+    saved(path, None, counting(4), counting(5))
+    saved(path, run("ada"), begun, counting(5).with_resource(resource("model/M")), completed)
+    died = run("ada", id="another one", command="reconciler destroy app", git_commit="c0ffee" * 6, ci="7")
+    gone = completed.without_resource("model/M")
+    begun, next_begun = (
+        before.with_intent(intent(address, verb="delete", id=f"id of {address}"))
+        for before, address in ((completed, "model/M"), (gone, "processing/app"))
+    )
+    saved(path, died, begun, next_begun)
+    return path
+
+
+def test_a_run_is_told_once_with_all_that_its_saves_changed(runs: Path, cli: Cli) -> None:
+    told = f"""\
+6-7  {AT}  ada@build-1     reconciler destroy app
+    - model/M
+    left open processing/app
+    commit c0ffeec0ffee  7
+3-5  {AT}  ada@build-1     reconciler apply
+    + model/M
+    ~ processing/app  1 field
+2    {AT}  without a lock
+    ~ processing/app  1 field
+1    {AT}  without a lock
+    + processing/app
+"""
+    assert cli("state", "history", "my_pipeline").out == told
+    assert cli("state", "history", "my_pipeline", "--limit", "2").out.splitlines() == [
+        line.replace("     reconciler", "  reconciler") for line in told.splitlines()[:7]
+    ]
+
+
+def test_each_save_is_told_to_those_who_ask_and_to_scripts(runs: Path, cli: Cli, document: Document) -> None:
+    assert (
+        cli("state", "history", "my_pipeline", "--saves", "--limit", "3").out
+        == f"""\
+7  {AT}  ada@build-1  reconciler destroy app
+    - model/M
+    opened processing/app
+    commit c0ffeec0ffee  7
+6  {AT}  ada@build-1  reconciler destroy app
+    opened model/M
+    commit c0ffeec0ffee  7
+5  {AT}  ada@build-1  reconciler apply
+    ~ model/M  1 field
+    ~ processing/app  1 field
+"""
+    )
+    for options in ((), ("--saves",)):
+        told = document("history", "my_pipeline", *options, "--limit", "3")["saves"]
+        assert [save["serial"] for save in told] == [7, 6, 5]
+
+
+def test_a_run_of_which_the_record_before_or_after_is_lost_says_so(runs: Path, cli: Cli) -> None:
+    change(runs, "UPDATE contents SET body = x'00' WHERE serial = 5")
+    told = cli("state", "history", "my_pipeline").out.splitlines()
+    headlines = [number for number, line in enumerate(told) if not line.startswith(" ")]
+    assert [told[number].split()[0] for number in headlines] == ["6-7", "3-5", "2", "1"]
+    below = [told[number + 1].strip() for number in headlines]
+    lost = "content no longer kept, or damaged"
+    assert below == [lost, lost, "~ processing/app  1 field", "+ processing/app"]
 
 
 def test_two_serials_are_compared_field_by_field(record: Path, cli: Cli, document: Document) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from state.errors import (
 from state.lock import Lock, LockInfo, heartbeat
 from state.snapshot import Snapshot
 from state.sqlite import SqliteStore
-from state.store import HistoryEntry, Store, open_store
+from state.store import HistoryEntry, Store, open_store, runs
 from tests.state.conftest import (
     AT,
     STACK,
@@ -139,6 +140,45 @@ def test_every_serial_can_be_loaded_again(make_store: MakeStore) -> None:
         assert [store.load_at(STACK, serial) for serial in range(1, 37)] == saved
         assert store.load(STACK) == saved[-1]
         assert store.load_at(STACK, 37) is None
+
+
+# -- runs
+
+
+def test_the_saves_of_a_run_are_together_and_those_of_nobody_are_not(store: Store) -> None:
+    for serial, who in enumerate(["ada", "ada", "", "", "bob", "ada"]):
+        with store.lock(STACK, run(who or "nobody", id=who), timeout=0) as lock:
+            save(store, counting(serial), expected=serial, lock=lock)
+    told = [[entry.serial for entry in saves] for saves in runs(store, STACK)]
+    assert told == [[6], [5], [4], [3], [2, 1]]
+
+
+def test_runs_are_read_as_they_are_asked_for_whatever_happens_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = 295
+
+    def history(stack: str, limit: int) -> list[HistoryEntry]:
+        """As a bucket answers: what is damaged is missing."""
+        asked.append(limit)
+        return [entry for entry in everything(stack, limit) if entry.serial != damaged]
+
+    asked: list[int] = []
+    with SqliteStore(tmp_path / "state.db") as store:
+        everything = store.history
+        monkeypatch.setattr(store, "history", history)
+        with store.lock(STACK, run("ada"), timeout=0) as lock:
+            for serial in range(200):
+                save(store, counting(serial), expected=serial, lock=lock)
+        for serial in range(200, 300):
+            save(store, counting(serial), expected=serial)
+        found = runs(store, STACK)
+        told = [next(found)]
+        assert max(asked) < 200
+        save(store, counting(300), expected=300)
+        told += found
+    alone = [(serial,) for serial in range(300, 200, -1) if serial != damaged]
+    assert [tuple(entry.serial for entry in saves) for saves in told] == [*alone, tuple(range(200, 0, -1))]
 
 
 # -- the lock

@@ -168,6 +168,30 @@ Done: 2 updated.
 | ~ updated image/registry/examples/dataset_cleanup
 | ~ updated processing/dataset_cleanup
 
+# A run is told once, with the serials of its saves; what a save did is there for those who ask.
+$ reconciler state history dataset_cleanup
+15-18  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
+    ~ image/registry/examples/dataset_cleanup  8 fields
+    ~ processing/dataset_cleanup  2 fields
+1-14   …  somebody  reconciler apply dataset_cleanup --yes --parallel 1
+    + image/registry/examples/dataset_cleanup
+    + input/dataset_cleanup/archive
+    + input/dataset_cleanup/dataset
+    + input/dataset_cleanup/embedding_model
+    + input/dataset_cleanup/report_title
+    + input/dataset_cleanup/sample_size
+    + processing/dataset_cleanup
+
+$ reconciler state history dataset_cleanup --saves --limit 4
+18  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
+    ~ processing/dataset_cleanup  2 fields
+17  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
+    opened processing/dataset_cleanup
+16  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
+    ~ image/registry/examples/dataset_cleanup  8 fields
+15  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
+    opened image/registry/examples/dataset_cleanup
+
 $ reconciler state diff dataset_cleanup 17 18
 ~ processing/dataset_cleanup
     default_cpu          4 -> 6

@@ -99,3 +99,12 @@ Done: 1 adopted.
 $ reconciler plan single_training --exit-code
 sandbox@sandbox/single_training  http://sandbox
 Nothing to do: 3 resources as the files say.
+
+# The first run left a write open; the last one settled it.
+$ reconciler state history single_training
+6-7  …  somebody  reconciler apply single_training --ours --parallel 1
+    + model-version/DefectClassifier/v1
+1-5  …  somebody  reconciler apply single_training --parallel 1
+    + image/registry/examples/single_training
+    + model/DefectClassifier
+    left open model-version/DefectClassifier/v1
