@@ -153,14 +153,17 @@ def plan_for(
     desired = Graph() if wishes.options.destroy else wanted
     facts = {name: kind.facts for name, kind in kinds.items()}
     session.emit(Note(f"reading {stack} as it is now"))
-    recorded = known or _by_address(stored)
+    recorded = _by_address(stored)
+    identities = recorded if known is None else known
     everything = wishes.options.prune or wishes.options.destroy
-    also = {Address.parse(text) for text in stored.intents} | (set(recorded) if everything else set())
-    world = live.read(desired, recorded, kinds, also=also, threads=session.threads)
+    also = {Address.parse(text) for text in stored.intents} | (set(identities) if everything else set())
+    world = live.read(desired, identities, kinds, also=also, threads=session.threads)
     unread = _unread(world)
     if unread and not partial:
         raise CannotCheckError(*unread)
     settled = settle(stored, world, facts)
+    if settled is not stored:
+        recorded = _by_address(settled)
 
     bump_option = ["--bump", wishes.bump.value] if wishes.bump else []
     options = replace(
@@ -171,7 +174,7 @@ def plan_for(
         },
         protected=[Address.parse(text) for text in pipeline.config.reconciler.protect],
     )
-    steps, told = plan_steps(desired, _by_address(settled), world, facts, options, contested(settled, world))
+    steps, told = plan_steps(desired, recorded, world, facts, options, contested(settled, world))
     plan = Plan(
         stack,
         stored.lineage if stored.serial else "",

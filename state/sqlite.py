@@ -368,17 +368,20 @@ def patiently(call: Callable[[], T]) -> T:
     Its timeout covers other transactions, but neither the change to WAL by another process nor the clean-up
     when the last connection closes (https://sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY").
     """
-    return Retrying(
-        retry=retry_if_exception(_is_busy),
-        wait=wait_random(0.002, 0.02),
-        stop=stop_after_delay(_BUSY),
-        reraise=True,
-    )(call)
+    return _PATIENTLY(call)
 
 
 def _is_busy(problem: BaseException) -> bool:
     code = problem.sqlite_errorcode if isinstance(problem, sqlite3.OperationalError) else 0
     return code & 0xFF == sqlite3.SQLITE_BUSY  # the low byte; the rest says busy with what
+
+
+_PATIENTLY = Retrying(
+    retry=retry_if_exception(_is_busy),
+    wait=wait_random(0.002, 0.02),
+    stop=stop_after_delay(_BUSY),
+    reraise=True,
+)
 
 
 def _content(saved: Snapshot, tail: _Tail | None) -> tuple[bool, bytes]:
