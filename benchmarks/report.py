@@ -21,6 +21,7 @@ HEAD = """# Benchmarks
 Measured figures, not promises: each section is written by the command that it names, on the machine that it
 names. `make bench` runs them all.
 """
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each command that is measured would compile itself anew
 _BUDGETS = re.compile(r"<!-- budgets (\[.*?\]) -->\n")
 
 
