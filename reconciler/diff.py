@@ -6,9 +6,9 @@ knows and the files dropped (no longer managed, so the live value stays).
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from providers.rules import FieldRule
 from reconciler.values import ABSENT, JSON, MISSING, Nothing
@@ -33,9 +33,10 @@ class Resolution(StrEnum):
     IGNORED = "ignored"  # left alone, whatever it is
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One field of one resource, with its three values after normalising.
+
+    A tuple, because a plan has one for each field of each resource, and most of them say nothing.
 
     Attributes:
         path: the field, or `field.key` for one key of a keyed field; "" for the object as a whole.
@@ -70,7 +71,7 @@ def same(left: JSON | Nothing, right: JSON | Nothing) -> bool:
     if isinstance(left, Nothing) or isinstance(right, Nothing):
         return False
     # What is written alike is alike; only else is it worth putting keys in order.
-    return repr(left) == repr(right) or _canonical(left) == _canonical(right)
+    return left is right or repr(left) == repr(right) or _canonical(left) == _canonical(right)
 
 
 def classify(desired: JSON | Nothing, recorded: JSON | Nothing, live: JSON | Nothing) -> ChangeClass:
@@ -112,11 +113,22 @@ def compare(
     changes: list[Change] = []
     for name in sorted(desired):
         rule = rules[name]
-        ours = normalised(desired[name], rule)
-        known = normalised(recorded.get(name, MISSING), rule) if recorded else MISSING
-        theirs = MISSING if rule.write_only else as_meant(live.get(name, MISSING), rule, ours, known)
+        wanted, found = desired[name], live.get(name, MISSING)
+        applied = recorded.get(name, MISSING) if recorded else MISSING
+        ours = normalised(wanted, rule)
+        known = ours if _is_written_as(applied, wanted) else normalised(applied, rule)
+        if rule.write_only:
+            theirs: JSON | Nothing = MISSING
+        else:
+            theirs = ours if _is_written_as(found, wanted) else as_meant(found, rule, ours, known)
         changes += _compare_field(name, ours, known, theirs, rule, places.get(name, ""))
     return changes
+
+
+def _is_written_as(value: JSON | Nothing, wanted: JSON) -> bool:
+    """Whether it need not be normalised, because it will be what the wanted value is then."""
+    kind = type(value)
+    return kind is type(wanted) and kind in _SIMPLE and bool(value == wanted)
 
 
 def as_meant(live: JSON | Nothing, rule: FieldRule, *ours: JSON | Nothing) -> JSON | Nothing:
@@ -181,7 +193,7 @@ def _compare_field(
     if not (rule.keyed and isinstance(desired, dict) and isinstance(live, dict)) or not (desired or live):
         change = _change(name, desired, recorded, live, place)
         if rule.immutable and change.cls is ChangeClass.UNVERIFIED and recorded is MISSING:
-            change = replace(change, write=False, reason="cannot be changed, and not returned")
+            change = change._replace(write=False, reason="cannot be changed, and not returned")
         return [change]
     known: dict[str, JSON] | None = recorded if isinstance(recorded, dict) else None
     return [
@@ -212,6 +224,7 @@ def _change(
 
 
 _NESTED = (dict, list)
+_SIMPLE = frozenset([str, int, bool, type(None)])
 _REASON = {
     ChangeClass.IN_SYNC: "already equal",
     ChangeClass.PENDING: "the files changed",

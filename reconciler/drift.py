@@ -279,7 +279,7 @@ def seen_from(report: Report, folder: Path) -> Report:
                 stack,
                 findings=tuple(
                     replace(
-                        finding, change=replace(finding.change, place=_from(finding.change.place, folder))
+                        finding, change=finding.change._replace(place=_from(finding.change.place, folder))
                     )
                     for finding in stack.findings
                 ),

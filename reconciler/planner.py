@@ -182,7 +182,7 @@ def _changes(
     for change in compared:
         if contested and change.live is not MISSING and change.write:
             reason = "not as an unfinished run was creating it"
-            change = replace(change, cls=ChangeClass.CONFLICT, reason=reason)  # noqa: PLW2901 - the same one
+            change = change._replace(cls=ChangeClass.CONFLICT, reason=reason)  # noqa: PLW2901 - the same one
         if ignored and change.field in ignored:
             changes.append(_left_alone(change))
         elif change.cls is ChangeClass.CONFLICT:
@@ -226,16 +226,16 @@ def _left_alone(change: Change) -> Change:
     if change.cls is ChangeClass.IN_SYNC:
         return change
     reason = "left alone, as ignore_changes says"
-    return replace(change, write=False, resolution=Resolution.IGNORED, reason=reason)
+    return change._replace(write=False, resolution=Resolution.IGNORED, reason=reason)
 
 
 def _resolved(change: Change, address: Address, kind: KindFacts, options: Options) -> Change:
     if options.ours is None or address in options.ours:
-        return replace(change, resolution=Resolution.OURS, reason="the files win, as --ours says")
+        return change._replace(resolution=Resolution.OURS, reason="the files win, as --ours says")
     # What a kind judges as a whole cannot be kept field by field.
     if kind.judge is None and (options.theirs is None or address in options.theirs):
         reason = "live is kept, as --theirs says"
-        return replace(change, resolution=Resolution.THEIRS, reason=reason, write=False)
+        return change._replace(resolution=Resolution.THEIRS, reason=reason, write=False)
     return change
 
 
@@ -301,7 +301,7 @@ def _judged(step: Step, resource: Resource, scene: _Scene) -> Step:
         case Need.UPDATE:
             return replace(step, action=Action.ADOPT if record is None else Action.UPDATE)
         case Need.NOTHING:
-            as_is = tuple(replace(change, write=False) for change in step.changes)
+            as_is = tuple(change._replace(write=False) for change in step.changes)
             stale = record is None or (live is not None and record.id != live.id)
             stale = stale or any(change.cls is ChangeClass.CONVERGED for change in as_is)
             return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=as_is)

@@ -176,7 +176,7 @@ def _retold(plan: Plan) -> Plan:
             replace(
                 step,
                 reason=said(step.reason),
-                changes=tuple(replace(change, reason=said(change.reason)) for change in step.changes),
+                changes=tuple(change._replace(reason=said(change.reason)) for change in step.changes),
                 refusal=step.refusal and replace(step.refusal, summary=said(step.refusal.summary)),
             )
             for step in plan.steps
