@@ -156,23 +156,23 @@ def dockerfile(source: ImageSource) -> bytes | None:
             hint="give its path relative to the pipeline's folder",
         )
     try:
-        return b"".join(read_file(f"{os.fspath(source.folder)}/", str(path)))
-    except RefusedError as error:
-        if not isinstance(error.__cause__, FileNotFoundError):
-            raise
+        return (source.folder / path).read_bytes()
+    except FileNotFoundError:
         if source.base is not None:
             return None
         raise RefusedError(
             f"there is no {source.dockerfile} in {source.folder}",
             hint="write one, or name the base image to add the folder to",
         ) from None
+    except OSError as error:
+        raise _unreadable(source.dockerfile, error) from error
 
 
 def ignore_file(source: ImageSource) -> str | None:
     """The ignore file that counts: "<Dockerfile>.dockerignore" wins over ".dockerignore", as in BuildKit."""
     folder = os.fspath(source.folder)
     for name in (f"{source.dockerfile}.dockerignore", ".dockerignore"):
-        if os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113 - a third of the time, twice for every pipeline
+        if os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113 - that of `Path` raises where a folder is closed
             return name
     return None
 
