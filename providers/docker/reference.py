@@ -39,7 +39,7 @@ class Repository:
     @property
     def loopback(self) -> bool:
         """Whether the registry is on this machine, where plain http is usual."""
-        return _is_here(self.registry)
+        return _is_on_loopback(self.registry)
 
     @property
     def url(self) -> str:
@@ -61,7 +61,7 @@ class Repository:
 
 
 @cache
-def _is_here(registry: str) -> bool:
+def _is_on_loopback(registry: str) -> bool:
     return is_loopback(urlsplit(f"//{registry}").hostname or "")
 
 
