@@ -397,7 +397,6 @@ def _parents_after_children(
 def _remarks(steps: Mapping[Address, Step], scene: _Scene) -> list[Diagnostic]:
     """What the user should know besides the steps."""
     found = []
-    live_wins = scene.options.theirs is None or len(scene.options.theirs) > 0
     for step in steps.values():
         summary, detail = step.remark
         if summary:
@@ -410,7 +409,7 @@ def _remarks(steps: Mapping[Address, Step], scene: _Scene) -> list[Diagnostic]:
                     address=str(step.address),
                 )
             )
-        if live_wins and any(change.resolution is Resolution.THEIRS for change in step.changes):
+        if any(change.resolution is Resolution.THEIRS for change in step.changes):
             found.append(
                 warning(
                     "live is kept, but the files still say otherwise",
