@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from state.errors import CorruptStateError, LineageConflictError, StaleStateError
 from state.snapshot import Snapshot, difference
-from state.store import Store
-
-EVERYTHING = 1_000_000_000  # serials
+from state.store import EVERYTHING, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,8 +157,8 @@ class Store(Protocol):
     ) -> None: ...
 
 
+EVERYTHING = 1_000_000  # saves; more than any stack has
 _FIRST_LOOK = 64  # saves of the history that are read at first, and then twice as many
-_EVERYTHING = 1_000_000  # saves; more than any stack has
 
 
 def runs(store: Store, stack: str) -> Iterator[tuple[HistoryEntry, ...]]:
@@ -172,14 +172,14 @@ def runs(store: Store, stack: str) -> Iterator[tuple[HistoryEntry, ...]]:
 
 def _saves(store: Store, stack: str) -> Iterator[HistoryEntry]:
     """All saves, latest first; those that are made meanwhile are left out."""
-    limit, told = _FIRST_LOOK, _EVERYTHING
+    limit, told = _FIRST_LOOK, EVERYTHING
     while True:
         for entry in store.history(stack, limit):
             if entry.serial < told:
                 told = entry.serial
                 yield entry
         # Damaged ones may be missing, so that a short answer is no end; the first save is.
-        if told == 1 or limit >= _EVERYTHING:
+        if told == 1 or limit >= EVERYTHING:
             return
         limit *= 2
 
