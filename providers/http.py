@@ -49,7 +49,8 @@ class Session(requests.Session):
         if "Set-Cookie" in answer.headers:
             extract_cookies_to_jar(self.cookies, request, answer.raw)  # type: ignore[no-untyped-call]
         if answer.is_redirect and how.get("allow_redirects", True):
-            answer = list(self.resolve_redirects(answer, request, **settings))[-1]
+            request.prepare_cookies(self.cookies)  # `requests` goes on from them
+            answer = [answer, *self.resolve_redirects(answer, request, **settings)][-1]
         if not settings["stream"]:
             _ = answer.content  # all of it, so that the connection is free again
         return answer

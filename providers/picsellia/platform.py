@@ -143,8 +143,8 @@ class Platform:
         self.close()
 
     def get(self, path: str, **params: str | int) -> JSON:
-        address = self.host + path + (f"?{urlencode(params)}" if params else "")
         try:
+            address = self.host + path + (f"?{urlencode(params)}" if params else "")
             return _object(self._session.get(address, headers=self._headers), Answer)
         except _FAILURES as problem:
             raise self._failures.of(problem) from problem

@@ -115,6 +115,20 @@ class TestReading:
             assert image and image.digest == digest
             assert client.tag("base", "latest") == digest
 
+    def test_blobs_that_are_at_another_host(
+        self, registry: Registry, proxy: Proxy, push_base: Callable[..., str]
+    ) -> None:
+        """As where a registry keeps them in a bucket."""
+        push_base(registry, "read/app")
+        proxy.interfere = lambda method, path, body: (
+            Answer(307, headers={"Location": f"http://{registry.address}{path}"}) if "/blobs/" in path else None
+        )
+        with RegistryClient(f"{proxy.address}/read/app") as client:
+            image = client.image("base")
+            assert image
+            assert sum(map(len, client.read_blob(image.layers[0]))) == image.layers[0].size
+            assert client.has_blob(image.layers[0].digest)
+
     def test_other_bytes_than_the_digest_says(
         self, registry: Registry, proxy: Proxy, push_base: Callable[..., str]
     ) -> None:

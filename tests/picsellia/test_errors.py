@@ -397,6 +397,8 @@ def test_a_token_that_nobody_knows(connect: Connect) -> None:
 def test_an_organization_that_nobody_knows(sandbox: Sandbox) -> None:
     with pytest.raises(FinalError, match="knows no organization 'elsewhere'"):
         Platform(sandbox.url, sandbox.token, "elsewhere")
+    with pytest.raises(FinalError):
+        Platform(sandbox.url, sandbox.token, "\udcff")  # what a shell makes of bytes that are no text
 
 
 def test_a_token_that_may_only_read(sandbox: Sandbox, connect: Connect) -> None:

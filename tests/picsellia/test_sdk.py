@@ -8,8 +8,11 @@ import pytest
 import requests.adapters
 from picsellia import Client
 
+from providers.errors import FinalError
 from providers.picsellia import Platform
 from providers.sandbox import Sandbox
+from tests.picsellia.conftest import Connect
+from tests.picsellia.odd_host import odd_host
 
 Headers = Mapping[str, str]
 
@@ -38,6 +41,24 @@ def test_a_read_is_sent_as_the_sdk_sends_it(sandbox: Sandbox, sent: dict[str, He
         platform.get(models, limit=1)
     assert set(sent) < set(theirs), "the same requests, but for what nobody needs"
     assert sent == {request: theirs[request] for request in sent}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirected_read_goes_on_elsewhere_without_the_token(
+    connect: Connect, sent: dict[str, Headers], status: int
+) -> None:
+    with (
+        odd_host(200, b'{"name": "Apples"}') as (elsewhere, _),
+        odd_host(status, b"", {"Location": f"{elsewhere}/api/new", "Set-Cookie": "a=b"}) as (host, _),
+    ):
+        assert connect(host).get("/api/old") == {"name": "Apples"}
+    assert "Authorization" in sent["GET /api/old"]
+    assert "Authorization" not in sent["GET /api/new"]
+
+
+def test_a_redirect_to_nowhere_is_no_answer(connect: Connect) -> None:
+    with odd_host(302, b"", {"Location": ""}) as (host, _), pytest.raises(FinalError, match="is not what a"):
+        connect(host).get("/api/old")
 
 
 def test_a_command_that_only_reads_does_not_wait_for_the_sdk(sandbox: Sandbox) -> None:
