@@ -121,7 +121,9 @@ class TestReading:
         """As where a registry keeps them in a bucket."""
         push_base(registry, "read/app")
         proxy.interfere = lambda method, path, body: (
-            Answer(307, headers={"Location": f"http://{registry.address}{path}"}) if "/blobs/" in path else None
+            Answer(307, headers={"Location": f"http://{registry.address}{path}"})
+            if "/blobs/" in path
+            else None
         )
         with RegistryClient(f"{proxy.address}/read/app") as client:
             image = client.image("base")
