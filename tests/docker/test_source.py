@@ -305,7 +305,7 @@ def plant(folder: Path, tree: object) -> None:
         folder.write_bytes(tree)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(one=trees, two=trees, arguments=st.tuples(*[st.dictionaries(names, names, max_size=2)] * 2))
 def test_two_sources_have_one_key_only_when_they_are_one(
     tmp_path_factory: pytest.TempPathFactory,

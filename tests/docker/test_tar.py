@@ -58,7 +58,7 @@ def test_replaced_prefix_folders_and_extra(folder: Path) -> None:
     assert "tmp/app/absent" not in found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=trees)
 def test_same_source_same_bytes(tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object]) -> None:
     folders = [tmp_path_factory.mktemp("tree") / name for name in ("one", "two")]

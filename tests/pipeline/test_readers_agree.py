@@ -97,7 +97,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("generated")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(both=modules())
 def test_running_a_class_says_what_reading_it_said(both: tuple[str, str], place: Path, bare: Path) -> None:
     for name, source in zip(("inputs.py", "parameters.py"), both, strict=True):

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
 
 from state.bucket import BucketStore
 from state.lock import LockInfo
@@ -21,8 +20,6 @@ from tests.state.servers import Bucket, use
 
 STACK = "my-org@STAGING/my_pipeline"
 AT = "2025-03-01T12:00:00.000+00:00"
-
-UNTIMED = settings(deadline=None)  # a busy machine is no failure
 
 BUCKETS = ("s3", "azure", "gcs")  # names of fixtures
 

@@ -12,7 +12,7 @@ from state.document import from_json, to_json
 from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import verify
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
-from tests.state.conftest import AT, STACK, UNTIMED, intent, resource, snapshot
+from tests.state.conftest import AT, STACK, intent, resource, snapshot
 
 ANY_TEXT = st.text(st.characters())
 VALUES = st.recursive(
@@ -49,7 +49,6 @@ def records(draw: st.DrawFn) -> Snapshot:
     return record
 
 
-@UNTIMED
 @given(records())
 def test_a_record_survives_being_written_and_read(record: Snapshot) -> None:
     assert verify(record) == []
@@ -103,7 +102,6 @@ RECORD = snapshot(resource("processing/app", default_cpu=4)).with_intent(intent(
 TEXT = to_json(RECORD)
 
 
-@UNTIMED
 @given(st.integers(0, len(TEXT) - 1))
 def test_a_text_that_was_cut_off_is_refused(length: int) -> None:
     with pytest.raises(CorruptStateError):

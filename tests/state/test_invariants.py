@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from state import invariants
 from state.invariants import verify
 from state.snapshot import Snapshot
-from tests.state.conftest import UNTIMED, intent, resource, snapshot
+from tests.state.conftest import intent, resource, snapshot
 
 GOOD = (
     snapshot(
@@ -148,7 +148,6 @@ CHANGES = st.lists(
 )
 
 
-@UNTIMED
 @given(st.lists(CHANGES, max_size=5))
 def test_looking_only_at_what_changed_finds_what_looking_at_all_finds(
     steps: list[list[Callable[[Snapshot], Snapshot]]],

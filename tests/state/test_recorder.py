@@ -216,7 +216,7 @@ OPERATIONS = st.one_of(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(OPERATIONS, max_size=30))
 def test_every_serial_of_any_story_can_be_read_again(
     tmp_path_factory: pytest.TempPathFactory, changes: list[Change]

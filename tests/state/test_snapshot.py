@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from state.sharing import SharedMap
 from state.snapshot import JSON, RecordedResource, Snapshot, difference
-from tests.state.conftest import STACK, UNTIMED, intent, resource, snapshot
+from tests.state.conftest import STACK, intent, resource, snapshot
 
 
 def test_a_new_record_is_empty_and_was_never_saved() -> None:
@@ -76,7 +76,6 @@ def test_who_wrote_it_is_no_difference() -> None:
 KEYS = st.text("abc", max_size=3)
 
 
-@UNTIMED
 @given(st.lists(st.tuples(KEYS, st.one_of(st.none(), st.integers()))))
 def test_a_shared_map_does_what_a_dict_does(changes: list[tuple[str, int | None]]) -> None:
     """None stands for dropping the key."""
@@ -96,7 +95,6 @@ def test_a_shared_map_does_what_a_dict_does(changes: list[tuple[str, int | None]
         assert shared == plain == SharedMap(plain)
 
 
-@UNTIMED
 @given(*[st.dictionaries(KEYS, st.integers())] * 2)
 def test_what_was_touched_is_every_key_with_another_value(one: dict[str, int], two: dict[str, int]) -> None:
     before = SharedMap({key: (value,) for key, value in one.items()})
