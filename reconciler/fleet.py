@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +18,7 @@ from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from reconciler.diagnostics import UserError
+from reconciler.diagnostics import UserError, error
 from reconciler.drift import Shard
 from reconciler.events import Counted, Emit, Event, Note
 from reconciler.session import CannotCheckError, Checked, Reading, Session, of_one_name, validate
@@ -272,17 +273,39 @@ def _side_by_side(job: _Job[T], emit: Emit, count: Callable[[], None]) -> Sequen
     numbers = _Numbers(len(job.folders), context.Value("q", 0))
     pool = ProcessPoolExecutor(others, mp_context=context, initializer=_as_a_helper, initargs=(told, numbers))
     try:
-        futures = [pool.submit(_help, job) for _ in range(others)]
-        parts = [job(numbers, emit, count), *(future.result() for future in futures)]
+        with _without_ctrl_c():
+            futures = [pool.submit(_help, job) for _ in range(others)]
+        ours = job(numbers, emit, count)
+        try:
+            theirs = [future.result() for future in futures]
+        except BrokenProcessPool:  # somebody killed one, and the pool has ended the others
+            return [ours, _Part({}, {}, CannotCheckError(error(*_KILLED)))]
         told.put(_END)
         teller.join()
-        return parts
+        return [ours, *theirs]
     finally:
+        numbers.end()
         for helper in set(active_children()) - before:
             helper.terminate()
         pool.shutdown(cancel_futures=True)
         told.close()
         teller.join()
+
+
+_KILLED = (
+    "it was being looked at by another process, which was killed",
+    "Was there too little memory? Run the same command again.",
+)
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Processes that are started in this block leave Ctrl-C to the command, from their first moment on."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Numbers:
@@ -293,17 +316,23 @@ class _Numbers:
 
     def __init__(self, total: int, taken: "Synchronized[int]") -> None:
         self._total = total
-        self._taken = taken
+        self._taken: Synchronized[int] | None = taken
+
+    def end(self) -> None:
+        """There are no more, and the semaphore is let go of: threads that are not waited for still ask."""
+        self._taken = None
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> int:
-        with self._taken.get_lock():
-            number = self._taken.value
+        if (taken := self._taken) is None:
+            raise StopIteration
+        with taken.get_lock():
+            number = taken.value
             if number >= self._total:
                 raise StopIteration
-            self._taken.value = number + 1
+            taken.value = number + 1
             return number
 
 
@@ -323,9 +352,8 @@ class _Helper:
 
 
 def _as_a_helper(told: "SimpleQueue[Event | str]", numbers: _Numbers) -> None:
-    """In each interpreter that has a part: it ends with the command, and leaves Ctrl-C to it."""
+    """In each interpreter that has a part: it ends with the command."""
     _Helper.told, _Helper.numbers = told, numbers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent is not None
 

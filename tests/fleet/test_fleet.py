@@ -1,7 +1,12 @@
 """Many pipelines in one run: how little is asked, and that what was not asked is never taken for in sync."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -147,6 +152,59 @@ def test_interpreters_of_their_own_read_the_same(fleet: Fleet, monkeypatch: pyte
 
     assert _without_times(interpreters) == _without_times(threads)
     assert active_children() == []
+
+
+def test_an_interpreter_that_is_killed_hides_nothing_else(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reconciler.fleet import _Count
+
+    count, killed = _Count.__call__, threading.Event()
+
+    def until_killed(self: _Count) -> None:
+        if threading.current_thread().name == "told":  # another one has looked at a pipeline
+            for helper in active_children():
+                helper.kill()
+            killed.set()
+        killed.wait(60)
+        count(self)
+
+    monkeypatch.setattr(_Count, "__call__", until_killed)
+    monkeypatch.setattr("reconciler.fleet._MANY", 2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+
+    ended, report = fleet.drift("--all")
+
+    assert killed.is_set()
+    assert (ended.code, len(report["stacks"]) + len(report["failed"])) == (13, COUNT)
+    assert {problem["summary"] for told in report["failed"].values() for problem in told} == {
+        "it was being looked at by another process, which was killed"
+    }
+    assert active_children() == []
+
+
+def test_ctrl_c_while_interpreters_start_is_one_word(fleet: Fleet) -> None:
+    code = """
+import os
+from reconciler import cli, fleet
+fleet._MANY, os.sched_getaffinity = 2, lambda _: {0, 1}
+cli.main(["drift", "--all"])
+"""
+    fleet.sandbox.fail("GET", "/inputs$", "hang", seconds=60, times=None)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        while not any("spawn_main" in _command_line(child) for child in children.read_text().split()):
+            assert run.poll() is None
+        os.killpg(run.pid, signal.SIGINT)
+        _, err = run.communicate(timeout=60)
+
+    assert (run.returncode, err.split()) == (130, ["interrupted"])
+
+
+def _command_line(pid: str) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def test_a_list_that_says_less_is_not_believed(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
