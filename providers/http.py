@@ -2,7 +2,8 @@
 
 Below every far end; knows none of them. What the environment says of an address, its proxy and whose
 certificates count, is looked up once; and a read that has nothing but an address and headers is put together
-and sent without looking for all the other things that it might have. Both take as long as the rest.
+and sent without looking for all the other things that it might have: `requests` takes as long for these two
+as for the rest. The answer has no `elapsed` and no `history`, and hooks are not called.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The Picsellia platform as a far end: one file per kind, on top of the official SDK's connection."""
+"""The Picsellia platform as a far end: one file per kind; writes go over the official SDK's connection."""
 
 from providers.picsellia.input import InputKind
 from providers.picsellia.model import ModelKind

@@ -58,7 +58,7 @@ class Failures:
                 )
             case requests.Timeout():
                 return TransientError(f"{server} did not answer in time", outcome_unknown=writing)
-            case requests.RequestException() if not isinstance(problem, ValueError):
+            case requests.RequestException() if not isinstance(problem, ValueError):  # no odd address or JSON
                 return TransientError(
                     f"{server} cannot be reached: {self._words(problem)}", outcome_unknown=writing
                 )

@@ -39,7 +39,7 @@ FEW = 8  # objects that are looked for one by one, whatever a list would cost
 PAGE = 100  # objects asked for in one request of a list; whether lists have a maximum is not known
 READ_TIMEOUT = 60.0  # seconds; the SDK would wait 300
 _ORGANIZATION: Final = "X-Picsellia-Organization"
-_FAILURES: Final = (
+_RAISED: Final = (
     *(RefusedAnswerError, RedirectedError, UnreachableError, requests.RequestException),
     *(ValueError, TypeError),  # an answer that is no JSON object, an address that is none
 )
@@ -146,7 +146,7 @@ class Platform:
         try:
             address = self.host + path + (f"?{urlencode(params)}" if params else "")
             return _object(self._session.get(address, headers=self._headers), Answer)
-        except _FAILURES as problem:
+        except _RAISED as problem:
             raise self._failures.of(problem) from problem
 
     def post(self, path: str, body: Mapping[str, JSON]) -> JSON:
@@ -219,7 +219,7 @@ class Platform:
                 connection = self._connection
             response = getattr(connection, verb)(path, **data)
             return None if verb == "delete" else _object(response, WriteAnswer)
-        except _FAILURES as problem:
+        except _RAISED as problem:
             raise self._failures.of(problem, writing=True) from problem
 
     @cached_property

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from providers.memory import MemoryKind, MemoryWorld
 from providers.picsellia.input import InputKind
@@ -29,9 +28,6 @@ from state.recorder import Recorder
 from state.snapshot import RecordedResource, Snapshot
 from state.sqlite import SqliteStore
 from state.store import Store
-
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
-settings.load_profile("ci")
 
 STACK = Stack("my-org", "STAGING", "https://staging.picsellia.com", "app")
 AT = "2025-03-01T12:00:00.000+00:00"
