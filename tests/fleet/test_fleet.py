@@ -195,7 +195,7 @@ cli.main(["drift", "--all"])
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-        while not any("spawn_main" in _command_line(child) for child in children.read_text().split()):
+        while not any(map(_is_a_helper_at_work, children.read_text().split())):
             assert run.poll() is None
         os.killpg(run.pid, signal.SIGINT)
         _, err = run.communicate(timeout=60)
@@ -203,8 +203,13 @@ cli.main(["drift", "--all"])
     assert (run.returncode, err.split()) == (130, ["interrupted"])
 
 
-def _command_line(pid: str) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text()
+def _is_a_helper_at_work(pid: str) -> bool:
+    """Whether it is one of the interpreters, and Python has begun to look out for Ctrl-C in it."""
+    process = Path("/proc", pid)
+    handled = re.search(r"SigCgt:\s*(\w+)", (process / "status").read_text())
+    assert handled
+    is_ready = bool(int(handled[1], 16) >> (signal.SIGINT - 1) & 1)
+    return is_ready and "spawn_main" in (process / "cmdline").read_text()
 
 
 def test_a_list_that_says_less_is_not_believed(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
