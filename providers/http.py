@@ -7,6 +7,7 @@ as for the rest. The answer has no `elapsed` and no `history`, and hooks are not
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ import requests
 from requests.cookies import extract_cookies_to_jar
 from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
+
+from providers.errors import FinalError
 
 _OF_A_READ = {"headers", "auth", "timeout", "stream", "allow_redirects"}
 
@@ -57,11 +60,22 @@ class Session(requests.Session):
         return answer
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """What a request to this address is sent with; see `requests.Session`."""
+        """What a request to this address is sent with; see `requests.Session`.
+
+        Raises:
+            FinalError: the file that the environment names for https is not there.
+        """
         if proxies or verify is not None or cert is not None:
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
         parts = urlsplit(url)
         origin = parts.scheme, parts.netloc
         if (said := self._said.get(origin)) is None:
-            said = self._said[origin] = super().merge_environment_settings(url, {}, None, None, None)
+            said = super().merge_environment_settings(url, {}, None, None, None)
+            authorities = said["verify"]
+            if parts.scheme == "https" and isinstance(authorities, str) and not Path(authorities).exists():
+                raise FinalError(
+                    f"there is no {authorities}, whose certificates were to be trusted",
+                    hint="REQUESTS_CA_BUNDLE, or CURL_CA_BUNDLE, names it",
+                )
+            self._said[origin] = said
         return {**said, "proxies": dict(said["proxies"]), "stream": bool(stream)}

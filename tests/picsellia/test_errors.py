@@ -384,6 +384,14 @@ def test_a_netrc_does_not_take_the_tokens_place(sandbox: Sandbox, home: Path, co
         connect(token="nobody's")
 
 
+def test_certificates_that_are_not_there(monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    with pytest.raises(FinalError, match=r"there is no /nowhere/ca.pem") as failed:
+        connect("https://127.0.0.1:1")
+    assert "REQUESTS_CA_BUNDLE" in failed.value.hint
+    assert connect().username, "it matters to https only"
+
+
 # Signing in
 
 
