@@ -34,7 +34,7 @@ SignIn = Callable[[Emit, int], AbstractContextManager[Session]]
 """Opens a session that is one of so many, side by side: they share what a second allows to be asked."""
 
 THREADS = 32
-"""Requests under way at once, whatever the number of pipelines."""
+"""Pipelines that are asked for at once, whatever their number."""
 
 _MANY = 100
 """Pipelines from which on interpreters of their own, which take a while to start, are sooner done."""
@@ -80,7 +80,7 @@ def look_at(
         sign_in: opens the session, once a first pipeline is sound.
         look: what is done with each; called from several threads, and only reads.
 
-    With many pipelines both are sent to other processes, as are the results: all of them can be pickled.
+    With many pipelines other processes look at a part of them: both can be pickled, and so can the results.
     """
     count = _Count(len(folders), emit if len(folders) > 1 else None)
     asking = partial(_without_notes, emit) if len(folders) > 1 else emit
@@ -146,9 +146,10 @@ class _Job(Generic[T]):
 
         def look_on() -> None:
             for number in numbers:
-                if stopped.is_set():
-                    return
                 look(self.folders[number])
+                # A part that is not signed in would be quicker than the others, and leave them nothing.
+                if stopped.is_set() or (once.problem is not None and self.parts > 1):
+                    return
 
         with (
             _SignedInOnce(partial(self.sign_in, emit, self.parts), len(self.folders)) as once,
@@ -199,6 +200,7 @@ def _settled(folders: Sequence[Path], parts: Sequence[_Part[T]]) -> Looked[T]:
     outcomes = {folder: outcome for part in parts for folder, outcome in part.outcomes.items()}
     names = {folder: name for part in parts for folder, name in part.names.items()}
     away = next((part.away for part in parts if part.away is not None), None)
+    anybody = any(part.away is None for part in parts)
     results: dict[Path, T] = {}
     problems: dict[Path, Problem] = {}
     first: dict[str, Path] = {}
@@ -211,7 +213,7 @@ def _settled(folders: Sequence[Path], parts: Sequence[_Part[T]]) -> Looked[T]:
         else:
             assert outcome is not None
             results[folder] = outcome
-    return Looked(results, problems, None if isinstance(away, CannotCheckError) else away)
+    return Looked(results, problems, None if anybody or isinstance(away, CannotCheckError) else away)
 
 
 class _Count:
@@ -301,6 +303,9 @@ _KILLED = (
 @contextmanager
 def _without_ctrl_c() -> Iterator[None]:
     """Processes that are started in this block leave Ctrl-C to the command, from their first moment on."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

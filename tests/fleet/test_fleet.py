@@ -212,6 +212,21 @@ def _is_a_helper_at_work(pid: str) -> bool:
     return is_ready and "spawn_main" in (process / "cmdline").read_text()
 
 
+def test_what_one_part_could_not_sign_in_for_is_left_to_the_others(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.fleet._MANY", 2)
+    monkeypatch.setattr("reconciler.fleet.THREADS", 4)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    fleet.sandbox.fail("GET", "/api/home/ping$", 401)
+
+    ended, report = fleet.drift("--all")
+
+    assert (ended.code, len(report["stacks"]) + len(report["failed"])) == (13, COUNT)
+    assert 1 <= len(report["failed"]) <= 2, "no more than its threads had begun with"
+    assert "does not know this API token" in str(report["failed"])
+
+
 def test_a_list_that_says_less_is_not_believed(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a read answers and a list leaves out is read; nothing of it becomes unverified."""
     from providers.picsellia.platform import Platform
