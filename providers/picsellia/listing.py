@@ -35,10 +35,14 @@ def pages(ask: Callable[[int], Mapping[str, JSON]]) -> Iterator[tuple[list[dict[
 
     first, count = fresh(ask(0))
     yield first, count
-    if count is not None and len(first) < count and first:
+    if first and count is not None and len(first) < count:
+        size, ahead = len(first), _AT_ONCE * len(first)
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pages") as pool:
-            for answer in pool.map(ask, range(len(first), count, len(first))):
-                yield fresh(answer)
+            for start in range(size, count, ahead):
+                found = list(map(fresh, pool.map(ask, range(start, min(start + ahead, count), size))))
+                yield from found
+                if not all(items for items, _ in found):  # there are fewer than it says
+                    break
     while count is None or len(seen) < count:  # it does not say how many, or they became more
         page, count = fresh(ask(len(seen)))
         if not page:

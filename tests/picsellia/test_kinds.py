@@ -3,6 +3,7 @@
 import pytest
 
 from providers.errors import ExistsError, FinalError, GoneError, RefusedError
+from providers.picsellia.listing import pages
 from providers.protocol import Live, silent
 from providers.sandbox import Sandbox
 from tests.picsellia.conftest import INPUT, PROCESSING, VERSION, Connect, Kinds
@@ -291,6 +292,21 @@ def test_a_list_gives_every_object_once(sandbox: Sandbox, kinds: Kinds, pages: d
     platform = kinds.model._platform
     listed = [item["name"] for item in platform.items(platform.organization_path("models"))]
     assert listed == names
+
+
+@pytest.mark.parametrize("said", [105, 999_999_999, None])
+def test_a_list_ends_where_it_ends_whatever_it_says(said: int | None) -> None:
+    items = [{"id": str(number)} for number in range(105)]
+    asked: list[int] = []
+
+    def ask(offset: int) -> dict[str, object]:
+        asked.append(offset)
+        return {"items": items[offset : offset + 10], "count": said}
+
+    listed = [item for page, _ in pages(ask) for item in page]
+
+    assert listed == items
+    assert len(asked) < 20
 
 
 def test_the_list_of_inputs_has_no_pages(sandbox: Sandbox, kinds: Kinds) -> None:
