@@ -258,12 +258,15 @@ def _side_by_side(job: _Job[T], emit: Emit, count: Callable[[], None]) -> Sequen
     Whatever happens, none of those outlives this.
     """
     context = get_context("spawn")
-    told = context.SimpleQueue()  # what happens in the others: an event, _DONE for each pipeline, _END of all
+    told = context.SimpleQueue()  # what happens in the others: an event, and _DONE for each pipeline
+    ended = threading.Event()
 
     def tell() -> None:
-        with suppress(EOFError, OSError):  # after an interruption nobody is left who could tell
-            while (event := told.get()) != _END:
-                if event == _DONE:
+        with suppress(EOFError, OSError):  # one that was killed had not told it all
+            while not (ended.is_set() and told.empty()):
+                if told.empty():  # a thread that waits in `get` cannot be called back
+                    ended.wait(_PAUSE)
+                elif (event := told.get()) == _DONE:
                     count()
                 else:
                     emit(event)
@@ -282,16 +285,15 @@ def _side_by_side(job: _Job[T], emit: Emit, count: Callable[[], None]) -> Sequen
             theirs = [future.result() for future in futures]
         except BrokenProcessPool:  # somebody killed one, and the pool has ended the others
             return [ours, _Part({}, {}, CannotCheckError(error(*_KILLED)))]
-        told.put(_END)
-        teller.join()
         return [ours, *theirs]
     finally:
         numbers.end()
         for helper in set(active_children()) - before:
             helper.terminate()
         pool.shutdown(cancel_futures=True)
-        told.close()
+        ended.set()
         teller.join()
+        told.close()
 
 
 _KILLED = (
@@ -341,7 +343,8 @@ class _Numbers:
             return number
 
 
-_DONE, _END = "done", "end"
+_DONE = "done"
+_PAUSE = 0.05  # seconds between two looks at what the others tell
 
 
 class _Helper:
