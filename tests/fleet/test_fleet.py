@@ -206,10 +206,13 @@ cli.main(["drift", "--all"])
 def _is_a_helper_at_work(pid: str) -> bool:
     """Whether it is one of the interpreters, and Python has begun to look out for Ctrl-C in it."""
     process = Path("/proc", pid)
-    handled = re.search(r"SigCgt:\s*(\w+)", (process / "status").read_text())
+    try:
+        status, command = (process / "status").read_text(), (process / "cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it was something else, and is gone
+        return False
+    handled = re.search(r"SigCgt:\s*(\w+)", status)
     assert handled
-    is_ready = bool(int(handled[1], 16) >> (signal.SIGINT - 1) & 1)
-    return is_ready and "spawn_main" in (process / "cmdline").read_text()
+    return "spawn_main" in command and bool(int(handled[1], 16) >> (signal.SIGINT - 1) & 1)
 
 
 def test_what_one_part_could_not_sign_in_for_is_left_to_the_others(
