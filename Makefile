@@ -41,25 +41,7 @@ test-full: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
 bench: bench-startup bench-deploy bench-engine bench-source bench-stores bench-fleet bench-images
 
 .NOTPARALLEL: bench
-bench-startup: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
-	$(BIN)/python scripts/$@
-
-bench-deploy: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
-	$(BIN)/python scripts/$@
-
-bench-engine: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
-	$(BIN)/python scripts/$@
-
-bench-source: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
-	$(BIN)/python scripts/$@
-
-bench-stores: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
-	$(BIN)/python scripts/$@
-
-bench-fleet: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
-	$(BIN)/python scripts/$@
-
-bench-images: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
+bench-startup bench-deploy bench-engine bench-source bench-stores bench-fleet bench-images: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
 	$(BIN)/python scripts/$@
 
 check: setup

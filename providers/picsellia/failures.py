@@ -41,7 +41,7 @@ class Failures:
         Args:
             writing: whether it was a write, of which nobody knows now what became of it.
         """
-        server = self.host.partition("://")[2]
+        server = self._server
         match problem:
             case RefusedAnswerError():
                 return self._of_status(problem, writing=writing)
@@ -108,6 +108,10 @@ class Failures:
                     retry_after=answer.retry_after,
                 )
         return FinalError(f"{server} answered {status}: {text}", outcome_unknown=writing)
+
+    @property
+    def _server(self) -> str:
+        return self.host.partition("://")[2]
 
     def _words(self, said: object) -> str:
         """What was said, in one line, not too long."""
