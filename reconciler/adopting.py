@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from providers.docker.source import fingerprint
+from providers.regular_files import read_regular
 from reconciler.checking import adoptable
 from reconciler.compile import desired_graph
 from reconciler.diagnostics import Diagnostic, UserError, error
@@ -124,7 +125,11 @@ def write(adopted: Adoption) -> None:
     """
     path = adopted.config.path
     with locked(path):
-        if path.read_bytes() != adopted.config.on_disk.encode():
+        try:
+            unchanged = read_regular(path) == adopted.config.on_disk.encode()
+        except OSError:
+            unchanged = False
+        if not unchanged:
             told = "Nothing was written. Run the same command again."
             raise UserError(error("config.toml changed after it was read", told, file=path))
         try:
@@ -335,7 +340,7 @@ def _class_of(pipeline: Pipeline, taken: Taken) -> ClassReference:
 
 def _content(file: Path) -> str:
     try:
-        return file.read_bytes().decode()
+        return read_regular(file).decode()
     except (OSError, UnicodeDecodeError) as problem:
         raise ByHandError(f"the file cannot be read ({problem})") from None
 

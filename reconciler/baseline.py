@@ -22,6 +22,7 @@ from typing import Any
 
 import tomlkit
 
+from providers.regular_files import read_regular
 from reconciler.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.diff import same
 from reconciler.drift import Acknowledgement, Finding, Report, acknowledged
@@ -192,7 +193,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         UserError: it is not there, is not TOML, or has rules that are not complete; every problem is told.
     """
     try:
-        text = path.read_bytes().decode()
+        text = read_regular(path).decode()
         document = tomllib.loads(text)
         lines = lines_of(text)
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from providers.docker.demands import SettingError
 from providers.docker.source import SourceKey, fingerprint
 from providers.errors import ProviderError
 from providers.protocol import CheckedKind
+from providers.regular_files import read_regular
 from reconciler.apply import Result, Walk
 from reconciler.diagnostics import UserError, error
 from reconciler.events import Notice
@@ -206,7 +207,7 @@ def _refuse_edited(pipeline: Pipeline, key: SourceKey | None) -> None:
     """
     path = pipeline.loaded.path
     try:
-        same = path.read_bytes() == pipeline.loaded.on_disk.encode()
+        same = read_regular(path) == pipeline.loaded.on_disk.encode()
         same = same and (key is None or key == fingerprint(image_source(pipeline)))
     except (OSError, ProviderError):
         same = False
@@ -219,7 +220,7 @@ def _write_config(pipeline: Pipeline) -> None:
     path, version = pipeline.loaded.path, pipeline.config.metadata.version
     try:
         # As it is now: somebody may have edited it since it was read.
-        replace_file(path, edited(path.read_bytes().decode(), pipeline.loaded.edits).encode())
+        replace_file(path, edited(read_regular(path).decode(), pipeline.loaded.edits).encode())
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", problem)
         told = f"{why}. {version} is published and registered; write the version there by hand."

@@ -18,6 +18,7 @@ import requests
 from providers.docker import failures
 from providers.docker.reference import Repository, is_loopback
 from providers.errors import FinalError
+from providers.regular_files import check_regular
 from providers.timeouts import answer_timeout
 
 # One parameter of a WWW-Authenticate header, with the scheme where it begins another challenge.
@@ -54,12 +55,28 @@ def stored_entry(registry: str) -> dict[str, Any]:
     from docker import auth, errors
     from docker.credentials.errors import StoreError
 
+    check_config()
     try:
         return dict(auth.load_config().resolve_authconfig(registry) or {})
     except (errors.DockerException, StoreError, ValueError, OSError, AttributeError, TypeError) as error:
         raise FinalError(  # docker-py takes it for granted that what is JSON has the right shape
             f"the stored login for {registry} cannot be read: {type(error).__name__}: {error}",
             hint="check config.json in DOCKER_CONFIG or ~/.docker, and the credential helper that it names",
+        ) from error
+
+
+def check_config() -> None:
+    """Raise FinalError if Docker's configuration is no regular file: docker-py would read it for ever."""
+    from docker.utils.config import find_config_file
+
+    file = find_config_file()
+    try:
+        if file is not None:
+            check_regular(file)
+    except OSError as error:
+        raise FinalError(
+            f"Docker's configuration {file} cannot be read: {error.strerror}",
+            hint="name the folder of another one in DOCKER_CONFIG",
         ) from error
 
 

@@ -103,6 +103,7 @@ def _engine(timeout: int) -> Iterator[Any]:
     import docker
     import requests
 
+    auth.check_config()
     try:
         client = docker.from_env(timeout=timeout)
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:

@@ -16,6 +16,7 @@ from typing import Any
 from providers.docker import auth
 from providers.docker.reference import HUB
 from providers.errors import RefusedError
+from providers.regular_files import read_regular
 
 USERNAMES = ("DOCKERHUB_USERNAME", "DOCKER_USERNAME")
 PASSWORDS = ("DOCKERHUB_TOKEN", "DOCKER_PASSWORD", "DOCKER_TOKEN")
@@ -65,7 +66,7 @@ def docker_config(registry: str) -> Iterator[Mapping[str, str]]:
                 if entry.name != "config.json":
                     (folder / entry.name).symlink_to(entry.absolute())
             file = own / "config.json"
-            config = json.loads(file.read_bytes()) if file.exists() else {}
+            config = json.loads(read_regular(file)) if file.exists() else {}
             (folder / "config.json").write_text(json.dumps(_with_login(config, registry, given)))
         except (OSError, ValueError) as error:
             raise RefusedError(

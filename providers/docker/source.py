@@ -18,9 +18,9 @@ from typing import Literal, NamedTuple
 
 from providers.docker.ignore import IgnoreRules
 from providers.errors import RefusedError
+from providers.regular_files import READ_ONLY, kind_of, open_regular, read_regular, refuse_irregular
 
 CHUNK = 64 << 10  # bytes read at a time; larger pieces make many small files slower
-OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 _FORMAT = b"picsellia-reconciler source key 1"
 LEFT_OUT = (
     *("**/.git", "**/.venv", "venv"),  # another one after each commit, or on each machine
@@ -156,7 +156,7 @@ def dockerfile(source: ImageSource) -> bytes | None:
             hint="give its path relative to the pipeline's folder",
         )
     try:
-        return (source.folder / path).read_bytes()
+        return read_regular(source.folder / path)
     except FileNotFoundError:
         if source.base is not None:
             return None
@@ -172,8 +172,8 @@ def ignore_file(source: ImageSource) -> str | None:
     """The ignore file that counts: "<Dockerfile>.dockerignore" wins over ".dockerignore", as in BuildKit."""
     folder = os.fspath(source.folder)
     for name in (f"{source.dockerfile}.dockerignore", ".dockerignore"):
-        if os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113 - that of `Path` raises where a folder is closed
-            return name
+        if os.path.exists(f"{folder}/{name}"):  # noqa: PTH110 - that of `Path` raises where a folder is closed
+            return name  # what is no file is refused where it is read: its rules would be missed in silence
     return None
 
 
@@ -184,7 +184,7 @@ def read_file(root: str, path: str) -> Iterator[bytes]:
         RefusedError: it cannot be read.
     """
     try:
-        descriptor = os.open(root + path, OPEN)
+        descriptor = open_regular(root + path)
         try:
             while piece := os.read(descriptor, CHUNK):
                 yield piece
@@ -213,9 +213,10 @@ def _digest(root: str, path: str, item: os.DirEntry[str], keyed: Mapping[str, by
     size = 0
     try:
         # Not `read_file`: a generator per file costs a tenth of the whole for many small files.
-        descriptor = os.open(root + path, OPEN)
+        descriptor = os.open(root + path, READ_ONLY)
         try:
             status = os.fstat(descriptor)  # of an open file it takes half as long as by the path
+            refuse_irregular(status.st_mode, path)
             digest = _beginning(status.st_mode).copy()
             while piece := os.read(descriptor, CHUNK):
                 digest.update(piece)
@@ -337,7 +338,7 @@ def _entry(item: os.DirEntry[str], path: str) -> Entry:
         # A folder inherits setgid from the folder it was checked out in, which says nothing of the source.
         return Entry(path, "folder", mode & 0o755)
     raise RefusedError(
-        f"{path} is {_kind(mode)}, which cannot be part of an image",
+        f"{path} is {kind_of(mode)}, which cannot be part of an image",
         hint=f"remove it, or add {path} to .dockerignore",
     )
 
@@ -345,12 +346,6 @@ def _entry(item: os.DirEntry[str], path: str) -> Entry:
 def _masked(mode: int) -> int:
     """A file's mode as git has it: who else may read it depends on the umask it was checked out with."""
     return mode & 0o7000 | (0o755 if mode & 0o100 else 0o644)
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISSOCK(mode):
-        return "a socket"
-    return "a named pipe" if stat.S_ISFIFO(mode) else "a device"
 
 
 def _with_parents(folders: set[str]) -> set[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from providers.regular_files import read_regular
 from reconciler.baseline import DAYS, FILE_NAME, Rule, acknowledged_report, read_rules, rewritten
 from reconciler.cli.options import Command
 from reconciler.drift import Acknowledgement, Report
@@ -48,7 +49,7 @@ class Known:
     def rules(self, err: Console) -> tuple[Rule, ...]:
         """What was acknowledged before. Raises UserError for a file that is not as it should be."""
         path = self.file or self.written or Path(FILE_NAME)
-        if self.file is None and not path.is_file():
+        if self.file is None and not path.exists():
             return ()
         rules = read_rules(path)
         if self.file is None and self.written is None:
@@ -66,7 +67,7 @@ class Known:
         self, path: Path, report: Report, rules: tuple[Rule, ...], today: date, err: Console
     ) -> tuple[Rule, ...]:
         source = self.file or path
-        before = source.read_bytes().decode() if source.is_file() else ""
+        before = read_regular(source).decode() if source.exists() else ""
         known = Acknowledgement(
             self.owner or getpass.getuser(),
             self.reason or f"known on {today}; nobody said why",

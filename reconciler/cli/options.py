@@ -116,7 +116,7 @@ class Chosen:
                 else:
                     folders.setdefault(folder.resolve(), folder)
             return list(folders.values())
-        if (here / "config.toml").is_file():
+        if (here / "config.toml").exists():
             return [here]
         raise click.UsageError("name a pipeline or be in its folder, or use --all")
 

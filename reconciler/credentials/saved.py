@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from providers.regular_files import read_regular
 from reconciler.credentials.env_file import values_of, with_values
 from reconciler.credentials.environment import CUSTOM_HOST, Environment
 from reconciler.diagnostics import UserError, error
@@ -60,7 +61,7 @@ def context() -> dict[str, str]:
         UserError: there is one, and it cannot be read.
     """
     try:
-        said = json.loads(context_file().read_bytes())
+        said = json.loads(read_regular(context_file()))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as problem:
@@ -143,7 +144,7 @@ def _write(changes: dict[str, str | None]) -> None:
 
 def _text() -> str:
     try:
-        return credentials_file().read_bytes().decode()
+        return read_regular(credentials_file()).decode()
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, UnicodeDecodeError) as problem:

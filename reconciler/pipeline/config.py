@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from providers.regular_files import read_regular
 from reconciler.diagnostics import Diagnostic, error, has_errors, in_order
 from reconciler.pipeline.edit import Edits, edited
 from reconciler.pipeline.enums import TRAINING
@@ -68,7 +69,7 @@ def load(folder: Path, edits: Edits | None = None, environment: str | None = Non
     """
     path = folder / FILE_NAME
     try:
-        text = path.read_bytes().decode()
+        text = read_regular(path).decode()
     except OSError as problem:
         return LoadedConfig(path, "", None, (_unreadable(path, problem),))
     except UnicodeDecodeError as problem:
@@ -153,7 +154,12 @@ def _unreadable(path: Path, problem: OSError) -> Diagnostic:
         return error(
             "config.toml is a folder, not a file", "Rename the folder; a file is expected.", file=path
         )
-    return error(f"config.toml cannot be read: {problem.strerror}", "Check its permissions.", file=path)
+    way_out = (
+        "Check its permissions."
+        if isinstance(problem, PermissionError)
+        else "A regular file is expected there."
+    )
+    return error(f"config.toml cannot be read: {problem.strerror}", way_out, file=path)
 
 
 def _malformed(path: Path, text: str, problem: Exception) -> Diagnostic:

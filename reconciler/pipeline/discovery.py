@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from providers.regular_files import read_regular
 from reconciler.diagnostics import UserError, error
 from reconciler.pipeline.config import FILE_NAME
 from reconciler.pipeline.enums import did_you_mean
@@ -31,9 +32,9 @@ def find(name_or_path: str, root: Path) -> Path:
         UserError: nothing matches, or more than one folder does.
     """
     path = root / name_or_path
-    if path.name == FILE_NAME and path.is_file():
+    if path.name == FILE_NAME and path.exists():
         return path.parent
-    if _is_path(name_or_path) and (path / FILE_NAME).is_file():
+    if _is_path(name_or_path) and (path / FILE_NAME).exists():
         return path
     everywhere = find_all(root)
     found = [folder for folder in everywhere if name_or_path in _names(folder)]
@@ -115,6 +116,6 @@ def _names(folder: Path) -> set[str]:
 
 def _document(folder: Path) -> dict[str, Any] | None:
     try:
-        return tomllib.loads((folder / FILE_NAME).read_bytes().decode("utf-8-sig"))
+        return tomllib.loads(read_regular(folder / FILE_NAME).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return None

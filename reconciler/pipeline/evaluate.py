@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from providers.regular_files import check_regular
 from reconciler.diagnostics import Diagnostic, error, info
 from reconciler.pipeline import runner, static
 from reconciler.pipeline.classes import ClassReference, ClassValue, Inputs, Parameters
@@ -97,11 +98,18 @@ def _reference(loaded: LoadedConfig, key: str, problems: list[Diagnostic]) -> Cl
     if text is None:
         return None
     reference = ClassReference.parse(loaded.path.parent, text)
-    if reference.file.is_file():
+    file = text.partition(":")[0]
+    try:
+        check_regular(reference.file)
+    except (FileNotFoundError, NotADirectoryError):
+        told = f"there is no file {file}"
+    except OSError as problem:
+        told = f"{file} cannot be read: {problem.strerror}"
+    else:
         return reference
     problems.append(
         error(
-            f"execution.{key}: there is no file {text.partition(':')[0]}",
+            f"execution.{key}: {told}",
             "The path is relative to the pipeline's folder. Correct it, or add the file.",
             file=loaded.path,
             line=loaded.line_of("execution", key),

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from providers.regular_files import read_regular
 from reconciler.diagnostics import Diagnostic, error, info
 from reconciler.pipeline import enums
 from reconciler.pipeline.classes import (
@@ -168,7 +169,7 @@ def _lines_of_inputs(file: Path) -> dict[str, list[int]]:
     lines: dict[str, list[int]] = {}
     try:
         with parsing():
-            tree = ast.parse(file.read_bytes())
+            tree = ast.parse(read_regular(file))
     except (
         OSError,
         SyntaxError,
@@ -193,7 +194,7 @@ def _lines_of_inputs(file: Path) -> dict[str, list[int]]:
 def _line_of_class(reference: ClassReference) -> int | None:
     try:
         with parsing():
-            tree = ast.parse(reference.file.read_bytes())
+            tree = ast.parse(read_regular(reference.file))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     lines = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == reference.name]

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from providers.regular_files import read_regular
 from reconciler.diagnostics import Diagnostic, error
 from reconciler.pipeline import enums
 from reconciler.pipeline.classes import (
@@ -165,7 +166,7 @@ def _first_undecodable_line(source: bytes) -> int:
 
 def _module(reference: ClassReference) -> _Module:
     try:
-        source = reference.file.read_bytes()
+        source = read_regular(reference.file)
         with parsing():
             tree = ast.parse(source, str(reference.file))
             compile(tree, str(reference.file), "exec", dont_inherit=True)  # finds what a tree may still hide

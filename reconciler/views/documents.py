@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from providers.regular_files import read_regular
 from reconciler.diagnostics import Diagnostic, UserError, error
 from reconciler.plan import Plan, diagnostic_to_document
 from reconciler.planning import Wishes
@@ -52,7 +53,7 @@ def read_plan(path: Path) -> tuple[Plan, Wishes]:
         UserError: it cannot be read, or is no plan that this version knows.
     """
     try:
-        plan = Plan.from_document(json.loads(path.read_text(encoding="utf-8")))
+        plan = Plan.from_document(json.loads(read_regular(path)))
         return plan, Wishes.from_document(plan.asked)
     except OSError as problem:
         raise UserError(error("the plan cannot be read", f"{problem.strerror}.", file=path)) from None

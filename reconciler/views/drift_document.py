@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from providers.regular_files import read_regular
 from providers.rules import Effect
 from reconciler.diagnostics import UserError, error, in_order
 from reconciler.diff import Change, ChangeClass
@@ -45,10 +46,10 @@ def read_report(path: Path) -> Report:
         UserError: it is not there, or is no report of ours.
     """
     try:
-        return report_from_document(json.loads(path.read_text()))
+        return report_from_document(json.loads(read_regular(path)))
     except OSError as problem:
         raise UserError(error("the report cannot be read", f"{problem.strerror}.", file=path)) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         told = f"{problem!r}. What `reconciler drift --json` writes was expected there."
         raise UserError(error("the file is no drift report", told, file=path)) from None
 
@@ -76,9 +77,9 @@ def first_seen(path: Path) -> dict[str, datetime]:
         UserError: the file is there and is no report of ours.
     """
     if path.exists() and not path.is_file():
-        return {}  # a pipe or a terminal: to read from it would be to wait for ever
+        return {}  # a pipe or a terminal keeps no report of an earlier run
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(read_regular(path))
         if document["format"] != FORMAT:
             raise ValueError(f"its format is {document['format']!r}")
         return {
@@ -88,7 +89,11 @@ def first_seen(path: Path) -> dict[str, datetime]:
         }
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+    except OSError as problem:
+        raise UserError(
+            error("the report of an earlier run cannot be read", f"{problem.strerror}.", file=path)
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         told = (
             f"{problem}. A report was expected there, to know since when things are as they are. Remove it."
         )

@@ -1,0 +1,157 @@
+"""A file that a user names or keeps is read only if it is one: a pipe, device, socket or folder is refused."""
+
+import ast
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from providers import regular_files
+from providers.sandbox import Sandbox
+from tests.conftest import Cli, copy_example
+from tests.test_shape import ROOT, modules
+
+HANG = 60  # seconds; these commands take milliseconds
+
+
+def pipe_elsewhere() -> Path:
+    pipe = Path(os.environ["HOME"]) / "pipe"
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    return pipe
+
+
+def bind(path: Path) -> None:
+    """A socket's own name may have 100 bytes only: it is made from its folder."""
+    here = Path.cwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+# What each kind is called, and how one is made at a path.
+KINDS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "pipe": ("a named pipe", os.mkfifo),
+    "device without an end": ("a device", lambda path: path.symlink_to("/dev/zero")),
+    "terminal": ("a device", lambda path: path.symlink_to("/dev/ptmx")),
+    "socket": ("a socket", bind),
+    "folder": ("a folder", Path.mkdir),
+    "link to a pipe": ("a named pipe", lambda path: path.symlink_to(pipe_elsewhere())),
+}
+
+# Each file that is read -> the command that reads it, with the file's path in place of {}.
+READ: dict[str, tuple[str, ...]] = {
+    "app/config.toml": ("validate", "./app"),
+    "app/utils/inputs.py": ("validate", "app"),
+    "app/utils/parameters.py": ("validate", "app"),
+    "app/Dockerfile": ("validate", "app"),
+    "app/.dockerignore": ("validate", "app"),
+    "app/Dockerfile.dockerignore": ("validate", "app"),
+    "app/data/weights.bin": ("plan", "app"),
+    "saved.plan": ("show", "{}"),
+    "another.plan": ("apply", "app", "--plan", "{}"),
+    "part.json": ("drift", "merge", "{}"),
+    "known.toml": ("drift", "app", "--baseline", "{}"),
+    "written.toml": ("drift", "app", "--write-baseline", "{}"),
+    "home/.config/picsellia/.env": ("plan", "app", "--organization", "sandbox", "--env", "PROD"),
+    "home/.config/picsellia/context.json": ("whoami",),
+    "docker/config.json": ("plan", "app"),
+}
+
+
+@pytest.fixture
+def guard() -> Iterator[None]:
+    """A read that waits for ever fails its test instead."""
+
+    def hangs(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("it waits for what is no file")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(HANG)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("file", READ)
+def test_every_file_of_the_user_is_refused_by_name_if_it_is_none(
+    file: str, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, guard: None
+) -> None:
+    home = Path(os.environ["HOME"])
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry).rename(cli.folder / "app")
+    path = home / file.removeprefix("home/") if file.startswith("home/") else cli.folder / file
+    if file.startswith("docker/"):
+        monkeypatch.setenv("DOCKER_CONFIG", str(path.parent))
+        sandbox.switch(registry_auth=True)
+    if file.startswith("home/"):
+        for name in ("PICSELLIA_TOKEN", "PICSELLIA_ORGANIZATION", "PICSELLIA_ENV", "PICSELLIA_CUSTOM_ENV"):
+            monkeypatch.delenv(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    asked = [part.format(path) for part in READ[file]]
+    wrong = []
+    for kind, (name, make) in KINDS.items():
+        if file.endswith("weights.bin") and kind not in ("pipe", "socket"):
+            continue  # a link or a folder among the files of an image is nothing to refuse
+        path.unlink(missing_ok=True)
+        make(path)
+        ended = cli(*asked)
+        told = ended.err + ended.out
+        if (
+            ended.code in (0, 10, 130)
+            or path.name not in told
+            or (name not in told and kind != "folder")
+            or "Traceback" in told
+            or "a bug in" in told
+        ):
+            wrong.append(f"{kind}: {ended.code} {told}")
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+    assert not wrong, "\n".join(wrong)
+
+
+def test_one_that_is_replaced_by_a_pipe_after_the_check_is_refused_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guard: None
+) -> None:
+    os.mkfifo(tmp_path / "config.toml")
+    monkeypatch.setattr(regular_files, "check_regular", lambda path: None)
+    with pytest.raises(OSError, match="Is a named pipe, not a file"):
+        regular_files.read_regular(tmp_path / "config.toml")
+
+
+def test_what_is_far_too_large_is_not_read_into_memory(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    with file.open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    with pytest.raises(OSError, match="Has more than 256 MiB"):
+        regular_files.read_regular(file)
+
+
+def test_no_module_opens_a_file_of_the_user_in_another_way() -> None:
+    """These read what is their own, or what the kernel or a child of theirs wrote."""
+    own = {
+        "providers.regular_files",
+        "providers.docker.buildx",  # what buildx wrote into our temporary folder
+        "reconciler.cli.demo",  # its own copy of an example
+        "reconciler.files",  # opens a folder, to make a rename last
+        "state.lock",  # /proc
+    }
+    found = []
+    for name, path in modules().items():
+        if name in own or name.startswith(("providers.sandbox", "reconciler.pipeline.helper")):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            reads = called in ("open", "os.open", "io.open") or called.endswith((".read_bytes", ".read_text"))
+            flags = ast.unparse(node)
+            if reads and not any(word in flags for word in ("O_CREAT", "os.devnull", "READ_ONLY")):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {flags}")
+    assert found == []
