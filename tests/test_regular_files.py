@@ -1,4 +1,4 @@
-"""A file that a user names or keeps is read only if it is one: a pipe, device, socket or folder is refused."""
+"""A file that a user names or keeps is read only if it is one: a pipe, a device, a folder is refused."""
 
 import ast
 import os

@@ -69,7 +69,8 @@ def check_config() -> None:
     """Raise FinalError if Docker's configuration is no regular file: docker-py would read it for ever."""
     from docker.utils.config import find_config_file
 
-    file = find_config_file()
+    found = find_config_file()
+    file = str(found) if found is not None else None  # a path of any kind, by its annotation
     try:
         if file is not None:
             check_regular(file)

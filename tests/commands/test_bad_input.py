@@ -91,7 +91,7 @@ def test_the_pipeline_of_these_stories_is_sound_but_for_what_they_break(pipeline
 Break = Callable[[Path], Any]
 CONFIG: dict[str, tuple[Break, int, str]] = {
     "no file": (lambda c: c.unlink(), 1, "has no config.toml"),
-    "a folder": (lambda c: (c.unlink(), c.mkdir()), 1, "has no config.toml"),
+    "a folder": (lambda c: (c.unlink(), c.mkdir()), 1, "config.toml is a folder, not a file"),
     "no TOML": (lambda c: c.write_text("[metadata\n"), 1, "config.toml:1"),
     "half of a file": (lambda c: c.write_text('[metadata]\nname = "app'), 1, "config.toml:2"),
     "empty": (lambda c: c.write_text(""), 3, "[metadata] is missing"),

@@ -443,10 +443,11 @@ def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(_: Path) -> bytes:
+    def denied(_: Path, __: int) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    (tmp_path / "config.toml").touch()
+    monkeypatch.setattr("os.open", denied)
     assert "cannot be read: Permission denied" in problem_of(tmp_path).summary
 
 
