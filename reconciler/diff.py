@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from providers.rules import FieldRule
+from providers.rules import FieldRule, equal
 from reconciler.values import ABSENT, JSON, MISSING, Nothing
 
 
@@ -65,13 +65,10 @@ class Change(NamedTuple):
 
 
 def same(left: JSON | Nothing, right: JSON | Nothing) -> bool:
-    """Equal as JSON: True is not 1, the order of keys means nothing, the order of a list does."""
-    if type(left) is type(right) and not isinstance(left, _NESTED):
-        return bool(left == right)
+    """Equal as JSON, as `providers.rules` has it; nothing is equal to the same nothing only."""
     if isinstance(left, Nothing) or isinstance(right, Nothing):
-        return False
-    # What is written alike is alike; only else is it worth putting keys in order.
-    return left is right or repr(left) == repr(right) or _canonical(left) == _canonical(right)
+        return left is right
+    return left is right or equal(left, right)
 
 
 def classify(desired: JSON | Nothing, recorded: JSON | Nothing, live: JSON | Nothing) -> ChangeClass:
@@ -120,7 +117,7 @@ def compare(
         if rule.write_only:
             theirs: JSON | Nothing = MISSING
         else:
-            theirs = ours if _is_written_as(found, wanted) else as_meant(found, rule, ours, known)
+            theirs = ours if _is_written_as(found, wanted) else as_meant(found, rule, known, ours)
         changes += _compare_field(name, ours, known, theirs, rule, places.get(name, ""))
     return changes
 
@@ -134,11 +131,13 @@ def _is_written_as(value: JSON | Nothing, wanted: JSON) -> bool:
 def as_meant(live: JSON | Nothing, rule: FieldRule, *ours: JSON | Nothing) -> JSON | Nothing:
     """The live value, normalised; where the rule says that it is only another way to write one of ours, ours.
 
-    An exact match comes first, so a change of ours from "4" to 4 is still one where live has "4".
+    An exact match comes first, so a change of ours from "4" to 4 is still one where live has "4". Then the
+    first of ours comes first: with the record there, what live means is what was applied, and a new value of
+    the files that means the same is still written.
 
     Args:
         live: as the far end returned it.
-        ours: what the files or the record have, normalised.
+        ours: what the record and the files have, in this order, normalised.
     """
     live = normalised(live, rule)
     if rule.alike is None or isinstance(live, Nothing):
@@ -152,11 +151,10 @@ def as_meant(live: JSON | Nothing, rule: FieldRule, *ours: JSON | Nothing) -> JS
     }
 
 
-def _twin(live: JSON, alike: Callable[[JSON], JSON], ours: Sequence[JSON | Nothing]) -> JSON:
+def _twin(live: JSON, alike: Callable[[JSON, JSON], bool], ours: Sequence[JSON | Nothing]) -> JSON:
     if any(same(live, value) for value in ours):
         return live
-    meant = (value for value in ours if not isinstance(value, Nothing) and same(alike(live), alike(value)))
-    return next(meant, live)
+    return next((value for value in ours if not isinstance(value, Nothing) and alike(live, value)), live)
 
 
 def normalised(value: JSON | Nothing, rule: FieldRule) -> JSON | Nothing:
@@ -223,7 +221,6 @@ def _change(
     return Change(path, cls, desired, recorded, live, reason, write, place=place)
 
 
-_NESTED = (dict, list)
 _SIMPLE = frozenset([str, int, bool, type(None)])
 _REASON = {
     ChangeClass.IN_SYNC: "already equal",

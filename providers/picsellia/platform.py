@@ -7,6 +7,7 @@ Retries belong to the caller, but for reads, which the session repeats by itself
 """
 
 import json
+import math
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
@@ -231,10 +232,17 @@ class Platform:
 
 def _object(response: requests.Response, kind: type[Answer]) -> JSON:
     """Raises ValueError or TypeError for what is no JSON object."""
-    answer = json.loads(response.content, object_hook=kind)
+    answer = json.loads(response.content, object_hook=kind, parse_float=_float, parse_constant=str)
     if not isinstance(answer, Answer):
         raise TypeError("a JSON object was expected")
     return answer
+
+
+def _float(text: str) -> float | str:
+    """The number, or its text where no float is near it: 1e999 is neither infinity nor null, 1e-999 not 0."""
+    number = float(text)
+    is_zero = not text.lower().partition("e")[0].strip("-0.")
+    return number if math.isfinite(number) and (number or is_zero) else text
 
 
 def modified(answer: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from providers.rules import number_like
+from providers.rules import as_number
 from reconciler.pipeline import enums
 from reconciler.pipeline.syntax import parsing
 
@@ -292,8 +292,8 @@ def _call(function: str, arguments: Sequence[str], indent: int) -> list[str]:
 
 def _of_type(expected: str, value: Any) -> Any:
     """The value in the type that the class asks for, where it is the same number: 12.0 is live as 12."""
-    if expected in ("int", "float") and isinstance(value, str):
-        value = number_like(value)
+    if expected in ("int", "float"):
+        value = as_number(value)
     if expected == "float" and type(value) is int:
         return float(value)
     return value

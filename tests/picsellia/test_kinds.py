@@ -7,6 +7,7 @@ from providers.picsellia.listing import pages
 from providers.protocol import Live, silent
 from providers.sandbox import Sandbox
 from tests.picsellia.conftest import INPUT, PROCESSING, VERSION, Connect, Kinds
+from tests.picsellia.odd_host import odd_host
 
 AWKWARD = ["a/b", "ü x", "%2F", "a%2Fb", "?a=b&c", "#1", "...", " app ", "+", "日本"]
 
@@ -412,3 +413,11 @@ def test_a_name_that_would_change_the_path_is_refused_before_anything_is_sent(
 
     assert sandbox.requests() == []
     assert sandbox.platform.processing("app") is not None, "unquoted, `..` deletes the processing"
+
+
+@pytest.mark.parametrize("written", ["1e999", "-1e999", "1e-999", "NaN", "Infinity", "-Infinity"])
+def test_a_number_that_no_float_holds_is_kept_as_it_was_written(connect: Connect, written: str) -> None:
+    """As null it would be in sync with a parameter that has no value, as 0 with one that is 0."""
+    content = f'{{"a": {written}, "zeros": [0e5, -0.0, 0.00], "b": 1.5}}'.encode()
+    with odd_host(200, content) as (host, _):
+        assert connect(host).get("/api/anything") == {"a": written, "zeros": [0, 0, 0], "b": 1.5}
