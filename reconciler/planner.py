@@ -25,7 +25,8 @@ class Options:
 
     Attributes:
         ours: addresses where the files win a conflict; None for everywhere.
-        theirs: addresses where the live value is kept in a conflict; None for everywhere.
+        theirs: addresses where the live value is kept in a conflict; None for everywhere. Of the two the one
+            that names an address comes first.
         replace: addresses that may be deleted and made anew, with all that hangs on them.
         prune: delete what left the files, where it would be forgotten otherwise.
         destroy: nothing is desired any more; delete what is this pipeline's own.
@@ -230,13 +231,34 @@ def _left_alone(change: Change) -> Change:
 
 
 def _resolved(change: Change, address: Address, kind: KindFacts, options: Options) -> Change:
-    if options.ours is None or address in options.ours:
-        return change._replace(resolution=Resolution.OURS, reason="the files win, as --ours says")
-    # What a kind judges as a whole cannot be kept field by field.
-    if kind.judge is None and (options.theirs is None or address in options.theirs):
-        reason = "live is kept, as --theirs says"
-        return change._replace(resolution=Resolution.THEIRS, reason=reason, write=False)
+    match _winner(address, options):
+        case Resolution.OURS:
+            return change._replace(resolution=Resolution.OURS, reason="the files win, as --ours says")
+        # What a kind judges as a whole cannot be kept field by field.
+        case Resolution.THEIRS if kind.judge is None:
+            reason = "live is kept, as --theirs says"
+            return change._replace(resolution=Resolution.THEIRS, reason=reason, write=False)
     return change
+
+
+def _winner(address: Address, options: Options) -> Resolution:
+    """Who wins a conflict of this resource: an option that names it comes before one for everywhere."""
+
+    def names(side: Collection[Address] | None) -> bool:
+        return side is not None and address in side
+
+    def is_everywhere(side: Collection[Address] | None) -> bool:
+        return side is None
+
+    for speaks in (names, is_everywhere):
+        match speaks(options.ours), speaks(options.theirs):
+            case True, False:
+                return Resolution.OURS
+            case False, True:
+                return Resolution.THEIRS
+            case True, True:
+                return Resolution.NONE
+    return Resolution.NONE
 
 
 def _in_place(

@@ -237,8 +237,8 @@ def planning(command: Command) -> Command:
         "--replace", type=AddressType(), multiple=True, help="Allow to delete this and make it again."
     )
     @click.option("--prune", is_flag=True, help="Delete what left the files instead of forgetting it.")
-    @click.option("--ours", help="In a conflict the files win, everywhere or at ADDR.", **winner)
-    @click.option("--theirs", help="In a conflict live is kept, everywhere or at ADDR.", **winner)
+    @click.option("--ours", help="In a conflict the files win, at ADDR or else everywhere.", **winner)
+    @click.option("--theirs", help="In a conflict live is kept, at ADDR or else everywhere.", **winner)
     @functools.wraps(command)
     def with_wishes(
         bump: str | None,

@@ -331,6 +331,10 @@ class TestWhatCannotChangeInPlace:
         assert three.step(app).refusal is not None
 
 
+SAID = {"nothing": (), "everywhere": None, "here": [APP], "elsewhere": [Address.of("processing", "other")]}
+WEIGHT = {"everywhere": 1, "here": 2}
+
+
 class TestConflicts:
     @pytest.fixture
     def changed_twice(self, three: Three) -> Three:
@@ -364,6 +368,17 @@ class TestConflicts:
     def test_of_another_resource_only(self, changed_twice: Three) -> None:
         other = [Address.of("processing", "other")]
         assert not changed_twice.plan(processing(default_cpu=8), ours=other, theirs=other).can_apply
+
+    @pytest.mark.parametrize("ours", SAID)
+    @pytest.mark.parametrize("theirs", SAID)
+    def test_the_more_specific_option_wins(self, changed_twice: Three, ours: str, theirs: str) -> None:
+        plan = changed_twice.plan(processing(default_cpu=8), ours=SAID[ours], theirs=SAID[theirs])
+        [change] = plan.steps[0].changes
+        for_ours, for_theirs = WEIGHT.get(ours, 0), WEIGHT.get(theirs, 0)
+        expected = "ours" if for_ours > for_theirs else "theirs" if for_theirs > for_ours else ""
+        assert change.resolution == expected
+        assert change.write == (expected != "theirs")
+        assert plan.can_apply == bool(expected)
 
     def test_one_key_is_kept_and_the_files_have_their_way_with_the_others(self, three: Three) -> None:
         three.was_applied(processing(default_parameters={"a": 1, "b": 1, "c": 1}))

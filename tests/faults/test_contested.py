@@ -75,6 +75,21 @@ def test_live_is_kept_where_the_user_says_so(contested: Path, cli: Cli, sandbox:
     assert cli("plan", "dataset_cleanup", "--exit-code").code == 10, "the files still say something else"
 
 
+@pytest.mark.parametrize(
+    ("said", "cpu"),
+    [
+        (("--ours", "--theirs", "processing/dataset_cleanup"), 64),
+        (("--theirs", "--ours", "processing/dataset_cleanup"), 4),
+    ],
+)
+def test_a_named_address_comes_before_everywhere(
+    contested: Path, cli: Cli, sandbox: Sandbox, said: tuple[str, ...], cpu: int
+) -> None:
+    assert cli(*APPLY, *said).code == 0
+    found = sandbox.platform.processing("dataset_cleanup")
+    assert found is not None and found["default_cpu"] == cpu
+
+
 def test_files_that_say_what_is_there_end_it(contested: Path, cli: Cli, sandbox: Sandbox) -> None:
     desired = cli("plan", "dataset_cleanup", "--ours", "--json")
     assert desired.code == 0
