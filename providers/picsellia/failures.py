@@ -3,11 +3,11 @@
 One place for reads and for writes. Works on answers only: sends nothing, and no message holds the token.
 """
 
-import json
 from dataclasses import dataclass, field
 
 import requests
 
+from providers.answers import OddAnswerError, json_value
 from providers.errors import (
     ExistsError,
     FinalError,
@@ -62,8 +62,9 @@ class Failures:
                 return TransientError(
                     f"{server} cannot be reached: {self._words(problem)}", outcome_unknown=writing
                 )
+        why = f": {problem}" if isinstance(problem, OddAnswerError) else ""
         return FinalError(
-            f"{server} answered something that is not what a Picsellia platform answers",
+            f"{server} answered something that is not what a Picsellia platform answers{why}",
             hint=f"is {self.host} the address of the platform?",
             outcome_unknown=writing,
         )
@@ -122,8 +123,8 @@ class Failures:
 def _told(content: bytes) -> str:
     """The platform's own words: `message` and `detail` as the SDK reads them, else all that it answered."""
     try:
-        answer = json.loads(content)
-    except ValueError:
+        answer = json_value(content)
+    except OddAnswerError:
         answer = None
     if not isinstance(answer, dict) or "message" not in answer:
         return content.decode(errors="replace")

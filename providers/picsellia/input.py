@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from providers import rules
 from providers.errors import FinalError
+from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
 from providers.protocol import KindFacts, Live, Report
 from providers.rules import JSON, FieldRule
@@ -19,7 +20,7 @@ _CHANGEABLE = ("required", "inference_type_constraint", "framework_constraint")
 
 
 class InputKind:
-    """Inputs of processings; the list comes whole, without pages."""
+    """Inputs of processings, which are read as a list."""
 
     facts = KindFacts(RULES, parent="processing", disposable=True)
 
@@ -40,8 +41,8 @@ class InputKind:
         return next((live for live in self.siblings(parent) if live.id == name[-1]), None)
 
     def siblings(self, parent: Live) -> Sequence[Live]:
-        answer = self._platform.get(path("processing", parent.id, "inputs"))
-        return [_live(parent, item) for item in answer["items"]]
+        inputs = self._platform.items(path("processing", parent.id, "inputs"), "name")
+        return [_live(parent, item) for item in inputs]
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
@@ -75,6 +76,7 @@ def _processing(parent: Live | None) -> Live:
     return parent
 
 
-def _live(processing: Live, answer: Mapping[str, JSON]) -> Live:
+def _live(processing: Live, answer: Answer) -> Live:
     fields = {name: answer[name] for name in RULES if name in answer}
-    return Live(answer["name"], (*processing.name, answer["name"]), fields, modified(answer))
+    name = answer.text("name")
+    return Live(name, (*processing.name, name), fields, modified(answer))

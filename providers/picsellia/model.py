@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from providers.errors import FinalError, GoneError
+from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
 from providers.protocol import KindFacts, Live, Report
 from providers.rules import JSON, Effect, FieldRule
@@ -54,7 +55,8 @@ class ModelKind:
 
     def delete(self, live: Live, *, parent: Live | None) -> None:
         """Remove it, unless versions of somebody else live in it. Raises FinalError naming them."""
-        versions = [item["name"] for item in self._platform.items(path("model", live.id, "versions"))]
+        items = self._platform.items(path("model", live.id, "versions"))
+        versions = [str(item.get("name") or item.text("id")) for item in items]
         if versions:
             raise FinalError(
                 f"it has versions that are not this pipeline's: {', '.join(versions)}",
@@ -66,10 +68,11 @@ class ModelKind:
     def _collection(self) -> str:
         return self._platform.organization_path("models")
 
-    def _live(self, answer: Mapping[str, JSON]) -> Live:
+    def _live(self, answer: Answer) -> Live:
+        id, name = answer.text("id"), answer.text("name")
         return Live(
-            id=str(answer["id"]),
-            name=(answer["name"],),
-            fields={"name": answer["name"]},
-            outputs={"page": f"{self._platform.host}/model/{answer['id']}", **modified(answer)},
+            id=id,
+            name=(name,),
+            fields={"name": name},
+            outputs={"page": f"{self._platform.host}/model/{id}", **modified(answer)},
         )

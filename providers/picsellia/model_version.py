@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from providers import rules
 from providers.errors import FinalError, GoneError
+from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
 from providers.protocol import KindFacts, Live, Report
 from providers.rules import JSON, Effect, FieldRule
@@ -71,14 +72,15 @@ class ModelVersionKind:
     def delete(self, live: Live, *, parent: Live | None) -> None:
         self._platform.delete(path("model", "version", live.id))
 
-    def _live(self, model: Live, answer: Mapping[str, JSON]) -> Live:
+    def _live(self, model: Live, answer: Answer) -> Live:
+        id = answer.text("id")
         return Live(
-            id=str(answer["id"]),
-            name=(*model.name, answer["name"]),
+            id=id,
+            name=(*model.name, answer.text("name")),
             fields={name: answer[name] for name in RULES if name in answer},
             outputs={
                 "number": answer.get("version"),
-                "page": f"{self._platform.host}/model/version/{answer['id']}",
+                "page": f"{self._platform.host}/model/version/{id}",
                 **modified(answer),
             },
         )

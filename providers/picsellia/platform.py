@@ -6,8 +6,6 @@ and their `update()` methods drop null. Every error leaves as one of the familie
 Retries belong to the caller, but for reads, which the session repeats by itself.
 """
 
-import json
-import math
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
@@ -18,9 +16,11 @@ from urllib.parse import quote, urlencode
 
 import requests
 
+from providers.answers import json_object
 from providers.errors import FinalError, GoneError, RefusedError
 from providers.http import Session
 from providers.pace import Pace
+from providers.picsellia.answer import Answer, WriteAnswer
 from providers.picsellia.failures import Failures
 from providers.picsellia.listing import Listing, pages
 from providers.picsellia.transport import (
@@ -44,25 +44,6 @@ _RAISED: Final = (
     *(RefusedAnswerError, RedirectedError, UnreachableError, requests.RequestException),
     *(ValueError, TypeError),  # an answer that is no JSON object, an address that is none
 )
-
-
-class Answer(dict[str, JSON]):
-    """A JSON object from the platform; a key that we need and that it lacks is an error of the platform's."""
-
-    writing = False
-
-    def __missing__(self, key: str) -> JSON:
-        raise FinalError(
-            f"the platform's answer has no {key!r}",
-            hint="is it a Picsellia platform that answers?",
-            outcome_unknown=self.writing,
-        )
-
-
-class WriteAnswer(Answer):
-    """The same after a write, of which nobody knows then what became of it."""
-
-    writing = True
 
 
 class Platform:
@@ -118,7 +99,7 @@ class Platform:
     def _sign_in(self) -> str:
         """The requests that the SDK's Client begins with, but for those whose answers nobody needs."""
         try:
-            username: str = self.get("/api/home/ping")["username"]
+            username = self.get("/api/home/ping").text("username")
         except GoneError as problem:
             raise FinalError(
                 f"{self.host} does not answer as a Picsellia platform does: {problem.message}",
@@ -131,7 +112,7 @@ class Platform:
                 f"{self.host} knows no organization {self.organization!r}, or this token may not see it",
                 hint="check --organization, and that the token belongs to a member of it",
             ) from problem
-        self._headers[_ORGANIZATION] = str(found["id"])
+        self._headers[_ORGANIZATION] = found.text("id")
         return username
 
     def close(self) -> None:
@@ -143,20 +124,20 @@ class Platform:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def get(self, path: str, **params: str | int) -> JSON:
+    def get(self, path: str, **params: str | int) -> Answer:
         try:
             address = self.host + path + (f"?{urlencode(params)}" if params else "")
-            return _object(self._session.get(address, headers=self._headers), Answer)
+            return json_object(self._session.get(address, headers=self._headers).content, Answer)
         except _RAISED as problem:
             raise self._failures.of(problem) from problem
 
-    def post(self, path: str, body: Mapping[str, JSON]) -> JSON:
+    def post(self, path: str, body: Mapping[str, JSON]) -> Answer:
         return self._write("post", path, body)
 
-    def patch(self, path: str, body: Mapping[str, JSON]) -> JSON:
+    def patch(self, path: str, body: Mapping[str, JSON]) -> Answer:
         return self._write("patch", path, body)
 
-    def put(self, path: str, body: Mapping[str, JSON]) -> JSON:
+    def put(self, path: str, body: Mapping[str, JSON]) -> Answer:
         return self._write("put", path, body)
 
     def delete(self, path: str) -> None:
@@ -169,7 +150,7 @@ class Platform:
         """So many objects of each collection will be looked for, so that reading lists may be cheaper."""
         self._looks = looks
 
-    def find_listed(self, collection: str, name: str, keys: Collection[str]) -> dict[str, JSON] | None:
+    def find_listed(self, collection: str, name: str, keys: Collection[str]) -> Answer | None:
         """As `find`, from a list of the whole collection that everybody shares, where that saves requests.
 
         Args:
@@ -185,29 +166,33 @@ class Platform:
             listing.compare(name, found)
         return found
 
-    def find(self, collection: str, name: str) -> dict[str, JSON] | None:
+    def find(self, collection: str, name: str) -> Answer | None:
         """The object of exactly this name in a collection that has a `find`, or None.
 
         `find` may match loosely, so another name in its answer sends us through the list.
         """
         try:
-            found: dict[str, JSON] = self.get(f"{collection}/find", name=name)
+            found = self.get(f"{collection}/find", name=name)
         except GoneError:
             return None
         if found.get("name") == name:
             return found
         return next((item for item in self.items(collection) if item.get("name") == name), None)
 
-    def items(self, collection: str) -> Iterator[dict[str, JSON]]:
-        """Every object of a list, page by page: whether lists have a maximum of their own is not known."""
-        for page, _ in self.pages(collection):
+    def items(self, collection: str, identity: str = "id") -> Iterator[Answer]:
+        """Every object of a list, page by page: whether lists have a maximum of their own is not known.
+
+        Args:
+            identity: the key that tells its objects apart.
+        """
+        for page, _ in self.pages(collection, identity):
             yield from page
 
-    def pages(self, collection: str) -> Iterator[tuple[list[dict[str, JSON]], int | None]]:
+    def pages(self, collection: str, identity: str = "id") -> Iterator[tuple[list[Answer], int | None]]:
         """The pages of a list, each with how many objects the platform says there are in all, if it does."""
-        return pages(lambda offset: self.get(collection, limit=PAGE, offset=offset))
+        return pages(lambda offset: self.get(collection, limit=PAGE, offset=offset).page(identity))
 
-    def _write(self, verb: str, path: str, body: Mapping[str, JSON] | None = None) -> JSON:
+    def _write(self, verb: str, path: str, body: Mapping[str, JSON] | None = None) -> Answer:
         """Raises RefusedError, with nothing sent, for what JSON cannot hold."""
         import orjson
 
@@ -219,7 +204,7 @@ class Platform:
             with self._lock:
                 connection = self._connection
             response = getattr(connection, verb)(path, **data)
-            return None if verb == "delete" else _object(response, WriteAnswer)
+            return Answer() if verb == "delete" else json_object(response.content, WriteAnswer)
         except _RAISED as problem:
             raise self._failures.of(problem, writing=True) from problem
 
@@ -228,21 +213,6 @@ class Platform:
         connection = _sdk_connection()(self.host, self._token, session=self._session)
         connection.organization_id = self._headers[_ORGANIZATION]
         return connection
-
-
-def _object(response: requests.Response, kind: type[Answer]) -> JSON:
-    """Raises ValueError or TypeError for what is no JSON object."""
-    answer = json.loads(response.content, object_hook=kind, parse_float=_float, parse_constant=str)
-    if not isinstance(answer, Answer):
-        raise TypeError("a JSON object was expected")
-    return answer
-
-
-def _float(text: str) -> float | str:
-    """The number, or its text where no float is near it: 1e999 is neither infinity nor null, 1e-999 not 0."""
-    number = float(text)
-    is_zero = not text.lower().partition("e")[0].strip("-0.")
-    return number if math.isfinite(number) and (number or is_zero) else text
 
 
 def modified(answer: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from providers import rules
+from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
 from providers.protocol import KindFacts, Live, Report
 from providers.rules import JSON, Effect, FieldRule
@@ -72,6 +73,6 @@ class ProcessingKind:
         return self._platform.organization_path("processings")
 
 
-def _live(answer: Mapping[str, JSON]) -> Live:
+def _live(answer: Answer) -> Live:
     fields = {name: answer[name] for name in RULES if name in answer}
-    return Live(str(answer["id"]), (answer["name"],), fields, modified(answer))
+    return Live(answer.text("id"), (answer.text("name"),), fields, modified(answer))

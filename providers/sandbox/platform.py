@@ -5,10 +5,11 @@ one handler per verb and one `Collection` per kind. Statuses are 201 for a creat
 for the rest. Never deals with faults, latency or the request log: that happens in front, in `traffic`.
 
 Paths, keys and error bodies are those the clients send and read. Assumptions, with no evidence either way:
-lists without `limit` give everything, oldest first; an unknown `order_by` key sorts nothing; input names are
-unique within a processing and version names within a model; a version number is one more than the highest
-there is; a body that is not JSON is a 400 and one of the wrong form a 422; a version without a type or a
-framework reads NOT_CONFIGURED; every token sees every organization; deleting takes along what is inside.
+lists, those of inputs included, have pages, and without `limit` give everything, oldest first; an unknown
+`order_by` key sorts nothing; input names are unique within a processing and version names within a model; a
+version number is one more than the highest there is; a body that is not JSON is a 400 and one of the wrong
+form a 422; a version without a type or a framework reads NOT_CONFIGURED; every token sees every
+organization; deleting takes along what is inside.
 """
 
 import json
@@ -68,7 +69,6 @@ class Collection:
     change: type[bodies.Body]
     change_method: str = "PATCH"
     find_by: tuple[str, ...] = ()
-    paged: bool = True
 
 
 COLLECTIONS = (
@@ -89,7 +89,6 @@ COLLECTIONS = (
         create=bodies.NewInput,
         change=bodies.InputChange,
         change_method="PUT",
-        paged=False,
     ),
     Collection(
         kind="model",
@@ -223,20 +222,20 @@ class PlatformCalls:
     async def _list(self, kind: Collection, request: Request) -> Response:
         parent = self._parent(kind, request)
         switches = _switches(request)
-        limit, offset, order_by = None, 0, []
-        if kind.paged:
-            limit = _whole_number(request, "limit", 1)
-            offset = _whole_number(request, "offset", 0) or 0
-            limit = limit if limit is not None else switches.page_default
-            if switches.page_cap is not None:
-                limit = min(limit or switches.page_cap, switches.page_cap)
-            order_by = _order(request)
+        limit, offset = _whole_number(request, "limit", 1), _whole_number(request, "offset", 0) or 0
+        if switches.page_ignored:
+            limit, offset = None, 0
+        limit = limit if limit is not None else switches.page_default
+        if switches.page_cap is not None:
+            limit = min(limit or switches.page_cap, switches.page_cap)
+        order_by = _order(request)
         page = self._objects.page(kind.kind, parent.id, order_by=order_by, limit=limit, offset=offset)
         origin = parent if kind.kind == "version" else None
         items = [answer(stored, switches, origin=origin) for stored in page]
         if switches.reorder:
             items.reverse()
-        return JSONResponse({"items": items, "count": self._objects.count(kind.kind, parent.id)})
+        count = {"count": self._objects.count(kind.kind, parent.id)} if switches.counts else {}
+        return JSONResponse({"items": items, **count})
 
     async def _find(self, kind: Collection, request: Request) -> Response:
         parent = self._parent(kind, request)

@@ -59,6 +59,8 @@ class Switches:
             that the public SDK is known to read back.
         page_default: items of a list page when the request gives no limit; None for all.
         page_cap: most items of any list page, whatever limit the request gives; None for no cap.
+        page_ignored: lists ignore limit and offset: each request starts at the beginning.
+        counts: lists contain `count`, the number of objects on all pages.
         latency: seconds that every request waits before it is looked at.
         faults: rules of failure, see `Fault`.
         locked: regular expression; platform writes whose path it matches are answered 423.
@@ -79,6 +81,8 @@ class Switches:
     echo: Literal["all", "certain"] = "all"
     page_default: int | None = None
     page_cap: int | None = None
+    page_ignored: bool = False
+    counts: bool = True
     latency: float = 0.0
     faults: tuple[Fault, ...] = ()
     locked: str | None = None

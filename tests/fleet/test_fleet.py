@@ -232,13 +232,16 @@ def test_what_one_part_could_not_sign_in_for_is_left_to_the_others(
 
 def test_a_list_that_says_less_is_not_believed(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a read answers and a list leaves out is read; nothing of it becomes unverified."""
+    from providers.picsellia.answer import Answer
     from providers.picsellia.platform import Platform
 
     whole = Platform.pages
 
-    def shorter(self: Platform, collection: str) -> Iterator[tuple[list[dict[str, Any]], int | None]]:
-        for page, count in whole(self, collection):
-            yield [{key: item[key] for key in item if key != "default_cpu"} for item in page], count
+    def shorter(
+        self: Platform, collection: str, identity: str = "id"
+    ) -> Iterator[tuple[list[Answer], int | None]]:
+        for page, count in whole(self, collection, identity):
+            yield [Answer({key: item[key] for key in item if key != "default_cpu"}) for item in page], count
 
     monkeypatch.setattr(Platform, "pages", shorter)
     fleet.sandbox.platform.edit_processing("pipeline_0007", default_cpu=64)

@@ -3,7 +3,6 @@
 import pytest
 
 from providers.errors import ExistsError, FinalError, GoneError, RefusedError
-from providers.picsellia.listing import pages
 from providers.protocol import Live, silent
 from providers.sandbox import Sandbox
 from tests.picsellia.conftest import INPUT, PROCESSING, VERSION, Connect, Kinds
@@ -282,41 +281,6 @@ def test_an_object_is_found_on_whatever_page_it_is(
         assert found is not None, name
         assert found.name == (name,)
     assert kinds.read_processing("app-2") is None
-
-
-@pytest.mark.parametrize("pages", [{}, {"page_cap": 7}, {"page_default": 10}])
-def test_a_list_gives_every_object_once(sandbox: Sandbox, kinds: Kinds, pages: dict[str, object]) -> None:
-    names = [f"m{number}" for number in range(105)]
-    for name in names:
-        sandbox.platform.create_model(name)
-    sandbox.switch(**pages)
-    platform = kinds.model._platform
-    listed = [item["name"] for item in platform.items(platform.organization_path("models"))]
-    assert listed == names
-
-
-@pytest.mark.parametrize("said", [105, 999_999_999, None])
-def test_a_list_ends_where_it_ends_whatever_it_says(said: int | None) -> None:
-    items = [{"id": str(number)} for number in range(105)]
-    asked: list[int] = []
-
-    def ask(offset: int) -> dict[str, object]:
-        asked.append(offset)
-        return {"items": items[offset : offset + 10], "count": said}
-
-    listed = [item for page, _ in pages(ask) for item in page]
-
-    assert listed == items
-    assert len(asked) < 20
-
-
-def test_the_list_of_inputs_has_no_pages(sandbox: Sandbox, kinds: Kinds) -> None:
-    app = kinds.new_processing()
-    names = [f"input-{number}" for number in range(30)]
-    for name in names:
-        sandbox.platform.add_input("app", name)
-    sandbox.switch(page_cap=7, page_default=3)
-    assert [live.id for live in kinds.input.siblings(app)] == names
 
 
 # Platforms that are not like ours

@@ -1,0 +1,185 @@
+"""Every list of the platform, on however many pages: complete, each object once, and never read for ever."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count as numbers
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.errors import FinalError
+from providers.picsellia import listing
+from providers.picsellia.answer import Answer, Page
+from providers.picsellia.listing import pages
+from providers.picsellia.platform import PAGE
+from providers.sandbox import Sandbox
+from tests.conftest import Cli, copy_example
+from tests.picsellia.conftest import Kinds
+
+SIZE = 12
+
+
+@dataclass
+class MadeUpList:
+    """A list of the platform as some server may answer it.
+
+    Attributes:
+        size: objects.
+        most: objects on a page.
+        said: the count that it says; None for none.
+        whole: it ignores the offset.
+        wanders: each page has a different order.
+    """
+
+    size: int
+    most: int
+    said: int | None = None
+    whole: bool = False
+    wanders: bool = False
+    requests: int = 0
+
+    def __call__(self, offset: int) -> Page:
+        self.requests += 1
+        start = 0 if self.whole else offset
+        items = [(str(number), Answer(id=str(number))) for number in range(self.size)]
+        page = items[start : start + min(self.most, PAGE)]
+        return Page(page[::-1] if self.wanders and self.requests % 2 else page, self.said)
+
+
+def read(made_up: MadeUpList) -> list[int]:
+    return [int(item["id"]) for page, _ in pages(made_up) for item in page]
+
+
+@given(
+    size=st.integers(0, 250),
+    most=st.integers(1, 300),
+    counts=st.booleans(),
+    wanders=st.booleans(),
+)
+def test_every_object_once_whatever_a_page_has(size: int, most: int, counts: bool, wanders: bool) -> None:
+    made_up = MadeUpList(size, most, size if counts else None, wanders=wanders)
+    listed = read(made_up)
+    assert sorted(listed) == list(range(size))
+    assert made_up.requests <= size // min(most, PAGE) + 2
+
+
+@given(size=st.integers(0, 100), most=st.integers(1, 100), said=st.none() | st.integers(0, 10**12))
+def test_a_list_that_starts_at_the_beginning_each_time_ends(size: int, most: int, said: int | None) -> None:
+    made_up = MadeUpList(size, most, said, whole=True)
+    there = min(size, most)
+    if said is not None and 0 < there < said:
+        with pytest.raises(FinalError, match=f"has {said} objects, and gives only {there} of them"):
+            read(made_up)
+    else:
+        assert sorted(read(made_up)) == list(range(there))
+    assert made_up.requests <= 12
+
+
+@given(size=st.integers(0, 100), most=st.integers(1, 100), said=st.integers(0, 10**12))
+def test_a_count_is_no_promise(size: int, most: int, said: int) -> None:
+    """A platform may count what a token may not see, or count before something is made."""
+    made_up = MadeUpList(size, most, said)
+    listed = read(made_up)
+    assert listed == list(range(len(listed)))
+    assert len(listed) >= min(size, said)
+    assert made_up.requests <= size // most + 10
+
+
+def test_objects_that_came_in_at_the_front_meanwhile_are_read_as_well() -> None:
+    names = [str(number) for number in range(10)]
+
+    def growing(offset: int) -> Page:
+        if offset:
+            names[:0] = [] if "new" in names else ["new"]
+        found = [(name, Answer(id=name)) for name in names[offset : offset + 5]]
+        return Page(found, len(names))
+
+    assert sorted(item["id"] for page, _ in pages(growing) for item in page) == sorted([*names[1:], "new"])
+
+
+def test_a_list_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "_MOST", 50)
+    fresh = numbers()
+
+    def endless(offset: int) -> Page:
+        return Page([(str(number := next(fresh)), Answer(id=str(number)))], None)
+
+    with pytest.raises(FinalError, match=r"does not end after 5\d objects"):
+        list(pages(endless))
+
+
+# Over HTTP, as the kinds read them
+
+
+class Lists:
+    """Each list of the platform with `SIZE` objects, and how it is read."""
+
+    def __init__(self, sandbox: Sandbox, kinds: Kinds) -> None:
+        self._kinds = kinds
+        self._app = kinds.new_processing("app-00")
+        model = sandbox.platform.create_model("model-00")
+        for number in range(1, SIZE):
+            sandbox.platform.create_processing(f"app-{number:02}")
+            sandbox.platform.create_model(f"model-{number:02}")
+        for number in range(SIZE):
+            sandbox.platform.add_input("app-00", f"input-{number:02}")
+            sandbox.platform.create_version("model-00", f"version-{number:02}")
+        platform = kinds.model._platform
+        self.paths: dict[str, str] = {
+            "processings": platform.organization_path("processings"),
+            "models": platform.organization_path("models"),
+            "versions": f"/api/model/{model['id']}/versions",
+            "inputs": f"/api/processing/{self._app.id}/inputs",
+        }
+
+    def names(self, which: str) -> list[str]:
+        if which == "inputs":
+            return [live.id for live in self._kinds.input.siblings(self._app)]
+        items: Iterator[Answer] = self._kinds.model._platform.items(self.paths[which])
+        return [item.text("name") for item in items]
+
+
+@pytest.fixture
+def lists(sandbox: Sandbox, kinds: Kinds) -> Lists:
+    return Lists(sandbox, kinds)
+
+
+@pytest.mark.parametrize("which", ["processings", "models", "versions", "inputs"])
+def test_each_list_of_the_platform(sandbox: Sandbox, lists: Lists, which: str) -> None:
+    singular = {"processings": "app", "models": "model", "versions": "version", "inputs": "input"}[which]
+    expected = [f"{singular}-{number:02}" for number in range(SIZE)]
+    ways: list[dict[str, Any]] = [
+        *({"page_cap": size} for size in (1, 2, 5, 11, 12, 13)),
+        *({"page_default": 3, "page_cap": None}, {"page_cap": 5, "reorder": True}, {"page_ignored": True}),
+    ]
+    for way in ways:
+        for counts in (True, False):
+            sandbox.switch(
+                **{"page_cap": None, "page_default": None, "reorder": False, "page_ignored": False, **way},
+                counts=counts,
+            )
+            sandbox.clear_requests()
+            assert sorted(lists.names(which)) == expected, (way, counts)
+            most = way.get("page_cap") or SIZE
+            assert len(sandbox.requests()) <= SIZE // most + 3, (way, counts)
+
+
+def test_inputs_that_cannot_be_seen_are_no_reason_to_create_them(sandbox: Sandbox, lists: Lists) -> None:
+    sandbox.switch(page_cap=5, page_ignored=True)
+    with pytest.raises(FinalError, match="has 12 objects, and gives only 5 of them"):
+        lists.names("inputs")
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_pipeline_with_more_inputs_than_a_page_has(cli: Cli, sandbox: Sandbox, counts: bool) -> None:
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    sandbox.switch(page_cap=1, counts=counts)
+    applied = cli("apply", "dataset_cleanup", "--yes")
+    assert applied.code == 0, applied.err
+    assert len(sandbox.platform.inputs("dataset_cleanup")) > 2
+    sandbox.clear_requests()
+    again = cli("apply", "dataset_cleanup", "--yes")
+    assert (again.code, sandbox.writes()) == (0, []), again.err
+    assert cli("plan", "dataset_cleanup", "--exit-code").code == 0
