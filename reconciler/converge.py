@@ -25,7 +25,7 @@ from reconciler.planning import Planned, Wishes, make_plan
 from reconciler.runs import this_run
 from reconciler.saved import Moved, moved, refusal
 from reconciler.session import VERSION, Checked, Session, far_end, stack_of
-from reconciler.sources import image_source
+from reconciler.sources import git_revision, image_source
 from state.lock import is_gone
 from state.recorder import Recorder, now
 
@@ -134,7 +134,7 @@ def carry_out(
         state.errors.StateError: the lock is held by another run, or the record cannot be saved.
     """
     stack = str(stack_of(session.target, pipeline))
-    run = this_run(pipeline.folder, running.command)
+    run = this_run(running.command, git_revision(pipeline))
     waited = False
 
     def waiting(holder: object) -> None:

@@ -4,10 +4,8 @@ import getpass
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from uuid import uuid4
 
-from reconciler.sources import git_commit
 from state.lock import LockInfo, process_table
 from state.recorder import now
 
@@ -15,11 +13,12 @@ CI_ADDRESSES = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_
 CI_NUMBERS = ("GITHUB_RUN_ID", "CI_JOB_ID", "BITBUCKET_BUILD_NUMBER", "BUILD_BUILDID", "BUILD_ID")
 
 
-def this_run(folder: Path, command: Sequence[str]) -> LockInfo:
-    """This process, at work on the files of a folder.
+def this_run(command: Sequence[str], git_commit: str) -> LockInfo:
+    """This process.
 
     Args:
         command: what was asked for, without secrets.
+        git_commit: of the files it works from, with "+dirty" when they differ from it; "" for none.
     """
     return LockInfo(
         owner=getpass.getuser(),
@@ -28,7 +27,7 @@ def this_run(folder: Path, command: Sequence[str]) -> LockInfo:
         command=" ".join(command),
         since=now(),
         id=str(uuid4()),
-        git_commit=git_commit(folder),
+        git_commit=git_commit,
         processes=process_table(),
         ci=ci_job(os.environ),
     )

@@ -1,13 +1,15 @@
 """From a checked pipeline to what its image is made from, and what the image's labels say."""
 
 import os
-import subprocess
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from providers.docker.labels import CREATED, REVISION, TITLE
-from providers.docker.source import ImageSource
+from providers.docker.source import ImageSource, context, ignore_file, seen
+from providers.errors import ProviderError, RefusedError
+from reconciler.git import Commit, GitError, Repository, is_changed, repository_of
 from reconciler.pipeline.edit import keyed
 from reconciler.pipeline.load import Pipeline
 
@@ -56,32 +58,108 @@ def not_source(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield folder, "Every machine and every installation makes a virtual environment other source"
 
 
+LATEST = 253_402_300_799
+"""The last second that a label can name (RFC 3339 has years of four digits), counted from 1970."""
+DIRTY = "+dirty"
+
+
 def image_labels(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """OCI labels that say what the image is; the same on every machine with the same commit.
 
     https://github.com/opencontainers/image-spec/blob/main/annotations.md. `created` is the time of the
     commit, or SOURCE_DATE_EPOCH, or 1970: the present would give every build another digest.
+
+    Raises:
+        RefusedError: the time is none that a label can name, or git cannot read the repository.
     """
-    commit = git_commit(pipeline.folder)
-    epoch = variables.get("SOURCE_DATE_EPOCH") or _git(pipeline.folder, "show", "-s", "--format=%ct", "HEAD")
-    created = datetime.fromtimestamp(int(epoch) if epoch.isdigit() else 0, UTC)
+    commit, revision = _revision(pipeline)
+    created = datetime.fromtimestamp(_created(variables.get("SOURCE_DATE_EPOCH", ""), commit), UTC)
     labels = {
         TITLE: pipeline.name,
         CREATED: created.isoformat().replace("+00:00", "Z"),
     }
-    return labels | ({REVISION: commit} if commit else {})
+    return labels | ({REVISION: revision} if revision else {})
+
+
+def git_revision(pipeline: Pipeline) -> str:
+    """The commit that the image's source is at, with "+dirty" when a file of it is not as committed.
+
+    "" when there is no commit, or nothing can be said of it.
+    """
+    try:
+        return _revision(pipeline)[1]
+    except ProviderError:
+        return ""
 
 
 def git_commit(folder: Path) -> str:
-    """The commit that the folder is at; "" when it is in no repository, or git is not there."""
-    return _git(folder, "rev-parse", "HEAD")
-
-
-def _git(folder: Path, *arguments: str) -> str:
+    """The commit that a folder is at; "" when there is none, or git cannot tell."""
     try:
-        answer = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        repository = repository_of(folder)
+        commit = repository.head() if repository else None
+    except (GitError, OSError):
         return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
+    return commit.id if commit else ""
+
+
+def _revision(pipeline: Pipeline) -> tuple[Commit | None, str]:
+    """The commit, and how it is named. Raises RefusedError."""
+    try:
+        repository = repository_of(pipeline.folder)
+        commit = repository.head() if repository else None
+        if repository is None or commit is None:
+            return None, ""
+        return commit, commit.id + (DIRTY if _is_dirty(repository, commit, pipeline) else "")
+    except GitError as problem:
+        raise RefusedError(
+            f"the commit of the source is not known: {problem}",
+            hint=f"repair the repository; git -C {pipeline.folder} status shows the same problem",
+        ) from None
+
+
+def _is_dirty(repository: Repository, commit: Commit, pipeline: Pipeline) -> bool:
+    """Whether the image is made from other files than the commit has.
+
+    These count: every file of the build context, the Dockerfile, the ignore file and config.toml, as they
+    are on disk. The version that a bump writes into config.toml after it is published does not: it is not
+    on disk yet.
+    """
+    source = image_source(pipeline)
+    folder, top = source.folder.resolve(), repository.top
+    if not folder.is_relative_to(top):
+        return True
+    beside = [folder / name for name in (source.dockerfile, ignore_file(source)) if name]
+    beside.append(pipeline.loaded.path.parent.resolve() / pipeline.loaded.path.name)
+    there = {folder / entry.path for entry in context(source) if entry.kind != "folder"}
+    there |= {path for path in beside if path.is_file()}
+    below = [_from(top, path) for path in (folder, *beside) if path.is_relative_to(top)]
+    committed = {top / path: file for path, file in repository.files(commit.id, below).items()}
+    if not there <= committed.keys():
+        return True
+    gone = [_from(folder, path) for path in committed.keys() - there if path.is_relative_to(folder)]
+    return bool(seen(source, gone)) or is_changed({path: committed[path] for path in there})
+
+
+def _from(folder: Path, path: Path) -> str:
+    below = path.relative_to(folder).as_posix()
+    return "" if below == "." else below
+
+
+def _created(epoch: str, commit: Commit | None) -> int:
+    """Seconds since 1970. Raises RefusedError."""
+    if epoch:
+        if not re.fullmatch("[0-9]{1,12}", epoch) or int(epoch) > LATEST:
+            raise RefusedError(
+                f"SOURCE_DATE_EPOCH is {epoch[:40]!r}, which is no time that an image can have: "
+                f"it takes whole seconds since 1970, from 0 to {LATEST}",
+                hint="correct it, or unset it to use the time of the commit",
+            )
+        return int(epoch)
+    if commit is None:
+        return 0
+    if commit.time is None or not 0 <= commit.time <= LATEST:
+        raise RefusedError(
+            f"the commit {commit.id[:12]} has a date that no image can have: second {commit.time} since 1970",
+            hint="give the image another one:  export SOURCE_DATE_EPOCH=$(date +%s)",
+        )
+    return commit.time

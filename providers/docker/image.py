@@ -9,6 +9,7 @@ then. Which files differ is known from the record alone: names of files are in n
 an image's configuration need not be who may pull it, and every plan would have to read them.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -156,6 +157,7 @@ class ImageKind:
             registry.check()
         if builder := self.builder_for(live, fields):
             builder.check()
+            self._labels()
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
@@ -321,12 +323,20 @@ class ImageKind:
         """The verdict, with what differs where the record knows it."""
         lines = self.differing(outputs, live)
         if lines is None:
-            commit = live.outputs.get("revision")
-            compare = f"; try git diff {commit[:12]}" if commit else ""
+            compare = _compare(str(live.outputs.get("revision") or ""))
             return f"source-changed: no record says which of its {len(self._key.files)} files differ{compare}"
         shown = ", ".join(lines[:_LISTED])
         more = f" and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
         return f"source-changed: {shown}{more}" if lines else "source-changed"
+
+
+def _compare(revision: str) -> str:
+    """How to see what differs; nothing where the label holds no commit, as anybody may have written it."""
+    found = re.fullmatch(r"([0-9a-f]{7,64})(\+dirty)?", revision)
+    if found is None:
+        return ""
+    uncommitted = ", which it differed from when it was published" if found[2] else ""
+    return f"; try git diff {found[1][:12]}{uncommitted}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -175,6 +175,16 @@ def ignore_file(source: ImageSource) -> str | None:
         if os.path.exists(f"{folder}/{name}"):  # noqa: PTH110 - that of `Path` raises where a folder is closed
             return name  # what is no file is refused where it is read: its rules would be missed in silence
     return None
+
+
+def seen(source: ImageSource, paths: Iterable[str]) -> set[str]:
+    """Those of the `paths`, relative to the folder, that a build would see if they were there.
+
+    Raises:
+        RefusedError: the ignore file cannot be read, or has a line that is no pattern.
+    """
+    paths = set(paths)
+    return paths - _ignore_rules(source).excluded(paths)
 
 
 def read_file(root: str, path: str) -> Iterator[bytes]:

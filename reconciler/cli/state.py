@@ -131,12 +131,13 @@ def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json:
     """
     from reconciler.runs import this_run
     from reconciler.session import VERSION
+    from reconciler.sources import git_commit
     from state.recorder import now
 
     err = console(sys.stderr)
     with options.store() as store:
         stack = _named(store, name)
-        run = this_run(Path.cwd(), options.command_line())
+        run = this_run(options.command_line(), git_commit(Path.cwd()))
         with store.lock(stack, run, timeout=lock_timeout, waiting=_tell_of) as lock:
             record = store.load(stack)
             assert record is not None

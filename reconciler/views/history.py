@@ -6,7 +6,7 @@ from dataclasses import asdict
 from rich.text import Text
 
 from reconciler.values import JSON
-from reconciler.views.lines import columns, indented, things
+from reconciler.views.lines import columns, indented, short_commit, things
 from reconciler.views.values import shown
 from state.changes import ABSENT, Absent, Changes, ResourceChange
 from state.snapshot import Snapshot
@@ -150,7 +150,7 @@ def _below(entry: HistoryEntry, changed: Changes | None, opened: str) -> list[Te
         told = [_counted(resource) for resource in changed.resources]
         told += [Text.assemble((f"{opened} ", "yellow"), address) for address in changed.opened]
         lines += told or [Text("writes that were open are settled" if changed.closed else "nothing", "dim")]
-    place = [f"commit {entry.git_commit[:12]}"] if entry.git_commit else []
+    place = [f"commit {short_commit(entry.git_commit)}"] if entry.git_commit else []
     place += [entry.ci] if entry.ci else []
     return [*lines, Text("  ".join(place), "dim")] if place else lines
 

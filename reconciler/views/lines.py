@@ -97,6 +97,12 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def short_commit(revision: str) -> str:
+    """`815a748c0ffe`, and `815a748c0ffe+dirty` when files differed from that commit."""
+    commit, plus, suffix = revision.partition("+")
+    return f"{commit[:12]}{plus}{suffix}"
+
+
 def things(count: int, noun: str) -> str:
     """`1 field`, `2 fields`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -6,7 +6,7 @@ from reconciler.diagnostics import Diagnostic
 from reconciler.drift import Finding, Report, StackReport
 from reconciler.plan import Action
 from reconciler.values import MISSING
-from reconciler.views.lines import things
+from reconciler.views.lines import short_commit, things
 from reconciler.views.values import shown
 
 TONES = {
@@ -104,7 +104,7 @@ def last_applied(stack: StackReport) -> str:
     if last is None:
         return "nothing is recorded, so nobody knows who changed what"
     who = f" by {last.by}@{last.host}" if last.by else ""
-    commit = f" from {last.git_commit[:9]}" if last.git_commit else ""
+    commit = f" from {short_commit(last.git_commit)}" if last.git_commit else ""
     return f"last applied {last.at[:16].replace('T', ' ')}{who}{commit}"
 
 
