@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 
 from providers.docker import failures
 from providers.docker.reference import Repository, is_loopback
 from providers.errors import FinalError
+from providers.http import origin, same_origin
 from providers.regular_files import check_regular
 from providers.timeouts import answer_timeout
 
@@ -188,7 +188,7 @@ class Authorization:
                 response = self._session.get(
                     realm,
                     params=query,
-                    auth=signed(_basic(login) if login else None),
+                    auth=signed(_basic(login) if login else None, realm),
                     timeout=(CONNECT_TIMEOUT, answer_timeout(READ_TIMEOUT)),
                 )
         except requests.RequestException as error:
@@ -204,14 +204,29 @@ class Authorization:
         return token, asked + max(seconds - _MARGIN, seconds / 2)
 
     def _refuse_open_line(self, realm: str) -> None:
-        """A password never goes over plain http to another machine, whatever a registry asks for."""
-        parts = urlsplit(realm)
-        if parts.scheme == "https" or is_loopback(parts.hostname or ""):
+        """A token is fetched over https, whatever a registry asks for, or else on this machine.
+
+        There a login goes to the registry's own port only: on another one, anybody's program may listen.
+        """
+        there, here = origin(realm), origin(self._repository.url)
+        registry = self._repository.registry
+        if there is None or here is None:
+            raise FinalError(
+                f"{registry} names an address for tokens that is not usable",
+                hint="the administrator of the registry has to correct its realm",
+            )
+        if there.scheme == "https":
             return
-        raise FinalError(
-            f"{self._repository.registry} sends to {parts.scheme}://{parts.hostname} for a token: not https",
-            hint="the registry's token server has to be reached over https",
-        )
+        if not is_loopback(there.host):
+            raise FinalError(
+                f"{registry} sends to {there} for a token: not https",
+                hint="the registry's token server has to be reached over https",
+            )
+        if self._login is not None and not (self._repository.loopback and there.port == here.port):
+            raise FinalError(
+                f"{registry} sends to {there} for a token: another port, and not https",
+                hint="without https, a login is sent to the registry's own port only",
+            )
 
 
 def challenges(header: str) -> dict[str, dict[str, str]]:
@@ -225,11 +240,15 @@ def challenges(header: str) -> dict[str, dict[str, str]]:
     return offered or ({header.strip().lower(): {}} if header.strip() else {})
 
 
-def signed(header: str | None) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """An `auth` for requests that sets exactly this header, and keeps ~/.netrc from adding its own."""
+def signed(header: str | None, home: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """An `auth` for requests that sets exactly this header, and keeps ~/.netrc from adding its own.
+
+    Args:
+        home: address of whom the header is for. A request that goes elsewhere is left without it.
+    """
 
     def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if header:
+        if header and same_origin(request.url or "", home):
             request.headers["Authorization"] = header
         return request
 

@@ -6,7 +6,6 @@ the login or a new token; 403 and every other refusal is an answer, and never as
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Self
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -16,9 +15,9 @@ from requests.adapters import HTTPAdapter
 
 from providers.docker import failures
 from providers.docker.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed
-from providers.docker.reference import Repository
+from providers.docker.reference import Repository, is_loopback
 from providers.errors import FinalError, ProviderError, TransientError
-from providers.http import Said, Session
+from providers.http import Said, Session, origin, same_origin
 from providers.pace import PATIENCE, Pace
 from providers.timeouts import answer_timeout
 
@@ -99,7 +98,6 @@ class Connection:
         self.wire = wire or Wire(Pace())
         self._own = wire is None
         self._session = Session(self.wire.said[repository.loopback])
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self._session.trust_env = not repository.loopback  # no proxy leads to this machine
         self._session.mount("https://", self.wire)
         self._session.mount("http://", self.wire)
@@ -150,7 +148,7 @@ class Connection:
             if response.status_code == 404:
                 response.close()
                 return None
-            if response.status_code >= 400:
+            if response.status_code >= 300:  # a redirect that says nowhere is no answer
                 raise self.failure(response, doing)
             return response
 
@@ -169,7 +167,7 @@ class Connection:
         tolerated: tuple[int, ...] = (),
         repeatable: bool = True,
     ) -> requests.Response:
-        """One write; an answer of a `tolerated` status is no error.
+        """One write; an answer of a `tolerated` status is no error. A redirect always is one.
 
         Args:
             repeatable: a second time changes nothing that the first did not. So it is with what is named by
@@ -197,16 +195,24 @@ class Connection:
         """Where an upload goes on, as the answer says.
 
         Raises:
-            FinalError: it does not say.
+            FinalError: it does not say, or not by https and not on this machine as the registry is.
         """
         location = response.headers.get("Location")
         if not location:
             raise FinalError(f"{self.repository.registry} began an upload and did not say where it goes on")
-        parts = urlsplit(urljoin(response.url, location))
-        if parts.netloc == self.repository.host:
+        address = urljoin(response.url, location)
+        if (there := origin(address)) is None:
+            raise FinalError(f"{self.repository.registry} began an upload at an address that is not usable")
+        parts = urlsplit(address)
+        if parts.netloc.lower() == self.repository.host.lower():
             # Behind a proxy that ends https for it, a registry may think that it speaks http.
-            parts = parts._replace(scheme=urlsplit(self.repository.url).scheme)
-        return urlunsplit(parts)
+            return urlunsplit(parts._replace(scheme=urlsplit(self.repository.url).scheme))
+        if there.scheme != "https" and not (self.repository.loopback and is_loopback(there.host)):
+            raise FinalError(
+                f"{self.repository.registry} sends an upload on to {there}: not https",
+                hint="the administrator of the registry has to make it name its own address",
+            )
+        return address
 
     def failure(self, response: requests.Response, doing: str) -> ProviderError:
         """The error that a refusing answer stands for."""
@@ -249,7 +255,7 @@ class Connection:
         stream: bool = False,
     ) -> requests.Response:
         """One request and its answer; a challenge is answered once."""
-        ours = urlsplit(url)[:2] == urlsplit(self.repository.url)[:2]  # an upload may go on at another host
+        ours = same_origin(url, self.repository.url)  # an upload may go on at another host
         patience = CONNECT_TIMEOUT, answer_timeout(timeout)
 
         def send(header: str | None) -> requests.Response:
@@ -258,7 +264,7 @@ class Connection:
                     method,
                     url,
                     headers=headers,
-                    auth=signed(header if ours else None),
+                    auth=signed(header, self.repository.url),
                     data=data,
                     params=params,
                     timeout=patience,

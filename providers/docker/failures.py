@@ -20,6 +20,7 @@ from providers.errors import (
     TransientError,
     UnauthorizedError,
 )
+from providers.http import RedirectError, origin
 
 
 def from_answer(
@@ -74,6 +75,13 @@ def from_answer(
             outcome_unknown=response.request.method not in ("GET", "HEAD"),
             retry_after=_seconds(response.headers),
         )
+    if status < 400:
+        place = origin(response.headers.get("Location", ""))  # the rest of it may be signed
+        return FinalError(
+            f"{registry} answered {status} when {doing}: redirected{f' to {place}' if place else ''}, "
+            "which is not followed",
+            hint="name the registry in image_name by the address that it is reached at",
+        )
     if status == 413:
         return RefusedError(
             f"{registry} takes no upload of that size when {doing}{detail}",
@@ -100,6 +108,11 @@ def from_exception(
             hint="only registries on this machine may speak plain http"
             if plain
             else "name the authority's file in REQUESTS_CA_BUNDLE",
+        )
+    if isinstance(error, RedirectError):
+        return FinalError(
+            f"{host} is not followed when {doing}: {error}",
+            hint="the administrator of the registry has to make it redirect to https",
         )
     if isinstance(error, requests.exceptions.ProxyError):
         return TransientError(

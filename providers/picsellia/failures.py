@@ -18,6 +18,7 @@ from providers.errors import (
     TransientError,
     UnauthorizedError,
 )
+from providers.http import RedirectError
 from providers.picsellia.transport import RedirectedError, RefusedAnswerError, UnreachableError
 
 LONGEST_TEXT = 500  # characters of the platform's own words; a gateway's error may be a whole page
@@ -55,6 +56,10 @@ class Failures:
                     f"{server} cannot be reached: {self._words(problem)}",
                     hint=f"is {self.host} right, and up?",
                     outcome_unknown=writing and problem.sent,
+                )
+            case RedirectError():
+                return FinalError(
+                    f"{server} is not followed: {self._words(problem)}", hint=f"is {self.host} right?"
                 )
             case requests.Timeout():
                 return TransientError(f"{server} did not answer in time", outcome_unknown=writing)

@@ -44,6 +44,7 @@ class Proxy:
         answering: as `interfere`, for a server of its own that also wants to know who asks.
         hidden: headers of the registry's answers that are kept from the client (lower case).
         withheld: headers of the client's requests that are kept from the registry (lower case).
+        registry: address of the registry behind it; "" when every answer is the proxy's own.
     """
 
     address: str
@@ -52,6 +53,7 @@ class Proxy:
     answering: Callable[[str, str, bytes, str], Answer | None] = lambda method, path, body, who: None
     hidden: set[str] = field(default_factory=set)
     withheld: set[str] = field(default_factory=set)
+    registry: str = ""
 
     def requests(self, method: str, part: str = "") -> list[Seen]:
         return [seen for seen in self.seen if seen.method == method and part in seen.path]
@@ -96,7 +98,7 @@ def proxy_to(address: str, identity: ssl.SSLContext | None = None) -> Iterator[P
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in kept_back}
                 passed = session.request(
                     self.command,
-                    f"http://{address}{self.path}",
+                    f"http://{proxy.registry}{self.path}",
                     headers=headers,
                     data=body or None,
                     allow_redirects=False,
@@ -121,7 +123,7 @@ def proxy_to(address: str, identity: ssl.SSLContext | None = None) -> Iterator[P
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if identity:
         server.socket = identity.wrap_socket(server.socket, server_side=True)
-    proxy = Proxy(f"127.0.0.1:{server.server_address[1]}")
+    proxy = Proxy(f"127.0.0.1:{server.server_address[1]}", registry=address)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -132,8 +132,11 @@ def tokens(token_server: Tokens) -> Tokens:
 class TestTokens:
     @pytest.fixture
     def server(self, tokens: Tokens) -> Iterator[Proxy]:
+        """The front door of the registry: without https, a login goes to the registry's own port only."""
         with proxy_to("") as server:
-            server.answering = tokens.answer
+            server.answering = lambda method, path, body, who: (
+                tokens.answer(method, path, body, who) if path.startswith("/token") else None
+            )
             yield server
 
     @pytest.fixture
@@ -143,7 +146,8 @@ class TestTokens:
             f"    issuer: tokens\n    rootcertbundle: {tokens.certificate}\n"
         )
         with started_registry(auth) as started:
-            yield started
+            server.registry = started.address
+            yield Registry(server.address)
 
     def test_one_token_per_scope(self, tokens: Tokens, guarded: Registry) -> None:
         with RegistryClient(f"{guarded.address}/team/app", look_up=robot) as client:
@@ -159,13 +163,14 @@ class TestTokens:
         ]
         assert {query["service"][0] for _, query, _ in tokens.asked} == {"the registry"}
 
-    def test_a_token_is_renewed_before_it_ends(self, tokens: Tokens, guarded: Registry) -> None:
+    def test_a_token_is_renewed_before_it_ends(
+        self, tokens: Tokens, server: Proxy, guarded: Registry
+    ) -> None:
         tokens.lifetime = 0
-        with proxy_to(guarded.address) as proxy:
-            with RegistryClient(f"{proxy.address}/team/app", look_up=robot) as client:
-                client.digest("1.0.0")
-                client.digest("1.0.0")
-            assert [seen.status for seen in proxy.seen] == [401, 404, 404]
+        with RegistryClient(f"{guarded.address}/team/app", look_up=robot) as client:
+            client.digest("1.0.0")
+            client.digest("1.0.0")
+        assert [seen.status for seen in server.requests("HEAD")] == [401, 404, 404]
         assert len(tokens.asked) == 2
 
     def test_an_identity_token_is_exchanged(
@@ -249,7 +254,7 @@ class TestTokens:
         proxy.interfere = lambda method, path, body: Answer(401, headers=challenge)
         with (
             RegistryClient(f"{proxy.address}/x/y", look_up=robot) as client,
-            pytest.raises(FinalError, match="not https"),
+            pytest.raises(FinalError, match=r"not https|is not usable"),
         ):
             client.image("1.0.0")
 
@@ -331,6 +336,35 @@ class TestDockerHub:
         assert pull[2] == push[2] == "Basic " + base64.b64encode(b"robot:secret").decode()
         assert hub.seen[0].path == "/v2/library/busybox/manifests/latest"
         assert next(seen.status for seen in hub.seen if "team/app" in seen.path) == 401
+
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_no_read_is_redirected_from_https_to_http(self, hub: Proxy, proxy: Proxy, status: int) -> None:
+        to = f"http://{proxy.address}"
+        hub.interfere = lambda method, path, body: Answer(status, headers={"Location": to + path})
+        with (
+            RegistryClient("team/app", look_up=robot) as client,
+            pytest.raises(FinalError, match=f"not followed when reading .*: redirected from https to {to}"),
+        ):
+            client.image("1.0.0")
+        assert proxy.seen == []
+
+    def test_no_login_and_no_upload_leave_https(self, hub: Proxy, proxy: Proxy) -> None:
+        """Not for a token server of this machine either, and not at the port of the registry."""
+        challenge = {"WWW-Authenticate": f'Bearer realm="http://{proxy.address}/token",service="s"'}
+        hub.interfere = lambda method, path, body: Answer(401, headers=challenge)
+        with (
+            RegistryClient("team/app", look_up=robot) as client,
+            pytest.raises(FinalError, match=f"sends to http://{proxy.address} for a token"),
+        ):
+            client.image("1.0.0")
+        location = {"Location": f"http://{proxy.address}/upload"}
+        hub.interfere = lambda method, path, body: Answer(202, headers=location) if method == "POST" else None
+        with (
+            RegistryClient("team/app", look_up=robot) as client,
+            pytest.raises(FinalError, match=f"sends an upload on to http://{proxy.address}: not https"),
+        ):
+            client.upload(blob_of(b"layer"), lambda start: [b"layer"])
+        assert proxy.seen == []
 
 
 @contextlib.contextmanager

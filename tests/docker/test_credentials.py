@@ -1,0 +1,301 @@
+"""Where logins and tokens go: to the origin that they are for, whatever a registry answers.
+
+A server that plays a registry with its token server redirects one kind of request at a time, with each
+status, to another server. That one notes everything that arrives there.
+"""
+
+import base64
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from providers.docker.auth import Login
+from providers.docker.manifests import OCI_MANIFEST
+from providers.docker.registry import RegistryClient
+from providers.errors import FinalError, ProviderError
+from providers.http import origin, same_origin
+from tests.docker.conftest import blob_of, nobody
+from tests.docker.proxy import Answer, Proxy, proxy_to
+
+CONTENT = b"a layer"
+BLOB = blob_of(CONTENT)
+MANIFEST = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": BLOB.descriptor(),
+        "layers": [BLOB.descriptor()],
+    }
+).encode()
+PASSWORD, IDENTITY, TOKEN = "pass-of-the-robot", "identity-of-the-robot", "token-for-the-robot"
+BASIC = "Basic " + base64.b64encode(f"robot:{PASSWORD}".encode()).decode()
+SECRETS = (PASSWORD, IDENTITY, TOKEN, BASIC)
+
+STATUSES = (301, 302, 303, 307, 308)
+LOGINS = {
+    "basic": Login("robot", PASSWORD),
+    "token": Login("robot", PASSWORD),
+    "identity": Login("<token>", identity_token=IDENTITY),
+}
+READS: dict[tuple[str, str], Callable[[RegistryClient], object]] = {
+    ("HEAD", "/manifests/"): lambda client: client.digest("1.0.0"),
+    ("GET", "/manifests/"): lambda client: client.manifest("1.0.0"),
+    ("HEAD", "/blobs/"): lambda client: client.has_blob(BLOB.digest),
+    ("GET", "/blobs/sha256"): lambda client: list(client.read_blob(BLOB)),
+}
+WRITES: dict[tuple[str, str], Callable[[RegistryClient], object]] = {
+    ("POST", "/blobs/uploads"): lambda client: client.check(),
+    ("POST", "mount="): lambda client: client.mount(BLOB.digest, client.repository),
+    ("PATCH", "/blobs/uploads"): lambda client: client.upload(BLOB, lambda start: [CONTENT[start:]]),
+    ("PUT", "/blobs/uploads"): lambda client: client.upload(BLOB, lambda start: [CONTENT[start:]]),
+    ("PUT", "/manifests/"): lambda client: client.put_manifest("1.0.0", OCI_MANIFEST, MANIFEST),
+    ("DELETE", "/blobs/uploads"): lambda client: client.check(),
+}
+TOKENS: dict[tuple[str, str], Callable[[RegistryClient], object]] = {
+    (method, "/token"): lambda client: client.manifest("1.0.0") for method in ("GET", "POST")
+}
+
+
+@dataclass
+class Elsewhere:
+    """A server that is not the registry's.
+
+    Attributes:
+        got: method, path with its query, Authorization and body of each request.
+    """
+
+    proxy: Proxy
+    got: list[tuple[str, str, str, bytes]] = field(default_factory=list)
+
+    def answer(self, method: str, path: str, body: bytes, who: str) -> Answer:
+        self.got.append((method, path, who, body))
+        return obliging(method, path)
+
+    def knows(self) -> list[str]:
+        """The secrets that arrived here."""
+        return [secret for secret in SECRETS if secret in str(self.got)]
+
+
+def obliging(method: str, path: str) -> Answer:
+    """What looks like success, whatever was sent."""
+    match method:
+        case "GET" if "/manifests/" in path:
+            return Answer(200, MANIFEST, {"Content-Type": OCI_MANIFEST})
+        case "GET" if "/token" in path:
+            return Answer(200, json.dumps({"token": TOKEN}).encode())
+        case "HEAD" if "/blobs/" in path:
+            return Answer(404)
+        case "GET" | "HEAD":
+            return Answer(200, CONTENT, {"Docker-Content-Digest": BLOB.digest})
+        case "POST" if "/token" in path:
+            return Answer(200, json.dumps({"access_token": TOKEN}).encode())
+        case "PATCH" | "POST":
+            return Answer(202, headers={"Location": "/v2/team/app/blobs/uploads/1"})
+        case "DELETE":
+            return Answer(204)
+    return Answer(201)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Elsewhere]:
+    with proxy_to("") as proxy:
+        server = Elsewhere(proxy)
+        proxy.answering = server.answer
+        yield server
+
+
+@pytest.fixture
+def home() -> Iterator[Proxy]:
+    with proxy_to("") as proxy:
+        yield proxy
+
+
+def play(home: Proxy, login: str, kind: tuple[str, str], status: int, to: str) -> None:
+    """Let `home` be a registry that wants a login and redirects requests of this kind."""
+    wanted = (
+        'Basic realm="x"' if login == "basic" else f'Bearer realm="http://{home.address}/token",service="s"'
+    )
+
+    def answer(method: str, path: str, body: bytes, who: str) -> Answer:
+        if not who and not path.startswith("/token"):
+            return Answer(401, headers={"WWW-Authenticate": wanted})
+        if method == kind[0] and kind[1] in path and "/again" not in path:
+            return Answer(status, headers={"Location": to + path.replace("/v2/", "/again/v2/")})
+        return obliging(method, path)
+
+    home.answering = answer
+
+
+def attempt(home: Proxy, login: str, ask: Callable[[RegistryClient], object]) -> ProviderError | None:
+    with RegistryClient(
+        f"{home.address}/team/app",
+        look_up=lambda _: LOGINS[login],
+        pause=lambda _: pytest.fail("a redirect is no failure in passing"),
+    ) as client:
+        try:
+            ask(client)
+        except ProviderError as problem:
+            return problem
+    return None
+
+
+@pytest.mark.parametrize("login", LOGINS)
+@pytest.mark.parametrize("status", STATUSES)
+def test_no_redirect_takes_a_login_elsewhere(
+    home: Proxy, elsewhere: Elsewhere, status: int, login: str
+) -> None:
+    """Every kind of request, status and login; another port, and another name for the host."""
+    port = elsewhere.proxy.address.rpartition(":")[2]
+    for kind, ask in {**READS, **WRITES, **TOKENS}.items():
+        for to in (f"http://127.0.0.1:{port}", f"http://localhost:{port}"):
+            elsewhere.got.clear()
+            home.seen.clear()
+            play(home, login, kind, status, to)
+            problem = attempt(home, login, ask)
+
+            asked = [seen for seen in home.requests(*kind) if seen.status == status]
+            # A login has one way to a token, and a manifest needs no token of a registry that wants none.
+            way = {"token": "GET", "identity": "POST"}.get(login)
+            assert bool(asked) is (kind not in TOKENS or kind[0] == way), kind
+            assert elsewhere.knows() == [], (kind, to)
+            if asked and kind[0] not in ("GET", "HEAD"):
+                assert elsewhere.got == [], f"{kind} was followed"
+            if asked and kind in WRITES and kind not in (("DELETE", "/blobs/uploads"),):
+                assert isinstance(problem, FinalError), kind
+                assert f"redirected to http://{to[7:]}" in problem.message
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_no_write_counts_as_done_that_was_redirected(home: Proxy, status: int) -> None:
+    """Not even at home: a client that follows it sends a GET, whose answer looks like success."""
+    for kind, ask in WRITES.items():
+        if kind[0] == "DELETE":  # what is cancelled is forgotten anyway
+            continue
+        play(home, "basic", kind, status, "")
+        problem = attempt(home, "basic", ask)
+        assert isinstance(problem, FinalError), kind
+        assert f"answered {status} when pushing" in problem.message
+        assert not [seen for seen in home.seen if "/again" in seen.path]
+
+
+@pytest.mark.parametrize("login", LOGINS)
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_read_that_goes_on_at_home_takes_the_login_along(home: Proxy, status: int, login: str) -> None:
+    for kind, ask in READS.items():
+        home.seen.clear()
+        play(home, login, kind, status, "")
+        assert attempt(home, login, ask) is None
+        wanted = BASIC if login == "basic" else f"Bearer {TOKEN}"
+        assert [seen.authorization for seen in home.seen if "/again" in seen.path] == [wanted]
+
+
+@pytest.mark.parametrize("login", ["token", "identity"])
+def test_a_login_goes_to_no_other_port_of_this_machine_for_a_token(
+    home: Proxy, elsewhere: Elsewhere, login: str
+) -> None:
+    """Another user's program may listen there."""
+    realm = f"http://{elsewhere.proxy.address}/token"
+    challenge = {"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'}
+    home.answering = lambda method, path, body, who: Answer(401, headers=challenge)
+    problem = attempt(home, login, lambda client: client.manifest("1.0.0"))
+    assert isinstance(problem, FinalError)
+    assert f"sends to http://{elsewhere.proxy.address} for a token" in problem.message
+    assert elsewhere.got == []
+
+
+def test_who_has_no_login_may_have_a_token_from_another_port(home: Proxy, elsewhere: Elsewhere) -> None:
+    challenge = {"WWW-Authenticate": f'Bearer realm="http://{elsewhere.proxy.address}/token",service="s"'}
+    home.answering = lambda method, path, body, who: (
+        obliging(method, path) if who else Answer(401, headers=challenge)
+    )
+    with RegistryClient(f"{home.address}/team/app", look_up=nobody) as client:
+        assert client.manifest("1.0.0")
+    assert [who for _, _, who, _ in elsewhere.got] == [""]
+
+
+@pytest.mark.parametrize(
+    "realm",
+    [
+        "http://elsewhere\\@HOME/token",
+        "http://HOME@elsewhere/token",
+        "http://HOME\\@elsewhere/token",
+        "http://elsewhere #@HOME/token",
+        "http://elsewhere\t@HOME/token",
+        "ftp://HOME/token",
+        "//HOME/token",
+        "http://HOME:x/token",
+        "/token",
+    ],
+)
+def test_an_address_that_two_parsers_read_differently_is_used_by_neither(
+    home: Proxy, elsewhere: Elsewhere, realm: str
+) -> None:
+    given = realm.replace("HOME", home.address).replace("elsewhere", elsewhere.proxy.address)
+    challenge = {"WWW-Authenticate": f'Bearer realm="{given}",service="s"'}
+    home.answering = lambda method, path, body, who: Answer(401, headers=challenge)
+    problem = attempt(home, "token", lambda client: client.manifest("1.0.0"))
+    assert isinstance(problem, FinalError)
+    assert elsewhere.got == []
+    assert {seen.path for seen in home.seen} == {"/v2/team/app/manifests/1.0.0"}
+
+
+def test_an_upload_that_goes_on_at_another_host_in_plain_http_is_not_sent(home: Proxy) -> None:
+    home.answering = lambda method, path, body, who: (
+        Answer(202, headers={"Location": "http://reg.example.com/upload"})
+        if method == "POST"
+        else obliging(method, path)
+    )
+    problem = attempt(home, "basic", lambda client: client.upload(BLOB, lambda start: [CONTENT[start:]]))
+    assert isinstance(problem, FinalError)
+    assert "sends an upload on to http://reg.example.com: not https" in problem.message
+
+
+def test_no_netrc_adds_a_login(
+    home: Proxy,
+    elsewhere: Elsewhere,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path_factory.mktemp("home") / "netrc"
+    file.write_text(f"machine 127.0.0.1 login robot password {PASSWORD}\n")
+    monkeypatch.setenv("NETRC", str(file))
+    play(home, "basic", ("GET", "/manifests/"), 307, f"http://{elsewhere.proxy.address}")
+    with RegistryClient(f"{home.address}/team/app", look_up=lambda _: LOGINS["basic"]) as client:
+        client._connection._session.trust_env = True  # as for a registry of another machine
+        with contextlib.suppress(ProviderError):
+            client.manifest("1.0.0")
+    assert elsewhere.got
+    assert elsewhere.knows() == []
+
+
+SAME = [
+    ("https://reg.io/a", "https://reg.io/b"),
+    ("https://REG.io/a", "https://reg.io:443/b"),
+    ("http://[::1]:80/a", "http://[::1]/b"),
+]
+OTHER = [
+    ("https://reg.io/", "http://reg.io/"),
+    ("https://reg.io/", "http://reg.io:443/"),
+    ("https://reg.io/", "https://reg.io:444/"),
+    ("https://reg.io/", "https://reg.io.example.com/"),
+    ("https://reg.io/", "https://user@reg.io/"),
+    ("https://reg.io/", "https://reg.io\\.example.com/"),
+    ("http://localhost/", "http://127.0.0.1/"),
+    ("not an address", "not an address"),
+]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"), [*((*a, True) for a in SAME), *((*a, False) for a in OTHER)]
+)
+def test_what_is_one_origin(first: str, second: str, same: bool) -> None:
+    assert same_origin(first, second) is same
+    assert same_origin(second, first) is same
+
+
+def test_an_origin_is_written_as_an_address() -> None:
+    assert str(origin("HTTPS://Reg.io:443/x?y")) == "https://reg.io"
+    assert str(origin("http://[::1]:5000/x")) == "http://[::1]:5000"

@@ -1,0 +1,103 @@
+"""Where the API token goes: to the platform's own origin, whatever it answers."""
+
+import json
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from providers.errors import FinalError
+from providers.picsellia import Platform
+from tests.docker.proxy import Answer, Proxy, proxy_to
+from tests.picsellia.odd_host import SIGN_IN
+
+TOKEN = "token-of-the-platform"
+STATUSES = (301, 302, 303, 307, 308)
+WRITES: dict[str, Callable[[Platform], object]] = {
+    "POST": lambda platform: platform.post("/api/old", {"name": "Apples"}),
+    "PATCH": lambda platform: platform.patch("/api/old", {"name": "Apples"}),
+    "PUT": lambda platform: platform.put("/api/old", {"name": "Apples"}),
+    "DELETE": lambda platform: platform.delete("/api/old"),
+}
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Proxy]:
+    """A server in plain http that obliges."""
+    with proxy_to("") as proxy:
+        proxy.interfere = lambda method, path, body: Answer(200, b'{"id": "1", "name": "Apples"}')
+        yield proxy
+
+
+@pytest.fixture
+def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """What makes a server of this machine speak https that is trusted."""
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    subprocess.run(command, check=True, capture_output=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def moved(status: int, to: str) -> Callable[[str, str, bytes], Answer]:
+    """A platform that signs everybody in, and has moved the rest."""
+
+    def answer(method: str, path: str, body: bytes) -> Answer:
+        signs_in = SIGN_IN.get(path.partition("?")[0])
+        if signs_in is not None:
+            return Answer(200, json.dumps(signs_in).encode())
+        return Answer(status, headers={"Location": f"{to}/api/new", "Set-Cookie": "session=1"})
+
+    return answer
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_no_read_is_redirected_from_https_to_http(
+    elsewhere: Proxy, identity: ssl.SSLContext, status: int
+) -> None:
+    with proxy_to("", identity) as home:
+        home.interfere = moved(status, f"http://{elsewhere.address}")
+        with (
+            Platform(f"https://{home.address}", TOKEN, "sandbox") as platform,
+            pytest.raises(
+                FinalError, match=f"not followed: redirected from https to http://{elsewhere.address}"
+            ),
+        ):
+            platform.get("/api/old")
+        assert home.seen[-1].authorization == f"Bearer {TOKEN}"
+    assert elsewhere.seen == []
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_read_goes_on_at_another_origin_without_the_token(
+    elsewhere: Proxy, status: int, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f"machine {name} login robot password {TOKEN}\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with proxy_to("") as home:
+        home.interfere = moved(status, f"http://{name}:{elsewhere.address.rpartition(':')[2]}")
+        with Platform(f"http://{home.address}", TOKEN, "sandbox") as platform:
+            assert platform.get("/api/old")["name"] == "Apples"
+    assert [seen.authorization for seen in elsewhere.seen] == [""]
+
+
+@pytest.mark.parametrize("verb", WRITES)
+@pytest.mark.parametrize("status", STATUSES)
+def test_no_write_is_redirected(elsewhere: Proxy, status: int, verb: str) -> None:
+    with proxy_to("") as home:
+        for to in (f"http://{elsewhere.address}", ""):
+            home.interfere = moved(status, to)
+            with (
+                Platform(f"http://{home.address}", TOKEN, "sandbox") as platform,
+                pytest.raises(FinalError, match=f"has moved: {status} to {to}/api/new"),
+            ):
+                WRITES[verb](platform)
+        assert not home.requests(verb, "/api/new") + home.requests("GET", "/api/new")
+    assert elsewhere.seen == []
