@@ -21,6 +21,9 @@ from types import ModuleType, TracebackType
 from typing import Any, Sequence, Union  # noqa: UP035 - Python 3.8
 
 _LARGEST_INTEGER = 2**64  # what the SDK's JSON can hold
+_LARGEST_VALUE = (
+    1 << 20
+)  # characters and items; two lists that share their parts can have far more than memory
 
 
 def plain(value: Any) -> Any:
@@ -28,8 +31,16 @@ def plain(value: Any) -> Any:
 
     Raises ValueError for anything that has no such form; the message completes "parameter 'x' ...".
     """
+    return _plain(value, [_LARGEST_VALUE])
+
+
+def _plain(value: Any, room: list[int]) -> Any:
+    """`plain`; `room` has one number, of the characters and items that may follow."""
+    room[0] -= 1 + (len(value) if isinstance(value, str) else 0)
+    if room[0] < 0:
+        raise ValueError("is too large: it has more than a million characters and items")
     if isinstance(value, enum.Enum):
-        return plain(value.value)
+        return _plain(value.value, room)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -43,11 +54,11 @@ def plain(value: Any) -> Any:
             raise ValueError("is text that is not valid Unicode")
         return str(value)
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [_plain(item, room) for item in value]
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise ValueError("has a key that is not text")
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {_plain(key, room): _plain(item, room) for key, item in value.items()}
     what = type(value).__name__
     raise ValueError(
         f"is of type {what}, which has no JSON form; use text, numbers, true/false, lists and dicts"

@@ -1,8 +1,9 @@
 """The subprocess reader: what a class says, found by running it in the pipeline's own interpreter.
 
-For classes that `static` does not follow. The code runs in a process of its own, with a time limit, without
-anything that looks like a secret in its environment, and its answer comes back as JSON over a private pipe.
-Nothing of it is ever imported here. It is not a sandbox: the code runs with the user's rights.
+For classes that `static` does not follow. The code runs in a process of its own, with a time limit and limits
+on what it prints and answers. Its environment is a few harmless variables. Its answer comes back as JSON over
+a private pipe. Nothing of it is ever imported here, and what it started ends with it. It is not a sandbox:
+the code runs with the user's rights, and can read and change what the user can.
 """
 
 import ast
@@ -14,12 +15,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from providers.regular_files import read_regular
 from reconciler.diagnostics import Diagnostic, error, info
@@ -44,9 +44,17 @@ _ENUMS: Final = {
     "ProcessingInputType": enums.INPUT_TYPES,
     "ProcessingType": enums.PROCESSING_TYPES,
 }
-_SECRET: Final = re.compile(r"^PICSELLIA_|TOKEN|SECRET|PASSW|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
+_SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
+_VARIABLES: Final = re.compile(
+    "PATH|HOME|USER|LOGNAME|TMPDIR|TZ|LANG|LANGUAGE|LC_[A-Z]+|XDG_CACHE_HOME"
+    "|VIRTUAL_ENV|PYTHONPATH|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH"
+)
+"""What the code gets of our environment: where things are and which language, nothing that may be secret."""
 _GRACE: Final = 2.0  # seconds for the helper itself to say where the class hangs
+_ENDING: Final = 10.0  # seconds for everything that the code started to end
 _KEPT_OUTPUT: Final = 10_000  # characters
+_MOST_OUTPUT: Final = 10 << 20  # bytes
+_MOST_ANSWER: Final = 4 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +284,20 @@ class _Telling:
                 "Name a Python 3.8 or later with --python.",
                 file=reference.file,
             )
+        if talk.excess == "printed":
+            return error(
+                f"{reference.name} printed more than {_MOST_OUTPUT >> 20} MiB and was stopped",
+                f"A class that declares values should not print in a loop.{self._printed()}",
+                file=reference.file,
+                line=_line_of_class(reference),
+            )
+        if talk.excess == "answered":
+            return error(
+                f"the values of {reference.name} have more than {_MOST_ANSWER >> 20} MiB",
+                "They are sent to the platform as JSON; give a path or a name instead of the data itself.",
+                file=reference.file,
+                line=_line_of_class(reference),
+            )
         if talk.status is None:
             return self.failure(reference, {"type": "timeout"})
         how = f"signal {_signal_name(-talk.status)}" if talk.status < 0 else f"exit status {talk.status}"
@@ -306,10 +328,21 @@ def _signal_name(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Conversation:
+    """What came of running the classes.
+
+    Attributes:
+        answers: as the helper sent them.
+        status: how the process ended, as of `subprocess`; None when it was stopped at the time limit.
+        output: the end of what it printed.
+        problem: why the interpreter could not be started.
+        excess: what it did so much of that it was stopped: "printed" or "answered".
+    """
+
     answers: list[dict[str, Any]]
-    status: int | None  # None: it was stopped at the time limit
+    status: int | None
     output: str
     problem: str = ""
+    excess: str = ""
 
 
 def _converse(
@@ -323,30 +356,130 @@ def _converse(
         "pipe": writing,
         "timeout": timeout,
     }
-    with tempfile.TemporaryFile() as output:
+    command = [os.path.abspath(python), "-B", str(_HELPER), json.dumps(request)]  # noqa: PTH100 - keeps symlinks
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_SUPERVISOR), str(writing), *command],
+            cwd=folder,
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(writing,),
+            start_new_session=True,
+        )
+    except OSError as problem:
+        os.close(reading)
+        return _Conversation([], None, "", problem.strerror or str(problem))
+    finally:
+        os.close(writing)
+    assert process.stdin is not None and process.stdout is not None
+    listening = _Listening(reading, process.stdout.fileno(), time.monotonic() + timeout + _GRACE)
+    try:
+        listening.listen()
+        status = _ended(process, 0.5)
+    finally:
+        process.stdin.close()  # what is still there ends
         try:
-            process = subprocess.Popen(
-                [os.path.abspath(python), "-B", str(_HELPER), json.dumps(request)],  # noqa: PTH100 - keeps symlinks
-                cwd=folder,
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(writing,),
-                start_new_session=True,
+            process.wait(_ENDING)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        listening.close()
+        process.stdout.close()
+    output = bytes(listening.printed).decode("utf-8", "replace")[-_KEPT_OUTPUT:]
+    not_started = next((answer["problem"] for answer in listening.answers if "problem" in answer), "")
+    return _Conversation(listening.answers, status, output, not_started, listening.excess)
+
+
+class _Listening:
+    """Reads both pipes of the process side by side, keeps what is of use, and stops at too much of it."""
+
+    def __init__(self, answering: int, printing: int, deadline: float) -> None:
+        self._answering, self._printing, self._deadline = answering, printing, deadline
+        self._received = bytearray()
+        self._sizes = {answering: 0, printing: 0}
+        self._complete = False
+        self._selector = selectors.DefaultSelector()
+        for pipe in (answering, printing):
+            os.set_blocking(pipe, False)
+            self._selector.register(pipe, selectors.EVENT_READ)
+        self.answers: list[dict[str, Any]] = []
+        self.printed = bytearray()
+        self.excess = ""
+
+    def listen(self) -> None:
+        """Until the last answer, the end of that pipe, too much in either of them, or the deadline."""
+        while not self._complete and not self.excess:
+            ready = self._selector.select(max(0.0, self._deadline - time.monotonic()))
+            if not ready:
+                return
+            for key, _ in ready:
+                self._take(key.fd)
+
+    def close(self) -> None:
+        """Take what was printed last; everything that could still print has ended."""
+        while not self.excess and self._printing in {key.fd for key, _ in self._selector.select(0)}:
+            if not self._take(self._printing):
+                break
+        self._selector.close()
+        os.close(self._answering)
+
+    def _take(self, pipe: int) -> bool:
+        part = os.read(pipe, 65_536)
+        self._sizes[pipe] += len(part)
+        if not part:
+            self._selector.unregister(pipe)
+            self._complete = self._complete or pipe == self._answering
+        elif pipe == self._printing:
+            self.printed += part
+            del self.printed[: -4 * _KEPT_OUTPUT]
+            if self._sizes[pipe] > _MOST_OUTPUT:
+                self.excess = "printed"
+        else:
+            self._received += part
+            if b"\n" in part:
+                self._answered()
+            if self._sizes[pipe] > _MOST_ANSWER:
+                self.excess = "answered"
+        return bool(part)
+
+    def _answered(self) -> None:
+        *lines, rest = self._received.split(b"\n")
+        self._received = rest
+        for line in lines:
+            try:
+                answer = json.loads(line)
+            except (ValueError, RecursionError):
+                answer = None
+            if not _is_answer(answer):  # the code itself wrote to the pipe
+                self._complete = True
+                return
+            self.answers.append(answer)
+            self._complete = "stand_ins" in answer
+
+
+def _is_answer(answer: Any) -> bool:
+    """Whether it has the shape of what the helper sends: the code can write to the same pipe."""
+    match answer:
+        case {"problem": str()}:
+            return True
+        case {"stand_ins": [*names]}:
+            return all(isinstance(name, str) for name in names)
+        case {"kind": "inputs", "value": list(), "line": int() | None}:
+            return True
+        case {"kind": "parameters", "value": dict(), "line": int() | None}:
+            return True
+        case {"kind": "inputs" | "parameters", "failure": {"type": "missing", "classes": [*names]}}:
+            return all(isinstance(name, str) for name in names)
+        case {"kind": "inputs" | "parameters", "failure": {"type": str(kind), **details}}:
+            texts = (details.get(key) for key in ("message", "file", "module"))
+            return (
+                kind != "missing"
+                and all(isinstance(text, str | None) for text in texts)
+                and isinstance(details.get("line"), int | None)
             )
-        except OSError as problem:
-            os.close(reading)
-            return _Conversation([], None, "", problem.strerror or str(problem))
-        finally:
-            os.close(writing)
-        try:
-            answers = list(_answers(reading, time.monotonic() + timeout + _GRACE))
-            status = _ended(process)
-        finally:
-            os.close(reading)
-            _end_group(process)
-        return _Conversation(answers, status, _end_of(output))
+    return False
 
 
 def _relative(reference: ClassReference) -> str:
@@ -354,8 +487,8 @@ def _relative(reference: ClassReference) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without whatever may be a secret; the same hashes each time, so that a set has one order."""
-    kept = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    """Of ours what is harmless; the same hashes each time, so that a set has one order."""
+    kept = {name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name)}
     return {
         **kept,
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -364,43 +497,9 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _answers(pipe: int, deadline: float) -> Iterator[dict[str, Any]]:
-    """One answer for each line, until the last one, the end of the pipe or the deadline."""
-    received = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while selector.select(max(0.0, deadline - time.monotonic())):
-            part = os.read(pipe, 65_536)
-            if not part:
-                return
-            *lines, received = (received + part).split(b"\n")
-            for line in lines:
-                try:
-                    answer = json.loads(line)
-                except ValueError:  # the code itself wrote to the pipe
-                    return
-                yield answer
-                if "stand_ins" in answer:
-                    return
-
-
-def _ended(process: subprocess.Popen[bytes]) -> int | None:
+def _ended(process: subprocess.Popen[bytes], patience: float) -> int | None:
+    """How the process ended by itself within these seconds; None when it did not."""
     try:
-        return process.wait(timeout=0.5)
+        return process.wait(timeout=patience)
     except subprocess.TimeoutExpired:
         return None
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Whatever the code started ends with it."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # PermissionError: macOS, when only zombies are left
-        pass
-    process.wait()
-
-
-def _end_of(output: IO[bytes]) -> str:
-    size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - _KEPT_OUTPUT))
-    return output.read().decode("utf-8", "replace")

@@ -1,7 +1,10 @@
 """The subprocess reader: what code says when it runs, and one readable problem for each way it can fail."""
 
+import subprocess
 import sys
 import time
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -109,18 +112,50 @@ def test_the_folder_is_first_on_the_path_and_stays_as_it_was(folder: Files, bare
     assert sorted(where.rglob("*")) == before
 
 
-def test_no_secret_reaches_the_code(folder: Files, bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = ["PICSELLIA_TOKEN", "PICSELLIA_ENV", "GITHUB_TOKEN", "aws_secret", "DB_PASSWORD", "API_KEY"]
-    secrets += ["GOOGLE_APPLICATION_CREDENTIALS", "DOCKER_AUTH_CONFIG"]
-    for name in (*secrets, "HARMLESS"):
+HARMLESS = {
+    *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE"),
+    *("XDG_CACHE_HOME", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONIOENCODING", "PYTHONHASHSEED"),
+}
+
+
+@pytest.mark.parametrize("statement", ["os.environ", "map(os.fsdecode, os.environb)", "PARENT"])
+def test_only_harmless_variables_reach_the_code(
+    statement: str, folder: Files, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret may have any name. The environment of the process above is no way around it."""
+    secrets = [
+        "PICSELLIA_TOKEN",
+        "GITHUB_TOKEN",
+        "aws_secret",
+        "DOCKER_AUTH_CONFIG",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+    ]
+    secrets += [
+        "HF",
+        "PGPASS",
+        "DATABASE_URL",
+        "SLACK_WEBHOOK",
+        "HTTPS_PROXY",
+        "MY_PAT",
+        "X",
+        "path",
+        "PATHS",
+        "LC_",
+    ]
+    for name in secrets:
         monkeypatch.setenv(name, "value")
-    ran = ran_parameters(
-        folder, bare, sources.parameters("self.names = sorted(os.environ)", top="import os\n")
+    top = (
+        "import os\nPARENT = open(f'/proc/{os.getppid()}/environ').read().split('\\0')\n"
+        "PARENT = [variable.partition('=')[0] for variable in PARENT if variable]\n"
     )
-    assert ran.parameters is not None
-    assert ran.parameters.value is not None
-    assert "HARMLESS" in ran.parameters.value["names"]
-    assert not set(secrets) & set(ran.parameters.value["names"])
+    said = ran_parameters(
+        folder, bare, sources.parameters(f"self.names = sorted({statement})", top=top)
+    ).parameters
+    assert said is not None
+    assert said.value is not None
+    assert "PATH" in said.value["names"]
+    assert set(said.value["names"]) <= HARMLESS
 
 
 def test_a_set_has_the_same_order_each_time(folder: Files, bare: Path) -> None:
@@ -233,23 +268,160 @@ def test_a_class_that_holds_the_interpreter_is_stopped_all_the_same(folder: File
     assert "did not finish within 0.3 seconds" in found.summary
 
 
-def test_what_the_class_started_ends_with_it(folder: Files, bare: Path) -> None:
-    source = sources.parameters("self.pid = subprocess.Popen(['sleep', '60']).pid", top="import subprocess\n")
-    ran = ran_parameters(folder, bare, source)
+DETACH = """
+def detached(code):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            for number in range(1, 32):
+                try:
+                    signal.signal(number, signal.SIG_IGN)
+                except (OSError, ValueError):
+                    pass
+            for descriptor in range(64):
+                try:
+                    os.close(descriptor)
+                except OSError:
+                    pass
+            os.execv(sys.executable, [sys.executable, '-S', '-c', code, MARK])
+        os._exit(0)
+    os.wait()
+
+def sleeper(**how):
+    subprocess.Popen([sys.executable, '-S', '-c', SLEEP, MARK], **how)
+"""
+# Hands itself on to a child of its own again and again, so that no process lives for long.
+HOPPING = "import os, sys, time\\nwhile True:\\n  if os.fork(): os._exit(0)\\n  time.sleep(0.001)"
+STARTS = {
+    "a child": "sleeper()",
+    "a child in a session of its own": "sleeper(start_new_session=True)",
+    "a daemon": "detached(SLEEP)",
+    "ten of them": "for _ in range(5):\n    detached(SLEEP)\n    sleeper(start_new_session=True)",
+    "a daemon that hands itself on": "detached(HOPPING)",
+    "a daemon that starts others": "detached('import subprocess, sys; ' + OTHERS + SLEEP)",
+}
+ENDS = {
+    "returns": "pass",
+    "raises": "raise RuntimeError('no disk')",
+    "hangs": "time.sleep(600)",
+    "leaves": "os._exit(0)",
+    "is killed": "os.kill(os.getpid(), 9)",
+    "prints for ever": "while True:\n    print('x' * 100_000)",
+}
+
+
+def marked(mark: str) -> list[str]:
+    """Every process with this mark among its arguments that has not ended."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                arguments = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if mark.encode() in arguments:  # what ended and waits to be collected has none
+                found.append(entry.name)
+    return found
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("end", ENDS)
+def test_whatever_the_class_started_ends_with_it(start: str, end: str, folder: Files, bare: Path) -> None:
+    mark = f"started-by-{uuid.uuid4().hex}"
+    top = (
+        "import os, signal, subprocess, sys, time\n"
+        f"MARK = {mark!r}\nSLEEP = 'import time; time.sleep(600)'\nHOPPING = '{HOPPING}'\n"
+        "OTHERS = \"a = [sys.executable, '-S', '-c', 'import time; time.sleep(600)', sys.argv[1]]; \"\n"
+        'OTHERS += "[subprocess.Popen(a, start_new_session=True) for _ in range(3)]; "\n' + DETACH
+    )
+    source = sources.parameters(STARTS[start], "time.sleep(0.1)", ENDS[end], "self.started = True", top=top)
+    where = folder({"parameters.py": source})
+    ran = run(where, bare, parameters="parameters.py:Params", timeout=1.0 if end == "hangs" else 60.0)
+    assert marked(mark) == []
     assert ran.parameters is not None
-    assert ran.parameters.value is not None
-    deadline = time.monotonic() + 5
-    while _alive(ran.parameters.value["pid"]) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _alive(ran.parameters.value["pid"])
+    assert (ran.parameters.value == {"started": True}) == (end == "returns"), ran.parameters
 
 
-def _alive(pid: int) -> bool:
-    """Whether the process runs; one that ended and waits to be collected does not."""
+def test_whatever_the_class_started_ends_with_us(folder: Files, bare: Path) -> None:
+    """Also when our own process is killed, and has no time to end anything."""
+    mark = f"started-by-{uuid.uuid4().hex}"
+    top = (
+        f"import os, signal, subprocess, sys, time\nMARK = {mark!r}\nSLEEP = 'import time; time.sleep(600)'\n"
+    )
+    source = sources.parameters("detached(SLEEP)", "sleeper()", "time.sleep(600)", top=top + DETACH)
+    where = folder({"parameters.py": source})
+    code = (
+        "import sys; from pathlib import Path; from reconciler.pipeline import runner\n"
+        "from reconciler.pipeline.classes import ClassReference\n"
+        "where = Path(sys.argv[1]); one = ClassReference.parse(where, 'parameters.py:Params')\n"
+        "runner.run(where, inputs=None, parameters=one, python=Path(sys.argv[2]), timeout=600)\n"
+    )
+    ours = subprocess.Popen([sys.executable, "-c", code, str(where), str(bare)])
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+        _until(lambda: len(marked(mark)) >= 2)
+    finally:
+        ours.kill()
+        ours.wait()
+    _until(lambda: marked(mark) == [])
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("while True: print('x' * 100_000)", "Params printed more than 10 MiB and was stopped"),
+        ("while True: print('x' * 100_000, file=sys.stderr)", "printed more than 10 MiB"),
+        ("while True: os.write(2, b'x' * 100_000)", "printed more than 10 MiB"),
+        ("subprocess.run(['cat', '/dev/zero'])", "printed more than 10 MiB"),
+        ("self.x = 'x' * (1 << 21)", "'x' is too large"),
+        ("self.x = list(range(1 << 21))", "'x' is too large"),
+        ("self.x = []\nfor _ in range(100): self.x = [self.x, self.x]", "'x' is too large"),
+        ("for n in range(12): setattr(self, f'x{n}', 'x' * (1 << 19))", "of Params have more than 4 MiB"),
+        ("while True: flood()", "of Params have more than 4 MiB"),
+    ],
+)
+def test_what_is_printed_and_answered_is_bounded(
+    statement: str, words: str, folder: Files, bare: Path
+) -> None:
+    top = (
+        "import fcntl, os, subprocess, sys\n"
+        "def flood():\n"
+        "    for descriptor in range(3, 64):\n"
+        "        try:\n            os.write(descriptor, b'x' * 65536)\n"
+        "        except OSError:\n            pass\n"
+    )
+    found = problem(ran_parameters(folder, bare, sources.parameters(statement, top=top)))
+    assert words in found.summary
+    assert found.line is not None
+    assert found.file is not None
+    assert len(found.detail) < 50_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("1", "[]", "{}", "null", '{"stand_ins": 1}', '{"stand_ins": [1]}', "[" * 100_000, "\\xff"),
+        *('{"kind": 1}', '{"kind": "parameters"}', '{"kind": "parameters", "value": 1, "line": 1}'),
+        *('{"kind": "parameters", "failure": 1}', '{"kind": "parameters", "failure": {"type": "missing"}}'),
+        '{"kind": "parameters", "failure": {"type": "x", "line": "y"}}',
+    ],
+)
+def test_an_answer_that_the_code_made_up_is_none(answer: str, folder: Files, bare: Path) -> None:
+    top = (
+        "import os\n"
+        "def forged(text):\n"
+        "    for descriptor in range(3, 64):\n"
+        "        try:\n            os.write(descriptor, text.encode() + b'\\n')\n"
+        "        except OSError:\n            pass\n"
+    )
+    found = problem(ran_parameters(folder, bare, sources.parameters(f"forged({answer!r})", top=top)))
+    assert "Params" in found.summary
 
 
 def test_the_class_behind_one_that_hangs_is_said_to_be_unread(folder: Files, bare: Path) -> None:
