@@ -86,7 +86,9 @@ def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
                 return earlier
         raise UserError(error(f"{stack} was never different", "There is nothing to go back to."))
     for earlier in ended:
-        if to == str(earlier.snapshot.serial) or (earlier.version and _is_version(to, earlier.version)):
+        # A whole number is a serial: 1 would read as version 1.0.0, which later runs may have left, too.
+        serial, version = str(earlier.snapshot.serial), earlier.version
+        if to == serial if to.isdecimal() else version and _is_version(to, version):
             return earlier
     told = (
         "Give a version, or the serial of a run's last save. Runs that failed, and those that left nothing, "
@@ -243,7 +245,8 @@ def _ends(store: Store, stack: str) -> Iterator[Earlier]:
         snapshot = store.load_at(stack, entry.serial)
         if snapshot is None or snapshot.intents:
             continue
-        during = (store.load_at(stack, save.serial) for save in before)
+        # In the order in which they were saved, as a store reads what changed since the one before.
+        during = (store.load_at(stack, save.serial) for save in reversed(before))
         begun = (intent for save in during if save for intent in save.intents.values())
         if all(_was_done(intent, snapshot) for intent in begun):
             yield Earlier(snapshot, entry)

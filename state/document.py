@@ -11,11 +11,13 @@ never skipped. Reads and writes no file.
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import verify
 from state.migrations import MIGRATIONS, VERSION, Migration, migrate
+from state.sharing import SharedMap
 from state.snapshot import JSON, Entry, Intent, RecordedResource, Snapshot
 
 FORMAT: Final = "reconciler/state"
@@ -79,6 +81,36 @@ def from_document(document: JSON, *, migrations: Mapping[int, Migration] = MIGRA
             problems=problems,
         )
     return snapshot
+
+
+def with_change(
+    before: Snapshot, change: JSON, *, migrations: Mapping[int, Migration] = MIGRATIONS
+) -> Snapshot:
+    """The snapshot after `before`, from what changed since: a document of the changed entries alone, with the
+    addresses that are gone under `removed`. Costs as much as there are changes.
+
+    Raises:
+        NewerFormatError: a newer reconciler wrote it.
+        CorruptStateError: it is no change, does not follow `before`, or breaks an invariant.
+    """
+    version = check_format(change)
+    gone = change.get("removed")
+    rest = migrate({key: item for key, item in change.items() if key != "removed"}, version, migrations)
+    try:
+        _expect(gone, "removed", _LISTS)
+        changed = _snapshot({key: item for key, item in rest.items() if key not in ("format", "version")})
+        after = replace(
+            changed,
+            resources=_merged(before.resources, changed.resources, gone["resources"], "resources"),
+            intents=_merged(before.intents, changed.intents, gone["intents"], "intents"),
+        )
+    except _ShapeError as shape:
+        raise CorruptStateError(str(shape)) from None
+    if (after.stack, after.lineage, after.serial) != (before.stack, before.lineage, before.serial + 1):
+        raise CorruptStateError(f"serial {after.serial} of {after.stack} does not follow {before.serial}")
+    if problems := verify(after, since=before):
+        raise CorruptStateError("; ".join(problems), problems=problems)
+    return after
 
 
 def check_format(document: JSON) -> int:
@@ -154,6 +186,19 @@ def _snapshot(document: dict[str, JSON]) -> Snapshot:
         resources=_by_address(resources, "resources"),
         intents=_by_address(intents, "intents"),
     )
+
+
+def _merged(
+    before: Mapping[str, Entry], changed: Mapping[str, Entry], gone: list[JSON], where: str
+) -> SharedMap[Entry]:
+    entries = before if isinstance(before, SharedMap) else SharedMap(before)
+    for address in gone:
+        if not isinstance(address, str) or address not in entries:
+            raise _ShapeError(f"removed.{where} holds {address!r}, which was not there")
+        entries = entries.drop(address)
+    for address, entry in changed.items():
+        entries = entries.put(address, entry)
+    return entries
 
 
 def _by_address(entries: list[Entry], where: str) -> dict[str, Entry]:

@@ -1,9 +1,9 @@
 """The store on this machine: one SQLite file for all stacks, with its history and its locks.
 
 A save is one short transaction (WAL, synchronous=FULL) that checks lock, lineage and serial and adds one
-row; rows are never changed. The first save of a run stores the whole document, later ones only what
-changed, until those add up to more than the document: so the cost of an apply grows with its changes, not
-with their square. Never decides what a record should hold.
+row; rows are never changed, and none is dropped. The first save of a run stores the whole document, later
+ones only what changed, until those add up to more than the document: so the cost of an apply grows with its
+changes, not with their square. Never decides what a record should hold.
 """
 
 import os
@@ -16,11 +16,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
-from state.document import bodies, check_format, dumps, from_document, header, loads, to_json
+from state.document import bodies, dumps, from_document, header, loads, to_json, with_change
 from state.errors import (
     CorruptStateError,
     InvalidSnapshotError,
@@ -31,9 +31,6 @@ from state.invariants import verify
 from state.lock import HEARTBEAT, TTL, Lock, LockInfo, check_held, holding, is_held
 from state.snapshot import JSON, Snapshot, difference
 from state.store import HistoryEntry, check_head, nobody_told
-
-KEPT: Final = 1000
-"""Serials per stack whose content is kept at least; who wrote what and when is kept of all."""
 
 _SCHEMA_VERSION = 3
 _UPGRADES = {
@@ -111,6 +108,7 @@ class SqliteStore:
         self._mutex = threading.RLock()  # one connection, used by one thread at a time
         self._connection: sqlite3.Connection | None = None
         self._tails: dict[str, _Tail] = {}
+        self._loaded: dict[str, Snapshot] = {}  # the latest load per stack: the next serial starts from it
 
     def __enter__(self) -> Self:
         return self
@@ -149,16 +147,23 @@ class SqliteStore:
             return None
         if len(rows) != serial - rows[0][0] + 1:
             raise self._damaged(stack, serial, "a change on the way to it is missing")
+        before = self._loaded.get(stack)
+        if before is None or not rows[0][0] <= before.serial <= serial:
+            before = from_document(self._document(stack, *rows[0]))
+        for number, body in rows[before.serial - rows[0][0] + 1 :]:
+            try:
+                before = with_change(before, self._document(stack, number, body))
+            except CorruptStateError as problem:
+                told = f"a change on the way to it does not fit: {problem.message}"
+                raise self._damaged(stack, serial, told) from None
+        self._loaded[stack] = before
+        return before
+
+    def _document(self, stack: str, serial: int, body: bytes) -> JSON:
         try:
-            documents = [loads(zlib.decompress(body).decode("ascii")) for _, body in rows]
-        except (zlib.error, UnicodeDecodeError) as error:
+            return loads(zlib.decompress(body).decode("ascii"))
+        except (zlib.error, UnicodeDecodeError, TypeError) as error:
             raise self._damaged(stack, serial, str(error)) from None
-        check_format(documents[0])
-        try:
-            document = _replayed(documents[0], documents[1:])
-        except (KeyError, TypeError) as error:
-            raise self._damaged(stack, serial, f"a change on the way to it does not fit: {error!r}") from None
-        return from_document(document)
 
     def save(self, snapshot: Snapshot, *, expected_serial: int, lock: Lock | None) -> Snapshot:
         saved = snapshot.written(serial=expected_serial + 1, by=snapshot.written_by, at=snapshot.written_at)
@@ -187,8 +192,6 @@ class SqliteStore:
                 )
                 check_head(saved, expected_serial, *(head.fetchone() or (0, "")))
                 _insert(connection, stack, entry, whole=whole, body=body)
-                if whole:
-                    _trim(connection, stack, saved.serial - KEPT)
             if whole or tail is None:
                 self._tails[stack] = _Tail(saved, len(body), 0)
             else:
@@ -400,20 +403,6 @@ def _content(saved: Snapshot, tail: _Tail | None) -> tuple[bool, bytes]:
     return True, zlib.compress(to_json(saved).encode("ascii"))
 
 
-def _replayed(document: JSON, changes: Sequence[JSON]) -> JSON:
-    """The document after these changes. They are of its own format version: a run begins with a whole one."""
-    if not changes:
-        return document
-    lists = {name: {body["address"]: body for body in document[name]} for name in ("resources", "intents")}
-    for change in changes:
-        for name, entries in lists.items():
-            for address in change["removed"][name]:
-                del entries[address]
-            entries.update((body["address"], body) for body in change[name])
-    head = {key: value for key, value in changes[-1].items() if key != "removed"}
-    return head | {name: list(entries.values()) for name, entries in lists.items()}
-
-
 def _check_lock(lock: Lock, row: tuple[int, str | None] | None) -> None:
     fence, holder = row or (0, None)
     check_held(lock, fence, LockInfo.from_json(holder))
@@ -424,12 +413,3 @@ def _insert(
 ) -> None:
     connection.execute("INSERT INTO saves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (stack, *astuple(entry)))
     connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?)", (stack, entry.serial, int(whole), body))
-
-
-def _trim(connection: sqlite3.Connection, stack: str, oldest: int) -> None:
-    """Drops the content of serials before `oldest`, but for those that it is made from."""
-    connection.execute(
-        """DELETE FROM contents WHERE stack = ?1 AND serial < (
-               SELECT max(serial) FROM contents WHERE stack = ?1 AND serial <= ?2 AND whole)""",
-        (stack, oldest),
-    )

@@ -211,7 +211,7 @@ def copy(source: str, target: str, as_json: bool) -> int:
     """Copy all records with their history to another store, as RECONCILER_STATE names it.
 
     A second time copies what was added since. A record there that is newer, or another one, is never
-    overwritten. What is damaged is left out.
+    overwritten. What is damaged is left out and listed, and the exit code is 1.
     """
     from state.copying import copy_records
 
@@ -224,10 +224,13 @@ def copy(source: str, target: str, as_json: bool) -> int:
         if done.left_out:
             lost = ", ".join(map(str, done.left_out))
             err.print(Text(f"left out of {done.stack}: serials {lost}, damaged or no longer kept"))
+    lossy = any(done.left_out for done in copied)
+    if lossy:
+        err.print(Text(f"everything else is in {target}; keep {source} until you need nothing of it"))
     document = {"format": "reconciler/copied", "version": 1, "stacks": [asdict(done) for done in copied]}
     lines = [Text(f"{done.stack}: {things(len(done.serials), 'serial')} copied") for done in copied]
     _print(as_json, document, lines or [Text(f"there are no records in {source}")])
-    return DONE
+    return FAILED if lossy else DONE
 
 
 def _print(as_json: bool, document: JSON, lines: Iterable[Text]) -> None:

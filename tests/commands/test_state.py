@@ -208,7 +208,9 @@ def test_a_damaged_record_is_told_with_the_way_out_which_works(
     assert "Serials that are whole: 1." in ended.err
     assert "reconciler state copy" in ended.err
     repaired = str(record.parent / "repaired.db")
-    assert "serials 2, damaged" in cli("state", "copy", str(record), repaired).err
+    copied = cli("state", "copy", str(record), repaired)
+    assert copied.code == 1, "a copy that is not whole is no success"
+    assert "serials 2, damaged" in copied.err
     monkeypatch.setenv("RECONCILER_STATE", repaired)
     assert document("verify", "my_pipeline")["serial"] == 1
 

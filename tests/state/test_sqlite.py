@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from state import sqlite
 from state.errors import CorruptStateError, NewerFormatError, StoreUnavailableError
 from state.snapshot import Snapshot
 from state.sqlite import SqliteStore, patiently
@@ -171,19 +170,6 @@ def test_a_run_begins_with_a_whole_document(path: Path) -> None:
     with SqliteStore(path) as store:
         store.save(record, expected_serial=3, lock=None)
     assert [is_whole for _, is_whole, _ in stored(path)] == [1, 0, 0, 1]
-
-
-def test_old_contents_go_and_their_history_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "KEPT", 10)
-    with SqliteStore(path) as store:
-        grown(store, 200, entries=3)
-        assert [entry.serial for entry in store.history(STACK, 500)] == list(range(200, 0, -1))
-        assert store.load_at(STACK, 1) is None
-        for serial in range(190, 201):
-            kept = store.load_at(STACK, serial)
-            assert kept is not None
-            assert (kept.serial, kept.resources["model/changing"].inputs) == (serial, {"n": serial - 1})
-    assert len(stored(path)) < 30
 
 
 @pytest.mark.parametrize(
