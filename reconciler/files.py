@@ -62,7 +62,8 @@ def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = la
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Replace the file's content in one step: the old content or the new one, never half of it.
 
-    A link stays one and its target is replaced; the file's owner is kept where we may.
+    A symbolic link stays one and its target is replaced; the file's owner is kept where we may. A file with
+    several names (hard links) is written in place, so that all of them keep naming one file.
 
     Args:
         mode: the permission bits to give it; None for those it has, and 0600 for a new one.
@@ -71,6 +72,9 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
         OSError: it cannot be written; it is as it was.
     """
     target = path.resolve()
+    if target.exists() and target.stat().st_nlink > 1:
+        _rewrite(target, content, mode)
+        return
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     temporary = Path(name)
     try:
@@ -91,6 +95,42 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def _rewrite(target: Path, content: bytes, mode: int | None) -> None:
+    """Write a file in place, by steps of which each leaves the old text or the new one.
+
+    The difference in length is made of line feeds at the end, which mean nothing in the formats that are
+    written here. They are added first, which finds out whether the disk has room; then one call writes over
+    what is there, with line feeds up to the same length; then they are cut off. A kill between two steps
+    leaves one of the two texts. A power failure may tear a file of several blocks.
+    """
+    with target.open("r+b", buffering=0) as file:
+        before = file.read()
+        length = max(len(before), len(content))
+        try:
+            _write_at(file.fileno(), len(before), b"\n" * (length - len(before)))
+            _write_at(file.fileno(), 0, content.ljust(length, b"\n"))
+            file.truncate(len(content))
+            os.fsync(file.fileno())
+            if mode is not None:
+                target.chmod(mode)
+        except BaseException:
+            with suppress(OSError):
+                _write_at(file.fileno(), 0, before)
+                file.truncate(len(before))
+            raise
+
+
+def _write_at(handle: int, start: int, content: bytes) -> None:
+    """Write all of it in one call where the system can.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    os.lseek(handle, start, os.SEEK_SET)
+    while content:
+        content = content[os.write(handle, content) :]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -48,6 +48,77 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
     assert [one.name for one in tmp_path.iterdir()] == ["config.toml"]
 
 
+LONG, SHORT = b"# a comment\na = 1\nb = 2\n", b"a = 2\n"
+
+
+@pytest.fixture(params=[(LONG, SHORT), (SHORT, LONG), (SHORT, b"a = 3\n")], ids=["shorter", "longer", "same"])
+def linked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path, bytes, bytes]:
+    """A file under two names, what is in it, and what it is to become."""
+    before, after = request.param
+    first, second = tmp_path / "one" / "config.toml", tmp_path / "two" / "config.toml"
+    for name in (first, second):
+        name.parent.mkdir()
+    first.write_bytes(before)
+    second.hardlink_to(first)
+    return first, second, before, after
+
+
+def test_all_names_of_a_file_keep_naming_one_file(linked: tuple[Path, Path, bytes, bytes]) -> None:
+    first, second, _, after = linked
+    first.chmod(0o640)
+    replace_file(first, after)
+    assert first.samefile(second)
+    assert second.read_bytes() == after
+    assert stat.S_IMODE(second.stat().st_mode) == 0o640
+    assert [one.name for one in first.parent.iterdir()] == ["config.toml"]
+
+
+@pytest.mark.parametrize("kill", [True, False], ids=["killed", "failed"])
+def test_a_file_with_several_names_holds_the_old_text_or_the_new_one_whatever_stops_it(
+    linked: tuple[Path, Path, bytes, bytes], kill: bool
+) -> None:
+    """Stopped at each call that changes the file, which fails or is the last one of its process."""
+    first, second, before, after = linked
+    script = """
+import os, sys, _io
+from pathlib import Path
+from reconciler import files
+at, kill = int(sys.argv[1]), sys.argv[2] == "kill"
+calls = 0
+def stopping(call):
+    def called(*given):
+        global calls
+        calls += 1
+        if calls == at and kill:
+            os._exit(9)
+        if calls == at:
+            raise OSError(28, "No space left on device")
+        return call(*given)
+    return called
+files.os.write, files.os.fsync = stopping(os.write), stopping(os.fsync)
+class File(_io.FileIO):
+    truncate = stopping(_io.FileIO.truncate)
+Path.open = lambda self, mode, buffering: File(self, mode)
+files.replace_file(Path(sys.argv[3]), bytes.fromhex(sys.argv[4]))
+print("done")
+"""
+    at, ended = 0, b""
+    seen = set()
+    while b"done" not in ended:
+        at += 1
+        first.write_bytes(before)
+        command = [sys.executable, "-c", script, str(at), "kill" if kill else "", str(first), after.hex()]
+        ended = subprocess.run(command, capture_output=True, check=False).stdout
+        assert first.samefile(second)
+        text = second.read_bytes()
+        if kill:
+            text = text.rstrip(b"\n") + b"\n"  # line feeds at the end mean nothing
+        assert text in ((before, after) if kill or ended else (before,)), at
+        seen.add(text)
+    assert at > 3
+    assert seen == {before, after}
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")
 def test_writing_as_root_leaves_the_file_to_its_owner(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
