@@ -6,7 +6,7 @@ depends on it, and nothing else.
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -155,7 +155,7 @@ class Walk:
     def _do(self, step: Step) -> Live | None:
         match step.action:
             case Action.FORGET:
-                self._recorder.update(lambda s: s.without_resource(str(step.address)))
+                self._forget(step)
                 return None
             case Action.DELETE:
                 self._delete(step)
@@ -163,7 +163,7 @@ class Walk:
             case Action.CREATE:
                 return self._cleared(step, self._create(step))
             case Action.REPLACE:
-                self._delete(step)
+                self._delete_to_make_again(step)
                 return self._cleared(step, self._create(step))
             case _ if step.writes:
                 return self._update(step)
@@ -179,7 +179,7 @@ class Walk:
         kind = self._kinds[step.address.kind]
         managed = self._fields(step)
         fields = {**_sent_besides(step, managed), **managed}
-        self._intend(step, "create", None, managed)
+        self._intend(self._creation(step))
         unsettled: ProviderError | None = None
 
         def create() -> Live:
@@ -237,16 +237,37 @@ class Walk:
         fields = self._fields(step)
         names = {change.field for change in step.changes if change.write}
         changed = {name: value for name, value in fields.items() if name in names}
-        self._intend(step, "update", live.id, fields)
+        self._intend(self._intent(step, "update", live.id, fields))
         return self._write(
             step,
             fields,
             lambda: kind.update(live, changed, fields, parent=self._parent(step), report=self._report(step)),
         )
 
+    def _forget(self, step: Step) -> None:
+        address = str(step.address)
+        self._recorder.update(lambda s: s.without_intent(address).without_resource(address))
+
     def _delete(self, step: Step) -> None:
+        self._intend(self._intent(step, "delete", self._lives[step.address].id, {}))
+        self._send_delete(step)
+        self._forget(step)
+
+    def _delete_to_make_again(self, step: Step) -> None:
+        """What is to be made again is in the record before anything is deleted, and until it is made."""
+        intents = [self._replacement(one) for one in (step, *self._lost_with(step))]
+        self._intend(*intents)
+        self._send_delete(step, *intents)
+
+        def change(snapshot: Snapshot) -> Snapshot:
+            for intent in intents:
+                snapshot = snapshot.without_resource(intent.address).with_intent(replace(intent, id=None))
+            return snapshot
+
+        self._recorder.update(change)
+
+    def _send_delete(self, step: Step, *intents: Intent) -> None:
         kind, live = self._kinds[step.address.kind], self._lives[step.address]
-        self._intend(step, "delete", live.id, {})
 
         def delete() -> None:
             try:
@@ -254,10 +275,17 @@ class Walk:
             except GoneError:
                 pass  # somebody was faster, or our own first try got through
 
-        self._send(step, delete)
-        self._recorder.update(
-            lambda s: s.without_intent(str(step.address)).without_resource(str(step.address))
-        )
+        self._send(step, delete, *intents)
+
+    def _lost_with(self, step: Step) -> list[Step]:
+        """The steps that make again what lives in this one's object, and so is deleted with it."""
+        lost = {step.address}
+        steps = []
+        for one in self._plan.steps:  # parents come first
+            if one.action is Action.CREATE and one.id is not None and self._parent_of(one) in lost:
+                lost.add(one.address)
+                steps.append(one)
+        return steps
 
     def _write(self, step: Step, fields: Mapping[str, JSON], write: Callable[[], Live]) -> Live:
         """Write, read back, and record what was taken; what was not taken is a failure of the step."""
@@ -278,8 +306,12 @@ class Walk:
             )
         return live
 
-    def _send(self, step: Step, write: Callable[[], T]) -> T:
-        """Attempt a write; its intent is closed when no attempt can have been carried out."""
+    def _send(self, step: Step, write: Callable[[], T], *intents: Intent) -> T:
+        """Attempt a write; its intent is closed when no attempt can have been carried out.
+
+        So are these others, which wait for the same write. What is deleted already and was to be made again
+        still is, and its intent stays.
+        """
 
         def once() -> T:
             try:
@@ -293,7 +325,8 @@ class Walk:
             return self._attempt(step, once)
         except ProviderError:
             if step.address not in self._unclear:
-                self._recorder.update(lambda s: s.without_intent(str(step.address)))
+                addresses = {str(step.address), *(intent.address for intent in intents)}
+                self._recorder.update(partial(_closed, addresses=addresses))
             raise
 
     def _attempt(self, step: Step, call: Callable[[], T]) -> T:
@@ -328,8 +361,11 @@ class Walk:
         return kind.read(step.address.name, id=id, parent=self._parent(step), desired=fields)
 
     def _parent(self, step: Step) -> Live | None:
-        parent = parent_of(step.address, self._kinds[step.address.kind].facts)
+        parent = self._parent_of(step)
         return self._lives.get(parent) if parent else None
+
+    def _parent_of(self, step: Step) -> Address | None:
+        return parent_of(step.address, self._kinds[step.address.kind].facts)
 
     def _fields(self, step: Step) -> dict[str, JSON]:
         resource = self._desired.get(step.address)
@@ -339,10 +375,32 @@ class Walk:
     def _report(self, step: Step) -> Callable[[Progress], None]:
         return lambda progress: self._emit(StepProgress(step.address, progress))
 
-    def _intend(self, step: Step, verb: Verb, id: str | None, fields: Mapping[str, JSON]) -> None:
-        self._unclear.discard(step.address)
-        intent = Intent(str(step.address), verb, id, fields, self._now(), self._run)
-        self._recorder.update(lambda s: s.with_intent(intent))
+    def _intent(self, step: Step, verb: Verb, id: str | None, fields: Mapping[str, JSON]) -> Intent:
+        return Intent(str(step.address), verb, id, fields, self._now(), self._run)
+
+    def _creation(self, step: Step) -> Intent:
+        """A create, or the second half of a replace, which keeps what the old object had."""
+        managed = self._fields(step)
+        open = self._recorder.snapshot.intents.get(str(step.address))
+        if open is None or open.verb != "replace":
+            return self._intent(step, "create", None, managed)
+        kept = {**open.kept, **_sent_besides(step, managed)}
+        return replace(self._intent(step, "replace", None, managed), kept=kept)
+
+    def _replacement(self, step: Step) -> Intent:
+        managed = self._fields(step)
+        intent = self._intent(step, "replace", self._lives[step.address].id, managed)
+        return replace(intent, kept=_sent_besides(step, managed))
+
+    def _intend(self, *intents: Intent) -> None:
+        self._unclear -= {Address.parse(intent.address) for intent in intents}
+
+        def change(snapshot: Snapshot) -> Snapshot:
+            for intent in intents:
+                snapshot = snapshot.with_intent(intent)
+            return snapshot
+
+        self._recorder.update(change)
 
     def _save(self, step: Step, live: Live, inputs: Mapping[str, JSON]) -> None:
         address = str(step.address)
@@ -365,6 +423,15 @@ class Walk:
             return snapshot.without_intent(address).with_resource(record)
 
         self._recorder.update(change)
+
+
+def _closed(snapshot: Snapshot, addresses: Collection[str]) -> Snapshot:
+    """Without these intents, but for a replace that has deleted its object and must make it again."""
+    for address in addresses:
+        intent = snapshot.intents.get(address)
+        if intent is not None and not (intent.verb == "replace" and intent.id is None):
+            snapshot = snapshot.without_intent(address)
+    return snapshot
 
 
 def _all_that(ended: SimpleQueue[T]) -> list[T]:

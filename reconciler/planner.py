@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from providers.protocol import KindFacts, Live, Need
 from providers.rules import UNSET
@@ -55,6 +56,7 @@ class _Scene:
     facts: Mapping[str, KindFacts]
     options: Options
     contested: Collection[Address]
+    unmade: Mapping[Address, Mapping[str, JSON]]
 
     def desired_owns(self, address: Address) -> bool:
         """Whether nothing can live in it, or the files say all that does."""
@@ -76,16 +78,18 @@ def plan_steps(
     facts: Mapping[str, KindFacts],
     options: Options = Options(),
     contested: Collection[Address] = (),
+    unmade: Mapping[Address, Mapping[str, JSON]] = MappingProxyType({}),
 ) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
     """One step for every resource that is desired, recorded, or alive in a list that the files own.
 
     Args:
         contested: objects that an unfinished run may have made, or somebody else: see `recovery.settle`.
+        unmade: resources that an unfinished run deleted to make them again, with what they had besides.
     """
-    scene = _Scene(desired, recorded, world.found, facts, options, contested)
+    scene = _Scene(desired, recorded, world.found, facts, options, contested, unmade)
     steps = {resource.address: _step_for_desired(resource, scene) for resource in desired}
-    for address in sorted((recorded.keys() | world.found.keys()) - steps.keys()):
-        if address in recorded or scene.owner(address):
+    for address in sorted((recorded.keys() | world.found.keys() | unmade.keys()) - steps.keys()):
+        if address in recorded or address in unmade or scene.owner(address):
             steps[address] = _step_for_undesired(address, scene)
     steps |= _children_of_replaced(steps, scene)
     steps |= _protected(steps, options)
@@ -111,8 +115,10 @@ def _step_for_desired(resource: Resource, scene: _Scene) -> Step:
     address, kind = resource.address, scene.facts[resource.address.kind]
     record, live = scene.recorded.get(address), scene.live.get(address)
     if live is None:
-        reason = "deleted outside" if record else "does not exist yet"
-        step = Step(address, Action.CREATE, reason, _created(resource, record, kind), resource.depends_on)
+        kept = scene.unmade.get(address)
+        reason = "deleted outside" if record else "does not exist yet" if kept is None else _UNMADE
+        changes = _created(resource, record, kind, kept or {})
+        step = Step(address, Action.CREATE, reason, changes, resource.depends_on)
     else:
         changes = _changes(resource, record, live, kind, scene)
         action, reason = _in_place(changes, resource, record)
@@ -122,7 +128,12 @@ def _step_for_desired(resource: Resource, scene: _Scene) -> Step:
     return step if kind.judge is None else _judged(step, resource, scene)
 
 
-def _created(resource: Resource, record: RecordedResource | None, kind: KindFacts) -> tuple[Change, ...]:
+_UNMADE = "an earlier run deleted it to make it again"
+
+
+def _created(
+    resource: Resource, record: RecordedResource | None, kind: KindFacts, kept: Mapping[str, JSON]
+) -> tuple[Change, ...]:
     """Everything that a new object gets; before that, whose place it takes."""
     recorded = record.inputs if record else {}
     changes = [
@@ -138,16 +149,15 @@ def _created(resource: Resource, record: RecordedResource | None, kind: KindFact
         )
         for name, value in resource.fields.items()
     ]
-    changes = sorted([*changes, *_sent_besides(resource, kind, None)], key=lambda change: change.path)
+    changes = sorted([*changes, *_sent_besides(resource, kind, kept)], key=lambda change: change.path)
     if record is None:
         return tuple(changes)
     gone = Change("", ChangeClass.DRIFT, MISSING, record.id, ABSENT, "deleted outside", write=True)
     return (gone, *changes)
 
 
-def _sent_besides(resource: Resource, kind: KindFacts, live: Live | None) -> list[Change]:
+def _sent_besides(resource: Resource, kind: KindFacts, shown: Mapping[str, JSON]) -> list[Change]:
     """What a new object gets although the files do not say: what the old one had, else the kind's default."""
-    shown = live.fields if live else {}
     had = {name: shown[name] for name, rule in kind.rules.items() if name in shown and not rule.write_only}
     defaults = {name: rule.create_default for name, rule in kind.rules.items()}
     return [
@@ -291,7 +301,7 @@ def _replaced_if_fixed(step: Step, resource: Resource, live: Live, kind: KindFac
     if not fixed:
         return step
     reason = f"{', '.join(fixed)} cannot be changed in place"
-    changes = (*step.changes, *_sent_besides(resource, kind, live))
+    changes = (*step.changes, *_sent_besides(resource, kind, live.fields))
     step = replace(step, action=Action.REPLACE, reason=reason, changes=changes)
     if kind.disposable or step.address in options.replace:
         return step
@@ -342,6 +352,8 @@ def _step_for_undesired(address: Address, scene: _Scene) -> Step:
         id=live.id if live else record.id if record else None,
         fingerprint=fingerprint(live, kind) if live else "",
     )
+    if live is None and address in scene.unmade:
+        return replace(step, reason=f"{left}; {_UNMADE}, and did not")
     unwanted = options.prune or (options.destroy and not kind.shared)
     if owner is None and not (unwanted and kind.prunable):
         return step
@@ -374,7 +386,7 @@ def _children_of_replaced(steps: Mapping[Address, Step], scene: _Scene) -> dict[
             continue
         lost.add(address)
         if step.action is not Action.REPLACE:
-            besides = _sent_besides(resource, kind, scene.live[address])
+            besides = _sent_besides(resource, kind, scene.live[address].fields)
             step = replace(step, changes=(*step.changes, *besides))
         reason = f"goes with {parent}, which is replaced"
         refusal = None

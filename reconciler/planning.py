@@ -27,7 +27,7 @@ from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import Bump, bump
 from reconciler.plan import Plan
 from reconciler.planner import Options, plan_steps
-from reconciler.recovery import contested, settle
+from reconciler.recovery import contested, settle, unmade
 from reconciler.session import CannotCheckError, Checked, Session, far_end, stack_of
 from reconciler.sources import image_labels, image_source
 from reconciler.values import JSON, Address
@@ -174,7 +174,9 @@ def plan_for(
         },
         protected=[Address.parse(text) for text in pipeline.config.reconciler.protect],
     )
-    steps, told = plan_steps(desired, recorded, world, facts, options, contested(settled, world))
+    steps, told = plan_steps(
+        desired, recorded, world, facts, options, contested(settled, world), unmade(settled, world)
+    )
     plan = Plan(
         stack,
         stored.lineage if stored.serial else "",

@@ -23,6 +23,9 @@ def settle(snapshot: Snapshot, world: World, facts: Mapping[str, KindFacts]) -> 
       open, the planner makes it a conflict, and applying what the user says of it closes the intent.
     - update: each field that live has as it was sent was carried out; the others stay as they were recorded.
     - delete: gone means carried out.
+    - replace: as a delete as long as the old object's id is in it; nothing else was sent by then. From its
+      deletion on it is as a create, but stays open while the new object is not there: what that gets is
+      nowhere else, see `unmade`.
     """
     for text, intent in snapshot.intents.items():
         address = Address.parse(text)
@@ -30,6 +33,9 @@ def settle(snapshot: Snapshot, world: World, facts: Mapping[str, KindFacts]) -> 
             continue
         live = world.found.get(address)
         if _is_contested(intent, live, facts[address.kind]):
+            continue
+        if intent.verb == "replace" and live is None:
+            snapshot = snapshot.without_resource(text).with_intent(replace(intent, id=None))
             continue
         record = _settled(snapshot.resources.get(text), intent, live, facts[address.kind])
         snapshot = snapshot.without_intent(text)
@@ -42,21 +48,25 @@ def contested(settled: Snapshot, world: World) -> set[Address]:
     return {address for text in settled.intents if (address := Address.parse(text)) in world.found}
 
 
+def unmade(settled: Snapshot, world: World) -> dict[Address, Mapping[str, JSON]]:
+    """The resources that an earlier run deleted to make them again and did not, with what it carried over."""
+    return {
+        address: intent.kept
+        for text, intent in settled.intents.items()
+        if intent.verb == "replace" and (address := Address.parse(text)) not in world.found
+    }
+
+
 def _is_contested(intent: Intent, live: Live | None, kind: KindFacts) -> bool:
     """Whether this may be ours or somebody else's. A kind that judges by content knows its own."""
-    return (
-        intent.verb == "create"
-        and live is not None
-        and kind.judge is None
-        and not _as_sent(intent, live, kind)
-    )
+    return _creates(intent) and live is not None and kind.judge is None and not _as_sent(intent, live, kind)
 
 
 def _settled(
     record: RecordedResource | None, intent: Intent, live: Live | None, kind: KindFacts
 ) -> RecordedResource | None:
     match intent.verb:
-        case "create":
+        case _ if _creates(intent):
             if live is None or not _as_sent(intent, live, kind):
                 return record
             return RecordedResource(
@@ -72,6 +82,11 @@ def _settled(
         case "delete" if live is None:
             return None
     return record
+
+
+def _creates(intent: Intent) -> bool:
+    """Whether what was sent, if anything was, is a create."""
+    return intent.verb == "create" or (intent.verb == "replace" and intent.id is None)
 
 
 def _was_taken(sent: JSON, live: JSON | Nothing, rule: FieldRule) -> bool:

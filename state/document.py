@@ -1,9 +1,9 @@
 """The record as a JSON document, and back. Between the pure snapshot and whatever place keeps the text.
 
-    {"format": "reconciler/state", "version": 1, "stack": …, "lineage": …, "serial": …,
+    {"format": "reconciler/state", "version": 2, "stack": …, "lineage": …, "serial": …,
      "written_by": …, "written_at": …,
      "resources": [{"address": …, "kind": …, "id": …, "inputs": {…}, "outputs": {…}, "depends_on": […]}],
-     "intents": [{"address": …, "verb": …, "id": …, "fields": {…}, "since": …, "run": …}]}
+     "intents": [{"address": …, "verb": …, "id": …, "fields": {…}, "since": …, "run": …, "kept": {…}}]}
 
 The text is canonical: the same snapshot always gives the same bytes. What is not understood is refused,
 never skipped. Reads and writes no file.
@@ -34,8 +34,14 @@ _RESOURCE = {
     "depends_on": (list,),
 }
 _INTENT = {
-    "address": _TEXT, "verb": _TEXT, "id": (str, type(None)), "fields": (dict,), "since": _TEXT, "run": _TEXT,
-}  # fmt: skip
+    "address": _TEXT,
+    "verb": _TEXT,
+    "id": (str, type(None)),
+    "fields": (dict,),
+    "since": _TEXT,
+    "run": _TEXT,
+    "kept": (dict,),
+}
 
 
 def to_json(snapshot: Snapshot) -> str:

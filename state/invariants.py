@@ -13,7 +13,7 @@ cases it is told here and nothing is repaired silently.
     I8   a recorded resource has an id
     I9   a resource depends on recorded resources only, once on each
     I10  no resource depends on itself, neither directly nor through others
-    I11  an intent is a create, an update or a delete
+    I11  an intent is a create, an update, a delete or a replace
     I12  an intent to update or delete says which object, by its id
     I13  times are ISO 8601 with their offset from UTC
     I14  values are plain JSON: no NaN, no infinity, no object of Python's own
@@ -92,11 +92,12 @@ def _intent(intent: Intent) -> Iterator[str]:
         yield f"I6 {address!r}: not an address"
     if intent.verb not in get_args(Verb):
         yield f"I11 {address}: the intent is to {intent.verb!r}"
-    elif intent.verb != "create" and not intent.id:
+    elif intent.verb in ("update", "delete") and not intent.id:
         yield f"I12 {address}: the intent to {intent.verb} has no id"
     if not _is_time(intent.since):
         yield f"I13 {address}: open since {intent.since!r}, not a time with its offset from UTC"
     yield from _fields(address, "fields", intent.fields)
+    yield from _fields(address, "kept", intent.kept)
 
 
 def _fields(address: str, where: str, fields: Mapping[str, JSON]) -> Iterator[str]:

@@ -9,12 +9,23 @@ from typing import Final
 from state.errors import CorruptStateError
 from state.snapshot import JSON
 
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of the documents that this reconciler writes."""
 
 Migration = Callable[[dict[str, JSON]], dict[str, JSON]]
 
-MIGRATIONS: Final[Mapping[int, Migration]] = {}
+
+def _with_kept(document: dict[str, JSON]) -> dict[str, JSON]:
+    """Intents got the verb `replace`, and `kept` for what that carries over to the new object."""
+    intents = document.get("intents")
+    if not isinstance(intents, list):
+        return document  # damaged, which is for the reader to say
+    return document | {
+        "intents": [{"kept": {}} | body if isinstance(body, dict) else body for body in intents]
+    }
+
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {1: _with_kept}
 """From a version to the function that makes the next one of it. 1 is the first version there is."""
 
 

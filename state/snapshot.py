@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from state.sharing import SharedMap
 
 JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; mypy has no recursive alias here
-Verb = Literal["create", "update", "delete"]
+Verb = Literal["create", "update", "delete", "replace"]
 Entry = TypeVar("Entry", "RecordedResource", "Intent")
 
 
@@ -47,10 +47,12 @@ class Intent:
     Attributes:
         address: of the resource written to; at most one intent is open per address.
         verb: what was about to be done.
-        id: the far end's identity of the object; None for a create.
+        id: the far end's identity of the object; None for a create. For a replace that of the old object, and
+            None once that is deleted: from then on only the new one is still to be made.
         fields: what was about to be sent. Copied.
         since: when, ISO 8601 with its offset from UTC.
         run: which run was about to send it, so that a later one can say so.
+        kept: what a replace sends beside the managed fields, as the old object had it. Copied.
     """
 
     address: str
@@ -59,9 +61,11 @@ class Intent:
     fields: Mapping[str, JSON]
     since: str
     run: str
+    kept: Mapping[str, JSON] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", _copied(self.fields))
+        object.__setattr__(self, "kept", _copied(self.kept))
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,33 @@ def test_a_protected_input_is_not_lost_with_its_processing(app: Path, cli: Cli, 
     assert {found["name"] for found in sandbox.platform.inputs("app")} == {"dataset", "title"}
 
 
+def test_a_replace_that_fails_half_way_is_finished_with_what_it_promised(
+    app: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    assert cli("apply", "app").code == 0
+    _edit(app, "config.toml", "DATASET_VERSION_CREATION", "PRE_ANNOTATION")
+    _edit(app, "config.toml", 'description = "Made for a test."\n', "")
+    _edit(app, "config.toml", 'cpu = "4"\n', "")
+    (app / "pipeline.py").write_text("print('another type')\n")
+    sandbox.platform.edit_processing("app", description="counts apples", default_cpu=16)
+    sandbox.fail("POST", "/processings$", 500)
+
+    replaced = cli("apply", "app", "--bump", "patch", "--replace", "processing/app", "--yes")
+    assert replaced.code == 1 and sandbox.platform.processing("app") is None
+
+    sandbox.switch(faults=[])
+    looked = cli("drift", "app")
+    assert looked.code == 10, looked.out
+    assert "outside" not in looked.out and "an earlier run deleted it to make it again" in looked.out
+    assert cli("apply", "app", "--bump", "patch", "--yes").code == 0
+
+    made = sandbox.platform.processing("app")
+    assert made is not None
+    assert (made["type"], made["description"], made["default_cpu"]) == ("PRE_ANNOTATION", "counts apples", 16)
+    assert {found["name"] for found in sandbox.platform.inputs("app")} == {"dataset", "title"}
+    assert cli("plan", "app", "--exit-code").code == 0
+
+
 def test_destroy_without_a_record_says_so(app: Path, cli: Cli, tmp_path: Path) -> None:
     assert cli("apply", "app").code == 0
     (tmp_path / "state.db").unlink()

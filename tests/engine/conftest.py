@@ -22,7 +22,7 @@ from reconciler.graph import Graph, Resource
 from reconciler.live import World
 from reconciler.plan import Action, Plan, Stack, Step
 from reconciler.planner import Options, plan_steps
-from reconciler.recovery import contested, settle
+from reconciler.recovery import contested, settle, unmade
 from reconciler.values import Address
 from state.recorder import Recorder
 from state.snapshot import RecordedResource, Snapshot
@@ -159,7 +159,8 @@ class Bench:
         settled = settle(snapshot, world, facts)
         recorded = {Address.parse(text): entry for text, entry in settled.resources.items()}
         open_creates = contested(settled, world)
-        steps, remarks = plan_steps(desired, recorded, world, facts, wishes, open_creates)
+        deleted = unmade(settled, world)
+        steps, remarks = plan_steps(desired, recorded, world, facts, wishes, open_creates, deleted)
         return Planned(
             Plan(STACK, snapshot.lineage, snapshot.serial, steps, remarks), desired, world, settled
         )

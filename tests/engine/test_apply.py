@@ -57,6 +57,66 @@ class TestReplace:
         assert bench.plan(app, dataset).plan.is_empty
 
 
+class TestReplaceThatFailsHalfWay:
+    """The old object is gone, and the new one is not there: what it had is in the record only."""
+
+    DATASET = input_of("app", "dataset")
+
+    @pytest.fixture
+    def half(self, bench: Bench) -> Bench:
+        assert bench.apply(processing(type="AUTO_TAGGING"), self.DATASET).succeeded
+        bench.world.edit("processing", "app", default_cpu=16, description="counts apples")
+        self.failing(bench, processing(type="PRE_ANNOTATION"), self.DATASET, replace=[APP])
+        assert not bench.world.objects
+        return bench
+
+    def failing(self, bench: Bench, *resources: Any, **options: Any) -> None:
+        """An apply whose creates are refused."""
+        healthy = bench.kinds["processing"]
+        faults = Faults(Fault(1, RefusedError("no"), times=99), verbs=["create"])
+        bench.kinds["processing"] = FaultyKind(healthy, faults)
+        assert not bench.apply(*resources, **options).succeeded
+        bench.kinds["processing"] = healthy
+        bench.writes()
+
+    def test_it_is_made_again_with_what_it_had_by_whichever_run_gets_through(self, half: Bench) -> None:
+        app = processing(type="PRE_ANNOTATION", default_parameters={"epochs": 1})
+        self.failing(half, app, self.DATASET)  # no --replace any more: there is nothing to lose
+        planned = half.plan(app, self.DATASET)
+        reasons = {step.reason for step in planned.plan.steps}
+        assert reasons == {"an earlier run deleted it to make it again"}
+        assert half.walk(planned).succeeded
+        assert half.writes() == [("create", "processing/app"), ("create", "input/app/dataset")]
+        assert half.live(APP) == {
+            "type": "PRE_ANNOTATION",
+            "default_parameters": {"epochs": 1},
+            "default_cpu": 16,
+            "default_gpu": 0,
+            "description": "counts apples",
+        }
+        assert half.plan(app, self.DATASET).plan.is_empty and not half.record.intents
+
+    def test_what_left_the_files_meanwhile_is_let_go(self, half: Bench) -> None:
+        app = processing(type="PRE_ANNOTATION")
+        assert half.apply(app).succeeded
+        assert set(half.record.resources) == {"processing/app"} and not half.record.intents
+        assert half.apply().succeeded
+        assert not half.record.resources and half.plan().plan.is_empty
+
+    def test_what_somebody_made_under_its_name_is_a_conflict(self, half: Bench) -> None:
+        half.world.put("processing", "app", type="DATA_AUGMENTATION", default_cpu=1)
+        planned = half.plan(processing(type="PRE_ANNOTATION"), self.DATASET)
+        assert [step.address for step in planned.plan.conflicts] == [APP]
+
+    def test_a_deletion_that_is_refused_leaves_nothing_open(self, bench: Bench) -> None:
+        assert bench.apply(processing(type="AUTO_TAGGING"), self.DATASET).succeeded
+        before = bench.record.resources
+        faults = Faults(Fault(1, RefusedError("no"), times=99), verbs=["delete"])
+        bench.kinds["processing"] = FaultyKind(bench.kinds["processing"], faults)
+        assert not bench.apply(processing(type="PRE_ANNOTATION"), self.DATASET, replace=[APP]).succeeded
+        assert dict(bench.record.resources) == dict(before) and not bench.record.intents
+
+
 class TestTheRecordSaysWhatIsKnown:
     def test_a_field_that_nobody_wrote_or_read_is_not_recorded(self, bench: Bench) -> None:
         bench.world.put("processing", "app", type="AUTO_TAGGING", default_cpu=4)

@@ -104,10 +104,9 @@ class Story:
         return bench.walk(self.plan(bench), emit=told.append).succeeded
 
     def world(self, bench: Bench) -> dict[str, Any]:
-        """Everything that exists, and its fields as far as the files manage them and anybody can see them."""
-        managed = {resource.address: resource.fields for resource in self.now}
+        """Everything that exists, and its fields as far as anybody can see them, managed or not."""
         return {
-            str(Address(*key)): self.visible(Address(*key), live.fields, managed.get(Address(*key), {}))
+            str(Address(*key)): self.visible(Address(*key), live.fields, live.fields)
             for key, live in sorted(bench.world.objects.items())
         }
 
@@ -197,23 +196,34 @@ def disturb(story: Story, bench: Bench, faults: Faults) -> list[Event]:
 
 @dataclass(frozen=True)
 class GoodRun:
-    """What one run leaves when nothing goes wrong, and how many calls and saves it takes."""
+    """What one run leaves when nothing goes wrong, and how many calls and saves it takes.
+
+    Attributes:
+        gone: what others had deleted before it.
+    """
 
     world: Mapping[str, Any]
     record: Mapping[str, Any]
     calls: int
     saves: int
+    gone: set[Address]
+
+
+def deleted_outside(story: Story, bench: Bench) -> set[Address]:
+    """What a plan blames others for."""
+    return {step.address for step in story.plan(bench).plan.steps if "deleted outside" in step.reason}
 
 
 def undisturbed(story: Story) -> GoodRun:
     bench, store = story.told()
-    faults = Faults()
+    faults, gone = Faults(), deleted_outside(story, bench)
     disturb(story, bench, faults)
-    return GoodRun(story.world(bench), story.record(bench), len(faults.calls), store.saves)
+    return GoodRun(story.world(bench), story.record(bench), len(faults.calls), store.saves, gone)
 
 
 def check_recovery(story: Story, bench: Bench, good: GoodRun) -> None:
-    """The next run gets through, and the one after that has nothing to do."""
+    """Only others are blamed for what they deleted, the next run gets through, and one more does nothing."""
+    assert deleted_outside(story, bench) <= good.gone
     assert story.apply(bench)
     assert story.world(bench) == good.world
     assert story.record(bench) == good.record
@@ -248,6 +258,7 @@ EVERYTHING = Story(
         version_of("M", "v1", docker_tag="latest"),
     ],
     edits=[
+        ("edit", A, {"description": "by hand", "default_gpu": 2}),
         ("edit", B, {"default_cpu": 2}),
         ("recreate", Address.of("model", "M")),
         ("delete", Address.of("model-version", "M", "v1")),

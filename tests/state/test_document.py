@@ -2,7 +2,7 @@
 
 import json
 import string
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from state.document import from_json, to_json
 from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import verify
+from state.migrations import MIGRATIONS
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
 from tests.state.conftest import AT, STACK, intent, resource, snapshot
 
@@ -43,9 +44,9 @@ def records(draw: st.DrawFn) -> Snapshot:
             RecordedResource(address, kind, draw(st.text(min_size=1)), draw(FIELDS), draw(FIELDS), depends_on)
         )
     for address in draw(st.lists(ADDRESSES, unique=True, max_size=3)):
-        verb: Verb = draw(st.sampled_from(["create", "update", "delete"]))
+        verb: Verb = draw(st.sampled_from(get_args(Verb)))
         id = draw(st.text(min_size=1)) if verb != "create" else None
-        record = record.with_intent(Intent(address, verb, id, draw(FIELDS), AT, draw(ANY_TEXT)))
+        record = record.with_intent(Intent(address, verb, id, draw(FIELDS), AT, draw(ANY_TEXT), draw(FIELDS)))
     return record
 
 
@@ -63,7 +64,7 @@ def test_the_document_is_the_one_that_is_documented() -> None:
     ).with_intent(intent("model/M"))
     assert json.loads(to_json(record)) == {
         "format": "reconciler/state",
-        "version": 1,
+        "version": 2,
         "stack": STACK,
         "lineage": "lineage-1",
         "serial": 1,
@@ -88,7 +89,15 @@ def test_the_document_is_the_one_that_is_documented() -> None:
             },
         ],
         "intents": [
-            {"address": "model/M", "verb": "create", "id": None, "fields": {}, "since": AT, "run": "run-1"}
+            {
+                "address": "model/M",
+                "verb": "create",
+                "id": None,
+                "fields": {},
+                "since": AT,
+                "run": "run-1",
+                "kept": {},
+            }
         ],
     }
 
@@ -176,9 +185,9 @@ def test_a_broken_promise_names_the_writer_the_number_and_the_repair() -> None:
 
 def test_a_newer_format_is_refused_with_the_version_that_is_needed() -> None:
     with pytest.raises(NewerFormatError) as caught:
-        from_json(changed(version=2, written_by="3.1.0", shiny=True))
-    assert "format version 2" in caught.value.message
-    assert "reads up to 1" in caught.value.message
+        from_json(changed(version=3, written_by="3.1.0", shiny=True))
+    assert "format version 3" in caught.value.message
+    assert "reads up to 2" in caught.value.message
     assert "install reconciler 3.1.0 or newer" in caught.value.hint
 
 
@@ -190,7 +199,20 @@ def test_an_older_format_is_raised_by_the_table() -> None:
 
     old = json.loads(TEXT) | {"version": 0, "pipeline": STACK}
     del old["stack"]
-    assert from_json(json.dumps(old), migrations={0: rename}) == RECORD
+    assert from_json(json.dumps(old), migrations={0: rename, **MIGRATIONS}) == RECORD
+
+
+def test_version_1_had_intents_that_keep_nothing() -> None:
+    old = json.loads(TEXT) | {"version": 1}
+    for body in old["intents"]:
+        del body["kept"]
+    assert from_json(json.dumps(old)) == RECORD
+
+
+@pytest.mark.parametrize("intents", [None, 1, "x", {}, [1], [None]])
+def test_a_damaged_version_1_is_refused_as_damaged(intents: Any) -> None:
+    with pytest.raises(CorruptStateError):
+        from_json(json.dumps(json.loads(TEXT) | {"version": 1, "intents": intents}))
 
 
 def test_a_record_that_was_never_saved_can_be_written_down_too() -> None:

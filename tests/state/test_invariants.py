@@ -54,7 +54,7 @@ BROKEN: list[tuple[str, Snapshot]] = [
     ("I10", app(depends_on=("processing/app",))),
     ("I10", app(depends_on=("input/app/data%20set",))),
     ("I10", GOOD.with_resource(resource("model/A", "model/B")).with_resource(resource("model/B", "model/A"))),
-    ("I11", opened(verb="replace")),
+    ("I11", opened(verb="rename")),
     ("I12", opened(verb="update")),
     ("I12", opened(verb="delete", id="")),
     ("I13", opened(since="yesterday")),
