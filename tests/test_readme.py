@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
+from urllib.request import urlopen
 
 import pytest
 
@@ -260,11 +261,13 @@ def test_the_sandbox_starts_tells_how_to_use_it_and_ends_at_ctrl_c(home: Path, t
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None and server.stderr is not None
-        lines = [server.stdout.readline() for _ in range(8)]
+        lines = [server.stdout.readline() for _ in range(9)]
+        told = "".join(lines)
+        with urlopen(re.findall(r"http://\S+/_sandbox/requests\?token=\S+", told)[0], timeout=30) as answer:
+            assert answer.status == 200
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 0
         assert server.stderr.read() == ""
-    told = "".join(lines)
     address = re.search(r"http://127\.0\.0\.1:\d+", told)
     assert address is not None
     assert TOKEN in told

@@ -11,20 +11,21 @@ from starlette.types import ASGIApp
 
 from providers.sandbox import platform, registry
 from providers.sandbox.control import ControlCalls
+from providers.sandbox.guard import Guard
 from providers.sandbox.images import Images, seed_base_image
 from providers.sandbox.panel import Panel
 from providers.sandbox.platform import PlatformCalls, PlatformError
 from providers.sandbox.registry import RegistryCalls, RegistryError
 from providers.sandbox.settings import Settings
 from providers.sandbox.store import Objects
-from providers.sandbox.traffic import RequestLog, Traffic
+from providers.sandbox.traffic import RequestLog, Traffic, told
 
 
 def build_app(settings: Settings, database: sqlite3.Connection, folder: Path) -> ASGIApp:
     """The whole sandbox as an ASGI app.
 
     Args:
-        settings: organizations, tokens, switches and whether to seed are looked at.
+        settings: host, organizations, tokens, switches and whether to seed count.
         database: from `store.open_database`; the caller closes it after the app has stopped.
         folder: where blobs are kept.
     """
@@ -57,7 +58,7 @@ def build_app(settings: Settings, database: sqlite3.Connection, folder: Path) ->
         routes=[
             *platform_calls.routes(),
             *RegistryCalls(images, dict(settings.tokens)).routes(),
-            *ControlCalls(panel, log, switched, reset).routes(),
+            *ControlCalls(panel, log, settings.control_token, switched, reset).routes(),
         ],
         exception_handlers={
             HTTPException: _no_such_call,
@@ -66,7 +67,7 @@ def build_app(settings: Settings, database: sqlite3.Connection, folder: Path) ->
         },
     )
     app.router.redirect_slashes = False
-    return Traffic(app, panel, log)
+    return Guard(Traffic(app, panel, log), settings.host, told)
 
 
 async def _platform_error(request: Request, error: Exception) -> Response:

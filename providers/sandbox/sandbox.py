@@ -153,7 +153,11 @@ class Sandbox:
         Raises:
             SandboxError: the answer is an error.
         """
-        headers = {"Authorization": f"Bearer {self.token}", "X-Sandbox-Aside": "1"}
+        control = path.startswith("/_sandbox")
+        token = self._settings.control_token if control else self.token
+        headers = {"Authorization": f"Bearer {token}", "X-Sandbox-Aside": "1"}
+        if control and method != "GET":
+            body = body or {}
         response = self._session.request(method, self.url + path, json=body, headers=headers, timeout=60)
         if not response.ok:
             message = f"{method} {path}: {response.status_code} {response.text}"

@@ -4,6 +4,7 @@ Plain data: nothing here opens a file or a socket, and nothing here imports a we
 """
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,11 +107,12 @@ class Settings:
 
     Args:
         port: TCP port; 0 for a free one.
-        host: IPv4 address or name to listen on. Beyond loopback, anybody who reaches the port can turn the
-            switches and act as somebody else: neither needs a token.
+        host: IPv4 address or name to listen on. Requests have to name it, or loopback, as their host.
         folder: where everything is kept, created when missing; None for a folder that goes with the server.
         organizations: names; the first is the default one. They are added to those already in the folder.
         tokens: what each known token may do.
+        control_token: for the sandbox's own calls, which turn switches and delete everything; random
+            when left out.
         seed_base: whether the registry holds `base/python:3.11` from the start.
         switches: how the platform behaves at first, and again after a reset.
     """
@@ -122,6 +124,7 @@ class Settings:
     tokens: Mapping[str, Access] = field(
         default_factory=lambda: {TOKEN: "read-write", READ_ONLY_TOKEN: "read-only"}
     )
+    control_token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     seed_base: bool = True
     switches: Switches = field(default_factory=Switches)
 

@@ -124,7 +124,7 @@ class Traffic:
         if fault.after or fault.action == "drop-after":
             await self._work(scope, receive)
         if isinstance(fault.action, int):
-            content = _told(scope["path"], f"the sandbox was told to answer {fault.action}")
+            content = told(scope["path"], f"the sandbox was told to answer {fault.action}")
             await JSONResponse(content, fault.action, dict(fault.headers))(scope, receive, send)
             return
         scope[CUT]()
@@ -162,7 +162,7 @@ def _service(path: str) -> str:
     return "registry" if path.startswith("/v2") else "platform"
 
 
-def _told(path: str, message: str) -> dict[str, Any]:
+def told(path: str, message: str) -> dict[str, Any]:
     """An error in the form of the service that was asked."""
     if _service(path) == "registry":
         return {"errors": [{"code": "UNKNOWN", "message": message, "detail": None}]}

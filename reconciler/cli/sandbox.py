@@ -37,7 +37,11 @@ def command(port: int, folder: Path | None, switches: tuple[str, ...]) -> int:
     """Run a platform and a registry on your own machine.
 
     It speaks the platform's protocol as far as it is known, so the official SDK and CLI work with it, too.
-    Ctrl-C ends it. Switches can be changed while it runs: PATCH /_sandbox/switches.
+    Ctrl-C ends it. Switches can be changed while it runs, with the control token that it prints:
+
+    \b
+      curl -X PATCH http://localhost:8000/_sandbox/switches \\
+        -H "Authorization: Bearer TOKEN" --json '{"latency": 0.1}'
     """
     from pydantic import TypeAdapter, ValidationError
 

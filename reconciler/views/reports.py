@@ -123,7 +123,13 @@ def print_pairs(facts: Mapping[str, str], out: Console, *, indent: int = 0) -> N
 def print_sandbox(url: str, registry: str, settings: "Settings", out: Console) -> None:
     """Where a sandbox that has just started is, and how to use it."""
     out.print(Text.assemble(("sandbox ", "bold"), f"at {url}; Ctrl-C ends it"))
-    print_pairs({"registry": registry, "requests": f"{url}/_sandbox/requests"}, out, indent=2)
+    token = settings.control_token
+    facts = {
+        "registry": registry,
+        "requests": f"{url}/_sandbox/requests?token={token}",
+        "control token": token,
+    }
+    print_pairs(facts, out, indent=2)
     out.print(Text("To use it from another terminal:", "dim"))
     for name, value in (
         ("PICSELLIA_TOKEN", next(iter(settings.tokens))),

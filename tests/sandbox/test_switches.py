@@ -135,13 +135,13 @@ def test_answers_may_hold_fields_nobody_has_heard_of(sandbox, http):
     assert "visibility" in http("GET", processing).json()
 
 
-def test_switches_stay_until_turned_and_reset_turns_all(sandbox, http):
+def test_switches_stay_until_turned_and_reset_turns_all(sandbox):
     sandbox.switch(echo="certain")
     sandbox.switch(page_cap=2)
-    switches = http("GET", "/_sandbox/switches").json()
+    switches = sandbox.call("GET", "/_sandbox/switches")
     assert (switches["echo"], switches["page_cap"]) == ("certain", 2)
     sandbox.reset()
-    assert http("GET", "/_sandbox/switches").json()["echo"] == "all"
+    assert sandbox.call("GET", "/_sandbox/switches")["echo"] == "all"
 
 
 @pytest.mark.parametrize(
