@@ -11,7 +11,7 @@ an image's configuration need not be who may pull it, and every plan would have 
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from providers.docker.builders import Builder
 from providers.docker.changed import differences
@@ -167,15 +167,16 @@ class ImageKind:
         What is published from this very source already, by a first try whose answer was lost or by another
         run, is taken as it is.
         """
-        if fingerprint(self._source).key != fields["source_key"]:
+        expected = fingerprint(self._source)
+        if expected.key != fields["source_key"]:
             raise FinalError(
                 f"{self._source.folder} changed since the plan was made", hint="plan again to see with what"
             )
-        version = fields["version"]
+        version, source = fields["version"], replace(self._source, expected=expected)
 
         def build() -> None:
             labels = {**self._labels(), VERSION: version, SOURCE_KEY: fields["source_key"]}
-            self._builder().publish(self._source, "/".join(name), version, labels, report)
+            self._builder().publish(source, "/".join(name), version, labels, report)
 
         with self._connect("/".join(name)) as registry:
             digest = self._publish(registry, fields, build)

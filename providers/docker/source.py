@@ -53,6 +53,7 @@ class ImageSource:
         entrypoint: the image's Entrypoint, for the `append` builder.
         env: added to the image's environment by the `append` builder.
         pushed_to: the repository that the image is for: a base of that registry is read with its login.
+        expected: the key that the image is to carry; what is packed and differs from it is refused by name.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class ImageSource:
     entrypoint: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     pushed_to: str = ""
+    expected: "SourceKey | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,14 @@ class SourceKey:
         files: path -> short digest of its kind, mode and content, for `changed.differences`.
         arguments: what else entered, by its name for people; values that may be secret as short digests.
         bytes: content bytes that were read.
+        recipe: short digest of the Dockerfile's content; "" when there is none.
     """
 
     key: str
     files: Mapping[str, str]
     arguments: Mapping[str, str]
     bytes: int
+    recipe: str = ""
 
 
 class Entry(NamedTuple):
@@ -127,7 +131,7 @@ def fingerprint(source: ImageSource) -> SourceKey:
         digest, size = _digest(root, path, item, source.keyed)
         raw = path.encode("utf-8", "surrogateescape")
         whole.update(b"%d:%s%s" % (len(raw), raw, digest))
-        files[path if raw.isascii() else raw.decode("utf-8", "backslashreplace")] = digest[:8].hex()
+        files[_shown(path)] = digest[:8].hex()
         total += size
     recipe = dockerfile(source)
     whole.update(b"-" if recipe is None else b"+")
@@ -140,15 +144,85 @@ def fingerprint(source: ImageSource) -> SourceKey:
         whole.update(b"%d:%s" % (len(name.encode()), name.encode()))
         whole.update(b"%d:%s" % (len(value.encode()), value.encode()))
     shown = arguments | {name: _short(value.encode()) for name, value in _hidden(source).items()}
-    return SourceKey(f"sha256:{whole.hexdigest()}", files, dict(sorted(shown.items())), total)
+    made_by = "" if recipe is None else _short(recipe)
+    return SourceKey(f"sha256:{whole.hexdigest()}", files, dict(sorted(shown.items())), total, recipe=made_by)
+
+
+class SourceCheck:
+    """Compares what is packed with the expected key, file by file, so that an image holds what it says.
+
+    A folder may be edited between the moment it is hashed and the moment it is read again to be packed. Does
+    nothing for a source without an expected key. Every method raises RefusedError, naming the file.
+    """
+
+    def __init__(self, source: ImageSource) -> None:
+        self._keyed = source.keyed
+        self._missing: dict[str, str] | None = None
+        if source.expected is not None:
+            self._missing = dict(source.expected.files)
+            if self._missing.get(source.dockerfile) == source.expected.recipe:
+                del self._missing[source.dockerfile]  # not in the context, and compared when it is read
+
+    def pieces(self, entry: Entry, content: Iterable[bytes]) -> Iterator[bytes]:
+        """The content of a file, passed on and compared."""
+        if self._missing is None:
+            yield from content
+            return
+        digest = _beginning(entry.mode).copy()
+        for piece in content:
+            digest.update(piece)
+            yield piece
+        self._compare(entry, digest.digest())
+
+    def whole(self, entry: Entry, target: bytes) -> None:
+        """A link with its target, or an empty folder."""
+        begins = b"d%04o" % entry.mode if entry.kind == "folder" else b"l"
+        self._compare(entry, hashlib.sha256(begins + target).digest())
+
+    def replaced(self, entry: Entry) -> None:
+        """A file that other bytes are packed for, as others are keyed: its mode is what can differ."""
+        if entry.path in self._keyed:
+            self._compare(entry, hashlib.sha256(b"f%04o" % entry.mode + self._keyed[entry.path]).digest())
+        elif self._missing is not None:
+            self._missing.pop(_shown(entry.path), None)
+
+    def end(self) -> None:
+        """Everything was packed that was hashed."""
+        for path in self._missing or ():
+            raise _changed(path)
+
+    def _compare(self, entry: Entry, digest: bytes) -> None:
+        if self._missing is not None and self._missing.pop(_shown(entry.path), "") != digest[:8].hex():
+            raise _changed(entry.path)
+
+
+def _changed(path: str) -> RefusedError:
+    return RefusedError(
+        f"{path} changed while the image was made of it, so nothing was published",
+        hint="run again when nothing writes to the folder",
+    )
+
+
+def _shown(path: str) -> str:
+    """A path as the record keeps it: what is not UTF-8 is written out."""
+    if path.isascii():
+        return path
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def dockerfile(source: ImageSource) -> bytes | None:
     """The Dockerfile's content, or None when the source needs none because it names a base image.
 
     Raises:
-        RefusedError: it is missing, unreadable, or outside of the folder.
+        RefusedError: it is missing, unreadable, outside of the folder, or not the expected one.
     """
+    content = _dockerfile(source)
+    if source.expected and source.expected.recipe != ("" if content is None else _short(content)):
+        raise _changed(source.dockerfile)
+    return content
+
+
+def _dockerfile(source: ImageSource) -> bytes | None:
     path = PurePosixPath(source.dockerfile)
     if path.is_absolute() or ".." in path.parts:
         raise RefusedError(

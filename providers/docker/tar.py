@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from providers.docker.source import Entry, ImageSource, link_target, read_file
+from providers.docker.source import Entry, ImageSource, SourceCheck, link_target, read_file
 from providers.errors import RefusedError
 
 _TYPES = {"file": tarfile.REGTYPE, "link": tarfile.SYMTYPE, "folder": tarfile.DIRTYPE}
@@ -32,7 +32,7 @@ def archive(
         extra: further files, by their full path; none of them may be among the entries.
 
     Raises:
-        RefusedError: a file cannot be read, or changed its size while it was read.
+        RefusedError: a file cannot be read, changed its size while it was read, or is not the expected one.
     """
     return _gathered(_blocks(source, entries, prefix, folders or {}, extra or {}))
 
@@ -46,6 +46,7 @@ def _blocks(
 ) -> Iterator[bytes]:
     root = f"{os.fspath(source.folder)}/"
     written = set(folders)
+    check = SourceCheck(source)
     for path, mode in folders.items():
         yield _header(path, "folder", mode)
     for path, content in sorted(extra.items()):
@@ -55,13 +56,18 @@ def _blocks(
         for parent in _missing_parents(entry.path, prefix, written):
             yield _header(parent, "folder", 0o755)
         if entry.kind == "link":
-            yield _header(path, "link", entry.mode, target=link_target(root, entry.path))
+            target = link_target(root, entry.path)
+            check.whole(entry, os.fsencode(target))
+            yield _header(path, "link", entry.mode, target=target)
         elif entry.kind == "folder":
+            check.whole(entry, b"")
             yield _header(path, "folder", entry.mode)
         elif entry.path in source.replaced:
+            check.replaced(entry)
             yield from _whole(path, entry.mode, source.replaced[entry.path])
         else:
-            yield from _file(root, entry, path)
+            yield from _file(root, entry, path, check)
+    check.end()
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
@@ -84,7 +90,7 @@ def _whole(path: str, mode: int, content: bytes) -> Iterator[bytes]:
     yield _padding(len(content))
 
 
-def _file(root: str, entry: Entry, path: str) -> Iterator[bytes]:
+def _file(root: str, entry: Entry, path: str, check: SourceCheck) -> Iterator[bytes]:
     # The header comes before the content and holds its size: the size is taken now, and kept to.
     try:
         size = Path(root + entry.path).lstat().st_size
@@ -95,7 +101,7 @@ def _file(root: str, entry: Entry, path: str) -> Iterator[bytes]:
         ) from error
     yield _header(path, "file", entry.mode, size=size)
     left = size
-    for piece in read_file(root, entry.path):
+    for piece in check.pieces(entry, read_file(root, entry.path)):
         left -= len(piece)
         if left < 0:
             break
