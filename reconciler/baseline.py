@@ -4,8 +4,9 @@ Comes after `drift` and takes nothing away: an acknowledged finding is still fou
 says nothing to `plan` and `apply`, which never read it. Reading and writing work on the file's text, so that
 comments and the order of the rules stay as they are.
 
-A rule is for one live value. When that changes once more, or the rule's last day is over, its findings are
-news again. The value stands there as a digest where we write it, as a parameter may be a secret.
+A rule is for one pair of values: what the files say, and what is live. When one of them changes once more, or
+the rule's last day is over, its findings are news again. The values stand there as digests where we write
+them, as a parameter may be a secret. What only waits for an apply is no drift, and no rule acknowledges it.
 """
 
 import hashlib
@@ -24,11 +25,11 @@ import tomlkit
 
 from providers.regular_files import read_regular
 from reconciler.diagnostics import Diagnostic, UserError, error, warning
-from reconciler.diff import same
+from reconciler.diff import ChangeClass, same
 from reconciler.drift import Acknowledgement, Finding, Report, acknowledged
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.lines import lines_of
-from reconciler.values import JSON, Nothing
+from reconciler.values import JSON, MISSING, Nothing
 
 FILE_NAME = "drift-baseline.toml"
 DAYS = 30
@@ -36,11 +37,11 @@ DAYS = 30
 
 _TABLE = "acknowledge"
 _NEEDED = ("address", "owner", "reason", "expires", "live")
-_KEYS = ("stack", "address", "field", "owner", "reason", "expires", "live")
+_KEYS = ("stack", "address", "field", "owner", "reason", "expires", "desired", "live")
 _EMPTY_LINE = re.compile(r"[ \t\r]*\n")
 _HEAD = """\
 # What `reconciler drift` finds and somebody knows of. Each is still found and counted, and is news again
-# after its last day, or once the live value changes once more.
+# after its last day, or once the live value or the files change once more.
 """
 
 
@@ -55,6 +56,7 @@ class Rule:
         known: who, why and until when.
         live: the value that is acknowledged: a JSON value, or "sha256:…" of one.
         file, line: where the rule stands.
+        desired: the value that the files say beside it, written as `live`; MISSING for what was applied last.
     """
 
     stack: str
@@ -64,11 +66,13 @@ class Rule:
     live: JSON
     file: Path
     line: int
+    desired: JSON | Nothing = MISSING
 
     def is_about(self, finding: Finding) -> bool:
-        """Whether it names this field, whatever its value is."""
+        """Whether it names this field, whatever its values are."""
         return (
-            fnmatchcase(str(finding.stack), self.stack)
+            not finding.is_pending
+            and fnmatchcase(str(finding.stack), self.stack)
             and fnmatchcase(str(finding.address), self.address)
             and (self.field is None or fnmatchcase(finding.change.path, self.field))
         )
@@ -80,19 +84,26 @@ class Rule:
     def is_over(self, today: date) -> bool:
         return today > date.fromisoformat(self.known.expires)
 
-    def knows_value_of(self, finding: Finding) -> bool:
-        """Whether the live value is the one that was acknowledged."""
-        live = finding.change.live
-        return self.live == digest(live) or (not isinstance(live, Nothing) and same(self.live, live))
+    def knows_values_of(self, finding: Finding) -> bool:
+        """Whether the pair of values is the one that was acknowledged."""
+        if self.desired is MISSING:
+            knows_files = finding.change.cls is ChangeClass.DRIFT
+        else:
+            knows_files = _stands_for(self.desired, finding.expected)
+        return knows_files and _stands_for(self.live, finding.change.live)
 
     def acknowledges(self, finding: Finding, today: date) -> bool:
-        return self.is_about(finding) and not self.is_over(today) and self.knows_value_of(finding)
+        return self.is_about(finding) and not self.is_over(today) and self.knows_values_of(finding)
 
 
-def digest(live: JSON | Nothing) -> str:
-    """What stands for a live value in the file: `sha256:…`, also for there being none."""
-    value = {"nothing": live.value} if isinstance(live, Nothing) else {"value": live}
-    return f"sha256:{hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()}"
+def _stands_for(written: JSON | Nothing, value: JSON | Nothing) -> bool:
+    return written == digest(value) or (not isinstance(value, Nothing) and same(written, value))
+
+
+def digest(value: JSON | Nothing) -> str:
+    """What stands for a value in the file: `sha256:…`, also for there being none."""
+    said = {"nothing": value.value} if isinstance(value, Nothing) else {"value": value}
+    return f"sha256:{hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}"
 
 
 def acknowledge(
@@ -147,7 +158,7 @@ def _remarks(
     news = [finding for finding in about if not any(other.acknowledges(finding, today) for other in rules)]
     if not about:
         if any(fnmatchcase(stack, rule.stack) for stack in stacks):
-            told = "What it is about is as the files say, or has another name. Remove the rule."
+            told = "Nothing was changed outside there, or it has another name. Remove the rule."
             yield warning(
                 f"the acknowledgement of {_named(rule)} matches nothing", told, file=rule.file, line=rule.line
             )
@@ -164,8 +175,8 @@ def _remarks(
         )
     elif news:
         told = (
-            f"It was {rule.known.owner}'s: {rule.known.reason}. Somebody changed it once more since, so it "
-            "is news again."
+            f"It was {rule.known.owner}'s: {rule.known.reason}. The live value or the files changed once "
+            "more since, so it is news again."
         )
         yield warning(
             f"the acknowledgement of {_named(rule)} is for another value",
@@ -255,8 +266,13 @@ def _problems(row: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield key, f"{key} must be text", _WHY.get(key, "It may hold * and ?.")
     if "expires" in row and _date(row["expires"]) is None:
         yield "expires", "expires is no date", _WHY["expires"]
-    if "live" in row and not _is_json(row["live"]):
-        yield "live", "live is nothing that a far end can answer", "It answers texts, numbers, lists, tables."
+    for key in ("desired", "live"):
+        if key in row and not _is_json(row[key]):
+            yield (
+                key,
+                f"{key} is nothing that a far end can answer",
+                "It answers texts, numbers, lists, tables.",
+            )
 
 
 _WHY = {
@@ -290,11 +306,20 @@ def _rule(row: dict[str, Any], file: Path, line: int) -> Rule:
     expires = _date(row["expires"])
     assert expires is not None
     known = Acknowledgement(row["owner"], row["reason"], expires.isoformat())
-    return Rule(row.get("stack", "*"), row["address"], row.get("field"), known, row["live"], file, line)
+    return Rule(
+        row.get("stack", "*"),
+        row["address"],
+        row.get("field"),
+        known,
+        row["live"],
+        file,
+        line,
+        row.get("desired", MISSING),
+    )
 
 
 def rewritten(text: str, rules: Sequence[Rule], report: Report, known: Acknowledgement, today: date) -> str:
-    """The text of a baseline that acknowledges every finding of the report.
+    """The text of a baseline that acknowledges every finding of the report but those that are pending.
 
     Rules that acknowledge one stay as they are, and so do those of what was not looked at. The others go,
     with the comment right above them.
@@ -310,7 +335,11 @@ def rewritten(text: str, rules: Sequence[Rule], report: Report, known: Acknowled
         for rule in rules
     ]
     kept = [rule for rule, stay in zip(rules, stays, strict=True) if stay]
-    news = [f for f in report.findings if not any(rule.acknowledges(f, today) for rule in kept)]
+    news = [
+        finding
+        for finding in report.findings
+        if not finding.is_pending and not any(rule.acknowledges(finding, today) for rule in kept)
+    ]
     text = _without(text, [index for index, stay in enumerate(stays) if not stay]) if text else _HEAD
     newline = "\r\n" if "\r\n" in text else "\n"
     if text and not text.endswith("\n"):
@@ -353,6 +382,7 @@ def _written(finding: Finding, known: Acknowledgement, newline: str) -> str:
         "owner": known.owner,
         "reason": known.reason,
         "expires": date.fromisoformat(known.expires),
+        "desired": digest(finding.expected),
         "live": digest(finding.change.live),
     }
     lines = [

@@ -15,7 +15,7 @@ from providers.rules import Effect
 from reconciler.diagnostics import Diagnostic
 from reconciler.diff import Change, ChangeClass
 from reconciler.plan import Action, Plan, Stack, Step
-from reconciler.values import ABSENT, MISSING, Address
+from reconciler.values import ABSENT, JSON, MISSING, Address, Nothing
 from reconciler.world import World
 
 _QUIET = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
@@ -29,6 +29,7 @@ _CODES = {
     ChangeClass.UNVERIFIED: 10,  # only where the files changed: what cannot be read is no finding by itself
 }
 UNCHECKED = 13
+_PENDING = frozenset({ChangeClass.PENDING, ChangeClass.UNVERIFIED})
 _TAKEN_OVER = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED})
 
 
@@ -102,6 +103,16 @@ class Finding:
     def field(self) -> str:
         """`processing/app#default_cpu`, or the address alone."""
         return f"{self.address}#{self.change.path}" if self.change.path else str(self.address)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether only the files changed: apply it. It is no drift, and cannot be acknowledged."""
+        return self.change.cls in _PENDING
+
+    @property
+    def expected(self) -> JSON | Nothing:
+        """What live should be: what the files say, or for an object as a whole what is recorded."""
+        return self.change.recorded if self.change.desired is MISSING else self.change.desired
 
     @property
     def exit_code(self) -> int:

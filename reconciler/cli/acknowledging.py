@@ -74,12 +74,16 @@ class Known:
             (self.expires or today + timedelta(days=DAYS)).isoformat(),
         )
         after = rewritten(before, rules, report, known, today)
+        pending = sum(finding.is_pending for finding in report.findings)
+        if pending:
+            told = "not applied yet: no drift, so it is not acknowledged"
+            err.print(f"{things(pending, 'change')} of the files {told}")
         if after == before and source == path:
-            err.print(f"{path} acknowledges all of it already")
+            err.print(f"{path} acknowledges all of the drift already")
             return rules
         replace_file(path, after.encode(), mode=None if path.exists() else 0o644)
         written = read_rules(path)
-        err.print(f"{path}: {things(len(report.findings), 'finding')} acknowledged")
+        err.print(f"{path}: {things(len(report.findings) - pending, 'finding')} acknowledged")
         return written
 
 
@@ -99,7 +103,7 @@ def acknowledging(command: Command) -> Command:
         is_flag=False,
         flag_value=FILE_NAME,
         metavar="[FILE]",
-        help=f"Acknowledge everything that is found, in {FILE_NAME} or FILE.",
+        help=f"Acknowledge all drift that is found, in {FILE_NAME} or FILE.",
     )
     @click.option("--owner", help="Who is asked about what --write-baseline acknowledges; you.")
     @click.option("--reason", help="Why it is left as it is.")

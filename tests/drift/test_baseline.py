@@ -1,16 +1,20 @@
 """What somebody knows of: counted and never silent, until its last day, or until it changes once more."""
 
+import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from providers.picsellia.processing import RULES
 from providers.rules import Effect
 from providers.sandbox import Sandbox
 from reconciler.baseline import acknowledge, digest, read_rules, rewritten
 from reconciler.diagnostics import UserError
-from reconciler.diff import Change, ChangeClass
+from reconciler.diff import Change, ChangeClass, compare
 from reconciler.drift import Acknowledgement, Finding, Report, Seen, StackReport
 from reconciler.plan import Plan, Stack
 from reconciler.values import ABSENT, JSON, MISSING, Address, Nothing
@@ -47,6 +51,14 @@ def finding(address: str = "processing/app", path: str = "default_cpu", live: JS
     )
 
 
+def found_in(desired: JSON, recorded: JSON | Nothing, live: JSON) -> list[Finding]:
+    """What drift finds of one field with these three values."""
+    sides = ({} if value is MISSING else {"default_cpu": value} for value in (desired, recorded, live))
+    [change] = compare(*sides, RULES)
+    quiet = (ChangeClass.IN_SYNC, ChangeClass.CONVERGED)
+    return [] if change.cls in quiet else [replace(finding(), change=change)]
+
+
 def said_of(
     folder: Path, text: str, *found: Finding, today: date = TODAY, looked_at: tuple[str, ...] = (NAME,)
 ) -> tuple[list[str], list[str]]:
@@ -63,6 +75,52 @@ def test_a_finding_is_known_until_the_end_of_the_last_day(tmp_path: Path) -> Non
     known, remarks = said_of(tmp_path, RULE, finding(), today=date(2025, 3, 2))
     assert known == []
     assert remarks == ["the acknowledgement of processing/app#default_cpu ended on 2025-03-01"]
+
+
+VALUES = [4, 8, 64]
+
+
+WORLDS = list(product(VALUES, [*VALUES, MISSING], VALUES))
+
+
+@pytest.mark.parametrize(("desired", "recorded", "live"), WORLDS)
+def test_what_is_written_acknowledges_the_very_pair_of_values_and_nothing_that_is_pending(
+    desired: int, recorded: Any, live: int, tmp_path: Path
+) -> None:
+    """All that can be found, acknowledged, and then looked at in all worlds that may come after it."""
+    seen = found_in(desired, recorded, live)
+    report = Report(NOW, (StackReport(STACK, tuple(seen), Plan(STACK, "", 0, ())),))
+    known = Acknowledgement("eve", "a trial", "2999-12-31")
+    text = rewritten("", (), report, known, TODAY)
+    assert ("[[acknowledge]]" in text) == any(one.change.cls is not ChangeClass.PENDING for one in seen)
+    for later in WORLDS:
+        for one in found_in(*later):
+            acknowledged, _ = said_of(tmp_path, text, one)
+            is_same = bool(seen) and (later[0], later[2]) == (desired, live)
+            both_drift = all(f.change.cls is not ChangeClass.PENDING for f in (*seen, one))
+            assert bool(acknowledged) == (is_same and both_drift), later
+
+
+@pytest.mark.parametrize("cls", [*ChangeClass])
+def test_only_what_was_changed_outside_can_be_acknowledged(cls: ChangeClass, tmp_path: Path) -> None:
+    one = finding()
+    one = replace(one, change=one.change._replace(cls=cls))
+    drift = cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED)
+    pair = RULE.replace("live = 64", "desired = 4\nlive = 64")
+    if cls not in (ChangeClass.IN_SYNC, ChangeClass.CONVERGED):  # which are no findings
+        assert bool(said_of(tmp_path, pair, one)[0]) == drift
+    assert bool(said_of(tmp_path, RULE, one)[0]) == (cls is ChangeClass.DRIFT)
+
+
+@pytest.mark.parametrize("desired", [5, "4", None, ABSENT, MISSING, [4]])
+def test_another_value_in_the_files_is_news(desired: Any, tmp_path: Path) -> None:
+    text = RULE.replace("live = 64", "desired = 4\nlive = 64")
+    one = finding()
+    assert said_of(tmp_path, text, one)[0] == [one.id]
+    one = replace(one, change=one.change._replace(desired=desired, recorded=9))
+    known, remarks = said_of(tmp_path, text, one)
+    assert known == []
+    assert remarks == ["the acknowledgement of processing/app#default_cpu is for another value"]
 
 
 @pytest.mark.parametrize("live", [65, "64", 64.5, True, None, ABSENT, MISSING, [64]])
@@ -204,6 +262,30 @@ live = 64
     assert (new.address, new.field, new.known.owner) == (f"processing/{PROCESSING}", "description", "eve")
     sandbox.platform.edit_processing(PROCESSING, default_cpu=65)
     assert check("--all", "--baseline", str(file)).classes[f"processing/{PROCESSING}#default_cpu"] == "drift"
+
+
+def test_an_edit_that_is_not_applied_yet_is_not_acknowledged_and_neither_is_the_next(
+    cli: Cli, sandbox: Sandbox, applied: None, check: Check
+) -> None:
+    config, field = cli.folder / PROCESSING / "config.toml", f"processing/{PROCESSING}#default_cpu"
+    before = config.read_text()
+
+    def edited(cpu: int) -> None:
+        config.write_text(re.sub(r"(?m)^cpu = .*$", f"cpu = {cpu}", before))
+
+    edited(8)
+    report = check(PROCESSING, "--write-baseline")
+    assert report.code >= 10 and report.classes[field] == "pending"
+    assert (
+        "not applied yet" in report.err and "[[acknowledge]]" not in Path("drift-baseline.toml").read_text()
+    )
+
+    config.write_text(before)
+    sandbox.platform.edit_processing(PROCESSING, default_cpu=64)
+    assert check(PROCESSING, "--write-baseline").code == 0
+    edited(8)  # the drift is known, the edit of the same field is not
+    report = check(PROCESSING)
+    assert report.code == 12 and report.classes[field] == "conflict"
 
 
 def test_rules_that_go_take_along_what_is_said_above_them_and_nothing_else(tmp_path: Path) -> None:

@@ -155,10 +155,10 @@ Found: 1 drift, 1 acknowledged. 0 pipelines in sync.
 | acknowledgements are read from drift-baseline.toml
 | warning: the acknowledgement of input/dataset_cleanup/stray matches nothing
 |   at drift-baseline.toml:4
-|   What it is about is as the files say, or has another name. Remove the rule.
+|   Nothing was changed outside there, or it has another name. Remove the rule.
 | warning: the acknowledgement of processing/dataset_cleanup#default_cpu is for another value
-|   at drift-baseline.toml:13
-|   It was ann's: a trial until friday. Somebody changed it once more since, so it is news again.
+|   at drift-baseline.toml:14
+|   It was ann's: a trial until friday. The live value or the files changed once more since, so it is news again.
 [11]
 
 # Writing again keeps what still holds, and drops what does not.
