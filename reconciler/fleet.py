@@ -1,22 +1,25 @@
-"""The story of many pipelines at once: files are read on all cores, far ends are asked by some threads.
+"""Many pipelines at once, for commands that read: one task per chunk of pipelines, run by standard executors.
 
-What is wrong with one pipeline never hides another. Between the commands and `planning`; only for commands
-that read. Decides nothing about a pipeline itself.
+A task reads its pipelines with some threads and returns their outcomes, which can be pickled. One failing
+pipeline never hides another, and a worker process that dies costs one more attempt at its chunk. Between the
+commands and `planning`; decides nothing about a pipeline itself.
 """
 
 import hashlib
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
+from uuid import uuid4
 
 from reconciler.diagnostics import UserError, error
 from reconciler.drift import Shard
@@ -24,35 +27,37 @@ from reconciler.events import Counted, Emit, Event, Note
 from reconciler.session import CannotCheckError, Checked, Reading, Session, of_one_name, validate
 from state.errors import StateError
 
-if TYPE_CHECKING:
-    from multiprocessing.queues import SimpleQueue
-    from multiprocessing.sharedctypes import Synchronized
-
 T = TypeVar("T")
 Problem = UserError | StateError
 SignIn = Callable[[Emit, int], AbstractContextManager[Session]]
-"""Opens a session that is one of so many, side by side: they share what a second allows to be asked."""
+"""Opens a session; the number says how many sessions share the allowed requests per second."""
+Done = Callable[[int], None]
+"""Counts pipelines that are finished."""
 
 THREADS = 32
-"""Pipelines that are asked for at once, whatever their number."""
+"""Pipelines read at once, whatever their number."""
 
 _MANY = 100
-"""Pipelines from which on interpreters of their own, which take a while to start, are sooner done."""
+"""From this many pipelines on, starting worker processes pays off."""
+_CHUNKS_EACH = 8
+"""Chunks per process: few enough to keep the threads of a chunk busy, enough to balance uneven ones."""
+_ATTEMPTS = 2
+"""Times that a chunk is given to worker processes that die."""
 
 
 @dataclass(frozen=True, slots=True)
-class Looked(Generic[T]):
-    """What became of each pipeline.
+class FleetResult(Generic[T]):
+    """The outcome of each pipeline.
 
     Attributes:
-        results: of those that could be looked at, in the order in which the folders were given.
-        problems: why the others could not be.
-        refused: why nobody could be signed in, where trying again will not change that.
+        results: of the pipelines that were read, in the order in which the folders were given.
+        problems: why the others were not.
+        sign_in_error: why no process could sign in, where trying again does not help.
     """
 
     results: Mapping[Path, T]
     problems: Mapping[Path, Problem]
-    refused: Problem | None = None
+    sign_in_error: Problem | None = None
 
 
 def part_of(folders: Sequence[Path], root: Path, shard: Shard | None) -> list[Path]:
@@ -67,126 +72,82 @@ def _number(folder: Path, root: Path) -> int:
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")
 
 
-def look_at(
+def inspect_all(
     folders: Sequence[Path],
     reading: Reading,
     sign_in: SignIn,
-    look: Callable[[Session, Checked], T],
+    inspect: Callable[[Session, Checked], T],
     emit: Emit,
-) -> Looked[T]:
-    """Look at every pipeline of which the files are sound.
+) -> FleetResult[T]:
+    """Inspect every pipeline whose files have no errors.
 
     Args:
-        sign_in: opens the session, once a first pipeline is sound.
-        look: what is done with each; called from several threads, and only reads.
+        sign_in: opens the session, once a first pipeline needs it.
+        inspect: is called once per pipeline, from several threads, and only reads.
 
-    With many pipelines other processes look at a part of them: both can be pickled, and so can the results.
+    From `_MANY` pipelines on, worker processes share the work: `sign_in` and `inspect` can be pickled then,
+    and so can the results.
     """
     count = _Count(len(folders), emit if len(folders) > 1 else None)
-    asking = partial(_without_notes, emit) if len(folders) > 1 else emit
-    parts = max(1, min(_cores(), THREADS, 2 * len(folders) // _MANY))
-    job = _Job(folders, reading, sign_in, look, parts)
-    if parts == 1:  # fewer than many pipelines, or one core
-        return _settled(folders, [job(iter(range(len(folders))), asking, count)])
-    return _settled(folders, _side_by_side(job, asking, count))
+    quiet = partial(_without_notes, emit) if len(folders) > 1 else emit
+    processes = max(1, min(_cores(), THREADS, 2 * len(folders) // _MANY))
+    task = _Task(reading, sign_in, inspect, len(folders), processes)
+    with _Worker(task, quiet) as here:
+        if processes == 1:
+            chunks = [here(folders, count)]
+        else:
+            chunks = _in_processes(task, here, folders, quiet, count)
+    return _settled(folders, chunks)
 
 
 @dataclass(frozen=True, slots=True)
-class _Part(Generic[T]):
-    """What became of a part of the pipelines.
+class _Task(Generic[T]):
+    """What is done with each pipeline, as every process gets it.
 
     Attributes:
-        outcomes: of those that were looked at, or could not be for a reason of their own.
-        names: of those whose files are sound.
-        away: why nobody could be signed in to look at the others.
+        total: the number of all pipelines.
+        processes: how many processes share them, and the allowed requests per second.
+        key: tells this task from others in the same process.
     """
 
-    outcomes: Mapping[Path, T | Problem]
-    names: Mapping[Path, str]
-    away: Problem | None
+    reading: Reading
+    sign_in: SignIn
+    inspect: Callable[[Session, Checked], T]
+    total: int
+    processes: int
+    key: str = field(default_factory=lambda: uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True)
-class _Job(Generic[T]):
-    """How pipelines are looked at.
+class _Chunk(Generic[T]):
+    """The outcomes of some pipelines.
 
     Attributes:
-        folders: all of them, in every part.
-        parts: how many do this side by side, and share what may be asked.
+        outcomes: of the pipelines that were read, or have a problem of their own.
+        names: of those whose files have no errors.
+        lost: why the other pipelines have no outcome: no sign-in, or the process was killed.
+        events: emitted while a worker process read them.
     """
 
     folders: Sequence[Path]
-    reading: Reading
-    sign_in: SignIn
-    look: Callable[[Session, Checked], T]
-    parts: int
-
-    def __call__(self, numbers: Iterator[int], emit: Emit, done: Callable[[], None]) -> _Part[T]:
-        """Look at the folders of these numbers, by threads that each take the next one.
-
-        Args:
-            numbers: safe for threads.
-        """
-        outcomes: dict[Path, T | Problem] = {}
-        names: dict[Path, str] = {}
-        at_work = threading.Semaphore(_cores() if self.parts == 1 else 1)
-        threads = min(THREADS // self.parts, len(self.folders))
-        stopped = threading.Event()
-
-        def look(folder: Path) -> None:
-            try:
-                with at_work:  # reading files, and computing classes, is work for a core
-                    checked = validate(folder, self.reading)
-                names[folder] = checked.sound()[0].name
-                if (session := once.session()) is not None:
-                    outcomes[folder] = self.look(session, checked)
-            except (UserError, StateError) as problem:
-                outcomes[folder] = problem
-            done()
-
-        def look_on() -> None:
-            for number in numbers:
-                look(self.folders[number])
-                # A part that is not signed in would be quicker than the others, and leave them nothing.
-                if stopped.is_set() or (once.problem is not None and self.parts > 1):
-                    return
-
-        with (
-            _SignedInOnce(partial(self.sign_in, emit, self.parts), len(self.folders)) as once,
-            _threads(threads, stopped) as pool,
-        ):
-            for ended in [pool.submit(look_on) for _ in range(threads)]:
-                ended.result()
-        return _Part(outcomes, names, once.problem)
+    outcomes: Mapping[Path, T | Problem]
+    names: Mapping[Path, str]
+    lost: Problem | None = None
+    events: tuple[Event, ...] = ()
 
 
-class _SignedInOnce:
-    """The session that all threads share, opened by the first that needs it. Closed at the end of the block.
+class _Worker(Generic[T]):
+    """Reads chunks of pipelines in one process, which signs in once. Closed at the end of the block."""
 
-    Attributes:
-        problem: why there is none.
-    """
-
-    def __init__(self, sign_in: Callable[[], AbstractContextManager[Session]], total: int) -> None:
-        self.problem: Problem | None = None
-        self._sign_in = sign_in
-        self._total = total
+    def __init__(self, task: _Task[T], emit: Emit) -> None:
+        self._task = task
+        self._emit = emit
         self._session: Session | None = None
+        self._sign_in_error: Problem | None = None
         self._open = ExitStack()
         self._lock = threading.Lock()
-
-    def session(self) -> Session | None:
-        """None where nobody could be signed in, which is not tried again."""
-        with self._lock:
-            if self._session is None and self.problem is None:
-                try:
-                    opened = self._open.enter_context(self._sign_in())
-                except (UserError, StateError) as problem:
-                    self.problem = problem
-                else:
-                    opened.platform.expect(self._total)
-                    self._session = replace(opened, threads=max(1, THREADS // self._total))
-            return self._session
+        # Reading files and evaluating classes keeps a core busy.
+        self._computing = threading.Semaphore(_cores() if task.processes == 1 else 1)
 
     def __enter__(self) -> Self:
         return self
@@ -194,112 +155,157 @@ class _SignedInOnce:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
+    def __call__(self, folders: Sequence[Path], done: Done) -> _Chunk[T]:
+        """The outcome of each of these pipelines."""
+        outcomes: dict[Path, T | Problem] = {}
+        names: dict[Path, str] = {}
+        stopped = threading.Event()
+        waiting = iter(folders)
 
-def _settled(folders: Sequence[Path], parts: Sequence[_Part[T]]) -> Looked[T]:
-    """Every outcome, in the order of the folders; of two pipelines with one name the second is a problem."""
-    outcomes = {folder: outcome for part in parts for folder, outcome in part.outcomes.items()}
-    names = {folder: name for part in parts for folder, name in part.names.items()}
-    away = next((part.away for part in parts if part.away is not None), None)
-    anybody = any(part.away is None for part in parts)
-    results: dict[Path, T] = {}
-    problems: dict[Path, Problem] = {}
-    first: dict[str, Path] = {}
-    for folder in folders:
-        outcome = outcomes.get(folder, away)
-        if (name := names.get(folder)) is not None and first.setdefault(name, folder) != folder:
-            outcome = of_one_name(name, first[name], folder)
-        if isinstance(outcome, UserError | StateError):
-            problems[folder] = outcome
-        else:
-            assert outcome is not None
-            results[folder] = outcome
-    return Looked(results, problems, None if anybody or isinstance(away, CannotCheckError) else away)
+        def work() -> None:
+            for folder in waiting:
+                try:
+                    with self._computing:
+                        checked = validate(folder, self._task.reading)
+                    names[folder] = checked.sound()[0].name
+                    if (session := self._signed_in()) is not None:
+                        outcomes[folder] = self._task.inspect(session, checked)
+                    elif self._task.processes > 1:
+                        return  # a quick failure must not take the work from processes that can do it
+                except (UserError, StateError) as problem:
+                    outcomes[folder] = problem
+                done(1)
+                if stopped.is_set():
+                    return
 
+        threads = min(max(1, THREADS // self._task.processes), len(folders))
+        with _threads(threads, stopped) as pool:
+            for future in [pool.submit(work) for _ in range(threads)]:
+                future.result()
+        return _Chunk(folders, outcomes, names, self._sign_in_error)
 
-class _Count:
-    """Tells how many pipelines are done. Safe for threads."""
+    @property
+    def can_sign_in(self) -> bool:
+        """False once signing in failed, until `try_again`."""
+        return self._sign_in_error is None
 
-    def __init__(self, total: int, emit: Emit | None) -> None:
-        self._total = total
-        self._emit = emit
-        self._done = 0
-        self._lock = threading.Lock()
+    def try_again(self) -> None:
+        """Sign in once more for the next chunk, if that failed before."""
+        self._sign_in_error = None
 
-    def __call__(self) -> None:
+    def _signed_in(self) -> Session | None:
+        """The session that all threads share; None where signing in failed."""
         with self._lock:
-            self._done += 1
-            if self._emit is not None:
-                self._emit(Counted(self._done, self._total))
-
-
-def _without_notes(emit: Emit, event: Event) -> None:
-    """What is done right now is a line for one pipeline; for many at once it would only flicker."""
-    if not isinstance(event, Note):
-        emit(event)
-
-
-@contextmanager
-def _threads(count: int, stopped: threading.Event) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(max(count, 1), thread_name_prefix="look")
-    try:
-        yield pool
-    finally:
-        stopped.set()
-        pool.shutdown(wait=False, cancel_futures=True)  # after an interruption nobody waits for the rest
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _side_by_side(job: _Job[T], emit: Emit, count: Callable[[], None]) -> Sequence[_Part[T]]:
-    """What became of each part: one here, the others in interpreters of their own.
-
-    Whatever happens, none of those outlives this.
-    """
-    context = get_context("spawn")
-    told = context.SimpleQueue()  # what happens in the others: an event, and _DONE for each pipeline
-    ended = threading.Event()
-
-    def tell() -> None:
-        with suppress(EOFError, OSError):  # one that was killed had not told it all
-            while not (ended.is_set() and told.empty()):
-                if told.empty():  # a thread that waits in `get` cannot be called back
-                    ended.wait(_PAUSE)
-                elif (event := told.get()) == _DONE:
-                    count()
+            if self._session is None and self._sign_in_error is None:
+                try:
+                    opened = self._open.enter_context(self._task.sign_in(self._emit, self._task.processes))
+                except (UserError, StateError) as problem:
+                    self._sign_in_error = problem
                 else:
-                    emit(event)
+                    opened.platform.expect(self._task.total)
+                    self._session = replace(opened, threads=max(1, THREADS // self._task.total))
+            return self._session
 
-    teller = threading.Thread(target=tell, name="told", daemon=True)
-    teller.start()
+
+def _in_processes(
+    task: _Task[T], here: _Worker[T], folders: Sequence[Path], emit: Emit, done: Done
+) -> list[_Chunk[T]]:
+    """Every chunk's outcome. A chunk whose process was killed, or could not sign in, is read once more."""
+    size = -(-len(folders) // (task.processes * _CHUNKS_EACH))
+    waiting = [folders[start : start + size] for start in range(0, len(folders), size)]
+    finished: list[_Chunk[T]] = []
+    lost: list[_Chunk[T]] = []
+    for _ in range(_ATTEMPTS):
+        chunks = _attempt(task, here, waiting, emit, done)
+        lost = [chunk for chunk in chunks if chunk.lost is not None]
+        finished += [chunk for chunk in chunks if chunk.lost is None]
+        waiting = [chunk.folders for chunk in lost]
+        if not lost or not finished:
+            break
+    return [*finished, *lost]
+
+
+def _attempt(
+    task: _Task[T], here: _Worker[T], chunks: Sequence[Sequence[Path]], emit: Emit, done: Done
+) -> list[_Chunk[T]]:
+    """The outcome of these chunks, read by worker processes and by this one."""
+
+    def report(future: "Future[_Chunk[T]]") -> None:
+        if future.exception() is None:
+            for event in future.result().events:
+                emit(event)
+            done(len(future.result().outcomes))
+
+    def start() -> None:
+        """Give each worker process a chunk to read and the next one."""
+        while waiting and sum(not future.done() for future, _ in started) < 2 * others:
+            with _without_ctrl_c():
+                started.append((pool.submit(_read_chunk, task, waiting[0]), waiting[0]))
+            waiting.popleft()
+            started[-1][0].add_done_callback(report)
+
+    waiting = deque(chunks)
+    started: list[tuple[Future[_Chunk[T]], Sequence[Path]]] = []
+    read: list[_Chunk[T]] = []
+    killed = CannotCheckError(error(*_KILLED))
     before = set(active_children())
-    others = job.parts - 1
-    numbers = _Numbers(len(job.folders), context.Value("q", 0))
-    pool = ProcessPoolExecutor(others, mp_context=context, initializer=_as_a_helper, initargs=(told, numbers))
+    others = min(task.processes - 1, len(chunks))
+    pool = ProcessPoolExecutor(others, mp_context=get_context("spawn"), initializer=_end_with_the_command)
+    here.try_again()
     try:
-        with _without_ctrl_c():
-            futures = [pool.submit(_help, job) for _ in range(others)]
-        ours = job(numbers, emit, count)
-        try:
-            theirs = [future.result() for future in futures]
-        except BrokenProcessPool:  # somebody killed one, and the pool has ended the others
-            return [ours, _Part({}, {}, CannotCheckError(error(*_KILLED)))]
-        return [ours, *theirs]
+        with suppress(BrokenProcessPool):
+            start()
+            while waiting:
+                if here.can_sign_in:
+                    read.append(here(waiting.popleft(), done))
+                else:
+                    wait({f for f, _ in started if not f.done()}, return_when=FIRST_COMPLETED)
+                start()
+        for future, chunk in started:
+            try:
+                read.append(future.result())
+            except BrokenProcessPool:
+                read.append(_Chunk(chunk, {}, {}, killed))
+    except BaseException:
+        for process in set(active_children()) - before:
+            process.terminate()
+        raise
     finally:
-        numbers.end()
-        for helper in set(active_children()) - before:
-            helper.terminate()
         pool.shutdown(cancel_futures=True)
-        ended.set()
-        teller.join()
-        told.close()
+    return [*read, *(_Chunk(chunk, {}, {}, killed) for chunk in waiting)]
 
 
 _KILLED = (
-    "it was being looked at by another process, which was killed",
+    "the worker process that was checking it was killed",
     "Was there too little memory? Run the same command again.",
 )
+
+
+_workers: dict[str, tuple[_Worker[Any], list[Event]]] = {}
+"""In a worker process: its worker and the events since the last chunk, by the key of the task."""
+
+
+def _read_chunk(task: _Task[T], folders: Sequence[Path]) -> _Chunk[T]:
+    """In a worker process: the outcome of a chunk. The process ends with its session open."""
+    if task.key not in _workers:
+        events: list[Event] = []
+        _workers[task.key] = (_Worker(task, events.append), events)
+    worker, events = _workers[task.key]
+    events.clear()
+    chunk = worker(folders, lambda _: None)
+    return replace(chunk, events=tuple(event for event in events if not isinstance(event, Note)))
+
+
+def _end_with_the_command() -> None:
+    """In a worker process: end when the command does, however that ends."""
+    parent = parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end, name="parent", daemon=True).start()
 
 
 @contextmanager
@@ -315,63 +321,58 @@ def _without_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class _Numbers:
-    """0, 1, 2, … below a total, each to one of all the interpreters and threads that ask.
+def _settled(folders: Sequence[Path], chunks: Sequence[_Chunk[T]]) -> FleetResult[T]:
+    """Every outcome, in the order of the folders; of two pipelines with one name the second is a problem."""
+    outcomes = {folder: outcome for chunk in chunks for folder, outcome in chunk.outcomes.items()}
+    names = {folder: name for chunk in chunks for folder, name in chunk.names.items()}
+    lost = next((chunk.lost for chunk in chunks if chunk.lost is not None), None)
+    results: dict[Path, T] = {}
+    problems: dict[Path, Problem] = {}
+    first: dict[str, Path] = {}
+    for folder in folders:
+        outcome = outcomes.get(folder, lost)
+        if (name := names.get(folder)) is not None and first.setdefault(name, folder) != folder:
+            outcome = of_one_name(name, first[name], folder)
+        if isinstance(outcome, UserError | StateError):
+            problems[folder] = outcome
+        else:
+            assert outcome is not None
+            results[folder] = outcome
+    final = all(chunk.lost is not None and not isinstance(chunk.lost, CannotCheckError) for chunk in chunks)
+    return FleetResult(results, problems, lost if final else None)
 
-    So the one that is quicker, or has begun earlier, does more.
-    """
 
-    def __init__(self, total: int, taken: "Synchronized[int]") -> None:
+class _Count:
+    """Emits how many pipelines are finished. Safe for threads."""
+
+    def __init__(self, total: int, emit: Emit | None) -> None:
         self._total = total
-        self._taken: Synchronized[int] | None = taken
+        self._emit = emit
+        self._done = 0
+        self._lock = threading.Lock()
 
-    def end(self) -> None:
-        """There are no more, and the semaphore is let go of: threads that are not waited for still ask."""
-        self._taken = None
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> int:
-        if (taken := self._taken) is None:
-            raise StopIteration
-        with taken.get_lock():
-            number = taken.value
-            if number >= self._total:
-                raise StopIteration
-            taken.value = number + 1
-            return number
+    def __call__(self, count: int) -> None:
+        with self._lock:
+            self._done = min(self._done + count, self._total)  # a lost chunk is read once more
+            if self._emit is not None:
+                self._emit(Counted(self._done, self._total))
 
 
-_DONE = "done"
-_PAUSE = 0.05  # seconds between two looks at what the others tell
+def _without_notes(emit: Emit, event: Event) -> None:
+    """A note is a line for one pipeline; for many at once it would only flicker."""
+    if not isinstance(event, Note):
+        emit(event)
 
 
-class _Helper:
-    """What an interpreter that has a part knows beside it.
-
-    Attributes:
-        told: where it tells what happens.
-        numbers: which pipelines are its own.
-    """
-
-    told: "SimpleQueue[Event | str]"
-    numbers: _Numbers
+@contextmanager
+def _threads(count: int, stopped: threading.Event) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(max(count, 1), thread_name_prefix="fleet")
+    try:
+        yield pool
+    finally:
+        stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)  # after an interruption the rest is not waited for
 
 
-def _as_a_helper(told: "SimpleQueue[Event | str]", numbers: _Numbers) -> None:
-    """In each interpreter that has a part: it ends with the command."""
-    _Helper.told, _Helper.numbers = told, numbers
-    parent = parent_process()
-    assert parent is not None
-
-    def end() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end, name="parent", daemon=True).start()
-
-
-def _help(job: _Job[T]) -> _Part[T]:
-    told = _Helper.told
-    return job(_Helper.numbers, told.put, partial(told.put, _DONE))
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

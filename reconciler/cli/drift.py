@@ -73,17 +73,17 @@ def command(
         failed[name] = diagnosed(problem)
 
     with Watch(err) as watch:
-        looked = fleet.look_at(
+        result = fleet.inspect_all(
             fleet.part_of(chosen.named_folders(not_found), Path.cwd(), shard),
             where.reads(reading),
             partial(options.signed_in, where, rps),
             partial(check, first_seen=since, now=now),
             watch,
         )
-    if looked.refused is not None:
-        raise looked.refused
-    failed |= {options.shown(folder): diagnosed(problem) for folder, problem in looked.problems.items()}
-    report = known.said_of(Report(now, tuple(looked.results.values()), failed, shard=shard), rules, err)
+    if result.sign_in_error is not None:
+        raise result.sign_in_error
+    failed |= {options.shown(folder): diagnosed(problem) for folder, problem in result.problems.items()}
+    report = known.said_of(Report(now, tuple(result.results.values()), failed, shard=shard), rules, err)
     print_report(report, outputs.terminal)
     print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)
     write_report(report, outputs, err)

@@ -69,15 +69,15 @@ def command(
                 f"{out} would become part of the image; save the plan outside of the folder"
             )
     with Watch(err) as watch:
-        looked = fleet.look_at(
+        result = fleet.inspect_all(
             folders,
             where.reads(reading),
             partial(options.signed_in, where, rps),
             partial(_plan, wishes),
             watch,
         )
-    plans = list(looked.results.values())
-    for problem in dict.fromkeys(looked.problems.values()):
+    plans = list(result.results.values())
+    for problem in dict.fromkeys(result.problems.values()):
         failed(problem)
     if as_json:
         only_one = len(folders) == 1 and plans and not chosen.everything

@@ -6,9 +6,9 @@ import re
 import signal
 import subprocess
 import sys
-import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from multiprocessing import active_children
 from pathlib import Path
@@ -143,91 +143,133 @@ def test_plan_asks_the_same(fleet: Fleet) -> None:
     assert fleet.asked()["/api/organization/*/processings/find"] == 0
 
 
-def test_interpreters_of_their_own_read_the_same(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_processes_read_the_same(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     _, threads = fleet.drift("--all")
-    monkeypatch.setattr("reconciler.fleet._MANY", 2)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    _in_two_processes(monkeypatch)
 
-    _, interpreters = fleet.drift("--all")
+    _, processes = fleet.drift("--all")
 
-    assert _without_times(interpreters) == _without_times(threads)
+    assert _without_times(processes) == _without_times(threads)
     assert active_children() == []
 
 
-def test_an_interpreter_that_is_killed_hides_nothing_else(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from reconciler.fleet import _Count
-
-    count, killed = _Count.__call__, threading.Event()
-
-    def until_killed(self: _Count) -> None:
-        if threading.current_thread().name == "told":  # another one has looked at a pipeline
-            for helper in active_children():
-                helper.kill()
-            killed.set()
-        killed.wait(60)
-        count(self)
-
-    monkeypatch.setattr(_Count, "__call__", until_killed)
+def _in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reconciler.fleet._MANY", 2)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
 
+
+def test_a_killed_worker_costs_another_attempt(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel kills a worker once: its pipelines are read by another one."""
+    _, undisturbed = fleet.drift("--all")
+    _in_two_processes(monkeypatch)
+    killed = _kill_workers(monkeypatch, times=1)
+
     ended, report = fleet.drift("--all")
 
-    assert killed.is_set()
-    assert (ended.code, len(report["stacks"]) + len(report["failed"])) == (13, COUNT)
+    assert (len(killed), ended.code) == (1, 0)
+    assert _without_times(report) == _without_times(undisturbed)
+    assert active_children() == []
+
+
+def test_workers_that_are_always_killed_hide_nothing_else(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _in_two_processes(monkeypatch)
+    killed = _kill_workers(monkeypatch, times=2)
+
+    ended, report = fleet.drift("--all")
+
+    assert (len(killed), ended.code) == (2, 13)
+    assert len(report["stacks"]) + len(report["failed"]) == COUNT
+    assert report["stacks"]
     assert {problem["summary"] for told in report["failed"].values() for problem in told} == {
-        "it was being looked at by another process, which was killed"
+        "the worker process that was checking it was killed"
     }
     assert active_children() == []
 
 
-def test_ctrl_c_while_interpreters_start_is_one_word(fleet: Fleet) -> None:
+def _kill_workers(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
+    """Kill the worker processes of that many attempts while this process reads; the pids of the killed."""
+    from reconciler.fleet import _Worker
+
+    read, killed = _Worker.__call__, list[int]()
+
+    def after_a_kill(self: Any, folders: Any, done: Any) -> Any:
+        workers = active_children()
+        if workers and len(killed) < times:
+            killed.append(workers[0].pid or 0)
+            workers[0].kill()
+            workers[0].join()
+        return read(self, folders, done)
+
+    monkeypatch.setattr(_Worker, "__call__", after_a_kill)
+    return killed
+
+
+def test_ctrl_c_while_workers_start_is_one_word(fleet: Fleet) -> None:
+    assert _interrupted(fleet, lambda _: True) == (130, ["interrupted"])
+
+
+def test_ctrl_c_while_workers_read_is_one_word(fleet: Fleet) -> None:
+    def asks(_: str) -> bool:
+        return any(request["path"].endswith("/inputs") for request in fleet.sandbox.requests())
+
+    assert _interrupted(fleet, asks) == (130, ["interrupted"])
+
+
+def _interrupted(fleet: Fleet, ready: Callable[[str], bool]) -> tuple[int, list[str]]:
+    """Press Ctrl-C once there is a worker process and `ready`; the exit code and the words on stderr."""
     code = """
-import os
+import os, signal
 from reconciler import cli, fleet
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script ignores it
 fleet._MANY, os.sched_getaffinity = 2, lambda _: {0, 1}
 cli.main(["drift", "--all"])
 """
-    fleet.sandbox.fail("GET", "/inputs$", "hang", seconds=60, times=None)
+    fleet.sandbox.clear_requests()
+    fleet.sandbox.fail("GET", "/inputs$", "hang", seconds=600, times=None)
     with subprocess.Popen(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-        while not any(map(_is_a_helper_at_work, children.read_text().split())):
+        while not any(_is_a_worker(pid) and ready(pid) for pid in children.read_text().split()):
             assert run.poll() is None
+            time.sleep(0.01)
         os.killpg(run.pid, signal.SIGINT)
-        _, err = run.communicate(timeout=60)
+        _, err = run.communicate()
+    return run.returncode, err.split()
 
-    assert (run.returncode, err.split()) == (130, ["interrupted"])
 
-
-def _is_a_helper_at_work(pid: str) -> bool:
-    """Whether it is one of the interpreters, and Python has begun to look out for Ctrl-C in it."""
-    process = Path("/proc", pid)
+def _is_a_worker(pid: str) -> bool:
     try:
-        status, command = (process / "status").read_text(), (process / "cmdline").read_text()
+        return "spawn_main" in Path("/proc", pid, "cmdline").read_text()
     except (FileNotFoundError, ProcessLookupError):  # it was something else, and is gone
         return False
-    handled = re.search(r"SigCgt:\s*(\w+)", status)
-    assert handled
-    return "spawn_main" in command and bool(int(handled[1], 16) >> (signal.SIGINT - 1) & 1)
 
 
-def test_what_one_part_could_not_sign_in_for_is_left_to_the_others(
+def test_a_process_that_cannot_sign_in_leaves_its_pipelines_to_the_others(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.fleet._MANY", 2)
-    monkeypatch.setattr("reconciler.fleet.THREADS", 4)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    _, undisturbed = fleet.drift("--all")
+    _in_two_processes(monkeypatch)
     fleet.sandbox.fail("GET", "/api/home/ping$", 401)
 
     ended, report = fleet.drift("--all")
 
-    assert (ended.code, len(report["stacks"]) + len(report["failed"])) == (13, COUNT)
-    assert 1 <= len(report["failed"]) <= 2, "no more than its threads had begun with"
-    assert "does not know this API token" in str(report["failed"])
+    assert ended.code == 0
+    assert _without_times(report) == _without_times(undisturbed)
+
+
+def test_where_no_process_can_sign_in_that_is_the_error(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _in_two_processes(monkeypatch)
+    fleet.sandbox.fail("GET", "/api/home/ping$", 401, times=None)
+
+    ended = fleet.cli("drift", "--all")
+
+    assert ended.code == 1
+    assert "does not know this API token" in ended.err
 
 
 def test_a_list_that_says_less_is_not_believed(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
