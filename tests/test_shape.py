@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -148,29 +149,34 @@ def test_nobody_but_the_command_line_prints_or_exits() -> None:
     assert found == []
 
 
-def test_the_wheel_holds_what_the_demo_plays_and_the_pages_are_made_of(tmp_path: Path) -> None:
-    root = Path(__file__).parents[1]
-    built = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--wheel-dir",
-            str(tmp_path),
-            str(root),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    [wheel] = tmp_path.glob("*.whl")
+def test_a_release_holds_what_the_demo_plays_the_pages_the_licence_and_the_types(tmp_path: Path) -> None:
+    """A wheel made from the sdist, as an installer makes it that finds no wheel."""
+    (sdist,) = built(tmp_path, "sdist", ROOT)
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+        names = [name.partition("/")[2] for name in archive.getnames()]
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml"} <= set(names)
+    assert not [name for name in names if name.startswith(("tests/", "docs/", ".venv"))]
+
+    (wheel,) = built(tmp_path, "wheel", tmp_path / sdist.name.removesuffix(".tar.gz"))
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert "reconciler/examples/dataset_cleanup/config.toml" in names
     assert "reconciler/examples/dataset_cleanup/utils/inputs.py" in names
     assert "reconciler/views/pages/drift.html" in names
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
     assert not [name for name in names if name.startswith(("tests/", "examples/"))]
+
+
+def built(into: Path, kind: str, source: Path) -> list[Path]:
+    """What hatchling makes of a source folder."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", str(into)],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return list(into.glob("*.tar.gz" if kind == "sdist" else "*.whl"))
