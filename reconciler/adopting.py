@@ -354,8 +354,8 @@ def _edited(planned: Planned, reference: ClassReference, source: str, taken: Tak
         if change.live is ABSENT:
             return without_input(source, reference.name, name)
         return with_input(source, reference.name, name, _live_fields(planned, taken.address))
-    _, _, key = change.path.partition(".")
-    if not key:
+    _, keyed, key = change.path.partition(".")
+    if not keyed:
         raise ByHandError("they are no table on the platform")
     if change.live is ABSENT:
         return without_parameter(source, reference.name, key)
@@ -410,7 +410,8 @@ def _told(taken: Taken, reference: ClassReference, problem: ByHandError) -> Diag
     if taken.address.kind == "input" and not taken.change.path:
         what = "Take its define_input out" if live is ABSENT else f"Declare {taken.address.name[-1]}"
     else:
-        name = taken.change.path.partition(".")[2] or taken.change.path
+        _, keyed, key = taken.change.path.partition(".")
+        name = (key or repr(key)) if keyed else taken.change.path
         what = f"Take {name} out" if live is ABSENT else f"Make {name} {_shown(live)}"
     return error(
         f"{taken} has to be changed by hand: {problem.reason}",

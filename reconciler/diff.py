@@ -175,8 +175,8 @@ def effective_fields(
     for change in changes:
         if change.resolution not in (Resolution.THEIRS, Resolution.IGNORED) or change.live is MISSING:
             continue
-        name, _, key = change.path.partition(".")
-        if not key:
+        name, keyed, key = change.path.partition(".")
+        if not keyed:  # a key may be the empty text
             fields[name] = change.live
             continue
         fields[name] = {k: v for k, v in fields[name].items() if k != key}

@@ -6,7 +6,7 @@ Plain data, and the rules that hold for both answers. Nothing here reads a file 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from reconciler.diagnostics import Diagnostic, error
 from reconciler.pipeline import enums
@@ -14,6 +14,7 @@ from reconciler.pipeline.enums import did_you_mean
 
 T = TypeVar("T")
 
+LONGEST_NAME: Final = 1_000  # characters of a parameter's name
 Parameters = dict[str, Any]  # plain JSON values by name, in the order of to_dict
 
 
@@ -102,6 +103,25 @@ def problems_of(inputs: Iterable[InputDeclaration]) -> list[Diagnostic]:
             )
         seen.setdefault(one.name, one)
     return found
+
+
+def problems_of_parameters(parameters: Parameters, file: Path, line: int | None) -> list[Diagnostic]:
+    """Names that no parameter can have. Only a class that is run can give one: `self.NAME` is a word.
+
+    Args:
+        line: where the class sets its parameters; one that code named has no line of its own.
+    """
+    return [
+        error(
+            f"{name[:80]!r} cannot be the name of a parameter",
+            f"A name has at least one character, at most {LONGEST_NAME}, and no control characters. "
+            "Use a word, for example threshold.",
+            file=file,
+            line=line,
+        )
+        for name in parameters
+        if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME
+    ]
 
 
 def _name_problems(one: InputDeclaration) -> list[Diagnostic]:

@@ -32,6 +32,7 @@ from reconciler.pipeline.classes import (
     Parameters,
     missing_class,
     problems_of,
+    problems_of_parameters,
 )
 from reconciler.pipeline.syntax import parsing
 
@@ -122,7 +123,7 @@ def run(
             results[kind] = answer
     return Ran(
         _inputs(inputs, results["inputs"]) if inputs is not None else None,
-        _parameters(results["parameters"]) if parameters is not None else None,
+        _parameters(parameters, results["parameters"]) if parameters is not None else None,
         stand_ins,
         conversation.output,
     )
@@ -166,10 +167,12 @@ def _inputs(reference: ClassReference, answer: Mapping[str, Any] | Diagnostic) -
     return ClassValue(None if problems else tuple(declared), READER, tuple(problems))
 
 
-def _parameters(answer: Mapping[str, Any] | Diagnostic) -> ClassValue[Parameters]:
+def _parameters(reference: ClassReference, answer: Mapping[str, Any] | Diagnostic) -> ClassValue[Parameters]:
     if isinstance(answer, Diagnostic):
         return ClassValue(None, READER, (answer,))
-    return ClassValue(answer["value"], READER)
+    line = answer["line"] or _line_of_class(reference)
+    problems = problems_of_parameters(answer["value"], reference.file, line)
+    return ClassValue(None if problems else answer["value"], READER, tuple(problems))
 
 
 def _lines_of_inputs(file: Path) -> dict[str, list[int]]:

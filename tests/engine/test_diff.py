@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from providers import rules
 from providers.rules import FieldRule
-from reconciler.diff import Change, ChangeClass, classify, compare, same
+from reconciler.diff import Change, ChangeClass, Resolution, classify, compare, effective_fields, same
 from reconciler.values import ABSENT, MISSING
 
 IN_SYNC, PENDING, DRIFT, CONVERGED, CONFLICT, UNRECORDED, UNVERIFIED = ChangeClass
@@ -313,3 +313,25 @@ def test_what_is_not_returned_is_never_in_sync(data: st.DataObject, sent: dict[s
     for change in compare(sent, sent, live, RULES):
         assert (change.cls is UNVERIFIED) == (change.field in dropped)
         assert not change.write, "as last applied, as far as anybody can know"
+
+
+KEYS = st.one_of(st.sampled_from(["", ".", "..", " ", "a.b", "\n", "[0]"]), st.text(max_size=4))
+TABLES = st.dictionaries(KEYS, st.integers(0, 2), max_size=4)
+
+
+@given(desired=TABLES, recorded=TABLES, live=TABLES)
+def test_whatever_its_name_each_key_is_kept_as_it_is_live_by_itself(
+    desired: dict[str, int], recorded: dict[str, int], live: dict[str, int]
+) -> None:
+    """The empty name is a key of its own, and not the table around it."""
+    sides = ({"default_parameters": table} for table in (desired, recorded, live))
+    theirs = [change._replace(resolution=Resolution.THEIRS) for change in compare(*sides, RULES)]
+    for change in theirs:
+        kept = effective_fields({"default_parameters": desired}, [change], RULES)["default_parameters"]
+        _, keyed, key = change.path.partition(".")
+        if not keyed:  # both tables are empty
+            assert kept == live
+            continue
+        assert {k: v for k, v in kept.items() if k != key} == {k: v for k, v in desired.items() if k != key}
+        assert kept.get(key, ABSENT) == live.get(key, ABSENT)
+    assert effective_fields({"default_parameters": desired}, theirs, RULES)["default_parameters"] == live

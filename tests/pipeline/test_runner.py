@@ -237,6 +237,53 @@ def test_parameters_fail_as_in_the_engine(folder: Files, bare: Path, statement: 
     assert words in problem(ran_parameters(folder, bare, sources.parameters(statement))).summary
 
 
+BAD_NAMES = ["", " ", "\n", "a\nb", "\x00", "\x1b[31m", "\u202e", "\u2028", "\x85", "x" * 1_001]
+ODD_NAMES = [
+    *(
+        "a.b",
+        ".",
+        "..",
+        "a b",
+        " a ",
+        "a/b",
+        "#",
+        "a#b",
+        "[0]",
+        '"',
+        "'",
+        "\\",
+        "%",
+        "=",
+        "0",
+        "null",
+        "é",
+        "日本",
+    ),
+    *("::error::x", "default_parameters", "x" * 1_000, "😀", "<b>", "~", "a:b"),
+]
+
+
+def test_a_name_that_no_parameter_can_have_is_refused_in_its_line(folder: Files, bare: Path) -> None:
+    said = ran_parameters(
+        folder, bare, sources.parameters(f"for n in {BAD_NAMES!r}: setattr(self, n, 1)")
+    ).parameters
+    assert said is not None
+    assert said.value is None
+    assert len(said.diagnostics) == len(BAD_NAMES)
+    for found in said.diagnostics:
+        assert "cannot be the name of a parameter" in found.summary
+        assert found.summary.isprintable()
+        assert found.line == 5
+
+
+def test_any_other_name_is_a_parameter_like_all(folder: Files, bare: Path) -> None:
+    said = ran_parameters(
+        folder, bare, sources.parameters(f"for n in {ODD_NAMES!r}: setattr(self, n, 1)")
+    ).parameters
+    assert said is not None
+    assert said.value == dict.fromkeys(ODD_NAMES, 1)
+
+
 def test_an_error_in_another_file_of_the_pipeline_points_there(folder: Files, bare: Path) -> None:
     where = folder(
         {
