@@ -34,6 +34,7 @@ from reconciler.pipeline.class_edit import (
 from reconciler.pipeline.classes import ClassReference
 from reconciler.pipeline.config import LoadedConfig, edited_config
 from reconciler.pipeline.edit import Value
+from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.lines import BOM
 from reconciler.pipeline.lines import Path as KeyPath
 from reconciler.pipeline.load import Pipeline
@@ -226,9 +227,10 @@ def _refused(wanted: Wanted, step: Step, changes: Sequence[Change]) -> Diagnosti
         told = "An image is made from the folder. Put it back with apply, or publish a new one: apply --bump."
         return error(f"{what} cannot be written into the files", told, address=address)
     if not changes:
-        there = ", ".join(change.path for change in step.changes if change.path)
+        there = [change.path for change in step.changes if change.path]
         told = (
-            f"What the files do not say stays as it is on the platform. They say: {there or 'nothing of it'}."
+            "What the files do not say stays as it is on the platform. "
+            f"They say: {', '.join(there) or 'nothing of it'}.{did_you_mean(wanted.path, there)}"
         )
         return error(f"the files do not say {what}", told, address=address)
     if all(change.live is MISSING for change in changes):

@@ -31,7 +31,7 @@ class Options:
         replace: addresses that may be deleted and made anew, with all that hangs on them.
         prune: delete what left the files, where it would be forgotten otherwise.
         destroy: nothing is desired any more; delete what is this pipeline's own.
-        ignored: fields that are left as they are on an existing object.
+        ignored: fields, or keys of keyed fields, that are left as they are on an existing object.
         protected: addresses that are neither deleted nor replaced, whatever else is said.
         again: the command that would apply this plan, which refusals suggest with one more option.
     """
@@ -125,6 +125,7 @@ def _step_for_desired(resource: Resource, scene: _Scene) -> Step:
         step = Step(address, action, reason, changes, resource.depends_on, live.id, fingerprint(live, kind))
         if kind.judge is None and action is not Action.NOOP:
             step = _replaced_if_fixed(step, resource, live, kind, scene.options)
+            step = _refused_if_blind(step, scene.options.ignored.get(address, ()))
     return step if kind.judge is None else _judged(step, resource, scene)
 
 
@@ -194,7 +195,7 @@ def _changes(
         if contested and change.live is not MISSING and change.write:
             reason = "not as an unfinished run was creating it"
             change = change._replace(cls=ChangeClass.CONFLICT, reason=reason)  # noqa: PLW2901 - the same one
-        if ignored and change.field in ignored:
+        if ignored and (change.field in ignored or change.path in ignored):
             changes.append(_left_alone(change))
         elif change.cls is ChangeClass.CONFLICT:
             changes.append(_resolved(change, address, kind, options))
@@ -313,6 +314,20 @@ def _replaced_if_fixed(step: Step, resource: Resource, live: Live, kind: KindFac
         ),
     )
     return replace(step, refusal=refusal)
+
+
+def _refused_if_blind(step: Step, ignored: Collection[str]) -> Step:
+    """A field that cannot be read is written as a whole, and with it a key that is ignored."""
+    for change in step.changes:
+        names = [path for path in ignored if path.startswith(f"{change.path}.")] if change.path else []
+        if change.write and change.live is MISSING and names:
+            refusal = Refusal(
+                f"{change.path} cannot be read, and writing it would overwrite {', '.join(names)}, "
+                "which ignore_changes names",
+                (f'ignore "{change.path}" as a whole in config.toml, or take {" and ".join(names)} out',),
+            )
+            return replace(step, refusal=step.refusal or refusal)
+    return step
 
 
 def _judged(step: Step, resource: Resource, scene: _Scene) -> Step:
@@ -451,12 +466,4 @@ def _remarks(steps: Mapping[Address, Step], scene: _Scene) -> list[Diagnostic]:
                     address=str(step.address),
                 )
             )
-    known = steps.keys()
-    for address in sorted({*scene.options.ignored, *scene.options.protected} - known):
-        found.append(
-            warning(
-                f"[reconciler] names {address}, which is no resource of this pipeline",
-                f"There are: {', '.join(map(str, sorted(known)))}.",
-            )
-        )
     return found

@@ -20,12 +20,13 @@ from providers.picsellia import kinds as platform_kinds
 from providers.protocol import ResourceKind
 from reconciler import live
 from reconciler.compile import desired_graph, image_address
-from reconciler.diagnostics import Diagnostic, UserError, error, info
+from reconciler.diagnostics import Diagnostic, UserError, error, info, warning
 from reconciler.events import Note
 from reconciler.graph import Graph
+from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import Bump, bump
-from reconciler.plan import Plan
+from reconciler.plan import Plan, Step
 from reconciler.planner import Options, plan_steps
 from reconciler.recovery import contested, settle, unmade
 from reconciler.session import CannotCheckError, Checked, Session, far_end, stack_of
@@ -182,7 +183,7 @@ def plan_for(
         stored.lineage if stored.serial else "",
         stored.serial,
         steps,
-        (*remarks, *told),
+        (*remarks, *told, *_names_nothing(pipeline, steps)),
         sources=_digest_of(wanted),
         asked=wishes.to_document(),
     )
@@ -265,6 +266,37 @@ def _refuse_unknown(addresses: Collection[Address], plan: Plan) -> None:
     ]
     if problems:
         raise UserError(*problems)
+
+
+def _names_nothing(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[Diagnostic]:
+    """What `[reconciler]` names and nobody has: it protects nothing, and may be misspelt."""
+    settings, loaded = pipeline.config.reconciler, pipeline.loaded
+    known = {step.address: step for step in steps}
+    names: list[tuple[str, tuple[str | int, ...]]] = [
+        *((text, ("ignore_changes", text)) for text in settings.ignore_changes),
+        *((text, ("protect", index)) for index, text in enumerate(settings.protect)),
+    ]
+    for text, place in names:
+        if Address.parse(text) not in known:
+            near = did_you_mean(text, map(str, known))
+            yield warning(
+                f"[reconciler] names {text}, which is no resource of this pipeline",
+                f"There are: {', '.join(map(str, sorted(known)))}.{near}",
+                file=loaded.path,
+                line=loaded.line_of("reconciler", *place),
+            )
+    for text, paths in settings.ignore_changes.items():
+        step = known.get(Address.parse(text))
+        there = {change.path for change in step.changes} if step else set()
+        for index, path in enumerate(paths):
+            beside = [other for other in there if other.startswith(f"{path.partition('.')[0]}.")]
+            if "." in path and path not in there and beside:
+                yield warning(
+                    f"ignore_changes names {path} of {text}, which neither the files nor the platform have",
+                    f"There are: {', '.join(sorted(beside))}.{did_you_mean(path, beside)}",
+                    file=loaded.path,
+                    line=loaded.line_of("reconciler", "ignore_changes", text, index),
+                )
 
 
 def _builders_named(

@@ -146,6 +146,35 @@ def test_a_replace_that_fails_half_way_is_finished_with_what_it_promised(
     assert cli("plan", "app", "--exit-code").code == 0
 
 
+def test_a_word_that_protects_nothing_is_told_with_its_line(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+    def ignored(words: str) -> int:
+        """The line of the table, which is written after the application was applied."""
+        text = applied + f'\n[reconciler.ignore_changes]\n"processing/app" = {words}\n'
+        (app / "config.toml").write_text(text)
+        return len(text.splitlines())
+
+    assert cli("apply", "app").code == 0
+    applied = (app / "config.toml").read_text()
+    sandbox.platform.edit_processing("app", default_parameters={"size": 64, "label": "dog"})
+
+    line = ignored('["descripton"]')
+    for command in ("validate", "plan", "drift"):
+        ended = cli(command, "app")
+        assert ended.code in (1, 13) and f"config.toml:{line}" in ended.err, command
+        assert "Did you mean 'description'?" in ended.err
+
+    line = ignored('["default_parameters.labl"]')
+    ended = cli("plan", "app", "--bump", "patch")
+    assert ended.code == 0 and f"config.toml:{line}" in ended.err
+    assert "Did you mean 'default_parameters.label'?" in ended.err
+
+    ignored('["default_parameters.label"]')
+    assert cli("apply", "app", "--bump", "patch").code == 0
+    made = sandbox.platform.processing("app")
+    assert made is not None and made["default_parameters"] == {"size": 640, "label": "dog"}
+    assert cli("drift", "app").code == 0
+
+
 def test_destroy_without_a_record_says_so(app: Path, cli: Cli, tmp_path: Path) -> None:
     assert cli("apply", "app").code == 0
     (tmp_path / "state.db").unlink()

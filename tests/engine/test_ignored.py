@@ -1,0 +1,129 @@
+"""`[reconciler] ignore_changes`: a word of it protects exactly what it names, or is an error."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.picsellia import FACTS
+from reconciler.graph import Resource
+from reconciler.pipeline.config import read
+from reconciler.plan import Action, Step
+from reconciler.values import Address
+from tests.engine.conftest import APP, Bench, model, processing
+
+ADDRESSES = {
+    "processing": APP,
+    "input": Address.of("input", "app", "x"),
+    "model": Address.of("model", "M"),
+    "model-version": Address.of("model-version", "M", "v1"),
+}
+PARENTS = {"input": processing(owns=()), "model-version": model("M")}
+FIELDS = [(kind, name) for kind, facts in FACTS.items() for name in facts.rules]
+TABLES = [(kind, name) for kind, name in FIELDS if FACTS[kind].rules[name].keyed]
+CONFIG = """\
+[metadata]
+name = "app"
+version = "1.0"
+type = "AUTO_TAGGING"
+
+[execution]
+
+[docker]
+image_name = "reg.io/app"
+
+[reconciler.ignore_changes]
+"{address}" = [
+  "{first}",
+  "{word}",
+]
+"""
+
+
+def refused(kind: str, word: str) -> list[str]:
+    """What is said of this word in a config.toml, in the line where it stands."""
+    first = next(iter(FACTS[kind].rules))
+    text = CONFIG.format(address=ADDRESSES[kind], first=first, word=word)
+    loaded = read(text, Path("config.toml"))
+    assert (loaded.config is None) == bool(loaded.diagnostics)
+    assert {one.line for one in loaded.diagnostics} <= {14}
+    return [f"{one.summary} {one.detail}" for one in loaded.diagnostics]
+
+
+def test_all_kinds_are_there() -> None:
+    assert set(ADDRESSES) == set(FACTS)
+
+
+@pytest.mark.parametrize(("kind", "name"), FIELDS)
+def test_a_field_is_taken_and_what_is_nearly_one_is_an_error_with_its_line(kind: str, name: str) -> None:
+    assert refused(kind, name) == []
+    [told] = refused(kind, name[:-1])
+    assert f"is not a field of the kind {kind}" in told and f"Did you mean {name!r}?" in told
+    assert refused(kind, f"{name}.") and refused(kind, f".{name}") and refused(kind, f" {name}")
+    assert bool(refused(kind, f"{name}.part")) == ((kind, name) not in TABLES)
+
+
+@pytest.mark.parametrize("word", ["", ".", "cpu", "*", "id", "DEFAULT_CPU", "default_*", "docker.cpu"])
+def test_no_other_word_is_taken(word: str) -> None:
+    assert refused("processing", word)
+
+
+def value(kind: str, name: str, number: int) -> Any:
+    """Two values of each field, by their number."""
+    if (kind, name) in TABLES:
+        return {"a.b": number, "c": {"d": number}, "same": 1}
+    match name:
+        case "default_cpu" | "default_gpu":
+            return number
+        case "required":
+            return number == 1
+        case "docker_flags":
+            return [f"--flag={number}"]
+    return f"VALUE_{number}"
+
+
+def changed_outside(bench: Bench, kind: str, ignored: str, changed: dict[str, Any]) -> Step:
+    """The step of a resource that was applied as the files say, and then changed."""
+    address = ADDRESSES[kind]
+    fields = {name: value(kind, name, 1) for name in FACTS[kind].rules}
+    parents = [PARENTS[kind]] if kind in PARENTS else []
+    depends = tuple(parent.address for parent in parents)
+    files = [*parents, Resource(address, fields, depends_on=depends)]
+    assert bench.apply(*files).succeeded
+    bench.world.edit(kind, *address.name, **changed)
+    planned = bench.plan(*files, ignored={address: [ignored]}, replace=[address])
+    bench.walk(planned)
+    return planned.step(address)
+
+
+@pytest.mark.parametrize(("kind", "name"), FIELDS)
+def test_a_field_is_left_alone_and_no_other(bench: Bench, kind: str, name: str) -> None:
+    rules = FACTS[kind].rules
+    step = changed_outside(bench, kind, name, {field: value(kind, field, 2) for field in rules})
+    written = {change.field for change in step.changes if change.write}
+    if step.action is not Action.REPLACE:  # where all is sent again, as it was
+        assert written == set(rules) - {name}
+    assert bench.live(ADDRESSES[kind]) == {
+        field: value(kind, field, 2 if field == name else 1) for field in rules
+    }
+
+
+@pytest.mark.parametrize(("kind", "name"), TABLES)
+@pytest.mark.parametrize("key", ["a.b", "c"])
+def test_one_key_is_left_alone_and_no_other(bench: Bench, kind: str, name: str, key: str) -> None:
+    after = value(kind, name, 2)
+    step = changed_outside(bench, kind, f"{name}.{key}", {name: {**after, "theirs": 1}})
+    written = {change.path for change in step.changes if change.write}
+    assert written == {f"{name}.{other}" for other in ("a.b", "c", "theirs") if other != key}
+    expected = value(kind, name, 1) | {key: after[key]}
+    assert bench.live(ADDRESSES[kind])[name] == expected
+
+
+def test_a_key_that_cannot_be_read_is_not_overwritten(bench: Bench) -> None:
+    assert bench.apply(processing(default_parameters={"data_tag": "a", "epochs": 1})).succeeded
+    bench.world.hidden = ["default_parameters"]
+    app = processing(default_parameters={"data_tag": "b", "epochs": 2})
+    step = bench.plan(app, ignored={APP: ["default_parameters.data_tag"]}).step(APP)
+    assert step.refusal is not None and "would overwrite default_parameters.data_tag" in step.refusal.summary
+    whole = bench.plan(app, ignored={APP: ["default_parameters"]}).step(APP)
+    assert whole.refusal is None and not whole.writes
