@@ -1,4 +1,4 @@
-"""What config.toml says of the deployment is no source: it is applied to the platform, and nothing is built."""
+"""What config.toml says of the deployment is no source: the platform gets it, and nothing is built."""
 
 import json
 import re

@@ -110,7 +110,7 @@ def test_nor_does_that_of_a_folder_with_everything_in_it(folder: Path) -> None:
     first = {"config.toml": b"[metadata]", "link": b"not this"}
     found = fingerprint(ImageSource(folder=folder, keyed={"config.toml": b"[settings]"}, keyed_first=first))
     assert found.first == "sha256:fc9784c26e9d3aedc2d7e0978f42073f10d59f210ddf7179f3619b55c23a123b"
-    assert found.key == "v2:@@2"
+    assert found.key == "v2:1c73eb75e07d8dad9000f0713fd2676e95a0e84cef24aed4378f5c93fd64b0b1"
     assert found.bytes == 256_165
     assert list(found.files) == [
         *(".dockerignore", "Dockerfile", "config.toml", "data-x/a.py", "data/empty/below"),
