@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from providers.docker.demands import SettingError
 from providers.docker.source import SourceKey, fingerprint
 from providers.errors import ProviderError
+from providers.leftovers import sweep
 from providers.protocol import CheckedKind
 from providers.regular_files import read_regular
 from reconciler.apply import Result, Walk
@@ -155,6 +156,7 @@ def carry_out(
         if lock.took_over is not None:
             why = "its process is gone" if is_gone(lock.took_over) else "it had expired"
             session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
+        sweep(path.resolve().parent)
         _refuse_edited(pipeline, key if waited else None)
         planned = make()
         away: tuple[Moved, ...] = ()

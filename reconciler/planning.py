@@ -231,8 +231,9 @@ def _as_bumped(
 ) -> tuple[Pipeline, list[Diagnostic]]:
     """The pipeline as it will be once the bump is published, and remarks.
 
-    A bump never makes a second version of one source, unless it is forced or makes a candidate of a release
-    or a release of a candidate: those two name the image that is there. Versions that are published from
+    A bump is carried out only where the version in config.toml is not published from this very source, unless
+    it is forced, or makes a candidate of a release or a release of a candidate: those two name the image that
+    is there. Versions that are published from
     other source are used up, as by a run that failed after the push, or by a colleague who has not committed
     yet: the first free one is taken.
 

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 from providers.docker.ignore import IgnoreRules
 from providers.errors import RefusedError
+from providers.leftovers import is_ours, is_temporary
 from providers.regular_files import READ_ONLY, kind_of, open_regular, read_regular, refuse_irregular
 
 CHUNK = 64 << 10  # bytes read at a time; larger pieces make many small files slower
@@ -128,16 +129,16 @@ def context(source: ImageSource) -> list[Entry]:
     Raises:
         RefusedError: the folder or something in it cannot be read, or is no file, link or folder.
     """
-    return [_entry(item, path) for path, item in _members(source)]
+    return [_entry(item, path) for path, item in _members(source) if not is_ours(item.name)]
 
 
 def fingerprint(source: ImageSource) -> SourceKey:
     """The source key: sha256 over the Dockerfile, the settings and every file of the filtered context.
 
     Paths, modes (executable or not, so that a check-out's umask does not matter), link targets
-    and contents count; times and owners do not. Every part is length-prefixed or of fixed length, so no
-    two sources share an encoding. The key by the first recipe comes along, for images that carry one: the
-    files are read once for both.
+    and contents count; times, owners and files of ours (`providers.leftovers`) do not. Every part is
+    length-prefixed or of fixed length, so no two sources share an encoding. The key by the first recipe
+    comes along, for images that carry one: the files are read once for both.
 
     Raises:
         RefusedError: as `context`, or there is no Dockerfile (and no `base`).
@@ -152,10 +153,13 @@ def fingerprint(source: ImageSource) -> SourceKey:
         digest, size = _digest(root, path, item, source.keyed)
         raw = path.encode("utf-8", "surrogateescape")
         name = _shown(path)
-        if path in source.keyed_first:
+        if path in source.keyed_first or is_ours(item.name):
             first, _ = _digest(root, path, item, source.keyed_first)
             first_parts[len(parts)] = b"%d:%s%s" % (len(raw), raw, first)
             first_files[name] = first[:8].hex()
+        if is_ours(item.name):  # what the first recipe counted
+            parts.append(b"")
+            continue
         parts.append(b"%d:%s%s" % (len(raw), raw, digest))
         files[name] = digest[:8].hex()
         total += size
@@ -294,7 +298,7 @@ def seen(source: ImageSource, paths: Iterable[str]) -> set[str]:
     Raises:
         RefusedError: the ignore file cannot be read, or has a line that is no pattern.
     """
-    paths = set(paths)
+    paths = {path for path in paths if not is_ours(path.rpartition("/")[2])}
     return paths - _ignore_rules(source).excluded(paths)
 
 
@@ -418,7 +422,7 @@ def _members(source: ImageSource) -> list[tuple[str, os.DirEntry[str]]]:
     pending = [""]
     while pending:
         parent = pending.pop()
-        found = {parent + item.name: item for item in _scan(root, parent)}
+        found = {parent + item.name: item for item in _scan(root, parent) if not is_temporary(item.name)}
         excluded = rules.excluded(found)
         for path, item in found.items():
             if item.is_dir(follow_symlinks=False):
