@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,11 +137,15 @@ def earlier(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
     def first_recipe(source: ImageSource) -> SourceKey:
         found = fingerprint(source)
-        return SourceKey(found.first, found.files_as_of(found.first), found.arguments, found.bytes)
+        return replace(found, key=found.first, first="", first_files={})
+
+    def as_recorded(source: ImageSource) -> SourceKey:
+        return replace(first_recipe(source), files=fingerprint(source).files_as_of("sha256:"))
 
     with monkeypatch.context() as patched:
-        for module in ("providers.docker.image", "reconciler.session", "reconciler.converge"):
-            patched.setattr(f"{module}.fingerprint", first_recipe)
+        patched.setattr("providers.docker.image.fingerprint", first_recipe)  # compares what it packs
+        for module in ("reconciler.session", "reconciler.converge"):
+            patched.setattr(f"{module}.fingerprint", as_recorded)
         yield patched
 
 
