@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from providers.docker.demands import SettingError
 from providers.docker.source import SourceKey, fingerprint
 from providers.errors import ProviderError
-from providers.leftovers import sweep
 from providers.protocol import CheckedKind
 from providers.regular_files import read_regular
 from reconciler.apply import Result, Walk
@@ -20,6 +19,7 @@ from reconciler.events import Notice
 from reconciler.files import locked, replace_file
 from reconciler.pipeline.edit import edited
 from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.version import Bump
 from reconciler.plan import Plan
 from reconciler.planning import Planned, Wishes, make_plan
 from reconciler.runs import this_run
@@ -75,8 +75,7 @@ def apply_plan(
     approve: Callable[[Planned, bool], bool],
     saved: Plan | None = None,
     skip_moved: bool = False,
-    revise: Callable[[Planned, Wishes], Wishes] | None = None,
-    may_bump: bool = False,
+    choose_bump: Callable[[Planned], Bump | None] | None = None,
 ) -> Applied:
     """Plan what the files say, and do it: `carry_out` with `make_plan`.
 
@@ -85,8 +84,7 @@ def apply_plan(
             argument is whether the user has to be asked.
         saved: a plan that was approved before; only what it said is done, and nobody is asked.
         skip_moved: do the rest of a saved plan when a part of the world has moved, instead of nothing.
-        revise: is shown the plan, and gives the wishes that it should be made with instead.
-        may_bump: `revise` may ask for a bump, which is written into config.toml.
+        choose_bump: is shown a plan that was made without a bump, and says which one it should have.
 
     Raises: as `carry_out`.
     """
@@ -94,8 +92,8 @@ def apply_plan(
 
     def make() -> Planned:
         planned = make_plan(session, checked, wishes)
-        if revise is not None and saved is None and (revised := revise(planned, wishes)) != wishes:
-            planned = make_plan(session, checked, revised)
+        if choose_bump is not None and wishes.bump is None and (kind := choose_bump(planned)):
+            planned = make_plan(session, checked, replace(wishes, bump=kind))
         return planned
 
     return carry_out(
@@ -104,7 +102,7 @@ def apply_plan(
         make,
         running,
         key=key,
-        writes_config=bool(wishes.bump or may_bump or pipeline.loaded.edits),
+        writes_config=bool(wishes.bump or choose_bump or pipeline.loaded.edits),
         approve=approve,
         saved=saved,
         skip_moved=skip_moved,
@@ -156,7 +154,6 @@ def carry_out(
         if lock.took_over is not None:
             why = "its process is gone" if is_gone(lock.took_over) else "it had expired"
             session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
-        sweep(path.resolve().parent)
         _refuse_edited(pipeline, key if waited else None)
         planned = make()
         away: tuple[Moved, ...] = ()

@@ -207,10 +207,7 @@ class Plan:
     def apply_command(self) -> str:
         """The command that applies this plan, with what was asked for when it was made."""
         bump = self.asked.get("bump")
-        more = ["--bump", bump] if bump else []
-        for name in ("force_bump", "accept_foreign"):
-            more += [f"--{name.replace('_', '-')}"] if self.asked.get(name) else []
-        return self.stack.command("apply", *more)
+        return self.stack.command("apply", *(["--bump", bump] if bump else []))
 
     @property
     def unverified(self) -> int:

@@ -22,6 +22,7 @@ from state.snapshot import JSON, Entry, Intent, RecordedResource, Snapshot
 
 FORMAT: Final = "reconciler/state"
 
+_DEEPEST = 200  # levels of objects and lists; more break functions that call themselves for each
 _TEXT = (str,)
 _HEADER = {"stack": _TEXT, "lineage": _TEXT, "serial": (int,), "written_by": _TEXT, "written_at": _TEXT}
 _LISTS = {"resources": (list,), "intents": (list,)}
@@ -160,9 +161,9 @@ def dumps(document: JSON) -> str:
 
 
 def loads(text: str) -> JSON:
-    """Raises CorruptStateError when it is no JSON, saying where it stops being one."""
+    """Raises CorruptStateError when it is no JSON, saying where it stops being one, or nested too deeply."""
     try:
-        return json.loads(text)
+        document = json.loads(text)
     except json.JSONDecodeError as error:
         raise CorruptStateError(
             f"the record is no JSON from character {error.pos} of {len(text)} on ({error.msg}): "
@@ -170,6 +171,24 @@ def loads(text: str) -> JSON:
         ) from None
     except (ValueError, RecursionError) as error:
         raise CorruptStateError(f"the record cannot be read: {error}") from None
+    if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(document):
+        raise CorruptStateError(f"the record cannot be read: it is nested deeper than {_DEEPEST} levels")
+    return document
+
+
+def _is_too_deep(document: JSON) -> bool:
+    """Level by level, as a function that calls itself would fail where it is needed."""
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 class _ShapeError(Exception):

@@ -65,7 +65,7 @@ def _header(snapshot: Snapshot) -> Iterator[str]:
         yield f"I3 the serial is {snapshot.serial!r}, not a whole number of 0 or more"
     elif snapshot.serial > 0 and not (snapshot.written_by and snapshot.written_at):
         yield "I4 the version or the time of writing is missing"
-    if snapshot.written_at and not _is_time(snapshot.written_at):
+    if snapshot.written_at and not is_time(snapshot.written_at):
         yield f"I13 written_at is {snapshot.written_at!r}, not a time with its offset from UTC"
 
 
@@ -94,7 +94,7 @@ def _intent(intent: Intent) -> Iterator[str]:
         yield f"I11 {address}: the intent is to {intent.verb!r}"
     elif intent.verb in ("update", "delete") and not intent.id:
         yield f"I12 {address}: the intent to {intent.verb} has no id"
-    if not _is_time(intent.since):
+    if not is_time(intent.since):
         yield f"I13 {address}: open since {intent.since!r}, not a time with its offset from UTC"
     yield from _fields(address, "fields", intent.fields)
     yield from _fields(address, "kept", intent.kept)
@@ -184,7 +184,8 @@ def _reachable(
     return found
 
 
-def _is_time(text: str) -> bool:
+def is_time(text: str) -> bool:
+    """Whether it is ISO 8601 with its offset from UTC."""
     try:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:

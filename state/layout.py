@@ -6,13 +6,15 @@
 STACK is percent-encoded. What is not understood is refused, never skipped.
 """
 
+import re
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from state.document import dumps, loads
 from state.errors import CorruptStateError, NewerFormatError
+from state.invariants import is_time
 from state.lock import LockInfo
 from state.snapshot import JSON
 from state.store import HistoryEntry
@@ -101,7 +103,8 @@ def head_from_bytes(data: bytes, stack: str) -> Head:
     what = f"the head of {stack}"
     body = _body(data, what, Head)
     try:
-        return Head(**{**body, "holder": LockInfo(**body["holder"]) if body["holder"] else None})
+        holder = body["holder"]
+        return _typed(Head(**{**body, "holder": None if holder is None else _typed(LockInfo(**holder))}))
     except TypeError as problem:
         raise CorruptStateError(f"{what} is damaged: {problem}") from None
 
@@ -111,12 +114,37 @@ def save_from_bytes(data: bytes, stack: str, name: str) -> Save:
     what = f"{name} of {stack}"
     body = _body(data, what, Save)
     try:
-        save = Save(body["before"], HistoryEntry(**body["entry"]), body["document"])
+        save = _typed(Save(body["before"], _typed(HistoryEntry(**body["entry"])), body["document"]))
     except TypeError as problem:
         raise CorruptStateError(f"{what} is damaged: {problem}") from None
     if save.before and serial_of(save.before) >= serial_of(name):
         raise CorruptStateError(f"{what} is damaged: it follows {save.before}")
     return save
+
+
+_LARGEST = 2**53  # of the numbers in a head or a history object
+_NUMBERS = "serial", "fence", "pid", "ttl"
+_ANYTHING = "holder", "entry", "document"
+_OBJECTS = "content", "before"
+_NAME = re.compile(r"\d{1,15}-[\w.-]{1,80}", re.ASCII)
+_Part = TypeVar("_Part", Head, Save, LockInfo, HistoryEntry)
+
+
+def _typed(part: _Part) -> _Part:
+    """The same; raises TypeError where a field is neither a text nor, where it has to be one, a number."""
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if field.name in _NUMBERS:
+            whole = type(value) is int or (field.name == "ttl" and type(value) is float)
+            if not whole or not 0 <= value < _LARGEST:
+                raise TypeError(f"{field.name} is {str(value)[:40]!r}")
+        elif field.name not in _ANYTHING and not isinstance(value, str):
+            raise TypeError(f"{field.name} is no text")
+        elif field.name == "written_at" and value and not is_time(value):
+            raise TypeError(f"{field.name} is no time with its offset from UTC")
+        elif field.name in _OBJECTS and value and not _NAME.fullmatch(value):
+            raise TypeError(f"{field.name} names no history object")
+    return part
 
 
 def _body(data: bytes, what: str, kind: type[Head] | type[Save]) -> dict[str, Any]:

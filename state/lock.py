@@ -115,7 +115,7 @@ def is_gone(holder: LockInfo) -> bool:
         os.kill(holder.pid, 0)
     except ProcessLookupError:
         return True
-    except OSError:
+    except (OSError, OverflowError):
         return False  # somebody else's, and there
     try:
         # One that was killed and not yet cleared away by its parent counts as ended: "pid (name) Z …".

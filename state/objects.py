@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PATIENCE: Final = 30.0
 """Seconds that one request may take, its repeats included, unless somebody says otherwise."""
 
+LARGEST: Final = 256 << 20
+"""Bytes of an object that is read; a record of 2,000 resources has about one MB."""
+
 _SERVICES = {
     "s3": ("S3 bucket", "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL"),
     "gs": ("Google Cloud Storage bucket", "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT"),
@@ -85,7 +88,13 @@ class Objects:
                 if _NO_BUCKET.search(str(problem)):
                     raise
                 return None
-            meta, body = found.meta, bytes(found.bytes())
+            meta = found.meta
+            if meta["size"] > LARGEST:
+                raise StoreUnavailableError(
+                    f"{path} in {self.url} has {meta['size'] >> 20} MB, and no record has so much",
+                    hint="look at what else writes there",
+                )
+            body = bytes(found.bytes())
         return Found(body, _version(meta["e_tag"], meta["version"]), meta["last_modified"].timestamp())
 
     def put(self, path: str, body: bytes) -> None:

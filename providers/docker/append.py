@@ -135,7 +135,8 @@ def _read_base(client: RegistryClient, source: ImageSource) -> PublishedImage:
             f"there is no base image {source.base}",
             hint="check its name and tag" if not is_digest(reference) else "check its name and digest",
         )
-    if len((image.config.get("rootfs") or {}).get("diff_ids") or ()) != len(image.layers):
+    known = (image.config.get("rootfs") or {}).get("diff_ids")
+    if known is None or len(known) != len(image.layers):
         raise RefusedError(f"{source.base} is no image that a layer can be added to")
     if not _fits(image.platform, source.platform):
         raise RefusedError(

@@ -14,6 +14,7 @@ from typing import Any
 
 import requests
 
+from providers.answers import OddAnswerError, json_object
 from providers.docker import failures
 from providers.docker.reference import Repository, is_loopback
 from providers.errors import FinalError
@@ -23,7 +24,9 @@ from providers.timeouts import answer_timeout
 
 # One parameter of a WWW-Authenticate header, with the scheme where it begins another challenge.
 _PARAMETER = re.compile(r'(?:^|,)\s*(?:([A-Za-z]+)\s+)?([A-Za-z_]+)=(?:"([^"]*)"|([^\s,"]+))')
+_HEADER = re.compile(r"[!-~]+")  # what can stand in an Authorization header after "Bearer "
 _CLIENT = "picsellia-reconciler"
+_DAY = 86_400  # seconds
 _MARGIN = 10.0  # seconds before its end at which a token is no longer used
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds between two bytes of an answer
@@ -191,16 +194,16 @@ class Authorization:
                     auth=signed(_basic(login) if login else None, realm),
                     timeout=(CONNECT_TIMEOUT, answer_timeout(READ_TIMEOUT)),
                 )
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise failures.from_exception(error, self._repository, doing, writing=False) from error
         if response.status_code != 200:
             raise failures.from_answer(response, self._repository, doing, username=self.username)
         answer = _object(response)
         token = answer.get("token") or answer.get("access_token")
-        if not isinstance(token, str):
+        if not isinstance(token, str) or not _HEADER.fullmatch(token):
             raise FinalError(f"the token server of {self._repository.registry} answered without a token")
         lifetime = answer.get("expires_in")
-        seconds = float(lifetime) if isinstance(lifetime, int | float) else 60.0
+        seconds = float(min(max(lifetime, 0), _DAY)) if isinstance(lifetime, int | float) else 60.0
         return token, asked + max(seconds - _MARGIN, seconds / 2)
 
     def _refuse_open_line(self, realm: str) -> None:
@@ -261,7 +264,6 @@ def _basic(login: Login) -> str:
 
 def _object(response: requests.Response) -> dict[str, Any]:
     try:
-        answer = response.json()
-    except ValueError:
+        return json_object(response.content, dict)
+    except OddAnswerError:
         return {}
-    return answer if isinstance(answer, dict) else {}

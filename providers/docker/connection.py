@@ -13,6 +13,7 @@ import requests
 import tenacity
 from requests.adapters import HTTPAdapter
 
+from providers.bodies import read_whole
 from providers.docker import failures
 from providers.docker.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed
 from providers.docker.reference import Repository, is_loopback
@@ -62,7 +63,10 @@ class Wire(HTTPAdapter):
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         self.pace.wait()
-        return super().send(*args, **kwargs)
+        response = super().send(*args, **kwargs)
+        if not kwargs.get("stream") or response.status_code >= 300:
+            read_whole(response)
+        return response
 
     def close(self) -> None:
         """Nothing: a client that ends leaves the connections to the others."""
@@ -200,7 +204,10 @@ class Connection:
         location = response.headers.get("Location")
         if not location:
             raise FinalError(f"{self.repository.registry} began an upload and did not say where it goes on")
-        address = urljoin(response.url, location)
+        try:
+            address = urljoin(response.url, location)
+        except ValueError:
+            address = ""
         if (there := origin(address)) is None:
             raise FinalError(f"{self.repository.registry} began an upload at an address that is not usable")
         parts = urlsplit(address)
@@ -270,7 +277,7 @@ class Connection:
                     timeout=patience,
                     stream=stream,
                 )
-            except requests.RequestException as error:
+            except (requests.RequestException, ValueError) as error:
                 writing = method not in ("GET", "HEAD")
                 raise failures.from_exception(error, self.repository, doing, writing=writing) from error
 

@@ -4,12 +4,12 @@ One place for both the registry's own answers and its token server's. Works on a
 and never puts a header, a password or a signed address into a message.
 """
 
-import json
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 import requests
 
+from providers.answers import json_object
 from providers.docker.reference import Repository
 from providers.errors import (
     FinalError,
@@ -91,9 +91,7 @@ def from_answer(
     return RefusedError(f"{registry} refused {doing} with {status}{detail}", hint=hint)
 
 
-def from_exception(
-    error: requests.RequestException, repository: Repository, doing: str, *, writing: bool
-) -> ProviderError:
+def from_exception(error: Exception, repository: Repository, doing: str, *, writing: bool) -> ProviderError:
     """The error that a broken or never made connection stands for.
 
     Args:
@@ -164,7 +162,7 @@ def _cause(error: Exception) -> str:
 def _detail(response: requests.Response) -> str:
     """What the registry said about it, short; "" when it said nothing readable."""
     try:
-        first = json.loads(response.content)["errors"][0]
+        first = json_object(response.content, dict)["errors"][0]
         text = str(first.get("message") or first.get("code") or "")
     except (ValueError, LookupError, TypeError, AttributeError, requests.RequestException):
         return ""

@@ -149,6 +149,8 @@ class RegistryClient:
                 for piece in self._stream(blob, at):
                     found.update(piece)
                     at, breaks = at + len(piece), 0
+                    if at > blob.size:
+                        raise self._other_bytes(blob.digest)
                     yield piece
                 break
             except TransientError as error:
@@ -174,7 +176,7 @@ class RegistryClient:
                     if len(piece) > surplus:
                         yield piece[surplus:]
                     surplus = max(surplus - len(piece), 0)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise failures.from_exception(error, self.repository, doing, writing=False) from error
 
     def _read_manifest(self, method: str, reference: str) -> requests.Response | None:

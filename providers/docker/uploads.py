@@ -23,7 +23,7 @@ Content = Callable[[int], Iterable[bytes]]
 
 _CHUNK = 32 << 20  # bytes sent at a time to a registry, or over a line, that takes no large request
 _LOST = 404, 416  # statuses: the upload is not known, or is elsewhere
-_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+_RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})", re.ASCII)
 
 
 def upload(connection: Connection, blob: Blob, content: Content, report: Report, stage: str) -> None:

@@ -19,6 +19,7 @@ from urllib3.exceptions import (
 )
 from urllib3.util.retry import Retry
 
+from providers.bodies import read_whole
 from providers.pace import PATIENCE, Pace
 
 POOL = 32  # connections; the SDK's own session holds 10
@@ -90,6 +91,7 @@ class Adapter(HTTPAdapter):
         self._pace.wait()
         try:
             response = super().send(request, *args, **kwargs)
+            read_whole(response)
         except requests.ConnectionError as problem:
             cause = problem.args[0] if problem.args else problem
             if isinstance(cause, MaxRetryError):

@@ -70,8 +70,7 @@ class ImageOptions(_Frozen):
     """`[reconciler.image]`: how the image is made, for pipelines that ask for more than a Dockerfile.
 
     `dockerfile` and `context` are paths relative to the pipeline's folder. `secrets` maps a secret's name to
-    the environment variable that has its value; a list names both alike. `config` says what config.toml is to
-    the image: what is deployed, which makes no other image, or source, for a pipeline that reads the file.
+    the environment variable that has its value; a list names both alike.
     """
 
     builder: Literal["auto", "buildx", "buildkit", "engine", "append"] = "auto"
@@ -87,7 +86,6 @@ class ImageOptions(_Frozen):
     secrets: Annotated[dict[_SecretId, _Name], BeforeValidator(_by_name)] = Field(default_factory=dict)
     cache_from: tuple[_Text, ...] = ()
     cache_to: tuple[_Text, ...] = ()
-    config: Literal["deployment", "source"] = "deployment"
 
 
 class Reconciler(_Frozen):

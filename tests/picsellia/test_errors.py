@@ -3,6 +3,7 @@
 The table holds each status for a read and for a write. `unknown` says that a write may have been carried out.
 """
 
+import gzip
 import inspect
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -316,6 +317,35 @@ def test_a_host_that_is_no_platform_at_all(
     assert asked
     assert host.partition("://")[2] in failed.value.message
     assert isinstance(failed.value, TransientError | FinalError), "an address that is wrong is not gone"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"items": null}',
+        b'{"items": [null]}',
+        b'{"items": "all"}',
+        b"[null]",
+        b"[" * 900 + b"]" * 900,
+        b"NaN",
+    ],
+)
+def test_a_list_that_is_none(connect: Connect, content: bytes) -> None:
+    with odd_host(200, content) as (host, _):
+        platform = connect(host)
+        with pytest.raises(FinalError, match="answer"):
+            list(platform.items(platform.organization_path("models")))
+
+
+def test_an_answer_without_an_end_is_given_up(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("providers.bodies.LARGEST", 100_000)
+    for content in (b" " * 200_000, gzip.compress(b" " * 200_000)):
+        compressed = {"Content-Encoding": "gzip"} if content[:1] != b" " else {}
+        with odd_host(200, content, compressed) as (host, _):
+            platform = connect(host)
+            with pytest.raises(ProviderError) as failed:
+                read(platform)
+    assert "has more than" in failed.value.message
 
 
 def test_an_object_without_what_makes_it_one(connect: Connect) -> None:
