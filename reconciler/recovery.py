@@ -53,7 +53,9 @@ def unmade(settled: Snapshot, world: World) -> dict[Address, Mapping[str, JSON]]
     return {
         address: intent.kept
         for text, intent in settled.intents.items()
-        if intent.verb == "replace" and (address := Address.parse(text)) not in world.found
+        if intent.verb == "replace"
+        and intent.id is None
+        and (address := Address.parse(text)) not in world.found
     }
 
 
