@@ -23,7 +23,7 @@ class BusyError(UserError):
 def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Nobody else holds this file while the block runs; a process that dies lets go of it.
 
-    The lock is a file of the user's runtime folder, so nothing is left beside the file itself. Runs of other
+    The lock is a file in a folder of the user's own, so nothing is left beside the file itself. Runs of other
     users and of other machines are not kept out.
 
     Args:
@@ -33,15 +33,12 @@ def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = la
 
     Raises:
         BusyError: another run held it all that time.
-        OSError: the runtime folder cannot be written.
+        UserError: there is no folder that locks can be kept in.
     """
     from filelock import FileLock, Timeout
-    from platformdirs import user_runtime_path
 
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR it is a folder below /tmp, which will do
-        lock = FileLock(user_runtime_path("reconciler", ensure_exists=True) / f"{name}.lock")
+    lock = FileLock(_lock_folder() / f"{name}.lock")
     try:
         try:
             lock.acquire(blocking=False)
@@ -57,6 +54,49 @@ def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = la
         yield
     finally:
         lock.release()
+
+
+def _lock_folder() -> Path:
+    """The folder of locks: the user's runtime folder, or one in the temporary folder where that belongs to
+    another user, as after `sudo`, or cannot be written.
+
+    Raises:
+        UserError: neither can be used.
+    """
+    from platformdirs import user_runtime_path
+
+    def runtime() -> Path:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # without the variable it is a folder below /tmp, which will do
+            return user_runtime_path("reconciler", ensure_exists=True)
+
+    def temporary() -> Path:
+        folder = Path(tempfile.gettempdir()) / f"reconciler-{_user()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    problems = []
+    for make in (runtime, temporary):
+        try:
+            folder = make()
+        except OSError as problem:
+            problems.append(str(problem))
+            continue
+        if _is_mine(folder) and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+        problems.append(f"{folder} belongs to another user, or cannot be written")
+    told = f"{'; '.join(problems)}. Let XDG_RUNTIME_DIR name a folder of your own with mode 0700."
+    raise UserError(error("there is no folder that locks can be kept in", told))
+
+
+def _user() -> str:
+    return str(os.geteuid()) if hasattr(os, "geteuid") else ""
+
+
+def _is_mine(folder: Path) -> bool:
+    """Whether this folder is there and belongs to this user. Windows keeps its folders apart by itself."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "geteuid") or found.st_uid == os.geteuid())
 
 
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:

@@ -58,6 +58,11 @@ class _Seen:
     modified: float
 
 
+def _begun(seen: _Seen) -> Head:
+    """A head where there is none: a history without one is damage, not a first save that was cut off."""
+    return seen.head if seen.version is not None else replace(seen.head, write="begun")
+
+
 class BucketStore:
     """A `Store` in a bucket. See the protocol for what its methods promise.
 
@@ -105,7 +110,7 @@ class BucketStore:
         return self._snapshot(stack, head.serial, head.content) if head.content else None
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
-        name = self._name_at(stack, self._look(stack).head, serial)
+        name = self._name_at(stack, self._readable_head(stack), serial)
         return self._snapshot(stack, serial, name) if name else None
 
     def save(self, snapshot: Snapshot, *, expected_serial: int, lock: Lock | None) -> Snapshot:
@@ -117,7 +122,7 @@ class BucketStore:
         self._keep(snapshot, entry, expected_serial, None)
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
-        head = self._look(stack).head
+        head = self._readable_head(stack)
         if not head.content:
             return []
         names = self.objects.names(history_folder(stack), since=digits(max(head.serial - limit + 1, 1)))
@@ -217,6 +222,8 @@ class BucketStore:
         problems = verify(saved)
         if problems:
             raise InvalidSnapshotError(stack, problems)
+        if lock is None and expected_serial == 0:  # with a lock there is a head already
+            self._swap(stack, _begun)
         written = False
 
         def moved(seen: _Seen) -> Head:
@@ -279,11 +286,24 @@ class BucketStore:
         """The head as it is now."""
         found = self.objects.get(head_path(stack))
         if found is None:
+            if self.objects.names(history_folder(stack)):  # no save is written before there is a head
+                raise CorruptStateError(
+                    f"the record of {stack} in {self.objects.url} is damaged: its history is there, "
+                    "and its head is gone"
+                )
             seen = _Seen(Head(), None, 0.0)
         else:
             seen = _Seen(head_from_bytes(found.body, stack), found.version, found.modified)
         self._seen[stack] = seen
         return seen
+
+    def _readable_head(self, stack: str) -> Head:
+        """The head; where it is damaged or gone one that leads to the newest save that is left."""
+        try:
+            return self._look(stack).head
+        except CorruptStateError:
+            newest = max(self.objects.names(history_folder(stack)), key=serial_of, default="")
+            return Head(serial=serial_of(newest), content=newest)
 
     def _has_record(self, stack: str) -> bool:
         """Whether it was ever saved; a head that cannot be read stands for a record that cannot."""

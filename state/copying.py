@@ -15,11 +15,14 @@ class Copied:
     Attributes:
         serials: that were copied.
         left_out: that were not, as their content is damaged or no longer kept.
+        damage: what is wrong with the record as it is now, of which earlier serials may be whole; "" for
+            nothing.
     """
 
     stack: str
     serials: tuple[int, ...]
     left_out: tuple[int, ...]
+    damage: str = ""
 
 
 def copy_records(source: Store, target: Store) -> Iterator[Copied]:
@@ -38,6 +41,11 @@ def copy_records(source: Store, target: Store) -> Iterator[Copied]:
 
 def _copy(source: Store, target: Store, stack: str, serial: int) -> Copied:
     copied, left_out = [], []
+    damage = ""
+    try:
+        source.load(stack)
+    except CorruptStateError as problem:
+        damage = problem.message
     for entry in reversed(source.history(stack, EVERYTHING)):
         if entry.serial <= serial:
             continue
@@ -51,11 +59,13 @@ def _copy(source: Store, target: Store, stack: str, serial: int) -> Copied:
         target.copy_in(snapshot, entry, expected_serial=serial)
         serial = entry.serial
         copied.append(serial)
-    return Copied(stack, tuple(copied), tuple(left_out))
+    return Copied(stack, tuple(copied), tuple(left_out), damage)
 
 
 def _check_continues(source: Store, stack: str, there: Snapshot) -> None:
-    (newest,) = source.history(stack, 1)
+    newest = next(iter(source.history(stack, 1)), None)
+    if newest is None:  # all of it is damaged, and nothing of it will be copied
+        return
     if newest.lineage != there.lineage:
         raise LineageConflictError(stack, expected=newest.lineage, stored=there.lineage)
     hint = "nothing was copied; name an empty place, or copy the other way round"

@@ -44,11 +44,14 @@ class CorruptStateError(StateError):
         problems: the broken invariants, each beginning with its number; empty for unreadable text.
     """
 
-    def __init__(self, message: str, *, problems: Sequence[str] = ()) -> None:
-        super().__init__(
-            message,
-            hint=f"{VERIFY_COMMAND} shows what is wrong and which earlier serials are whole",
-        )
+    def __init__(
+        self,
+        message: str,
+        *,
+        problems: Sequence[str] = (),
+        hint: str = f"{VERIFY_COMMAND} shows what is wrong and which earlier serials are whole",
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.problems = tuple(problems)
 
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from state.errors import LockedError, LostLockError, StateError, StoreUnavailableError
+from state.errors import CorruptStateError, LockedError, LostLockError, StateError, StoreUnavailableError
 
 TTL: Final = 30.0
 """Seconds after the last heartbeat at which a lock may be taken over."""
@@ -64,8 +64,12 @@ class LockInfo:
 
     @classmethod
     def from_json(cls, text: str | None) -> "LockInfo | None":
-        """What `to_json` wrote; None for None."""
-        return cls(**json.loads(text)) if text else None
+        """What `to_json` wrote; None for None. Raises CorruptStateError."""
+        try:
+            return cls(**json.loads(text)) if text else None
+        except (ValueError, TypeError) as problem:
+            told = f"the lock cannot be read: {problem}"
+            raise CorruptStateError(told, hint="take it away with: reconciler state unlock STACK") from None
 
 
 @dataclass(frozen=True, slots=True)

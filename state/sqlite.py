@@ -6,17 +6,21 @@ ones only what changed, until those add up to more than the document: so the cos
 changes, not with their square. Never decides what a record should hold.
 """
 
+import errno
 import os
+import shutil
 import sqlite3
+import stat
+import tempfile
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
@@ -71,6 +75,26 @@ _SCHEMA = (
 )
 
 
+_MAGIC: Final = b"SQLite format 3\x00"
+"""How every such file begins: https://sqlite.org/fileformat.html"""
+
+_DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""Codes of errors of a file that is not as it was written; SQLITE_ERROR: a table or a column is missing."""
+
+_UNWRITABLE: Final = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+_DENIED: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
+_RESTORE: Final = (
+    "restore it from a backup, or move it away and apply again: what exists is found by its name, "
+    "and only who changed what is lost"
+)
+_READ_ONLY: Final = (
+    "plan and drift only read it; to apply, make file and folder writable, or go on with a copy elsewhere: "
+    "reconciler state copy FROM TO, and name it with RECONCILER_STATE"
+)
+_CHECK: Final = "check the file, its folder and the free space, or name another file with RECONCILER_STATE"
+_ATTEMPTS = 20  # to read a file that changes while it is read
+
+
 @dataclass(frozen=True, slots=True)
 class _Tail:
     """What this store saved last of a stack: the next save may store only what changed since.
@@ -123,11 +147,19 @@ class SqliteStore:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+            self._loaded.clear()
 
     # -- records
 
     def load(self, stack: str) -> Snapshot | None:
-        ((newest,),) = self._read("SELECT max(serial) FROM saves WHERE stack = ?", stack) or [(None,)]
+        rows = self._read(
+            "SELECT (SELECT max(serial) FROM saves WHERE stack = ?1),"
+            " (SELECT max(serial) FROM contents WHERE stack = ?1)",
+            stack,
+        )
+        newest, content = rows[0] if rows else (None, None)
+        if content is not None and (newest is None or newest < content):
+            raise self._damaged(stack, content, "its history is missing")
         if newest is None:
             return None
         snapshot = self.load_at(stack, newest)
@@ -203,7 +235,8 @@ class SqliteStore:
         return [HistoryEntry(*row[1:]) for row in self._read(sql, stack, limit)]
 
     def stacks(self) -> Sequence[str]:
-        return [stack for (stack,) in self._read("SELECT DISTINCT stack FROM saves ORDER BY stack")]
+        sql = "SELECT stack FROM saves UNION SELECT stack FROM contents ORDER BY stack"
+        return [stack for (stack,) in self._read(sql)]
 
     # -- locks
 
@@ -242,7 +275,9 @@ class SqliteStore:
         with self._transaction() as connection:
             row = connection.execute("SELECT holder FROM locks WHERE stack = ?", (stack,)).fetchone()
             connection.execute("UPDATE locks SET holder = NULL WHERE stack = ?", (stack,))
-        return LockInfo.from_json(row[0])
+        with suppress(CorruptStateError):  # it is gone now, whatever it was
+            return LockInfo.from_json(row[0])
+        return None
 
     def _take(self, stack: str, info: LockInfo, ttl: float) -> Lock | LockInfo:
         """The lock, or who holds it."""
@@ -279,25 +314,63 @@ class SqliteStore:
     def _read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """The rows of a query; none when there is no file."""
         with self._mutex, self._explained():
-            if self._connection is None and not self.path.exists():
+            if self._connection is None and not self._is_there():
                 return []
+            try:
+                return patiently(lambda: self._rows(self._connected(), sql, values))
+            except sqlite3.OperationalError as problem:
+                if _code(problem) not in _UNWRITABLE:
+                    raise
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+            return self._read_only(sql, values)
 
-            def read() -> list[tuple[Any, ...]]:
-                connection = self._connected()
-                return connection.execute(sql, values).fetchall() if self._layout(connection) else []
+    def _read_only(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """The rows of a query where nothing can be written: SQLite itself wants to, beside the file.
 
-            return patiently(read)
+        A log beside the file, as a killed run leaves it, holds the latest saves: both are read from a copy.
+        Another user's run may write meanwhile, so what was read counts only if the files are as they were.
+        """
+        log = Path(f"{self.path}-wal")
+        for _ in range(_ATTEMPTS):
+            before = _stamp(self.path), _stamp(log)
+            try:
+                if before[1] and before[1][1]:
+                    with tempfile.TemporaryDirectory() as folder:
+                        copy = Path(folder) / "state.db"
+                        shutil.copyfile(self.path, copy)
+                        shutil.copyfile(log, f"{copy}-wal")
+                        with closing(sqlite3.connect(copy)) as connection:
+                            rows = self._rows(connection, sql, values)
+                else:
+                    url = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+                    with closing(sqlite3.connect(url, uri=True)) as connection:
+                        rows = self._rows(connection, sql, values)
+            except (sqlite3.Error, OSError):
+                if (_stamp(self.path), _stamp(log)) == before:
+                    raise
+            else:
+                if (_stamp(self.path), _stamp(log)) == before:
+                    return rows
+            self._sleep(0.01)
+        raise StoreUnavailableError(f"the state file {self.path} changes all the time", hint="try again")
+
+    def _rows(
+        self, connection: sqlite3.Connection, sql: str, values: Sequence[object]
+    ) -> list[tuple[Any, ...]]:
+        self._layout(connection)
+        return connection.execute(sql, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """A transaction that no other writer shares; undone when the block raises."""
-        with self._mutex, self._explained():
-            if self._connection is None:
-                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        with self._mutex, self._explained("written"):
+            if self._connection is None and not self._is_there():
+                self._create()
             connection = patiently(self._begun)
             try:
-                for statement in self._missing(connection):
+                for statement in self._upgrades(connection):
                     connection.execute(statement)
                 yield connection
                 connection.execute("COMMIT")
@@ -306,11 +379,65 @@ class SqliteStore:
                     connection.execute("ROLLBACK")
                 raise
 
+    def _is_there(self) -> bool:
+        """Whether there is a state file.
+
+        It is made whole or not at all, so one without content was cut off, and is not an empty one.
+
+        Raises:
+            CorruptStateError: there is a file, and it is none of SQLite's.
+            StoreUnavailableError: it is no file, or a link that leads nowhere.
+        """
+        found = _stat(self.path)
+        if found is None and self.path.is_symlink():
+            raise StoreUnavailableError(
+                f"the state file {self.path} is a link to {self.path.readlink()}, which is not there",
+                hint="mount or restore what it leads to, or remove the link to begin anew",
+            )
+        if found is None:
+            return False
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreUnavailableError(
+                f"{self.path} is no file, so it cannot hold state", hint="name a file with RECONCILER_STATE"
+            )
+        with self.path.open("rb") as file:
+            begins = file.read(len(_MAGIC))
+        if begins != _MAGIC:
+            size = f"{found.st_size} bytes" if found.st_size != 1 else "1 byte"
+            raise CorruptStateError(
+                f"the state file {self.path} is damaged: its {size} do not begin as a database",
+                hint=_RESTORE,
+            )
+        return True
+
+    def _create(self) -> None:
+        """Makes the file, whole, unless another process was quicker."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")  # mode 0600
+        os.close(handle)
+        try:
+            with closing(sqlite3.connect(name, isolation_level=None)) as connection:
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA journal_mode = WAL")  # kept in the file; not within a transaction
+                connection.execute("BEGIN")
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+                connection.execute("COMMIT")
+            try:
+                os.link(name, self.path)
+            except FileExistsError:
+                return
+            except OSError:  # a file system without hard links
+                if not self.path.exists():
+                    Path(name).rename(self.path)
+        finally:
+            for leftover in (name, f"{name}-wal", f"{name}-shm"):
+                Path(leftover).unlink(missing_ok=True)
+
     def _begun(self) -> sqlite3.Connection:
         """The connection, in a transaction that no other writer shares."""
         connection = self._connected()
-        if not self._layout(connection):
-            connection.execute("PRAGMA journal_mode = WAL")  # kept in the file; not within a transaction
+        self._layout(connection)
         connection.execute("BEGIN IMMEDIATE")
         return connection
 
@@ -333,16 +460,13 @@ class SqliteStore:
             f"the record of {stack} at serial {serial} in {self.path} is damaged: {what}"
         )
 
-    def _missing(self, connection: sqlite3.Connection) -> Sequence[str]:
+    def _upgrades(self, connection: sqlite3.Connection) -> Sequence[str]:
         """The statements that bring the file to the present layout."""
-        version = self._layout(connection)
-        if not version:
-            return _SCHEMA
-        upgrades = [_UPGRADES[step] for step in range(version, _SCHEMA_VERSION)]
+        upgrades = [_UPGRADES[step] for step in range(self._layout(connection), _SCHEMA_VERSION)]
         return [*upgrades, _SCHEMA[-1]] if upgrades else []
 
     def _layout(self, connection: sqlite3.Connection) -> int:
-        """The layout of the file; 0 when it has none yet. Raises NewerFormatError."""
+        """The layout of the file. Raises NewerFormatError, or CorruptStateError when it has none."""
         version: int
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > _SCHEMA_VERSION:
@@ -351,18 +475,50 @@ class SqliteStore:
                 f"it has layout {version}, this one knows up to {_SCHEMA_VERSION}",
                 hint="pip install --upgrade picsellia-reconciler",
             )
+        if version < 1:
+            raise CorruptStateError(
+                f"the database {self.path} holds no state: it is damaged, or it is not reconciler's",
+                hint=f"{_RESTORE}; or name another file with RECONCILER_STATE",
+            )
         return version
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, use: str = "used") -> Iterator[None]:
+        """Errors of SQLite and of the system as errors of the store.
+
+        Args:
+            use: what was about to be done, as a participle.
+        """
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailableError(
-                f"the state file {self.path} cannot be used: {error}",
-                hint="check the file, its folder and the free space, "
-                "or name another file with RECONCILER_STATE",
-            ) from error
+            if _code(error) in _DAMAGE or "decode to UTF-8" in str(error):
+                told = f"the state file {self.path} is damaged: {error}"
+                raise CorruptStateError(told, hint=_RESTORE) from error
+            denied = isinstance(error, OSError) and error.errno in _DENIED
+            hint = _READ_ONLY if denied or _code(error) in _UNWRITABLE else _CHECK
+            told = f"the state file {self.path} cannot be {use}: {error}"
+            raise StoreUnavailableError(told, hint=hint) from error
+
+
+def _code(problem: BaseException) -> int | None:
+    """SQLite's own code for what went wrong, without its details; None for any other error."""
+    code = getattr(problem, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF  # the low byte; the rest says more of the same
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """None when there is nothing; what may not be looked at is there for all we know, and raises OSError."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes whenever a file does: time, size in bytes, identity; None when there is no file."""
+    found = _stat(path)
+    return found and (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def patiently(call: Callable[[], T]) -> T:
@@ -375,8 +531,7 @@ def patiently(call: Callable[[], T]) -> T:
 
 
 def _is_busy(problem: BaseException) -> bool:
-    code = problem.sqlite_errorcode if isinstance(problem, sqlite3.OperationalError) else 0
-    return code & 0xFF == sqlite3.SQLITE_BUSY  # the low byte; the rest says busy with what
+    return _code(problem) == sqlite3.SQLITE_BUSY
 
 
 _PATIENTLY = Retrying(

@@ -221,10 +221,12 @@ def copy(source: str, target: str, as_json: bool) -> int:
     with options.store(source) as old, options.store(target) as new:
         copied = list(copy_records(old, new))
     for done in copied:
+        if done.damage:
+            err.print(Text(f"{done.damage}: what is whole of it was copied"))
         if done.left_out:
             lost = ", ".join(map(str, done.left_out))
             err.print(Text(f"left out of {done.stack}: serials {lost}, damaged or no longer kept"))
-    lossy = any(done.left_out for done in copied)
+    lossy = any(done.left_out or done.damage for done in copied)
     if lossy:
         err.print(Text(f"everything else is in {target}; keep {source} until you need nothing of it"))
     document = {"format": "reconciler/copied", "version": 1, "stacks": [asdict(done) for done in copied]}

@@ -4,12 +4,17 @@ import os
 import sqlite3
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from state.errors import CorruptStateError, NewerFormatError, StoreUnavailableError
+from state.lock import Lock
 from state.snapshot import Snapshot
 from state.sqlite import SqliteStore, patiently
 from tests.state.conftest import STACK, count, counting, resource, run, snapshot
@@ -49,17 +54,6 @@ def test_reading_changes_no_byte_and_leaves_no_file(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_reading_an_empty_file_leaves_it_empty(tmp_path: Path) -> None:
-    """As a crash between making the file and the first save leaves it."""
-    path = tmp_path / "state.db"
-    path.touch()
-    with SqliteStore(path) as store:
-        assert store.load(STACK) is None
-        assert path.stat().st_size == 0
-        store.save(counting(1), expected_serial=0, lock=None)
-        assert count(store.load(STACK)) == 1
-
-
 def test_a_reader_is_not_held_up_by_a_writer(path: Path) -> None:
     with SqliteStore(path) as store, SqliteStore(path) as reader:
         store.save(counting(1), expected_serial=0, lock=None)
@@ -86,18 +80,71 @@ def test_a_save_is_synchronous_and_goes_to_the_write_ahead_log(path: Path) -> No
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_a_file_that_is_no_database_is_told_by_its_path(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"S", b"SQLite format 3", b"this is no database " * 100])
+def test_a_file_that_is_no_database_is_damaged_and_not_empty(tmp_path: Path, content: bytes) -> None:
+    """A state file is made whole or not at all, so one without content is not one of a first save cut off."""
     path = tmp_path / "state.db"
-    path.write_text("this is no database " * 100)
-    with SqliteStore(path) as store, pytest.raises(StoreUnavailableError, match=r"state\.db cannot be used"):
+    path.write_bytes(content)
+    with SqliteStore(path) as store:
+        for use in (
+            lambda: store.load(STACK),
+            store.stacks,
+            lambda: store.save(counting(1), expected_serial=0, lock=None),
+        ):
+            with pytest.raises(CorruptStateError, match=r"state\.db is damaged") as caught:
+                use()
+            assert "backup" in caught.value.hint
+    assert path.read_bytes() == content
+
+
+def test_processes_that_make_the_file_at_once_leave_it_whole_and_nothing_beside_it(path: Path) -> None:
+    stores = [SqliteStore(path) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        locks = pool.map(lambda store: store._take(STACK, run("ada"), 30.0), stores)
+        assert sum(isinstance(lock, Lock) for lock in locks) == 1
+    for store in stores:
+        store.close()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_link_that_leads_nowhere_is_no_empty_place(tmp_path: Path) -> None:
+    """As where the disk that holds the file is not mounted."""
+    path = tmp_path / "state.db"
+    path.symlink_to(tmp_path / "disk" / "state.db")
+    with SqliteStore(path) as store, pytest.raises(StoreUnavailableError, match="which is not there"):
         store.load(STACK)
+
+
+def test_a_folder_or_a_pipe_is_no_state_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with SqliteStore(path) as store, pytest.raises(StoreUnavailableError, match="no file"):
+            store.load(STACK)
+
+
+@given(cut=st.floats(0, 1), fill=st.sampled_from([None, 0x00, 0xA5, 0xFF]))
+@settings(max_examples=40)
+def test_a_file_that_is_cut_or_overwritten_is_read_or_called_damaged(cut: float, fill: int | None) -> None:
+    """From any place on it is missing or overwritten: what is read is what was saved, or it is an error."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "state.db"
+        with SqliteStore(path) as store:
+            record = grown(store, 3)
+        whole = path.read_bytes()
+        kept = int(len(whole) * cut)
+        path.write_bytes(whole[:kept] + (b"" if fill is None else bytes([fill]) * (len(whole) - kept)))
+        with SqliteStore(path) as store:
+            try:
+                assert store.load(STACK) == record
+            except CorruptStateError as problem:
+                assert "damaged" in problem.message
 
 
 def test_a_place_where_nothing_can_be_made_is_told_by_its_path(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         SqliteStore(tmp_path / "file" / "state.db") as store,
-        pytest.raises(StoreUnavailableError, match=r"state\.db cannot be used"),
+        pytest.raises(StoreUnavailableError, match=r"state\.db cannot be (used|written)"),
     ):
         store.save(counting(1), expected_serial=0, lock=None)
 

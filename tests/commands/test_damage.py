@@ -1,0 +1,200 @@
+"""Damaged state is called damaged, with the way out, by every command on every store; never "no state"."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.sandbox import Sandbox
+from state.bucket import BucketStore
+from state.objects import Objects
+from state.sqlite import SqliteStore
+from tests.commands.untouched import snapshot
+from tests.conftest import Cli, copy_example, stack_of
+from tests.state.servers import Bucket, use
+
+APP = "dataset_cleanup"
+COMMANDS = (
+    ("plan", APP),
+    ("plan", APP, "--exit-code"),
+    ("apply", APP, "--yes"),
+    ("deploy", APP, "--yes", "--organization", "sandbox"),
+    ("drift", APP),
+    ("drift", "--all"),
+    ("adopt", APP),
+    ("status", APP),
+    ("image", APP),
+    ("rollback", APP, "--yes"),
+    ("destroy", APP, "--yes"),
+    ("state", "show", APP),
+    ("state", "verify", APP),
+    ("state", "forget", APP, "processing/dataset_cleanup", "--yes"),
+)
+
+
+def sql(*statements: str) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    return damage
+
+
+def cut(size: int) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(path.read_bytes()[:size])
+
+
+def anothers(path: Path) -> None:
+    path.unlink()
+    sql("CREATE TABLE songs (title)")(path)
+
+
+LATEST = "(SELECT max(serial) FROM contents)"
+FILES: Mapping[str, Callable[[Path], None]] = {
+    "empty": cut(0),
+    "one byte": cut(1),
+    "its header alone": cut(100),
+    "one page": cut(4096),
+    "half of it": lambda path: cut(path.stat().st_size // 2)(path),
+    "text": lambda path: path.write_text("this is no database " * 1000) and None,
+    "garbage after the header": lambda path: (
+        path.write_bytes(path.read_bytes()[:100] + b"\xa5" * 20_000) and None
+    ),
+    "another database": anothers,
+    "a table is gone": sql("DROP TABLE contents"),
+    "the history is gone": sql("DELETE FROM saves"),
+    "the latest history is gone": sql(f"DELETE FROM saves WHERE serial = {LATEST}"),
+    "the latest content is gone": sql(f"DELETE FROM contents WHERE serial = {LATEST}"),
+    "the latest content is garbage": sql(f"UPDATE contents SET body = x'a5' WHERE serial = {LATEST}"),
+    "the latest content is no blob": sql(f"UPDATE contents SET body = 7 WHERE serial = {LATEST}"),
+}
+
+
+def check(cli: Cli, sandbox: Sandbox, stack: str, commands: tuple[tuple[str, ...], ...] = COMMANDS) -> None:
+    sandbox.clear_requests()
+    files = snapshot(cli.folder)
+    for command in commands:
+        ended = cli(*command)
+        told = f"{command}\n{ended.out}{ended.err}"
+        assert ended.code in (1, 13), told
+        assert "damaged" in ended.err + ended.out, told
+        assert "a bug in reconciler" not in ended.err, told
+        assert any(way in ended.err + ended.out for way in ("reconciler state", "backup", "RECONCILER_STATE")), told
+    listed = cli("state", "list")
+    assert stack in listed.out or (listed.code, "damaged" in listed.err) == (1, True)
+    assert sandbox.writes() == []
+    assert snapshot(cli.folder) == files
+
+
+@pytest.fixture
+def applied(cli: Cli, sandbox: Sandbox) -> Path:
+    """The state file of an applied pipeline."""
+    copy_example(APP, cli.folder, sandbox.registry)
+    assert cli("apply", APP, "--yes").code == 0
+    return cli.folder.parent / "state.db"
+
+
+def test_a_damaged_file(
+    applied: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, (name, damage) in enumerate(FILES.items()):
+        path = tmp_path / f"damaged {number}.db"
+        shutil.copyfile(applied, path)
+        damage(path)
+        monkeypatch.setenv("RECONCILER_STATE", str(path))
+        before = path.read_bytes()
+        try:
+            check(cli, sandbox, stack_of(APP))
+            assert cli("state", "copy", str(path), str(tmp_path / f"copy {number}.db")).code == 1
+        except AssertionError as problem:
+            raise AssertionError(f"{name}: {problem}") from None
+        if not ("latest" in name or "is gone" in name):  # there a lock was taken and given back
+            assert (path.read_bytes() == before) is True, name
+
+
+class Damaged:
+    """The objects of one stack in a bucket, to be damaged and mended."""
+
+    def __init__(self, url: str, stack: str) -> None:
+        self.objects = Objects(url)
+        self._folder = BucketStore(self.objects).objects.folders()[0]
+        self._stack = stack
+
+    @property
+    def head(self) -> str:
+        return f"{self._folder}/head.json"
+
+    @property
+    def latest(self) -> str:
+        return f"{self._folder}/history/{self.objects.names(f'{self._folder}/history')[-1]}"
+
+    def body(self, path: str) -> bytes:
+        found = self.objects.get(path)
+        assert found is not None
+        return found.body
+
+    def delete(self, path: str) -> None:
+        self.objects._connected().delete(path)
+
+    def all(self) -> dict[str, bytes]:
+        names = self.objects.names(f"{self._folder}/history")
+        paths = [self.head, *(f"{self._folder}/history/{name}" for name in names)]
+        return {path: found.body for path in paths if (found := self.objects.get(path))}
+
+
+OBJECTS: Mapping[str, Callable[[Damaged], Any]] = {
+    "the head is gone": lambda d: d.delete(d.head),
+    "the head is empty": lambda d: d.objects.put(d.head, b""),
+    "the head is one byte": lambda d: d.objects.put(d.head, b"{"),
+    "half of the head": lambda d: d.objects.put(d.head, d.body(d.head)[:60]),
+    "the head is garbage": lambda d: d.objects.put(d.head, b"\xa5" * 500),
+    "the head is another document": lambda d: d.objects.put(d.head, b"{}"),
+    "the latest save is gone": lambda d: d.delete(d.latest),
+    "the latest save is empty": lambda d: d.objects.put(d.latest, b""),
+    "half of the latest save": lambda d: d.objects.put(d.latest, d.body(d.latest)[:300]),
+    "the latest save is garbage": lambda d: d.objects.put(d.latest, b"\xa5" * 500),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["s3", pytest.param("azure", marks=pytest.mark.full), pytest.param("gcs", marks=pytest.mark.full)]
+)
+def test_a_damaged_bucket(
+    name: str,
+    applied: Path,
+    cli: Cli,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bucket: Bucket = request.getfixturevalue(name)
+    use(bucket, monkeypatch)
+    for number, (damage, make) in enumerate(OBJECTS.items()):
+        url = f"{bucket.url}/damage-{tmp_path.name}-{number}"
+        assert cli("state", "copy", str(applied), url).code == 0
+        place = Damaged(url, stack_of(APP))
+        make(place)
+        monkeypatch.setenv("RECONCILER_STATE", url)
+        before = place.all()
+        try:
+            check(cli, sandbox, stack_of(APP))
+            copied = cli("state", "copy", url, str(tmp_path / f"copy {number}.db"))
+            assert copied.code == 1
+        except AssertionError as problem:
+            raise AssertionError(f"{damage}: {problem}") from None
+        after = place.all()
+        assert {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)} <= (
+            {place.head} if "save" in damage else set()
+        ), damage
+        if "head" in damage:  # what is left of it is all of it
+            monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / f"copy {number}.db"))
+            assert cli("plan", APP, "--exit-code").code == 0
+            assert SqliteStore(tmp_path / f"copy {number}.db").load(stack_of(APP)) == SqliteStore(
+                applied
+            ).load(stack_of(APP))
