@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from reconciler.diagnostics import Diagnostic, Severity, in_order
 from reconciler.diff import Change, ChangeClass, Resolution
+from reconciler.platforms import place
 from reconciler.values import JSON, MISSING, Address, Nothing
 
 FORMAT = "reconciler/plan"
@@ -40,7 +40,11 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One pipeline on one organization of one environment."""
+    """One pipeline on one organization of one environment; its text is the name of its state.
+
+    Attributes:
+        host: address of the platform, in its one spelling.
+    """
 
     organization: str
     environment: str
@@ -49,8 +53,8 @@ class Stack:
 
     def __str__(self) -> str:
         # CUSTOM is no place of its own: two of them must not share a record.
-        place = urlsplit(self.host).netloc if self.environment == "CUSTOM" else self.environment
-        return f"{self.organization}@{place}/{self.pipeline}"
+        organization = self.organization.replace("%", "%25").replace("/", "%2F")
+        return f"{organization}@{place(self.environment, self.host)}/{self.pipeline}"
 
     def command(self, verb: str, *more: str) -> str:
         """A command line that does something to this stack and no other, whatever is saved; safe to paste."""

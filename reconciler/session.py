@@ -4,7 +4,7 @@ Never prints and never asks: what happens goes to `emit`, what goes wrong is rai
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
@@ -15,15 +15,19 @@ from providers.docker.source import SourceKey, fingerprint
 from providers.errors import ProviderError, TransientError
 from providers.pace import Pace
 from providers.picsellia import Platform
+from providers.picsellia import kinds as platform_kinds
 from reconciler import live
 from reconciler.credentials import Target
 from reconciler.diagnostics import Diagnostic, UserError, error, has_errors, warning
-from reconciler.events import Emit, Note
+from reconciler.events import Emit, Note, Notice
 from reconciler.pipeline.edit import Edits
 from reconciler.pipeline.load import Pipeline, load_pipeline
 from reconciler.plan import Stack
+from reconciler.platforms import older_names
 from reconciler.sources import image_source, not_source
 from reconciler.values import Address
+from state.renaming import RenamingStore
+from state.snapshot import Snapshot
 from state.store import Store
 
 VERSION = installed_version("picsellia-reconciler")
@@ -116,8 +120,44 @@ def session(
         if isinstance(problem, TransientError):
             raise CannotCheckError(told) from None
         raise UserError(told) from None
-    with platform, store, Wire(pace) as wire:
-        yield Session(target, platform, store, emit, stop, verb, wire)
+    found = RenamingStore(
+        store,
+        older=lambda stack, names: _older(target, stack, names),
+        proves=lambda state: _is_of(platform, state),
+        notify=lambda text: emit(Notice(text)),
+    )
+    with platform, found, Wire(pace) as wire:
+        yield Session(target, platform, found, emit, stop, verb, wire)
+
+
+def _older(target: Target, stack: str, names: Iterable[str]) -> list[str]:
+    """The names under which earlier versions may have kept the state of a stack of this target."""
+    root = str(Stack(target.organization, target.environment, target.host, ""))
+    return older_names(target.organization, target.host, stack.removeprefix(root), names)
+
+
+def _is_of(platform: Platform, state: Snapshot) -> bool:
+    """Whether an object that this state knows by its id is on this platform: no other one has the id.
+
+    Raises:
+        CannotCheckError: the platform cannot be asked.
+    """
+    kinds = platform_kinds(platform)
+    for text, recorded in state.resources.items():
+        address = Address.parse(text)
+        if address.kind not in ("processing", "model"):
+            continue
+        try:
+            live = kinds[address.kind].read(
+                address.name, id=recorded.id, parent=None, desired=recorded.inputs
+            )
+        except ProviderError as problem:
+            raise CannotCheckError(
+                far_end(problem, f"{address} could not be read", address=address)
+            ) from None
+        if live is not None and live.id == recorded.id:
+            return True
+    return False
 
 
 def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Checked:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -21,8 +21,10 @@ from uuid import uuid4
 from state.document import from_document, to_document
 from state.errors import (
     CorruptStateError,
+    ExistingStateError,
     InvalidSnapshotError,
     LockedError,
+    StaleStateError,
     StateError,
     StoreUnavailableError,
 )
@@ -145,6 +147,38 @@ class BucketStore:
             return sorted(
                 name for name, there in zip(names, pool.map(self._has_record, names), strict=True) if there
             )
+
+    def names(self) -> Sequence[str]:
+        return [stack_of(folder) for folder in self.objects.folders()]
+
+    def move(self, before: str, after: str) -> None:
+        head = self._look(before).head
+
+        if not head.content:
+            raise StaleStateError(f"there is no state of {before} to be moved")
+
+        def moved(seen: _Seen) -> Head:
+            if seen.head.content:
+                raise ExistingStateError(before, after)
+            return replace(seen.head, serial=head.serial, lineage=head.lineage, content=head.content)
+
+        self._swap(after, _begun)
+        names = self.objects.names(history_folder(before))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # nothing refers to them before the head does
+            list(pool.map(lambda name: self._copy(name, before, after), names))
+        self._swap(after, moved, fresh=True)
+        self._swap(before, lambda seen: replace(seen.head, serial=0, lineage="", content=""), fresh=True)
+
+    def _copy(self, name: str, before: str, after: str) -> None:
+        """Copies a history object to another stack's; what is damaged stays so."""
+        found = self.objects.get(f"{history_folder(before)}/{name}")
+        if found is None:
+            return
+        body = found.body
+        with suppress(CorruptStateError, TypeError):
+            save = save_from_bytes(body, before, name)
+            body = to_bytes(replace(save, document=save.document | {"stack": after}))
+        self.objects.put(f"{history_folder(after)}/{name}", body)
 
     # -- locks
 

@@ -7,7 +7,9 @@
     ├── StoreUnavailableError   the place that keeps records could not be opened, read or written
     ├── StaleStateError         somebody else wrote in the meantime
     │   ├── SerialConflictError     … another serial of the same record
-    │   └── LineageConflictError    … a different record under the same name
+    │   ├── LineageConflictError    … a different record under the same name
+    │   └── ExistingStateError      … a record under the name that another one was to get
+    ├── AmbiguousStateError     several records may be the one of this stack
     ├── LockedError             another run holds the lock
     └── LostLockError           this run held the lock, and no longer does
 
@@ -111,6 +113,32 @@ class LineageConflictError(StaleStateError):
         )
         self.expected = expected
         self.stored = stored
+
+
+class ExistingStateError(StaleStateError):
+    """There is state under the name that other state was to be moved to."""
+
+    def __init__(self, before: str, after: str) -> None:
+        super().__init__(
+            f"{before} cannot become {after}, which has state of its own: nothing was moved",
+            hint=f"to keep both, move that one first: reconciler state move '{after}' NAME",
+        )
+
+
+class AmbiguousStateError(StateError):
+    """Several states may be those of one stack; only the user knows which.
+
+    Attributes:
+        names: that they are kept under.
+    """
+
+    def __init__(self, stack: str, names: Sequence[str]) -> None:
+        ways = "\n".join(f"  reconciler state move '{name}' '{stack}'" for name in names)
+        super().__init__(
+            f"{stack} has state under {len(names)} names of the same platform: {', '.join(names)}",
+            hint=f"see which is right with reconciler state history NAME, and move that one:\n{ways}",
+        )
+        self.names = tuple(names)
 
 
 class LockedError(StateError):

@@ -27,8 +27,10 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from state.document import bodies, dumps, from_document, header, loads, to_json, with_change
 from state.errors import (
     CorruptStateError,
+    ExistingStateError,
     InvalidSnapshotError,
     NewerFormatError,
+    StaleStateError,
     StoreUnavailableError,
 )
 from state.invariants import verify
@@ -237,6 +239,26 @@ class SqliteStore:
     def stacks(self) -> Sequence[str]:
         sql = "SELECT stack FROM saves UNION SELECT stack FROM contents ORDER BY stack"
         return [stack for (stack,) in self._read(sql)]
+
+    def names(self) -> Sequence[str]:
+        return self.stacks()
+
+    def move(self, before: str, after: str) -> None:
+        with self._transaction() as connection:
+            exists = "SELECT 1 FROM saves WHERE stack = ? LIMIT 1"
+            if connection.execute(exists, (before,)).fetchone() is None:
+                raise StaleStateError(f"there is no state of {before} to be moved")
+            if connection.execute(exists, (after,)).fetchone():
+                raise ExistingStateError(before, after)
+            rows = connection.execute("SELECT serial, body FROM contents WHERE stack = ?", (before,))
+            for serial, body in rows.fetchall():
+                connection.execute(
+                    "UPDATE contents SET stack = ?, body = ? WHERE stack = ? AND serial = ?",
+                    (after, _renamed(body, after), before, serial),
+                )
+            connection.execute("UPDATE saves SET stack = ? WHERE stack = ?", (after, before))
+        for known in (self._tails, self._loaded):
+            known.pop(before, None)
 
     # -- locks
 
@@ -556,6 +578,15 @@ def _content(saved: Snapshot, tail: _Tail | None) -> tuple[bool, bytes]:
         if tail.changes + len(body) <= tail.whole:
             return False, body
     return True, zlib.compress(to_json(saved).encode("ascii"))
+
+
+def _renamed(body: bytes, stack: str) -> bytes:
+    """The stored document, or change, under another name; what is damaged stays so."""
+    try:
+        document = loads(zlib.decompress(body).decode("ascii"))
+        return zlib.compress(dumps(document | {"stack": stack}).encode("ascii"))
+    except (CorruptStateError, zlib.error, UnicodeDecodeError, TypeError):
+        return body
 
 
 def _check_lock(lock: Lock, row: tuple[int, str | None] | None) -> None:

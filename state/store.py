@@ -147,6 +147,19 @@ class Store(Protocol):
     def stacks(self) -> Sequence[str]:
         """The stacks of which there is a record, in order."""
 
+    def names(self) -> Sequence[str]:
+        """The names under which there may be a record, in order, for the price of one request."""
+
+    def move(self, before: str, after: str) -> None:
+        """Gives a record another name, with its history. Killed meanwhile, it is there under both at worst.
+
+        The caller holds the locks of both names.
+
+        Raises:
+            ExistingStateError: there is a record under `after`.
+            StaleStateError: there is none under `before`.
+        """
+
     def close(self) -> None:
         """Lets go of files and connections. The store may be used again, and opens them anew."""
 

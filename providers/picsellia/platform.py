@@ -50,7 +50,7 @@ class Platform:
     """Requests to one organization, as JSON in and JSON out.
 
     Args:
-        host: address of the platform, without a path.
+        host: address of the platform; requests go below its path, where it has one.
         token: API token; never part of any message.
         organization: name of the organization.
         read_timeout: seconds to wait for an answer; None for RECONCILER_TIMEOUT, else 60.
@@ -203,7 +203,8 @@ class Platform:
         try:
             with self._lock:
                 connection = self._connection
-            response = getattr(connection, verb)(path, **data)
+            # The whole address, as the SDK drops the path of its host: reads and writes go to one place.
+            response = getattr(connection, verb)(self.host + path, **data)
             return Answer() if verb == "delete" else json_object(response.content, WriteAnswer)
         except _RAISED as problem:
             raise self._failures.of(problem, writing=True) from problem

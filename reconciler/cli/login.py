@@ -18,6 +18,7 @@ from reconciler.credentials.saved import Login
 from reconciler.credentials.target import ENVIRONMENT, ORGANIZATION, checked_token
 from reconciler.diagnostics import UserError, error, info
 from reconciler.pipeline.edit import Value
+from reconciler.platforms import platform_address
 from reconciler.session import session
 from reconciler.views.lines import console
 from reconciler.views.reports import print_diagnostics
@@ -52,7 +53,7 @@ def command(
     target = Target(login.organization, login.environment, address, token, token_from="what was given")
     with Watch(err) as watch, session(target, options.store(), watch, threading.Event()) as opened:
         user = opened.platform.username
-    before = saved.entries().get(CUSTOM_HOST, address).rstrip("/")
+    before = _spelled(saved.entries().get(CUSTOM_HOST, address))
     custom = login.environment is Environment.CUSTOM
     saved.save(login, token, address if custom else None)
     out.print(Text.assemble(("Logged in ", "bold green"), f"to {login} at {address} as {user}."))
@@ -108,7 +109,12 @@ def _where(
         host = str(ask("Address", "https://host[:port]", default, _no_problem(not_an_address), err))
     if (problem := not_an_address(host)) is not None:
         raise UserError(error("this is not the address of a platform", f"It {problem}: https://host[:port]."))
-    return Login(organization, environment), host.rstrip("/")
+    return Login(organization, environment), platform_address(host)
+
+
+def _spelled(address: str) -> str:
+    """In its one spelling; as it is when it is no address."""
+    return address if not_an_address(address) else platform_address(address)
 
 
 def _token(login: Login, from_stdin: bool, err: Console) -> str:

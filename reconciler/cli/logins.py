@@ -13,6 +13,7 @@ from reconciler.credentials.environment import CUSTOM_HOST
 from reconciler.credentials.saved import Login
 from reconciler.credentials.target import ENVIRONMENT, ORGANIZATION, TOKEN
 from reconciler.diagnostics import UserError, error, warning
+from reconciler.platforms import platform_address
 from reconciler.views.reports import print_diagnostics
 
 Command = Callable[..., int]
@@ -76,7 +77,7 @@ def warn_of_variables(login: Login, err: Console) -> None:
     says = {ORGANIZATION: login.organization, ENVIRONMENT: login.environment.value}
     if login.environment is Environment.CUSTOM:
         says[CUSTOM_HOST] = saved.entries().get(CUSTOM_HOST, "")
-    names = [name for name, value in says.items() if os.environ.get(name, value) not in ("", value)]
+    names = [name for name, value in says.items() if _differs(os.environ.get(name), value)]
     names += [name for name in (TOKEN, login.key) if os.environ.get(name)]
     if names:
         print_diagnostics(
@@ -88,3 +89,13 @@ def warn_of_variables(login: Login, err: Console) -> None:
             ],
             err,
         )
+
+
+def _differs(given: str | None, value: str) -> bool:
+    """Whether a variable says something else; two spellings of one address are the same."""
+    if not given or given == value:
+        return False
+    try:
+        return platform_address(given) != platform_address(value)
+    except ValueError:
+        return True

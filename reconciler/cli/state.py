@@ -1,5 +1,6 @@
 """`reconciler state …`. A stack is named as plans and messages write it: my-org@STAGING/my_pipeline."""
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -154,6 +155,37 @@ def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json:
     told = {"format": "reconciler/forgotten", "version": 1, "stack": stack, "address": str(address)}
     line = f"forgot {address} of {stack}: serial {saved.serial}; what exists stays as it is"
     _print(as_json, {**told, "serial": saved.serial}, [Text(line)])
+    return DONE
+
+
+@command.command("move")
+@click.argument("before", metavar="FROM")
+@click.argument("after", metavar="TO")
+@options.lock_timeout
+@_json
+def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
+    """Give the state of a stack another name, with its history. What exists stays as it is.
+
+    For state of the same platform under an older name that plan and apply found but did not use. TO is a name
+    as plans write it: my-org@STAGING/my_pipeline.
+    """
+    from reconciler.runs import this_run
+    from reconciler.sources import git_commit
+
+    if not re.fullmatch(r"[^/@]+@[^/]+/.+", after):
+        raise click.UsageError(f"{after!r} is not the name of a stack: my-org@STAGING/my_pipeline")
+    run = this_run(options.command_line(), git_commit(Path.cwd()))
+    with options.store() as store:
+        stack = _named(store, before)
+        if stack == after:
+            raise click.UsageError("FROM and TO are the same")
+        with (
+            store.lock(stack, run, timeout=lock_timeout, waiting=_tell_of),
+            store.lock(after, run, timeout=lock_timeout, waiting=_tell_of),
+        ):
+            store.move(stack, after)
+    document = {"format": "reconciler/moved", "version": 1, "from": stack, "to": after}
+    _print(as_json, document, [Text(f"{stack} is {after} now; what exists stays as it is")])
     return DONE
 
 

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.credentials import saved
-from reconciler.credentials.environment import CUSTOM_HOST, HOSTS, Environment, not_an_address
+from reconciler.credentials.environment import CUSTOM_HOST, HOSTS, Environment
 from reconciler.credentials.saved import Login
 from reconciler.diagnostics import UserError, error
+from reconciler.platforms import platform_address
 
 TOKEN = "PICSELLIA_TOKEN"
 ORGANIZATION = "PICSELLIA_ORGANIZATION"
@@ -24,7 +25,8 @@ class Target:
     """What every request needs.
 
     Attributes:
-        organization, environment, host: where.
+        organization, environment: where.
+        host: address of the platform, in its one spelling.
         token: never part of any output; its repr is hidden.
         token_from, organization_from, environment_from, host_from: the flag, variable or file that said so,
             for `whoami`; "" for a host that everybody knows.
@@ -136,11 +138,12 @@ def _host(env: Environment, variables: Mapping[str, str], entries: Mapping[str, 
                 f"Set {CUSTOM_HOST}=https://…, or log in: reconciler login --host https://…",
             )
         )
-    if (problem := not_an_address(host)) is not None:
+    try:
+        return platform_address(host), place
+    except ValueError as problem:
         raise UserError(
             error(f"{CUSTOM_HOST} is not the address of a platform", f"It {problem}: https://host[:port].")
-        )
-    return host.rstrip("/"), place
+        ) from None
 
 
 def _token(login: Login, variables: Mapping[str, str], entries: Mapping[str, str]) -> tuple[str, str]:

@@ -1,0 +1,145 @@
+"""Which platform an address means: one spelling per platform, the same for credentials, stacks and state.
+
+Two spellings are one platform exactly where the same requests go to the same place: case of scheme and host,
+default ports, a final dot, Unicode or Punycode, ways to write an IP address, escapes, and slashes at the end
+make no difference; another scheme, host, port or path does. Pure: nothing is resolved or requested.
+"""
+
+import re
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv6Address
+from urllib.parse import quote, urlsplit
+
+HOSTS = {
+    "PROD": "https://app.picsellia.com",
+    "STAGING": "https://staging.picsellia.com",
+    "LOCAL": "http://localhost:8000",
+}
+"""The address of each environment of the official CLI, but for CUSTOM, whose address the user gives."""
+
+_PLACES = {address: name for name, address in HOSTS.items()}
+_PORTS = {"http": 80, "https": 443}
+_AUTHORITY = re.compile(r"(?:\[(?P<six>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?::(?P<port>[0-9]*))?")
+_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+_NUMERIC = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_IN_PATHS = "/%:@!$&'()*+,;=-._~"
+_LOOPBACK = re.compile(r"(.*\.)?localhost|127(\.[0-9]+){3}|\[::1\]")
+
+
+def platform_address(text: str) -> str:
+    """The one spelling of this address: `https://host`, `http://host:8000`, `https://host/path`.
+
+    Raises:
+        ValueError: it is no address of a platform; the message says what it must be, as in "must name a
+            host", and does not repeat the text, which may hold a password.
+    """
+    text = text.strip(" \t\r\n")
+    scheme, colon, rest = text.partition("://")
+    scheme = scheme.lower()
+    if not colon or scheme not in _PORTS:
+        raise ValueError("must start with http:// or https://")
+    if any(character in text for character in "?#\\") or not text.isprintable() or " " in text:
+        raise ValueError("must hold no blank, backslash, question mark or number sign")
+    authority, slash, path = rest.partition("/")
+    if "@" in authority:
+        raise ValueError("must hold no user name and no password")
+    found = _AUTHORITY.fullmatch(authority)
+    number = int(found["port"]) if found and found["port"] else _PORTS[scheme]
+    if found is None or not 0 < number < 65536:
+        raise ValueError("must name a host, and a port between 1 and 65535 or none")
+    host = _host(found["name"]) if found["six"] is None else f"[{_six(found['six'])}]"
+    port = "" if number == _PORTS[scheme] else f":{number}"
+    return f"{scheme}://{host}{port}{_path(slash + path)}"
+
+
+def place(environment: str, address: str) -> str:
+    """How a stack's name gives its platform: the environment, or the host where CUSTOM has one of its own.
+
+    The scheme is left out where it is the usual one: https, and http on this machine.
+    """
+    if environment != "CUSTOM":
+        return environment
+    if address in _PLACES:
+        return _PLACES[address]
+    scheme, _, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    usual = "http" if _LOOPBACK.fullmatch(re.sub(r":[0-9]+$", "", host)) else "https"
+    return ("" if scheme == usual else f"{scheme}:") + host + (quote(slash + path, safe="") if slash else "")
+
+
+def older_names(organization: str, address: str, pipeline: str, names: Iterable[str]) -> list[str]:
+    """The names, among these, under which earlier versions may have kept the state of this stack.
+
+    They wrote the host as the user did, without scheme and path, so the same name may be of another platform.
+
+    Args:
+        address: of the stack's platform.
+    """
+    here = _origin(address)
+    before, after = f"{organization}@", f"/{pipeline}"
+    found = []
+    for name in names:
+        host = name[len(before) : -len(after)]
+        if name != before + host + after or "/" in host or host in (*HOSTS, "CUSTOM"):
+            continue
+        try:
+            spelled = platform_address(f"{address.partition('://')[0]}://{host}")
+        except ValueError:
+            continue
+        if spelled == here:
+            found.append(name)
+    return found
+
+
+def _origin(address: str) -> str:
+    """An address without its path."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _host(name: str) -> str:
+    name = name.lower()
+    if not name.isascii():
+        import idna
+
+        try:  # as `requests` does
+            name = idna.encode(name, uts46=True).decode("ascii")
+        except UnicodeError:  # idna's own errors are of this kind
+            raise ValueError("must name a host, and this name cannot be one") from None
+    name = name.removesuffix(".")
+    if len(name) > 253 or not _NAME.fullmatch(name):
+        raise ValueError("must name a host, and this name cannot be one")
+    if _NUMERIC.fullmatch(name):  # 127.1 and 0x7f.0.0.1 are ways to write an address
+        try:
+            return socket.inet_ntoa(socket.inet_aton(name))
+        except OSError:
+            raise ValueError("must name a host, and these numbers are no IP address") from None
+    return name
+
+
+def _six(text: str) -> str:
+    try:
+        return str(IPv6Address(text))
+    except ValueError:
+        raise ValueError("must name a host, and this is no IPv6 address") from None
+
+
+def _path(path: str) -> str:
+    """With as few escapes as can be, without dots, and without slashes at the end."""
+    if re.search(r"%(?![0-9A-Fa-f]{2})", path):
+        raise ValueError("must have two hexadecimal digits after each % in its path")
+
+    def plain(escape: re.Match[str]) -> str:
+        character = chr(int(escape[1], 16))
+        return character if character in _UNRESERVED else escape[0].upper()
+
+    parts: list[str] = []
+    for part in _ESCAPE.sub(plain, quote(path, safe=_IN_PATHS)).split("/")[1:]:
+        if part == "..":
+            parts = parts[:-1]
+        elif part != ".":
+            parts.append(part)
+    return "".join(f"/{part}" for part in parts).rstrip("/")

@@ -1,0 +1,184 @@
+"""State gets another name with all its history, on each store; one that was killed half way too."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from state.bucket import BucketStore
+from state.errors import AmbiguousStateError, ExistingStateError, LockedError, StaleStateError
+from state.objects import Objects, Version
+from state.renaming import RenamingStore
+from state.snapshot import Snapshot
+from state.store import Store
+from tests.state.conftest import STACK, MakeStore, count, counting, run
+from tests.state.test_store import save
+
+OLD, OTHER = "my-org@OLD/my_pipeline", "my-org@Other/my_pipeline"
+
+
+def saved(store: Store, stack: str, *values: int, lineage: str = "lineage-1") -> list[Snapshot]:
+    """One run that saves these."""
+    with store.lock(stack, run("ada"), timeout=0) as lock:
+        return [
+            save(store, replace(counting(value), stack=stack, lineage=lineage), expected=serial, lock=lock)
+            for serial, value in enumerate(values)
+        ]
+
+
+def renaming(
+    store: Store, told: list[str], *, older: Sequence[str] = (OLD, OTHER), proves: bool = True
+) -> RenamingStore:
+    return RenamingStore(
+        store,
+        older=lambda _, names: [name for name in names if name in older],
+        proves=lambda _: proves,
+        notify=told.append,
+    )
+
+
+def check_moved(store: Store, before: Sequence[Snapshot]) -> None:
+    assert list(store.stacks()) == [STACK]
+    assert store.load(OLD) is None
+    assert store.history(OLD, 10) == []
+    assert [entry.serial for entry in store.history(STACK, 10)] == [s.serial for s in reversed(before)]
+    for record in before:
+        assert store.load_at(STACK, record.serial) == replace(record, stack=STACK)
+
+
+def test_all_of_it_moves_and_work_goes_on(make_store: MakeStore) -> None:
+    with make_store() as store:
+        before = saved(store, OLD, 1, 2, 3)
+        entries = store.history(OLD, 10)
+        store.move(OLD, STACK)
+        check_moved(store, before)
+        assert store.history(STACK, 10) == entries
+    with make_store() as later:
+        check_moved(later, before)
+        save(later, counting(4), expected=3)
+        assert count(later.load(STACK)) == 4
+
+
+def test_nothing_is_moved_over_other_state_nor_from_nowhere(store: Store) -> None:
+    saved(store, OLD, 1)
+    saved(store, STACK, 2)
+    with pytest.raises(ExistingStateError):
+        store.move(OLD, STACK)
+    with pytest.raises(StaleStateError, match="no state"):
+        store.move(OTHER, "my-org@new/my_pipeline")
+    assert (count(store.load(OLD)), count(store.load(STACK))) == (1, 2)
+
+
+def test_it_is_read_under_its_own_name_and_moved_by_the_first_lock(store: Store) -> None:
+    before, told = saved(store, OLD, 1, 2), []
+    found = renaming(store, told)
+    assert found.load(STACK) == replace(before[-1], stack=STACK)
+    assert found.load_at(STACK, 1) == replace(before[0], stack=STACK)
+    assert [entry.serial for entry in found.history(STACK, 5)] == [2, 1]
+    assert list(store.stacks()) == [OLD], "reading moves nothing"
+    assert len(told) == 1
+
+    with found.lock(STACK, run("eve"), timeout=0) as lock:
+        check_moved(store, before)
+        save(found, counting(3), expected=2, lock=lock)
+    assert count(found.load(STACK)) == 3
+    assert store.holder(STACK) is store.holder(OLD) is None
+
+    again: list[str] = []
+    assert count(renaming(store, again).load(STACK)) == 3
+    assert again == [], "it is moved once"
+
+
+def test_what_nothing_proves_is_said_and_not_used(store: Store) -> None:
+    saved(store, OLD, 1)
+    told: list[str] = []
+    found = renaming(store, told, proves=False)
+    with found.lock(STACK, run("eve"), timeout=0) as lock:
+        assert found.load(STACK) is None
+        save(found, counting(7), expected=0, lock=lock)
+    assert f"reconciler state move '{OLD}' '{STACK}'" in told[0]
+    assert (count(store.load(OLD)), count(store.load(STACK))) == (1, 7)
+
+
+def test_of_two_none_is_guessed(store: Store) -> None:
+    saved(store, OLD, 1)
+    saved(store, OTHER, 2, lineage="lineage-2")
+    found = renaming(store, [])
+    for use in (lambda: found.load(STACK), lambda: found.lock(STACK, run("eve"), timeout=0).__enter__()):
+        with pytest.raises(AmbiguousStateError) as caught:
+            use()
+        assert OLD in caught.value.message
+        assert f"reconciler state move '{OTHER}' '{STACK}'" in caught.value.hint
+    store.move(OTHER, STACK)
+    assert count(renaming(store, []).load(STACK)) == 2
+
+
+def test_state_of_its_own_is_used_and_the_other_one_is_said(store: Store) -> None:
+    saved(store, OLD, 1)
+    saved(store, STACK, 2)
+    told: list[str] = []
+    assert count(renaming(store, told).load(STACK)) == 2
+    assert OLD in told[0]
+
+
+def test_a_lock_that_another_run_holds_on_the_older_name_is_waited_for(store: Store) -> None:
+    """An earlier version of the product may be at work under that name."""
+    saved(store, OLD, 1)
+    with (
+        store.lock(OLD, run("bob"), timeout=0),
+        pytest.raises(LockedError, match="bob"),
+        renaming(store, []).lock(STACK, run("eve"), timeout=0),
+    ):
+        raise AssertionError
+    assert list(store.stacks()) == [OLD]
+
+
+class Killed(BaseException):
+    pass
+
+
+class Dying(Objects):
+    """A bucket whose user is killed before one of its writes.
+
+    Attributes:
+        left: writes that are still sent.
+    """
+
+    left = 1_000
+
+    def put(self, path: str, body: bytes) -> None:
+        self._count()
+        super().put(path, body)
+
+    def swap(self, path: str, body: bytes, version: Version | None) -> Version:
+        self._count()
+        return super().swap(path, body, version)
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+
+
+def test_a_move_that_is_killed_loses_nothing(place: str) -> None:
+    """In a bucket it takes several writes: each of them may be the one that is not sent."""
+    for writes in range(10):
+        url, killed = f"{place}/{writes}", False
+        objects = Dying(url)
+        with BucketStore(objects) as store:
+            before = saved(store, OLD, 1, 2)
+            objects.left = writes
+            try:
+                store.move(OLD, STACK)
+            except Killed:
+                killed = True
+        with BucketStore(Objects(url)) as later:
+            if STACK not in later.stacks():
+                assert later.load(OLD) == before[-1]
+                later.move(OLD, STACK)
+            assert later.load(STACK) == replace(before[-1], stack=STACK)
+            assert later.load_at(STACK, 1) == replace(before[0], stack=STACK)
+        if not killed:
+            assert writes == 5, "the new head, two saves, the new head again, the old one"
+            return
+    raise AssertionError("a move takes fewer writes")
