@@ -319,12 +319,15 @@ class BucketStore:
     def _look(self, stack: str) -> _Seen:
         """The head as it is now."""
         found = self.objects.get(head_path(stack))
-        if found is None:
-            if self.objects.names(history_folder(stack)):  # no save is written before there is a head
+        # No save is written before there is a head; it may have come since the first look.
+        if found is None and self.objects.names(history_folder(stack)):
+            found = self.objects.get(head_path(stack))
+            if found is None:
                 raise CorruptStateError(
                     f"the record of {stack} in {self.objects.url} is damaged: its history is there, "
                     "and its head is gone"
                 )
+        if found is None:
             seen = _Seen(Head(), None, 0.0)
         else:
             seen = _Seen(head_from_bytes(found.body, stack), found.version, found.modified)

@@ -90,6 +90,8 @@ def test_what_a_killed_run_left_is_seen_by_nobody(place: str) -> None:
     """Killed between the history object and the head, at the newest serial and at ones gone by."""
     objects = Disturbed(place)
     with BucketStore(objects) as store:
+        with store.lock(STACK, run("ada"), timeout=0):
+            pass  # there is a head then, so that the next swap is the save's
         for serial in range(3):
             objects.before = once(no_answer)
             with pytest.raises(StoreUnavailableError):
@@ -129,6 +131,8 @@ def test_so_is_one_that_somebody_else_has_gone_on_from(place: str, lost: Callabl
             save(other, counting(2), expected=1)
             lost()
 
+        with store.lock(STACK, run("ada"), timeout=0):
+            pass  # there is a head then, so that the next swap is the save's
         objects.after = once(overtaken)
         assert save(store, counting(1), expected=0).serial == 1
         assert [count(store.load_at(STACK, serial)) for serial in (1, 2)] == [1, 2]
