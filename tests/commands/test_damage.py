@@ -162,10 +162,20 @@ OBJECTS: Mapping[str, Callable[[Damaged], Any]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["s3", pytest.param("azure", marks=pytest.mark.full), pytest.param("gcs", marks=pytest.mark.full)]
-)
 def test_a_damaged_bucket(
+    s3: Bucket,
+    applied: Path,
+    cli: Cli,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    check_bucket(s3, applied, cli, sandbox, tmp_path, monkeypatch)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["azure", "gcs"])
+def test_a_damaged_bucket_of_the_others(
     name: str,
     applied: Path,
     cli: Cli,
@@ -174,7 +184,17 @@ def test_a_damaged_bucket(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bucket: Bucket = request.getfixturevalue(name)
+    check_bucket(request.getfixturevalue(name), applied, cli, sandbox, tmp_path, monkeypatch)
+
+
+def check_bucket(
+    bucket: Bucket,
+    applied: Path,
+    cli: Cli,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     use(bucket, monkeypatch)
     for number, (damage, make) in enumerate(OBJECTS.items()):
         url = f"{bucket.url}/damage-{tmp_path.name}-{number}"
