@@ -269,7 +269,7 @@ def _refuse_unknown(addresses: Collection[Address], plan: Plan) -> None:
 
 
 def _names_nothing(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[Diagnostic]:
-    """What `[reconciler]` names and nobody has: it protects nothing, and may be misspelt."""
+    """Addresses and keys in `[reconciler]` that match nothing: they protect nothing, and may be misspelt."""
     settings, loaded = pipeline.config.reconciler, pipeline.loaded
     known = {step.address: step for step in steps}
     names: list[tuple[str, tuple[str | int, ...]]] = [

@@ -16,6 +16,7 @@ from providers.docker.source import SourceKey
 from providers.picsellia import kinds as platform_kinds
 from reconciler.converge import Applied, Running, carry_out
 from reconciler.diagnostics import UserError, error
+from reconciler.diff import same
 from reconciler.events import Notice
 from reconciler.graph import Graph, Resource
 from reconciler.pipeline.config import load
@@ -257,9 +258,9 @@ def _was_done(begun: Intent, left: Snapshot) -> bool:
     record = left.resources.get(begun.address)
     if begun.verb == "delete":
         return record is None or record.id != begun.id
-    return record is not None and all(
-        record.inputs.get(name, value) == value for name, value in begun.fields.items()
-    )
+    if record is None:  # of a replace whose old object was deleted already, the new one was let go
+        return begun.verb == "replace" and begun.id is None
+    return all(same(record.inputs.get(name, value), value) for name, value in begun.fields.items())
 
 
 def image_in(snapshot: Snapshot) -> RecordedResource | None:

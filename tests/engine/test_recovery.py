@@ -10,7 +10,8 @@ from providers.faults import WRITES, Died, Fault, Faults, FaultyKind
 from providers.protocol import Live
 from reconciler.live import World
 from reconciler.plan import Action
-from reconciler.recovery import settle
+from reconciler.recovery import contested, settle, unmade
+from reconciler.rollback import _was_done
 from reconciler.values import Address
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
 from tests.engine.conftest import APP, AT, FACTS, Bench, processing
@@ -131,6 +132,58 @@ class TestWhatIsNotKnownStaysOpen:
         snapshot = settled(intent(verb), recorded(default_cpu=4), None, unreadable=[APP])
         assert set(snapshot.intents) == {"processing/app"}
         assert snapshot.resources["processing/app"] == recorded(default_cpu=4)
+
+
+def replacing(id: str | None, **fields: Any) -> Intent:
+    return Intent(str(APP), "replace", id, fields, AT, "run-0", {"description": "apples"})
+
+
+class TestReplace:
+    def test_the_old_object_is_still_there(self) -> None:
+        before = recorded(type="A")
+        assert left(settled(replacing("id-1", type="B"), before, lives(type="A"))) == before
+
+    @pytest.mark.parametrize("before", [None, recorded(type="A")])
+    def test_the_old_object_is_gone(self, before: RecordedResource | None) -> None:
+        snapshot = settled(replacing("id-1", type="B"), before, None)
+        assert not snapshot.resources
+        assert snapshot.intents["processing/app"] == replacing(None, type="B")
+        world = World({}, {}, [APP])
+        assert unmade(snapshot, world) == {APP: {"description": "apples"}}
+        assert settle(snapshot, world, FACTS) == snapshot, "until it is made"
+
+    def test_the_new_object_is_there(self) -> None:
+        record = left(settled(replacing(None, type="B"), None, lives("id-2", type="B", description="apples")))
+        assert record is not None and (record.id, record.inputs) == ("id-2", {"type": "B"})
+
+    def test_whose_an_object_is_that_differs_cannot_be_told(self) -> None:
+        snapshot = settled(replacing(None, type="B"), None, lives("id-2", type="C"))
+        assert set(snapshot.intents) == {"processing/app"} and not snapshot.resources
+        world = World({APP: lives("id-2", type="C")}, {}, [APP])
+        assert contested(snapshot, world) == {APP} and unmade(snapshot, world) == {}
+
+
+class TestWhetherARunDidAllItBegan:
+    """What rollback asks of a write that was begun, once nothing is open any more."""
+
+    @pytest.mark.parametrize(
+        ("begun", "record", "done"),
+        [
+            (intent("create", default_cpu=1), recorded(default_cpu=1), True),
+            (intent("create", default_cpu=1), None, False),
+            (intent("update", default_cpu=True), recorded(default_cpu=1), False),
+            (intent("update", default_cpu="1"), recorded(default_cpu=1), False),
+            (intent("delete"), None, True),
+            (intent("delete"), recorded(), False),
+            (replacing("id-1", type="B"), recorded(type="B"), True),
+            (replacing("id-1", type="B"), recorded(type="A"), False),
+            (replacing("id-1", type="B"), None, False),
+            (replacing(None, type="B"), None, True),
+        ],
+    )
+    def test_all_verbs(self, begun: Intent, record: RecordedResource | None, done: bool) -> None:
+        snapshot = Snapshot.new("my-org@STAGING/app", "lineage-1")
+        assert _was_done(begun, snapshot.with_resource(record) if record else snapshot) is done
 
 
 class TestTheWholeStory:
