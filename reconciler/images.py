@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 from providers.docker.builders import Builder, select
 from providers.docker.image import ImageKind
+from providers.docker.layers import layers
 from providers.docker.manifests import PublishedImage
+from providers.docker.published_secrets import base_layers, secrets_of_configuration, secrets_of_layer
 from providers.docker.registry import RegistryClient
+from providers.docker.secret_scan import Secret
 from providers.docker.source import ImageSource, SourceKey
 from providers.errors import ProviderError
 from providers.protocol import Live, Need, Verdict
 from reconciler.compile import desired_graph, image_address
 from reconciler.diagnostics import error
+from reconciler.events import Emit, Note
 from reconciler.pipeline.load import Pipeline
 from reconciler.session import CannotCheckError, Checked
 from reconciler.sources import image_labels, image_source
@@ -116,6 +120,42 @@ def _published(
         found = {tag: registry.digest(tag) for tag in (version, "latest", "test")}
         image = registry.image(live.outputs["digest"], platform) if live else None
     return image, {tag: digest for tag, digest in found.items() if digest}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSecrets:
+    """What of a published image should not be readable for everyone who can pull it.
+
+    Attributes:
+        found: each secret with the digest of its layer; "" for the image's configuration.
+        unread: why layers could not be searched, by their digests.
+        searched: layers that were.
+        of_base: layers that were not, as they came with a base image.
+    """
+
+    found: tuple[tuple[str, Secret], ...]
+    unread: Mapping[str, str]
+    searched: int
+    of_base: int
+
+
+def find_published_secrets(report: ImageReport, emit: Emit) -> PublishedSecrets:
+    """Search the configuration and each layer of the published image, one after the other, as streams."""
+    image = report.image
+    if image is None:
+        return PublishedSecrets((), {}, 0, 0)
+    found = [("", secret) for secret in secrets_of_configuration(image.config)]
+    unread: dict[str, str] = {}
+    known = base_layers(report.source) | {layer.digest for layer in layers(image) if layer.of_base}
+    ours = [blob for blob in image.layers if blob.digest not in known]
+    with RegistryClient(report.repository) as registry:
+        for number, blob in enumerate(ours, 1):
+            emit(Note(f"searching layer {number} of {len(ours)} of {report.repository}"))
+            try:
+                found += [(blob.digest, secret) for secret in secrets_of_layer(registry.read_blob(blob))]
+            except ProviderError as problem:
+                unread[blob.digest] = problem.message
+    return PublishedSecrets(tuple(found), unread, len(ours) - len(unread), len(image.layers) - len(ours))
 
 
 def what_apply_does(report: ImageReport) -> str:

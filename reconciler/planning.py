@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cache, partial
 from uuid import uuid4
 
@@ -20,15 +21,16 @@ from providers.picsellia import kinds as platform_kinds
 from providers.protocol import ResourceKind
 from reconciler import live
 from reconciler.compile import desired_graph, image_address
-from reconciler.diagnostics import Diagnostic, UserError, error, info, warning
+from reconciler.diagnostics import Diagnostic, UserError, error, has_errors, info, warning
 from reconciler.events import Note
 from reconciler.graph import Graph
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import Bump, bump
-from reconciler.plan import Plan, Step
+from reconciler.plan import Plan, Refusal, Step
 from reconciler.planner import Options, plan_steps
 from reconciler.recovery import contested, settle, unmade
+from reconciler.secret_findings import secret_findings
 from reconciler.session import CannotCheckError, Checked, Session, far_end, stack_of
 from reconciler.sources import image_labels, image_source
 from reconciler.values import JSON, Address
@@ -126,7 +128,10 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bo
     kinds = _kinds(session, pipeline, image_source(pipeline), key)
     files = desired_graph(pipeline, key.key)
     remarks = (*checked.diagnostics, *taken)
-    return plan_for(session, pipeline, files, kinds, stored, wishes, remarks=remarks, partial=partial)
+    planned = plan_for(session, pipeline, files, kinds, stored, wishes, remarks=remarks, partial=partial)
+    return (
+        planned if partial else _without_secrets(planned, image_source(pipeline))
+    )  # a report builds nothing
 
 
 def plan_for(
@@ -297,6 +302,32 @@ def _names_nothing(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[Diagno
                     file=loaded.path,
                     line=loaded.line_of("reconciler", "ignore_changes", text, index),
                 )
+
+
+_WAYS_OUT = "the errors name each file and line, and what to do"
+
+
+def _without_secrets(planned: Planned, source: ImageSource) -> Planned:
+    """The plan, refused where its build would put a secret into the image.
+
+    Where this source is published already, nothing is built, and the plan warns only.
+    """
+    plan = planned.plan
+    for step in plan.steps:
+        kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
+        if not isinstance(kind, ImageKind) or resource is None:
+            continue
+        found = planned.world.found.get(step.address)
+        builds = step.refusal is not None or (
+            step.writes and (found is None or kind.needs_build(found, resource.fields))
+        )
+        problems = secret_findings(planned.pipeline, source, date.today(), is_published=not builds)
+        refused = step
+        if step.refusal is None and has_errors(problems):
+            refused = replace(step, refusal=Refusal("the image would hold a secret", (_WAYS_OUT,)))
+        steps = tuple(refused if each is step else each for each in plan.steps)
+        plan = replace(plan, steps=steps, diagnostics=(*plan.diagnostics, *problems))
+    return replace(planned, plan=plan)
 
 
 def _builders_named(

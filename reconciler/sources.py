@@ -35,6 +35,7 @@ def image_source(pipeline: Pipeline) -> ImageSource:
         workdir=options.workdir if appended else None,
         entrypoint=options.entrypoint if appended else None,
         env=options.env if appended else {},
+        accepted_secrets={known.path: known.until for known in options.accepted_secrets},
         pushed_to=pipeline.config.docker.image_name,
     )
 

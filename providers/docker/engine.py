@@ -204,9 +204,14 @@ def _build(
 
 
 def _context(source: ImageSource, report: Report) -> Iterator[bytes]:
+    """What the Engine is sent. Refused on the call, before a request that would have the build arguments."""
     entries = context(source)
+    return _sent(archive(source, entries, extra=_unseen(source, {entry.path for entry in entries})), report)
+
+
+def _sent(pieces: Iterator[bytes], report: Report) -> Iterator[bytes]:
     done = 0
-    for piece in archive(source, entries, extra=_unseen(source, {entry.path for entry in entries})):
+    for piece in pieces:
         yield piece
         done += len(piece)
         report(Progress("build", "context", "sending the folder", done))

@@ -20,7 +20,7 @@ _OPTIONS = {
 def needs_buildkit(text: str) -> list[str]:
     """Each use of something the legacy builder lacks, as "line 3: RUN --mount"; empty when there is none."""
     found = []
-    for number, instruction in _instructions(text):
+    for number, instruction in instructions(text):
         word, rest = _word(instruction)
         if word == "ONBUILD":
             word, rest = _word(rest)
@@ -40,7 +40,7 @@ def _word(instruction: str) -> tuple[str, str]:
     return word.upper(), rest
 
 
-def _instructions(text: str) -> Iterator[tuple[int, str]]:
+def instructions(text: str) -> Iterator[tuple[int, str]]:
     """Line number and text of each instruction, its continuation lines joined; heredoc bodies skipped."""
     lines = text.removeprefix("\ufeff").splitlines()
     escape = "\\"

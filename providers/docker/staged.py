@@ -46,7 +46,7 @@ def staged(source: ImageSource) -> Iterator[Staged]:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reconciler-build-")))
             context_folder = root / "context"
             context_folder.mkdir()
-            stream = io.BufferedReader(_Pieces(archive(source, context(source))), 1 << 20)
+            stream = io.BufferedReader(Pieces(archive(source, context(source))), 1 << 20)
             with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as tar:
                 tar.extractall(context_folder, filter="fully_trusted")
             recipe = root / "Dockerfile"
@@ -60,7 +60,7 @@ def staged(source: ImageSource) -> Iterator[Staged]:
         yield Staged(context_folder, recipe, root / "metadata.json")
 
 
-class _Pieces(io.RawIOBase):
+class Pieces(io.RawIOBase):
     """An iterator of bytes as a file to read."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:

@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from providers.docker.secret_scan import refuse_secrets
 from providers.docker.source import Entry, ImageSource, SourceCheck, link_target, read_file
 from providers.errors import RefusedError
 
@@ -26,14 +27,19 @@ def archive(
 ) -> Iterator[bytes]:
     """A tar archive of `entries`, in pieces of about 256 KiB.
 
+    Every builder sends this, so a secret is refused here: on the call, before there is a first byte.
+
     Args:
         prefix: put before each path; "" or "some/folder/".
         folders: folders to write first, as they are, with their modes.
         extra: further files, by their full path; none of them may be among the entries.
 
     Raises:
+        SecretError: the image would hold a secret.
         RefusedError: a file cannot be read, changed its size while it was read, or is not the expected one.
     """
+    entries = list(entries)
+    refuse_secrets(source, entries)
     return _gathered(_blocks(source, entries, prefix, folders or {}, extra or {}))
 
 

@@ -108,6 +108,8 @@ class _Deploy(Dialogue):
     bumps = True
 
     def choose_bump(self, planned: Planned) -> Bump | None:
+        if planned.plan.has_errors:
+            return None  # no version is published, so there is none to choose
         reason, current = _needs_version(planned), planned.pipeline.config.metadata.version
         self.watch.pause()
         if reason is None:

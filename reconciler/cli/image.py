@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from reconciler.cli import options
-from reconciler.cli.exits import DONE
+from reconciler.cli.exits import CONFLICT, DONE, UNCHECKED
 from reconciler.diagnostics import UserError
 from reconciler.events import Note
-from reconciler.images import look_at_image
+from reconciler.images import find_published_secrets, look_at_image
 from reconciler.pipeline.discovery import find
 from reconciler.plan import Stack
 from reconciler.session import Reading, stack_of, validate
@@ -23,12 +23,16 @@ from reconciler.views.watch import Watch
 @click.argument("name", metavar="PIPELINE")
 @options.where
 @click.option("--json", "as_json", is_flag=True, help="Print it as a JSON document.")
+@click.option("--secrets", is_flag=True, help="Search what is published for secrets: 12 where there are any.")
 @options.classes
-def command(name: str, where: options.Where, as_json: bool, reading: Reading) -> int:
+def command(name: str, where: options.Where, as_json: bool, secrets: bool, reading: Reading) -> int:
     """Show what is published of a pipeline's image, and how it compares with the source.
 
     Asks the registry only, so it needs no token of the platform. Which files differ is known where the
     pipeline was applied from: the record of that organization is used when there is one.
+
+    --secrets reads every layer that is not of the base image, and the settings and the history of the
+    image. No secret is shown, only what it is and where.
     """
     checked = validate(find(name, Path.cwd()), reading)
     pipeline, _ = checked.sound()
@@ -45,9 +49,12 @@ def command(name: str, where: options.Where, as_json: bool, reading: Reading) ->
         stored = store.load(str(stack)) if stack else None
         watch(Note(f"reading {pipeline.config.docker.image_name}"))
         report = look_at_image(checked, stored, hint)
+        found = find_published_secrets(report, watch) if secrets else None
     print_diagnostics(checked.diagnostics, err)
     if as_json:
-        sys.stdout.write(image_text(report))
+        sys.stdout.write(image_text(report, found))
     else:
-        print_image(report, console(sys.stdout), unrecorded=unrecorded)
-    return DONE
+        print_image(report, console(sys.stdout), unrecorded=unrecorded, secrets=found)
+    if found is None or not (found.found or found.unread):
+        return DONE
+    return UNCHECKED if found.unread else CONFLICT

@@ -2,13 +2,16 @@
 
 import sys
 from dataclasses import replace
+from datetime import date
 
 import click
 
 from reconciler.cli import options
-from reconciler.cli.exits import DONE, FAILED
-from reconciler.diagnostics import UserError, has_errors
-from reconciler.session import Reading, validate
+from reconciler.cli.exits import CONFLICT, DONE, FAILED
+from reconciler.diagnostics import Diagnostic, UserError, has_errors
+from reconciler.secret_findings import secret_findings
+from reconciler.session import Checked, Reading, validate
+from reconciler.sources import image_source
 from reconciler.views.lines import console
 from reconciler.views.reports import print_diagnostics, print_pipeline
 
@@ -31,13 +34,23 @@ def command(chosen: options.Chosen, reading: Reading) -> int:
 
     for folder in chosen.folders(failed):
         checked = validate(folder, reading)
-        problems = [*checked.diagnostics]
+        problems, secrets = [*checked.diagnostics], _secrets(checked)
         for environment in checked.pipeline.loaded.overlays if checked.pipeline else ():
             overlaid = validate(folder, replace(reading, environment=environment))
             problems += [problem for problem in overlaid.diagnostics if problem not in problems]
-        print_diagnostics(problems, err)
+            secrets += [problem for problem in _secrets(overlaid) if problem not in secrets]
+        print_diagnostics([*problems, *secrets], err)
         if has_errors(problems):
             code = FAILED
+        elif has_errors(secrets):
+            code = code or CONFLICT
         elif checked.pipeline is not None and checked.key is not None:
             print_pipeline(checked.pipeline, checked.key, out)
     return code
+
+
+def _secrets(checked: Checked) -> list[Diagnostic]:
+    """The secrets that the image would hold; nothing where the files have other errors."""
+    if checked.pipeline is None or checked.key is None:
+        return []
+    return secret_findings(checked.pipeline, image_source(checked.pipeline), date.today())

@@ -1,5 +1,6 @@
 """What a config.toml can say, as frozen models: `config` fills them, everybody after it only reads."""
 
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -66,6 +67,26 @@ def _by_name(secrets: object) -> object:
     return secrets
 
 
+def _day(value: object) -> object:
+    """A date of TOML, or the same as text; a time of day is none."""
+    if isinstance(value, str):
+        return date.fromisoformat(value)
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise ValueError("not a date")  # noqa: TRY004 - pydantic takes no other
+    return value
+
+
+class AcceptedSecret(_Frozen):
+    """`[[reconciler.image.accepted_secrets]]`: a file that may be in the image although it holds a secret.
+
+    `path` is relative to the build context; `until` is the last day.
+    """
+
+    path: _Text
+    reason: _Text
+    until: Annotated[date, BeforeValidator(_day)]
+
+
 class ImageOptions(_Frozen):
     """`[reconciler.image]`: how the image is made, for pipelines that ask for more than a Dockerfile.
 
@@ -86,6 +107,7 @@ class ImageOptions(_Frozen):
     secrets: Annotated[dict[_SecretId, _Name], BeforeValidator(_by_name)] = Field(default_factory=dict)
     cache_from: tuple[_Text, ...] = ()
     cache_to: tuple[_Text, ...] = ()
+    accepted_secrets: tuple[AcceptedSecret, ...] = ()
 
 
 class Reconciler(_Frozen):

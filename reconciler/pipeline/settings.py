@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.reading import Reader, below, named
-from reconciler.pipeline.schema import ImageOptions, Reconciler
+from reconciler.pipeline.schema import AcceptedSecret, ImageOptions, Reconciler
 from reconciler.values import Address
 
 _FORMS: Final = {
@@ -43,6 +43,16 @@ def read_settings(reader: Reader) -> Reconciler | None:
     return ours
 
 
+ACCEPTED: Final = 'path = "tests/key.pem", reason = "a key that opens nothing", until = 2027-01-31'
+
+
+def _model(table: tuple[str | int, ...]) -> type[BaseModel]:
+    """What has the settings of this table of `[reconciler]`."""
+    if table[:2] == ("image", "accepted_secrets"):
+        return AcceptedSecret
+    return ImageOptions if table == ("image",) else Reconciler
+
+
 def _strict(reader: Reader, details: ErrorDetails) -> None:
     where = ("reconciler", *details["loc"])
     name = ".".join(str(part) for part in where)
@@ -50,9 +60,22 @@ def _strict(reader: Reader, details: ErrorDetails) -> None:
     match details["type"]:
         case "extra_forbidden":
             table = ".".join(str(part) for part in where[:-1])
-            known = (ImageOptions if where[1:-1] == ("image",) else Reconciler).model_fields
+            known = _model(where[1:-1]).model_fields
             hint = did_you_mean(str(where[-1]), known)
             reader.error(f"{name} is not a setting", f"[{table}] has {', '.join(known)}.{hint}", *where)
+        case "missing":
+            given = ", ".join(AcceptedSecret.model_fields)
+            reader.error(
+                f"{name} is missing",
+                f"An accepted secret has {given}, for example {ACCEPTED}.",
+                *where[:-1],
+            )
+        case "value_error" if where[-1] == "until":
+            reader.error(
+                f"{name} must be a date, not {named(value)}",
+                "Write the last day: until = 2027-01-31.",
+                *where,
+            )
         case "literal_error":
             expected = str(details["ctx"]["expected"])
             hint = did_you_mean(str(value), re.findall(r"'(\w+)'", expected))
@@ -72,6 +95,13 @@ def _strict(reader: Reader, details: ErrorDetails) -> None:
             reader.error(
                 f"{name} {value!r} is not a platform",
                 'Write it as "linux/amd64" or "linux/arm64".',
+                *where,
+            )
+        case "tuple_type" if where[-1] == "accepted_secrets":
+            reader.error(
+                f"{name} must be a list of tables, not {named(value)}",
+                "Write [[reconciler.image.accepted_secrets]] on a line of its own and path, reason and until "
+                "below.",
                 *where,
             )
         case "tuple_type":

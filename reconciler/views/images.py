@@ -9,7 +9,7 @@ from providers.docker import labels
 from providers.docker.labels import SOURCE_KEY
 from providers.docker.layers import layers
 from providers.docker.manifests import PublishedImage
-from reconciler.images import ImageReport, what_apply_does
+from reconciler.images import ImageReport, PublishedSecrets, what_apply_does
 from reconciler.values import JSON
 from reconciler.views.documents import written
 from reconciler.views.lines import columns, indented, pairs, size, things
@@ -24,11 +24,14 @@ _BESIDE = 34  # columns before an instruction
 _LONGEST = 100  # columns of an instruction where there is no terminal to fit
 
 
-def print_image(report: ImageReport, out: Console, *, unrecorded: str = "") -> None:
+def print_image(
+    report: ImageReport, out: Console, *, unrecorded: str = "", secrets: PublishedSecrets | None = None
+) -> None:
     """The verdict and its reasons, what is published, what the source is, and the layers.
 
     Args:
         unrecorded: why no record was used, where none was.
+        secrets: what a search of what is published has found; None where none was made.
     """
     out.print(Text.assemble((report.pipeline.name, "bold"), (f"  {report.repository}", "dim")))
     out.print()
@@ -38,6 +41,7 @@ def print_image(report: ImageReport, out: Console, *, unrecorded: str = "") -> N
         ("published", _published(report)),
         ("source", _source(report, unrecorded)),
         ("layers", _layers(report, out.width - _BESIDE if out.is_terminal else _LONGEST)),
+        ("secrets", [] if secrets is None else _secrets(secrets)),
     ):
         if lines:
             out.print()
@@ -46,8 +50,19 @@ def print_image(report: ImageReport, out: Console, *, unrecorded: str = "") -> N
                 out.print(indented(line, 2))
 
 
-def image_text(report: ImageReport) -> str:
+def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> str:
     """The same as a document."""
+    searched: dict[str, JSON] = {}
+    if secrets is not None:
+        searched["secrets"] = {
+            "found": [
+                {"layer": digest or None, "path": secret.path, "kind": secret.kind}
+                for digest, secret in secrets.found
+            ],
+            "unread": [{"layer": digest, "reason": reason} for digest, reason in secrets.unread.items()],
+            "searched": secrets.searched,
+            "of_base": secrets.of_base,
+        }
     image, key, verdict = report.image, report.key, report.verdict
     published: JSON = None
     if image is not None:
@@ -94,6 +109,7 @@ def image_text(report: ImageReport) -> str:
             },
             "builder": report.builder and {"name": report.builder.name, "reason": report.builder.reason},
             "serial": report.serial,
+            **searched,
         }
     )
 
@@ -190,6 +206,27 @@ def _layers(report: ImageReport, width: int) -> list[Text]:
         *columns(rows),
         Text(f"{total}{f', {size(sum(ours))} on top of the base' if ours else ''}", "dim"),
     ]
+
+
+def _secrets(secrets: PublishedSecrets) -> list[Text]:
+    """What was found, by its place; a secret itself is never shown."""
+    rows = [
+        [
+            Text(digest.removeprefix("sha256:")[:12] or "settings", "dim"),
+            Text(secret.kind, "bold red"),
+            Text(secret.path),
+        ]
+        for digest, secret in secrets.found
+    ]
+    lines = columns(rows)
+    for digest, reason in secrets.unread.items():
+        lines.append(Text(f"{digest.removeprefix('sha256:')[:12]} was not searched: {reason}", "yellow"))
+    base = f"; {things(secrets.of_base, 'layer')} of the base not searched" if secrets.of_base else ""
+    total = things(len(secrets.found), "secret") if secrets.found else "no secrets"
+    lines.append(Text(f"{total} in {things(secrets.searched, 'layer')} and the settings{base}", "dim"))
+    if secrets.found:
+        lines.append(Text("Revoke each, then publish a version without it.", "cyan"))
+    return lines
 
 
 _ORIGINS = {True: "base", False: "folder", None: ""}

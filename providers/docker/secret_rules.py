@@ -1,0 +1,279 @@
+"""What looks like a secret: in the name of a file, and in bytes. Pure: opens no file and shows no secret.
+
+A token counts where its issuer gives it a shape that no other text has, as documented by
+https://docs.github.com/en/authentication/keeping-your-account-and-data-secure ·
+https://docs.gitlab.com/security/tokens/ ·
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html ·
+https://github.com/gitleaks/gitleaks/blob/master/config/gitleaks.toml (Hugging Face and the others).
+Picsellia's token is forty hexadecimal digits (`Client(api_token=…)` of its SDK). So is a git commit, and
+the digits count only behind a name.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
+from typing import NamedTuple
+
+LARGEST = 1 << 20  # bytes of a file that its name and its content together make a secret
+_OVERLAP = 1024  # bytes: more than any match with what has to be visible around it
+_BEHIND = 128  # bytes: more than any token has behind its mark
+
+_HEX = rb"[0-9a-fA-F]{40}"
+
+
+class _Family(NamedTuple):
+    """Tokens that are found in the same way.
+
+    Attributes:
+        mark: a part that each of them has, which begins with a character that is rare: it is found many times
+            faster than all of it.
+        ahead: most bytes before the mark.
+        shapes: what it is -> all of it.
+    """
+
+    mark: bytes
+    ahead: int
+    shapes: Mapping[str, bytes]
+
+
+_FAMILIES = (
+    _Family(
+        rb"_(?=[A-Za-z0-9]{22})(?:(?<=hf_)|(?<=api_org_)|(?<=gh[pousr]_)|(?<=github_pat_)|(?<=npm_))",
+        12,
+        {
+            "a Hugging Face token": rb"(?:hf|api_org)_[A-Za-z0-9]{34}",
+            "a GitHub token": rb"gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}",
+            "an npm token": rb"npm_[A-Za-z0-9]{36}(?![A-Za-z0-9_])",
+        },
+    ),
+    _Family(
+        rb"-(?=[\w-]{20})(?:(?<=gl[a-z]{2}-)|(?<=gl[a-z]{3}-)|(?<=gl[a-z]{4}-)|(?<=gl[a-z]{5}-)"
+        rb"|(?<=xox[a-z]-)|(?<=sk-)|(?<=pypi-))",
+        12,
+        {
+            "a GitLab token": rb"gl(?:dt|rt|ft|pat|cbt|ptt|imt|oas|soat|ffct|agent)-[\w-]{20}",
+            "a Slack token": rb"xox[abeoprs]-[A-Za-z0-9-]{20}",
+            "an Anthropic key": rb"sk-ant-[a-z]{1,10}[0-9]{2}-[\w-]{80}",
+            "an OpenAI key": rb"sk-(?:proj|svcacct|admin)-[\w-]{40}"
+            rb"|sk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}",
+            "a PyPI token": rb"pypi-AgE[\w-]{50}",
+        },
+    ),
+    _Family(
+        rb"A[KSBCI][ICz][Aa][\w-]{16}",
+        0,
+        {
+            # "…EXAMPLE" is that of the documentation
+            "an AWS access key": rb"A(?:KI|SI|BI|CC)A(?![A-Z0-9]{9}EXAMPLE)[A-Z0-9]{16}(?![A-Za-z0-9_])",
+            "a Google API key": rb"AIza[\w-]{35}(?![\w-])",
+        },
+    ),
+    _Family(rb"kr_[op]at_", 2, {"a Docker Hub token": rb"dckr_[op]at_[\w-]{24}"}),
+    _Family(
+        rb"PRIVATE KEY",
+        100,
+        {
+            "a private key": rb"-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----"
+            rb"(?:\\{1,2}[rn]|\s){0,32}(?:[A-Za-z0-9+/=]{16}|[A-Z][A-Za-z-]{1,20}: )",
+        },
+    ),
+)
+_MARKS = tuple(
+    (
+        re.compile(family.mark),
+        family.ahead,
+        tuple(family.shapes),
+        re.compile(
+            b"|".join(b"(?P<k%d>%s)" % (at, whole) for at, whole in enumerate(family.shapes.values()))
+        ),
+    )
+    for family in _FAMILIES
+)
+# A token follows another word only where that is the end of a line in a text of a text: "\nhf_…".
+_BEGINS = re.compile(rb"(?<![A-Za-z0-9_])|(?<=\\[nrt])")
+
+_NAMED = re.compile(
+    rb"(?i:picsellia[\w.-]{0,80}token|api[_-]?token|wandb[_-]?api[_-]?key|bearer)"
+    rb"(?:[\s\"'`\\\[\](){}=:,>|;&]|str|None|Optional|SecretStr|Final|Bearer|Token){1,16}"
+    rb"(?!a0c9f3bbf7e8bc175494fc44bfc6f89aae3eb9d0)"  # the example in the SDK's own documentation
+    + _HEX
+    + rb"\Z"
+)
+_NUMBER = re.compile(rb"(?<![0-9A-Za-z])" + _HEX + rb"(?![0-9A-Za-z])")
+_LONGEST_NAME = 300  # bytes of a name and what is between it and its value
+_EIGHTH = 8
+_DIGITS = bytes(re.match(rb"[0-9a-fA-F]", bytes([byte])) is not None for byte in range(256))
+_MANY_DIGITS = b"\1" * (40 // _EIGHTH)
+_RUNS = re.compile(_MANY_DIGITS + rb"+")
+
+_WIDE = (b"\xff\xfe", b"\xfe\xff")  # what a text in UTF-16 begins with
+
+_SHORTEST = 20  # bytes of the shortest token, and of the first line of a private key
+_FOURTH = 4
+_WORD = rb"[A-Za-z0-9_ -]"
+_LETTERS = bytes(re.match(_WORD, bytes([byte])) is not None for byte in range(256))
+_MANY_LETTERS = b"\1" * (_SHORTEST // _FOURTH)
+_LONG_WORD = re.compile(_WORD + rb"{%d}" % (_SHORTEST - _FOURTH + 1))  # from its first sampled byte on
+
+_NAMES = {
+    "an environment file": r"\.env(?!.*\.(?:example|sample|template|tmpl|dist)$).*",
+    "a file of credentials": r"[._]netrc|\.git-credentials|\.pypirc|\.pgpass|kaggle\.json"
+    r"|application_default_credentials\.json",
+    "a private key": r"id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?",
+    "a store of keys": r".*\.(?:p12|pfx|jks|ppk|kdbx)",
+}
+_FOLDERS = r"\.aws/credentials|\.kube/config"
+_BY_NAME = re.compile(
+    "|".join(f"(?P<k{number}>{name})" for number, name in enumerate(_NAMES.values())),
+    re.IGNORECASE | re.DOTALL,
+)
+_BY_PATH = re.compile(rf"(?:.*/)?(?:{_FOLDERS})", re.DOTALL)
+
+_CONTENTS = (
+    (
+        r"config\.json|\.dockerconfigjson",
+        rb'"auths"(?s:.*?)"(?:auth|identitytoken|registrytoken|password)"\s*:\s*"[^"]',
+        "a registry login",
+    ),
+    (r"\.dockercfg", rb'"(?:auth|password)"\s*:\s*"[^"]', "a registry login"),
+    (r"\.npmrc", rb"(?m)^[^#;\n]*_(?:authToken|auth|password)\s*=\s*(?![\"']?\$)[^\s\"']", "an npm login"),
+    # PKCS #1, PKCS #8 and SEC 1 in DER: a sequence that begins with the version 0 or 1
+    (r".*\.(?:key|der|pk8)", rb"\A\x30(?s:[\x01-\x7f]|\x81.|\x82..)\x02\x01[\x00\x01]", "a private key"),
+    (r".*(?:token|secret|api_?key).*", rb"\A\s*[0-9a-fA-F]{40}\s*\Z", "an API token"),
+)
+_BY_CONTENT = tuple(
+    (re.compile(name, re.IGNORECASE | re.DOTALL), re.compile(content), kind)
+    for name, content, kind in _CONTENTS
+)
+_WITH_CONTENT = re.compile("|".join(name for name, _, _ in _CONTENTS), re.IGNORECASE | re.DOTALL)
+
+_NOTABLE = re.compile(
+    "|".join((*_NAMES.values(), *(name for name, _, _ in _CONTENTS), "credentials", "config")),
+    re.IGNORECASE | re.DOTALL,
+)
+
+_SECRET_NAME = re.compile(
+    r"(?:.*[_-])?(?:token|passw(?:or)?d|passphrase|secret|(?:api|access|private|secret)_?key|credentials?)",
+    re.IGNORECASE | re.DOTALL,
+)
+_LITERAL = re.compile(r"(?![$/<{%])(?!(?:[0-9.]+)\Z)\S.{7,}", re.DOTALL)
+
+
+class Found(NamedTuple):
+    """A secret in bytes: what it is, for people, and the offset of its first byte."""
+
+    kind: str
+    offset: int
+
+
+def kind_by_name(path: str) -> str | None:
+    """What a file with this path is, where the name alone makes it a secret."""
+    if match := _BY_NAME.fullmatch(path.rpartition("/")[2]):
+        return tuple(_NAMES)[int((match.lastgroup or "")[1:])]
+    return "a file of credentials" if _BY_PATH.fullmatch(path) else None
+
+
+def is_notable(path: str) -> bool:
+    """Whether the name of a file makes it a secret, by itself or together with its content."""
+    return _NOTABLE.fullmatch(path.rpartition("/")[2]) is not None
+
+
+def needs_content(path: str) -> bool:
+    """Whether a file of this name is a secret if its whole content says so: see `kind_by_content`."""
+    return _WITH_CONTENT.fullmatch(path.rpartition("/")[2]) is not None
+
+
+def kind_by_content(path: str, content: bytes) -> Found | None:
+    """What a file is by its name and content together; a `config.json` with a registry login."""
+    name = path.rpartition("/")[2]
+    for pattern, inside, kind in _BY_CONTENT:
+        if pattern.fullmatch(name) and (match := inside.search(content)):
+            return Found(kind, match.end() - 1)
+    return None
+
+
+def is_secret_value(name: str, value: str) -> bool:
+    """Whether a variable of this name holds a literal secret: not a reference, a path or a placeholder."""
+    return bool(_SECRET_NAME.fullmatch(name) and _LITERAL.fullmatch(value))
+
+
+def find(pieces: Iterable[bytes]) -> Iterator[Found]:
+    """Every secret in the concatenation of `pieces`, in order; it may lie across two of them.
+
+    Text in UTF-16 is searched as text; offsets then count its characters.
+    """
+    buffer, base, seen = b"", 0, 0
+    for piece, is_last in _with_last(pieces):
+        buffer = buffer + piece if buffer else piece
+        end = base + len(buffer)
+        # A match that begins in the last bytes is left to the next buffer, where all around it is visible.
+        until = end if is_last else end - _OVERLAP
+        found = sorted(_matches(buffer), key=attrgetter("offset")) if may_hold(buffer) else ()
+        for kind, at in found:
+            if seen <= base + at < until:
+                yield Found(kind, base + at)
+        seen = max(seen, until)
+        if not is_last:
+            kept = min(len(buffer), 2 * _OVERLAP)
+            buffer, base = buffer[len(buffer) - kept :], end - kept
+
+
+def may_hold(buffer: bytes) -> bool:
+    """Whether these bytes are worth searching; False for nearly all that hold nothing, in little time."""
+    if b"\0" in buffer and not _has_long_word(buffer):
+        return buffer[:2] in _WIDE
+    for mark, _, _, _ in _MARKS:
+        if mark.search(buffer):
+            return True
+    return _MANY_DIGITS in buffer[::_EIGHTH].translate(_DIGITS) or buffer[:2] in _WIDE
+
+
+def _with_last(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each piece, and whether it is the last one."""
+    before: bytes | None = None
+    is_wide = False
+    for piece in pieces:
+        if before is None:
+            is_wide = piece.startswith(_WIDE)
+        else:
+            yield before, False
+        before = piece.replace(b"\0", b"") if is_wide else piece
+    if before is not None:
+        yield before, True
+
+
+def _matches(buffer: bytes) -> Iterator[Found]:
+    for mark, ahead, kinds, whole in _MARKS:
+        until = 0
+        for marked in mark.finditer(buffer):
+            start, end = max(marked.start() - ahead, until), marked.end() + _BEHIND
+            for match in whole.finditer(buffer, start, end):
+                until = match.end()
+                if _BEGINS.match(buffer, match.start()) and not _is_placeholder(match[0]):
+                    yield Found(kinds[int((match.lastgroup or "")[1:])], match.start())
+    sample = buffer[::_EIGHTH].translate(_DIGITS)
+    for digits in _RUNS.finditer(sample) if _MANY_DIGITS in sample else ():
+        start, end = max((digits.start() - 1) * _EIGHTH, 0), (digits.end() + 1) * _EIGHTH
+        for number in _NUMBER.finditer(buffer, start, end):
+            start, end = max(number.start() - _LONGEST_NAME, 0), number.end()
+            if not _is_placeholder(number[0]) and _NAMED.search(buffer, start, end):
+                yield Found("an API token", number.start())
+
+
+def _is_placeholder(token: bytes) -> bool:
+    """Whether it is one of a documentation: "hf_xxxxxxxx"."""
+    return len(set(token[-16:])) < 4
+
+
+def _has_long_word(buffer: bytes) -> bool:
+    """Whether something in binary data is as long as a token.
+
+    Every fourth byte is enough to see that there is none, in less time than any search takes.
+    """
+    sample = buffer[::_FOURTH].translate(_LETTERS)
+    at = sample.find(_MANY_LETTERS)
+    while at >= 0:
+        if _LONG_WORD.match(buffer, at * _FOURTH):
+            return True
+        at = sample.find(_MANY_LETTERS, at + 1)
+    return False

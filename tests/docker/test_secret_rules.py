@@ -1,0 +1,204 @@
+"""What counts as a secret: every shape of token wherever it stands, and nothing that only looks random."""
+
+import base64
+import hashlib
+import random
+import string
+import uuid
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from providers.docker.secret_rules import find, is_secret_value, kind_by_content, kind_by_name
+from providers.docker.source import CHUNK
+from tests.docker.tokens import tokens
+
+SHAPES = sorted(tokens())
+BETWEEN = (b"\n", b" ", b'"', b"'", b"=", b"\0", b"\xff", b";", b"\\n", b"/", b"@", b":")
+
+
+def noise(kind: str, size: int, seed: int) -> bytes:
+    """Bytes that hold no secret."""
+    chance = random.Random(seed)
+    match kind:
+        case "binary":
+            return chance.randbytes(size)
+        case "weights":
+            return bytes(chance.choices(b"\x00\x3c\x3d\xbc\xbd0123456789ABCDEFabcdef", k=size))
+        case "hex":
+            return chance.randbytes(size).hex().encode()[:size]
+        case "base64":
+            return base64.encodebytes(chance.randbytes(size))[:size]
+        case "base64url":
+            return base64.urlsafe_b64encode(chance.randbytes(size))[:size]
+        case "digests":
+            lines = [hashlib.sha1(chance.randbytes(8)).hexdigest() for _ in range(size // 40 + 1)]
+            return "\n".join(f"commit {line}" for line in lines).encode()[:size]
+        case "words":
+            letters = string.ascii_letters + "_-     \n"
+            return "".join(chance.choices(letters, k=size)).encode()
+    raise AssertionError(kind)
+
+
+NOISES = ("binary", "weights", "hex", "base64", "base64url", "digests", "words")
+
+
+@given(
+    st.sampled_from(SHAPES),
+    st.integers(0, 10**6),
+    st.sampled_from(NOISES),
+    st.integers(0, 4000),
+    st.integers(0, 2000),
+    st.sampled_from(BETWEEN),
+    st.lists(st.integers(0, 13000), max_size=6),
+)
+def test_a_token_of_every_shape_is_found_wherever_it_stands(
+    shape: str, seed: int, kind: str, before: int, after: int, between: bytes, cuts: list[int]
+) -> None:
+    token = tokens(seed)[shape].encode()
+    content = noise(kind, before, seed) + between + token + b"\n" + noise(kind, after, seed + 1)
+    places = sorted({0, *(cut for cut in cuts if cut < len(content)), len(content)})
+    pieces = [content[start:end] for start, end in pairwise(places)]
+
+    found = list(find(pieces))
+
+    start = before + len(between)
+    assert [start <= each.offset < start + len(token) for each in found] == [True]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_token_across_two_reads_of_a_file(shape: str) -> None:
+    token = tokens()[shape].encode()
+    for kind in ("binary", "words"):
+        filler = noise(kind, CHUNK + 2048, 7)
+        for shift in range(-len(token) - 2, 3):
+            start = CHUNK + shift
+            content = filler[: start - 1] + b" " + token + b" " + filler
+            pieces = [content[at : at + CHUNK] for at in range(0, len(content), CHUNK)]
+            assert len(list(find(pieces))) == 1, (kind, shift)
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(NOISES), st.integers(0, CHUNK + 4096), st.integers(0, 10**9))
+def test_random_data_is_no_secret(kind: str, size: int, seed: int) -> None:
+    content = noise(kind, size, seed)
+    assert list(find([content[at : at + CHUNK] for at in range(0, size, CHUNK)])) == []
+
+
+@given(st.binary(max_size=3000))
+def test_any_bytes_can_be_searched(content: bytes) -> None:
+    assert list(find([content])) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'TOKEN = os.environ["PICSELLIA_TOKEN"]',
+        "PICSELLIA_TOKEN=${PICSELLIA_TOKEN}",
+        "hf_hub_download(repo_id, filename)",
+        "hf_" + "x" * 34,
+        "glpat-" + "x" * 20,
+        "ghp_" + "X" * 36,
+        "AKIA" + "IOSFODNN7EXAMPLE",
+        'api_token="a0c9f3bb' + 'f7e8bc175494fc44bfc6f89aae3eb9d0"',
+        "api_token = " + "0" * 40,
+        "# see commit 3f786850e387550fdab836ed7e6dc881de23001b",
+        "api_token sha256:" + hashlib.sha256(b"x").hexdigest(),
+        'api_token = os.environ["X"]  # since ' + hashlib.sha1(b"x").hexdigest(),
+        "uv.lock " + hashlib.sha1(b"x").hexdigest(),
+        str(uuid.UUID(int=5)),
+        'if text.startswith("-----BEGIN PRIVATE KEY-----"):',
+        "-----BEGIN RSA PRIVATE KEY-----\n...\n-----END RSA PRIVATE KEY-----",
+        "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n",
+        "-----BEGIN CERTIFICATE-----\nMIIDdzCCAl+gAwIBAgIEAgAAuTANBgkqhkiG9w0BAQUFADBaMQswCQYD\n",
+        "# " + "-" * 200,
+        "task-" + "-".join(["some", "long", "name"] * 10),
+    ],
+)
+def test_no_secret(text: str) -> None:
+    assert list(find([text.encode()])) == []
+
+
+def test_text_in_utf_16_is_text() -> None:
+    token = tokens()["hugging face"]
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        content = f"\ufeffTOKEN={token}\r\n".removeprefix("\ufeff" if encoding == "utf-16" else "")
+        assert [found.kind for found in find([content.encode(encoding)])] == ["a Hugging Face token"]
+
+
+@pytest.mark.parametrize(
+    ("path", "secret"),
+    [
+        (".env", True),
+        ("a/b/.env", True),
+        (".env.production", True),
+        (".ENV.local", True),
+        (".envrc", True),
+        (".env.example", False),
+        (".env.sample", False),
+        (".env.prod.template", False),
+        (".env.dist", False),
+        ("environment.py", False),
+        ("prod.environ", False),
+        (".netrc", True),
+        ("_netrc", True),
+        (".pypirc", True),
+        (".git-credentials", True),
+        ("home/.aws/credentials", True),
+        ("aws/credentials", False),
+        ("credentials", False),
+        (".ssh/id_rsa", True),
+        ("id_ed25519", True),
+        ("id_ed25519.pub", False),
+        ("id_mapping.json", False),
+        ("certificate.pem", False),
+        ("keys.p12", True),
+        ("config.json", False),
+        (".config/picsellia/.env", True),
+        ("name\nwith\n.env", False),
+    ],
+)
+def test_names(path: str, secret: bool) -> None:
+    assert (kind_by_name(path) is not None) is secret
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "secret"),
+    [
+        (".docker/config.json", '{"auths": {"reg.io": {"auth": "dXNlcjpwYXNz"}}}', True),
+        ("config.json", '{"auths": {"reg.io": {"identitytoken": "x"}}}', True),
+        ("config.json", '{"auths": {"reg.io": {}}, "credsStore": "desktop"}', False),
+        ("config.json", '{"hidden_size": 768, "auth": "none"}', False),
+        ("model.json", '{"auths": {"reg.io": {"auth": "dXNlcjpwYXNz"}}}', False),
+        (".npmrc", "//registry.npmjs.org/:_authToken=abc", True),
+        (".npmrc", "//registry.npmjs.org/:_authToken=${NPM_TOKEN}", False),
+        (".npmrc", "registry=https://example.com", False),
+        ("picsellia_token.txt", "1f0c9f3bbf7e8bc175494fc44bfc6f89aae3eb9d\n", True),
+        ("commit.txt", "1f0c9f3bbf7e8bc175494fc44bfc6f89aae3eb9d\n", False),
+        ("server.key", "\x30\x77\x02\x01\x01\x04\x20", True),
+        ("server.key", "a text about keys", False),
+    ],
+)
+def test_names_with_their_content(path: str, content: str, secret: bool) -> None:
+    assert (kind_by_content(path, content.encode("latin-1")) is not None) is secret
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("PICSELLIA_TOKEN", "some-token-of-ours", True),
+        ("DB_PASSWORD", "correct horse battery", True),
+        ("API_KEY", "12ab34cd56", True),
+        ("HF_TOKEN", "$HF_TOKEN", False),
+        ("HF_TOKEN", "/run/secrets/hf", False),
+        ("HF_TOKEN", "", False),
+        ("PAD_TOKEN", "<|endoftext|>", False),
+        ("MAX_TOKENS", "1000000000", False),
+        ("TOKENIZERS_PARALLELISM", "false", False),
+        ("PYTHON", "3.11-slim-bookworm", False),
+    ],
+)
+def test_variables(name: str, value: str, secret: bool) -> None:
+    assert is_secret_value(name, value) is secret

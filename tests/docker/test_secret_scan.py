@@ -1,0 +1,171 @@
+"""Secrets in a build context: found before the first byte goes anywhere, whichever builder is used."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from providers.docker.builders import BuilderName, select
+from providers.docker.secret_scan import Secret, SecretError, secrets_of
+from providers.docker.source import ImageSource, context
+from providers.docker.tar import archive
+from providers.protocol import silent
+from tests.docker.proxy import Answer, proxy_to
+from tests.docker.tokens import tokens
+from tests.services import Registry
+
+TOKEN = tokens()["github classic"]
+PICSELLIA = tokens()["picsellia variable"].partition("=")[2]
+TODAY = date.today()
+
+
+def found(folder: Path, **settings: object) -> list[tuple[str, int | None]]:
+    source = ImageSource(folder=folder, **settings)  # type: ignore[arg-type]
+    return [(secret.path, secret.line) for secret in secrets_of(source)]
+
+
+def test_a_small_pipeline_has_none(folder: Path) -> None:
+    assert found(folder) == []
+
+
+def test_a_token_is_found_with_its_file_and_line(folder: Path) -> None:
+    (folder / "utils" / "steps.py").write_text(f"STEPS = 3\n\nTOKEN = '{TOKEN}'\n")
+    (folder / "weights.bin").write_bytes(os.urandom(70_000) + b"\0" + TOKEN.encode() + b"\0")
+    assert list(secrets_of(ImageSource(folder=folder))) == [
+        Secret("utils/steps.py", "a GitHub token", 3),
+        Secret("weights.bin", "a GitHub token"),
+    ]
+
+
+def test_an_ignored_file_is_not_in_the_image(folder: Path) -> None:
+    (folder / ".env").write_text("A=b\n")
+    assert found(folder) == [(".env", None)]
+    (folder / ".dockerignore").write_text(".env\n")
+    assert found(folder) == []
+
+
+def test_a_file_of_secrets_names_the_line_of_a_token_in_it(folder: Path) -> None:
+    (folder / ".env").write_text(f"A=b\nB={TOKEN}\n")
+    assert found(folder) == [(".env", 2)]
+    (folder / ".env").write_text("")
+    assert found(folder) == [], "an empty file holds none"
+
+
+def test_a_link_is_no_copy(folder: Path) -> None:
+    (folder / ".env").symlink_to("/etc/hostname")
+    assert found(folder) == []
+
+
+def test_a_registry_login(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"auths": {"reg.io": {"auth": "dXNlcjpwYXNz"}}}, indent=1))
+    assert found(folder) == [("config.json", 4)]
+
+
+def test_what_the_image_gets_counts_not_what_is_on_disk(folder: Path) -> None:
+    (folder / "config.toml").write_text(f"# {TOKEN}\n")
+    assert found(folder, replaced={"config.toml": b"clean"}) == []
+    assert found(folder, replaced={"config.toml": f"a\n{TOKEN}".encode()}) == [("config.toml", 2)]
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        (f"ENV PICSELLIA_TOKEN={PICSELLIA}", True),
+        (f"ENV PICSELLIA_TOKEN {PICSELLIA}", True),
+        ("ENV A=b DB_PASSWORD='correct horse battery'", True),
+        ("ARG PIP_TOKEN=not-so-random", True),
+        ("ARG PIP_TOKEN", False),
+        ("ENV HF_TOKEN=$HF_TOKEN", False),
+        ("ENV HF_HOME=/cache/huggingface", False),
+        (f"RUN curl -H 'Authorization: Bearer {PICSELLIA}' example.com", True),
+        ("RUN --mount=type=secret,id=PIP_TOKEN pip install x", False),
+    ],
+)
+@pytest.mark.parametrize("ignored", [True, False])
+def test_the_dockerfile_whether_it_is_in_the_context_or_not(
+    folder: Path, line: str, secret: bool, ignored: bool
+) -> None:
+    (folder / "Dockerfile").write_text(f"FROM scratch\n{line}\n")
+    (folder / ".dockerignore").write_text("Dockerfile\n" if ignored else "")
+    assert found(folder) == ([("Dockerfile", 2)] if secret else [])
+
+
+def test_build_arguments_and_variables(folder: Path) -> None:
+    source = ImageSource(
+        folder=folder,
+        build_args={"VERSION": "1", "X": TOKEN, "PICSELLIA_TOKEN": PICSELLIA},
+        env={"HF_TOKEN": tokens()["hugging face"], "MODE": "fast", "SSH_PASSWORD": "hunter2hunter2"},
+        replaced={"pipelines/a/config.toml": b""},
+    )
+    assert [(secret.setting, secret.path) for secret in secrets_of(source)] == [
+        (setting, "pipelines/a/config.toml")
+        for setting in ("build_args.X", "build_args.PICSELLIA_TOKEN", "env.HF_TOKEN", "env.SSH_PASSWORD")
+    ]
+
+
+def test_an_accepted_one_is_packed_until_its_last_day(folder: Path) -> None:
+    (folder / "key.pem").write_text(tokens()["rsa key"])
+
+    def pack(until: date) -> bytes:
+        source = ImageSource(folder=folder, accepted_secrets={"key.pem": until})
+        return b"".join(archive(source, context(source)))
+
+    assert b"PRIVATE KEY" in pack(TODAY)
+    assert b"PRIVATE KEY" in pack(TODAY + timedelta(days=1))
+    with pytest.raises(SecretError, match=r"would hold a private key \(key.pem:1\)"):
+        pack(TODAY - timedelta(days=1))
+
+
+@pytest.mark.parametrize("shape", sorted(tokens()))
+def test_no_message_holds_a_secret(folder: Path, shape: str) -> None:
+    token = tokens()[shape]
+    (folder / "notes.txt").write_text(token)
+    source = ImageSource(folder=folder, build_args={"TOKEN": token})
+    with pytest.raises(SecretError) as caught:
+        archive(source, context(source))
+    said = repr(caught.value.secrets) + str(caught.value) + caught.value.hint
+    assert not any(token[at : at + 8] in said for at in range(12, len(token) - 8) if " " not in token)
+    assert token[-16:] not in said
+
+
+WAYS = ["a file", "the Dockerfile", "a build argument"]
+
+
+@pytest.mark.registry
+@pytest.mark.parametrize("where", WAYS)
+@pytest.mark.parametrize("name", get_args(BuilderName)[1:])
+def test_no_builder_sends_a_byte(
+    registry: Registry,
+    push_base: Callable[..., str],
+    folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    name: BuilderName,
+    where: str,
+) -> None:
+    """With a registry, an Engine and a `docker` command that note everything that reaches them."""
+    if where == "a file":
+        (folder / "utils" / "zz.py").write_text(f"TOKEN = '{TOKEN}'\n")
+    if where == "the Dockerfile":
+        (folder / "Dockerfile").write_text(f"FROM scratch\nENV GH={TOKEN}\nCOPY . /\n")
+    arguments = {"GH": TOKEN} if where == "a build argument" else {}
+    calls = tmp_path_factory.mktemp("bin") / "calls"
+    command = calls.with_name("docker")
+    command.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+    base = push_base(registry, "secrets/base")
+    with proxy_to(registry.address) as door, proxy_to("") as engine:
+        version = json.dumps({"ApiVersion": "1.43", "Version": "24.0"}).encode()
+        engine.answering = lambda method, path, body, who: Answer(200, version)
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://{engine.address}")
+        source = ImageSource(folder=folder, build_args=arguments, base=base)
+        with pytest.raises(SecretError):
+            select(name, source).publish(source, f"{door.address}/secrets/app", "1.0.0", {}, silent)
+    assert [seen.method for seen in door.seen if seen.method not in ("GET", "HEAD")] == []
+    assert [seen.path for seen in engine.seen if "build" in seen.path or seen.received] == []
+    assert not calls.exists() or "build" not in calls.read_text()
