@@ -13,6 +13,7 @@ from reconciler.diagnostics import Diagnostic, error, info
 from reconciler.pipeline import runner, static
 from reconciler.pipeline.classes import ClassReference, ClassValue, Inputs, Parameters
 from reconciler.pipeline.config import LoadedConfig
+from reconciler.pipeline.installed import installed_in
 from reconciler.pipeline.static import NotStatic
 
 TIMEOUT = 30.0  # seconds
@@ -59,8 +60,9 @@ def evaluate(
     problems: list[Diagnostic] = []
     inputs = None if config.is_training else _reference(loaded, "inputs_class", problems)
     parameters = _reference(loaded, "parameters_class", problems)
-    said_inputs = static.read_inputs(inputs) if inputs is not None else None
-    said_parameters = static.read_parameters(parameters) if parameters is not None else None
+    installed = installed_in(runner.interpreter(folder, python))
+    said_inputs = static.read_inputs(inputs, installed) if inputs is not None else None
+    said_parameters = static.read_parameters(parameters, installed) if parameters is not None else None
     if static_only:
         known_inputs = _refused(said_inputs, inputs)
         known_parameters = _refused(said_parameters, parameters)

@@ -196,18 +196,85 @@ class Parameters(typing.Generic[_Value]):
         return dict(sorted((key, value) for key, value in self.__dict__.items() if key not in own))
 
 
+# What the engine's classes extract (cv-engine 0.6): name, type, default; keys and range where they differ.
+_ZERO_TO_ONE = (0.0, 1.0)
+HYPER: tuple[tuple[Any, ...], ...] = (
+    ("epochs", int, 10, ["epoch", "epochs"]),
+    ("batch_size", int, 8, ["batch_size", "batch"]),
+    ("image_size", int, 640, ["image_size", "imgsz", "img_size"]),
+    ("seed", int, 0),
+    ("validate", bool, False, ["validate", "val", "validation"]),
+    ("train_set_split_ratio", float, 0.8, ["prop_train_split", "train_set_split_ratio"]),
+    ("device", str, "cuda:0"),
+)
+EXPORT: tuple[tuple[Any, ...], ...] = (("export_format", str, "onnx"),)
+ULTRALYTICS_HYPER: tuple[tuple[Any, ...], ...] = (
+    ("time", typing.Optional[float], None),  # noqa: UP045 - Python 3.8
+    ("patience", int, 100),
+    ("save_period", int, 100),
+    ("cache", bool, False, ["cache", "use_cache"]),
+    ("workers", int, 8),
+    ("optimizer", str, "auto"),
+    ("deterministic", bool, True),
+    ("single_cls", bool, False),
+    ("rect", bool, False),
+    ("cos_lr", bool, False),
+    ("close_mosaic", int, 10),
+    ("amp", bool, True),
+    ("fraction", float, 1.0),
+    ("profile", bool, False),
+    ("freeze", typing.Optional[int], None),  # noqa: UP045 - Python 3.8
+    ("lr0", float, 0.01),
+    ("lrf", float, 0.1),
+    ("momentum", float, 0.937),
+    ("weight_decay", float, 0.0005),
+    ("warmup_epochs", float, 3.0),
+    ("warmup_momentum", float, 0.8),
+    ("warmup_bias_lr", float, 0.1),
+    ("box", float, 7.5),
+    ("cls", float, 0.5),
+    ("dfl", float, 1.5),
+    ("pose", float, 12.0),
+    ("kobj", float, 2.0),
+    ("label_smoothing", float, 0.0),
+    ("nbs", int, 64),
+    ("overlap_mask", bool, True),
+    ("mask_ratio", int, 4),
+    ("dropout", float, 0.0),
+    ("plots", bool, True),
+)
+ULTRALYTICS_AUGMENTATION: tuple[tuple[Any, ...], ...] = (
+    ("hsv_h", float, 0.015, ["hsv_h"], _ZERO_TO_ONE),
+    ("hsv_s", float, 0.7, ["hsv_s"], _ZERO_TO_ONE),
+    ("hsv_v", float, 0.4, ["hsv_v"], _ZERO_TO_ONE),
+    ("degrees", float, 0.0, ["degrees"], (-180.0, 180.0)),
+    ("translate", float, 0.1, ["translate"], _ZERO_TO_ONE),
+    ("scale", float, 0.5, ["scale"], (0.0, math.inf)),
+    ("shear", float, 0.0, ["shear"], (-180.0, 180.0)),
+    ("perspective", float, 0.0, ["perspective"], (0.0, 0.001)),
+    ("flipud", float, 0.0, ["flipud"], _ZERO_TO_ONE),
+    ("fliplr", float, 0.5, ["fliplr"], _ZERO_TO_ONE),
+    ("bgr", float, 0.0, ["bgr"], _ZERO_TO_ONE),
+    ("mosaic", float, 1.0, ["mosaic"], _ZERO_TO_ONE),
+    ("mixup", float, 0.0, ["mixup"], _ZERO_TO_ONE),
+    ("copy_paste", float, 0.0, ["copy_paste"], _ZERO_TO_ONE),
+    ("auto_augment", str, "randaugment"),
+    ("erasing", float, 0.4, ["erasing"], _ZERO_TO_ONE),
+    ("crop_fraction", float, 1.0, ["crop_fraction"], (0.1, 1.0)),
+)
+
+
+def _extract(parameters: Parameters[Any], table: tuple[tuple[Any, ...], ...]) -> None:
+    for name, kind, default, *more in table:
+        keys = more[0] if more else [name]
+        value = parameters.extract_parameter(keys, kind, default, more[1] if len(more) > 1 else None)
+        setattr(parameters, name, value)
+
+
 class HyperParameters(Parameters[Any]):
     def __init__(self, log_data: Any) -> None:
         super().__init__(log_data=log_data)
-        extract = self.extract_parameter
-        self.epochs = extract(["epoch", "epochs"], expected_type=int, default=10)
-        self.batch_size = extract(["batch_size", "batch"], expected_type=int, default=8)
-        self.image_size = extract(["image_size", "imgsz", "img_size"], expected_type=int, default=640)
-        self.seed = extract(["seed"], expected_type=int, default=0)
-        self.validate = extract(["validate", "val", "validation"], expected_type=bool, default=False)
-        ratio = ["prop_train_split", "train_set_split_ratio"]
-        self.train_set_split_ratio = extract(ratio, expected_type=float, default=0.8)
-        self.device = extract(["device"], expected_type=str, default="cuda:0")
+        _extract(self, HYPER)
 
 
 class AugmentationParameters(Parameters[Any]):
@@ -217,10 +284,23 @@ class AugmentationParameters(Parameters[Any]):
 class ExportParameters(Parameters[Any]):
     def __init__(self, log_data: Any) -> None:
         super().__init__(log_data=log_data)
-        self.export_format = self.extract_parameter(["export_format"], expected_type=str, default="onnx")
+        _extract(self, EXPORT)
+
+
+class UltralyticsHyperParameters(HyperParameters):
+    def __init__(self, log_data: Any) -> None:
+        super().__init__(log_data=log_data)
+        _extract(self, ULTRALYTICS_HYPER)
+
+
+class UltralyticsAugmentationParameters(AugmentationParameters):
+    def __init__(self, log_data: Any) -> None:
+        super().__init__(log_data=log_data)
+        _extract(self, ULTRALYTICS_AUGMENTATION)
 
 
 _ENGINE = "picsellia_cv_engine.core.parameters"
+_ULTRALYTICS = "picsellia_cv_engine.frameworks.ultralytics.parameters"
 _SERVED: dict[str, dict[str, Any]] = {
     "picsellia": {},
     "picsellia.types": {},
@@ -247,6 +327,17 @@ _SERVED: dict[str, dict[str, Any]] = {
         "AugmentationParameters": AugmentationParameters,
     },
     _ENGINE + ".export_parameters": {"Parameters": Parameters, "ExportParameters": ExportParameters},
+    "picsellia_cv_engine.frameworks": {},
+    "picsellia_cv_engine.frameworks.ultralytics": {},
+    _ULTRALYTICS: {},
+    _ULTRALYTICS + ".hyper_parameters": {
+        "HyperParameters": HyperParameters,
+        "UltralyticsHyperParameters": UltralyticsHyperParameters,
+    },
+    _ULTRALYTICS + ".augmentation_parameters": {
+        "AugmentationParameters": AugmentationParameters,
+        "UltralyticsAugmentationParameters": UltralyticsAugmentationParameters,
+    },
 }
 
 

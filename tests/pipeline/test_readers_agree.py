@@ -1,5 +1,7 @@
 """Where the static reader answers, running the class says the same: generated classes, read both ways."""
 
+import ast
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,40 @@ from hypothesis import strategies as st
 
 from reconciler.pipeline import enums, runner
 from reconciler.pipeline.classes import ClassReference, ClassValue
+from reconciler.pipeline.constants import NotConstant, Scope, value_of
 from reconciler.pipeline.static import NotStatic, read_inputs, read_parameters
+from tests.conftest import CASES
 from tests.pipeline import sources
 
 NAMES = st.sampled_from(["a", "b", "dataset", "é", "", "..", "with space"])
 CONSTANTS = {"SIZE": 640, "LABELS": ["x", "y"], "TITLE": "title", "RATIO": 0.25, "OFF": False}
-TOP = "".join(f"{name} = {value!r}\n" for name, value in CONSTANTS.items())
+CONSTANTS |= {"TABLE": {"a": 1, "b": [2]}, "limit": -3}
+TOP = (
+    "import os, logging\nfrom enum import Enum, IntEnum\nfrom typing import TYPE_CHECKING, Optional, Union\n"
+    "if TYPE_CHECKING:\n    import nowhere\nlogger = logging.getLogger(__name__)\n"
+    + "".join(f"{name} = {value!r}\n" for name, value in CONSTANTS.items())
+    + "class Mode(str, Enum):\n    FAST = 'fast'\n    SLOW = 'slow'\n"
+    "class Level(IntEnum):\n    LOW = 1\n    HIGH = 2\n"
+    "class Defaults:\n    rate = RATIO / 3\n    names = (*LABELS, TITLE)\n"
+)
+NAMES_OF_VALUES = [
+    *CONSTANTS,
+    "Mode.FAST",
+    "Mode.SLOW.value",
+    "Level.HIGH",
+    "Level.LOW.name",
+    "Defaults.rate",
+]
+NAMES_OF_VALUES += [
+    "Defaults.names",
+    "self.epochs",
+    "self.size",
+    "self.x",
+    "local",
+    "os.name",
+    "Mode",
+    "Nothing",
+]
 
 LITERAL = st.recursive(
     st.one_of(
@@ -32,10 +62,53 @@ LITERAL = st.recursive(
     ),
     max_leaves=5,
 ).map(repr)
-VALUE = st.one_of(
-    LITERAL, LITERAL, st.sampled_from([*CONSTANTS, "1e999", "-1e999", "...", "1 + 1", "SIZE * 2", "{1}"])
+ATOM = st.one_of(
+    LITERAL,
+    st.sampled_from(NAMES_OF_VALUES),
+    st.sampled_from(["0", "1", "2", "7", "0.1", "3.0", "-1", "'a'", "''", "True", "1e999", "10**30"]),
 )
-TYPE = st.sampled_from(["int", "float", "str", "bool", "list", "dict", "list[int]", "set"])
+
+
+OPERATORS = [
+    *("+", "-", "*", "/", "//", "%", "**", "<<", ">>", "&", "|", "^", "and", "or"),
+    *("==", "!=", "<", "<=", ">", ">=", "in", "is"),
+]
+FUNCTIONS = [
+    *("float", "int", "bool", "str", "len", "abs", "round", "min", "max", "list", "tuple", "range"),
+    *("sum", "sorted"),
+]
+
+
+def compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    operator = st.sampled_from(OPERATORS)
+    function = st.sampled_from(FUNCTIONS)
+    return st.one_of(
+        st.builds("({} {} {})".format, inner, operator, inner),
+        st.builds("({} {})".format, st.sampled_from(["-", "+", "~", "not"]), inner),
+        st.builds("{}({})".format, function, inner),
+        st.builds("{}({}, {})".format, function, inner, inner),
+        st.builds("({} if {} else {})".format, inner, inner, inner),
+        st.builds("[*{}, {}]".format, inner, inner),
+        st.builds("{{**{}, 'k': {}}}".format, inner, inner),
+        st.builds("{}[{}]".format, inner, inner),
+        st.builds("{}[{}:{}]".format, inner, inner, inner),
+        st.builds(
+            'str(f"{{{}{}}}")'.format,
+            ATOM.filter(lambda text: not set(text) & set("\"'\\{")),
+            st.sampled_from(["", "!r", "!s", ":>8", ":.3f", ":,", ":x", ":05d", ":%", ":q"]),
+        ),
+    )
+
+
+EXPRESSION = st.recursive(ATOM, compound, max_leaves=6)
+VALUE = st.one_of(LITERAL, EXPRESSION, EXPRESSION, st.sampled_from(["...", "{1}", "TITLE.upper()"]))
+TYPE = st.sampled_from(
+    [
+        *("int", "float", "str", "bool", "list", "dict", "list[int]", "set", "tuple", "Mode", "Level"),
+        *("Optional[int]", "Optional[str]", "Optional[float]", "Union[int, str]", "Union[float, str, None]"),
+        *("int | float", "int | None", "str | int | None", "Optional[Mode]"),
+    ]
+)
 
 
 def member(enum: str, names: tuple[str, ...]) -> st.SearchStrategy[str]:
@@ -64,8 +137,12 @@ def definitions(draw: st.DrawFn) -> str:
 
 @st.composite
 def assignments(draw: st.DrawFn) -> str:
-    name = draw(st.sampled_from(["epochs", "size", "x", "y", "double", "_hidden", "to_dict"]))
+    name = draw(
+        st.sampled_from(["epochs", "size", "x", "y", "double", "x", "size"] * 3 + ["_hidden", "to_dict"])
+    )
     value = draw(VALUE)
+    if draw(st.integers(0, 9)) == 0:
+        return f"local = {value}"
     if draw(st.booleans()):
         return f"self.{name} = {value}"
     keys = draw(st.sampled_from(["['k']", "('k', 'l')", "[]", "keys=['k']"]))
@@ -78,7 +155,9 @@ def assignments(draw: st.DrawFn) -> str:
 @st.composite
 def modules(draw: st.DrawFn) -> tuple[str, str]:
     """An inputs module and a parameters module: mostly in the usual form, some not, some wrong."""
-    base = draw(st.sampled_from(["Parameters", "HyperParameters", "ExportParameters"]))
+    base = draw(
+        st.sampled_from(["Parameters", "HyperParameters", "ExportParameters", "AugmentationParameters"])
+    )
     method = "\n    def double(self):\n        return 2\n" if draw(st.booleans()) else ""
     return (
         sources.inputs(*draw(st.lists(definitions(), max_size=3)), "pass", top=TOP),
@@ -97,6 +176,32 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("generated")
 
 
+@settings(max_examples=400)
+@given(expressions=st.lists(EXPRESSION, min_size=20, max_size=20))
+def test_an_expression_has_the_value_that_running_it_gives(expressions: list[str]) -> None:
+    """In this process, thousands of them: what is followed is what Python makes of it, and is never large."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python finds some of them odd
+        space: dict[str, Any] = {"__name__": "generated"}
+        exec(compile(TOP, "generated", "exec"), space)
+        names = {name: space[name] for name in CONSTANTS}
+        for text in expressions:
+            node = ast.parse(text, mode="eval").body
+            scope = Scope(names, refused, refused)
+            try:
+                value = value_of(node, scope)
+            except NotConstant:
+                continue
+            CASES["expressions that were followed"] += 1
+            expected = eval(compile(ast.Expression(node), "generated", "eval"), space)
+            assert repr(value) == repr(expected), text
+            assert type(value) is type(expected), text
+
+
+def refused(node: ast.AST) -> Any:
+    raise NotConstant(node)
+
+
 @settings(max_examples=80)
 @given(both=modules())
 def test_running_a_class_says_what_reading_it_said(both: tuple[str, str], place: Path, bare: Path) -> None:
@@ -106,6 +211,8 @@ def test_running_a_class_says_what_reading_it_said(both: tuple[str, str], place:
     parameters = ClassReference(place, place / "parameters.py", "Params")
     ran = runner.run(place, inputs=inputs, parameters=parameters, python=bare, timeout=20)
     for read, answer in ((read_inputs(inputs), ran.inputs), (read_parameters(parameters), ran.parameters)):
+        CASES["classes of which both readers answered"] += not isinstance(read, NotStatic)
+        CASES["classes that had to be run"] += isinstance(read, NotStatic)
         if isinstance(read, NotStatic):
             continue
         assert answer is not None

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.pipeline import runner
 from reconciler.pipeline.classes import ClassReference, ClassValue
 from reconciler.pipeline.static import NotStatic, read_inputs, read_parameters
 from tests.pipeline import sources
@@ -132,8 +133,6 @@ EXTRACT = 'self.x = self.extract_parameter(["x"], int, 1)'
         # statements of __init__
         (sources.inputs('for name in "ab":\n    self.define_input(name, ProcessingInputType.TEXT)'), 8),
         (sources.inputs('if True:\n    self.define_input("a", ProcessingInputType.TEXT)'), 8),
-        (sources.inputs('name = "a"', "self.define_input(name, ProcessingInputType.TEXT)"), 8),
-        (sources.inputs('self.define_input(f"a{1}", ProcessingInputType.TEXT)'), 8),
         (sources.inputs('self.define_input("a" "b".upper(), ProcessingInputType.TEXT)'), 8),
         (sources.inputs('self.define_input("a", ProcessingInputType("TEXT"))'), 8),
         (sources.inputs('self.define_input("a", ProcessingInputType["TEXT"])'), 8),
@@ -171,11 +170,18 @@ EXTRACT = 'self.x = self.extract_parameter(["x"], int, 1)'
         (sources.inputs(DEFINE) + "\n    @property\n    def x(self):\n        return 1\n", 11),
         (sources.inputs(DEFINE) + "\n    def x(self, y=print(1)):\n        return 1\n", 10),
         (sources.inputs(DEFINE) + "\n    def x(self, y: print(1)):\n        return 1\n", 10),
-        (sources.inputs(DEFINE) + "\n    limit = 3\n", 10),
+        (sources.inputs(DEFINE) + "\n    limit = print()\n", 10),
+        (sources.inputs(DEFINE) + "\n    inputs = 3\n", 10),
+        (sources.inputs(DEFINE) + "\n    _inputs = 3\n", 10),
+        (sources.inputs(DEFINE) + "\n    x = 3\n\n    def x(self):\n        pass\n", 5),
         (sources.inputs(DEFINE) + "\n    def __init__(self):\n        super().__init__()\n", 10),
         # the module
-        (sources.inputs(DEFINE, top="import os\n"), 3),
-        (sources.inputs(DEFINE, top="from os import path\n"), 3),
+        (sources.inputs("self.x = os.name", top="import os\n"), 9),
+        (sources.inputs("self.x = path", top="from os import path\n"), 9),
+        (sources.inputs("self.x = seven()", top="def seven():\n    return 7\n"), 10),
+        (sources.inputs(DEFINE, top="from numpy import *\n"), 3),
+        (sources.inputs(DEFINE, top="import numpy\nnumpy.seterr()\n"), 4),
+        (sources.inputs(DEFINE, top="from numpy import str\n"), 3),
         (sources.inputs(DEFINE, top="from . import other\n"), 3),
         (sources.inputs(DEFINE, top="from picsellia.types.enums import *\n"), 3),
         (sources.inputs(DEFINE, top="try:\n    import numpy\nexcept ImportError:\n    pass\n"), 3),
@@ -183,14 +189,15 @@ EXTRACT = 'self.x = self.extract_parameter(["x"], int, 1)'
         (sources.inputs(DEFINE, top="print('hello')\n"), 3),
         (sources.inputs(DEFINE, top="X = 1\nX = 2\n"), 4),
         (sources.inputs(DEFINE, top="X = 1\ndel X\n"), 4),
-        (sources.inputs(DEFINE, top="X = len('a')\n"), 3),
-        (sources.inputs(DEFINE, top="lower = 1\n"), 3),
+        (sources.inputs(DEFINE, top="X = open('a')\n"), 3),
+        (sources.inputs(DEFINE, top="len = 1\n"), 3),
         (sources.inputs(DEFINE, top="ProcessingInputType = 1\n"), 3),
         (sources.inputs(DEFINE, top="PipelineInputs.define_input = print\n"), 3),
         (sources.inputs(DEFINE, top="class super:\n    pass\n"), 3),
         (sources.inputs(DEFINE, top="class Other(Missing):\n    pass\n"), 3),
         (sources.inputs(DEFINE, top="class Other:\n    x = print(1)\n"), 4),
-        (sources.inputs(DEFINE, top="def helper():\n    pass\n"), 3),
+        (sources.inputs(DEFINE, top="@print\ndef helper():\n    pass\n"), 4),
+        (sources.inputs(DEFINE, top="def helper(x=print()):\n    pass\n"), 3),
         (sources.inputs(DEFINE) + "\n\nInputs.x = 1\n", 11),
         (sources.inputs(DEFINE, top="X: Missing = 1\n"), 3),
         (sources.inputs(DEFINE).replace("(self)", "(self) -> Missing"), 6),
@@ -213,11 +220,11 @@ def test_what_is_not_understood_is_not_guessed(folder: Files, source: str, line:
 @pytest.mark.parametrize(
     "statement",
     [
-        "self.x = 1 + 1",
+        "self.x = 1 + print()",
         "self.x = b'bytes'",
         "self.x = {1, 2}",
         "self.x = {1: 2}",
-        "self.x = {**{}}",
+        "self.x = {**print()}",
         "self.x = ...",
         "self.x = self.y = 1",
         "self.x, self.y = 1, 2",
@@ -226,15 +233,39 @@ def test_what_is_not_understood_is_not_guessed(folder: Files, source: str, line:
         "self.__x = 1",
         "self.to_dict = 1",
         "self.parameters_data = {}",
-        'self.x = self.extract_parameter(["x"], int, 1) * 2',
+        'self.x = self.extract_parameter(["x"], int, 1).real',
+        'self.x = self.extract_parameter(["x"], int | float | None, 1.5)',
+        'self.x = self.extract_parameter(["x"], object, 1)',
+        "self.x = self.y",
+        "self.x = y",
+        "self.x = 'a' % ()",
+        "self.x = 'a'.upper()",
+        "self.x = 2.0 ** 0.5",
+        "self.x = sum([0.1, 0.2])",
+        "self.x = 1 / 0",
+        "self.x = [1][2]",
+        "self.x = 'a' + 1",
+        "self.x = int('a')",
+        "self.x = f'{1:n}'",
+        "self.x = f'{1:9999}'",
+        "self.x = 9 ** 9 ** 9",
+        "self.x = 1 << 10 ** 9",
+        "self.x = 'a' * 10 ** 10",
+        "self.x = [[0] * 10_000] * 10_001",
+        "self.x = list(range(10 ** 9))",
+        "self.x = round(1, -10 ** 9)",
+        "self.x = (lambda: 1)()",
+        "self.x = [n for n in (1, 2)]",
+        "self.x = (y := 1)",
+        "for self.x in (1, 2): pass",
         'self.x = self.extract_parameter(["x"], str | None, None)',
         'self.x = self.extract_parameter(["x"], list[int], [])',
         'self.x = self.extract_parameter(["x"], "int", 1)',
         'self.x = self.extract_parameter(["x"], complex, 1)',
         'self.x = self.extract_parameter("x", int, 1)',
         "self.x = self.extract_parameter([1], int, 1)",
-        'self.x = self.extract_parameter(["x"], int, 1, range_value=(0, len("ab")))',
-        'self.x = self.extract_parameter(["x"], int, len("ab"))',
+        'self.x = self.extract_parameter(["x"], int, 1, range_value=(0, open("ab")))',
+        'self.x = self.extract_parameter(["x"], int, open("ab"))',
         'self.x = self.extract_parameter(["x"])',
         'self.extract_parameter(["x"], int, 1)',
         'self.x = other.extract_parameter(["x"], int, 1)',
@@ -244,6 +275,174 @@ def test_what_parameters_are_not_guessed(folder: Files, statement: str) -> None:
     said = read_as_parameters(folder, sources.parameters(statement))
     assert isinstance(said, NotStatic)
     assert said.line == 7
+
+
+TOP = """\
+from __future__ import annotations
+
+import logging
+import os.path as paths
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+import numpy as np
+from picsellia.types.enums import Framework
+from somewhere.that.is_not.installed import Thing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+SIZE = 640
+RATIO = 0.01 / 64
+TABLE = {"small": SIZE // 2, "large": SIZE * 2}
+NAMES = ["a", *("b", "c")]
+PREFIX = f"{SIZE}-{RATIO:.4f}-{'x'!r}"
+BASE = Framework.ONNX
+
+
+class Mode(str, Enum):
+    \"\"\"How.\"\"\"
+    FAST = "fast"
+    SLOW = "slow"
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+class Defaults:
+    epochs: int = 30
+    rates = (0.1, 0.2)
+    warm = rates[0] / 2
+
+
+def helper(x: Thing = None) -> np.ndarray:
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "value"),
+    [
+        ("self.x = 1 + 1", 2),
+        ("self.x = 0.01 / 64", 0.01 / 64),
+        ("self.x = -(2 ** 10) % 7 // 1", -(2**10) % 7 // 1),
+        ("self.x = ~5 & 0xFF | 1 << 3 ^ 2 >> 1", ~5 & 0xFF | 1 << 3 ^ 2 >> 1),
+        ("self.x = RATIO", 0.01 / 64),
+        ("self.x = TABLE['large']", 1280),
+        ("self.x = {**TABLE, 'other': 1}", {"small": 320, "large": 1280, "other": 1}),
+        ("self.x = NAMES + ['d']", ["a", "b", "c", "d"]),
+        ("self.x = NAMES[-1:]", ["c"]),
+        ("self.x = ('a',) * 2", ["a", "a"]),
+        ("self.x = PREFIX", "640-0.0002-'x'"),
+        ("self.x = 'a' 'b' + 'c' * 2", "abcc"),
+        ("self.x = len(NAMES)", 3),
+        ("self.x = min(3, 2, 5)", 2),
+        ("self.x = max(NAMES)", "c"),
+        ("self.x = round(RATIO, 5)", 0.00016),
+        ("self.x = list(range(2, 8, 3))", [2, 5]),
+        ("self.x = int('12') + int(2.9) + int(True)", 15),
+        ("self.x = str(SIZE)", "640"),
+        ("self.x = float('inf')", None),
+        ("self.x = 1 if SIZE > 100 and 'a' in NAMES else 2", 1),
+        ("self.x = not SIZE or None", None),
+        ("self.x = Mode.FAST", "fast"),
+        ("self.x = Mode.SLOW.value + Mode.FAST.name", "slowFAST"),
+        ("self.x = Level.LOW", 1),
+        ("self.x = BASE", "ONNX"),
+        ("self.x = Defaults.epochs", 30),
+        ("self.x = Defaults.warm", 0.05),
+        ("self.x = Params.LIMIT * self.LIMIT", 9),
+        ("size = SIZE\nself.x = size * 2", 1280),
+        ("self.x = 3\nself.x = self.x + 1", 4),
+        ("self.x = self.extract_parameter(['x'], int, 1) * 2", 2),
+        ("self.x = self.extract_parameter(['x'], float, RATIO, range_value=(0.0, float('inf')))", 0.01 / 64),
+        ("self.x = self.extract_parameter(['x'], Optional[float], None)", None),
+        ("self.x = self.extract_parameter(['x'], Optional[float], default=0.5)", 0.5),
+        ("self.x = self.extract_parameter(['x'], Union[str, None], None)", None),
+        ("self.x = self.extract_parameter(['x'], Union[int, str], 'a')", "a"),
+        ("self.x = self.extract_parameter(['x'], int | None, 5)", 5),
+        ("self.x = self.extract_parameter(['x'], int | str, 'a')", "a"),
+        ("self.x = self.extract_parameter(['x'], Mode, Mode.SLOW)", "slow"),
+        ("self.x = self.extract_parameter(['x'], Framework, Framework.ONNX)", "ONNX"),
+        ("self.x = self.extract_parameter(['x'], tuple, (1, 2))", [1, 2]),
+        ("self.x: Path = 1\n'a remark'", 1),
+    ],
+)
+def test_constant_expressions_have_the_value_that_running_them_gives(
+    folder: Files, bare: Path, statement: str, value: Any
+) -> None:
+    top = TOP.replace("import numpy as np\nfrom picsellia", "from picsellia").replace(" -> np.ndarray", "")
+    top = top.replace("from somewhere.that.is_not.installed import Thing\n", "")
+    body = sources.parameters(*statement.split("\n"), top=TOP).replace(
+        "    def __init__", "    LIMIT = 3\n\n    def __init__"
+    )
+    source = body.removeprefix(sources.PARAMETERS_HEAD)
+    source = source.replace("\n\nclass Params", f"\n{sources.PARAMETERS_HEAD}\n\nclass Params")
+    said = read_as_parameters(folder, source)
+    assert isinstance(said, ClassValue), said
+    assert said.diagnostics == ()
+    assert said.value == {"x": value}
+    # The same without the packages that are nowhere.
+    where = folder({"parameters.py": source.replace(TOP, top)})
+    ran = runner.run(
+        where, inputs=None, parameters=reference(where, "parameters.py", "Params"), python=bare, timeout=60
+    ).parameters
+    assert ran is not None
+    assert repr(ran.value) == repr(said.value)
+
+
+def test_what_other_files_of_the_pipeline_declare_is_followed(folder: Files, bare: Path) -> None:
+    where = folder(
+        {
+            "utils/__init__.py": "",
+            "utils/sizes.py": "import numpy\n\nSIZES = {'small': 320}\n",
+            "utils/base.py": (
+                "from picsellia_cv_engine.core.parameters import HyperParameters\n"
+                "from utils.sizes import SIZES\n\n\nclass Base(HyperParameters):\n"
+                "    def __init__(self, log_data):\n        super().__init__(log_data)\n"
+                "        self.image_size = SIZES['small']\n        self.seed = self.epochs + 1\n"
+            ),
+            "parameters.py": (
+                "from utils.base import Base\n\n\nclass Middle(Base):\n    EXTRA = 2\n\n\n"
+                "class Params(Middle):\n    def __init__(self, log_data):\n"
+                "        super().__init__(log_data=log_data)\n        self.extra = self.EXTRA * self.seed\n"
+            ),
+        }
+    )
+    said = read_parameters(reference(where, "parameters.py", "Params"))
+    assert isinstance(said, ClassValue), said
+    assert said.value is not None
+    assert (said.value["image_size"], said.value["seed"], said.value["extra"]) == (320, 11, 22)
+    (where / "utils/sizes.py").write_text("SIZES = {'small': 320}\n")
+    ran = runner.run(
+        where, inputs=None, parameters=reference(where, "parameters.py", "Params"), python=bare, timeout=60
+    ).parameters
+    assert ran is not None
+    assert ran.value == said.value
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"utils/sizes.py": "print('hello')\nSIZE = 1\n"},
+        {"utils/__init__.py": "print('hello')\n", "utils/sizes.py": "SIZE = 1\n"},
+        {"utils/sizes.py": "from utils.sizes import SIZE\n"},
+        {"utils/sizes.py": "OTHER = 1\n"},
+        {"utils/other.py": "SIZE = 1\n"},
+        {"utils/sizes.txt": "SIZE = 1\n"},
+    ],
+)
+def test_another_file_that_does_more_than_declare_is_not_followed(
+    folder: Files, files: dict[str, str]
+) -> None:
+    folder(files)
+    said = read_as_parameters(
+        folder, sources.parameters("self.x = SIZE", top="from utils.sizes import SIZE\n")
+    )
+    assert isinstance(said, NotStatic)
+    assert said.line == 2
 
 
 def test_a_package_in_the_folder_is_imported_instead_of_the_official_one(folder: Files) -> None:

@@ -1,0 +1,209 @@
+"""What a pipeline's own interpreter has installed decides what its classes inherit."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.pipeline.config import load
+from reconciler.pipeline.evaluate import Evaluated, evaluate
+from reconciler.pipeline.helper import plain
+from reconciler.pipeline.installed import NOTHING, Installed, UnknownError, installed_in
+from reconciler.pipeline.official import CLASSES, INPUTS_BASE
+from tests.official.installed import Official
+from tests.pipeline import sources
+from tests.pipeline.conftest import TRAINING, Files
+
+CONFIG = TRAINING.replace(
+    'pipeline_script = "pipeline.py"',
+    'pipeline_script = "pipeline.py"\nparameters_class = "parameters.py:Params"',
+)
+CLASS = (
+    "from picsellia_cv_engine.core.parameters import HyperParameters\n\n\n"
+    "class Params(HyperParameters):\n    pass\n"
+)
+# An engine of another version: the same names, other defaults.
+ENGINE = {
+    "__init__.py": "",
+    "core/__init__.py": "",
+    "core/parameters/__init__.py": "from .hyper_parameters import HyperParameters\n",
+    "core/parameters/hyper_parameters.py": (
+        "class HyperParameters:\n    def __init__(self, log_data):\n        self.epochs = 99\n"
+        "    def to_dict(self):\n        return dict(self.__dict__)\n"
+    ),
+}
+OURS = dict(CLASSES["HyperParameters"].inherited)
+
+
+def engine_at(place: Path) -> Path:
+    for name, text in ENGINE.items():
+        file = place / "picsellia_cv_engine" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return place
+
+
+def metadata_at(site: Path) -> None:
+    (site / "picsellia_cv_engine-9.0.0.dist-info").mkdir()
+    (site / "picsellia_cv_engine-9.0.0.dist-info" / "METADATA").write_text("Name: picsellia-cv-engine\n")
+
+
+def by_hook(site: Path, elsewhere: Path) -> None:
+    """As an editable install of setuptools: a .pth file that runs code."""
+    engine_at(elsewhere)
+    metadata_at(site)
+    (site / "engine.pth").write_text(f"import sys; sys.path.append({str(elsewhere)!r})\n")
+
+
+def from_the_system(site: Path, elsewhere: Path) -> None:
+    """Packages of the system are seen, too; here they are those of another folder."""
+    config = site.parents[2] / "pyvenv.cfg"
+    config.write_text(config.read_text().replace("packages = false", "packages = true"))
+    engine_at(site)
+
+
+Install = Callable[[Path, Path], Any]
+INSTALLS: dict[str, Install] = {
+    "in site-packages": lambda site, _: engine_at(site),
+    "by a path file": lambda site, elsewhere: (site / "engine.pth").write_text(f"{engine_at(elsewhere)}\n"),
+    "editable": by_hook,
+    "with the system's": from_the_system,
+    "without its first file": lambda site, _: (engine_at(site) / "picsellia_cv_engine/__init__.py").unlink(),
+}
+
+
+@pytest.fixture
+def pipeline(folder: Files) -> Path:
+    """A pipeline with a virtual environment of its own, which is empty."""
+    where = folder({"config.toml": CONFIG, "parameters.py": CLASS})
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(where / ".venv")], check=True)
+    return where
+
+
+def site_of(pipeline: Path) -> Path:
+    [site] = (pipeline / ".venv").glob("lib/python3*/site-packages")
+    return site
+
+
+def read(pipeline: Path, static_only: bool = False) -> Evaluated:
+    return evaluate(load(pipeline), static_only=static_only, timeout=60)
+
+
+def test_without_an_engine_both_readers_use_what_is_known_here(pipeline: Path) -> None:
+    said = read(pipeline)
+    assert said.readers == {"parameters": "static"}
+    assert said.parameters == OURS
+
+
+@pytest.mark.parametrize("install", INSTALLS)
+def test_with_an_engine_of_another_version_what_runs_wins(
+    pipeline: Path, install: str, tmp_path: Path
+) -> None:
+    INSTALLS[install](site_of(pipeline), tmp_path / "elsewhere")
+    said = read(pipeline)
+    assert said.readers == {"parameters": "subprocess"}
+    assert said.parameters == {"epochs": 99}
+    refused = read(pipeline, static_only=True)
+    assert refused.parameters is None
+    (problem,) = refused.diagnostics
+    assert "Params needs code to run" in problem.summary
+    assert str(pipeline / ".venv/bin/python") in problem.summary
+    assert problem.line == 4
+
+
+def test_so_it_is_with_one_on_the_path_of_a_variable(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(engine_at(tmp_path / "elsewhere")))
+    said = read(pipeline)
+    assert said.readers == {"parameters": "subprocess"}
+    assert said.parameters == {"epochs": 99}
+
+
+def test_an_interpreter_of_which_nothing_is_known_runs_the_class(pipeline: Path, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {pipeline / ".venv/bin/python"} "$@"\n')
+    python.chmod(0o755)
+    engine_at(site_of(pipeline))
+    said = evaluate(load(pipeline), python=python, timeout=60)
+    assert said.readers == {"parameters": "subprocess"}
+    assert said.parameters == {"epochs": 99}
+
+
+@pytest.mark.official
+@pytest.mark.parametrize("name", sorted(CLASSES.keys() - {INPUTS_BASE}))
+def test_with_the_engine_that_is_known_no_code_runs_and_the_answer_is_the_same(
+    pipeline: Path, cv_engine: Path, official: Official, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every base class, ours and the engine's own, with and without a file to read."""
+    engine = official.python.parent.parent / "engine" / "picsellia_cv_engine"
+    site = site_of(pipeline)
+    shutil.copytree(cv_engine, site, dirs_exist_ok=True)
+    below = "frameworks/ultralytics"
+    shutil.copytree(engine / below, site / "picsellia_cv_engine" / below)
+    # The rest of it takes packages that are not here; the SDK's are on the path.
+    (site / "picsellia").mkdir()
+    (site / "picsellia" / "__init__.py").touch()
+    (site / "picsellia" / "types").mkdir()
+    (site / "picsellia" / "types" / "__init__.py").touch()
+    (site / "picsellia" / "types" / "schemas.py").write_text("LogDataType = dict\n")
+    module = CLASSES[name].modules[-1]
+    (pipeline / "parameters.py").write_text(
+        f"from {module} import {name}\n\n\nclass Params({name}):\n    def __init__(self, log_data):\n"
+        "        super().__init__(log_data)\n        self.more = self.extract_parameter(['more'], int, 1)\n"
+    )
+    known = read(pipeline)
+    assert known.readers == {"parameters": "static"}
+    assert known.parameters == {
+        key: plain(value) for key, value in sorted({**CLASSES[name].inherited, "more": 1}.items())
+    }
+    monkeypatch.setattr("reconciler.pipeline.official._KNOWN", dict.fromkeys([module], "other"), raising=True)
+    monkeypatch.setattr("reconciler.pipeline.static.check_known", refuse)
+    theirs = read(pipeline)
+    assert theirs.readers == {"parameters": "subprocess"}
+    assert theirs.stand_ins == ()
+    assert list((theirs.parameters or {}).items()) == list((known.parameters or {}).items())
+    shutil.rmtree(site / "picsellia_cv_engine")
+    stand_in = read(pipeline)
+    assert stand_in.readers == {"parameters": "subprocess"}
+    assert stand_in.stand_ins == ("picsellia_cv_engine",)
+    assert list((stand_in.parameters or {}).items()) == list((known.parameters or {}).items())
+
+
+def refuse(*_: object) -> None:
+    raise UnknownError("it has to be run")
+
+
+def test_enums_are_those_of_the_sdk_that_is_installed(folder: Files, pipeline: Path) -> None:
+    """One of another version may lack a member, or have one more."""
+    site = site_of(pipeline)
+    (site / "picsellia" / "types").mkdir(parents=True)
+    for package in (site / "picsellia", site / "picsellia" / "types"):
+        (package / "__init__.py").touch()
+    enums = site / "picsellia" / "types" / "enums.py"
+    enums.write_text("from enum import Enum\n\n\nclass Framework(Enum):\n    JAX = 'JAX'\n")
+    head = "from picsellia.types.enums import Framework\n"
+    for member, expected in (("JAX", {"x": "JAX"}), ("ONNX", None)):
+        source = sources.parameters(f"self.x = Framework.{member}", top=head)
+        (pipeline / "parameters.py").write_text(source)
+        said = read(pipeline)
+        assert said.parameters == expected
+        assert said.readers == {"parameters": "static" if expected else "subprocess"}
+
+
+def test_where_a_module_is_found(tmp_path: Path) -> None:
+    engine_at(tmp_path)
+    there = Installed((tmp_path,), Path("python"))
+    hyper = "picsellia_cv_engine.core.parameters.hyper_parameters"
+    assert there.file_of(hyper) == tmp_path / "picsellia_cv_engine/core/parameters/hyper_parameters.py"
+    assert there.file_of("picsellia.types.enums") is None
+    assert NOTHING.file_of(hyper) is None
+    with pytest.raises(UnknownError, match="has no module"):
+        there.file_of("picsellia_cv_engine.core.other")
+    with pytest.raises(UnknownError, match="it is not known"):
+        installed_in(Path("/usr/bin/python3")).file_of(hyper)
+    assert installed_in(Path(sys.executable)).file_of("picsellia.types.enums") is not None
