@@ -140,6 +140,7 @@ def test_no_module_opens_a_file_of_the_user_in_another_way() -> None:
         "providers.docker.buildx",  # what buildx wrote into our temporary folder
         "reconciler.cli.demo",  # its own copy of an example
         "reconciler.files",  # opens a folder, to make a rename last
+        "reconciler.pipeline.supervisor",  # /proc
         "state.lock",  # /proc
     }
     found = []

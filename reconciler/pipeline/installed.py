@@ -59,6 +59,8 @@ def installed_in(python: Path, variables: Mapping[str, str] = os.environ) -> Ins
     extra = tuple(Path(place) for place in variables.get("PYTHONPATH", "").split(os.pathsep) if place)
     if os.path.abspath(python) == os.path.abspath(sys.executable):  # noqa: PTH100 - links are other environments
         return Installed((*extra, *(Path(place) for place in sys.path[1:] if place)), python)
+    if not python.exists():
+        return NOTHING  # it can run nothing that would say otherwise
     places = _places_of(python)
     return Installed(None if places is None else (*extra, *places), python)
 
