@@ -66,8 +66,10 @@ class Change(NamedTuple):
 
 def same(left: JSON | Nothing, right: JSON | Nothing) -> bool:
     """Equal as JSON, as `providers.rules` has it; nothing is equal to the same nothing only."""
+    if type(left) is type(right) and not isinstance(left, _NESTED):  # most are, and this is asked often
+        return bool(left == right)
     if isinstance(left, Nothing) or isinstance(right, Nothing):
-        return left is right
+        return False
     return left is right or equal(left, right)
 
 
@@ -221,6 +223,7 @@ def _change(
     return Change(path, cls, desired, recorded, live, reason, write, place=place)
 
 
+_NESTED = (dict, list)
 _SIMPLE = frozenset([str, int, bool, type(None)])
 _REASON = {
     ChangeClass.IN_SYNC: "already equal",
