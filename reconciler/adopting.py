@@ -17,6 +17,7 @@ from typing import Any
 
 from providers.docker.source import fingerprint
 from providers.regular_files import read_regular
+from providers.text import one_line
 from reconciler.checking import adoptable
 from reconciler.compile import desired_graph
 from reconciler.diagnostics import Diagnostic, UserError, error
@@ -413,7 +414,7 @@ def _told(taken: Taken, reference: ClassReference, problem: ByHandError) -> Diag
         what = "Take its define_input out" if live is ABSENT else f"Declare {taken.address.name[-1]}"
     else:
         _, keyed, key = taken.change.path.partition(".")
-        name = (key or repr(key)) if keyed else taken.change.path
+        name = one_line((key or repr(key)) if keyed else taken.change.path)
         what = f"Take {name} out" if live is ABSENT else f"Make {name} {_shown(live)}"
     return error(
         f"{taken} has to be changed by hand: {problem.reason}",

@@ -14,6 +14,7 @@ class Nothing(Enum):
     ABSENT = "absent"  # known not to be there: an object that has no such key
 
 
+_ANY = "surrogatepass"  # JSON can have half a character in a name
 MISSING: Final = Nothing.MISSING
 ABSENT: Final = Nothing.ABSENT
 
@@ -38,7 +39,7 @@ class Address(NamedTuple):
         kind, *parts = text.split("/")
         if not kind or not parts or not all(parts):
             raise ValueError(f"{text!r} is not an address: expected kind/name, for example processing/my_app")
-        return cls(kind, tuple(unquote(part) for part in parts))
+        return cls(kind, tuple(unquote(part, errors=_ANY) for part in parts))
 
     def __str__(self) -> str:
-        return "/".join((self.kind, *(quote(part, safe=":@+=,") for part in self.name)))
+        return "/".join((self.kind, *(quote(part, safe=":@+=,", errors=_ANY) for part in self.name)))

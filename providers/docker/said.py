@@ -12,6 +12,7 @@ from providers.errors import (
     TransientError,
     UnauthorizedError,
 )
+from providers.text import visible
 
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _PASSING = (
@@ -29,8 +30,8 @@ _PASSING = (
 
 
 def plain(text: object) -> str:
-    """Text of a build without the colours that the Engine and the programs in it add."""
-    return _COLOURS.sub("", str(text or "")).strip()
+    """Text of a build without the colours that programs add, and with nothing hidden in it."""
+    return visible(_COLOURS.sub("", str(text or "")).strip())
 
 
 def failure(message: str, what: str, said: Iterable[str] = (), *, hint: str = "") -> ProviderError:

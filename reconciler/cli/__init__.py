@@ -69,6 +69,12 @@ def group() -> None:
 
         reconciler demo
     """
+    import logging  # not for --help, which it would slow down
+
+    # What libraries log or warn of repeats what servers sent, and goes to stderr unless something takes it.
+    logging.captureWarnings(True)
+    if not logging.root.handlers:
+        logging.root.addHandler(logging.NullHandler())
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -90,6 +96,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
     except click.ClickException as problem:
+        from reconciler.views.safe import in_workflow, one_line, undone
+
+        told = one_line(problem.message)  # it repeats what was typed
+        problem.message = undone(told) if in_workflow() else told  # type: ignore[misc]
         problem.show()
         return problem.exit_code
     except (click.Abort, KeyboardInterrupt):

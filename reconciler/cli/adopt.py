@@ -1,9 +1,11 @@
 """`reconciler adopt`."""
 
+import os
+import stat
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich.console import Console
@@ -12,12 +14,14 @@ from reconciler.adopting import Adoption, Wanted, adoption, patch, write
 from reconciler.cli import options
 from reconciler.cli.asking import confirm
 from reconciler.cli.exits import DONE, FAILED
+from reconciler.diagnostics import error
 from reconciler.pipeline.discovery import find
 from reconciler.planning import Wishes, make_plan
 from reconciler.session import Reading, session, validate
 from reconciler.views.adopted import print_adopted, print_config
 from reconciler.views.lines import console
 from reconciler.views.reports import print_diagnostics
+from reconciler.views.safe import has_commands, in_workflow
 from reconciler.views.watch import Watch
 
 
@@ -59,17 +63,37 @@ def command(name: str, wanted: tuple[Wanted, ...], where: options.Where, yes: bo
             err.print("declined; nothing was written")
             return FAILED
         write(adopted)
-    _print_patch(adopted, folder, out, err)
+    printed = _print_patch(adopted, folder, out, err)
     print_adopted(adopted, planned.plan.stack, err)
     print_diagnostics(adopted.by_hand, err)
-    return FAILED if adopted.by_hand else DONE
+    return FAILED if adopted.by_hand or not printed else DONE
 
 
-def _print_patch(adopted: Adoption, folder: Path, out: Console, err: Console) -> None:
+def _print_patch(adopted: Adoption, folder: Path, out: Console, err: Console) -> bool:
     """On stdout and nothing else there, so that it can be piped into `patch -p1`."""
     here = Path.cwd()
     base = here if folder.resolve().is_relative_to(here.resolve()) else folder
-    for file, (before, after) in adopted.patched.items():
-        out.file.write(patch(file.resolve().relative_to(base.resolve()), before, after))
+    texts = [
+        patch(file.resolve().relative_to(base.resolve()), before, after)
+        for file, (before, after) in adopted.patched.items()
+    ]
+    if in_workflow() and not _is_file(out.file) and any(map(has_commands, texts)):
+        told = (
+            "It has lines that GitHub Actions would obey, and a patch cannot be written otherwise.\n"
+            "Write it to a file:  reconciler adopt … > adopt.patch"
+        )
+        print_diagnostics([error("the patch is not printed", told)], err)
+        return False
+    for text in texts:
+        out.file.write(text)
     if adopted.patched:
         err.print(f"apply it with git apply or patch -p1, in {'this folder' if base == here else base}")
+    return True
+
+
+def _is_file(stream: IO[str]) -> bool:
+    """Whether what is printed goes to a file, and to no log."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False

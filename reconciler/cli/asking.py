@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from reconciler.pipeline.edit import Value
+from reconciler.views.safe import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def confirm(question: str, *, default: bool) -> bool:
 
         with suppress(termios.error):
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
-    return click.confirm(f"\n{question}", default=default, err=True)
+    return click.confirm(f"\n{one_line(question)}", default=default, err=True)
 
 
 def choose(text: str, choices: Mapping[str, str], default: Default | None, err: Console) -> str:

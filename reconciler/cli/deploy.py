@@ -116,7 +116,8 @@ class _Deploy(Dialogue):
             self.err.print(f"no new version: {current} {_why_not(planned)}", style="dim")
         if reason is None or not options.someone_watches():
             return None
-        self.err.print(f"\n{reason}", soft_wrap=not self.err.is_terminal)
+        self.err.print()
+        self.err.print(reason, soft_wrap=not self.err.is_terminal)
         choices = {kind.value: f"{current} -> {bump(current, kind)}" for kind in Bump}
         if not is_rc(current):
             del choices[Bump.FINAL.value]

@@ -1,11 +1,11 @@
 """`reconciler graph`."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from reconciler.cli import options
+from reconciler.cli.documents import print_document
 from reconciler.cli.exits import DONE
 from reconciler.compile import desired_graph
 from reconciler.diagnostics import UserError
@@ -41,7 +41,7 @@ def command(name: str | None, format_: str, plan_file: Path | None, reading: Rea
     if name and plan_file:
         raise click.UsageError("name a pipeline, or use --plan, not both")
     drawing = of_plan(read_plan(plan_file)[0]) if plan_file else _of_pipeline(name, reading)
-    sys.stdout.write(FORMATS[format_](drawing))
+    print_document(FORMATS[format_](drawing), format_)
     return DONE
 
 

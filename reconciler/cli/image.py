@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli import options
+from reconciler.cli.documents import print_document
 from reconciler.cli.exits import CONFLICT, DONE, UNCHECKED
 from reconciler.diagnostics import UserError
 from reconciler.events import Note
@@ -52,7 +53,7 @@ def command(name: str, where: options.Where, as_json: bool, secrets: bool, readi
         found = find_published_secrets(report, watch) if secrets else None
     print_diagnostics(checked.diagnostics, err)
     if as_json:
-        sys.stdout.write(image_text(report, found))
+        print_document(image_text(report, found))
     else:
         print_image(report, console(sys.stdout), unrecorded=unrecorded, secrets=found)
     if found is None or not (found.found or found.unread):

@@ -14,6 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from reconciler.cli.documents import print_document
 from reconciler.cli.options import Command
 from reconciler.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.drift import Report, seen_from
@@ -26,6 +27,7 @@ from reconciler.views.junit import junit_text
 from reconciler.views.lines import console
 from reconciler.views.markdown import drift_markdown, plan_markdown
 from reconciler.views.reports import print_diagnostics
+from reconciler.views.safe import in_workflow
 
 HELP = {
     "json": "Write the report as JSON; a report of an earlier run there tells since when things are so.",
@@ -66,7 +68,7 @@ class Outputs:
         failed = []
         for format_, place in self.places.items():
             try:
-                _write(place, texts[format_]())
+                _write(place, texts[format_](), format_)
             except OSError as problem:
                 told = f"{problem.strerror}. What was found is above, and in the other outputs."
                 failed.append(error(f"the {format_} output cannot be written", told, file=place))
@@ -103,7 +105,7 @@ def write_report(report: Report, outputs: Outputs, err: Console) -> None:
         UserError: some could not be written.
     """
     report = seen_from(report, Path.cwd())
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+    if in_workflow():
         workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
         for line in annotations(report, Path.cwd(), workspace):
             err.file.write(f"{line}\n")  # as it is: this is a command, and meant as one
@@ -146,10 +148,10 @@ def _in_a_folder(ctx: click.Context, param: click.Parameter, place: Path | None)
     return place
 
 
-def _write(place: Path, text: str) -> None:
+def _write(place: Path, text: str, format_: str) -> None:
     content = text.encode("utf-8", "backslashreplace")
     if place == STDOUT:
-        sys.stdout.write(content.decode())
+        print_document(content.decode(), format_)
     elif place.exists() and not place.is_file():  # a pipe or a terminal has no content to keep whole
         place.write_bytes(content)
     else:

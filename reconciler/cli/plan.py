@@ -8,6 +8,7 @@ import click
 
 from reconciler import fleet
 from reconciler.cli import options
+from reconciler.cli.documents import print_document
 from reconciler.cli.exits import DONE, FAILED, UNCHECKED, code_of
 from reconciler.cli.outputs import Outputs, output_files, write_plans
 from reconciler.diagnostics import Diagnostic, UserError
@@ -81,7 +82,7 @@ def command(
         failed(problem)
     if as_json:
         only_one = len(folders) == 1 and plans and not chosen.everything
-        sys.stdout.write(plan_text(plans[0]) if only_one else plans_text(plans, errors))
+        print_document(plan_text(plans[0]) if only_one else plans_text(plans, errors))
     for plan in plans:
         if not as_json:
             print_plan(plan, shown)

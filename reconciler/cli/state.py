@@ -12,6 +12,7 @@ from rich.text import Text
 
 from reconciler.cli import options
 from reconciler.cli.asking import confirm
+from reconciler.cli.documents import print_document
 from reconciler.cli.exits import DONE, FAILED
 from reconciler.diagnostics import UserError, error
 from reconciler.values import JSON, Address
@@ -219,7 +220,7 @@ def verify(name: str, as_json: bool) -> int:
             whole = _whole_serials(store, stack)
             if as_json:
                 told = {"problems": list(problem.problems) or [problem.message], "whole_serials": whole}
-                click.echo(written({**document, "whole": False, "serial": None, **told}), nl=False)
+                print_document(written({**document, "whole": False, "serial": None, **told}))
             _tell_damage(problem, whole)
             return FAILED
         whole = _whole_serials(store, stack)
@@ -269,7 +270,7 @@ def copy(source: str, target: str, as_json: bool) -> int:
 
 def _print(as_json: bool, document: JSON, lines: Iterable[Text]) -> None:
     if as_json:
-        click.echo(written(document), nl=False)
+        print_document(written(document))
     else:
         _print_lines(lines)
 

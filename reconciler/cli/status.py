@@ -1,6 +1,5 @@
 """`reconciler status`."""
 
-import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,11 +7,13 @@ from datetime import UTC, datetime
 import click
 
 from reconciler.cli import options
+from reconciler.cli.documents import print_document
 from reconciler.cli.exits import DONE, FAILED, UNCHECKED
 from reconciler.credentials import Target, resolve, saved
 from reconciler.diagnostics import UserError
 from reconciler.session import Reading
 from reconciler.status import NO_LOGIN, status
+from reconciler.views.documents import written
 from reconciler.views.lines import console
 from reconciler.views.overview import overview_document, overview_lines
 from reconciler.views.reports import print_diagnostics
@@ -50,7 +51,7 @@ def command(
     if code == DONE and not offline and any(not row.checked and row.drift != NO_LOGIN for row in rows):
         code = UNCHECKED
     if as_json:
-        sys.stdout.write(json.dumps(overview_document(rows), indent=2, ensure_ascii=False) + "\n")
+        print_document(written(overview_document(rows)))
         return code
     for line in overview_lines(rows, now):
         out.print(line)

@@ -6,6 +6,7 @@ import threading
 import click
 
 from reconciler.cli import options
+from reconciler.cli.documents import print_document
 from reconciler.cli.exits import DONE
 from reconciler.credentials import saved
 from reconciler.credentials.saved import Login
@@ -43,7 +44,7 @@ def command(where: options.Where, as_json: bool) -> int:
     others = [str(login) for login in saved.logins() if login != used]
     if as_json:
         origins = {f"{name}_from": place for name, place in places.items()}
-        sys.stdout.write(written({**values, **origins, "other_logins": others}))
+        print_document(written({**values, **origins, "other_logins": others}))
         return DONE
     facts = {
         name.replace("_", " "): f"{value}  ({places[name]})" if places.get(name) else value

@@ -12,7 +12,9 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 def print_config(adopted: Adoption, err: Console) -> None:
     """What changes in config.toml."""
-    for line in patch(adopted.config.path, adopted.config.on_disk, adopted.config.text).splitlines()[2:]:
+    for line in (
+        patch(adopted.config.path, adopted.config.on_disk, adopted.config.text).rstrip("\n").split("\n")[2:]
+    ):
         err.print(indented(Text(line, style=_STYLES.get(line[:1], "")), 2))
 
 

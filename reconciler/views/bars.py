@@ -6,6 +6,7 @@ nothing of logs: `watch` writes lines where nobody is watching.
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
@@ -15,6 +16,7 @@ from rich.text import Text
 from providers import protocol
 from reconciler.values import Address
 from reconciler.views.lines import amount, pace
+from reconciler.views.safe import one_line
 
 MOST = 8
 """Lines at once; how many more there are is said below them."""
@@ -53,6 +55,9 @@ class Bars:
 
     def show(self, address: Address, progress: protocol.Progress) -> None:
         """Take the terminal, and show that this moved."""
+        words = (progress.stage, progress.item, progress.text)
+        named, item, text = map(one_line, words)
+        progress = replace(progress, stage=named, item=item, text=text)
         stage = (address, progress.stage, "")
         if stage not in self._lines:
             for other in self._of(address):  # what was before stands still

@@ -9,6 +9,7 @@ from reconciler.diagnostics import Diagnostic, UserError, error
 from reconciler.plan import Plan, diagnostic_to_document
 from reconciler.planning import Wishes
 from reconciler.values import JSON
+from reconciler.views.safe import json_text
 
 PLANS_FORMAT = "reconciler/plans"
 
@@ -30,7 +31,7 @@ def plans_text(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
 
 
 def written(document: JSON) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json_text(document)
 
 
 def save_plan(plan: Plan, path: Path) -> None:

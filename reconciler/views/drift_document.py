@@ -13,13 +13,14 @@ from reconciler.diff import Change, ChangeClass
 from reconciler.drift import Acknowledgement, Finding, LastApply, Report, Seen, Shard, StackReport
 from reconciler.plan import Action, Plan, Stack, Step, diagnostic_from_document, diagnostic_to_document
 from reconciler.values import JSON, Address, Nothing
+from reconciler.views.safe import json_text
 
 FORMAT, VERSION = "reconciler/drift", 1
 
 
 def report_text(report: Report) -> str:
     """The document, with the same bytes for the same findings."""
-    return json.dumps(report_to_document(report), indent=2, ensure_ascii=False) + "\n"
+    return json_text(report_to_document(report))
 
 
 def report_to_document(report: Report) -> dict[str, JSON]:

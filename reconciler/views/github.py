@@ -1,11 +1,12 @@
 """What a step of GitHub Actions can show beside its log: annotations at lines of files. Text only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reconciler.diagnostics import Diagnostic
 from reconciler.drift import Finding, Report
-from reconciler.views.wording import headline, unchecked, values
+from reconciler.views.safe import one_line
+from reconciler.views.wording import details, headline, unchecked, values
 
 MOST = 10
 """Annotations of one kind that GitHub keeps of a step; those above are dropped without a word."""
@@ -24,7 +25,7 @@ def annotations(report: Report, here: Path, workspace: Path) -> list[str]:
     told = [*_all(report, here, workspace)]
     if len(told) > MOST:
         rest = len(told) - MOST + 1
-        told[MOST - 1 :] = [_command("notice", "drift", "", f"{rest} more; {headline(report)} in all.")]
+        told[MOST - 1 :] = [_command("notice", "drift", "", [f"{rest} more; {headline(report)} in all."])]
     return told
 
 
@@ -39,14 +40,14 @@ def _all(report: Report, here: Path, workspace: Path) -> Iterator[str]:
         yield _command("error", f"not checked: {problem.address or problem.summary}", where, _said(problem))
 
 
-def _message(finding: Finding) -> str:
+def _message(finding: Finding) -> list[str]:
     said = [f"{word}: {value}" for word, value in values(finding)]
     first = f"{finding.stack}: {finding.change.reason}"
-    return "\n".join([first, *said, f"put it back: {finding.put_back}"])
+    return [first, *said, f"put it back: {finding.put_back}"]
 
 
-def _said(problem: Diagnostic) -> str:
-    return "\n".join(filter(None, (problem.summary, problem.detail)))
+def _said(problem: Diagnostic) -> list[str]:
+    return [problem.summary, *details(problem)]
 
 
 def _where(place: str, here: Path, workspace: Path) -> str:
@@ -56,15 +57,20 @@ def _where(place: str, here: Path, workspace: Path) -> str:
         path, line = place, ""
     if not path:
         return ""
-    file = (here / path).resolve()
-    if not file.is_relative_to(workspace.resolve()) or file.is_dir():
+    try:
+        file = (here / path).resolve()
+        if not file.is_relative_to(workspace.resolve()) or file.is_dir():
+            return ""
+    except (OSError, ValueError):  # no name that a file can have
         return ""
-    shown = _property(file.relative_to(workspace.resolve()).as_posix())
+    shown = _property(one_line(file.relative_to(workspace.resolve()).as_posix()))
     return f"file={shown},line={line}," if line else f"file={shown},"
 
 
-def _command(level: str, title: str, where: str, message: str) -> str:
-    return f"::{level} {where}title={_property(title)}::{_data(message)}"
+def _command(level: str, title: str, where: str, message: Iterable[str]) -> str:
+    """One command; each of the message's lines is one where it is shown, whatever is in it."""
+    told = "\n".join(map(one_line, message))
+    return f"::{level} {where}title={_property(one_line(title))}::{_data(told)}"
 
 
 def _data(text: str) -> str:

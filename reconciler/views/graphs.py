@@ -3,14 +3,16 @@
 All three are drawn from one `Drawing`; the SVG needs no other program, and is what the HTML pages show.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from html import escape
+from html import escape as escape_html
 
 from reconciler.drift import Finding, StackReport
 from reconciler.graph import Graph, ordered
 from reconciler.plan import Action, Plan, Step
 from reconciler.values import Address
+from reconciler.views.safe import escaped, one_line
 from reconciler.views.wording import TONES, state
 
 PALETTE = {
@@ -108,7 +110,7 @@ def dot(drawing: Drawing) -> str:
     ]
     for node in drawing.nodes:
         fill, border, ink = PALETTE[node.tone][:3]
-        label = _for_dot("\n".join(part for part in (str(node.address), node.note) if part))
+        label = _for_dot(*(part for part in (str(node.address), node.note) if part))
         colours = f'fillcolor="{fill}", color="{border}", fontcolor="{ink}"'
         lines.append(f"    {_for_dot(str(node.address))} [label={label}, {colours}]")
     lines += [f"    {_for_dot(str(above))} -> {_for_dot(str(below))}" for above, below in drawing.edges]
@@ -226,10 +228,21 @@ def _box(node: Node, left: float, top: float, width: float) -> str:
     return f'<g class="{node.tone}"><title>{full}</title>{box}{text}</g>'
 
 
+def escape(text: str) -> str:
+    """Text of SVG."""
+    return _XML.sub(escaped, escape_html(one_line(text)))
+
+
+_XML = re.compile("[\ufffe\uffff]")
+
+
 def _for_mermaid(text: str) -> str:
     """Text of a label: what Mermaid, Markdown or HTML would read is written as its number."""
-    return "".join(c if c.isalnum() or c in " /.:,_-=+@%" else f"#{ord(c)};" for c in text)
+    return "".join(c if c.isalnum() or c in " /.:,_-=+@%" else f"#{ord(c)};" for c in one_line(text))
 
 
-def _for_dot(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+def _for_dot(*lines: str) -> str:
+    """Lines of a label or a name. Graphviz reads HTML's entities in it."""
+    said = (one_line(line).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    whole = "\\n".join(said)
+    return f'"{whole}"'

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reconciler.diagnostics import Diagnostic, in_order
 from reconciler.drift import Report, StackReport, causes
@@ -19,6 +19,7 @@ from reconciler.views import wording
 from reconciler.views.graphs import of_plan, of_report, style, svg
 from reconciler.views.lines import things
 from reconciler.views.plans import rows, summary
+from reconciler.views.safe import visible
 from reconciler.views.values import shown
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def _environment() -> "Environment":
     environment = Environment(
         loader=PackageLoader("reconciler.views", "pages"),
         autoescape=True,
+        finalize=_in_a_page,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -93,6 +95,13 @@ def whole(value: JSON | Nothing) -> str:
         return "(none)"
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
+def _in_a_page(value: object) -> object:
+    """What a page says of a value: nothing in it is hidden or begins a line. Markup is ours."""
+    if isinstance(value, Markup):
+        return value
+    return Markup(escape(visible(str(value))).replace("\n", Markup("&#10;")))
 
 
 def _web(address: str) -> bool:

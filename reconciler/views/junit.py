@@ -11,10 +11,11 @@ from xml.etree import ElementTree as ET
 
 from reconciler.diagnostics import Diagnostic
 from reconciler.drift import Finding, Report, StackReport
-from reconciler.views.wording import facts, last_applied, values, ways
+from reconciler.views.safe import escaped, one_line
+from reconciler.views.wording import details, facts, last_applied, values, ways
 
-_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no way to write, not even as a number (section 2.2)."""
+_ILLEGAL = re.compile("[\ufffe\uffff]")
+"""What XML 1.0 has no way to write (section 2.2), beside what is hidden and escaped for that."""
 
 
 def junit_text(report: Report) -> str:
@@ -74,17 +75,21 @@ def _finding(stack: StackReport, finding: Finding) -> ET.Element:
         type=finding.change.cls.value,
         message=legal(message),
     )
-    ended.text = legal("\n".join([message, *lines, last_applied(stack)]))
+    ended.text = _lines([message, *lines, last_applied(stack)])
     return case
 
 
 def _unchecked(stack: str, problem: Diagnostic) -> ET.Element:
     case = _case(stack, problem.address or problem.place or "files")
     ended = ET.SubElement(case, "error", type="not-checked", message=legal(problem.summary))
-    ended.text = legal("\n".join(filter(None, (problem.summary, problem.place, problem.detail))))
+    ended.text = _lines([problem.summary, problem.place, *details(problem)])
     return case
 
 
 def legal(text: str) -> str:
-    """The text with what XML cannot hold written as `\\x1b`."""
-    return _ILLEGAL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    """The text on one line, with what XML cannot hold or nobody would see written as `\\x1b`."""
+    return _ILLEGAL.sub(escaped, one_line(text))
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(legal(line) for line in lines if line)

@@ -1,10 +1,8 @@
 """What all terminal views are made of: a console, colours by meaning, aligned columns, counted nouns."""
 
 import math
-import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO
+from typing import IO, Any
 
 from rich import filesize
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -14,6 +12,7 @@ from rich.text import Text
 from reconciler.diagnostics import Severity
 from reconciler.diff import ChangeClass
 from reconciler.plan import Action
+from reconciler.views.safe import in_workflow, on_one_line, undone, visible
 
 STYLES = {
     Action.CREATE: "green",
@@ -32,29 +31,22 @@ WIDEST = 42
 """The longest value that a column is padded to: a longer one must not push away what is beside the others."""
 
 
-_COMMANDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""What a terminal obeys instead of showing it: control characters, and those that turn the reading around."""
-
-
-_WORKFLOW = re.compile(r"(?:^|(?<=\n))([ \t]*:)(?=:)|(##)(?=\[)")
-"""Where a step of GitHub Actions would be given a command by its own output."""
-
-
 class _Console(Console):
-    """Shows what would be a command to the terminal or to a workflow: what far ends answer is text."""
+    """Prints lines: each text that it is given becomes one, whatever is in it. See `safe`."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        as_text = (Text(one) if isinstance(one, str) else one for one in objects)
+        super().print(*(on_one_line(one) if isinstance(one, Text) else one for one in as_text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        in_workflow = os.environ.get("GITHUB_ACTIONS") == "true"
+        """What bars show does not come through `print`; and a line that is wrapped begins again."""
+        commands = in_workflow()
         for segment in super().render(renderable, options):
             if segment.control is not None:
                 yield segment
                 continue
-            text = _COMMANDING.sub(_spelled, segment.text)
-            yield segment._replace(text=_WORKFLOW.sub("\\g<0>\u200b", text) if in_workflow else text)
-
-
-def _spelled(found: re.Match[str]) -> str:
-    return ascii(found[0])[1:-1]
+            text = visible(segment.text)
+            yield segment._replace(text=undone(text) if commands else text)
 
 
 def console(stream: IO[str]) -> Console:

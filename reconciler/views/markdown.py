@@ -16,6 +16,7 @@ from reconciler.drift import Cause, Report, causes
 from reconciler.plan import Action, Plan, Step
 from reconciler.views.lines import things
 from reconciler.views.plans import rows, summary
+from reconciler.views.safe import one_line
 from reconciler.views.wording import (
     age,
     coverage,
@@ -86,7 +87,7 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
 
 def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: int = COMMENT) -> str:
     """The plans in at most `limit` bytes, behind the marker of its stack, or of several."""
-    whose = f" {quote(str(plans[0].stack), safe='@/:')}" if len(plans) == 1 else ""
+    whose = f" {quote(str(plans[0].stack), '@/:', errors='backslashreplace')}" if len(plans) == 1 else ""
     steps = sorted(
         ((plan, step) for plan in plans for step in plan.steps if step.action is not Action.NOOP),
         key=lambda found: -(found[1].action.severity + 10 * bool(found[1].refusal or found[1].conflicts)),
@@ -112,20 +113,21 @@ _PLAN_TABLE = "\n| action | resource | why |\n|---|---|---|\n"
 
 def code(text: str) -> str:
     """Text as code that is only text: in HTML, as Markdown has no way to quote a backtick in a table."""
-    return f"<code>{_numbered(text)}</code>" if text else ""
+    return f"<code>{_numbered(one_line(text))}</code>" if text else ""
 
 
 def plain(text: str) -> str:
-    """Text that is no markup, no mention and no reference to an issue."""
-    return _numbered(re.sub(r"[@#](?=\w)", "\\g<0>\u200b", text))
+    """Text on one line that is no markup, no mention and no reference to an issue."""
+    joined = " ".join(one_line(line) for line in text.split("\n"))
+    return _numbered(re.sub(r"[@#](?=\w)", "\\g<0>\u200b", joined))
 
 
-_READ = re.compile(r"""[^\w .,;:/=+()'"@#%?…“”\u200b-]|(?<![^\W_])_|_(?![^\W_])""")
+_READ = re.compile(r"""[^\w .,;:/=+()'"@#%?…“”\u200b-]|(?<![^\W_])_|_(?![^\W_])|^:|#(?=#)""")
 
 
 def _numbered(text: str) -> str:
-    """On one line, and every character that Markdown, a table or HTML could read as its own by its number."""
-    return _READ.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.splitlines()))
+    """With every character that Markdown, a table or HTML could read as its own by its number."""
+    return _READ.sub(lambda found: f"&#{ord(found[0])};", text)
 
 
 def _folded(
@@ -205,7 +207,7 @@ def _ways(cause: Cause) -> str:
 
 def _block(lines: Sequence[str]) -> str:
     """Lines to copy, in a fence that none of them can end."""
-    text = "\n".join(line.replace("\n", "\\n") for line in lines)
+    text = "\n".join(map(one_line, lines))
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}sh\n{text}\n{fence}\n"

@@ -41,8 +41,13 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], err: Console) -> None:
         place = "  ".join(part for part in (diagnostic.place, diagnostic.address) if part)
         if place:
             err.print(indented(Text(f"at {place}", "dim"), 2))
-        for line in diagnostic.detail.splitlines():
-            err.print(indented(Text(line), 2))
+        print_block(diagnostic.detail, err)
+
+
+def print_block(text: str, err: Console, style: str = "") -> None:
+    """Lines of a detail or a message, below what they belong to."""
+    for line in text.split("\n") if text else ():
+        err.print(indented(Text(line, style), 2))
 
 
 def print_outcomes(outcomes: Iterable[Outcome], err: Console) -> None:
@@ -53,9 +58,8 @@ def print_outcomes(outcomes: Iterable[Outcome], err: Console) -> None:
             case Status.FAILED if outcome.error is not None:
                 doing = outcome.step.action.doing
                 err.print(Text.assemble(("failed: ", "bold red"), f"{doing} ", (address, "bold")))
-                err.print(indented(Text(f"{outcome.error.message}."), 2))
-                if outcome.error.hint:
-                    err.print(indented(Text(outcome.error.hint, "cyan"), 2))
+                print_block(f"{outcome.error.message}.", err)
+                print_block(outcome.error.hint, err, "cyan")
             case Status.BLOCKED:
                 err.print(
                     Text.assemble(("blocked: ", "yellow"), f"{address}, as {outcome.blocked_by} failed")

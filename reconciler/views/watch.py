@@ -34,6 +34,7 @@ from reconciler.plan import Action, Step
 from reconciler.values import Address
 from reconciler.views.bars import Bars, Key
 from reconciler.views.lines import STYLES, amount, pace
+from reconciler.views.safe import one_line
 
 SILENCE = 10.0
 """Seconds after which a log says how far something is that is still under way."""
@@ -109,7 +110,7 @@ class Watch:
             return
         self._bars.stop()
         self._stop_notes()
-        self._notes.add_task(text, total=None)
+        self._notes.add_task(one_line(text), total=None)
         self._notes.start()
 
     def _count(self, done: int, total: int) -> None:

@@ -59,6 +59,11 @@ def unchecked(report: Report) -> dict[Diagnostic, list[str]]:
     return told
 
 
+def details(problem: Diagnostic) -> list[str]:
+    """The lines of its detail, indented, so that none looks like one of what it belongs to."""
+    return [f"  {line}" for line in problem.detail.split("\n")] if problem.detail else []
+
+
 def state(finding: Finding) -> str:
     """The word that a list shows before it."""
     return "acknowledged" if finding.acknowledged else finding.change.cls.value

@@ -73,6 +73,6 @@ def test_it_keeps_to_the_schema() -> None:
 
 def test_what_xml_cannot_hold_is_written_out() -> None:
     found = read(report(stack_report(finding(path="a\x00b\ufffe", live=NASTY))))
-    (failure,) = found["my-org@STAGING/app"][r"processing/app#a\x00b\xfffe"]
+    (failure,) = found["my-org@STAGING/app"][r"processing/app#a\x00b\ufffe"]
     assert isinstance(failure, Failure)
     assert "<script>hacked = 1</script>" in str(failure.message)

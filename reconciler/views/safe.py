@@ -1,0 +1,105 @@
+"""Where text of others becomes safe for an output: one function per kind of output.
+
+What a server or a file says is text everywhere: it begins no line, is no command to a terminal or a workflow,
+no markup, and hides nothing. The console of `lines` puts every text that it prints through `on_one_line`.
+Markdown, annotations, JUnit and drawings use `one_line` before their own quoting, HTML pages `visible`, JSON
+documents `json_text`. A document on stdout goes through `defused` where a workflow reads it.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+
+from rich.text import Span, Text
+
+from providers.text import HIDDEN, escaped, one_line, visible
+from reconciler.values import JSON
+
+__all__ = [
+    "defused",
+    "escaped",
+    "has_commands",
+    "in_workflow",
+    "json_text",
+    "on_one_line",
+    "one_line",
+    "undone",
+    "visible",
+]
+
+_HIDDEN = re.compile(f"[\n{HIDDEN}]")
+_BUT_LINES = re.compile(f"[{HIDDEN}]")
+# The runner's own reading: `::` at the beginning of a line, blanks aside, and `##[` anywhere in it.
+# https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+_COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#\[)", re.MULTILINE)
+
+
+def in_workflow() -> bool:
+    """Whether GitHub Actions reads what is printed, and obeys it."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def on_one_line(text: Text) -> Text:
+    """The text on one line of a terminal or a log, its styles kept."""
+    marks = {found.start() for found in _HIDDEN.finditer(text.plain)}
+    if in_workflow():
+        marks |= {found.end() - 1 for found in _COMMAND.finditer(text.plain)}
+    if not marks:
+        return text
+    safe, end = text.blank_copy(), 0
+    for mark in sorted(marks):
+        safe.append_text(text[end:mark])
+        written = _by_number(text.plain[mark])
+        styles = [Span(0, len(written), span.style) for span in text[mark].spans]
+        safe.append_text(Text(written, spans=styles))
+        end = mark + 1
+    return safe.append_text(text[end:])
+
+
+def undone(text: str) -> str:
+    """The text without commands to a workflow: their first character is written as an escape."""
+    return _COMMAND.sub(lambda found: f"{found[1] or ''}{_by_number(found[0][-1])}", text)
+
+
+def has_commands(text: str) -> bool:
+    """Whether a workflow would obey something in it."""
+    return _COMMAND.search(text) is not None
+
+
+def json_text(document: JSON) -> str:
+    """The document as JSON that a terminal can show: hidden characters of its texts are escaped."""
+    return _BUT_LINES.sub(_for_json, json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+
+
+def defused(document: str, format_: str) -> str:
+    """A document that reads the same and holds no command to a workflow, for stdout there.
+
+    Args:
+        format_: which one, for how it writes a character by its number.
+    """
+    write = _NUMBERED[format_]
+    return _COMMAND.sub(lambda found: f"{found[1] or ''}{write(found[0][-1])}", document)
+
+
+def _by_number(character: str) -> str:
+    return ascii(character)[1:-1] if _HIDDEN.match(character) else f"\\x{ord(character):02x}"
+
+
+def _for_json(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
+
+
+def _entity(character: str) -> str:
+    return f"&#{ord(character)};"
+
+
+_NUMBERED: Mapping[str, Callable[[str], str]] = {
+    "json": lambda character: f"\\u{ord(character):04x}",
+    "junit": _entity,
+    "html": _entity,
+    "svg": _entity,
+    "dot": _entity,
+    "mermaid": lambda character: f"#{ord(character)};",
+    "markdown": lambda character: f"{character}\u200b" if character == "#" else f"\\{character}",
+}

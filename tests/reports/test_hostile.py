@@ -1,0 +1,615 @@
+"""Whatever a server or a file says, in any position of any output, is text, and all of it is seen.
+
+The payload is put into every text of a report, a plan, a record and so on, one at a time. Each output is
+checked as a terminal, a workflow, a browser or a parser would read it.
+"""
+
+import io
+import json
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from xml.etree import ElementTree as ET
+
+import click
+import pytest
+from rich.console import Console
+
+from providers.docker.said import plain
+from providers.errors import RefusedError
+from providers.protocol import Progress
+from providers.sandbox import Sandbox, Settings
+from providers.text import one_line, visible
+from reconciler.apply import Result
+from reconciler.cli import run
+from reconciler.cli.asking import confirm
+from reconciler.diagnostics import Diagnostic, error
+from reconciler.diff import Change, ChangeClass
+from reconciler.drift import LastApply, Report
+from reconciler.events import (
+    Note,
+    Notice,
+    Outcome,
+    Status,
+    StepFinished,
+    StepProgress,
+    StepRetried,
+    StepStarted,
+)
+from reconciler.plan import Action, Plan, Refusal, Stack, Step
+from reconciler.saved import Moved, MovedField
+from reconciler.status import Row
+from reconciler.values import MISSING, Address
+from reconciler.views.documents import plan_text, plans_text, written
+from reconciler.views.drift_document import report_text, report_to_document
+from reconciler.views.findings import print_report
+from reconciler.views.github import annotations
+from reconciler.views.graphs import Drawing, dot, mermaid, of_plan, of_report, svg
+from reconciler.views.history import change_lines, history_document, record_lines, run_lines, save_lines
+from reconciler.views.html import drift_html, plan_html
+from reconciler.views.junit import junit_text
+from reconciler.views.lines import console
+from reconciler.views.markdown import drift_markdown, plan_markdown
+from reconciler.views.overview import overview_document, overview_lines
+from reconciler.views.plans import print_moved, print_plan, print_refusals
+from reconciler.views.reports import print_diagnostics, print_outcomes, print_sandbox
+from reconciler.views.safe import defused, undone
+from reconciler.views.watch import Watch
+from state.changes import changes
+from state.lock import LockInfo
+from state.snapshot import Intent, RecordedResource, Snapshot
+from state.store import HistoryEntry
+from tests.conftest import Cli, Ended, copy_example, stack_of
+from tests.picsellia.odd_host import odd_host
+from tests.reports.conftest import STACK, everything
+
+CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+HIDDEN = [
+    chr(code)
+    for code in range(sys.maxunicode + 1)
+    if unicodedata.category(chr(code)) in CATEGORIES and chr(code) not in "\n\t"
+]
+FORGED = "forged: everything is in sync"
+SAMPLE = (
+    "\x00\x07\x08\x0b\x0c\r\x1b\x7f\x85\x9b\xad\u061c\u200b\u200e\u2028\u2029\u202e\u2066\ufeff\U000e0041"
+)
+PAYLOAD = (
+    f"a/\n{FORGED}\r{FORGED}\u2028{FORGED}\x85{FORGED}\n::error::{FORGED}\n \u3000::error::{FORGED}\n"
+    f"##[error]{FORGED} ::error:: \x1b[2J\x1b]0;t\x07 \x9b31m {SAMPLE} "
+    "<script>hacked</script><img src=x onerror=hacked>"
+    f"]]> --> \"q\" 'q' \\ ``` | %0A{FORGED} #### @team #7 &amp; \ud800 \uffff"
+)
+BEGINNINGS = (
+    "::error::begins",
+    "##[error]begins",
+    " \u2003::error::begins",
+    "\n::error::begins",
+    "\u202e::error::begins",
+)
+
+
+def spoiled(value: Any, payload: str) -> Iterator[Any]:
+    """The value, once for each text in it, with the payload in the place of that text."""
+    if isinstance(value, Enum | int | float | datetime | Stack) or value is None:
+        return  # a stack is the same one wherever it is named: see `all_spoiled`
+    if isinstance(value, str):
+        yield payload
+    elif isinstance(value, Path):
+        yield Path(payload.replace("\0", ""))
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            if field.init:
+                for other in spoiled(getattr(value, field.name), payload):
+                    yield replace(value, **{field.name: other})
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            rest = {name: one for name, one in value.items() if name != key}
+            yield from ({**rest, name: item} for name in spoiled(key, payload))
+            yield from ({**value, key: other} for other in spoiled(item, payload))
+    elif isinstance(value, tuple) and hasattr(value, "_replace"):
+        for name in value._fields:
+            yield from (value._replace(**{name: other}) for other in spoiled(getattr(value, name), payload))
+    elif isinstance(value, tuple | list):
+        for index, item in enumerate(value):
+            for other in spoiled(item, payload):
+                yield type(value)([*value[:index], other, *value[index + 1 :]])
+
+
+def all_spoiled(value: Any, payload: str) -> Any:
+    """The value with the payload in the place of all its texts at once; what names a resource still does."""
+    if isinstance(value, Enum | Address):
+        return value
+    if isinstance(value, Diagnostic):
+        return replace(value, summary=payload, detail=payload, file=Path(payload.replace("\0", "")))
+    if isinstance(value, str):
+        return payload
+    if isinstance(value, Path):
+        return Path(payload.replace("\0", ""))
+    if is_dataclass(value) and not isinstance(value, type):
+        given = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+        return replace(value, **{name: all_spoiled(one, payload) for name, one in given.items()})
+    if isinstance(value, Mapping):
+        return {all_spoiled(key, payload): all_spoiled(item, payload) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_replace"):
+        return value._replace(**{name: all_spoiled(getattr(value, name), payload) for name in value._fields})
+    if isinstance(value, tuple | list):
+        return type(value)([all_spoiled(item, payload) for item in value])
+    return value
+
+
+def bad_characters(text: str) -> set[str]:
+    return {character for character in text if unicodedata.category(character) in CATEGORIES} - {"\n"}
+
+
+def check_text(text: str) -> None:
+    """What a terminal shows and a workflow reads."""
+    assert bad_characters(text) == set(), ascii(text)
+    for line in text.split("\n"):
+        assert not line.startswith(FORGED), ascii(text)
+        assert not line.lstrip().startswith("::"), ascii(text)
+        assert "##[" not in line, ascii(text)
+
+
+def check_log(text: str) -> None:
+    """The same for what goes past a person: colours of our own apart."""
+    check_text(re.sub(r"\x1b\[[0-9;]*m", "", text))
+
+
+class _Elements(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: dict[str, int] = {}
+        self.handlers: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found[tag] = self.found.get(tag, 0) + 1
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+
+def check_page(page: str) -> None:
+    check_text(page)
+    elements = _Elements(page)
+    assert elements.found.get("script") == 1
+    assert "img" not in elements.found
+    assert elements.handlers == []
+
+
+def check_xml(text: str) -> None:
+    check_text(text)
+    root = ET.fromstring(text)
+    assert not [element for element in root.iter() if element.tag.rpartition("}")[2] in ("script", "img")]
+
+
+def check_json(document: Any, text: str) -> None:
+    check_text(text)
+    assert json.loads(text) == document
+
+
+def check_markdown(text: str) -> None:
+    check_text(re.sub("(?<=[@#])\u200b", "-", text))
+
+
+def check_graph(text: str) -> None:
+    check_text(text)
+    assert len(text.split("\n")) < 200
+
+
+def check_annotations(lines: list[str]) -> None:
+    for line in lines:
+        assert "\n" not in line
+        command, message = (
+            re.fullmatch(r"::(?:error|warning|notice) [^:]*::(.*)", line),
+            line.rpartition("::")[2],
+        )
+        assert command is not None, line
+        read = message.replace("%0D", "\r").replace("%0A", "\n").replace("%3A", ":").replace("%25", "%")
+        assert bad_characters(read) == set()
+        assert not any(shown.startswith((FORGED, "::")) for shown in read.split("\n")[1:]), read
+
+
+def printed(show: Callable[[Console], object]) -> str:
+    """What a log gets, and a terminal with colours."""
+    stream = io.StringIO()
+    show(console(stream))
+    with patch.dict(os.environ, FORCE_COLOR="1"):
+        show(console(stream))
+    return stream.getvalue()
+
+
+def lines(found: Any) -> str:
+    return printed(lambda out: [out.print(line) for line in found])
+
+
+PROCESSING = Address.of("processing", "app")
+CHANGES = tuple(
+    Change(
+        "default_parameters.x",
+        cls,
+        "files",
+        "record",
+        ["live", {"k": "v"}],
+        "reason",
+        write=True,
+        place="a.toml:3",
+    )
+    for cls in ChangeClass
+)
+PLAN = Plan(
+    STACK,
+    "lineage",
+    3,
+    (
+        Step(
+            Address.of("image", "reg.io", "app"), Action.CREATE, "never-published", remark=("remark", "way")
+        ),
+        Step(
+            PROCESSING,
+            Action.UPDATE,
+            "changed outside",
+            CHANGES,
+            (Address.of("image", "reg.io", "app"),),
+            id="1",
+        ),
+        Step(
+            Address.of("input", "app", "x"),
+            Action.REPLACE,
+            "other type",
+            (Change("", ChangeClass.CONFLICT, "a", "b", MISSING, "reason", write=True),),
+            (PROCESSING,),
+            refusal=Refusal("not allowed", ("allow it:  reconciler apply --replace x", "or not")),
+        ),
+    ),
+    (error("summary", "detail", address="processing/app", file=Path("a.toml"), line=3),),
+)
+OUTCOMES = tuple(
+    Outcome(
+        PLAN.steps[1],
+        status,
+        error=RefusedError("message", hint="hint") if status is Status.FAILED else None,
+        blocked_by=PROCESSING if status is Status.BLOCKED else None,
+    )
+    for status in Status
+)
+ENTRY = HistoryEntry(
+    3, "lineage", "2025-03-01T12:00:00+00:00", "1", "ada", "laptop", "reconciler", "c0ffee", "7", "r"
+)
+ROWS = (
+    Row(
+        "app",
+        "my-org@PROD",
+        "1.0",
+        "sha256:1",
+        LastApply("2025-03-01T12:00:00+00:00", "ada", "h", "c", ""),
+        "drift",
+    ),
+)
+RESOURCE = RecordedResource(
+    "processing/app", "processing", "1", {"a": "b", "keyed": {"k": "v"}}, {"o": "p"}, ("image/a",)
+)
+NOW = datetime(2025, 3, 3, tzinfo=UTC)
+
+
+def events(text: str) -> Iterator[Any]:
+    step = PLAN.steps[1]
+    yield from (Note(text), Notice(text), StepStarted(step))
+    yield from (
+        StepProgress(PROCESSING, one)
+        for one in spoiled(Progress("stage", "item", "text", 1, 2, "steps"), text)
+    )
+    yield from (
+        StepProgress(PROCESSING, one)
+        for one in spoiled(Progress("stage", "item", "text", 1, 2, "bytes"), text)
+    )
+    yield StepProgress(PROCESSING, Progress(text, text, text))
+    yield StepRetried(PROCESSING, RefusedError(text, hint=text), 1.0)
+    yield StepFinished(OUTCOMES[0])
+
+
+def check_report(report: Report) -> None:
+    check_log(printed(lambda out: print_report(report, out)))
+    check_log(printed(lambda out: print_diagnostics((*report.remarks, *report.unchecked), out)))
+    check_annotations(annotations(report, Path("/repo"), Path("/repo")))
+    check_json(report_to_document(report), defused(report_text(report), "json"))
+    check_xml(defused(junit_text(report), "junit"))
+    check_page(defused(drift_html(report), "html"))
+    check_markdown(defused(drift_markdown(report), "markdown"))
+    for stack in report.stacks:
+        check_drawing(of_report(stack))
+
+
+def check_drawing(drawing: Drawing) -> None:
+    check_graph(defused(mermaid(drawing), "mermaid"))
+    check_graph(defused(dot(drawing), "dot"))
+    check_xml(defused(svg(drawing), "svg"))
+
+
+def check_plan(plan: Plan) -> None:
+    problems = list(plan.diagnostics)
+    for show in (print_plan, print_refusals):
+        check_log(printed(lambda out, show=show: show(plan, out)))  # type: ignore[misc]
+    check_log(printed(lambda out: print_diagnostics(problems, out)))
+    check_json(plan.to_document(), defused(plan_text(plan), "json"))
+    check_text(defused(plans_text([plan], problems), "json"))
+    check_page(defused(plan_html([plan], problems), "html"))
+    check_markdown(defused(plan_markdown([plan], problems), "markdown"))
+    check_drawing(of_plan(plan))
+
+
+@pytest.fixture(autouse=True)
+def workflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is looked at as GitHub Actions would read it, the strictest of all readers."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+
+
+def test_every_hidden_character_is_escaped_and_no_other() -> None:
+    for character in HIDDEN:
+        assert visible(character) == one_line(character) == ascii(character)[1:-1], ascii(character)
+    assert (visible("a\nb\tc"), one_line("a\nb\tc")) == ("a\nb\tc", "a\\nb\tc")
+    ordinary = "naïve – “Zürich” 東京 العربية עברית हिन्दी 🚀 ﷽ é e\u0301 \u00a0\u202f x\\n {}[]<>&'\"`|~^$#@:"
+    assert visible(ordinary) == one_line(ordinary) == ordinary
+    assert len(HIDDEN) > 2200
+
+
+SAMPLES = [5, pytest.param(1, marks=pytest.mark.full)]
+
+
+@pytest.mark.parametrize("one_in", SAMPLES)
+def test_every_text_of_a_report_is_text_in_every_output(one_in: int) -> None:
+    whole = replace(everything(), stacks=everything().stacks[:1])
+    reports = list(spoiled(whole, PAYLOAD))
+    assert len(reports) > 60
+    for report in reports[::one_in]:
+        check_report(report)
+    for payload in (PAYLOAD, *BEGINNINGS):
+        check_report(all_spoiled(whole, payload))
+
+
+@pytest.mark.parametrize("one_in", SAMPLES)
+def test_every_text_of_a_plan_is_text_in_every_output(one_in: int) -> None:
+    plans = list(spoiled(PLAN, PAYLOAD))
+    assert len(plans) > 60
+    for plan in (*plans[::one_in], *(all_spoiled(PLAN, payload) for payload in (PAYLOAD, *BEGINNINGS))):
+        check_plan(plan)
+
+
+@pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])
+def test_every_text_of_the_rest_is_text(payload: str) -> None:
+    for outcomes in spoiled(OUTCOMES, payload):
+        check_log(printed(lambda out, them=outcomes: print_outcomes(Result(them).outcomes, out)))  # type: ignore[misc]
+    failed = Outcome(PLAN.steps[1], Status.FAILED, error=RefusedError(payload, hint=payload))
+    check_log(printed(lambda out: print_outcomes([failed], out)))
+    for moved in spoiled(Moved(PROCESSING, (MovedField("path", "said", {"now": "now"}),)), payload):
+        check_log(printed(lambda out, it=moved: print_moved([it], out)))  # type: ignore[misc]
+    for rows in spoiled(ROWS, payload):
+        if rows[0].applied.at == payload:
+            continue  # a time that the store itself wrote
+        check_log(lines(overview_lines(rows, NOW)))
+        check_json(overview_document(rows), defused(written(overview_document(rows)), "json"))
+    for holder in spoiled(
+        LockInfo("ada", "laptop", 1, "reconciler", "2025-03-01T12:00:00+00:00", "id"), payload
+    ):
+        check_log(printed(lambda out, it=holder: out.print(f"waiting for {it}")))  # type: ignore[misc]
+    for settings in spoiled(Settings(), payload):
+        check_log(printed(lambda out, it=settings: print_sandbox("http://a", "a", it, out)))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])
+def test_every_text_of_a_record_and_its_history_is_text(payload: str) -> None:
+    before = Snapshot.new("my-org@PROD/app", "lineage")
+    for resource in spoiled(RESOURCE, payload):
+        after = replace(
+            before,
+            serial=1,
+            stack=payload,
+            written_at=payload,
+            resources={resource.address: resource},
+            intents={payload: Intent(payload, "create", None, {}, payload, payload)},
+        )
+        changed = changes(before, after)
+        check_log(lines(record_lines(after)))
+        check_log(lines(change_lines(changed)))
+        check_log(lines(change_lines(changes(after, before))))
+        for entry in spoiled(ENTRY, payload) if resource.address == payload else ():
+            check_log(lines(run_lines([([entry], changed)])))
+            check_log(lines(save_lines([(entry, changed), (entry, None)])))
+            document = history_document(payload, [(entry, changed)])
+            check_json(json.loads(json.dumps(document)), defused(written(document), "json"))
+
+
+@pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])
+def test_every_text_of_an_event_is_text(payload: str) -> None:
+    stream = io.StringIO()
+    with Watch(console(stream)) as watch:
+        for event in events(payload):
+            watch(event)
+    check_log(stream.getvalue())
+
+
+def test_bars_show_text_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconciler.views.bars import Bars
+
+    out = console(io.StringIO())
+    bars = Bars(out, lambda: 0.0)
+    monkeypatch.setattr(bars._progress, "start", lambda: None)
+    for one in spoiled(Progress("stage", "item", "text", 1, 2, "steps"), PAYLOAD):
+        bars.show(PROCESSING, one)
+    with out.capture() as capture:
+        out.print(bars)
+    shown = capture.get()
+    check_log(shown)
+    assert not any(line.strip().startswith(FORGED) for line in shown.split("\n"))
+
+
+def test_what_a_build_says_is_text_in_its_log_and_its_error() -> None:
+    assert bad_characters(plain(PAYLOAD)) == set()
+
+
+@pytest.mark.parametrize(
+    "argument", [PAYLOAD.replace("\0", ""), *BEGINNINGS], ids=lambda text: ascii(text)[:30]
+)
+def test_what_was_typed_is_repeated_as_text(
+    argument: str, capsys: pytest.CaptureFixture[str], cli: Cli
+) -> None:
+    for before, after in (
+        *(((), ()), (("plan",), ()), (("plan", "--env"), ()), (("bump",), ("x",)), (("bump", "patch"), ())),
+        *((("drift", "--shard"), ()), (("apply", "--target"), ()), (("show",), ()), (("state", "show"), ())),
+        *((("adopt", "x"), ()), (("sandbox", "--switch"), ()), (("plan", "--bump"), ())),
+    ):
+        arguments = (*before, argument, *after)
+        capsys.readouterr()
+        assert run(arguments) != 0
+        ended = capsys.readouterr()
+        check_log(ended.out + ended.err)
+
+
+def test_a_question_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(click, "confirm", lambda text, **_: asked.append(text) or True)
+    confirm(PAYLOAD, default=False)
+    assert asked[0].count("\n") == 1
+    assert bad_characters(asked[0]) == set()
+
+
+def test_a_command_is_found_wherever_the_runner_finds_one() -> None:
+    """https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs"""
+    for text in ("::error::x", "  ::error::x", "\u3000::a::", "x\n::error::x", "a ##[error]x", "####[x"):
+        safe = undone(text)
+        assert not re.search(r"(?m)^\s*::", safe)
+        assert "##[" not in safe
+    for text in ("a ::error::x", "a::b", "# [x]", "#[x]", "### x", "x:", ":", ""):
+        assert undone(text) == text
+
+
+def check_ended(ended: Ended, check: Callable[[str], None] = check_log) -> None:
+    """Of what a command printed only our own annotations are commands, and each is one line."""
+    ours = re.compile(r"::(error|warning|notice) (file=|title=)")
+    mine = [line for line in ended.err.split("\n") if ours.match(line)]
+    check_annotations(mine)
+    check("\n".join(line for line in f"{ended.out}\n{ended.err}".split("\n") if line not in mine))
+
+
+COMMANDS = (
+    ("drift", "--json", "-"),
+    ("drift", "--junit", "-"),
+    ("drift", "--html", "-"),
+    ("drift", "--markdown", "-"),
+    ("drift",),
+    ("plan",),
+    ("plan", "--json"),
+    ("plan", "--markdown", "-"),
+    ("plan", "--html", "-"),
+    ("adopt",),
+    ("status",),
+    ("status", "--json"),
+    ("image",),
+    ("image", "--json"),
+    ("apply",),
+)
+
+
+def test_a_parameters_name_is_text_in_every_command(cli: Cli, sandbox: Sandbox) -> None:
+    """The story: somebody names a parameter so that it takes over a terminal, a workflow and a page."""
+    name = "dataset_cleanup"
+    copy_example(name, cli.folder, sandbox.registry)
+    assert cli("apply", name).code == 0
+    hostile = PAYLOAD.replace("\ud800", "").replace("\uffff", "")
+    parameters = {hostile: hostile, **{text: text for text in BEGINNINGS}}
+    for command in COMMANDS:
+        sandbox.platform.edit_processing(name, default_parameters=parameters, description=hostile)
+        ended = cli(command[0], name, *command[1:])
+        check_ended(ended, check_markdown if "--markdown" in command else check_log)
+    for command in (("history",), ("history", "--json"), ("show",), ("show", "--json")):
+        ended = cli("state", command[0], stack_of(name), *command[1:])
+        assert ended.code == 0
+        check_log(ended.out + ended.err)
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 409, 422, 423, 500])
+def test_what_a_platform_answers_is_text(
+    status: int, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "dataset_cleanup"
+    copy_example(name, cli.folder, sandbox.registry)
+    content = json.dumps(
+        {"message": PAYLOAD, "detail": [PAYLOAD], "items": [{"name": PAYLOAD, "id": PAYLOAD}]}
+    )
+    for signs_in in (True, False):
+        with odd_host(status, content.encode(), {"Location": "http://127.0.0.1:1/x"}, signs_in=signs_in) as (
+            url,
+            _,
+        ):
+            monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", url)
+            for command in (("plan",), ("apply", "--yes"), ("drift", "--junit", "-")):
+                ended = cli(command[0], name, *command[1:])
+                assert ended.code in (0, 1, 10, 11, 12, 13)
+                check_ended(ended)
+
+
+def test_what_a_file_says_is_text(cli: Cli, sandbox: Sandbox) -> None:
+    """Names and keys of config.toml, an environment's name, a file's name, a class."""
+    name = "dataset_cleanup"
+    folder = copy_example(name, cli.folder, sandbox.registry)
+    config = (folder / "config.toml").read_text()
+    typed = json.dumps(PAYLOAD.replace("\ud800", "")).replace("\\u0085", "\\u0085")
+    (folder / (PAYLOAD.replace("/", "").replace("\0", "")[:80])).touch()
+    for before, after in (
+        ('name = "dataset_cleanup"', f"name = {typed}"),
+        ("description = ", f"description = {typed} #"),
+        ("type = ", f"type = {typed} #"),
+        ("version = ", f"version = {typed} #"),
+        ("[metadata]", f"[metadata]\n{typed} = 1"),
+        ("[metadata]", f"[metadata.{typed}]"),
+        ("image_name = ", f"image_name = {typed} #"),
+        ("image_tag = ", f"image_tag = {typed} #"),
+        ("cpu = ", f"cpu = {typed} #"),
+        ("inputs_class = ", f"inputs_class = {typed} #"),
+        ("parameters_class = ", f"parameters_class = {typed} #"),
+        ("base = ", f"base = {typed} #"),
+        ("[docker]", "[docker]\n\x1b[31m\u202e"),
+    ):
+        assert before in config
+        (folder / "config.toml").write_text(config.replace(before, after, 1))
+        for command in (
+            ("validate",),
+            ("plan",),
+            ("graph",),
+            ("graph", "--format", "svg"),
+            ("drift", "--json", "-"),
+        ):
+            ended = cli(command[0], name, *command[1:])
+            check_ended(ended)
+
+
+def test_a_patch_that_a_workflow_would_obey_is_not_printed_there(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be written otherwise: each of its bytes counts."""
+    name = "dataset_cleanup"
+    folder = copy_example(name, cli.folder, sandbox.registry)
+    source = folder / "utils" / "parameters.py"
+    line = next(line for line in source.read_text().splitlines() if "data_tag" in line)
+    source.write_text(source.read_text().replace(line, f"        # ##[error]{FORGED}\n{line}"))
+    assert cli("apply", name).code == 0
+    live = sandbox.platform.processing(name)
+    assert live is not None
+    changed = {**live["default_parameters"], "data_tag": "other"}
+    sandbox.platform.edit_processing(name, default_parameters=changed)
+    ended = cli("adopt", name)
+    check_ended(ended)
+    assert ended.code == 1
+    assert "the patch is not printed" in ended.err
+    assert "> adopt.patch" in ended.err
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    printed = cli("adopt", name)
+    assert printed.code == 0
+    assert f"##[error]{FORGED}" in printed.out
