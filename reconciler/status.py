@@ -11,19 +11,20 @@ from pathlib import Path
 
 from reconciler.checking import check, last_apply
 from reconciler.credentials import Target
-from reconciler.diagnostics import UserError
+from reconciler.diagnostics import UserError, error
 from reconciler.drift import LastApply, Report
 from reconciler.events import Emit, Note
 from reconciler.pipeline.discovery import names_in
 from reconciler.plan import Stack
 from reconciler.rollback import image_in, pipeline_at
 from reconciler.session import Reading, Session, session, stack_of, validate
-from state.errors import StateError
+from state.errors import CorruptStateError, StateError
 from state.snapshot import Snapshot
 from state.store import Store
 
 IN_SYNC = "in sync"
 NO_LOGIN = "no login"
+DAMAGED = "damaged state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,24 @@ def status(
     Args:
         targets: that we are logged in to; the one in use comes first.
         live: ask the far ends, too, and not the records alone.
-        failed: is told, once for each folder, of a config.toml that has errors.
+        failed: gets, once for each folder, a config.toml that has errors, and each damaged record.
 
     Raises:
         state.errors.StateError: the records cannot be read.
     """
+    known = store.stacks()  # first of all: where nothing can be read there is no row
     names = {name for folder in folders for name in names_in(folder)}
     seen: set[str] = set()
+
+    def load(stack: str) -> Snapshot | Row | None:
+        """What is recorded; a row that says so when it is damaged, which no other row has to do with."""
+        try:
+            return store.load(stack)
+        except CorruptStateError as problem:
+            failed(UserError(error(problem.message, problem.hint)))
+            where, _, name = stack.partition("/")
+            return Row(name, where, drift=DAMAGED)
+
     broken: set[Path] = set()
     for number, target in enumerate(targets):
         here = []
@@ -82,18 +94,26 @@ def status(
                     failed(problem)
                 broken.add(folder)
                 continue
-            record = store.load(str(stack))
-            if record is not None or number == 0:
+            record = load(str(stack))
+            if isinstance(record, Row):
+                yield record
+                seen.add(str(stack))
+            elif record is not None or number == 0:
                 here.append((folder, stack, record))
                 seen.add(str(stack))
         if not live:
             yield from (_row(stack, record, store) for _, stack, record in here)
         elif here:
             yield from _checked(target, here, store, reading, now, emit)
-    for text in store.stacks():
+    for text in known:
         where, _, name = text.partition("/")
-        if text not in seen and name in names:
-            yield replace(_recorded(name, where, store.load(text), last_apply(store, text)), drift=NO_LOGIN)
+        if text in seen or name not in names:
+            continue
+        record = load(text)
+        if isinstance(record, Row):
+            yield record
+        else:
+            yield replace(_recorded(name, where, record, last_apply(store, text)), drift=NO_LOGIN)
 
 
 def _checked(

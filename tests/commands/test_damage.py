@@ -219,3 +219,16 @@ def check_bucket(
             assert SqliteStore(tmp_path / f"copy {number}.db").load(stack_of(APP)) == SqliteStore(
                 applied
             ).load(stack_of(APP))
+
+
+def test_one_damaged_stack_hides_no_other_in_a_status(applied: Path, cli: Cli, sandbox: Sandbox) -> None:
+    copy_example("multi_training", cli.folder, sandbox.registry)
+    assert cli("apply", "multi_training", "--yes").code == 0
+    sql(f"UPDATE contents SET body = x'00' WHERE stack = '{stack_of(APP)}'")(applied)
+    for options in ((), ("--offline",)):
+        ended = cli("status", "--all", *options)
+        assert ended.code == 1
+        assert "damaged" in ended.err
+        rows = {line.split()[0]: line for line in ended.out.splitlines() if line.strip()}
+        assert "damaged state" in rows[APP]
+        assert "1.0.0" in rows["multi_training"]
