@@ -38,6 +38,16 @@ class StateError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Workers send errors to the process that reports them; `args` are not those of each constructor.
+        return _rebuilt, (type(self), self.args), self.__dict__
+
+
+def _rebuilt(kind: type[StateError], args: tuple[object, ...]) -> StateError:
+    problem = kind.__new__(kind)
+    problem.args = args
+    return problem
+
 
 class CorruptStateError(StateError):
     """The stored record cannot be read, or breaks an invariant.

@@ -123,9 +123,12 @@ class RenamingStore:
             return stack
         listed = ", ".join(found)
         if self._store.load(stack) is not None:
+            organization, _, rest = stack.partition("@")
+            aside = f"{organization}@aside/{rest.partition('/')[2]}"
             self._notify(
                 f"{stack} has state of its own, so that of {listed} is not used, which an earlier version "
-                "kept of the same address written another way"
+                "kept of the same address written another way; to put it aside:  "
+                f"reconciler state move '{next(iter(found))}' '{aside}'"
             )
             return stack
         sure = [name for name, state in found.items() if self._proves(state)]

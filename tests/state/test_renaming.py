@@ -1,12 +1,21 @@
 """State gets another name with all its history, on each store; one that was killed half way too."""
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from state.bucket import BucketStore
-from state.errors import AmbiguousStateError, ExistingStateError, LockedError, StaleStateError
+from state.errors import (
+    AmbiguousStateError,
+    CorruptStateError,
+    ExistingStateError,
+    LockedError,
+    SerialConflictError,
+    StaleStateError,
+    StateError,
+)
 from state.objects import Objects, Version
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
@@ -131,6 +140,23 @@ def test_a_lock_that_another_run_holds_on_the_older_name_is_waited_for(store: St
     ):
         raise AssertionError
     assert list(store.stacks()) == [OLD]
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        AmbiguousStateError(STACK, [OLD, OTHER]),
+        ExistingStateError(OLD, STACK),
+        LockedError(STACK, run("bob")),
+        CorruptStateError("damaged", problems=["I1"], hint="restore it"),
+        SerialConflictError(STACK, expected=1, stored=2),
+    ],
+)
+def test_an_error_of_a_worker_is_the_same_elsewhere(problem: StateError) -> None:
+    """Many pipelines are read by several processes."""
+    there = pickle.loads(pickle.dumps(problem))
+    assert type(there) is type(problem)
+    assert (str(there), vars(there)) == (str(problem), vars(problem))
 
 
 class Killed(BaseException):
