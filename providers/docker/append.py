@@ -22,7 +22,7 @@ from providers.docker.auth import stored_login
 from providers.docker.demands import refuse_settings
 from providers.docker.labels import CREATED
 from providers.docker.logins import push_login
-from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob, PublishedImage
+from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob, PublishedImage, sha256
 from providers.docker.reference import Repository, check_tag, is_digest, parse_image, parse_repository
 from providers.docker.registry import RegistryClient
 from providers.docker.source import Entry, ImageSource, context
@@ -87,7 +87,7 @@ class AppendBuilder:
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
     ) -> str:
-        """Push the appended image under `tag`; its digest.
+        """Push the appended image, under no tag; its digest.
 
         Raises:
             ProviderError: as `check`, and what the target registry answers.
@@ -109,7 +109,8 @@ class AppendBuilder:
                     target.copy(blob, base_client, report)
             target.upload(layer, lambda start: _pieces(file, start), report)
             target.upload(config_blob, lambda start: [config[start:]], report)
-            return target.put_manifest(tag, family.manifest, _manifest(family, config_blob, base, layer))
+            manifest = _manifest(family, config_blob, base, layer)
+            return target.put_manifest(sha256(manifest), family.manifest, manifest)
 
 
 def _base_client(source: ImageSource) -> AbstractContextManager[RegistryClient]:

@@ -1,7 +1,8 @@
 """Ways to make an image of a source and publish it, behind one protocol; and which one is used, and why.
 
-Second of the image's three steps (source, build, registry). A builder publishes exactly one tag; the
-channel tag is put beside it by `RegistryClient.tag`, so that a half-done push never moves it.
+Second of the image's three steps (source, build, registry). A builder puts no tag that anybody uses: it may
+take minutes to push, and whether a version is still free is a question for the moment its tag is put. Both
+tags are put in the registry afterwards, so that a half-done push moves neither.
 """
 
 from collections.abc import Mapping
@@ -39,10 +40,11 @@ class Builder(Protocol):
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
     ) -> str:
-        """Build the source and push it under this one tag; the digest that the tag then points to.
+        """Build the source and push it, known by its digest there; the digest.
 
         Args:
             repository: "user/app", "reg.io/team/app".
+            tag: what it is going to be called; a builder with an Engine leaves it there under that name.
             labels: put on the image, beside those of its base.
 
         Raises:

@@ -50,7 +50,7 @@ class BuildKitBuilder:
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
     ) -> str:
-        """Build the Dockerfile, push the image under `tag`; its digest.
+        """Build the Dockerfile, push the image; its digest.
 
         The image stays in the Engine under that tag, as after `docker build`.
 

@@ -15,7 +15,7 @@ from providers.docker.buildlog import LONGEST, BuildLog, build_log
 from providers.docker.command_line import Probe, ask, buildx_version, client_version, lines_of
 from providers.docker.demands import need_dockerfile, secret_values
 from providers.docker.logins import docker_config
-from providers.docker.reference import check_tag, is_digest, parse_repository
+from providers.docker.reference import UPLOAD_TAG, check_tag, is_digest, parse_repository
 from providers.docker.registry import RegistryClient
 from providers.docker.said import push_failure
 from providers.docker.source import ImageSource
@@ -51,7 +51,9 @@ class BuildxBuilder:
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
     ) -> str:
-        """Build the Dockerfile and push the image under `tag`; its digest.
+        """Build the Dockerfile and push the image, under `UPLOAD_TAG`; its digest.
+
+        Without a tag, buildx cannot push with the builder that it has by default, the Engine's own.
 
         Raises:
             RefusedError: a step failed, with the step and the last lines of its output.
@@ -70,7 +72,7 @@ class BuildxBuilder:
             command += ["--metadata-file", str(folder.metadata)]
             for place in source.cache_to:
                 command += ["--cache-to", place]
-            command += arguments(source, f"{target}:{tag}", labels, folder)
+            command += arguments(source, f"{target}:{UPLOAD_TAG}", labels, folder)
             with lines_of(command, variables) as (lines, ended):
                 reader = _Reader(log, report)
                 reader.read(lines)
@@ -81,10 +83,10 @@ class BuildxBuilder:
             digest = _digest(folder.metadata)
         if digest is None:  # not every version says it for every driver
             with RegistryClient(target) as registry:
-                digest = registry.digest(tag)
+                digest = registry.digest(UPLOAD_TAG)
         if digest is None:
             raise FinalError(
-                f"docker buildx pushed {target}:{tag}, and the registry does not have it",
+                f"docker buildx pushed to {target}, and the registry does not have it",
                 hint="run again; what is published already is not built again",
             )
         return digest

@@ -6,7 +6,7 @@ before anything is built. The context is filtered here and streamed; nothing is 
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from providers.docker import auth, logins
@@ -14,7 +14,7 @@ from providers.docker.buildlog import BuildLog, build_log
 from providers.docker.command_line import Probe
 from providers.docker.demands import need_dockerfile, refuse_settings
 from providers.docker.recipe import needs_buildkit
-from providers.docker.reference import Repository, check_tag, is_digest, parse_repository
+from providers.docker.reference import UPLOAD_TAG, Repository, check_tag, is_digest, parse_repository
 from providers.docker.said import failure, plain, push_failure
 from providers.docker.source import ImageSource, context, dockerfile
 from providers.docker.tar import archive
@@ -52,7 +52,7 @@ class EngineBuilder:
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
     ) -> str:
-        """Build the Dockerfile, push the image under `tag`; its digest.
+        """Build the Dockerfile, push the image; its digest.
 
         The image stays in the Engine under that tag, as after `docker build`.
 
@@ -135,20 +135,27 @@ def _no_engine(error: Exception) -> ProviderError:
 
 
 def push(target: Repository, tag: str, report: Report) -> str:
-    """Push what the Engine has under this name and tag; its digest.
+    """Push what the Engine has under this name and tag, under `UPLOAD_TAG`; its digest.
+
+    An Engine pushes nothing without a tag, and looks at nothing that may be there before it puts one.
 
     Raises:
         ProviderError: what the Engine or the registry behind it answered.
     """
+    from docker import errors
+
     digest, failed = "", None
     with _engine(_SILENCE) as api:
         login = logins.push_entry(target.registry)
-        for line in api.push(str(target), tag=tag, stream=True, decode=True, auth_config=login):
+        api.tag(f"{target}:{tag}", str(target), UPLOAD_TAG, force=True)
+        for line in api.push(str(target), tag=UPLOAD_TAG, stream=True, decode=True, auth_config=login):
             if "error" in line:
                 failed = _message(line)
             digest = (line.get("aux") or {}).get("Digest", digest)
             if text := plain(line.get("status")):
                 _tell(line, "push", text, report)
+        with suppress(errors.APIError):  # a build beside us may have removed it
+            api.remove_image(f"{target}:{UPLOAD_TAG}", noprune=True)
     if failed is not None:
         raise push_failure(failed, target)
     if not is_digest(digest):

@@ -3,10 +3,9 @@
 Reading asks the registry only, a few kilobytes: the source key that was baked into the image's labels says
 whether it is this source. Building happens on a write only, and never under a tag that is published already.
 
-A registry has no "put this tag unless it is there", so two publishers of one version are settled afterwards:
-each reads the tag back, and the source key behind it says whether it is its own. The channel tag moves only
-then. Which files differ is known from the record alone: names of files are in no label, as whoever may read
-an image's configuration need not be who may pull it, and every plan would have to read them.
+A registry has no "put this tag unless it is there"; `publication` has what is done instead. Which files
+differ is known from the record alone: names of files are in no label, as whoever may read an image's
+configuration need not be who may pull it, and every plan would have to read them.
 """
 
 import re
@@ -17,8 +16,10 @@ from providers.docker.builders import Builder
 from providers.docker.changed import differences
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
 from providers.docker.manifests import PublishedImage
+from providers.docker.publication import End, Tag, publication
 from providers.docker.registry import RegistryClient
 from providers.docker.source import ImageSource, SourceKey, fingerprint
+from providers.docker.tags import Tags
 from providers.errors import ExistsError, FinalError, TransientError
 from providers.protocol import KindFacts, Live, Need, Progress, Report, Verdict
 from providers.rules import JSON, Effect, FieldRule
@@ -66,6 +67,7 @@ class ImageKind:
         self._labels = labels
         self._bump_hint = bump_hint
         self._connect = connect
+        self._before: dict[str, str] = {}  # version -> what the channel pointed to before it was put
         self.facts = KindFacts(
             RULES,
             prunable=False,
@@ -174,13 +176,12 @@ class ImageKind:
             )
         version, source = fields["version"], replace(self._source, expected=expected)
 
-        def build() -> None:
+        def build() -> str:
             labels = {**self._labels(), VERSION: version, SOURCE_KEY: fields["source_key"]}
-            self._builder().publish(source, "/".join(name), version, labels, report)
+            return self._builder().publish(source, "/".join(name), version, labels, report)
 
         with self._connect("/".join(name)) as registry:
-            digest = self._publish(registry, fields, build)
-            _move(registry, fields["channel"], digest, version, report)
+            digest = self._publish(registry, fields, build, report)
         return Live(f"{version}@{digest}", tuple(name), fields)
 
     def update(
@@ -195,15 +196,18 @@ class ImageKind:
         """Move tags when the image is this source already, else build."""
         if self.needs_build(live, fields):
             return self.create(live.name, fields, parent=parent, report=report)
-        version, digest = fields["version"], live.outputs["digest"]
+        version: str = fields["version"]
+        digest: str = live.outputs["digest"]
+
+        def retag() -> str:
+            report(Progress("tag", text=f"{version} -> {digest[:19]}"))
+            return digest
+
         with self._connect("/".join(live.name)) as registry:
-
-            def retag() -> None:
-                _move(registry, version, live.outputs["digest"], live.outputs["digest"][:19], report)
-
             if live.outputs["tag"] != version:
-                digest = self._publish(registry, fields, retag)
-            _move(registry, fields["channel"], digest, version, report)
+                self._publish(registry, fields, retag, report, digest)
+            else:
+                _move(registry, fields["channel"], digest, version, report)
         return live
 
     def delete(self, live: Live, *, parent: Live | None) -> None:
@@ -235,34 +239,50 @@ class ImageKind:
         published = live.outputs["tag"] == fields["version"]
         return not published and live.fields.get("source_key") != fields["source_key"]
 
-    def _publish(self, registry: RegistryClient, fields: Mapping[str, JSON], put: Callable[[], None]) -> str:
-        """Have the version tag name this source; the digest that it names.
+    def _is_this(self, image: PublishedImage, key: str, digest: str) -> bool:
+        """Whether this is the very image, or one of the source that `key` is of."""
+        return image.digest == digest or image.labels.get(SOURCE_KEY) == key
+
+    def _publish(
+        self,
+        registry: RegistryClient,
+        fields: Mapping[str, JSON],
+        make: Callable[[], str],
+        report: Report,
+        digest: str = "",
+    ) -> str:
+        """Have the version and the channel tag name this source; the digest that they name.
 
         Args:
-            put: puts the tag there; called only when nothing is published under it.
+            make: has an image of it in the registry, and gives its digest; called only when nothing is
+                published under the version.
+            digest: of an image that is known to be this source, whatever its label says.
 
         Raises:
-            ExistsError: it names other source, before we put it or after.
+            ExistsError: the version names other source, before we put it or after.
+            TransientError: it names nothing after it was put, or `make` gave another build's image.
         """
         version, key = fields["version"], fields["source_key"]
         name = f"{registry.repository}:{version}"
-        there = registry.image(version, self._source.platform)
-        if there is not None and there.labels.get(SOURCE_KEY) != key:
+        tags = Tags(registry, fields, lambda image: self._is_this(image, key, digest), report)
+        there = tags.look(Tag.VERSION)
+        mine = there.digest if there else make()
+        if there is None and not tags.seen(mine).ours:
+            raise TransientError(f"another build was pushed to {registry.repository} at the same moment")
+        outcome = tags.follow(publication(mine, self._before.get(version)), self._before)
+        if outcome.end is End.TAKEN:
             raise ExistsError(
                 f"{name} was published meanwhile, and is never overwritten", hint=self._bump_hint
             )
-        if there is None:
-            put()
-            there = registry.image(version, self._source.platform)
-        if there is None:
-            raise TransientError(f"{name} was pushed, and {registry.repository.registry} does not show it")
-        if there.labels.get(SOURCE_KEY) != key:
+        if outcome.end is End.LOST:
             raise ExistsError(
-                f"{name} was published by somebody else at the same moment, from other source; "
-                "theirs is what it names now",
+                f"{name} was published by another run at the same moment, from other source; "
+                "that is what it names now",
                 hint=self._bump_hint,
             )
-        return there.digest
+        if outcome.end is End.GONE:
+            raise TransientError(f"{name} was pushed, and {registry.repository.registry} does not show it")
+        return outcome.digest
 
     def _judge(
         self,

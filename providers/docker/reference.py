@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 from providers.errors import RefusedError
 
 HUB = "docker.io"
+UPLOAD_TAG = "reconciler-upload"
+"""What a builder that cannot push without a tag pushes under. It moves with each build and means nothing: the
+image is known by its digest."""
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")

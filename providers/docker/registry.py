@@ -69,6 +69,7 @@ class RegistryClient:
         wire: Wire | None = None,
     ) -> None:
         self.repository = parse_repository(repository) if isinstance(repository, str) else repository
+        self.pause = pause
         self._connection = Connection(self.repository, look_up, pause, wire)
 
     def __enter__(self) -> Self:
@@ -200,10 +201,13 @@ class RegistryClient:
         response = self._connection.write("POST", self._connection.url("blobs/uploads/"), doing)
         self._cancel(response)
 
-    def tag(self, reference: str, new_tag: str) -> str:
+    def tag(self, reference: str, new_tag: str, *, new: bool = False) -> str:
         """Let `new_tag` point to what `reference` (a tag or digest) points to; the digest.
 
         The manifest is put back byte for byte: no layer moves, and an index stays an index.
+
+        Args:
+            new: as for `put_manifest`.
 
         Raises:
             GoneError: there is no `reference`.
@@ -212,18 +216,30 @@ class RegistryClient:
         manifest = self.manifest(reference)
         if manifest is None:
             raise GoneError(f"{self._name(reference)} is not in the registry")
-        return self.put_manifest(new_tag, manifest.media_type, manifest.content)
+        return self.put_manifest(new_tag, manifest.media_type, manifest.content, new=new)
 
-    def put_manifest(self, tag: str, media_type: str, content: bytes) -> str:
-        """Store a manifest under a tag; its digest. Everything it names has to be there.
+    def put_manifest(self, tag: str, media_type: str, content: bytes, *, new: bool = False) -> str:
+        """Store a manifest under a tag, or under its own digest; the digest. What it names has to be there.
 
         Sent once, whatever comes of it: by a second time, the tag may be somebody else's.
+
+        Args:
+            new: leave a tag alone that is there already, where the registry can do so. Most cannot.
         """
         url, doing = self._connection.url(f"manifests/{tag}"), f"pushing {self._name(tag)}"
+        headers = {"Content-Type": media_type} | ({"If-None-Match": "*"} if new else {})
         response = self._connection.write(
-            "PUT", url, doing, data=content, headers={"Content-Type": media_type}, repeatable=False
+            "PUT",
+            url,
+            doing,
+            data=content,
+            headers=headers,
+            tolerated=(412,) if new else (),
+            repeatable=is_digest(tag),
         )
         digest = sha256(content)
+        if response.status_code == 412:  # it is there, or the condition is not understood
+            return digest if self.digest(tag) else self.put_manifest(tag, media_type, content)
         stored = response.headers.get("Docker-Content-Digest", digest)
         if stored != digest:
             raise FinalError(

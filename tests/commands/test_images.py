@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from providers.docker.reference import UPLOAD_TAG
 from providers.docker.registry import RegistryClient
 from providers.sandbox import Sandbox
 from tests.commands import folders
@@ -37,7 +38,8 @@ class Costs:
         finally:
             client.close()
         self.since = until
-        return sum(event["Actor"]["Attributes"]["name"].startswith(self.repository) for event in events)
+        names = [event["Actor"]["Attributes"]["name"] for event in events]
+        return sum(n.startswith(self.repository) and not n.endswith(f":{UPLOAD_TAG}") for n in names)
 
     def layer_bytes(self) -> int:
         """Bytes of layers and configurations that went to the registry."""

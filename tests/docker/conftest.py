@@ -7,16 +7,20 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from providers.docker.auth import Login
+from providers.docker.builders import Builder
 from providers.docker.logins import PASSWORDS, USERNAMES
 from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
 from providers.docker.registry import RegistryClient
+from providers.docker.source import ImageSource
+from providers.protocol import Report, silent
 from tests.services import BUSYBOX, Registry, engine_client
 
 BASE_TYPES = {
@@ -159,6 +163,20 @@ def busybox_layer() -> tuple[bytes, str]:
             tar.addfile(link)
     diff_id = f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}"
     return gzip.compress(buffer.getvalue(), mtime=0), diff_id
+
+
+def publish(
+    builder: Builder,
+    source: ImageSource,
+    repository: str,
+    tag: str = "1.0.0",
+    labels: Mapping[str, str] = MappingProxyType({}),
+    report: Report = silent,
+) -> str:
+    """Build and push an image, and put its tag; its digest."""
+    digest = builder.publish(source, repository, tag, labels, report)
+    with RegistryClient(repository) as client:
+        return client.tag(digest, tag)
 
 
 def blob_of(content: bytes) -> Blob:

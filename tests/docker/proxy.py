@@ -3,6 +3,7 @@
 import contextlib
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,6 +45,7 @@ class Proxy:
         answering: as `interfere`, for a server of its own that also wants to know who asks.
         hidden: headers of the registry's answers that are kept from the client (lower case).
         withheld: headers of the client's requests that are kept from the registry (lower case).
+        lag: seconds to wait before an answer is sent on.
         registry: address of the registry behind it; "" when every answer is the proxy's own.
     """
 
@@ -53,6 +55,7 @@ class Proxy:
     answering: Callable[[str, str, bytes, str], Answer | None] = lambda method, path, body, who: None
     hidden: set[str] = field(default_factory=set)
     withheld: set[str] = field(default_factory=set)
+    lag: Callable[[str, str], float] = lambda method, path: 0.0
     registry: str = ""
 
     def requests(self, method: str, part: str = "") -> list[Seen]:
@@ -111,6 +114,7 @@ def proxy_to(address: str, identity: ssl.SSLContext | None = None) -> Iterator[P
                 length = None
             # Noted before it is sent: whoever has the answer may look at once.
             proxy.seen.append(Seen(self.command, self.path, len(body), len(answer.body), answer.status, who))
+            time.sleep(proxy.lag(self.command, self.path))
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)

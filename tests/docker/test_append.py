@@ -42,9 +42,10 @@ def publish(folder: Path, base: str, repository: str, tag: str) -> None:
     source = ImageSource(folder=folder, base=base, workdir="/experiment")
     builder = AppendBuilder(source, "asked for")
     builder.check()
-    builder.publish(source, repository, tag, {}, silent)
+    digest = builder.publish(source, repository, tag, {}, silent)
     with RegistryClient(repository) as client:
-        client.tag(tag, "latest")
+        client.tag(digest, tag)
+        client.tag(digest, "latest")
 
 
 def push_large_base(repository: str) -> tuple[Blob, ...]:

@@ -23,6 +23,7 @@ from providers.errors import (
     UnauthorizedError,
 )
 from providers.protocol import Progress, silent
+from tests.docker.conftest import publish
 from tests.docker.proxy import Answer, proxy_to
 from tests.services import BUSYBOX, Registry, run_image
 
@@ -73,7 +74,7 @@ class TestAllStartTheSameFiles:
             repository = f"{registry.address}/both/{name}"
             builder = select(name, source)
             builder.check()
-            digest = builder.publish(source, repository, "1.0.0", LABELS, silent)
+            digest = publish(builder, source, repository, "1.0.0", LABELS, silent)
             with RegistryClient(repository) as client:
                 image = client.image("1.0.0")
             assert image is not None
@@ -103,7 +104,7 @@ class TestAppend:
             folder, base, workdir="/app", entrypoint=("sh", "/app/run"), env={"A": "ours", "B": "2"}
         )
         builder.check()
-        digest = builder.publish(source, f"{registry.address}/family/{family}", "1.0.0", LABELS, silent)
+        digest = publish(builder, source, f"{registry.address}/family/{family}", "1.0.0", LABELS, silent)
         with RegistryClient(f"{registry.address}/family/{family}") as client:
             before, after = client.image("base"), client.image("1.0.0")
         assert before and after
@@ -137,7 +138,7 @@ class TestAppend:
         digests = set()
         for place in (folder, elsewhere):
             builder, source = appended(place, base)
-            digests.add(builder.publish(source, f"{registry.address}/same/app", "1.0.0", LABELS, silent))
+            digests.add(publish(builder, source, f"{registry.address}/same/app", "1.0.0", LABELS, silent))
         assert len(digests) == 1
 
     def test_a_base_of_the_same_registry_is_mounted_and_never_read(
@@ -147,7 +148,7 @@ class TestAppend:
         layer = _layers(registry, "mount/base", "base")[0]
         with proxy_to(registry.address) as proxy:
             builder, source = appended(folder, f"{proxy.address}/mount/base:base")
-            builder.publish(source, f"{proxy.address}/mount/app", "1.0.0", LABELS, silent)
+            publish(builder, source, f"{proxy.address}/mount/app", "1.0.0", LABELS, silent)
             assert proxy.requests("GET", layer.digest) == []
             assert [seen.status for seen in proxy.requests("POST", "mount=")] == [201]
             assert max(seen.received for seen in proxy.seen) < layer.size
@@ -162,7 +163,7 @@ class TestAppend:
                 Answer(403, b'{"errors": [{"code": "DENIED"}]}') if "mount=" in path else None
             )
             builder, source = appended(folder, f"{proxy.address}/nomount/base:base")
-            builder.publish(source, f"{proxy.address}/nomount/app", "1.0.0", LABELS, silent)
+            publish(builder, source, f"{proxy.address}/nomount/app", "1.0.0", LABELS, silent)
         assert _layers(registry, "nomount/app", "1.0.0")[0] == _layers(registry, "nomount/base", "base")[0]
 
     def test_a_base_of_another_registry_is_copied(
@@ -177,7 +178,7 @@ class TestAppend:
         log_in(secured_registry.address, secured_registry.username, secured_registry.password)
         builder, source = appended(folder, base)
         seen: list[Progress] = []
-        builder.publish(source, f"{secured_registry.address}/other/app", "1.0.0", LABELS, seen.append)
+        publish(builder, source, f"{secured_registry.address}/other/app", "1.0.0", LABELS, seen.append)
         assert (
             _layers(secured_registry, "other/app", "1.0.0")[0] == _layers(registry, "other/base", "base")[0]
         )
@@ -192,7 +193,7 @@ class TestAppend:
         builder, source = appended(
             folder, base, workdir="/tmp/deep/app", entrypoint=("sh", "-c"), env={"GREETING": "hi there"}
         )
-        builder.publish(source, f"{registry.address}/start/app", "1.0.0", LABELS, silent)
+        publish(builder, source, f"{registry.address}/start/app", "1.0.0", LABELS, silent)
         command = "pwd; cat utils/steps.py; env; busybox stat -c %a /tmp /tmp/deep"
         output = run_image(engine, f"{registry.address}/start/app:1.0.0", command)
         lines = output.splitlines()
@@ -212,7 +213,7 @@ class TestAppend:
             AppendBuilder(ImageSource(folder=folder), "asked for").check()
         with pytest.raises(RefusedError, match="no absolute path"):
             builder, source = appended(folder, base, workdir="app")
-            builder.publish(source, f"{registry.address}/refuse/app", "1.0.0", {}, silent)
+            publish(builder, source, f"{registry.address}/refuse/app", "1.0.0", {}, silent)
         (folder / ".wh.pipeline.py").write_text("")
         with pytest.raises(RefusedError, match=r"\.wh\.pipeline\.py cannot be in an image"):
             appended(folder, base)[0].check()
@@ -229,7 +230,7 @@ class TestEngine:
         seen: list[Progress] = []
         builder = EngineBuilder(source, "")
         builder.check()
-        builder.publish(source, f"{registry.address}/engine/progress", "1.0.0", LABELS, seen.append)
+        publish(builder, source, f"{registry.address}/engine/progress", "1.0.0", LABELS, seen.append)
         steps = [(step.text, step.done, step.total) for step in seen if step.stage == "build" and step.total]
         assert steps[0][:2] == ("FROM scratch", 1)
         assert steps[1][:2] == ("COPY . /experiment", 2)
@@ -243,7 +244,9 @@ class TestEngine:
         )
         source = ImageSource(folder=folder)
         with pytest.raises(RefusedError, match=r"step 3 of 3 \(RUN echo before") as caught:
-            EngineBuilder(source, "").publish(source, f"{registry.address}/engine/fails", "1.0.0", {}, silent)
+            publish(
+                EngineBuilder(source, ""), source, f"{registry.address}/engine/fails", "1.0.0", {}, silent
+            )
         assert "returned a non-zero code: 3" in caught.value.message
         assert "\n  the reason" in caught.value.message
         with RegistryClient(f"{registry.address}/engine/fails") as client:
@@ -253,7 +256,7 @@ class TestEngine:
         (folder / "Dockerfile").write_text("FROM scratch\nARG A\nENV A=$A\nCOPY . /\n")
         source = ImageSource(folder=folder, build_args={"A": "b"})
         repository = f"{registry.address}/engine/arguments"
-        EngineBuilder(source, "").publish(source, repository, "1.0.0", LABELS, silent)
+        publish(EngineBuilder(source, ""), source, repository, "1.0.0", LABELS, silent)
         with RegistryClient(repository) as client:
             image = client.image("1.0.0")
         assert image
@@ -263,7 +266,7 @@ class TestEngine:
         (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
         source = ImageSource(folder=folder, platform="linux/arm64")
         repository = f"{registry.address}/engine/platform"
-        EngineBuilder(source, "").publish(source, repository, "1.0.0", {}, silent)
+        publish(EngineBuilder(source, ""), source, repository, "1.0.0", {}, silent)
         with RegistryClient(repository) as client:
             image = client.image("1.0.0", "linux/arm64")
         assert image
@@ -275,24 +278,24 @@ class TestEngine:
         source = ImageSource(folder=folder)
         target = f"{secured_registry.address}/engine/secured"
         with pytest.raises(UnauthorizedError) as caught:
-            EngineBuilder(source, "").publish(source, target, "1.0.0", {}, silent)
+            publish(EngineBuilder(source, ""), source, target, "1.0.0", {}, silent)
         assert caught.value.hint == f"run: docker login {secured_registry.address}"
         log_in(secured_registry.address, secured_registry.username, secured_registry.password)
-        digest = EngineBuilder(source, "").publish(source, target, "1.0.0", {}, silent)
+        digest = publish(EngineBuilder(source, ""), source, target, "1.0.0", {}, silent)
         with RegistryClient(target) as client:
             assert client.digest("1.0.0") == digest
 
     def test_a_push_to_nowhere_may_be_tried_again(self, folder: Path) -> None:
         source = ImageSource(folder=folder)
         with pytest.raises(TransientError, match=r"could not push to 127.0.0.1:9/x/y") as caught:
-            EngineBuilder(source, "").publish(source, "127.0.0.1:9/x/y", "1.0.0", {}, silent)
+            publish(EngineBuilder(source, ""), source, "127.0.0.1:9/x/y", "1.0.0", {}, silent)
         assert caught.value.outcome_unknown
 
     def test_an_unreadable_context_stops_the_build(self, registry: Registry, folder: Path) -> None:
         os.mkfifo(folder / "pipe")
         source = ImageSource(folder=folder)
         with pytest.raises(RefusedError, match="pipe is a named pipe"):
-            EngineBuilder(source, "").publish(source, f"{registry.address}/engine/pipe", "1.0.0", {}, silent)
+            publish(EngineBuilder(source, ""), source, f"{registry.address}/engine/pipe", "1.0.0", {}, silent)
 
     @pytest.mark.parametrize("inside", [True, False])
     def test_an_ignored_dockerfile_builds_and_is_not_copied(
@@ -302,7 +305,7 @@ class TestEngine:
         (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
         source = ImageSource(folder=folder)
         repository = f"{registry.address}/engine/ignored"
-        EngineBuilder(source, "").publish(source, repository, f"i{inside}", {}, silent)
+        publish(EngineBuilder(source, ""), source, repository, f"i{inside}", {}, silent)
         names = image_files(engine, f"{repository}:i{inside}")
         assert "Dockerfile" not in names
         assert (".dockerignore" in names) is inside

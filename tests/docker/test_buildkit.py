@@ -18,10 +18,12 @@ import pytest
 from providers.docker.builders import BuilderName, select
 from providers.docker.buildlog import build_log
 from providers.docker.command_line import lines_of
+from providers.docker.reference import UPLOAD_TAG
 from providers.docker.registry import RegistryClient
 from providers.docker.source import ImageSource
 from providers.errors import RefusedError, TransientError, UnauthorizedError
 from providers.protocol import Progress, silent
+from tests.docker import conftest
 from tests.services import BUSYBOX, Registry, run_image
 
 SECRET = "hush-hush/é\nof two lines"
@@ -58,7 +60,7 @@ def tools(folder: Path) -> Path:
 def publish(name: BuilderName, source: ImageSource, repository: str, report: Any = silent) -> str:
     builder = select(name, source)
     builder.check()
-    return builder.publish(source, repository, "1.0.0", {"who": "us"}, report)
+    return conftest.publish(builder, source, repository, "1.0.0", {"who": "us"}, report)
 
 
 @pytest.mark.docker
@@ -324,7 +326,7 @@ def test_a_newer_buildx_says_a_document_on_each_line_and_one_without_a_digest_is
     with RegistryClient(repository) as client:
         digest = client.digest("base")
         assert digest is not None
-        client.tag(digest, "1.0.0")
+        client.tag(digest, UPLOAD_TAG)
     source = ImageSource(folder=folder)
     seen: list[Progress] = []
     assert select("buildx", source).publish(source, repository, "1.0.0", {}, seen.append) == digest

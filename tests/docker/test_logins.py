@@ -17,6 +17,7 @@ from providers.docker.registry import RegistryClient
 from providers.docker.source import ImageSource
 from providers.errors import FinalError, UnauthorizedError
 from providers.protocol import silent
+from tests.docker.conftest import publish
 from tests.services import Registry
 
 NEEDED = {
@@ -150,7 +151,7 @@ def test_it_pushes_and_a_base_of_the_same_registry_is_read(
     (folder / "Dockerfile").write_text(f"FROM {base}\nCOPY pipeline.py /\n")
     repository = f"{given.address}/{name}/{tmp_path.name}/given"
     source = ImageSource(folder=folder, pushed_to=repository)
-    digest = select(name, source).publish(source, repository, "1.0.0", {}, silent)
+    digest = publish(select(name, source), source, repository)
     with RegistryClient(repository) as client:
         assert client.digest("1.0.0") == digest
 

@@ -1,7 +1,9 @@
 """The kind `image` against a real registry: what it finds, what it moves, and who wins a race."""
 
+import random
 import shutil
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,9 +16,10 @@ from providers.docker.image import ImageKind
 from providers.docker.labels import REVISION
 from providers.docker.registry import RegistryClient
 from providers.docker.source import ImageSource, fingerprint
-from providers.errors import ExistsError
+from providers.errors import ExistsError, TransientError
 from providers.protocol import Live, Report, Verdict, silent
 from providers.rules import JSON
+from tests.docker.proxy import Answer, proxy_to
 from tests.services import Registry
 
 pytestmark = pytest.mark.registry
@@ -29,6 +32,7 @@ class Machine:
     Attributes:
         meet: called right before and right after a push.
         builds: how often an image was made.
+        connect, build: a client and a builder of its own.
     """
 
     repository: str
@@ -36,6 +40,8 @@ class Machine:
     meet: Callable[[], object] = lambda: None
     revision: str = "0123456789abcdef"
     builds: int = 0
+    connect: type[RegistryClient] = RegistryClient
+    build: Callable[["Machine"], AppendBuilder] | None = None
 
     @property
     def name(self) -> list[str]:
@@ -47,9 +53,10 @@ class Machine:
             self.repository,
             self.source,
             fingerprint(self.source),
-            builder=lambda: Watched(self),
+            builder=lambda: (self.build or Watched)(self),
             labels=lambda: {REVISION: self.revision},
             bump_hint="take the next one",
+            connect=self.connect,
         )
 
     def desired(self, version: str) -> dict[str, JSON]:
@@ -248,9 +255,146 @@ def test_of_two_sources_under_one_version_the_one_that_the_registry_kept_wins(
     [lost] = [problem for problem in ended if isinstance(problem, ExistsError)]
     [won] = [live for live in ended if isinstance(live, Live)]
     assert ended[(here, there).index(winner)] is won
-    assert "at the same moment, from other source" in lost.message
+    assert "at the same moment, from other source" in lost.message or "meanwhile" in lost.message
     assert lost.hint == "take the next one"
     assert tags(here)["1.0.0"] == tags(here)["latest"] == won.id.partition("@")[2]
+
+
+JITTER = 0.4  # seconds at most, on the way there and on the way back
+
+
+def race(number: int, address: str, base: str, folder: Path) -> None:
+    """Two machines build a source of their own, and publish it as 1.0.0."""
+    chance = random.Random(number)
+    machines = []
+    for name in ("one", "another"):
+        pipeline = folder / f"{number}-{name}"
+        pipeline.mkdir()
+        (pipeline / "pipeline.py").write_text(f"print({name!r})\n")
+        source = ImageSource(folder=pipeline, base=base)
+        machines.append(Machine(f"{address}/{folder.name}/race{number}", source))
+    began = threading.Barrier(2, timeout=60)
+
+    def publish(machine: Machine) -> Live | ExistsError:
+        began.wait()
+        time.sleep(chance.choice((0, chance.uniform(0, 2 * JITTER))))
+        try:
+            return machine.publish("1.0.0")
+        except ExistsError as problem:
+            return problem
+
+    with ThreadPoolExecutor(2) as threads:
+        ended = list(threads.map(publish, machines))
+    won = [live.id for live in ended if isinstance(live, Live)]
+    now = tags(machines[0])
+    assert len(won) == 1, f"race {number}: {ended}"
+    assert won == [f"1.0.0@{now['1.0.0']}"], f"race {number}"
+    assert now["latest"] == now["1.0.0"], f"race {number}"
+
+
+def test_never_two_publish_a_version_and_the_channel_is_the_winners(
+    registry: Registry, push_base: Callable[..., str], tmp_path: Path
+) -> None:
+    """With manifest requests that take up to 0.4 seconds longer each way."""
+    hold_races(5, registry, push_base, tmp_path)
+
+
+@pytest.mark.full
+def test_nor_in_many_races(registry: Registry, push_base: Callable[..., str], tmp_path: Path) -> None:
+    hold_races(200, registry, push_base, tmp_path)
+
+
+def hold_races(races: int, registry: Registry, push_base: Callable[..., str], tmp_path: Path) -> None:
+    chance = random.Random(races)
+
+    def jitter(_: str, path: str) -> float:
+        return chance.uniform(0, JITTER) if "/manifests/" in path else 0.0
+
+    with proxy_to(registry.address) as proxy:
+        base = push_base(proxy.address, f"{tmp_path.name}/base")
+        proxy.interfere = lambda method, path, body: time.sleep(jitter(method, path))
+        proxy.lag = jitter
+        with ThreadPoolExecutor(10) as threads:
+            running = [threads.submit(race, n, proxy.address, base, tmp_path) for n in range(races)]
+            for each in running:
+                each.result()
+
+
+@pytest.mark.parametrize("conditions", ["kept", "misread"])
+def test_a_registry_that_knows_conditions_may_refuse_to_overwrite(
+    here: Machine, registry: Registry, conditions: str
+) -> None:
+    """One that keeps `If-None-Match` has the last word; one that misreads it is asked without it."""
+    with proxy_to(registry.address) as proxy:
+        machine = replace(here, repository=here.repository.replace(registry.address, proxy.address))
+        refused: list[str] = []
+
+        def conditional(method: str, path: str, body: bytes) -> Answer | None:
+            if method == "PUT" and path.endswith("/manifests/1.0.0") and not refused:
+                refused.append(path)
+                if conditions == "kept":  # another one was there first
+                    edit(here)
+                    with RegistryClient(here.repository) as client:
+                        client.tag(other.partition("@")[2], "1.0.0")
+                return Answer(412)
+            return None
+
+        edit(here)
+        other = here.publish("0.9.0").id
+        edit(here, "print('this')\n")
+        proxy.interfere = conditional
+        if conditions == "kept":
+            with pytest.raises(ExistsError, match="at the same moment, from other source"):
+                machine.publish("1.0.0")
+            assert tags(here)["1.0.0"] == other.partition("@")[2]
+        else:
+            assert machine.publish("1.0.0").id == f"1.0.0@{tags(here)['latest']}"
+        assert refused
+
+
+def test_a_publisher_that_was_asleep_gives_back_what_was_published_meanwhile(
+    here: Machine, there: Machine
+) -> None:
+    """It has seen that the version is free, and puts it after another one has published it."""
+    edit(there)
+    held, done = threading.Event(), threading.Event()
+
+    class Slow(RegistryClient):
+        def tag(self, reference: str, new_tag: str, *, new: bool = False) -> str:
+            if new_tag == "1.0.0" and not held.is_set():
+                held.set()
+                done.wait(60)
+            return super().tag(reference, new_tag, new=new)
+
+    there.connect = Slow
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(there.publish, "1.0.0")
+        assert held.wait(60)
+        won = here.publish("1.0.0").id
+        done.set()
+        with pytest.raises(ExistsError, match="at the same moment, from other source"):
+            slow.result()
+    assert won == f"1.0.0@{tags(here)['1.0.0']}"
+    assert tags(here)["latest"] == tags(here)["1.0.0"]
+
+
+def test_what_another_build_pushed_at_the_same_moment_is_not_taken_for_ours(
+    here: Machine, push_base: Callable[..., str]
+) -> None:
+    """Builders with an Engine share one tag to push under."""
+    address, _, path = here.repository.partition("/")
+    push_base(address, path)
+    with RegistryClient(here.repository) as client:
+        other = client.digest("base") or ""
+
+    class Confused(AppendBuilder):
+        def publish(self, *_: object) -> str:
+            return other
+
+    here.build = lambda machine: Confused(machine.source, "for the test")
+    with pytest.raises(TransientError, match="another build was pushed"):
+        here.publish("1.0.0")
+    assert tags(here)["1.0.0"] is tags(here)["latest"] is None
 
 
 def test_two_publishers_of_one_source_have_both_published_it(here: Machine, there: Machine) -> None:

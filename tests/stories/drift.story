@@ -76,6 +76,7 @@ PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
 POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
 PATCH /v2/examples/dataset_cleanup/blobs/uploads/… 202
 PUT /v2/examples/dataset_cleanup/blobs/uploads/… 201
+PUT /v2/examples/dataset_cleanup/manifests/sha256:… 201
 PUT /v2/examples/dataset_cleanup/manifests/1.0.0 201
 PUT /v2/examples/dataset_cleanup/manifests/latest 201
 POST /api/organization/…/processings 201

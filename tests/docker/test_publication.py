@@ -1,0 +1,171 @@
+"""Publishers of one version in the same moment, in every order in which their requests may be carried out.
+
+All that a registry does is to read a tag or to write it. So the orders of those, whatever a network does to
+them, are all that can happen: each is gone through, over the very steps that `image` follows.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from providers.docker import publication
+from providers.docker.publication import End, Look, Outcome, Put, Rest, Seen, Tag
+
+OLD = "old"  # what the channel points to before
+Publisher = tuple[str, str]
+"""The digest of an image, and its source."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The registry and its publishers at one moment.
+
+    Attributes:
+        version, channel: what the tags point to.
+        told: what each publisher was answered so far; that decides what it does next.
+        dead: the publishers that were killed.
+    """
+
+    version: str | None
+    channel: str | None
+    told: tuple[tuple[Seen | None, ...], ...]
+    dead: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Final:
+    """How it ended: both tags, and what each publisher says; None for one that was killed."""
+
+    version: str | None
+    channel: str | None
+    ends: tuple[End | None, ...]
+
+    def won(self) -> list[int]:
+        return [number for number, end in enumerate(self.ends) if end is End.WON]
+
+
+def every_end(*publishers: Publisher, in_time: bool = False, kills: bool = False) -> set[Final]:
+    """Every way to end.
+
+    Args:
+        in_time: a rest is long enough: no other one is on its way between its look and its put, or between
+            finding out that it has to give the version back and doing so.
+        kills: one of them may be killed at any moment.
+    """
+    sources = dict(publishers) | {OLD: ""}
+    steps: dict[tuple[int, tuple[Seen | None, ...]], Look | Put | Rest | Outcome] = {}
+
+    def step(number: int, told: tuple[Seen | None, ...]) -> Look | Put | Rest | Outcome:
+        if (number, told) not in steps:
+            following = publication.publication(publishers[number][0])
+            try:
+                found = next(following)
+                for answer in told:
+                    found = following.send(answer)
+                steps[number, told] = found
+            except StopIteration as ended:
+                steps[number, told] = ended.value
+        return steps[number, told]
+
+    def seen(digest: str | None, by: int) -> Seen | None:
+        if digest is None:
+            return None
+        return Seen(digest, ours=sources[digest] == publishers[by][1], claims=digest != OLD)
+
+    def followers(moment: Moment, number: int) -> Iterator[Moment]:
+        found, answer, after = step(number, moment.told[number]), None, moment
+        others = [other for other in range(len(publishers)) if other not in moment.dead | {number}]
+        match found:
+            case Look(tag):
+                answer = seen(moment.version if tag is Tag.VERSION else moment.channel, number)
+            case Put(Tag.VERSION, digest):
+                after = replace(moment, version=digest)
+            case Put(_, digest):
+                after = replace(moment, channel=digest)
+            case Rest() if in_time and any(isinstance(step(o, moment.told[o]), Put) for o in others):
+                return  # it waits until that has been done
+        told = tuple((*t, answer) if n == number else t for n, t in enumerate(moment.told))
+        yield replace(after, told=told)
+        if kills and not moment.dead:
+            yield replace(moment, dead=frozenset({number}))
+
+    begin = Moment(None, OLD, ((),) * len(publishers))
+    seen_moments, waiting = {begin}, [begin]
+    ends: set[Final] = set()
+    while waiting:
+        moment = waiting.pop()
+        found = [step(number, told) for number, told in enumerate(moment.told)]
+        says = [each.end if isinstance(each, Outcome) else None for each in found]
+        if all(end or number in moment.dead for number, end in enumerate(says)):
+            ends.add(Final(moment.version, moment.channel, tuple(says)))
+        for number, each in enumerate(found):
+            if number in moment.dead or isinstance(each, Outcome):
+                continue
+            for after in followers(moment, number):
+                if after not in seen_moments:
+                    seen_moments.add(after)
+                    waiting.append(after)
+    return ends
+
+
+TWO: tuple[Publisher, ...] = (("a", "source of a"), ("b", "source of b"))
+THREE: tuple[Publisher, ...] = (*TWO, ("c", "source of c"))
+
+
+def test_of_two_never_both_win_however_slow_a_network_is() -> None:
+    ends = every_end(*TWO)
+    assert {len(end.won()) for end in ends} == {0, 1}
+    for end in ends:
+        for number in end.won():
+            assert end.version == end.channel == TWO[number][0], end
+    assert {tuple(end.ends) for end in ends if end.won()} >= {(End.WON, End.TAKEN), (End.WON, End.LOST)}
+
+
+@pytest.mark.parametrize("publishers", [TWO, THREE], ids=["two", "three"])
+def test_where_a_rest_is_long_enough_exactly_one_wins_and_both_tags_are_its_own(
+    publishers: tuple[Publisher, ...],
+) -> None:
+    for end in every_end(*publishers, in_time=True):
+        [number] = end.won()
+        assert end.version == end.channel == publishers[number][0], end
+
+
+def test_publishers_of_one_source_have_all_published_it() -> None:
+    for end in every_end(("a", "the source"), ("b", "the source")):
+        assert set(end.ends) == {End.WON}, end
+        assert end.version == end.channel, end
+
+
+def test_with_one_killed_the_other_one_is_right_about_the_version() -> None:
+    """Unless the kill comes between the put of a version that was taken meanwhile and giving it back."""
+    for end in every_end(*TWO, in_time=True, kills=True):
+        for number in end.won():
+            assert end.version == TWO[number][0], end
+
+
+@pytest.mark.parametrize(
+    ("pointed", "wins"),
+    [
+        (Seen("x", ours=False, claims=False), True),  # another version was published, and moved it
+        (None, True),
+        (Seen(OLD, ours=False, claims=True), True),  # it pointed there before
+        (Seen("x", ours=False, claims=True), False),
+    ],
+)
+def test_only_a_channel_that_moved_to_this_version_says_that_it_is_taken(
+    pointed: Seen | None, wins: bool
+) -> None:
+    old, mine = Seen(OLD, ours=False, claims=True), Seen("a", ours=True, claims=True)
+    following = publication.publication("a")
+    assert next(following) == Look(Tag.CHANNEL)
+    answers: list[tuple[Seen | None, Callable[[object], bool]]] = [
+        (old, lambda step: step == Look(Tag.VERSION)),
+        (None, lambda step: step == Put(Tag.VERSION, "a", new=True)),
+        (None, lambda step: step == Rest()),
+        (None, lambda step: step == Look(Tag.VERSION)),
+        (mine, lambda step: step == Look(Tag.CHANNEL)),
+    ]
+    for answer, follows in answers:
+        assert follows(following.send(answer))
+    assert following.send(pointed) == (Put(Tag.CHANNEL, "a") if wins else Put(Tag.VERSION, "x"))
