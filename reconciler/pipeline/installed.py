@@ -39,13 +39,13 @@ class Installed:
             raise UnknownError(f"it is not known what {self.python} has installed")
         root, *below = module.split(".")
         for place in self._places:
-            if (place / root / "__init__.py").is_file():
+            if _is_file(place / root / "__init__.py"):
                 parts = place.joinpath(root, *below)
                 for file in (parts.with_suffix(".py"), parts / "__init__.py"):
-                    if file.is_file():
+                    if _is_file(file):
                         return file
                 raise UnknownError(f"the {root} of {self.python} has no module {module}")
-            if (place / root).exists() or (place / f"{root}.py").exists() or _is_linked(place, root):
+            if _is_there(place / root) or _is_there(place / f"{root}.py") or _is_linked(place, root):
                 raise UnknownError(f"{self.python} has its {root} in a way that only running it follows")
         return None
 
@@ -59,7 +59,7 @@ def installed_in(python: Path, variables: Mapping[str, str] = os.environ) -> Ins
     extra = tuple(Path(place) for place in variables.get("PYTHONPATH", "").split(os.pathsep) if place)
     if os.path.abspath(python) == os.path.abspath(sys.executable):  # noqa: PTH100 - links are other environments
         return Installed((*extra, *(Path(place) for place in sys.path[1:] if place)), python)
-    if not python.exists():
+    if not _is_there(python):
         return NOTHING  # it can run nothing that would say otherwise
     places = _places_of(python)
     return Installed(None if places is None else (*extra, *places), python)
@@ -75,9 +75,19 @@ def _places_of(python: Path) -> tuple[Path, ...] | None:
     values = dict(line.replace(" ", "").split("=", 1) for line in settings.splitlines() if "=" in line)
     if values.get("include-system-site-packages") != "false":
         return None
+    # lib64 is a link to lib.
     found = (*sorted(root.glob("lib*/python3*/site-packages")), root / "Lib" / "site-packages")
-    own = [place for place in found if place.is_dir() and not place.parent.parent.is_symlink()]  # lib64
+    own = [place for place in found if os.path.isdir(place) and not place.parent.parent.is_symlink()]  # noqa: PTH112
     return (*own, *(place for each in own for place in _added_to(each)))
+
+
+def _is_file(path: Path) -> bool:
+    """As Python's import has it: what may not be looked at is not there. `Path.is_file` would raise."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def _is_linked(place: Path, root: str) -> bool:
@@ -98,7 +108,7 @@ def _added_to(place: Path) -> list[Path]:
             added += [
                 place / line.strip() for line in lines if not line.startswith(("import ", "import\t", "#"))
             ]
-    return [folder for folder in added if folder.is_dir()]
+    return [folder for folder in added if os.path.isdir(folder)]  # noqa: PTH112
 
 
 def _entries(place: Path) -> tuple[str, ...]:

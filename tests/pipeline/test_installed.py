@@ -1,5 +1,6 @@
 """What a pipeline's own interpreter has installed decides what its classes inherit."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -207,3 +208,15 @@ def test_where_a_module_is_found(tmp_path: Path) -> None:
     with pytest.raises(UnknownError, match="it is not known"):
         installed_in(Path("/usr/bin/python3")).file_of(hyper)
     assert installed_in(Path(sys.executable)).file_of("picsellia.types.enums") is not None
+
+
+def test_a_place_that_may_not_be_looked_at_has_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As for Python itself; a folder of the system need not be open to everyone."""
+
+    def closed(path: object, *_: object, **__: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "stat", closed)
+    assert Installed((tmp_path / "closed",), Path("python")).file_of("picsellia.types.enums") is None
