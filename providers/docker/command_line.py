@@ -19,6 +19,10 @@ _ANSWER = 30  # seconds for a question to the command line
 _MERCY = 5  # seconds to end by itself, after it was asked to
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+)?")
 
+# `docker buildx` would run git, as it is configured, and put what git says into the image.
+# https://docs.docker.com/build/building/variables/#buildx_git_info
+_WITHOUT_GIT = {"BUILDX_GIT_INFO": "false", "BUILDX_GIT_LABELS": "false"}
+
 _running: set["subprocess.Popen[bytes]"] = set()
 
 
@@ -97,7 +101,7 @@ def lines_of(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **variables},
+            env={**os.environ, **_WITHOUT_GIT, **variables},
             start_new_session=True,
         )
     except OSError as error:

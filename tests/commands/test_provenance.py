@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from providers.docker.command_line import lines_of
 from providers.docker.labels import CREATED, REVISION
 from providers.docker.registry import RegistryClient
 from providers.docker.source import fingerprint
@@ -519,3 +520,13 @@ def test_the_source_key_does_not_depend_on_the_commit(repository: Path) -> None:
     pipeline, key = validate(repository / NAME, Reading()).sound()
     git(repository, "commit", "--quiet", "--allow-empty", "-m", "b")
     assert fingerprint(image_source(pipeline)).key == key.key
+
+
+def test_docker_runs_no_git_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nenv | grep BUILDX_GIT | sort\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("BUILDX_GIT_LABELS", "full")
+    with lines_of(["buildx", "build"], {}) as (lines, _):
+        assert [*lines] == ["BUILDX_GIT_INFO=false\n", "BUILDX_GIT_LABELS=false\n"]
