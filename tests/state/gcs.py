@@ -112,6 +112,13 @@ def _handler(server: Gcs) -> type[BaseHTTPRequestHandler]:
             else:
                 self._answer(404, "<Error><Code>NoSuchKey</Code></Error>")
 
+        def do_DELETE(self) -> None:
+            key = self._key()
+            if key is None:
+                return
+            gone = server.objects.pop(key, None)
+            self._answer(204 if gone else 404, "")
+
         def _key(self) -> str | None:
             """What the request is about: "" for the bucket; None when it was answered already."""
             bucket, _, key = unquote(urlsplit(self.path).path).removeprefix("/").partition("/")
