@@ -10,7 +10,8 @@ adds the verb, the address and the id once.
         ├── UnauthorizedError   the credentials are not known (401)
         ├── ForbiddenError      the credentials do not allow it (403)
         ├── ExistsError         an object of that name exists already (409)
-        └── RefusedError        understood, and refused (400, 413, 422, a broken build, …)
+        ├── RefusedError        understood, and refused (400, 413, 422, a broken build, …)
+        └── UnexpectedError     an answer that no such server gives (500, 412, an odd 200)
 
 No message ever holds a token or a password.
 """
@@ -37,6 +38,8 @@ class TransientError(ProviderError):
 
     Args:
         retry_after: seconds that the far end asked us to wait, or None when it did not say.
+        waits: True where the run's `Pace` makes the next try wait; False where trying again is over, as there
+            were enough tries or the server was waited for long enough; None where the caller decides.
     """
 
     def __init__(
@@ -46,9 +49,11 @@ class TransientError(ProviderError):
         hint: str = "",
         outcome_unknown: bool = False,
         retry_after: float | None = None,
+        waits: bool | None = None,
     ) -> None:
         super().__init__(message, hint=hint, outcome_unknown=outcome_unknown)
         self.retry_after = retry_after
+        self.waits = waits
 
 
 class GoneError(ProviderError):
@@ -73,3 +78,7 @@ class ExistsError(FinalError):
 
 class RefusedError(FinalError):
     """The far end understood the request and refused it."""
+
+
+class UnexpectedError(FinalError):
+    """The server answered what no such server should: nothing is known of what was requested."""

@@ -15,7 +15,7 @@ from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from providers.errors import ExistsError, FinalError, GoneError, ProviderError, TransientError
 from providers.protocol import ListedKind, Live, Progress, ResourceKind
@@ -335,19 +335,31 @@ class Walk:
         def delay(state: RetryCallState) -> float:
             problem = state.outcome.exception() if state.outcome else None
             asked = problem.retry_after if isinstance(problem, TransientError) else None
+            if isinstance(problem, TransientError) and problem.waits:
+                return asked or 0.0  # the pace holds the next try back as long as it takes
             return min(
                 asked if asked is not None else FIRST_DELAY * 2 ** (state.attempt_number - 1), LONGEST_DELAY
             )
 
         def announce(state: RetryCallState) -> None:
             problem = state.outcome.exception() if state.outcome else None
-            if isinstance(problem, ProviderError) and state.next_action:
+            told = isinstance(problem, TransientError) and problem.waits  # by the pace
+            if isinstance(problem, ProviderError) and state.next_action and not told:
                 self._emit(StepRetried(step.address, problem, state.next_action.sleep))
 
+        def is_passing(problem: BaseException) -> bool:
+            again = isinstance(problem, TransientError) and problem.waits is not False
+            return again and not self._stop.is_set()
+
+        def is_enough(state: RetryCallState) -> bool:
+            problem = state.outcome.exception() if state.outcome else None
+            waits = isinstance(problem, TransientError) and problem.waits
+            return not waits and state.attempt_number >= ATTEMPTS
+
         return Retrying(
-            retry=retry_if_exception(lambda e: isinstance(e, TransientError) and not self._stop.is_set()),
+            retry=retry_if_exception(is_passing),
             wait=delay,
-            stop=stop_after_attempt(ATTEMPTS),
+            stop=is_enough,
             before_sleep=announce,
             sleep=self._sleep,
             reraise=True,

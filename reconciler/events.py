@@ -78,6 +78,14 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimited:
+    """A server refuses requests for now; the next try is in so many seconds."""
+
+    server: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """So many of all pipelines have been looked at."""
 
@@ -85,7 +93,7 @@ class Counted:
     total: int
 
 
-Event = StepStarted | StepProgress | StepRetried | StepFinished | Note | Notice | Counted
+Event = StepStarted | StepProgress | StepRetried | StepFinished | Note | Notice | RateLimited | Counted
 Emit = Callable[[Event], None]
 
 

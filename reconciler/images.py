@@ -5,8 +5,10 @@ Asks the registry, and the record where there is one; never the platform. Reads 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from providers.docker.builders import Builder, select
+from providers.docker.connection import Wire
 from providers.docker.image import ImageKind
 from providers.docker.layers import layers
 from providers.docker.manifests import PublishedImage
@@ -57,12 +59,13 @@ class ImageReport:
         return self.pipeline.config.docker.image_name
 
 
-def look_at_image(checked: Checked, stored: Snapshot | None, bump_hint: str) -> ImageReport:
+def look_at_image(checked: Checked, stored: Snapshot | None, bump_hint: str, wire: Wire) -> ImageReport:
     """Compare a pipeline's source with what its registry has.
 
     Args:
         stored: the stack's record, where there is one: it knows which files differ.
         bump_hint: how the user publishes the source as a new version.
+        wire: connections to the registry.
 
     Raises:
         UserError: the files have errors.
@@ -81,12 +84,13 @@ def look_at_image(checked: Checked, stored: Snapshot | None, bump_hint: str) -> 
         builder=lambda: select(pipeline.config.reconciler.image.builder, source),
         labels=lambda: image_labels(pipeline),
         bump_hint=bump_hint,
+        connect=partial(RegistryClient, wire=wire),
     )
     try:
         live = kind.read(
             address.name, id=recorded.id if recorded else None, parent=None, desired=resource.fields
         )
-        image, tags = _published(repository, source.platform, live, str(resource.fields["version"]))
+        image, tags = _published(repository, source.platform, live, str(resource.fields["version"]), wire)
     except ProviderError as problem:
         detail = "\n".join(part for part in (f"{problem.message}.", problem.hint) if part)
         raise CannotCheckError(error(f"{address} could not be read", detail, address=str(address))) from None
@@ -113,10 +117,10 @@ def look_at_image(checked: Checked, stored: Snapshot | None, bump_hint: str) -> 
 
 
 def _published(
-    repository: str, platform: str, live: Live | None, version: str
+    repository: str, platform: str, live: Live | None, version: str, wire: Wire
 ) -> tuple[PublishedImage | None, dict[str, str]]:
     """The image that was read, whole, and where the tags point."""
-    with RegistryClient(repository) as registry:
+    with RegistryClient(repository, wire=wire) as registry:
         found = {tag: registry.digest(tag) for tag in (version, "latest", "test")}
         image = registry.image(live.outputs["digest"], platform) if live else None
     return image, {tag: digest for tag, digest in found.items() if digest}

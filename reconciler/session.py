@@ -7,19 +7,20 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from providers.docker.connection import Wire
 from providers.docker.source import SourceKey, fingerprint
-from providers.errors import ProviderError, TransientError
+from providers.errors import ExistsError, ProviderError, RefusedError, TransientError, UnexpectedError
 from providers.pace import Pace
 from providers.picsellia import Platform
 from providers.picsellia import kinds as platform_kinds
 from reconciler import live
 from reconciler.credentials import Target
 from reconciler.diagnostics import Diagnostic, UserError, error, has_errors, warning
-from reconciler.events import Emit, Note, Notice
+from reconciler.events import Emit, Note, Notice, RateLimited
 from reconciler.pipeline.edit import Edits
 from reconciler.pipeline.load import Pipeline, load_pipeline
 from reconciler.plan import Stack
@@ -112,12 +113,12 @@ def session(
         UserError: it does not know the token or the organization.
     """
     emit(Note(f"signing in to {target.host} as {target.organization}"))
-    pace = Pace(rps)
+    pace = Pace(rps, announce=partial(_announce, emit))
     try:
         platform = Platform(target.host, target.token, target.organization, pace=pace)
     except ProviderError as problem:
         told = far_end(problem, f"cannot work with {target.organization}@{target.environment}")
-        if isinstance(problem, TransientError):
+        if isinstance(problem, TransientError | UnexpectedError | ExistsError | RefusedError):
             raise CannotCheckError(told) from None
         raise UserError(told) from None
     found = RenamingStore(
@@ -158,6 +159,15 @@ def _is_of(platform: Platform, state: Snapshot) -> bool:
         if live is not None and live.id == recorded.id:
             return True
     return False
+
+
+def _announce(emit: Emit, server: str, seconds: float) -> None:
+    emit(RateLimited(server, seconds))
+
+
+def registries(emit: Emit) -> Wire:
+    """Connections to registries, for what needs no platform."""
+    return Wire(Pace(announce=partial(_announce, emit)))
 
 
 def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Checked:

@@ -19,13 +19,11 @@ from providers.docker.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, 
 from providers.docker.reference import Repository, is_loopback
 from providers.errors import FinalError, ProviderError, TransientError
 from providers.http import Said, Session, origin, same_origin
-from providers.pace import PATIENCE, Pace
+from providers.pace import REFUSALS, Pace, retry_after
 from providers.timeouts import answer_timeout
 
 ATTEMPTS = 4
-_ATTEMPTS_WHEN_TOLD = 8  # where the registry says how long to wait before each
 _FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each
-_LONGEST_WAIT = 60.0  # seconds; a registry that asks for more is told to the user instead
 _WRITE_TIMEOUT = 300.0  # seconds; a registry may take minutes to file a large upload away
 _THREADS = 32
 
@@ -61,9 +59,19 @@ class Wire(HTTPAdapter):
         self.configurations: dict[str, bytes] = {}
         self.said: dict[bool, Said] = {True: {}, False: {}}
 
-    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        self.pace.wait()
-        response = super().send(*args, **kwargs)
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send it when it is its turn. A refusal has `waits`, as of TransientError."""
+        parts = urlsplit(request.url or "")
+        server, name = str(parts.netloc), f"{request.method} {parts.path!s}"
+        self.pace.wait(server)
+        response = super().send(request, *args, **kwargs)
+        if response.status_code in REFUSALS:
+            asked = retry_after(response.headers)
+            told = response.status_code == 429 or asked is not None
+            may = self.pace.refused(server, name, asked)
+            response.waits = (told and may) or (None if may else False)  # type: ignore[attr-defined]
+        else:
+            self.pace.accepted(server, name)
         if not kwargs.get("stream") or response.status_code >= 300:
             read_whole(response)
         return response
@@ -233,18 +241,11 @@ class Connection:
         self._pause(_seconds(error, attempt))
 
     def _retrying(self, worth_it: Callable[[BaseException], bool]) -> tenacity.Retrying:
-        def waits(state: tenacity.RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
-            asked = error.retry_after if isinstance(error, TransientError) else None
-            if asked and state.attempt_number > PATIENCE:
-                self.wire.pace.pause(asked)
-
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(worth_it),
             stop=_is_enough,
             wait=_wait,
             sleep=self._pause,
-            before_sleep=waits,
             reraise=True,
         )
 
@@ -292,7 +293,7 @@ class Connection:
 
 def is_passing(error: BaseException) -> bool:
     """Whether it is worth asking again, within the time that somebody would wait for."""
-    return isinstance(error, TransientError) and (error.retry_after or 0.0) <= _LONGEST_WAIT
+    return isinstance(error, TransientError) and error.waits is not False
 
 
 def _is_quick_and_passing(error: BaseException) -> bool:
@@ -301,10 +302,11 @@ def _is_quick_and_passing(error: BaseException) -> bool:
 
 
 def _is_enough(state: tenacity.RetryCallState) -> bool:
-    """More patience with a registry that says how long to wait."""
+    """A registry that says how long to wait is waited for as long as the pace allows."""
     error = state.outcome.exception() if state.outcome else None
-    told = isinstance(error, TransientError) and error.retry_after is not None
-    return state.attempt_number >= (_ATTEMPTS_WHEN_TOLD if told else ATTEMPTS)
+    if isinstance(error, TransientError) and error.waits is not None:
+        return not error.waits
+    return state.attempt_number >= ATTEMPTS
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
@@ -314,4 +316,4 @@ def _wait(state: tenacity.RetryCallState) -> float:
 def _seconds(error: BaseException | None, attempt: int) -> float:
     """Before the next attempt: what the registry asked for, else 0.5, 1, 2, …"""
     asked = error.retry_after if isinstance(error, TransientError) else None
-    return min(asked if asked is not None else _FIRST_WAIT * 2 ** (attempt - 1), _LONGEST_WAIT)
+    return asked if asked is not None else float(_FIRST_WAIT * 2 ** min(attempt - 1, 4))

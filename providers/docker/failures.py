@@ -4,9 +4,6 @@ One place for both the registry's own answers and its token server's. Works on a
 and never puts a header, a password or a signed address into a message.
 """
 
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-
 import requests
 
 from providers.answers import json_object
@@ -21,6 +18,7 @@ from providers.errors import (
     UnauthorizedError,
 )
 from providers.http import RedirectError, origin
+from providers.pace import retry_after
 
 
 def from_answer(
@@ -61,19 +59,21 @@ def from_answer(
             f"{_project(repository)}",
         )
     if status == 429:
-        seconds = _seconds(response.headers)
+        seconds = retry_after(response.headers)
         wait = "wait" if seconds is None else f"wait {seconds:.0f} seconds"
         return TransientError(
             f"{registry} asks to slow down when {doing}{detail}",
             hint=f"{wait}, or log in for a higher limit: {repository.login}",
             retry_after=seconds,
+            waits=getattr(response, "waits", None),
         )
     if status >= 500:
         return TransientError(
             f"{registry} failed with {status} when {doing}{detail}",
             hint="run again later; nothing to change on this side",
             outcome_unknown=response.request.method not in ("GET", "HEAD"),
-            retry_after=_seconds(response.headers),
+            retry_after=retry_after(response.headers),
+            waits=getattr(response, "waits", None),
         )
     if status < 400:
         place = origin(response.headers.get("Location", ""))  # the rest of it may be signed
@@ -167,15 +167,3 @@ def _detail(response: requests.Response) -> str:
     except (ValueError, LookupError, TypeError, AttributeError, requests.RequestException):
         return ""
     return f": {' '.join(text.split())[:200]}" if text else ""
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    """What a Retry-After asks for, as seconds or as a date by the registry's own clock; None without one."""
-    value = headers.get("Retry-After", "")
-    if value.isdecimal():
-        return float(value)
-    try:
-        until, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("Date", ""))
-        return max((until - now).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return None

@@ -18,7 +18,7 @@ import requests
 
 from providers.docker import failures, uploads
 from providers.docker.auth import Login
-from providers.docker.connection import ATTEMPTS, Connection, Wire
+from providers.docker.connection import ATTEMPTS, Connection, Wire, is_passing
 from providers.docker.logins import push_login
 from providers.docker.manifests import (
     MEDIA_TYPES,
@@ -156,7 +156,7 @@ class RegistryClient:
                 break
             except TransientError as error:
                 breaks += 1
-                if breaks >= ATTEMPTS:
+                if breaks >= ATTEMPTS or not is_passing(error):
                     raise
                 self._connection.rest(error, breaks)
         if not start and f"sha256:{found.hexdigest()}" != blob.digest:

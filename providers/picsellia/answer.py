@@ -5,7 +5,7 @@ Field values stay JSON as they came: comparing them is the engine's. Names, iden
 
 from dataclasses import dataclass
 
-from providers.errors import FinalError
+from providers.errors import UnexpectedError
 from providers.rules import JSON
 
 
@@ -49,8 +49,8 @@ class Answer(dict[str, JSON]):
         known = isinstance(count, int) and not isinstance(count, bool) and count >= 0
         return Page([(item.text(identity), item) for item in items], count if known else None)
 
-    def _odd(self, what: str) -> FinalError:
-        return FinalError(
+    def _odd(self, what: str) -> UnexpectedError:
+        return UnexpectedError(
             f"the platform's answer {what}",
             hint="is it a Picsellia platform that answers?",
             outcome_unknown=self.writing,

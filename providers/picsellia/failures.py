@@ -17,8 +17,10 @@ from providers.errors import (
     RefusedError,
     TransientError,
     UnauthorizedError,
+    UnexpectedError,
 )
 from providers.http import RedirectError
+from providers.pace import GIVEN_UP
 from providers.picsellia.transport import RedirectedError, RefusedAnswerError, UnreachableError
 
 LONGEST_TEXT = 500  # characters of the platform's own words; a gateway's error may be a whole page
@@ -68,7 +70,7 @@ class Failures:
                     f"{server} cannot be reached: {self._words(problem)}", outcome_unknown=writing
                 )
         why = f": {problem}" if isinstance(problem, OddAnswerError) else ""
-        return FinalError(
+        return UnexpectedError(
             f"{server} answered something that is not what a Picsellia platform answers{why}",
             hint=f"is {self.host} the address of the platform?",
             outcome_unknown=writing,
@@ -100,9 +102,14 @@ class Failures:
             case 423:
                 return TransientError(f"locked on the platform: {text}")
             case 429:
-                return TransientError(f"{server} says too many requests", retry_after=answer.retry_after)
+                return TransientError(
+                    f"{server} says too many requests",
+                    hint=GIVEN_UP if answer.waits is False else "",
+                    retry_after=answer.retry_after,
+                    waits=answer.waits,
+                )
             case 500:
-                return FinalError(
+                return UnexpectedError(
                     f"{server} failed inside (500): {text}",
                     hint="run the same command again; if it stays, ask Picsellia's support",
                     outcome_unknown=writing,
@@ -112,8 +119,9 @@ class Failures:
                     f"{server} is unavailable ({status})",
                     outcome_unknown=writing,
                     retry_after=answer.retry_after,
+                    waits=answer.waits,
                 )
-        return FinalError(f"{server} answered {status}: {text}", outcome_unknown=writing)
+        return UnexpectedError(f"{server} answered {status}: {text}", outcome_unknown=writing)
 
     @property
     def _server(self) -> str:

@@ -4,29 +4,21 @@ Below `platform`, on the session that is also the SDK's. Knows no path and no an
 """
 
 import re
-from types import TracebackType
-from typing import Any, Self
+from itertools import count
+from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    InvalidHeader,
-    MaxRetryError,
-    NewConnectionError,
-    ResponseError,
-)
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 from urllib3.util.retry import Retry
 
 from providers.bodies import read_whole
-from providers.pace import PATIENCE, Pace
+from providers.pace import REFUSALS, Pace, retry_after
 
 POOL = 32  # connections; the SDK's own session holds 10
 CONNECT_TIMEOUT = 10.0  # seconds
-LONGEST_PAUSE = 30.0  # seconds; a platform that asks to wait longer before a read is told of, not waited for
-_REPEATS = 4
-_REPEATS_WHEN_TOLD = 8  # where the platform says how long to wait before each
+_REPEATS = 4  # of a read, where the platform is away and does not say for how long
 
 
 class UnreachableError(Exception):
@@ -52,13 +44,15 @@ class RefusedAnswerError(Exception):
         status: of HTTP.
         content: the answer's body.
         retry_after: seconds that it asks to wait, or None.
+        waits: as of TransientError.
     """
 
-    def __init__(self, status: int, content: bytes, retry_after: float | None) -> None:
+    def __init__(self, status: int, content: bytes, retry_after: float | None, waits: bool | None) -> None:
         super().__init__(status)
         self.status = status
         self.content = content
         self.retry_after = retry_after
+        self.waits = waits
 
 
 class Adapter(HTTPAdapter):
@@ -72,23 +66,47 @@ class Adapter(HTTPAdapter):
     def __init__(self, read_timeout: float, pace: Pace) -> None:
         self._read_timeout = read_timeout
         self._pace = pace
-        retry = _Retry(
-            total=_REPEATS_WHEN_TOLD,
+        retry = Retry(
+            total=3,
             connect=1,
             read=2,
-            status=_REPEATS_WHEN_TOLD,
-            status_forcelist=(429, 502, 503, 504),
+            status=0,
             allowed_methods=("GET", "HEAD"),
             backoff_factor=0.3,
-            raise_on_status=False,
-            respect_retry_after_header=True,
+            respect_retry_after_header=False,
         )
-        retry.pace = pace
         super().__init__(pool_maxsize=POOL, max_retries=retry)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = (CONNECT_TIMEOUT, self._read_timeout)
-        self._pace.wait()
+        parts = urlsplit(request.url or "")
+        server, name = str(parts.netloc), f"{request.method} {parts.path!s}"
+        reads = request.method in ("GET", "HEAD")
+        for attempt in count(1):
+            self._pace.wait(server)
+            response = self._send_once(request, *args, **kwargs)
+            status = response.status_code
+            if status not in REFUSALS:
+                self._pace.accepted(server, name)
+                break
+            asked = retry_after(response.headers)
+            waits: bool | None = self._pace.refused(server, name, asked)
+            told = status == 429 or asked is not None  # one that is told to wait is not sent in vain
+            if not reads or not waits or (attempt > _REPEATS and not told):
+                if reads:
+                    waits = False  # it was repeated as often as makes sense
+                elif not told:
+                    waits = waits and None
+                raise RefusedAnswerError(status, response.content, asked, waits)
+        if response.is_redirect and reads:
+            return response
+        if response.is_redirect:
+            raise RedirectedError(f"{status} to {response.headers['Location']}")
+        if status >= 300 or status == 208:  # 208: the SDK takes it for an error, too
+            raise RefusedAnswerError(status, response.content, retry_after(response.headers), None)
+        return response
+
+    def _send_once(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         try:
             response = super().send(request, *args, **kwargs)
             read_whole(response)
@@ -98,59 +116,7 @@ class Adapter(HTTPAdapter):
                 cause = cause.reason
             sent = not isinstance(cause, NewConnectionError | ConnectTimeoutError)
             raise UnreachableError(_plain(cause), sent=sent) from problem
-        status = response.status_code
-        if response.is_redirect and request.method in ("GET", "HEAD"):
-            return response
-        if response.is_redirect:
-            raise RedirectedError(f"{status} to {response.headers['Location']}")
-        if status >= 300 or status == 208:  # 208: the SDK takes it for an error, too
-            asked = self.max_retries.get_retry_after(response.raw)
-            raise RefusedAnswerError(status, response.content, asked)
         return response
-
-
-class _Retry(Retry):
-    """Repeats reads after the pause that the platform asks for, unless it is too long to be silent.
-
-    A request that is told to wait again and again is not the only one that is too many: everybody waits.
-    """
-
-    pace: Pace
-
-    def new(self, **changed: Any) -> Self:
-        again = super().new(**changed)
-        again.pace = self.pace
-        return again
-
-    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
-        asked = self.get_retry_after(response) if response is not None else None
-        if asked and len(self.history) >= PATIENCE:
-            self.pace.pause(asked)
-        super().sleep(response)
-        self.pace.wait()
-
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: BaseHTTPResponse | None = None,
-        error: Exception | None = None,
-        _pool: Any = None,
-        _stacktrace: TracebackType | None = None,
-    ) -> Self:
-        if response is not None:
-            asked = self.get_retry_after(response)
-            if (asked or 0) > LONGEST_PAUSE:
-                raise MaxRetryError(_pool, url or "", ResponseError("it asks for too long a pause"))
-            if asked is None and len(self.history) >= _REPEATS:
-                raise MaxRetryError(_pool, url or "", ResponseError("it does not answer"))
-        return super().increment(method, url, response, error, _pool, _stacktrace)
-
-    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        try:
-            return super().get_retry_after(response)
-        except InvalidHeader:
-            return None
 
 
 def as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

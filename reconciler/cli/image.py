@@ -13,7 +13,7 @@ from reconciler.events import Note
 from reconciler.images import find_published_secrets, look_at_image
 from reconciler.pipeline.discovery import find
 from reconciler.plan import Stack
-from reconciler.session import Reading, stack_of, validate
+from reconciler.session import Reading, registries, stack_of, validate
 from reconciler.views.images import image_text, print_image
 from reconciler.views.lines import console
 from reconciler.views.reports import print_diagnostics
@@ -49,7 +49,8 @@ def command(name: str, where: options.Where, as_json: bool, secrets: bool, readi
     with Watch(err) as watch, options.store() as store:
         stored = store.load(str(stack)) if stack else None
         watch(Note(f"reading {pipeline.config.docker.image_name}"))
-        report = look_at_image(checked, stored, hint)
+        with registries(watch) as wire:
+            report = look_at_image(checked, stored, hint, wire)
         found = find_published_secrets(report, watch) if secrets else None
     print_diagnostics(checked.diagnostics, err)
     if as_json:

@@ -11,7 +11,9 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -24,6 +26,7 @@ from reconciler.events import (
     Note,
     Notice,
     Outcome,
+    RateLimited,
     Status,
     StepFinished,
     StepProgress,
@@ -53,8 +56,14 @@ class Watch:
         self._bars = Bars(err, clock)
         self._log = _Log(err, clock)
         self._notes = Progress(
-            SpinnerColumn(), TextColumn("{task.description}", markup=False), console=err, transient=True
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            _NextTry(clock),
+            console=err,
+            transient=True,
         )
+        self._clock = clock
+        self._waited: dict[str, float] = {}
         self._pipelines = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -92,6 +101,8 @@ class Watch:
                 self._note(text)
             case Notice(text):
                 self._err.print(Text(text, "yellow"))
+            case RateLimited(server, seconds):
+                self._wait(server, seconds)
             case Counted(done, total):
                 self._count(done, total)
             case StepStarted(step):
@@ -112,6 +123,19 @@ class Watch:
         self._stop_notes()
         self._notes.add_task(one_line(text), total=None)
         self._notes.start()
+
+    def _wait(self, server: str, seconds: float) -> None:
+        """How long a server makes us wait: counted down, or a line in a log now and then."""
+        now = self._clock()
+        if self._live and not self._pipelines.task_ids:
+            self._bars.stop()
+            self._stop_notes()
+            self._notes.add_task(f"{server}: rate limited", total=None, until=now + seconds)
+            self._notes.start()
+        elif now - self._waited.get(server, now - SILENCE) >= SILENCE:
+            self._waited[server] = now
+            told = f"{server}: rate limited, next try in {max(seconds, 0.1):.{0 if seconds >= 1 else 1}f} s"
+            self._err.print(Text(told, "yellow"))
 
     def _count(self, done: int, total: int) -> None:
         """How many pipelines are done: a bar, or a line in a log now and then."""
@@ -143,6 +167,23 @@ class Watch:
                 (f"  {outcome.seconds:.1f} s", "dim"),
             )
         )
+
+
+class _NextTry(ProgressColumn):
+    """How long a task that has an `until` still waits."""
+
+    max_refresh = 0.2
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def render(self, task: Task) -> Text:
+        until = task.fields.get("until")
+        left = 0.0 if until is None else until - self._clock()
+        if until is None:
+            return Text("")
+        return Text(f"next try in {left:.0f} s" if left >= 1 else "trying again", "dim")
 
 
 class _Log:

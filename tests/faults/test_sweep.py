@@ -19,6 +19,7 @@ from providers.sandbox import Sandbox
 from providers.sandbox.settings import Fault
 from tests.conftest import CASES, Cli, Ended
 from tests.faults.conftest import SCENARIOS, Scenario, shape, start_over, world
+from tests.quick import skip_waits
 
 SERVICES = "^/(api|v2)/"
 TIMEOUT = "0.25"  # seconds; a case in which nothing answers in time is a case all the same
@@ -108,6 +109,7 @@ def bench(
     monkeypatch.setattr(reconciler.apply, "FIRST_DELAY", 0.01)
     monkeypatch.setattr(providers.docker.connection, "_FIRST_WAIT", 0.01)
     monkeypatch.setattr(Retry, "sleep", lambda retry, response=None: None)
+    skip_waits(monkeypatch)
     return Bench(cli, sandbox, tmp_path / "state.db", monkeypatch)
 
 

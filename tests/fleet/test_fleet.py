@@ -123,7 +123,7 @@ def test_one_pipeline_is_no_reason_to_read_lists(fleet: Fleet) -> None:
 def test_every_request_waits_for_its_turn(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[Pace] = []
     wait = Pace.wait
-    monkeypatch.setattr(Pace, "wait", lambda pace: (turns.append(pace), wait(pace))[1])
+    monkeypatch.setattr(Pace, "wait", lambda pace, server="": (turns.append(pace), wait(pace, server))[1])
     fleet.sandbox.fail("*", "/(inputs|manifests/.*)$", 503, times=3, every=2)
 
     ended, _ = fleet.drift("pipeline_0000", "pipeline_0001", "--rps", "1000")

@@ -3,8 +3,10 @@
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from providers.pace import Pace
+from providers.pace import Pace, retry_after
 
 
 class Clock:
@@ -49,28 +51,115 @@ def test_what_was_not_used_is_not_saved_up(clock: Clock) -> None:
     assert sent(pace, clock, 3) == [0.0, 0.25, 0.5]
 
 
-def test_after_a_pause_it_goes_on_slowly_and_then_faster(clock: Clock) -> None:
+def refuse(pace: Pace, asked: float | None = None, request: str = "GET /") -> bool:
+    return pace.refused("far", request, asked)
+
+
+def test_after_a_refusal_everybody_waits_and_goes_on_slowly_and_then_faster(clock: Clock) -> None:
     pace = Pace(clock=clock, sleep=clock.sleep)
-    pace.pause(7)
-    times = sent(pace, clock, 1000)
+    assert refuse(pace, 7)
+    began, times = clock.now, []
+    for _ in range(1000):
+        pace.wait("far")
+        pace.accepted("far", "GET /")
+        times.append(clock.now - began)
     assert times[0] == 7
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert gaps[0] == pytest.approx(0.02)
-    assert gaps[-1] < gaps[0] / 10
+    assert gaps[0] == pytest.approx(0.02, rel=0.1)
+    assert gaps[-1] < gaps[0] / 2
+    before = clock.now
+    pace.wait("another")
+    assert clock.now == before, "another server refused nothing"
 
 
-def test_many_who_are_told_at_once_count_once(clock: Clock) -> None:
-    one, many = Pace(clock=clock, sleep=clock.sleep), Pace(clock=clock, sleep=clock.sleep)
-    one.pause(1)
-    for _ in range(32):
-        many.pause(1)
-    clock.now += 1
-    assert sent(many, clock, 10) == pytest.approx(sent(one, clock, 10), abs=1e-5)
+def test_many_who_are_refused_at_once_count_once(clock: Clock) -> None:
+    announced: list[tuple[str, float]] = []
+    pace = Pace(clock=clock, sleep=clock.sleep, announce=lambda *said: announced.append(said))
+    assert all(refuse(pace, 1) for _ in range(500))
+    assert announced == [("far", 1)]
+    pace.wait("far")
+    assert clock.now == 101
 
 
 def test_a_pause_asks_for_no_more_than_the_limit(clock: Clock) -> None:
     pace = Pace(1, clock=clock, sleep=clock.sleep)
-    pace.pause(2)
-    times = sent(pace, clock, 3)
-    assert times[0] == 2
+    refuse(pace, 2)
+    times = []
+    for _ in range(3):
+        pace.wait("far")
+        times.append(clock.now)
+    assert times[0] == 102
     assert all(later - earlier >= 1 for earlier, later in pairwise(times))
+
+
+class Server:
+    """Accepts so many requests in each window of time, and says when to come again, or does not."""
+
+    def __init__(self, clock: Clock, rate: float, asks: float | None) -> None:
+        self.window = max(1.0, 1 / rate)
+        self.most = max(1, round(rate * self.window))
+        self.clock, self.asks, self.counted = clock, asks, dict[int, int]()
+
+    def takes(self) -> bool:
+        window = int(self.clock.now // self.window)
+        self.counted[window] = self.counted.get(window, 0) + 1
+        return self.counted[window] <= self.most
+
+
+@given(
+    rate=st.sampled_from([0.2, 0.5, 1, 2, 5, 20, 100, 1000]),
+    asks=st.sampled_from([None, 0, 1, 2, 5]),
+    count=st.integers(1, 300),
+)
+@settings(max_examples=60)
+def test_it_finds_the_rate_that_a_server_accepts(rate: float, asks: float | None, count: int) -> None:
+    """Whatever that is, and whatever the server asks for: all are accepted, not much later than could be."""
+    clock = Clock()
+    server, pace = Server(clock, rate, asks), Pace(clock=clock, sleep=clock.sleep)
+    for number in range(count):
+        while True:
+            pace.wait("far")
+            if server.takes():
+                pace.accepted("far", f"GET /{number}")
+                break
+            assert pace.refused("far", f"GET /{number}", asks), "given up although others are accepted"
+    assert clock.now - 100 <= 6 * count / rate + 60
+
+
+@given(
+    asks=st.none() | st.sampled_from([0.0, 0.001, 1.0, 8.0, 119.0, 121.0, 1e12]),
+    patience=st.sampled_from([0.5, 10.0, 120.0]),
+    requests=st.integers(1, 40),
+    others=st.booleans(),
+)
+@settings(max_examples=60)
+def test_a_server_that_refuses_for_ever_is_waited_for_as_long_as_is_said(
+    asks: float | None, patience: float, requests: int, others: bool
+) -> None:
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as user:
+        user.setenv("RECONCILER_TIMEOUT", str(patience))
+        pace = Pace(clock=clock, sleep=clock.sleep)
+        for number in range(requests):
+            while True:
+                pace.wait("far")
+                if others:  # what else is asked of it is accepted
+                    pace.accepted("far", "GET /other")
+                if not pace.refused("far", f"PUT /{number}", asks):
+                    break
+    assert clock.now - 100 <= patience + 2 * requests
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0), ("7", 7), (" 7 ", 7), ("9" * 5000, 999_999_999_999), ("-1", None), ("1.5", None),
+        ("soon", None), ("", None), ("nan", None), ("1e9", None), ("٣", None),
+        ("Fri, 28 Nov 2025 10:00:08 GMT", 8), ("Fri, 28 Nov 2025 09:00:00 GMT", 0),
+        ("Fri, 99 Nov 9999 99:99:99 GMT", None), ("Fri, 28 Nov 0001 10:00:08 GMT", 0),
+    ],
+)  # fmt: skip
+def test_what_a_server_asks_for(value: str, seconds: float | None) -> None:
+    assert retry_after({"Retry-After": value, "Date": "Fri, 28 Nov 2025 10:00:00 GMT"}) == seconds
+    retry_after({"Retry-After": value, "Date": value})
+    retry_after({"Retry-After": value})

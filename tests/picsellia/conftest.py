@@ -13,6 +13,7 @@ from providers.picsellia.model_version import ModelVersionKind
 from providers.picsellia.processing import ProcessingKind
 from providers.protocol import Live, silent
 from providers.sandbox import Sandbox
+from tests.quick import skip_waits
 
 Connect = Callable[..., Platform]
 
@@ -36,7 +37,7 @@ def connect(sandbox: Sandbox) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def platform(sandbox: Sandbox, connect: Connect) -> Platform:
+def platform(sandbox: Sandbox, connect: Connect, pauses: list[float]) -> Platform:
     """Signed in, and nothing of that in the sandbox's log."""
     platform = connect()
     sandbox.clear_requests()
@@ -46,7 +47,7 @@ def platform(sandbox: Sandbox, connect: Connect) -> Platform:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between repeated reads, which are written down instead of waited for."""
-    taken: list[float] = []
+    taken = skip_waits(monkeypatch)
 
     def sleep(retry: Retry, response: object = None) -> None:
         asked = retry.get_retry_after(response) if response is not None else None  # type: ignore[arg-type]

@@ -1,0 +1,118 @@
+"""Servers that refuse everything for ever: each command ends within the stated time, with its exit code."""
+
+import os
+import re
+import time
+from typing import Any
+
+import pytest
+
+from providers.sandbox import Sandbox
+from tests.conftest import CASES, Cli, copy_example
+
+PATIENCE = "1"  # seconds; RECONCILER_TIMEOUT
+ENOUGH = 60.0  # seconds; for a command on a busy machine, whatever it waits for
+STATUSES: list[tuple[int, dict[str, str]]] = [
+    *((429, {"Retry-After": after}) for after in ("1", "0", "-1", "3600", "soon", "9" * 400)),
+    *((429, {}), (503, {"Retry-After": "1"}), (503, {}), (412, {}), (409, {})),
+]
+COMMANDS: dict[str, tuple[tuple[str, ...], tuple[set[int], set[int]]]] = {
+    # what is run, and how it may end where the platform refuses, and where the registry does
+    "plan": (("plan", "one", "--exit-code"), ({13}, {13})),
+    "plan all": (("plan", "--all", "--exit-code"), ({13}, {13})),
+    "apply": (("apply", "one", "--yes"), ({1}, {1})),
+    "apply all": (("apply", "--all", "--yes"), ({1}, {1})),
+    "deploy": (("deploy", "one", "--organization", "sandbox", "--yes"), ({1}, {1})),
+    "drift": (("drift", "--all"), ({13}, {13})),
+    "status": (("status", "--all"), ({13}, {13})),
+    "rollback": (("rollback", "one", "--to", "1.0.0", "--yes"), ({1}, {0, 1})),
+    "adopt": (("adopt", "one", "--yes"), ({1, 13}, {0, 1, 13})),
+    "destroy": (("destroy", "one", "--yes"), ({1}, {0, 1})),
+    "image": (("image", "one"), ({0}, {1})),
+    "whoami": (("whoami",), ({1}, {0})),
+    "state": (("state", "list"), ({0}, {0})),
+}
+
+
+@pytest.fixture
+def applied(cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, classes_once: None) -> Cli:
+    for name in ("one", "two"):
+        pipeline = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+        config = (pipeline / "config.toml").read_text()
+        assert "dataset_cleanup" in config
+        (pipeline / "config.toml").write_text(config.replace("dataset_cleanup", name))
+        pipeline.rename(cli.folder / name)
+    ended = cli("apply", "--all", "--yes")
+    assert ended.code == 0, ended.err
+    monkeypatch.setenv("RECONCILER_TIMEOUT", PATIENCE)
+    return cli
+
+
+def refuse_all(cli: Cli, sandbox: Sandbox, command: str, where: int, cases: list[Any]) -> None:
+    arguments, allowed = COMMANDS[command]
+    wrong = []
+    for status, headers in cases:
+        path = ("^/api/", "^/v2/")[where]
+        sandbox.switch(faults=[{"path": path, "action": status, "times": None, "headers": headers}])
+        began = time.monotonic()
+        ended = cli(*arguments)
+        took = time.monotonic() - began
+        case = f"{status} {str(headers)[:60]}: exit code {ended.code} after {took:.1f} s\n{ended.err[:1500]}"
+        if ended.code not in allowed[where] or "bug in reconciler" in ended.err or took > ENOUGH:
+            wrong.append(case)
+        if ended.code and not re.search("error|failed|cannot|not all could be read", ended.out + ended.err):
+            wrong.append(f"{case}\nand says nothing of it")
+    CASES["commands whose server refuses everything"] += len(cases)
+    assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("where", [0, 1], ids=["platform", "registry"])
+def test_a_command_ends_when_a_server_refuses_for_ever(
+    applied: Cli, sandbox: Sandbox, command: str, where: int
+) -> None:
+    sample = list(COMMANDS).index(command) + where
+    cases = [STATUSES[(sample + step) % len(STATUSES)] for step in (0, 4)]
+    refuse_all(applied, sandbox, command, where, cases)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("where", [0, 1], ids=["platform", "registry"])
+def test_it_does_so_whatever_the_refusal_says(
+    applied: Cli, sandbox: Sandbox, command: str, where: int
+) -> None:
+    refuse_all(applied, sandbox, command, where, STATUSES)
+
+
+def test_writes_that_are_refused_for_ever_are_announced_and_given_up(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_example("single_training", cli.folder, sandbox.registry)
+    monkeypatch.setenv("RECONCILER_TIMEOUT", "2.5")
+    sandbox.switch(
+        faults=[
+            {
+                "method": method,
+                "path": "^/api/",
+                "action": 429,
+                "times": None,
+                "headers": {"Retry-After": "1"},
+            }
+            for method in ("POST", "PATCH", "PUT")
+        ]
+    )
+    ended = cli("apply", "single_training", "--yes")
+    assert ended.code == 1
+    server = os.environ["PICSELLIA_CUSTOM_ENV"].partition("//")[2]
+    assert f"{server}: rate limited, next try in 1 s" in ended.err
+    assert "says too many requests" in ended.err
+    assert "RECONCILER_TIMEOUT" in ended.err
+    assert 3 <= len(sandbox.writes(service="platform")) <= 20
+
+
+def test_a_platform_that_limits_requests_lets_an_apply_through(cli: Cli, sandbox: Sandbox) -> None:
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    sandbox.fail("*", "^/api/", 429, times=None, every=3, headers={"Retry-After": "0"})
+    ended = cli("apply", "dataset_cleanup", "--yes")
+    assert ended.code == 0, ended.err
