@@ -4,10 +4,12 @@ import pytest
 from urllib3.util.retry import Retry
 
 from providers.docker import connection
+from tests.quick import skip_waits
 
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeated reads follow each other at once."""
     monkeypatch.setattr(Retry, "sleep", lambda retry, response=None: None)
+    skip_waits(monkeypatch)
     monkeypatch.setattr(connection, "_wait", lambda state: 0.0)
