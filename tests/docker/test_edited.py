@@ -67,11 +67,8 @@ def test_every_difference_between_what_was_hashed_and_what_is_packed_is_named(
     (folder / ".dockerignore").write_text(ignored)
     source = source_of(folder)
     source = replace(source, expected=fingerprint(source))
-    before = packed(source)
+    assert packed(source)
     EDITS[edit](folder)
-    if edit == "Dockerfile" and ignored:
-        assert packed(source) == before, "it is not among what is packed"
-        return
     with pytest.raises(RefusedError, match=r"changed while the image was made|cannot be read") as caught:
         packed(source)
     assert caught.value.message.startswith(edit.removesuffix("/x"))
@@ -127,8 +124,6 @@ def test_none_publishes_what_was_edited_after_it_was_hashed(
     repository = f"{registry.address}/edited/{folder.name}/{name}"
     source = source_of(folder, base=push_base(registry, "edited/base"))
     image = kind(name, source, repository, lambda: EDITS[edit](folder))
-    if name == "append" and edit == "Dockerfile" and ignored:
-        return  # in the key, and in nothing that this builder reads
     with pytest.raises(RefusedError, match=f"{edit} changed while the image was made of it"):
         publish(image, source, repository)
     with RegistryClient(repository) as client:
