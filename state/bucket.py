@@ -48,6 +48,7 @@ from state.snapshot import Snapshot
 from state.store import HistoryEntry, check_head, nobody_told
 
 _PATIENCE = 60.0  # seconds to go on trying to swap a head that others swap as well
+_REFUSALS = 8  # in a row of a swap, while the head stays what it was: that is no race
 _AT_ONCE = 16  # requests
 
 
@@ -288,7 +289,7 @@ class BucketStore:
         with self._mutex:
             fresh = fresh or stack not in self._seen
             seen = self._look(stack) if fresh else self._seen[stack]
-            end = self._clock() + _PATIENCE
+            end, refused = self._clock() + _PATIENCE, 0
             while True:
                 try:
                     head = change(seen)
@@ -308,6 +309,12 @@ class BucketStore:
                         return before
                     if isinstance(problem, StoreUnavailableError) and seen.version == before.version:
                         raise
+                    refused = refused + 1 if seen.version == before.version else 0
+                    if refused == _REFUSALS:
+                        raise StoreUnavailableError(
+                            f"{self.objects.url} refuses to replace the head of {stack}, though nobody did",
+                            hint="it has to honour If-Match and If-None-Match; docs/state.md says which do",
+                        ) from None
                     if self._clock() > end:
                         told = f"the record of {stack} in {self.objects.url} is being written all the time"
                         raise StoreUnavailableError(told, hint="try again") from None

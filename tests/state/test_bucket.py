@@ -70,6 +70,20 @@ def test_a_save_is_a_history_object_and_a_head_that_names_it(place: str) -> None
         assert names[2].removeprefix("history/").encode() in head.body
 
 
+def test_a_bucket_that_refuses_every_swap_is_given_up_at_once(place: str) -> None:
+    objects, naps = Disturbed(place), list[float]()
+    objects.before = swapped
+    with BucketStore(objects, sleep=naps.append) as store:
+        with pytest.raises(StoreUnavailableError, match="refuses to replace the head"):
+            save(store, counting(1), expected=0)
+        assert sum(naps) < 1
+        with (
+            pytest.raises(StoreUnavailableError, match="refuses to replace the head"),
+            store.lock(STACK, run("ann"), timeout=0),
+        ):
+            pass
+
+
 def test_reading_writes_nothing(place: str) -> None:
     objects = Objects(place)
     with BucketStore(objects) as store:
