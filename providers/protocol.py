@@ -78,6 +78,7 @@ class Verdict:
         reason: the name of the verdict, as shown in the plan.
         refusal: why it cannot be done as asked; "" when it can.
         hint: what the user can do about the refusal or the warning.
+        alternative: the other way out of a refusal; "" where there is one only.
         warning: what the user should know although it is done; "" for nothing.
     """
 
@@ -86,6 +87,7 @@ class Verdict:
     refusal: str = ""
     hint: str = ""
     warning: str = ""
+    alternative: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,7 +290,8 @@ class Walk:
     def _write(self, step: Step, fields: Mapping[str, JSON], write: Callable[[], Live]) -> Live:
         """Write, read back, and record what was taken; what was not taken is a failure of the step."""
         written = self._send(step, write)
-        live = self._attempt(step, lambda: self._read(step, fields, id=written.id))
+        known = written.outputs
+        live = self._attempt(step, lambda: self._read(step, fields, id=written.id, outputs=known))
         if live is None:
             raise FinalError("it was written, but cannot be found when read back")
         live = replace(live, outputs={**written.outputs, **live.outputs})
@@ -368,9 +369,16 @@ class Walk:
     def _sleep(self, seconds: float) -> None:
         self._stop.wait(seconds)
 
-    def _read(self, step: Step, fields: Mapping[str, JSON], *, id: str | None) -> Live | None:
+    def _read(
+        self,
+        step: Step,
+        fields: Mapping[str, JSON],
+        *,
+        id: str | None,
+        outputs: Mapping[str, JSON] | None = None,
+    ) -> Live | None:
         kind = self._kinds[step.address.kind]
-        return kind.read(step.address.name, id=id, parent=self._parent(step), desired=fields)
+        return kind.read(step.address.name, id=id, parent=self._parent(step), desired=fields, outputs=outputs)
 
     def _parent(self, step: Step) -> Live | None:
         parent = self._parent_of(step)

@@ -23,6 +23,7 @@ from typing import Any
 
 import tomlkit
 
+from providers.leftovers import BASELINE
 from providers.regular_files import read_regular
 from reconciler.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.diff import ChangeClass, same
@@ -31,7 +32,7 @@ from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.lines import lines_of
 from reconciler.values import JSON, MISSING, Nothing
 
-FILE_NAME = "drift-baseline.toml"
+FILE_NAME = BASELINE
 DAYS = 30
 """How long an acknowledgement lasts when nobody says otherwise."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from providers.docker.demands import SettingError
 from providers.docker.source import SourceKey, fingerprint
 from providers.errors import ProviderError
+from providers.leftovers import sweep
 from providers.protocol import CheckedKind
 from providers.regular_files import read_regular
 from reconciler.apply import Result, Walk
@@ -19,7 +20,6 @@ from reconciler.events import Notice
 from reconciler.files import locked, replace_file
 from reconciler.pipeline.edit import edited
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.version import Bump
 from reconciler.plan import Plan
 from reconciler.planning import Planned, Wishes, make_plan
 from reconciler.runs import this_run
@@ -75,7 +75,8 @@ def apply_plan(
     approve: Callable[[Planned, bool], bool],
     saved: Plan | None = None,
     skip_moved: bool = False,
-    choose_bump: Callable[[Planned], Bump | None] | None = None,
+    revise: Callable[[Planned, Wishes], Wishes] | None = None,
+    may_bump: bool = False,
 ) -> Applied:
     """Plan what the files say, and do it: `carry_out` with `make_plan`.
 
@@ -84,7 +85,8 @@ def apply_plan(
             argument is whether the user has to be asked.
         saved: a plan that was approved before; only what it said is done, and nobody is asked.
         skip_moved: do the rest of a saved plan when a part of the world has moved, instead of nothing.
-        choose_bump: is shown a plan that was made without a bump, and says which one it should have.
+        revise: is shown the plan, and gives the wishes that it should be made with instead.
+        may_bump: `revise` may ask for a bump, which is written into config.toml.
 
     Raises: as `carry_out`.
     """
@@ -92,8 +94,8 @@ def apply_plan(
 
     def make() -> Planned:
         planned = make_plan(session, checked, wishes)
-        if choose_bump is not None and wishes.bump is None and (kind := choose_bump(planned)):
-            planned = make_plan(session, checked, replace(wishes, bump=kind))
+        if revise is not None and saved is None and (revised := revise(planned, wishes)) != wishes:
+            planned = make_plan(session, checked, revised)
         return planned
 
     return carry_out(
@@ -102,7 +104,7 @@ def apply_plan(
         make,
         running,
         key=key,
-        writes_config=bool(wishes.bump or choose_bump or pipeline.loaded.edits),
+        writes_config=bool(wishes.bump or may_bump or pipeline.loaded.edits),
         approve=approve,
         saved=saved,
         skip_moved=skip_moved,
@@ -154,6 +156,7 @@ def carry_out(
         if lock.took_over is not None:
             why = "its process is gone" if is_gone(lock.took_over) else "it had expired"
             session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
+        sweep(path.resolve().parent)
         _refuse_edited(pipeline, key if waited else None)
         planned = make()
         away: tuple[Moved, ...] = ()

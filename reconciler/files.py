@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from providers.leftovers import new_temporary, sweep
 from reconciler.diagnostics import UserError, error
 
 
@@ -102,8 +103,9 @@ def _is_mine(folder: Path) -> bool:
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Replace the file's content in one step: the old content or the new one, never half of it.
 
-    A symbolic link stays one and its target is replaced; the file's owner is kept where we may. A file with
-    several names (hard links) is written in place, so that all of them keep naming one file.
+    What a killed run left beside it is removed first. A symbolic link stays one and its target is replaced;
+    the file's owner is kept where we may. A file with several names (hard links) is written in place, so that
+    all of them keep naming one file.
 
     Args:
         mode: the permission bits to give it; None for those it has, and 0600 for a new one.
@@ -115,10 +117,10 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
     if target.exists() and target.stat().st_nlink > 1:
         _rewrite(target, content, mode)
         return
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    temporary = Path(name)
+    sweep(target.parent)
+    handle, temporary = new_temporary(target)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(handle, "wb", closefd=os.name != "posix") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -134,6 +136,9 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        if os.name == "posix":  # elsewhere an open file cannot be renamed
+            os.close(handle)
     _sync_folder(target.parent)
 
 

@@ -59,13 +59,16 @@ class ImageReport:
         return self.pipeline.config.docker.image_name
 
 
-def look_at_image(checked: Checked, stored: Snapshot | None, bump_hint: str, wire: Wire) -> ImageReport:
+def look_at_image(
+    checked: Checked, stored: Snapshot | None, bump_hint: str, wire: Wire, accept_hint: str = ""
+) -> ImageReport:
     """Compare a pipeline's source with what its registry has.
 
     Args:
         stored: the stack's record, where there is one: it knows which files differ.
         bump_hint: how the user publishes the source as a new version.
         wire: connections to the registry.
+        accept_hint: how the user takes a version of another tool for this source.
 
     Raises:
         UserError: the files have errors.
@@ -85,10 +88,15 @@ def look_at_image(checked: Checked, stored: Snapshot | None, bump_hint: str, wir
         labels=lambda: image_labels(pipeline),
         bump_hint=bump_hint,
         connect=partial(RegistryClient, wire=wire),
+        accept_hint=accept_hint,
     )
     try:
         live = kind.read(
-            address.name, id=recorded.id if recorded else None, parent=None, desired=resource.fields
+            address.name,
+            id=recorded.id if recorded else None,
+            parent=None,
+            desired=resource.fields,
+            outputs=recorded.outputs if recorded else None,
         )
         image, tags = _published(repository, source.platform, live, str(resource.fields["version"]), wire)
     except ProviderError as problem:

@@ -211,7 +211,10 @@ class Plan:
     def apply_command(self) -> str:
         """The command that applies this plan, with what was asked for when it was made."""
         bump = self.asked.get("bump")
-        return self.stack.command("apply", *(["--bump", bump] if bump else []))
+        more = ["--bump", bump] if bump else []
+        for name in ("force_bump", "accept_foreign"):
+            more += [f"--{name.replace('_', '-')}"] if self.asked.get(name) else []
+        return self.stack.command("apply", *more)
 
     @property
     def unverified(self) -> int:

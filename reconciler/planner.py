@@ -341,7 +341,8 @@ def _judged(step: Step, resource: Resource, scene: _Scene) -> Step:
     )
     step = replace(step, reason=verdict.reason, remark=(verdict.warning, verdict.hint))
     if verdict.refusal:
-        step = replace(step, refusal=Refusal(verdict.refusal, (verdict.hint,) if verdict.hint else ()))
+        ways = tuple(way for way in (verdict.hint, verdict.alternative) if way)
+        step = replace(step, refusal=Refusal(verdict.refusal, ways))
     match verdict.need:
         case Need.CREATE:
             return replace(step, action=Action.CREATE)

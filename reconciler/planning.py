@@ -13,7 +13,7 @@ from functools import cache, partial
 from uuid import uuid4
 
 from providers.docker.builders import select
-from providers.docker.image import ImageKind, is_taken
+from providers.docker.image import ImageKind, is_foreign, published_source
 from providers.docker.registry import RegistryClient
 from providers.docker.source import ImageSource, SourceKey
 from providers.errors import ProviderError
@@ -26,13 +26,13 @@ from reconciler.events import Note
 from reconciler.graph import Graph
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.version import Bump, bump
+from reconciler.pipeline.version import Bump, bump, promotes
 from reconciler.plan import Plan, Refusal, Step
 from reconciler.planner import Options, plan_steps
 from reconciler.recovery import contested, settle, unmade
 from reconciler.secret_findings import secret_findings
 from reconciler.session import CannotCheckError, Checked, Session, far_end, stack_of
-from reconciler.sources import image_labels, image_source
+from reconciler.sources import accept_way, bump_way, image_labels, image_source
 from reconciler.values import JSON, Address
 from reconciler.world import World
 from state.snapshot import RecordedResource, Snapshot
@@ -40,11 +40,26 @@ from state.snapshot import RecordedResource, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user asks of a plan, for every pipeline of the command."""
+    """What the user asks of a plan, for every pipeline of the command.
+
+    Attributes:
+        bump: publish as the next version, where what is published is other source.
+        force_bump: publish as the next version all the same.
+        accept_foreign: a version that another tool published is taken for the source in the folder.
+    """
 
     bump: Bump | None = None
+    force_bump: bool = False
+    accept_foreign: bool = False
     options: Options = field(default_factory=Options)
     targets: Collection[Address] = ()
+
+    @property
+    def version_options(self) -> list[str]:
+        """What was said of the version, as options of a command."""
+        bump = ["--bump", self.bump.value] if self.bump else []
+        force = ["--force-bump"] if self.force_bump else []
+        return [*bump, *force, *(["--accept-foreign"] if self.accept_foreign else [])]
 
     @property
     def addresses(self) -> set[Address]:
@@ -57,6 +72,8 @@ class Wishes:
         options = self.options
         return {
             "bump": self.bump.value if self.bump else None,
+            "force_bump": self.force_bump,
+            "accept_foreign": self.accept_foreign,
             "targets": sorted(map(str, self.targets)),
             "ours": None if options.ours is None else sorted(map(str, options.ours)),
             "theirs": None if options.theirs is None else sorted(map(str, options.theirs)),
@@ -68,6 +85,7 @@ class Wishes:
     @classmethod
     def from_document(cls, document: Mapping[str, JSON]) -> "Wishes":
         """What `to_document` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+        document = {"force_bump": False, "accept_foreign": False, **document}  # plans of before have neither
         if set(document) != set(cls().to_document()):
             raise ValueError(f"the plan was asked for with {', '.join(map(str, document)) or 'nothing'}")
 
@@ -76,6 +94,8 @@ class Wishes:
 
         return cls(
             Bump(document["bump"]) if document["bump"] else None,
+            bool(document["force_bump"]),
+            bool(document["accept_foreign"]),
             Options(
                 ours=addresses("ours"),
                 theirs=addresses("theirs"),
@@ -106,6 +126,15 @@ class Planned:
     kinds: Mapping[str, ResourceKind]
     unread: tuple[Diagnostic, ...] = ()
 
+    @property
+    def foreign_version(self) -> str | None:
+        """The version that another tool published, while nothing says that it is made from these files."""
+        for resource in self.desired:
+            live = self.world.found.get(resource.address)
+            if resource.address.kind == "image" and live is not None and is_foreign(live):
+                return str(resource.fields["version"])
+        return None
+
 
 def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bool = False) -> Planned:
     """Files -> desired; state -> recorded; far ends -> live; the three of them -> plan. Reads only.
@@ -124,10 +153,10 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bo
     if wishes.options.destroy and not stored.resources and not stored.intents:
         told = f"Let the record take it over first: {stack.command('apply')}"
         raise UserError(error(f"nothing is recorded of {stack}, so there is nothing to destroy", told))
-    pipeline, taken = _as_bumped(session, pipeline, wishes.bump, key)
-    kinds = _kinds(session, pipeline, image_source(pipeline), key)
-    files = desired_graph(pipeline, key.key)
-    remarks = (*checked.diagnostics, *taken)
+    bumped, notes = _as_bumped(session, pipeline, wishes, key, stored)
+    kinds = _kinds(session, pipeline, bumped, key, wishes)
+    pipeline, files = bumped, desired_graph(bumped, key.key)
+    remarks = (*checked.diagnostics, *notes)
     planned = plan_for(session, pipeline, files, kinds, stored, wishes, remarks=remarks, partial=partial)
     return (
         planned if partial else _without_secrets(planned, image_source(pipeline))
@@ -171,10 +200,9 @@ def plan_for(
     if settled is not stored:
         recorded = _by_address(settled)
 
-    bump_option = ["--bump", wishes.bump.value] if wishes.bump else []
     options = replace(
         wishes.options,
-        again=stack.command(session.verb, *bump_option),
+        again=stack.command(session.verb, *wishes.version_options),
         ignored={
             Address.parse(text): fields for text, fields in pipeline.config.reconciler.ignore_changes.items()
         },
@@ -204,27 +232,40 @@ def plan_for(
 
 
 def _as_bumped(
-    session: Session, pipeline: Pipeline, kind: Bump | None, key: SourceKey
+    session: Session, pipeline: Pipeline, wishes: Wishes, key: SourceKey, stored: Snapshot
 ) -> tuple[Pipeline, list[Diagnostic]]:
     """The pipeline as it will be once the bump is published, and remarks.
 
-    Versions that are published from other source are used up, as by a run that failed after the push, or by
-    a colleague who has not committed yet: the first free one is taken.
+    A bump is carried out only where the version in config.toml is not published from this very source, unless
+    it is forced, or makes a candidate of a release or a release of a candidate: those two name the image that
+    is there. Versions that are published from
+    other source are used up, as by a run that failed after the push, or by a colleague who has not committed
+    yet: the first free one is taken.
 
     Raises:
         CannotCheckError: the registry could not be asked.
     """
+    kind, current = wishes.bump, pipeline.config.metadata.version
     if kind is None:
         return pipeline, []
-    repository = pipeline.config.docker.image_name
-    version, taken = bump(pipeline.config.metadata.version, kind), []
+    repository, platform = pipeline.config.docker.image_name, pipeline.config.reconciler.image.platform
+    address = image_address(repository)
+    record = stored.resources.get(str(address))
+    recorded = record.outputs if record else {}
     try:
         with RegistryClient(repository, wire=session.wire) as registry:
-            while is_taken(registry, str(version), pipeline.config.reconciler.image.platform, key.key):
+            makes_sense = wishes.force_bump or promotes(current, kind)
+            if not makes_sense and key.is_same(published_source(registry, str(current), platform, recorded)):
+                told = f"nothing needs a new version: {current} is published from this source"
+                way = "Publish it once more with --force-bump."
+                return pipeline, [info(told, way, address=str(address))]
+            version, taken = bump(current, kind), []
+            while (source := published_source(registry, str(version), platform, recorded)) is not None:
+                if key.is_same(source):
+                    break
                 taken.append(str(version))
                 version = bump(version, Bump.PATCH if kind is Bump.FINAL else kind)
     except ProviderError as problem:
-        address = image_address(repository)
         raise CannotCheckError(far_end(problem, f"{address} could not be read", address=address)) from None
     remarks = [
         info(f"{', '.join(taken)} of {repository} is published from other source, so this becomes {version}")
@@ -233,17 +274,21 @@ def _as_bumped(
 
 
 def _kinds(
-    session: Session, pipeline: Pipeline, source: ImageSource, key: SourceKey
+    session: Session, pipeline: Pipeline, bumped: Pipeline, key: SourceKey, wishes: Wishes
 ) -> dict[str, ResourceKind]:
     """Every kind by its name: those of the platform, and the image of this folder."""
+    source, command = image_source(bumped), partial(stack_of(session.target, bumped).command, session.verb)
+    before, after = pipeline.config.metadata.version, bumped.config.metadata.version
     image = ImageKind(
-        pipeline.config.docker.image_name,
+        bumped.config.docker.image_name,
         source,
         key,
-        builder=cache(lambda: select(pipeline.config.reconciler.image.builder, source)),
-        labels=lambda: image_labels(pipeline),
-        bump_hint="publish it as a new version:  "
-        + stack_of(session.target, pipeline).command(session.verb, "--bump", "patch"),
+        builder=cache(lambda: select(bumped.config.reconciler.image.builder, source)),
+        labels=lambda: image_labels(bumped),
+        bump_hint=bump_way(command("--bump", "patch")),
+        accept_hint=accept_way(command("--accept-foreign")),
+        accept_foreign=wishes.accept_foreign,
+        bumped_from="" if before == after else str(before),
         connect=partial(RegistryClient, wire=session.wire),
     )
     return {**platform_kinds(session.platform), "image": image}

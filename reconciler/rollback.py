@@ -11,7 +11,7 @@ from pathlib import Path
 from semver import Version
 
 from providers.docker.builders import Builder
-from providers.docker.image import ImageKind
+from providers.docker.image import ImageKind, recorded_source
 from providers.docker.source import SourceKey
 from providers.picsellia import kinds as platform_kinds
 from reconciler.converge import Applied, Running, carry_out
@@ -194,10 +194,13 @@ def _graph(then: Snapshot, now: Snapshot) -> Graph:
     resources = []
     for record in then.resources.values():
         address = Address.parse(record.address)
+        fields = (
+            {**record.inputs, "source_key": _source_then(record)} if record.kind == "image" else record.inputs
+        )
         resources.append(
             Resource(
                 address,
-                record.inputs,
+                fields,
                 depends_on=tuple(Address.parse(text) for text in record.depends_on),
                 owns=("input",) if address in owners else (),
             )
@@ -212,9 +215,7 @@ def _image_of(pipeline: Pipeline, image: RecordedResource) -> ImageKind:
         raise AssertionError("a rollback builds nothing")
 
     outputs = image.outputs
-    key = SourceKey(
-        image.inputs["source_key"], outputs.get("files", {}), outputs.get("arguments", {}), bytes=0
-    )
+    key = SourceKey(_source_then(image), outputs.get("files", {}), outputs.get("arguments", {}), bytes=0)
     return ImageKind(
         "/".join(Address.parse(image.address).name),
         replace(image_source(pipeline), platform=image.inputs["platform"]),
@@ -223,6 +224,11 @@ def _image_of(pipeline: Pipeline, image: RecordedResource) -> ImageKind:
         labels=lambda: image_labels(pipeline),
         bump_hint="go back to another one: --to VERSION",
     )
+
+
+def _source_then(image: RecordedResource) -> str:
+    """The source of a recorded image; of another tool's, what earlier versions took it over from."""
+    return str(image.inputs.get("source_key") or recorded_source(image.outputs) or "")
 
 
 def _refuse_lost(planned: Planned, earlier: Earlier) -> None:

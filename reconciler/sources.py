@@ -10,7 +10,7 @@ from providers.docker.labels import CREATED, REVISION, TITLE
 from providers.docker.source import ImageSource, context, ignore_file, seen
 from providers.errors import ProviderError, RefusedError
 from reconciler.git import Commit, GitError, Repository, is_changed, repository_of
-from reconciler.pipeline.edit import keyed
+from reconciler.pipeline.edit import keyed, keyed_whole
 from reconciler.pipeline.load import Pipeline
 
 
@@ -19,13 +19,15 @@ def image_source(pipeline: Pipeline) -> ImageSource:
     options = pipeline.config.reconciler.image
     appended = options.builder in ("auto", "append")  # the others read the Dockerfile only
     folder = os.path.normpath(pipeline.folder.absolute() / options.context)
-    config = _below(folder, pipeline.loaded.path)
+    config, document = _below(folder, pipeline.loaded.path), pipeline.loaded.document
+    whole = keyed_whole(document)
     return ImageSource(
         folder=Path(folder),
         dockerfile=_below(folder, pipeline.folder / options.dockerfile),
         platform=options.platform,
         build_args=options.build_args,
-        keyed={config: keyed(pipeline.loaded.document)},
+        keyed={config: whole if options.config == "source" else keyed(document)},
+        keyed_first={config: whole},
         replaced={config: pipeline.loaded.text.encode()},
         target=options.target,
         secrets=options.secrets,
@@ -91,6 +93,16 @@ def git_revision(pipeline: Pipeline) -> str:
         return _revision(pipeline)[1]
     except ProviderError:
         return ""
+
+
+def bump_way(command: str) -> str:
+    """The way out of a refusal by a new version."""
+    return f"publish it as a new version:  {command}"
+
+
+def accept_way(command: str) -> str:
+    """The way out for a version that another tool published."""
+    return f"accept it as made from these files:  {command}"
 
 
 def git_commit(folder: Path) -> str:

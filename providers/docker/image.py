@@ -46,6 +46,10 @@ class ImageKind:
         builder: gives what makes and pushes the image; called when one is needed, as it may ask an Engine.
         labels: gives the OCI labels to bake in, without the version and the source key; called likewise.
         bump_hint: what the user can run when the source needs a new version.
+        accept_hint: what the user can run to take a version of another tool for this source.
+        accept_foreign: a version that another tool published is this source, because the user says so.
+        bumped_from: the version that config.toml has while a bump is planned: what is published under it and
+            is this source gets the new tag; "" without a bump.
         connect: gives a client of a repository.
     """
 
@@ -58,6 +62,9 @@ class ImageKind:
         labels: Callable[[], Mapping[str, str]],
         *,
         bump_hint: str,
+        accept_hint: str = "",
+        accept_foreign: bool = False,
+        bumped_from: str = "",
         connect: Callable[[str], RegistryClient] = RegistryClient,
     ) -> None:
         self._repository = repository
@@ -66,6 +73,9 @@ class ImageKind:
         self._builder = builder
         self._labels = labels
         self._bump_hint = bump_hint
+        self._accept_hint = accept_hint
+        self._accept_foreign = accept_foreign
+        self._bumped_from = bumped_from
         self._connect = connect
         self._before: dict[str, str] = {}  # version -> what the channel pointed to before it was put
         self.facts = KindFacts(
@@ -88,8 +98,9 @@ class ImageKind:
     ) -> Live | None:
         """What the version tag names; before there is one, what was published last as far as can be told.
 
-        That is the recorded image, else what a channel tag points to. `id` is `version@digest`: the label
-        of an image says under which version it was built, not which tags were moved to it later.
+        That is the image among those that the record, the version before a bump and the channel tags name
+        which is this source, else the first of them. `id` is `version@digest`: the label of an image says
+        under which version it was built, not which tags were moved to it later.
 
         A digest names its content for good. So where the version tag still has the recorded one, the record
         says what is in it, and the manifest and the configuration are not read.
@@ -106,13 +117,25 @@ class ImageKind:
             channels = _pointing(registry, wanted)
             if image is None or channels.get(wanted) != image.digest:
                 channels |= _pointing(registry, other)
-            for digest in (known, *channels.values()):
-                if image is None and digest:
-                    image = registry.image(digest, self._source.platform)
+            if image is None:
+                before = _pointing(registry, self._bumped_from) if self._bumped_from else {}
+                image = self._last(registry, (known, *before.values(), *channels.values()), outputs or {})
         if image is None:
             return None
         version = tag or (known_as if image.digest == known else image.labels.get(VERSION))
-        return self._live(name, image, version, tag, desired, channels)
+        return self._live(name, image, version, tag, desired, channels, outputs or {})
+
+    def _last(
+        self, registry: RegistryClient, digests: Collection[str], outputs: Mapping[str, JSON]
+    ) -> PublishedImage | None:
+        """The first of these images that is this source, else the first that is there at all."""
+        first = None
+        for digest in dict.fromkeys(filter(None, digests)):
+            image = registry.image(digest, self._source.platform)
+            if image is not None and self._key.is_same(_source_of(image, outputs)):
+                return image
+            first = first or image
+        return first
 
     def _live(
         self,
@@ -122,6 +145,7 @@ class ImageKind:
         tag: str | None,
         desired: Mapping[str, JSON],
         channels: Mapping[str, str],
+        recorded: Mapping[str, JSON],
     ) -> Live:
         pointing = [channel for channel, digest in channels.items() if digest == image.digest]
         elsewhere = channels.get(desired["channel"])
@@ -132,22 +156,22 @@ class ImageKind:
         if version is not None:
             # An image that says it is this version, without the tag, lost the tag.
             fields["version"] = version if tag or version != desired["version"] else None
-        key = image.labels.get(SOURCE_KEY)
+        label, source = image.labels.get(SOURCE_KEY), _source_of(image, recorded)
+        if self._key.is_same(source) or (source is None and tag and self._accept_foreign):
+            source = self._key.key
+        fields["source_key"] = source
         outputs: dict[str, JSON] = {
             "digest": image.digest,
             "tag": tag,
             "channel_points_to": elsewhere,
             "platform": image.platform,
-            "source_key": key,
+            "source_key": label,
         }
+        if source != label:
+            outputs["stands_for"] = source
         if revision := image.labels.get(REVISION):
             outputs["revision"] = revision
-        if key is None:
-            # Another tool's: the folder as it is when this is taken over stands for what it was made from.
-            outputs["taken_over_from"] = self._key.key
-        else:
-            fields["source_key"] = key
-        if key in (None, self._key.key):
+        if source == self._key.key:
             outputs["arguments"] = dict(self._key.arguments)
             if len(self._key.files) <= MOST_FILES:
                 outputs["files"] = dict(self._key.files)
@@ -223,9 +247,8 @@ class ImageKind:
             return []
         if outputs.get("files") is None or outputs.get("digest") != live.outputs["digest"]:
             return None
-        return differences(
-            outputs["files"], self._key.files, outputs.get("arguments", {}), self._key.arguments
-        )
+        files = self._key.files_as_of(recorded_source(outputs))
+        return differences(outputs["files"], files, outputs.get("arguments", {}), self._key.arguments)
 
     def builder_for(self, live: Live | None, fields: Mapping[str, JSON]) -> Builder | None:
         """What a write of `fields` would build with; None where nothing needs to be built.
@@ -241,7 +264,8 @@ class ImageKind:
 
     def _is_this(self, image: PublishedImage, key: str, digest: str) -> bool:
         """Whether this is the very image, or one of the source that `key` is of."""
-        return image.digest == digest or image.labels.get(SOURCE_KEY) == key
+        label = image.labels.get(SOURCE_KEY)
+        return image.digest == digest or label == key or (key == self._key.key and self._key.is_same(label))
 
     def _publish(
         self,
@@ -294,30 +318,31 @@ class ImageKind:
     ) -> Verdict:
         if live is None:
             return Verdict(Need.CREATE, self._why_nothing(desired, others))
-        key = live.fields.get("source_key")
+        key, version = live.fields.get("source_key"), desired["version"]
         same_source = key == desired["source_key"]
         if live.outputs["tag"] is None:
             if same_source:
                 return Verdict(Need.UPDATE, "same-source: re-tagged, no build")
             return Verdict(Need.UPDATE, self._source_changed(outputs, live))
-        known = key is not None
-        if not same_source and (
-            known or outputs.get("taken_over_from", desired["source_key"]) != desired["source_key"]
-        ):
+        if is_foreign(live):
+            return Verdict(
+                Need.UPDATE,
+                "foreign: published by another tool, from source that nothing names",
+                f"{version} was published by another tool, and does not say from which source",
+                self._bump_hint,
+                alternative=self._accept_hint,
+            )
+        if not same_source:
             reason = self._source_changed(outputs, live)
             return Verdict(Need.UPDATE, reason, *self._refusal(desired, recorded, reason))
-        foreign = {
-            "warning": f"{desired['version']} was published by another tool; nobody can say from what source",
-            "hint": "It is taken over as it is; the next version that is published here carries its source.",
-        }
         if live.fields["channel"] != desired["channel"]:
             elsewhere = live.outputs["channel_points_to"]
             points = f"points at {elsewhere[:19]}" if elsewhere else "is gone"
             moved = f"tag-moved: {desired['channel']} {points}; re-tagged, no build"
-            return Verdict(Need.UPDATE, moved, **({} if known else foreign))
-        if known:
-            return Verdict(Need.NOTHING, "published")
-        return Verdict(Need.NOTHING, "foreign", **foreign)
+            return Verdict(Need.UPDATE, moved)
+        if live.outputs.get("source_key", key) is None:
+            return Verdict(Need.NOTHING, "foreign: published by another tool, and accepted as this source")
+        return Verdict(Need.NOTHING, "published")
 
     def _refusal(
         self, desired: Mapping[str, JSON], recorded: Mapping[str, JSON] | None, reason: str
@@ -377,14 +402,41 @@ def _remembered(outputs: Mapping[str, JSON], platform: str) -> _Content | None:
     return _Content(outputs["digest"], platform, {name: said for name, said in labels.items() if said})
 
 
-def is_taken(registry: RegistryClient, version: str, platform: str, source_key: str) -> bool:
-    """Whether this version tag is published from other source, so that it can never become this one's.
+def is_foreign(live: Live) -> bool:
+    """Whether another tool published this version, and nothing says from which source."""
+    return live.outputs["tag"] is not None and live.fields.get("source_key") is None
+
+
+def recorded_source(outputs: Mapping[str, JSON]) -> str | None:
+    """The source that the recorded image is, or stands for; None where the record does not say.
+
+    An image stands for a source that its label does not name where the user said so of another tool's
+    version, and where its label has the same source by an older recipe.
+    """
+    older = outputs.get("taken_over_from")  # as earlier versions called it
+    said: str | None = outputs.get("stands_for") or older or outputs.get("source_key")
+    return said
+
+
+def _source_of(image: "PublishedImage | _Content", recorded: Mapping[str, JSON]) -> str | None:
+    """The source of an image: as the record says, where it is of this very image, else as the label says."""
+    known = recorded_source(recorded) if recorded.get("digest") == image.digest else None
+    return known or image.labels.get(SOURCE_KEY)
+
+
+def published_source(
+    registry: RegistryClient, version: str, platform: str, recorded: Mapping[str, JSON]
+) -> str | None:
+    """The source key behind a version tag: "" when nothing says which, None when nothing is published.
+
+    Args:
+        recorded: what the record has beside the image's fields, where there is a record.
 
     Raises:
         ProviderError: the registry could not be asked.
     """
     image = registry.image(version, platform)
-    return image is not None and image.labels.get(SOURCE_KEY) != source_key
+    return None if image is None else _source_of(image, recorded) or ""
 
 
 def _channels(desired: Mapping[str, JSON]) -> list[str]:

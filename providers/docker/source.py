@@ -19,10 +19,14 @@ from typing import Literal, NamedTuple
 
 from providers.docker.ignore import IgnoreRules
 from providers.errors import RefusedError
+from providers.leftovers import is_ours, is_temporary
 from providers.regular_files import READ_ONLY, kind_of, open_regular, read_regular, refuse_irregular
 
 CHUNK = 64 << 10  # bytes read at a time; larger pieces make many small files slower
-_FORMAT = b"picsellia-reconciler source key 1"
+RECIPE = "v2:"
+"""What every key of today's recipe begins with. Keys of the first recipe begin with "sha256:"."""
+_FORMAT = b"picsellia-reconciler source key 2"
+_FIRST_FORMAT = b"picsellia-reconciler source key 1"
 LEFT_OUT = (
     *("**/.git", "**/.venv", "venv"),  # another one after each commit, or on each machine
     *("**/__pycache__", "**/*.pyc", "**/*.pyo", "**/.DS_Store"),
@@ -43,6 +47,7 @@ class ImageSource:
         platform: "os/architecture" or "os/architecture/variant".
         build_args: values for the Dockerfile's ARG lines; they may be secret and are shown nowhere.
         keyed: for these relative paths, bytes that enter the key instead of the file's content.
+        keyed_first: the same for the first recipe, where it differs.
         replaced: for these relative paths, bytes that enter the image instead of the file's content.
         target: the stage of the Dockerfile to build; None for the last.
         secrets: name in `RUN --mount=type=secret,id=NAME` -> environment variable that has the value. Of
@@ -64,6 +69,7 @@ class ImageSource:
     platform: str = "linux/amd64"
     build_args: Mapping[str, str] = field(default_factory=dict)
     keyed: Mapping[str, bytes] = field(default_factory=dict)
+    keyed_first: Mapping[str, bytes] = field(default_factory=dict)
     replaced: Mapping[str, bytes] = field(default_factory=dict)
     target: str | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
@@ -83,11 +89,13 @@ class SourceKey:
     """The identity of a source.
 
     Attributes:
-        key: "sha256:<64 hex digits>" over everything below.
+        key: "v2:<64 hex digits>", a sha256 over everything below.
         files: path -> short digest of its kind, mode and content, for `changed.differences`.
         arguments: what else entered, by its name for people; values that may be secret as short digests.
         bytes: content bytes that were read.
         recipe: short digest of the Dockerfile's content; "" when there is none.
+        first: the key of this source by the first recipe, "sha256:<64 hex digits>"; "" when not known.
+        first_files: entries of `files` that the first recipe has otherwise.
     """
 
     key: str
@@ -95,6 +103,17 @@ class SourceKey:
     arguments: Mapping[str, str]
     bytes: int
     recipe: str = ""
+    first: str = ""
+    first_files: Mapping[str, str] = field(default_factory=dict)
+
+    def is_same(self, key: str | None) -> bool:
+        """Whether a key, of whichever recipe, is of this source."""
+        return key is not None and key in (self.key, self.first)
+
+    def files_as_of(self, key: str | None) -> Mapping[str, str]:
+        """`files` as the recipe of another key has them."""
+        is_first = key is not None and not key.startswith(RECIPE)
+        return {**self.files, **self.first_files} if is_first else self.files
 
 
 class Entry(NamedTuple):
@@ -114,7 +133,7 @@ def context(source: ImageSource) -> list[Entry]:
     Raises:
         RefusedError: the folder or something in it cannot be read, or is no file, link or folder.
     """
-    return [_entry(item, path) for path, item in _members(source)]
+    return [_entry(item, path) for path, item in _members(source) if not is_ours(item.name)]
 
 
 def file_paths(source: ImageSource) -> list[str]:
@@ -130,35 +149,57 @@ def fingerprint(source: ImageSource) -> SourceKey:
     """The source key: sha256 over the Dockerfile, the settings and every file of the filtered context.
 
     Paths, modes (executable or not, so that a check-out's umask does not matter), link targets
-    and contents count; times and owners do not. Every part is length-prefixed or of fixed length, so no
-    two sources share an encoding.
+    and contents count; times, owners and files of ours (`providers.leftovers`) do not. Every part is
+    length-prefixed or of fixed length, so no two sources share an encoding. The key by the first recipe
+    comes along, for images that carry one: the files are read once for both.
 
     Raises:
         RefusedError: as `context`, or there is no Dockerfile (and no `base`).
     """
-    whole = hashlib.sha256(_FORMAT)
+    parts: list[bytes] = []
+    first_parts: dict[int, bytes] = {}
     files: dict[str, str] = {}
+    first_files: dict[str, str] = {}
     total = 0
     root = f"{os.fspath(source.folder)}/"
     for path, item in _members(source):
         digest, size = _digest(root, path, item, source.keyed)
         raw = path.encode("utf-8", "surrogateescape")
-        whole.update(b"%d:%s%s" % (len(raw), raw, digest))
-        files[_shown(path)] = digest[:8].hex()
+        name = _shown(path)
+        if path in source.keyed_first or is_ours(item.name):
+            first, _ = _digest(root, path, item, source.keyed_first)
+            first_parts[len(parts)] = b"%d:%s%s" % (len(raw), raw, first)
+            first_files[name] = first[:8].hex()
+        if is_ours(item.name):  # what the first recipe counted
+            parts.append(b"")
+            continue
+        parts.append(b"%d:%s%s" % (len(raw), raw, digest))
+        files[name] = digest[:8].hex()
         total += size
     recipe = dockerfile(source)
-    whole.update(b"-" if recipe is None else b"+")
+    parts.append(b"-" if recipe is None else b"+")
     if recipe is not None:
         # The Dockerfile decides what is built even when .dockerignore keeps it out of the context.
-        whole.update(hashlib.sha256(recipe).digest())
+        parts.append(hashlib.sha256(recipe).digest())
         files.setdefault(source.dockerfile, _short(recipe))
     arguments = _arguments(source)
     for name, value in sorted(_hidden(source).items() | arguments.items()):
-        whole.update(b"%d:%s" % (len(name.encode()), name.encode()))
-        whole.update(b"%d:%s" % (len(value.encode()), value.encode()))
+        parts.append(b"%d:%s" % (len(name.encode()), name.encode()))
+        parts.append(b"%d:%s" % (len(value.encode()), value.encode()))
     shown = arguments | {name: _short(value.encode()) for name, value in _hidden(source).items()}
-    made_by = "" if recipe is None else _short(recipe)
-    return SourceKey(f"sha256:{whole.hexdigest()}", files, dict(sorted(shown.items())), total, recipe=made_by)
+    key = hashlib.sha256(b"".join((_FORMAT, *parts))).hexdigest()
+    for index, part in first_parts.items():
+        parts[index] = part
+    first_key = hashlib.sha256(b"".join((_FIRST_FORMAT, *parts))).hexdigest()
+    return SourceKey(
+        f"{RECIPE}{key}",
+        files,
+        dict(sorted(shown.items())),
+        total,
+        recipe="" if recipe is None else _short(recipe),
+        first=f"sha256:{first_key}",
+        first_files=first_files,
+    )
 
 
 class SourceCheck:
@@ -270,7 +311,7 @@ def seen(source: ImageSource, paths: Iterable[str]) -> set[str]:
     Raises:
         RefusedError: the ignore file cannot be read, or has a line that is no pattern.
     """
-    paths = set(paths)
+    paths = {path for path in paths if not is_ours(path.rpartition("/")[2])}
     return paths - _ignore_rules(source).excluded(paths)
 
 
@@ -412,7 +453,7 @@ def _members(source: ImageSource) -> list[tuple[str, os.DirEntry[str]]]:
     pending = [""]
     while pending:
         parent = pending.pop()
-        found = {parent + item.name: item for item in _scan(root, parent)}
+        found = {parent + item.name: item for item in _scan(root, parent) if not is_temporary(item.name)}
         excluded = rules.excluded(found)
         for path, item in found.items():
             if item.is_dir(follow_symlinks=False):

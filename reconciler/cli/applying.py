@@ -1,7 +1,7 @@
 """What `apply`, `deploy` and `destroy` share: show the plan, ask, apply each pipeline, tell how it ended."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 from rich.console import Console
@@ -12,7 +12,6 @@ from reconciler.cli.exits import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
 from reconciler.converge import Applied, RefusedPlanError, Running, apply_plan
 from reconciler.diagnostics import UserError
 from reconciler.events import Event, StepStarted
-from reconciler.pipeline.version import Bump
 from reconciler.plan import Plan
 from reconciler.planning import Planned, Wishes
 from reconciler.session import Checked, Session, session
@@ -47,11 +46,17 @@ class Dialogue:
     usually = False
     """The answer that Enter gives."""
     bumps = False
-    """Whether `choose_bump` is asked: config.toml may be written then, and by no other run meanwhile."""
+    """Whether `revise` may bump: config.toml may be written then, and by no other run meanwhile."""
 
-    def choose_bump(self, planned: Planned) -> Bump | None:
-        """The bump that a plan without one should have."""
-        return None
+    def revise(self, planned: Planned, wishes: Wishes) -> Wishes:
+        """The wishes that the plan should be made with again, after a question about its version."""
+        version = planned.foreign_version
+        if version is None or self.yes or not options.someone_watches():
+            return wishes
+        self.watch.pause()
+        self.show(planned.plan)
+        taken = confirm(f"Take {version} as it is, as made from these files?", default=False)
+        return replace(wishes, accept_foreign=taken)
 
     def approve(self, planned: Planned, ask: bool) -> bool:
         """Show the plan, and find out whether to go on."""
@@ -114,7 +119,8 @@ def apply_all(
             wishes,
             running,
             approve=talk.approve,
-            choose_bump=talk.choose_bump if talk.bumps else None,
+            revise=talk.revise,
+            may_bump=talk.bumps,
             saved=saved,
             skip_moved=skip_moved,
         )

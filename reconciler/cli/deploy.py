@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -30,11 +31,7 @@ KEEP = "keep"
 @click.command("deploy")
 @click.argument("name", metavar="PIPELINE_NAME")
 @options.where
-@click.option(
-    "--bump",
-    type=click.Choice([kind.value for kind in Bump]),
-    help="Publish as the next version; asked for when one is needed.",
-)
+@options.versions
 @click.option("--image", metavar="NAME", help="Docker image name, saved in config.toml.")
 @click.option(
     "--cpu", type=click.IntRange(0), metavar="NUMBER", help="CPU cores of a job, saved in config.toml."
@@ -46,7 +43,7 @@ KEEP = "keep"
 def command(
     name: str,
     where: options.Where,
-    bump: str | None,
+    version: Wishes,
     image: str | None,
     cpu: int | None,
     gpu: int | None,
@@ -59,7 +56,8 @@ def command(
     PIPELINE_NAME is a folder, or the name of a pipeline below the current one. Takes the arguments of
     pxl-pipeline deploy and reads the same files. It asks for what config.toml lacks: the image name, CPU
     and GPU; and for the version bump (patch, minor, major, rc, final) when the published version is from
-    other source. Nothing new to publish means no question, no build and no new version.
+    other source, or may be because another tool published it. Nothing new to publish means no question, no
+    build and no new version.
 
     \b
     1. The plan is shown, and you are asked.
@@ -92,7 +90,7 @@ def command(
     return apply_all(
         found,
         where,
-        Wishes(bump=Bump(bump) if bump else None),
+        version,
         running,
         yes=yes,
         dialogue=_Deploy,
@@ -107,15 +105,15 @@ class _Deploy(Dialogue):
     usually = True
     bumps = True
 
-    def choose_bump(self, planned: Planned) -> Bump | None:
-        if planned.plan.has_errors:
-            return None  # no version is published, so there is none to choose
+    def revise(self, planned: Planned, wishes: Wishes) -> Wishes:
+        if wishes.bump is not None or planned.plan.has_errors:
+            return wishes  # with errors no version is published, so there is none to choose
         reason, current = _needs_version(planned), planned.pipeline.config.metadata.version
         self.watch.pause()
         if reason is None:
             self.err.print(f"no new version: {current} {_why_not(planned)}", style="dim")
         if reason is None or not options.someone_watches():
-            return None
+            return wishes
         self.err.print()
         self.err.print(reason, soft_wrap=not self.err.is_terminal)
         choices = {kind.value: f"{current} -> {bump(current, kind)}" for kind in Bump}
@@ -124,10 +122,12 @@ class _Deploy(Dialogue):
         default = Default(Bump.PATCH.value, "the smallest step")
         if is_rc(current):
             default = Default(Bump.RC.value, f"{current} is a candidate")
-        if not planned.plan.refused:
-            choices[KEEP] = f"take {current} over as it is"
+        if planned.foreign_version:
+            choices[KEEP] = f"take {current} as it is, as made from these files"
         answer = choose("Version bump", choices, default, self.err)
-        return None if answer == KEEP else Bump(answer)
+        if answer == KEEP:
+            return replace(wishes, accept_foreign=True)
+        return replace(wishes, bump=Bump(answer))
 
     def is_refused_unseen(self, plan: Plan) -> bool:
         """Never: inputs that the class does not declare any more are documented to be removed."""
@@ -185,13 +185,5 @@ def _why_not(planned: Planned) -> str:
 
 def _needs_version(planned: Planned) -> str | None:
     """Why a new version has to be published, or may have to be; None when nothing is to be published."""
-    for step in planned.plan.steps:
-        if step.address.kind != "image":
-            continue
-        if step.refusal is not None:
-            return step.refusal.summary
-        live = planned.world.found.get(step.address)
-        unknown = live is not None and live.outputs["tag"] and "source_key" not in live.fields
-        if unknown and str(step.address) not in planned.settled.resources:
-            return step.remark[0]
-    return None
+    refusals = (step.refusal for step in planned.plan.steps if step.address.kind == "image")
+    return next((refusal.summary for refusal in refusals if refusal is not None), None)

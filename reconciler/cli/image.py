@@ -14,6 +14,7 @@ from reconciler.images import find_published_secrets, look_at_image
 from reconciler.pipeline.discovery import find
 from reconciler.plan import Stack
 from reconciler.session import Reading, registries, stack_of, validate
+from reconciler.sources import accept_way, bump_way
 from reconciler.views.images import image_text, print_image
 from reconciler.views.lines import console
 from reconciler.views.reports import print_diagnostics
@@ -43,14 +44,16 @@ def command(name: str, where: options.Where, as_json: bool, secrets: bool, readi
         stack = stack_of(where.target(), pipeline)
     except UserError as problem:
         unrecorded = f"not looked for: {problem.diagnostics[0].summary}"
-    bump = stack.command("apply", "--bump", "patch") if stack else f"reconciler apply {name} --bump patch"
-    hint = f"publish it as a new version:  {bump}"
+    bump, accept = (
+        stack.command("apply", *more) if stack else " ".join(["reconciler apply", name, *more])
+        for more in (["--bump", "patch"], ["--accept-foreign"])
+    )
     err = console(sys.stderr)
     with Watch(err) as watch, options.store() as store:
         stored = store.load(str(stack)) if stack else None
         watch(Note(f"reading {pipeline.config.docker.image_name}"))
         with registries(watch) as wire:
-            report = look_at_image(checked, stored, hint, wire)
+            report = look_at_image(checked, stored, bump_way(bump), wire, accept_way(accept))
         found = find_published_secrets(report, watch) if secrets else None
     print_diagnostics(checked.diagnostics, err)
     if as_json:

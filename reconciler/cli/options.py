@@ -1,5 +1,6 @@
 """Options that several commands share. Each decorator hands its options over as one value."""
 
+import dataclasses
 import functools
 import os
 import signal
@@ -225,7 +226,7 @@ def planning(command: Command) -> Command:
         "metavar": "[ADDR]",
     }
 
-    @click.option("--bump", type=click.Choice([b.value for b in Bump]), help="Publish as the next version.")
+    @versions
     @click.option(
         "--target",
         "targets",
@@ -241,7 +242,7 @@ def planning(command: Command) -> Command:
     @click.option("--theirs", help="In a conflict live is kept, at ADDR or else everywhere.", **winner)
     @functools.wraps(command)
     def with_wishes(
-        bump: str | None,
+        version: Wishes,
         targets: tuple[Address, ...],
         replace: tuple[Address, ...],
         prune: bool,
@@ -252,9 +253,34 @@ def planning(command: Command) -> Command:
         if set(ours) & set(theirs):
             raise click.UsageError("--ours and --theirs say opposite things")
         options = Options(ours=_winners(ours), theirs=_winners(theirs), replace=replace, prune=prune)
-        return command(wishes=Wishes(Bump(bump) if bump else None, options, targets), **rest)
+        wished = dataclasses.replace(version, options=options, targets=targets)
+        return command(wishes=wished, **rest)
 
     return with_wishes
+
+
+def versions(command: Command) -> Command:
+    """What the user says of the image's version, as `version`."""
+
+    @click.option(
+        "--bump",
+        type=click.Choice([kind.value for kind in Bump]),
+        help="Publish as the next version, where what is published is other source.",
+    )
+    @click.option("--force-bump", is_flag=True, help="With --bump: publish this source once more.")
+    @click.option(
+        "--accept-foreign",
+        is_flag=True,
+        help="A version that another tool published is made from these files.",
+    )
+    @functools.wraps(command)
+    def with_version(bump: str | None, force_bump: bool, accept_foreign: bool, **rest: Any) -> int:
+        if force_bump and bump is None:
+            raise click.UsageError("--force-bump goes with --bump KIND")
+        version = Wishes(Bump(bump) if bump else None, force_bump, accept_foreign)
+        return command(version=version, **rest)
+
+    return with_version
 
 
 def _winners(given: tuple[Address | None, ...]) -> tuple[Address, ...] | None:

@@ -69,20 +69,47 @@ def edited(text: str, changes: Edits) -> str:
     return text
 
 
-def keyed(document: Mapping[str, Any]) -> bytes:
-    """What of a config.toml belongs to the source key: everything but the version and the tag.
+_LATER = frozenset(["config", "accepted_secrets"])
+"""Settings of `[reconciler.image]` that make no other image, and that the first recipe did not know."""
+_NOT_AT_RUN_TIME = frozenset(["metadata", "docker", "model_version", "model_versions", "reconciler"])
 
-    Canonical JSON, so neither a comment nor the order of keys looks like new source.
+
+def keyed(document: Mapping[str, Any]) -> bytes:
+    """What of a config.toml belongs to the source key: what a running pipeline could read of it.
+
+    That is `[execution]` and every table that is neither the official tool's nor ours. The others say what is
+    deployed. Canonical JSON, so neither a comment nor the order of keys looks like new source.
 
     Args:
         document: as `tomllib` gave it.
+    """
+    return _bytes({name: table for name, table in document.items() if name not in _NOT_AT_RUN_TIME})
+
+
+def keyed_whole(document: Mapping[str, Any]) -> bytes:
+    """The same for a pipeline that reads all of its file: everything but the version and the tag.
+
+    The first recipe of the source key had this of every pipeline. Settings that came after it do not count,
+    nor do the tables that hold nothing else.
     """
     said = _unreleased(document)
     if environments := overlays(document):
         ours = document["reconciler"]
         env = {**ours["env"], **{name: _unreleased(overlay) for name, overlay in environments.items()}}
         said["reconciler"] = {**ours, "env": env}
-    return json.dumps(_canonical(said), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    ours = said.get("reconciler")
+    if isinstance(ours, dict) and isinstance(image := ours.get("image"), dict) and image.keys() & _LATER:
+        image = {key: value for key, value in image.items() if key not in _LATER}
+        ours = {key: value for key, value in {**ours, "image": image}.items() if key != "image" or value}
+        said = {
+            key: value for key, value in {**said, "reconciler": ours}.items() if key != "reconciler" or value
+        }
+    return _bytes(said)
+
+
+def _bytes(document: Mapping[str, Any]) -> bytes:
+    canonical = _canonical(dict(document))
+    return json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 def _unreleased(tables: Mapping[str, Any]) -> dict[str, Any]:

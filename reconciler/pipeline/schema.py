@@ -91,7 +91,8 @@ class ImageOptions(_Frozen):
     """`[reconciler.image]`: how the image is made, for pipelines that ask for more than a Dockerfile.
 
     `dockerfile` and `context` are paths relative to the pipeline's folder. `secrets` maps a secret's name to
-    the environment variable that has its value; a list names both alike.
+    the environment variable that has its value; a list names both alike. `config` says what config.toml is to
+    the image: what is deployed, which makes no other image, or source, for a pipeline that reads the file.
     """
 
     builder: Literal["auto", "buildx", "buildkit", "engine", "append"] = "auto"
@@ -108,6 +109,7 @@ class ImageOptions(_Frozen):
     cache_from: tuple[_Text, ...] = ()
     cache_to: tuple[_Text, ...] = ()
     accepted_secrets: tuple[AcceptedSecret, ...] = ()
+    config: Literal["deployment", "source"] = "deployment"
 
 
 class Reconciler(_Frozen):

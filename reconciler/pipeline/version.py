@@ -75,6 +75,11 @@ def bump(version: Version, kind: Bump | str) -> Version:
             return version.bump_prerelease()
 
 
+def promotes(version: Version, kind: Bump) -> bool:
+    """Whether this bump makes a candidate of a release, or a release of a candidate."""
+    return kind is (Bump.FINAL if is_rc(version) else Bump.RC)
+
+
 def edits_of(version: Version) -> dict[tuple[str | int, ...], str]:
     """What a config.toml says once this version is published."""
     return {("metadata", "version"): str(version), ("docker", "image_tag"): channel_tag(version)}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from providers.regular_files import read_regular
 from reconciler.diagnostics import Diagnostic, UserError, error
+from reconciler.files import replace_file
 from reconciler.plan import Plan, diagnostic_to_document
 from reconciler.planning import Wishes
 from reconciler.values import JSON
@@ -41,8 +42,11 @@ def save_plan(plan: Plan, path: Path) -> None:
         UserError: it cannot be written.
     """
     try:
-        path.touch(mode=0o600)
-        path.write_text(plan_text(plan), encoding="utf-8")
+        content = plan_text(plan).encode()
+        if path.exists() and not path.is_file():  # a pipe or a terminal has no content to keep whole
+            path.write_bytes(content)
+        else:
+            replace_file(path, content, mode=None if path.exists() else 0o600)
     except OSError as problem:
         raise UserError(error("the plan cannot be saved", f"{problem.strerror}.", file=path)) from None
 

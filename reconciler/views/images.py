@@ -127,8 +127,8 @@ def _verdict(report: ImageReport) -> Iterator[Text]:
         yield Text(f"  {verdict.refusal.removesuffix(f' ({details})')}")
     if verdict.warning:
         yield Text(f"  {verdict.warning}", "yellow")
-    if verdict.hint:
-        yield Text(f"  {verdict.hint}", "cyan")
+    for way in filter(None, (verdict.hint, verdict.alternative)):
+        yield Text(f"  {way}", "cyan")
 
 
 def _published(report: ImageReport) -> list[Text]:

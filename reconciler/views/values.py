@@ -1,11 +1,13 @@
 """How a value looks: short, on one line, and with only the part that differs when it is a large one."""
 
 import json
+import re
 
 from reconciler.diff import Change
 from reconciler.values import JSON, Nothing
 
 LONGEST = 72  # characters
+_SOURCE_KEY = re.compile(r"v[0-9]+:[0-9a-f]{64}")
 
 
 def shown(value: JSON | Nothing) -> str:
@@ -21,7 +23,7 @@ def shown(value: JSON | Nothing) -> str:
         text = plain if plain is not None else json.dumps(value, ensure_ascii=False)
     else:
         text = json.dumps(value, ensure_ascii=False)
-    if text.startswith("sha256:"):
+    if text.startswith("sha256:") or _SOURCE_KEY.fullmatch(text):
         return text[:19]
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 

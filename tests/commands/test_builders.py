@@ -105,7 +105,7 @@ class TestOnAnEngine:
         assert "SHARED = 1" in text
         assert 'version = "1.1.0"' in text
 
-        bumped = cli("plan", "app", "--bump", "patch")
+        bumped = cli("plan", "app", "--bump", "patch", "--force-bump")
         assert "same-source: re-tagged, no build" in bumped.out
         (cli.folder / "shared.py").write_text("SHARED = 2\n")
         assert "source-changed: shared.py changed" in cli("plan", "app").out

@@ -64,8 +64,10 @@ def test_what_another_tool_pushed_is_said_to_be_so(cli: Cli, sandbox: Sandbox) -
 
     shown = cli("image", "dataset_cleanup", "--organization", "another").out
 
-    assert "= 1.0.0  foreign" in shown
+    assert "! 1.0.0  foreign" in shown
     assert "none: another tool pushed it" in shown
+    for option in ("--bump patch", "--accept-foreign"):
+        assert f"reconciler apply dataset_cleanup --organization another --env CUSTOM {option}" in shown
 
 
 def test_a_registry_that_cannot_be_asked_is_an_error(cli: Cli, sandbox: Sandbox, no_pauses: None) -> None:

@@ -42,7 +42,7 @@ def test_the_release_after_a_candidate_is_no_conflict(app: Path, cli: Cli) -> No
 def test_two_versions_of_the_same_source_are_no_conflict(app: Path, cli: Cli) -> None:
     assert cli("apply", "app").code == 0
     for _ in range(3):
-        ended = cli("apply", "app", "--bump", "patch")
+        ended = cli("apply", "app", "--bump", "patch", "--force-bump")
         assert ended.code == 0, ended.out + ended.err
     assert 'version = "1.0.3"' in (app / "config.toml").read_text()
 

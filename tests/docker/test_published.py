@@ -15,7 +15,7 @@ from providers.docker.append import AppendBuilder
 from providers.docker.image import ImageKind
 from providers.docker.labels import REVISION
 from providers.docker.registry import RegistryClient
-from providers.docker.source import ImageSource, fingerprint
+from providers.docker.source import ImageSource, SourceKey, fingerprint
 from providers.errors import ExistsError, TransientError
 from providers.protocol import Live, Report, Verdict, silent
 from providers.rules import JSON
@@ -33,6 +33,8 @@ class Machine:
         meet: called right before and right after a push.
         builds: how often an image was made.
         connect, build: a client and a builder of its own.
+        accept_foreign, bumped_from: see `ImageKind`.
+        earlier: it has an earlier version of us, which knew the first recipe of the source key only.
     """
 
     repository: str
@@ -42,6 +44,9 @@ class Machine:
     builds: int = 0
     connect: type[RegistryClient] = RegistryClient
     build: Callable[["Machine"], AppendBuilder] | None = None
+    accept_foreign: bool = False
+    bumped_from: str = ""
+    earlier: bool = False
 
     @property
     def name(self) -> list[str]:
@@ -52,15 +57,21 @@ class Machine:
         return ImageKind(
             self.repository,
             self.source,
-            fingerprint(self.source),
+            self.key,
             builder=lambda: (self.build or Watched)(self),
             labels=lambda: {REVISION: self.revision},
             bump_hint="take the next one",
             connect=self.connect,
+            accept_foreign=self.accept_foreign,
+            bumped_from=self.bumped_from,
         )
 
+    @property
+    def key(self) -> SourceKey:
+        return first_recipe(self.source) if self.earlier else fingerprint(self.source)
+
     def desired(self, version: str) -> dict[str, JSON]:
-        key = fingerprint(self.source).key
+        key = self.key.key
         channel = "test" if "-rc" in version else "latest"
         return {
             "version": version,
@@ -69,13 +80,15 @@ class Machine:
             "platform": self.source.platform,
         }
 
-    def read(self, version: str) -> Live | None:
-        return self.kind.read(self.name, id=None, parent=None, desired=self.desired(version))
+    def read(self, version: str, recorded: Mapping[str, JSON] | None = None) -> Live | None:
+        desired = self.desired(version)
+        return self.kind.read(self.name, id=None, parent=None, desired=desired, outputs=recorded)
 
     def verdict(self, version: str, *others: Live, recorded: Mapping[str, JSON] | None = None) -> Verdict:
         judge = self.kind.facts.judge
         assert judge is not None
-        return judge(self.desired(version), None, recorded or {}, self.read(version), others)
+        live = self.read(version, recorded)
+        return judge(self.desired(version), None, recorded or {}, live, others)
 
     def publish(self, version: str) -> Live:
         """What `apply` does about the verdict."""
@@ -83,6 +96,12 @@ class Machine:
         if live is None:
             return self.kind.create(self.name, desired, parent=None, report=silent)
         return self.kind.update(live, {}, desired, parent=None, report=silent)
+
+
+def first_recipe(source: ImageSource) -> SourceKey:
+    """What an earlier version takes for the source key."""
+    found = fingerprint(source)
+    return SourceKey(found.first, found.files_as_of(found.first), found.arguments, found.bytes)
 
 
 class Watched(AppendBuilder):
@@ -179,7 +198,7 @@ def test_what_the_record_knows_of_a_digest_is_said_of_that_digest_only(here: Mac
     assert again() == first
     believed = again(source_key=None)
     assert believed is not None
-    assert "source_key" not in believed.fields
+    assert believed.fields["source_key"] is None
     assert again(platform="linux/arm64", source_key=None) == first, "it was of another platform"
 
     edit(there)
@@ -208,25 +227,100 @@ def test_a_channel_tag_that_moved_is_put_back(here: Machine, there: Machine) -> 
     assert (here.builds, there.builds) == (2, 0)
 
 
-def test_what_another_tool_pushed_is_taken_as_it_is(here: Machine, push_base: Callable[..., str]) -> None:
-    server, _, repository = here.repository.partition("/")
-    push_base(server, repository)  # an image without a label of ours
-    with RegistryClient(here.repository) as client:
-        foreign = client.tag("base", "1.0.0")
-        client.tag("base", "latest")
+def another_tools_image(machine: Machine, push_base: Callable[..., str], *tags: str) -> str:
+    """An image without a label of ours, under these tags."""
+    server, _, repository = machine.repository.partition("/")
+    push_base(server, repository)
+    with RegistryClient(machine.repository) as client:
+        return {client.tag("base", tag) for tag in tags}.pop()
 
-    verdict = here.verdict("1.0.0")
-    assert (verdict.reason, verdict.need.value) == ("foreign", "nothing")
-    assert "another tool" in verdict.warning
 
-    with RegistryClient(here.repository) as client:
-        client.tag("base", "test")
+def test_what_another_tool_pushed_is_this_source_only_where_that_is_said(
+    here: Machine, push_base: Callable[..., str]
+) -> None:
+    foreign = another_tools_image(here, push_base, "1.0.0", "latest")
+
+    refused = here.verdict("1.0.0")
+    assert refused.reason.startswith("foreign")
+    assert "another tool" in refused.refusal
+
+    accepting = replace(here, accept_foreign=True)
+    accepted = accepting.verdict("1.0.0")
+    assert (accepted.need.value, accepted.refusal) == ("nothing", "")
+    record = accepting.read("1.0.0")
+    assert record is not None
+    assert record.outputs["stands_for"] == fingerprint(here.source).key
+
+    assert here.verdict("1.0.0", recorded=record.outputs).reason.startswith("foreign")
+    assert here.verdict("1.0.0", recorded=record.outputs).refusal == "", "the record says so"
+
     edit(here)
+    for machine in (here, accepting):  # what is in CI for good must not swallow an edit
+        changed = machine.verdict("1.0.0", recorded=record.outputs)
+        assert changed.reason == "source-changed: pipeline.py changed"
+        assert changed.refusal
     here.publish("1.0.1")
-    assert here.verdict("1.0.0").reason.startswith("tag-moved")
+    with RegistryClient(here.repository) as client:
+        client.tag("1.0.1", "1.0.0")
+    assert here.verdict("1.0.0", recorded=record.outputs).reason == "published", "that was another digest"
+    assert tags(here)["1.0.1"] != foreign
+
+
+def test_an_accepted_version_gets_its_channel_tag_back_without_a_build(
+    here: Machine, push_base: Callable[..., str]
+) -> None:
+    foreign = another_tools_image(here, push_base, "1.0.0", "latest")
+    accepted = replace(here, accept_foreign=True).read("1.0.0")
+    assert accepted is not None
+    edited = replace(here)
+    edit(edited)
+    edited.publish("1.0.1")
+    edit(here, "print('hello')\n")
+
+    moved = here.read("1.0.0", recorded=accepted.outputs)
+    assert moved is not None
+    assert here.verdict("1.0.0", recorded=accepted.outputs).reason.startswith("tag-moved")
+    here.kind.update(moved, {}, here.desired("1.0.0"), parent=None, report=silent)
+
+    assert tags(here)["latest"] == tags(here)["1.0.0"] == foreign
+
+
+def test_an_image_with_a_key_of_the_first_recipe_is_compared_by_that_recipe(
+    here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = fingerprint(here.source)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("providers.docker.image.fingerprint", first_recipe)
+        replace(here, earlier=True).publish("1.0.0")
+
+    assert here.verdict("1.0.0").reason == "published"
+    live = here.read("1.0.0")
+    assert live is not None
+    assert (live.outputs["source_key"], live.outputs["stands_for"]) == (key.first, key.key)
+    assert here.verdict("1.0.1").reason == "same-source: re-tagged, no build"
+    here.publish("1.0.1")
+    assert (here.builds, tags(here)["1.0.1"]) == (0, tags(here)["1.0.0"])
+
+    edit(here)
+    assert here.verdict("1.0.0").refusal
+
+
+def test_a_release_is_the_very_image_of_its_candidate(here: Machine) -> None:
+    """Also where neither a record nor a channel tag leads there."""
+    here.publish("1.0.1-rc")
+    with RegistryClient(here.repository) as client:
+        candidate = client.digest("1.0.1-rc")
+    edit(here)
+    here.publish("1.1.0-rc")  # moves `test`
+    edit(here, "print('third')\n")
     here.publish("1.0.0")
-    assert tags(here)["1.0.0"] == tags(here)["latest"] == foreign
-    assert here.builds == 1
+    edit(here, "print('hello')\n")
+    here.builds = 0
+
+    replace(here, bumped_from="1.0.1-rc").publish("1.0.1")
+
+    assert tags(here)["1.0.1"] == tags(here)["latest"] == candidate
+    assert here.builds == 0
 
 
 def at_once(*machines: Machine, version: str = "1.0.0") -> list[Live | ExistsError]:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from providers.docker.changed import differences
-from providers.docker.source import ImageSource, context, fingerprint
+from providers.docker.source import ImageSource, SourceKey, context, fingerprint
 from providers.errors import RefusedError
 
 
@@ -88,7 +88,9 @@ def test_keeps_the_key(folder: Path, change: str) -> None:
 
 def test_the_key_of_a_known_folder_never_changes(folder: Path) -> None:
     # Another value here means that every published image in the world reads as "source changed".
-    assert key(folder) == "sha256:41647d29b2a39efe907d52f8db3db415c8b82e8ec2988143b686fa5226bee70f"
+    found = fingerprint(ImageSource(folder=folder))
+    assert found.first == "sha256:41647d29b2a39efe907d52f8db3db415c8b82e8ec2988143b686fa5226bee70f"
+    assert found.key == "v2:e139ce061225e3a338ee21a7a1b86f178874f602b1987dc5f6c08f740c65f2b1"
 
 
 def test_nor_does_that_of_a_folder_with_everything_in_it(folder: Path) -> None:
@@ -105,8 +107,10 @@ def test_nor_does_that_of_a_folder_with_everything_in_it(folder: Path) -> None:
     (folder / "utils/folder").symlink_to("../data-x")
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xc3\xa9.py")).write_text("")
     (folder / ".dockerignore").write_text("kept\n**/out\n!kept/**/b.py\nconfig.toml\n!config.*\n")
-    found = fingerprint(ImageSource(folder=folder, keyed={"config.toml": b"[metadata]", "link": b"not this"}))
-    assert found.key == "sha256:fc9784c26e9d3aedc2d7e0978f42073f10d59f210ddf7179f3619b55c23a123b"
+    first = {"config.toml": b"[metadata]", "link": b"not this"}
+    found = fingerprint(ImageSource(folder=folder, keyed={"config.toml": b"[settings]"}, keyed_first=first))
+    assert found.first == "sha256:fc9784c26e9d3aedc2d7e0978f42073f10d59f210ddf7179f3619b55c23a123b"
+    assert found.key == "v2:1c73eb75e07d8dad9000f0713fd2676e95a0e84cef24aed4378f5c93fd64b0b1"
     assert found.bytes == 256_165
     assert list(found.files) == [
         *(".dockerignore", "Dockerfile", "config.toml", "data-x/a.py", "data/empty/below"),
@@ -165,6 +169,28 @@ def test_keyed_bytes_count_instead_of_the_content(folder: Path) -> None:
     assert key(folder, keyed={"config.toml": b"[other]"}) != before
     (folder / ".dockerignore").write_text("config.toml\n")
     assert key(folder, keyed=keyed) == key(folder)
+
+
+def test_the_first_recipe_has_bytes_of_its_own(folder: Path) -> None:
+    """An image of an earlier version is compared as that version compared it."""
+
+    def both(now: bytes, first: bytes) -> SourceKey:
+        keyed, keyed_first = {"config.toml": now}, {"config.toml": first}
+        return fingerprint(ImageSource(folder=folder, keyed=keyed, keyed_first=keyed_first))
+
+    before = both(b"a", b"b")
+    assert (both(b"a", b"c").key, both(b"x", b"b").first) == (before.key, before.first)
+    assert both(b"a", b"c").first != before.first
+    assert both(b"x", b"b").key != before.key
+    assert before.is_same(before.first)
+    assert before.is_same(before.key)
+    assert not before.is_same(None)
+    assert not before.is_same(both(b"a", b"c").first)
+    assert (
+        before.files_as_of(before.first)
+        == fingerprint(ImageSource(folder=folder, keyed={"config.toml": b"b"})).files
+    )
+    assert before.files_as_of(before.key) == before.files
 
 
 def test_replaced_bytes_do_not_count(folder: Path) -> None:

@@ -10,10 +10,10 @@ from providers.docker.image import ImageKind
 from providers.docker.source import ImageSource, SourceKey
 from providers.protocol import Live, Need
 
-KEY, OLD_KEY = "sha256:new", "sha256:old"
+KEY, OLD_KEY = "v2:new", "v2:old"
 DESIRED = {"version": "1.0.1", "channel": "latest", "source_key": KEY, "platform": "linux/amd64"}
 RECORDED = {**DESIRED, "version": "1.0.0", "source_key": OLD_KEY}
-HINT = "reconciler apply app --bump patch"
+HINT, ACCEPT = "reconciler apply app --bump patch", "reconciler apply app --accept-foreign"
 
 
 def never() -> Any:
@@ -22,16 +22,19 @@ def never() -> Any:
 
 def kind(**files: str) -> ImageKind:
     key = SourceKey(KEY, files, {}, 0)
-    return ImageKind("reg.io/app", ImageSource(folder=Path("app")), key, never, never, bump_hint=HINT)
+    source = ImageSource(folder=Path("app"))
+    return ImageKind("reg.io/app", source, key, never, never, bump_hint=HINT, accept_hint=ACCEPT)
 
 
-def published(*, tag: str | None = "1.0.1", moved_to: str | None = None, **fields: Any) -> Live:
+def published(
+    *, tag: str | None = "1.0.1", moved_to: str | None = None, label: str | None = KEY, **fields: Any
+) -> Live:
     found = {**DESIRED, **fields}
     return Live(
         "sha256:here",
         ("reg.io", "app"),
-        {name: value for name, value in found.items() if value is not ...},
-        {"digest": "sha256:here", "tag": tag, "channel_points_to": moved_to},
+        found,
+        {"digest": "sha256:here", "tag": tag, "channel_points_to": moved_to, "source_key": label},
     )
 
 
@@ -56,7 +59,8 @@ def pointing_at(image: str, tag: str) -> Live:
             "tag-moved: latest points at sha256:there",
         ),
         (published(channel=None), [], Need.UPDATE, "tag-moved: latest is gone"),
-        (published(source_key=...), [], Need.NOTHING, "foreign"),
+        (published(), [], Need.NOTHING, "published"),
+        (published(label=None), [], Need.NOTHING, "foreign: published by another tool, and accepted"),
     ],
 )
 def test_a_situation_has_its_verdict(live: Live | None, others: list[Live], need: Need, reason: str) -> None:
@@ -68,7 +72,7 @@ def test_a_situation_has_its_verdict(live: Live | None, others: list[Live], need
     assert verdict.need is need
     assert verdict.reason.startswith(reason)
     assert verdict.refusal == ""
-    assert bool(verdict.warning) == (reason == "foreign")
+    assert verdict.warning == ""
 
 
 def test_a_published_version_of_other_source_is_refused_and_names_what_changed() -> None:
@@ -120,10 +124,51 @@ def test_without_a_record_the_files_are_counted_and_the_commit_is_named() -> Non
     )
 
 
-def test_source_that_changed_since_another_tools_image_was_taken_over_is_refused() -> None:
+@pytest.mark.parametrize("channel", ["latest", None])
+def test_a_version_that_another_tool_published_is_never_assumed_to_be_this_source(
+    channel: str | None,
+) -> None:
     judge = kind().facts.judge
     assert judge is not None
-    foreign = published(source_key=...)
+    foreign = published(source_key=None, label=None, channel=channel)
 
-    assert judge(DESIRED, DESIRED, {"taken_over_from": KEY}, foreign, []).need is Need.NOTHING
-    assert judge(DESIRED, DESIRED, {"taken_over_from": OLD_KEY}, foreign, []).refusal
+    for recorded in (None, RECORDED, DESIRED):
+        verdict = judge(DESIRED, recorded, {}, foreign, [])
+
+        assert verdict.reason.startswith("foreign")
+        assert "1.0.1 was published by another tool" in verdict.refusal
+        assert (verdict.hint, verdict.alternative) == (HINT, ACCEPT)
+
+
+def test_one_that_was_accepted_is_other_source_once_a_file_changed() -> None:
+    judge = kind().facts.judge
+    assert judge is not None
+    accepted = published(source_key=OLD_KEY, label=None)
+
+    verdict = judge(DESIRED, DESIRED, {}, accepted, [])
+
+    assert verdict.reason.startswith("source-changed")
+    assert verdict.refusal
+
+
+def test_only_the_files_of_the_same_recipe_are_compared() -> None:
+    """A record of an earlier version has another digest of config.toml, which is no change of it."""
+    key = SourceKey(
+        KEY,
+        {"config.toml": "2", "a.py": "1"},
+        {},
+        0,
+        first="sha256:first",
+        first_files={"config.toml": "1"},
+    )
+    source = ImageSource(folder=Path("app"))
+    compared = ImageKind("reg.io/app", source, key, never, never, bump_hint=HINT).differing
+    digest = {"digest": "sha256:here"}
+    live = published(source_key="sha256:old")
+
+    first = {**digest, "source_key": "sha256:old", "files": {"config.toml": "1", "a.py": "0"}}
+    assert compared(first, live) == ["a.py changed"]
+    now = {**digest, "source_key": "v2:old", "files": {"config.toml": "2", "a.py": "0"}}
+    assert compared(now, live) == ["a.py changed"]
+    since = {**first, "stands_for": "v2:old", "files": {"config.toml": "2", "a.py": "0"}}
+    assert compared(since, live) == ["a.py changed"]

@@ -323,7 +323,7 @@ def test_a_version_tag_that_another_tool_overwrote(check: Check, sandbox: Sandbo
     another_tools_image(sandbox, "1.0.0")
     another_tools_image(sandbox, "latest")
     report = check(PROCESSING)
-    assert (report.code, report.found) == (11, {image: ("drift", "overwritten outside")})
+    assert (report.code, report.found) == (11, {f"{image}#source_key": ("drift", "changed outside")})
 
 
 def test_a_version_tag_that_is_gone(check: Check, sandbox: Sandbox, image: str) -> None:

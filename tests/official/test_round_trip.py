@@ -89,11 +89,14 @@ def deploy_officially(trip: Trip) -> None:
 
 def only_the_image_is_another(trip: Trip) -> None:
     """The official deploy published a version that has no source key: it is taken over, without a write."""
-    document = json.loads(trip.run("plan", trip.name, "--json"))
+    refused = trip.cli("plan", trip.name, "--exit-code")
+    assert refused.code == 12
+    assert "1.0.1 was published by another tool" in refused.err
+    document = json.loads(trip.run("plan", trip.name, "--accept-foreign", "--json"))
     changed = {step["kind"]: step["action"] for step in document["steps"] if step["action"] != "noop"}
     assert changed == {"image": "adopt"}
     assert not any(change["write"] for step in document["steps"] for change in step["changes"])
-    trip.run("apply", trip.name)
+    trip.run("apply", trip.name, "--accept-foreign")
     assert trip.writes() == 0
 
 

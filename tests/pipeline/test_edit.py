@@ -1,5 +1,7 @@
 """An edit of config.toml changes the bytes of the value it was asked to change, and no other byte."""
 
+import hashlib
+import json
 import re
 import tomllib
 
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.pipeline.edit import edited, keyed, sections_of
+from reconciler.pipeline.edit import edited, keyed, keyed_whole, sections_of
 from reconciler.pipeline.lines import lines_of
 from tests.pipeline.toml_documents import at, documents, paths
 
@@ -186,14 +188,14 @@ def test_writing_what_is_there_already_changes_nothing_that_means_something(text
         assert at(tomllib.loads(once.removeprefix("\ufeff")), path) == value
 
 
-def source(text: str) -> bytes:
-    return keyed(tomllib.loads(text))
+def whole(text: str) -> bytes:
+    return keyed_whole(tomllib.loads(text))
 
 
-def test_version_and_tag_are_not_part_of_the_source() -> None:
+def test_version_and_tag_are_not_part_of_the_whole() -> None:
     released = edited(CONFIG, {("metadata", "version"): "2.0.0", ("docker", "image_tag"): "latest"})
-    assert source(released) == source(CONFIG)
-    assert source(CONFIG.replace("# Our detector.", "# Detector.")) == source(CONFIG)
+    assert whole(released) == whole(CONFIG)
+    assert whole(CONFIG.replace("# Our detector.", "# Detector.")) == whole(CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -210,5 +212,65 @@ def test_version_and_tag_are_not_part_of_the_source() -> None:
         ("[metadata]\nversion = 1\n[docker]", "[other]\nversion = 1\n[docker]"),
     ],
 )
-def test_everything_else_is_part_of_the_source(one: str, other: str) -> None:
-    assert source(one) != source(other)
+def test_everything_else_is_part_of_the_whole(one: str, other: str) -> None:
+    assert whole(one) != whole(other)
+
+
+def test_the_whole_of_a_known_file_never_changes() -> None:
+    # Images of earlier versions carry keys that were made with it.
+    text = """[metadata]
+name = "app"
+version = "1.0"
+description = "d"
+type = "TRAINING"
+[execution]
+parameters_class = "p.py:P"
+[docker]
+image_name = "a/b"
+image_tag = "latest"
+cpu = "4"
+[model_version]
+origin_name = "m"
+name = "v1"
+[reconciler]
+pin = "version"
+[reconciler.env.PROD.docker]
+cpu = 8
+image_tag = "x"
+[tool.mine]
+when = 1979-05-27
+x = nan
+"""
+    digest = hashlib.sha256(whole(text)).hexdigest()
+    assert digest == "5a2dcea0bc573a0ee58c39eb082ead02f440b720befd341ca8fc11cc64662c32"
+
+
+@pytest.mark.parametrize(
+    "around", ["", "\n[reconciler]\npin = 'version'\n", "\n[reconciler.image]\nplatform = 'x/y'\n"]
+)
+def test_a_setting_that_the_first_recipe_did_not_know_does_not_count_in_it(around: str) -> None:
+    image = around if "image" in around else f"{around}\n[reconciler.image]\n"
+    assert whole(f"{CONFIG}{image}config = 'source'\naccepted_secrets = []\n") == whole(f"{CONFIG}{around}")
+
+
+deployed = st.sampled_from(["metadata", "docker", "model_version", "model_versions", "reconciler"])
+READ = ("execution", "tool", "my table", "Metadata", "models")
+read = st.sampled_from(READ)
+values = st.recursive(
+    st.none().map(lambda _: "") | st.integers() | st.booleans() | st.text(max_size=5),
+    lambda below: st.dictionaries(st.text(max_size=5), below, max_size=3) | st.lists(below, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(deployed | read, values, max_size=6), st.dictionaries(deployed | read, values, max_size=6)
+)
+def test_what_a_running_pipeline_could_read_is_source_and_what_is_deployed_is_not(
+    one: dict[str, object], other: dict[str, object]
+) -> None:
+    def readable(document: dict[str, object]) -> dict[str, object]:
+        return {name: table for name, table in document.items() if name in READ}
+
+    same = json.dumps(readable(one), sort_keys=True) == json.dumps(readable(other), sort_keys=True)
+    assert (keyed(one) == keyed(other)) is same

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from reconciler.credentials import Environment
 from reconciler.pipeline.config import LoadedConfig, load, read
-from reconciler.pipeline.edit import edited, keyed
+from reconciler.pipeline.edit import edited, keyed, keyed_whole
 from reconciler.pipeline.load import load_pipeline
 from reconciler.pipeline.overlays import ENVIRONMENTS
 from reconciler.pipeline.version import parse
@@ -122,8 +122,9 @@ def test_a_version_of_one_environment_is_bumped_there_and_is_no_source(tmp_path:
 
     assert bumped.loaded.text == text.replace('"0.9"', '"0.9.1"')
     source, other = tomllib.loads(text), tomllib.loads(text.replace("cpu = 8", "cpu = 9"))
-    assert keyed(bumped.loaded.document) == keyed(source)
-    assert keyed(other) != keyed(source)
+    assert keyed_whole(bumped.loaded.document) == keyed_whole(source)
+    assert keyed_whole(other) != keyed_whole(source)
+    assert keyed(bumped.loaded.document) == keyed(source) == keyed(other)
 
 
 def test_the_environments_are_those_of_the_credentials() -> None:

@@ -6,7 +6,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
-    source_key  sha256:…
+    source_key  v2:…
     version     1.0.0
 + processing/dataset_cleanup  create  does not exist yet
     default_cpu                         4
@@ -115,7 +115,6 @@ $ reconciler adopt dataset_cleanup processing/dataset_cleanup#default_cpu
 |    
 |    # The sandbox's registry and a base image in it: no Docker Engine is needed to try this pipeline.
 | dataset_cleanup/config.toml: 1 value written (processing/dataset_cleanup#default_cpu)
-| with that the image's source is another one; publish it: reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --bump patch
 
 $ show dataset_cleanup/config.toml cpu|description
 description = "Copies a dataset version without blurred and duplicated images."

@@ -6,7 +6,7 @@ sandbox@sandbox/single_training  http://sandbox
 + image/registry/examples/single_training  create  never-published
     channel     latest
     platform    linux/amd64
-    source_key  sha256:…
+    source_key  v2:…
     version     1.0.0
 + model/DefectClassifier  create  does not exist yet
     name  DefectClassifier
@@ -40,69 +40,51 @@ $ platform edit-version DefectClassifier v1 framework=TENSORFLOW
 
 $ edit single_training/config.toml PYTORCH ONNX
 
-$ reconciler plan single_training --exit-code --bump patch
+$ reconciler plan single_training --exit-code
 sandbox@sandbox/single_training  http://sandbox
-~ image/registry/examples/single_training  update  source-changed: config.toml changed
-    source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ model-version/DefectClassifier/v1  update  changed in the files and outside
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
-Plan: 2 to update, 1 unchanged. 1 conflict.
+Plan: 1 to update, 2 unchanged. 1 conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
 |   .framework  single_training/config.toml:19
 |     the files say  ONNX
 |     it is now      TENSORFLOW
 |     it was         PYTORCH
 |   Say who wins, or write what it is now into the files and plan again:
-|     the files       reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --ours
-|     what it is now  reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --theirs
-|     only here       reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --ours model-version/DefectClassifier/v1
+|     the files       reconciler apply single_training --organization sandbox --env CUSTOM --ours
+|     what it is now  reconciler apply single_training --organization sandbox --env CUSTOM --theirs
+|     only here       reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1
 [12]
 
-$ reconciler apply single_training --bump patch --parallel 1
+$ reconciler apply single_training --parallel 1
 sandbox@sandbox/single_training  http://sandbox
-~ image/registry/examples/single_training  update  source-changed: config.toml changed
-    source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ model-version/DefectClassifier/v1  update  changed in the files and outside
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
-Plan: 2 to update, 1 unchanged. 1 conflict.
+Plan: 1 to update, 2 unchanged. 1 conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
 |   .framework  single_training/config.toml:19
 |     the files say  ONNX
 |     it is now      TENSORFLOW
 |     it was         PYTORCH
 |   Say who wins, or write what it is now into the files and plan again:
-|     the files       reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --ours
-|     what it is now  reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --theirs
-|     only here       reconciler apply single_training --organization sandbox --env CUSTOM --bump patch --ours model-version/DefectClassifier/v1
+|     the files       reconciler apply single_training --organization sandbox --env CUSTOM --ours
+|     what it is now  reconciler apply single_training --organization sandbox --env CUSTOM --theirs
+|     only here       reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1
 [12]
 
-$ reconciler apply single_training --bump patch --ours --parallel 1
+$ reconciler apply single_training --ours --parallel 1
 sandbox@sandbox/single_training  http://sandbox
-~ image/registry/examples/single_training  update  source-changed: config.toml changed
-    source_key  sha256:… -> sha256:…  pending: the files changed
-    version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ model-version/DefectClassifier/v1  update  the files win, as --ours says
     framework  TENSORFLOW -> ONNX  conflict: the files win, as --ours says
-Plan: 2 to update, 1 unchanged.
-Done: 2 updated.
+Plan: 1 to update, 2 unchanged.
+Done: 1 updated.
   model-version/DefectClassifier/v1  http://sandbox/model/version/…
-  single_training/config.toml says version 1.0.1 and image_tag latest now  commit it
-| updating image/registry/examples/single_training
-|   copy … already there
-|   copy … already there
-|   copy … already there
-|   push … sent
-|   push … sent
-|   tag latest -> 1.0.1
-| ~ updated image/registry/examples/single_training
 | ~ updated model-version/DefectClassifier/v1
 
 $ show single_training/config.toml version|image_tag
-version = "1.0.1"
+version = "1.0"
 description = "Trains a classifier for one model version."
-image_tag = "latest"
+image_tag = ""
 [model_version]
 
 $ reconciler plan single_training --exit-code

@@ -23,7 +23,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
-    source_key  sha256:…
+    source_key  v2:…
     version     1.0.0
 + processing/dataset_cleanup  create  does not exist yet
     default_cpu                         4
@@ -113,7 +113,7 @@ dataset_cleanup  DATASET_VERSION_CREATION  1.0.0
   Copies a dataset version without blurred and duplicated images.
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed  refused
-    source_key  sha256:… -> sha256:…  pending: the files changed
+    source_key  v2:… -> v2:…  pending: the files changed
 Plan: 1 to update, 6 unchanged.
 | refused: image/registry/examples/dataset_cleanup
 |   1.0.0 is published from other source, and is never overwritten (pipeline.py changed)
@@ -125,7 +125,7 @@ dataset_cleanup  DATASET_VERSION_CREATION  1.0.0
   Copies a dataset version without blurred and duplicated images.
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
-    source_key  sha256:… -> sha256:…  pending: the files changed
+    source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.1.0                              pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.

@@ -25,7 +25,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
-    source_key  sha256:…
+    source_key  v2:…
     version     1.0.0
 + processing/dataset_cleanup  create  does not exist yet
     default_cpu                         4
@@ -169,12 +169,6 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
     take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#description'
-  pending image/registry/examples/dataset_cleanup#source_key  the files changed
-    the files say  sha256:…
-    it was         sha256:…
-    it is now      sha256:…
-    in the files   dataset_cleanup
-    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --bump patch
   pending processing/dataset_cleanup#docker_flags  the files changed
     the files say  ["--gpus=all", "--ipc=host"]
     it was         []
@@ -189,7 +183,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     in the files   dataset_cleanup/config.toml:17
     changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
-Found: 4 drift, 3 pending. 0 pipelines in sync.
+Found: 4 drift, 2 pending. 0 pipelines in sync.
 [11]
 
 $ writes

@@ -8,7 +8,7 @@ sandbox@sandbox/computed_inputs  http://sandbox
 + image/registry/examples/computed_inputs  create  never-published
     channel     latest
     platform    linux/amd64
-    source_key  sha256:…
+    source_key  v2:…
     version     1.0.0
 + processing/computed_inputs  create  does not exist yet
     default_cpu                    4
@@ -47,7 +47,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
-    source_key  sha256:…
+    source_key  v2:…
     version     1.0.0
 + processing/dataset_cleanup  create  does not exist yet
     default_cpu                         4

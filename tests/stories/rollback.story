@@ -6,7 +6,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
-    source_key  sha256:…
+    source_key  v2:…
     version     1.0.0
 + processing/dataset_cleanup  create  does not exist yet
     default_cpu                         4
@@ -72,8 +72,8 @@ $ edit dataset_cleanup/utils/inputs.py '"archive"' '"cold_store"'
 
 $ reconciler apply dataset_cleanup --yes --parallel 1 --bump minor
 sandbox@sandbox/dataset_cleanup  http://sandbox
-~ image/registry/examples/dataset_cleanup  update  source-changed: config.toml changed, utils/inputs.py changed, utils/parameters.py changed
-    source_key  sha256:… -> sha256:…  pending: the files changed
+~ image/registry/examples/dataset_cleanup  update  source-changed: utils/inputs.py changed, utils/parameters.py changed
+    source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.1.0                              pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     default_cpu                       4 -> 32   pending: the files changed

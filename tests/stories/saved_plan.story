@@ -6,7 +6,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
-    source_key  sha256:…
+    source_key  v2:…
     version     1.0.0
 + processing/dataset_cleanup  create  does not exist yet
     default_cpu                         4
@@ -55,7 +55,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
-    source_key  sha256:…
+    source_key  v2:…
     version     1.0.0
 + processing/dataset_cleanup  create  does not exist yet
     default_cpu                         4
@@ -122,7 +122,7 @@ $ edit dataset_cleanup/utils/parameters.py 64 128
 $ reconciler plan dataset_cleanup --bump patch --out second.json
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
-    source_key  sha256:… -> sha256:…  pending: the files changed
+    source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     default_parameters.smallest_side  64 -> 128  pending: the files changed
@@ -157,7 +157,7 @@ POST /api/processing/…/inputs 201
 $ reconciler apply --plan second.json
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
-    source_key  sha256:… -> sha256:…  pending: the files changed
+    source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ processing/dataset_cleanup  update  changed outside, the files changed
     default_parameters.smallest_side  64 -> 128  pending: the files changed
@@ -177,7 +177,7 @@ none
 $ reconciler apply --plan second.json --skip-moved --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
-    source_key  sha256:… -> sha256:…  pending: the files changed
+    source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
 Plan: 1 to update.
 Done: 1 updated.
@@ -208,7 +208,7 @@ $ reconciler apply --plan second.json
 $ reconciler show second.json
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
-    source_key  sha256:… -> sha256:…  pending: the files changed
+    source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.0.1                              pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     default_parameters.smallest_side  64 -> 128  pending: the files changed

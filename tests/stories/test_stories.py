@@ -110,6 +110,7 @@ class Teller:
         line = line.replace(self._sandbox.registry, "registry")
         line = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "…", line)
         line = re.sub(r"sha256:[0-9a-f]+", "sha256:…", line)
+        line = re.sub(r"\bv2:[0-9a-f]+", "v2:…", line)
         line = re.sub(r"\b[0-9a-f]{12}\b", "…", line)
         line = re.sub(r"\d{4}-\d\d-\d\dT[\d:.+]+", "…", line)
         line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "…", line)

@@ -9,7 +9,7 @@ sandbox@sandbox/single_training  http://sandbox
 + image/registry/examples/single_training  create  never-published
     channel     latest
     platform    linux/amd64
-    source_key  sha256:…
+    source_key  v2:…
     version     1.0.0
 + model/DefectClassifier  create  does not exist yet
     name  DefectClassifier

@@ -6,7 +6,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 + image/registry/examples/dataset_cleanup  create  never-published
     channel     latest
     platform    linux/amd64
-    source_key  sha256:…
+    source_key  v2:…
     version     1.0.0
 + processing/dataset_cleanup  create  does not exist yet
     default_cpu                         4
@@ -71,7 +71,7 @@ $ reconciler plan dataset_cleanup --bump rc --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
     channel     latest -> test                              pending: the files changed
-    source_key  sha256:… -> sha256:…  pending: the files changed
+    source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.0.1-rc                           pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     docker_tag  latest -> test  pending: the files changed
@@ -82,7 +82,7 @@ $ reconciler apply dataset_cleanup --bump rc --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
     channel     latest -> test                              pending: the files changed
-    source_key  sha256:… -> sha256:…  pending: the files changed
+    source_key  v2:… -> v2:…  pending: the files changed
     version     1.0.0 -> 1.0.1-rc                           pending: the files changed
 ~ processing/dataset_cleanup  update  the files changed
     docker_tag  latest -> test  pending: the files changed

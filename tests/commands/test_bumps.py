@@ -1,0 +1,176 @@
+"""`--bump`: carried out where what is published is other source, and what it makes of what is there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from providers.docker.registry import RegistryClient
+from providers.sandbox import Sandbox
+from tests.conftest import Cli, copy_example
+
+APP = "dataset_cleanup"
+NOTHING = "nothing needs a new version"
+
+# What config.toml says, what is published of that, and the version that each of `KINDS` gives.
+KINDS = ("patch", "minor", "major", "rc", "final")
+TABLE = {
+    "a release of this source": ("1.0.0", "same", "1.0.0 1.0.0 1.0.0 1.0.1-rc 1.0.0"),
+    "a release of other source": ("1.0.0", "other", "1.0.1 1.1.0 2.0.0 1.0.1-rc 1.0.1"),
+    "a candidate of this source": ("1.0.1-rc", "same", "1.0.1-rc 1.0.1-rc 1.0.1-rc 1.0.1-rc 1.0.1"),
+    "a candidate of other source": ("1.0.1-rc", "other", "1.0.2 1.1.0 2.0.0 1.0.1-rc.2 1.0.1"),
+    "nothing": ("1.0.0", "nothing", "1.0.1 1.1.0 2.0.0 1.0.1-rc 1.0.0"),
+}
+
+
+@pytest.fixture
+def folder(cli: Cli, sandbox: Sandbox) -> Path:
+    return copy_example(APP, cli.folder, sandbox.registry)
+
+
+def edit(folder: Path, text: str = "# better\n") -> None:
+    script = folder / "pipeline.py"
+    script.write_text(f"{script.read_text()}{text}")
+
+
+def at(folder: Path, version: str) -> None:
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace('version = "1.0"', f'version = "{version}"'))
+
+
+def version_in(folder: Path) -> str:
+    line = next(line for line in (folder / "config.toml").read_text().splitlines() if "version =" in line)
+    return line.split('"')[1]
+
+
+def published(sandbox: Sandbox, *versions: str) -> dict[str, str | None]:
+    with RegistryClient(f"{sandbox.registry}/examples/{APP}") as registry:
+        return {version: registry.digest(version) for version in versions}
+
+
+def planned(cli: Cli, *more: str) -> tuple[str, bool]:
+    """The image's version, and whether it is said that nothing needs a new one."""
+    document = json.loads(cli("plan", APP, "--json", *more).out)
+    image = next(step for step in document["steps"] if step["kind"] == "image")
+    version = next(change["desired"] for change in image["changes"] if change["path"] == "version")
+    return version, any(NOTHING in told["summary"] for told in document["diagnostics"])
+
+
+@pytest.mark.parametrize(("version", "of", "expected"), TABLE.values(), ids=TABLE.keys())
+def test_a_bump_is_carried_out_where_other_source_is_published(
+    version: str, of: str, expected: str, folder: Path, cli: Cli
+) -> None:
+    at(folder, version)
+    if of != "nothing":
+        assert cli("apply", APP).code == 0
+    if of == "other":
+        edit(folder)
+    for kind, wanted in zip(KINDS, expected.split(), strict=True):
+        unneeded = of == "same" and wanted == version
+        assert planned(cli, "--bump", kind) == (wanted, unneeded), kind
+
+
+@pytest.mark.parametrize("kind", ["patch", "minor", "major", "rc"])
+@pytest.mark.parametrize("verb", ["apply", "deploy"])
+def test_no_bump_makes_a_second_version_of_one_source(
+    verb: str, kind: str, folder: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    assert cli("apply", APP).code == 0
+    edit(folder)
+    assert cli(verb, APP, "--bump", kind, "--yes").code == 0
+    once = version_in(folder)
+    assert once != "1.0"
+    sandbox.clear_requests()
+
+    for _ in range(3):
+        ended = cli(verb, APP, "--bump", kind, "--yes")
+        assert ended.code == 0, ended.out + ended.err
+        assert f"{NOTHING}: {once} is published from this source" in ended.err
+        assert "--force-bump" in ended.err
+
+    assert version_in(folder) == once
+    assert sandbox.writes() == []
+
+
+def test_the_rest_goes_on_without_the_bump(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    assert cli("apply", APP).code == 0
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace('cpu = "4"', "cpu = 6"))
+    sandbox.clear_requests()
+
+    ended = cli("apply", APP, "--bump", "patch")
+
+    assert ended.code == 0
+    assert sandbox.writes(service="registry") == []
+    assert sandbox.platform.processing(APP)["default_cpu"] == 6
+    assert version_in(folder) == "1.0"
+
+
+def test_one_that_is_forced_names_the_same_image(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    assert cli("apply", APP).code == 0
+    ended = cli("apply", APP, "--bump", "patch", "--force-bump")
+    assert ended.code == 0
+    assert version_in(folder) == "1.0.1"
+    assert len(set(published(sandbox, "1.0.0", "1.0.1", "latest").values())) == 1
+    assert cli("plan", APP, "--force-bump").code == 2
+
+
+@pytest.mark.parametrize("record", ["kept", "lost"])
+def test_a_promotion_is_a_tag_on_the_same_digest(
+    record: str, folder: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forget() -> None:
+        if record == "lost":
+            monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / f"{version_in(folder)}.db"))
+
+    assert cli("apply", APP).code == 0
+    sandbox.clear_requests()
+    for kind, version in (("rc", "1.0.1-rc"), ("final", "1.0.1")):
+        forget()
+        ended = cli("apply", APP, "--bump", kind)
+        assert ended.code == 0, ended.out + ended.err
+        assert version_in(folder) == version
+    put = [write["path"] for write in sandbox.writes(service="registry") if write["method"] == "PUT"]
+    manifests = f"/v2/examples/{APP}/manifests/"
+    assert {path.removeprefix(manifests) for path in put} == {"1.0.1-rc", "test", "1.0.1", "latest"}
+    found = published(sandbox, "1.0.0", "1.0.1-rc", "1.0.1", "latest", "test")
+    assert len(set(found.values())) == 1
+    assert cli("plan", APP, "--exit-code").code == 0
+
+
+def test_a_candidate_is_released_although_both_channels_name_something_else(
+    folder: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(folder, "1.0.1-rc")
+    assert cli("apply", APP).code == 0
+    candidate = published(sandbox, "1.0.1-rc")["1.0.1-rc"]
+    before, config = (folder / "pipeline.py").read_text(), (folder / "config.toml").read_text()
+    for kind in ("rc", "major"):  # moves test, and latest
+        edit(folder)
+        assert cli("apply", APP, "--bump", kind).code == 0
+    (folder / "pipeline.py").write_text(before)
+    (folder / "config.toml").write_text(config)
+    monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "another.db"))
+
+    ended = cli("apply", APP, "--bump", "final")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert published(sandbox, "1.0.1", "latest") == {"1.0.1": candidate, "latest": candidate}
+
+
+def test_a_bump_that_failed_after_the_push_is_finished_by_the_same_command(
+    folder: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    assert cli("apply", APP).code == 0
+    edit(folder)
+    sandbox.platform.edit_processing(APP, default_cpu=9)
+    sandbox.fail("PATCH", "/api/processing/", 400)
+    assert cli("apply", APP, "--bump", "minor", "--yes").code == 1
+    assert version_in(folder) == "1.0"
+    pushed = published(sandbox, "1.1.0")
+
+    ended = cli("apply", APP, "--bump", "minor", "--yes")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert version_in(folder) == "1.1.0"
+    assert published(sandbox, "1.1.0", "1.2.0") == {**pushed, "1.2.0": None}

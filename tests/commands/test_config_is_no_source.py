@@ -1,0 +1,183 @@
+"""What config.toml says of the deployment is no source: the platform gets it, and nothing is built."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from providers.docker.registry import RegistryClient
+from providers.docker.source import ImageSource, SourceKey, fingerprint
+from providers.sandbox import Sandbox
+from tests.conftest import Cli, copy_example
+
+APP, TRAINING = "dataset_cleanup", "single_training"
+
+DEPLOYED = {
+    "cpu": (APP, 'cpu = "4"', "cpu = 6", "default_cpu"),
+    "gpu": (APP, 'gpu = "0"', "gpu = 2", "default_gpu"),
+    "description": (APP, 'description = "Copies', 'description = "Quickly copies', "description"),
+    "framework": (TRAINING, "PYTORCH", "ONNX", "framework"),
+    "an environment's cpu": (APP, "", "[reconciler.env.CUSTOM.docker]\ncpu = 7", "default_cpu"),
+    "an environment's class": (
+        APP,
+        "",
+        '[reconciler.env.CUSTOM.execution]\nparameters_class = "utils/other.py:Other"',
+        "default_parameters.other",
+    ),
+    "pin": (APP, "", '[reconciler]\npin = "version"', "docker_tag"),
+}
+LEFT_ALONE = {
+    "a comment": (APP, "", "# as agreed with Ana"),
+    "another environment": (APP, "", "[reconciler.env.PROD.docker]\ncpu = 16"),
+    "protect": (APP, "", f'[reconciler]\nprotect = ["processing/{APP}"]'),
+    "a builder": (APP, "[reconciler.image]", '[reconciler.image]\ncache_from = ["type=local,src=/x"]'),
+}
+
+
+def edit(cli: Cli, name: str, old: str, new: str) -> None:
+    path = cli.folder / name / "config.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new) if old else f"{text}\n{new}\n")
+
+
+@pytest.fixture
+def published(cli: Cli, sandbox: Sandbox, request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    folder = copy_example(name, cli.folder, sandbox.registry)
+    other = "class Other:\n    def __init__(self, log_data):\n        self.other = 1\n"
+    other += "    def to_dict(self):\n        return {'other': 1}\n"
+    if (folder / "utils").is_dir():
+        (folder / "utils" / "other.py").write_text(other)
+    assert cli("apply", name).code == 0
+    sandbox.clear_requests()
+    return name
+
+
+def steps(cli: Cli, name: str, *more: str) -> dict[str, Mapping[str, object]]:
+    document = json.loads(cli("plan", name, "--json", *more).out)
+    return {step["kind"]: step for step in document["steps"]}
+
+
+@pytest.mark.parametrize(
+    ("published", "old", "new", "field"), DEPLOYED.values(), ids=DEPLOYED.keys(), indirect=["published"]
+)
+def test_it_updates_the_platform_alone(
+    published: str, old: str, new: str, field: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    edit(cli, published, old, new)
+    before = (cli.folder / published / "config.toml").read_bytes()
+
+    document = json.loads(cli("plan", published, "--json").out)
+    changed = {c["path"] for step in document["steps"] for c in step["changes"] if c["write"]}
+    assert field in changed
+    assert [step["action"] for step in document["steps"] if step["kind"] == "image"] == ["noop"]
+    applied = cli("apply", published, "--yes")
+
+    assert applied.code == 0, applied.out + applied.err
+    assert sandbox.writes(service="registry") == []
+    assert sandbox.writes(service="platform") != []
+    assert (cli.folder / published / "config.toml").read_bytes() == before, "no new version"
+    assert cli("plan", published, "--exit-code").code == 0
+
+
+@pytest.mark.parametrize(
+    ("published", "old", "new"), LEFT_ALONE.values(), ids=LEFT_ALONE.keys(), indirect=["published"]
+)
+def test_what_is_nothing_to_the_platform_either_changes_nothing(
+    published: str, old: str, new: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    edit(cli, published, old, new)
+    assert cli("plan", published, "--exit-code").code == 0
+    assert cli("apply", published).code == 0
+    assert sandbox.writes() == []
+
+
+@pytest.mark.parametrize("published", [APP], indirect=True)
+@pytest.mark.parametrize("new", ["[my_settings]\nthreshold = 0.5", "[tool.mine]\na = 1"])
+def test_a_table_that_is_nobodys_else_is_source(published: str, new: str, cli: Cli) -> None:
+    edit(cli, published, "", new)
+    assert cli("plan", published, "--exit-code").code == 12
+    assert "source-changed: config.toml changed" in cli("plan", published).out
+
+
+@pytest.mark.parametrize("published", [APP], indirect=True)
+def test_a_pipeline_that_reads_its_file_says_so_and_gets_a_version_for_each_edit(
+    published: str, cli: Cli
+) -> None:
+    edit(cli, published, "[reconciler.image]", '[reconciler.image]\nconfig = "source"')
+    assert "source-changed: config.toml changed" in cli("plan", published).out
+    assert cli("apply", published, "--bump", "patch").code == 0
+    edit(cli, published, 'cpu = "4"', "cpu = 6")
+    assert "source-changed: config.toml changed" in cli("plan", published).out
+    assert cli("apply", published, "--bump", "patch").code == 0
+    assert 'version = "1.0.2"' in (cli.folder / published / "config.toml").read_text()
+    assert cli("plan", published, "--exit-code").code == 0
+
+
+@pytest.mark.parametrize("published", [APP], indirect=True)
+def test_what_adopt_writes_into_config_toml_asks_for_no_version(
+    published: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    sandbox.platform.edit_processing(APP, default_cpu=9)
+    adopted = cli("adopt", published)
+    assert adopted.code == 0
+    assert "--bump" not in adopted.out + adopted.err
+    assert cli("plan", published, "--exit-code").code == 0
+    assert cli("apply", published).code == 0
+    assert sandbox.writes(service="registry") == []
+
+
+@pytest.fixture
+def earlier(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """While it is not undone, source keys are those of the earlier version."""
+
+    def first_recipe(source: ImageSource) -> SourceKey:
+        found = fingerprint(source)
+        return replace(found, key=found.first, first="", first_files={})
+
+    def as_recorded(source: ImageSource) -> SourceKey:
+        return replace(first_recipe(source), files=fingerprint(source).files_as_of("sha256:"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("providers.docker.image.fingerprint", first_recipe)  # compares what it packs
+        for module in ("reconciler.session", "reconciler.converge"):
+            patched.setattr(f"{module}.fingerprint", as_recorded)
+        yield patched
+
+
+@pytest.mark.parametrize("record", ["kept", "lost"])
+def test_nobody_has_to_publish_anew(
+    record: str,
+    cli: Cli,
+    sandbox: Sandbox,
+    earlier: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    copy_example(APP, cli.folder, sandbox.registry)
+    assert cli("apply", APP).code == 0
+    with RegistryClient(f"{sandbox.registry}/examples/{APP}") as registry:
+        image = registry.image("1.0.0")
+        assert image is not None
+        assert re.fullmatch("sha256:[0-9a-f]{64}", image.labels["picsellia.reconciler.source-key"])
+    earlier.undo()
+    if record == "lost":
+        monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "another.db"))
+    sandbox.clear_requests()
+
+    assert cli("plan", APP, "--exit-code").code == 0
+    assert cli("drift", APP).code == 0
+    assert cli("apply", APP).code == 0
+    assert sandbox.writes() == []
+    assert steps(cli, APP)["image"]["action"] == "noop", "the record is refreshed once"
+
+    edit(cli, APP, 'cpu = "4"', "cpu = 6")
+    assert cli("apply", APP).code == 0
+    assert sandbox.writes(service="registry") == []
+    script = cli.folder / APP / "pipeline.py"
+    script.write_text(f"{script.read_text()}# better\n")
+    assert "source-changed: pipeline.py changed  refused" in cli("plan", APP).out

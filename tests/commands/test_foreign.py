@@ -1,0 +1,179 @@
+"""A version that another tool published: what is asked and refused, and what an answer is good for."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from providers.docker.registry import RegistryClient
+from providers.sandbox import Sandbox
+from reconciler.cli import options
+from reconciler.planning import Wishes
+from reconciler.runs import this_run
+from reconciler.session import Reading, validate
+from state.recorder import Recorder
+from tests.commands.terminal import terminal
+from tests.conftest import Cli, copy_example, stack_of
+
+APP, OTHER = "dataset_cleanup", "single_training"
+QUESTION = "Take 1.0.0 as it is, as made from these files? [y/N]: "
+
+
+def publish(sandbox: Sandbox, name: str, *tags: str) -> None:
+    """Publish an image without a label of ours."""
+    with RegistryClient(f"{sandbox.registry}/base/python") as base:
+        content = base.manifest("3.11")
+    assert content is not None
+    document = json.loads(content.content)
+    with RegistryClient(f"{sandbox.registry}/examples/{name}") as client:
+        for blob in (document["config"], *document["layers"]):
+            assert client.mount(blob["digest"], base.repository)
+        for tag in tags:
+            client.put_manifest(tag, content.media_type, content.content)
+
+
+@pytest.fixture
+def folder(cli: Cli, sandbox: Sandbox) -> Path:
+    folder = copy_example(APP, cli.folder, sandbox.registry)
+    publish(sandbox, APP, "1.0.0", "latest")
+    sandbox.clear_requests()
+    return folder
+
+
+def image_action(cli: Cli, *more: str) -> str:
+    document = json.loads(cli("plan", APP, "--json", *more).out)
+    return next(str(step["action"]) for step in document["steps"] if step["kind"] == "image")
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 12), ("", 12), ("y", 0)])
+def test_apply_asks_at_a_terminal(answer: str, code: int, folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    with terminal("apply", APP, cwd=cli.folder, environment=os.environ) as screen:
+        screen.expect(QUESTION)
+        screen.type(answer)
+        if code == 0:
+            screen.expect("Apply this?")
+            screen.type("y")
+        else:
+            screen.expect("--bump patch")
+            screen.expect("--accept-foreign")
+        assert screen.end() == code
+    if code:
+        assert sandbox.writes() == []
+    else:
+        assert sandbox.writes(service="registry") == []
+        assert cli("plan", APP, "--exit-code").code == 0
+
+
+def test_apply_does_not_ask_what_yes_does_not_answer(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    with terminal("apply", APP, "--yes", cwd=cli.folder, environment=os.environ) as screen:
+        assert screen.end() == 12
+    assert QUESTION not in screen.shown
+    assert sandbox.writes() == []
+
+
+@pytest.mark.parametrize(("answer", "version"), [("keep", "1.0.0"), ("patch", "1.0.1")])
+def test_deploy_asks_for_the_version_or_keeps_what_is_there(
+    answer: str, version: str, folder: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    with terminal("deploy", APP, cwd=cli.folder, environment=os.environ) as screen:
+        screen.expect("1.0.0 was published by another tool")
+        screen.expect("? Version bump")
+        screen.expect("take 1.0.0 as it is, as made from these files")
+        screen.answer(answer)
+        screen.expect("Deploy this?")
+        screen.type("")
+        assert screen.end() == 0
+    assert cli("plan", APP, "--exit-code").code == 0
+    with RegistryClient(f"{sandbox.registry}/examples/{APP}") as client:
+        assert client.digest("latest") == client.digest(version)
+
+
+def test_a_whole_repository_is_accepted_at_once_and_each_edit_asks_afterwards(
+    folder: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    copy_example(OTHER, cli.folder, sandbox.registry)
+    publish(sandbox, OTHER, "1.0.0", "latest")
+    sandbox.clear_requests()
+    refused = cli("apply", "--all", "--yes")
+    assert refused.code == 12
+    assert sandbox.writes() == []
+
+    assert cli("apply", "--all", "--yes", "--accept-foreign").code == 0
+    assert sandbox.writes(service="registry") == []
+    assert cli("plan", "--all", "--exit-code").code == 0
+    assert cli("drift", "--all").code == 0
+
+    (folder / "pipeline.py").write_text("print('edited')\n")
+    assert cli("plan", "--all", "--exit-code", "--accept-foreign").code == 12
+    assert "source-changed: pipeline.py changed" in cli("plan", APP).out
+
+
+def test_it_is_accepted_for_the_image_that_was_seen_and_for_no_other(
+    folder: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    assert cli("apply", APP, "--accept-foreign").code == 0
+    with RegistryClient(f"{sandbox.registry}/examples/{APP}") as client:
+        content = client.manifest("1.0.0")
+        assert content is not None
+        client.put_manifest("1.0.0", content.media_type, content.content + b"\n")
+    assert image_action(cli) != "noop"
+    assert cli("apply", APP).code == 12
+
+
+def test_a_saved_plan_says_that_it_was_accepted(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    saved = cli.folder.parent / "plan.json"
+    assert cli("plan", APP, "--accept-foreign", "--out", str(saved)).code == 0
+    document = json.loads(saved.read_text())
+    assert document["asked"]["accept_foreign"] is True
+    assert cli("apply", "--plan", str(saved)).code == 0
+    assert image_action(cli) == "noop"
+
+
+def test_a_plan_of_an_earlier_version_was_asked_for_without_either_option() -> None:
+    asked = Wishes().to_document()
+    earlier = {name: value for name, value in asked.items() if name not in ("force_bump", "accept_foreign")}
+    assert Wishes.from_document(earlier) == Wishes()
+    with pytest.raises(ValueError, match="asked for"):
+        Wishes.from_document({**asked, "more": True})
+
+
+def test_rollback_goes_back_to_one_that_was_accepted(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    assert cli("apply", APP, "--accept-foreign").code == 0
+    (folder / "pipeline.py").write_text("print('edited')\n")
+    assert cli("apply", APP, "--bump", "patch").code == 0
+    sandbox.clear_requests()
+
+    ended = cli("rollback", APP, "--to", "1.0.0", "--yes")
+
+    assert ended.code == 0, ended.out + ended.err
+    with RegistryClient(f"{sandbox.registry}/examples/{APP}") as client:
+        assert client.digest("latest") == client.digest("1.0.0") != client.digest("1.0.1")
+
+
+def test_what_an_earlier_version_took_over_stays_accepted(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    """It kept the source under another name, and by the first recipe."""
+    assert cli("apply", APP, "--accept-foreign").code == 0
+    (folder / "config.toml").write_text((folder / "config.toml").read_text() + "\n# same source\n")
+    key = validate(folder, Reading(environment="CUSTOM")).key
+    assert key is not None
+    stack = stack_of(APP)
+    with options.store() as store:
+        snapshot = store.load(stack)
+        assert snapshot is not None
+        (image,) = [one for one in snapshot.resources.values() if one.kind == "image"]
+        outputs = {name: value for name, value in image.outputs.items() if name != "stands_for"}
+        inputs = {name: value for name, value in image.inputs.items() if name != "source_key"}
+        before = replace(image, inputs=inputs, outputs={**outputs, "taken_over_from": key.first})
+        with store.lock(stack, this_run(["test"], ""), timeout=0) as lock:
+            recorder = Recorder(store, snapshot, lock=lock, written_by="0")
+            recorder.update(lambda one: one.with_resource(before))
+
+    assert cli("plan", APP, "--exit-code").code == 0
+    assert cli("apply", APP).code == 0
+    (folder / "pipeline.py").write_text("print('edited')\n")
+    assert cli("apply", APP).code == 12
+    assert cli("apply", APP, "--bump", "patch").code == 0
+    ended = cli("rollback", APP, "--to", "1.0.0", "--yes")
+    assert ended.code == 0, ended.out + ended.err
