@@ -12,7 +12,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from providers.docker.connection import Wire
-from providers.docker.source import SourceKey, fingerprint
+from providers.docker.source import SourceKey, dockerfile, fingerprint
 from providers.errors import ExistsError, ProviderError, RefusedError, TransientError, UnexpectedError
 from providers.pace import Pace
 from providers.picsellia import Platform
@@ -21,6 +21,7 @@ from reconciler import live
 from reconciler.credentials import Target
 from reconciler.diagnostics import Diagnostic, UserError, error, has_errors, warning
 from reconciler.events import Emit, Note, Notice, RateLimited
+from reconciler.pipeline.contents import missing_files, missing_in_context, unnamed_inputs
 from reconciler.pipeline.edit import Edits
 from reconciler.pipeline.load import Pipeline, load_pipeline
 from reconciler.plan import Stack
@@ -196,11 +197,17 @@ def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Chec
                 line=pipeline.loaded.line_of("docker", "image_name"),
             )
         )
+    problems += [*missing_files(pipeline), *unnamed_inputs(pipeline)]
     key = None
     try:
-        key = fingerprint(image_source(pipeline))
+        source = image_source(pipeline)
+        key = fingerprint(source)
+        recipe = dockerfile(source) if pipeline.config.reconciler.image.builder != "append" else None
     except ProviderError as problem:
         problems.append(far_end(problem, "the image's build context cannot be read", file=folder))
+    else:
+        place = source.folder / source.dockerfile
+        problems += missing_in_context(recipe or b"", place, key.files, source.target)
     for name, why in not_source(key.files if key is not None else ()):
         told = f"{why}, which wants a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would hold the folder {name}", told, file=folder))

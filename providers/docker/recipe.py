@@ -1,10 +1,14 @@
-"""What a Dockerfile asks for that only BuildKit can do, found before anything is sent to a builder.
+"""What a Dockerfile asks for that only BuildKit can do, or that is not there, found before anything is sent.
 
 Reads text. It is no Dockerfile parser: instructions, their options and heredocs, no more.
 """
 
+import json
+import posixpath
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 _ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"#\s*\w+\s*=")
@@ -32,6 +36,85 @@ def needs_buildkit(text: str) -> list[str]:
         if _HEREDOC.search(rest):
             found.append(f"line {number}: {word} with a heredoc")
     return found
+
+
+class MissingSource(NamedTuple):
+    """A file or folder that COPY or ADD takes from the build context, where it is not.
+
+    Attributes:
+        line: of the instruction.
+        source: as the Dockerfile has it.
+        outside: it is above the context, where no builder looks.
+        certain: the build fails; else it is of a stage that may not be built.
+    """
+
+    line: int
+    source: str
+    outside: bool
+    certain: bool
+
+
+def missing_sources(text: str, files: Collection[str], target: str | None = None) -> list[MissingSource]:
+    """What COPY and ADD of a Dockerfile take from a context with these files, and what is not there.
+
+    A source with a variable or a wildcard is passed over: what it stands for is known to the builder only.
+
+    Args:
+        files: every file, link and empty folder of the context, by its relative path.
+        target: the stage to build; None for the last.
+    """
+    found: list[tuple[int, MissingSource]] = []
+    stages: list[str] = []
+    known = sorted(files)
+    for number, instruction in instructions(text):
+        word, rest = _word(instruction)
+        if word == "FROM":
+            named = re.search(r"\sAS\s+(\S+)\s*$", rest, re.IGNORECASE)
+            stages.append(named[1].lower() if named else "")
+        if word in ("COPY", "ADD"):
+            for source in _sources(word, rest):
+                outside = posixpath.normpath(source).split("/")[0] == ".."
+                if outside or not _is_there(source, known):
+                    found.append((len(stages), MissingSource(number, source, outside, True)))
+    last = len(stages)
+    if target is not None and target.lower() in stages:
+        last = stages.index(target.lower()) + 1
+    return [one._replace(certain=stage == last) for stage, one in found]
+
+
+def _sources(word: str, rest: str) -> list[str]:
+    """What such an instruction takes from the context, as far as that is written down."""
+    head = re.match(r"(?:--\S+\s+)*", rest)
+    options = head.group() if head else ""
+    rest = rest[len(options) :].strip()
+    if "--from" in options or _HEREDOC.search(rest):
+        return []
+    try:
+        words = json.loads(rest) if rest.startswith("[") else rest.split()
+    except ValueError:
+        words = rest.split()
+    return [
+        source
+        for source in words[:-1]
+        if isinstance(source, str)
+        and not set("$*?[\\\"'`") & set(source)
+        and not (word == "ADD" and re.match(r"[a-z]+://|git@", source))
+    ]
+
+
+def _is_there(source: str, known: list[str]) -> bool:
+    """Whether one of the sorted paths is the source or below it; what is behind a link may be anywhere."""
+    path = posixpath.normpath(f"/{source}").strip("/")
+    if not path:
+        return True
+    parts = path.split("/")
+    for depth in range(1, len(parts) + 1):
+        part = "/".join(parts[:depth])
+        at = bisect_left(known, part)
+        if at < len(known) and known[at] == part:
+            return True
+    below = bisect_left(known, f"{path}/")
+    return below < len(known) and known[below].startswith(f"{path}/")
 
 
 def _word(instruction: str) -> tuple[str, str]:

@@ -1,0 +1,145 @@
+"""Files that config.toml and the Dockerfile name are there, and an inputs class that is there is named."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from providers.docker.recipe import missing_sources
+from reconciler.diagnostics import Severity
+from reconciler.session import Reading, validate
+from tests.pipeline import sources
+from tests.pipeline.conftest import PROCESSING, Files
+
+WHOLE = {
+    "config.toml": PROCESSING,
+    "pipeline.py": "",
+    "pyproject.toml": "",
+    "Dockerfile": "FROM scratch\nCOPY ./pyproject.toml app/\nCOPY . app\n",
+    "utils/steps.py": "",
+}
+
+
+def found(folder: Path) -> list[tuple[Severity, str, str, int | None]]:
+    """Severity, summary, file and line of everything that is wrong."""
+    return [
+        (one.severity, one.summary, one.file.relative_to(folder).as_posix() if one.file else "", one.line)
+        for one in validate(folder, Reading(static_only=True)).diagnostics
+    ]
+
+
+def test_a_pipeline_with_all_of_it_has_nothing_to_say(folder: Files) -> None:
+    assert found(folder(WHOLE)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "line"),
+    [("pipeline_script", "pipeline.py", 8), ("requirements_file", "pyproject.toml", 9)],
+)
+def test_a_file_that_config_names_and_that_is_not_there(
+    folder: Files, key: str, name: str, line: int
+) -> None:
+    where = folder({**WHOLE, "Dockerfile": "FROM scratch\n"})
+    (where / name).unlink()
+    assert found(where) == [
+        (Severity.ERROR, f"execution.{key}: there is no file {name}", "config.toml", line)
+    ]
+    (where / name).mkdir()
+    (problem,) = found(where)
+    assert problem[0] is Severity.ERROR
+    assert "Is a folder, not a file" in problem[1]
+    (where / name).rmdir()
+    os.mkfifo(where / name)
+    assert f"execution.{key}: {name}: Is a named pipe, not a file" in {
+        summary for _, summary, _, _ in found(where)
+    }
+
+
+def test_the_older_key_of_the_script_is_named_as_it_is_written(folder: Files) -> None:
+    config = PROCESSING.replace("pipeline_script =", "picsellia_pipeline_script =")
+    where = folder({**WHOLE, "config.toml": config})
+    (where / "pipeline.py").unlink()
+    assert [summary for _, summary, _, _ in found(where)] == [
+        "execution.picsellia_pipeline_script: there is no file pipeline.py"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("instruction", "words"),
+    [
+        ("COPY ../shared shared", "../shared from outside of the build context"),
+        ("ADD utils/../../shared shared", "from outside of the build context"),
+        ("COPY missing.txt .", "missing.txt, which is not in the build context"),
+        ("COPY pipeline.py missing.txt ./", "missing.txt, which is not"),
+        ("COPY --chown=1:1 missing.txt .", "missing.txt, which is not"),
+        ('COPY ["pipeline.py", "missing.txt", "./"]', "missing.txt, which is not"),
+        ("copy /utils/missing.py .", "/utils/missing.py, which is not"),
+        ("COPY util .", "util, which is not"),
+        ("COPY ignored.txt .", "ignored.txt, which is not"),
+        ("COPY pipeline.py \\\n  missing.txt ./", "missing.txt, which is not"),
+    ],
+)
+def test_a_copy_of_what_is_not_in_the_context(folder: Files, instruction: str, words: str) -> None:
+    where = folder(
+        {
+            **WHOLE,
+            "Dockerfile": f"FROM scratch\n{instruction}\n",
+            "ignored.txt": "",
+            ".dockerignore": "ignored.txt\n",
+        }
+    )
+    (problem,) = found(where)
+    assert problem[0] is Severity.ERROR
+    assert words in problem[1]
+    assert problem[2:] == ("Dockerfile", 2)
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        *(
+            "COPY . .",
+            "COPY ./ app",
+            "COPY / app",
+            "COPY utils utils",
+            "COPY utils/ utils",
+            "COPY ./utils/../ .",
+        ),
+        *("COPY /pipeline.py .", "COPY --from=other ../x y", "COPY *.txt .", "COPY $HERE .", "COPY ${A}/b ."),
+        *("ADD https://example.com/x .", "ADD git@github.com:a/b.git .", "COPY <<EOF /x\nmissing.txt y\nEOF"),
+        *("COPY link/anything .", "COPY --link pipeline.py .", "# COPY missing.txt .", "RUN cp ../x y"),
+        *("COPY", "COPY pipeline.py", "COPY [broken", "ADD --checksum=x https://a/b ."),
+    ],
+)
+def test_what_is_there_or_known_to_the_builder_only_is_passed_over(folder: Files, instruction: str) -> None:
+    where = folder({**WHOLE, "Dockerfile": f"FROM scratch\n{instruction}\n"})
+    (where / "link").symlink_to("/somewhere")
+    assert found(where) == []
+
+
+def test_a_stage_that_is_not_built_for_certain_is_a_warning() -> None:
+    text = "FROM a AS one\nCOPY x .\nFROM b AS two\nCOPY x .\nFROM c\nCOPY x .\n"
+    assert [(one.line, one.certain) for one in missing_sources(text, [])] == [
+        (2, False),
+        (4, False),
+        (6, True),
+    ]
+    assert [one.certain for one in missing_sources(text, [], "Two")] == [False, True, False]
+
+
+def test_an_inputs_class_that_config_does_not_name(folder: Files) -> None:
+    where = folder({**WHOLE, "utils/inputs.py": sources.inputs("pass")})
+    assert found(where) == [
+        (
+            Severity.WARNING,
+            "Inputs declares inputs, and config.toml does not name it",
+            "utils/inputs.py",
+            5,
+        )
+    ]
+    (told,) = validate(where, Reading()).diagnostics
+    assert 'inputs_class = "utils/inputs.py:Inputs"' in told.detail
+    named = PROCESSING.replace(
+        "requirements_file", 'inputs_class = "utils/inputs.py:Inputs"\nrequirements_file'
+    )
+    assert found(folder({"config.toml": named})) == []
