@@ -76,6 +76,7 @@ def _common(folder: Path, kind: str, busybox: Path | None) -> None:
     (folder / ".dockerignore").write_text(".venv/\n__pycache__/\n*.pyc\n")
     (folder / "pipeline.py").write_text('print("hello")\n')
     (folder / "parameters.py").write_text(PARAMETERS)
-    if busybox is not None:
-        (folder / "busybox").write_bytes(busybox.read_bytes())
-        (folder / "busybox").chmod(0o755)
+    (folder / "requirements.txt").touch()
+    # Without one to run the image is never built.
+    (folder / "busybox").write_bytes(b"" if busybox is None else busybox.read_bytes())
+    (folder / "busybox").chmod(0o755)
