@@ -101,7 +101,7 @@ class Machine:
 def first_recipe(source: ImageSource) -> SourceKey:
     """What an earlier version takes for the source key."""
     found = fingerprint(source)
-    return SourceKey(found.first, found.files_as_of(found.first), found.arguments, found.bytes)
+    return replace(found, key=found.first, first="", first_files={})
 
 
 class Watched(AppendBuilder):
