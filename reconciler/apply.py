@@ -19,7 +19,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from providers.errors import ExistsError, FinalError, GoneError, ProviderError, TransientError
 from providers.protocol import ListedKind, Live, Progress, ResourceKind
-from reconciler.diff import ChangeClass, compare, effective_fields
+from reconciler.diff import ChangeClass, Resolution, compare, effective_fields
 from reconciler.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
 from reconciler.graph import Graph
 from reconciler.plan import Action, Plan, Step
@@ -404,13 +404,13 @@ class Walk:
         open = self._recorder.snapshot.intents.get(str(step.address))
         if open is None or open.verb != "replace":
             return self._intent(step, "create", None, managed)
-        kept = {**open.kept, **_sent_besides(step, managed)}
+        kept = {**open.kept, **_taken_from_old(step, managed)}
         return replace(self._intent(step, "replace", None, managed), kept=kept)
 
     def _replacement(self, step: Step) -> Intent:
         managed = self._fields(step)
         intent = self._intent(step, "replace", self._lives[step.address].id, managed)
-        return replace(intent, kept=_sent_besides(step, managed))
+        return replace(intent, kept=_taken_from_old(step, managed))
 
     def _intend(self, *intents: Intent) -> None:
         self._unclear -= {Address.parse(intent.address) for intent in intents}
@@ -465,6 +465,12 @@ def _all_that(ended: SimpleQueue[T]) -> list[T]:
 def _sent_besides(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:
     """What a create sends beside the managed fields: the plan has it as changes of fields of their own."""
     return {c.path: c.desired for c in step.changes if c.path and c.write and c.field not in managed}
+
+
+def _taken_from_old(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:
+    """What a new object gets because the old one has it: once that is deleted, it is nowhere else."""
+    resolved = {c.field for c in step.changes if c.resolution in (Resolution.THEIRS, Resolution.IGNORED)}
+    return {**_sent_besides(step, managed), **{name: managed[name] for name in resolved if name in managed}}
 
 
 def _not_taken(fields: Mapping[str, JSON], live: Live, kind: ResourceKind) -> list[str]:

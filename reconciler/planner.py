@@ -17,7 +17,7 @@ from reconciler.graph import Graph, Resource, ordered
 from reconciler.plan import Action, Refusal, Step
 from reconciler.values import ABSENT, JSON, MISSING, Address
 from reconciler.world import World, parent_of
-from state.snapshot import RecordedResource
+from state.snapshot import Intent, RecordedResource
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class _Scene:
     facts: Mapping[str, KindFacts]
     options: Options
     contested: Collection[Address]
-    unmade: Mapping[Address, Mapping[str, JSON]]
+    unmade: Mapping[Address, Intent]
 
     def desired_owns(self, address: Address) -> bool:
         """Whether nothing can live in it, or the files say all that does."""
@@ -78,13 +78,13 @@ def plan_steps(
     facts: Mapping[str, KindFacts],
     options: Options = Options(),
     contested: Collection[Address] = (),
-    unmade: Mapping[Address, Mapping[str, JSON]] = MappingProxyType({}),
+    unmade: Mapping[Address, Intent] = MappingProxyType({}),
 ) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
     """One step for every resource that is desired, recorded, or alive in a list that the files own.
 
     Args:
         contested: objects that an unfinished run may have made, or somebody else: see `recovery.settle`.
-        unmade: resources that an unfinished run deleted to make them again, with what they had besides.
+        unmade: resources that an unfinished run deleted to make them again, with what it was to send.
     """
     scene = _Scene(desired, recorded, world.found, facts, options, contested, unmade)
     steps = {resource.address: _step_for_desired(resource, scene) for resource in desired}
@@ -115,9 +115,9 @@ def _step_for_desired(resource: Resource, scene: _Scene) -> Step:
     address, kind = resource.address, scene.facts[resource.address.kind]
     record, live = scene.recorded.get(address), scene.live.get(address)
     if live is None:
-        kept = scene.unmade.get(address)
-        reason = "deleted outside" if record else "does not exist yet" if kept is None else _UNMADE
-        changes = _created(resource, record, kind, kept or {})
+        begun = scene.unmade.get(address)
+        reason = "deleted outside" if record else "does not exist yet" if begun is None else _UNMADE
+        changes = _created(resource, record, kind, begun, scene.options)
         step = Step(address, Action.CREATE, reason, changes, resource.depends_on)
     else:
         changes = _changes(resource, record, live, kind, scene)
@@ -133,15 +133,48 @@ _UNMADE = "an earlier run deleted it to make it again"
 
 
 def _created(
-    resource: Resource, record: RecordedResource | None, kind: KindFacts, kept: Mapping[str, JSON]
+    resource: Resource,
+    record: RecordedResource | None,
+    kind: KindFacts,
+    begun: Intent | None,
+    options: Options,
 ) -> tuple[Change, ...]:
-    """Everything that a new object gets; before that, whose place it takes."""
+    """Everything that a new object gets; before that, whose place it takes.
+
+    Args:
+        begun: what an unfinished run was to send after it had deleted the old object.
+    """
     recorded = record.inputs if record else {}
+    as_it_was = _as_it_was(resource, kind, begun, options) if begun else []
+    spared = {change.path for change in as_it_was}
     changes = [
+        *as_it_was,
+        *_new_fields(resource, kind, recorded, spared),
+        *_sent_besides(resource, kind, {**begun.fields, **begun.kept} if begun else {}),
+    ]
+    changes = sorted(changes, key=lambda change: change.path)
+    if record is None:
+        return tuple(changes)
+    gone = Change("", ChangeClass.DRIFT, MISSING, record.id, ABSENT, "deleted outside", write=True)
+    return (gone, *changes)
+
+
+def _new_fields(
+    resource: Resource, kind: KindFacts, recorded: Mapping[str, JSON], spared: Collection[str]
+) -> list[Change]:
+    """What the files say of a new object, but for these fields and keys."""
+
+    def said(name: str, value: JSON) -> JSON:
+        value = normalised(value, kind.rules[name])
+        if not (kind.rules[name].keyed and isinstance(value, dict)):
+            return value
+        return {key: item for key, item in value.items() if f"{name}.{key}" not in spared}
+
+    return [
         Change(
             name,
             ChangeClass.PENDING,
-            normalised(value, kind.rules[name]),
+            said(name, value),
             normalised(recorded.get(name, MISSING), kind.rules[name]),
             ABSENT,
             "new",
@@ -149,12 +182,32 @@ def _created(
             place=_place(resource, name),
         )
         for name, value in resource.fields.items()
+        if name not in spared
     ]
-    changes = sorted([*changes, *_sent_besides(resource, kind, kept)], key=lambda change: change.path)
-    if record is None:
-        return tuple(changes)
-    gone = Change("", ChangeClass.DRIFT, MISSING, record.id, ABSENT, "deleted outside", write=True)
-    return (gone, *changes)
+
+
+def _as_it_was(resource: Resource, kind: KindFacts, begun: Intent, options: Options) -> list[Change]:
+    """The managed fields that a new object gets as the old one had them: ignored ones, and by `--theirs`.
+
+    The old object is compared as it would have been, had it been there still.
+    """
+    ignored = options.ignored.get(resource.address, ())
+    theirs = begun.kept if _winner(resource.address, options) is Resolution.THEIRS else {}
+    had = {
+        name: value
+        for name, value in {**begun.fields, **begun.kept}.items()
+        if name in resource.fields and not kind.rules[name].write_only
+    }
+    wanted = {name: resource.fields[name] for name in had}
+    found = []
+    for change in compare(wanted, None, had, kind.rules, {name: _place(resource, name) for name in had}):
+        if change.cls is not ChangeClass.UNRECORDED:
+            continue
+        if change.field in ignored or change.path in ignored:
+            found.append(_left_alone(change))
+        elif change.field in theirs:
+            found.append(_kept_by_theirs(change))
+    return found
 
 
 def _sent_besides(resource: Resource, kind: KindFacts, shown: Mapping[str, JSON]) -> list[Change]:
@@ -247,9 +300,13 @@ def _resolved(change: Change, address: Address, kind: KindFacts, options: Option
             return change._replace(resolution=Resolution.OURS, reason="the files win, as --ours says")
         # What a kind judges as a whole cannot be kept field by field.
         case Resolution.THEIRS if kind.judge is None:
-            reason = "live is kept, as --theirs says"
-            return change._replace(resolution=Resolution.THEIRS, reason=reason, write=False)
+            return _kept_by_theirs(change)
     return change
+
+
+def _kept_by_theirs(change: Change) -> Change:
+    reason = "live is kept, as --theirs says"
+    return change._replace(resolution=Resolution.THEIRS, reason=reason, write=False)
 
 
 def _winner(address: Address, options: Options) -> Resolution:

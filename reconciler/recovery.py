@@ -48,10 +48,10 @@ def contested(settled: Snapshot, world: World) -> set[Address]:
     return {address for text in settled.intents if (address := Address.parse(text)) in world.found}
 
 
-def unmade(settled: Snapshot, world: World) -> dict[Address, Mapping[str, JSON]]:
-    """The resources that an earlier run deleted to make them again and did not, with what it carried over."""
+def unmade(settled: Snapshot, world: World) -> dict[Address, Intent]:
+    """The resources that an earlier run deleted to make them again and did not, with what it was to send."""
     return {
-        address: intent.kept
+        address: intent
         for text, intent in settled.intents.items()
         if intent.verb == "replace"
         and intent.id is None

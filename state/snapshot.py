@@ -52,7 +52,8 @@ class Intent:
         fields: what was about to be sent. Copied.
         since: when, ISO 8601 with its offset from UTC.
         run: which run was about to send it, so that a later one can say so.
-        kept: what a replace sends beside the managed fields, as the old object had it. Copied.
+        kept: what a replace takes from the old object: fields beside the managed ones, and managed ones that
+            the user wants as they are on the platform. Copied.
     """
 
     address: str

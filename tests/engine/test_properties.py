@@ -6,7 +6,7 @@ repeated, as a person would, and then the world must be the one that an undistur
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -69,6 +69,7 @@ class Story:
         prune: whether what left the files is deleted.
         lost: whether the record got lost in between.
         hidden: fields that the far end never returns.
+        ignored: fields and keys that are left as they are on the platform.
     """
 
     before: Sequence[Resource]
@@ -77,6 +78,7 @@ class Story:
     prune: bool = False
     lost: bool = False
     hidden: tuple[str, ...] = ()
+    ignored: Mapping[Address, Sequence[str]] = field(default_factory=dict)
 
     def told(self) -> tuple[Bench, FragileStore]:
         """A bench just before the files as they are now are applied. The same one every time."""
@@ -96,7 +98,11 @@ class Story:
     def plan(self, bench: Bench) -> Planned:
         """Everything that needs somebody's word has it."""
         return bench.plan(
-            *self.now, prune=self.prune, ours=None, replace={resource.address for resource in self.now}
+            *self.now,
+            prune=self.prune,
+            ours=None,
+            replace={resource.address for resource in self.now},
+            ignored=self.ignored,
         )
 
     def apply(self, bench: Bench, events: list[Event] | None = None) -> bool:
@@ -243,6 +249,7 @@ FAILURES = {
     "died after": (Died(), True, 1),
 }
 
+CPU = FACTS["processing"].rules["default_cpu"]
 A, B, X = Address.of("processing", "a"), Address.of("processing", "b"), Address.of("input", "a", "x")
 EVERYTHING = Story(
     before=[
@@ -278,6 +285,36 @@ EVERYTHING = Story(
     prune=True,
 )
 
+LEFT_ALONE = Story(
+    before=[
+        image(),
+        processing("a", type="AUTO_TAGGING", default_cpu=4, default_parameters={"x": 1, "y": 1}),
+        input_of("a", "x"),
+    ],
+    edits=[
+        ("edit", A, {"default_cpu": 16, "default_parameters": {"x": 2, "y": 1, "z": 3}}),
+        ("edit", X, {"required": False}),
+    ],
+    now=[
+        image(),
+        processing("a", type="PRE_ANNOTATION", default_cpu=4, default_parameters={"x": 1, "y": 5}),
+        input_of("a", "x"),
+    ],
+    ignored={A: ["default_cpu", "default_parameters.x", "default_parameters.z"], X: ["required"]},
+)
+"""A replace of what holds values that the user has set on the platform, and wants to stay."""
+
+TOLD = {"everything": EVERYTHING, "left alone": LEFT_ALONE}
+
+
+def test_a_replace_leaves_alone_what_is_ignored() -> None:
+    bench, _ = LEFT_ALONE.told()
+    assert LEFT_ALONE.apply(bench)
+    made = bench.live(A)
+    assert made["type"] == "PRE_ANNOTATION" and normalised(made["default_cpu"], CPU) == 16
+    assert made["default_parameters"] == {"x": 2, "y": 5, "z": 3}
+    assert bench.live(X)["required"] is False
+
 
 def test_the_story_of_everything_has_every_action() -> None:
     bench, _ = EVERYTHING.told()
@@ -286,29 +323,31 @@ def test_the_story_of_everything_has_every_action() -> None:
     assert EVERYTHING.apply(bench) and EVERYTHING.plan(bench).plan.is_empty
 
 
+@pytest.mark.parametrize("story", TOLD.values(), ids=TOLD)
 @pytest.mark.parametrize("failure", FAILURES)
-def test_any_call_may_fail_or_be_the_last(failure: str) -> None:
+def test_any_call_may_fail_or_be_the_last(story: Story, failure: str) -> None:
     error, afterwards, times = FAILURES[failure]
-    good = undisturbed(EVERYTHING)
+    good = undisturbed(story)
     for number in range(1, good.calls + 1):
-        bench, _ = EVERYTHING.told()
+        bench, _ = story.told()
         before = bench.record
-        events = disturb(EVERYTHING, bench, Faults(Fault(number, error, afterwards, times)))
-        check_honest(EVERYTHING, bench, before, events)
-        check_recovery(EVERYTHING, bench, good)
+        events = disturb(story, bench, Faults(Fault(number, error, afterwards, times)))
+        check_honest(story, bench, before, events)
+        check_recovery(story, bench, good)
 
 
+@pytest.mark.parametrize("story", TOLD.values(), ids=TOLD)
 @pytest.mark.parametrize("afterwards", [False, True])
-def test_any_save_may_be_the_last(afterwards: bool) -> None:
-    good = undisturbed(EVERYTHING)
+def test_any_save_may_be_the_last(story: Story, afterwards: bool) -> None:
+    good = undisturbed(story)
     for number in range(1, good.saves + 1):
-        bench, store = EVERYTHING.told()
+        bench, store = story.told()
         before = bench.record
         store.dies_at, store.dies_after = number, afterwards
-        events = disturb(EVERYTHING, bench, Faults())
+        events = disturb(story, bench, Faults())
         store.dead = False
-        check_honest(EVERYTHING, bench, before, events)
-        check_recovery(EVERYTHING, bench, good)
+        check_honest(story, bench, before, events)
+        check_recovery(story, bench, good)
 
 
 fields_of_a_processing = st.fixed_dictionaries(
@@ -373,6 +412,21 @@ stories = st.builds(
     st.sampled_from([(), ("docker_tag",), ("description", "type"), ("default_parameters",)]),
 )
 
+some_fields = st.sampled_from(
+    ["default_cpu", "description", "default_parameters", "default_parameters.a", "required"]
+)
+
+
+@st.composite
+def stories_with_ignored_fields(draw: Any) -> Story:
+    """A field that is ignored and not returned cannot be written around, so all are returned here."""
+    story = draw(stories)
+    ignored = draw(st.dictionaries(some_processing | some_input, st.lists(some_fields, max_size=3)))
+    return replace(story, hidden=(), ignored=ignored)
+
+
+any_stories = stories | stories_with_ignored_fields()
+
 
 @settings(max_examples=60)
 @given(stories)
@@ -390,7 +444,7 @@ def test_apply_does_what_the_files_say_and_then_nothing(story: Story) -> None:
 
 
 @settings(max_examples=60)
-@given(stories, st.sampled_from(sorted(FAILURES)), st.data())
+@given(any_stories, st.sampled_from(sorted(FAILURES)), st.data())
 def test_whatever_call_fails_the_next_run_gets_there(story: Story, failure: str, data: st.DataObject) -> None:
     error, afterwards, times = FAILURES[failure]
     good = undisturbed(story)
@@ -404,7 +458,7 @@ def test_whatever_call_fails_the_next_run_gets_there(story: Story, failure: str,
 
 
 @settings(max_examples=40)
-@given(stories, st.booleans(), st.data())
+@given(any_stories, st.booleans(), st.data())
 def test_whatever_save_is_the_last_the_next_run_gets_there(
     story: Story, afterwards: bool, data: st.DataObject
 ) -> None:

@@ -149,7 +149,7 @@ class TestReplace:
         assert not snapshot.resources
         assert snapshot.intents["processing/app"] == replacing(None, type="B")
         world = World({}, {}, [APP])
-        assert unmade(snapshot, world) == {APP: {"description": "apples"}}
+        assert unmade(snapshot, world) == {APP: replacing(None, type="B")}
         assert settle(snapshot, world, FACTS) == snapshot, "until it is made"
 
     def test_the_new_object_is_there(self) -> None:

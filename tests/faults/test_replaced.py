@@ -81,3 +81,24 @@ def test_killed_everywhere(bench: Bench) -> None:
     deaths, expected = bench.undisturbed()
     for dies in deaths:
         bench.play(dies, expected)
+
+
+def test_what_is_ignored_or_kept_goes_over_to_the_new_one(cli: Cli, sandbox: Sandbox, tmp_path: Path) -> None:
+    """The create is refused, and the same command again finishes the replace."""
+    ignored = f'[reconciler]\nignore_changes = {{ "processing/{NAME}" = ["description"] }}\n'
+    edits = {
+        "config.toml": (
+            *REPLACED.edits["config.toml"][:1],
+            ('cpu = "4"', 'cpu = "8"'),
+            ("\n# The sandbox's", f"\n{ignored}\n# The sandbox's"),
+        )
+    }
+    start_over(Scenario(NAME, NAME, edits), cli, sandbox, tmp_path / "state.db")
+    sandbox.platform.edit_processing(NAME, default_cpu=16, description="load test")
+    command = (*APPLY, "--theirs", f"processing/{NAME}")
+    sandbox.fail("POST", "/processings$", 400)
+    assert cli(*command).code == 1
+    assert not sandbox.platform.processings()
+    assert cli(*command).code == 0
+    [made] = sandbox.platform.processings()
+    assert (made["type"], made["default_cpu"], made["description"]) == ("PRE_ANNOTATION", 16, "load test")
