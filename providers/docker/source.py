@@ -341,9 +341,10 @@ def first_piece(root: str, path: str) -> tuple[bytes, bool]:
     try:
         descriptor = os.open(root + path, READ_ONLY)
         try:
-            refuse_irregular(os.fstat(descriptor).st_mode, path)
+            status = os.fstat(descriptor)
+            refuse_irregular(status.st_mode, path)
             piece = os.read(descriptor, CHUNK)
-            return piece, not os.read(descriptor, 1)
+            return piece, len(piece) == status.st_size
         finally:
             os.close(descriptor)
     except OSError as error:

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.docker.secret_rules import find, is_secret_value, kind_by_content, kind_by_name
+from providers.docker.secret_rules import (
+    find,
+    is_notable,
+    is_secret_value,
+    kind_by_content,
+    kind_by_name,
+    needs_content,
+)
 from providers.docker.source import CHUNK
 from tests.docker.tokens import tokens
 
@@ -162,6 +169,7 @@ def test_text_in_utf_16_is_text() -> None:
 )
 def test_names(path: str, secret: bool) -> None:
     assert (kind_by_name(path) is not None) is secret
+    assert is_notable(path) or not secret
 
 
 @pytest.mark.parametrize(
@@ -183,6 +191,7 @@ def test_names(path: str, secret: bool) -> None:
 )
 def test_names_with_their_content(path: str, content: str, secret: bool) -> None:
     assert (kind_by_content(path, content.encode("latin-1")) is not None) is secret
+    assert (is_notable(path) and needs_content(path)) or not secret
 
 
 @pytest.mark.parametrize(
