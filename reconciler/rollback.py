@@ -4,6 +4,7 @@ The image goes back by moving tags in the registry: nothing is built, and an ima
 before anything moves. Files are read for where and what the pipeline is, never for what it should be.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,8 +71,8 @@ def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
     """The record to go back to.
 
     Args:
-        to: a serial, or a version (the last that was left with it); None for the latest that differs from
-            what is recorded now.
+        to: a serial, or a version (the last that was left with it); None for the one that the last run began
+            to go back to and did not reach, else for the latest that differs from what is recorded now.
 
     Raises:
         UserError: there is no such record.
@@ -82,6 +83,8 @@ def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
         raise UserError(error(f"nothing is recorded of {stack}", told))
     ended = (earlier for earlier in ended if earlier.snapshot.resources)
     if to is None:
+        if (begun := _unfinished(store, stack, now)) is not None:
+            return begun
         for earlier in ended:
             if _said(earlier.snapshot) != _said(now):
                 return earlier
@@ -96,6 +99,26 @@ def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
         f"are nothing to go back to. See: reconciler state history '{stack}'"
     )
     raise UserError(error(f"{stack} has no record of {to}", told))
+
+
+_GOING_BACK = re.compile(r".*\brollback\b.* --to[ =](\S+)", re.DOTALL)
+
+
+def _unfinished(store: Store, stack: Stack, now: Snapshot) -> Earlier | None:
+    """Where the last run was going back to, if it was cut short or a step of it failed.
+
+    What it left differs from what was there before, so the latest record that differs from it would be the
+    one to get away from.
+    """
+    last = next(runs(store, str(stack)), None)
+    going = _GOING_BACK.fullmatch(last[0].command) if last else None
+    if going is None:
+        return None
+    try:
+        target = find_earlier(store, stack, going[1])
+    except UserError:
+        return None
+    return target if _said(target.snapshot) != _said(now) else None
 
 
 def roll_back(
@@ -117,10 +140,15 @@ def roll_back(
     Raises: as `carry_out` and `find_earlier`.
     """
     stack = stack_of(session.target, pipeline)
-    find_earlier(session.store, stack, to)  # told before there is anything to wait for
+    first = find_earlier(session.store, stack, to)  # told before there is anything to wait for
+    if to is None:  # the history then says where a run that is cut short was going
+        running = replace(running, command=(*running.command, "--to", str(first.snapshot.serial)))
 
     def make() -> Planned:
         earlier = find_earlier(session.store, stack, to)  # under the lock: a run that was waited for counts
+        if earlier.snapshot.serial != first.snapshot.serial:
+            told = "Nothing was changed. Run the same command again."
+            raise UserError(error("another run changed what there is to go back to", told))
         stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=earlier.snapshot.lineage)
         back = pipeline.at(parse(earlier.version)) if write and earlier.version else pipeline
         return _plan_back(session, back, earlier, stored)
