@@ -101,7 +101,7 @@ def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
     raise UserError(error(f"{stack} has no record of {to}", told))
 
 
-_GOING_BACK = re.compile(r".*\brollback\b.* --to[ =](\S+)", re.DOTALL)
+_GOING_BACK = re.compile(r"\brollback .*--to[ =](\S+)", re.DOTALL)
 
 
 def _unfinished(store: Store, stack: Stack, now: Snapshot) -> Earlier | None:
@@ -111,7 +111,7 @@ def _unfinished(store: Store, stack: Stack, now: Snapshot) -> Earlier | None:
     one to get away from.
     """
     last = next(runs(store, str(stack)), None)
-    going = _GOING_BACK.fullmatch(last[0].command) if last else None
+    going = _GOING_BACK.search(last[0].command) if last else None
     if going is None:
         return None
     try:

@@ -368,6 +368,26 @@ def test_rollback_passes_by_a_run_that_failed_half_way(app: Path, cli: Cli, sand
     assert cli("rollback", "app", "--to", "1.0.1").code == 1
 
 
+@pytest.mark.parametrize("option", [[], ["--to", "1.0.0"]], ids=str)
+def test_a_rollback_that_failed_half_way_is_finished_by_the_next_one(
+    app: Path, cli: Cli, sandbox: Sandbox, option: list[str]
+) -> None:
+    """Never by going back to the version that it was to get away from."""
+    assert cli("apply", "app").code == 0
+    _edit(app, "parameters.py", "640", "641")
+    assert cli("apply", "app", "--bump", "patch").code == 0
+    sandbox.fail("PATCH", "^/api", 400, times=1)
+    assert cli("rollback", "app", *option, "--yes").code == 1
+
+    ended = cli("rollback", "app", "--yes")
+
+    assert ended.code == 0, ended.err
+    assert "going back to version 1.0.0" in ended.err
+    assert sandbox.platform.processing("app")["default_parameters"]["size"] == 640
+    back = cli("rollback", "app", "--yes")
+    assert "going back to version 1.0.1" in back.err, "from one that is finished, as ever"
+
+
 def test_rollback_to_a_record_without_an_image(app: Path, cli: Cli, sandbox: Sandbox) -> None:
     assert cli("apply", "app").code == 0
     assert cli("state", "forget", stack_of("app"), f"image/{sandbox.registry}/team/app", "--yes").code == 0
