@@ -72,7 +72,8 @@ def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
 
     Args:
         to: a serial, or a version (the last that was left with it); None for the one that the last run began
-            to go back to and did not reach, else for the latest that differs from what is recorded now.
+            to go back to and did not reach, else for the latest that differs from what is recorded now, or
+            for the latest there is where a run since has left writes open.
 
     Raises:
         UserError: there is no such record.
@@ -86,7 +87,7 @@ def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
         if (begun := _unfinished(store, stack, now)) is not None:
             return begun
         for earlier in ended:
-            if _said(earlier.snapshot) != _said(now):
+            if not _is_at(now, earlier):
                 return earlier
         raise UserError(error(f"{stack} was never different", "There is nothing to go back to."))
     for earlier in ended:
@@ -118,7 +119,7 @@ def _unfinished(store: Store, stack: Stack, now: Snapshot) -> Earlier | None:
         target = find_earlier(store, stack, going[1])
     except UserError:
         return None
-    return target if _said(target.snapshot) != _said(now) else None
+    return None if _is_at(now, target) else target
 
 
 def roll_back(
@@ -300,6 +301,11 @@ def _was_done(begun: Intent, left: Snapshot) -> bool:
 def image_in(snapshot: Snapshot) -> RecordedResource | None:
     """What a record says of the image; None when it says nothing."""
     return next((one for one in snapshot.resources.values() if one.kind == "image"), None)
+
+
+def _is_at(now: Snapshot, earlier: Earlier) -> bool:
+    """Whether what is there is what was applied then. With a write open nobody can tell."""
+    return not now.intents and same(_said(earlier.snapshot), _said(now))
 
 
 def _said(snapshot: Snapshot) -> dict[str, Mapping[str, JSON]]:

@@ -7,9 +7,11 @@ import pytest
 
 from providers.docker.registry import RegistryClient
 from providers.sandbox import Sandbox
+from tests.commands.folders import PARAMETERS
 from tests.conftest import Cli, copy_example, stack_of
 
 APP = "multi_training"
+CLEANUP = "dataset_cleanup"
 
 
 @pytest.fixture
@@ -97,3 +99,63 @@ def _upload(sandbox: Sandbox) -> str:
 def _edit(file: Path, old: str, new: str) -> None:
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new, 1))
+
+
+CPU = ("config.toml", 'cpu = "8"', 'cpu = "16"')
+INPUT = ("utils/inputs.py", 'name="archive"', 'name="folder"')
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "lost", "edit"),
+    [
+        ("PATCH", "/api/processing/", "drop-before", CPU),
+        ("PATCH", "/api/processing/", "drop-after", CPU),
+        ("POST", "/inputs$", "drop-before", INPUT),
+        ("DELETE", "/inputs/archive$", "drop-before", INPUT),
+        ("DELETE", "/inputs/archive$", "drop-after", INPUT),
+    ],
+)
+def test_after_a_write_without_an_answer_the_run_before_is_gone_back_to(
+    method: str, path: str, lost: str, edit: tuple[str, str, str], cli: Cli, sandbox: Sandbox
+) -> None:
+    """And not the one before that, which is what the record differs from."""
+    folder = copy_example(CLEANUP, cli.folder, sandbox.registry)
+    with (folder / ".dockerignore").open("a") as ignored:
+        ignored.write("config.toml\nutils/\n")
+    assert cli("apply", CLEANUP).code == 0
+    _edit(folder / "config.toml", 'cpu = "4"', 'cpu = "8"')
+    assert cli("apply", CLEANUP).code == 0
+    names = {one["name"] for one in sandbox.platform.inputs(CLEANUP)}
+    file, before, after = edit
+    _edit(folder / file, before, after)
+    sandbox.fail(method, path, lost, times=None)
+    assert cli("apply", CLEANUP, "--yes").code == 1
+    sandbox.switch(faults=[])
+
+    back = cli("rollback", CLEANUP, "--yes")
+
+    assert back.code == 0, back.err
+    [found] = sandbox.platform.processings()
+    assert found["default_cpu"] == 8
+    assert {one["name"] for one in sandbox.platform.inputs(CLEANUP)} == names
+
+
+@pytest.mark.parametrize(("first", "second"), [("1", "True"), ("1.0", "True"), ('"1"', "1")])
+def test_values_that_only_look_alike_are_a_difference_to_go_back_to(
+    first: str, second: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    folder = copy_example(CLEANUP, cli.folder, sandbox.registry)
+    with (folder / ".dockerignore").open("a") as ignored:
+        ignored.write("utils/\n")
+    parameters = folder / "utils/parameters.py"
+    text = PARAMETERS.replace("640", first)
+    parameters.write_text(text)
+    assert cli("apply", CLEANUP).code == 0
+    parameters.write_text(text.replace(f"size = {first}", f"size = {second}"))
+    assert cli("apply", CLEANUP).code == 0
+
+    back = cli("rollback", CLEANUP)
+
+    assert back.code == 0, back.err
+    [found] = sandbox.platform.processings()
+    assert json.dumps(found["default_parameters"]["size"]) in {first, first.removesuffix(".0")}
