@@ -223,6 +223,7 @@ def plan_for(
     if unread:
         plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in world.unreadable))
     _refuse_unknown(wishes.addresses, plan)
+    _refuse_inside(pipeline, plan)
     if wishes.targets:
         plan = plan.only(wishes.targets)
     if pipeline.config.reconciler.image.builder == "auto" and not partial:  # a report builds nothing
@@ -314,6 +315,32 @@ def _refuse_unknown(addresses: Collection[Address], plan: Plan) -> None:
         for address in sorted(addresses)
         if plan.step(address) is None
     ]
+    if problems:
+        raise UserError(*problems)
+
+
+def _refuse_inside(pipeline: Pipeline, plan: Plan) -> None:
+    """Refuse a path into a parameter: it is compared as a whole, so the path would protect nothing.
+
+    Only the values show that it is one: the name of a parameter may hold a dot.
+    """
+    problems = []
+    for text, paths in pipeline.config.reconciler.ignore_changes.items():
+        step = plan.step(Address.parse(text))
+        there = {change.path: change for change in step.changes} if step else {}
+        for index, path in enumerate(paths):
+            if path in there:
+                continue
+            for outer in sorted(other for other in there if path.startswith(f"{other}.") and "." in other):
+                if any(isinstance(value, dict) for value in (there[outer].desired, there[outer].live)):
+                    problems.append(
+                        error(
+                            f"{path!r} is not a part of {outer} that can be ignored",
+                            f'It is compared as a whole. Write "{outer}".',
+                            file=pipeline.loaded.path,
+                            line=pipeline.loaded.line_of("reconciler", "ignore_changes", text, index),
+                        )
+                    )
     if problems:
         raise UserError(*problems)
 

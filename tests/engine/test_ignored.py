@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from providers.picsellia import FACTS
+from providers.sandbox import Sandbox
 from reconciler.graph import Resource
 from reconciler.pipeline.config import read
 from reconciler.plan import Action, Step
 from reconciler.values import Address
+from tests.commands.folders import PARAMETERS
+from tests.conftest import Cli, copy_example
 from tests.engine.conftest import APP, Bench, model, processing
 
 ADDRESSES = {
@@ -127,3 +130,37 @@ def test_a_key_that_cannot_be_read_is_not_overwritten(bench: Bench) -> None:
     assert step.refusal is not None and "would overwrite default_parameters.data_tag" in step.refusal.summary
     whole = bench.plan(app, ignored={APP: ["default_parameters"]}).step(APP)
     assert whole.refusal is None and not whole.writes
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [("aug", {"flip": 9}), ("aug.flip", None), ("aug.flip.x", None), ("aug.new", None), ("a.b", {"flip": 1})],
+)
+def test_a_path_into_a_parameter_is_refused(
+    path: str, kept: dict[str, int] | None, cli: Cli, sandbox: Sandbox
+) -> None:
+    """By the commands that know the values: a parameter may have a dot in its name."""
+    name = "dataset_cleanup"
+    folder = copy_example(name, cli.folder, sandbox.registry)
+    (folder / ".dockerignore").write_text("utils/\n")
+    text = PARAMETERS.replace('"label": self.label', '"aug": {"flip": 1}, "a.b": 1')
+    (folder / "utils/parameters.py").write_text(text)
+    assert cli("apply", name, "--yes").code == 0
+    live = {"size": 640, "aug": {"flip": 9}, "a.b": 1}
+    sandbox.platform.edit_processing(name, default_parameters=live)
+    with (folder / "config.toml").open("a") as config:
+        config.write(f'\n[reconciler.ignore_changes]\n"processing/{name}" = ["default_parameters.{path}"]\n')
+
+    ended = cli("apply", name, "--yes")
+
+    found = sandbox.platform.processing(name)
+    assert found is not None
+    if kept is not None:
+        assert ended.code == 0, ended.err
+        assert found["default_parameters"]["aug"] == kept
+    else:
+        assert ended.code == 1 and found["default_parameters"] == live
+        assert f"'default_parameters.{path}' is not a part of default_parameters.aug" in ended.err
+        line = (folder / "config.toml").read_text().count("\n")
+        assert f"config.toml:{line}" in ended.err and 'Write "default_parameters.aug"' in ended.err
+        assert cli("drift", name).code == 13
