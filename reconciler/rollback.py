@@ -5,7 +5,7 @@ before anything moves. Files are read for where and what the pipeline is, never 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from reconciler.planner import Options
 from reconciler.planning import Planned, Wishes, plan_for
 from reconciler.session import Session, stack_of
 from reconciler.sources import image_labels, image_source
-from reconciler.values import JSON, Address
+from reconciler.values import Address
 from state.snapshot import Intent, RecordedResource, Snapshot
 from state.store import HistoryEntry, Store, runs
 
@@ -304,13 +304,26 @@ def image_in(snapshot: Snapshot) -> RecordedResource | None:
 
 
 def _is_at(now: Snapshot, earlier: Earlier) -> bool:
-    """Whether what is there is what was applied then. With a write open nobody can tell."""
-    return not now.intents and same(_said(earlier.snapshot), _said(now))
+    """Whether going back there would change nothing but the record. With a write open nobody can tell."""
+    then = earlier.snapshot.resources
+    return (
+        not now.intents
+        and now.resources.keys() == then.keys()
+        and all(_is_as(record, now.resources[address]) for address, record in then.items())
+    )
 
 
-def _said(snapshot: Snapshot) -> dict[str, Mapping[str, JSON]]:
-    """What was applied, without what the far ends said beside it."""
-    return {address: record.inputs for address, record in snapshot.resources.items()}
+def _is_as(then: RecordedResource, now: RecordedResource) -> bool:
+    """Whether a resource was applied as it is now.
+
+    A field that only one of the two has is not managed by the other, so it stays. An image of the same
+    version and digest is the same, whatever recipe its source key was made by.
+    """
+    names = (then.inputs.keys() & now.inputs.keys()) - {"source_key"}
+    was, digest = (record.outputs.get("digest", "") for record in (then, now))
+    return all(same(then.inputs[name], now.inputs[name]) for name in names) and (
+        then.kind != "image" or was == digest
+    )
 
 
 def _is_version(text: str, version: str) -> bool:

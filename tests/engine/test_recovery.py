@@ -1,6 +1,7 @@
 """What an earlier run left open, settled by what is there now."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from providers.protocol import Live
 from reconciler.live import World
 from reconciler.plan import Action
 from reconciler.recovery import contested, settle, unmade
-from reconciler.rollback import _was_done
+from reconciler.rollback import _was_done, find_earlier
 from reconciler.values import Address
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
-from tests.engine.conftest import APP, AT, FACTS, Bench, processing
+from state.sqlite import SqliteStore
+from state.store import HistoryEntry
+from tests.engine.conftest import APP, AT, FACTS, STACK, Bench, processing
 
 OTHER = Address.of("processing", "other")
 
@@ -198,3 +201,53 @@ class TestTheWholeStory:
         step = bench.plan(processing(description="apples")).step(APP)
         expected = (Action.NOOP, "in sync") if after else (Action.CREATE, "does not exist yet")
         assert (step.action, step.reason) == expected
+
+
+IMAGE = "image/reg.io/app"
+
+
+def refreshed(image: dict[str, Any], app: dict[str, Any], digest: str = "sha256:1") -> Snapshot:
+    made = RecordedResource(IMAGE, "image", digest, {"version": "1.0.0", **image}, {"digest": digest})
+    snapshot = Snapshot.new(str(STACK), "lineage-1").with_resource(made)
+    return snapshot.with_resource(recorded(default_cpu=8, **app))
+
+
+FIRST = refreshed({"source_key": "v2:1"}, {}).with_resource(recorded(default_cpu=4))
+SECOND = refreshed({"source_key": "v2:1"}, {"description": "apples"})
+
+
+class TestWhatIsGoneBackTo:
+    """Of three runs, what a rollback goes back to from what the last one left."""
+
+    def earlier(self, store: SqliteStore, last: Snapshot) -> Snapshot:
+        for serial, snapshot in enumerate([FIRST, SECOND, last], start=1):
+            saved = snapshot.written(serial=serial, by="0.1.0", at=AT)
+            store.copy_in(saved, HistoryEntry.of(saved, None), expected_serial=serial - 1)
+        return find_earlier(store, STACK, None).snapshot
+
+    @pytest.mark.parametrize(
+        "last",
+        [
+            SECOND,
+            refreshed({"source_key": "sha256:1"}, {"description": "apples"}),
+            refreshed({"source_key": "v2:1"}, {}),
+            refreshed({"source_key": "v2:1"}, {"description": "apples", "default_gpu": 1}),
+        ],
+    )
+    def test_what_differs_in_the_record_only_is_passed_by(self, store: SqliteStore, last: Snapshot) -> None:
+        assert self.earlier(store, last).serial == 1
+
+    @pytest.mark.parametrize(
+        "last",
+        [
+            SECOND.with_intent(intent("update", default_cpu=16)),
+            SECOND.without_resource(IMAGE),
+            SECOND.with_resource(replace(recorded(default_cpu=8), address="processing/b")),
+            refreshed({"source_key": "v2:1"}, {"description": "pears"}),
+            refreshed({"source_key": "v2:1", "version": "1.0.1"}, {"description": "apples"}),
+            refreshed({"source_key": "v2:1"}, {"description": "apples"}, digest="sha256:2"),
+            SECOND.with_resource(recorded(default_cpu="8", description="apples")),
+        ],
+    )
+    def test_any_other_difference_counts(self, store: SqliteStore, last: Snapshot) -> None:
+        assert self.earlier(store, last).serial == 2
