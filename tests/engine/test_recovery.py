@@ -216,38 +216,38 @@ FIRST = refreshed({"source_key": "v2:1"}, {}).with_resource(recorded(default_cpu
 SECOND = refreshed({"source_key": "v2:1"}, {"description": "apples"})
 
 
-class TestWhatIsGoneBackTo:
-    """Of three runs, what a rollback goes back to from what the last one left."""
+def gone_back_to(store: SqliteStore, last: Snapshot) -> Snapshot:
+    """What a rollback goes back to, of three runs, from what the last one left."""
+    for serial, snapshot in enumerate([FIRST, SECOND, last], start=1):
+        saved = snapshot.written(serial=serial, by="0.1.0", at=AT)
+        store.copy_in(saved, HistoryEntry.of(saved, None), expected_serial=serial - 1)
+    return find_earlier(store, STACK, None).snapshot
 
-    def earlier(self, store: SqliteStore, last: Snapshot) -> Snapshot:
-        for serial, snapshot in enumerate([FIRST, SECOND, last], start=1):
-            saved = snapshot.written(serial=serial, by="0.1.0", at=AT)
-            store.copy_in(saved, HistoryEntry.of(saved, None), expected_serial=serial - 1)
-        return find_earlier(store, STACK, None).snapshot
 
-    @pytest.mark.parametrize(
-        "last",
-        [
-            SECOND,
-            refreshed({"source_key": "sha256:1"}, {"description": "apples"}),
-            refreshed({"source_key": "v2:1"}, {}),
-            refreshed({"source_key": "v2:1"}, {"description": "apples", "default_gpu": 1}),
-        ],
-    )
-    def test_what_differs_in_the_record_only_is_passed_by(self, store: SqliteStore, last: Snapshot) -> None:
-        assert self.earlier(store, last).serial == 1
+@pytest.mark.parametrize(
+    "last",
+    [
+        SECOND,
+        refreshed({"source_key": "sha256:1"}, {"description": "apples"}),
+        refreshed({"source_key": "v2:1"}, {}),
+        refreshed({"source_key": "v2:1"}, {"description": "apples", "default_gpu": 1}),
+    ],
+)
+def test_what_differs_in_the_record_only_is_passed_by(store: SqliteStore, last: Snapshot) -> None:
+    assert gone_back_to(store, last).serial == 1
 
-    @pytest.mark.parametrize(
-        "last",
-        [
-            SECOND.with_intent(intent("update", default_cpu=16)),
-            SECOND.without_resource(IMAGE),
-            SECOND.with_resource(replace(recorded(default_cpu=8), address="processing/b")),
-            refreshed({"source_key": "v2:1"}, {"description": "pears"}),
-            refreshed({"source_key": "v2:1", "version": "1.0.1"}, {"description": "apples"}),
-            refreshed({"source_key": "v2:1"}, {"description": "apples"}, digest="sha256:2"),
-            SECOND.with_resource(recorded(default_cpu="8", description="apples")),
-        ],
-    )
-    def test_any_other_difference_counts(self, store: SqliteStore, last: Snapshot) -> None:
-        assert self.earlier(store, last).serial == 2
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        SECOND.with_intent(intent("update", default_cpu=16)),
+        SECOND.without_resource(IMAGE),
+        SECOND.with_resource(replace(recorded(default_cpu=8), address="processing/b")),
+        refreshed({"source_key": "v2:1"}, {"description": "pears"}),
+        refreshed({"source_key": "v2:1", "version": "1.0.1"}, {"description": "apples"}),
+        refreshed({"source_key": "v2:1"}, {"description": "apples"}, digest="sha256:2"),
+        SECOND.with_resource(recorded(default_cpu="8", description="apples")),
+    ],
+)
+def test_any_other_difference_counts(store: SqliteStore, last: Snapshot) -> None:
+    assert gone_back_to(store, last).serial == 2
