@@ -79,6 +79,8 @@ def read_regular(path: Path, largest: int = LARGEST) -> bytes:
     """
     with os.fdopen(open_regular(path), "rb") as file:
         content = file.read(largest + 1)
+    if content is None:  # some files of /proc are regular, and block all the same
+        raise BlockingIOError(errno.EAGAIN, "Would have to be waited for", os.fspath(path))
     if len(content) > largest:
         raise OSError(errno.EFBIG, f"Has more than {largest >> 20} MiB", os.fspath(path))
     return content

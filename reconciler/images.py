@@ -84,7 +84,7 @@ def look_at_image(
         repository,
         source,
         key,
-        builder=lambda: select(pipeline.config.reconciler.image.builder, source),
+        builder=lambda: select(pipeline.config.reconciler.image.builder, source, wire),
         labels=lambda: image_labels(pipeline),
         bump_hint=bump_hint,
         connect=partial(RegistryClient, wire=wire),
@@ -108,7 +108,7 @@ def look_at_image(
     verdict = judge(resource.fields, recorded.inputs if recorded else None, outputs, live, ())
     builder = kind.builder_for(live, resource.fields)
     if verdict.refusal:  # under another version it would be built
-        builder = select(pipeline.config.reconciler.image.builder, source)
+        builder = select(pipeline.config.reconciler.image.builder, source, wire)
     differing = kind.differing(outputs, live) if live is not None else None
     return ImageReport(
         pipeline,
@@ -151,16 +151,16 @@ class PublishedSecrets:
     of_base: int
 
 
-def find_published_secrets(report: ImageReport, emit: Emit) -> PublishedSecrets:
+def find_published_secrets(report: ImageReport, wire: Wire, emit: Emit) -> PublishedSecrets:
     """Search the configuration and each layer of the published image, one after the other, as streams."""
     image = report.image
     if image is None:
         return PublishedSecrets((), {}, 0, 0)
     found = [("", secret) for secret in secrets_of_configuration(image.config)]
     unread: dict[str, str] = {}
-    known = base_layers(report.source) | {layer.digest for layer in layers(image) if layer.of_base}
+    known = base_layers(report.source, wire) | {layer.digest for layer in layers(image) if layer.of_base}
     ours = [blob for blob in image.layers if blob.digest not in known]
-    with RegistryClient(report.repository) as registry:
+    with RegistryClient(report.repository, wire=wire) as registry:
         for number, blob in enumerate(ours, 1):
             emit(Note(f"searching layer {number} of {len(ours)} of {report.repository}"))
             try:

@@ -6,7 +6,7 @@ and the planner compares.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache, partial
@@ -27,7 +27,7 @@ from reconciler.graph import Graph
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import Bump, bump, promotes
-from reconciler.plan import Plan, Refusal, Step
+from reconciler.plan import Plan, Refusal, Stack, Step
 from reconciler.planner import Options, plan_steps
 from reconciler.recovery import contested, settle, unmade
 from reconciler.secret_findings import secret_findings
@@ -35,6 +35,7 @@ from reconciler.session import CannotCheckError, Checked, Session, far_end, stac
 from reconciler.sources import accept_way, bump_way, image_labels, image_source
 from reconciler.values import JSON, Address
 from reconciler.world import World
+from state.errors import NewerFormatError
 from state.snapshot import RecordedResource, Snapshot
 
 
@@ -192,6 +193,7 @@ def plan_for(
     identities = recorded if known is None else known
     everything = wishes.options.prune or wishes.options.destroy
     also = {Address.parse(text) for text in stored.intents} | (set(identities) if everything else set())
+    _refuse_unknown_kinds(stack, stored, {*recorded, *identities, *also}, kinds)
     world = live.read(desired, identities, kinds, also=also, threads=session.threads)
     unread = _unread(world)
     if unread and not partial:
@@ -230,6 +232,20 @@ def plan_for(
         named = _builders_named(plan, desired, world, kinds)
         plan = replace(plan, diagnostics=(*plan.diagnostics, *named))
     return Planned(plan, pipeline, desired, world, stored, settled, kinds, unread)
+
+
+def _refuse_unknown_kinds(
+    stack: Stack, stored: Snapshot, addresses: Iterable[Address], kinds: Mapping[str, ResourceKind]
+) -> None:
+    """Raises NewerFormatError: state has a kind of resource that this version does not know."""
+    unknown = sorted(str(address) for address in addresses if address.kind not in kinds)
+    if unknown:
+        raise NewerFormatError(
+            f"the record of {stack}, written by reconciler {stored.written_by}, holds {unknown[0]}, "
+            "and this version knows no such kind",
+            hint=f"install reconciler {stored.written_by} or newer: "
+            "pip install --upgrade picsellia-reconciler",
+        )
 
 
 def _as_bumped(
@@ -284,7 +300,7 @@ def _kinds(
         bumped.config.docker.image_name,
         source,
         key,
-        builder=cache(lambda: select(bumped.config.reconciler.image.builder, source)),
+        builder=cache(lambda: select(bumped.config.reconciler.image.builder, source, session.wire)),
         labels=lambda: image_labels(bumped),
         bump_hint=bump_way(command("--bump", "patch")),
         accept_hint=accept_way(command("--accept-foreign")),

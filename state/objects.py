@@ -36,7 +36,13 @@ _WRONG_CREDENTIALS = re.compile(
     r"|AuthorizationFailure|InvalidAuthenticationInfo|failed to authenticate|401 Unauthorized"
 )
 _NO_CREDENTIALS = re.compile(r"169\.254\.169\.254|metadata\.google\.internal|metadata/identity")
-_UNREACHABLE = re.compile(r"error sending request|timed out|connection (closed|reset)|operation timed", re.I)
+_BUSY = re.compile(
+    r"SlowDown|ServiceUnavailable|ServerBusy|TooManyRequests|Too Many Requests|rateLimitExceeded"
+    r"|Service Unavailable|InternalError|Internal Server Error|OperationTimedOut|Bad Gateway|Gateway Timeout"
+)
+_UNREACHABLE = re.compile(
+    r"error sending request|response body error|timed out|connection (closed|reset)|operation timed", re.I
+)
 
 Version = dict[str, str]
 """What tells one version of an object from another: the ETag, on Google Cloud Storage the generation too."""
@@ -211,12 +217,15 @@ class Objects:
         elif kind == "PermissionDeniedError":
             why = "these credentials may not do what is needed there"
             hint = "they have to read, write and list the objects below it; docs/state.md has the policies"
+        elif busy := _BUSY.search(text):
+            why = f"it refuses requests for now ({busy[0]})"
+            hint = "try again later; nothing was lost"
         elif _UNREACHABLE.search(text):
             why = "it does not answer"
             hint = "check the network and the endpoint, and try again; nothing was lost"
         else:
             why = _short(text)
-            hint = credentials
+            hint = f"check the endpoint and the credentials: {variables}"
         return StoreUnavailableError(f"the state store {self.url} cannot be used: {why}", hint=hint)
 
 
@@ -229,5 +238,8 @@ def _short(text: str) -> str:
     code = re.search(r"<Code>(\w+)</Code>", text)
     if code:
         return code[1]
+    status = re.search(r"status code: (\d{3})", text)
+    if status:
+        return f"it answers {status[1]}"
     line = re.sub(r"https?://\S+", "its endpoint", text.partition("\n")[0])
     return line.partition(" - Server returned")[0][:200].rstrip(" .")

@@ -156,3 +156,21 @@ def test_no_module_opens_a_file_of_the_user_in_another_way() -> None:
             if reads and not any(word in flags for word in ("O_CREAT", "os.devnull", "READ_ONLY")):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {flags}")
     assert found == []
+
+
+def test_a_regular_file_that_blocks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As /proc/kmsg does, which not everybody may read."""
+    path = tmp_path / "blocks"
+    path.touch()
+
+    def opened(_: object) -> int:
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        ends.append(writing)
+        return reading
+
+    ends: list[int] = []
+    monkeypatch.setattr(regular_files, "open_regular", opened)
+    with pytest.raises(BlockingIOError):
+        regular_files.read_regular(path)
+    os.close(ends[0])

@@ -19,6 +19,7 @@ from pathlib import PurePosixPath
 from typing import IO, Any
 
 from providers.docker.auth import stored_login
+from providers.docker.connection import Wire
 from providers.docker.demands import refuse_settings
 from providers.docker.labels import CREATED
 from providers.docker.logins import push_login
@@ -66,9 +67,10 @@ class AppendBuilder:
 
     name = "append"
 
-    def __init__(self, source: ImageSource, reason: str) -> None:
+    def __init__(self, source: ImageSource, reason: str, wire: Wire | None = None) -> None:
         self.reason = reason
         self._source = source
+        self._wire = wire
 
     def check(self) -> None:
         """The base image exists for the platform, and the context fits into a layer.
@@ -80,7 +82,7 @@ class AppendBuilder:
             ProviderError: its registry cannot be asked.
         """
         refuse_settings(self._source, "append", *_FOR_A_DOCKERFILE)
-        with _base_client(self._source) as client:
+        with _base_client(self._source, self._wire) as client:
             _read_base(client, self._source)
         _entries(self._source)
 
@@ -94,8 +96,8 @@ class AppendBuilder:
         """
         check_tag(tag)
         with (
-            _base_client(source) as base_client,
-            RegistryClient(parse_repository(repository)) as target,
+            _base_client(source, self._wire) as base_client,
+            RegistryClient(parse_repository(repository), wire=self._wire) as target,
             tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file,
         ):
             base = _read_base(base_client, source)
@@ -113,10 +115,11 @@ class AppendBuilder:
             return target.put_manifest(sha256(manifest), family.manifest, manifest)
 
 
-def _base_client(source: ImageSource) -> AbstractContextManager[RegistryClient]:
+def _base_client(source: ImageSource, wire: Wire | None) -> AbstractContextManager[RegistryClient]:
     base = _base(source)[0]
     pushed_to = parse_repository(source.pushed_to).registry if source.pushed_to else None
-    return RegistryClient(base, look_up=push_login if base.registry == pushed_to else stored_login)
+    look_up = push_login if base.registry == pushed_to else stored_login
+    return RegistryClient(base, look_up=look_up, wire=wire)
 
 
 def _base(source: ImageSource) -> tuple[Repository, str]:

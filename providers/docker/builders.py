@@ -6,12 +6,14 @@ tags are put in the registry afterwards, so that a half-done push moves neither.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal, Protocol
 
 from providers.docker import buildkit, buildx, engine
 from providers.docker.append import AppendBuilder
 from providers.docker.buildkit import BuildKitBuilder
 from providers.docker.buildx import BuildxBuilder
+from providers.docker.connection import Wire
 from providers.docker.engine import EngineBuilder
 from providers.docker.source import ImageSource
 from providers.protocol import Report
@@ -53,31 +55,34 @@ class Builder(Protocol):
         """
 
 
-def select(name: BuilderName, source: ImageSource) -> Builder:
+def select(name: BuilderName, source: ImageSource, wire: Wire | None = None) -> Builder:
     """The builder of this name; for "auto" the first that is there of buildx, buildkit, engine and append.
 
     "auto" never fails: when nothing is there it gives the engine builder, whose `check` says what is missing.
+
+    Args:
+        wire: connections to registries, for a builder that speaks to one itself; its own when None.
     """
     asked_for = "the settings ask for it"
     match name:
         case "buildx":
-            return BuildxBuilder(source, asked_for)
+            return BuildxBuilder(source, asked_for, wire)
         case "buildkit":
             return BuildKitBuilder(source, asked_for)
         case "engine":
             return EngineBuilder(source, asked_for)
         case "append":
-            return AppendBuilder(source, asked_for)
+            return AppendBuilder(source, asked_for, wire)
         case "auto":
-            return _first_there(source)
+            return _first_there(source, wire)
 
 
-def _first_there(source: ImageSource) -> Builder:
+def _first_there(source: ImageSource, wire: Wire | None) -> Builder:
     if source.base is not None and not (source.folder / source.dockerfile).exists():
-        return AppendBuilder(source, "there is no Dockerfile, and a base image is named")
+        return AppendBuilder(source, "there is no Dockerfile, and a base image is named", wire)
     passed_over: list[str] = []
     for probe, builder in (
-        (buildx.probe, BuildxBuilder),
+        (buildx.probe, partial(BuildxBuilder, wire=wire)),
         (buildkit.probe, BuildKitBuilder),
         (engine.probe, EngineBuilder),
     ):
@@ -86,7 +91,7 @@ def _first_there(source: ImageSource) -> Builder:
             return builder(source, _because(found.why, passed_over))
         passed_over.append(found.why)
     if source.base is not None:
-        return AppendBuilder(source, _because("a base image is named", passed_over))
+        return AppendBuilder(source, _because("a base image is named", passed_over), wire)
     return EngineBuilder(source, _because("nothing else builds without a base image", passed_over))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from providers.docker.buildkit import arguments
 from providers.docker.buildlog import LONGEST, BuildLog, build_log
 from providers.docker.command_line import Probe, ask, buildx_version, client_version, lines_of
+from providers.docker.connection import Wire
 from providers.docker.demands import need_dockerfile, secret_values
 from providers.docker.logins import docker_config
 from providers.docker.reference import UPLOAD_TAG, check_tag, is_digest, parse_repository
@@ -31,9 +32,10 @@ class BuildxBuilder:
 
     name = "buildx"
 
-    def __init__(self, source: ImageSource, reason: str) -> None:
+    def __init__(self, source: ImageSource, reason: str, wire: Wire | None = None) -> None:
         self.reason = reason
         self._source = source
+        self._wire = wire
 
     def check(self) -> None:
         """buildx is there and reaches what it builds with, and the secrets are there.
@@ -82,7 +84,7 @@ class BuildxBuilder:
                 raise log.failed(reader.message, reader.step)
             digest = _digest(folder.metadata)
         if digest is None:  # not every version says it for every driver
-            with RegistryClient(target) as registry:
+            with RegistryClient(target, wire=self._wire) as registry:
                 digest = registry.digest(UPLOAD_TAG)
         if digest is None:
             raise FinalError(

@@ -11,9 +11,9 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
 import tenacity
-from requests.adapters import HTTPAdapter
 
 from providers.bodies import read_whole
+from providers.bounded import BoundedAdapter
 from providers.docker import failures
 from providers.docker.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed
 from providers.docker.reference import Repository, is_loopback
@@ -42,7 +42,7 @@ class Body:
         return self._pieces()
 
 
-class Wire(HTTPAdapter):
+class Wire(BoundedAdapter):
     """Open connections, and what came over them, that the clients of any number of repositories share.
 
     Args:

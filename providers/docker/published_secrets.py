@@ -8,6 +8,7 @@ from io import BufferedReader
 from itertools import chain
 from typing import Any
 
+from providers.docker.connection import Wire
 from providers.docker.recipe import instructions
 from providers.docker.reference import parse_image
 from providers.docker.registry import RegistryClient
@@ -57,7 +58,7 @@ def secrets_of_configuration(config: Mapping[str, Any]) -> Iterator[Secret]:
             yield Secret(f"history {number}", kind)
 
 
-def base_layers(source: ImageSource) -> set[str]:
+def base_layers(source: ImageSource, wire: Wire | None = None) -> set[str]:
     """Digests of the layers of every image that the source is built on, as far as they can be read.
 
     What they hold is the business of whoever made them, and operating systems come with keys to test with.
@@ -69,7 +70,7 @@ def base_layers(source: ImageSource) -> set[str]:
     for name in names:
         try:
             repository, reference = parse_image(name)
-            with RegistryClient(repository) as registry:
+            with RegistryClient(repository, wire=wire) as registry:
                 image = registry.image(reference, source.platform)
         except ProviderError:  # then its layers are searched, too
             continue

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 from urllib3.util.retry import Retry
 
 from providers.bodies import read_whole
+from providers.bounded import BoundedAdapter
 from providers.pace import REFUSALS, Pace, retry_after
 
 POOL = 32  # connections; the SDK's own session holds 10
@@ -55,7 +55,7 @@ class RefusedAnswerError(Exception):
         self.waits = waits
 
 
-class Adapter(HTTPAdapter):
+class Adapter(BoundedAdapter):
     """A larger pool, our timeouts, repeated reads, and errors that the SDK neither repeats nor reads.
 
     Args:

@@ -54,7 +54,7 @@ def command(name: str, where: options.Where, as_json: bool, secrets: bool, readi
         watch(Note(f"reading {pipeline.config.docker.image_name}"))
         with registries(watch) as wire:
             report = look_at_image(checked, stored, bump_way(bump), wire, accept_way(accept))
-        found = find_published_secrets(report, watch) if secrets else None
+            found = find_published_secrets(report, wire, watch) if secrets else None
     print_diagnostics(checked.diagnostics, err)
     if as_json:
         print_document(image_text(report, found))

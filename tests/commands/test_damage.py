@@ -1,8 +1,10 @@
 """Damaged state is called damaged, with the way out, by every command on every store; never "no state"."""
 
+import json
 import re
 import shutil
 import sqlite3
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from providers.sandbox import Sandbox
 from state.bucket import BucketStore
+from state.document import to_document
 from state.objects import Objects
 from state.sqlite import SqliteStore
 from tests.commands.untouched import snapshot
@@ -232,3 +235,52 @@ def test_one_damaged_stack_hides_no_other_in_a_status(applied: Path, cli: Cli, s
         rows = {line.split()[0]: line for line in ended.out.splitlines() if line.strip()}
         assert "damaged state" in rows[APP]
         assert "1.0.0" in rows["multi_training"]
+
+
+def of_a_newer_kind(where: str) -> Callable[[Path], None]:
+    """Adds what a newer version would keep, a resource or an intent of a kind that this one does not know."""
+    resource = {"address": "dream/one", "kind": "dream", "id": "1", "inputs": {}, "outputs": {}}
+    intent: dict[str, Any] = {
+        "address": "dream/one",
+        "verb": "create",
+        "id": None,
+        "fields": {},
+        "kept": {},
+        "run": "r",
+    }
+    entry = {
+        "resources": resource | {"depends_on": []},
+        "intents": intent | {"since": "2026-01-01T00:00:00+00:00"},
+    }[where]
+
+    def add(path: Path) -> None:
+        with SqliteStore(path) as store:
+            found = store.load(stack_of(APP))
+        assert found is not None
+        document = to_document(found)
+        document[where].append(entry)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(
+                f"UPDATE contents SET whole = 1, body = ? WHERE serial = {LATEST}",
+                (zlib.compress(json.dumps(document).encode()),),
+            )
+
+    return add
+
+
+@pytest.mark.parametrize("where", ["resources", "intents"])
+def test_state_of_a_newer_kind_is_refused_by_every_command(
+    where: str, applied: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    of_a_newer_kind(where)(applied)
+    sandbox.clear_requests()
+    reading = {"image", "state", "rollback", "status"}  # of these some have nothing to do with it
+    for command in COMMANDS:
+        ended = cli(*command)
+        told = f"{command}\n{ended.out}{ended.err}"
+        assert "a bug in reconciler" not in ended.err, told
+        if command[0] not in reading:
+            assert ended.code == (13 if command[0] == "drift" else 1), told
+            assert "dream/one" in ended.err, told
+            assert "pip install --upgrade picsellia-reconciler" in ended.err, told
+    assert sandbox.writes() == []

@@ -116,3 +116,14 @@ def test_a_platform_that_limits_requests_lets_an_apply_through(cli: Cli, sandbox
     sandbox.fail("*", "^/api/", 429, times=None, every=3, headers={"Retry-After": "0"})
     ended = cli("apply", "dataset_cleanup", "--yes")
     assert ended.code == 0, ended.err
+
+
+def test_a_wait_for_the_registry_of_a_base_image_is_announced(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    monkeypatch.setenv("RECONCILER_TIMEOUT", PATIENCE)
+    sandbox.fail("GET", "^/v2/base/", 429, times=None, headers={"Retry-After": "1"})
+    ended = cli("apply", "dataset_cleanup", "--yes")
+    assert ended.code == 1
+    assert f"{sandbox.registry}: rate limited, next try in 1 s" in ended.err
