@@ -19,11 +19,11 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from providers.errors import ExistsError, FinalError, GoneError, ProviderError, TransientError
 from providers.protocol import ListedKind, Live, Progress, ResourceKind
-from reconciler.diff import ChangeClass, Resolution, compare, effective_fields
+from reconciler.diff import Change, ChangeClass, Resolution, compare, effective_fields
 from reconciler.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
 from reconciler.graph import Graph
 from reconciler.plan import Action, Plan, Step
-from reconciler.values import JSON, MISSING, Address
+from reconciler.values import JSON, MISSING, Address, Nothing
 from reconciler.world import parent_of
 from state.recorder import Recorder
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
@@ -123,7 +123,10 @@ class Walk:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)  # what runs may finish, nothing else starts
                 raise
-        return Result(tuple(outcomes[step.address] for step in self._plan.steps))
+        result = Result(tuple(outcomes[step.address] for step in self._plan.steps))
+        if result.succeeded:
+            self._record_kept()
+        return result
 
     def _held_back(self, step: Step, outcomes: Mapping[Address, Outcome]) -> Outcome | None:
         """The outcome of a step that is not run: nothing to do, blocked, or interrupted."""
@@ -237,7 +240,9 @@ class Walk:
         fields = self._fields(step)
         names = {change.field for change in step.changes if change.write}
         changed = {name: value for name, value in fields.items() if name in names}
-        self._intend(self._intent(step, "update", live.id, fields))
+        kept = {change.field for change in _kept_by_theirs(step)}  # not sent, and recorded in the end only
+        sent = {name: value for name, value in fields.items() if name not in kept}
+        self._intend(self._intent(step, "update", live.id, sent))
         return self._write(
             step,
             fields,
@@ -430,6 +435,7 @@ class Walk:
             c.path for c in step.changes if c.live is MISSING and c.recorded is MISSING and not c.write
         }
         managed = (resource.fields.keys() if resource else inputs.keys()) - unknown
+        inputs = self._with(inputs, step, lambda change: change.recorded)
         record = RecordedResource(
             address,
             step.address.kind,
@@ -443,6 +449,35 @@ class Walk:
             return snapshot.without_intent(address).with_resource(record)
 
         self._recorder.update(change)
+
+    def _record_kept(self) -> None:
+        """Record what `--theirs` keeps, once every step is done.
+
+        Until then it stays the conflict that it is: the same command again would take it for a change of the
+        files alone, and overwrite it.
+        """
+
+        def change(snapshot: Snapshot) -> Snapshot:
+            for step in self._plan.steps:
+                record = snapshot.resources.get(str(step.address))
+                if record is not None and _kept_by_theirs(step):
+                    inputs = self._with(record.inputs, step, lambda change: change.live)
+                    snapshot = snapshot.with_resource(replace(record, inputs=inputs))
+            return snapshot
+
+        self._recorder.update(change)
+
+    def _with(
+        self, inputs: Mapping[str, JSON], step: Step, value: Callable[[Change], JSON | Nothing]
+    ) -> Mapping[str, JSON]:
+        """These fields, with such a value for each that `--theirs` keeps."""
+        kept = [change._replace(live=value(change)) for change in _kept_by_theirs(step)]
+        return effective_fields(inputs, kept, self._kinds[step.address.kind].facts.rules) if kept else inputs
+
+
+def _kept_by_theirs(step: Step) -> list[Change]:
+    """The conflicts in which live is kept. Where nothing is recorded there is nothing to wait with."""
+    return [c for c in step.changes if c.resolution is Resolution.THEIRS and c.recorded is not MISSING]
 
 
 def _closed(snapshot: Snapshot, addresses: Collection[str]) -> Snapshot:

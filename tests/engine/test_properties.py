@@ -70,6 +70,7 @@ class Story:
         lost: whether the record got lost in between.
         hidden: fields that the far end never returns.
         ignored: fields and keys that are left as they are on the platform.
+        theirs: whether live is kept in a conflict, instead of what the files say.
     """
 
     before: Sequence[Resource]
@@ -79,6 +80,7 @@ class Story:
     lost: bool = False
     hidden: tuple[str, ...] = ()
     ignored: Mapping[Address, Sequence[str]] = field(default_factory=dict)
+    theirs: bool = False
 
     def told(self) -> tuple[Bench, FragileStore]:
         """A bench just before the files as they are now are applied. The same one every time."""
@@ -100,7 +102,8 @@ class Story:
         return bench.plan(
             *self.now,
             prune=self.prune,
-            ours=None,
+            ours=() if self.theirs else None,
+            theirs=None if self.theirs else (),
             replace={resource.address for resource in self.now},
             ignored=self.ignored,
         )
@@ -166,9 +169,18 @@ def check_claims(story: Story, bench: Bench, before: Snapshot, record: Snapshot)
         live = bench.world.objects.get((address.kind, address.name))
         for name, value in entry.inputs.items():
             rule = FACTS[address.kind].rules[name]
-            claimed_before = known is not None and known.inputs.get(name) == value
-            there = live is not None and normalised(live.fields.get(name), rule) == normalised(value, rule)
-            assert claimed_before or there, f"{text} {name}: {value} was never taken"
+            before_it = known.inputs.get(name) if known is not None else None
+            now = normalised(live.fields.get(name), rule) if live is not None else None
+            for claim, *sources in parts(normalised(value, rule), before_it, now):
+                assert claim in sources, f"{text} {name}: {claim} of {value} was never taken"
+
+
+def parts(value: Any, *others: Any) -> list[tuple[Any, ...]]:
+    """The values of the keys of a table, each beside what others have there; any other value as it is."""
+    if not isinstance(value, dict) or not value:
+        return [(value, *others)]
+    tables = [other if isinstance(other, dict) else {} for other in others]
+    return [(item, *(table.get(key) for table in tables)) for key, item in value.items()]
 
 
 def check_honest(story: Story, bench: Bench, before: Snapshot, events: Sequence[Event]) -> None:
@@ -230,11 +242,14 @@ def undisturbed(story: Story) -> GoodRun:
 def check_recovery(story: Story, bench: Bench, good: GoodRun) -> None:
     """Only others are blamed for what they deleted, the next run gets through, and one more does nothing."""
     assert deleted_outside(story, bench) <= good.gone
+    if story.theirs and story.record(bench) == good.record:  # it got through: the next run obeys the files
+        assert story.world(bench) == good.world
+        return
     assert story.apply(bench)
     assert story.world(bench) == good.world
     assert story.record(bench) == good.record
     assert not bench.record.intents
-    assert story.plan(bench).plan.is_empty
+    assert story.theirs or story.plan(bench).plan.is_empty, "what is kept is for the files to say"
 
 
 LOST = TransientError("the connection dropped", outcome_unknown=True)
@@ -304,7 +319,34 @@ LEFT_ALONE = Story(
 )
 """A replace of what holds values that the user has set on the platform, and wants to stay."""
 
-TOLD = {"everything": EVERYTHING, "left alone": LEFT_ALONE}
+KEPT = Story(
+    before=[
+        processing("a", default_cpu=4, default_parameters={"x": 1, "y": 1}, docker_tag="latest"),
+        processing("b", type="AUTO_TAGGING", default_cpu=4),
+        input_of("b", "x"),
+    ],
+    edits=[
+        ("edit", A, {"default_cpu": 16, "default_parameters": {"x": 2, "y": 1}}),
+    ],
+    now=[
+        processing("a", default_cpu=8, default_parameters={"x": 3, "y": 3}, docker_tag="test"),
+        input_of("a", "x"),
+        processing("b", type="PRE_ANNOTATION", default_cpu=8),
+        input_of("b", "x"),
+    ],
+    theirs=True,
+)
+"""Conflicts in which live is kept, beside other changes of the same objects."""
+
+TOLD = {"everything": EVERYTHING, "left alone": LEFT_ALONE, "kept": KEPT}
+
+
+def test_what_is_kept_in_a_conflict_stays_beside_what_is_written() -> None:
+    bench, _ = KEPT.told()
+    assert KEPT.apply(bench)
+    made = bench.live(A)
+    assert normalised(made["default_cpu"], CPU) == 16 and made["docker_tag"] == "test"
+    assert made["default_parameters"] == {"x": 2, "y": 3}
 
 
 def test_a_replace_leaves_alone_what_is_ignored() -> None:
