@@ -68,15 +68,15 @@ def _check_continues(source: Store, stack: str, there: Snapshot) -> None:
         return
     if newest.lineage != there.lineage:
         raise LineageConflictError(stack, expected=newest.lineage, stored=there.lineage)
-    hint = "nothing was copied; name an empty place, or copy the other way round"
     if there.serial > newest.serial:
         raise StaleStateError(
             f"the record of {stack} is at serial {there.serial} where it was to be copied to, "
             f"and only at {newest.serial} where it was to be copied from",
-            hint=hint,
+            hint="nothing was copied; name an empty place, or copy the other way round",
         )
     same = source.load_at(stack, there.serial)
     if same is None or difference(same, there) or same.written_at != there.written_at:
         raise StaleStateError(
-            f"the two records of {stack} have parted: their serials {there.serial} differ", hint=hint
+            f"the two records of {stack} have parted: their serials {there.serial} differ",
+            hint="nothing was copied; name an empty place",
         )

@@ -21,7 +21,7 @@ def print_config(adopted: Adoption, err: Console) -> None:
 def print_adopted(adopted: Adoption, stack: Stack, err: Console) -> None:
     """What was taken over, and what follows from it."""
     if adopted.is_empty:
-        said = "nothing of it is what a file says" if adopted.left else "the files say what is live"
+        said = "nothing of it is what a file says" if adopted.left else "nothing was changed outside"
         err.print(f"nothing to adopt: {said}")
     if adopted.written:
         names = ", ".join(map(str, adopted.written))

@@ -163,7 +163,7 @@ def test_what_is_not_taken_over_is_told(
     sandbox.platform.edit_processing(PROCESSING, docker_tag="1.0.0")
     ended = adopt(cli, PROCESSING)
     assert f"not taken over: processing/{PROCESSING}#docker_tag;" in ended.err
-    assert "the files say what is live" not in ended.err
+    assert "nothing was changed outside" not in ended.err
     # Without a record nobody knows who changed it, so it takes a word.
     sandbox.platform.edit_processing(PROCESSING, docker_tag="latest", default_cpu=64)
     monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "lost.db"))

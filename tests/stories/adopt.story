@@ -121,7 +121,7 @@ description = "Copies a dataset version without blurred and duplicated images."
 cpu = "64"
 
 $ reconciler adopt dataset_cleanup processing/dataset_cleanup#default_cpu
-| nothing to adopt: the files say what is live
+| nothing to adopt: nothing was changed outside
 
 # Everything else.
 $ reconciler adopt dataset_cleanup
