@@ -21,14 +21,16 @@ def image_source(pipeline: Pipeline) -> ImageSource:
     folder = os.path.normpath(pipeline.folder.absolute() / options.context)
     config, document = _below(folder, pipeline.loaded.path), pipeline.loaded.document
     whole = keyed_whole(document)
+    keyed_as = whole if options.config == "source" else keyed(document)
+    others = _other_names(folder, pipeline.loaded.path)
     return ImageSource(
         folder=Path(folder),
         dockerfile=_below(folder, pipeline.folder / options.dockerfile),
         platform=options.platform,
         build_args=options.build_args,
-        keyed={config: whole if options.config == "source" else keyed(document)},
-        keyed_first={config: whole},
-        replaced={config: pipeline.loaded.text.encode()},
+        keyed=dict.fromkeys((config, *others), keyed_as),
+        keyed_first={config: whole, **others},
+        replaced=dict.fromkeys((config, *others), pipeline.loaded.text.encode()),
         target=options.target,
         secrets=options.secrets,
         cache_from=options.cache_from,
@@ -45,6 +47,27 @@ def image_source(pipeline: Pipeline) -> ImageSource:
 def _below(folder: str, path: Path) -> str:
     """`path` relative to the build context, as its entries are named; with ".." when it is not inside."""
     return Path(os.path.relpath(path.absolute(), folder)).as_posix()
+
+
+def _other_names(folder: str, config: Path) -> dict[str, bytes]:
+    """What else in the build context is this very file, by a symbolic or a hard link, with its bytes.
+
+    A new version is written into it as well, so it is no more source than config.toml is. The bytes are what
+    the first recipe of the source key counts of it. Empty where nothing can be told: what cannot be read is
+    refused when it is hashed.
+    """
+    names: set[str] = set()
+    try:
+        if config.is_symlink():
+            names.add(_below(os.path.realpath(folder), config.resolve()))
+        status = config.stat()
+        if status.st_nlink > 1:
+            found = (Path(parent, name) for parent, _, files in os.walk(folder) for name in files)
+            names.update(_below(folder, path) for path in found if os.path.samestat(path.lstat(), status))
+        names = {name for name in names if not name.startswith("../")} - {_below(folder, config)}
+        return dict.fromkeys(sorted(names), config.read_bytes()) if names else {}
+    except OSError:
+        return {}
 
 
 def not_source(paths: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -131,6 +131,31 @@ def test_what_adopt_writes_into_config_toml_asks_for_no_version(
     assert sandbox.writes(service="registry") == []
 
 
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+def test_another_name_of_config_toml_is_no_more_source_than_itself(
+    link: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    folder = copy_example(APP, cli.folder, sandbox.registry)
+    config, other = folder / "config.toml", folder / "utils" / "settings.toml"
+    if link == "symbolic":
+        config.rename(other)
+        config.symlink_to("utils/settings.toml")
+    else:
+        other.hardlink_to(config)
+    assert cli("apply", APP).code == 0
+    sandbox.clear_requests()
+
+    other.write_text(other.read_text().replace('cpu = "4"', "cpu = 6"))
+    assert cli("apply", APP).code == 0
+    assert sandbox.writes(service="registry") == []
+    assert sandbox.writes(service="platform") != []
+
+    (folder / "pipeline.py").write_text("print('better')\n")
+    assert cli("apply", APP, "--bump", "patch").code == 0
+    assert 'version = "1.0.1"' in other.read_text()
+    assert cli("plan", APP, "--exit-code").code == 0, "the version that was written is no new source"
+
+
 @pytest.fixture
 def earlier(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """While it is not undone, source keys are those of the earlier version."""
