@@ -150,7 +150,7 @@ class _Class:
     """A class of the pipeline's own files.
 
     Attributes:
-        attributes: values that its body sets.
+        attributes: what its body sets: values, and methods, which have none.
         base: None for a class that only holds constants.
     """
 
@@ -172,6 +172,8 @@ class _Module:
     def bind(self, name: str, value: Any, node: ast.AST) -> None:
         if name in self.names or hasattr(builtins, name):
             raise _NotUnderstood(f"{name} has more than one meaning", node)
+        if name.startswith("__") and not name.endswith("__"):
+            raise _NotUnderstood(f"{name} has another name inside of a class", node)
         self.names[name] = value
 
     def scope(self, names: dict[str, Any] | None = None) -> Scope:
@@ -191,9 +193,7 @@ class _Module:
         if isinstance(owner, enum.Enum):
             return member_part(node, owner)
         if isinstance(owner, _Class):
-            attributes = _attributes(owner)
-            if node.attr in attributes:
-                return attributes[node.attr]
+            return _attribute(node, _attributes(owner))
         raise NotConstant(node)
 
     def value(self, node: ast.expr, names: dict[str, Any] | None = None) -> Any:
@@ -220,6 +220,13 @@ def _attributes(found: "_Class") -> dict[str, Any]:
     """What its body and those of its bases set."""
     inherited = _attributes(found.base) if isinstance(found.base, _Class) else {}
     return {**inherited, **found.attributes}
+
+
+def _attribute(node: ast.Attribute, known: dict[str, Any]) -> Any:
+    """The value of this attribute, where it is known and has one."""
+    if node.attr not in known or isinstance(known[node.attr], _NOT_VALUES):
+        raise NotConstant(node)
+    return known[node.attr]
 
 
 def _find(reference: ClassReference, installed: Installed, bases: tuple[str, ...]) -> _Class | Diagnostic:
@@ -417,19 +424,19 @@ def _class(module: _Module, node: ast.ClassDef) -> Any:
         case _:
             raise _NotUnderstood(f"class {node.name} has a base that only running it can tell", node)
     attributes: dict[str, Any] = {}
-    methods: set[str] = set()
+    initialised = False
     for item in node.body:
         match item:
             case ast.Pass() | ast.Expr(ast.Constant()):
                 pass
             case ast.FunctionDef(name="__init__"):
                 _signature(module, item)
-                if "__init__" in methods:
+                if initialised:
                     raise _NotUnderstood("__init__ is defined twice", item)
-                methods.add("__init__")
+                initialised = True
             case ast.FunctionDef(name=name) if not name.startswith("_") and name not in _TAKEN:
                 _signature(module, item)
-                methods.add(name)
+                attributes[name] = _Opaque()  # hides the file's name and a base's value
             case ast.Assign([ast.Name(name)], value) if not name.startswith("_") and name not in _TAKEN:
                 attributes[name] = module.value(value, attributes)
             case ast.AnnAssign(ast.Name(name), annotation, value) if (
@@ -440,8 +447,6 @@ def _class(module: _Module, node: ast.ClassDef) -> Any:
                     attributes[name] = module.value(value, attributes)
             case _:
                 raise _NotUnderstood(f"{_kind(item)} in class {node.name}", item)
-    if clash := methods & attributes.keys():
-        raise _NotUnderstood(f"{min(clash)} has more than one meaning", node)
     return _Class(module, node, attributes, base)
 
 
@@ -492,6 +497,8 @@ def _annotation(module: _Module, node: ast.expr) -> None:
             pass
         case ast.Attribute(inner):
             _annotation(module, inner)
+        case ast.BinOp(ast.Constant(str()), ast.BitOr()) | ast.BinOp(_, ast.BitOr(), ast.Constant(str())):
+            raise _NotUnderstood(f"the annotation {shortened(node)}", node)  # text has no `|`
         case ast.BinOp(left, ast.BitOr(), right) | ast.Subscript(left, right):
             _annotation(module, left)
             _annotation(module, right)
@@ -568,10 +575,7 @@ class _Instance:
 
         def attribute(node: ast.Attribute) -> Any:
             if isinstance(node.value, ast.Name) and node.value.id == "self":
-                known = {**self._attributes, **self._values}
-                if node.attr in known:
-                    return known[node.attr]
-                raise NotConstant(node)
+                return _attribute(node, {**self._attributes, **self._values})
             return module.attribute(node, module.names)
 
         def call(node: ast.Call) -> Any:

@@ -127,6 +127,27 @@ DEFINE = 'self.define_input("a", ProcessingInputType.TEXT)'
 EXTRACT = 'self.x = self.extract_parameter(["x"], int, 1)'
 
 
+SHADOWED = """\
+from picsellia.types.enums import ProcessingInputType
+from picsellia_pipelines_cli.utils.inputs import PipelineInputs
+
+
+class Base(PipelineInputs):
+    size = 1
+
+
+class Inputs(Base):
+    def size(self):
+        return 2
+
+    def __init__(self):
+        super().__init__()
+        self.define_input("a", ProcessingInputType.TEXT)
+        self.x = self.size
+"""
+"""A method of a class hides the value that its base gives the same name."""
+
+
 @pytest.mark.parametrize(
     ("source", "line"),
     [
@@ -173,8 +194,13 @@ EXTRACT = 'self.x = self.extract_parameter(["x"], int, 1)'
         (sources.inputs(DEFINE) + "\n    limit = print()\n", 10),
         (sources.inputs(DEFINE) + "\n    inputs = 3\n", 10),
         (sources.inputs(DEFINE) + "\n    _inputs = 3\n", 10),
-        (sources.inputs(DEFINE) + "\n    x = 3\n\n    def x(self):\n        pass\n", 5),
+        (sources.inputs("self.y = self.x") + "\n    x = 3\n\n    def x(self):\n        pass\n", 8),
         (sources.inputs(DEFINE) + "\n    def __init__(self):\n        super().__init__()\n", 10),
+        (sources.inputs("self.x = self.size") + "\n    def size(self):\n        return 1\n", 8),
+        (sources.inputs(DEFINE, top="X = 1\n") + "\n    def X(self):\n        pass\n\n    y = X\n", 14),
+        (SHADOWED, 16),
+        (sources.inputs(DEFINE, top="from numpy import a as __a\n"), 3),
+        (sources.inputs(DEFINE) + "\n    def x(self, y: 'Thing' | None):\n        pass\n", 10),
         # the module
         (sources.inputs("self.x = os.name", top="import os\n"), 9),
         (sources.inputs("self.x = path", top="from os import path\n"), 9),
