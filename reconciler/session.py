@@ -207,7 +207,7 @@ def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Chec
         problems.append(far_end(problem, "the image's build context cannot be read", file=folder))
     else:
         place = source.folder / source.dockerfile
-        problems += missing_in_context(recipe or b"", place, key.files, source.target)
+        problems += missing_in_context(recipe or b"", place, source.folder, key.files, source.target)
     for name, why in not_source(key.files if key is not None else ()):
         told = f"{why}, which wants a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would hold the folder {name}", told, file=folder))

@@ -7,7 +7,7 @@ import json
 import posixpath
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 _ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])", re.IGNORECASE)
@@ -54,13 +54,17 @@ class MissingSource(NamedTuple):
     certain: bool
 
 
-def missing_sources(text: str, files: Collection[str], target: str | None = None) -> list[MissingSource]:
+def missing_sources(
+    text: str, files: Collection[str], is_link: Callable[[str], bool], target: str | None = None
+) -> list[MissingSource]:
     """What COPY and ADD of a Dockerfile take from a context with these files, and what is not there.
 
     A source with a variable or a wildcard is passed over: what it stands for is known to the builder only.
 
     Args:
-        files: every file, link and empty folder of the context, by its relative path.
+        files: every file, link and empty folder of the context, by its relative path. A folder is empty, too,
+            if .dockerignore leaves out what is in it.
+        is_link: whether one of them is a link; what is behind it may be anywhere.
         target: the stage to build; None for the last.
     """
     found: list[tuple[int, MissingSource]] = []
@@ -74,7 +78,7 @@ def missing_sources(text: str, files: Collection[str], target: str | None = None
         if word in ("COPY", "ADD"):
             for source in _sources(word, rest):
                 outside = posixpath.normpath(source).split("/")[0] == ".."
-                if outside or not _is_there(source, known):
+                if outside or not _is_there(source, known, is_link):
                     found.append((len(stages), MissingSource(number, source, outside, True)))
     last = len(stages)
     if target is not None and target.lower() in stages:
@@ -102,8 +106,8 @@ def _sources(word: str, rest: str) -> list[str]:
     ]
 
 
-def _is_there(source: str, known: list[str]) -> bool:
-    """Whether one of the sorted paths is the source or below it; what is behind a link may be anywhere."""
+def _is_there(source: str, known: list[str], is_link: Callable[[str], bool]) -> bool:
+    """Whether one of the sorted paths is the source, or below it, or a link on the way to it."""
     path = posixpath.normpath(f"/{source}").strip("/")
     if not path:
         return True
@@ -111,7 +115,7 @@ def _is_there(source: str, known: list[str]) -> bool:
     for depth in range(1, len(parts) + 1):
         part = "/".join(parts[:depth])
         at = bisect_left(known, part)
-        if at < len(known) and known[at] == part:
+        if at < len(known) and known[at] == part and (part == path or is_link(part)):
             return True
     below = bisect_left(known, f"{path}/")
     return below < len(known) and known[below].startswith(f"{path}/")

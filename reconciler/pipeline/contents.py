@@ -39,16 +39,18 @@ def missing_files(pipeline: Pipeline) -> Iterator[Diagnostic]:
 
 
 def missing_in_context(
-    text: bytes, dockerfile: Path, files: Collection[str], target: str | None
+    text: bytes, dockerfile: Path, context: Path, files: Collection[str], target: str | None
 ) -> Iterator[Diagnostic]:
     """What the Dockerfile copies from the build context, and is not in it.
 
     Args:
         text: the Dockerfile's.
-        files: of the filtered context.
+        files: of the filtered context, relative to `context`.
         target: the stage that is built; None for the last.
     """
-    for one in missing_sources(text.decode("utf-8", "replace"), files, target):
+    for one in missing_sources(
+        text.decode("utf-8", "replace"), files, lambda path: (context / path).is_symlink(), target
+    ):
         if one.outside:
             summary = f"the Dockerfile copies {one.source} from outside of the build context"
             detail = (

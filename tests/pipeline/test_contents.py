@@ -76,6 +76,8 @@ def test_the_older_key_of_the_script_is_named_as_it_is_written(folder: Files) ->
         ("copy /utils/missing.py .", "/utils/missing.py, which is not"),
         ("COPY util .", "util, which is not"),
         ("COPY ignored.txt .", "ignored.txt, which is not"),
+        ("COPY emptied/model.bin .", "emptied/model.bin, which is not"),
+        ("COPY pipeline.py/x .", "pipeline.py/x, which is not"),
         ("COPY pipeline.py \\\n  missing.txt ./", "missing.txt, which is not"),
     ],
 )
@@ -85,7 +87,8 @@ def test_a_copy_of_what_is_not_in_the_context(folder: Files, instruction: str, w
             **WHOLE,
             "Dockerfile": f"FROM scratch\n{instruction}\n",
             "ignored.txt": "",
-            ".dockerignore": "ignored.txt\n",
+            "emptied/model.bin": "",
+            ".dockerignore": "ignored.txt\nemptied/*\n",
         }
     )
     (problem,) = found(where)
@@ -119,12 +122,12 @@ def test_what_is_there_or_known_to_the_builder_only_is_passed_over(folder: Files
 
 def test_a_stage_that_is_not_built_for_certain_is_a_warning() -> None:
     text = "FROM a AS one\nCOPY x .\nFROM b AS two\nCOPY x .\nFROM c\nCOPY x .\n"
-    assert [(one.line, one.certain) for one in missing_sources(text, [])] == [
+    assert [(one.line, one.certain) for one in missing_sources(text, [], str.isupper)] == [
         (2, False),
         (4, False),
         (6, True),
     ]
-    assert [one.certain for one in missing_sources(text, [], "Two")] == [False, True, False]
+    assert [one.certain for one in missing_sources(text, [], str.isupper, "Two")] == [False, True, False]
 
 
 def test_an_inputs_class_that_config_does_not_name(folder: Files) -> None:
