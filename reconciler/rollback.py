@@ -12,7 +12,7 @@ from pathlib import Path
 from semver import Version
 
 from providers.docker.builders import Builder
-from providers.docker.image import ImageKind, recorded_source
+from providers.docker.image import ImageKind, recorded_outputs, recorded_source
 from providers.docker.source import SourceKey
 from providers.picsellia import kinds as platform_kinds
 from reconciler.converge import Applied, Running, carry_out
@@ -243,7 +243,7 @@ def _image_of(pipeline: Pipeline, image: RecordedResource) -> ImageKind:
     def no_builder() -> Builder:
         raise AssertionError("a rollback builds nothing")
 
-    outputs = image.outputs
+    outputs = recorded_outputs(image.outputs)
     key = SourceKey(_source_then(image), outputs.get("files", {}), outputs.get("arguments", {}), bytes=0)
     return ImageKind(
         "/".join(Address.parse(image.address).name),

@@ -9,6 +9,7 @@ from pathlib import Path
 from providers.docker.labels import CREATED, REVISION, TITLE
 from providers.docker.source import ImageSource, context, ignore_file, seen
 from providers.errors import ProviderError, RefusedError
+from providers.regular_files import read_regular
 from reconciler.git import Commit, GitError, Repository, is_changed, repository_of
 from reconciler.pipeline.edit import keyed, keyed_whole
 from reconciler.pipeline.load import Pipeline
@@ -65,7 +66,7 @@ def _other_names(folder: str, config: Path) -> dict[str, bytes]:
             found = (Path(parent, name) for parent, _, files in os.walk(folder) for name in files)
             names.update(_below(folder, path) for path in found if os.path.samestat(path.lstat(), status))
         names = {name for name in names if not name.startswith("../")} - {_below(folder, config)}
-        return dict.fromkeys(sorted(names), config.read_bytes()) if names else {}
+        return dict.fromkeys(sorted(names), read_regular(config)) if names else {}
     except OSError:
         return {}
 

@@ -245,6 +245,7 @@ class ImageKind:
         """
         if live.fields.get("source_key") == self._key.key:
             return []
+        outputs = recorded_outputs(outputs)
         if outputs.get("files") is None or outputs.get("digest") != live.outputs["digest"]:
             return None
         files = self._key.files_as_of(recorded_source(outputs))
@@ -396,7 +397,8 @@ class _Content:
 
 def _remembered(outputs: Mapping[str, JSON], platform: str) -> _Content | None:
     """The recorded image; None where the record says too little of it, or has it for another platform."""
-    if outputs.get("platform") != platform or "source_key" not in outputs:
+    outputs = recorded_outputs(outputs)
+    if outputs.get("platform") != platform or "source_key" not in outputs or not outputs.get("digest"):
         return None
     labels = {SOURCE_KEY: outputs["source_key"], REVISION: outputs.get("revision")}
     return _Content(outputs["digest"], platform, {name: said for name, said in labels.items() if said})
@@ -407,12 +409,31 @@ def is_foreign(live: Live) -> bool:
     return live.outputs["tag"] is not None and live.fields.get("source_key") is None
 
 
+_TEXTS = ("digest", "platform", "source_key", "stands_for", "taken_over_from", "revision")
+_TABLES = ("files", "arguments")
+
+
+def recorded_outputs(outputs: Mapping[str, JSON]) -> dict[str, JSON]:
+    """What is recorded beside the fields, without values of a kind that no version of this one wrote.
+
+    State is a memory: a damaged part of it counts as forgotten.
+    """
+
+    def is_sound(name: str, value: JSON) -> bool:
+        if name in _TABLES:
+            return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+        return name not in _TEXTS or value is None or isinstance(value, str)
+
+    return {name: value for name, value in outputs.items() if is_sound(name, value)}
+
+
 def recorded_source(outputs: Mapping[str, JSON]) -> str | None:
     """The source that the recorded image is, or stands for; None where the record does not say.
 
     An image stands for a source that its label does not name where the user said so of another tool's
     version, and where its label has the same source by an older recipe.
     """
+    outputs = recorded_outputs(outputs)
     older = outputs.get("taken_over_from")  # as earlier versions called it
     said: str | None = outputs.get("stands_for") or older or outputs.get("source_key")
     return said

@@ -26,7 +26,7 @@ def test_it_needs_no_token_no_platform_and_no_record(
     pipeline = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
     assert document(cli)["published"] is None
     assert cli("apply", "dataset_cleanup").code == 0
-    (pipeline / "pipeline.py").rename(pipeline / "main.py")
+    (pipeline / "utils" / "cleaning.py").rename(pipeline / "utils" / "cleanup.py")
     known = document(cli)
     for name in ("PICSELLIA_TOKEN", "PICSELLIA_ORGANIZATION", "PICSELLIA_ENV", "PICSELLIA_CUSTOM_ENV"):
         monkeypatch.delenv(name)
@@ -34,7 +34,7 @@ def test_it_needs_no_token_no_platform_and_no_record(
 
     unknown = document(cli)
 
-    assert known["differing"] == ["pipeline.py moved to main.py"]
+    assert known["differing"] == ["utils/cleaning.py moved to utils/cleanup.py"]
     assert unknown["differing"] is None
     for found in (known, unknown):
         assert (found["verdict"], found["apply"]) == ("source-changed", "refuse")
