@@ -11,8 +11,30 @@ from providers.docker.source import ImageSource, context, ignore_file, seen
 from providers.errors import ProviderError, RefusedError
 from providers.regular_files import read_regular
 from reconciler.git import Commit, GitError, Repository, is_changed, repository_of
+from reconciler.pipeline.config import load
 from reconciler.pipeline.edit import keyed, keyed_whole
 from reconciler.pipeline.load import Pipeline
+
+
+def becomes_source(folder: Path, file: Path) -> bool:
+    """Whether the image of the pipeline in this folder would hold a file that is written at this place.
+
+    False where config.toml has errors, or .dockerignore cannot be read: those are reported elsewhere.
+    """
+    config = load(folder).config
+    if config is None:
+        return False
+    options = config.reconciler.image
+    context = Path(os.path.normpath(folder.absolute() / options.context))
+    place = file.parent.resolve() / file.name
+    if not place.is_relative_to(context.resolve()):
+        return False
+    recipe = _below(str(context), folder.absolute() / options.dockerfile)
+    path = place.relative_to(context.resolve()).as_posix()
+    try:
+        return path in seen(ImageSource(folder=context, dockerfile=recipe), [path])
+    except ProviderError:
+        return False
 
 
 def image_source(pipeline: Pipeline) -> ImageSource:

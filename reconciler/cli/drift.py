@@ -74,7 +74,7 @@ def command(
 
     with Watch(err) as watch:
         result = fleet.inspect_all(
-            fleet.part_of(chosen.named_folders(not_found), Path.cwd(), shard),
+            folders := fleet.part_of(chosen.named_folders(not_found), Path.cwd(), shard),
             where.reads(reading),
             partial(options.signed_in, where, rps),
             partial(check, first_seen=since, now=now),
@@ -87,4 +87,5 @@ def command(
     print_report(report, outputs.terminal)
     print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)
     write_report(report, outputs, err)
+    print_diagnostics(outputs.in_images(folders), err)
     return report.exit_code

@@ -6,7 +6,7 @@ A file is written whole or not at all, whatever the exit code; `-` is stdout, wh
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from reconciler.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.drift import Report, seen_from
 from reconciler.files import replace_file
 from reconciler.plan import Plan
+from reconciler.sources import becomes_source
 from reconciler.views.drift_document import report_text
 from reconciler.views.github import SUMMARY_BYTES, annotations
 from reconciler.views.html import drift_html, plan_html
@@ -58,6 +59,20 @@ class Outputs:
         """The file of this format, when it goes to one."""
         place = self.places.get(format_)
         return None if place == STDOUT else place
+
+    def in_images(self, folders: Iterable[Path]) -> list[Diagnostic]:
+        """A warning for each file in the folder of one of these pipelines that its image would hold."""
+        places = [place for place in self.places.values() if place != STDOUT]
+        return [
+            warning(
+                f"{place} is in the folder of a pipeline, so it would become part of the image",
+                "The image is of other source then, which wants a new version. Write it outside of the "
+                "folder, or add it to .dockerignore.",
+            )
+            for folder in (folders if places else ())
+            for place in places
+            if place.resolve().is_relative_to(folder.resolve()) and becomes_source(folder, place)
+        ]
 
     def write(self, texts: Mapping[str, Callable[[], str]]) -> None:
         """Write each format that was asked for; one that fails keeps no other from being written.

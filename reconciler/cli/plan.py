@@ -15,6 +15,7 @@ from reconciler.diagnostics import Diagnostic, UserError
 from reconciler.plan import Plan
 from reconciler.planning import Wishes, make_plan
 from reconciler.session import CannotCheckError, Checked, Reading, Session
+from reconciler.sources import becomes_source
 from reconciler.views.documents import plan_text, plans_text, save_plan
 from reconciler.views.lines import console
 from reconciler.views.plans import print_plan, print_refusals
@@ -65,9 +66,9 @@ def command(
     if out is not None:
         if len(folders) > 1:
             raise click.UsageError("--out saves the plan of one pipeline")
-        if any(out.resolve().is_relative_to(folder.resolve()) for folder in folders):
+        if any(becomes_source(folder, out) for folder in folders):
             raise click.UsageError(
-                f"{out} would become part of the image; save the plan outside of the folder"
+                f"{out} would become part of the image; save the plan outside of the build context"
             )
     with Watch(err) as watch:
         result = fleet.inspect_all(
@@ -94,6 +95,7 @@ def command(
             err.print(f"saved to {out}; apply it with: reconciler apply --plan {out}")
     print_diagnostics(errors, err)
     write_plans(plans, errors, outputs)
+    print_diagnostics(outputs.in_images(folders), err)
     if exit_code:
         codes |= {plan.exit_code for plan in plans}
     return FAILED if FAILED in codes else max(codes)

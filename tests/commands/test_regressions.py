@@ -226,6 +226,33 @@ def test_a_plan_is_not_saved_into_the_image(app: Path, cli: Cli) -> None:
     assert ended.code == 2
     assert not (app / "plan.json").exists()
 
+    (app / ".dockerignore").write_text("runs\n")
+    (app / "runs").mkdir()
+    ended = cli("plan", "app", "--out", "app/runs/plan.json")
+    assert ended.code == 0, ended.err
+    assert cli("apply", "--plan", "app/runs/plan.json").code == 0
+
+
+def test_a_plan_is_not_saved_into_a_build_context_above_the_pipeline(app: Path, cli: Cli) -> None:
+    _edit(app, "config.toml", "[reconciler.image]", '[reconciler.image]\ncontext = ".."')
+    ended = cli("plan", "app", "--out", "plan.json")
+    assert ended.code == 2
+    assert "plan.json would become part of the image" in ended.err
+
+
+@pytest.mark.parametrize("command", ["plan", "drift"])
+@pytest.mark.parametrize("place", ["app/out", "app/runs/out", "out", "-"])
+def test_a_report_that_the_image_would_hold_is_warned_about(
+    app: Path, cli: Cli, command: str, place: str
+) -> None:
+    (app / ".dockerignore").write_text("runs\n")
+    (app / "runs").mkdir()
+    assert cli("apply", "app").code == 0
+    ended = cli(command, "app", "--html", place)
+    assert ended.code == 0, ended.err
+    assert ("would become part of the image" in ended.err) is (place == "app/out")
+    assert cli("plan", "app", "--exit-code").code == (12 if place == "app/out" else 0)
+
 
 def test_numbers_among_parameters_may_come_back_as_text(app: Path, cli: Cli, sandbox: Sandbox) -> None:
     sandbox.switch(numbers="text")
