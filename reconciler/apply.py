@@ -307,7 +307,7 @@ class Walk:
         self._save(step, live, {**kept, **taken})
         if refused:
             raise FinalError(
-                "the platform answered that all is well, but did not take "
+                "the write was answered with success, but did not take "
                 + "; ".join(f"{name}: sent {fields[name]!r}, has {live.fields[name]!r}" for name in refused)
             )
         return live

@@ -6,7 +6,7 @@ https://docs.gitlab.com/security/tokens/ ·
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html ·
 https://github.com/gitleaks/gitleaks/blob/master/config/gitleaks.toml (Hugging Face and the others).
 Picsellia's token is forty hexadecimal digits (`Client(api_token=…)` of its SDK). So is a git commit, and
-the digits count only behind a name.
+the digits count only as the value of a name, or as the first argument of `Client`.
 """
 
 import re
@@ -87,10 +87,15 @@ _MARKS = tuple(
 # A token follows another word only where that is the end of a line in a text of a text: "\nhf_…".
 _BEGINS = re.compile(rb"(?<![A-Za-z0-9_])|(?<=\\[nrt])")
 
+_SURE_NAME = (
+    rb"picsellia[\w.-]{0,80}token|api[_-]?token|--[a-z-]{0,40}token|(?<![a-z])client(?=\()"
+    rb"|wandb[_-]?api[_-]?key|bearer"
+)
+_BETWEEN = rb"(?:[\0-\x20\x7f-\xff\"'`\\\[\](){}=:,>|;&]|str|None|Optional|SecretStr|Final|Bearer|Token)"
 _NAMED = re.compile(
-    rb"(?i:picsellia[\w.-]{0,80}token|api[_-]?token|wandb[_-]?api[_-]?key|bearer)"
-    rb"(?:[\s\"'`\\\[\](){}=:,>|;&]|str|None|Optional|SecretStr|Final|Bearer|Token){1,16}"
-    rb"(?!a0c9f3bbf7e8bc175494fc44bfc6f89aae3eb9d0)"  # the example in the SDK's own documentation
+    # A column of names next to one of digests has no sign between them.
+    rb"(?:(?i:%b)%b{1,16}|(?i:token)%b{0,15}[=:]%b{0,15})" % (_SURE_NAME, _BETWEEN, _BETWEEN, _BETWEEN)
+    + rb"(?!a0c9f3bbf7e8bc175494fc44bfc6f89aae3eb9d0)"  # the example in the SDK's own documentation
     + _HEX
     + rb"\Z"
 )

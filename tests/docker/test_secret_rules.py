@@ -115,6 +115,7 @@ def test_any_bytes_can_be_searched(content: bytes) -> None:
         "api_token sha256:" + hashlib.sha256(b"x").hexdigest(),
         'api_token = os.environ["X"]  # since ' + hashlib.sha1(b"x").hexdigest(),
         "uv.lock " + hashlib.sha1(b"x").hexdigest(),
+        "csrf-token\t" + hashlib.sha1(b"x").hexdigest() + "\n",
         str(uuid.UUID(int=5)),
         'if text.startswith("-----BEGIN PRIVATE KEY-----"):',
         "-----BEGIN RSA PRIVATE KEY-----\n...\n-----END RSA PRIVATE KEY-----",
