@@ -15,10 +15,10 @@ from email.utils import parsedate_to_datetime
 from providers.timeouts import answer_timeout
 
 PATIENCE = 120.0
-"""Seconds that one server is waited for in all while it refuses, unless RECONCILER_TIMEOUT says otherwise."""
+"""Seconds that one server is waited for in all while it keeps refusing, unless RECONCILER_TIMEOUT is set."""
 
 GIVEN_UP = (
-    f"run it again later; a run waits {PATIENCE:.0f} s in all for one server, or as long as "
+    f"run it again later; a run waits {PATIENCE:.0f} s for a server that keeps refusing, or as long as "
     "RECONCILER_TIMEOUT says"
 )
 
