@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
+from providers.bounded import Repeat, Silence, SilenceEnd
 from providers.timeouts import answer_timeout
 
 PATIENCE = 120.0
@@ -32,8 +33,18 @@ _SLOWEST = 1.0  # seconds between two requests; more only where the server asks 
 _GROWTH = 1.02  # of the rate, with each request that is accepted …
 _DOUBLES = 10.0  # … but no more than twice as much in so many seconds
 
-Announce = Callable[[str, float], None]
-"""Given a server and the seconds until the next try."""
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A server refuses requests for now, with this status; the next try is in so many seconds."""
+
+    server: str
+    status: int
+    seconds: float
+
+
+Announce = Callable[[Refusal | Silence | Repeat | SilenceEnd], None]
+"""Called when a server makes the run wait."""
 
 
 @dataclass
@@ -68,7 +79,7 @@ class Pace:
 
     Args:
         rps: most requests a second, to all servers together; None for as many as there are.
-        announce: called when a server makes us wait.
+        announce: called when a server makes the run wait, also by the adapters that share this.
         clock: monotonic seconds.
         sleep: waits so many seconds.
     """
@@ -84,7 +95,7 @@ class Pace:
         self._between = 1 / rps if rps else 0.0
         self._next = 0.0
         self._servers: dict[str, _Server] = {}
-        self._announce = announce
+        self.announce = announce
         self._clock = clock or time.monotonic
         self._sleep = sleep or time.sleep
         self._lock = threading.Lock()
@@ -108,12 +119,13 @@ class Pace:
             if known is None or known.pauses == pauses:  # else somebody was refused meanwhile
                 return
 
-    def refused(self, server: str, request: str, asked: float | None) -> bool:
+    def refused(self, server: str, request: str, asked: float | None, status: int = 429) -> bool:
         """The server said "not now": everybody waits who wants something of it.
 
         Args:
             request: method and path, which tell whether the same request is accepted later.
             asked: seconds that the server asks to wait; None where it names none.
+            status: one of REFUSALS.
 
         Returns:
             Whether the request may be sent again; False once the server was waited for long enough.
@@ -142,9 +154,8 @@ class Pace:
             known.streak, known.between = streak, between
             known.pauses += 1
             known.accepted, known.grown = False, until
-            announce = self._announce
-        if announce is not None:
-            announce(server, seconds)
+        if self.announce is not None:
+            self.announce(Refusal(server, status, seconds))
         return True
 
     def accepted(self, server: str, request: str) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from providers.bounded import Repeat, Silence, SilenceEnd
 from providers.errors import ProviderError
+from providers.pace import Refusal
 from providers.protocol import Live, Progress
 from reconciler.plan import Step
 from reconciler.values import Address
@@ -78,14 +80,6 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimited:
-    """A server refuses requests for now; the next try is in so many seconds."""
-
-    server: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Counted:
     """So many of all pipelines have been looked at."""
 
@@ -93,7 +87,10 @@ class Counted:
     total: int
 
 
-Event = StepStarted | StepProgress | StepRetried | StepFinished | Note | Notice | RateLimited | Counted
+ServerDelay = Refusal | Silence | Repeat | SilenceEnd
+"""A server makes the run wait, or does so no longer."""
+
+Event = StepStarted | StepProgress | StepRetried | StepFinished | Note | Notice | ServerDelay | Counted
 Emit = Callable[[Event], None]
 
 

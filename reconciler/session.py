@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from providers.picsellia import kinds as platform_kinds
 from reconciler import live
 from reconciler.credentials import Target
 from reconciler.diagnostics import Diagnostic, UserError, error, has_errors, warning
-from reconciler.events import Emit, Note, Notice, RateLimited
+from reconciler.events import Emit, Note, Notice
 from reconciler.pipeline.contents import missing_files, missing_in_context, unnamed_inputs
 from reconciler.pipeline.edit import Edits
 from reconciler.pipeline.load import Pipeline, load_pipeline
@@ -114,7 +113,7 @@ def session(
         UserError: it does not know the token or the organization.
     """
     emit(Note(f"signing in to {target.host} as {target.organization}"))
-    pace = Pace(rps, announce=partial(_announce, emit))
+    pace = Pace(rps, announce=emit)
     try:
         platform = Platform(target.host, target.token, target.organization, pace=pace)
     except ProviderError as problem:
@@ -162,13 +161,9 @@ def _is_of(platform: Platform, state: Snapshot) -> bool:
     return False
 
 
-def _announce(emit: Emit, server: str, seconds: float) -> None:
-    emit(RateLimited(server, seconds))
-
-
 def registries(emit: Emit) -> Wire:
     """Connections to registries, for what needs no platform."""
-    return Wire(Pace(announce=partial(_announce, emit)))
+    return Wire(Pace(announce=emit))
 
 
 def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Checked:

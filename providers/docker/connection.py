@@ -13,7 +13,7 @@ import requests
 import tenacity
 
 from providers.bodies import read_whole
-from providers.bounded import BoundedAdapter
+from providers.bounded import BoundedAdapter, Repeat
 from providers.docker import failures
 from providers.docker.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed
 from providers.docker.reference import Repository, is_loopback
@@ -54,7 +54,7 @@ class Wire(BoundedAdapter):
     """
 
     def __init__(self, pace: Pace) -> None:
-        super().__init__(pool_connections=_THREADS, pool_maxsize=_THREADS)
+        super().__init__(pace.announce, pool_connections=_THREADS, pool_maxsize=_THREADS)
         self.pace = pace
         self.configurations: dict[str, bytes] = {}
         self.said: dict[bool, Said] = {True: {}, False: {}}
@@ -68,7 +68,7 @@ class Wire(BoundedAdapter):
         if response.status_code in REFUSALS:
             asked = retry_after(response.headers)
             told = response.status_code == 429 or asked is not None
-            may = self.pace.refused(server, name, asked)
+            may = self.pace.refused(server, name, asked, response.status_code)
             response.waits = (told and may) or (None if may else False)  # type: ignore[attr-defined]
         else:
             self.pace.accepted(server, name)
@@ -245,9 +245,20 @@ class Connection:
             retry=tenacity.retry_if_exception(worth_it),
             stop=_is_enough,
             wait=_wait,
+            before_sleep=self._announce,
             sleep=self._pause,
             reraise=True,
         )
+
+    def _announce(self, state: tenacity.RetryCallState) -> None:
+        """Announce a repetition after an answer that did not come in time."""
+        error = state.outcome.exception() if state.outcome else None
+        cause = error.__cause__ if error else None
+        if isinstance(cause, requests.Timeout) and cause.request is not None:
+            connecting = isinstance(cause, requests.ConnectTimeout)
+            seconds = CONNECT_TIMEOUT if connecting else answer_timeout(READ_TIMEOUT)
+            server = str(urlsplit(cause.request.url or "").netloc)
+            self.wire.announce(Repeat(server, seconds, state.attempt_number + 1, ATTEMPTS))
 
     def _exchange(
         self,

@@ -60,7 +60,7 @@ def from_answer(
         )
     if status == 429:
         seconds = retry_after(response.headers)
-        wait = "wait" if seconds is None else f"wait {seconds:.0f} seconds"
+        wait = "wait" if seconds is None else f"wait {seconds:.0f} s"
         return TransientError(
             f"{registry} asks to slow down when {doing}{detail}",
             hint=f"{wait}, or log in for a higher limit: {repository.login}",

@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
-from urllib3.util.retry import Retry
 
 from providers.bodies import read_whole
-from providers.bounded import BoundedAdapter
+from providers.bounded import AnnouncedRetry, BoundedAdapter
 from providers.pace import REFUSALS, Pace, retry_after
 
 POOL = 32  # connections; the SDK's own session holds 10
@@ -66,7 +65,7 @@ class Adapter(BoundedAdapter):
     def __init__(self, read_timeout: float, pace: Pace) -> None:
         self._read_timeout = read_timeout
         self._pace = pace
-        retry = Retry(
+        retry = AnnouncedRetry(
             total=3,
             connect=1,
             read=2,
@@ -75,7 +74,7 @@ class Adapter(BoundedAdapter):
             backoff_factor=0.3,
             respect_retry_after_header=False,
         )
-        super().__init__(pool_maxsize=POOL, max_retries=retry)
+        super().__init__(pace.announce, pool_maxsize=POOL, max_retries=retry)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = (CONNECT_TIMEOUT, self._read_timeout)
@@ -90,7 +89,7 @@ class Adapter(BoundedAdapter):
                 self._pace.accepted(server, name)
                 break
             asked = retry_after(response.headers)
-            waits: bool | None = self._pace.refused(server, name, asked)
+            waits: bool | None = self._pace.refused(server, name, asked, status)
             told = status == 429 or asked is not None  # one that is told to wait is not sent in vain
             if not reads or not waits or (attempt > _REPEATS and not told):
                 if reads:

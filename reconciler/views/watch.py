@@ -14,19 +14,21 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
 from providers import protocol
+from providers.bounded import Repeat, Silence, SilenceEnd
+from providers.pace import Refusal
 from reconciler.events import (
     Counted,
     Event,
     Note,
     Notice,
     Outcome,
-    RateLimited,
     Status,
     StepFinished,
     StepProgress,
@@ -41,6 +43,8 @@ from reconciler.views.safe import one_line
 
 SILENCE = 10.0
 """Seconds after which a log says how far something is that is still under way."""
+
+_TOLERANCE = 1.0  # seconds that an event may come early by a busy machine's clock
 
 
 class Watch:
@@ -58,12 +62,13 @@ class Watch:
         self._notes = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            _NextTry(clock),
+            _Countdown(clock),
             console=err,
             transient=True,
         )
         self._clock = clock
-        self._waited: dict[str, float] = {}
+        self._announced: dict[tuple[str, str], float] = {}
+        self._delays: dict[str, TaskID] = {}
         self._pipelines = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -101,8 +106,16 @@ class Watch:
                 self._note(text)
             case Notice(text):
                 self._err.print(Text(text, "yellow"))
-            case RateLimited(server, seconds):
-                self._wait(server, seconds)
+            case Refusal(server, status, seconds):
+                reason = "rate limited" if status == 429 else f"answers {status}"
+                self._delay(server, reason, "next try in {}", seconds)
+            case Silence(server, seconds, limit):
+                self._delay(server, f"no answer for {_seconds(seconds)}", "waiting up to {}", limit, seconds)
+            case Repeat(server, seconds, attempt, attempts):
+                again = f"trying again ({attempt} of {attempts})"
+                self._delay(server, f"no answer for {_seconds(seconds)}", again)
+            case SilenceEnd(server):
+                self._end_delay(server)
             case Counted(done, total):
                 self._count(done, total)
             case StepStarted(step):
@@ -124,18 +137,33 @@ class Watch:
         self._notes.add_task(one_line(text), total=None)
         self._notes.start()
 
-    def _wait(self, server: str, seconds: float) -> None:
-        """How long a server makes us wait: counted down, or a line in a log now and then."""
+    def _delay(
+        self, server: str, reason: str, outlook: str, seconds: float = 0.0, passed: float = 0.0
+    ) -> None:
+        """A server makes the run wait: counted down on a terminal, or a line in a log now and then.
+
+        Args:
+            outlook: what follows, with {} in place of the seconds.
+            seconds: until then.
+            passed: those of them that are over.
+        """
         now = self._clock()
         if self._live and not self._pipelines.task_ids:
             self._bars.stop()
-            self._stop_notes()
-            self._notes.add_task(f"{server}: rate limited", total=None, until=now + seconds)
+            self._end_delay(server)
+            self._delays[server] = self._notes.add_task(
+                f"{server}: {reason}", total=None, outlook=outlook, until=now + seconds - passed
+            )
             self._notes.start()
-        elif now - self._waited.get(server, now - SILENCE) >= SILENCE:
-            self._waited[server] = now
-            told = f"{server}: rate limited, next try in {max(seconds, 0.1):.{0 if seconds >= 1 else 1}f} s"
-            self._err.print(Text(told, "yellow"))
+        elif now - self._announced.get((server, outlook), now - SILENCE) >= SILENCE - _TOLERANCE:
+            self._announced[server, outlook] = now
+            self._err.print(Text(f"{server}: {reason}, {outlook.format(_seconds(seconds))}", "yellow"))
+
+    def _end_delay(self, server: str) -> None:
+        if server in self._delays:
+            self._notes.remove_task(self._delays.pop(server))
+            if not self._notes.task_ids:
+                self._notes.stop()
 
     def _count(self, done: int, total: int) -> None:
         """How many pipelines are done: a bar, or a line in a log now and then."""
@@ -154,6 +182,7 @@ class Watch:
         self._notes.stop()
         for task in self._notes.task_ids:
             self._notes.remove_task(task)
+        self._delays.clear()
 
     def _outcome(self, outcome: Outcome) -> None:
         step = outcome.step
@@ -169,8 +198,12 @@ class Watch:
         )
 
 
-class _NextTry(ProgressColumn):
-    """How long a task that has an `until` still waits."""
+def _seconds(seconds: float) -> str:
+    return f"{max(seconds, 0.1):.{0 if seconds >= 1 else 1}f} s"
+
+
+class _Countdown(ProgressColumn):
+    """What follows for a task that has an `outlook`, and in how many seconds."""
 
     max_refresh = 0.2
 
@@ -179,11 +212,11 @@ class _NextTry(ProgressColumn):
         self._clock = clock
 
     def render(self, task: Task) -> Text:
-        until = task.fields.get("until")
-        left = 0.0 if until is None else until - self._clock()
-        if until is None:
-            return Text("")
-        return Text(f"next try in {left:.0f} s" if left >= 1 else "trying again", "dim")
+        outlook = task.fields.get("outlook", "")
+        left = task.fields.get("until", 0.0) - self._clock()
+        if "{}" in outlook and left < 1:
+            outlook = "trying again"
+        return Text(outlook.format(f"{left:.0f} s"), "dim")
 
 
 class _Log:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.pace import Pace, retry_after
+from providers.pace import Pace, Refusal, retry_after
 
 
 class Clock:
@@ -73,10 +73,10 @@ def test_after_a_refusal_everybody_waits_and_goes_on_slowly_and_then_faster(cloc
 
 
 def test_many_who_are_refused_at_once_count_once(clock: Clock) -> None:
-    announced: list[tuple[str, float]] = []
-    pace = Pace(clock=clock, sleep=clock.sleep, announce=lambda *said: announced.append(said))
+    announced: list[object] = []
+    pace = Pace(clock=clock, sleep=clock.sleep, announce=announced.append)
     assert all(refuse(pace, 1) for _ in range(500))
-    assert announced == [("far", 1)]
+    assert announced == [Refusal("far", 429, 1)]
     pace.wait("far")
     assert clock.now == 101
 

@@ -1,0 +1,202 @@
+"""A server that accepts a request and does not answer is announced: in a log by lines, and on a terminal."""
+
+import io
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from providers import bounded
+from providers.bounded import Repeat, Silence, SilenceEnd
+from providers.docker.connection import Wire
+from providers.docker.registry import RegistryClient
+from providers.errors import ProviderError
+from providers.pace import REFUSALS, Pace, Refusal
+from providers.picsellia.platform import Platform
+from providers.sandbox import Sandbox
+from reconciler.events import ServerDelay
+from reconciler.views.lines import console
+from reconciler.views.watch import Watch
+from tests.conftest import Cli, copy_example
+
+LIMIT = 0.6  # seconds; RECONCILER_TIMEOUT
+STEP = 0.1  # seconds between two announcements of one silence
+Heard = list[ServerDelay]
+
+
+@pytest.fixture(autouse=True)
+def impatient(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECONCILER_TIMEOUT", str(LIMIT))
+    monkeypatch.setattr(bounded, "SILENCE", STEP)
+
+
+def platform(sandbox: Sandbox, heard: Heard) -> Platform:
+    return Platform(sandbox.url, sandbox.token, sandbox.organization, pace=Pace(announce=heard.append))
+
+
+def registry(sandbox: Sandbox, heard: Heard) -> RegistryClient:
+    wire = Wire(Pace(announce=heard.append))
+    return RegistryClient(f"{sandbox.registry}/team/app", pause=lambda _: None, wire=wire)
+
+
+def read_platform(sandbox: Sandbox, heard: Heard) -> Callable[[], Any]:
+    signed_in = platform(sandbox, heard)
+    return lambda: signed_in.get("/api/home/ping")
+
+
+def write_platform(sandbox: Sandbox, heard: Heard) -> Callable[[], Any]:
+    signed_in = platform(sandbox, heard)
+    return lambda: signed_in.post("/api/nothing", {})
+
+
+def read_registry(sandbox: Sandbox, heard: Heard) -> Callable[[], Any]:
+    client = registry(sandbox, heard)
+    return lambda: client.digest("latest")
+
+
+def write_registry(sandbox: Sandbox, heard: Heard) -> Callable[[], Any]:
+    client = registry(sandbox, heard)
+    return lambda: client.put_manifest("latest", "application/json", b"{}")
+
+
+CALLS = {
+    "platform, read": (read_platform, "^/api/", 3),
+    "platform, write": (write_platform, "^/api/", 1),
+    "registry, read": (read_registry, "^/v2/", 4),
+    "registry, write": (write_registry, "^/v2/", 1),
+}
+"""How it is called, what of it hangs, and how many attempts there are in all."""
+
+
+def server_of(sandbox: Sandbox, path: str) -> str:
+    return sandbox.registry if path == "^/v2/" else sandbox.url.partition("//")[2]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_server_that_hangs_is_announced_at_each_attempt(name: str, sandbox: Sandbox) -> None:
+    prepare, path, attempts = CALLS[name]
+    heard: Heard = []
+    call, server = prepare(sandbox, heard), server_of(sandbox, path)
+    sandbox.fail("*", path, "hang", times=None)
+    with pytest.raises(ProviderError):
+        call()
+    again = [Repeat(server, LIMIT, attempt, attempts) for attempt in range(2, attempts + 1)]
+    silences = [event for event in heard if isinstance(event, Silence)]
+    assert [event for event in heard if event not in silences] == again, "nothing else"
+    assert heard[0] == Silence(server, STEP, LIMIT), "before the first attempt is over"
+    for earlier, later in pairwise(heard):
+        if isinstance(earlier, Silence) and isinstance(later, Silence):
+            assert earlier.seconds < later.seconds < LIMIT
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if "read" in name])
+def test_the_end_of_a_silence_is_announced_once(name: str, sandbox: Sandbox) -> None:
+    prepare, path, attempts = CALLS[name]
+    heard: Heard = []
+    call, server = prepare(sandbox, heard), server_of(sandbox, path)
+    sandbox.fail("*", path, "hang", times=1)
+    call()
+    call()
+    assert heard[-2:] == [Repeat(server, LIMIT, 2, attempts), SilenceEnd(server)]
+    assert heard.count(SilenceEnd(server)) == 1
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_server_that_answers_is_not_announced(name: str, sandbox: Sandbox) -> None:
+    heard: Heard = []
+    call = CALLS[name][0](sandbox, heard)
+    try:
+        call()
+    except ProviderError:
+        pass
+    assert [event for event in heard if isinstance(event, Repeat)] == []
+
+
+@pytest.mark.parametrize("path", ["^/api/", "^/v2/"], ids=["platform", "registry"])
+def test_a_plan_says_which_server_does_not_answer(cli: Cli, sandbox: Sandbox, path: str) -> None:
+    copy_example("single_training", cli.folder, sandbox.registry)
+    sandbox.fail("*", path, "hang", times=None)
+    ended = cli("plan", "single_training", "--exit-code")
+    server = re.escape(server_of(sandbox, path))
+    assert ended.code == 13
+    first = re.search(f"^{server}: no answer for 0.. s, waiting up to 0.6 s$", ended.err, re.MULTILINE)
+    again = re.search(rf"^{server}: no answer for 0.6 s, trying again \(2 of \d\)$", ended.err, re.MULTILINE)
+    error = ended.err.find("error:")
+    assert first and again and first.start() < again.start() < error, ended.err
+
+
+@pytest.mark.parametrize("path", ["^/api/", "^/v2/"], ids=["platform", "registry"])
+@pytest.mark.parametrize("status", [status for status in REFUSALS if status != 429])
+def test_a_server_that_is_unavailable_is_not_called_rate_limited(
+    cli: Cli, sandbox: Sandbox, path: str, status: int
+) -> None:
+    copy_example("single_training", cli.folder, sandbox.registry)
+    sandbox.fail("*", path, status, times=1)
+    ended = cli("plan", "single_training")
+    assert ended.code == 0, ended.err
+    assert f"{server_of(sandbox, path)}: answers {status}, next try in 0.3 s" in ended.err
+    assert "rate limited" not in ended.err
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+LINES: dict[str, ServerDelay] = {
+    "h: rate limited, next try in 1 s": Refusal("h", 429, 1.0),
+    "h: rate limited, next try in 0.3 s": Refusal("h", 429, 0.3),
+    "h: answers 503, next try in 2 s": Refusal("h", 503, 2.0),
+    "h: no answer for 10 s, waiting up to 60 s": Silence("h", 10.0, 60.0),
+    "h: no answer for 60 s, trying again (2 of 3)": Repeat("h", 60.0, 2, 3),
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_log_has_one_line_for_all_requests_that_wait(line: str) -> None:
+    log, clock = io.StringIO(), Clock()
+    with Watch(console(log), clock) as watch:
+        for second in range(100):  # one request a second begins to wait
+            clock.now = second / 10
+            watch(LINES[line])
+        watch(SilenceEnd("h"))
+    assert log.getvalue().splitlines()[0] == line
+    assert len(log.getvalue().splitlines()) <= 2
+
+
+def test_a_long_silence_is_a_line_every_ten_seconds() -> None:
+    log, clock = io.StringIO(), Clock()
+    with Watch(console(log), clock) as watch:
+        for attempt in (1, 2):
+            for seconds in range(10, 60, 10):
+                clock.now = (attempt - 1) * 60 + seconds + 0.01 * (seconds % 20)  # never quite on time
+                watch(Silence("h", seconds, 60.0))
+            clock.now = attempt * 60.0
+            watch(Repeat("h", 60.0, attempt + 1, 3))
+    waiting = [f"h: no answer for {seconds} s, waiting up to 60 s" for seconds in range(10, 60, 10)]
+    assert log.getvalue().splitlines() == [
+        *waiting,
+        "h: no answer for 60 s, trying again (2 of 3)",
+        *waiting,
+        "h: no answer for 60 s, trying again (3 of 3)",
+    ]
+
+
+def test_a_terminal_counts_down_until_the_answer_comes() -> None:
+    screen, clock = io.StringIO(), Clock()
+    terminal = Console(file=screen, force_terminal=True, width=100, color_system=None)
+    with Watch(terminal, clock) as watch:
+        watch(Silence("h", 10.0, 60.0))
+        watch(Silence("other", 10.0, 60.0))
+        watch(SilenceEnd("h"))
+        assert {str(task.description) for task in watch._notes.tasks} == {"other: no answer for 10 s"}
+        watch(SilenceEnd("other"))
+        watch(SilenceEnd("never announced"))
+        assert watch._notes.tasks == []
+    assert "h: no answer for 10 s waiting up to 50 s" in screen.getvalue()
