@@ -18,7 +18,6 @@ from providers.docker.secret_rules import (
     is_secret_value,
     kind_by_content,
     kind_by_name,
-    may_hold,
     needs_content,
 )
 from providers.docker.source import CHUNK, Entry, ImageSource, dockerfile, file_paths, first_piece, read_file
@@ -109,9 +108,9 @@ def secrets_of(source: ImageSource, paths: Iterable[str] | None = None) -> Itera
 
 
 def _is_worth_a_search(root: str, path: str) -> bool:
-    """Whether a file is large or may hold a secret; most are neither, which takes as long as to hash them."""
+    """Whether a file is large or has a secret; most are neither."""
     piece, is_whole = first_piece(root, path)
-    return not is_whole or may_hold(piece)
+    return not is_whole or any(find((piece,)))
 
 
 class _Content:

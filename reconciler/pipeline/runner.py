@@ -231,7 +231,7 @@ class _Telling:
             return error(
                 f"{reference.name} did not finish within {self.timeout:g} seconds",
                 "It was still running at this line and was stopped. A class that declares values should not "
-                f" wait, download or train anything.{self._printed()}",
+                f"wait, download or train anything.{self._printed()}",
                 file=file,
                 line=line,
             )
