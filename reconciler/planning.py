@@ -284,8 +284,11 @@ def _as_bumped(
                 version = bump(version, Bump.PATCH if kind is Bump.FINAL else kind)
     except ProviderError as problem:
         raise CannotCheckError(far_end(problem, f"{address} could not be read", address=address)) from None
+    are = "is" if len(taken) == 1 else "are"
     remarks = [
-        info(f"{', '.join(taken)} of {repository} is published from other source, so this becomes {version}")
+        info(
+            f"{', '.join(taken)} of {repository} {are} published from other source, so this becomes {version}"
+        )
     ]
     return pipeline.at(version), remarks if taken else []
 

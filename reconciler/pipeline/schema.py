@@ -1,9 +1,10 @@
 """What a config.toml can say, as frozen models: `config` fills them, everybody after it only reads."""
 
+import posixpath
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from semver import Version
 
 from reconciler.pipeline.enums import TRAINING
@@ -82,7 +83,7 @@ class AcceptedSecret(_Frozen):
     `path` is relative to the build context; `until` is the last day.
     """
 
-    path: _Text
+    path: Annotated[_Text, AfterValidator(posixpath.normpath)]  # "./key.pem" is "key.pem"
     reason: _Text
     until: Annotated[date, BeforeValidator(_day)]
 

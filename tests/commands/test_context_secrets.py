@@ -123,6 +123,17 @@ def test_settings_are_searched_too(cli: Cli, sandbox: Sandbox, pipeline: Path) -
     assert (ended.code, f"config.toml:{line_of(config, line)}" in ended.err) == (12, True)
 
 
+@pytest.mark.parametrize("path", ["./key.pem", "keys/../key.pem", ".//key.pem"])
+def test_an_acceptance_names_its_file_however_the_path_is_written(
+    cli: Cli, pipeline: Path, path: str
+) -> None:
+    (pipeline / "key.pem").write_text(tokens()["rsa key"])
+    accept(pipeline, path, TODAY)
+    ended = cli("validate", NAME)
+    assert ended.code == 0, ended.err
+    assert "accepted_secrets" not in ended.err
+
+
 def test_an_acceptance_has_a_last_day(cli: Cli, sandbox: Sandbox, pipeline: Path) -> None:
     (pipeline / "key.pem").write_text(tokens()["rsa key"])
     plain = (pipeline / "config.toml").read_text()

@@ -1,6 +1,7 @@
 """Ways in which the whole once lied, lost or confused; each is one short story."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -340,8 +341,14 @@ def test_a_version_that_a_colleague_published_is_passed_by(
     ended = cli("apply", "app", "--bump", "patch")
 
     assert ended.code == 0, ended.err
-    assert "1.0.1 of" in ended.err and "so this becomes 1.0.2" in ended.err
+    assert re.search(r"1\.0\.1 of \S+ is published from other source, so this becomes 1\.0\.2", ended.err)
     assert 'version = "1.0.2"' in (app / "config.toml").read_text()
+
+    (app / "config.toml").write_bytes(config)
+    (app / "pipeline.py").write_text("print('mine again')\n")
+    monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "again.db"))
+    ended = cli("plan", "app", "--bump", "patch")
+    assert re.search(r"1\.0\.1, 1\.0\.2 of \S+ are published from other source", ended.err), ended.err
 
 
 def test_the_plan_comes_before_what_it_does(app: Path, cli: Cli, tmp_path: Path) -> None:
