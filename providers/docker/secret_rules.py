@@ -11,6 +11,7 @@ the digits count only as the value of a name, or as the first argument of `Clien
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -255,8 +256,11 @@ def _matches(buffer: bytes) -> Iterator[Found]:
                 until = match.end()
                 if _BEGINS.match(buffer, match.start()) and not _is_placeholder(match[0]):
                     yield Found(kinds[int((match.lastgroup or "")[1:])], match.start())
-    numbers = list(_numbers(buffer))
-    for start in numbers if numbers and _holds_a_name(buffer) else ():
+    numbers = _numbers(buffer)
+    first = next(numbers, None)
+    if first is None or not _holds_a_name(buffer):
+        return
+    for start in chain((first,), numbers):
         if not _is_placeholder(buffer[start : start + 40]) and _is_named(buffer, start):
             yield Found("an API token", start)
 
