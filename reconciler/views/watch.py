@@ -122,6 +122,7 @@ class Watch:
                 self._stop_notes()
                 self._log.start(step)
             case StepProgress(address, progress):
+                self._stop_notes()
                 (self._bars if self._live else self._log).show(address, progress)
             case StepRetried(address, problem, delay):
                 self._err.print(Text(f"{address}: {problem.message}; again in {delay:.1f} s", "yellow"))

@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,10 @@ from providers.docker.registry import RegistryClient
 from providers.errors import ProviderError
 from providers.pace import REFUSALS, Pace, Refusal
 from providers.picsellia.platform import Platform
+from providers.protocol import Progress
 from providers.sandbox import Sandbox
-from reconciler.events import ServerDelay
+from reconciler.events import ServerDelay, StepProgress
+from reconciler.values import Address
 from reconciler.views.lines import console
 from reconciler.views.watch import Watch
 from tests.conftest import Cli, copy_example
@@ -186,6 +189,22 @@ def test_a_long_silence_is_a_line_every_ten_seconds() -> None:
         *waiting,
         "h: no answer for 60 s, trying again (3 of 3)",
     ]
+
+
+def test_a_terminal_is_left_as_it_was_after_bars_and_announcements() -> None:
+    before = sys.stdout
+    moving = StepProgress(Address.parse("image/reg.io/app"), Progress("push", "abc", "", 1, 40, "bytes"))
+    with Watch(Console(file=io.StringIO(), force_terminal=True, width=100)) as watch:
+        for event in (
+            moving,
+            Silence("h", 10.0, 60.0),
+            moving,
+            Silence("h", 20.0, 60.0),
+            SilenceEnd("h"),
+            moving,
+        ):
+            watch(event)
+    assert sys.stdout is before
 
 
 def test_a_terminal_counts_down_until_the_answer_comes() -> None:
