@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from state.errors import CorruptStateError, LineageConflictError, StaleStateError
 from state.snapshot import Snapshot, difference
-from state.store import EVERYTHING, Store
+from state.stores.base import EVERYTHING, Store
 
 
 @dataclass(frozen=True, slots=True)

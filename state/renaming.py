@@ -13,7 +13,7 @@ from typing import Self
 from state.errors import AmbiguousStateError
 from state.lock import HEARTBEAT, TTL, Lock, LockInfo
 from state.snapshot import Snapshot
-from state.store import HistoryEntry, Store, nobody_told
+from state.stores.base import HistoryEntry, Store, nobody_told
 
 
 class RenamingStore:

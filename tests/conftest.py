@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import HealthCheck, settings
 
-from providers.docker.logins import PASSWORDS, USERNAMES
+from providers.docker.registry.logins import PASSWORDS, USERNAMES
 from providers.sandbox import TOKEN, Sandbox
 from reconciler.cli import run
 from tests.leaks import leaked

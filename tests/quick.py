@@ -14,5 +14,5 @@ def skip_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return time.monotonic() + sum(pauses)
 
     clock = SimpleNamespace(monotonic=monotonic, sleep=pauses.append, time=time.time)
-    monkeypatch.setattr("providers.pace.time", clock)
+    monkeypatch.setattr("providers.rate_limit.time", clock)
     return pauses

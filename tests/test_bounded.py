@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from providers.bounded import BoundedAdapter
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
 from providers.errors import ProviderError
 from providers.picsellia.platform import Platform
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.files import BusyError, locked, replace_file
+from reconciler.system.files import BusyError, locked, replace_file
 
 
 def test_writing_replaces_the_file_and_keeps_its_mode(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_file_with_several_names_holds_the_old_text_or_the_new_one_whatever_st
     script = """
 import os, sys, _io
 from pathlib import Path
-from reconciler import files
+from reconciler.system import files
 at, kill = int(sys.argv[1]), sys.argv[2] == "kill"
 calls = 0
 def stopping(call):
@@ -140,7 +140,7 @@ def test_a_new_file_is_private_and_a_mode_can_be_asked_for(tmp_path: Path) -> No
 HOLDER = """
 import sys
 from pathlib import Path
-from reconciler.files import locked
+from reconciler.system.files import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.source import ImageSource, context, fingerprint
+from providers.docker.source.key import ImageSource, context, fingerprint
 from providers.leftovers import BASELINE, TEMPORARY, is_temporary, new_temporary, sweep
 from providers.sandbox import Sandbox
-from reconciler.files import replace_file
+from reconciler.system.files import replace_file
 from tests.conftest import Cli, copy_example
 
 APP = "dataset_cleanup"
@@ -21,7 +21,7 @@ APP = "dataset_cleanup"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from reconciler.files import replace_file
+from reconciler.system.files import replace_file
 
 path, at, count = Path(sys.argv[1]), int(sys.argv[2]), 0
 

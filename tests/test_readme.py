@@ -17,9 +17,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from providers.docker.builders import BuilderName
+from providers.docker.builders.select import BuilderName
 from providers.sandbox import ORGANIZATION, TOKEN, Sandbox
-from reconciler.cli import COMMANDS, exits
+from reconciler.cli import COMMANDS
+from reconciler.core import exit_codes
 from reconciler.pipeline.schema import ImageOptions, Reconciler
 from tests.conftest import EXAMPLES, Cli, copy_example
 from tests.docker.tokens import tokens
@@ -189,7 +190,7 @@ def test_every_command_is_in_the_table_and_has_a_help(cli: Cli) -> None:
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
     documented = {int(row[0]) for row in Text(README).table("code", "meaning")}
-    defined = {value for value in vars(exits).values() if isinstance(value, int)}
+    defined = {value for value in vars(exit_codes).values() if isinstance(value, int)}
     assert documented == defined
     assert len(documented) == len(Text(README).table("code", "meaning"))
 

@@ -138,15 +138,15 @@ def test_no_module_opens_a_file_of_the_user_in_another_way() -> None:
     own = {
         "providers.regular_files",
         "providers.leftovers",  # opens what it removes, to find out whether a run still has it open
-        "providers.docker.buildx",  # what buildx wrote into our temporary folder
-        "reconciler.cli.demo",  # its own copy of an example
-        "reconciler.files",  # opens a folder, to make a rename last
-        "reconciler.pipeline.supervisor",  # /proc
+        "providers.docker.builders.buildx",  # what buildx wrote into our temporary folder
+        "reconciler.cli.commands.demo",  # its own copy of an example
+        "reconciler.system.files",  # opens a folder, to make a rename last
+        "reconciler.pipeline.classes.supervisor",  # /proc
         "state.lock",  # /proc
     }
     found = []
     for name, path in modules().items():
-        if name in own or name.startswith(("providers.sandbox", "reconciler.pipeline.helper")):
+        if name in own or name.startswith(("providers.sandbox", "reconciler.pipeline.classes.class_child")):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call):

@@ -66,7 +66,7 @@ def test_each_module_can_be_imported_alone() -> None:
     failed, loaded = json.loads(python(ALONE, [names, PACKAGES]))
     assert not failed, "\n".join(f"{name}:\n{trace}" for name, trace in failed.items())
     assert all(name in loaded[name] for name in names)
-    assert not [name for name in loaded["reconciler.plan"] if name.startswith("reconciler.cli")]
+    assert not [name for name in loaded["reconciler.core.plan"] if name.startswith("reconciler.cli")]
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,15 @@ def test_help_is_not_held_up_by_what_only_the_commands_need(code: str) -> None:
 @pytest.mark.parametrize(
     ("module", "none_of"),
     [
-        ("reconciler.planner", ("picsellia", "docker", "requests", "rich", "click", "starlette")),
+        ("reconciler.core.planner", ("picsellia", "docker", "requests", "rich", "click", "starlette")),
         (
-            "reconciler.pipeline.helper",
-            ("picsellia", "docker", "requests", "pydantic", "tomlkit", "reconciler.values"),
+            "reconciler.pipeline.classes.class_child",
+            ("picsellia", "docker", "requests", "pydantic", "tomlkit", "reconciler.core.values"),
         ),
         ("providers.sandbox", ("picsellia", "starlette", "uvicorn", "sqlite3")),
-        ("providers.memory", ("picsellia", "docker", "requests")),
-        ("state.store", ("picsellia", "docker", "requests", "pydantic", "rich")),
-        ("reconciler.converge", ("picsellia", "docker", "starlette")),
+        ("tests.memory", ("picsellia", "docker", "requests")),
+        ("state.stores.base", ("picsellia", "docker", "requests", "pydantic", "rich")),
+        ("reconciler.engine.apply", ("picsellia", "docker", "starlette")),
     ],
 )
 def test_what_a_module_leaves_alone(module: str, none_of: tuple[str, ...]) -> None:
@@ -116,7 +116,7 @@ def test_every_test_module_says_what_it_is_about() -> None:
 
 def test_the_helper_that_runs_classes_needs_nothing_but_python() -> None:
     """It runs in the pipeline's own interpreter, which may have none of our dependencies."""
-    tree = ast.parse(modules()["reconciler.pipeline.helper"].read_text())
+    tree = ast.parse(modules()["reconciler.pipeline.classes.class_child"].read_text())
     imported = {
         (name.name if isinstance(node, ast.Import) else node.module or "").partition(".")[0]
         for node in ast.walk(tree)
@@ -130,7 +130,7 @@ def test_the_helper_that_runs_classes_needs_nothing_but_python() -> None:
 def test_nobody_but_the_command_line_prints_or_exits() -> None:
     allowed = (
         "reconciler.cli",
-        "reconciler.pipeline.helper",
+        "reconciler.pipeline.classes.class_child",
         "reconciler.__main__",
         "providers.sandbox.__main__",
     )

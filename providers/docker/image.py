@@ -12,14 +12,14 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from providers.docker.builders import Builder
-from providers.docker.changed import differences
+from providers.docker.builders.select import Builder
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
-from providers.docker.manifests import PublishedImage
-from providers.docker.publication import End, Tag, publication
-from providers.docker.registry import RegistryClient
-from providers.docker.source import ImageSource, SourceKey, fingerprint
-from providers.docker.tags import Tags
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.manifests import PublishedImage
+from providers.docker.registry.publication import End, Tag, publication
+from providers.docker.registry.tags import Tags
+from providers.docker.source.key import ImageSource, SourceKey, fingerprint
+from providers.docker.source.source_diff import differences
 from providers.errors import ExistsError, FinalError, TransientError
 from providers.protocol import KindFacts, Live, Need, Progress, Report, Verdict
 from providers.rules import JSON, Effect, FieldRule

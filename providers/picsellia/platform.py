@@ -19,9 +19,8 @@ import requests
 from providers.answers import json_object
 from providers.errors import FinalError, GoneError, RefusedError
 from providers.http import Session
-from providers.pace import Pace
 from providers.picsellia.answer import Answer, WriteAnswer
-from providers.picsellia.failures import Failures
+from providers.picsellia.error_mapping import Failures
 from providers.picsellia.listing import Listing, pages
 from providers.picsellia.transport import (
     Adapter,
@@ -30,6 +29,7 @@ from providers.picsellia.transport import (
     UnreachableError,
     as_it_is,
 )
+from providers.rate_limit import Pace
 from providers.rules import JSON
 from providers.timeouts import answer_timeout
 

@@ -13,7 +13,7 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 
 from providers.bodies import read_whole
 from providers.bounded import AnnouncedRetry, BoundedAdapter
-from providers.pace import REFUSALS, Pace, retry_after
+from providers.rate_limit import REFUSALS, Pace, retry_after
 
 POOL = 32  # connections; the SDK's own session holds 10
 CONNECT_TIMEOUT = 10.0  # seconds

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from reconciler.cli.exits import FAILED, INTERRUPTED, code_of
+from reconciler.core.exit_codes import FAILED, INTERRUPTED, code_of
 
 COMMANDS = {
     "plan": "Show what apply would change, and why.",
@@ -50,7 +50,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"reconciler.cli.{cmd_name}").command
+        command: click.Command = import_module(f"reconciler.cli.commands.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -117,9 +117,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _told(problem: Exception) -> int:
     """Tell the user what went wrong; the exit code that goes with it."""
-    from reconciler.diagnostics import UserError, error
-    from reconciler.views.lines import console
-    from reconciler.views.reports import diagnosed, print_diagnostics
+    from reconciler.core.diagnostics import UserError, error
+    from reconciler.views.terminal.console import console
+    from reconciler.views.terminal.messages import diagnosed, print_diagnostics
     from state.errors import StateError
 
     err = console(sys.stderr)

@@ -11,11 +11,11 @@ import click
 from rich.console import Console
 
 from providers.regular_files import read_regular
-from reconciler.baseline import DAYS, FILE_NAME, Rule, acknowledged_report, read_rules, rewritten
 from reconciler.cli.options import Command
-from reconciler.drift import Acknowledgement, Report
-from reconciler.files import replace_file
-from reconciler.views.lines import things
+from reconciler.drift.baseline import DAYS, FILE_NAME, Rule, acknowledged_report, read_rules, rewritten
+from reconciler.drift.findings import Acknowledgement, Report
+from reconciler.system.files import replace_file
+from reconciler.views.terminal.console import things
 
 
 class _BaselineType(click.ParamType[Path]):

@@ -7,18 +7,18 @@ from typing import TextIO
 from rich.console import Console
 
 from reconciler.cli import options
-from reconciler.cli.asking import confirm
-from reconciler.cli.exits import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
-from reconciler.converge import Applied, RefusedPlanError, Running, apply_plan
-from reconciler.diagnostics import UserError
-from reconciler.events import Event, StepStarted
-from reconciler.plan import Plan
-from reconciler.planning import Planned, Wishes
-from reconciler.session import Checked, Session, session
-from reconciler.views.lines import console
-from reconciler.views.plans import print_moved, print_plan, print_refusals
-from reconciler.views.reports import diagnosed, print_applied, print_diagnostics, print_outcomes
-from reconciler.views.watch import Watch
+from reconciler.cli.prompts import confirm
+from reconciler.core.diagnostics import UserError
+from reconciler.core.events import Event, StepStarted
+from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
+from reconciler.core.plan import Plan
+from reconciler.engine.apply import Applied, RefusedPlanError, Running, apply_plan
+from reconciler.engine.plan import Planned, Wishes
+from reconciler.engine.session import Checked, Session, session
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.messages import diagnosed, print_applied, print_diagnostics, print_outcomes
+from reconciler.views.terminal.plans import print_moved, print_plan, print_refusals
+from reconciler.views.terminal.progress import Watch
 from state.errors import StateError
 
 Failed = Callable[[UserError | StateError], None]

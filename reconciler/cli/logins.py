@@ -7,14 +7,14 @@ import click
 from rich.console import Console
 
 from reconciler.cli import options
-from reconciler.cli.asking import Default, choose
+from reconciler.cli.prompts import Default, choose
+from reconciler.core.diagnostics import UserError, error, warning
+from reconciler.core.platforms import platform_address
 from reconciler.credentials import Environment, saved
 from reconciler.credentials.environment import CUSTOM_HOST
 from reconciler.credentials.saved import Login
 from reconciler.credentials.target import ENVIRONMENT, ORGANIZATION, TOKEN
-from reconciler.diagnostics import UserError, error, warning
-from reconciler.platforms import platform_address
-from reconciler.views.reports import print_diagnostics
+from reconciler.views.terminal.messages import print_diagnostics
 
 Command = Callable[..., int]
 

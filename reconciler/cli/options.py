@@ -15,23 +15,23 @@ from typing import Any
 
 import click
 
-from providers.docker.command_line import end_commands
+from providers.docker.builders.command_line import end_commands
 from providers.errors import ProviderError
 from providers.timeouts import answer_timeout
-from reconciler.cli.exits import INTERRUPTED
-from reconciler.converge import Running
+from reconciler.core.diagnostics import UserError, error
+from reconciler.core.events import Emit
+from reconciler.core.exit_codes import INTERRUPTED
+from reconciler.core.planner import Options
+from reconciler.core.values import Address
 from reconciler.credentials import Environment, Target, chosen_environment, resolve
-from reconciler.diagnostics import UserError, error
-from reconciler.drift import Shard
-from reconciler.events import Emit
-from reconciler.pipeline.discovery import find, find_all
+from reconciler.drift.findings import Shard
+from reconciler.engine.apply import Running
+from reconciler.engine.plan import Wishes
+from reconciler.engine.session import Checked, Reading, Session, of_one_name, session, validate
 from reconciler.pipeline.version import Bump
-from reconciler.planner import Options
-from reconciler.planning import Wishes
-from reconciler.session import Checked, Reading, Session, of_one_name, session, validate
-from reconciler.values import Address
-from state.objects import PATIENCE
-from state.store import Store, open_store
+from reconciler.workspace.discovery import find, find_all
+from state.stores.base import Store, open_store
+from state.stores.objects import PATIENCE
 
 Command = Callable[..., int]
 EVERYWHERE = "*"

@@ -16,19 +16,19 @@ from rich.console import Console
 
 from reconciler.cli.documents import print_document
 from reconciler.cli.options import Command
-from reconciler.diagnostics import Diagnostic, UserError, error, warning
-from reconciler.drift import Report, seen_from
-from reconciler.files import replace_file
-from reconciler.plan import Plan
-from reconciler.sources import becomes_source
-from reconciler.views.drift_document import report_text
-from reconciler.views.github import SUMMARY_BYTES, annotations
-from reconciler.views.html import drift_html, plan_html
-from reconciler.views.junit import junit_text
-from reconciler.views.lines import console
-from reconciler.views.markdown import drift_markdown, plan_markdown
-from reconciler.views.reports import print_diagnostics
+from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
+from reconciler.core.plan import Plan
+from reconciler.drift.findings import Report, seen_from
+from reconciler.pipeline.image_source import becomes_source
+from reconciler.system.files import replace_file
+from reconciler.views.reports.drift_json import report_text
+from reconciler.views.reports.github import SUMMARY_BYTES, annotations
+from reconciler.views.reports.html import drift_html, plan_html
+from reconciler.views.reports.junit import junit_text
+from reconciler.views.reports.markdown import drift_markdown, plan_markdown
 from reconciler.views.safe import in_workflow
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.messages import print_diagnostics
 
 HELP = {
     "json": "Write the report as JSON; a report of an earlier run there tells since when things are so.",

@@ -11,15 +11,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from providers.docker.reference import parse_repository
+from providers.docker.registry.reference import parse_repository
 from reconciler.cli import options
-from reconciler.cli.asking import Default, ask
-from reconciler.diagnostics import UserError, error
+from reconciler.cli.prompts import Default, ask
+from reconciler.core.diagnostics import UserError, error
 from reconciler.pipeline.config import LoadedConfig, edited_config, load
-from reconciler.pipeline.discovery import find_all
-from reconciler.pipeline.edit import Edits, Value
-from reconciler.pipeline.lines import Path as KeyPath
 from reconciler.pipeline.schema import Config
+from reconciler.pipeline.toml.toml_edits import Edits, Value
+from reconciler.pipeline.toml.toml_positions import Path as KeyPath
+from reconciler.workspace.discovery import find_all
 
 _IMAGE: KeyPath = ("docker", "image_name")
 _CPU: KeyPath = ("docker", "cpu")

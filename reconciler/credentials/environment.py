@@ -2,8 +2,8 @@
 
 from enum import StrEnum
 
-from reconciler import platforms
-from reconciler.platforms import platform_address
+from reconciler.core import platforms
+from reconciler.core.platforms import platform_address
 
 
 class Environment(StrEnum):

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from providers.regular_files import read_regular
+from reconciler.core.diagnostics import UserError, error
 from reconciler.credentials.env_file import values_of, with_values
 from reconciler.credentials.environment import CUSTOM_HOST, Environment
-from reconciler.diagnostics import UserError, error
-from reconciler.files import locked, replace_file
+from reconciler.system.files import locked, replace_file
 
 _PRIVATE = 0o600
 _TOKEN_KEY = re.compile(rf"PICSELLIA_(?P<organization>.+)_(?P<environment>{'|'.join(Environment)})_API_TOKEN")

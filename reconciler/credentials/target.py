@@ -9,11 +9,11 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from reconciler.core.diagnostics import UserError, error
+from reconciler.core.platforms import platform_address
 from reconciler.credentials import saved
 from reconciler.credentials.environment import CUSTOM_HOST, HOSTS, Environment
 from reconciler.credentials.saved import Login
-from reconciler.diagnostics import UserError, error
-from reconciler.platforms import platform_address
 
 TOKEN = "PICSELLIA_TOKEN"
 ORGANIZATION = "PICSELLIA_ORGANIZATION"

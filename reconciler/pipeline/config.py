@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from providers.regular_files import read_regular
-from reconciler.diagnostics import Diagnostic, error, has_errors, in_order
-from reconciler.pipeline.edit import Edits, edited
+from reconciler.core.diagnostics import Diagnostic, error, has_errors, in_order
 from reconciler.pipeline.enums import TRAINING
-from reconciler.pipeline.lines import Lines, lines_of
-from reconciler.pipeline.overlays import check_overlays, overlaid, overlays
-from reconciler.pipeline.reading import Reader
 from reconciler.pipeline.schema import Config
 from reconciler.pipeline.sections import read_docker, read_execution, read_metadata
 from reconciler.pipeline.settings import read_settings
-from reconciler.pipeline.spelling import check_spelling
 from reconciler.pipeline.targets import read_targets
+from reconciler.pipeline.toml.overlays import check_overlays, overlaid, overlays
+from reconciler.pipeline.toml.toml_edits import Edits, edited
+from reconciler.pipeline.toml.toml_positions import Lines, lines_of
+from reconciler.pipeline.toml.toml_reader import Reader
+from reconciler.pipeline.toml.typos import check_spelling
 
 FILE_NAME: Final = "config.toml"
 

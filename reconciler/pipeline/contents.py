@@ -4,12 +4,12 @@ import ast
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from providers.docker.recipe import missing_sources
+from providers.docker.source.dockerfile_features import missing_sources
 from providers.regular_files import check_regular, read_regular
-from reconciler.diagnostics import Diagnostic, error, warning
+from reconciler.core.diagnostics import Diagnostic, error, warning
+from reconciler.pipeline.classes.official import INPUTS_BASE
+from reconciler.pipeline.classes.parse_lock import parsing
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.official import INPUTS_BASE
-from reconciler.pipeline.syntax import parsing
 
 _SCRIPTS = ("pipeline_script", "picsellia_pipeline_script", "local_pipeline_script")
 

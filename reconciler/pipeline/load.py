@@ -5,12 +5,12 @@ from pathlib import Path
 
 from semver import Version
 
-from reconciler.diagnostics import Diagnostic, has_errors, in_order
-from reconciler.pipeline.classes import Inputs, Parameters
+from reconciler.core.diagnostics import Diagnostic, has_errors, in_order
+from reconciler.pipeline.classes.declarations import Inputs, Parameters
+from reconciler.pipeline.classes.evaluate import TIMEOUT, evaluate
 from reconciler.pipeline.config import LoadedConfig, edited_config, load
-from reconciler.pipeline.edit import Edits
-from reconciler.pipeline.evaluate import TIMEOUT, evaluate
 from reconciler.pipeline.schema import Config
+from reconciler.pipeline.toml.toml_edits import Edits
 from reconciler.pipeline.version import edits_of
 
 

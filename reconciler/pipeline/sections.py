@@ -9,8 +9,8 @@ from semver import Version
 
 from reconciler.pipeline import enums, version
 from reconciler.pipeline.enums import did_you_mean
-from reconciler.pipeline.reading import Reader, named
 from reconciler.pipeline.schema import Docker, Execution, Metadata
+from reconciler.pipeline.toml.toml_reader import Reader, named
 
 _MOST_CORES = 2**31 - 1
 _IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"

@@ -7,10 +7,10 @@ from typing import Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from reconciler.core.values import Address
 from reconciler.pipeline.enums import did_you_mean
-from reconciler.pipeline.reading import Reader, below, named
 from reconciler.pipeline.schema import AcceptedSecret, ImageOptions, Reconciler
-from reconciler.values import Address
+from reconciler.pipeline.toml.toml_reader import Reader, below, named
 
 _FORMS: Final = {
     "image": "image/REGISTRY/NAME",

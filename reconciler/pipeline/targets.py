@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reconciler.diagnostics import has_errors
+from reconciler.core.diagnostics import has_errors
 from reconciler.pipeline import enums
 from reconciler.pipeline.enums import did_you_mean
-from reconciler.pipeline.reading import Reader, below
 from reconciler.pipeline.schema import ModelTarget
+from reconciler.pipeline.toml.toml_reader import Reader, below
 
 TARGET_FIELDS: Final = ("origin_name", "name", "framework", "inference_type")
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from rich.text import Span, Text
 
 from providers.text import HIDDEN, escaped, one_line, visible
-from reconciler.values import JSON
+from reconciler.core.values import JSON
 
 __all__ = [
     "defused",

@@ -3,7 +3,7 @@
 import pytest
 from urllib3.util.retry import Retry
 
-from providers.docker import connection
+from providers.docker.registry import connection
 from tests.quick import skip_waits
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.registry import RegistryClient
-from providers.docker.source import ImageSource, SourceKey, fingerprint
+from providers.docker.registry.client import RegistryClient
+from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, copy_example
 
@@ -169,7 +169,7 @@ def earlier(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
     with monkeypatch.context() as patched:
         patched.setattr("providers.docker.image.fingerprint", first_recipe)  # compares what it packs
-        for module in ("reconciler.session", "reconciler.converge"):
+        for module in ("reconciler.engine.session", "reconciler.engine.apply"):
             patched.setattr(f"{module}.fingerprint", as_recorded)
         yield patched
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler.files import locked
+from reconciler.system.files import locked
 from tests.conftest import Cli, copy_example
 
 NAME = "dataset_cleanup"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.manifests import OCI_MANIFEST, Blob, sha256
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.manifests import OCI_MANIFEST, Blob, sha256
 from providers.protocol import silent
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, copy_example
@@ -101,7 +101,7 @@ def test_deploy_asks_for_no_version_of_a_source_with_a_secret(
         raise AssertionError("asked for a version")
 
     monkeypatch.setattr("reconciler.cli.options.someone_watches", lambda: True)
-    monkeypatch.setattr("reconciler.cli.deploy.choose", asked)
+    monkeypatch.setattr("reconciler.cli.commands.deploy.choose", asked)
     ended = cli("deploy", NAME, "--yes")
     assert ended.code == 12, ended.err
     assert "the image would hold a file of credentials" in ended.err
@@ -194,7 +194,7 @@ def test_what_is_published_already_is_a_warning(
     assert planned.code == 0
     assert "accepted" not in planned.err
     with monkeypatch.context() as later:
-        later.setattr("reconciler.planning.date", Tomorrow)
+        later.setattr("reconciler.engine.plan.date", Tomorrow)
         applied = cli("apply", NAME)
     assert applied.code == 0
     assert "warning: the published image holds an environment file" in applied.err

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.diagnostics import UserError
 from reconciler.credentials import Environment, Target, resolve
-from reconciler.diagnostics import UserError
 
 TOKEN = "ecret-0123456789"
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from providers.sandbox import Sandbox
-from state.bucket import BucketStore
 from state.document import to_document
-from state.objects import Objects
-from state.sqlite import SqliteStore
+from state.stores.bucket import BucketStore
+from state.stores.objects import Objects
+from state.stores.sqlite import SqliteStore
 from tests.commands.untouched import snapshot
 from tests.conftest import Cli, copy_example, stack_of
 from tests.state.servers import Bucket, use

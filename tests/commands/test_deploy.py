@@ -2,9 +2,9 @@
 
 import pytest
 
-from providers.docker.logins import PASSWORDS, USERNAMES
+from providers.docker.registry.logins import PASSWORDS, USERNAMES
 from providers.sandbox import Sandbox
-from reconciler.cli import exits
+from reconciler.core import exit_codes
 from tests.conftest import Cli, copy_example
 from tests.test_readme import ROOT, Text, here
 
@@ -29,7 +29,7 @@ def test_its_options_variables_and_exit_codes_exist(cli: Cli) -> None:
     options = [row[3].strip("`") for row in DOCUMENT.table("question", "when", "Enter answers", "option")]
     assert [option for option in options if f"{option} " not in helped and f"{option}," not in helped] == []
     assert [name for name in (*USERNAMES, *PASSWORDS) if f"`{name}`" not in DOCUMENT.content] == []
-    defined = {value for value in vars(exits).values() if isinstance(value, int)}
+    defined = {value for value in vars(exit_codes).values() if isinstance(value, int)}
     assert {int(row[0]) for row in DOCUMENT.table("exit", "meaning")} <= defined
 
 

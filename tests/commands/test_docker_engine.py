@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from tests.commands import folders
 from tests.conftest import Cli

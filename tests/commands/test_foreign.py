@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from reconciler.cli import options
-from reconciler.planning import Wishes
-from reconciler.runs import this_run
-from reconciler.session import Reading, validate
-from state.recorder import Recorder
+from reconciler.engine.plan import Wishes
+from reconciler.engine.run_identity import this_run
+from reconciler.engine.session import Reading, validate
+from state.state_writer import Recorder
 from tests.commands.terminal import terminal
 from tests.conftest import Cli, copy_example, stack_of
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from providers.docker.layers import layers
-from providers.docker.manifests import Blob, PublishedImage
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.layers import layers
+from providers.docker.registry.manifests import Blob, PublishedImage
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, copy_example
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.reference import UPLOAD_TAG
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.reference import UPLOAD_TAG
 from providers.sandbox import Sandbox
 from tests.commands import folders
 from tests.conftest import Cli

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from tests.conftest import copy_example
 from tests.state.servers import Bucket, use

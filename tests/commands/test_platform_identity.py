@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from providers.sandbox import Sandbox
-from reconciler.plan import Stack
-from state.store import open_store
+from reconciler.core.plan import Stack
+from state.stores.base import open_store
 from tests.conftest import Cli, copy_example, stack_of
 from tests.state.servers import Bucket, use
 

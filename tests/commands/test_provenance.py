@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.command_line import lines_of
+from providers.docker.builders.command_line import lines_of
 from providers.docker.labels import CREATED, REVISION
-from providers.docker.registry import RegistryClient
-from providers.docker.source import fingerprint
+from providers.docker.registry.client import RegistryClient
+from providers.docker.source.key import fingerprint
 from providers.sandbox import Sandbox
-from reconciler.session import Reading, validate
-from reconciler.sources import LATEST, git_revision, image_labels, image_source
+from reconciler.engine.session import Reading, validate
+from reconciler.pipeline.image_source import LATEST, git_revision, image_labels, image_source
 from tests.conftest import Cli, copy_example, stack_of
 
 NAME = "dataset_cleanup"
@@ -242,7 +242,7 @@ def test_git_runs_in_one_place_only() -> None:
     files = [path for room in ("reconciler", "providers", "state") for path in (root / room).rglob("*.py")]
     assert [
         str(path.relative_to(root)) for path in files if re.search(r"""["']git["']""", path.read_text())
-    ] == ["reconciler/git.py"]
+    ] == ["reconciler/system/git.py"]
 
 
 def edited(folder: Path) -> None:

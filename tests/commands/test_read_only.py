@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler.files import locked
+from reconciler.system.files import locked
 from tests.commands.untouched import snapshot
 from tests.conftest import Cli, copy_example, stack_of
 from tests.readonly import read_only
@@ -38,7 +38,7 @@ WRITERS = (
 KILLED = """
 import os, sys
 from pathlib import Path
-from state.sqlite import SqliteStore
+from state.stores.sqlite import SqliteStore
 store = SqliteStore(Path(sys.argv[1]))
 record = store.load(sys.argv[2])
 store.save(record.written(serial=record.serial, by="killed", at=record.written_at),

@@ -75,7 +75,7 @@ def test_a_model_with_other_versions_survives_a_prune(cli: Cli, sandbox: Sandbox
 def test_an_edit_of_config_toml_during_an_apply_is_kept(
     app: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reconciler.apply import Walk
+    from reconciler.engine.executor import Walk
 
     walk = Walk.__call__
 

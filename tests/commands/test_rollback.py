@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from tests.commands.folders import PARAMETERS
 from tests.conftest import Cli, copy_example, stack_of

@@ -172,7 +172,7 @@ def test_failures_tell_no_secret(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug of ours")
 
-    monkeypatch.setattr("reconciler.live.read", broken)
+    monkeypatch.setattr("reconciler.engine.refresh.read", broken)
     assert "Traceback" in run("plan", NAME, code=1), "the report of a bug shows where it is, and no value"
     assert run.found() == []
 

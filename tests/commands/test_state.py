@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler.runs import ci_job
+from reconciler.engine.run_identity import ci_job
 from state.lock import LockInfo
 from state.snapshot import Snapshot
-from state.sqlite import SqliteStore
+from state.stores.sqlite import SqliteStore
 from tests.conftest import Cli, copy_example, stack_of
 from tests.state.conftest import AT, STACK, counting, intent, resource, run
 from tests.state.servers import Bucket, use

@@ -7,13 +7,13 @@ import pytest
 from rich.console import Console
 
 from providers.protocol import Progress
-from reconciler.events import Note, Outcome, Status, StepFinished, StepProgress, StepStarted
-from reconciler.plan import Action, Step
-from reconciler.values import Address
-from reconciler.views import bars
-from reconciler.views.bars import Bars
-from reconciler.views.lines import console
-from reconciler.views.watch import Watch
+from reconciler.core.events import Note, Outcome, Status, StepFinished, StepProgress, StepStarted
+from reconciler.core.plan import Action, Step
+from reconciler.core.values import Address
+from reconciler.views.terminal import progress_bars
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.progress import Watch
+from reconciler.views.terminal.progress_bars import Bars
 
 IMAGE = Address.of("image", "reg.io", "app")
 OTHER = Address.of("image", "reg.io", "other")
@@ -107,7 +107,7 @@ class TestBars:
 
     def test_more_at_once_than_fit_are_counted(self, terminal: Terminal) -> None:
         terminal.show(*(sent(f"layer{number}", 1) for number in range(30)))
-        assert len(terminal.lines) == bars.MOST + 1
+        assert len(terminal.lines) == progress_bars.MOST + 1
         assert terminal.lines[-1] == "and 23 more"
 
     def test_long_words_are_cut_and_numbers_are_not(self, terminal: Terminal) -> None:

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from providers.docker.auth import Login
-from providers.docker.builders import Builder
-from providers.docker.logins import PASSWORDS, USERNAMES
-from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
-from providers.docker.registry import RegistryClient
-from providers.docker.source import ImageSource
+from providers.docker.builders.select import Builder
+from providers.docker.registry.auth import Login
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.logins import PASSWORDS, USERNAMES
+from providers.docker.registry.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
+from providers.docker.source.key import ImageSource
 from providers.protocol import Report, silent
 from tests.services import BUSYBOX, Registry, engine_client
 

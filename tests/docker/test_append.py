@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.append import AppendBuilder
-from providers.docker.manifests import OCI_MANIFEST, Blob
-from providers.docker.registry import RegistryClient
-from providers.docker.source import ImageSource
+from providers.docker.builders.append import AppendBuilder
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.manifests import OCI_MANIFEST, Blob
+from providers.docker.source.key import ImageSource
 from providers.protocol import silent
 from tests.docker.line import line_to
 from tests.docker.proxy import proxy_to
@@ -29,8 +29,8 @@ PUBLISH = """
 import os, sys, time
 from pathlib import Path
 os.umask(int(sys.argv[1], 8))
-from providers.docker.append import AppendBuilder
-from providers.docker.source import ImageSource
+from providers.docker.builders.append import AppendBuilder
+from providers.docker.source.key import ImageSource
 from providers.protocol import silent
 folder, base, repository = sys.argv[2:]
 source = ImageSource(folder=Path(folder), base=base, env={"B": "2", "A": "1"}, workdir="/experiment")

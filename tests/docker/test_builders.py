@@ -9,13 +9,13 @@ from typing import Any, get_args
 
 import pytest
 
-from providers.docker.append import AppendBuilder
-from providers.docker.builders import BuilderName, select
-from providers.docker.engine import EngineBuilder
+from providers.docker.builders.append import AppendBuilder
+from providers.docker.builders.engine import EngineBuilder
+from providers.docker.builders.select import BuilderName, select
 from providers.docker.labels import SOURCE_KEY
-from providers.docker.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
-from providers.docker.registry import RegistryClient
-from providers.docker.source import ImageSource
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
+from providers.docker.source.key import ImageSource
 from providers.errors import (
     GoneError,
     RefusedError,
@@ -326,7 +326,7 @@ def image_files(engine: Any, image: str) -> set[str]:
 def _layers(registry: Registry, repository: str, tag: str) -> tuple[Blob, ...]:
     login = {"look_up": lambda _: None}
     if registry.username:
-        from providers.docker.auth import Login
+        from providers.docker.registry.auth import Login
 
         login = {"look_up": lambda _: Login(registry.username, registry.password)}
     with RegistryClient(f"{registry.address}/{repository}", **login) as client:

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from providers.docker.builders import BuilderName, select
-from providers.docker.buildlog import build_log
-from providers.docker.command_line import lines_of
-from providers.docker.reference import UPLOAD_TAG
-from providers.docker.registry import RegistryClient
-from providers.docker.source import ImageSource
+from providers.docker.builders.build_log import build_log
+from providers.docker.builders.command_line import lines_of
+from providers.docker.builders.select import BuilderName, select
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.reference import UPLOAD_TAG
+from providers.docker.source.key import ImageSource
 from providers.errors import RefusedError, TransientError, UnauthorizedError
 from providers.protocol import Progress, silent
 from tests.docker import conftest
@@ -217,7 +217,7 @@ class TestNothingIsLeftBehind:
 
     def test_after_ctrl_c_twice(self) -> None:
         script = """
-from providers.docker.command_line import lines_of
+from providers.docker.builders.command_line import lines_of
 from reconciler.cli.options import interruptible
 with interruptible() as stop:
     stop.stepping = True

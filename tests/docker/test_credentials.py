@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from providers.docker.auth import Login
-from providers.docker.manifests import OCI_MANIFEST
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.auth import Login
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.manifests import OCI_MANIFEST
 from providers.errors import FinalError, ProviderError
 from providers.http import origin, same_origin
 from tests.docker.conftest import blob_of, nobody

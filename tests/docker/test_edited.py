@@ -10,12 +10,12 @@ from typing import get_args
 
 import pytest
 
-from providers.docker.builders import BuilderName, select
+from providers.docker.builders.select import BuilderName, select
 from providers.docker.image import ImageKind
 from providers.docker.labels import SOURCE_KEY
-from providers.docker.registry import RegistryClient
-from providers.docker.source import ImageSource, context, dockerfile, fingerprint
-from providers.docker.tar import archive
+from providers.docker.registry.client import RegistryClient
+from providers.docker.source.archive import archive
+from providers.docker.source.key import ImageSource, context, dockerfile, fingerprint
 from providers.errors import RefusedError
 from providers.protocol import Progress, Report, silent
 from tests.services import Registry

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from providers.docker.ignore import IgnoreRules
-from providers.docker.source import ImageSource, context
+from providers.docker.source.ignore import IgnoreRules
+from providers.docker.source.key import ImageSource, context
 from providers.errors import RefusedError
 from tests.services import engine_client
 

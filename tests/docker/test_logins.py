@@ -9,12 +9,19 @@ from typing import Any
 
 import pytest
 
-from providers.docker.append import AppendBuilder
-from providers.docker.auth import Login
-from providers.docker.builders import BuilderName, select
-from providers.docker.logins import PASSWORDS, USERNAMES, docker_config, given_login, push_entry, push_login
-from providers.docker.registry import RegistryClient
-from providers.docker.source import ImageSource
+from providers.docker.builders.append import AppendBuilder
+from providers.docker.builders.select import BuilderName, select
+from providers.docker.registry.auth import Login
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.logins import (
+    PASSWORDS,
+    USERNAMES,
+    docker_config,
+    given_login,
+    push_entry,
+    push_login,
+)
+from providers.docker.source.key import ImageSource
 from providers.errors import FinalError, UnauthorizedError
 from providers.protocol import silent
 from tests.docker.conftest import publish

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import requests
 
-from providers.docker.append import _config as appended_config
-from providers.docker.auth import Login
-from providers.docker.layers import layers
-from providers.docker.manifests import OCI_INDEX, OCI_MANIFEST, Blob, sha256
-from providers.docker.reference import Repository
-from providers.docker.registry import RegistryClient
+from providers.docker.builders.append import _config as appended_config
+from providers.docker.registry.auth import Login
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.layers import layers
+from providers.docker.registry.manifests import OCI_INDEX, OCI_MANIFEST, Blob, sha256
+from providers.docker.registry.reference import Repository
 from providers.errors import ProviderError
 from tests.conftest import CASES
 from tests.faults.odd import Key, Recorded, Tape, bodies
@@ -153,7 +153,7 @@ def _used(client: RegistryClient) -> None:
 
 
 def _look(image: Any) -> None:
-    from providers.docker.source import ImageSource
+    from providers.docker.source.key import ImageSource
 
     layers(image)
     " ".join([*image.labels, *image.labels.values(), image.platform, str(image.size)])

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from providers.docker import publication
-from providers.docker.publication import End, Look, Outcome, Put, Rest, Seen, Tag
+from providers.docker.registry import publication
+from providers.docker.registry.publication import End, Look, Outcome, Put, Rest, Seen, Tag
 
 OLD = "old"  # what the channel points to before
 Publisher = tuple[str, str]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.append import AppendBuilder
+from providers.docker.builders.append import AppendBuilder
 from providers.docker.image import ImageKind
 from providers.docker.labels import REVISION
-from providers.docker.registry import RegistryClient
-from providers.docker.source import ImageSource, SourceKey, fingerprint
+from providers.docker.registry.client import RegistryClient
+from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.errors import ExistsError, TransientError
 from providers.protocol import Live, Report, Verdict, silent
 from providers.rules import JSON

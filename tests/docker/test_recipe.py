@@ -2,7 +2,7 @@
 
 import pytest
 
-from providers.docker.recipe import needs_buildkit
+from providers.docker.source.dockerfile_features import needs_buildkit
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from providers.docker.reference import Repository, check_tag, parse_image, parse_repository
+from providers.docker.registry.reference import Repository, check_tag, parse_image, parse_repository
 from providers.errors import RefusedError
 
 DIGEST = "sha256:" + "0" * 64

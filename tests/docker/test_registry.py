@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.auth import Login, stored_login
-from providers.docker.manifests import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
-from providers.docker.reference import Repository
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.auth import Login, stored_login
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.manifests import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
+from providers.docker.registry.reference import Repository
 from providers.errors import (
     FinalError,
     ForbiddenError,
@@ -203,7 +203,7 @@ class TestWriting:
     def test_a_registry_that_takes_small_requests_only(
         self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("providers.docker.uploads._CHUNK", 1000)
+        monkeypatch.setattr("providers.docker.registry.uploads._CHUNK", 1000)
         proxy.interfere = lambda method, path, body: Answer(413) if len(body) > 1000 else None
         content = bytes(range(256)) * 10
         blob = blob_of(content)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.docker import secret_rules
-from providers.docker.secret_rules import (
+from providers.docker.source import secret_rules
+from providers.docker.source.key import CHUNK
+from providers.docker.source.secret_rules import (
     find,
     is_notable,
     is_secret_value,
@@ -20,7 +21,6 @@ from providers.docker.secret_rules import (
     kind_by_name,
     needs_content,
 )
-from providers.docker.source import CHUNK
 from tests.docker.tokens import tokens
 
 SHAPES = sorted(tokens())

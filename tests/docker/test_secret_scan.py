@@ -9,10 +9,10 @@ from typing import get_args
 
 import pytest
 
-from providers.docker.builders import BuilderName, select
-from providers.docker.secret_scan import Secret, SecretError, secrets_of
-from providers.docker.source import ImageSource, context
-from providers.docker.tar import archive
+from providers.docker.builders.select import BuilderName, select
+from providers.docker.source.archive import archive
+from providers.docker.source.key import ImageSource, context
+from providers.docker.source.secret_scan import Secret, SecretError, secrets_of
 from providers.protocol import silent
 from tests.docker.proxy import Answer, proxy_to
 from tests.docker.tokens import tokens

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from providers.docker.changed import differences
-from providers.docker.source import ImageSource, SourceKey, context, fingerprint
+from providers.docker.source.key import ImageSource, SourceKey, context, fingerprint
+from providers.docker.source.source_diff import differences
 from providers.errors import RefusedError
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from providers.docker import tar
-from providers.docker.source import ImageSource, context
-from providers.docker.tar import archive
+import providers.docker.source.archive as packing
+from providers.docker.source.archive import archive
+from providers.docker.source.key import ImageSource, context
 from providers.errors import RefusedError
 from tests.docker.test_source import plant, trees
 
@@ -80,13 +80,13 @@ def test_a_file_that_changes_while_it_is_read(
 ) -> None:
     source = ImageSource(folder=folder)
     (folder / "config.toml").write_text("some text")
-    read = tar.read_file
+    read = packing.read_file
 
     def change_first(root: str, path: str) -> object:
         if path == "config.toml":
             Path(root, path).write_text(content)
         return read(root, path)
 
-    monkeypatch.setattr(tar, "read_file", change_first)
+    monkeypatch.setattr(packing, "read_file", change_first)
     with pytest.raises(RefusedError, match=r"config\.toml changed while it was read"):
         b"".join(archive(source, context(source)))

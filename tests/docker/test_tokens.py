@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from providers.docker.auth import Login, challenges
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.auth import Login, challenges
+from providers.docker.registry.client import RegistryClient
 from providers.errors import FinalError, ForbiddenError, UnauthorizedError
 from tests.docker.conftest import blob_of, nobody
 from tests.docker.proxy import Answer, Proxy, proxy_to

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
 from providers.errors import FinalError, ForbiddenError, ProviderError, TransientError, UnauthorizedError
 from providers.protocol import Progress, silent
 from tests.docker.conftest import blob_of
@@ -134,7 +134,7 @@ def test_smaller_requests_go_on_between_them(
     registry: Registry, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind a front door that collects a request before it passes it on, only that request is lost."""
-    monkeypatch.setattr("providers.docker.uploads._CHUNK", 1 << 20)
+    monkeypatch.setattr("providers.docker.registry.uploads._CHUNK", 1 << 20)
     answers = iter(["pass", "pass", "break", "pass", "break"])
 
     def interfere(method: str, path: str, body: bytes) -> Answer | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from providers.docker.image import ImageKind
-from providers.docker.source import ImageSource, SourceKey
+from providers.docker.source.key import ImageSource, SourceKey
 from providers.protocol import Live, Need
 
 KEY, OLD_KEY = "v2:new", "v2:old"

@@ -11,10 +11,10 @@ import pytest
 import requests.adapters
 
 from providers.sandbox import Sandbox
-from reconciler.values import Address
-from state.recorder import Recorder, now
-from state.sqlite import SqliteStore
-from state.store import open_store
+from reconciler.core.values import Address
+from state.state_writer import Recorder, now
+from state.stores.base import open_store
+from state.stores.sqlite import SqliteStore
 from tests.conftest import Cli, copy_example, stack_of
 
 Found = dict[str, tuple[str, str]]

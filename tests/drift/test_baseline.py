@@ -12,12 +12,12 @@ import pytest
 from providers.picsellia.processing import RULES
 from providers.rules import Effect
 from providers.sandbox import Sandbox
-from reconciler.baseline import acknowledge, digest, read_rules, rewritten
-from reconciler.diagnostics import UserError
-from reconciler.diff import Change, ChangeClass, compare
-from reconciler.drift import Acknowledgement, Finding, Report, Seen, StackReport
-from reconciler.plan import Plan, Stack
-from reconciler.values import ABSENT, JSON, MISSING, Address, Nothing
+from reconciler.core.diagnostics import UserError
+from reconciler.core.diff import Change, ChangeClass, compare
+from reconciler.core.plan import Plan, Stack
+from reconciler.core.values import ABSENT, JSON, MISSING, Address, Nothing
+from reconciler.drift.baseline import acknowledge, digest, read_rules, rewritten
+from reconciler.drift.findings import Acknowledgement, Finding, Report, Seen, StackReport
 from tests.conftest import Cli
 from tests.drift.conftest import PROCESSING, TRAINING, Check
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from providers.docker.reference import Repository
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.reference import Repository
 from providers.picsellia.input import RULES as INPUT
 from providers.picsellia.model import RULES as MODEL
 from providers.picsellia.model_version import RULES as VERSION
 from providers.picsellia.processing import RULES as PROCESSING_RULES
 from providers.sandbox import Sandbox
+from reconciler.core.values import Address
 from reconciler.pipeline import enums
-from reconciler.values import Address
 from tests.conftest import Cli
 from tests.drift.conftest import PROCESSING, TRAINING, Check, record_as, recorded
 

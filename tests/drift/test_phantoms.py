@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, cast
 
-from reconciler.drift import findings
-from reconciler.graph import Graph, Resource
+from reconciler.core.graph import Graph, Resource
+from reconciler.core.plan import Plan
+from reconciler.core.planner import plan_steps
+from reconciler.core.remote import World
+from reconciler.core.values import Address
+from reconciler.drift.findings import findings
 from reconciler.pipeline import enums
-from reconciler.plan import Plan
-from reconciler.planner import plan_steps
-from reconciler.values import Address
-from reconciler.world import World
 from state.snapshot import RecordedResource
-from state.store import Store
+from state.stores.base import Store
 from tests.conftest import CASES
 from tests.engine.conftest import FACTS, STACK, Bench, image, input_of, model, processing, version_of
 from tests.engine.test_properties import FragileStore

@@ -8,26 +8,26 @@ from typing import Any
 
 import pytest
 
-from providers.memory import MemoryKind, MemoryWorld
 from providers.picsellia.input import InputKind
 from providers.picsellia.model import ModelKind
 from providers.picsellia.model_version import ModelVersionKind
 from providers.picsellia.processing import ProcessingKind
 from providers.protocol import KindFacts, ResourceKind
 from providers.rules import FieldRule
-from reconciler import live
-from reconciler.apply import Result, Walk
-from reconciler.events import Emit, ignore
-from reconciler.graph import Graph, Resource
-from reconciler.live import World
-from reconciler.plan import Action, Plan, Stack, Step
-from reconciler.planner import Options, plan_steps
-from reconciler.recovery import contested, settle, unmade
-from reconciler.values import Address
-from state.recorder import Recorder
+from reconciler.core.events import Emit, ignore
+from reconciler.core.graph import Graph, Resource
+from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.planner import Options, plan_steps
+from reconciler.core.recovery import contested, settle, unmade
+from reconciler.core.values import Address
+from reconciler.engine import refresh
+from reconciler.engine.executor import Result, Walk
+from reconciler.engine.refresh import World
 from state.snapshot import RecordedResource, Snapshot
-from state.sqlite import SqliteStore
-from state.store import Store
+from state.state_writer import Recorder
+from state.stores.base import Store
+from state.stores.sqlite import SqliteStore
+from tests.memory import MemoryKind, MemoryWorld
 
 STACK = Stack("my-org", "STAGING", "https://staging.picsellia.com", "app")
 AT = "2025-03-01T12:00:00.000+00:00"
@@ -154,7 +154,7 @@ class Bench:
         facts = {name: kind.facts for name, kind in self.kinds.items()}
         recorded = {Address.parse(text): entry for text, entry in snapshot.resources.items()}
         also = {Address.parse(text) for text in snapshot.intents} | (set(recorded) if wishes.prune else set())
-        world = live.read(desired, recorded, self.kinds, also=also, threads=2)
+        world = refresh.read(desired, recorded, self.kinds, also=also, threads=2)
         assert not world.unreadable
         settled = settle(snapshot, world, facts)
         recorded = {Address.parse(text): entry for text, entry in settled.resources.items()}

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from providers.errors import GoneError, RefusedError, TransientError
-from providers.faults import READS, WRITES, Died, Fault, Faults, FaultyKind
 from providers.protocol import Live
-from reconciler.apply import ATTEMPTS, LONGEST_DELAY
-from reconciler.events import Event, Status, StepFinished, StepRetried, StepStarted
-from reconciler.values import Address
+from reconciler.core.events import Event, Status, StepFinished, StepRetried, StepStarted
+from reconciler.core.values import Address
+from reconciler.engine.executor import ATTEMPTS, LONGEST_DELAY
 from state.errors import StoreUnavailableError
-from state.sqlite import SqliteStore
+from state.stores.sqlite import SqliteStore
 from tests.engine.conftest import APP, AT, Bench, after, image, input_of, model, processing, version_of
+from tests.failing_kind import READS, WRITES, Died, Fault, Faults, FaultyKind
 
 
 class TestDelete:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.compile import TARGET_OF_TYPE, desired_graph
-from reconciler.graph import Graph, Resource
+from reconciler.core.graph import Graph, Resource
+from reconciler.core.values import Address
+from reconciler.pipeline.compile import TARGET_OF_TYPE, desired_graph
 from reconciler.pipeline.load import load_pipeline
-from reconciler.values import Address
 
 IMAGE = Address.of("image", "reg.io", "team", "app")
 APP = Address.of("processing", "app")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from providers import rules
 from providers.rules import FieldRule
-from reconciler.diff import Change, ChangeClass, Resolution, classify, compare, effective_fields, same
-from reconciler.values import ABSENT, MISSING
+from reconciler.core.diff import Change, ChangeClass, Resolution, classify, compare, effective_fields, same
+from reconciler.core.values import ABSENT, MISSING
 
 IN_SYNC, PENDING, DRIFT, CONVERGED, CONFLICT, UNRECORDED, UNVERIFIED = ChangeClass
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from providers import rules
 from providers.picsellia.processing import RULES
 from providers.rules import FieldRule
-from reconciler.diff import ChangeClass, as_meant, compare, normalised, same
-from reconciler.values import ABSENT, JSON, MISSING, Nothing
+from reconciler.core.diff import ChangeClass, as_meant, compare, normalised, same
+from reconciler.core.values import ABSENT, JSON, MISSING, Nothing
 from tests.engine.conftest import APP, Bench, processing
 
 IN_SYNC, PENDING, DRIFT, CONVERGED, CONFLICT, UNRECORDED, _ = ChangeClass

@@ -7,10 +7,10 @@ import pytest
 
 from providers.picsellia import FACTS
 from providers.sandbox import Sandbox
-from reconciler.graph import Resource
+from reconciler.core.graph import Resource
+from reconciler.core.plan import Action, Step
+from reconciler.core.values import Address
 from reconciler.pipeline.config import read
-from reconciler.plan import Action, Step
-from reconciler.values import Address
 from tests.commands.folders import PARAMETERS
 from tests.conftest import Cli, copy_example
 from tests.engine.conftest import APP, Bench, model, processing

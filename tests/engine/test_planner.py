@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.memory import MemoryWorld
-from reconciler.diagnostics import Diagnostic, Severity, in_order
-from reconciler.diff import Change, ChangeClass, Resolution, effective_fields
-from reconciler.graph import Graph, Resource
-from reconciler.live import World
-from reconciler.plan import Action, Plan, Refusal, Stack, Step
-from reconciler.planner import Options, fingerprint, plan_steps
-from reconciler.values import ABSENT, MISSING, Address
+from reconciler.core.diagnostics import Diagnostic, Severity, in_order
+from reconciler.core.diff import Change, ChangeClass, Resolution, effective_fields
+from reconciler.core.graph import Graph, Resource
+from reconciler.core.plan import Action, Plan, Refusal, Stack, Step
+from reconciler.core.planner import Options, fingerprint, plan_steps
+from reconciler.core.values import ABSENT, MISSING, Address
+from reconciler.engine.refresh import World
 from state.snapshot import RecordedResource
 from tests.engine.conftest import (
     APP,
@@ -29,6 +28,7 @@ from tests.engine.conftest import (
     record,
     version_of,
 )
+from tests.memory import MemoryWorld
 
 CREATE, UPDATE, REPLACE, DELETE, ADOPT, FORGET, NOOP = Action
 

@@ -8,9 +8,9 @@ import requests
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from reconciler.core.plan import Stack
+from reconciler.core.platforms import older_names, place, platform_address
 from reconciler.credentials.environment import HOSTS, Environment
-from reconciler.plan import Stack
-from reconciler.platforms import older_names, place, platform_address
 
 UNRESERVED = "abcXYZ019-._~"
 PORTS = {"http": 80, "https": 443}

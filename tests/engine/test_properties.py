@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.errors import RefusedError, TransientError
-from providers.faults import READS, WRITES, Died, Fault, Faults, FaultyKind
-from reconciler.diff import normalised
-from reconciler.events import Event, Status, StepFinished
-from reconciler.graph import Resource
-from reconciler.plan import Action
-from reconciler.values import Address
+from reconciler.core.diff import normalised
+from reconciler.core.events import Event, Status, StepFinished
+from reconciler.core.graph import Resource
+from reconciler.core.plan import Action
+from reconciler.core.values import Address
 from state.invariants import verify
 from state.snapshot import Snapshot
-from state.store import Store
+from state.stores.base import Store
 from tests.engine.conftest import FACTS, Bench, Planned, after, image, input_of, model, processing, version_of
+from tests.failing_kind import READS, WRITES, Died, Fault, Faults, FaultyKind
 
 
 class FragileStore:

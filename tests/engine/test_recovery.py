@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from providers.errors import ProviderError, TransientError
-from providers.faults import WRITES, Died, Fault, Faults, FaultyKind
 from providers.protocol import Live
-from reconciler.live import World
-from reconciler.plan import Action
-from reconciler.recovery import contested, settle, unmade
-from reconciler.rollback import _was_done, find_earlier
-from reconciler.values import Address
+from reconciler.core.plan import Action
+from reconciler.core.recovery import contested, settle, unmade
+from reconciler.core.values import Address
+from reconciler.engine.refresh import World
+from reconciler.engine.rollback import _was_done, find_earlier
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
-from state.sqlite import SqliteStore
-from state.store import HistoryEntry
+from state.stores.base import HistoryEntry
+from state.stores.sqlite import SqliteStore
 from tests.engine.conftest import APP, AT, FACTS, STACK, Bench, processing
+from tests.failing_kind import WRITES, Died, Fault, Faults, FaultyKind
 
 OTHER = Address.of("processing", "other")
 

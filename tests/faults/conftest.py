@@ -14,7 +14,7 @@ import requests
 
 from providers.sandbox import Sandbox
 from providers.sandbox.settings import Settings
-from reconciler.pipeline import runner
+from reconciler.pipeline.classes import runner
 from tests.conftest import EXAMPLES, Cli, copy_example
 from tests.faults.warm import Warm
 

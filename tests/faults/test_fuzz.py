@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.diagnostics import Severity
-from reconciler.session import Reading, validate
+from reconciler.core.diagnostics import Severity
+from reconciler.engine.session import Reading, validate
 from tests.conftest import CASES, Cli, copy_example
 from tests.faults.conftest import NAMES
 

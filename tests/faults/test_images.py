@@ -2,17 +2,17 @@
 
 import pytest
 
-import providers.docker.connection
-import reconciler.apply
+import providers.docker.registry.connection
+import reconciler.engine.executor
 from providers.sandbox import Sandbox
-from reconciler import converge, planning
+from reconciler.engine import apply, plan
 from tests.conftest import Cli, copy_example
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciler.apply, "FIRST_DELAY", 0.01)
-    monkeypatch.setattr(providers.docker.connection, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(reconciler.engine.executor, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(providers.docker.registry.connection, "_FIRST_WAIT", 0.01)
 
 
 @pytest.mark.parametrize("bump", [False, True])
@@ -47,17 +47,17 @@ def test_a_version_that_somebody_else_published_meanwhile_is_never_overwritten(
     theirs = copy_example("single_training", cli.folder / "elsewhere", sandbox.registry)
     (theirs / "pipeline.py").write_text("print('theirs')\n")
 
-    plan = converge.make_plan
+    make = apply.make_plan
 
-    def meanwhile(*given: object) -> planning.Planned:
-        planned = plan(*given)  # type: ignore[arg-type]
+    def meanwhile(*given: object) -> plan.Planned:
+        planned = make(*given)  # type: ignore[arg-type]
         with monkeypatch.context() as other:
-            other.setattr(converge, "make_plan", plan)
+            other.setattr(apply, "make_plan", make)
             other.setenv("RECONCILER_STATE", str(cli.folder / "other.db"))
             assert cli("apply", str(theirs)).code == 0
         return planned
 
-    monkeypatch.setattr(converge, "make_plan", meanwhile)
+    monkeypatch.setattr(apply, "make_plan", meanwhile)
     ended = cli("apply", str(mine))
 
     assert ended.code == 1

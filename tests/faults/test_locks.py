@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler import converge, planning
+from reconciler.engine import apply, plan
 from state.lock import LockInfo, process_table
-from state.store import open_store
+from state.stores.base import open_store
 from tests.conftest import Cli, copy_example, stack_of
 
 ADA = LockInfo(
@@ -77,16 +77,16 @@ def test_a_lock_can_be_taken_away(state: Path, cli: Cli) -> None:
 def test_our_own_lock_can_be_recognised(state: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that tells a dead holder from a living one is in the lock."""
     seen: list[LockInfo] = []
-    checked = converge.make_plan
+    checked = apply.make_plan
 
-    def look(*given: object) -> planning.Planned:
+    def look(*given: object) -> plan.Planned:
         with open_store(str(state)) as store:
             holder = store.holder(stack_of("single_training"))
         assert holder is not None
         seen.append(holder)
         return checked(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(converge, "make_plan", look)
+    monkeypatch.setattr(apply, "make_plan", look)
     assert cli("apply", "single_training").code == 0
     (holder,) = seen
     assert (holder.host, holder.pid) == (socket.gethostname(), os.getpid())

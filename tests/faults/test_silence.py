@@ -13,17 +13,17 @@ from rich.console import Console
 
 from providers import bounded
 from providers.bounded import Repeat, Silence, SilenceEnd
-from providers.docker.connection import Wire
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.connection import Wire
 from providers.errors import ProviderError
-from providers.pace import REFUSALS, Pace, Refusal
 from providers.picsellia.platform import Platform
 from providers.protocol import Progress
+from providers.rate_limit import REFUSALS, Pace, Refusal
 from providers.sandbox import Sandbox
-from reconciler.events import ServerDelay, StepProgress
-from reconciler.values import Address
-from reconciler.views.lines import console
-from reconciler.views.watch import Watch
+from reconciler.core.events import ServerDelay, StepProgress
+from reconciler.core.values import Address
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.progress import Watch
 from tests.conftest import Cli, copy_example
 
 LIMIT = 0.6  # seconds; RECONCILER_TIMEOUT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
 from providers.errors import FinalError, TransientError
 from providers.sandbox import Sandbox
 from providers.timeouts import answer_timeout

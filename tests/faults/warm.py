@@ -130,7 +130,11 @@ def _warm_up() -> None:
     """Import what an apply imports, and start no thread: only the one that forks lives on in the child."""
     from providers.picsellia.platform import _sdk_connection
 
-    for module in ("reconciler.cli.apply", "reconciler.cli.plan", "providers.docker.append"):
+    for module in (
+        "reconciler.cli.commands.apply",
+        "reconciler.cli.commands.plan",
+        "providers.docker.builders.append",
+    ):
         import_module(module)
 
     _sdk_connection()
@@ -139,11 +143,11 @@ def _warm_up() -> None:
 
 
 def _impatient() -> None:
-    import providers.docker.connection
-    import reconciler.apply
+    import providers.docker.registry.connection
+    import reconciler.engine.executor
 
-    reconciler.apply.FIRST_DELAY = 0.01
-    providers.docker.connection._FIRST_WAIT = 0.01
+    reconciler.engine.executor.FIRST_DELAY = 0.01
+    providers.docker.registry.connection._FIRST_WAIT = 0.01
 
 
 def _run(asked: Mapping[str, Any]) -> None:
@@ -177,7 +181,7 @@ def _die(at: str, number: int, after: bool) -> None:
     """Let this process kill itself at a request to a far end, or at a save of the record."""
     from requests.adapters import HTTPAdapter
 
-    from state.sqlite import SqliteStore
+    from state.stores.sqlite import SqliteStore
 
     owner: Any = HTTPAdapter if at == "request" else SqliteStore
     name = "send" if at == "request" else "save"

@@ -14,16 +14,16 @@ from pathlib import Path
 import requests
 
 from providers.docker import labels
-from providers.docker.manifests import OCI_MANIFEST
-from providers.docker.reference import parse_repository
+from providers.docker.registry.manifests import OCI_MANIFEST
+from providers.docker.registry.reference import parse_repository
 from providers.sandbox import Sandbox
 from reconciler.cli import options
-from reconciler.compile import desired_graph
-from reconciler.events import ignore
-from reconciler.planning import Wishes, make_plan
-from reconciler.session import VERSION, Checked, Reading, session, validate
-from state.recorder import now
+from reconciler.core.events import ignore
+from reconciler.engine.plan import Wishes, make_plan
+from reconciler.engine.session import VERSION, Checked, Reading, session, validate
+from reconciler.pipeline.compile import desired_graph
 from state.snapshot import RecordedResource
+from state.state_writer import now
 
 CONFIG = """\
 [metadata]

@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
-from reconciler.events import Counted
-from reconciler.views.lines import console
-from reconciler.views.watch import SILENCE, Watch
+from reconciler.core.events import Counted
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.progress import SILENCE, Watch
 
 
 def test_a_log_gets_a_line_now_and_then() -> None:

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from providers.pace import Pace
+from providers.rate_limit import Pace
 from providers.sandbox import Sandbox
-from reconciler.session import Reading
+from reconciler.engine.session import Reading
 from tests.conftest import Cli, Ended
 from tests.fleet import made
 
@@ -154,7 +154,7 @@ def test_worker_processes_read_the_same(fleet: Fleet, monkeypatch: pytest.Monkey
 
 
 def _in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.fleet._MANY", 2)
+    monkeypatch.setattr("reconciler.engine.fleet._MANY", 2)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
 
 
@@ -190,7 +190,7 @@ def test_workers_that_are_always_killed_hide_nothing_else(
 
 def _kill_workers(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
     """Kill the worker processes of that many attempts while this process reads; the pids of the killed."""
-    from reconciler.fleet import _Worker
+    from reconciler.engine.fleet import _Worker
 
     read, killed = _Worker.__call__, list[int]()
 
@@ -221,7 +221,8 @@ def _interrupted(fleet: Fleet, ready: Callable[[str], bool]) -> tuple[int, list[
     """Press Ctrl-C once there is a worker process and `ready`; the exit code and the words on stderr."""
     code = """
 import os, signal
-from reconciler import cli, fleet
+from reconciler import cli
+from reconciler.engine import fleet
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script ignores it
 fleet._MANY, os.sched_getaffinity = 2, lambda _: {0, 1}
 cli.main(["drift", "--all"])

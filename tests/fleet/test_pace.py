@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.pace import Pace, Refusal, retry_after
+from providers.rate_limit import Pace, Refusal, retry_after
 
 
 class Clock:

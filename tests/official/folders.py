@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from providers.sandbox import Sandbox
-from reconciler.pipeline.edit import Edits, edited
+from reconciler.pipeline.toml.toml_edits import Edits, edited
 from tests.conftest import copy_example
 from tests.official.installed import TRAININGS
 

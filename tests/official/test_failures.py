@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from reconciler.credentials import Environment, saved
 from reconciler.credentials.saved import Login

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from reconciler.credentials import Environment, resolve, saved
 from reconciler.credentials.saved import Login
-from reconciler.pipeline.edit import Edits
+from reconciler.pipeline.toml.toml_edits import Edits
 from tests.commands.terminal import Terminal, terminal
 from tests.commands.untouched import snapshot
 from tests.conftest import Cli, copy_example

@@ -12,7 +12,7 @@ from providers.errors import ProviderError
 from providers.picsellia import Platform
 from providers.picsellia import kinds as all_kinds
 from providers.protocol import ListedKind, Live, ResourceKind, silent
-from reconciler.diff import compare
+from reconciler.core.diff import compare
 from state.invariants import verify
 from state.snapshot import RecordedResource, Snapshot
 from tests.conftest import CASES

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.pipeline.class_edit import (
+from reconciler.pipeline.classes.class_edits import (
     ByHandError,
     with_input,
     with_input_field,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.diagnostics import Diagnostic, Severity
+from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.pipeline.config import LoadedConfig, load, read
 from reconciler.pipeline.schema import Config, ModelTarget
 from tests.pipeline.conftest import PROCESSING, TRAINING, Files

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.recipe import missing_sources
-from reconciler.diagnostics import Severity
-from reconciler.session import Reading, validate
+from providers.docker.source.dockerfile_features import missing_sources
+from reconciler.core.diagnostics import Severity
+from reconciler.engine.session import Reading, validate
 from tests.pipeline import sources
 from tests.pipeline.conftest import PROCESSING, Files
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.diagnostics import Diagnostic, UserError
-from reconciler.pipeline.discovery import find, find_all
+from reconciler.core.diagnostics import Diagnostic, UserError
+from reconciler.workspace.discovery import find, find_all
 from tests.pipeline.conftest import PROCESSING
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.pipeline.edit import edited, keyed, keyed_whole, sections_of
-from reconciler.pipeline.lines import lines_of
+from reconciler.pipeline.toml.toml_edits import edited, keyed, keyed_whole, sections_of
+from reconciler.pipeline.toml.toml_positions import lines_of
 from tests.pipeline.toml_documents import at, documents, paths
 
 CONFIG = """\

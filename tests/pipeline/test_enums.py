@@ -36,7 +36,8 @@ def test_hints(word: str, hint: str) -> None:
 
 def test_reading_a_pipeline_imports_neither_the_sdk_nor_docker() -> None:
     code = (
-        "import sys, reconciler.pipeline.load, reconciler.pipeline.discovery, reconciler.pipeline.edit; "
+        "import sys, reconciler.pipeline.load, reconciler.workspace.discovery; "
+        "import reconciler.pipeline.toml.toml_edits; "
         + ("print(sorted({'picsellia', 'docker', 'requests', 'rich'} & set(sys.modules)))")
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from reconciler.pipeline.classes.class_child import plain
+from reconciler.pipeline.classes.evaluate import Evaluated, evaluate
+from reconciler.pipeline.classes.installed import NOTHING, Installed, UnknownError, installed_in
+from reconciler.pipeline.classes.official import CLASSES, INPUTS_BASE
 from reconciler.pipeline.config import load
-from reconciler.pipeline.evaluate import Evaluated, evaluate
-from reconciler.pipeline.helper import plain
-from reconciler.pipeline.installed import NOTHING, Installed, UnknownError, installed_in
-from reconciler.pipeline.official import CLASSES, INPUTS_BASE
 from tests.official.installed import Official
 from tests.pipeline import sources
 from tests.pipeline.conftest import TRAINING, Files
@@ -162,8 +162,10 @@ def test_with_the_engine_that_is_known_no_code_runs_and_the_answer_is_the_same(
     assert known.parameters == {
         key: plain(value) for key, value in sorted({**CLASSES[name].inherited, "more": 1}.items())
     }
-    monkeypatch.setattr("reconciler.pipeline.official._KNOWN", dict.fromkeys([module], "other"), raising=True)
-    monkeypatch.setattr("reconciler.pipeline.static.check_known", refuse)
+    monkeypatch.setattr(
+        "reconciler.pipeline.classes.official._KNOWN", dict.fromkeys([module], "other"), raising=True
+    )
+    monkeypatch.setattr("reconciler.pipeline.classes.static.check_known", refuse)
     theirs = read(pipeline)
     assert theirs.readers == {"parameters": "subprocess"}
     assert theirs.stand_ins == ()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 
-from reconciler.pipeline.edit import edited
-from reconciler.pipeline.lines import MOST_LEVELS, lines_of
+from reconciler.pipeline.toml.toml_edits import edited
+from reconciler.pipeline.toml.toml_positions import MOST_LEVELS, lines_of
 from tests.pipeline.toml_documents import at, documents, paths
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.compile import desired_graph
-from reconciler.diagnostics import Severity
+from reconciler.core.diagnostics import Severity
+from reconciler.core.values import Address
+from reconciler.pipeline.classes.evaluate import evaluate
+from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.config import load, read
-from reconciler.pipeline.evaluate import evaluate
 from reconciler.pipeline.load import load_pipeline
-from reconciler.values import Address
 from tests.pipeline import sources
 from tests.pipeline.conftest import PROCESSING, TRAINING, Files
 

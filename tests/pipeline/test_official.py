@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.pipeline import runner
-from reconciler.pipeline.classes import ClassReference, ClassValue
+from reconciler.pipeline.classes import runner
+from reconciler.pipeline.classes.declarations import ClassReference, ClassValue
+from reconciler.pipeline.classes.static import NotStatic, read_inputs, read_parameters
 from reconciler.pipeline.config import load
-from reconciler.pipeline.static import NotStatic, read_inputs, read_parameters
 from tests.official.installed import TEMPLATES, TRAININGS, Official
 
 pytestmark = pytest.mark.official

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from reconciler.credentials import Environment
 from reconciler.pipeline.config import LoadedConfig, load, read
-from reconciler.pipeline.edit import edited, keyed, keyed_whole
 from reconciler.pipeline.load import load_pipeline
-from reconciler.pipeline.overlays import ENVIRONMENTS
+from reconciler.pipeline.toml.overlays import ENVIRONMENTS
+from reconciler.pipeline.toml.toml_edits import edited, keyed, keyed_whole
 from reconciler.pipeline.version import parse
 
 PROCESSING = """\

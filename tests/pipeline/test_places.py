@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from reconciler.pipeline import static
-from reconciler.pipeline.classes import ClassReference
-from reconciler.pipeline.static import NotStatic
+from reconciler.pipeline.classes import static
+from reconciler.pipeline.classes.declarations import ClassReference
+from reconciler.pipeline.classes.static import NotStatic
 
 
 def test_a_byte_that_is_no_text_is_on_its_line(tmp_path: Path) -> None:

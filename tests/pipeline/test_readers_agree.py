@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.pipeline import enums, runner
-from reconciler.pipeline.classes import ClassReference, ClassValue
-from reconciler.pipeline.constants import NotConstant, Scope, value_of
-from reconciler.pipeline.static import NotStatic, read_inputs, read_parameters
+from reconciler.pipeline import enums
+from reconciler.pipeline.classes import runner
+from reconciler.pipeline.classes.constants import NotConstant, Scope, value_of
+from reconciler.pipeline.classes.declarations import ClassReference, ClassValue
+from reconciler.pipeline.classes.static import NotStatic, read_inputs, read_parameters
 from tests.conftest import CASES
 from tests.pipeline import sources
 

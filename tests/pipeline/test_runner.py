@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.diagnostics import Diagnostic
-from reconciler.pipeline import runner
-from reconciler.pipeline.classes import ClassReference
+from reconciler.core.diagnostics import Diagnostic
+from reconciler.pipeline.classes import runner
+from reconciler.pipeline.classes.declarations import ClassReference
 from tests.pipeline import sources
 from tests.pipeline.conftest import Files
 
@@ -398,8 +398,8 @@ def test_whatever_the_class_started_ends_with_us(folder: Files, bare: Path) -> N
     source = sources.parameters("detached(SLEEP)", "sleeper()", "time.sleep(600)", top=top + DETACH)
     where = folder({"parameters.py": source})
     code = (
-        "import sys; from pathlib import Path; from reconciler.pipeline import runner\n"
-        "from reconciler.pipeline.classes import ClassReference\n"
+        "import sys; from pathlib import Path; from reconciler.pipeline.classes import runner\n"
+        "from reconciler.pipeline.classes.declarations import ClassReference\n"
         "where = Path(sys.argv[1]); one = ClassReference.parse(where, 'parameters.py:Params')\n"
         "runner.run(where, inputs=None, parameters=one, python=Path(sys.argv[2]), timeout=600)\n"
     )
@@ -569,7 +569,7 @@ def test_the_stand_in_refuses_given_values_as_the_engine_does(
 def test_the_helper_is_plain_enough_for_python_3_8() -> None:
     import ast
 
-    helper = Path(runner.__file__).with_name("helper.py").read_text()
+    helper = Path(runner.__file__).with_name("class_child.py").read_text()
     tree = ast.parse(helper, feature_version=(3, 8))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}

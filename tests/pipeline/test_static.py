@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.pipeline import runner
-from reconciler.pipeline.classes import ClassReference, ClassValue
-from reconciler.pipeline.static import NotStatic, read_inputs, read_parameters
+from reconciler.pipeline.classes import runner
+from reconciler.pipeline.classes.declarations import ClassReference, ClassValue
+from reconciler.pipeline.classes.static import NotStatic, read_inputs, read_parameters
 from tests.pipeline import sources
 from tests.pipeline.conftest import Files
 

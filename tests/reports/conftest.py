@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from providers.rules import Effect
-from reconciler.diagnostics import Diagnostic, error
-from reconciler.diff import Change, ChangeClass
-from reconciler.drift import Acknowledgement, Finding, LastApply, Report, Seen, StackReport
-from reconciler.plan import Action, Plan, Stack, Step
-from reconciler.values import Address
+from reconciler.core.diagnostics import Diagnostic, error
+from reconciler.core.diff import Change, ChangeClass
+from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.values import Address
+from reconciler.drift.findings import Acknowledgement, Finding, LastApply, Report, Seen, StackReport
 
 AT = datetime(2025, 3, 3, 8, 0, tzinfo=UTC)
 STACK = Stack("my-org", "STAGING", "https://staging.picsellia.com", "app")

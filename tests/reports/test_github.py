@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler.diff import ChangeClass
-from reconciler.views.github import annotations
+from reconciler.core.diff import ChangeClass
+from reconciler.views.reports.github import annotations
 from tests.conftest import Cli, copy_example
 from tests.reports.conftest import NASTY, everything, finding, report, stack_report
 

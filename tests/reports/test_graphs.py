@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler.graph import Graph, Resource
-from reconciler.plan import Action, Plan, Step
-from reconciler.values import Address
-from reconciler.views.graphs import Drawing, dot, mermaid, of_files, of_plan, of_report, svg
+from reconciler.core.graph import Graph, Resource
+from reconciler.core.plan import Action, Plan, Step
+from reconciler.core.values import Address
+from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_files, of_plan, of_report, svg
 from tests.conftest import Cli, copy_example
 from tests.reports.conftest import NASTY, STACK, everything
 

@@ -24,18 +24,16 @@ import click
 import pytest
 from rich.console import Console
 
-from providers.docker.said import plain
+from providers.docker.builders.build_errors import plain
 from providers.errors import RefusedError
 from providers.protocol import Progress
 from providers.sandbox import Sandbox, Settings
 from providers.text import one_line, visible
-from reconciler.apply import Result
 from reconciler.cli import run
-from reconciler.cli.asking import confirm
-from reconciler.diagnostics import Diagnostic, error
-from reconciler.diff import Change, ChangeClass
-from reconciler.drift import LastApply, Report
-from reconciler.events import (
+from reconciler.cli.prompts import confirm
+from reconciler.core.diagnostics import Diagnostic, error
+from reconciler.core.diff import Change, ChangeClass
+from reconciler.core.events import (
     Note,
     Notice,
     Outcome,
@@ -45,29 +43,37 @@ from reconciler.events import (
     StepRetried,
     StepStarted,
 )
-from reconciler.plan import Action, Plan, Refusal, Stack, Step
-from reconciler.saved import Moved, MovedField
-from reconciler.status import Row
-from reconciler.values import MISSING, Address
-from reconciler.views.documents import plan_text, plans_text, written
-from reconciler.views.drift_document import report_text, report_to_document
-from reconciler.views.findings import print_report
-from reconciler.views.github import annotations
-from reconciler.views.graphs import Drawing, dot, mermaid, of_plan, of_report, svg
-from reconciler.views.history import change_lines, history_document, record_lines, run_lines, save_lines
-from reconciler.views.html import drift_html, plan_html
-from reconciler.views.junit import junit_text
-from reconciler.views.lines import console
-from reconciler.views.markdown import drift_markdown, plan_markdown
-from reconciler.views.overview import overview_document, overview_lines
-from reconciler.views.plans import print_moved, print_plan, print_refusals
-from reconciler.views.reports import print_diagnostics, print_outcomes, print_sandbox
+from reconciler.core.plan import Action, Plan, Refusal, Stack, Step
+from reconciler.core.stale import Moved, MovedField
+from reconciler.core.values import MISSING, Address
+from reconciler.drift.findings import LastApply, Report
+from reconciler.drift.status import Row
+from reconciler.engine.executor import Result
+from reconciler.views.reports.drift_json import report_text, report_to_document
+from reconciler.views.reports.github import annotations
+from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_plan, of_report, svg
+from reconciler.views.reports.html import drift_html, plan_html
+from reconciler.views.reports.junit import junit_text
+from reconciler.views.reports.markdown import drift_markdown, plan_markdown
+from reconciler.views.reports.plan_json import plan_text, plans_text, written
 from reconciler.views.safe import defused, undone
-from reconciler.views.watch import Watch
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.drift import print_report
+from reconciler.views.terminal.history import (
+    change_lines,
+    history_document,
+    record_lines,
+    run_lines,
+    save_lines,
+)
+from reconciler.views.terminal.messages import print_diagnostics, print_outcomes, print_sandbox
+from reconciler.views.terminal.overview import overview_document, overview_lines
+from reconciler.views.terminal.plans import print_moved, print_plan, print_refusals
+from reconciler.views.terminal.progress import Watch
 from state.changes import changes
 from state.lock import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
-from state.store import HistoryEntry
+from state.stores.base import HistoryEntry
 from tests.conftest import Cli, Ended, copy_example, stack_of
 from tests.picsellia.odd_host import odd_host
 from tests.reports.conftest import STACK, everything
@@ -436,7 +442,7 @@ def test_every_text_of_an_event_is_text(payload: str) -> None:
 
 
 def test_bars_show_text_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    from reconciler.views.bars import Bars
+    from reconciler.views.terminal.progress_bars import Bars
 
     out = console(io.StringIO())
     bars = Bars(out, lambda: 0.0)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.diagnostics import error
-from reconciler.plan import Action, Plan, Refusal, Step
-from reconciler.values import Address
-from reconciler.views.html import drift_html, plan_html
+from reconciler.core.diagnostics import error
+from reconciler.core.plan import Action, Plan, Refusal, Step
+from reconciler.core.values import Address
+from reconciler.views.reports.html import drift_html, plan_html
 from tests.reports.conftest import NASTY, STACK, everything, finding, report, stack_report
 
 WIDTHS = (400, 1280)

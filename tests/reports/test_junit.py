@@ -4,8 +4,8 @@ from xml.etree import ElementTree as ET
 
 from junitparser import Error, Failure, JUnitXml, Skipped
 
-from reconciler.drift import Report
-from reconciler.views.junit import junit_text
+from reconciler.drift.findings import Report
+from reconciler.views.reports.junit import junit_text
 from tests.reports.conftest import NASTY, everything, finding, report, stack_report
 
 SCHEMA = {

@@ -8,12 +8,12 @@ import pytest
 from markdown_it import MarkdownIt
 
 from providers.text import one_line
-from reconciler.diagnostics import error
-from reconciler.diff import ChangeClass
-from reconciler.drift import Report
-from reconciler.plan import Action, Plan, Refusal, Step
-from reconciler.values import Address
-from reconciler.views.markdown import COMMENT, drift_markdown, plan_markdown
+from reconciler.core.diagnostics import error
+from reconciler.core.diff import ChangeClass
+from reconciler.core.plan import Action, Plan, Refusal, Step
+from reconciler.core.values import Address
+from reconciler.drift.findings import Report
+from reconciler.views.reports.markdown import COMMENT, drift_markdown, plan_markdown
 from tests.reports.conftest import KNOWN, NASTY, STACK, everything, finding, report, stack_report
 
 

@@ -11,10 +11,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from providers.sandbox import Sandbox
-from reconciler.views.drift_document import report_from_document, report_text
-from reconciler.views.html import drift_html
-from reconciler.views.junit import junit_text
-from reconciler.views.markdown import drift_markdown
+from reconciler.views.reports.drift_json import report_from_document, report_text
+from reconciler.views.reports.html import drift_html
+from reconciler.views.reports.junit import junit_text
+from reconciler.views.reports.markdown import drift_markdown
 from tests.conftest import Cli, copy_example
 from tests.reports.conftest import everything
 from tests.services import free_port

@@ -10,12 +10,12 @@ from uuid import uuid4
 
 import pytest
 
-from state.bucket import BucketStore
 from state.lock import LockInfo
-from state.objects import Found, Objects, Version
 from state.snapshot import Intent, RecordedResource, Snapshot
-from state.sqlite import SqliteStore
-from state.store import Store
+from state.stores.base import Store
+from state.stores.bucket import BucketStore
+from state.stores.objects import Found, Objects, Version
+from state.stores.sqlite import SqliteStore
 from tests.state.servers import Bucket, use
 
 STACK = "my-org@STAGING/my_pipeline"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from state.bucket import BucketStore
 from state.errors import CorruptStateError, LostLockError, NewerFormatError, StoreUnavailableError
-from state.objects import Objects, SwappedError, Version
-from state.store import open_store
+from state.stores.base import open_store
+from state.stores.bucket import BucketStore
+from state.stores.objects import Objects, SwappedError, Version
 from tests.services import free_port
 from tests.state.conftest import STACK, bucket_url, count, counting, run
 from tests.state.gcs import Gcs

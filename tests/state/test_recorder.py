@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from state.errors import InvalidSnapshotError, LostLockError, SerialConflictError, StoreUnavailableError
-from state.recorder import Recorder, now
 from state.snapshot import Snapshot
-from state.sqlite import SqliteStore
-from state.store import Store
+from state.state_writer import Recorder, now
+from state.stores.base import Store
+from state.stores.sqlite import SqliteStore
 from tests.state.conftest import AT, STACK, count, counting, intent, resource, run
 
 NEW = Snapshot.new(STACK, "lineage-1")

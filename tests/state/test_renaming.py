@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from state.bucket import BucketStore
 from state.errors import (
     AmbiguousStateError,
     CorruptStateError,
@@ -16,10 +15,11 @@ from state.errors import (
     StaleStateError,
     StateError,
 )
-from state.objects import Objects, Version
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
-from state.store import Store
+from state.stores.base import Store
+from state.stores.bucket import BucketStore
+from state.stores.objects import Objects, Version
 from tests.state.conftest import STACK, MakeStore, count, counting, run
 from tests.state.test_store import save
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.plan import Stack
-from reconciler.rollback import find_earlier
+from reconciler.core.plan import Stack
+from reconciler.engine.rollback import find_earlier
 from state.copying import copy_records
 from state.snapshot import RecordedResource, Snapshot
-from state.sqlite import SqliteStore
-from state.store import EVERYTHING, Store
+from state.stores.base import EVERYTHING, Store
+from state.stores.sqlite import SqliteStore
 from tests.state.conftest import STACK, MakeStore, bucket_maker, intent, resource, run, snapshot
 from tests.state.servers import Bucket
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from state.errors import CorruptStateError, NewerFormatError, StoreUnavailableError
 from state.lock import Lock
 from state.snapshot import Snapshot
-from state.sqlite import SqliteStore, patiently
+from state.stores.sqlite import SqliteStore, patiently
 from tests.state.conftest import STACK, count, counting, resource, run, snapshot
 
 

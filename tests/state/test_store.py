@@ -16,8 +16,8 @@ from state.errors import (
 )
 from state.lock import Lock, LockInfo, heartbeat
 from state.snapshot import Snapshot
-from state.sqlite import SqliteStore
-from state.store import HistoryEntry, Store, open_store, runs
+from state.stores.base import HistoryEntry, Store, open_store, runs
+from state.stores.sqlite import SqliteStore
 from tests.state.conftest import (
     AT,
     STACK,

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.registry import RegistryClient
+from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
-from reconciler.runs import CI_ADDRESSES, CI_NUMBERS
+from reconciler.engine.run_identity import CI_ADDRESSES, CI_NUMBERS
 from tests.conftest import Cli, copy_example
 
 STORIES = sorted(Path(__file__).parent.glob("*.story"))

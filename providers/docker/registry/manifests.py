@@ -1,0 +1,254 @@
+"""What a registry stores of an image: manifests, indexes, configurations, as data.
+
+Pure: takes apart what `registry` has read, and asks nobody. The formats are the OCI image specification's and
+Docker's schema 2: https://github.com/opencontainers/image-spec · https://distribution.github.io/distribution/spec/
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from providers.answers import OddAnswerError, json_object
+from providers.docker.registry.reference import is_digest
+from providers.errors import RefusedError
+
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+MEDIA_TYPES = (OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST)
+
+_LARGEST_CONFIG = 8 << 20  # bytes
+_LARGEST_BLOB = 1 << 50  # bytes
+_PLATFORM = ("os", "architecture", "variant")
+_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A layer or configuration as a manifest names it; `size` in bytes, as stored."""
+
+    media_type: str
+    digest: str
+    size: int
+    urls: tuple[str, ...] = ()
+
+    def descriptor(self) -> dict[str, Any]:
+        """As it is written in a manifest."""
+        written: dict[str, Any] = {"mediaType": self.media_type, "size": self.size, "digest": self.digest}
+        if self.urls:
+            written["urls"] = list(self.urls)
+        return written
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest or index, byte for byte."""
+
+    digest: str
+    media_type: str
+    content: bytes
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it lists manifests, one per platform."""
+        return self.media_type in (DOCKER_INDEX, OCI_INDEX)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedImage:
+    """An image in a registry.
+
+    Attributes:
+        digest: what the tag points to; of the index when there is one.
+        media_type: of that.
+        manifest_digest: of this platform's manifest.
+        manifest_media_type: of that.
+        platform: "os/architecture[/variant]", as the image itself says.
+        config: its configuration, as written (labels, environment, history, …).
+        layers: lowest first.
+    """
+
+    digest: str
+    media_type: str
+    manifest_digest: str
+    manifest_media_type: str
+    platform: str
+    config: Mapping[str, Any]
+    layers: tuple[Blob, ...]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The image's labels; empty when it has none."""
+        return (self.config.get("config") or {}).get("Labels") or {}
+
+    @property
+    def size(self) -> int:
+        """Bytes of all layers, as stored."""
+        return sum(layer.size for layer in self.layers)
+
+
+def sha256(content: bytes) -> str:
+    """The digest of `content`: "sha256:…"."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def read_manifest(content: bytes, content_type: str, name: str) -> Manifest:
+    """What a registry answered for `name`.
+
+    Args:
+        content_type: the answer's header, for a manifest that does not say what it is.
+
+    Raises:
+        RefusedError: it is no manifest, or one of the format before 2016.
+    """
+    written = read_object(content, f"the manifest of {name}")
+    if written.get("schemaVersion") != 2:
+        raise RefusedError(
+            f"{name} is stored in the registry's format of before 2016",
+            hint="push it again with a current Docker",
+        )
+    media_type = written.get("mediaType")
+    if not isinstance(media_type, str) or not media_type:
+        media_type = content_type.partition(";")[0]
+    return Manifest(sha256(content), media_type, content)
+
+
+def choose(index: Manifest, platform: str, name: str) -> str:
+    """The digest of this platform's manifest.
+
+    Raises:
+        RefusedError: the index has none for it, or is none.
+    """
+    wanted = _platform(*platform.split("/"))
+    offered = []
+    listed = read_object(index.content, f"the index of {name}").get("manifests") or []
+    if not _are_objects(listed):
+        raise RefusedError(f"{name} is no image: its index lists something else than manifests")
+    for entry in listed:
+        parts = entry.get("platform")
+        parts = parts if isinstance(parts, dict) else {}
+        found = _platform(*(_text(parts.get(key)) for key in ("os", "architecture", "variant")))
+        if found[:2] == wanted[:2] and (not wanted[2] or not found[2] or wanted[2] == found[2]):
+            digest = _text(entry.get("digest"))
+            if not is_digest(digest):
+                raise RefusedError(f"{name} is no image: its index names a manifest by no digest")
+            return digest
+        if found[0] != "unknown":  # attestations are listed under unknown/unknown
+            offered.append("/".join(part for part in found if part))
+    raise RefusedError(
+        f"{name} has nothing for {platform}, only for {', '.join(offered) or 'no platform at all'}",
+        hint="publish it for that platform, or ask for another one",
+    )
+
+
+def read_parts(manifest: Manifest, name: str) -> tuple[Blob, tuple[Blob, ...]]:
+    """The configuration and the layers that a manifest names.
+
+    Raises:
+        RefusedError: it is the manifest of something else than an image.
+    """
+    written = read_object(manifest.content, f"the manifest of {name}")
+    described, listed = written.get("config"), written.get("layers")
+    if not isinstance(described, dict) or not _are_objects(listed):
+        raise RefusedError(
+            f"{name} is no image: it is a {manifest.media_type or 'manifest of no known type'}"
+        )
+    config = _blob(described, name)
+    layers = tuple(_blob(layer, name) for layer in listed)
+    if config.size > _LARGEST_CONFIG:
+        raise RefusedError(f"{name} is no image: its configuration is too large")
+    return config, layers
+
+
+def read_image(top: Manifest, manifest: Manifest, config: bytes, name: str) -> PublishedImage:
+    """An image from what a registry gave: `top` is what the tag points to, `manifest` this platform's.
+
+    Raises:
+        RefusedError: they are not those of an image.
+    """
+    written = read_object(config, f"the configuration of {name}")
+    _check_config(written, name)
+    return PublishedImage(
+        digest=top.digest,
+        media_type=top.media_type,
+        manifest_digest=manifest.digest,
+        manifest_media_type=manifest.media_type,
+        platform="/".join(part for key in _PLATFORM if (part := _text(written.get(key)))),
+        config=written,
+        layers=read_parts(manifest, name)[1],
+    )
+
+
+def read_object(content: bytes, what: str) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    try:
+        return json_object(content, dict)
+    except OddAnswerError as problem:
+        raise RefusedError(f"{what} is not readable: {problem}") from None
+
+
+def _platform(system: str, architecture: str = "", variant: str = "") -> tuple[str, str, str]:
+    return system, _ARCHITECTURES.get(architecture, architecture), variant
+
+
+def _check_config(written: Mapping[str, Any], name: str) -> None:
+    """Whether what is read of an image's configuration has the types that the specification gives it.
+
+    Raises:
+        RefusedError: something has another one. Null is as good as absent: Docker writes it.
+    """
+    run = written.get("config")
+    run = {} if run is None else run
+    rootfs = written.get("rootfs")
+    rootfs = {} if rootfs is None else rootfs
+    if not isinstance(run, dict):
+        raise RefusedError(f"the configuration of {name} is not readable: config is no object")
+    if not isinstance(rootfs, dict):
+        raise RefusedError(f"the configuration of {name} is not readable: rootfs is no object")
+    labels = run.get("Labels")
+    if labels is not None and not (isinstance(labels, dict) and _are_texts([*labels.values()])):
+        raise RefusedError(f"the configuration of {name} is not readable: Labels are no texts by name")
+    checks: list[tuple[str, Any, Callable[[Any], bool], str]] = [
+        ("Env", run.get("Env"), _are_texts, "no list of texts"),
+        ("diff_ids", rootfs.get("diff_ids"), _are_texts, "no list of texts"),
+        ("history", written.get("history"), _are_objects, "no list of objects"),
+        ("WorkingDir", run.get("WorkingDir"), _is_text, "no text"),
+        ("created", written.get("created"), _is_text, "no text"),
+        *((key, written.get(key), _is_text, "no text") for key in _PLATFORM),
+    ]
+    for key, value, is_right, what in checks:
+        if value is not None and not is_right(value):
+            raise RefusedError(f"the configuration of {name} is not readable: {key} is {what}")
+
+
+def _blob(descriptor: Mapping[str, Any], name: str) -> Blob:
+    digest, size, urls = (descriptor.get(key) for key in ("digest", "size", "urls"))
+    if not isinstance(digest, str) or not is_digest(digest):
+        raise RefusedError(f"{name} is no image: its manifest names something by no digest")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < _LARGEST_BLOB:
+        raise RefusedError(f"{name} is no image: its manifest gives no size of {digest[:19]}")
+    if urls is not None and not _are_texts(urls):
+        raise RefusedError(f"{name} is no image: its manifest names no address of {digest[:19]}")
+    return Blob(_text(descriptor.get("mediaType")), digest, size, tuple(urls or ()))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: Any) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _are_objects(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)

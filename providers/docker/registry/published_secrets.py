@@ -1,0 +1,140 @@
+"""Secrets in what is published of an image: its configuration, and the files of its layers."""
+
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from io import BufferedReader
+from itertools import chain
+from typing import Any
+
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.connection import Wire
+from providers.docker.registry.reference import parse_image
+from providers.docker.source.build_context import Pieces
+from providers.docker.source.dockerfile_features import instructions
+from providers.docker.source.key import CHUNK, ImageSource, dockerfile
+from providers.docker.source.secret_rules import LARGEST
+from providers.docker.source.secret_scan import Secret, declared, kind_of_value, secrets_of_file
+from providers.errors import ProviderError, RefusedError
+
+_GZIP = 31  # for zlib: a gzip header, and the largest window
+
+
+def secrets_of_layer(stream: Iterator[bytes]) -> Iterator[Secret]:
+    """Every secret in the files of a layer, as it is stored; read once, never held as a whole.
+
+    Raises:
+        RefusedError: it is compressed in a way that cannot be read here, or is no layer.
+    """
+    try:
+        with tarfile.open(
+            fileobj=BufferedReader(Pieces(_unpacked(stream)), CHUNK), mode="r|", tarinfo=_Member
+        ) as archive:
+            for member in archive:
+                if member.isreg() and (file := archive.extractfile(member)) is not None:
+                    yield from secrets_of_file(member.name, iter(partial(file.read, CHUNK), b""))
+    except (tarfile.TarError, zlib.error, EOFError) as error:
+        raise RefusedError(f"it is no layer that can be read: {error}") from error
+
+
+def secrets_of_configuration(config: Mapping[str, Any]) -> Iterator[Secret]:
+    """Every secret in an image's configuration, which can be read without a pull.
+
+    Their paths are "environment NAME", "label NAME" and "history N".
+    """
+    run = config.get("config") or {}
+    for text in run.get("Env") or ():
+        name, _, value = str(text).partition("=")
+        if kind := kind_of_value(name, value):
+            yield Secret(f"environment {name}", kind)
+    for name, value in (run.get("Labels") or {}).items():
+        if kind := kind_of_value("", str(value)):
+            yield Secret(f"label {name}", kind)
+    for number, entry in enumerate(config.get("history") or (), 1):
+        text = str(entry.get("created_by") or "")
+        kinds = (kind_of_value(*pair) for pair in declared(text))
+        if kind := kind_of_value("", text) or next(filter(None, kinds), None):
+            yield Secret(f"history {number}", kind)
+
+
+def base_layers(source: ImageSource, wire: Wire | None = None) -> set[str]:
+    """Digests of the layers of every image that the source is built on, as far as they can be read.
+
+    What they hold is the business of whoever made them, and operating systems come with keys to test with.
+    """
+    names = [] if source.base is None else [source.base]
+    if (source.folder / source.dockerfile).exists() and (recipe := dockerfile(source)) is not None:
+        names += _bases(recipe.decode("utf-8", "replace"))
+    digests: set[str] = set()
+    for name in names:
+        try:
+            repository, reference = parse_image(name)
+            with RegistryClient(repository, wire=wire) as registry:
+                image = registry.image(reference, source.platform)
+        except ProviderError:  # then its layers are searched, too
+            continue
+        if image is not None:
+            digests.update(layer.digest for layer in image.layers)
+    return digests
+
+
+def _bases(recipe: str) -> Iterator[str]:
+    """The images that a Dockerfile names, without its own stages and without those that arguments name."""
+    stages = {"scratch"}
+    for _, instruction in instructions(recipe):
+        word, *rest = instruction.split()
+        named = [part for part in rest if not part.startswith("--")]
+        if word.upper() != "FROM" or not named:
+            continue
+        if named[0] not in stages and "$" not in named[0]:
+            yield named[0]
+        if len(named) == 3:
+            stages.add(named[2])
+
+
+class _Member(tarfile.TarInfo):
+    """A member of a layer that anyone may have made: a header that takes gigabytes is refused, not read.
+
+    `_proc_member` is the method that tarfile means to be overridden.
+    """
+
+    def _proc_member(self, tarfile_: tarfile.TarFile) -> Any:
+        if self.type in _LONG_HEADERS and self.size > LARGEST:
+            raise tarfile.ReadError("a header in it is too large")
+        return super()._proc_member(tarfile_)  # type: ignore[misc]
+
+
+_LONG_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+
+def _unpacked(stream: Iterator[bytes]) -> Iterator[bytes]:
+    """A layer's tar, of what is stored: gzip, or plain."""
+    first = next(stream, b"")
+    if first.startswith(b"\x28\xb5\x2f\xfd"):
+        raise RefusedError("it is compressed with zstd, which cannot be read here")
+    if not first.startswith(b"\x1f\x8b"):
+        yield first
+        yield from stream
+        return
+    yield from _inflated(chain((first,), stream))
+
+
+def _inflated(stream: Iterator[bytes]) -> Iterator[bytes]:
+    """At most `CHUNK` bytes at once, however many a few compressed ones stand for."""
+    inflate = zlib.decompressobj(_GZIP)
+    for piece in stream:
+        rest, is_full = piece, True
+        while rest or is_full:
+            unpacked = inflate.decompress(rest, CHUNK)
+            if unpacked:
+                yield unpacked
+            rest, is_full = inflate.unconsumed_tail, len(unpacked) == CHUNK
+            if inflate.eof:  # a layer may be several streams, one after the other
+                rest, inflate = inflate.unused_data, zlib.decompressobj(_GZIP)

@@ -1,0 +1,527 @@
+"""(desired graph, record, live world, kinds' facts, options) -> steps. No I/O, no clock, no environment.
+
+Every decision carries its reason, doing nothing included. Nothing here is undone or repeated while applying.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from providers.protocol import KindFacts, Live, Need
+from providers.rules import UNSET
+from reconciler.core.diagnostics import Diagnostic, warning
+from reconciler.core.diff import Change, ChangeClass, Resolution, compare, normalised
+from reconciler.core.graph import Graph, Resource, ordered
+from reconciler.core.plan import Action, Refusal, Step
+from reconciler.core.remote import World, parent_of
+from reconciler.core.values import ABSENT, JSON, MISSING, Address
+from state.snapshot import Intent, RecordedResource
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user allows.
+
+    Attributes:
+        ours: addresses where the files win a conflict; None for everywhere.
+        theirs: addresses where the live value is kept in a conflict; None for everywhere. Of the two the one
+            that names an address comes first.
+        replace: addresses that may be deleted and made anew, with all that hangs on them.
+        prune: delete what left the files, where it would be forgotten otherwise.
+        destroy: nothing is desired any more; delete what is this pipeline's own.
+        ignored: fields, or keys of keyed fields, that are left as they are on an existing object.
+        protected: addresses that are neither deleted nor replaced, whatever else is said.
+        again: the command that would apply this plan, which refusals suggest with one more option.
+    """
+
+    ours: Collection[Address] | None = ()
+    theirs: Collection[Address] | None = ()
+    replace: Collection[Address] = ()
+    prune: bool = False
+    destroy: bool = False
+    ignored: Mapping[Address, Collection[str]] = field(default_factory=dict)
+    protected: Collection[Address] = ()
+    again: str = "reconciler apply"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """The three worlds of one stack, and what is known and allowed."""
+
+    desired: Graph
+    recorded: Mapping[Address, RecordedResource]
+    live: Mapping[Address, Live]
+    facts: Mapping[str, KindFacts]
+    options: Options
+    contested: Collection[Address]
+    unmade: Mapping[Address, Intent]
+
+    def desired_owns(self, address: Address) -> bool:
+        """Whether nothing can live in it, or the files say all that does."""
+        kinds = [name for name, facts in self.facts.items() if facts.parent == address.kind]
+        resource = self.desired.get(address)
+        return resource is not None and set(kinds) <= set(resource.owns)
+
+    def owner(self, address: Address) -> Resource | None:
+        """The desired resource whose list of this kind belongs to the files, if `address` is in one."""
+        parent = parent_of(address, self.facts[address.kind])
+        resource = self.desired.get(parent) if parent else None
+        return resource if resource is not None and address.kind in resource.owns else None
+
+
+def plan_steps(
+    desired: Graph,
+    recorded: Mapping[Address, RecordedResource],
+    world: World,
+    facts: Mapping[str, KindFacts],
+    options: Options = Options(),
+    contested: Collection[Address] = (),
+    unmade: Mapping[Address, Intent] = MappingProxyType({}),
+) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
+    """One step for every resource that is desired, recorded, or alive in a list that the files own.
+
+    Args:
+        contested: objects that an unfinished run may have made, or somebody else: see `recovery.settle`.
+        unmade: resources that an unfinished run deleted to make them again, with what it was to send.
+    """
+    scene = _Scene(desired, recorded, world.found, facts, options, contested, unmade)
+    steps = {resource.address: _step_for_desired(resource, scene) for resource in desired}
+    for address in sorted((recorded.keys() | world.found.keys() | unmade.keys()) - steps.keys()):
+        if address in recorded or address in unmade or scene.owner(address):
+            steps[address] = _step_for_undesired(address, scene)
+    steps |= _children_of_replaced(steps, scene)
+    steps |= _protected(steps, options)
+    steps |= _parents_after_children(steps, facts)
+    order = ordered({address: step.depends_on for address, step in steps.items()})
+    return tuple(steps[address] for address in order), tuple(_remarks(steps, scene))
+
+
+def fingerprint(live: Live, facts: KindFacts) -> str:
+    """A digest of the live object as the diff sees it: equal when nothing that matters has moved."""
+    fields = {
+        name: normalised(value, facts.rules[name])
+        for name, value in live.fields.items()
+        if name in facts.rules
+    }
+    return hashlib.sha256(_canonical([live.id, fields]).encode()).hexdigest()
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+def _step_for_desired(resource: Resource, scene: _Scene) -> Step:
+    address, kind = resource.address, scene.facts[resource.address.kind]
+    record, live = scene.recorded.get(address), scene.live.get(address)
+    if live is None:
+        begun = scene.unmade.get(address)
+        reason = "deleted outside" if record else "does not exist yet" if begun is None else _UNMADE
+        changes = _created(resource, record, kind, begun, scene.options)
+        step = Step(address, Action.CREATE, reason, changes, resource.depends_on)
+    else:
+        changes = _changes(resource, record, live, kind, scene)
+        action, reason = _in_place(changes, resource, record)
+        step = Step(address, action, reason, changes, resource.depends_on, live.id, fingerprint(live, kind))
+        if kind.judge is None and action is not Action.NOOP:
+            step = _replaced_if_fixed(step, resource, live, kind, scene.options)
+            step = _refused_if_blind(step, scene.options.ignored.get(address, ()))
+    return step if kind.judge is None else _judged(step, resource, scene)
+
+
+_UNMADE = "an earlier run deleted it to make it again"
+
+
+def _created(
+    resource: Resource,
+    record: RecordedResource | None,
+    kind: KindFacts,
+    begun: Intent | None,
+    options: Options,
+) -> tuple[Change, ...]:
+    """Everything that a new object gets; before that, whose place it takes.
+
+    Args:
+        begun: what an unfinished run was to send after it had deleted the old object.
+    """
+    recorded = record.inputs if record else {}
+    as_it_was = _as_it_was(resource, kind, begun, options) if begun else []
+    spared = {change.path for change in as_it_was}
+    changes = [
+        *as_it_was,
+        *_new_fields(resource, kind, recorded, spared),
+        *_sent_besides(resource, kind, {**begun.fields, **begun.kept} if begun else {}),
+    ]
+    changes = sorted(changes, key=lambda change: change.path)
+    if record is None:
+        return tuple(changes)
+    gone = Change("", ChangeClass.DRIFT, MISSING, record.id, ABSENT, "deleted outside", write=True)
+    return (gone, *changes)
+
+
+def _new_fields(
+    resource: Resource, kind: KindFacts, recorded: Mapping[str, JSON], spared: Collection[str]
+) -> list[Change]:
+    """What the files say of a new object, but for these fields and keys."""
+
+    def said(name: str, value: JSON) -> JSON:
+        value = normalised(value, kind.rules[name])
+        if not (kind.rules[name].keyed and isinstance(value, dict)):
+            return value
+        return {key: item for key, item in value.items() if f"{name}.{key}" not in spared}
+
+    return [
+        Change(
+            name,
+            ChangeClass.PENDING,
+            said(name, value),
+            normalised(recorded.get(name, MISSING), kind.rules[name]),
+            ABSENT,
+            "new",
+            write=True,
+            place=_place(resource, name),
+        )
+        for name, value in resource.fields.items()
+        if name not in spared
+    ]
+
+
+def _as_it_was(resource: Resource, kind: KindFacts, begun: Intent, options: Options) -> list[Change]:
+    """The managed fields that a new object gets as the old one had them: ignored ones, and by `--theirs`.
+
+    The old object is compared as it would have been, had it been there still.
+    """
+    ignored = options.ignored.get(resource.address, ())
+    theirs = begun.kept if _winner(resource.address, options) is Resolution.THEIRS else {}
+    had = {
+        name: value
+        for name, value in {**begun.fields, **begun.kept}.items()
+        if name in resource.fields and not kind.rules[name].write_only
+    }
+    wanted = {name: resource.fields[name] for name in had}
+    found = []
+    for change in compare(wanted, None, had, kind.rules, {name: _place(resource, name) for name in had}):
+        if change.cls is not ChangeClass.UNRECORDED:
+            continue
+        if change.field in ignored or change.path in ignored:
+            found.append(_left_alone(change))
+        elif change.field in theirs:
+            found.append(_kept_by_theirs(change))
+    return found
+
+
+def _sent_besides(resource: Resource, kind: KindFacts, shown: Mapping[str, JSON]) -> list[Change]:
+    """What a new object gets although the files do not say: what the old one had, else the kind's default."""
+    had = {name: shown[name] for name, rule in kind.rules.items() if name in shown and not rule.write_only}
+    defaults = {name: rule.create_default for name, rule in kind.rules.items()}
+    return [
+        Change(
+            name,
+            ChangeClass.PENDING,
+            normalised(value, kind.rules[name]),
+            MISSING,
+            ABSENT,
+            "as it was; the files do not say" if name in had else "default at creation; the files do not say",
+            write=True,
+        )
+        for name, value in sorted({**defaults, **had}.items())
+        if name not in resource.fields and value is not UNSET
+    ]
+
+
+def _changes(
+    resource: Resource, record: RecordedResource | None, live: Live, kind: KindFacts, scene: _Scene
+) -> tuple[Change, ...]:
+    """Every managed field, with what the user said of it; before them, whether it is another object now."""
+    address, options = resource.address, scene.options
+    ignored, contested = options.ignored.get(address, ()), address in scene.contested
+    changes = []
+    if kind.judge is None and record is not None and record.id != live.id:
+        moved = "recreated outside"
+        changes.append(Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, moved, write=False))
+    recorded = _recorded_of(live, record, resource, kind)
+    places = {name: _place(resource, name) for name in resource.origins}
+    compared = compare(resource.fields, recorded, live.fields, kind.rules, places)
+    if kind.judge is not None and recorded is not None and record is not None and record.id != live.id:
+        changes.extend(_overwritten(record, live, compared))
+    for change in compared:
+        if contested and change.live is not MISSING and change.write:
+            reason = "not as an unfinished run was creating it"
+            change = change._replace(cls=ChangeClass.CONFLICT, reason=reason)  # noqa: PLW2901 - the same one
+        if ignored and (change.field in ignored or change.path in ignored):
+            changes.append(_left_alone(change))
+        elif change.cls is ChangeClass.CONFLICT:
+            changes.append(_resolved(change, address, kind, options))
+        else:
+            changes.append(change)
+    return tuple(changes)
+
+
+def _recorded_of(
+    live: Live, record: RecordedResource | None, resource: Resource, kind: KindFacts
+) -> Mapping[str, JSON] | None:
+    """What is recorded of this very object.
+
+    A kind that judges for itself says what another id means: for an image it is another content, of which the
+    record says nothing, unless it was put under the name of the one that is recorded and still asked for.
+    """
+    if record is None or kind.judge is None or record.id == live.id:
+        return record.inputs if record else None
+    names = {str(fields.get(kind.published_as)) for fields in (record.inputs, resource.fields, live.fields)}
+    return record.inputs if kind.published_as and len(names) == 1 else None
+
+
+def _overwritten(record: RecordedResource, live: Live, compared: Collection[Change]) -> Iterator[Change]:
+    """Another content under the name of ours, where fields that nobody can read would tell them apart."""
+    told = any(change.cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT) for change in compared)
+    if not told and any(change.cls is ChangeClass.UNVERIFIED for change in compared):
+        reason = "overwritten outside"
+        yield Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, reason, write=False)
+
+
+def _place(resource: Resource, name: str) -> str:
+    origin = resource.origins.get(name)
+    if origin is None:
+        return ""
+    return f"{origin.file}:{origin.line}" if origin.line is not None else str(origin.file)
+
+
+def _left_alone(change: Change) -> Change:
+    """A field that the user wants ignored keeps its live value, and is nobody's drift or conflict."""
+    if change.cls is ChangeClass.IN_SYNC:
+        return change
+    reason = "left alone, as ignore_changes says"
+    return change._replace(write=False, resolution=Resolution.IGNORED, reason=reason)
+
+
+def _resolved(change: Change, address: Address, kind: KindFacts, options: Options) -> Change:
+    match _winner(address, options):
+        case Resolution.OURS:
+            return change._replace(resolution=Resolution.OURS, reason="the files win, as --ours says")
+        # What a kind judges as a whole cannot be kept field by field.
+        case Resolution.THEIRS if kind.judge is None:
+            return _kept_by_theirs(change)
+    return change
+
+
+def _kept_by_theirs(change: Change) -> Change:
+    reason = "live is kept, as --theirs says"
+    return change._replace(resolution=Resolution.THEIRS, reason=reason, write=False)
+
+
+def _winner(address: Address, options: Options) -> Resolution:
+    """Who wins a conflict of this resource: an option that names it comes before one for everywhere."""
+
+    def names(side: Collection[Address] | None) -> bool:
+        return side is not None and address in side
+
+    def is_everywhere(side: Collection[Address] | None) -> bool:
+        return side is None
+
+    for speaks in (names, is_everywhere):
+        match speaks(options.ours), speaks(options.theirs):
+            case True, False:
+                return Resolution.OURS
+            case False, True:
+                return Resolution.THEIRS
+            case True, True:
+                return Resolution.NONE
+    return Resolution.NONE
+
+
+def _in_place(
+    changes: Collection[Change], resource: Resource, record: RecordedResource | None
+) -> tuple[Action, str]:
+    """What to do with an object that is there: the action that its changes ask for, and why."""
+    differing = [change for change in changes if change.cls is not ChangeClass.IN_SYNC]
+    reasons = {change.reason for change in differing if change.write}
+    if record is None:
+        reason = "exists, nothing recorded: taken over"
+        return Action.ADOPT, f"{reason} and changed" if reasons else reason
+    if reasons:
+        return Action.UPDATE, ", ".join(sorted(reasons))
+    if any(change.path == "" for change in differing):
+        return Action.ADOPT, "recreated outside"
+    if any(change.resolution is Resolution.THEIRS for change in differing):
+        return Action.ADOPT, "live is kept, as --theirs says, and recorded"
+    if any(change.cls is ChangeClass.CONVERGED and not change.resolution for change in differing):
+        return Action.ADOPT, "live has it already; the record is refreshed"
+    if dropped := sorted(record.inputs.keys() - resource.fields.keys()):
+        return Action.ADOPT, f"{', '.join(dropped)} left the files: no longer managed"
+    if unread := [change.path for change in differing if change.cls is ChangeClass.UNVERIFIED]:
+        return Action.NOOP, f"as last applied; {', '.join(unread)} cannot be read"
+    return Action.NOOP, "in sync"
+
+
+def _replaced_if_fixed(step: Step, resource: Resource, live: Live, kind: KindFacts, options: Options) -> Step:
+    """A change that the far end cannot make in place needs a new object, and a user who knows what goes."""
+    fixed = [change.path for change in step.changes if change.write and kind.rules[change.field].immutable]
+    if not fixed:
+        return step
+    reason = f"{', '.join(fixed)} cannot be changed in place"
+    changes = (*step.changes, *_sent_besides(resource, kind, live.fields))
+    step = replace(step, action=Action.REPLACE, reason=reason, changes=changes)
+    if kind.disposable or step.address in options.replace:
+        return step
+    refusal = Refusal(
+        f"{reason}; replacing it loses its id and its history",
+        (
+            f"allow it:  {options.again} --replace {step.address}",
+            "or put the old value back in config.toml",
+        ),
+    )
+    return replace(step, refusal=refusal)
+
+
+def _refused_if_blind(step: Step, ignored: Collection[str]) -> Step:
+    """A field that cannot be read is written as a whole, and with it a key that is ignored."""
+    for change in step.changes:
+        names = [path for path in ignored if path.startswith(f"{change.path}.")] if change.path else []
+        if change.write and change.live is MISSING and names:
+            refusal = Refusal(
+                f"{change.path} cannot be read, and writing it would overwrite {', '.join(names)}, "
+                "which ignore_changes names",
+                (f'ignore "{change.path}" as a whole in config.toml, or take {" and ".join(names)} out',),
+            )
+            return replace(step, refusal=step.refusal or refusal)
+    return step
+
+
+def _judged(step: Step, resource: Resource, scene: _Scene) -> Step:
+    """What the kind itself says should be done, in place of what its fields add up to."""
+    judge = scene.facts[step.address.kind].judge
+    assert judge is not None
+    record, live = scene.recorded.get(step.address), scene.live.get(step.address)
+    others = [other for address, other in scene.live.items() if address != step.address]
+    verdict = judge(
+        resource.fields, record.inputs if record else None, record.outputs if record else {}, live, others
+    )
+    step = replace(step, reason=verdict.reason, remark=(verdict.warning, verdict.hint))
+    if verdict.refusal:
+        ways = tuple(way for way in (verdict.hint, verdict.alternative) if way)
+        step = replace(step, refusal=Refusal(verdict.refusal, ways))
+    match verdict.need:
+        case Need.CREATE:
+            return replace(step, action=Action.CREATE)
+        case Need.UPDATE:
+            return replace(step, action=Action.ADOPT if record is None else Action.UPDATE)
+        case Need.NOTHING:
+            as_is = tuple(change._replace(write=False) for change in step.changes)
+            stale = record is None or (live is not None and record.id != live.id)
+            stale = stale or any(change.cls is ChangeClass.CONVERGED for change in as_is)
+            return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=as_is)
+
+
+def _step_for_undesired(address: Address, scene: _Scene) -> Step:
+    kind, options = scene.facts[address.kind], scene.options
+    record, live, owner = scene.recorded.get(address), scene.live.get(address), scene.owner(address)
+    parent = parent_of(address, kind)
+    left = "destroyed, as asked" if options.destroy else "left the files"
+    step = Step(
+        address,
+        Action.FORGET,
+        f"{'not deleted by destroy' if options.destroy else left}; it stays {kind.place}",
+        depends_on=(parent,) if parent and parent in scene.desired else (),
+        id=live.id if live else record.id if record else None,
+        fingerprint=fingerprint(live, kind) if live else "",
+    )
+    if live is None and address in scene.unmade:
+        return replace(step, reason=f"{left}; {_UNMADE}, and did not")
+    unwanted = options.prune or (options.destroy and not kind.shared)
+    if owner is None and not (unwanted and kind.prunable):
+        return step
+    if live is None:
+        return replace(step, reason=f"{left}, and is gone already")
+    if record is not None and record.id != live.id:
+        return replace(step, reason=f"{left}; what is there now was made by somebody else, and stays")
+    taken_over = owner is None or owner.address in scene.recorded
+    cls, reason = (
+        (ChangeClass.PENDING, left)
+        if record
+        else (ChangeClass.DRIFT, "added outside")
+        if taken_over
+        else (ChangeClass.UNRECORDED, "not declared in the files")
+    )
+    gone = Change("", cls, ABSENT, record.id if record else MISSING, live.id, reason, write=True)
+    return replace(step, action=Action.DELETE, reason=reason, changes=(gone,))
+
+
+def _children_of_replaced(steps: Mapping[Address, Step], scene: _Scene) -> dict[Address, Step]:
+    """A replaced parent takes its children with it: those that the files want are made anew."""
+    anew: dict[Address, Step] = {}
+    lost = {address for address, step in steps.items() if step.action is Action.REPLACE}
+    if not lost:
+        return anew
+    for resource in sorted(scene.desired, key=lambda resource: len(resource.address.name)):
+        address, kind = resource.address, scene.facts[resource.address.kind]
+        parent, step = parent_of(address, kind), steps[address]
+        if parent not in lost or step.action is Action.CREATE:
+            continue
+        lost.add(address)
+        if step.action is not Action.REPLACE:
+            besides = _sent_besides(resource, kind, scene.live[address].fields)
+            step = replace(step, changes=(*step.changes, *besides))
+        reason = f"goes with {parent}, which is replaced"
+        refusal = None
+        if address in scene.options.protected:
+            refusal = Refusal(f"it {reason}, and config.toml protects it", (_unprotect(address),))
+        anew[address] = replace(step, action=Action.CREATE, reason=reason, refusal=refusal)
+    return anew
+
+
+def _protected(steps: Mapping[Address, Step], options: Options) -> dict[Address, Step]:
+    """A protected resource that would be deleted or replaced is refused, whatever allowed it."""
+    refused: dict[Address, Step] = {}
+    for address in options.protected:
+        step = steps.get(address)
+        if step is not None and step.action in (Action.DELETE, Action.REPLACE):
+            summary = f"it would be {step.action.done} ({step.reason}), and config.toml protects it"
+            refused[address] = replace(step, refusal=Refusal(summary, (_unprotect(address),)))
+    return refused
+
+
+def _unprotect(address: Address) -> str:
+    return f'take "{address}" out of [reconciler] protect in config.toml'
+
+
+def _parents_after_children(
+    steps: Mapping[Address, Step], facts: Mapping[str, KindFacts]
+) -> dict[Address, Step]:
+    """Deletes walk the edges backwards: a parent that is deleted goes after its children."""
+    children: dict[Address, list[Address]] = {
+        address: [] for address, step in steps.items() if step.action is Action.DELETE
+    }
+    for address in steps if children else ():
+        parent = parent_of(address, facts[address.kind])
+        if parent in children:
+            children[parent].append(address)
+    return {
+        parent: replace(steps[parent], depends_on=(*steps[parent].depends_on, *below))
+        for parent, below in children.items()
+    }
+
+
+def _remarks(steps: Mapping[Address, Step], scene: _Scene) -> list[Diagnostic]:
+    """What the user should know besides the steps."""
+    found = []
+    for step in steps.values():
+        summary, detail = step.remark
+        if summary:
+            found.append(warning(summary, detail, address=str(step.address)))
+        if step.action is Action.REPLACE and not scene.desired_owns(step.address):
+            found.append(
+                warning(
+                    f"replacing {step.address} deletes all that lives in it",
+                    "What the files do not declare of that is not made again.",
+                    address=str(step.address),
+                )
+            )
+        if any(change.resolution is Resolution.THEIRS for change in step.changes):
+            found.append(
+                warning(
+                    "live is kept, but the files still say otherwise",
+                    "Write it into the files, or the next apply puts the files' value there.",
+                    address=str(step.address),
+                )
+            )
+    return found

@@ -1,0 +1,83 @@
+"""A plan that was saved in a file, held against the plan of now: what has moved in between? Pure.
+
+A saved plan is applied by making it again with the same wishes and comparing the two. What is the same in
+both is what the user saw and approved.
+"""
+
+from dataclasses import dataclass
+
+from reconciler.core.diff import Change, same
+from reconciler.core.plan import Plan, Step
+from reconciler.core.values import ABSENT, JSON, MISSING, Address, Nothing
+
+
+@dataclass(frozen=True, slots=True)
+class MovedField:
+    """One field that is not what the saved plan relied on; the path "" stands for the object as a whole."""
+
+    path: str
+    said: JSON | Nothing
+    now: JSON | Nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One resource whose step would not be what the saved plan said."""
+
+    address: Address
+    fields: tuple[MovedField, ...]
+
+
+def refusal(saved: Plan, now: Plan) -> str:
+    """Why the saved plan is not one for these files and this record at all; "" when it is."""
+    if saved.stack != now.stack:
+        return (
+            f"it is a plan for {saved.stack} at {saved.stack.host}, not for {now.stack} at {now.stack.host}"
+        )
+    if saved.sources != now.sources:
+        return "config.toml, the classes or the image's source changed since it was made"
+    if saved.lineage and now.lineage and saved.lineage != now.lineage:
+        return "it was made from another record: that one was lost or replaced since"
+    return ""
+
+
+def moved(saved: Plan, now: Plan) -> tuple[Moved, ...]:
+    """Every step that differs, in the order of the plan of now, then those that only the saved plan has."""
+    found = []
+    for address in dict.fromkeys([*(s.address for s in now.steps), *(s.address for s in saved.steps)]):
+        before, after = saved.step(address), now.step(address)
+        if before is None or after is None:
+            found.append(Moved(address, (MovedField("", _existence(before), _existence(after)),)))
+        elif _decision(before) != _decision(after):
+            found.append(Moved(address, _fields(before, after)))
+    return tuple(found)
+
+
+def _decision(step: Step) -> tuple[object, ...]:
+    """What makes two steps the same: what is done, to what object, and what is written."""
+    written = [(change.path, repr(change.desired)) for change in step.changes if change.write]
+    return step.action, step.id, step.fingerprint, tuple(sorted(written))
+
+
+def _fields(before: Step, after: Step) -> tuple[MovedField, ...]:
+    said, now = _live(before), _live(after)
+    if before.id != after.id and (before.id is None or after.id is None):
+        return (MovedField("", _existence(before), _existence(after)),)
+    differing = [
+        MovedField(path, said.get(path, MISSING), now.get(path, MISSING))
+        for path in sorted(said.keys() | now.keys())
+        if not same(said.get(path, MISSING), now.get(path, MISSING))
+    ]
+    if before.id != after.id:
+        differing.insert(0, MovedField("", before.id, after.id))
+    # Nothing that is managed differs: what is not managed did, or the record.
+    return tuple(differing) or (MovedField("", before.reason, after.reason),)
+
+
+def _live(step: Step) -> dict[str, JSON | Nothing]:
+    changes: tuple[Change, ...] = step.changes
+    return {change.path: change.live for change in changes if change.path}
+
+
+def _existence(step: Step | None) -> JSON | Nothing:
+    return ABSENT if step is None or step.id is None else step.id

@@ -1,0 +1,425 @@
+"""The story of `adopt`: what is live is written back into the files, or shown as a patch for them.
+
+Comes after a plan and changes nothing but the user's own files: no far end, and not the record, which catches
+up at the next apply. config.toml gets the values that stand in it as they are; what a class says becomes a
+patch; what is computed from other values is refused, with where it comes from.
+"""
+
+import difflib
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from providers.docker.source.key import fingerprint
+from providers.regular_files import read_regular
+from providers.text import one_line
+from reconciler.core.diagnostics import Diagnostic, UserError, error
+from reconciler.core.diff import Change, ChangeClass, as_meant, normalised, same
+from reconciler.core.plan import Step
+from reconciler.core.values import ABSENT, JSON, MISSING, Address, Nothing
+from reconciler.drift.check import adoptable
+from reconciler.engine.plan import Planned
+from reconciler.pipeline.classes.class_edits import (
+    ByHandError,
+    literal,
+    with_input,
+    with_input_field,
+    with_parameter,
+    without_input,
+    without_parameter,
+)
+from reconciler.pipeline.classes.declarations import ClassReference
+from reconciler.pipeline.classes.static import NotStatic, read_inputs, read_parameters
+from reconciler.pipeline.compile import desired_graph
+from reconciler.pipeline.config import LoadedConfig, edited_config
+from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.image_source import image_source
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.toml.toml_edits import Value
+from reconciler.pipeline.toml.toml_positions import BOM
+from reconciler.pipeline.toml.toml_positions import Path as KeyPath
+from reconciler.system.files import locked, replace_file
+
+_CHANGED_OUTSIDE = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT})
+_SETTLED = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What should be taken over: a field, one key of it, or all about a resource where `path` is ""."""
+
+    address: Address
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Wanted":
+        """`processing/app#default_cpu`. Raises ValueError when it is none."""
+        address, _, path = text.partition("#")
+        return cls(Address.parse(address), path)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One live value that the files will say."""
+
+    address: Address
+    change: Change
+
+    def __str__(self) -> str:
+        return f"{self.address}#{self.change.path}" if self.change.path else str(self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What becomes of the files.
+
+    Attributes:
+        config: with its new values.
+        written: what config.toml will say.
+        patched: file -> its content now and with what the classes will say.
+        in_patch: what that is.
+        by_hand: what a person has to change, and where.
+        left: what is live otherwise than the files say, and was neither named nor can be taken over unasked.
+        new_source: whether the image's source is another one then.
+    """
+
+    config: LoadedConfig
+    written: tuple[Taken, ...] = ()
+    patched: Mapping[Path, tuple[str, str]] = field(default_factory=dict)
+    in_patch: tuple[Taken, ...] = ()
+    by_hand: tuple[Diagnostic, ...] = ()
+    left: tuple[Taken, ...] = ()
+    new_source: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.written or self.in_patch or self.by_hand)
+
+
+def adoption(planned: Planned, wanted: Sequence[Wanted]) -> Adoption:
+    """What the files have to say so that they ask for what is live.
+
+    Args:
+        wanted: what to take over; everything that changed outside and can be, when empty.
+
+    Raises:
+        UserError: something that was named is not there, or is nothing that a file says as it is.
+    """
+    taken = _chosen(planned, wanted) if wanted else list(_changed_outside(planned))
+    config = _config(planned, [one for one in taken if _key_of(planned, one)])
+    said = [one for one in taken if not _key_of(planned, one)]
+    patched, in_patch, by_hand = _classes(planned, said)
+    left = () if wanted else tuple(_left(planned, taken))
+    adopted = replace(config, patched=patched, in_patch=in_patch, by_hand=by_hand, left=left)
+    return replace(adopted, new_source=_is_new_source(planned.pipeline, adopted))
+
+
+def write(adopted: Adoption) -> None:
+    """Give config.toml its new values.
+
+    Raises:
+        UserError: it changed since it was read, or cannot be written.
+    """
+    path = adopted.config.path
+    with locked(path):
+        try:
+            unchanged = read_regular(path) == adopted.config.on_disk.encode()
+        except OSError:
+            unchanged = False
+        if not unchanged:
+            told = "Nothing was written. Run the same command again."
+            raise UserError(error("config.toml changed after it was read", told, file=path))
+        try:
+            replace_file(path, adopted.config.text.encode())
+        except OSError as problem:
+            told = f"{problem.strerror}. Nothing was written."
+            raise UserError(error("config.toml could not be written", told, file=path)) from None
+
+
+def patch(file: Path, before: str, after: str) -> str:
+    """A unified diff that `git apply` and `patch -p1` take, in the folder that `file` is relative to."""
+    old, new = (re.findall(r"[^\n]*\n|[^\n]+", text) for text in (before, after))
+    found = difflib.unified_diff(old, new, f"a/{file.as_posix()}", f"b/{file.as_posix()}")
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found
+    )
+
+
+def _is_new_source(pipeline: Pipeline, adopted: Adoption) -> bool:
+    """Whether the image would be made from other files; those that are kept out of it change nothing."""
+    before, after = (image_source(one) for one in (pipeline, replace(pipeline, loaded=adopted.config)))
+    said = {
+        Path(os.path.relpath(file.absolute(), after.folder)).as_posix(): text.encode()
+        for file, (_, text) in adopted.patched.items()
+    }
+    return fingerprint(before).key != fingerprint(replace(after, keyed={**after.keyed, **said})).key
+
+
+# What is taken over
+
+
+def _changed_outside(planned: Planned) -> Iterator[Taken]:
+    can = adoptable(planned)
+    for step in planned.plan.steps:
+        for change in step.changes:
+            differs = change.cls in _CHANGED_OUTSIDE and not change.resolution
+            if differs and change.field in can.get(step.address, ()) and change.live is not MISSING:
+                yield Taken(step.address, change)
+
+
+def _left(planned: Planned, taken: Sequence[Taken]) -> Iterator[Taken]:
+    """What of the rest differs outside: computed values, and what nobody recorded."""
+    for step in planned.plan.steps:
+        for change in step.changes:
+            one = Taken(step.address, change)
+            differs = change.cls in (*_CHANGED_OUTSIDE, ChangeClass.UNRECORDED) and not change.resolution
+            if differs and one not in taken:
+                yield one
+
+
+def _chosen(planned: Planned, wanted: Sequence[Wanted]) -> list[Taken]:
+    found: dict[tuple[Address, str], Taken] = {}
+    problems: list[Diagnostic] = []
+    can = adoptable(planned)
+    for one in wanted:
+        step = planned.plan.step(one.address)
+        if step is None:
+            known = ", ".join(str(step.address) for step in planned.plan.steps)
+            problems.append(error(f"no resource is called {one.address}", f"There are: {known}."))
+            continue
+        changes = [c for c in step.changes if one.path in ("", c.path, c.field)]
+        fields = can.get(one.address, ())
+        if whole := next((c for c in changes if not c.path and "" in fields), None):
+            changes = [whole]  # it came or went as a whole
+        allowed = [c for c in changes if c.field in fields and _is_known(c)]
+        if not allowed and (one.path or changes):
+            problems.append(_refused(one, step, changes))
+        found.update({(one.address, c.path): Taken(one.address, c) for c in allowed if c.cls not in _SETTLED})
+    if problems:
+        raise UserError(*problems)
+    return list(found.values())
+
+
+def _is_known(change: Change) -> bool:
+    """Whether there is a live value; that an object or a parameter is not there is one."""
+    is_part = change.path != change.field or not change.path
+    return change.live is not MISSING and (change.live is not ABSENT or is_part)
+
+
+_COMPUTED = {
+    "docker_image": "Another image name is another image: write docker.image_name in config.toml by hand.",
+    "docker_tag": "It follows from metadata.version and [reconciler] pin: set those, or put it back.",
+    "docker_flags": "They follow from docker.gpu: take over default_gpu, or put them back.",
+    "target": "It follows from metadata.type.",
+    "name": "A name is what the resource is found by: rename it in config.toml by hand.",
+}
+
+
+def _refused(wanted: Wanted, step: Step, changes: Sequence[Change]) -> Diagnostic:
+    """Why nothing can be written for it, and what can be done instead."""
+    address = str(wanted.address)
+    what = f"{address}#{wanted.path}" if wanted.path else address
+    if wanted.address.kind == "image":
+        told = "An image is made from the folder. Put it back with apply, or publish a new one: apply --bump."
+        return error(f"{what} cannot be written into the files", told, address=address)
+    if not changes:
+        there = [change.path for change in step.changes if change.path]
+        told = (
+            "What the files do not say stays as it is on the platform. "
+            f"They say: {', '.join(there) or 'nothing of it'}.{did_you_mean(wanted.path, there)}"
+        )
+        return error(f"the files do not say {what}", told, address=address)
+    if all(change.live is MISSING for change in changes):
+        return error(f"{what} cannot be read", "The platform does not return it.", address=address)
+    if all(change.live is ABSENT for change in changes):
+        return error(f"{what} is not there", "What does not exist has nothing to take over.", address=address)
+    told = _COMPUTED.get(changes[0].field, f"Put it back with: reconciler apply --target {address}")
+    return error(f"{what} is nothing that a file says as it is", told, address=address)
+
+
+# config.toml
+
+
+def _key_of(planned: Planned, taken: Taken) -> KeyPath:
+    resource = planned.desired.get(taken.address)
+    origin = resource.origins.get(taken.change.field) if resource and taken.change.path else None
+    return origin.key if origin else ()
+
+
+def _config(planned: Planned, taken: Sequence[Taken]) -> Adoption:
+    """config.toml with the live values, checked to mean just them."""
+    loaded = planned.pipeline.loaded
+    if not taken:
+        return Adoption(loaded)
+    document = tomllib.loads(loaded.text.removeprefix(BOM))
+    edits: dict[KeyPath, Value] = {}
+    for one in taken:
+        key = _key_of(planned, one)
+        now = _at(document, loaded.lines.place(key))
+        edits[key] = _as_written(one, now)
+    changed = edited_config(loaded, edits)
+    if changed.config is None:
+        told = "Put the live value back with apply."
+        raise UserError(error("config.toml cannot say what is live", told), *changed.diagnostics)
+    _check(planned, changed, taken)
+    return Adoption(changed, tuple(taken))
+
+
+def _at(document: Any, path: KeyPath) -> Any:
+    for step in path:
+        document = document[step]
+    return document
+
+
+def _as_written(taken: Taken, now: Any) -> Value:
+    """The live value as this file writes it: `cpu = "4"` stays a text."""
+    live = taken.change.live
+    if isinstance(live, Nothing) or not isinstance(live, str | int | float):
+        told = "config.toml has no way to write that. Put it back with apply, or take the key out by hand."
+        raise UserError(error(f"{taken} is {_shown(live)} on the platform", told))
+    return str(live) if isinstance(now, str) else live
+
+
+def _shown(live: JSON | Nothing) -> str:
+    return "not there" if isinstance(live, Nothing) else literal(live)
+
+
+def _check(planned: Planned, changed: LoadedConfig, taken: Sequence[Taken]) -> None:
+    """What the edited file asks for is what is live: else the edit would be a new difference."""
+    assert changed.config is not None
+    pipeline: Pipeline = replace(planned.pipeline, config=changed.config, loaded=changed)
+    graph = desired_graph(pipeline, source_key="")
+    for one in taken:
+        resource = graph.get(one.address)
+        rule = planned.kinds[one.address.kind].facts.rules[one.change.field]
+        asked = normalised(resource.fields[one.change.field], rule) if resource else MISSING
+        if not same(asked, one.change.live):
+            raise UserError(
+                error(
+                    f"config.toml cannot say what {one} is on the platform",
+                    f"It would ask for {_shown(asked)} instead of "
+                    f"{_shown(one.change.live)}. Put it back with apply.",
+                    address=str(one.address),
+                )
+            )
+
+
+# Classes
+
+
+def _classes(
+    planned: Planned, taken: Sequence[Taken]
+) -> tuple[dict[Path, tuple[str, str]], tuple[Taken, ...], tuple[Diagnostic, ...]]:
+    """The files of the classes as they are and as they would have to be; what no edit of ours can do."""
+    texts: dict[Path, tuple[str, str]] = {}
+    done: list[Taken] = []
+    by_hand: list[Diagnostic] = []
+    for one in taken:
+        reference = _class_of(planned.pipeline, one)
+        try:
+            before = _content(reference.file)
+            now = texts.get(reference.file, (before, before))[1]
+            after = _edited(planned, reference, now, one)
+            _check_class(planned, reference, after, one)
+        except ByHandError as problem:
+            by_hand.append(_told(one, reference, problem))
+        else:
+            texts[reference.file] = (before, after)
+            done.append(one)
+    return texts, tuple(done), tuple(by_hand)
+
+
+def _class_of(pipeline: Pipeline, taken: Taken) -> ClassReference:
+    execution = pipeline.config.execution
+    named = execution.inputs_class if taken.address.kind == "input" else execution.parameters_class
+    assert named is not None  # it is what says the field
+    return ClassReference.parse(pipeline.folder, named)
+
+
+def _content(file: Path) -> str:
+    try:
+        return read_regular(file).decode()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ByHandError(f"the file cannot be read ({problem})") from None
+
+
+def _edited(planned: Planned, reference: ClassReference, source: str, taken: Taken) -> str:
+    """The source of a class where it says what is live."""
+    change, name = taken.change, taken.address.name[-1]
+    if taken.address.kind == "input":
+        if change.path:
+            return with_input_field(source, reference.name, name, change.path, change.live)
+        if change.live is ABSENT:
+            return without_input(source, reference.name, name)
+        return with_input(source, reference.name, name, _live_fields(planned, taken.address))
+    _, keyed, key = change.path.partition(".")
+    if not keyed:
+        raise ByHandError("they are no table on the platform")
+    if change.live is ABSENT:
+        return without_parameter(source, reference.name, key)
+    return with_parameter(source, reference.name, key, change.live)
+
+
+def _live_fields(planned: Planned, address: Address) -> dict[str, Any]:
+    rules = planned.kinds[address.kind].facts.rules
+    return {
+        name: normalised(value, rules[name])
+        for name, value in planned.world.found[address].fields.items()
+        if name in rules
+    }
+
+
+def _check_class(planned: Planned, reference: ClassReference, source: str, taken: Taken) -> None:
+    """What the edited class says is what is live, as far as it can be told without running it."""
+    with tempfile.TemporaryDirectory() as folder:
+        edited = replace(reference, file=Path(folder) / reference.file.name)
+        edited.file.write_bytes(source.encode())
+        read = read_inputs if taken.address.kind == "input" else read_parameters
+        said = read(edited)
+    if isinstance(said, NotStatic):
+        return
+    if said.value is None:
+        problem = said.diagnostics[0]
+        raise ByHandError(f"{problem.summary}: {problem.detail}".rstrip(".: "))
+    name, path = taken.address.name[-1], taken.change.path
+    rules = planned.kinds[taken.address.kind].facts.rules
+    asked: Any
+    if isinstance(said.value, dict):
+        field, _, key = path.partition(".")
+        table = normalised(said.value, rules[field])
+        assert isinstance(table, dict)
+        asked = table.get(key, ABSENT)
+        live = taken.change.live
+        if not isinstance(live, Nothing):
+            live = as_meant({key: live}, rules[field], table)[key]  # type: ignore[index]
+    else:
+        declared = next((one for one in said.value if one.name == name), None)
+        if not path:
+            asked, live = declared is None, taken.change.live is ABSENT
+        else:
+            asked = normalised(getattr(declared, path), rules[path])
+            live = taken.change.live
+    if not same(asked, live):
+        raise ByHandError(f"{reference.name} would say {_shown(asked)} all the same")
+
+
+def _told(taken: Taken, reference: ClassReference, problem: ByHandError) -> Diagnostic:
+    live = taken.change.live
+    if taken.address.kind == "input" and not taken.change.path:
+        what = "Take its define_input out" if live is ABSENT else f"Declare {taken.address.name[-1]}"
+    else:
+        _, keyed, key = taken.change.path.partition(".")
+        name = one_line((key or repr(key)) if keyed else taken.change.path)
+        what = f"Take {name} out" if live is ABSENT else f"Make {name} {_shown(live)}"
+    return error(
+        f"{taken} has to be changed by hand: {problem.reason}",
+        f"{what} in {reference.name}.",
+        address=str(taken.address),
+        file=reference.file,
+        line=problem.line,
+    )

@@ -1,0 +1,259 @@
+"""The story of `apply`: plan under the lock, approve, check, walk, and write config.toml last.
+
+Never prints and never asks: a question is a function that the caller gives.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+from providers.docker.builders.builder_requirements import SettingError
+from providers.docker.source.key import SourceKey, fingerprint
+from providers.errors import ProviderError
+from providers.leftovers import sweep
+from providers.protocol import CheckedKind
+from providers.regular_files import read_regular
+from reconciler.core.diagnostics import UserError, error
+from reconciler.core.events import Notice
+from reconciler.core.plan import Plan
+from reconciler.core.stale import Moved, moved, refusal
+from reconciler.engine.executor import Result, Walk
+from reconciler.engine.plan import Planned, Wishes, make_plan
+from reconciler.engine.run_identity import this_run
+from reconciler.engine.session import VERSION, Checked, Session, far_end, stack_of
+from reconciler.pipeline.image_source import git_revision, image_source
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.toml.toml_edits import edited
+from reconciler.system.files import locked, replace_file
+from state.lock import is_gone
+from state.state_writer import Recorder, now
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How an apply ended.
+
+    Attributes:
+        planned: what was to be done.
+        result: how each step ended; None when nothing was done, because it was refused or declined.
+        config_written: whether config.toml has the pipeline's edits now: a new version, answers to questions.
+        moved: what is not as the saved plan said, and so was not touched.
+    """
+
+    planned: Planned
+    result: Result | None
+    config_written: bool = False
+    moved: tuple[Moved, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How a plan is carried out.
+
+    Attributes:
+        parallel: steps at once.
+        lock_timeout: seconds to wait for another run.
+        command: what was asked for, for the record.
+    """
+
+    parallel: int
+    lock_timeout: float
+    command: Sequence[str]
+
+
+class RefusedPlanError(UserError):
+    """A saved plan is not one for these files or this record any more."""
+
+
+def apply_plan(
+    session: Session,
+    checked: Checked,
+    wishes: Wishes,
+    running: Running,
+    *,
+    approve: Callable[[Planned, bool], bool],
+    saved: Plan | None = None,
+    skip_moved: bool = False,
+    revise: Callable[[Planned, Wishes], Wishes] | None = None,
+    may_bump: bool = False,
+) -> Applied:
+    """Plan what the files say, and do it: `carry_out` with `make_plan`.
+
+    Args:
+        approve: is shown the plan that is about to be applied, and says whether to go on; its second
+            argument is whether the user has to be asked.
+        saved: a plan that was approved before; only what it said is done, and nobody is asked.
+        skip_moved: do the rest of a saved plan when a part of the world has moved, instead of nothing.
+        revise: is shown the plan, and gives the wishes that it should be made with instead.
+        may_bump: `revise` may ask for a bump, which is written into config.toml.
+
+    Raises: as `carry_out`.
+    """
+    pipeline, key = checked.sound()
+
+    def make() -> Planned:
+        planned = make_plan(session, checked, wishes)
+        if revise is not None and saved is None and (revised := revise(planned, wishes)) != wishes:
+            planned = make_plan(session, checked, revised)
+        return planned
+
+    return carry_out(
+        session,
+        pipeline,
+        make,
+        running,
+        key=key,
+        writes_config=bool(wishes.bump or may_bump or pipeline.loaded.edits),
+        approve=approve,
+        saved=saved,
+        skip_moved=skip_moved,
+    )
+
+
+def carry_out(
+    session: Session,
+    pipeline: Pipeline,
+    make: Callable[[], Planned],
+    running: Running,
+    *,
+    key: SourceKey | None,
+    writes_config: bool,
+    approve: Callable[[Planned, bool], bool],
+    saved: Plan | None = None,
+    skip_moved: bool = False,
+) -> Applied:
+    """Plan under the lock, ask, check what can be checked, walk the plan, and only then write config.toml.
+
+    Args:
+        make: makes the plan; called once the lock is had.
+        key: of the source that the plan is made from; None when it is not made from the folder.
+        writes_config: whether config.toml may be written in the end.
+        approve, saved, skip_moved: see `apply_plan`.
+
+    Raises:
+        UserError: as of `make`, or a check before the first write failed.
+        state.errors.StateError: the lock is held by another run, or the record cannot be saved.
+    """
+    stack = str(stack_of(session.target, pipeline))
+    run = this_run(running.command, git_revision(pipeline))
+    waited = False
+
+    def waiting(holder: object) -> None:
+        nonlocal waited
+        waited = True
+        session.emit(Notice(f"waiting for {holder}"))
+
+    # Another stack's run of the same folder has a lock of its own, and writes the same config.toml.
+    path = pipeline.loaded.path
+    alone = locked(
+        path, timeout=running.lock_timeout, waiting=lambda: waiting(f"another run that writes {path}")
+    )
+    with (
+        session.store.lock(stack, run, timeout=running.lock_timeout, waiting=waiting) as lock,
+        alone if writes_config else nullcontext(),
+    ):
+        if lock.took_over is not None:
+            why = "its process is gone" if is_gone(lock.took_over) else "it had expired"
+            session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
+        sweep(path.resolve().parent)
+        _refuse_edited(pipeline, key if waited else None)
+        planned = make()
+        away: tuple[Moved, ...] = ()
+        if saved is not None:
+            reason = refusal(saved, planned.plan)
+            if reason:
+                raise RefusedPlanError(
+                    error("the saved plan does not fit any more", f"{reason}. Plan again.")
+                )
+            away = moved(saved, planned.plan)
+            if away and not skip_moved:
+                return Applied(planned, None, moved=away)
+            rest = planned.plan.without([found.address for found in away])
+            planned = replace(planned, plan=rest)
+        if not planned.plan.can_apply:
+            return Applied(planned, None)
+        writes = any(step.writes for step in planned.plan.steps)
+        asks = saved is None and (writes or bool(planned.plan.asked.get("destroy")))
+        if not approve(planned, asks):
+            return Applied(planned, None)
+        if writes:
+            _check_writes(planned)
+            if planned.pipeline.loaded.edits:
+                _check_config(planned.pipeline)
+        recorder = Recorder(session.store, planned.stored, lock=lock, written_by=VERSION)
+        recorder.update(lambda _: planned.settled)
+        walk = Walk(
+            planned.plan,
+            planned.desired,
+            planned.world.found,
+            planned.kinds,
+            recorder,
+            emit=session.emit,
+            stop=session.stop,
+            parallel=running.parallel,
+            now=now,
+            run=run.id,
+        )
+        result = walk()
+        written = result.succeeded and bool(planned.pipeline.loaded.edits) and not away
+        if written:
+            _write_config(planned.pipeline)
+    return Applied(planned, result, config_written=written, moved=away)
+
+
+def _refuse_edited(pipeline: Pipeline, key: SourceKey | None) -> None:
+    """What was read before the lock was had must still be so: another run may have published a version.
+
+    Args:
+        key: of the source as it was read, where there was time to edit it; None to look at config.toml only.
+    """
+    path = pipeline.loaded.path
+    try:
+        same = read_regular(path) == pipeline.loaded.on_disk.encode()
+        same = same and (key is None or key == fingerprint(image_source(pipeline)))
+    except (OSError, ProviderError):
+        same = False
+    if not same:
+        told = "Nothing was changed. Run the same command again."
+        raise UserError(error("the pipeline's files changed after they were read", told, file=path))
+
+
+def _write_config(pipeline: Pipeline) -> None:
+    path, version = pipeline.loaded.path, pipeline.config.metadata.version
+    try:
+        # As it is now: somebody may have edited it since it was read.
+        replace_file(path, edited(read_regular(path).decode(), pipeline.loaded.edits).encode())
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", problem)
+        told = f"{why}. {version} is published and registered; write the version there by hand."
+        raise UserError(error("config.toml could not be written", told, file=path)) from None
+
+
+def _check_config(pipeline: Pipeline) -> None:
+    """config.toml is written last, but has to be writable first."""
+    path = pipeline.loaded.path
+    if not (os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK)):
+        told = "The new version would have to be written there. Nothing was changed."
+        raise UserError(error("config.toml cannot be written", told, file=path))
+
+
+def _check_writes(planned: Planned) -> None:
+    """Everything that can be checked is checked before the first write; all that is wrong is told at once."""
+    problems = []
+    for step in planned.plan.steps:
+        kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
+        if not step.writes or resource is None or not isinstance(kind, CheckedKind):
+            continue
+        try:
+            kind.check(step.address.name, planned.world.found.get(step.address), resource.fields)
+        except ProviderError as problem:
+            what = f"{step.address} cannot be written, so nothing was changed"
+            told = far_end(problem, what, address=step.address)
+            if isinstance(problem, SettingError):
+                loaded = planned.pipeline.loaded
+                line = loaded.line_of("reconciler", "image", problem.setting)
+                told = replace(told, file=loaded.path, line=line)
+            problems.append(told)
+    if problems:
+        raise UserError(*problems)

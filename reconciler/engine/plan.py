@@ -1,0 +1,449 @@
+"""The story of `plan`: files, record and far ends are brought together. Reads only.
+
+Brings the rooms together and decides nothing itself: what the files say is compiled, what is there is read,
+and the planner compares.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cache, partial
+from uuid import uuid4
+
+from providers.docker.builders.select import select
+from providers.docker.image import ImageKind, is_foreign, published_source
+from providers.docker.registry.client import RegistryClient
+from providers.docker.source.key import ImageSource, SourceKey
+from providers.errors import ProviderError
+from providers.picsellia import kinds as platform_kinds
+from providers.protocol import ResourceKind
+from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, info, warning
+from reconciler.core.events import Note
+from reconciler.core.graph import Graph
+from reconciler.core.plan import Plan, Refusal, Stack, Step
+from reconciler.core.planner import Options, plan_steps
+from reconciler.core.recovery import contested, settle, unmade
+from reconciler.core.remote import World
+from reconciler.core.values import JSON, Address
+from reconciler.engine import refresh
+from reconciler.engine.session import CannotCheckError, Checked, Session, far_end, stack_of
+from reconciler.pipeline.compile import desired_graph, image_address
+from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.image_source import accept_way, bump_way, image_labels, image_source
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.secret_findings import secret_findings
+from reconciler.pipeline.version import Bump, bump, promotes
+from state.errors import NewerFormatError
+from state.snapshot import RecordedResource, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asks of a plan, for every pipeline of the command.
+
+    Attributes:
+        bump: publish as the next version, where what is published is other source.
+        force_bump: publish as the next version all the same.
+        accept_foreign: a version that another tool published is taken for the source in the folder.
+    """
+
+    bump: Bump | None = None
+    force_bump: bool = False
+    accept_foreign: bool = False
+    options: Options = field(default_factory=Options)
+    targets: Collection[Address] = ()
+
+    @property
+    def version_options(self) -> list[str]:
+        """What was said of the version, as options of a command."""
+        bump = ["--bump", self.bump.value] if self.bump else []
+        force = ["--force-bump"] if self.force_bump else []
+        return [*bump, *force, *(["--accept-foreign"] if self.accept_foreign else [])]
+
+    @property
+    def addresses(self) -> set[Address]:
+        """Every address that an option names."""
+        options = self.options
+        return {*self.targets, *options.replace, *(options.ours or ()), *(options.theirs or ())}
+
+    def to_document(self) -> dict[str, JSON]:
+        """As a saved plan carries it, to be made again."""
+        options = self.options
+        return {
+            "bump": self.bump.value if self.bump else None,
+            "force_bump": self.force_bump,
+            "accept_foreign": self.accept_foreign,
+            "targets": sorted(map(str, self.targets)),
+            "ours": None if options.ours is None else sorted(map(str, options.ours)),
+            "theirs": None if options.theirs is None else sorted(map(str, options.theirs)),
+            "replace": sorted(map(str, options.replace)),
+            "prune": options.prune,
+            "destroy": options.destroy,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, JSON]) -> "Wishes":
+        """What `to_document` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+        document = {"force_bump": False, "accept_foreign": False, **document}  # plans of before have neither
+        if set(document) != set(cls().to_document()):
+            raise ValueError(f"the plan was asked for with {', '.join(map(str, document)) or 'nothing'}")
+
+        def addresses(name: str) -> tuple[Address, ...] | None:
+            return None if document[name] is None else tuple(map(Address.parse, document[name]))
+
+        return cls(
+            Bump(document["bump"]) if document["bump"] else None,
+            bool(document["force_bump"]),
+            bool(document["accept_foreign"]),
+            Options(
+                ours=addresses("ours"),
+                theirs=addresses("theirs"),
+                replace=addresses("replace") or (),
+                prune=document["prune"],
+                destroy=document["destroy"],
+            ),
+            addresses("targets") or (),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with everything that applying it needs.
+
+    Attributes:
+        stored: the record as it was loaded.
+        settled: the same, with the writes that an earlier run left open settled by what is live.
+        unread: what could not be asked, and is not in the plan; only where a part is better than nothing.
+    """
+
+    plan: Plan
+    pipeline: Pipeline
+    desired: Graph
+    world: World
+    stored: Snapshot
+    settled: Snapshot
+    kinds: Mapping[str, ResourceKind]
+    unread: tuple[Diagnostic, ...] = ()
+
+    @property
+    def foreign_version(self) -> str | None:
+        """The version that another tool published, while nothing says that it is made from these files."""
+        for resource in self.desired:
+            refresh = self.world.found.get(resource.address)
+            if resource.address.kind == "image" and refresh is not None and is_foreign(refresh):
+                return str(resource.fields["version"])
+        return None
+
+
+def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bool = False) -> Planned:
+    """Files -> desired; state -> recorded; far ends -> live; the three of them -> plan. Reads only.
+
+    Args:
+        partial: what cannot be asked is left out of the plan and told in `unread`, instead of raised.
+
+    Raises:
+        UserError: the files have errors, or an option names a resource that is not there.
+        CannotCheckError: something live could not be asked.
+        state.errors.StateError: the record cannot be read.
+    """
+    pipeline, key = checked.sound()
+    stack = stack_of(session.target, pipeline)
+    stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
+    if wishes.options.destroy and not stored.resources and not stored.intents:
+        told = f"Let the record take it over first: {stack.command('apply')}"
+        raise UserError(error(f"nothing is recorded of {stack}, so there is nothing to destroy", told))
+    bumped, notes = _as_bumped(session, pipeline, wishes, key, stored)
+    kinds = _kinds(session, pipeline, bumped, key, wishes)
+    pipeline, files = bumped, desired_graph(bumped, key.key)
+    remarks = (*checked.diagnostics, *notes)
+    planned = plan_for(session, pipeline, files, kinds, stored, wishes, remarks=remarks, partial=partial)
+    return (
+        planned if partial else _without_secrets(planned, image_source(pipeline))
+    )  # a report builds nothing
+
+
+def plan_for(
+    session: Session,
+    pipeline: Pipeline,
+    wanted: Graph,
+    kinds: Mapping[str, ResourceKind],
+    stored: Snapshot,
+    wishes: Wishes,
+    *,
+    remarks: Sequence[Diagnostic] = (),
+    partial: bool = False,
+    known: Mapping[Address, RecordedResource] | None = None,
+) -> Planned:
+    """What it takes to have `wanted`, whoever wants it: the files, or a record of earlier.
+
+    Args:
+        stored: the record as it is.
+        remarks: what the plan should tell besides.
+        known: the identities to look for; those of the record when not given.
+
+    Raises: as `make_plan`.
+    """
+    stack = stack_of(session.target, pipeline)
+    desired = Graph() if wishes.options.destroy else wanted
+    facts = {name: kind.facts for name, kind in kinds.items()}
+    session.emit(Note(f"reading {stack} as it is now"))
+    recorded = _by_address(stored)
+    identities = recorded if known is None else known
+    everything = wishes.options.prune or wishes.options.destroy
+    also = {Address.parse(text) for text in stored.intents} | (set(identities) if everything else set())
+    _refuse_unknown_kinds(stack, stored, {*recorded, *identities, *also}, kinds)
+    world = refresh.read(desired, identities, kinds, also=also, threads=session.threads)
+    unread = _unread(world)
+    if unread and not partial:
+        raise CannotCheckError(*unread)
+    settled = settle(stored, world, facts)
+    if settled is not stored:
+        recorded = _by_address(settled)
+
+    options = replace(
+        wishes.options,
+        again=stack.command(session.verb, *wishes.version_options),
+        ignored={
+            Address.parse(text): fields for text, fields in pipeline.config.reconciler.ignore_changes.items()
+        },
+        protected=[Address.parse(text) for text in pipeline.config.reconciler.protect],
+    )
+    steps, told = plan_steps(
+        desired, recorded, world, facts, options, contested(settled, world), unmade(settled, world)
+    )
+    plan = Plan(
+        stack,
+        stored.lineage if stored.serial else "",
+        stored.serial,
+        steps,
+        (*remarks, *told, *_names_nothing(pipeline, steps)),
+        sources=_digest_of(wanted),
+        asked=wishes.to_document(),
+    )
+    if unread:
+        plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in world.unreadable))
+    _refuse_unknown(wishes.addresses, plan)
+    _refuse_inside(pipeline, plan)
+    if wishes.targets:
+        plan = plan.only(wishes.targets)
+    if pipeline.config.reconciler.image.builder == "auto" and not partial:  # a report builds nothing
+        named = _builders_named(plan, desired, world, kinds)
+        plan = replace(plan, diagnostics=(*plan.diagnostics, *named))
+    return Planned(plan, pipeline, desired, world, stored, settled, kinds, unread)
+
+
+def _refuse_unknown_kinds(
+    stack: Stack, stored: Snapshot, addresses: Iterable[Address], kinds: Mapping[str, ResourceKind]
+) -> None:
+    """Raises NewerFormatError: state has a kind of resource that this version does not know."""
+    unknown = sorted(str(address) for address in addresses if address.kind not in kinds)
+    if unknown:
+        raise NewerFormatError(
+            f"the record of {stack}, written by reconciler {stored.written_by}, holds {unknown[0]}, "
+            "and this version knows no such kind",
+            hint=f"install reconciler {stored.written_by} or newer: "
+            "pip install --upgrade picsellia-reconciler",
+        )
+
+
+def _as_bumped(
+    session: Session, pipeline: Pipeline, wishes: Wishes, key: SourceKey, stored: Snapshot
+) -> tuple[Pipeline, list[Diagnostic]]:
+    """The pipeline as it will be once the bump is published, and remarks.
+
+    A bump is carried out only where the version in config.toml is not published from this very source, unless
+    it is forced, or makes a candidate of a release or a release of a candidate: those two name the image that
+    is there. Versions that are published from
+    other source are used up, as by a run that failed after the push, or by a colleague who has not committed
+    yet: the first free one is taken.
+
+    Raises:
+        CannotCheckError: the registry could not be asked.
+    """
+    kind, current = wishes.bump, pipeline.config.metadata.version
+    if kind is None:
+        return pipeline, []
+    repository, platform = pipeline.config.docker.image_name, pipeline.config.reconciler.image.platform
+    address = image_address(repository)
+    record = stored.resources.get(str(address))
+    recorded = record.outputs if record else {}
+    try:
+        with RegistryClient(repository, wire=session.wire) as registry:
+            makes_sense = wishes.force_bump or promotes(current, kind)
+            if not makes_sense and key.is_same(published_source(registry, str(current), platform, recorded)):
+                told = f"nothing needs a new version: {current} is published from this source"
+                way = "Publish it once more with --force-bump."
+                return pipeline, [info(told, way, address=str(address))]
+            version, taken = bump(current, kind), []
+            while (source := published_source(registry, str(version), platform, recorded)) is not None:
+                if key.is_same(source):
+                    break
+                taken.append(str(version))
+                version = bump(version, Bump.PATCH if kind is Bump.FINAL else kind)
+    except ProviderError as problem:
+        raise CannotCheckError(far_end(problem, f"{address} could not be read", address=address)) from None
+    are = "is" if len(taken) == 1 else "are"
+    remarks = [
+        info(
+            f"{', '.join(taken)} of {repository} {are} published from other source, so this becomes {version}"
+        )
+    ]
+    return pipeline.at(version), remarks if taken else []
+
+
+def _kinds(
+    session: Session, pipeline: Pipeline, bumped: Pipeline, key: SourceKey, wishes: Wishes
+) -> dict[str, ResourceKind]:
+    """Every kind by its name: those of the platform, and the image of this folder."""
+    source, command = image_source(bumped), partial(stack_of(session.target, bumped).command, session.verb)
+    before, after = pipeline.config.metadata.version, bumped.config.metadata.version
+    image = ImageKind(
+        bumped.config.docker.image_name,
+        source,
+        key,
+        builder=cache(lambda: select(bumped.config.reconciler.image.builder, source, session.wire)),
+        labels=lambda: image_labels(bumped),
+        bump_hint=bump_way(command("--bump", "patch")),
+        accept_hint=accept_way(command("--accept-foreign")),
+        accept_foreign=wishes.accept_foreign,
+        bumped_from="" if before == after else str(before),
+        connect=partial(RegistryClient, wire=session.wire),
+    )
+    return {**platform_kinds(session.platform), "image": image}
+
+
+def _unread(world: World) -> tuple[Diagnostic, ...]:
+    """What could not be asked, and why."""
+    return tuple(
+        far_end(problem, f"{address} could not be read", address=address)
+        for address, problem in _one_each(world.unreadable)
+    )
+
+
+def _by_address(snapshot: Snapshot) -> dict[Address, RecordedResource]:
+    return {Address.parse(text): record for text, record in snapshot.resources.items()}
+
+
+def _refuse_unknown(addresses: Collection[Address], plan: Plan) -> None:
+    """An option that names a resource which is not there is a mistake, not a wish that is granted."""
+    known = [str(step.address) for step in plan.steps]
+    problems = [
+        error(f"no resource is called {address}", f"There are: {', '.join(known)}.")
+        for address in sorted(addresses)
+        if plan.step(address) is None
+    ]
+    if problems:
+        raise UserError(*problems)
+
+
+def _refuse_inside(pipeline: Pipeline, plan: Plan) -> None:
+    """Refuse a path into a parameter: it is compared as a whole, so the path would protect nothing.
+
+    Only the values show that it is one: the name of a parameter may hold a dot.
+    """
+    problems = []
+    for text, paths in pipeline.config.reconciler.ignore_changes.items():
+        step = plan.step(Address.parse(text))
+        there = {change.path: change for change in step.changes} if step else {}
+        for index, path in enumerate(paths):
+            if path in there:
+                continue
+            for outer in sorted(other for other in there if path.startswith(f"{other}.") and "." in other):
+                if any(isinstance(value, dict) for value in (there[outer].desired, there[outer].live)):
+                    problems.append(
+                        error(
+                            f"{path!r} is not a part of {outer} that can be ignored",
+                            f'It is compared as a whole. Write "{outer}".',
+                            file=pipeline.loaded.path,
+                            line=pipeline.loaded.line_of("reconciler", "ignore_changes", text, index),
+                        )
+                    )
+    if problems:
+        raise UserError(*problems)
+
+
+def _names_nothing(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[Diagnostic]:
+    """Addresses and keys in `[reconciler]` that match nothing: they protect nothing, and may be misspelt."""
+    settings, loaded = pipeline.config.reconciler, pipeline.loaded
+    known = {step.address: step for step in steps}
+    names: list[tuple[str, tuple[str | int, ...]]] = [
+        *((text, ("ignore_changes", text)) for text in settings.ignore_changes),
+        *((text, ("protect", index)) for index, text in enumerate(settings.protect)),
+    ]
+    for text, place in names:
+        if Address.parse(text) not in known:
+            near = did_you_mean(text, map(str, known))
+            yield warning(
+                f"[reconciler] names {text}, which is no resource of this pipeline",
+                f"There are: {', '.join(map(str, sorted(known)))}.{near}",
+                file=loaded.path,
+                line=loaded.line_of("reconciler", *place),
+            )
+    for text, paths in settings.ignore_changes.items():
+        step = known.get(Address.parse(text))
+        there = {change.path for change in step.changes} if step else set()
+        for index, path in enumerate(paths):
+            beside = [other for other in there if other.startswith(f"{path.partition('.')[0]}.")]
+            if "." in path and path not in there and beside:
+                yield warning(
+                    f"ignore_changes names {path} of {text}, which neither the files nor the platform have",
+                    f"There are: {', '.join(sorted(beside))}.{did_you_mean(path, beside)}",
+                    file=loaded.path,
+                    line=loaded.line_of("reconciler", "ignore_changes", text, index),
+                )
+
+
+_WAYS_OUT = "the errors name each file and line, and what to do"
+
+
+def _without_secrets(planned: Planned, source: ImageSource) -> Planned:
+    """The plan, refused where its build would put a secret into the image.
+
+    Where this source is published already, nothing is built, and the plan warns only.
+    """
+    plan = planned.plan
+    for step in plan.steps:
+        kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
+        if not isinstance(kind, ImageKind) or resource is None:
+            continue
+        found = planned.world.found.get(step.address)
+        builds = step.refusal is not None or (
+            step.writes and (found is None or kind.needs_build(found, resource.fields))
+        )
+        problems = secret_findings(planned.pipeline, source, date.today(), is_published=not builds)
+        refused = step
+        if step.refusal is None and has_errors(problems):
+            refused = replace(step, refusal=Refusal("the image would hold a secret", (_WAYS_OUT,)))
+        steps = tuple(refused if each is step else each for each in plan.steps)
+        plan = replace(plan, steps=steps, diagnostics=(*plan.diagnostics, *problems))
+    return replace(planned, plan=plan)
+
+
+def _builders_named(
+    plan: Plan, desired: Graph, world: World, kinds: Mapping[str, ResourceKind]
+) -> Iterator[Diagnostic]:
+    """What each build would be made with, and why. Nothing is asked when there is nothing to build."""
+    for step in plan.steps:
+        kind, resource = kinds[step.address.kind], desired.get(step.address)
+        if isinstance(kind, ImageKind) and step.writes and not step.refusal and resource is not None:
+            builder = kind.builder_for(world.found.get(step.address), resource.fields)
+            if builder is not None:
+                yield info(f"built by {builder.name}: {builder.reason}", address=str(step.address))
+
+
+def _one_each(unreadable: Mapping[Address, ProviderError]) -> Iterator[tuple[Address, ProviderError]]:
+    """One address per problem: children of an unreadable parent carry the parent's problem."""
+    seen: set[str] = set()
+    for address in sorted(unreadable, key=lambda address: (len(address.name), address)):
+        problem = unreadable[address]
+        if problem.message not in seen:
+            seen.add(problem.message)
+            yield address, problem
+
+
+def _digest_of(desired: Graph) -> str:
+    """One digest of everything that the files ask for, so that a saved plan can tell when they changed."""
+    fields: dict[str, JSON] = {str(resource.address): dict(resource.fields) for resource in desired}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,333 @@
+"""The story of `rollback`: an ordinary plan, back to what a record of earlier says.
+
+The image goes back by moving tags in the registry: nothing is built, and an image that is gone is told
+before anything moves. Files are read for where and what the pipeline is, never for what it should be.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from semver import Version
+
+from providers.docker.builders.select import Builder
+from providers.docker.image import ImageKind, recorded_outputs, recorded_source
+from providers.docker.source.key import SourceKey
+from providers.picsellia import kinds as platform_kinds
+from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diff import same
+from reconciler.core.events import Notice
+from reconciler.core.graph import Graph, Resource
+from reconciler.core.plan import Plan, Stack
+from reconciler.core.planner import Options
+from reconciler.core.values import Address
+from reconciler.engine.apply import Applied, Running, carry_out
+from reconciler.engine.plan import Planned, Wishes, plan_for
+from reconciler.engine.session import Session, stack_of
+from reconciler.pipeline.config import load
+from reconciler.pipeline.image_source import image_labels, image_source
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.version import parse
+from state.snapshot import Intent, RecordedResource, Snapshot
+from state.stores.base import HistoryEntry, Store, runs
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A record that a run left when it had ended.
+
+    Attributes:
+        snapshot: what was applied then.
+        entry: when, and by whom.
+    """
+
+    snapshot: Snapshot
+    entry: HistoryEntry
+
+    @property
+    def image(self) -> RecordedResource | None:
+        return image_in(self.snapshot)
+
+    @property
+    def version(self) -> str:
+        """Of the image; "" when there was none."""
+        return str(self.image.inputs["version"]) if self.image else ""
+
+
+def pipeline_at(folder: Path, environment: str | None) -> Pipeline:
+    """What config.toml says of where a pipeline is; its classes and its source do not matter.
+
+    Raises:
+        UserError: config.toml has errors.
+    """
+    loaded = load(folder, environment=environment)
+    if loaded.config is None:
+        raise UserError(*loaded.diagnostics)
+    return Pipeline(folder, loaded.config.metadata.name, loaded.config, loaded, None, None)
+
+
+def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
+    """The record to go back to.
+
+    Args:
+        to: a serial, or a version (the last that was left with it); None for the one that the last run began
+            to go back to and did not reach, else for the latest that differs from what is recorded now, or
+            for the latest there is where a run since has left writes open.
+
+    Raises:
+        UserError: there is no such record.
+    """
+    ended, now = _ends(store, str(stack)), store.load(str(stack))
+    if now is None:
+        told = f"What was never applied cannot be gone back to. Apply it first: {stack.command('apply')}"
+        raise UserError(error(f"nothing is recorded of {stack}", told))
+    ended = (earlier for earlier in ended if earlier.snapshot.resources)
+    if to is None:
+        if (begun := _unfinished(store, stack, now)) is not None:
+            return begun
+        for earlier in ended:
+            if not _is_at(now, earlier):
+                return earlier
+        raise UserError(error(f"{stack} was never different", "There is nothing to go back to."))
+    for earlier in ended:
+        # A whole number is a serial: 1 would read as version 1.0.0, which later runs may have left, too.
+        serial, version = str(earlier.snapshot.serial), earlier.version
+        if to == serial if to.isdecimal() else version and _is_version(to, version):
+            return earlier
+    told = (
+        "Give a version, or the serial of a run's last save. Runs that failed, and those that left nothing, "
+        f"are nothing to go back to. See: reconciler state history '{stack}'"
+    )
+    raise UserError(error(f"{stack} has no record of {to}", told))
+
+
+_GOING_BACK = re.compile(r"\brollback .*--to[ =](\S+)", re.DOTALL)
+
+
+def _unfinished(store: Store, stack: Stack, now: Snapshot) -> Earlier | None:
+    """Where the last run was going back to, if it was cut short or a step of it failed.
+
+    What it left differs from what was there before, so the latest record that differs from it would be the
+    one to get away from.
+    """
+    last = next(runs(store, str(stack)), None)
+    going = _GOING_BACK.search(last[0].command) if last else None
+    if going is None:
+        return None
+    try:
+        target = find_earlier(store, stack, going[1])
+    except UserError:
+        return None
+    return None if _is_at(now, target) else target
+
+
+def roll_back(
+    session: Session,
+    pipeline: Pipeline,
+    to: str | None,
+    running: Running,
+    *,
+    write: bool,
+    approve: Callable[[Planned, bool], bool],
+) -> Applied:
+    """Plan what it takes to be as an earlier record says, and do it.
+
+    Args:
+        to: see `find_earlier`.
+        write: config.toml gets the version of then, too.
+        running, approve: see `carry_out`.
+
+    Raises: as `carry_out` and `find_earlier`.
+    """
+    stack = stack_of(session.target, pipeline)
+    first = find_earlier(session.store, stack, to)  # told before there is anything to wait for
+    if to is None:  # the history then says where a run that is cut short was going
+        running = replace(running, command=(*running.command, "--to", str(first.snapshot.serial)))
+
+    def make() -> Planned:
+        earlier = find_earlier(session.store, stack, to)  # under the lock: a run that was waited for counts
+        if earlier.snapshot.serial != first.snapshot.serial:
+            told = "Nothing was changed. Run the same command again."
+            raise UserError(error("another run changed what there is to go back to", told))
+        stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=earlier.snapshot.lineage)
+        back = pipeline.at(parse(earlier.version)) if write and earlier.version else pipeline
+        return _plan_back(session, back, earlier, stored)
+
+    return carry_out(
+        session,
+        pipeline,
+        make,
+        running,
+        key=None,
+        writes_config=write,
+        approve=approve,
+    )
+
+
+def _plan_back(session: Session, pipeline: Pipeline, earlier: Earlier, stored: Snapshot) -> Planned:
+    wanted = _graph(earlier.snapshot, stored)
+    image = earlier.image
+    kinds = dict(platform_kinds(session.platform))
+    if (published := image or image_in(stored)) is not None:
+        kinds["image"] = _image_of(pipeline, published)
+    known = {Address.parse(text): record for text, record in stored.resources.items()}
+    if image is not None:  # found by its digest, should its tag be gone
+        known[Address.parse(image.address)] = image
+    # Whoever goes back wants what was, and not what somebody made of it since.
+    planned = plan_for(
+        session, pipeline, wanted, kinds, stored, Wishes(options=Options(ours=None)), known=known
+    )
+    _refuse_lost(planned, earlier)
+    entry = earlier.entry
+    who = f" by {entry.owner}@{entry.host}" if entry.owner else ""
+    version = f"version {earlier.version}, " if earlier.version else ""
+    told = f"going back to {version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
+    session.emit(Notice(f"{told} (serial {entry.serial})"))
+    return replace(planned, plan=_retold(planned.plan))
+
+
+_RETOLD = {
+    "the files changed": "it was so then",
+    "the files win, as --ours says": "it was so then, and changed outside since",
+    "left the files": "came later",
+}
+
+
+def _retold(plan: Plan) -> Plan:
+    """The plan with its reasons said of a record, where the planner says them of files."""
+
+    def said(reason: str) -> str:
+        for of_files, of_record in _RETOLD.items():
+            reason = reason.replace(of_files, of_record)
+        return reason
+
+    return replace(
+        plan,
+        steps=tuple(
+            replace(
+                step,
+                reason=said(step.reason),
+                changes=tuple(change._replace(reason=said(change.reason)) for change in step.changes),
+                refusal=step.refusal and replace(step.refusal, summary=said(step.refusal.summary)),
+            )
+            for step in plan.steps
+        ),
+    )
+
+
+def _graph(then: Snapshot, now: Snapshot) -> Graph:
+    """What was recorded then, as what should be. Inputs that came since go, as deploying then would do it."""
+    listed = {Address.parse(text) for text in (*then.resources, *now.resources)}
+    owners = {Address("processing", address.name[:-1]) for address in listed if address.kind == "input"}
+    resources = []
+    for record in then.resources.values():
+        address = Address.parse(record.address)
+        fields = (
+            {**record.inputs, "source_key": _source_then(record)} if record.kind == "image" else record.inputs
+        )
+        resources.append(
+            Resource(
+                address,
+                fields,
+                depends_on=tuple(Address.parse(text) for text in record.depends_on),
+                owns=("input",) if address in owners else (),
+            )
+        )
+    return Graph(resources)
+
+
+def _image_of(pipeline: Pipeline, image: RecordedResource) -> ImageKind:
+    """The kind `image` for what was published then, whatever the folder holds now."""
+
+    def no_builder() -> Builder:
+        raise AssertionError("a rollback builds nothing")
+
+    outputs = recorded_outputs(image.outputs)
+    key = SourceKey(_source_then(image), outputs.get("files", {}), outputs.get("arguments", {}), bytes=0)
+    return ImageKind(
+        "/".join(Address.parse(image.address).name),
+        replace(image_source(pipeline), platform=image.inputs["platform"]),
+        key,
+        builder=no_builder,
+        labels=lambda: image_labels(pipeline),
+        bump_hint="go back to another one: --to VERSION",
+    )
+
+
+def _source_then(image: RecordedResource) -> str:
+    """The source of a recorded image; of another tool's, what earlier versions took it over from."""
+    return str(image.inputs.get("source_key") or recorded_source(image.outputs) or "")
+
+
+def _refuse_lost(planned: Planned, earlier: Earlier) -> None:
+    """An image that is gone, or is not what it was, is told before anything moves."""
+    image = earlier.image
+    if image is None:
+        return
+    address = Address.parse(image.address)
+    live, digest = planned.world.found.get(address), str(image.outputs.get("digest", ""))
+    if live is not None and (not digest or live.outputs["digest"] == digest):
+        return
+    what = f"{'/'.join(address.name)}:{earlier.version}"
+    now = f"is {live.outputs['digest'][:19]} now" if live else "is gone from the registry"
+    told = "Nothing was changed. Go back further, with --to, or publish that source as a new version."
+    raise UserError(error(f"{what} was {digest[:19]} then, and {now}", told, address=str(address)))
+
+
+def _ends(store: Store, stack: str) -> Iterator[Earlier]:
+    """What each run left that did all it began to do, latest first."""
+    for entry, *before in runs(store, stack):
+        snapshot = store.load_at(stack, entry.serial)
+        if snapshot is None or snapshot.intents:
+            continue
+        # In the order in which they were saved, as a store reads what changed since the one before.
+        during = (store.load_at(stack, save.serial) for save in reversed(before))
+        begun = (intent for save in during if save for intent in save.intents.values())
+        if all(_was_done(intent, snapshot) for intent in begun):
+            yield Earlier(snapshot, entry)
+
+
+def _was_done(begun: Intent, left: Snapshot) -> bool:
+    """Whether a write got through; one that was refused leaves the record as it was."""
+    record = left.resources.get(begun.address)
+    if begun.verb == "delete":
+        return record is None or record.id != begun.id
+    if record is None:  # of a replace whose old object was deleted already, the new one was let go
+        return begun.verb == "replace" and begun.id is None
+    return all(same(record.inputs.get(name, value), value) for name, value in begun.fields.items())
+
+
+def image_in(snapshot: Snapshot) -> RecordedResource | None:
+    """What a record says of the image; None when it says nothing."""
+    return next((one for one in snapshot.resources.values() if one.kind == "image"), None)
+
+
+def _is_at(now: Snapshot, earlier: Earlier) -> bool:
+    """Whether going back there would change nothing but the record. With a write open nobody can tell."""
+    then = earlier.snapshot.resources
+    return (
+        not now.intents
+        and now.resources.keys() == then.keys()
+        and all(_is_as(record, now.resources[address]) for address, record in then.items())
+    )
+
+
+def _is_as(then: RecordedResource, now: RecordedResource) -> bool:
+    """Whether a resource was applied as it is now.
+
+    A field that only one of the two has is not managed by the other, so it stays. An image of the same
+    version and digest is the same, whatever recipe its source key was made by.
+    """
+    names = (then.inputs.keys() & now.inputs.keys()) - {"source_key"}
+    was, digest = (record.outputs.get("digest", "") for record in (then, now))
+    return all(same(then.inputs[name], now.inputs[name]) for name in names) and (
+        then.kind != "image" or was == digest
+    )
+
+
+def _is_version(text: str, version: str) -> bool:
+    try:
+        return parse(text) == Version.parse(version)
+    except ValueError:
+        return False

@@ -1,0 +1,46 @@
+"""Who this run is, as the lock and the history tell it. Reads the environment, and decides nothing."""
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from uuid import uuid4
+
+from state.lock import LockInfo, process_table
+from state.state_writer import now
+
+CI_ADDRESSES = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL", "TRAVIS_BUILD_WEB_URL")
+CI_NUMBERS = ("GITHUB_RUN_ID", "CI_JOB_ID", "BITBUCKET_BUILD_NUMBER", "BUILD_BUILDID", "BUILD_ID")
+
+
+def this_run(command: Sequence[str], git_commit: str) -> LockInfo:
+    """This process.
+
+    Args:
+        command: what was asked for, without secrets.
+        git_commit: of the files it works from, with "+dirty" when they differ from it; "" for none.
+    """
+    return LockInfo(
+        owner=getpass.getuser(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        command=" ".join(command),
+        since=now(),
+        id=str(uuid4()),
+        git_commit=git_commit,
+        processes=process_table(),
+        ci=ci_job(os.environ),
+    )
+
+
+def ci_job(environment: Mapping[str, str]) -> str:
+    """Where the log of the CI job that this process is can be read, else its number; "" outside of CI.
+
+    GitHub Actions gives the parts of the address, the others all of it.
+    https://docs.github.com/actions/reference/variables-reference
+    https://docs.gitlab.com/ci/variables/predefined_variables
+    """
+    parts = [environment.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
+    if all(parts):
+        return "{}/{}/actions/runs/{}".format(*parts)
+    return next((environment[name] for name in (*CI_ADDRESSES, *CI_NUMBERS) if environment.get(name)), "")

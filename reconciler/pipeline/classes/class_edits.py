@@ -1,0 +1,331 @@
+"""Changing one value in the source of an inputs class or a parameters class, and nothing else. Pure.
+
+Used by adopt for the patch that it prints. Works on the usual form that the static reader understands, too:
+literal arguments, one statement each, in `__init__`. Whatever else stands there is for a person to change: it
+raises `ByHandError`, never guesses. Runs nobody's code and writes no file.
+"""
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from providers.rules import as_number
+from reconciler.pipeline import enums
+from reconciler.pipeline.classes.parse_lock import parsing
+
+_INPUT_FIELDS: Final = ("input_type", "required", "inference_type_constraint", "framework_constraint")
+_INPUT_ORDER: Final = ("name", *_INPUT_FIELDS)
+_PARAMETER_ORDER: Final = ("keys", "expected_type", "default", "range_value")
+_ENUMS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "input_type": ("ProcessingInputType", enums.INPUT_TYPES),
+    "inference_type_constraint": ("InferenceType", enums.INFERENCE_TYPES),
+    "framework_constraint": ("Framework", enums.FRAMEWORKS),
+}
+_ENUMS_MODULE: Final = "picsellia.types.enums"
+_WIDEST: Final = 100
+
+
+class ByHandError(Exception):
+    """A person has to change it.
+
+    Attributes:
+        reason: what stands in the way.
+        line: where, or None.
+    """
+
+    def __init__(self, reason: str, node: ast.AST | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.line: int | None = getattr(node, "lineno", None)
+
+
+def with_parameter(source: str, cls: str, name: str, value: Any) -> str:
+    """The source where this parameter has another default; it is added where the class does not set it.
+
+    Raises:
+        ByHandError: what says it now is no literal.
+    """
+    module = _Source(source, cls)
+    statement = module.assignment(name)
+    if statement is None:
+        module.need_no_code_of_its_own()
+        return module.add_statement(_new_parameter(module, name, value))
+    holder = statement.value
+    assert holder is not None
+    node: ast.expr | None = holder
+    expected = type(holder.value).__name__ if isinstance(holder, ast.Constant) else ""
+    if isinstance(holder, ast.Call):
+        if not _calls(holder, "extract_parameter"):
+            raise ByHandError(f"{name} is computed", statement)
+        given = _arguments(holder, _PARAMETER_ORDER)
+        node, kind = given.get("default"), given.get("expected_type")
+        expected = kind.id if isinstance(kind, ast.Name) else ""
+    if node is None or not _is_literal(node):
+        raise ByHandError(f"the default of {name} is computed", node or statement)
+    module.replace(node, literal(_of_type(expected, value)))
+    return module.text()
+
+
+def without_parameter(source: str, cls: str, name: str) -> str:
+    """The source without this parameter. Raises ByHandError where no statement of the class sets it."""
+    module = _Source(source, cls)
+    statement = module.assignment(name)
+    if statement is None:
+        raise ByHandError(f"{name} comes from the base class of {cls}", module.node)
+    module.need_no_code_of_its_own()
+    return module.remove_statement(statement)
+
+
+def with_input_field(source: str, cls: str, name: str, field: str, value: Any) -> str:
+    """The source where an input is declared with another value. Raises ByHandError where that is computed."""
+    module = _Source(source, cls)
+    call = module.declaration(name)
+    node = _arguments(call, _INPUT_ORDER).get(field)
+    written = _argument(module, field, value)
+    if node is None:
+        module.add_argument(call, f"{field}={written}")
+    elif _is_literal(node) or isinstance(node, ast.Attribute):
+        module.replace(node, written)
+    else:
+        raise ByHandError(f"{field} of the input {name} is computed", node)
+    return module.text()
+
+
+def with_input(source: str, cls: str, name: str, fields: Mapping[str, Any]) -> str:
+    """The source where one more input is declared. Raises ByHandError where there is no place for it."""
+    module = _Source(source, cls)
+    arguments = [f"name={literal(name)}"]
+    for field in _INPUT_FIELDS:
+        value = fields.get(field)
+        if value is None or (field == "required" and value is True):
+            continue  # what define_input takes when nothing is said
+        arguments.append(f"{field}={_argument(module, field, value)}")
+    return module.add_statement(_call("self.define_input", arguments, module.indent))
+
+
+def without_input(source: str, cls: str, name: str) -> str:
+    """The source without this input. Raises ByHandError where its declaration is computed."""
+    module = _Source(source, cls)
+    call = module.declaration(name)
+    return module.remove_statement(next(one for one in module.body if getattr(one, "value", None) is call))
+
+
+class _Source:
+    """A source text, the class in it, and what is to be changed, all of it at once by `text`."""
+
+    def __init__(self, source: str, cls: str) -> None:
+        self._lines = re.findall(r"[^\n]*\n|[^\n]+", source)
+        self._edits: list[tuple[int, int, str]] = []
+        self._source = source
+        try:
+            with parsing():
+                self._tree = ast.parse(source)
+        except (SyntaxError, ValueError) as problem:
+            raise ByHandError(f"this Python cannot parse it ({problem})") from None
+        found = [node for node in self._tree.body if isinstance(node, ast.ClassDef) and node.name == cls]
+        if len(found) != 1:
+            raise ByHandError(f"{cls} is not defined at the top of the file, once")
+        self.node = found[0]
+        inits = [
+            node for node in self.node.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+        ]
+        if len(inits) != 1:
+            raise ByHandError(f"{cls} has no __init__ of its own", self.node)
+        self.body: Sequence[ast.stmt] = inits[0].body
+        self._newline = "\r\n" if "\r\n" in source else "\n"
+
+    @property
+    def indent(self) -> int:
+        return self.body[0].col_offset
+
+    def assignment(self, name: str) -> ast.Assign | ast.AnnAssign | None:
+        """The one statement that sets self.NAME; None when there is none."""
+        found: list[ast.Assign | ast.AnnAssign] = []
+        for node in ast.walk(self.node):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            if any(_is_own(target, name) for target in targets):
+                if (
+                    not isinstance(node, ast.Assign | ast.AnnAssign)
+                    or node not in self.body
+                    or not node.value
+                ):
+                    raise ByHandError(f"{name} is set by code", node)
+                found.append(node)
+        if len(found) > 1:
+            raise ByHandError(f"{name} is set more than once", found[-1])
+        return found[0] if found else None
+
+    def need_no_code_of_its_own(self) -> None:
+        """The base class has to say which parameters there are; a `to_dict` that stands here says it."""
+        for node in self.node.body:
+            if isinstance(node, ast.FunctionDef) and node.name == "to_dict":
+                raise ByHandError(f"to_dict of {self.node.name} says which parameters there are", node)
+        if not self.node.bases:
+            raise ByHandError(f"{self.node.name} has no base class that knows parameters", self.node)
+
+    def declaration(self, name: str) -> ast.Call:
+        """The one `self.define_input` of this name."""
+        found = []
+        for node in ast.walk(self.node):
+            if isinstance(node, ast.Call) and _calls(node, "define_input"):
+                given = _arguments(node, _INPUT_ORDER).get("name")
+                if not isinstance(given, ast.Constant):
+                    raise ByHandError("the name of an input is computed", node)
+                if given.value == name:
+                    found.append(node)
+        if len(found) != 1 or not any(getattr(one, "value", None) is found[0] for one in self.body):
+            raise ByHandError(f"the input {name} is declared by code", found[0] if found else self.node)
+        return found[0]
+
+    def enum(self, name: str) -> str:
+        """What the enum is called in this file; it is imported where it was not."""
+        imports = [node for node in self._tree.body if isinstance(node, ast.ImportFrom)]
+        for node in imports:
+            for alias in node.names:
+                if node.module == _ENUMS_MODULE and alias.name == name:
+                    return alias.asname or name
+        siblings = next((node for node in imports if node.module == _ENUMS_MODULE), None)
+        if siblings is not None:
+            end = self._end(siblings.names[-1])
+            self._edits.append((end, end, f", {name}"))
+        else:
+            self._insert_below(self._last_import(), f"from {_ENUMS_MODULE} import {name}{self._newline}")
+        return name
+
+    def replace(self, node: ast.expr, text: str) -> None:
+        self._edits.append((self._start(node), self._end(node), text))
+
+    def add_argument(self, call: ast.Call, text: str) -> None:
+        """One more argument behind the last one; on a line of its own where that has one."""
+        given: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+        last = max(given, key=self._end)
+        between = ", " if last.lineno == call.lineno else f",{self._newline}{' ' * last.col_offset}"
+        self._edits.append((self._end(last), self._end(last), between + text))
+
+    def add_statement(self, lines: Sequence[str]) -> str:
+        """The text with one more statement at the end of `__init__`."""
+        below = "".join(f"{' ' * self.indent}{line}{self._newline}" for line in lines)
+        self._insert_below(self.body[-1], below)
+        return self.text()
+
+    def remove_statement(self, statement: ast.stmt) -> str:
+        """The text without the lines of this statement."""
+        start, end = self._offset(statement.lineno, 0), self._offset((statement.end_lineno or 0) + 1, 0)
+        shares = [one for one in self.body if one is not statement and start <= self._start(one) < end]
+        if shares or len(self.body) == 1:
+            raise ByHandError("it cannot be taken out by itself", statement)
+        self._edits.append((start, end, ""))
+        return self.text()
+
+    def text(self) -> str:
+        changed = self._source
+        for start, end, text in sorted(self._edits, reverse=True):
+            changed = changed[:start] + text + changed[end:]
+        return changed
+
+    def _last_import(self) -> ast.stmt | None:
+        """The last import at the top of the file, else its docstring, else nothing."""
+        match self._tree.body:
+            case [ast.Expr(ast.Constant(str())) as first, *_]:
+                above: list[ast.stmt] = [first]
+            case _:
+                above = []
+        above += [node for node in self._tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        return above[-1] if above else None
+
+    def _insert_below(self, node: ast.stmt | None, text: str) -> None:
+        at = self._offset((node.end_lineno or 0) + 1, 0) if node is not None else 0
+        closed = at == 0 or self._source[at - 1] == "\n"
+        self._edits.append((at, at, text if closed else self._newline + text.removesuffix(self._newline)))
+
+    def _start(self, node: ast.expr | ast.stmt) -> int:
+        return self._offset(node.lineno, node.col_offset)
+
+    def _end(self, node: ast.expr | ast.keyword | ast.alias) -> int:
+        return self._offset(node.end_lineno or 0, node.end_col_offset or 0)
+
+    def _offset(self, line: int, column: int) -> int:
+        """Of a line from 1 and a column in bytes, as ast counts; the end of the text for a line behind it."""
+        before = sum(map(len, self._lines[: line - 1]))
+        inside = self._lines[line - 1].encode()[:column].decode() if column else ""
+        return before + len(inside)
+
+
+def literal(value: Any) -> str:
+    """A JSON value as Python writes it, in double quotes where they do."""
+    match value:
+        case str():
+            return '"' + repr("'" + value)[2:] if '"' not in value else repr(value)
+        case list():
+            return f"[{', '.join(map(literal, value))}]"
+        case dict():
+            return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + "}"
+    return repr(value)
+
+
+def _new_parameter(module: _Source, name: str, value: Any) -> list[str]:
+    kind = type(value).__name__
+    if not name.isidentifier() or kind not in ("int", "float", "str", "bool", "list", "dict"):
+        raise ByHandError(f"{name} = {literal(value)} has no usual form", module.node)
+    arguments = [f"[{literal(name)}]", f"expected_type={kind}", f"default={literal(value)}"]
+    return _call(f"self.{name} = self.extract_parameter", arguments, module.indent)
+
+
+def _argument(module: _Source, field: str, value: Any) -> str:
+    """An argument of define_input as the file would write it."""
+    if field not in _ENUMS or value is None:
+        return literal(value)
+    enum, members = _ENUMS[field]
+    if value not in members:
+        raise ByHandError(f"{value} is no {enum} that we know", module.node)
+    return f"{module.enum(enum)}.{value}"
+
+
+def _call(function: str, arguments: Sequence[str], indent: int) -> list[str]:
+    """The lines of a call: one, or one per argument."""
+    line = f"{function}({', '.join(arguments)})"
+    if indent + len(line) <= _WIDEST:
+        return [line]
+    return [f"{function}(", *(f"    {argument}," for argument in arguments), ")"]
+
+
+def _of_type(expected: str, value: Any) -> Any:
+    """The value in the type that the class asks for, where it is the same number: 12.0 is live as 12."""
+    if expected in ("int", "float"):
+        value = as_number(value)
+    if expected == "float" and type(value) is int:
+        return float(value)
+    return value
+
+
+def _arguments(call: ast.Call, order: tuple[str, ...]) -> dict[str, ast.expr]:
+    if any(isinstance(one, ast.Starred) for one in call.args) or not all(one.arg for one in call.keywords):
+        raise ByHandError("the arguments of the call are computed", call)
+    named = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+    return {**dict(zip(order, call.args, strict=False)), **named}
+
+
+def _calls(call: ast.Call, method: str) -> bool:
+    match call.func:
+        case ast.Attribute(ast.Name("self"), name):
+            return name == method
+    return False
+
+
+def _is_own(node: object, name: str) -> bool:
+    match node:
+        case ast.Attribute(ast.Name("self"), attribute):
+            return attribute == name
+    return False
+
+
+def _is_literal(node: ast.expr) -> bool:
+    """A value that stands there, or the name of a constant: its place gets the new value, it stays."""
+    if isinstance(node, ast.Name):
+        return node.id.isupper()
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return False
+    return True

@@ -1,0 +1,157 @@
+"""What an inputs class and a parameters class say, whichever of the two readers looked: `static` or `runner`.
+
+Plain data, and the rules that hold for both answers. Nothing here reads a file or runs code.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from reconciler.core.diagnostics import Diagnostic, error
+from reconciler.pipeline import enums
+from reconciler.pipeline.enums import did_you_mean
+
+T = TypeVar("T")
+
+LONGEST_NAME: Final = 1_000  # characters of a parameter's name
+Parameters = dict[str, Any]  # plain JSON values by name, in the order of to_dict
+
+
+@dataclass(frozen=True, slots=True)
+class InputDeclaration:
+    """One input that a processing asks for.
+
+    Attributes:
+        name: unique within the class.
+        input_type: one of `enums.INPUT_TYPES`.
+        required: whether a job can start without it.
+        inference_type_constraint: one of `enums.INFERENCE_TYPES`, or None.
+        framework_constraint: one of `enums.FRAMEWORKS`, or None.
+        file: the file that declares it.
+        line: its line there, or None when code computed it.
+    """
+
+    name: str
+    input_type: str
+    required: bool
+    inference_type_constraint: str | None
+    framework_constraint: str | None
+    file: Path
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReference:
+    """Which class of which file: `utils/inputs.py:ProcessingInputs`."""
+
+    folder: Path
+    file: Path
+    name: str
+
+    @classmethod
+    def parse(cls, folder: Path, text: str) -> "ClassReference":
+        file, _, name = text.partition(":")
+        return cls(folder, folder / file, name)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassValue(Generic[T]):
+    """One reader's answer.
+
+    Attributes:
+        value: what the class says; None when it fails (then there are errors).
+        reader: "static" or "subprocess".
+        diagnostics: what is wrong with the class.
+    """
+
+    value: T | None
+    reader: str
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+Inputs = tuple[InputDeclaration, ...]
+
+
+def missing_class(reference: ClassReference, classes: Collection[str]) -> Diagnostic:
+    """The class is not in its file; `classes` are those that are."""
+    there = f"It has {', '.join(classes)}." if classes else "It has no class at all."
+    return error(
+        f"there is no class {reference.name} in {reference.file.name}",
+        f"{there}{did_you_mean(reference.name, classes)} Correct [execution] in config.toml or the file.",
+        file=reference.file,
+        line=1,
+    )
+
+
+def problems_of(inputs: Iterable[InputDeclaration]) -> list[Diagnostic]:
+    """Everything that the platform would refuse, or that would hit the wrong object there."""
+    found: list[Diagnostic] = []
+    seen: dict[str, InputDeclaration] = {}
+    for one in inputs:
+        found += [*_name_problems(one), *_enum_problems(one)]
+        if one.name in seen:
+            first = seen[one.name].line
+            where = f"The first is at line {first}. " if first is not None else ""
+            found.append(
+                error(
+                    f"input {one.name!r} is declared twice",
+                    f"{where}Names are unique within a pipeline: rename or remove one.",
+                    file=one.file,
+                    line=one.line,
+                )
+            )
+        seen.setdefault(one.name, one)
+    return found
+
+
+def problems_of_parameters(parameters: Parameters, file: Path, line: int | None) -> list[Diagnostic]:
+    """Names that no parameter can have. Only a class that is run can give one: `self.NAME` is a word.
+
+    Args:
+        line: where the class sets its parameters; one that code named has no line of its own.
+    """
+    return [
+        error(
+            f"{name[:80]!r} cannot be the name of a parameter",
+            f"A name has at least one character, at most {LONGEST_NAME}, and no control characters. "
+            "Use a word, for example threshold.",
+            file=file,
+            line=line,
+        )
+        for name in parameters
+        if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME
+    ]
+
+
+def _name_problems(one: InputDeclaration) -> list[Diagnostic]:
+    if one.name.strip() and one.name not in (".", "..") and one.name.isprintable():
+        return []
+    return [
+        error(
+            f"{one.name!r} cannot be the name of an input",
+            "The name becomes part of a web address, where it would mean something else. "
+            "Use a word, for example dataset.",
+            file=one.file,
+            line=one.line,
+        )
+    ]
+
+
+def _enum_problems(one: InputDeclaration) -> list[Diagnostic]:
+    found = []
+    for field, value, allowed in (
+        ("input_type", one.input_type, enums.INPUT_TYPES),
+        ("inference_type_constraint", one.inference_type_constraint, enums.INFERENCE_TYPES),
+        ("framework_constraint", one.framework_constraint, enums.FRAMEWORKS),
+    ):
+        if value is not None and value not in allowed:
+            found.append(
+                error(
+                    f"input {one.name!r}: {field} {value!r} is not known",
+                    f"Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}",
+                    file=one.file,
+                    line=one.line,
+                )
+            )
+    return found

@@ -1,0 +1,162 @@
+"""Pipeline -> desired graph: which resources should exist for what the files say. Pure.
+
+The image comes first and everything on the platform waits for it, so that nothing there is touched when the
+image cannot be had. A field that the files do not give is not in the graph, and so is never written.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from reconciler.core.graph import Graph, Origin, Resource
+from reconciler.core.values import JSON, Address
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.schema import ModelTarget
+from reconciler.pipeline.version import channel_tag
+
+TARGET_OF_TYPE = {
+    # Which target goes with which type is read from the official deploy.
+    "PRE_ANNOTATION": "DATASET_VERSION",
+    "DATA_AUGMENTATION": "DATASET_VERSION",
+    "DATASET_VERSION_CREATION": "DATASET_VERSION",
+    "AUTO_TAGGING": "DATASET_VERSION",
+    "AUTO_ANNOTATION": "DATASET_VERSION",
+    "DATA_AUTO_TAGGING": "DATALAKE",
+    "MODEL_COMPRESSION": "MODEL_VERSION",
+    "MODEL_CONVERSION": "MODEL_VERSION",
+}
+# Processings and trainings are started differently, so the official deploy writes their flags differently.
+PROCESSING_GPU_FLAGS = ["--gpus=all", "--ipc=host"]
+TRAINING_FLAGS = ["--gpus all", "--ipc host", "--name training"]
+
+
+def image_address(image_name: str) -> Address:
+    return Address("image", tuple(image_name.split("/")))
+
+
+def desired_graph(pipeline: Pipeline, source_key: str) -> Graph:
+    """Everything that should exist for this pipeline.
+
+    Args:
+        pipeline: a checked one, with an image name.
+        source_key: of the folder as it is now.
+    """
+    image = _image(pipeline, source_key)
+    below = _training(pipeline, image) if pipeline.config.is_training else _processing(pipeline, image)
+    return Graph([image, *below])
+
+
+def _image(pipeline: Pipeline, source_key: str) -> Resource:
+    metadata, options = pipeline.config.metadata, pipeline.config.reconciler.image
+    version = _origin(pipeline, "metadata", "version")
+    return Resource(
+        image_address(pipeline.config.docker.image_name),
+        {
+            "version": str(metadata.version),
+            "channel": channel_tag(metadata.version),
+            "source_key": source_key,
+            "platform": options.platform,
+        },
+        origins={"version": version, "channel": version, "source_key": Origin(pipeline.folder)},
+    )
+
+
+def _docker(pipeline: Pipeline) -> tuple[dict[str, JSON], dict[str, Origin]]:
+    version = pipeline.config.metadata.version
+    pinned = pipeline.config.reconciler.pin == "version"
+    fields: dict[str, JSON] = {
+        "docker_image": pipeline.config.docker.image_name,
+        "docker_tag": str(version) if pinned else channel_tag(version),
+    }
+    return fields, {
+        "docker_image": _origin(pipeline, "docker", "image_name"),
+        "docker_tag": _origin(pipeline, "metadata", "version"),
+    }
+
+
+def _processing(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
+    metadata, docker = pipeline.config.metadata, pipeline.config.docker
+    fields, origins = _docker(pipeline)
+    fields["type"] = metadata.type
+    fields["target"] = TARGET_OF_TYPE[metadata.type]
+    origins["type"] = _value(pipeline, "metadata", "type")
+    origins["target"] = _origin(pipeline, "metadata", "type")
+    if metadata.description is not None:
+        fields["description"] = metadata.description
+        origins["description"] = _value(pipeline, "metadata", "description")
+    if docker.cpu is not None:
+        fields["default_cpu"] = docker.cpu
+        origins["default_cpu"] = _value(pipeline, "docker", "cpu")
+    if docker.gpu is not None:
+        fields["default_gpu"] = docker.gpu
+        fields["docker_flags"] = PROCESSING_GPU_FLAGS if docker.gpu > 0 else []
+        origins["default_gpu"] = _value(pipeline, "docker", "gpu")
+        origins["docker_flags"] = _origin(pipeline, "docker", "gpu")
+    if pipeline.parameters is not None:
+        fields["default_parameters"] = dict(pipeline.parameters)
+        origins["default_parameters"] = _by_class(pipeline, "parameters_class")
+    processing = Resource(
+        Address.of("processing", metadata.name),
+        fields,
+        depends_on=(image.address,),
+        owns=() if pipeline.inputs is None else ("input",),
+        origins=origins,
+    )
+    yield processing
+    for declared in pipeline.inputs or ():
+        place = Origin(declared.file, declared.line, by_class=True)
+        values: dict[str, JSON] = {
+            "input_type": declared.input_type,
+            "required": declared.required,
+            "inference_type_constraint": declared.inference_type_constraint,
+            "framework_constraint": declared.framework_constraint,
+        }
+        yield Resource(
+            Address.of("input", metadata.name, declared.name),
+            values,
+            depends_on=(processing.address,),
+            origins=dict.fromkeys(values, place),
+        )
+
+
+def _training(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
+    for name in sorted({target.origin_name for target in pipeline.config.targets}):
+        yield Resource(Address.of("model", name), {"name": name}, depends_on=(image.address,))
+    for target in pipeline.config.targets:
+        yield _model_version(pipeline, target)
+
+
+def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
+    fields, origins = _docker(pipeline)
+    fields["name"] = target.name
+    fields["docker_flags"] = TRAINING_FLAGS
+    if target.framework is not None:
+        fields["framework"] = target.framework
+        origins["framework"] = _value(pipeline, *target.key, "framework")
+    if target.inference_type is not None:
+        fields["type"] = target.inference_type
+        origins["type"] = _value(pipeline, *target.key, "inference_type")
+    if pipeline.parameters is not None:
+        fields["parameters"] = dict(pipeline.parameters)
+        origins["parameters"] = _by_class(pipeline, "parameters_class")
+    model = Address.of("model", target.origin_name)
+    return Resource(
+        Address.of("model-version", target.origin_name, target.name),
+        fields,
+        depends_on=(model,),
+        origins=origins,
+    )
+
+
+def _origin(pipeline: Pipeline, *key: str | int) -> Origin:
+    """Something that follows from this key of config.toml."""
+    return Origin(pipeline.loaded.path, pipeline.loaded.line_of(*key))
+
+
+def _value(pipeline: Pipeline, *key: str | int) -> Origin:
+    """Something that is the value of this key of config.toml."""
+    return replace(_origin(pipeline, *key), key=key)
+
+
+def _by_class(pipeline: Pipeline, key: str) -> Origin:
+    """Something that the class says which this key of `[execution]` names."""
+    return replace(_origin(pipeline, "execution", key), by_class=True)

@@ -1,0 +1,101 @@
+"""Secrets on their way into an image, as a person reads them: where, why, and the ways out."""
+
+import os
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+from providers.docker.source.key import ImageSource
+from providers.docker.source.secret_scan import Secret, is_accepted, secrets_of
+from providers.errors import ProviderError
+from reconciler.core.diagnostics import Diagnostic, Severity, error, warning
+from reconciler.pipeline.load import Pipeline
+
+_SHOWN = 20  # findings that are named one by one
+_DAYS = 30  # that an acceptance is suggested for
+
+
+def secret_findings(
+    pipeline: Pipeline, source: ImageSource, today: date, *, is_published: bool = False
+) -> list[Diagnostic]:
+    """Errors for the secrets that the pipeline's image would hold, and remarks on what is accepted.
+
+    Args:
+        is_published: an image of this source is published and nothing is built: warnings instead of errors.
+    """
+    try:
+        found = list(secrets_of(source))
+    except ProviderError as problem:
+        folder = pipeline.folder
+        return [error("the image's build context cannot be read", f"{problem.message}.", file=folder)]
+    open_ = [secret for secret in found if not is_accepted(secret, source, today)]
+    problems = list(_one_a_line(_finding(pipeline, source, s, today, is_published) for s in open_))
+    more = len(problems) - _SHOWN
+    if more > 0:
+        rest = f"and {more} more secrets" if more > 1 else "and one more secret"
+        problems[_SHOWN:] = [(warning if is_published else error)(rest, file=pipeline.folder)]
+    return [*problems, *_accepted_in_vain(pipeline, {secret.path for secret in found})]
+
+
+def _finding(
+    pipeline: Pipeline, source: ImageSource, secret: Secret, today: date, is_published: bool
+) -> Diagnostic:
+    line = secret.line
+    if secret.setting:
+        line = pipeline.loaded.line_of("reconciler", "image", *secret.setting.split(".", 1))
+    detail = [f"{_expired(pipeline, secret)}Everyone who can pull the image can read it."]
+    if is_published:
+        detail.append("Revoke it, then publish a version without it.")
+    detail.append(_way_out(source, secret))
+    until = today + timedelta(days=_DAYS)
+    detail.append(
+        "If it opens nothing, accept it in config.toml:  [[reconciler.image.accepted_secrets]] with "
+        f'path = "{secret.path}", reason = "…", until = {until}'
+    )
+    return Diagnostic(
+        Severity.WARNING if is_published else Severity.ERROR,
+        f"the published image holds {secret.kind}" if is_published else f"the image would hold {secret.kind}",
+        "\n".join(detail),
+        file=_file(pipeline, source, secret.path),
+        line=line,
+    )
+
+
+def _way_out(source: ImageSource, secret: Secret) -> str:
+    build = 'give it to the build with secrets = ["NAME"] in [reconciler.image], which leaves it in no layer'
+    if secret.setting or secret.path in (source.dockerfile, *source.replaced):
+        return f"Take the value out of the file, and {build}."
+    return f"Add {secret.path} to .dockerignore. If only the build needs it, {build}."
+
+
+def _expired(pipeline: Pipeline, secret: Secret) -> str:
+    for known in pipeline.config.reconciler.image.accepted_secrets:
+        if known.path == secret.path:
+            return f"It was accepted until {known.until}, which is over ({known.reason}). "
+    return ""
+
+
+def _accepted_in_vain(pipeline: Pipeline, paths: set[str]) -> Iterator[Diagnostic]:
+    for index, known in enumerate(pipeline.config.reconciler.image.accepted_secrets):
+        if known.path not in paths:
+            yield warning(
+                f"accepted_secrets names {known.path}, where no secret is found",
+                "Paths are relative to the build context. Correct the path or remove the entry.",
+                file=pipeline.loaded.path,
+                line=pipeline.loaded.line_of("reconciler", "image", "accepted_secrets", index),
+            )
+
+
+def _file(pipeline: Pipeline, source: ImageSource, path: str) -> Path:
+    """The file as its pipeline's folder is named, so that it can be opened from here."""
+    return Path(os.path.normpath(pipeline.folder / os.path.relpath(source.folder / path, pipeline.folder)))
+
+
+def _one_a_line(findings: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
+    """A build argument is a line of config.toml, which is a file of the context: one finding, not two."""
+    seen: set[tuple[Path | None, int | None]] = set()
+    for finding in findings:
+        place = (finding.file, finding.line)
+        if finding.line is None or place not in seen:
+            yield finding
+        seen.add(place)

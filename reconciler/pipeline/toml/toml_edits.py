@@ -1,0 +1,310 @@
+"""Changing values in a config.toml and nothing else: comments, order, quotes and line ends stay as they are.
+
+tomlkit makes the change, in the one section that it concerns; `tomllib` reads what came of it, as `config`
+will. Used by a finished deploy (version, tag, answers to questions), by bump and by adopt. It never formats a
+text anew, and touches no file.
+"""
+
+import datetime
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tomlkit
+from tomlkit.container import Container
+from tomlkit.exceptions import InvalidStringError
+from tomlkit.items import AoT, Array, InlineTable, Item, Key, SingleKey, String, Table
+
+from reconciler.pipeline.toml.overlays import overlays
+from reconciler.pipeline.toml.toml_positions import BOM, Path, lines_of
+
+Value = str | bool | int | float | list[str]
+Edits = Mapping[Path, Value]
+"""New values by path, for example `{("metadata", "version"): "1.0.2"}`."""
+
+_RELEASED = frozenset([("metadata", "version"), ("docker", "image_tag")])
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A header and the keys below it; the first section of a text has no header.
+
+    Attributes:
+        path: the table that the header names, with the index of its row; `()` for the document itself.
+        start: offset of the section in the whole text.
+        text: the section as it is.
+        document: the section alone, as tomlkit reads it.
+        table: what of `document` holds the keys.
+    """
+
+    path: Path
+    start: int
+    text: str
+    document: Container = field(repr=False)
+    table: Container = field(repr=False)
+
+
+def edited(text: str, changes: Edits) -> str:
+    """`text` with these values; a missing key goes to its table's end, a missing table to the file's end.
+
+    Args:
+        text: a config.toml, line ends as they are in the file.
+        changes: what to write.
+
+    Raises:
+        tomllib.TOMLDecodeError: `text` is not TOML.
+        ValueError: a path leads through something that is not a table, or a row that is not there, or ends
+            at a table.
+    """
+    before = tomllib.loads(text.removeprefix(BOM))
+    wanted = before
+    for path, value in changes.items():
+        wanted = _with(wanted, path, value)
+        text = _with_one(text, path, value)
+    if not _same(tomllib.loads(text.removeprefix(BOM)), wanted):
+        raise AssertionError("the edit changed more than it was asked to; please report this config.toml")
+    return text
+
+
+_LATER = frozenset(["config", "accepted_secrets"])
+"""Settings of `[reconciler.image]` that make no other image, and that the first recipe did not know."""
+_NOT_AT_RUN_TIME = frozenset(["metadata", "docker", "model_version", "model_versions", "reconciler"])
+
+
+def keyed(document: Mapping[str, Any]) -> bytes:
+    """What of a config.toml belongs to the source key: what a running pipeline could read of it.
+
+    That is `[execution]` and every table that is neither the official tool's nor ours. The others say what is
+    deployed. Canonical JSON, so neither a comment nor the order of keys looks like new source.
+
+    Args:
+        document: as `tomllib` gave it.
+    """
+    return _bytes({name: table for name, table in document.items() if name not in _NOT_AT_RUN_TIME})
+
+
+def keyed_whole(document: Mapping[str, Any]) -> bytes:
+    """The same for a pipeline that reads all of its file: everything but the version and the tag.
+
+    The first recipe of the source key had this of every pipeline. Settings that came after it do not count,
+    nor do the tables that hold nothing else.
+    """
+    said = _unreleased(document)
+    if environments := overlays(document):
+        ours = document["reconciler"]
+        env = {**ours["env"], **{name: _unreleased(overlay) for name, overlay in environments.items()}}
+        said["reconciler"] = {**ours, "env": env}
+    ours = said.get("reconciler")
+    if isinstance(ours, dict) and isinstance(image := ours.get("image"), dict) and image.keys() & _LATER:
+        image = {key: value for key, value in image.items() if key not in _LATER}
+        ours = {key: value for key, value in {**ours, "image": image}.items() if key != "image" or value}
+        said = {
+            key: value for key, value in {**said, "reconciler": ours}.items() if key != "reconciler" or value
+        }
+    return _bytes(said)
+
+
+def _bytes(document: Mapping[str, Any]) -> bytes:
+    canonical = _canonical(dict(document))
+    return json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def _unreleased(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The same tables, without what a release changes."""
+    return {
+        name: {key: value for key, value in table.items() if (name, key) not in _RELEASED}
+        if isinstance(table, dict)
+        else table
+        for name, table in tables.items()
+    }
+
+
+def _canonical(value: Any) -> Any:
+    """Plain JSON; what JSON has no word for becomes an object that no TOML table is mistaken for."""
+    match value:
+        case dict():
+            return {"table": {key: _canonical(item) for key, item in value.items()}}
+        case list():
+            return [_canonical(item) for item in value]
+        case float() if not math.isfinite(value):
+            return {"float": str(value)}
+        case datetime.datetime() | datetime.date() | datetime.time():
+            return {type(value).__name__: value.isoformat()}
+    return value
+
+
+def sections_of(text: str) -> list[Section]:
+    """The text, which must be valid TOML, cut before each header.
+
+    Each is a document of its own, because tomlkit moves tables: `[[a]]`, `[b]`, `[[a]]` comes back as
+    `[[a]]`, `[[a]]`, `[b]`. There is always a first section, if only an empty one, and the byte order mark is
+    in none of them. Raises ValueError for what is nested too deeply.
+    """
+    sections = []
+    for path, (start, end) in lines_of(text).sections.items():
+        document = tomlkit.parse(text[start:end])
+        table = _below_header(document) if path else document
+        sections.append(Section(path, start, text[start:end], document, table))
+    return sections
+
+
+def _below_header(document: Container) -> Container:
+    """What has the keys of a section. Its only header is a table for each of its names, one in the other."""
+    _, item = document.body[0]
+    while isinstance(item, Table) and item.is_super_table():
+        _, item = item.value.body[0]
+    if isinstance(item, AoT):
+        item = item.body[0]
+    assert isinstance(item, Table)
+    return item.value
+
+
+def _with_one(text: str, path: Path, value: Value) -> str:
+    newline = "\r\n" if "\r\n" in text else "\n"
+    closed = text if text.removeprefix(BOM) == "" or text.endswith("\n") else text + newline
+    sections = sections_of(closed)
+    changed = next((one for one in sections if _put(one, path, value)), None) or next(
+        (one for one in sections if _add(one, path, value, newline)), None
+    )
+    if changed is None:
+        return _with_table(closed, sections, path, value, newline)
+    end = changed.start + len(changed.text)
+    after = closed[: changed.start] + changed.document.as_string() + closed[end:]
+    return after if closed == text else after.removesuffix(newline)
+
+
+def _put(section: Section, path: Path, value: Value) -> bool:
+    """Change the value at this path; False when this section does not have it."""
+    for holder in _tables(section, path[:-1]):
+        match holder, path[-1]:
+            case Array(), int(index):
+                holder[index] = _written(value, holder.item(index))
+                return True
+            case Container() | InlineTable(), str(name):
+                for key, item in _body(holder):
+                    if key is not None and key.key == name and not isinstance(item, Table):
+                        holder[name] = _written(value, item)
+                        return True
+    return False
+
+
+def _add(section: Section, path: Path, value: Value, newline: str) -> bool:
+    """Write the key behind the last one of its table; False when this section does not have the table.
+
+    What stands below that last key (blank lines, comments, the blank before a brace) stays below.
+    """
+    *_, holder = (None, *_tables(section, path[:-1]))
+    name = path[-1]
+    if not isinstance(holder, Container | InlineTable) or not isinstance(name, str):
+        return False
+    body = _body(holder)
+    if any(key is not None and key.key == name for key, _ in body):
+        raise ValueError(f"{name} is a table in this config.toml, and cannot become a value")
+    beside = [(key, item) for key, item in body if key is not None and not isinstance(item, Table)]
+    item = _written(value, beside[-1][1] if beside else None)
+    item.trivia.trail = newline if isinstance(holder, Container) else ""
+    last = max((at for at, (key, _) in enumerate(body) if key is not None), default=-1)
+    below = body[last + 1 :]
+    del body[last + 1 :]
+    if body:
+        pair = _pair(body[last][1])
+        item.trivia.indent, item.trivia.trail = pair.trivia.indent, pair.trivia.trail
+    holder.append(_key_beside(name, [key for key, _ in beside]), item)
+    body.extend(below)
+    return True
+
+
+def _key_beside(name: str, others: list[Key]) -> Key:
+    """The key with the blanks around its `=` that the others have; in their column, if they stand in one."""
+    key = SingleKey(name)
+    if not others:
+        return key
+    heads = [f"{other.as_string()}{other.sep.partition('=')[0]}" for other in others]
+    before, after = heads[-1][len(heads[-1].rstrip()) :], others[-1].sep.partition("=")[2]
+    widths, columns = {len(head.rstrip()) for head in heads}, {len(head) for head in heads}
+    if len(widths) > 1 and len(columns) == 1:
+        before = " " * max(columns.pop() - len(key.as_string()), 1)
+    key.sep = f"{before}={after}"
+    return key
+
+
+def _tables(section: Section, path: Path) -> Iterator[Container | InlineTable | Array]:
+    """What holds keys or elements at this path. Dotted keys can name a table in several places."""
+    depth = len(section.path)
+    if path[:depth] == section.path:
+        yield from _inside(section.table, path[depth:])
+
+
+def _inside(item: Item | Container, path: Path) -> Iterator[Container | InlineTable | Array]:
+    if isinstance(item, Table):
+        item = item.value
+    if not path:
+        if isinstance(item, Container | InlineTable | Array):
+            yield item
+        return
+    match item, path[0]:
+        case Array(), int(index):
+            yield from _inside(item.item(index), path[1:])
+        case Container() | InlineTable(), str(name):
+            for key, inner in _body(item):
+                if key is not None and key.key == name:
+                    yield from _inside(inner, path[1:])
+
+
+def _body(table: Container | InlineTable) -> list[tuple[Key | None, Item]]:
+    return table.value.body if isinstance(table, InlineTable) else table.body
+
+
+def _pair(item: Item) -> Item:
+    """The value of a pair; behind a dotted key it is one in a table, or in a table in that."""
+    while isinstance(item, Table):
+        item = item.value.body[-1][1]
+    return item
+
+
+def _with_table(text: str, sections: list[Section], path: Path, value: Value, newline: str) -> str:
+    """A new table at the end of the file, or of the row that it belongs to."""
+    *table, name = path
+    row = max((depth for depth, step in enumerate(table, 1) if isinstance(step, int)), default=0)
+    last = [one for one in sections if one.path[:row] == path[:row]][-1]
+    end = last.start + len(last.text)
+    header = ".".join(SingleKey(step).as_string() for step in table if isinstance(step, str))
+    pair = f"{SingleKey(str(name)).as_string()} = {_written(value).as_string()}"
+    gap = newline if text.removeprefix(BOM) else ""
+    return f"{text[:end]}{gap}[{header}]{newline}{pair}{newline}{text[end:]}"
+
+
+def _written(value: Value, before: Item | None = None) -> Item:
+    """`value` for a TOML file, in the quotes of the text it replaces where they can hold it."""
+    if isinstance(value, str) and isinstance(before, String):
+        quotes = before.type
+        if quotes.is_multiline() and ("\n" not in value or "\r" in value):
+            quotes = quotes.toggle()
+        try:
+            return String.from_raw(value, quotes)
+        except InvalidStringError:
+            pass  # a literal string has no escapes
+    return tomlkit.item(value)
+
+
+def _with(document: dict[str, Any], path: Path, value: Value) -> dict[str, Any]:
+    """A copy of the document with this value: what the edited text has to mean."""
+
+    def put(node: Any, rest: Path) -> Any:
+        if not rest:
+            return value
+        step, *others = rest
+        if isinstance(node, dict) and isinstance(step, str):
+            return {**node, step: put(node.get(step, {}), tuple(others))}
+        if isinstance(node, list) and isinstance(step, int) and 0 <= step < len(node):
+            return [put(item, tuple(others)) if index == step else item for index, item in enumerate(node)]
+        raise ValueError(f"{'.'.join(map(str, path))} does not lead through tables of this config.toml")
+
+    return put(document, path)  # type: ignore[no-any-return]
+
+
+def _same(one: Any, other: Any) -> bool:
+    return json.dumps(_canonical(one), sort_keys=True) == json.dumps(_canonical(other), sort_keys=True)

@@ -1,0 +1,228 @@
+"""A drift report as a versioned JSON document: what scripts read, and what the next run reads again."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from providers.regular_files import read_regular
+from providers.rules import Effect
+from reconciler.core.diagnostics import UserError, error, in_order
+from reconciler.core.diff import Change, ChangeClass
+from reconciler.core.plan import Action, Plan, Stack, Step, diagnostic_from_document, diagnostic_to_document
+from reconciler.core.values import JSON, Address, Nothing
+from reconciler.drift.findings import Acknowledgement, Finding, LastApply, Report, Seen, Shard, StackReport
+from reconciler.views.safe import json_text
+
+FORMAT, VERSION = "reconciler/drift", 1
+
+
+def report_text(report: Report) -> str:
+    """The document, with the same bytes for the same findings."""
+    return json_text(report_to_document(report))
+
+
+def report_to_document(report: Report) -> dict[str, JSON]:
+    """Everything that a report says; values that are missing are null and named in `absent`."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "at": _time(report.at),
+        "exit_code": report.exit_code,
+        "shard": str(report.shard) if report.shard else None,
+        "stacks": [_stack_to_document(stack) for stack in report.stacks],
+        "failed": {
+            name: [diagnostic_to_document(problem) for problem in problems]
+            for name, problems in report.failed.items()
+        },
+        "diagnostics": [diagnostic_to_document(remark) for remark in in_order(report.remarks)],
+    }
+
+
+def read_report(path: Path) -> Report:
+    """The report that `report_text` wrote into this file.
+
+    Raises:
+        UserError: it is not there, or is no report of ours.
+    """
+    try:
+        return report_from_document(json.loads(read_regular(path)))
+    except OSError as problem:
+        raise UserError(error("the report cannot be read", f"{problem.strerror}.", file=path)) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        told = f"{problem!r}. What `reconciler drift --json` writes was expected there."
+        raise UserError(error("the file is no drift report", told, file=path)) from None
+
+
+def report_from_document(document: Mapping[str, JSON]) -> Report:
+    """What `report_to_document` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+    if (document["format"], document["version"]) != (FORMAT, VERSION):
+        raise ValueError(f"its format is {document['format']!r} {document['version']!r}")
+    return Report(
+        datetime.fromisoformat(document["at"]),
+        tuple(_stack_from_document(stack) for stack in document["stacks"]),
+        {
+            name: tuple(diagnostic_from_document(problem) for problem in problems)
+            for name, problems in document["failed"].items()
+        },
+        tuple(diagnostic_from_document(remark) for remark in document["diagnostics"]),
+        Shard.parse(document["shard"]) if document["shard"] else None,
+    )
+
+
+def first_seen(path: Path) -> dict[str, datetime]:
+    """Finding id -> when it was seen first, as the report of an earlier run in this file says.
+
+    Raises:
+        UserError: the file is there and is no report of ours.
+    """
+    if path.exists() and not path.is_file():
+        return {}  # a pipe or a terminal keeps no report of an earlier run
+    try:
+        document = json.loads(read_regular(path))
+        if document["format"] != FORMAT:
+            raise ValueError(f"its format is {document['format']!r}")
+        return {
+            finding["id"]: datetime.fromisoformat(finding["first_seen"])
+            for stack in document["stacks"]
+            for finding in stack["findings"]
+        }
+    except FileNotFoundError:
+        return {}
+    except OSError as problem:
+        raise UserError(
+            error("the report of an earlier run cannot be read", f"{problem.strerror}.", file=path)
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        told = (
+            f"{problem}. A report was expected there, to know since when things are as they are. Remove it."
+        )
+        raise UserError(error("the file is no report of an earlier run", told, file=path)) from None
+
+
+def _stack_to_document(stack: StackReport) -> dict[str, JSON]:
+    return {
+        "stack": _stack(stack.stack),
+        "last_apply": _last_apply(stack.last_apply),
+        "resources": [_step_to_document(step) for step in stack.plan.steps],
+        "unverified": stack.unverified,
+        "findings": [_finding_to_document(finding) for finding in stack.findings],
+        "unchecked": [diagnostic_to_document(problem) for problem in stack.unchecked],
+    }
+
+
+def _step_to_document(step: Step) -> dict[str, JSON]:
+    return {
+        "address": str(step.address),
+        "action": step.action.word,
+        "depends_on": [str(address) for address in step.depends_on],
+    }
+
+
+def _finding_to_document(finding: Finding) -> dict[str, JSON]:
+    change = finding.change
+    values: Mapping[str, JSON | Nothing] = {
+        "desired": change.desired,
+        "recorded": change.recorded,
+        "live": change.live,
+    }
+    return {
+        "id": finding.id,
+        "address": str(finding.address),
+        "field": change.path,
+        "class": change.cls.value,
+        "severity": finding.effect.name.lower(),
+        **{name: None if isinstance(value, Nothing) else value for name, value in values.items()},
+        "absent": {name: value.value for name, value in values.items() if isinstance(value, Nothing)},
+        "reason": change.reason,
+        "place": change.place,
+        "first_seen": _time(finding.seen.first),
+        "last_seen": _time(finding.seen.last),
+        "age_seconds": int((finding.seen.last - finding.seen.first).total_seconds()),
+        "modified_at": finding.modified_at or "unknown",
+        "modified_by": finding.modified_by or "unknown",
+        "page": finding.page,
+        "put_back": finding.put_back,
+        "take_over": finding.take_over,
+        "acknowledged": _acknowledged(finding.acknowledged),
+    }
+
+
+def _stack(stack: Stack) -> dict[str, JSON]:
+    return {
+        "organization": stack.organization,
+        "environment": stack.environment,
+        "host": stack.host,
+        "pipeline": stack.pipeline,
+    }
+
+
+def _last_apply(last: LastApply | None) -> dict[str, JSON] | None:
+    if last is None:
+        return None
+    return {"at": last.at, "by": last.by, "host": last.host, "git_commit": last.git_commit, "ci": last.ci}
+
+
+def _acknowledged(known: Acknowledgement | None) -> dict[str, JSON] | None:
+    if known is None:
+        return None
+    return {"owner": known.owner, "reason": known.reason, "expires": known.expires}
+
+
+def _time(when: datetime) -> str:
+    return when.isoformat(timespec="seconds")
+
+
+def _stack_from_document(document: Mapping[str, JSON]) -> StackReport:
+    stack = Stack(**document["stack"])
+    last = document["last_apply"]
+    return StackReport(
+        stack,
+        tuple(_finding_from_document(stack, finding) for finding in document["findings"]),
+        Plan(stack, "", 0, tuple(_step_from_document(step) for step in document["resources"])),
+        tuple(diagnostic_from_document(problem) for problem in document["unchecked"]),
+        LastApply(**last) if last else None,
+        document["unverified"],
+    )
+
+
+def _step_from_document(document: Mapping[str, JSON]) -> Step:
+    action = next(action for action in Action if action.word == document["action"])
+    needs = tuple(Address.parse(text) for text in document["depends_on"])
+    return Step(Address.parse(document["address"]), action, "", depends_on=needs)
+
+
+def _finding_from_document(stack: Stack, document: Mapping[str, JSON]) -> Finding:
+    absent, known = document["absent"], document["acknowledged"]
+    values: dict[str, Any] = {
+        name: Nothing(absent[name]) if name in absent else document[name]
+        for name in ("desired", "recorded", "live")
+    }
+    return Finding(
+        id=document["id"],
+        stack=stack,
+        address=Address.parse(document["address"]),
+        change=Change(
+            document["field"],
+            ChangeClass(document["class"]),
+            **values,
+            reason=document["reason"],
+            write=False,  # a report is read to be told, not to be applied
+            place=document["place"],
+        ),
+        effect=Effect[document["severity"].upper()],
+        seen=Seen(
+            datetime.fromisoformat(document["first_seen"]), datetime.fromisoformat(document["last_seen"])
+        ),
+        modified_at=_known(document["modified_at"]),
+        modified_by=_known(document["modified_by"]),
+        page=document["page"],
+        put_back=document["put_back"],
+        take_over=document["take_over"],
+        acknowledged=Acknowledgement(**known) if known else None,
+    )
+
+
+def _known(text: str) -> str:
+    return "" if text == "unknown" else text

@@ -1,0 +1,118 @@
+"""Drift and plans as one HTML page each: everything is inside, so that it opens from anywhere, and offline.
+
+The page asks no network for anything and says so (its Content-Security-Policy allows none); without
+JavaScript all of it is there, with it there is a filter and a button to copy a command.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+from reconciler.core.diagnostics import Diagnostic, in_order
+from reconciler.core.plan import Plan, Step
+from reconciler.core.values import JSON, Nothing
+from reconciler.drift.findings import Report, StackReport, causes
+from reconciler.views import phrases
+from reconciler.views.reports.graphs import of_plan, of_report, style, svg
+from reconciler.views.safe import visible
+from reconciler.views.shown_values import shown
+from reconciler.views.terminal.console import things
+from reconciler.views.terminal.plans import rows, summary
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
+
+LONGEST_VALUE = 20_000  # characters
+
+
+def drift_html(report: Report) -> str:
+    """The page of a report: its state, what was found worst first, the graphs, what is known of the rest."""
+    found = causes(report.findings)
+    tones = [phrases.TONES[word] for word, count in report.counts.items() if count]
+    return _page("drift.html").render(
+        report=report,
+        tone="unknown" if report.unchecked and "bad" not in tones else next(iter(tones), "good"),
+        news=[cause for cause in found if not cause.first.acknowledged],
+        known=[cause for cause in found if cause.first.acknowledged],
+        stacks=sorted(report.stacks, key=_rank),
+        last_applied={stack.stack: phrases.last_applied(stack) for stack in report.stacks},
+        remarks=in_order(report.remarks),
+    )
+
+
+def plan_html(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
+    """The page of some plans: what would be done, field by field, and what stands in the way."""
+    stopped = any(not plan.can_apply for plan in plans) or errors
+    writes = any(not plan.is_empty for plan in plans)
+    return _page("plan.html").render(
+        plans=plans,
+        errors=errors,
+        tone="bad" if stopped else "warn" if writes else "good",
+    )
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # imported here, as only pages need it
+
+    environment = Environment(
+        loader=PackageLoader("reconciler.views", "pages"),
+        autoescape=True,
+        finalize=_in_a_page,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(whole=whole, shown=shown, things=things, web=_web)
+    environment.globals.update(
+        # Markup is text that is not escaped again: svg() does that itself, and the style is ours.
+        style=lambda: Markup(style()),
+        graph_of_plan=lambda plan: Markup(svg(of_plan(plan), alone=False)),
+        graph_of_report=lambda stack: Markup(svg(of_report(stack), alone=False)),
+        tone_of=phrases.TONES.__getitem__,
+        plan_summary=lambda plan: summary(plan).plain,
+        steps=_steps,
+        rows=rows,
+        in_order=in_order,
+        **{name: getattr(phrases, name) for name in _WORDS},
+    )
+    return environment
+
+
+_WORDS = ("headline", "coverage", "state", "values", "facts", "ways", "way", "moment", "age", "unchecked")
+
+
+def _page(name: str) -> "Template":
+    return _environment().get_template(name)
+
+
+def whole(value: JSON | Nothing) -> str:
+    """A value in full, over as many lines as it takes."""
+    if isinstance(value, Nothing):
+        return "(none)"
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
+def _in_a_page(value: object) -> object:
+    """What a page says of a value: nothing in it is hidden or begins a line. Markup is ours."""
+    if isinstance(value, Markup):
+        return value
+    return Markup(escape(visible(str(value))).replace("\n", Markup("&#10;")))
+
+
+def _web(address: str) -> bool:
+    """Whether it is a page to link to: what far ends answer is not to be run."""
+    return address.startswith(("https://", "http://"))
+
+
+def _rank(stack: StackReport) -> tuple[bool, bool, str]:
+    return (not stack.findings, not stack.unchecked, str(stack.stack))
+
+
+def _steps(plan: Plan) -> list[Step]:
+    """What is done, worst first; what is not, last."""
+    return sorted(plan.steps, key=lambda s: (s.refusal is None, not s.conflicts, -s.action.severity))

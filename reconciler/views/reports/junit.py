@@ -1,0 +1,95 @@
+"""Drift as JUnit XML, for the CI systems that show test results: one suite per stack.
+
+A resource that is as the files say is a test that passed; each finding of another one is a test that failed,
+or was skipped when somebody acknowledged it; what could not be checked is a test with an error. The format
+has no owner: this keeps to what Jenkins' schema (junit-10.xsd) and Maven Surefire's have in common.
+"""
+
+import re
+from collections.abc import Iterable
+from xml.etree import ElementTree as ET
+
+from reconciler.core.diagnostics import Diagnostic
+from reconciler.drift.findings import Finding, Report, StackReport
+from reconciler.views.phrases import details, facts, last_applied, values, ways
+from reconciler.views.safe import escaped, one_line
+
+_ILLEGAL = re.compile("[\ufffe\uffff]")
+"""What XML 1.0 has no way to write (section 2.2), beside what is hidden and escaped for that."""
+
+
+def junit_text(report: Report) -> str:
+    """The document, with its declaration."""
+    suites = [_suite(str(stack.stack), report, _cases(stack)) for stack in report.stacks]
+    suites += [
+        _suite(name, report, [_unchecked(name, problem) for problem in problems])
+        for name, problems in report.failed.items()
+    ]
+    root = ET.Element("testsuites", {"name": "reconciler drift", "time": "0", **_counts(suites)})
+    root.extend(suites)
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _suite(name: str, report: Report, cases: list[ET.Element]) -> ET.Element:
+    suite = ET.Element("testsuite", name=legal(name), timestamp=f"{report.at:%Y-%m-%dT%H:%M:%S}", time="0")
+    suite.extend(cases)
+    skipped = len(suite.findall("testcase/skipped"))
+    suite.attrib.update(
+        tests=str(len(cases)),
+        failures=str(len(suite.findall("testcase/failure"))),
+        errors=str(len(suite.findall("testcase/error"))),
+        skipped=str(skipped),
+    )
+    return suite
+
+
+def _counts(suites: Iterable[ET.Element]) -> dict[str, str]:
+    return {name: str(sum(int(s.attrib[name]) for s in suites)) for name in ("tests", "failures", "errors")}
+
+
+def _cases(stack: StackReport) -> list[ET.Element]:
+    found = {finding.address for finding in stack.findings}
+    unread = {problem.address for problem in stack.unchecked}
+    clean = [
+        _case(str(stack.stack), str(step.address))
+        for step in stack.plan.steps
+        if step.address not in found and str(step.address) not in unread
+    ]
+    told = [_finding(stack, finding) for finding in stack.findings]
+    return [*told, *(_unchecked(str(stack.stack), problem) for problem in stack.unchecked), *clean]
+
+
+def _case(stack: str, name: str) -> ET.Element:
+    return ET.Element("testcase", classname=legal(stack), name=legal(name), time="0")
+
+
+def _finding(stack: StackReport, finding: Finding) -> ET.Element:
+    case = _case(str(stack.stack), finding.field)
+    said = "; ".join(f"{word} {value}" for word, value in values(finding))
+    message = f"{finding.field} {finding.change.reason}" + (f": {said}" if said else "")
+    lines = [f"{word}: {value}" for word, value in (*values(finding), *facts(finding), *ways(finding))]
+    ended = ET.SubElement(
+        case,
+        "skipped" if finding.acknowledged else "failure",
+        type=finding.change.cls.value,
+        message=legal(message),
+    )
+    ended.text = _lines([message, *lines, last_applied(stack)])
+    return case
+
+
+def _unchecked(stack: str, problem: Diagnostic) -> ET.Element:
+    case = _case(stack, problem.address or problem.place or "files")
+    ended = ET.SubElement(case, "error", type="not-checked", message=legal(problem.summary))
+    ended.text = _lines([problem.summary, problem.place, *details(problem)])
+    return case
+
+
+def legal(text: str) -> str:
+    """The text on one line, with what XML cannot hold or nobody would see written as `\\x1b`."""
+    return _ILLEGAL.sub(escaped, one_line(text))
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(legal(line) for line in lines if line)

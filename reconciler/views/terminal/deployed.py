@@ -1,0 +1,76 @@
+"""A pipeline before and after its deploy: what its files say it is, and how the platform shows it now."""
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import Console
+from rich.text import Text
+
+from providers.protocol import Live
+from reconciler.core.values import JSON, Address
+from reconciler.engine.apply import Applied
+from reconciler.pipeline.schema import Config
+from reconciler.views.terminal.console import columns, indented
+
+
+def print_details(config: Config, out: Console) -> None:
+    """What config.toml says the pipeline is."""
+    metadata = config.metadata
+    out.print(Text.assemble((metadata.name, "bold"), f"  {metadata.type}  {metadata.version}"))
+    if metadata.description:
+        out.print(indented(Text(metadata.description, "dim"), 2))
+
+
+def print_deployed(applied: Applied, out: Console) -> None:
+    """Everything that the pipeline has now, as the far ends answered last, with the pages that show it.
+
+    A page stands below its resource: beside it, the two would be wider than most terminals.
+    """
+    rows, pages = [], []
+    for address, live in _live(applied):
+        depth = 0 if address.kind == "image" else len(address.name) - 1
+        name = Text("  " * depth + address.name[-1])
+        rows.append([Text(address.kind, "dim"), name, Text(_said(address, live))])
+        pages.append(live.outputs.get("page"))
+    stack = applied.planned.plan.stack
+    out.print(Text.assemble("Deployed to ", (str(stack), "bold"), (f"  {stack.host}", "dim")))
+    for line, page in zip(columns(rows), pages, strict=True):
+        out.print(indented(line, 2))
+        if page:
+            out.print(indented(Text(str(page), "blue underline"), 4))
+
+
+def _live(applied: Applied) -> Iterator[tuple[Address, Live]]:
+    """Each resource of the files, parents first, as it was read back or, where nothing was done, found."""
+    planned = applied.planned
+    result = applied.result
+    written = {o.step.address: o.live for o in result.outcomes if o.live} if result else {}
+    for resource in planned.desired:
+        live = written.get(resource.address) or planned.world.found.get(resource.address)
+        if live is not None:
+            yield resource.address, live
+
+
+def _said(address: Address, live: Live) -> str:
+    """What matters of it, in a few words; what the far end does not return is left out."""
+    fields = live.fields
+    tag = fields.get("docker_tag")
+    parts: tuple[JSON, ...] = ()
+    match address.kind:
+        case "image":
+            image = f"{'/'.join(address.name)}:{fields.get('version')}"
+            parts = (image, fields.get("channel"))
+        case "processing":
+            parts = (_counted(fields, "default_cpu", "CPU"), _counted(fields, "default_gpu", "GPU"), tag)
+        case "input":
+            parts = (fields.get("input_type"), _required(fields.get("required")))
+        case "model-version":
+            parts = (fields.get("framework"), fields.get("type"), tag)
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _counted(fields: Mapping[str, JSON], key: str, unit: str) -> str | None:
+    return f"{fields[key]} {unit}" if fields.get(key) is not None else None
+
+
+def _required(value: JSON) -> str | None:
+    return None if value is None else "required" if value else "optional"

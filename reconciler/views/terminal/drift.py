@@ -1,0 +1,73 @@
+"""Drift for a person: worst first, each finding with its old and new value and the two ways out."""
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from reconciler.core.diff import ChangeClass
+from reconciler.drift.findings import Cause, Finding, Report, causes
+from reconciler.views.phrases import counted, coverage, facts, headline, last_applied, values, ways
+from reconciler.views.terminal.console import CLASS_STYLES, columns, indented
+
+_NAMED = 8  # pipelines that are named where the same is found in more
+_STYLES = {**CLASS_STYLES, ChangeClass.PENDING: "yellow", ChangeClass.UNRECORDED: "cyan"}
+_STYLE_OF_WORD = {cls.value: style for cls, style in _STYLES.items()} | {"acknowledged": "dim"}
+
+
+def print_report(report: Report, out: Console) -> None:
+    """What is the same in several pipelines once, then each stack with more to tell, then all in one line."""
+    shared = [cause for cause in causes(report.findings) if len(cause.findings) > 1]
+    if shared:
+        out.print(Text("The same in several pipelines", "bold"))
+        for cause in shared:
+            _print_indented(_cause(cause), out)
+        out.print()
+    told = {finding.id for cause in shared for finding in cause.findings}
+    for stack in report.stacks:
+        own = [finding for finding in stack.findings if finding.id not in told]
+        if own or stack.unchecked:
+            out.print(Text.assemble((str(stack.stack), "bold"), f"  {last_applied(stack)}"))
+            for finding in own:
+                _print_indented(_finding(finding), out)
+            out.print()
+    out.print(_summary(report))
+
+
+def _print_indented(lines: Iterable[Text], out: Console) -> None:
+    for line in lines:
+        out.print(indented(line, 2))
+
+
+def _cause(cause: Cause) -> Iterator[Text]:
+    first, stacks = cause.first, [finding.stack.pipeline for finding in cause.findings]
+    more = f" and {len(stacks) - _NAMED:,} more" if len(stacks) > _NAMED else ""
+    where = ("pipelines", f"{len(stacks):,}: {', '.join(stacks[:_NAMED])}{more}")
+    example = [(word, f"in each, such as: {command}") for word, command in ways(first)]
+    yield _head(first, cause.where)
+    yield from _rows((*values(first), where, *example))
+
+
+def _finding(finding: Finding) -> Iterator[Text]:
+    yield _head(finding, finding.field)
+    yield from _rows((*values(finding), *facts(finding), *ways(finding)))
+
+
+def _head(finding: Finding, field: str) -> Text:
+    change = finding.change
+    style = "dim" if finding.acknowledged else _STYLES.get(change.cls, "")
+    return Text.assemble((f"{change.cls.value} ", style), (field, "bold"), f"  {change.reason}")
+
+
+def _rows(told: Iterable[tuple[str, str]]) -> Iterator[Text]:
+    for line in columns([Text(word, "dim"), Text(value)] for word, value in told):
+        yield indented(line, 2)
+
+
+def _summary(report: Report) -> Text:
+    if report.findings:
+        counts = [Text(part, _STYLE_OF_WORD.get(part.partition(" ")[2], "")) for part in counted(report)]
+        text = Text.assemble(("Found: ", "bold"), Text(", ").join(counts))
+    else:
+        text = Text(headline(report), "yellow" if report.unchecked else "green")
+    return text.append(f". {coverage(report)}")

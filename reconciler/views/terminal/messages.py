@@ -1,0 +1,144 @@
+"""What else a person is told: diagnostics, how an apply ended, what a pipeline says, where a sandbox is."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from providers.docker.source.key import SourceKey
+from reconciler.core.diagnostics import Diagnostic, Severity, UserError, error, in_order
+from reconciler.core.events import Outcome, Status
+from reconciler.core.plan import Action
+from reconciler.engine.apply import Applied
+from reconciler.pipeline.load import Pipeline
+from reconciler.views.terminal.console import SEVERITY_STYLES, indented, listed, pairs, things
+from state.errors import StateError
+
+if TYPE_CHECKING:
+    from providers.sandbox import Settings
+
+
+def diagnosed(problem: UserError | StateError) -> tuple[Diagnostic, ...]:
+    """What to tell of something that went wrong and is no bug of ours."""
+    if isinstance(problem, UserError):
+        return problem.diagnostics
+    return (error(problem.message, problem.hint),)
+
+
+def print_diagnostics(diagnostics: Iterable[Diagnostic], err: Console) -> None:
+    """Each with its place and its way out, errors first."""
+    for diagnostic in in_order(diagnostics):
+        style = "bold" if diagnostic.severity is Severity.ERROR else ""
+        err.print(
+            Text.assemble(
+                (f"{diagnostic.severity.value}: ", SEVERITY_STYLES[diagnostic.severity]),
+                (diagnostic.summary, style),
+            )
+        )
+        place = "  ".join(part for part in (diagnostic.place, diagnostic.address) if part)
+        if place:
+            err.print(indented(Text(f"at {place}", "dim"), 2))
+        print_block(diagnostic.detail, err)
+
+
+def print_block(text: str, err: Console, style: str = "") -> None:
+    """Lines of a detail or a message, below what they belong to."""
+    for line in text.split("\n") if text else ():
+        err.print(indented(Text(line, style), 2))
+
+
+def print_outcomes(outcomes: Iterable[Outcome], err: Console) -> None:
+    """What failed and why, and what waited for it."""
+    for outcome in outcomes:
+        address = str(outcome.step.address)
+        match outcome.status:
+            case Status.FAILED if outcome.error is not None:
+                doing = outcome.step.action.doing
+                err.print(Text.assemble(("failed: ", "bold red"), f"{doing} ", (address, "bold")))
+                print_block(f"{outcome.error.message}.", err)
+                print_block(outcome.error.hint, err, "cyan")
+            case Status.BLOCKED:
+                err.print(
+                    Text.assemble(("blocked: ", "yellow"), f"{address}, as {outcome.blocked_by} failed")
+                )
+            case Status.SKIPPED:
+                err.print(Text.assemble(("not started: ", "yellow"), address))
+
+
+def print_applied(applied: Applied, out: Console, err: Console, *, pages: bool = True) -> None:
+    """What was done in one line, where to see it unless told otherwise, and what is left to do."""
+    result = applied.result
+    assert result is not None
+    changed = [outcome for outcome in result.of(Status.DONE) if outcome.step.action is not Action.NOOP]
+    if not result.succeeded:
+        failed = len(result.of(Status.FAILED))
+        waited = len(result.of(Status.BLOCKED)) + len(result.of(Status.SKIPPED))
+        err.print(
+            Text.assemble(
+                ("Not finished: ", "bold red"),
+                f"{things(len(changed), 'resource')} done, {failed} failed, {waited} waited. "
+                "Run the same command again to finish.",
+            )
+        )
+        return
+    if changed:
+        done = Counter(outcome.step.action for outcome in changed)
+        counts = ", ".join(f"{done[action]} {action.done}" for action in Action if done[action])
+        out.print(Text.assemble(("Done: ", "bold green"), f"{counts}."))
+    for outcome in changed if pages else ():
+        page = outcome.live.outputs.get("page") if outcome.live else None
+        if page:
+            out.print(Text.assemble(f"  {outcome.step.address}  ", (str(page), "blue underline")))
+    if applied.config_written:
+        path, here = applied.planned.pipeline.loaded.path, Path.cwd()
+        if path.is_relative_to(here):
+            path = path.relative_to(here)
+        edits = applied.planned.pipeline.loaded.edits.items()
+        said = f"  {path} says {listed(f'{key[-1]} {value}' for key, value in edits)} now"
+        out.print(Text.assemble(said, ("  commit it", "dim")), soft_wrap=not out.is_terminal)
+
+
+def print_pipeline(pipeline: Pipeline, key: SourceKey, out: Console) -> None:
+    """What a pipeline's files say, in a few lines."""
+    config = pipeline.config
+    out.print(Text.assemble(("ok ", "green"), (pipeline.name, "bold"), f"  {config.metadata.type}"))
+    facts = {
+        "version": str(config.metadata.version),
+        "image": config.docker.image_name,
+        "source": f"{key.key[:19]}  {things(len(key.files), 'file')}, {things(key.bytes, 'byte')}",
+    }
+    if pipeline.inputs is not None:
+        facts["inputs"] = ", ".join(f"{i.name} ({i.input_type})" for i in pipeline.inputs) or "none"
+    if pipeline.parameters is not None:
+        facts["parameters"] = ", ".join(pipeline.parameters) or "none"
+    if config.targets:
+        facts["targets"] = ", ".join(f"{target.origin_name}/{target.name}" for target in config.targets)
+    print_pairs(facts, out, indent=3)
+
+
+def print_pairs(facts: Mapping[str, str], out: Console, *, indent: int = 0) -> None:
+    for line in pairs(facts, indent):
+        out.print(line)
+
+
+def print_sandbox(url: str, registry: str, settings: "Settings", out: Console) -> None:
+    """Where a sandbox that has just started is, and how to use it."""
+    out.print(Text.assemble(("sandbox ", "bold"), f"at {url}; Ctrl-C ends it"))
+    token = settings.control_token
+    facts = {
+        "registry": registry,
+        "requests": f"{url}/_sandbox/requests?token={token}",
+        "control token": token,
+    }
+    print_pairs(facts, out, indent=2)
+    out.print(Text("To use it from another terminal:", "dim"))
+    for name, value in (
+        ("PICSELLIA_TOKEN", next(iter(settings.tokens))),
+        ("PICSELLIA_ORGANIZATION", settings.organizations[0]),
+        ("PICSELLIA_ENV", "CUSTOM"),
+        ("PICSELLIA_CUSTOM_ENV", url),
+    ):
+        out.print(f"  export {name}={value}")

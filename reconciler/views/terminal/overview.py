@@ -1,0 +1,71 @@
+"""Pipelines and environments as one table, for `status`."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from rich.text import Text
+
+from reconciler.core.values import JSON
+from reconciler.drift.status import IN_SYNC, Row
+from reconciler.views.terminal.console import columns, things
+
+_HEADER = ("pipeline", "environment", "version", "image", "drift", "applied")
+_UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
+
+
+def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
+    """The table, sorted by pipeline; a name stands once for all its environments."""
+    lines, above = [[Text(word, "dim") for word in _HEADER]], ""
+    for row in sorted(rows, key=lambda row: (row.pipeline, row.where)):
+        by = f" by {row.applied.by}" if row.applied and row.applied.by else ""
+        lines.append(
+            [
+                Text(row.pipeline if row.pipeline != above else "", "bold"),
+                Text(row.where),
+                Text(row.version or "-"),
+                Text(row.digest[:19] or "-", "dim"),
+                _drift(row),
+                Text(f"{age(row.applied.at, now)}{by}" if row.applied else "never"),
+            ]
+        )
+        above = row.pipeline
+    return columns(lines)
+
+
+def overview_document(rows: Iterable[Row]) -> dict[str, JSON]:
+    """The same for scripts."""
+    return {
+        "format": "reconciler/status",
+        "version": 1,
+        "rows": [
+            {
+                "pipeline": row.pipeline,
+                "environment": row.where,
+                "version": row.version or None,
+                "digest": row.digest or None,
+                "applied_at": row.applied.at if row.applied else None,
+                "applied_by": row.applied.by if row.applied else None,
+                "git_commit": row.applied.git_commit if row.applied else None,
+                "drift": row.drift or None,
+                "checked": row.checked,
+            }
+            for row in sorted(rows, key=lambda row: (row.pipeline, row.where))
+        ],
+    }
+
+
+def age(at: str, now: datetime) -> str:
+    """How long ago that was, in its largest unit; "" for no time."""
+    if not at:
+        return ""
+    passed = now - datetime.fromisoformat(at)
+    for unit, length in _UNITS:
+        if passed >= length:
+            return f"{things(passed // length, unit)} ago"
+    return "just now"
+
+
+def _drift(row: Row) -> Text:
+    if row.drift == IN_SYNC:
+        return Text(row.drift, "green")
+    return Text(row.drift or "not asked", "yellow" if row.checked else "dim")

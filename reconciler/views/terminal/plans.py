@@ -1,0 +1,222 @@
+"""A plan for a person: a tree by resource, each field's old and new value with its class and reason."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.text import Text
+
+from reconciler.core.diff import Change, ChangeClass
+from reconciler.core.plan import Action, Plan, Step
+from reconciler.core.stale import Moved
+from reconciler.core.values import MISSING, Address
+from reconciler.views.shown_values import old_and_new, shown
+from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented, things
+
+# Nothing happens to such a field, and nothing is wrong with it.
+_SILENT = frozenset({ChangeClass.IN_SYNC, ChangeClass.UNVERIFIED, ChangeClass.CONVERGED})
+SUMMARISED = (
+    Action.CREATE,
+    Action.UPDATE,
+    Action.REPLACE,
+    Action.DELETE,
+    Action.ADOPT,
+    Action.FORGET,
+)
+
+
+def print_plan(plan: Plan, out: Console) -> None:
+    """The plan as a tree by resource, and its summary in one line."""
+    out.print(Text.assemble((str(plan.stack), "bold"), ("  " + plan.stack.host, "dim")))
+    lines = list(_tree([step for step in plan.steps if _is_shown(step)]))
+    if lines:
+        out.print()
+        for line in lines:
+            out.print(line)
+        out.print()
+    out.print(summary(plan))
+
+
+def summary(plan: Plan) -> Text:
+    """How many resources of each action, and what did not match, in one line."""
+    counts = plan.counts
+    parts = [
+        Text(f"{counts[action.word]} to {action.word}", STYLES[action])
+        for action in SUMMARISED
+        if counts[action.word]
+    ]
+    if parts:
+        unchanged = [Text(f"{counts['noop']} unchanged")] if counts["noop"] else []
+        text = Text.assemble(("Plan: ", "bold"), Text(", ").join([*parts, *unchanged]), ".")
+    else:
+        text = Text.assemble(("Nothing to do: ", "green")).append(
+            f"{things(counts['noop'], 'resource')} as the files say."
+        )
+    if counts["drift"]:
+        text.append(f" {things(counts['drift'], 'field')} changed outside.", "red")
+    if counts["conflict"]:
+        text.append(f" {things(counts['conflict'], 'conflict')}.", "bold red")
+    if plan.unverified:
+        text.append(
+            f" {things(plan.unverified, 'field')} not returned by the platform, so not verified.", "dim"
+        )
+    return text
+
+
+def print_refusals(plan: Plan, err: Console) -> None:
+    """Why the plan may not be applied as it stands: each refusal and conflict with its ways out."""
+    for step in plan.refused:
+        assert step.refusal is not None
+        err.print(Text.assemble(("refused: ", "bold red"), (str(step.address), "bold")))
+        err.print(indented(Text(step.refusal.summary), 2))
+        for way in step.refusal.ways:
+            err.print(indented(Text(way, "cyan"), 4))
+    for step in plan.conflicts:
+        _print_conflict(step, plan.apply_command, err)
+
+
+def print_moved(moved: Iterable[Moved], err: Console) -> None:
+    """What is not as a saved plan said: per field what it said and what is there now."""
+    for found in moved:
+        err.print(
+            Text.assemble(("moved: ", "bold red"), (str(found.address), "bold"), "  since the plan was made")
+        )
+        for field in found.fields:
+            if field.path:
+                err.print(indented(Text(f".{field.path}", "bold"), 2))
+            for line in columns(
+                [
+                    [Text("the plan said", "dim"), Text(shown(field.said))],
+                    [Text("now it is", "dim"), Text(shown(field.now), "red")],
+                ]
+            ):
+                err.print(indented(line, 4))
+    err.print(indented(Text("Plan again, or do the rest of it with --skip-moved."), 2))
+
+
+def _print_conflict(step: Step, again: str, err: Console) -> None:
+    many, why = things(len(step.conflicts), "field"), step.conflicts[0].reason
+    err.print(
+        Text.assemble(
+            ("conflict: ", "bold red"),
+            (str(step.address), "bold"),
+            f"  {many} {why}",
+        )
+    )
+    for change in step.conflicts:
+        err.print(indented(Text.assemble((f".{change.path}", "bold"), (f"  {change.place}", "dim")), 2))
+        rows = [
+            [Text("the files say", "dim"), Text(shown(change.desired), "green")],
+            [Text("it is now", "dim"), Text(shown(change.live), "red")],
+        ]
+        if change.recorded is not MISSING:
+            rows.append([Text("it was", "dim"), Text(shown(change.recorded))])
+        for line in columns(rows):
+            err.print(indented(line, 4))
+    err.print(indented(Text("Say who wins, or write what it is now into the files and plan again:"), 2))
+    for line in columns(
+        [
+            [Text("the files", "dim"), Text(f"{again} --ours", "cyan")],
+            [Text("what it is now", "dim"), Text(f"{again} --theirs", "cyan")],
+            [Text("only here", "dim"), Text(f"{again} --ours {step.address}", "cyan")],
+        ]
+    ):
+        err.print(indented(line, 4))
+
+
+def _tree(steps: Iterable[Step]) -> Iterable[Text]:
+    """Each step, and below it those of what lives in it."""
+    steps = list(steps)
+    named: dict[tuple[str, ...], list[Step]] = {}
+    for step in steps:
+        named.setdefault(step.address.name, []).append(step)
+    below: dict[Address | None, list[Step]] = {}
+    for step in steps:
+        below.setdefault(_parent(step, named.get(step.address.name[:-1], ())), []).append(step)
+
+    def branches(parent: Address | None) -> Iterable[tuple[Text, bool]]:
+        """Lines of the steps below `parent`, each with whether it is the head of one of them."""
+        for step in below.get(parent, ()):
+            yield _head(step), True
+            yield from ((indented(row, 4), False) for row in _rows(step))
+            yield from _below(list(branches(step.address)))
+
+    return (line for line, _ in branches(None))
+
+
+def _below(lines: list[tuple[Text, bool]]) -> Iterable[tuple[Text, bool]]:
+    """The lines of the children of a resource, with the guides that lead to them."""
+    last = max((index for index, (_, is_head) in enumerate(lines) if is_head), default=0)
+    for index, (line, is_head) in enumerate(lines):
+        head, below = ("└── ", "    ") if index >= last else ("├── ", "│   ")
+        guide = head if is_head else below
+        yield Text.assemble((guide, "dim"), line), False
+
+
+def _parent(step: Step, namesakes: Sequence[Step]) -> Address | None:
+    """The shown step whose resource this one's lives in.
+
+    Args:
+        namesakes: the shown steps whose name is this one's but for the last part.
+    """
+    for other in namesakes:
+        if other.address in step.depends_on or step.address in other.depends_on:
+            return other.address
+    return None
+
+
+def _head(step: Step) -> Text:
+    style = STYLES[step.action]
+    word = "unchanged" if step.action is Action.NOOP else step.action.word
+    head = Text.assemble(
+        (f"{step.action.symbol} {step.address}", style), (f"  {word}", style), (f"  {step.reason}", "dim")
+    )
+    return head.append("  refused", "bold red") if step.refusal else head
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One field of a step as a list shows it: its values in short, and why."""
+
+    path: str
+    old: str
+    new: str
+    remark: str
+    cls: ChangeClass
+
+
+def rows(step: Step) -> list[Row]:
+    """The fields that are worth one; several for a large value of which parts differ."""
+    return [
+        Row(
+            path,
+            old,
+            new,
+            "" if change.reason == "new" else f"{change.cls.value}: {change.reason}",
+            change.cls,
+        )
+        for change in step.changes
+        if _is_row(change)
+        for path, old, new in old_and_new(change)
+    ]
+
+
+def _rows(step: Step) -> list[Text]:
+    lines = []
+    for row in rows(step):
+        new_object = step.action is Action.CREATE and row.cls is ChangeClass.PENDING
+        new = Text(row.new, "green")
+        values = new if new_object else Text.assemble((row.old, "red"), " -> ", new)
+        lines.append([Text(row.path), values, Text(row.remark, CLASS_STYLES.get(row.cls, "dim"))])
+    return columns(lines)
+
+
+def _is_shown(step: Step) -> bool:
+    return step.action is not Action.NOOP or any(map(_is_row, step.changes))
+
+
+def _is_row(change: Change) -> bool:
+    """A field is worth a row when it is written, or when it is neither in sync nor merely unverified."""
+    if not change.path:
+        return False  # about the object as a whole, which its head says
+    return change.write or change.cls not in _SILENT

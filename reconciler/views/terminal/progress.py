@@ -1,0 +1,271 @@
+"""The engine's events while they happen: bars in a terminal, plain lines when nobody is watching."""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from providers import protocol
+from providers.bounded import Repeat, Silence, SilenceEnd
+from providers.rate_limit import Refusal
+from reconciler.core.events import (
+    Counted,
+    Event,
+    Note,
+    Notice,
+    Outcome,
+    Status,
+    StepFinished,
+    StepProgress,
+    StepRetried,
+    StepStarted,
+)
+from reconciler.core.plan import Action, Step
+from reconciler.core.values import Address
+from reconciler.views.safe import one_line
+from reconciler.views.terminal.console import STYLES, amount, pace
+from reconciler.views.terminal.progress_bars import Bars, Key
+
+SILENCE = 10.0
+"""Seconds after which a log says how far something is that is still under way."""
+
+_TOLERANCE = 1.0  # seconds that an event may come early by a busy machine's clock
+
+
+class Watch:
+    """Renders events on stderr. Safe for threads; a context manager, so that no bar outlives its command.
+
+    Args:
+        clock: seconds, for rates and signs of life.
+    """
+
+    def __init__(self, err: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._err = err
+        self._live = err.is_interactive  # a dumb terminal cannot move its cursor
+        self._bars = Bars(err, clock)
+        self._log = _Log(err, clock)
+        self._notes = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            _Countdown(clock),
+            console=err,
+            transient=True,
+        )
+        self._clock = clock
+        self._announced: dict[tuple[str, str], float] = {}
+        self._delays: dict[str, TaskID] = {}
+        self._pipelines = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            transient=True,
+        )
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.pause()
+
+    def pause(self) -> None:
+        """Leave the terminal alone, to print or to ask something; the next event takes it again."""
+        if self._live:
+            with self._lock:
+                self._bars.stop()
+                self._stop_notes()
+                self._pipelines.stop()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._render(event)
+
+    def _render(self, event: Event) -> None:
+        match event:
+            case Note(text):
+                self._note(text)
+            case Notice(text):
+                self._err.print(Text(text, "yellow"))
+            case Refusal(server, status, seconds):
+                reason = "rate limited" if status == 429 else f"answers {status}"
+                self._delay(server, reason, "next try in {}", seconds)
+            case Silence(server, seconds, limit):
+                self._delay(server, f"no answer for {_seconds(seconds)}", "waiting up to {}", limit, seconds)
+            case Repeat(server, seconds, attempt, attempts):
+                again = f"trying again ({attempt} of {attempts})"
+                self._delay(server, f"no answer for {_seconds(seconds)}", again)
+            case SilenceEnd(server):
+                self._end_delay(server)
+            case Counted(done, total):
+                self._count(done, total)
+            case StepStarted(step):
+                self._stop_notes()
+                self._log.start(step)
+            case StepProgress(address, progress):
+                self._stop_notes()
+                (self._bars if self._live else self._log).show(address, progress)
+            case StepRetried(address, problem, delay):
+                self._err.print(Text(f"{address}: {problem.message}; again in {delay:.1f} s", "yellow"))
+            case StepFinished(outcome):
+                self._outcome(outcome)
+
+    def _note(self, text: str) -> None:
+        """What is being done right now, gone as soon as something else is; nobody reads it in a log."""
+        if not self._live:
+            return
+        self._bars.stop()
+        self._stop_notes()
+        self._notes.add_task(one_line(text), total=None)
+        self._notes.start()
+
+    def _delay(
+        self, server: str, reason: str, outlook: str, seconds: float = 0.0, passed: float = 0.0
+    ) -> None:
+        """A server makes the run wait: counted down on a terminal, or a line in a log now and then.
+
+        Args:
+            outlook: what follows, with {} in place of the seconds.
+            seconds: until then.
+            passed: those of them that are over.
+        """
+        now = self._clock()
+        if self._live and not self._pipelines.task_ids:
+            self._bars.stop()
+            self._end_delay(server)
+            self._delays[server] = self._notes.add_task(
+                f"{server}: {reason}", total=None, outlook=outlook, until=now + seconds - passed
+            )
+            self._notes.start()
+        elif now - self._announced.get((server, outlook), now - SILENCE) >= SILENCE - _TOLERANCE:
+            self._announced[server, outlook] = now
+            self._err.print(Text(f"{server}: {reason}, {outlook.format(_seconds(seconds))}", "yellow"))
+
+    def _end_delay(self, server: str) -> None:
+        if server in self._delays:
+            self._notes.remove_task(self._delays.pop(server))
+            if not self._notes.task_ids:
+                self._notes.stop()
+
+    def _count(self, done: int, total: int) -> None:
+        """How many pipelines are done: a bar, or a line in a log now and then."""
+        if not self._live:
+            self._log.count(done, total)
+            return
+        if not self._pipelines.task_ids:
+            self._stop_notes()
+            self._pipelines.add_task("pipelines", total=total)
+            self._pipelines.start()
+        self._pipelines.update(self._pipelines.task_ids[0], completed=done)
+
+    def _stop_notes(self) -> None:
+        if not self._live:
+            return
+        self._notes.stop()
+        for task in self._notes.task_ids:
+            self._notes.remove_task(task)
+        self._delays.clear()
+
+    def _outcome(self, outcome: Outcome) -> None:
+        step = outcome.step
+        self._bars.end(step.address)
+        if outcome.status is not Status.DONE or step.action is Action.NOOP:
+            return
+        self._err.print(
+            Text.assemble(
+                (f"{step.action.symbol} {step.action.done} ", STYLES[step.action]),
+                str(step.address),
+                (f"  {outcome.seconds:.1f} s", "dim"),
+            )
+        )
+
+
+def _seconds(seconds: float) -> str:
+    return f"{max(seconds, 0.1):.{0 if seconds >= 1 else 1}f} s"
+
+
+class _Countdown(ProgressColumn):
+    """What follows for a task that has an `outlook`, and in how many seconds."""
+
+    max_refresh = 0.2
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def render(self, task: Task) -> Text:
+        outlook = task.fields.get("outlook", "")
+        left = task.fields.get("until", 0.0) - self._clock()
+        if "{}" in outlook and left < 1:
+            outlook = "trying again"
+        return Text(outlook.format(f"{left:.0f} s"), "dim")
+
+
+class _Log:
+    """Lines for a log: each step of a build, each part as it ends, and signs of life between them."""
+
+    def __init__(self, err: Console, clock: Callable[[], float]) -> None:
+        self._err = err
+        self._clock = clock
+        self._started: dict[Address, Step] = {}
+        self._said: set[tuple[Address, str]] = set()
+        self._spoke: dict[Address, float] = {}
+        self._began: dict[Key, tuple[float, int]] = {}
+        self._counted: float | None = None
+
+    def start(self, step: Step) -> None:
+        """Said before its first line; a quick step needs none."""
+        self._started[step.address] = step
+
+    def show(self, address: Address, progress: protocol.Progress) -> None:
+        if progress.done is None or progress.ended or progress.unit == "steps":
+            counted = amount(progress.done or 0, progress.total, "steps") if progress.unit == "steps" else ""
+            self._say(address, progress.stage, counted, progress.item, progress.text)
+            return
+        now = self._clock()
+        began, before = self._began.setdefault((address, progress.stage, progress.item), (now, progress.done))
+        if now - self._spoke.setdefault(address, now) < SILENCE:
+            return
+        moved = amount(progress.done, progress.total, progress.unit)
+        rate = (progress.done - before) / (now - began) if now > began else 0
+        if rate > 0:
+            moved += ", " + pace(rate, progress.total - progress.done if progress.total else None)
+        self._say(address, progress.stage, progress.item, progress.text, moved)
+
+    def count(self, done: int, total: int) -> None:
+        """A sign of life."""
+        now = self._clock()
+        if self._counted is None:
+            self._counted = now
+        if now - self._counted >= SILENCE:
+            self._counted = now
+            self._err.print(Text(f"{done:,} of {total:,} pipelines", "dim"))
+
+    def _say(self, address: Address, *parts: str) -> None:
+        """One line, and once: an Engine repeats itself."""
+        if step := self._started.pop(address, None):
+            self._err.print(Text(f"{step.action.doing} {address}"))
+        words = " ".join(part for part in parts if part)
+        if (address, words) not in self._said:
+            self._said.add((address, words))
+            self._spoke[address] = self._clock()
+            self._err.print(Text(f"  {words}", "dim"))
