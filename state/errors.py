@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from state.lock import LockInfo
+    from state.lock_info import LockInfo
 
 VERIFY_COMMAND = "reconciler state verify STACK"
 

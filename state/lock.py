@@ -12,11 +12,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from state.errors import CorruptStateError, LockedError, LostLockError, StateError, StoreUnavailableError
+from state.lock_info import LockInfo
 
 TTL: Final = 30.0
 """Seconds after the last heartbeat at which a lock may be taken over."""
@@ -26,50 +27,6 @@ HEARTBEAT: Final = 10.0
 
 POLL: Final = 0.5
 """Seconds between two attempts to get a lock that another run holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class LockInfo:
-    """A run, as others see it: kept with the lock, and in the history of what the run saved.
-
-    Attributes:
-        owner: who runs it.
-        host: on which machine.
-        pid: as which process.
-        command: what was asked for, without secrets: `reconciler apply my_pipeline`.
-        since: when it asked for the lock, ISO 8601 with its offset from UTC.
-        id: of this run alone.
-        git_commit: of the files it works from; "" when they are in no repository.
-        processes: the one table of processes in which `pid` means that run, see `process_table`; "" when
-            that is not known.
-        ci: where the log of the CI job that it is can be read, or its number; "" when it is none.
-    """
-
-    owner: str
-    host: str
-    pid: int
-    command: str
-    since: str
-    id: str
-    git_commit: str = ""
-    processes: str = ""
-    ci: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.owner}@{self.host} (process {self.pid}) since {self.since}: {self.command}"
-
-    def to_json(self) -> str:
-        """As a store keeps it."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str | None) -> "LockInfo | None":
-        """What `to_json` wrote; None for None. Raises CorruptStateError."""
-        try:
-            return cls(**json.loads(text)) if text else None
-        except (ValueError, TypeError) as problem:
-            told = f"the lock cannot be read: {problem}"
-            raise CorruptStateError(told, hint="take it away with: reconciler state unlock STACK") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +51,15 @@ class Lock:
     def lost(self) -> bool:
         """True as soon as a heartbeat found that somebody else has it. A save finds out by itself."""
         return self._lost.is_set()
+
+
+def read_lock_info(text: str | None) -> LockInfo | None:
+    """What `LockInfo.to_json` wrote; None for None. Raises CorruptStateError."""
+    try:
+        return LockInfo(**json.loads(text)) if text else None
+    except (ValueError, TypeError) as problem:
+        told = f"the lock cannot be read: {problem}"
+        raise CorruptStateError(told, hint="take it away with: reconciler state unlock STACK") from None
 
 
 def process_table() -> str:

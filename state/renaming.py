@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from state.errors import AmbiguousStateError
-from state.lock import HEARTBEAT, TTL, Lock, LockInfo
+from state.lock import HEARTBEAT, TTL, Lock
+from state.lock_info import LockInfo
 from state.snapshot import Snapshot
 from state.stores.base import HistoryEntry, Store, nobody_told
 

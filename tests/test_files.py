@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.system.files import BusyError, locked, replace_file
+from reconciler.core.diagnostics import BusyError
+from reconciler.system.files import locked, replace_file
 
 
 def test_writing_replaces_the_file_and_keeps_its_mode(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from reconciler.cli.options import Command
 from reconciler.drift.baseline import DAYS, FILE_NAME, Rule, acknowledged_report, read_rules, rewritten
 from reconciler.drift.findings import Acknowledgement, Report
 from reconciler.system.files import replace_file
-from reconciler.views.terminal.console import things
+from reconciler.views.counting import things
 
 
 class _BaselineType(click.ParamType[Path]):

@@ -24,14 +24,15 @@ from reconciler.core.exit_codes import INTERRUPTED
 from reconciler.core.planner import Options
 from reconciler.core.values import Address
 from reconciler.credentials import Environment, Target, chosen_environment, resolve
-from reconciler.drift.findings import Shard
 from reconciler.engine.apply import Running
 from reconciler.engine.plan import Wishes
 from reconciler.engine.session import Checked, Reading, Session, of_one_name, session, validate
 from reconciler.pipeline.version import Bump
 from reconciler.workspace.discovery import find, find_all
-from state.stores.base import Store, open_store
+from reconciler.workspace.shards import Shard
+from state.stores.base import Store
 from state.stores.objects import PATIENCE
+from state.stores.opening import open_store
 
 Command = Callable[..., int]
 EVERYWHERE = "*"

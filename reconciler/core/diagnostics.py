@@ -90,3 +90,7 @@ class UserError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """To be raised in one process and told in another."""
         return type(self), self.diagnostics
+
+
+class BusyError(UserError):
+    """Another run is about to write the same file, and held it for as long as this one could wait."""

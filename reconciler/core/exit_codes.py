@@ -13,7 +13,7 @@ INTERRUPTED = 130
 
 def code_of(problem: Exception) -> int:
     """The exit code for something that went wrong and was told."""
-    from reconciler.system.files import BusyError
+    from reconciler.core.diagnostics import BusyError
     from state.errors import LockedError
 
     return LOCKED if isinstance(problem, LockedError | BusyError) else FAILED

@@ -17,6 +17,7 @@ from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.remote import World
 from reconciler.core.values import ABSENT, JSON, MISSING, Address, Nothing
+from reconciler.workspace.shards import Shard
 
 _QUIET = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
 _WHOLE = frozenset({Action.CREATE, Action.DELETE, Action.FORGET})
@@ -137,25 +138,6 @@ class Cause:
         pipeline, address, path = self.first.stack.pipeline, self.first.address, self.first.change.path
         name = "/".join("*" if part == pipeline else part for part in address.name)
         return f"{address.kind}/{name}#{path}" if path else f"{address.kind}/{name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One part of all pipelines, where several jobs share them: `3/16`; `index` counts from 1."""
-
-    index: int
-    of: int
-
-    def __str__(self) -> str:
-        return f"{self.index}/{self.of}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """What `str` gives. Raises ValueError."""
-        index, _, of = text.partition("/")
-        if not (index.isdecimal() and of.isdecimal() and 1 <= int(index) <= int(of)):
-            raise ValueError(f"{text!r} is no part such as 3/16")
-        return cls(int(index), int(of))
 
 
 @dataclass(frozen=True, slots=True)

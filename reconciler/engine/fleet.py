@@ -5,7 +5,6 @@ pipeline never hides another, and a worker process that dies costs one more atte
 commands and `planning`; decides nothing about a pipeline itself.
 """
 
-import hashlib
 import os
 import signal
 import threading
@@ -23,7 +22,6 @@ from uuid import uuid4
 
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Counted, Emit, Event, Note
-from reconciler.drift.findings import Shard
 from reconciler.engine.session import CannotCheckError, Checked, Reading, Session, of_one_name, validate
 from state.errors import StateError
 
@@ -58,18 +56,6 @@ class FleetResult(Generic[T]):
     results: Mapping[Path, T]
     problems: Mapping[Path, Problem]
     sign_in_error: Problem | None = None
-
-
-def part_of(folders: Sequence[Path], root: Path, shard: Shard | None) -> list[Path]:
-    """The folders of this shard: the same on every machine, whatever other folders come or go."""
-    return [
-        folder for folder in folders if shard is None or _number(folder, root) % shard.of == shard.index - 1
-    ]
-
-
-def _number(folder: Path, root: Path) -> int:
-    name = Path(os.path.relpath(folder, root)).as_posix()
-    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")
 
 
 def inspect_all(

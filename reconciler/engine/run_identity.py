@@ -6,7 +6,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
-from state.lock import LockInfo, process_table
+from state.lock import process_table
+from state.lock_info import LockInfo
 from state.state_writer import now
 
 CI_ADDRESSES = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL", "TRAVIS_BUILD_WEB_URL")

@@ -13,11 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from providers.leftovers import new_temporary, sweep
-from reconciler.core.diagnostics import UserError, error
-
-
-class BusyError(UserError):
-    """Another run is about to write the same file, and held it for as long as this one could wait."""
+from reconciler.core.diagnostics import BusyError, UserError, error
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.plan import Action
 from reconciler.core.values import MISSING
 from reconciler.drift.findings import Finding, Report, StackReport
+from reconciler.views.counting import short_commit, things
 from reconciler.views.shown_values import shown
-from reconciler.views.terminal.console import short_commit, things
 
 TONES = {
     "in-sync": "good",

@@ -29,7 +29,8 @@ from state.errors import (
     StoreUnavailableError,
 )
 from state.invariants import verify
-from state.lock import HEARTBEAT, TTL, Lock, LockInfo, check_held, holding, is_held
+from state.lock import HEARTBEAT, TTL, Lock, check_held, holding, is_held
+from state.lock_info import LockInfo
 from state.snapshot import Snapshot
 from state.stores.base import HistoryEntry, check_head, nobody_told
 from state.stores.bucket_layout import (

@@ -15,7 +15,7 @@ from uuid import uuid4
 from state.document import dumps, loads
 from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import is_time
-from state.lock import LockInfo
+from state.lock_info import LockInfo
 from state.snapshot import JSON
 from state.stores.base import HistoryEntry
 

@@ -34,7 +34,8 @@ from state.errors import (
     StoreUnavailableError,
 )
 from state.invariants import verify
-from state.lock import HEARTBEAT, TTL, Lock, LockInfo, check_held, holding, is_held
+from state.lock import HEARTBEAT, TTL, Lock, check_held, holding, is_held, read_lock_info
+from state.lock_info import LockInfo
 from state.snapshot import JSON, Snapshot, difference
 from state.stores.base import HistoryEntry, check_head, nobody_told
 
@@ -286,7 +287,7 @@ class SqliteStore:
 
     def holder(self, stack: str) -> LockInfo | None:
         for text, expires in self._read("SELECT holder, expires FROM locks WHERE stack = ?", stack):
-            holder = LockInfo.from_json(text)
+            holder = read_lock_info(text)
             if is_held(holder, expires=expires, now=self._clock()):
                 return holder
         return None
@@ -298,7 +299,7 @@ class SqliteStore:
             row = connection.execute("SELECT holder FROM locks WHERE stack = ?", (stack,)).fetchone()
             connection.execute("UPDATE locks SET holder = NULL WHERE stack = ?", (stack,))
         with suppress(CorruptStateError):  # it is gone now, whatever it was
-            return LockInfo.from_json(row[0])
+            return read_lock_info(row[0])
         return None
 
     def _take(self, stack: str, info: LockInfo, ttl: float) -> Lock | LockInfo:
@@ -308,7 +309,7 @@ class SqliteStore:
                 "SELECT fence, holder, expires FROM locks WHERE stack = ?", (stack,)
             ).fetchone()
             fence, holder, expires = row or (0, None, 0.0)
-            before = LockInfo.from_json(holder)
+            before = read_lock_info(holder)
             if before is not None and is_held(before, expires=expires, now=self._clock()):
                 return before
             connection.execute(
@@ -591,7 +592,7 @@ def _renamed(body: bytes, stack: str) -> bytes:
 
 def _check_lock(lock: Lock, row: tuple[int, str | None] | None) -> None:
     fence, holder = row or (0, None)
-    check_held(lock, fence, LockInfo.from_json(holder))
+    check_held(lock, fence, read_lock_info(holder))
 
 
 def _insert(

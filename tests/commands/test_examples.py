@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from state.stores.base import open_store
+from state.stores.opening import open_store
 from tests.conftest import EXAMPLES, Cli, copy_example, stack_of
 
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/config.toml"))

@@ -13,7 +13,7 @@ import requests
 
 from providers.sandbox import Sandbox
 from reconciler.core.plan import Stack
-from state.stores.base import open_store
+from state.stores.opening import open_store
 from tests.conftest import Cli, copy_example, stack_of
 from tests.state.servers import Bucket, use
 

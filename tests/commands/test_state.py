@@ -11,7 +11,7 @@ import pytest
 
 from providers.sandbox import Sandbox
 from reconciler.engine.run_identity import ci_job
-from state.lock import LockInfo
+from state.lock_info import LockInfo
 from state.snapshot import Snapshot
 from state.stores.sqlite import SqliteStore
 from tests.conftest import Cli, copy_example, stack_of

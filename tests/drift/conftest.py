@@ -13,7 +13,7 @@ import requests.adapters
 from providers.sandbox import Sandbox
 from reconciler.core.values import Address
 from state.state_writer import Recorder, now
-from state.stores.base import open_store
+from state.stores.opening import open_store
 from state.stores.sqlite import SqliteStore
 from tests.conftest import Cli, copy_example, stack_of
 

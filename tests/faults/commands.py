@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from providers.sandbox import Sandbox
-from state.stores.base import open_store
+from state.stores.opening import open_store
 from tests.conftest import Cli, stack_of
 from tests.faults.conftest import CHANGED, Scenario, start_over, world
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from state.stores.base import open_store
+from state.stores.opening import open_store
 from tests.conftest import Cli, copy_example, stack_of
 from tests.faults.warm import Death, Warm
 

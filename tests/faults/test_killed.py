@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from providers.sandbox import Sandbox
-from state.stores.base import open_store
+from state.stores.opening import open_store
 from tests.conftest import CASES, Cli, stack_of
 from tests.faults.conftest import SCENARIOS, Scenario, shape, start_over, world
 from tests.faults.warm import Death, Warm

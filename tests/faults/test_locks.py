@@ -14,8 +14,9 @@ import pytest
 
 from providers.sandbox import Sandbox
 from reconciler.engine import apply, plan
-from state.lock import LockInfo, process_table
-from state.stores.base import open_store
+from state.lock import process_table
+from state.lock_info import LockInfo
+from state.stores.opening import open_store
 from tests.conftest import Cli, copy_example, stack_of
 
 ADA = LockInfo(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from state.stores.base import open_store
+from state.stores.opening import open_store
 from tests.conftest import Cli, stack_of
 from tests.faults.conftest import SCENARIOS, put, world
 from tests.faults.warm import Run, Warm

@@ -49,13 +49,14 @@ from reconciler.core.values import MISSING, Address
 from reconciler.drift.findings import LastApply, Report
 from reconciler.drift.status import Row
 from reconciler.engine.executor import Result
+from reconciler.views.json_text import written
 from reconciler.views.reports.drift_json import report_text, report_to_document
 from reconciler.views.reports.github import annotations
 from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_plan, of_report, svg
 from reconciler.views.reports.html import drift_html, plan_html
 from reconciler.views.reports.junit import junit_text
 from reconciler.views.reports.markdown import drift_markdown, plan_markdown
-from reconciler.views.reports.plan_json import plan_text, plans_text, written
+from reconciler.views.reports.plan_json import plan_text, plans_text
 from reconciler.views.safe import defused, undone
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
@@ -71,7 +72,7 @@ from reconciler.views.terminal.overview import overview_document, overview_lines
 from reconciler.views.terminal.plans import print_moved, print_plan, print_refusals
 from reconciler.views.terminal.progress import Watch
 from state.changes import changes
-from state.lock import LockInfo
+from state.lock_info import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
 from state.stores.base import HistoryEntry
 from tests.conftest import Cli, Ended, copy_example, stack_of

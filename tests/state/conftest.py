@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from state.lock import LockInfo
+from state.lock_info import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
 from state.stores.base import Store
 from state.stores.bucket import BucketStore

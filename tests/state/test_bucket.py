@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from state.errors import CorruptStateError, LostLockError, NewerFormatError, StoreUnavailableError
-from state.stores.base import open_store
 from state.stores.bucket import BucketStore
 from state.stores.objects import Objects, SwappedError, Version
+from state.stores.opening import open_store
 from tests.services import free_port
 from tests.state.conftest import STACK, bucket_url, count, counting, run
 from tests.state.gcs import Gcs

@@ -7,7 +7,8 @@ import pytest
 
 from state.copying import Copied, copy_records
 from state.errors import LineageConflictError, StaleStateError
-from state.stores.base import Store, open_store
+from state.stores.base import Store
+from state.stores.opening import open_store
 from state.stores.sqlite import SqliteStore
 from tests.state.conftest import STACK, MakeStore, count, counting, run
 from tests.state.test_sqlite import change

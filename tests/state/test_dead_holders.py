@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from state.errors import LockedError, LostLockError
-from state.lock import LockInfo, is_gone, process_table
+from state.lock import is_gone, process_table
+from state.lock_info import LockInfo
 from tests.state.conftest import STACK, MakeStore, counting, run
 from tests.state.test_store import NEVER, save
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from state.stores.base import open_store
+from state.stores.opening import open_store
 from tests.state.conftest import STACK, count
 
 ROOT = Path(__file__).parents[2]
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 INCREMENT = """
 import sys
 from state.errors import StaleStateError
-from state.stores.base import open_store
+from state.stores.opening import open_store
 from tests.state.conftest import STACK, count, counting
 
 with open_store(sys.argv[1]) as store:
@@ -32,7 +32,7 @@ with open_store(sys.argv[1]) as store:
 
 SAVE_FOREVER = """
 import sys
-from state.stores.base import open_store
+from state.stores.opening import open_store
 from tests.state.conftest import STACK, count, counting, resource
 
 with open_store(sys.argv[1]) as store:

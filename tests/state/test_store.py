@@ -14,9 +14,11 @@ from state.errors import (
     SerialConflictError,
     StoreUnavailableError,
 )
-from state.lock import Lock, LockInfo, heartbeat
+from state.lock import Lock, heartbeat
+from state.lock_info import LockInfo
 from state.snapshot import Snapshot
-from state.stores.base import HistoryEntry, Store, open_store, runs
+from state.stores.base import HistoryEntry, Store, runs
+from state.stores.opening import open_store
 from state.stores.sqlite import SqliteStore
 from tests.state.conftest import (
     AT,

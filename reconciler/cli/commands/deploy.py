@@ -20,7 +20,8 @@ from reconciler.pipeline.config import LoadedConfig, load
 from reconciler.pipeline.toml.toml_edits import Edits, Value
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.pipeline.version import Bump, bump, channel_tag, is_rc
-from reconciler.views.terminal.console import console, listed
+from reconciler.views.counting import listed
+from reconciler.views.terminal.console import console
 from reconciler.views.terminal.deployed import print_deployed, print_details
 from reconciler.views.terminal.messages import print_applied
 from reconciler.workspace.discovery import find

@@ -13,7 +13,7 @@ from reconciler.cli.acknowledging import Known, acknowledging
 from reconciler.cli.outputs import Outputs, output_files, write_report
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.drift.check import check
-from reconciler.drift.findings import Report, Shard
+from reconciler.drift.findings import Report
 from reconciler.engine import fleet
 from reconciler.engine.session import Reading
 from reconciler.views.reports.drift_json import first_seen
@@ -21,6 +21,7 @@ from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
 from reconciler.views.terminal.messages import diagnosed, print_diagnostics
 from reconciler.views.terminal.progress import Watch
+from reconciler.workspace.shards import Shard, part_of
 
 
 class _DriftCommand(click.Command):
@@ -74,7 +75,7 @@ def command(
 
     with Watch(err) as watch:
         result = fleet.inspect_all(
-            folders := fleet.part_of(chosen.named_folders(not_found), Path.cwd(), shard),
+            folders := part_of(chosen.named_folders(not_found), Path.cwd(), shard),
             where.reads(reading),
             partial(options.signed_in, where, rps),
             partial(check, first_seen=since, now=now),

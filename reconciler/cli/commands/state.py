@@ -16,8 +16,9 @@ from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import DONE, FAILED
 from reconciler.core.values import JSON, Address
-from reconciler.views.reports.plan_json import written
-from reconciler.views.terminal.console import console, things
+from reconciler.views.counting import things
+from reconciler.views.json_text import written
+from reconciler.views.terminal.console import console
 from reconciler.views.terminal.history import (
     change_lines,
     diff_document,
@@ -30,7 +31,7 @@ from reconciler.views.terminal.messages import print_diagnostics
 from state.changes import Changes, changes
 from state.document import to_document
 from state.errors import CorruptStateError
-from state.lock import LockInfo
+from state.lock_info import LockInfo
 from state.snapshot import Snapshot
 from state.stores.base import Store, runs
 

@@ -13,7 +13,7 @@ from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
 from reconciler.credentials import Target, resolve, saved
 from reconciler.drift.status import NO_LOGIN, status
 from reconciler.engine.session import Reading
-from reconciler.views.reports.plan_json import written
+from reconciler.views.json_text import written
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.overview import overview_document, overview_lines

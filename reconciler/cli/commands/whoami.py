@@ -11,7 +11,7 @@ from reconciler.core.exit_codes import DONE
 from reconciler.credentials import saved
 from reconciler.credentials.saved import Login
 from reconciler.engine.session import session
-from reconciler.views.reports.plan_json import written
+from reconciler.views.json_text import written
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_pairs
 from reconciler.views.terminal.progress import Watch

@@ -12,8 +12,9 @@ from reconciler.core.diagnostics import UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Action, Plan, Stack, Step, diagnostic_from_document, diagnostic_to_document
 from reconciler.core.values import JSON, Address, Nothing
-from reconciler.drift.findings import Acknowledgement, Finding, LastApply, Report, Seen, Shard, StackReport
+from reconciler.drift.findings import Acknowledgement, Finding, LastApply, Report, Seen, StackReport
 from reconciler.views.safe import json_text
+from reconciler.workspace.shards import Shard
 
 FORMAT, VERSION = "reconciler/drift", 1
 

@@ -16,11 +16,12 @@ from reconciler.core.plan import Plan, Step
 from reconciler.core.values import JSON, Nothing
 from reconciler.drift.findings import Report, StackReport, causes
 from reconciler.views import phrases
+from reconciler.views.counting import things
+from reconciler.views.plan_rows import rows
 from reconciler.views.reports.graphs import of_plan, of_report, style, svg
 from reconciler.views.safe import visible
 from reconciler.views.shown_values import shown
-from reconciler.views.terminal.console import things
-from reconciler.views.terminal.plans import rows, summary
+from reconciler.views.terminal.plans import summary
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.drift.findings import Cause, Report, causes
+from reconciler.views.counting import things
 from reconciler.views.phrases import (
     age,
     coverage,
@@ -27,9 +28,9 @@ from reconciler.views.phrases import (
     way,
     ways,
 )
+from reconciler.views.plan_rows import rows
 from reconciler.views.safe import one_line
-from reconciler.views.terminal.console import things
-from reconciler.views.terminal.plans import rows, summary
+from reconciler.views.terminal.plans import summary
 
 COMMENT = 65_536
 """What GitHub takes as a comment or an issue, in characters; counted in bytes here, which are never fewer."""

@@ -7,10 +7,9 @@ from pathlib import Path
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.plan import Plan, diagnostic_to_document
-from reconciler.core.values import JSON
 from reconciler.engine.plan import Wishes
 from reconciler.system.files import replace_file
-from reconciler.views.safe import json_text
+from reconciler.views.json_text import written
 
 PLANS_FORMAT = "reconciler/plans"
 
@@ -29,10 +28,6 @@ def plans_text(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
             "errors": [diagnostic_to_document(problem) for problem in errors],
         }
     )
-
-
-def written(document: JSON) -> str:
-    return json_text(document)
 
 
 def save_plan(plan: Plan, path: Path) -> None:

@@ -5,7 +5,8 @@ from rich.text import Text
 
 from reconciler.core.plan import Stack
 from reconciler.drift.adopt import Adoption, patch
-from reconciler.views.terminal.console import indented, things
+from reconciler.views.counting import things
+from reconciler.views.terminal.console import indented
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 

@@ -1,10 +1,8 @@
 """What all terminal views are made of: a console, colours by meaning, aligned columns, counted nouns."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from rich import filesize
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -81,51 +79,3 @@ def pairs(values: Mapping[str, str], indent: int = 0) -> list[Text]:
 
 def indented(line: Text, by: int) -> Text:
     return Text(" " * by).append_text(line)
-
-
-def listed(words: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def short_commit(revision: str) -> str:
-    """`815a748c0ffe`, and `815a748c0ffe+dirty` when files differed from that commit."""
-    commit, plus, suffix = revision.partition("+")
-    return f"{commit[:12]}{plus}{suffix}"
-
-
-def things(count: int, noun: str) -> str:
-    """`1 field`, `2 fields`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def size(count: int) -> str:
-    """`12 bytes`, `4.1 kB`, `12.5 MB`: with powers of ten, as registries show them."""
-    return filesize.decimal(count)
-
-
-def amount(done: int, total: int | None, unit: str) -> str:
-    """`3/7` steps, `12.5/40.0 MB`; without a total how much it was so far; nothing before the start."""
-    if unit == "steps":
-        return f"{done}/{total}" if total else ""
-    if not total:
-        return size(done) if done else ""
-    factor, suffix = filesize.pick_unit_and_suffix(
-        total, ["bytes", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"], 1000
-    )
-    digits = 0 if factor == 1 else 1
-    return f"{done / factor:.{digits}f}/{total / factor:.{digits}f} {suffix}"
-
-
-def pace(rate: float, rest: float | None) -> str:
-    """`4.0 MB/s, 0:07 left`; only the rate where the rest is not known.
-
-    Args:
-        rate: bytes per second.
-        rest: bytes that are left.
-    """
-    if rest is None:
-        return f"{size(int(rate))}/s"
-    minutes, seconds = divmod(math.ceil(rest / rate), 60)
-    return f"{size(int(rate))}/s, {minutes}:{seconds:02} left"

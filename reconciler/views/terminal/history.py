@@ -6,8 +6,9 @@ from dataclasses import asdict
 from rich.text import Text
 
 from reconciler.core.values import JSON
+from reconciler.views.counting import short_commit, things
 from reconciler.views.shown_values import shown
-from reconciler.views.terminal.console import columns, indented, short_commit, things
+from reconciler.views.terminal.console import columns, indented
 from state.changes import ABSENT, Absent, Changes, ResourceChange
 from state.snapshot import Snapshot
 from state.stores.base import HistoryEntry

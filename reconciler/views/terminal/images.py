@@ -11,8 +11,9 @@ from providers.docker.registry.layers import layers
 from providers.docker.registry.manifests import PublishedImage
 from reconciler.core.values import JSON
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, what_apply_does
-from reconciler.views.reports.plan_json import written
-from reconciler.views.terminal.console import columns, indented, pairs, size, things
+from reconciler.views.counting import size, things
+from reconciler.views.json_text import written
+from reconciler.views.terminal.console import columns, indented, pairs
 
 FORMAT = "reconciler/image"
 

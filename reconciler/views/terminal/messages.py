@@ -14,7 +14,8 @@ from reconciler.core.events import Outcome, Status
 from reconciler.core.plan import Action
 from reconciler.engine.apply import Applied
 from reconciler.pipeline.load import Pipeline
-from reconciler.views.terminal.console import SEVERITY_STYLES, indented, listed, pairs, things
+from reconciler.views.counting import listed, things
+from reconciler.views.terminal.console import SEVERITY_STYLES, indented, pairs
 from state.errors import StateError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from rich.text import Text
 
 from reconciler.core.values import JSON
 from reconciler.drift.status import IN_SYNC, Row
-from reconciler.views.terminal.console import columns, things
+from reconciler.views.counting import things
+from reconciler.views.terminal.console import columns
 
 _HEADER = ("pipeline", "environment", "version", "image", "drift", "applied")
 _UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))

@@ -1,20 +1,19 @@
 """A plan for a person: a tree by resource, each field's old and new value with its class and reason."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
 
-from reconciler.core.diff import Change, ChangeClass
+from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.stale import Moved
 from reconciler.core.values import MISSING, Address
-from reconciler.views.shown_values import old_and_new, shown
-from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented, things
+from reconciler.views.counting import things
+from reconciler.views.plan_rows import _is_row, rows
+from reconciler.views.shown_values import shown
+from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
 
-# Nothing happens to such a field, and nothing is wrong with it.
-_SILENT = frozenset({ChangeClass.IN_SYNC, ChangeClass.UNVERIFIED, ChangeClass.CONVERGED})
 SUMMARISED = (
     Action.CREATE,
     Action.UPDATE,
@@ -174,33 +173,6 @@ def _head(step: Step) -> Text:
     return head.append("  refused", "bold red") if step.refusal else head
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One field of a step as a list shows it: its values in short, and why."""
-
-    path: str
-    old: str
-    new: str
-    remark: str
-    cls: ChangeClass
-
-
-def rows(step: Step) -> list[Row]:
-    """The fields that are worth one; several for a large value of which parts differ."""
-    return [
-        Row(
-            path,
-            old,
-            new,
-            "" if change.reason == "new" else f"{change.cls.value}: {change.reason}",
-            change.cls,
-        )
-        for change in step.changes
-        if _is_row(change)
-        for path, old, new in old_and_new(change)
-    ]
-
-
 def _rows(step: Step) -> list[Text]:
     lines = []
     for row in rows(step):
@@ -213,10 +185,3 @@ def _rows(step: Step) -> list[Text]:
 
 def _is_shown(step: Step) -> bool:
     return step.action is not Action.NOOP or any(map(_is_row, step.changes))
-
-
-def _is_row(change: Change) -> bool:
-    """A field is worth a row when it is written, or when it is neither in sync nor merely unverified."""
-    if not change.path:
-        return False  # about the object as a whole, which its head says
-    return change.write or change.cls not in _SILENT

@@ -37,8 +37,9 @@ from reconciler.core.events import (
 )
 from reconciler.core.plan import Action, Step
 from reconciler.core.values import Address
+from reconciler.views.counting import amount, pace
 from reconciler.views.safe import one_line
-from reconciler.views.terminal.console import STYLES, amount, pace
+from reconciler.views.terminal.console import STYLES
 from reconciler.views.terminal.progress_bars import Bars, Key
 
 SILENCE = 10.0

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from providers import protocol
 from reconciler.core.values import Address
+from reconciler.views.counting import amount, pace
 from reconciler.views.safe import one_line
-from reconciler.views.terminal.console import amount, pace
 
 MOST = 8
 """Lines at once; how many more there are is said below them."""

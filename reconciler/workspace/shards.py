@@ -1,0 +1,38 @@
+"""Which part of all pipelines one of several jobs works on."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One part of all pipelines, where several jobs share them: `3/16`; `index` counts from 1."""
+
+    index: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.of}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """What `str` gives. Raises ValueError."""
+        index, _, of = text.partition("/")
+        if not (index.isdecimal() and of.isdecimal() and 1 <= int(index) <= int(of)):
+            raise ValueError(f"{text!r} is no part such as 3/16")
+        return cls(int(index), int(of))
+
+
+def part_of(folders: Sequence[Path], root: Path, shard: Shard | None) -> list[Path]:
+    """The folders of this shard: the same on every machine, whatever other folders come or go."""
+    return [
+        folder for folder in folders if shard is None or _number(folder, root) % shard.of == shard.index - 1
+    ]
+
+
+def _number(folder: Path, root: Path) -> int:
+    name = Path(os.path.relpath(folder, root)).as_posix()
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")
