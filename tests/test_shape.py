@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -94,6 +95,25 @@ def test_help_is_not_held_up_by_what_only_the_commands_need(code: str) -> None:
 def test_what_a_module_leaves_alone(module: str, none_of: tuple[str, ...]) -> None:
     code = f"import {module}, sys; print(*[name for name in {none_of!r} if name in sys.modules])"
     assert python(code).split() == []
+
+
+def test_the_page_of_the_architecture_draws_every_room_and_no_other() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    lines = page.partition("## Rooms\n\n")[2].partition("\n\n")[0].splitlines()
+    drawn, above = set(), list[str]()
+    for line in lines:
+        room = re.match(r"    ( *)(\w+)/ ", line)
+        if room:
+            depth = len(room[1]) // 2
+            above[depth:] = [room[2]]
+            drawn.add("/".join(above))
+    there = {
+        str(init.parent.relative_to(ROOT))
+        for package in PACKAGES
+        for init in (ROOT / package).rglob("__init__.py")
+    }
+
+    assert drawn == there | {"tests", "examples"}
 
 
 @pytest.mark.parametrize("module", sorted(modules()))

@@ -2,7 +2,7 @@
 
 A task reads its pipelines with some threads and returns their outcomes, which can be pickled. One failing
 pipeline never hides another, and a worker process that dies costs one more attempt at its chunk. Between the
-commands and `planning`; decides nothing about a pipeline itself.
+commands and `plan`; decides nothing about a pipeline itself.
 """
 
 import os

@@ -287,7 +287,7 @@ class TestPatience:
                 with pytest.raises(TransientError, match="asks to slow down") as caught:
                     ask()
                 assert caught.value.retry_after and caught.value.retry_after >= 3600
-                assert re.match(r"wait \d{4} seconds, or log in for a higher limit", caught.value.hint)
+                assert re.match(r"wait \d{4} s, or log in for a higher limit", caught.value.hint)
 
     @pytest.mark.parametrize(
         ("status", "family"),
