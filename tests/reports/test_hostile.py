@@ -49,7 +49,6 @@ from reconciler.core.values import MISSING, Address
 from reconciler.drift.findings import LastApply, Report
 from reconciler.drift.status import Row
 from reconciler.engine.executor import Result
-from reconciler.views.json_text import written
 from reconciler.views.reports.drift_json import report_text, report_to_document
 from reconciler.views.reports.github import annotations
 from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_plan, of_report, svg
@@ -57,7 +56,7 @@ from reconciler.views.reports.html import drift_html, plan_html
 from reconciler.views.reports.junit import junit_text
 from reconciler.views.reports.markdown import drift_markdown, plan_markdown
 from reconciler.views.reports.plan_json import plan_text, plans_text
-from reconciler.views.safe import defused, undone
+from reconciler.views.safe import defused, json_text, undone
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
 from reconciler.views.terminal.history import (
@@ -401,7 +400,7 @@ def test_every_text_of_the_rest_is_text(payload: str) -> None:
         if rows[0].applied.at == payload:
             continue  # a time that the store itself wrote
         check_log(lines(overview_lines(rows, NOW)))
-        check_json(overview_document(rows), defused(written(overview_document(rows)), "json"))
+        check_json(overview_document(rows), defused(json_text(overview_document(rows)), "json"))
     for holder in spoiled(
         LockInfo("ada", "laptop", 1, "reconciler", "2025-03-01T12:00:00+00:00", "id"), payload
     ):
@@ -430,7 +429,7 @@ def test_every_text_of_a_record_and_its_history_is_text(payload: str) -> None:
             check_log(lines(run_lines([([entry], changed)])))
             check_log(lines(save_lines([(entry, changed), (entry, None)])))
             document = history_document(payload, [(entry, changed)])
-            check_json(json.loads(json.dumps(document)), defused(written(document), "json"))
+            check_json(json.loads(json.dumps(document)), defused(json_text(document), "json"))
 
 
 @pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])

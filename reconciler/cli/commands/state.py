@@ -17,7 +17,7 @@ from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import DONE, FAILED
 from reconciler.core.values import JSON, Address
 from reconciler.views.counting import things
-from reconciler.views.json_text import written
+from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.history import (
     change_lines,
@@ -221,7 +221,7 @@ def verify(name: str, as_json: bool) -> int:
             whole = _whole_serials(store, stack)
             if as_json:
                 told = {"problems": list(problem.problems) or [problem.message], "whole_serials": whole}
-                print_document(written({**document, "whole": False, "serial": None, **told}))
+                print_document(json_text({**document, "whole": False, "serial": None, **told}))
             _tell_damage(problem, whole)
             return FAILED
         whole = _whole_serials(store, stack)
@@ -271,7 +271,7 @@ def copy(source: str, target: str, as_json: bool) -> int:
 
 def _print(as_json: bool, document: JSON, lines: Iterable[Text]) -> None:
     if as_json:
-        print_document(written(document))
+        print_document(json_text(document))
     else:
         _print_lines(lines)
 

@@ -13,7 +13,7 @@ from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
 from reconciler.credentials import Target, resolve, saved
 from reconciler.drift.status import NO_LOGIN, status
 from reconciler.engine.session import Reading
-from reconciler.views.json_text import written
+from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.overview import overview_document, overview_lines
@@ -51,7 +51,7 @@ def command(
     if code == DONE and not offline and any(not row.checked and row.drift != NO_LOGIN for row in rows):
         code = UNCHECKED
     if as_json:
-        print_document(written(overview_document(rows)))
+        print_document(json_text(overview_document(rows)))
         return code
     for line in overview_lines(rows, now):
         out.print(line)

@@ -11,7 +11,7 @@ from reconciler.core.exit_codes import DONE
 from reconciler.credentials import saved
 from reconciler.credentials.saved import Login
 from reconciler.engine.session import session
-from reconciler.views.json_text import written
+from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_pairs
 from reconciler.views.terminal.progress import Watch
@@ -44,7 +44,7 @@ def command(where: options.Where, as_json: bool) -> int:
     others = [str(login) for login in saved.logins() if login != used]
     if as_json:
         origins = {f"{name}_from": place for name, place in places.items()}
-        print_document(written({**values, **origins, "other_logins": others}))
+        print_document(json_text({**values, **origins, "other_logins": others}))
         return DONE
     facts = {
         name.replace("_", " "): f"{value}  ({places[name]})" if places.get(name) else value

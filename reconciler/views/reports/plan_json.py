@@ -9,18 +9,18 @@ from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.plan import Plan, diagnostic_to_document
 from reconciler.engine.plan import Wishes
 from reconciler.system.files import replace_file
-from reconciler.views.json_text import written
+from reconciler.views.safe import json_text
 
 PLANS_FORMAT = "reconciler/plans"
 
 
 def plan_text(plan: Plan) -> str:
-    return written(plan.to_document())
+    return json_text(plan.to_document())
 
 
 def plans_text(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
     """Several plans in one document; pipelines without a plan are told apart by their errors."""
-    return written(
+    return json_text(
         {
             "format": PLANS_FORMAT,
             "version": 1,

@@ -12,7 +12,7 @@ from providers.docker.registry.manifests import PublishedImage
 from reconciler.core.values import JSON
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, what_apply_does
 from reconciler.views.counting import size, things
-from reconciler.views.json_text import written
+from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import columns, indented, pairs
 
 FORMAT = "reconciler/image"
@@ -86,7 +86,7 @@ def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> 
                 for layer in layers(image)
             ],
         }
-    return written(
+    return json_text(
         {
             "format": FORMAT,
             "version": 1,
