@@ -168,7 +168,8 @@ class Pace:
             if request in known.refused:
                 known.refused.discard(request)
                 known.spent, known.streak = 0.0, 0
-            faster = known.between / min(_GROWTH, 2 ** (max(now - known.grown, 0.0) / _DOUBLES))
+            since = min(max(now - known.grown, 0.0), _DOUBLES)
+            faster = known.between / min(_GROWTH, 2 ** (since / _DOUBLES))
             known.between, known.grown = max(faster, self._between), max(now, known.grown)
 
 

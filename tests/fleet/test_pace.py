@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from providers.rate_limit import Pace, Refusal, retry_after
@@ -124,6 +124,41 @@ def test_it_finds_the_rate_that_a_server_accepts(rate: float, asks: float | None
                 break
             assert pace.refused("far", f"GET /{number}", asks), "given up although others are accepted"
     assert clock.now - 100 <= 6 * count / rate + 60
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("refused"), st.none() | st.sampled_from([0.0, 1.0, 119.0, 121.0, 1e12])),
+    st.tuples(st.just("accepted"), st.none()),
+    st.tuples(st.just("passes"), st.sampled_from([0.0, 0.5, 20.0, 86_400.0])),
+    st.tuples(st.just("wait"), st.none()),
+)
+
+
+def happened(steps: list[tuple[str, float | None]], up: float) -> list[object]:
+    """What each step came to, on a machine that has been up for so many seconds."""
+    clock = Clock()
+    clock.now = up
+    pace, results = Pace(clock=clock, sleep=clock.sleep), list[object]()
+    for step, value in steps:
+        began = clock.now
+        if step == "refused":
+            results.append(refuse(pace, value))
+        elif step == "accepted":
+            pace.accepted("far", "GET /")
+        elif step == "passes":
+            clock.sleep(value or 0.0)
+        else:
+            pace.wait("far")
+            results.append(round(clock.now - began, 3))
+    return results
+
+
+@given(steps=st.lists(STEPS, max_size=30), up=st.sampled_from([0.0, 20_000.0, 1e6, 1e8]))
+@example(steps=[("refused", 121.0), ("accepted", None)], up=1e6)
+def test_how_long_the_machine_has_been_up_makes_no_difference(
+    steps: list[tuple[str, float | None]], up: float
+) -> None:
+    assert happened(steps, up) == happened(steps, 100.0)
 
 
 @given(
