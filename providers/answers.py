@@ -17,7 +17,7 @@ _HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 Object = TypeVar("Object", bound=dict[str, Any])
 
 
-class OddAnswerError(ValueError):
+class MalformedAnswerError(ValueError):
     """Bytes that are not the JSON that a server should answer with; the message says why."""
 
 
@@ -42,11 +42,11 @@ def json_value(content: bytes, kind: type[dict[str, Any]] = dict) -> Any:
         if _HALF_A_PAIR.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
-        raise OddAnswerError(f"it is nested deeper than {DEEPEST} levels") from None
-    except OddAnswerError:
+        raise MalformedAnswerError(f"it is nested deeper than {DEEPEST} levels") from None
+    except MalformedAnswerError:
         raise
     except ValueError as problem:
-        raise OddAnswerError(f"it is no JSON: {str(problem)[:100]}") from None
+        raise MalformedAnswerError(f"it is no JSON: {str(problem)[:100]}") from None
     return value
 
 
@@ -54,7 +54,7 @@ def json_object(content: bytes, kind: type[Object]) -> Object:
     """As `json_value`, for what has to be an object. Raises OddAnswerError."""
     value = json_value(content, kind)
     if not isinstance(value, kind):
-        raise OddAnswerError("it is no JSON object")
+        raise MalformedAnswerError("it is no JSON object")
     return value
 
 
@@ -76,4 +76,4 @@ def _check_depth(value: Any) -> None:
         ]
         if not level:
             return
-    raise OddAnswerError(f"it is nested deeper than {DEEPEST} levels")
+    raise MalformedAnswerError(f"it is nested deeper than {DEEPEST} levels")

@@ -7,7 +7,7 @@ import time
 
 import requests
 
-from providers.answers import OddAnswerError
+from providers.answers import MalformedAnswerError
 from providers.timeouts import answer_timeout
 
 LARGEST = 32 << 20
@@ -19,7 +19,7 @@ LONGEST = 300.0
 _PIECE = 1 << 16  # bytes
 
 
-class TooLargeError(OddAnswerError, requests.RequestException):
+class TooLargeError(MalformedAnswerError, requests.RequestException):
     """An answer that is larger than any that we know of."""
 
 

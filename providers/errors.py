@@ -37,9 +37,9 @@ class TransientError(ProviderError):
     """The far end could not answer now; the same request may succeed later.
 
     Args:
-        retry_after: seconds that the far end asked us to wait, or None when it did not say.
-        waits: True where the run's `Pace` makes the next try wait; False where trying again is over, as there
-            were enough tries or the server was waited for long enough; None where the caller decides.
+        retry_after: seconds to wait before the next try, as the server requested; None without a request.
+        waits: True where the run's `RateLimiter` delays the next try; False where the tries or the
+            time are used up; None where the caller decides.
     """
 
     def __init__(
@@ -60,25 +60,25 @@ class GoneError(ProviderError):
     """The object that was asked for does not exist."""
 
 
-class FinalError(ProviderError):
+class PermanentError(ProviderError):
     """Trying again changes nothing."""
 
 
-class UnauthorizedError(FinalError):
+class UnauthorizedError(PermanentError):
     """The far end does not know these credentials."""
 
 
-class ForbiddenError(FinalError):
+class ForbiddenError(PermanentError):
     """The credentials are known, and do not allow this."""
 
 
-class ExistsError(FinalError):
+class ExistsError(PermanentError):
     """An object of that name exists already."""
 
 
-class RefusedError(FinalError):
+class RefusedError(PermanentError):
     """The far end understood the request and refused it."""
 
 
-class UnexpectedError(FinalError):
+class UnexpectedError(PermanentError):
     """The server answered what no such server should: nothing is known of what was requested."""

@@ -20,7 +20,7 @@ import requests
 from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
 
-from providers.errors import FinalError
+from providers.errors import PermanentError
 
 _OF_A_READ = {"headers", "auth", "timeout", "stream", "allow_redirects"}
 
@@ -143,7 +143,7 @@ class Session(requests.Session):
             said = super().merge_environment_settings(url, {}, None, None, None)
             authorities = said["verify"]
             if parts.scheme == "https" and isinstance(authorities, str) and not Path(authorities).exists():
-                raise FinalError(
+                raise PermanentError(
                     f"there is no {authorities}, whose certificates were to be trusted",
                     hint="REQUESTS_CA_BUNDLE, or CURL_CA_BUNDLE, names it",
                 )

@@ -26,7 +26,7 @@ def is_temporary(name: str) -> bool:
     return name.startswith(".") and name.endswith(TEMPORARY)
 
 
-def is_ours(name: str) -> bool:
+def is_own_file(name: str) -> bool:
     """Whether a file of this name was made by us, and so is not what an image is made from."""
     return name == BASELINE or is_temporary(name)
 

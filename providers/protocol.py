@@ -12,7 +12,7 @@ from providers.rules import JSON, FieldRule
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveObject:
     """One object as a far end shows it now.
 
     Attributes:
@@ -61,7 +61,7 @@ def silent(_: Progress) -> None:
     """A `Report` for when nobody is watching."""
 
 
-class Need(StrEnum):
+class RequiredAction(StrEnum):
     """What a kind that judges for itself says should be done."""
 
     CREATE = "create"
@@ -82,7 +82,7 @@ class Verdict:
         warning: what the user should know although it is done; "" for nothing.
     """
 
-    need: Need
+    need: RequiredAction
     reason: str
     refusal: str = ""
     hint: str = ""
@@ -116,11 +116,17 @@ class KindFacts:
     repeatable: bool = False
     shared: bool = False
     published_as: str = ""
-    judge: "Judge | None" = None
+    assess: "Judge | None" = None
 
 
 Judge = Callable[
-    [Mapping[str, JSON], Mapping[str, JSON] | None, Mapping[str, JSON], Live | None, Collection[Live]],
+    [
+        Mapping[str, JSON],
+        Mapping[str, JSON] | None,
+        Mapping[str, JSON],
+        LiveObject | None,
+        Collection[LiveObject],
+    ],
     Verdict,
 ]
 
@@ -137,10 +143,10 @@ class ResourceKind(Protocol):
         name: Sequence[str],
         *,
         id: str | None,
-        parent: Live | None,
+        parent: LiveObject | None,
         desired: Mapping[str, JSON],
         outputs: Mapping[str, JSON] | None = None,
-    ) -> Live | None:
+    ) -> LiveObject | None:
         """The object of exactly this name, or None; where names can change, `id` finds a renamed one.
 
         Args:
@@ -149,22 +155,22 @@ class ResourceKind(Protocol):
         """
 
     def create(
-        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
-    ) -> Live:
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
+    ) -> LiveObject:
         """Make it. Raises ExistsError when one of that name is there."""
 
     def update(
         self,
-        live: Live,
+        live: LiveObject,
         changed: Mapping[str, JSON],
         fields: Mapping[str, JSON],
         *,
-        parent: Live | None,
+        parent: LiveObject | None,
         report: Report,
-    ) -> Live:
+    ) -> LiveObject:
         """Write `changed`; `fields` is the whole desired object, for verbs that cannot write a part."""
 
-    def delete(self, live: Live, *, parent: Live | None) -> None:
+    def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
         """Remove it. Raises GoneError when it is not there."""
 
 
@@ -172,7 +178,7 @@ class ResourceKind(Protocol):
 class CheckedKind(ResourceKind, Protocol):
     """A kind whose writes can be checked in advance, before the first write of the whole run."""
 
-    def check(self, name: Sequence[str], live: Live | None, fields: Mapping[str, JSON]) -> None:
+    def check(self, name: Sequence[str], live: LiveObject | None, fields: Mapping[str, JSON]) -> None:
         """Raise now what a write of `fields` would raise later, as far as it can be known."""
 
 
@@ -180,5 +186,5 @@ class CheckedKind(ResourceKind, Protocol):
 class ListedKind(ResourceKind, Protocol):
     """A kind whose objects are read as the whole list of their parent, which the files may own."""
 
-    def siblings(self, parent: Live) -> Sequence[Live]:
+    def siblings(self, parent: LiveObject) -> Sequence[LiveObject]:
         """All objects of this kind below `parent`."""

@@ -35,7 +35,7 @@ _DOUBLES = 10.0  # … but no more than twice as much in so many seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Backoff:
     """A server refuses requests for now, with this status; the next try is in so many seconds."""
 
     server: str
@@ -43,7 +43,7 @@ class Refusal:
     seconds: float
 
 
-Announce = Callable[[Refusal | Silence | Repeat | SilenceEnd], None]
+Announce = Callable[[Backoff | Silence | Repeat | SilenceEnd], None]
 """Called when a server makes the run wait."""
 
 
@@ -74,7 +74,7 @@ class _Server:
     grown: float = 0.0
 
 
-class Pace:
+class RateLimiter:
     """When the next request may go out. Safe for threads.
 
     Args:
@@ -155,7 +155,7 @@ class Pace:
             known.pauses += 1
             known.accepted, known.grown = False, until
         if self.announce is not None:
-            self.announce(Refusal(server, status, seconds))
+            self.announce(Backoff(server, status, seconds))
         return True
 
     def accepted(self, server: str, request: str) -> None:

@@ -58,7 +58,7 @@ class _Unset:
 UNSET: Final = _Unset()
 
 
-def as_is(value: JSON) -> JSON:
+def canonical_numbers(value: JSON) -> JSON:
     """Numbers in one shape (4.0 is 4, NaN and infinities are null as in the SDK's orjson), all else kept."""
     if isinstance(value, _PLAIN):
         return value
@@ -67,9 +67,9 @@ def as_is(value: JSON) -> JSON:
             return None
         return int(value) if value.is_integer() and abs(value) < _EXACT else value
     if isinstance(value, dict):
-        return {str(key): as_is(item) for key, item in value.items()}
+        return {str(key): canonical_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_is(item) for item in value]
+        return [canonical_numbers(item) for item in value]
     return value
 
 
@@ -77,7 +77,7 @@ def integer(value: JSON) -> JSON:
     """4, "4", "4.0" and 4.0 are the same whole number; anything else stays as it is and will differ."""
     if isinstance(value, str) and (whole := _WHOLE.fullmatch(value)):
         return int(whole[1])
-    return as_is(value)
+    return canonical_numbers(value)
 
 
 def text(value: JSON) -> JSON:
@@ -87,12 +87,12 @@ def text(value: JSON) -> JSON:
 
 def flags(value: JSON) -> JSON:
     """Null and [] are the same absence of flags."""
-    return [] if value is None else as_is(value)
+    return [] if value is None else canonical_numbers(value)
 
 
 def mapping(value: JSON) -> JSON:
     """Null and {} are the same absence of parameters."""
-    return {} if value is None else as_is(value)
+    return {} if value is None else canonical_numbers(value)
 
 
 def enum_name(value: JSON) -> JSON:
@@ -128,7 +128,7 @@ def as_number(value: JSON) -> JSON:
     if (written := _NUMBER.fullmatch(value)) is None:
         return value
     exact = Decimal(value)
-    number = int(exact) if not (written[1] or written[2]) else as_is(float(value))
+    number = int(exact) if not (written[1] or written[2]) else canonical_numbers(float(value))
     return number if _is_number(number) and _decimal(number) == exact else value
 
 
@@ -187,8 +187,8 @@ class FieldRule:
         effect: what a wrong value does to a job.
     """
 
-    normalise: Callable[[JSON], JSON] = as_is
-    alike: Callable[[JSON, JSON], bool] | None = None
+    normalise: Callable[[JSON], JSON] = canonical_numbers
+    equivalent: Callable[[JSON, JSON], bool] | None = None
     immutable: bool = False
     unordered: bool = False
     keyed: bool = False

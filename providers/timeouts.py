@@ -5,7 +5,7 @@ Read when a connection is made, so that a test or a CI job can be impatient. Ope
 
 import os
 
-from providers.errors import FinalError
+from providers.errors import PermanentError
 
 VARIABLE = "RECONCILER_TIMEOUT"
 
@@ -24,5 +24,7 @@ def answer_timeout(usual: float) -> float:
     except ValueError:
         seconds = 0.0
     if not 0.0 < seconds < float("inf"):
-        raise FinalError(f"{VARIABLE} is {text!r}, which is no number of seconds", hint=f"unset {VARIABLE}")
+        raise PermanentError(
+            f"{VARIABLE} is {text!r}, which is no number of seconds", hint=f"unset {VARIABLE}"
+        )
     return seconds

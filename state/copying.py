@@ -9,7 +9,7 @@ from state.stores.base import EVERYTHING, Store
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class CopyResult:
     """What became of one stack.
 
     Attributes:
@@ -25,7 +25,7 @@ class Copied:
     damage: str = ""
 
 
-def copy_records(source: Store, target: Store) -> Iterator[Copied]:
+def copy_records(source: Store, target: Store) -> Iterator[CopyResult]:
     """Copies every stack, telling of each; a second time copies what has been added since.
 
     Raises:
@@ -39,7 +39,7 @@ def copy_records(source: Store, target: Store) -> Iterator[Copied]:
         yield _copy(source, target, stack, record.serial if record else 0)
 
 
-def _copy(source: Store, target: Store, stack: str, serial: int) -> Copied:
+def _copy(source: Store, target: Store, stack: str, serial: int) -> CopyResult:
     copied, left_out = [], []
     damage = ""
     try:
@@ -59,7 +59,7 @@ def _copy(source: Store, target: Store, stack: str, serial: int) -> Copied:
         target.copy_in(snapshot, entry, expected_serial=serial)
         serial = entry.serial
         copied.append(serial)
-    return Copied(stack, tuple(copied), tuple(left_out), damage)
+    return CopyResult(stack, tuple(copied), tuple(left_out), damage)
 
 
 def _check_continues(source: Store, stack: str, there: Snapshot) -> None:

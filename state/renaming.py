@@ -14,7 +14,7 @@ from state.errors import AmbiguousStateError
 from state.lock import HEARTBEAT, TTL, Lock
 from state.lock_info import LockInfo
 from state.snapshot import Snapshot
-from state.stores.base import HistoryEntry, Store, nobody_told
+from state.stores.base import HistoryEntry, Store, no_announcement
 
 
 class RenamingStore:
@@ -85,7 +85,7 @@ class RenamingStore:
         timeout: float,
         ttl: float = TTL,
         every: float = HEARTBEAT,
-        waiting: Callable[[LockInfo], None] = nobody_told,
+        waiting: Callable[[LockInfo], None] = no_announcement,
     ) -> AbstractContextManager[Lock]:
         def held(name: str) -> AbstractContextManager[Lock]:
             return self._store.lock(name, info, timeout=timeout, ttl=ttl, every=every, waiting=waiting)

@@ -20,7 +20,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-class Recorder:
+class StateWriter:
     """Applies changes to a record one after the other, and saves them.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from providers.protocol import KindFacts, ListedKind, Live, Report, ResourceKind
+from providers.protocol import KindFacts, ListedKind, LiveObject, Report, ResourceKind
 from providers.rules import JSON
 
 T = TypeVar("T")
@@ -93,42 +93,42 @@ class FaultyKind:
         name: Sequence[str],
         *,
         id: str | None,
-        parent: Live | None,
+        parent: LiveObject | None,
         desired: Mapping[str, JSON],
         outputs: Mapping[str, JSON] | None = None,
-    ) -> Live | None:
+    ) -> LiveObject | None:
         return self._faults.around(
             "read",
             name,
             lambda: self._kind.read(name, id=id, parent=parent, desired=desired, outputs=outputs),
         )
 
-    def siblings(self, parent: Live) -> Sequence[Live]:
+    def siblings(self, parent: LiveObject) -> Sequence[LiveObject]:
         kind = self._kind
         assert isinstance(kind, ListedKind)
         return self._faults.around("siblings", parent.name, lambda: kind.siblings(parent))
 
     def create(
-        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
-    ) -> Live:
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
+    ) -> LiveObject:
         return self._faults.around(
             "create", name, lambda: self._kind.create(name, fields, parent=parent, report=report)
         )
 
     def update(
         self,
-        live: Live,
+        live: LiveObject,
         changed: Mapping[str, JSON],
         fields: Mapping[str, JSON],
         *,
-        parent: Live | None,
+        parent: LiveObject | None,
         report: Report,
-    ) -> Live:
+    ) -> LiveObject:
         return self._faults.around(
             "update",
             live.name,
             lambda: self._kind.update(live, changed, fields, parent=parent, report=report),
         )
 
-    def delete(self, live: Live, *, parent: Live | None) -> None:
+    def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
         return self._faults.around("delete", live.name, lambda: self._kind.delete(live, parent=parent))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from providers.errors import ExistsError, GoneError
-from providers.protocol import KindFacts, Live, Report
+from providers.protocol import KindFacts, LiveObject, Report
 from providers.rules import JSON
 
 Key = tuple[str, tuple[str, ...]]
@@ -33,7 +33,7 @@ class MemoryWorld:
         parents: of each kind, the kind that its objects live in, and go with.
     """
 
-    objects: dict[Key, Live] = field(default_factory=dict)
+    objects: dict[Key, LiveObject] = field(default_factory=dict)
     hidden: Collection[str] = ()
     stubborn: Collection[str] = ()
     habit: Callable[[str, JSON], JSON] = _unchanged
@@ -42,20 +42,20 @@ class MemoryWorld:
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, live: Live) -> Live:
+    def answer(self, live: LiveObject) -> LiveObject:
         shown = {
             name: self.habit(name, value) for name, value in live.fields.items() if name not in self.hidden
         }
-        return Live(live.id, live.name, shown, live.outputs)
+        return LiveObject(live.id, live.name, shown, live.outputs)
 
     def edit(self, kind: str, *name: str, **fields: JSON) -> None:
         """Somebody else changes the fields of an object."""
         live = self.objects[kind, name]
-        self.objects[kind, name] = Live(live.id, name, {**live.fields, **fields}, live.outputs)
+        self.objects[kind, name] = LiveObject(live.id, name, {**live.fields, **fields}, live.outputs)
 
-    def put(self, kind: str, *name: str, **fields: JSON) -> Live:
+    def put(self, kind: str, *name: str, **fields: JSON) -> LiveObject:
         """Somebody else makes an object, or makes it anew with another identity."""
-        live = Live(f"{kind}-{next(self._ids)}", name, fields)
+        live = LiveObject(f"{kind}-{next(self._ids)}", name, fields)
         self.objects[kind, name] = live
         return live
 
@@ -67,8 +67,8 @@ class MemoryWorld:
             self.remove(other)
 
     def write(
-        self, verb: str, kind: str, name: tuple[str, ...], change: Callable[[], Live | None]
-    ) -> Live | None:
+        self, verb: str, kind: str, name: tuple[str, ...], change: Callable[[], LiveObject | None]
+    ) -> LiveObject | None:
         with self._lock:
             live = change()
             self.writes.append((verb, kind, name))
@@ -89,14 +89,14 @@ class MemoryKind:
         name: Sequence[str],
         *,
         id: str | None,
-        parent: Live | None,
+        parent: LiveObject | None,
         desired: Mapping[str, JSON],
         outputs: Mapping[str, JSON] | None = None,
-    ) -> Live | None:
+    ) -> LiveObject | None:
         live = self.world.objects.get((self.kind, tuple(name)))
         return None if live is None else self.world.answer(live)
 
-    def siblings(self, parent: Live) -> Sequence[Live]:
+    def siblings(self, parent: LiveObject) -> Sequence[LiveObject]:
         return [
             self.world.answer(live)
             for (kind, name), live in list(self.world.objects.items())
@@ -104,11 +104,11 @@ class MemoryKind:
         ]
 
     def create(
-        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
-    ) -> Live:
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
+    ) -> LiveObject:
         key = (self.kind, tuple(name))
 
-        def change() -> Live:
+        def change() -> LiveObject:
             if key in self.world.objects:
                 raise ExistsError(f"{self.kind} {'/'.join(name)} exists already")
             return self.world.put(self.kind, *name, **fields)
@@ -119,16 +119,16 @@ class MemoryKind:
 
     def update(
         self,
-        live: Live,
+        live: LiveObject,
         changed: Mapping[str, JSON],
         fields: Mapping[str, JSON],
         *,
-        parent: Live | None,
+        parent: LiveObject | None,
         report: Report,
-    ) -> Live:
+    ) -> LiveObject:
         key = (self.kind, live.name)
 
-        def change() -> Live:
+        def change() -> LiveObject:
             if key not in self.world.objects:
                 raise GoneError(f"{self.kind} {'/'.join(live.name)} does not exist")
             taken = {name: value for name, value in changed.items() if name not in self.world.stubborn}
@@ -139,7 +139,7 @@ class MemoryKind:
         assert after is not None
         return self.world.answer(after)
 
-    def delete(self, live: Live, *, parent: Live | None) -> None:
+    def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
         key = (self.kind, live.name)
 
         def change() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 
 def skip_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """From now on a new `Pace` only says that it waits; the pauses are written down in what is returned."""
+    """A new `RateLimiter` no longer sleeps; its pauses are appended to the returned list."""
     pauses: list[float] = []
 
     def monotonic() -> float:

@@ -20,11 +20,11 @@ ENOUGH = 80  # pieces, after which the answer ends as a good one
 
 BODY = b'{"username": "anybody", "id": "x", "name": "sandbox"}'
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
-Pieces = Iterator[bytes]
+ChunkReader = Iterator[bytes]
 
 
-def spread(start: bytes, piece: bytes, end: bytes) -> Callable[[], Pieces]:
-    def pieces() -> Pieces:
+def spread(start: bytes, piece: bytes, end: bytes) -> Callable[[], ChunkReader]:
+    def pieces() -> ChunkReader:
         yield start
         for _ in range(ENOUGH):
             yield piece
@@ -33,7 +33,7 @@ def spread(start: bytes, piece: bytes, end: bytes) -> Callable[[], Pieces]:
     return pieces
 
 
-WAYS: Mapping[str, Callable[[], Pieces]] = {
+WAYS: Mapping[str, Callable[[], ChunkReader]] = {
     "one header": spread(b"HTTP/1.1 200 OK\r\nX-A: ", b"a", GOOD.partition(b"200 OK")[2]),
     "the status line": spread(b"HTTP/1.1 200 ", b"a", GOOD.partition(b"200 OK")[2]),
     "one header after the other": spread(b"HTTP/1.1 200 OK", b"\r\nX-A: b", GOOD.partition(b"200 OK")[2]),
@@ -59,7 +59,7 @@ WAYS: Mapping[str, Callable[[], Pieces]] = {
 
 
 @contextmanager
-def server(answer: Callable[[], Pieces], every: float = EVERY) -> Iterator[str]:
+def server(answer: Callable[[], ChunkReader], every: float = EVERY) -> Iterator[str]:
     """HOST:PORT of a server that answers everything with these pieces."""
     with socket.create_server(("127.0.0.1", 0)) as door:
 

@@ -16,12 +16,12 @@ from providers.docker.builders.select import Builder
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import PublishedImage
-from providers.docker.registry.publication import End, Tag, publication
+from providers.docker.registry.publication import PublicationEnd, Tag, publication
 from providers.docker.registry.tags import Tags
 from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.docker.source.source_diff import differences
-from providers.errors import ExistsError, FinalError, TransientError
-from providers.protocol import KindFacts, Live, Need, Progress, Report, Verdict
+from providers.errors import ExistsError, PermanentError, TransientError
+from providers.protocol import KindFacts, LiveObject, Progress, Report, RequiredAction, Verdict
 from providers.rules import JSON, Effect, FieldRule
 
 RULES = {
@@ -84,7 +84,7 @@ class ImageKind:
             place="in the registry",
             repeatable=True,
             published_as="version",
-            judge=self._judge,
+            assess=self._assess,
         )
 
     def read(
@@ -92,10 +92,10 @@ class ImageKind:
         name: Sequence[str],
         *,
         id: str | None,
-        parent: Live | None,
+        parent: LiveObject | None,
         desired: Mapping[str, JSON],
         outputs: Mapping[str, JSON] | None = None,
-    ) -> Live | None:
+    ) -> LiveObject | None:
         """What the version tag names; before there is one, what was published last as far as can be told.
 
         That is the image among those that the record, the version before a bump and the channel tags name
@@ -146,7 +146,7 @@ class ImageKind:
         desired: Mapping[str, JSON],
         channels: Mapping[str, str],
         recorded: Mapping[str, JSON],
-    ) -> Live:
+    ) -> LiveObject:
         pointing = [channel for channel, digest in channels.items() if digest == image.digest]
         elsewhere = channels.get(desired["channel"])
         fields: dict[str, JSON] = {
@@ -175,9 +175,9 @@ class ImageKind:
             outputs["arguments"] = dict(self._key.arguments)
             if len(self._key.files) <= MOST_FILES:
                 outputs["files"] = dict(self._key.files)
-        return Live(f"{version or ''}@{image.digest}", tuple(name), fields, outputs)
+        return LiveObject(f"{version or ''}@{image.digest}", tuple(name), fields, outputs)
 
-    def check(self, name: Sequence[str], live: Live | None, fields: Mapping[str, JSON]) -> None:
+    def check(self, name: Sequence[str], live: LiveObject | None, fields: Mapping[str, JSON]) -> None:
         """Whether we may push and, where a build is needed, could build; raises what a write would raise."""
         with self._connect("/".join(name)) as registry:
             registry.check()
@@ -186,8 +186,8 @@ class ImageKind:
             self._labels()
 
     def create(
-        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
-    ) -> Live:
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
+    ) -> LiveObject:
         """Build and push under the version tag, then move the channel tag there.
 
         What is published from this very source already, by a first try whose answer was lost or by another
@@ -195,7 +195,7 @@ class ImageKind:
         """
         expected = fingerprint(self._source)
         if expected.key != fields["source_key"]:
-            raise FinalError(
+            raise PermanentError(
                 f"{self._source.folder} changed since the plan was made", hint="plan again to see with what"
             )
         version, source = fields["version"], replace(self._source, expected=expected)
@@ -206,17 +206,17 @@ class ImageKind:
 
         with self._connect("/".join(name)) as registry:
             digest = self._publish(registry, fields, build, report)
-        return Live(f"{version}@{digest}", tuple(name), fields)
+        return LiveObject(f"{version}@{digest}", tuple(name), fields)
 
     def update(
         self,
-        live: Live,
+        live: LiveObject,
         changed: Mapping[str, JSON],
         fields: Mapping[str, JSON],
         *,
-        parent: Live | None,
+        parent: LiveObject | None,
         report: Report,
-    ) -> Live:
+    ) -> LiveObject:
         """Move tags when the image is this source already, else build."""
         if self.needs_build(live, fields):
             return self.create(live.name, fields, parent=parent, report=report)
@@ -234,10 +234,10 @@ class ImageKind:
                 _move(registry, fields["channel"], digest, version, report)
         return live
 
-    def delete(self, live: Live, *, parent: Live | None) -> None:
+    def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
         raise AssertionError(f"images are never deleted from a registry, and so not {'/'.join(live.name)}")
 
-    def differing(self, outputs: Mapping[str, JSON], live: Live) -> list[str] | None:
+    def differing(self, outputs: Mapping[str, JSON], live: LiveObject) -> list[str] | None:
         """What tells the source from the published one, a line each; None when no record says.
 
         Args:
@@ -251,14 +251,14 @@ class ImageKind:
         files = self._key.files_as_of(recorded_source(outputs))
         return differences(outputs["files"], files, outputs.get("arguments", {}), self._key.arguments)
 
-    def builder_for(self, live: Live | None, fields: Mapping[str, JSON]) -> Builder | None:
+    def builder_for(self, live: LiveObject | None, fields: Mapping[str, JSON]) -> Builder | None:
         """What a write of `fields` would build with; None where nothing needs to be built.
 
         Asks around for what is there, once.
         """
         return self._builder() if live is None or self.needs_build(live, fields) else None
 
-    def needs_build(self, live: Live, fields: Mapping[str, JSON]) -> bool:
+    def needs_build(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
         """Whether neither the version tag nor the image behind the channel tag is this source already."""
         published = live.outputs["tag"] == fields["version"]
         return not published and live.fields.get("source_key") != fields["source_key"]
@@ -295,39 +295,39 @@ class ImageKind:
         if there is None and not tags.seen(mine).ours:
             raise TransientError(f"another build was pushed to {registry.repository} at the same moment")
         outcome = tags.follow(publication(mine, self._before.get(version)), self._before)
-        if outcome.end is End.TAKEN:
+        if outcome.end is PublicationEnd.TAKEN:
             raise ExistsError(
                 f"{name} was published meanwhile, and is never overwritten", hint=self._bump_hint
             )
-        if outcome.end is End.LOST:
+        if outcome.end is PublicationEnd.LOST:
             raise ExistsError(
                 f"{name} was published by another run at the same moment, from other source; "
                 "that is what it names now",
                 hint=self._bump_hint,
             )
-        if outcome.end is End.GONE:
+        if outcome.end is PublicationEnd.GONE:
             raise TransientError(f"{name} was pushed, and {registry.repository.registry} does not show it")
         return outcome.digest
 
-    def _judge(
+    def _assess(
         self,
         desired: Mapping[str, JSON],
         recorded: Mapping[str, JSON] | None,
         outputs: Mapping[str, JSON],
-        live: Live | None,
-        others: Collection[Live],
+        live: LiveObject | None,
+        others: Collection[LiveObject],
     ) -> Verdict:
         if live is None:
-            return Verdict(Need.CREATE, self._why_nothing(desired, others))
+            return Verdict(RequiredAction.CREATE, self._why_nothing(desired, others))
         key, version = live.fields.get("source_key"), desired["version"]
         same_source = key == desired["source_key"]
         if live.outputs["tag"] is None:
             if same_source:
-                return Verdict(Need.UPDATE, "same-source: re-tagged, no build")
-            return Verdict(Need.UPDATE, self._source_changed(outputs, live))
+                return Verdict(RequiredAction.UPDATE, "same-source: re-tagged, no build")
+            return Verdict(RequiredAction.UPDATE, self._source_changed(outputs, live))
         if is_foreign(live):
             return Verdict(
-                Need.UPDATE,
+                RequiredAction.UPDATE,
                 "foreign: published by another tool, from source that nothing names",
                 f"{version} was published by another tool, and does not say from which source",
                 self._bump_hint,
@@ -335,15 +335,17 @@ class ImageKind:
             )
         if not same_source:
             reason = self._source_changed(outputs, live)
-            return Verdict(Need.UPDATE, reason, *self._refusal(desired, recorded, reason))
+            return Verdict(RequiredAction.UPDATE, reason, *self._refusal(desired, recorded, reason))
         if live.fields["channel"] != desired["channel"]:
             elsewhere = live.outputs["channel_points_to"]
             points = f"points at {elsewhere[:19]}" if elsewhere else "is gone"
             moved = f"tag-moved: {desired['channel']} {points}; re-tagged, no build"
-            return Verdict(Need.UPDATE, moved)
+            return Verdict(RequiredAction.UPDATE, moved)
         if live.outputs.get("source_key", key) is None:
-            return Verdict(Need.NOTHING, "foreign: published by another tool, and accepted as this source")
-        return Verdict(Need.NOTHING, "published")
+            return Verdict(
+                RequiredAction.NOTHING, "foreign: published by another tool, and accepted as this source"
+            )
+        return Verdict(RequiredAction.NOTHING, "published")
 
     def _refusal(
         self, desired: Mapping[str, JSON], recorded: Mapping[str, JSON] | None, reason: str
@@ -360,13 +362,13 @@ class ImageKind:
         what = f" ({details})" if details else ""
         return f"{version} is published from other source, and is never overwritten{what}", self._bump_hint
 
-    def _why_nothing(self, desired: Mapping[str, JSON], others: Collection[Live]) -> str:
+    def _why_nothing(self, desired: Mapping[str, JSON], others: Collection[LiveObject]) -> str:
         ours = {(self._repository, tag) for tag in (desired["version"], desired["channel"])}
         if any((o.fields.get("docker_image"), o.fields.get("docker_tag")) in ours for o in others):
             return "missing: the platform points at a tag that the registry lacks"
         return "never-published"
 
-    def _source_changed(self, outputs: Mapping[str, JSON], live: Live) -> str:
+    def _source_changed(self, outputs: Mapping[str, JSON], live: LiveObject) -> str:
         """The verdict, with what differs where the record knows it."""
         lines = self.differing(outputs, live)
         if lines is None:
@@ -404,7 +406,7 @@ def _remembered(outputs: Mapping[str, JSON], platform: str) -> _Content | None:
     return _Content(outputs["digest"], platform, {name: said for name, said in labels.items() if said})
 
 
-def is_foreign(live: Live) -> bool:
+def is_foreign(live: LiveObject) -> bool:
     """Whether another tool published this version, and nothing says from which source."""
     return live.outputs["tag"] is not None and live.fields.get("source_key") is None
 

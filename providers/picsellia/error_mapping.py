@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import requests
 
-from providers.answers import OddAnswerError, json_value
+from providers.answers import MalformedAnswerError, json_value
 from providers.errors import (
     ExistsError,
-    FinalError,
     ForbiddenError,
     GoneError,
+    PermanentError,
     ProviderError,
     RefusedError,
     TransientError,
@@ -27,7 +27,7 @@ LONGEST_TEXT = 500  # characters of the platform's own words; a gateway's error 
 
 
 @dataclass(frozen=True, slots=True)
-class Failures:
+class ErrorMapper:
     """Names what went wrong between us and one platform.
 
     Attributes:
@@ -49,7 +49,7 @@ class Failures:
             case RefusedAnswerError():
                 return self._of_status(problem, writing=writing)
             case RedirectedError():
-                return FinalError(
+                return PermanentError(
                     f"{server} has moved: {self._words(problem)}",
                     hint="use that address; a write cannot be redirected",
                 )
@@ -60,7 +60,7 @@ class Failures:
                     outcome_unknown=writing and problem.sent,
                 )
             case RedirectError():
-                return FinalError(
+                return PermanentError(
                     f"{server} is not followed: {self._words(problem)}", hint=f"is {self.host} right?"
                 )
             case requests.Timeout():
@@ -69,7 +69,7 @@ class Failures:
                 return TransientError(
                     f"{server} cannot be reached: {self._words(problem)}", outcome_unknown=writing
                 )
-        why = f": {problem}" if isinstance(problem, OddAnswerError) else ""
+        why = f": {problem}" if isinstance(problem, MalformedAnswerError) else ""
         return UnexpectedError(
             f"{server} answered something that is not what a Picsellia platform answers{why}",
             hint=f"is {self.host} the address of the platform?",
@@ -81,7 +81,7 @@ class Failures:
         server, status, text = (
             self.host.partition("://")[2],
             answer.status,
-            self._words(_told(answer.content)),
+            self._words(_message(answer.content)),
         )
         match status:
             case 401:
@@ -133,11 +133,11 @@ class Failures:
         return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
 
 
-def _told(content: bytes) -> str:
+def _message(content: bytes) -> str:
     """The platform's own words: `message` and `detail` as the SDK reads them, else all that it answered."""
     try:
         answer = json_value(content)
-    except OddAnswerError:
+    except MalformedAnswerError:
         answer = None
     if not isinstance(answer, dict) or "message" not in answer:
         return content.decode(errors="replace")

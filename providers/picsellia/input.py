@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from providers import rules
-from providers.errors import FinalError
+from providers.errors import PermanentError
 from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
-from providers.protocol import KindFacts, Live, Report
+from providers.protocol import KindFacts, LiveObject, Report
 from providers.rules import JSON, FieldRule
 
 RULES = {
@@ -32,51 +32,51 @@ class InputKind:
         name: Sequence[str],
         *,
         id: str | None,
-        parent: Live | None,
+        parent: LiveObject | None,
         desired: Mapping[str, JSON],
         outputs: Mapping[str, JSON] | None = None,
-    ) -> Live | None:
+    ) -> LiveObject | None:
         if parent is None:
             return None
         return next((live for live in self.siblings(parent) if live.id == name[-1]), None)
 
-    def siblings(self, parent: Live) -> Sequence[Live]:
+    def siblings(self, parent: LiveObject) -> Sequence[LiveObject]:
         inputs = self._platform.items(path("processing", parent.id, "inputs"), "name")
         return [_live(parent, item) for item in inputs]
 
     def create(
-        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
-    ) -> Live:
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
+    ) -> LiveObject:
         body = {"name": name[-1], **fields}
         processing = _processing(parent)
         return _live(processing, self._platform.post(path("processing", processing.id, "inputs"), body))
 
     def update(
         self,
-        live: Live,
+        live: LiveObject,
         changed: Mapping[str, JSON],
         fields: Mapping[str, JSON],
         *,
-        parent: Live | None,
+        parent: LiveObject | None,
         report: Report,
-    ) -> Live:
+    ) -> LiveObject:
         body = {name: fields[name] for name in _CHANGEABLE}
         processing = _processing(parent)
         return _live(
             processing, self._platform.put(path("processing", processing.id, "inputs", live.id), body)
         )
 
-    def delete(self, live: Live, *, parent: Live | None) -> None:
+    def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
         self._platform.delete(path("processing", _processing(parent).id, "inputs", live.id))
 
 
-def _processing(parent: Live | None) -> Live:
+def _processing(parent: LiveObject | None) -> LiveObject:
     if parent is None:
-        raise FinalError("its processing does not exist")
+        raise PermanentError("its processing does not exist")
     return parent
 
 
-def _live(processing: Live, answer: Answer) -> Live:
+def _live(processing: LiveObject, answer: Answer) -> LiveObject:
     fields = {name: answer[name] for name in RULES if name in answer}
     name = answer.text("name")
-    return Live(name, (*processing.name, name), fields, modified(answer))
+    return LiveObject(name, (*processing.name, name), fields, modified(answer))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from providers.errors import FinalError, ProviderError
+from providers.errors import PermanentError, ProviderError
 from providers.picsellia.answer import Answer, Page
 
 _AT_ONCE = 8  # pages
@@ -55,7 +55,7 @@ def pages(ask: Callable[[int], Page]) -> Iterator[tuple[list[Answer], int | None
         if not items and page.items and count is not None and len(seen) < count:
             items, count = fresh(ask(0))  # some may have come in before those that were read
             if not items and count is not None and len(seen) < count:
-                raise FinalError(
+                raise PermanentError(
                     f"the platform's list has {count} objects, and gives only {len(seen)} of them, whatever "
                     "page is asked for",
                     hint="nothing is known of the others, so nothing is done: ask Picsellia's support",
@@ -65,10 +65,10 @@ def pages(ask: Callable[[int], Page]) -> Iterator[tuple[list[Answer], int | None
         yield items, count
         asked += 1
         if asked > _MOST:
-            raise FinalError(f"the platform's list does not end after {len(seen)} objects")
+            raise PermanentError(f"the platform's list does not end after {len(seen)} objects")
 
 
-class Lists(Protocol):
+class ListReader(Protocol):
     """What can read a list."""
 
     def pages(self, collection: str) -> Iterator[tuple[list[Answer], int | None]]:
@@ -84,7 +84,7 @@ class Listing:
         looks: how many objects will be looked for; a list of more pages than that is not worth it.
     """
 
-    def __init__(self, lists: Lists, collection: str, looks: int) -> None:
+    def __init__(self, lists: ListReader, collection: str, looks: int) -> None:
         self._lists = lists
         self._collection = collection
         self._looks = looks

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from providers.errors import FinalError, GoneError
+from providers.errors import GoneError, PermanentError
 from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
-from providers.protocol import KindFacts, Live, Report
+from providers.protocol import KindFacts, LiveObject, Report
 from providers.rules import JSON, Effect, FieldRule
 
 RULES = {"name": FieldRule(effect=Effect.DESCRIPTION)}
@@ -24,10 +24,10 @@ class ModelKind:
         name: Sequence[str],
         *,
         id: str | None,
-        parent: Live | None,
+        parent: LiveObject | None,
         desired: Mapping[str, JSON],
         outputs: Mapping[str, JSON] | None = None,
-    ) -> Live | None:
+    ) -> LiveObject | None:
         found = self._platform.find_listed(self._collection, name[0], RULES)
         if found is None and id is not None:
             try:
@@ -37,28 +37,28 @@ class ModelKind:
         return None if found is None else self._live(found)
 
     def create(
-        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
-    ) -> Live:
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
+    ) -> LiveObject:
         # The SDK never leaves the description out, so neither do we.
         return self._live(self._platform.post(self._collection, {"name": name[0], "description": ""}))
 
     def update(
         self,
-        live: Live,
+        live: LiveObject,
         changed: Mapping[str, JSON],
         fields: Mapping[str, JSON],
         *,
-        parent: Live | None,
+        parent: LiveObject | None,
         report: Report,
-    ) -> Live:
+    ) -> LiveObject:
         return self._live(self._platform.patch(path("model", live.id), changed))
 
-    def delete(self, live: Live, *, parent: Live | None) -> None:
+    def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
         """Remove it, unless versions of somebody else live in it. Raises FinalError naming them."""
         items = self._platform.items(path("model", live.id, "versions"))
         versions = [str(item.get("name") or item.text("id")) for item in items]
         if versions:
-            raise FinalError(
+            raise PermanentError(
                 f"it has versions that are not this pipeline's: {', '.join(versions)}",
                 hint="delete those first, on the platform, if nobody needs them",
             )
@@ -68,9 +68,9 @@ class ModelKind:
     def _collection(self) -> str:
         return self._platform.organization_path("models")
 
-    def _live(self, answer: Answer) -> Live:
+    def _live(self, answer: Answer) -> LiveObject:
         id, name = answer.text("id"), answer.text("name")
-        return Live(
+        return LiveObject(
             id=id,
             name=(name,),
             fields={"name": name},

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from providers import rules
-from providers.errors import FinalError, GoneError
+from providers.errors import GoneError, PermanentError
 from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
-from providers.protocol import KindFacts, Live, Report
+from providers.protocol import KindFacts, LiveObject, Report
 from providers.rules import JSON, Effect, FieldRule
 
 RULES = {
@@ -33,10 +33,10 @@ class ModelVersionKind:
         name: Sequence[str],
         *,
         id: str | None,
-        parent: Live | None,
+        parent: LiveObject | None,
         desired: Mapping[str, JSON],
         outputs: Mapping[str, JSON] | None = None,
-    ) -> Live | None:
+    ) -> LiveObject | None:
         if parent is None:
             return None
         found = self._platform.find(path("model", parent.id, "versions"), name[-1])
@@ -48,8 +48,8 @@ class ModelVersionKind:
         return None if found is None else self._live(parent, found)
 
     def create(
-        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: Live | None, report: Report
-    ) -> Live:
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
+    ) -> LiveObject:
         model = _model(parent)
         body = {**fields, "name": name[-1]}
         if body.get("type") == "NOT_CONFIGURED":
@@ -59,22 +59,22 @@ class ModelVersionKind:
 
     def update(
         self,
-        live: Live,
+        live: LiveObject,
         changed: Mapping[str, JSON],
         fields: Mapping[str, JSON],
         *,
-        parent: Live | None,
+        parent: LiveObject | None,
         report: Report,
-    ) -> Live:
+    ) -> LiveObject:
         answer = self._platform.patch(path("model", "version", live.id), changed)
         return self._live(_model(parent), answer)
 
-    def delete(self, live: Live, *, parent: Live | None) -> None:
+    def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
         self._platform.delete(path("model", "version", live.id))
 
-    def _live(self, model: Live, answer: Answer) -> Live:
+    def _live(self, model: LiveObject, answer: Answer) -> LiveObject:
         id = answer.text("id")
-        return Live(
+        return LiveObject(
             id=id,
             name=(*model.name, answer.text("name")),
             fields={name: answer[name] for name in RULES if name in answer},
@@ -86,7 +86,7 @@ class ModelVersionKind:
         )
 
 
-def _model(parent: Live | None) -> Live:
+def _model(parent: LiveObject | None) -> LiveObject:
     if parent is None:
-        raise FinalError("its model does not exist")
+        raise PermanentError("its model does not exist")
     return parent

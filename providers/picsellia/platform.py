@@ -17,19 +17,19 @@ from urllib.parse import quote, urlencode
 import requests
 
 from providers.answers import json_object
-from providers.errors import FinalError, GoneError, RefusedError
+from providers.errors import GoneError, PermanentError, RefusedError
 from providers.http import Session
 from providers.picsellia.answer import Answer, WriteAnswer
-from providers.picsellia.error_mapping import Failures
+from providers.picsellia.error_mapping import ErrorMapper
 from providers.picsellia.listing import Listing, pages
 from providers.picsellia.transport import (
     Adapter,
     RedirectedError,
     RefusedAnswerError,
     UnreachableError,
-    as_it_is,
+    without_netrc,
 )
-from providers.rate_limit import Pace
+from providers.rate_limit import RateLimiter
 from providers.rules import JSON
 from providers.timeouts import answer_timeout
 
@@ -70,12 +70,12 @@ class Platform:
         organization: str,
         *,
         read_timeout: float | None = None,
-        pace: Pace | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self.host = host.rstrip("/")
         self.organization = organization
         self._token = token
-        self._failures = Failures(self.host, token)
+        self._failures = ErrorMapper(self.host, token)
         timeout = answer_timeout(READ_TIMEOUT) if read_timeout is None else read_timeout
         self._looks = 0
         self._listings: dict[str, Listing] = {}
@@ -85,9 +85,9 @@ class Platform:
             "User-Agent": f"Picsellia-SDK/{version('picsellia')}",
             "Content-type": "application/json",
         }
-        self._adapter = Adapter(timeout, pace or Pace())
+        self._adapter = Adapter(timeout, limiter or RateLimiter())
         self._session = Session()
-        self._session.auth = as_it_is
+        self._session.auth = without_netrc
         self._session.mount("https://", self._adapter)
         self._session.mount("http://", self._adapter)
         try:
@@ -101,14 +101,14 @@ class Platform:
         try:
             username = self.get("/api/home/ping").text("username")
         except GoneError as problem:
-            raise FinalError(
+            raise PermanentError(
                 f"{self.host} does not answer as a Picsellia platform does: {problem.message}",
                 hint=f"is {self.host} the address of the platform?",
             ) from problem
         try:
             found = self.get("/api/organizations/find", name=self.organization)
         except GoneError as problem:
-            raise FinalError(
+            raise PermanentError(
                 f"{self.host} knows no organization {self.organization!r}, or this token may not see it",
                 hint="check --organization, and that the token belongs to a member of it",
             ) from problem

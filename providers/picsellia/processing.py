@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from providers import rules
 from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
-from providers.protocol import KindFacts, Live, Report
+from providers.protocol import KindFacts, LiveObject, Report
 from providers.rules import JSON, Effect, FieldRule
 
 RULES = {
@@ -35,10 +35,10 @@ class ProcessingKind:
         name: Sequence[str],
         *,
         id: str | None,
-        parent: Live | None,
+        parent: LiveObject | None,
         desired: Mapping[str, JSON],
         outputs: Mapping[str, JSON] | None = None,
-    ) -> Live | None:
+    ) -> LiveObject | None:
         found = self._platform.find_listed(self._collection, name[0], RULES)
         return None if found is None else _live(found)
 
@@ -47,25 +47,25 @@ class ProcessingKind:
         name: Sequence[str],
         fields: Mapping[str, JSON],
         *,
-        parent: Live | None,
+        parent: LiveObject | None,
         report: Report,
-    ) -> Live:
+    ) -> LiveObject:
         # The SDK sends every key, null where nothing is set.
         body = {"name": name[0], **dict.fromkeys(RULES), **fields}
         return _live(self._platform.post(self._collection, body))
 
     def update(
         self,
-        live: Live,
+        live: LiveObject,
         changed: Mapping[str, JSON],
         fields: Mapping[str, JSON],
         *,
-        parent: Live | None,
+        parent: LiveObject | None,
         report: Report,
-    ) -> Live:
+    ) -> LiveObject:
         return _live(self._platform.patch(path("processing", live.id), changed))
 
-    def delete(self, live: Live, *, parent: Live | None) -> None:
+    def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
         self._platform.delete(path("processing", live.id))
 
     @property
@@ -73,6 +73,6 @@ class ProcessingKind:
         return self._platform.organization_path("processings")
 
 
-def _live(answer: Answer) -> Live:
+def _live(answer: Answer) -> LiveObject:
     fields = {name: answer[name] for name in RULES if name in answer}
-    return Live(answer.text("id"), (answer.text("name"),), fields, modified(answer))
+    return LiveObject(answer.text("id"), (answer.text("name"),), fields, modified(answer))

@@ -13,7 +13,7 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 
 from providers.bodies import read_whole
 from providers.bounded import AnnouncedRetry, BoundedAdapter
-from providers.rate_limit import REFUSALS, Pace, retry_after
+from providers.rate_limit import REFUSALS, RateLimiter, retry_after
 
 POOL = 32  # connections; the SDK's own session holds 10
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -62,9 +62,9 @@ class Adapter(BoundedAdapter):
         pace: of everything that the run asks.
     """
 
-    def __init__(self, read_timeout: float, pace: Pace) -> None:
+    def __init__(self, read_timeout: float, limiter: RateLimiter) -> None:
         self._read_timeout = read_timeout
-        self._pace = pace
+        self._limiter = limiter
         retry = AnnouncedRetry(
             total=3,
             connect=1,
@@ -74,7 +74,7 @@ class Adapter(BoundedAdapter):
             backoff_factor=0.3,
             respect_retry_after_header=False,
         )
-        super().__init__(pace.announce, pool_maxsize=POOL, max_retries=retry)
+        super().__init__(limiter.announce, pool_maxsize=POOL, max_retries=retry)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = (CONNECT_TIMEOUT, self._read_timeout)
@@ -82,14 +82,14 @@ class Adapter(BoundedAdapter):
         server, name = str(parts.netloc), f"{request.method} {parts.path!s}"
         reads = request.method in ("GET", "HEAD")
         for attempt in count(1):
-            self._pace.wait(server)
+            self._limiter.wait(server)
             response = self._send_once(request, *args, **kwargs)
             status = response.status_code
             if status not in REFUSALS:
-                self._pace.accepted(server, name)
+                self._limiter.accepted(server, name)
                 break
             asked = retry_after(response.headers)
-            waits: bool | None = self._pace.refused(server, name, asked, status)
+            waits: bool | None = self._limiter.refused(server, name, asked, status)
             told = status == 429 or asked is not None  # one that is told to wait is not sent in vain
             if not reads or not waits or (attempt > _REPEATS and not told):
                 if reads:
@@ -118,7 +118,7 @@ class Adapter(BoundedAdapter):
         return response
 
 
-def as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """An `auth` that changes nothing; without one, a ~/.netrc would take the token's place."""
     return request
 

@@ -36,7 +36,7 @@ def answer(stored: Stored, switches: Switches, *, origin: Stored | None = None) 
         shown["default_connector_id"] = None
     for key in _NUMBERS:
         if key in shown:
-            shown[key] = _dress(shown[key], switches.numbers)
+            shown[key] = _formatted(shown[key], switches.numbers)
     if switches.reorder:
         shown = {key: value[::-1] if isinstance(value, list) else value for key, value in shown.items()}
     if switches.extra_fields:
@@ -44,11 +44,11 @@ def answer(stored: Stored, switches: Switches, *, origin: Stored | None = None) 
     return shown
 
 
-def _dress(value: Any, numbers: str) -> Any:
+def _formatted(value: Any, numbers: str) -> Any:
     if isinstance(value, dict):
-        return {key: _dress(item, numbers) for key, item in value.items()}
+        return {key: _formatted(item, numbers) for key, item in value.items()}
     if isinstance(value, list):
-        return [_dress(item, numbers) for item in value]
+        return [_formatted(item, numbers) for item in value]
     if isinstance(value, bool) or not isinstance(value, int | float) or numbers == "native":
         return value
     return str(value) if numbers == "text" else float(value)

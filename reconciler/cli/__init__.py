@@ -96,10 +96,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
     except click.ClickException as problem:
-        from reconciler.views.safe import in_workflow, one_line, undone
+        from reconciler.views.safe import in_workflow, one_line, without_workflow_commands
 
         told = one_line(problem.message)  # it repeats what was typed
-        problem.message = undone(told) if in_workflow() else told  # type: ignore[misc]
+        problem.message = without_workflow_commands(told) if in_workflow() else told  # type: ignore[misc]
         problem.show()
         return problem.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -111,11 +111,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as problem:  # noqa: BLE001 - the last handler: what comes here is told and counted
-        return _told(problem)
+        return _report_error(problem)
     return code if isinstance(code, int) else 0
 
 
-def _told(problem: Exception) -> int:
+def _report_error(problem: Exception) -> int:
     """Tell the user what went wrong; the exit code that goes with it."""
     from reconciler.core.diagnostics import UserError, error
     from reconciler.views.terminal.console import console

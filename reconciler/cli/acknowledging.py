@@ -15,7 +15,7 @@ from reconciler.cli.options import Command
 from reconciler.drift.baseline import DAYS, FILE_NAME, Rule, acknowledged_report, read_rules, rewritten
 from reconciler.drift.findings import Acknowledgement, Report
 from reconciler.system.files import replace_file
-from reconciler.views.counting import things
+from reconciler.views.counting import plural
 
 
 class _BaselineType(click.ParamType[Path]):
@@ -31,7 +31,7 @@ class _BaselineType(click.ParamType[Path]):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class BaselineOptions:
     """What the options say of acknowledgements.
 
     Attributes:
@@ -56,7 +56,7 @@ class Known:
             err.print(f"acknowledgements are read from {path}")
         return rules
 
-    def said_of(self, report: Report, rules: tuple[Rule, ...], err: Console) -> Report:
+    def with_acknowledgements(self, report: Report, rules: tuple[Rule, ...], err: Console) -> Report:
         """The report with what was acknowledged, now or before."""
         today = report.at.date()
         if self.written is not None:
@@ -77,13 +77,13 @@ class Known:
         pending = sum(finding.is_pending for finding in report.findings)
         if pending:
             told = "not applied yet: no drift, so it is not acknowledged"
-            err.print(f"{things(pending, 'change')} of the files {told}")
+            err.print(f"{plural(pending, 'change')} of the files {told}")
         if after == before and source == path:
             err.print(f"{path} acknowledges all of the drift already")
             return rules
         replace_file(path, after.encode(), mode=None if path.exists() else 0o644)
         written = read_rules(path)
-        err.print(f"{path}: {things(len(report.findings) - pending, 'finding')} acknowledged")
+        err.print(f"{path}: {plural(len(report.findings) - pending, 'finding')} acknowledged")
         return written
 
 
@@ -128,7 +128,7 @@ def acknowledging(command: Command) -> Command:
             raise click.UsageError(
                 f"--expires {expires.date()} is over already: nothing would be acknowledged"
             )
-        known = Known(file, written, owner, reason, expires.date() if expires else None)
+        known = BaselineOptions(file, written, owner, reason, expires.date() if expires else None)
         return command(known=known, **rest)
 
     return with_known

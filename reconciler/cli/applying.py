@@ -12,13 +12,13 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Event, StepStarted
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
 from reconciler.core.plan import Plan
-from reconciler.engine.apply import Applied, RefusedPlanError, Running, apply_plan
-from reconciler.engine.plan import Planned, Wishes
-from reconciler.engine.session import Checked, Session, session
+from reconciler.engine.apply import ApplyOptions, ApplyResult, RefusedPlanError, apply_plan
+from reconciler.engine.plan import PlanRequest, PlanResult
+from reconciler.engine.session import Session, ValidatedPipeline, session
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import diagnosed, print_applied, print_diagnostics, print_outcomes
 from reconciler.views.terminal.plans import print_moved, print_plan, print_refusals
-from reconciler.views.terminal.progress import Watch
+from reconciler.views.terminal.progress import ProgressView
 from state.errors import StateError
 
 Failed = Callable[[UserError | StateError], None]
@@ -36,7 +36,7 @@ class Dialogue:
 
     out: Console
     err: Console
-    watch: Watch
+    watch: ProgressView
     yes: bool
     shown: bool = False
     refused: bool = False
@@ -48,17 +48,17 @@ class Dialogue:
     bumps = False
     """Whether `revise` may bump: config.toml may be written then, and by no other run meanwhile."""
 
-    def revise(self, planned: Planned, wishes: Wishes) -> Wishes:
+    def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:
         """The wishes that the plan should be made with again, after a question about its version."""
         version = planned.foreign_version
         if version is None or self.yes or not options.someone_watches():
-            return wishes
+            return request
         self.watch.pause()
         self.show(planned.plan)
         taken = confirm(f"Take {version} as it is, as made from these files?", default=False)
-        return replace(wishes, accept_foreign=taken)
+        return replace(request, accept_foreign=taken)
 
-    def approve(self, planned: Planned, ask: bool) -> bool:
+    def approve(self, planned: PlanResult, ask: bool) -> bool:
         """Show the plan, and find out whether to go on."""
         self.watch.pause()
         self.show(planned.plan)
@@ -81,23 +81,23 @@ class Dialogue:
         print_diagnostics(plan.diagnostics, self.err)
         self.shown = True
 
-    def undone(self, planned: Planned) -> None:
+    def undone(self, planned: PlanResult) -> None:
         """Tell what else there is to know when nothing was applied."""
 
-    def done(self, applied: Applied) -> None:
+    def done(self, applied: ApplyResult) -> None:
         """Tell how it ended."""
         print_applied(applied, self.out, self.err)
 
 
-Work = Callable[[Session, Dialogue], Applied]
+Work = Callable[[Session, Dialogue], ApplyResult]
 """What is done for one pipeline, once we are signed in."""
 
 
 def apply_all(
-    find: Callable[[Failed], Iterable[Checked]],
-    where: options.Where,
-    wishes: Wishes,
-    running: Running,
+    find: Callable[[Failed], Iterable[ValidatedPipeline]],
+    where: options.TargetOptions,
+    request: PlanRequest,
+    apply_options: ApplyOptions,
     *,
     yes: bool,
     dialogue: type[Dialogue] = Dialogue,
@@ -112,12 +112,12 @@ def apply_all(
         find: gives the pipelines whose files have no errors, and what is wrong with others to its argument.
     """
 
-    def work_for(found: Checked) -> Work:
+    def work_for(found: ValidatedPipeline) -> Work:
         return lambda opened, talk: apply_plan(
             opened,
             found,
-            wishes,
-            running,
+            request,
+            apply_options,
             approve=talk.approve,
             revise=talk.revise,
             may_bump=talk.bumps,
@@ -132,7 +132,7 @@ def apply_all(
 
 def in_turn(
     find: Callable[[Failed], Iterable[Work]],
-    where: options.Where,
+    where: options.TargetOptions,
     *,
     yes: bool,
     dialogue: type[Dialogue],
@@ -158,7 +158,7 @@ def in_turn(
         stop.stepping = stop.stepping or isinstance(event, StepStarted)
         watch(event)
 
-    with options.interruptible() as stop, Watch(told) as watch:
+    with options.interruptible() as stop, ProgressView(told) as watch:
         todo = list(find(failed))
         if todo:
             with session(where.target(), options.store(), emit, stop, verb=dialogue.verb) as opened:
@@ -174,22 +174,22 @@ def in_turn(
                     finally:
                         stop.stepping = False
                     watch.pause()
-                    codes.add(_tell(applied, talk))
+                    codes.add(_report_outcome(applied, talk))
         if stop.is_set():
             return INTERRUPTED
     return FAILED if FAILED in codes else max(codes)
 
 
-def _tell(applied: Applied, talk: Dialogue) -> int:
+def _report_outcome(applied: ApplyResult, talk: Dialogue) -> int:
     """Say how it ended; the exit code that goes with it."""
     plan = applied.planned.plan
     if not talk.shown:
         talk.show(plan)
-    if applied.moved:
-        print_moved(applied.moved, talk.err)
+    if applied.stale_steps:
+        print_moved(applied.stale_steps, talk.err)
     if applied.result is None:
         print_refusals(plan, talk.err)
-        refused = talk.refused or not plan.can_apply or applied.moved
+        refused = talk.refused or not plan.can_apply or applied.stale_steps
         if not refused:
             talk.err.print("Nothing was applied.")
         talk.undone(applied.planned)
@@ -198,4 +198,4 @@ def _tell(applied: Applied, talk: Dialogue) -> int:
     talk.done(applied)
     if not applied.result.succeeded:
         return FAILED
-    return CONFLICT if applied.moved else DONE
+    return CONFLICT if applied.stale_steps else DONE

@@ -19,7 +19,7 @@ from reconciler.views.terminal.messages import print_diagnostics
 Command = Callable[..., int]
 
 
-def which(command: Command) -> Command:
+def login_filter_options(command: Command) -> Command:
     """`--organization` and `--env`, without a default: they choose among what is saved."""
     command = click.option("--env", "environment", type=options.EnvironmentType(), help="Its environment.")(
         command

@@ -21,12 +21,12 @@ from providers.timeouts import answer_timeout
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit
 from reconciler.core.exit_codes import INTERRUPTED
-from reconciler.core.planner import Options
+from reconciler.core.planner import PlanOptions
 from reconciler.core.values import Address
 from reconciler.credentials import Environment, Target, chosen_environment, resolve
-from reconciler.engine.apply import Running
-from reconciler.engine.plan import Wishes
-from reconciler.engine.session import Checked, Reading, Session, of_one_name, session, validate
+from reconciler.engine.apply import ApplyOptions
+from reconciler.engine.plan import PlanRequest
+from reconciler.engine.session import ReadOptions, Session, ValidatedPipeline, of_one_name, session, validate
 from reconciler.pipeline.version import Bump
 from reconciler.workspace.discovery import find, find_all
 from reconciler.workspace.shards import Shard
@@ -85,7 +85,7 @@ class ShardType(click.ParamType[Shard]):
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class Selection:
     """The pipelines that the arguments name."""
 
     names: tuple[str, ...]
@@ -124,7 +124,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class TargetOptions:
     """The flags that name a target, before variables and files are asked."""
 
     organization: str | None
@@ -133,9 +133,9 @@ class Where:
     def target(self) -> Target:
         return resolve(self.organization, self.environment)
 
-    def reads(self, reading: Reading) -> Reading:
+    def reads(self, read_options: ReadOptions) -> ReadOptions:
         """How files are read for the environment that this names. Raises UserError."""
-        return replace(reading, environment=self.environment_name())
+        return replace(read_options, environment=self.environment_name())
 
     def environment_name(self) -> Environment:
         """The environment alone, which needs neither token nor organization. Raises UserError."""
@@ -148,10 +148,10 @@ def pipelines(command: Command) -> Command:
     @click.argument("names", metavar="[PIPELINE]...", nargs=-1)
     @click.option("--all", "everything", is_flag=True, help="Every pipeline below the current folder.")
     @functools.wraps(command)
-    def with_chosen(names: tuple[str, ...], everything: bool, **rest: Any) -> int:
-        return command(chosen=Chosen(names, everything), **rest)
+    def with_selection(names: tuple[str, ...], everything: bool, **rest: Any) -> int:
+        return command(chosen=Selection(names, everything), **rest)
 
-    return with_chosen
+    return with_selection
 
 
 def shown(folder: Path) -> str:
@@ -186,13 +186,13 @@ def where(command: Command) -> Command:
     )
     @functools.wraps(command)
     def with_where(organization: str | None, environment: Environment | None, **rest: Any) -> int:
-        return command(where=Where(organization, environment), **rest)
+        return command(where=TargetOptions(organization, environment), **rest)
 
     return with_where
 
 
 def classes(command: Command) -> Command:
-    """How classes are read, as `reading`."""
+    """How classes are read, as `read_options`."""
 
     @click.option(
         "--python",
@@ -211,14 +211,14 @@ def classes(command: Command) -> Command:
         help="Longest that a class may run.",
     )
     @functools.wraps(command)
-    def with_reading(python: Path | None, static_only: bool, class_timeout: float, **rest: Any) -> int:
-        return command(reading=Reading(python, static_only, class_timeout), **rest)
+    def with_read_options(python: Path | None, static_only: bool, class_timeout: float, **rest: Any) -> int:
+        return command(read_options=ReadOptions(python, static_only, class_timeout), **rest)
 
-    return with_reading
+    return with_read_options
 
 
 def planning(command: Command) -> Command:
-    """What a plan is asked for, as `wishes`."""
+    """What a plan is asked for, as `request`."""
     winner: dict[str, Any] = {
         "type": WinnerType(),
         "multiple": True,
@@ -242,8 +242,8 @@ def planning(command: Command) -> Command:
     @click.option("--ours", help="In a conflict the files win, at ADDR or else everywhere.", **winner)
     @click.option("--theirs", help="In a conflict live is kept, at ADDR or else everywhere.", **winner)
     @functools.wraps(command)
-    def with_wishes(
-        version: Wishes,
+    def with_request(
+        version: PlanRequest,
         targets: tuple[Address, ...],
         replace: tuple[Address, ...],
         prune: bool,
@@ -253,11 +253,11 @@ def planning(command: Command) -> Command:
     ) -> int:
         if set(ours) & set(theirs):
             raise click.UsageError("--ours and --theirs say opposite things")
-        options = Options(ours=_winners(ours), theirs=_winners(theirs), replace=replace, prune=prune)
+        options = PlanOptions(ours=_winners(ours), theirs=_winners(theirs), replace=replace, prune=prune)
         wished = dataclasses.replace(version, options=options, targets=targets)
-        return command(wishes=wished, **rest)
+        return command(request=wished, **rest)
 
-    return with_wishes
+    return with_request
 
 
 def versions(command: Command) -> Command:
@@ -278,7 +278,7 @@ def versions(command: Command) -> Command:
     def with_version(bump: str | None, force_bump: bool, accept_foreign: bool, **rest: Any) -> int:
         if force_bump and bump is None:
             raise click.UsageError("--force-bump goes with --bump KIND")
-        version = Wishes(Bump(bump) if bump else None, force_bump, accept_foreign)
+        version = PlanRequest(Bump(bump) if bump else None, force_bump, accept_foreign)
         return command(version=version, **rest)
 
     return with_version
@@ -298,26 +298,26 @@ lock_timeout = click.option(
 
 
 def applying(command: Command) -> Command:
-    """How a plan is carried out, as `running`."""
+    """How a plan is carried out, as `apply_options`."""
 
     @click.option(
         "--parallel", type=click.IntRange(1, 64), default=8, show_default=True, help="Steps at once."
     )
     @lock_timeout
     @functools.wraps(command)
-    def with_running(parallel: int, lock_timeout: float, **rest: Any) -> int:
-        return command(running=Running(parallel, lock_timeout, command_line()), **rest)
+    def with_apply_options(parallel: int, lock_timeout: float, **rest: Any) -> int:
+        return command(apply_options=ApplyOptions(parallel, lock_timeout, command_line()), **rest)
 
-    return with_running
+    return with_apply_options
 
 
 def checked(
-    folders: Sequence[Path], reading: Reading, failed: Callable[[UserError], None]
-) -> Iterator[Checked]:
+    folders: Sequence[Path], read_options: ReadOptions, failed: Callable[[UserError], None]
+) -> Iterator[ValidatedPipeline]:
     """What the files of each pipeline say, before any far end is asked; those with errors go to `failed`."""
     names: dict[str, Path] = {}
     for folder in folders:
-        found = validate(folder, reading)
+        found = validate(folder, read_options)
         try:
             pipeline, _ = found.sound()
             if pipeline.name in names:
@@ -329,7 +329,9 @@ def checked(
             yield found
 
 
-def signed_in(where: Where, rps: float | None, emit: Emit, shares: int) -> AbstractContextManager[Session]:
+def signed_in(
+    where: TargetOptions, rps: float | None, emit: Emit, shares: int
+) -> AbstractContextManager[Session]:
     """One of so many sessions that share the requests of a second. Raises UserError or StateError."""
     return session(where.target(), store(), emit, threading.Event(), rps=rps and rps / shares)
 
@@ -353,7 +355,7 @@ def someone_watches() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-class Stop(threading.Event):
+class StopSignal(threading.Event):
     """Set once somebody wants us to stop.
 
     Attributes:
@@ -366,13 +368,13 @@ class Stop(threading.Event):
 
 
 @contextmanager
-def interruptible() -> Iterator[Stop]:
+def interruptible() -> Iterator[StopSignal]:
     """What the first Ctrl-C or SIGTERM sets; the second ends the process at once.
 
     Raises:
         KeyboardInterrupt: at the first one, while no step runs.
     """
-    stop = Stop()
+    stop = StopSignal()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():

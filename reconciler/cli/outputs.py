@@ -19,7 +19,7 @@ from reconciler.cli.options import Command
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.plan import Plan
 from reconciler.drift.findings import Report, seen_from
-from reconciler.pipeline.image_source import becomes_source
+from reconciler.pipeline.image_source import is_in_image
 from reconciler.system.files import replace_file
 from reconciler.views.reports.drift_json import report_text
 from reconciler.views.reports.github import SUMMARY_BYTES, annotations
@@ -71,7 +71,7 @@ class Outputs:
             )
             for folder in (folders if places else ())
             for place in places
-            if place.resolve().is_relative_to(folder.resolve()) and becomes_source(folder, place)
+            if place.resolve().is_relative_to(folder.resolve()) and is_in_image(folder, place)
         ]
 
     def write(self, texts: Mapping[str, Callable[[], str]]) -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from providers.rules import FieldRule, equal
-from reconciler.core.values import ABSENT, JSON, MISSING, Nothing
+from reconciler.core.values import ABSENT, JSON, MISSING, NoValue
 
 
 class ChangeClass(StrEnum):
@@ -50,9 +50,9 @@ class Change(NamedTuple):
 
     path: str
     cls: ChangeClass
-    desired: JSON | Nothing
-    recorded: JSON | Nothing
-    live: JSON | Nothing
+    desired: JSON | NoValue
+    recorded: JSON | NoValue
+    live: JSON | NoValue
     reason: str
     write: bool
     resolution: Resolution = Resolution.NONE
@@ -64,16 +64,16 @@ class Change(NamedTuple):
         return self.path.partition(".")[0]
 
 
-def same(left: JSON | Nothing, right: JSON | Nothing) -> bool:
+def same(left: JSON | NoValue, right: JSON | NoValue) -> bool:
     """Equal as JSON, as `providers.rules` has it; nothing is equal to the same nothing only."""
     if type(left) is type(right) and not isinstance(left, _NESTED):  # most are, and this is asked often
         return bool(left == right)
-    if isinstance(left, Nothing) or isinstance(right, Nothing):
+    if isinstance(left, NoValue) or isinstance(right, NoValue):
         return False
     return left is right or equal(left, right)
 
 
-def classify(desired: JSON | Nothing, recorded: JSON | Nothing, live: JSON | Nothing) -> ChangeClass:
+def classify(desired: JSON | NoValue, recorded: JSON | NoValue, live: JSON | NoValue) -> ChangeClass:
     """The class of a change from its three values: the table, and nothing else."""
     if live is MISSING:
         return ChangeClass.UNVERIFIED
@@ -117,20 +117,20 @@ def compare(
         ours = normalised(wanted, rule)
         known = ours if _is_written_as(applied, wanted) else normalised(applied, rule)
         if rule.write_only:
-            theirs: JSON | Nothing = MISSING
+            theirs: JSON | NoValue = MISSING
         else:
-            theirs = ours if _is_written_as(found, wanted) else as_meant(found, rule, known, ours)
+            theirs = ours if _is_written_as(found, wanted) else normalised_live(found, rule, known, ours)
         changes += _compare_field(name, ours, known, theirs, rule, places.get(name, ""))
     return changes
 
 
-def _is_written_as(value: JSON | Nothing, wanted: JSON) -> bool:
+def _is_written_as(value: JSON | NoValue, wanted: JSON) -> bool:
     """Whether it need not be normalised, because it will be what the wanted value is then."""
     kind = type(value)
     return kind is type(wanted) and kind in _SIMPLE and bool(value == wanted)
 
 
-def as_meant(live: JSON | Nothing, rule: FieldRule, *ours: JSON | Nothing) -> JSON | Nothing:
+def normalised_live(live: JSON | NoValue, rule: FieldRule, *ours: JSON | NoValue) -> JSON | NoValue:
     """The live value, normalised; where the rule says that it is only another way to write one of ours, ours.
 
     An exact match comes first, so a change of ours from "4" to 4 is still one where live has "4". Then the
@@ -142,26 +142,28 @@ def as_meant(live: JSON | Nothing, rule: FieldRule, *ours: JSON | Nothing) -> JS
         ours: what the record and the files have, in this order, normalised.
     """
     live = normalised(live, rule)
-    if rule.alike is None or isinstance(live, Nothing):
+    if rule.equivalent is None or isinstance(live, NoValue):
         return live
     if not isinstance(live, dict):
-        return _twin(live, rule.alike, ours)
+        return _equivalent_live(live, rule.equivalent, ours)
     tables = [value for value in ours if isinstance(value, dict)]
     return {
-        key: _twin(value, rule.alike, [table[key] for table in tables if key in table])
+        key: _equivalent_live(value, rule.equivalent, [table[key] for table in tables if key in table])
         for key, value in live.items()
     }
 
 
-def _twin(live: JSON, alike: Callable[[JSON, JSON], bool], ours: Sequence[JSON | Nothing]) -> JSON:
+def _equivalent_live(
+    live: JSON, equivalent: Callable[[JSON, JSON], bool], ours: Sequence[JSON | NoValue]
+) -> JSON:
     if any(same(live, value) for value in ours):
         return live
-    return next((value for value in ours if not isinstance(value, Nothing) and alike(live, value)), live)
+    return next((value for value in ours if not isinstance(value, NoValue) and equivalent(live, value)), live)
 
 
-def normalised(value: JSON | Nothing, rule: FieldRule) -> JSON | Nothing:
+def normalised(value: JSON | NoValue, rule: FieldRule) -> JSON | NoValue:
     """`value` in the one shape in which it is compared, recorded and fingerprinted."""
-    if isinstance(value, Nothing):
+    if isinstance(value, NoValue):
         return value
     value = rule.normalise(value)
     if rule.unordered and isinstance(value, list):
@@ -188,7 +190,7 @@ def effective_fields(
 
 
 def _compare_field(
-    name: str, desired: JSON, recorded: JSON | Nothing, live: JSON | Nothing, rule: FieldRule, place: str
+    name: str, desired: JSON, recorded: JSON | NoValue, live: JSON | NoValue, rule: FieldRule, place: str
 ) -> list[Change]:
     if not (rule.keyed and isinstance(desired, dict) and isinstance(live, dict)) or not (desired or live):
         change = _change(name, desired, recorded, live, place)
@@ -209,7 +211,7 @@ def _compare_field(
 
 
 def _change(
-    path: str, desired: JSON | Nothing, recorded: JSON | Nothing, live: JSON | Nothing, place: str
+    path: str, desired: JSON | NoValue, recorded: JSON | NoValue, live: JSON | NoValue, place: str
 ) -> Change:
     cls = classify(desired, recorded, live)
     if cls is not ChangeClass.UNVERIFIED:

@@ -6,8 +6,8 @@ from enum import Enum
 
 from providers.bounded import Repeat, Silence, SilenceEnd
 from providers.errors import ProviderError
-from providers.protocol import Live, Progress
-from providers.rate_limit import Refusal
+from providers.protocol import LiveObject, Progress
+from providers.rate_limit import Backoff
 from reconciler.core.plan import Step
 from reconciler.core.values import Address
 
@@ -35,7 +35,7 @@ class Outcome:
     step: Step
     status: Status
     error: ProviderError | None = None
-    live: Live | None = None
+    live: LiveObject | None = None
     blocked_by: Address | None = None
     seconds: float = 0.0
 
@@ -87,7 +87,7 @@ class Counted:
     total: int
 
 
-ServerDelay = Refusal | Silence | Repeat | SilenceEnd
+ServerDelay = Backoff | Silence | Repeat | SilenceEnd
 """A server makes the run wait, or does so no longer."""
 
 Event = StepStarted | StepProgress | StepRetried | StepFinished | Note | Notice | ServerDelay | Counted

@@ -13,7 +13,7 @@ from typing import Any, Self
 from reconciler.core.diagnostics import Diagnostic, Severity, in_order
 from reconciler.core.diff import Change, ChangeClass, Resolution
 from reconciler.core.platforms import place
-from reconciler.core.values import JSON, MISSING, Address, Nothing
+from reconciler.core.values import JSON, MISSING, Address, NoValue
 
 FORMAT = "reconciler/plan"
 VERSION = 1
@@ -346,8 +346,8 @@ def _change_to_document(change: Change) -> dict[str, JSON]:
     return {
         "path": change.path,
         "class": change.cls.value,
-        **{name: None if isinstance(value, Nothing) else value for name, value in values.items()},
-        "absent": {name: value.value for name, value in values.items() if isinstance(value, Nothing)},
+        **{name: None if isinstance(value, NoValue) else value for name, value in values.items()},
+        "absent": {name: value.value for name, value in values.items() if isinstance(value, NoValue)},
         "reason": change.reason,
         "write": change.write,
         "resolution": change.resolution.value,
@@ -359,7 +359,7 @@ def _change_from_document(document: Mapping[str, JSON]) -> Change:
     _only_keys(document, _CHANGE_KEYS, f"change {document.get('path')}")
     absent = document["absent"]
     values: dict[str, Any] = {
-        name: Nothing(absent[name]) if name in absent else document.get(name, MISSING) for name in _VALUES
+        name: NoValue(absent[name]) if name in absent else document.get(name, MISSING) for name in _VALUES
     }
     return Change(
         path=document["path"],

@@ -9,19 +9,19 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from providers.protocol import KindFacts, Live, Need
+from providers.protocol import KindFacts, LiveObject, RequiredAction
 from providers.rules import UNSET
 from reconciler.core.diagnostics import Diagnostic, warning
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, normalised
 from reconciler.core.graph import Graph, Resource, ordered
 from reconciler.core.plan import Action, Refusal, Step
-from reconciler.core.remote import World, parent_of
+from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import ABSENT, JSON, MISSING, Address
 from state.snapshot import Intent, RecordedResource
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class PlanOptions:
     """What the user allows.
 
     Attributes:
@@ -47,16 +47,16 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
+class _PlanInputs:
     """The three worlds of one stack, and what is known and allowed."""
 
     desired: Graph
     recorded: Mapping[Address, RecordedResource]
-    live: Mapping[Address, Live]
+    live: Mapping[Address, LiveObject]
     facts: Mapping[str, KindFacts]
-    options: Options
+    options: PlanOptions
     contested: Collection[Address]
-    unmade: Mapping[Address, Intent]
+    unfinished_replaces: Mapping[Address, Intent]
 
     def desired_owns(self, address: Address) -> bool:
         """Whether nothing can live in it, or the files say all that does."""
@@ -74,11 +74,11 @@ class _Scene:
 def plan_steps(
     desired: Graph,
     recorded: Mapping[Address, RecordedResource],
-    world: World,
+    remote_state: RemoteState,
     facts: Mapping[str, KindFacts],
-    options: Options = Options(),
+    options: PlanOptions = PlanOptions(),
     contested: Collection[Address] = (),
-    unmade: Mapping[Address, Intent] = MappingProxyType({}),
+    unfinished_replaces: Mapping[Address, Intent] = MappingProxyType({}),
 ) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
     """One step for every resource that is desired, recorded, or alive in a list that the files own.
 
@@ -86,10 +86,12 @@ def plan_steps(
         contested: objects that an unfinished run may have made, or somebody else: see `recovery.settle`.
         unmade: resources that an unfinished run deleted to make them again, with what it was to send.
     """
-    scene = _Scene(desired, recorded, world.found, facts, options, contested, unmade)
+    scene = _PlanInputs(desired, recorded, remote_state.found, facts, options, contested, unfinished_replaces)
     steps = {resource.address: _step_for_desired(resource, scene) for resource in desired}
-    for address in sorted((recorded.keys() | world.found.keys() | unmade.keys()) - steps.keys()):
-        if address in recorded or address in unmade or scene.owner(address):
+    for address in sorted(
+        (recorded.keys() | remote_state.found.keys() | unfinished_replaces.keys()) - steps.keys()
+    ):
+        if address in recorded or address in unfinished_replaces or scene.owner(address):
             steps[address] = _step_for_undesired(address, scene)
     steps |= _children_of_replaced(steps, scene)
     steps |= _protected(steps, options)
@@ -98,7 +100,7 @@ def plan_steps(
     return tuple(steps[address] for address in order), tuple(_remarks(steps, scene))
 
 
-def fingerprint(live: Live, facts: KindFacts) -> str:
+def fingerprint(live: LiveObject, facts: KindFacts) -> str:
     """A digest of the live object as the diff sees it: equal when nothing that matters has moved."""
     fields = {
         name: normalised(value, facts.rules[name])
@@ -111,11 +113,11 @@ def fingerprint(live: Live, facts: KindFacts) -> str:
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-def _step_for_desired(resource: Resource, scene: _Scene) -> Step:
+def _step_for_desired(resource: Resource, scene: _PlanInputs) -> Step:
     address, kind = resource.address, scene.facts[resource.address.kind]
     record, live = scene.recorded.get(address), scene.live.get(address)
     if live is None:
-        begun = scene.unmade.get(address)
+        begun = scene.unfinished_replaces.get(address)
         reason = "deleted outside" if record else "does not exist yet" if begun is None else _UNMADE
         changes = _created(resource, record, kind, begun, scene.options)
         step = Step(address, Action.CREATE, reason, changes, resource.depends_on)
@@ -123,10 +125,10 @@ def _step_for_desired(resource: Resource, scene: _Scene) -> Step:
         changes = _changes(resource, record, live, kind, scene)
         action, reason = _in_place(changes, resource, record)
         step = Step(address, action, reason, changes, resource.depends_on, live.id, fingerprint(live, kind))
-        if kind.judge is None and action is not Action.NOOP:
+        if kind.assess is None and action is not Action.NOOP:
             step = _replaced_if_fixed(step, resource, live, kind, scene.options)
             step = _refused_if_blind(step, scene.options.ignored.get(address, ()))
-    return step if kind.judge is None else _judged(step, resource, scene)
+    return step if kind.assess is None else _assessed(step, resource, scene)
 
 
 _UNMADE = "an earlier run deleted it to make it again"
@@ -137,7 +139,7 @@ def _created(
     record: RecordedResource | None,
     kind: KindFacts,
     begun: Intent | None,
-    options: Options,
+    options: PlanOptions,
 ) -> tuple[Change, ...]:
     """Everything that a new object gets; before that, whose place it takes.
 
@@ -145,12 +147,12 @@ def _created(
         begun: what an unfinished run was to send after it had deleted the old object.
     """
     recorded = record.inputs if record else {}
-    as_it_was = _as_it_was(resource, kind, begun, options) if begun else []
+    as_it_was = _kept_fields(resource, kind, begun, options) if begun else []
     spared = {change.path for change in as_it_was}
     changes = [
         *as_it_was,
         *_new_fields(resource, kind, recorded, spared),
-        *_sent_besides(resource, kind, {**begun.fields, **begun.kept} if begun else {}),
+        *_carried_fields(resource, kind, {**begun.fields, **begun.kept} if begun else {}),
     ]
     changes = sorted(changes, key=lambda change: change.path)
     if record is None:
@@ -186,7 +188,7 @@ def _new_fields(
     ]
 
 
-def _as_it_was(resource: Resource, kind: KindFacts, begun: Intent, options: Options) -> list[Change]:
+def _kept_fields(resource: Resource, kind: KindFacts, begun: Intent, options: PlanOptions) -> list[Change]:
     """The managed fields that a new object gets as the old one had them: ignored ones, and by `--theirs`.
 
     The old object is compared as it would have been, had it been there still.
@@ -204,13 +206,13 @@ def _as_it_was(resource: Resource, kind: KindFacts, begun: Intent, options: Opti
         if change.cls is not ChangeClass.UNRECORDED:
             continue
         if change.field in ignored or change.path in ignored:
-            found.append(_left_alone(change))
+            found.append(_ignored(change))
         elif change.field in theirs:
             found.append(_kept_by_theirs(change))
     return found
 
 
-def _sent_besides(resource: Resource, kind: KindFacts, shown: Mapping[str, JSON]) -> list[Change]:
+def _carried_fields(resource: Resource, kind: KindFacts, shown: Mapping[str, JSON]) -> list[Change]:
     """What a new object gets although the files do not say: what the old one had, else the kind's default."""
     had = {name: shown[name] for name, rule in kind.rules.items() if name in shown and not rule.write_only}
     defaults = {name: rule.create_default for name, rule in kind.rules.items()}
@@ -230,26 +232,26 @@ def _sent_besides(resource: Resource, kind: KindFacts, shown: Mapping[str, JSON]
 
 
 def _changes(
-    resource: Resource, record: RecordedResource | None, live: Live, kind: KindFacts, scene: _Scene
+    resource: Resource, record: RecordedResource | None, live: LiveObject, kind: KindFacts, scene: _PlanInputs
 ) -> tuple[Change, ...]:
     """Every managed field, with what the user said of it; before them, whether it is another object now."""
     address, options = resource.address, scene.options
     ignored, contested = options.ignored.get(address, ()), address in scene.contested
     changes = []
-    if kind.judge is None and record is not None and record.id != live.id:
+    if kind.assess is None and record is not None and record.id != live.id:
         moved = "recreated outside"
         changes.append(Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, moved, write=False))
     recorded = _recorded_of(live, record, resource, kind)
     places = {name: _place(resource, name) for name in resource.origins}
     compared = compare(resource.fields, recorded, live.fields, kind.rules, places)
-    if kind.judge is not None and recorded is not None and record is not None and record.id != live.id:
+    if kind.assess is not None and recorded is not None and record is not None and record.id != live.id:
         changes.extend(_overwritten(record, live, compared))
     for change in compared:
         if contested and change.live is not MISSING and change.write:
             reason = "not as an unfinished run was creating it"
             change = change._replace(cls=ChangeClass.CONFLICT, reason=reason)  # noqa: PLW2901 - the same one
         if ignored and (change.field in ignored or change.path in ignored):
-            changes.append(_left_alone(change))
+            changes.append(_ignored(change))
         elif change.cls is ChangeClass.CONFLICT:
             changes.append(_resolved(change, address, kind, options))
         else:
@@ -258,20 +260,22 @@ def _changes(
 
 
 def _recorded_of(
-    live: Live, record: RecordedResource | None, resource: Resource, kind: KindFacts
+    live: LiveObject, record: RecordedResource | None, resource: Resource, kind: KindFacts
 ) -> Mapping[str, JSON] | None:
     """What is recorded of this very object.
 
     A kind that judges for itself says what another id means: for an image it is another content, of which the
     record says nothing, unless it was put under the name of the one that is recorded and still asked for.
     """
-    if record is None or kind.judge is None or record.id == live.id:
+    if record is None or kind.assess is None or record.id == live.id:
         return record.inputs if record else None
     names = {str(fields.get(kind.published_as)) for fields in (record.inputs, resource.fields, live.fields)}
     return record.inputs if kind.published_as and len(names) == 1 else None
 
 
-def _overwritten(record: RecordedResource, live: Live, compared: Collection[Change]) -> Iterator[Change]:
+def _overwritten(
+    record: RecordedResource, live: LiveObject, compared: Collection[Change]
+) -> Iterator[Change]:
     """Another content under the name of ours, where fields that nobody can read would tell them apart."""
     told = any(change.cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT) for change in compared)
     if not told and any(change.cls is ChangeClass.UNVERIFIED for change in compared):
@@ -286,7 +290,7 @@ def _place(resource: Resource, name: str) -> str:
     return f"{origin.file}:{origin.line}" if origin.line is not None else str(origin.file)
 
 
-def _left_alone(change: Change) -> Change:
+def _ignored(change: Change) -> Change:
     """A field that the user wants ignored keeps its live value, and is nobody's drift or conflict."""
     if change.cls is ChangeClass.IN_SYNC:
         return change
@@ -294,12 +298,12 @@ def _left_alone(change: Change) -> Change:
     return change._replace(write=False, resolution=Resolution.IGNORED, reason=reason)
 
 
-def _resolved(change: Change, address: Address, kind: KindFacts, options: Options) -> Change:
+def _resolved(change: Change, address: Address, kind: KindFacts, options: PlanOptions) -> Change:
     match _winner(address, options):
         case Resolution.OURS:
             return change._replace(resolution=Resolution.OURS, reason="the files win, as --ours says")
         # What a kind judges as a whole cannot be kept field by field.
-        case Resolution.THEIRS if kind.judge is None:
+        case Resolution.THEIRS if kind.assess is None:
             return _kept_by_theirs(change)
     return change
 
@@ -309,7 +313,7 @@ def _kept_by_theirs(change: Change) -> Change:
     return change._replace(resolution=Resolution.THEIRS, reason=reason, write=False)
 
 
-def _winner(address: Address, options: Options) -> Resolution:
+def _winner(address: Address, options: PlanOptions) -> Resolution:
     """Who wins a conflict of this resource: an option that names it comes before one for everywhere."""
 
     def names(side: Collection[Address] | None) -> bool:
@@ -353,13 +357,15 @@ def _in_place(
     return Action.NOOP, "in sync"
 
 
-def _replaced_if_fixed(step: Step, resource: Resource, live: Live, kind: KindFacts, options: Options) -> Step:
+def _replaced_if_fixed(
+    step: Step, resource: Resource, live: LiveObject, kind: KindFacts, options: PlanOptions
+) -> Step:
     """A change that the far end cannot make in place needs a new object, and a user who knows what goes."""
     fixed = [change.path for change in step.changes if change.write and kind.rules[change.field].immutable]
     if not fixed:
         return step
     reason = f"{', '.join(fixed)} cannot be changed in place"
-    changes = (*step.changes, *_sent_besides(resource, kind, live.fields))
+    changes = (*step.changes, *_carried_fields(resource, kind, live.fields))
     step = replace(step, action=Action.REPLACE, reason=reason, changes=changes)
     if kind.disposable or step.address in options.replace:
         return step
@@ -387,13 +393,13 @@ def _refused_if_blind(step: Step, ignored: Collection[str]) -> Step:
     return step
 
 
-def _judged(step: Step, resource: Resource, scene: _Scene) -> Step:
+def _assessed(step: Step, resource: Resource, scene: _PlanInputs) -> Step:
     """What the kind itself says should be done, in place of what its fields add up to."""
-    judge = scene.facts[step.address.kind].judge
-    assert judge is not None
+    assess = scene.facts[step.address.kind].assess
+    assert assess is not None
     record, live = scene.recorded.get(step.address), scene.live.get(step.address)
     others = [other for address, other in scene.live.items() if address != step.address]
-    verdict = judge(
+    verdict = assess(
         resource.fields, record.inputs if record else None, record.outputs if record else {}, live, others
     )
     step = replace(step, reason=verdict.reason, remark=(verdict.warning, verdict.hint))
@@ -401,18 +407,18 @@ def _judged(step: Step, resource: Resource, scene: _Scene) -> Step:
         ways = tuple(way for way in (verdict.hint, verdict.alternative) if way)
         step = replace(step, refusal=Refusal(verdict.refusal, ways))
     match verdict.need:
-        case Need.CREATE:
+        case RequiredAction.CREATE:
             return replace(step, action=Action.CREATE)
-        case Need.UPDATE:
+        case RequiredAction.UPDATE:
             return replace(step, action=Action.ADOPT if record is None else Action.UPDATE)
-        case Need.NOTHING:
-            as_is = tuple(change._replace(write=False) for change in step.changes)
+        case RequiredAction.NOTHING:
+            canonical_numbers = tuple(change._replace(write=False) for change in step.changes)
             stale = record is None or (live is not None and record.id != live.id)
-            stale = stale or any(change.cls is ChangeClass.CONVERGED for change in as_is)
-            return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=as_is)
+            stale = stale or any(change.cls is ChangeClass.CONVERGED for change in canonical_numbers)
+            return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=canonical_numbers)
 
 
-def _step_for_undesired(address: Address, scene: _Scene) -> Step:
+def _step_for_undesired(address: Address, scene: _PlanInputs) -> Step:
     kind, options = scene.facts[address.kind], scene.options
     record, live, owner = scene.recorded.get(address), scene.live.get(address), scene.owner(address)
     parent = parent_of(address, kind)
@@ -425,7 +431,7 @@ def _step_for_undesired(address: Address, scene: _Scene) -> Step:
         id=live.id if live else record.id if record else None,
         fingerprint=fingerprint(live, kind) if live else "",
     )
-    if live is None and address in scene.unmade:
+    if live is None and address in scene.unfinished_replaces:
         return replace(step, reason=f"{left}; {_UNMADE}, and did not")
     unwanted = options.prune or (options.destroy and not kind.shared)
     if owner is None and not (unwanted and kind.prunable):
@@ -446,7 +452,7 @@ def _step_for_undesired(address: Address, scene: _Scene) -> Step:
     return replace(step, action=Action.DELETE, reason=reason, changes=(gone,))
 
 
-def _children_of_replaced(steps: Mapping[Address, Step], scene: _Scene) -> dict[Address, Step]:
+def _children_of_replaced(steps: Mapping[Address, Step], scene: _PlanInputs) -> dict[Address, Step]:
     """A replaced parent takes its children with it: those that the files want are made anew."""
     anew: dict[Address, Step] = {}
     lost = {address for address, step in steps.items() if step.action is Action.REPLACE}
@@ -459,7 +465,7 @@ def _children_of_replaced(steps: Mapping[Address, Step], scene: _Scene) -> dict[
             continue
         lost.add(address)
         if step.action is not Action.REPLACE:
-            besides = _sent_besides(resource, kind, scene.live[address].fields)
+            besides = _carried_fields(resource, kind, scene.live[address].fields)
             step = replace(step, changes=(*step.changes, *besides))
         reason = f"goes with {parent}, which is replaced"
         refusal = None
@@ -469,7 +475,7 @@ def _children_of_replaced(steps: Mapping[Address, Step], scene: _Scene) -> dict[
     return anew
 
 
-def _protected(steps: Mapping[Address, Step], options: Options) -> dict[Address, Step]:
+def _protected(steps: Mapping[Address, Step], options: PlanOptions) -> dict[Address, Step]:
     """A protected resource that would be deleted or replaced is refused, whatever allowed it."""
     refused: dict[Address, Step] = {}
     for address in options.protected:
@@ -501,7 +507,7 @@ def _parents_after_children(
     }
 
 
-def _remarks(steps: Mapping[Address, Step], scene: _Scene) -> list[Diagnostic]:
+def _remarks(steps: Mapping[Address, Step], scene: _PlanInputs) -> list[Diagnostic]:
     """What the user should know besides the steps."""
     found = []
     for step in steps.values():

@@ -7,15 +7,15 @@ whether the write was carried out, without asking anybody.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from providers.protocol import KindFacts, Live
+from providers.protocol import KindFacts, LiveObject
 from providers.rules import FieldRule
-from reconciler.core.diff import ChangeClass, as_meant, compare, normalised, same
-from reconciler.core.remote import World
-from reconciler.core.values import JSON, MISSING, Address, Nothing
+from reconciler.core.diff import ChangeClass, compare, normalised, normalised_live, same
+from reconciler.core.remote import RemoteState
+from reconciler.core.values import JSON, MISSING, Address, NoValue
 from state.snapshot import Intent, RecordedResource, Snapshot
 
 
-def settle(snapshot: Snapshot, world: World, facts: Mapping[str, KindFacts]) -> Snapshot:
+def settle(snapshot: Snapshot, remote_state: RemoteState, facts: Mapping[str, KindFacts]) -> Snapshot:
     """The record with every intent closed that live answers for; the others stay open.
 
     - create: the object is there and equal to what was sent: it was carried out, and is recorded. It is not
@@ -25,13 +25,13 @@ def settle(snapshot: Snapshot, world: World, facts: Mapping[str, KindFacts]) -> 
     - delete: gone means carried out.
     - replace: as a delete as long as the old object's id is in it; nothing else was sent by then. From its
       deletion on it is as a create, but stays open while the new object is not there: what that gets is
-      nowhere else, see `unmade`.
+      nowhere else, see `unfinished_replaces`.
     """
     for text, intent in snapshot.intents.items():
         address = Address.parse(text)
-        if address not in world.asked or address in world.unreadable:
+        if address not in remote_state.asked or address in remote_state.unreadable:
             continue
-        live = world.found.get(address)
+        live = remote_state.found.get(address)
         if _is_contested(intent, live, facts[address.kind]):
             continue
         if intent.verb == "replace" and live is None:
@@ -43,29 +43,29 @@ def settle(snapshot: Snapshot, world: World, facts: Mapping[str, KindFacts]) -> 
     return snapshot
 
 
-def contested(settled: Snapshot, world: World) -> set[Address]:
+def contested(settled: Snapshot, remote_state: RemoteState) -> set[Address]:
     """The resources whose creation is open although an object of that name is there."""
-    return {address for text in settled.intents if (address := Address.parse(text)) in world.found}
+    return {address for text in settled.intents if (address := Address.parse(text)) in remote_state.found}
 
 
-def unmade(settled: Snapshot, world: World) -> dict[Address, Intent]:
+def unfinished_replaces(settled: Snapshot, remote_state: RemoteState) -> dict[Address, Intent]:
     """The resources that an earlier run deleted to make them again and did not, with what it was to send."""
     return {
         address: intent
         for text, intent in settled.intents.items()
         if intent.verb == "replace"
         and intent.id is None
-        and (address := Address.parse(text)) not in world.found
+        and (address := Address.parse(text)) not in remote_state.found
     }
 
 
-def _is_contested(intent: Intent, live: Live | None, kind: KindFacts) -> bool:
+def _is_contested(intent: Intent, live: LiveObject | None, kind: KindFacts) -> bool:
     """Whether this may be ours or somebody else's. A kind that judges by content knows its own."""
-    return _creates(intent) and live is not None and kind.judge is None and not _as_sent(intent, live, kind)
+    return _creates(intent) and live is not None and kind.assess is None and not _as_sent(intent, live, kind)
 
 
 def _settled(
-    record: RecordedResource | None, intent: Intent, live: Live | None, kind: KindFacts
+    record: RecordedResource | None, intent: Intent, live: LiveObject | None, kind: KindFacts
 ) -> RecordedResource | None:
     match intent.verb:
         case _ if _creates(intent):
@@ -78,7 +78,7 @@ def _settled(
             taken = {
                 name: value
                 for name, value in intent.fields.items()
-                if _was_taken(value, live.fields.get(name, MISSING), kind.rules[name])
+                if _was_applied(value, live.fields.get(name, MISSING), kind.rules[name])
             }
             return replace(record, inputs={**record.inputs, **taken})
         case "delete" if live is None:
@@ -91,11 +91,11 @@ def _creates(intent: Intent) -> bool:
     return intent.verb == "create" or (intent.verb == "replace" and intent.id is None)
 
 
-def _was_taken(sent: JSON, live: JSON | Nothing, rule: FieldRule) -> bool:
+def _was_applied(sent: JSON, live: JSON | NoValue, rule: FieldRule) -> bool:
     sent = normalised(sent, rule)
-    return same(as_meant(live, rule, sent), sent)
+    return same(normalised_live(live, rule, sent), sent)
 
 
-def _as_sent(intent: Intent, live: Live, kind: KindFacts) -> bool:
+def _as_sent(intent: Intent, live: LiveObject, kind: KindFacts) -> bool:
     changes = compare(intent.fields, None, live.fields, kind.rules)
     return all(c.cls in (ChangeClass.CONVERGED, ChangeClass.UNVERIFIED) for c in changes)

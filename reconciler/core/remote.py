@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from providers.errors import ProviderError
-from providers.protocol import KindFacts, Live
+from providers.protocol import KindFacts, LiveObject
 from reconciler.core.values import Address
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class RemoteState:
     """What the far ends answered.
 
     Attributes:
@@ -18,7 +18,7 @@ class World:
         asked: the resources that were asked about; of any other, nothing is known.
     """
 
-    found: Mapping[Address, Live]
+    found: Mapping[Address, LiveObject]
     unreadable: Mapping[Address, ProviderError] = field(default_factory=dict)
     asked: Collection[Address] = ()
 

@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 from reconciler.core.diff import Change, same
 from reconciler.core.plan import Plan, Step
-from reconciler.core.values import ABSENT, JSON, MISSING, Address, Nothing
+from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
 
 
 @dataclass(frozen=True, slots=True)
-class MovedField:
+class StaleField:
     """One field that is not what the saved plan relied on; the path "" stands for the object as a whole."""
 
     path: str
-    said: JSON | Nothing
-    now: JSON | Nothing
+    said: JSON | NoValue
+    now: JSON | NoValue
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class StaleStep:
     """One resource whose step would not be what the saved plan said."""
 
     address: Address
-    fields: tuple[MovedField, ...]
+    fields: tuple[StaleField, ...]
 
 
 def refusal(saved: Plan, now: Plan) -> str:
@@ -41,15 +41,15 @@ def refusal(saved: Plan, now: Plan) -> str:
     return ""
 
 
-def moved(saved: Plan, now: Plan) -> tuple[Moved, ...]:
+def stale_steps(saved: Plan, now: Plan) -> tuple[StaleStep, ...]:
     """Every step that differs, in the order of the plan of now, then those that only the saved plan has."""
     found = []
     for address in dict.fromkeys([*(s.address for s in now.steps), *(s.address for s in saved.steps)]):
         before, after = saved.step(address), now.step(address)
         if before is None or after is None:
-            found.append(Moved(address, (MovedField("", _existence(before), _existence(after)),)))
+            found.append(StaleStep(address, (StaleField("", _existence(before), _existence(after)),)))
         elif _decision(before) != _decision(after):
-            found.append(Moved(address, _fields(before, after)))
+            found.append(StaleStep(address, _fields(before, after)))
     return tuple(found)
 
 
@@ -59,25 +59,25 @@ def _decision(step: Step) -> tuple[object, ...]:
     return step.action, step.id, step.fingerprint, tuple(sorted(written))
 
 
-def _fields(before: Step, after: Step) -> tuple[MovedField, ...]:
+def _fields(before: Step, after: Step) -> tuple[StaleField, ...]:
     said, now = _live(before), _live(after)
     if before.id != after.id and (before.id is None or after.id is None):
-        return (MovedField("", _existence(before), _existence(after)),)
+        return (StaleField("", _existence(before), _existence(after)),)
     differing = [
-        MovedField(path, said.get(path, MISSING), now.get(path, MISSING))
+        StaleField(path, said.get(path, MISSING), now.get(path, MISSING))
         for path in sorted(said.keys() | now.keys())
         if not same(said.get(path, MISSING), now.get(path, MISSING))
     ]
     if before.id != after.id:
-        differing.insert(0, MovedField("", before.id, after.id))
+        differing.insert(0, StaleField("", before.id, after.id))
     # Nothing that is managed differs: what is not managed did, or the record.
-    return tuple(differing) or (MovedField("", before.reason, after.reason),)
+    return tuple(differing) or (StaleField("", before.reason, after.reason),)
 
 
-def _live(step: Step) -> dict[str, JSON | Nothing]:
+def _live(step: Step) -> dict[str, JSON | NoValue]:
     changes: tuple[Change, ...] = step.changes
     return {change.path: change.live for change in changes if change.path}
 
 
-def _existence(step: Step | None) -> JSON | Nothing:
+def _existence(step: Step | None) -> JSON | NoValue:
     return ABSENT if step is None or step.id is None else step.id

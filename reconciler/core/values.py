@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]
 
 
-class Nothing(Enum):
+class NoValue(Enum):
     """Two ways of having no value. Null is a value; these are not."""
 
     MISSING = "missing"  # not managed, never recorded, or not returned: nothing is known
@@ -15,8 +15,8 @@ class Nothing(Enum):
 
 
 _ANY = "surrogatepass"  # JSON can have half a character in a name
-MISSING: Final = Nothing.MISSING
-ABSENT: Final = Nothing.ABSENT
+MISSING: Final = NoValue.MISSING
+ABSENT: Final = NoValue.ABSENT
 
 
 class Address(NamedTuple):

@@ -19,13 +19,13 @@ from providers.docker.source.key import fingerprint
 from providers.regular_files import read_regular
 from providers.text import one_line
 from reconciler.core.diagnostics import Diagnostic, UserError, error
-from reconciler.core.diff import Change, ChangeClass, as_meant, normalised, same
+from reconciler.core.diff import Change, ChangeClass, normalised, normalised_live, same
 from reconciler.core.plan import Step
-from reconciler.core.values import ABSENT, JSON, MISSING, Address, Nothing
+from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
 from reconciler.drift.check import adoptable
-from reconciler.engine.plan import Planned
+from reconciler.engine.plan import PlanResult
 from reconciler.pipeline.classes.class_edits import (
-    ByHandError,
+    ManualEditError,
     literal,
     with_input,
     with_input_field,
@@ -50,21 +50,21 @@ _SETTLED = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AdoptTarget:
     """What should be taken over: a field, one key of it, or all about a resource where `path` is ""."""
 
     address: Address
     path: str
 
     @classmethod
-    def parse(cls, text: str) -> "Wanted":
+    def parse(cls, text: str) -> "AdoptTarget":
         """`processing/app#default_cpu`. Raises ValueError when it is none."""
         address, _, path = text.partition("#")
         return cls(Address.parse(address), path)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class AdoptedValue:
     """One live value that the files will say."""
 
     address: Address
@@ -89,11 +89,11 @@ class Adoption:
     """
 
     config: LoadedConfig
-    written: tuple[Taken, ...] = ()
+    written: tuple[AdoptedValue, ...] = ()
     patched: Mapping[Path, tuple[str, str]] = field(default_factory=dict)
-    in_patch: tuple[Taken, ...] = ()
+    in_patch: tuple[AdoptedValue, ...] = ()
     by_hand: tuple[Diagnostic, ...] = ()
-    left: tuple[Taken, ...] = ()
+    left: tuple[AdoptedValue, ...] = ()
     new_source: bool = False
 
     @property
@@ -101,7 +101,7 @@ class Adoption:
         return not (self.written or self.in_patch or self.by_hand)
 
 
-def adoption(planned: Planned, wanted: Sequence[Wanted]) -> Adoption:
+def adoption(planned: PlanResult, wanted: Sequence[AdoptTarget]) -> Adoption:
     """What the files have to say so that they ask for what is live.
 
     Args:
@@ -114,7 +114,7 @@ def adoption(planned: Planned, wanted: Sequence[Wanted]) -> Adoption:
     config = _config(planned, [one for one in taken if _key_of(planned, one)])
     said = [one for one in taken if not _key_of(planned, one)]
     patched, in_patch, by_hand = _classes(planned, said)
-    left = () if wanted else tuple(_left(planned, taken))
+    left = () if wanted else tuple(_remaining_differences(planned, taken))
     adopted = replace(config, patched=patched, in_patch=in_patch, by_hand=by_hand, left=left)
     return replace(adopted, new_source=_is_new_source(planned.pipeline, adopted))
 
@@ -163,27 +163,27 @@ def _is_new_source(pipeline: Pipeline, adopted: Adoption) -> bool:
 # What is taken over
 
 
-def _changed_outside(planned: Planned) -> Iterator[Taken]:
+def _changed_outside(planned: PlanResult) -> Iterator[AdoptedValue]:
     can = adoptable(planned)
     for step in planned.plan.steps:
         for change in step.changes:
             differs = change.cls in _CHANGED_OUTSIDE and not change.resolution
             if differs and change.field in can.get(step.address, ()) and change.live is not MISSING:
-                yield Taken(step.address, change)
+                yield AdoptedValue(step.address, change)
 
 
-def _left(planned: Planned, taken: Sequence[Taken]) -> Iterator[Taken]:
+def _remaining_differences(planned: PlanResult, taken: Sequence[AdoptedValue]) -> Iterator[AdoptedValue]:
     """What of the rest differs outside: computed values, and what nobody recorded."""
     for step in planned.plan.steps:
         for change in step.changes:
-            one = Taken(step.address, change)
+            one = AdoptedValue(step.address, change)
             differs = change.cls in (*_CHANGED_OUTSIDE, ChangeClass.UNRECORDED) and not change.resolution
             if differs and one not in taken:
                 yield one
 
 
-def _chosen(planned: Planned, wanted: Sequence[Wanted]) -> list[Taken]:
-    found: dict[tuple[Address, str], Taken] = {}
+def _chosen(planned: PlanResult, wanted: Sequence[AdoptTarget]) -> list[AdoptedValue]:
+    found: dict[tuple[Address, str], AdoptedValue] = {}
     problems: list[Diagnostic] = []
     can = adoptable(planned)
     for one in wanted:
@@ -199,7 +199,9 @@ def _chosen(planned: Planned, wanted: Sequence[Wanted]) -> list[Taken]:
         allowed = [c for c in changes if c.field in fields and _is_known(c)]
         if not allowed and (one.path or changes):
             problems.append(_refused(one, step, changes))
-        found.update({(one.address, c.path): Taken(one.address, c) for c in allowed if c.cls not in _SETTLED})
+        found.update(
+            {(one.address, c.path): AdoptedValue(one.address, c) for c in allowed if c.cls not in _SETTLED}
+        )
     if problems:
         raise UserError(*problems)
     return list(found.values())
@@ -220,7 +222,7 @@ _COMPUTED = {
 }
 
 
-def _refused(wanted: Wanted, step: Step, changes: Sequence[Change]) -> Diagnostic:
+def _refused(wanted: AdoptTarget, step: Step, changes: Sequence[Change]) -> Diagnostic:
     """Why nothing can be written for it, and what can be done instead."""
     address = str(wanted.address)
     what = f"{address}#{wanted.path}" if wanted.path else address
@@ -245,13 +247,13 @@ def _refused(wanted: Wanted, step: Step, changes: Sequence[Change]) -> Diagnosti
 # config.toml
 
 
-def _key_of(planned: Planned, taken: Taken) -> KeyPath:
+def _key_of(planned: PlanResult, taken: AdoptedValue) -> KeyPath:
     resource = planned.desired.get(taken.address)
     origin = resource.origins.get(taken.change.field) if resource and taken.change.path else None
     return origin.key if origin else ()
 
 
-def _config(planned: Planned, taken: Sequence[Taken]) -> Adoption:
+def _config(planned: PlanResult, taken: Sequence[AdoptedValue]) -> Adoption:
     """config.toml with the live values, checked to mean just them."""
     loaded = planned.pipeline.loaded
     if not taken:
@@ -276,20 +278,20 @@ def _at(document: Any, path: KeyPath) -> Any:
     return document
 
 
-def _as_written(taken: Taken, now: Any) -> Value:
+def _as_written(taken: AdoptedValue, now: Any) -> Value:
     """The live value as this file writes it: `cpu = "4"` stays a text."""
     live = taken.change.live
-    if isinstance(live, Nothing) or not isinstance(live, str | int | float):
+    if isinstance(live, NoValue) or not isinstance(live, str | int | float):
         told = "config.toml has no way to write that. Put it back with apply, or take the key out by hand."
         raise UserError(error(f"{taken} is {_shown(live)} on the platform", told))
     return str(live) if isinstance(now, str) else live
 
 
-def _shown(live: JSON | Nothing) -> str:
-    return "not there" if isinstance(live, Nothing) else literal(live)
+def _shown(live: JSON | NoValue) -> str:
+    return "not there" if isinstance(live, NoValue) else literal(live)
 
 
-def _check(planned: Planned, changed: LoadedConfig, taken: Sequence[Taken]) -> None:
+def _check(planned: PlanResult, changed: LoadedConfig, taken: Sequence[AdoptedValue]) -> None:
     """What the edited file asks for is what is live: else the edit would be a new difference."""
     assert changed.config is not None
     pipeline: Pipeline = replace(planned.pipeline, config=changed.config, loaded=changed)
@@ -313,11 +315,11 @@ def _check(planned: Planned, changed: LoadedConfig, taken: Sequence[Taken]) -> N
 
 
 def _classes(
-    planned: Planned, taken: Sequence[Taken]
-) -> tuple[dict[Path, tuple[str, str]], tuple[Taken, ...], tuple[Diagnostic, ...]]:
+    planned: PlanResult, taken: Sequence[AdoptedValue]
+) -> tuple[dict[Path, tuple[str, str]], tuple[AdoptedValue, ...], tuple[Diagnostic, ...]]:
     """The files of the classes as they are and as they would have to be; what no edit of ours can do."""
     texts: dict[Path, tuple[str, str]] = {}
-    done: list[Taken] = []
+    done: list[AdoptedValue] = []
     by_hand: list[Diagnostic] = []
     for one in taken:
         reference = _class_of(planned.pipeline, one)
@@ -326,15 +328,15 @@ def _classes(
             now = texts.get(reference.file, (before, before))[1]
             after = _edited(planned, reference, now, one)
             _check_class(planned, reference, after, one)
-        except ByHandError as problem:
-            by_hand.append(_told(one, reference, problem))
+        except ManualEditError as problem:
+            by_hand.append(_error(one, reference, problem))
         else:
             texts[reference.file] = (before, after)
             done.append(one)
     return texts, tuple(done), tuple(by_hand)
 
 
-def _class_of(pipeline: Pipeline, taken: Taken) -> ClassReference:
+def _class_of(pipeline: Pipeline, taken: AdoptedValue) -> ClassReference:
     execution = pipeline.config.execution
     named = execution.inputs_class if taken.address.kind == "input" else execution.parameters_class
     assert named is not None  # it is what says the field
@@ -345,10 +347,10 @@ def _content(file: Path) -> str:
     try:
         return read_regular(file).decode()
     except (OSError, UnicodeDecodeError) as problem:
-        raise ByHandError(f"the file cannot be read ({problem})") from None
+        raise ManualEditError(f"the file cannot be read ({problem})") from None
 
 
-def _edited(planned: Planned, reference: ClassReference, source: str, taken: Taken) -> str:
+def _edited(planned: PlanResult, reference: ClassReference, source: str, taken: AdoptedValue) -> str:
     """The source of a class where it says what is live."""
     change, name = taken.change, taken.address.name[-1]
     if taken.address.kind == "input":
@@ -359,22 +361,22 @@ def _edited(planned: Planned, reference: ClassReference, source: str, taken: Tak
         return with_input(source, reference.name, name, _live_fields(planned, taken.address))
     _, keyed, key = change.path.partition(".")
     if not keyed:
-        raise ByHandError("they are no table on the platform")
+        raise ManualEditError("they are no table on the platform")
     if change.live is ABSENT:
         return without_parameter(source, reference.name, key)
     return with_parameter(source, reference.name, key, change.live)
 
 
-def _live_fields(planned: Planned, address: Address) -> dict[str, Any]:
+def _live_fields(planned: PlanResult, address: Address) -> dict[str, Any]:
     rules = planned.kinds[address.kind].facts.rules
     return {
         name: normalised(value, rules[name])
-        for name, value in planned.world.found[address].fields.items()
+        for name, value in planned.remote_state.found[address].fields.items()
         if name in rules
     }
 
 
-def _check_class(planned: Planned, reference: ClassReference, source: str, taken: Taken) -> None:
+def _check_class(planned: PlanResult, reference: ClassReference, source: str, taken: AdoptedValue) -> None:
     """What the edited class says is what is live, as far as it can be told without running it."""
     with tempfile.TemporaryDirectory() as folder:
         edited = replace(reference, file=Path(folder) / reference.file.name)
@@ -385,7 +387,7 @@ def _check_class(planned: Planned, reference: ClassReference, source: str, taken
         return
     if said.value is None:
         problem = said.diagnostics[0]
-        raise ByHandError(f"{problem.summary}: {problem.detail}".rstrip(".: "))
+        raise ManualEditError(f"{problem.summary}: {problem.detail}".rstrip(".: "))
     name, path = taken.address.name[-1], taken.change.path
     rules = planned.kinds[taken.address.kind].facts.rules
     asked: Any
@@ -395,8 +397,8 @@ def _check_class(planned: Planned, reference: ClassReference, source: str, taken
         assert isinstance(table, dict)
         asked = table.get(key, ABSENT)
         live = taken.change.live
-        if not isinstance(live, Nothing):
-            live = as_meant({key: live}, rules[field], table)[key]  # type: ignore[index]
+        if not isinstance(live, NoValue):
+            live = normalised_live({key: live}, rules[field], table)[key]  # type: ignore[index]
     else:
         declared = next((one for one in said.value if one.name == name), None)
         if not path:
@@ -405,10 +407,10 @@ def _check_class(planned: Planned, reference: ClassReference, source: str, taken
             asked = normalised(getattr(declared, path), rules[path])
             live = taken.change.live
     if not same(asked, live):
-        raise ByHandError(f"{reference.name} would say {_shown(asked)} all the same")
+        raise ManualEditError(f"{reference.name} would say {_shown(asked)} all the same")
 
 
-def _told(taken: Taken, reference: ClassReference, problem: ByHandError) -> Diagnostic:
+def _error(taken: AdoptedValue, reference: ClassReference, problem: ManualEditError) -> Diagnostic:
     live = taken.change.live
     if taken.address.kind == "input" and not taken.change.path:
         what = "Take its define_input out" if live is ABSENT else f"Declare {taken.address.name[-1]}"

@@ -27,7 +27,7 @@ from providers.leftovers import BASELINE
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.diff import ChangeClass, same
-from reconciler.core.values import JSON, MISSING, Nothing
+from reconciler.core.values import JSON, MISSING, NoValue
 from reconciler.drift.findings import Acknowledgement, Finding, Report, acknowledged
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.toml.toml_positions import lines_of
@@ -67,7 +67,7 @@ class Rule:
     live: JSON
     file: Path
     line: int
-    desired: JSON | Nothing = MISSING
+    desired: JSON | NoValue = MISSING
 
     def is_about(self, finding: Finding) -> bool:
         """Whether it names this field, whatever its values are."""
@@ -97,13 +97,13 @@ class Rule:
         return self.is_about(finding) and not self.is_over(today) and self.knows_values_of(finding)
 
 
-def _stands_for(written: JSON | Nothing, value: JSON | Nothing) -> bool:
-    return written == digest(value) or (not isinstance(value, Nothing) and same(written, value))
+def _stands_for(written: JSON | NoValue, value: JSON | NoValue) -> bool:
+    return written == digest(value) or (not isinstance(value, NoValue) and same(written, value))
 
 
-def digest(value: JSON | Nothing) -> str:
+def digest(value: JSON | NoValue) -> str:
     """What stands for a value in the file: `sha256:…`, also for there being none."""
-    said = {"nothing": value.value} if isinstance(value, Nothing) else {"value": value}
+    said = {"nothing": value.value} if isinstance(value, NoValue) else {"value": value}
     return f"sha256:{hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}"
 
 
@@ -143,7 +143,9 @@ def acknowledge(
 def acknowledged_report(report: Report, rules: Sequence[Rule], today: date) -> Report:
     """The report with what the rules say of its findings."""
     in_part = bool(report.shard or report.unchecked)
-    known, remarks = acknowledge(report.findings, rules, today, looked_at=_looked_at(report), in_part=in_part)
+    known, remarks = acknowledge(
+        report.findings, rules, today, looked_at=_checked_stacks(report), in_part=in_part
+    )
     by_id = {finding.id: finding for finding in known}
     stacks = tuple(
         replace(stack, findings=tuple(by_id[finding.id] for finding in stack.findings))
@@ -191,7 +193,7 @@ def _named(rule: Rule) -> str:
     return f"{rule.address}#{rule.field}" if rule.field else rule.address
 
 
-def _looked_at(report: Report) -> list[str]:
+def _checked_stacks(report: Report) -> list[str]:
     return [str(stack.stack) for stack in report.stacks if not stack.unchecked]
 
 

@@ -8,13 +8,13 @@ from datetime import datetime
 
 from reconciler.core.values import Address
 from reconciler.drift.findings import LastApply, StackReport, findings, outline
-from reconciler.engine.plan import Planned, Wishes, make_plan
-from reconciler.engine.session import Checked, Session
+from reconciler.engine.plan import PlanRequest, PlanResult, make_plan
+from reconciler.engine.session import Session, ValidatedPipeline
 from state.stores.base import Store
 
 
 def check(
-    session: Session, checked: Checked, *, first_seen: Mapping[str, datetime], now: datetime
+    session: Session, checked: ValidatedPipeline, *, first_seen: Mapping[str, datetime], now: datetime
 ) -> StackReport:
     """Everything that is not as the files of one pipeline say.
 
@@ -25,10 +25,10 @@ def check(
         UserError: the files have errors.
         state.errors.StateError: the record cannot be read.
     """
-    planned = make_plan(session, checked, Wishes(), partial=True)
+    planned = make_plan(session, checked, PlanRequest(), partial=True)
     facts = {name: kind.facts for name, kind in planned.kinds.items()}
     can = adoptable(planned)
-    found = findings(planned.plan, planned.world, facts, adoptable=can, first_seen=first_seen, now=now)
+    found = findings(planned.plan, planned.remote_state, facts, adoptable=can, first_seen=first_seen, now=now)
     stack = planned.plan.stack
     return StackReport(
         stack,
@@ -40,7 +40,7 @@ def check(
     )
 
 
-def adoptable(planned: Planned) -> dict[Address, list[str]]:
+def adoptable(planned: PlanResult) -> dict[Address, list[str]]:
     """Per resource the fields that some file can say; "" for whether it is there at all.
 
     That is so of the inputs: a class declares them, so one that came or went can come or go there, too.

@@ -15,8 +15,8 @@ from providers.rules import Effect
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Action, Plan, Stack, Step
-from reconciler.core.remote import World
-from reconciler.core.values import ABSENT, JSON, MISSING, Address, Nothing
+from reconciler.core.remote import RemoteState
+from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
 from reconciler.workspace.shards import Shard
 
 _QUIET = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
@@ -46,7 +46,7 @@ class LastApply:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FindingDates:
     """When a finding was first and last found, both with their offset from UTC."""
 
     first: datetime
@@ -92,7 +92,7 @@ class Finding:
     address: Address
     change: Change
     effect: Effect
-    seen: Seen
+    seen: FindingDates
     modified_at: str = ""
     modified_by: str = ""
     page: str
@@ -111,7 +111,7 @@ class Finding:
         return self.change.cls in _PENDING
 
     @property
-    def expected(self) -> JSON | Nothing:
+    def expected(self) -> JSON | NoValue:
         """What live should be: what the files say, or for an object as a whole what is recorded."""
         return self.change.recorded if self.change.desired is MISSING else self.change.desired
 
@@ -212,7 +212,7 @@ class Report:
 
 def findings(
     plan: Plan,
-    world: World,
+    remote_state: RemoteState,
     facts: Mapping[str, KindFacts],
     *,
     adoptable: Mapping[Address, Sequence[str]],
@@ -227,11 +227,15 @@ def findings(
     """
     found = []
     for step in plan.steps:
-        if step.action is Action.FORGET and step.address in world.asked and step.address not in world.found:
+        if (
+            step.action is Action.FORGET
+            and step.address in remote_state.asked
+            and step.address not in remote_state.found
+        ):
             continue  # it left the files and the platform; only the record has to let go of it
         for change in _changes(step):
             id = _id(plan.stack, step.address, change.path)
-            live = world.found.get(step.address)
+            live = remote_state.found.get(step.address)
             outputs = live.outputs if live else {}
             finding = Finding(
                 id=id,
@@ -241,11 +245,11 @@ def findings(
                 effect=Effect.EXISTENCE
                 if not change.path
                 else facts[step.address.kind].rules[change.field].effect,
-                seen=Seen(first_seen.get(id, now), now),
+                seen=FindingDates(first_seen.get(id, now), now),
                 modified_at=str(outputs.get("modified_at") or ""),
                 modified_by=str(outputs.get("modified_by") or ""),
                 page=str(outputs.get("page") or plan.stack.host),
-                put_back=_put_back(plan.stack, step, change),
+                put_back=_restore_command(plan.stack, step, change),
                 take_over=_take_over(plan.stack, step.address, change, adoptable.get(step.address, ())),
             )
             found.append(finding)
@@ -294,14 +298,14 @@ def _from(place: str, folder: Path) -> str:
 
 def causes(found: Iterable[Finding]) -> tuple[Cause, ...]:
     """The findings, in their order, with those as one that differ in nothing but their pipeline's name."""
-    alike: dict[str, list[Finding]] = {}
+    equivalent: dict[str, list[Finding]] = {}
     for finding in found:
         change = finding.change
         name = tuple(None if part == finding.stack.pipeline else part for part in finding.address.name)
         values = (change.desired, change.recorded, change.live)
         what = (finding.address.kind, name, change.path, change.cls, change.reason, values)
-        alike.setdefault(repr((*what, finding.acknowledged)), []).append(finding)
-    return tuple(Cause(tuple(findings)) for findings in alike.values())
+        equivalent.setdefault(repr((*what, finding.acknowledged)), []).append(finding)
+    return tuple(Cause(tuple(findings)) for findings in equivalent.values())
 
 
 def _changes(step: Step) -> Iterator[Change]:
@@ -346,7 +350,7 @@ def _id(stack: Stack, address: Address, path: str) -> str:
     return hashlib.sha256("\0".join((str(stack), str(address), path)).encode()).hexdigest()[:12]
 
 
-def _put_back(stack: Stack, step: Step, change: Change) -> str:
+def _restore_command(stack: Stack, step: Step, change: Change) -> str:
     if step.refusal is not None and step.address.kind == "image":
         return stack.command(
             "apply", "--bump", "patch"

@@ -16,7 +16,7 @@ from reconciler.credentials import Target
 from reconciler.drift.check import check, last_apply
 from reconciler.drift.findings import LastApply, Report
 from reconciler.engine.rollback import image_in, pipeline_at
-from reconciler.engine.session import Reading, Session, session, stack_of, validate
+from reconciler.engine.session import ReadOptions, Session, session, stack_of, validate
 from reconciler.workspace.discovery import names_in
 from state.errors import CorruptStateError, StateError
 from state.snapshot import Snapshot
@@ -53,7 +53,7 @@ def status(
     folders: Sequence[Path],
     targets: Iterable[Target],
     store: Store,
-    reading: Reading,
+    read_options: ReadOptions,
     *,
     now: datetime,
     emit: Emit,
@@ -104,7 +104,7 @@ def status(
         if not live:
             yield from (_row(stack, record, store) for _, stack, record in here)
         elif here:
-            yield from _checked(target, here, store, reading, now, emit)
+            yield from _checked(target, here, store, read_options, now, emit)
     for text in known:
         where, _, name = text.partition("/")
         if text in seen or name not in names:
@@ -120,28 +120,28 @@ def _checked(
     target: Target,
     stacks: Iterable[tuple[Path, Stack, Snapshot | None]],
     store: Store,
-    reading: Reading,
+    read_options: ReadOptions,
     now: datetime,
     emit: Emit,
 ) -> Iterator[Row]:
     """The rows of one environment, with what differs there."""
-    reading = replace(reading, environment=target.environment)
+    read_options = replace(read_options, environment=target.environment)
     stacks = list(stacks)
     try:
         with session(target, store, emit, threading.Event()) as opened:
             for folder, stack, record in stacks:
                 emit(Note(f"reading {stack}"))
-                told, checked = _drift(opened, folder, reading, now)
+                told, checked = _drift(opened, folder, read_options, now)
                 yield replace(_row(stack, record, store), drift=told, checked=checked)
     except UserError as problem:
         why = problem.diagnostics[0].summary
         yield from (replace(_row(stack, record, store), drift=why) for _, stack, record in stacks)
 
 
-def _drift(opened: Session, folder: Path, reading: Reading, now: datetime) -> tuple[str, bool]:
+def _drift(opened: Session, folder: Path, read_options: ReadOptions, now: datetime) -> tuple[str, bool]:
     """What differs, in a few words, and whether all of it was asked."""
     try:
-        report = check(opened, validate(folder, reading), first_seen={}, now=now)
+        report = check(opened, validate(folder, read_options), first_seen={}, now=now)
     except UserError as problem:
         return problem.diagnostics[0].summary, False
     except StateError as problem:

@@ -17,38 +17,38 @@ from providers.regular_files import read_regular
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Notice
 from reconciler.core.plan import Plan
-from reconciler.core.stale import Moved, moved, refusal
-from reconciler.engine.executor import Result, Walk
-from reconciler.engine.plan import Planned, Wishes, make_plan
+from reconciler.core.stale import StaleStep, refusal, stale_steps
+from reconciler.engine.executor import ExecutionResult, Executor
+from reconciler.engine.plan import PlanRequest, PlanResult, make_plan
 from reconciler.engine.run_identity import this_run
-from reconciler.engine.session import VERSION, Checked, Session, far_end, stack_of
+from reconciler.engine.session import VERSION, Session, ValidatedPipeline, provider_diagnostic, stack_of
 from reconciler.pipeline.image_source import git_revision, image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.toml.toml_edits import edited
 from reconciler.system.files import locked, replace_file
 from state.lock import is_gone
-from state.state_writer import Recorder, now
+from state.state_writer import StateWriter, now
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class ApplyResult:
     """How an apply ended.
 
     Attributes:
         planned: what was to be done.
         result: how each step ended; None when nothing was done, because it was refused or declined.
         config_written: whether config.toml has the pipeline's edits now: a new version, answers to questions.
-        moved: what is not as the saved plan said, and so was not touched.
+        stale_steps: what is not as the saved plan said, and so was not touched.
     """
 
-    planned: Planned
-    result: Result | None
+    planned: PlanResult
+    result: ExecutionResult | None
     config_written: bool = False
-    moved: tuple[Moved, ...] = ()
+    stale_steps: tuple[StaleStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class ApplyOptions:
     """How a plan is carried out.
 
     Attributes:
@@ -68,16 +68,16 @@ class RefusedPlanError(UserError):
 
 def apply_plan(
     session: Session,
-    checked: Checked,
-    wishes: Wishes,
-    running: Running,
+    checked: ValidatedPipeline,
+    request: PlanRequest,
+    running: ApplyOptions,
     *,
-    approve: Callable[[Planned, bool], bool],
+    approve: Callable[[PlanResult, bool], bool],
     saved: Plan | None = None,
     skip_moved: bool = False,
-    revise: Callable[[Planned, Wishes], Wishes] | None = None,
+    revise: Callable[[PlanResult, PlanRequest], PlanRequest] | None = None,
     may_bump: bool = False,
-) -> Applied:
+) -> ApplyResult:
     """Plan what the files say, and do it: `carry_out` with `make_plan`.
 
     Args:
@@ -92,9 +92,9 @@ def apply_plan(
     """
     pipeline, key = checked.sound()
 
-    def make() -> Planned:
-        planned = make_plan(session, checked, wishes)
-        if revise is not None and saved is None and (revised := revise(planned, wishes)) != wishes:
+    def make() -> PlanResult:
+        planned = make_plan(session, checked, request)
+        if revise is not None and saved is None and (revised := revise(planned, request)) != request:
             planned = make_plan(session, checked, revised)
         return planned
 
@@ -104,7 +104,7 @@ def apply_plan(
         make,
         running,
         key=key,
-        writes_config=bool(wishes.bump or may_bump or pipeline.loaded.edits),
+        writes_config=bool(request.bump or may_bump or pipeline.loaded.edits),
         approve=approve,
         saved=saved,
         skip_moved=skip_moved,
@@ -114,15 +114,15 @@ def apply_plan(
 def carry_out(
     session: Session,
     pipeline: Pipeline,
-    make: Callable[[], Planned],
-    running: Running,
+    make: Callable[[], PlanResult],
+    running: ApplyOptions,
     *,
     key: SourceKey | None,
     writes_config: bool,
-    approve: Callable[[Planned, bool], bool],
+    approve: Callable[[PlanResult, bool], bool],
     saved: Plan | None = None,
     skip_moved: bool = False,
-) -> Applied:
+) -> ApplyResult:
     """Plan under the lock, ask, check what can be checked, walk the plan, and only then write config.toml.
 
     Args:
@@ -159,36 +159,36 @@ def carry_out(
         sweep(path.resolve().parent)
         _refuse_edited(pipeline, key if waited else None)
         planned = make()
-        away: tuple[Moved, ...] = ()
+        away: tuple[StaleStep, ...] = ()
         if saved is not None:
             reason = refusal(saved, planned.plan)
             if reason:
                 raise RefusedPlanError(
                     error("the saved plan does not fit any more", f"{reason}. Plan again.")
                 )
-            away = moved(saved, planned.plan)
+            away = stale_steps(saved, planned.plan)
             if away and not skip_moved:
-                return Applied(planned, None, moved=away)
+                return ApplyResult(planned, None, stale_steps=away)
             rest = planned.plan.without([found.address for found in away])
             planned = replace(planned, plan=rest)
         if not planned.plan.can_apply:
-            return Applied(planned, None)
+            return ApplyResult(planned, None)
         writes = any(step.writes for step in planned.plan.steps)
         asks = saved is None and (writes or bool(planned.plan.asked.get("destroy")))
         if not approve(planned, asks):
-            return Applied(planned, None)
+            return ApplyResult(planned, None)
         if writes:
             _check_writes(planned)
             if planned.pipeline.loaded.edits:
                 _check_config(planned.pipeline)
-        recorder = Recorder(session.store, planned.stored, lock=lock, written_by=VERSION)
-        recorder.update(lambda _: planned.settled)
-        walk = Walk(
+        writer = StateWriter(session.store, planned.stored, lock=lock, written_by=VERSION)
+        writer.update(lambda _: planned.settled)
+        walk = Executor(
             planned.plan,
             planned.desired,
-            planned.world.found,
+            planned.remote_state.found,
             planned.kinds,
-            recorder,
+            writer,
             emit=session.emit,
             stop=session.stop,
             parallel=running.parallel,
@@ -199,7 +199,7 @@ def carry_out(
         written = result.succeeded and bool(planned.pipeline.loaded.edits) and not away
         if written:
             _write_config(planned.pipeline)
-    return Applied(planned, result, config_written=written, moved=away)
+    return ApplyResult(planned, result, config_written=written, stale_steps=away)
 
 
 def _refuse_edited(pipeline: Pipeline, key: SourceKey | None) -> None:
@@ -238,7 +238,7 @@ def _check_config(pipeline: Pipeline) -> None:
         raise UserError(error("config.toml cannot be written", told, file=path))
 
 
-def _check_writes(planned: Planned) -> None:
+def _check_writes(planned: PlanResult) -> None:
     """Everything that can be checked is checked before the first write; all that is wrong is told at once."""
     problems = []
     for step in planned.plan.steps:
@@ -246,10 +246,10 @@ def _check_writes(planned: Planned) -> None:
         if not step.writes or resource is None or not isinstance(kind, CheckedKind):
             continue
         try:
-            kind.check(step.address.name, planned.world.found.get(step.address), resource.fields)
+            kind.check(step.address.name, planned.remote_state.found.get(step.address), resource.fields)
         except ProviderError as problem:
             what = f"{step.address} cannot be written, so nothing was changed"
-            told = far_end(problem, what, address=step.address)
+            told = provider_diagnostic(problem, what, address=step.address)
             if isinstance(problem, SettingError):
                 loaded = planned.pipeline.loaded
                 line = loaded.line_of("reconciler", "image", problem.setting)

@@ -17,16 +17,16 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from providers.errors import ExistsError, FinalError, GoneError, ProviderError, TransientError
-from providers.protocol import ListedKind, Live, Progress, ResourceKind
+from providers.errors import ExistsError, GoneError, PermanentError, ProviderError, TransientError
+from providers.protocol import ListedKind, LiveObject, Progress, ResourceKind
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, effective_fields
 from reconciler.core.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.remote import parent_of
-from reconciler.core.values import JSON, MISSING, Address, Nothing
+from reconciler.core.values import JSON, MISSING, Address, NoValue
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
-from state.state_writer import Recorder
+from state.state_writer import StateWriter
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ LONGEST_DELAY = 30.0  # seconds; also the most that a Retry-After is waited for
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ExecutionResult:
     """How every step ended, in the plan's order."""
 
     outcomes: tuple[Outcome, ...]
@@ -49,7 +49,7 @@ class Result:
         return all(outcome.status is Status.DONE for outcome in self.outcomes)
 
 
-class Walk:
+class Executor:
     """One run of one plan.
 
     Args:
@@ -69,9 +69,9 @@ class Walk:
         self,
         plan: Plan,
         desired: Graph,
-        found: Mapping[Address, Live],
+        found: Mapping[Address, LiveObject],
         kinds: Mapping[str, ResourceKind],
-        recorder: Recorder,
+        writer: StateWriter,
         *,
         emit: Emit,
         stop: threading.Event,
@@ -83,7 +83,7 @@ class Walk:
         self._desired = desired
         self._lives = dict(found)
         self._kinds = kinds
-        self._recorder = recorder
+        self._recorder = writer
         self._emit = emit
         self._stop = stop
         self._parallel = parallel
@@ -91,7 +91,7 @@ class Walk:
         self._run = run
         self._unclear: set[Address] = set()  # of these, some write was sent and never answered
 
-    def __call__(self) -> Result:
+    def __call__(self) -> ExecutionResult:
         """Run every step that can run. Raises only what is a bug of ours, or a record that cannot be kept."""
         steps = {step.address: step for step in self._plan.steps}
         order = TopologicalSorter({step.address: step.depends_on for step in self._plan.steps})
@@ -117,13 +117,13 @@ class Walk:
                             running[future] = len(outcomes) + len(running)
                             future.add_done_callback(ended.put)
                     if running:
-                        for future in sorted(_all_that(ended), key=running.__getitem__):
+                        for future in sorted(_wait_for_any(ended), key=running.__getitem__):
                             del running[future]
                             finish(future.result())
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)  # what runs may finish, nothing else starts
                 raise
-        result = Result(tuple(outcomes[step.address] for step in self._plan.steps))
+        result = ExecutionResult(tuple(outcomes[step.address] for step in self._plan.steps))
         if result.succeeded:
             self._record_kept()
         return result
@@ -155,7 +155,7 @@ class Walk:
             outcome = Outcome(step, Status.DONE, live=live)
         return replace(outcome, seconds=time.monotonic() - started)
 
-    def _do(self, step: Step) -> Live | None:
+    def _do(self, step: Step) -> LiveObject | None:
         match step.action:
             case Action.FORGET:
                 self._forget(step)
@@ -173,19 +173,19 @@ class Walk:
             case _:
                 return self._adopt(step)
 
-    def _adopt(self, step: Step) -> Live:
+    def _adopt(self, step: Step) -> LiveObject:
         live = self._lives[step.address]
         self._save(step, live, self._fields(step))
         return live
 
-    def _create(self, step: Step) -> Live:
+    def _create(self, step: Step) -> LiveObject:
         kind = self._kinds[step.address.kind]
         managed = self._fields(step)
-        fields = {**_sent_besides(step, managed), **managed}
+        fields = {**_carried_fields(step, managed), **managed}
         self._intend(self._creation(step))
         unsettled: ProviderError | None = None
 
-        def create() -> Live:
+        def create() -> LiveObject:
             nonlocal unsettled
             if unsettled is None:
                 try:
@@ -208,7 +208,7 @@ class Walk:
 
         return self._write(step, fields, create)
 
-    def _cleared(self, step: Step, live: Live) -> Live:
+    def _cleared(self, step: Step, live: LiveObject) -> LiveObject:
         """A new object may come with children nobody declared; a list that the files own starts empty."""
         resource = self._desired.get(step.address)
         for name in resource.owns if resource else ():
@@ -219,7 +219,7 @@ class Walk:
                     self._attempt(step, partial(kind.delete, child, parent=live))
         return live
 
-    def _look_up(self, step: Step, fields: Mapping[str, JSON], unsettled: ProviderError) -> Live | None:
+    def _look_up(self, step: Step, fields: Mapping[str, JSON], unsettled: ProviderError) -> LiveObject | None:
         """A create without a clear answer is settled by a look-up by name, never by repeating it blindly."""
         live = self._read(step, fields, id=None)
         if live is None:
@@ -229,13 +229,13 @@ class Walk:
             c.path for c in compare(fields, None, live.fields, rules) if c.cls is ChangeClass.UNRECORDED
         ]
         if differing:
-            raise FinalError(
+            raise PermanentError(
                 f"an object of that name appeared meanwhile, and its {', '.join(differing)} differ",
                 hint="plan again to see both sides",
             ) from unsettled
         return live
 
-    def _update(self, step: Step) -> Live:
+    def _update(self, step: Step) -> LiveObject:
         kind, live = self._kinds[step.address.kind], self._lives[step.address]
         fields = self._fields(step)
         names = {change.field for change in step.changes if change.write}
@@ -292,21 +292,21 @@ class Walk:
                 steps.append(one)
         return steps
 
-    def _write(self, step: Step, fields: Mapping[str, JSON], write: Callable[[], Live]) -> Live:
+    def _write(self, step: Step, fields: Mapping[str, JSON], write: Callable[[], LiveObject]) -> LiveObject:
         """Write, read back, and record what was taken; what was not taken is a failure of the step."""
         written = self._send(step, write)
         known = written.outputs
         live = self._attempt(step, lambda: self._read(step, fields, id=written.id, outputs=known))
         if live is None:
-            raise FinalError("it was written, but cannot be found when read back")
+            raise PermanentError("it was written, but cannot be found when read back")
         live = replace(live, outputs={**written.outputs, **live.outputs})
-        refused = _not_taken(fields, live, self._kinds[step.address.kind])
+        refused = _rejected_fields(fields, live, self._kinds[step.address.kind])
         before = self._recorder.snapshot.resources.get(str(step.address))
         kept = {name: value for name, value in before.inputs.items() if name in refused} if before else {}
         taken = {name: value for name, value in fields.items() if name not in refused}
         self._save(step, live, {**kept, **taken})
         if refused:
-            raise FinalError(
+            raise PermanentError(
                 "the write was answered with success, but did not take "
                 + "; ".join(f"{name}: sent {fields[name]!r}, has {live.fields[name]!r}" for name in refused)
             )
@@ -381,11 +381,11 @@ class Walk:
         *,
         id: str | None,
         outputs: Mapping[str, JSON] | None = None,
-    ) -> Live | None:
+    ) -> LiveObject | None:
         kind = self._kinds[step.address.kind]
         return kind.read(step.address.name, id=id, parent=self._parent(step), desired=fields, outputs=outputs)
 
-    def _parent(self, step: Step) -> Live | None:
+    def _parent(self, step: Step) -> LiveObject | None:
         parent = self._parent_of(step)
         return self._lives.get(parent) if parent else None
 
@@ -409,13 +409,13 @@ class Walk:
         open = self._recorder.snapshot.intents.get(str(step.address))
         if open is None or open.verb != "replace":
             return self._intent(step, "create", None, managed)
-        kept = {**open.kept, **_taken_from_old(step, managed)}
+        kept = {**open.kept, **_copied_fields(step, managed)}
         return replace(self._intent(step, "replace", None, managed), kept=kept)
 
     def _replacement(self, step: Step) -> Intent:
         managed = self._fields(step)
         intent = self._intent(step, "replace", self._lives[step.address].id, managed)
-        return replace(intent, kept=_taken_from_old(step, managed))
+        return replace(intent, kept=_copied_fields(step, managed))
 
     def _intend(self, *intents: Intent) -> None:
         self._unclear -= {Address.parse(intent.address) for intent in intents}
@@ -427,7 +427,7 @@ class Walk:
 
         self._recorder.update(change)
 
-    def _save(self, step: Step, live: Live, inputs: Mapping[str, JSON]) -> None:
+    def _save(self, step: Step, live: LiveObject, inputs: Mapping[str, JSON]) -> None:
         address = str(step.address)
         resource = self._desired.get(step.address)
         depends_on = tuple(str(d) for d in resource.depends_on) if resource else ()
@@ -435,7 +435,7 @@ class Walk:
             c.path for c in step.changes if c.live is MISSING and c.recorded is MISSING and not c.write
         }
         managed = (resource.fields.keys() if resource else inputs.keys()) - unknown
-        inputs = self._with(inputs, step, lambda change: change.recorded)
+        inputs = self._with_kept_values(inputs, step, lambda change: change.recorded)
         record = RecordedResource(
             address,
             step.address.kind,
@@ -461,14 +461,14 @@ class Walk:
             for step in self._plan.steps:
                 record = snapshot.resources.get(str(step.address))
                 if record is not None and _kept_by_theirs(step):
-                    inputs = self._with(record.inputs, step, lambda change: change.live)
+                    inputs = self._with_kept_values(record.inputs, step, lambda change: change.live)
                     snapshot = snapshot.with_resource(replace(record, inputs=inputs))
             return snapshot
 
         self._recorder.update(change)
 
-    def _with(
-        self, inputs: Mapping[str, JSON], step: Step, value: Callable[[Change], JSON | Nothing]
+    def _with_kept_values(
+        self, inputs: Mapping[str, JSON], step: Step, value: Callable[[Change], JSON | NoValue]
     ) -> Mapping[str, JSON]:
         """These fields, with such a value for each that `--theirs` keeps."""
         kept = [change._replace(live=value(change)) for change in _kept_by_theirs(step)]
@@ -489,7 +489,7 @@ def _closed(snapshot: Snapshot, addresses: Collection[str]) -> Snapshot:
     return snapshot
 
 
-def _all_that(ended: SimpleQueue[T]) -> list[T]:
+def _wait_for_any(ended: SimpleQueue[T]) -> list[T]:
     """Waits for one, and takes along all that are there by then."""
     taken = [ended.get()]
     while not ended.empty():
@@ -497,18 +497,18 @@ def _all_that(ended: SimpleQueue[T]) -> list[T]:
     return taken
 
 
-def _sent_besides(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:
+def _carried_fields(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:
     """What a create sends beside the managed fields: the plan has it as changes of fields of their own."""
     return {c.path: c.desired for c in step.changes if c.path and c.write and c.field not in managed}
 
 
-def _taken_from_old(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:
+def _copied_fields(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:
     """What a new object gets because the old one has it: once that is deleted, it is nowhere else."""
     resolved = {c.field for c in step.changes if c.resolution in (Resolution.THEIRS, Resolution.IGNORED)}
-    return {**_sent_besides(step, managed), **{name: managed[name] for name in resolved if name in managed}}
+    return {**_carried_fields(step, managed), **{name: managed[name] for name in resolved if name in managed}}
 
 
-def _not_taken(fields: Mapping[str, JSON], live: Live, kind: ResourceKind) -> list[str]:
+def _rejected_fields(fields: Mapping[str, JSON], live: LiveObject, kind: ResourceKind) -> list[str]:
     differing: Sequence[str] = [
         change.field
         for change in compare(fields, fields, live.fields, kind.facts.rules)

@@ -22,7 +22,14 @@ from uuid import uuid4
 
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Counted, Emit, Event, Note
-from reconciler.engine.session import CannotCheckError, Checked, Reading, Session, of_one_name, validate
+from reconciler.engine.session import (
+    CannotCheckError,
+    ReadOptions,
+    Session,
+    ValidatedPipeline,
+    of_one_name,
+    validate,
+)
 from state.errors import StateError
 
 T = TypeVar("T")
@@ -60,9 +67,9 @@ class FleetResult(Generic[T]):
 
 def inspect_all(
     folders: Sequence[Path],
-    reading: Reading,
+    read_options: ReadOptions,
     sign_in: SignIn,
-    inspect: Callable[[Session, Checked], T],
+    inspect: Callable[[Session, ValidatedPipeline], T],
     emit: Emit,
 ) -> FleetResult[T]:
     """Inspect every pipeline whose files have no errors.
@@ -77,7 +84,7 @@ def inspect_all(
     count = _Count(len(folders), emit if len(folders) > 1 else None)
     quiet = partial(_without_notes, emit) if len(folders) > 1 else emit
     processes = max(1, min(_cores(), THREADS, 2 * len(folders) // _MANY))
-    task = _Task(reading, sign_in, inspect, len(folders), processes)
+    task = _Task(read_options, sign_in, inspect, len(folders), processes)
     with _Worker(task, quiet) as here:
         if processes == 1:
             chunks = [here(folders, count)]
@@ -96,9 +103,9 @@ class _Task(Generic[T]):
         key: tells this task from others in the same process.
     """
 
-    reading: Reading
+    read_options: ReadOptions
     sign_in: SignIn
-    inspect: Callable[[Session, Checked], T]
+    inspect: Callable[[Session, ValidatedPipeline], T]
     total: int
     processes: int
     key: str = field(default_factory=lambda: uuid4().hex)
@@ -152,7 +159,7 @@ class _Worker(Generic[T]):
             for folder in waiting:
                 try:
                     with self._computing:
-                        checked = validate(folder, self._task.reading)
+                        checked = validate(folder, self._task.read_options)
                     names[folder] = checked.sound()[0].name
                     if (session := self._signed_in()) is not None:
                         outcomes[folder] = self._task.inspect(session, checked)

@@ -10,7 +10,7 @@ from functools import partial
 from providers.docker.builders.select import Builder, select
 from providers.docker.image import ImageKind
 from providers.docker.registry.client import RegistryClient
-from providers.docker.registry.connection import Wire
+from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.layers import layers
 from providers.docker.registry.manifests import PublishedImage
 from providers.docker.registry.published_secrets import (
@@ -21,11 +21,11 @@ from providers.docker.registry.published_secrets import (
 from providers.docker.source.key import ImageSource, SourceKey
 from providers.docker.source.secret_scan import Secret
 from providers.errors import ProviderError
-from providers.protocol import Live, Need, Verdict
+from providers.protocol import LiveObject, RequiredAction, Verdict
 from reconciler.core.diagnostics import error
 from reconciler.core.events import Emit, Note
 from reconciler.core.values import JSON
-from reconciler.engine.session import CannotCheckError, Checked
+from reconciler.engine.session import CannotCheckError, ValidatedPipeline
 from reconciler.pipeline.compile import desired_graph, image_address
 from reconciler.pipeline.image_source import image_labels, image_source
 from reconciler.pipeline.load import Pipeline
@@ -63,8 +63,12 @@ class ImageReport:
         return self.pipeline.config.docker.image_name
 
 
-def look_at_image(
-    checked: Checked, stored: Snapshot | None, bump_hint: str, wire: Wire, accept_hint: str = ""
+def inspect_image(
+    checked: ValidatedPipeline,
+    stored: Snapshot | None,
+    bump_hint: str,
+    pool: ConnectionPool,
+    accept_hint: str = "",
 ) -> ImageReport:
     """Compare a pipeline's source with what its registry has.
 
@@ -88,10 +92,10 @@ def look_at_image(
         repository,
         source,
         key,
-        builder=lambda: select(pipeline.config.reconciler.image.builder, source, wire),
+        builder=lambda: select(pipeline.config.reconciler.image.builder, source, pool),
         labels=lambda: image_labels(pipeline),
         bump_hint=bump_hint,
-        connect=partial(RegistryClient, wire=wire),
+        connect=partial(RegistryClient, pool=pool),
         accept_hint=accept_hint,
     )
     try:
@@ -102,17 +106,17 @@ def look_at_image(
             desired=resource.fields,
             outputs=recorded.outputs if recorded else None,
         )
-        image, tags = _published(repository, source.platform, live, str(resource.fields["version"]), wire)
+        image, tags = _published(repository, source.platform, live, str(resource.fields["version"]), pool)
     except ProviderError as problem:
         detail = "\n".join(part for part in (f"{problem.message}.", problem.hint) if part)
         raise CannotCheckError(error(f"{address} could not be read", detail, address=str(address))) from None
-    judge = kind.facts.judge
-    assert judge is not None
+    assess = kind.facts.assess
+    assert assess is not None
     outputs = recorded.outputs if recorded else {}
-    verdict = judge(resource.fields, recorded.inputs if recorded else None, outputs, live, ())
+    verdict = assess(resource.fields, recorded.inputs if recorded else None, outputs, live, ())
     builder = kind.builder_for(live, resource.fields)
     if verdict.refusal:  # under another version it would be built
-        builder = select(pipeline.config.reconciler.image.builder, source, wire)
+        builder = select(pipeline.config.reconciler.image.builder, source, pool)
     differing = kind.differing(outputs, live) if live is not None else None
     return ImageReport(
         pipeline,
@@ -129,10 +133,10 @@ def look_at_image(
 
 
 def _published(
-    repository: str, platform: str, live: Live | None, version: str, wire: Wire
+    repository: str, platform: str, live: LiveObject | None, version: str, pool: ConnectionPool
 ) -> tuple[PublishedImage | None, dict[str, str]]:
     """The image that was read, whole, and where the tags point."""
-    with RegistryClient(repository, wire=wire) as registry:
+    with RegistryClient(repository, pool=pool) as registry:
         found = {tag: registry.digest(tag) for tag in (version, "latest", "test")}
         image = registry.image(live.outputs["digest"], platform) if live else None
     return image, {tag: digest for tag, digest in found.items() if digest}
@@ -155,16 +159,16 @@ class PublishedSecrets:
     of_base: int
 
 
-def find_published_secrets(report: ImageReport, wire: Wire, emit: Emit) -> PublishedSecrets:
+def find_published_secrets(report: ImageReport, pool: ConnectionPool, emit: Emit) -> PublishedSecrets:
     """Search the configuration and each layer of the published image, one after the other, as streams."""
     image = report.image
     if image is None:
         return PublishedSecrets((), {}, 0, 0)
     found = [("", secret) for secret in secrets_of_configuration(image.config)]
     unread: dict[str, str] = {}
-    known = base_layers(report.source, wire) | {layer.digest for layer in layers(image) if layer.of_base}
+    known = base_layers(report.source, pool) | {layer.digest for layer in layers(image) if layer.of_base}
     ours = [blob for blob in image.layers if blob.digest not in known]
-    with RegistryClient(report.repository, wire=wire) as registry:
+    with RegistryClient(report.repository, pool=pool) as registry:
         for number, blob in enumerate(ours, 1):
             emit(Note(f"searching layer {number} of {len(ours)} of {report.repository}"))
             try:
@@ -178,6 +182,6 @@ def what_apply_does(report: ImageReport) -> str:
     """`nothing`, `re-tag`, `build` or `refuse`."""
     if report.verdict.refusal:
         return "refuse"
-    if report.verdict.need is Need.NOTHING:
+    if report.verdict.need is RequiredAction.NOTHING:
         return "nothing"
     return "build" if report.builder is not None else "re-tag"

@@ -23,12 +23,18 @@ from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors
 from reconciler.core.events import Note
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Refusal, Stack, Step
-from reconciler.core.planner import Options, plan_steps
-from reconciler.core.recovery import contested, settle, unmade
-from reconciler.core.remote import World
+from reconciler.core.planner import PlanOptions, plan_steps
+from reconciler.core.recovery import contested, settle, unfinished_replaces
+from reconciler.core.remote import RemoteState
 from reconciler.core.values import JSON, Address
 from reconciler.engine import refresh
-from reconciler.engine.session import CannotCheckError, Checked, Session, far_end, stack_of
+from reconciler.engine.session import (
+    CannotCheckError,
+    Session,
+    ValidatedPipeline,
+    provider_diagnostic,
+    stack_of,
+)
 from reconciler.pipeline.compile import desired_graph, image_address
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.image_source import accept_way, bump_way, image_labels, image_source
@@ -40,7 +46,7 @@ from state.snapshot import RecordedResource, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class PlanRequest:
     """What the user asks of a plan, for every pipeline of the command.
 
     Attributes:
@@ -52,7 +58,7 @@ class Wishes:
     bump: Bump | None = None
     force_bump: bool = False
     accept_foreign: bool = False
-    options: Options = field(default_factory=Options)
+    options: PlanOptions = field(default_factory=PlanOptions)
     targets: Collection[Address] = ()
 
     @property
@@ -84,7 +90,7 @@ class Wishes:
         }
 
     @classmethod
-    def from_document(cls, document: Mapping[str, JSON]) -> "Wishes":
+    def from_document(cls, document: Mapping[str, JSON]) -> "PlanRequest":
         """What `to_document` wrote. Raises ValueError, KeyError or TypeError for anything else."""
         document = {"force_bump": False, "accept_foreign": False, **document}  # plans of before have neither
         if set(document) != set(cls().to_document()):
@@ -97,7 +103,7 @@ class Wishes:
             Bump(document["bump"]) if document["bump"] else None,
             bool(document["force_bump"]),
             bool(document["accept_foreign"]),
-            Options(
+            PlanOptions(
                 ours=addresses("ours"),
                 theirs=addresses("theirs"),
                 replace=addresses("replace") or (),
@@ -109,7 +115,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlanResult:
     """A plan with everything that applying it needs.
 
     Attributes:
@@ -121,7 +127,7 @@ class Planned:
     plan: Plan
     pipeline: Pipeline
     desired: Graph
-    world: World
+    remote_state: RemoteState
     stored: Snapshot
     settled: Snapshot
     kinds: Mapping[str, ResourceKind]
@@ -131,13 +137,15 @@ class Planned:
     def foreign_version(self) -> str | None:
         """The version that another tool published, while nothing says that it is made from these files."""
         for resource in self.desired:
-            refresh = self.world.found.get(resource.address)
+            refresh = self.remote_state.found.get(resource.address)
             if resource.address.kind == "image" and refresh is not None and is_foreign(refresh):
                 return str(resource.fields["version"])
         return None
 
 
-def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bool = False) -> Planned:
+def make_plan(
+    session: Session, checked: ValidatedPipeline, request: PlanRequest, *, partial: bool = False
+) -> PlanResult:
     """Files -> desired; state -> recorded; far ends -> live; the three of them -> plan. Reads only.
 
     Args:
@@ -151,17 +159,15 @@ def make_plan(session: Session, checked: Checked, wishes: Wishes, *, partial: bo
     pipeline, key = checked.sound()
     stack = stack_of(session.target, pipeline)
     stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
-    if wishes.options.destroy and not stored.resources and not stored.intents:
+    if request.options.destroy and not stored.resources and not stored.intents:
         told = f"Let the record take it over first: {stack.command('apply')}"
         raise UserError(error(f"nothing is recorded of {stack}, so there is nothing to destroy", told))
-    bumped, notes = _as_bumped(session, pipeline, wishes, key, stored)
-    kinds = _kinds(session, pipeline, bumped, key, wishes)
+    bumped, notes = _with_bump(session, pipeline, request, key, stored)
+    kinds = _kinds(session, pipeline, bumped, key, request)
     pipeline, files = bumped, desired_graph(bumped, key.key)
     remarks = (*checked.diagnostics, *notes)
-    planned = plan_for(session, pipeline, files, kinds, stored, wishes, remarks=remarks, partial=partial)
-    return (
-        planned if partial else _without_secrets(planned, image_source(pipeline))
-    )  # a report builds nothing
+    planned = plan_for(session, pipeline, files, kinds, stored, request, remarks=remarks, partial=partial)
+    return planned if partial else _refuse_secrets(planned, image_source(pipeline))  # a report builds nothing
 
 
 def plan_for(
@@ -170,12 +176,12 @@ def plan_for(
     wanted: Graph,
     kinds: Mapping[str, ResourceKind],
     stored: Snapshot,
-    wishes: Wishes,
+    request: PlanRequest,
     *,
     remarks: Sequence[Diagnostic] = (),
     partial: bool = False,
     known: Mapping[Address, RecordedResource] | None = None,
-) -> Planned:
+) -> PlanResult:
     """What it takes to have `wanted`, whoever wants it: the files, or a record of earlier.
 
     Args:
@@ -186,32 +192,38 @@ def plan_for(
     Raises: as `make_plan`.
     """
     stack = stack_of(session.target, pipeline)
-    desired = Graph() if wishes.options.destroy else wanted
+    desired = Graph() if request.options.destroy else wanted
     facts = {name: kind.facts for name, kind in kinds.items()}
     session.emit(Note(f"reading {stack} as it is now"))
     recorded = _by_address(stored)
     identities = recorded if known is None else known
-    everything = wishes.options.prune or wishes.options.destroy
+    everything = request.options.prune or request.options.destroy
     also = {Address.parse(text) for text in stored.intents} | (set(identities) if everything else set())
     _refuse_unknown_kinds(stack, stored, {*recorded, *identities, *also}, kinds)
-    world = refresh.read(desired, identities, kinds, also=also, threads=session.threads)
-    unread = _unread(world)
+    remote_state = refresh.read(desired, identities, kinds, also=also, threads=session.threads)
+    unread = _unread(remote_state)
     if unread and not partial:
         raise CannotCheckError(*unread)
-    settled = settle(stored, world, facts)
+    settled = settle(stored, remote_state, facts)
     if settled is not stored:
         recorded = _by_address(settled)
 
     options = replace(
-        wishes.options,
-        again=stack.command(session.verb, *wishes.version_options),
+        request.options,
+        again=stack.command(session.verb, *request.version_options),
         ignored={
             Address.parse(text): fields for text, fields in pipeline.config.reconciler.ignore_changes.items()
         },
         protected=[Address.parse(text) for text in pipeline.config.reconciler.protect],
     )
     steps, told = plan_steps(
-        desired, recorded, world, facts, options, contested(settled, world), unmade(settled, world)
+        desired,
+        recorded,
+        remote_state,
+        facts,
+        options,
+        contested(settled, remote_state),
+        unfinished_replaces(settled, remote_state),
     )
     plan = Plan(
         stack,
@@ -220,18 +232,18 @@ def plan_for(
         steps,
         (*remarks, *told, *_names_nothing(pipeline, steps)),
         sources=_digest_of(wanted),
-        asked=wishes.to_document(),
+        asked=request.to_document(),
     )
     if unread:
-        plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in world.unreadable))
-    _refuse_unknown(wishes.addresses, plan)
+        plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in remote_state.unreadable))
+    _refuse_unknown(request.addresses, plan)
     _refuse_inside(pipeline, plan)
-    if wishes.targets:
-        plan = plan.only(wishes.targets)
+    if request.targets:
+        plan = plan.only(request.targets)
     if pipeline.config.reconciler.image.builder == "auto" and not partial:  # a report builds nothing
-        named = _builders_named(plan, desired, world, kinds)
+        named = _builders_named(plan, desired, remote_state, kinds)
         plan = replace(plan, diagnostics=(*plan.diagnostics, *named))
-    return Planned(plan, pipeline, desired, world, stored, settled, kinds, unread)
+    return PlanResult(plan, pipeline, desired, remote_state, stored, settled, kinds, unread)
 
 
 def _refuse_unknown_kinds(
@@ -248,8 +260,8 @@ def _refuse_unknown_kinds(
         )
 
 
-def _as_bumped(
-    session: Session, pipeline: Pipeline, wishes: Wishes, key: SourceKey, stored: Snapshot
+def _with_bump(
+    session: Session, pipeline: Pipeline, request: PlanRequest, key: SourceKey, stored: Snapshot
 ) -> tuple[Pipeline, list[Diagnostic]]:
     """The pipeline as it will be once the bump is published, and remarks.
 
@@ -262,7 +274,7 @@ def _as_bumped(
     Raises:
         CannotCheckError: the registry could not be asked.
     """
-    kind, current = wishes.bump, pipeline.config.metadata.version
+    kind, current = request.bump, pipeline.config.metadata.version
     if kind is None:
         return pipeline, []
     repository, platform = pipeline.config.docker.image_name, pipeline.config.reconciler.image.platform
@@ -270,8 +282,8 @@ def _as_bumped(
     record = stored.resources.get(str(address))
     recorded = record.outputs if record else {}
     try:
-        with RegistryClient(repository, wire=session.wire) as registry:
-            makes_sense = wishes.force_bump or promotes(current, kind)
+        with RegistryClient(repository, pool=session.pool) as registry:
+            makes_sense = request.force_bump or promotes(current, kind)
             if not makes_sense and key.is_same(published_source(registry, str(current), platform, recorded)):
                 told = f"nothing needs a new version: {current} is published from this source"
                 way = "Publish it once more with --force-bump."
@@ -283,7 +295,9 @@ def _as_bumped(
                 taken.append(str(version))
                 version = bump(version, Bump.PATCH if kind is Bump.FINAL else kind)
     except ProviderError as problem:
-        raise CannotCheckError(far_end(problem, f"{address} could not be read", address=address)) from None
+        raise CannotCheckError(
+            provider_diagnostic(problem, f"{address} could not be read", address=address)
+        ) from None
     are = "is" if len(taken) == 1 else "are"
     remarks = [
         info(
@@ -294,7 +308,7 @@ def _as_bumped(
 
 
 def _kinds(
-    session: Session, pipeline: Pipeline, bumped: Pipeline, key: SourceKey, wishes: Wishes
+    session: Session, pipeline: Pipeline, bumped: Pipeline, key: SourceKey, request: PlanRequest
 ) -> dict[str, ResourceKind]:
     """Every kind by its name: those of the platform, and the image of this folder."""
     source, command = image_source(bumped), partial(stack_of(session.target, bumped).command, session.verb)
@@ -303,22 +317,22 @@ def _kinds(
         bumped.config.docker.image_name,
         source,
         key,
-        builder=cache(lambda: select(bumped.config.reconciler.image.builder, source, session.wire)),
+        builder=cache(lambda: select(bumped.config.reconciler.image.builder, source, session.pool)),
         labels=lambda: image_labels(bumped),
         bump_hint=bump_way(command("--bump", "patch")),
         accept_hint=accept_way(command("--accept-foreign")),
-        accept_foreign=wishes.accept_foreign,
+        accept_foreign=request.accept_foreign,
         bumped_from="" if before == after else str(before),
-        connect=partial(RegistryClient, wire=session.wire),
+        connect=partial(RegistryClient, pool=session.pool),
     )
     return {**platform_kinds(session.platform), "image": image}
 
 
-def _unread(world: World) -> tuple[Diagnostic, ...]:
+def _unread(remote_state: RemoteState) -> tuple[Diagnostic, ...]:
     """What could not be asked, and why."""
     return tuple(
-        far_end(problem, f"{address} could not be read", address=address)
-        for address, problem in _one_each(world.unreadable)
+        provider_diagnostic(problem, f"{address} could not be read", address=address)
+        for address, problem in _one_each(remote_state.unreadable)
     )
 
 
@@ -398,7 +412,7 @@ def _names_nothing(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[Diagno
 _WAYS_OUT = "the errors name each file and line, and what to do"
 
 
-def _without_secrets(planned: Planned, source: ImageSource) -> Planned:
+def _refuse_secrets(planned: PlanResult, source: ImageSource) -> PlanResult:
     """The plan, refused where its build would put a secret into the image.
 
     Where this source is published already, nothing is built, and the plan warns only.
@@ -408,7 +422,7 @@ def _without_secrets(planned: Planned, source: ImageSource) -> Planned:
         kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
         if not isinstance(kind, ImageKind) or resource is None:
             continue
-        found = planned.world.found.get(step.address)
+        found = planned.remote_state.found.get(step.address)
         builds = step.refusal is not None or (
             step.writes and (found is None or kind.needs_build(found, resource.fields))
         )
@@ -422,13 +436,13 @@ def _without_secrets(planned: Planned, source: ImageSource) -> Planned:
 
 
 def _builders_named(
-    plan: Plan, desired: Graph, world: World, kinds: Mapping[str, ResourceKind]
+    plan: Plan, desired: Graph, remote_state: RemoteState, kinds: Mapping[str, ResourceKind]
 ) -> Iterator[Diagnostic]:
     """What each build would be made with, and why. Nothing is asked when there is nothing to build."""
     for step in plan.steps:
         kind, resource = kinds[step.address.kind], desired.get(step.address)
         if isinstance(kind, ImageKind) and step.writes and not step.refusal and resource is not None:
-            builder = kind.builder_for(world.found.get(step.address), resource.fields)
+            builder = kind.builder_for(remote_state.found.get(step.address), resource.fields)
             if builder is not None:
                 yield info(f"built by {builder.name}: {builder.reason}", address=str(step.address))
 

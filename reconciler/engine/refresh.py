@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from providers.errors import ProviderError
-from providers.protocol import ListedKind, Live, ResourceKind
+from providers.protocol import ListedKind, LiveObject, ResourceKind
 from reconciler.core.graph import Graph
-from reconciler.core.remote import World, parent_of
+from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import Address
 from state.snapshot import RecordedResource
 
@@ -24,7 +24,7 @@ def read(
     *,
     also: Collection[Address] = (),
     threads: int = THREADS,
-) -> World:
+) -> RemoteState:
     """Everything that the files ask for, and all siblings in lists that the files own.
 
     A child is read after its parent, as it is found through it; a child of something that does not exist
@@ -41,7 +41,7 @@ def read(
     parents = {address: parent_of(address, kinds[address.kind].facts) for address in wanted}
     listed = {address for address, parent in parents.items() if _is_listed(address, parent, desired)}
     waiting = parents.keys() - listed
-    found: dict[Address, Live] = {}
+    found: dict[Address, LiveObject] = {}
     unreadable: dict[Address, ProviderError] = {}
 
     def read_one(address: Address) -> None:
@@ -66,7 +66,7 @@ def read(
             each(read_one, [a for a in wave if (p := parents[a]) is None or p in found])
             unreadable.update({a: unreadable[p] for a in wave if (p := parents[a]) in unreadable})
     unreadable.update({a: unreadable[p] for a in listed if (p := parents[a]) in unreadable})
-    return World(found, unreadable, wanted | found.keys())
+    return RemoteState(found, unreadable, wanted | found.keys())
 
 
 @contextmanager
@@ -93,8 +93,8 @@ def _ask(
     desired: Graph,
     recorded: Mapping[Address, RecordedResource],
     kinds: Mapping[str, ResourceKind],
-    parent: Live | None,
-) -> Live | None:
+    parent: LiveObject | None,
+) -> LiveObject | None:
     resource, record = desired.get(address), recorded.get(address)
     return kinds[address.kind].read(
         address.name,

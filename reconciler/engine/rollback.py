@@ -20,10 +20,10 @@ from reconciler.core.diff import same
 from reconciler.core.events import Notice
 from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Plan, Stack
-from reconciler.core.planner import Options
+from reconciler.core.planner import PlanOptions
 from reconciler.core.values import Address
-from reconciler.engine.apply import Applied, Running, carry_out
-from reconciler.engine.plan import Planned, Wishes, plan_for
+from reconciler.engine.apply import ApplyOptions, ApplyResult, carry_out
+from reconciler.engine.plan import PlanRequest, PlanResult, plan_for
 from reconciler.engine.session import Session, stack_of
 from reconciler.pipeline.config import load
 from reconciler.pipeline.image_source import image_labels, image_source
@@ -34,7 +34,7 @@ from state.stores.base import HistoryEntry, Store, runs
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierState:
     """A record that a run left when it had ended.
 
     Attributes:
@@ -67,7 +67,7 @@ def pipeline_at(folder: Path, environment: str | None) -> Pipeline:
     return Pipeline(folder, loaded.config.metadata.name, loaded.config, loaded, None, None)
 
 
-def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
+def find_earlier(store: Store, stack: Stack, to: str | None) -> EarlierState:
     """The record to go back to.
 
     Args:
@@ -105,7 +105,7 @@ def find_earlier(store: Store, stack: Stack, to: str | None) -> Earlier:
 _GOING_BACK = re.compile(r"\brollback .*--to[ =](\S+)", re.DOTALL)
 
 
-def _unfinished(store: Store, stack: Stack, now: Snapshot) -> Earlier | None:
+def _unfinished(store: Store, stack: Stack, now: Snapshot) -> EarlierState | None:
     """Where the last run was going back to, if it was cut short or a step of it failed.
 
     What it left differs from what was there before, so the latest record that differs from it would be the
@@ -126,11 +126,11 @@ def roll_back(
     session: Session,
     pipeline: Pipeline,
     to: str | None,
-    running: Running,
+    running: ApplyOptions,
     *,
     write: bool,
-    approve: Callable[[Planned, bool], bool],
-) -> Applied:
+    approve: Callable[[PlanResult, bool], bool],
+) -> ApplyResult:
     """Plan what it takes to be as an earlier record says, and do it.
 
     Args:
@@ -145,7 +145,7 @@ def roll_back(
     if to is None:  # the history then says where a run that is cut short was going
         running = replace(running, command=(*running.command, "--to", str(first.snapshot.serial)))
 
-    def make() -> Planned:
+    def make() -> PlanResult:
         earlier = find_earlier(session.store, stack, to)  # under the lock: a run that was waited for counts
         if earlier.snapshot.serial != first.snapshot.serial:
             told = "Nothing was changed. Run the same command again."
@@ -165,7 +165,7 @@ def roll_back(
     )
 
 
-def _plan_back(session: Session, pipeline: Pipeline, earlier: Earlier, stored: Snapshot) -> Planned:
+def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, stored: Snapshot) -> PlanResult:
     wanted = _graph(earlier.snapshot, stored)
     image = earlier.image
     kinds = dict(platform_kinds(session.platform))
@@ -176,7 +176,7 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: Earlier, stored: S
         known[Address.parse(image.address)] = image
     # Whoever goes back wants what was, and not what somebody made of it since.
     planned = plan_for(
-        session, pipeline, wanted, kinds, stored, Wishes(options=Options(ours=None)), known=known
+        session, pipeline, wanted, kinds, stored, PlanRequest(options=PlanOptions(ours=None)), known=known
     )
     _refuse_lost(planned, earlier)
     entry = earlier.entry
@@ -184,7 +184,7 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: Earlier, stored: S
     version = f"version {earlier.version}, " if earlier.version else ""
     told = f"going back to {version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
     session.emit(Notice(f"{told} (serial {entry.serial})"))
-    return replace(planned, plan=_retold(planned.plan))
+    return replace(planned, plan=_with_rollback_reasons(planned.plan))
 
 
 _RETOLD = {
@@ -194,7 +194,7 @@ _RETOLD = {
 }
 
 
-def _retold(plan: Plan) -> Plan:
+def _with_rollback_reasons(plan: Plan) -> Plan:
     """The plan with its reasons said of a record, where the planner says them of files."""
 
     def said(reason: str) -> str:
@@ -260,13 +260,13 @@ def _source_then(image: RecordedResource) -> str:
     return str(image.inputs.get("source_key") or recorded_source(image.outputs) or "")
 
 
-def _refuse_lost(planned: Planned, earlier: Earlier) -> None:
+def _refuse_lost(planned: PlanResult, earlier: EarlierState) -> None:
     """An image that is gone, or is not what it was, is told before anything moves."""
     image = earlier.image
     if image is None:
         return
     address = Address.parse(image.address)
-    live, digest = planned.world.found.get(address), str(image.outputs.get("digest", ""))
+    live, digest = planned.remote_state.found.get(address), str(image.outputs.get("digest", ""))
     if live is not None and (not digest or live.outputs["digest"] == digest):
         return
     what = f"{'/'.join(address.name)}:{earlier.version}"
@@ -275,7 +275,7 @@ def _refuse_lost(planned: Planned, earlier: Earlier) -> None:
     raise UserError(error(f"{what} was {digest[:19]} then, and {now}", told, address=str(address)))
 
 
-def _ends(store: Store, stack: str) -> Iterator[Earlier]:
+def _ends(store: Store, stack: str) -> Iterator[EarlierState]:
     """What each run left that did all it began to do, latest first."""
     for entry, *before in runs(store, stack):
         snapshot = store.load_at(stack, entry.serial)
@@ -284,11 +284,11 @@ def _ends(store: Store, stack: str) -> Iterator[Earlier]:
         # In the order in which they were saved, as a store reads what changed since the one before.
         during = (store.load_at(stack, save.serial) for save in reversed(before))
         begun = (intent for save in during if save for intent in save.intents.values())
-        if all(_was_done(intent, snapshot) for intent in begun):
-            yield Earlier(snapshot, entry)
+        if all(_changed_something(intent, snapshot) for intent in begun):
+            yield EarlierState(snapshot, entry)
 
 
-def _was_done(begun: Intent, left: Snapshot) -> bool:
+def _changed_something(begun: Intent, left: Snapshot) -> bool:
     """Whether a write got through; one that was refused leaves the record as it was."""
     record = left.resources.get(begun.address)
     if begun.verb == "delete":
@@ -303,7 +303,7 @@ def image_in(snapshot: Snapshot) -> RecordedResource | None:
     return next((one for one in snapshot.resources.values() if one.kind == "image"), None)
 
 
-def _is_at(now: Snapshot, earlier: Earlier) -> bool:
+def _is_at(now: Snapshot, earlier: EarlierState) -> bool:
     """Whether going back there would change nothing but the record. With a write open nobody can tell."""
     then = earlier.snapshot.resources
     return (

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-from providers.docker.registry.connection import Wire
+from providers.docker.registry.connection import ConnectionPool
 from providers.docker.source.key import SourceKey, dockerfile, fingerprint
 from providers.errors import ExistsError, ProviderError, RefusedError, TransientError, UnexpectedError
 from providers.picsellia import Platform
 from providers.picsellia import kinds as platform_kinds
-from providers.rate_limit import Pace
+from providers.rate_limit import RateLimiter
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
 from reconciler.core.events import Emit, Note, Notice
 from reconciler.core.plan import Stack
@@ -35,7 +35,7 @@ VERSION = installed_version("picsellia-reconciler")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadOptions:
     """How the files of a pipeline are read.
 
     Attributes:
@@ -52,7 +52,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class ValidatedPipeline:
     """What a pipeline's files say, as far as they could be read.
 
     Attributes:
@@ -83,7 +83,7 @@ class Session:
     stop: threading.Event = field(default_factory=threading.Event)
     verb: str = "apply"
     """The command that a hint names as the way on."""
-    wire: Wire = field(default_factory=lambda: Wire(Pace()))
+    pool: ConnectionPool = field(default_factory=lambda: ConnectionPool(RateLimiter()))
     """Connections to registries, which all pipelines share."""
     threads: int = refresh.THREADS
     """Reads at once for one pipeline."""
@@ -113,11 +113,11 @@ def session(
         UserError: it does not know the token or the organization.
     """
     emit(Note(f"signing in to {target.host} as {target.organization}"))
-    pace = Pace(rps, announce=emit)
+    limiter = RateLimiter(rps, announce=emit)
     try:
-        platform = Platform(target.host, target.token, target.organization, pace=pace)
+        platform = Platform(target.host, target.token, target.organization, limiter=limiter)
     except ProviderError as problem:
-        told = far_end(problem, f"cannot work with {target.organization}@{target.environment}")
+        told = provider_diagnostic(problem, f"cannot work with {target.organization}@{target.environment}")
         if isinstance(problem, TransientError | UnexpectedError | ExistsError | RefusedError):
             raise CannotCheckError(told) from None
         raise UserError(told) from None
@@ -127,8 +127,8 @@ def session(
         proves=lambda state: _is_of(platform, state),
         notify=lambda text: emit(Notice(text)),
     )
-    with platform, found, Wire(pace) as wire:
-        yield Session(target, platform, found, emit, stop, verb, wire)
+    with platform, found, ConnectionPool(limiter) as pool:
+        yield Session(target, platform, found, emit, stop, verb, pool)
 
 
 def _older(target: Target, stack: str, names: Iterable[str]) -> list[str]:
@@ -154,19 +154,19 @@ def _is_of(platform: Platform, state: Snapshot) -> bool:
             )
         except ProviderError as problem:
             raise CannotCheckError(
-                far_end(problem, f"{address} could not be read", address=address)
+                provider_diagnostic(problem, f"{address} could not be read", address=address)
             ) from None
         if refresh is not None and refresh.id == recorded.id:
             return True
     return False
 
 
-def registries(emit: Emit) -> Wire:
+def registries(emit: Emit) -> ConnectionPool:
     """Connections to registries, for what needs no platform."""
-    return Wire(Pace(announce=emit))
+    return ConnectionPool(RateLimiter(announce=emit))
 
 
-def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Checked:
+def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None) -> ValidatedPipeline:
     """Read and check a pipeline's files, classes and build context included. Asks no far end.
 
     Args:
@@ -174,14 +174,14 @@ def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Chec
     """
     pipeline, found = load_pipeline(
         folder,
-        python=reading.python,
-        static_only=reading.static_only,
-        timeout=reading.timeout,
+        python=read_options.python,
+        static_only=read_options.static_only,
+        timeout=read_options.timeout,
         edits=edits,
-        environment=reading.environment,
+        environment=read_options.environment,
     )
     if pipeline is None:
-        return Checked(None, None, found)
+        return ValidatedPipeline(None, None, found)
     problems = [*found]
     if not pipeline.config.docker.image_name:
         problems.append(
@@ -199,14 +199,14 @@ def validate(folder: Path, reading: Reading, edits: Edits | None = None) -> Chec
         key = fingerprint(source)
         recipe = dockerfile(source) if pipeline.config.reconciler.image.builder != "append" else None
     except ProviderError as problem:
-        problems.append(far_end(problem, "the image's build context cannot be read", file=folder))
+        problems.append(provider_diagnostic(problem, "the image's build context cannot be read", file=folder))
     else:
         place = source.folder / source.dockerfile
         problems += missing_in_context(recipe or b"", place, source.folder, key.files, source.target)
     for name, why in not_source(key.files if key is not None else ()):
         told = f"{why}, which wants a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would hold the folder {name}", told, file=folder))
-    return Checked(pipeline, key, tuple(problems))
+    return ValidatedPipeline(pipeline, key, tuple(problems))
 
 
 def of_one_name(name: str, first: Path, second: Path) -> UserError:
@@ -220,7 +220,7 @@ def stack_of(target: Target, pipeline: Pipeline) -> Stack:
     return Stack(target.organization, target.environment, target.host, pipeline.name)
 
 
-def far_end(
+def provider_diagnostic(
     problem: ProviderError, summary: str, *, address: Address | None = None, file: Path | None = None
 ) -> Diagnostic:
     detail = f"{problem.message}." + (f"\n{problem.hint}" if problem.hint else "")

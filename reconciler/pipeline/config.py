@@ -20,8 +20,8 @@ from reconciler.pipeline.settings import read_settings
 from reconciler.pipeline.targets import read_targets
 from reconciler.pipeline.toml.overlays import check_overlays, overlaid, overlays
 from reconciler.pipeline.toml.toml_edits import Edits, edited
-from reconciler.pipeline.toml.toml_positions import Lines, lines_of
-from reconciler.pipeline.toml.toml_reader import Reader
+from reconciler.pipeline.toml.toml_positions import TomlPositions, lines_of
+from reconciler.pipeline.toml.toml_reader import TomlReader
 from reconciler.pipeline.toml.typos import check_spelling
 
 FILE_NAME: Final = "config.toml"
@@ -50,7 +50,7 @@ class LoadedConfig:
     text: str
     config: Config | None
     diagnostics: tuple[Diagnostic, ...]
-    lines: Lines = field(repr=False, default_factory=Lines)
+    lines: TomlPositions = field(repr=False, default_factory=TomlPositions)
     edits: Edits = field(default_factory=dict)
     on_disk: str = ""
     environment: str | None = None
@@ -104,7 +104,7 @@ def read(text: str, path: Path, environment: str | None = None) -> LoadedConfig:
         return LoadedConfig(path, text, None, (_malformed(path, content, problem),), on_disk=text)
     view = overlaid(document, environment)
     lines.places = view.places
-    reader = Reader(view.document, lines, text, path)
+    reader = TomlReader(view.document, lines, text, path)
     check_overlays(reader)
     check_spelling(reader)
     config = _config(reader)
@@ -122,7 +122,7 @@ def read(text: str, path: Path, environment: str | None = None) -> LoadedConfig:
     )
 
 
-def _config(reader: Reader) -> Config | None:
+def _config(reader: TomlReader) -> Config | None:
     """The whole file; None when a part is missing (then there is an error as well)."""
     metadata = read_metadata(reader)
     execution = read_execution(reader)

@@ -16,7 +16,7 @@ from reconciler.pipeline.toml.toml_edits import keyed, keyed_whole
 from reconciler.system.git import Commit, GitError, Repository, is_changed, repository_of
 
 
-def becomes_source(folder: Path, file: Path) -> bool:
+def is_in_image(folder: Path, file: Path) -> bool:
     """Whether the image of the pipeline in this folder would hold a file that is written at this place.
 
     False where config.toml has errors, or .dockerignore cannot be read: those are reported elsewhere.

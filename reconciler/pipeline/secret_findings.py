@@ -34,7 +34,7 @@ def secret_findings(
     if more > 0:
         rest = f"and {more} more secrets" if more > 1 else "and one more secret"
         problems[_SHOWN:] = [(warning if is_published else error)(rest, file=pipeline.folder)]
-    return [*problems, *_accepted_in_vain(pipeline, {secret.path for secret in found})]
+    return [*problems, *_unused_acceptances(pipeline, {secret.path for secret in found})]
 
 
 def _finding(
@@ -75,7 +75,7 @@ def _expired(pipeline: Pipeline, secret: Secret) -> str:
     return ""
 
 
-def _accepted_in_vain(pipeline: Pipeline, paths: set[str]) -> Iterator[Diagnostic]:
+def _unused_acceptances(pipeline: Pipeline, paths: set[str]) -> Iterator[Diagnostic]:
     for index, known in enumerate(pipeline.config.reconciler.image.accepted_secrets):
         if known.path not in paths:
             yield warning(

@@ -10,14 +10,14 @@ from semver import Version
 from reconciler.pipeline import enums, version
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.schema import Docker, Execution, Metadata
-from reconciler.pipeline.toml.toml_reader import Reader, named
+from reconciler.pipeline.toml.toml_reader import TomlReader, named
 
 _MOST_CORES = 2**31 - 1
 _IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _IMAGE = re.compile(rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*")
 
 
-def read_metadata(reader: Reader) -> Metadata | None:
+def read_metadata(reader: TomlReader) -> Metadata | None:
     """`[metadata]`, or None and the errors."""
     table = reader.table("metadata", 'name = "my_pipeline", version = "1.0" and type = "TRAINING"')
     if table is None:
@@ -38,7 +38,7 @@ def read_metadata(reader: Reader) -> Metadata | None:
     return Metadata(name=name, version=number, description=description, type=kind)
 
 
-def _version(reader: Reader, table: Mapping[str, Any]) -> Version | None:
+def _version(reader: TomlReader, table: Mapping[str, Any]) -> Version | None:
     value = table.get("version")
     if value is None:
         reader.error("metadata.version is missing", 'Add version = "1.0.0" to [metadata].', "metadata")
@@ -57,7 +57,7 @@ def _version(reader: Reader, table: Mapping[str, Any]) -> Version | None:
         return None
 
 
-def _type(reader: Reader, table: Mapping[str, Any]) -> str | None:
+def _type(reader: TomlReader, table: Mapping[str, Any]) -> str | None:
     allowed = (enums.TRAINING, *enums.PROCESSING_TYPES)
     value = reader.required_text(table, "metadata", "type", f"one of {', '.join(allowed)}")
     if value is None:
@@ -73,7 +73,7 @@ def _type(reader: Reader, table: Mapping[str, Any]) -> str | None:
     return value.upper()
 
 
-def read_execution(reader: Reader) -> Execution | None:
+def read_execution(reader: TomlReader) -> Execution | None:
     """`[execution]`, or None and the errors."""
     table = reader.table("execution", 'pipeline_script = "pipeline.py" and parameters_class')
     if table is None:
@@ -90,7 +90,7 @@ def read_execution(reader: Reader) -> Execution | None:
     )
 
 
-def _class(reader: Reader, table: Mapping[str, Any], key: str) -> str | None:
+def _class(reader: TomlReader, table: Mapping[str, Any], key: str) -> str | None:
     """`file.py:ClassName`; empty means none, as the official tool reads it."""
     value = reader.text(table, "execution", key)
     if not value:
@@ -107,7 +107,7 @@ def _class(reader: Reader, table: Mapping[str, Any], key: str) -> str | None:
     return value
 
 
-def read_docker(reader: Reader) -> Docker | None:
+def read_docker(reader: TomlReader) -> Docker | None:
     """`[docker]`, or None and the errors."""
     table = reader.table("docker", 'image_name = "" and image_tag = ""')
     if table is None:
@@ -120,7 +120,7 @@ def read_docker(reader: Reader) -> Docker | None:
     )
 
 
-def _image_name(reader: Reader, table: Mapping[str, Any]) -> str:
+def _image_name(reader: TomlReader, table: Mapping[str, Any]) -> str:
     value = reader.text(table, "docker", "image_name") or ""
     if value and not _IMAGE.fullmatch(value):
         last = value.rpartition("/")[2]
@@ -141,7 +141,7 @@ def _image_name(reader: Reader, table: Mapping[str, Any]) -> str:
     return value
 
 
-def _count(reader: Reader, table: Mapping[str, Any], key: str) -> int | None:
+def _count(reader: TomlReader, table: Mapping[str, Any], key: str) -> int | None:
     """A whole number from 0; the official tool writes it as text or as a number."""
     value = table.get(key)
     if value is None:

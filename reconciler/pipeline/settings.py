@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from reconciler.core.values import Address
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.schema import AcceptedSecret, ImageOptions, Reconciler
-from reconciler.pipeline.toml.toml_reader import Reader, below, named
+from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
 
 _FORMS: Final = {
     "image": "image/REGISTRY/NAME",
@@ -22,7 +22,7 @@ _FORMS: Final = {
 KINDS: Final = tuple(_FORMS)
 
 
-def read_settings(reader: Reader) -> Reconciler | None:
+def read_settings(reader: TomlReader) -> Reconciler | None:
     """`[reconciler]` with its defaults, or None and the errors."""
     table = reader.document.get("reconciler", {})
     if not isinstance(table, dict):
@@ -53,7 +53,7 @@ def _model(table: tuple[str | int, ...]) -> type[BaseModel]:
     return ImageOptions if table == ("image",) else Reconciler
 
 
-def _strict(reader: Reader, details: ErrorDetails) -> None:
+def _strict(reader: TomlReader, details: ErrorDetails) -> None:
     where = ("reconciler", *details["loc"])
     name = ".".join(str(part) for part in where)
     value = details["input"]
@@ -122,7 +122,7 @@ def _strict(reader: Reader, details: ErrorDetails) -> None:
             )
 
 
-def _address(reader: Reader, text: str, *where: str | int) -> str | None:
+def _address(reader: TomlReader, text: str, *where: str | int) -> str | None:
     """The kind of this address, or None and the error."""
     try:
         kind, name = Address.parse(text)
@@ -146,7 +146,7 @@ def _address(reader: Reader, text: str, *where: str | int) -> str | None:
     return kind
 
 
-def _ignored(reader: Reader, kind: str, paths: Sequence[str], *where: str | int) -> None:
+def _ignored(reader: TomlReader, kind: str, paths: Sequence[str], *where: str | int) -> None:
     """Note each word of ignore_changes that is no field, and so would protect nothing."""
     if kind == "image":
         reader.error(

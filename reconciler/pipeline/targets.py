@@ -7,12 +7,12 @@ from reconciler.core.diagnostics import has_errors
 from reconciler.pipeline import enums
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.schema import ModelTarget
-from reconciler.pipeline.toml.toml_reader import Reader, below
+from reconciler.pipeline.toml.toml_reader import TomlReader, below
 
 TARGET_FIELDS: Final = ("origin_name", "name", "framework", "inference_type")
 
 
-def read_targets(reader: Reader, kind: str | None) -> tuple[ModelTarget, ...]:
+def read_targets(reader: TomlReader, kind: str | None) -> tuple[ModelTarget, ...]:
     """The targets of a training pipeline, each once; `kind` is metadata.type where that is known."""
     single, rows = reader.document.get("model_version"), reader.document.get("model_versions")
     if kind is not None and kind != enums.TRAINING:
@@ -48,7 +48,7 @@ def read_targets(reader: Reader, kind: str | None) -> tuple[ModelTarget, ...]:
     return ()
 
 
-def _both_tables(reader: Reader, deploys: Mapping[str, Any]) -> None:
+def _both_tables(reader: TomlReader, deploys: Mapping[str, Any]) -> None:
     many = reader.lines.of("model_versions")
     advice = (
         "[model_version] is empty: delete it."
@@ -62,7 +62,7 @@ def _both_tables(reader: Reader, deploys: Mapping[str, Any]) -> None:
     )
 
 
-def _no_target(reader: Reader, single: Mapping[str, Any] | None) -> None:
+def _no_target(reader: TomlReader, single: Mapping[str, Any] | None) -> None:
     fields = ", ".join(TARGET_FIELDS)
     if single and "id" in single:
         summary = "[model_version] has only an id, which does not say where to deploy"
@@ -76,7 +76,7 @@ def _no_target(reader: Reader, single: Mapping[str, Any] | None) -> None:
     )
 
 
-def _target(reader: Reader, table: Mapping[str, Any], *where: str | int) -> ModelTarget | None:
+def _target(reader: TomlReader, table: Mapping[str, Any], *where: str | int) -> ModelTarget | None:
     label = str(where[0]) if len(where) == 1 else f"{where[0]}[{where[1]}]"
     before = len(reader.diagnostics)
     values = {key: reader.text(table, *where, key) for key in TARGET_FIELDS}
@@ -109,7 +109,7 @@ def _target(reader: Reader, table: Mapping[str, Any], *where: str | int) -> Mode
     )
 
 
-def _framework(reader: Reader, value: str | None, label: str, *where: str | int) -> str | None:
+def _framework(reader: TomlReader, value: str | None, label: str, *where: str | int) -> str | None:
     if value is None:
         return None
     name = value.upper() or enums.NOT_CONFIGURED
@@ -126,7 +126,7 @@ def _framework(reader: Reader, value: str | None, label: str, *where: str | int)
     )
 
 
-def _inference_type(reader: Reader, value: str | None, label: str, *where: str | int) -> str | None:
+def _inference_type(reader: TomlReader, value: str | None, label: str, *where: str | int) -> str | None:
     if value is None:
         return None
     name = value.upper() or enums.NOT_CONFIGURED
@@ -134,7 +134,12 @@ def _inference_type(reader: Reader, value: str | None, label: str, *where: str |
 
 
 def _enum(
-    reader: Reader, name: str, allowed: tuple[str, ...], what: str, also: tuple[str, ...], *where: str | int
+    reader: TomlReader,
+    name: str,
+    allowed: tuple[str, ...],
+    what: str,
+    also: tuple[str, ...],
+    *where: str | int,
 ) -> str | None:
     if name in allowed:
         return name
@@ -143,7 +148,7 @@ def _enum(
     return None
 
 
-def _last_of_each(reader: Reader, rows: list[ModelTarget | None]) -> tuple[ModelTarget, ...]:
+def _last_of_each(reader: TomlReader, rows: list[ModelTarget | None]) -> tuple[ModelTarget, ...]:
     """One target for each (origin_name, name): the last row wins, at the place of the first."""
     kept: dict[tuple[str, str], tuple[int, ModelTarget]] = {}
     for index, row in enumerate(rows):

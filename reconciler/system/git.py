@@ -55,7 +55,7 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class CommittedFile:
     """A file as a commit has it.
 
     Attributes:
@@ -96,7 +96,7 @@ class Repository:
         found = _COMMITTER.search(content.partition(b"\n\n")[0])
         return Commit(identity.decode(), int(found[1]) if found and len(found[1]) < 24 else None)
 
-    def files(self, commit: str, below: Iterable[str]) -> dict[str, Committed]:
+    def files(self, commit: str, below: Iterable[str]) -> dict[str, CommittedFile]:
         """The files of a commit by their path from the top, submodules that are checked out included.
 
         Args:
@@ -109,13 +109,13 @@ class Repository:
         listed = self._run(
             "ls-tree", "-r", "-z", "--full-tree", commit, *([] if "" in asked else ["--", *asked])
         )
-        found: dict[str, Committed] = {}
+        found: dict[str, CommittedFile] = {}
         for line in listed.split(b"\0")[:-1]:
             what, _, name = line.partition(b"\t")
             mode, _, identity = what.decode().split(" ")
             path = os.fsdecode(name)
             if mode != _SUBMODULE:
-                found[path] = Committed(self, mode, identity)
+                found[path] = CommittedFile(self, mode, identity)
             elif _is_top(self.top / path):
                 inner = Repository(self.top / path).files(identity, ("",))
                 found |= {f"{path}/{below_it}": one for below_it, one in inner.items()}
@@ -171,7 +171,7 @@ def repository_of(folder: Path) -> Repository | None:
     return next((Repository(top) for top in (here, *here.parents) if _is_top(top)), None)
 
 
-def is_changed(files: Mapping[Path, Committed]) -> bool:
+def is_changed(files: Mapping[Path, CommittedFile]) -> bool:
     """Whether any of these files is not what the commit has: its bytes, its executable bit, its target.
 
     A file that Git LFS keeps elsewhere is what its pointer names. One that any other filter rewrites at
@@ -196,7 +196,7 @@ def is_changed(files: Mapping[Path, Committed]) -> bool:
         if contents is None:
             return True
         for content, (_, _, path) in zip(contents, members, strict=True):
-            if not _points_to(content, path):
+            if not _link_target(content, path):
                 return True
     return False
 
@@ -206,7 +206,7 @@ def _is_top(folder: Path) -> bool:
     return (folder / ".git").is_file() or (folder / ".git" / "HEAD").is_file()
 
 
-def _digest(path: Path, committed: Committed) -> str | None:
+def _digest(path: Path, committed: CommittedFile) -> str | None:
     """Git's hash of what is there; None when it is of another kind or mode."""
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode):
@@ -220,7 +220,7 @@ def _digest(path: Path, committed: Committed) -> str | None:
     return _hash(committed, status.st_size, _pieces(path))
 
 
-def _hash(committed: Committed, size: int, pieces: Iterable[bytes]) -> str:
+def _hash(committed: CommittedFile, size: int, pieces: Iterable[bytes]) -> str:
     whole = hashlib.new("sha256" if len(committed.id) == 64 else "sha1", usedforsecurity=False)
     whole.update(b"blob %d\0" % size)
     for piece in pieces:
@@ -234,7 +234,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _points_to(pointer: bytes, path: Path) -> bool:
+def _link_target(pointer: bytes, path: Path) -> bool:
     found = _OID.search(pointer) if pointer.startswith(_LFS) else None
     if found is None or not path.is_file() or path.is_symlink():
         return False

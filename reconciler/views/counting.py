@@ -18,7 +18,7 @@ def short_commit(revision: str) -> str:
     return f"{commit[:12]}{plus}{suffix}"
 
 
-def things(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
     """`1 field`, `2 fields`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 

@@ -6,7 +6,7 @@ from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.plan import Action
 from reconciler.core.values import MISSING
 from reconciler.drift.findings import Finding, Report, StackReport
-from reconciler.views.counting import short_commit, things
+from reconciler.views.counting import plural, short_commit
 from reconciler.views.shown_values import shown
 
 TONES = {
@@ -43,7 +43,7 @@ def headline(report: Report) -> str:
 
 def coverage(report: Report) -> str:
     """How much of it is in sync, and how much was not looked at."""
-    text = f"{things(len(report.in_sync), 'pipeline')} in sync."
+    text = f"{plural(len(report.in_sync), 'pipeline')} in sync."
     return f"{text} {len(report.unchecked):,} not checked." if report.unchecked else text
 
 
@@ -122,5 +122,5 @@ def age(finding: Finding) -> str:
     """`new`, `5 hours`, `3 days`: how long it has been found."""
     hours = int((finding.seen.last - finding.seen.first).total_seconds() // 3600)
     if hours >= 48:
-        return things(hours // 24, "day")
-    return things(hours, "hour") if hours else "new"
+        return plural(hours // 24, "day")
+    return plural(hours, "hour") if hours else "new"

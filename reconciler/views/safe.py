@@ -3,7 +3,7 @@
 What a server or a file says is text everywhere: it begins no line, is no command to a terminal or a workflow,
 no markup, and hides nothing. The console of `lines` puts every text that it prints through `on_one_line`.
 Markdown, annotations, JUnit and drawings use `one_line` before their own quoting, HTML pages `visible`, JSON
-documents `json_text`. A document on stdout goes through `defused` where a workflow reads it.
+documents `json_text`. A document on stdout goes through `safe_for_workflows` where a workflow reads it.
 """
 
 import json
@@ -17,15 +17,15 @@ from providers.text import HIDDEN, escaped, one_line, visible
 from reconciler.core.values import JSON
 
 __all__ = [
-    "defused",
     "escaped",
     "has_commands",
     "in_workflow",
     "json_text",
     "on_one_line",
     "one_line",
-    "undone",
+    "safe_for_workflows",
     "visible",
+    "without_workflow_commands",
 ]
 
 _HIDDEN = re.compile(f"[\n{HIDDEN}]")
@@ -57,7 +57,7 @@ def on_one_line(text: Text) -> Text:
     return safe.append_text(text[end:])
 
 
-def undone(text: str) -> str:
+def without_workflow_commands(text: str) -> str:
     """The text without commands to a workflow: their first character is written as an escape."""
     return _COMMAND.sub(lambda found: f"{found[1] or ''}{_by_number(found[0][-1])}", text)
 
@@ -72,7 +72,7 @@ def json_text(document: JSON) -> str:
     return _BUT_LINES.sub(_for_json, json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
-def defused(document: str, format_: str) -> str:
+def safe_for_workflows(document: str, format_: str) -> str:
     """A document that reads the same and holds no command to a workflow, for stdout there.
 
     Args:

@@ -4,15 +4,15 @@ import json
 import re
 
 from reconciler.core.diff import Change
-from reconciler.core.values import JSON, Nothing
+from reconciler.core.values import JSON, NoValue
 
 LONGEST = 72  # characters
 _SOURCE_KEY = re.compile(r"v[0-9]+:[0-9a-f]{64}")
 
 
-def shown(value: JSON | Nothing) -> str:
+def shown(value: JSON | NoValue) -> str:
     """One value on one line. Text is in quotes only where it would be mistaken for something else."""
-    if isinstance(value, Nothing):
+    if isinstance(value, NoValue):
         return "(none)"
     if isinstance(value, str):
         plain = (
@@ -31,7 +31,7 @@ def shown(value: JSON | Nothing) -> str:
 def old_and_new(change: Change) -> list[tuple[str, str, str]]:
     """(path, live, desired) of a change; one row for each inner difference of two long structured values."""
     old, new = change.live, change.desired
-    if isinstance(old, Nothing) and isinstance(new, dict) and new:
+    if isinstance(old, NoValue) and isinstance(new, dict) and new:
         return [(f"{change.path}.{key}", shown(old), shown(value)) for key, value in new.items()]
     whole = (shown(old), shown(new))
     if isinstance(old, dict | list) and isinstance(new, dict | list) and any(t.endswith("…") for t in whole):

@@ -68,7 +68,7 @@ def check_head(saved: Snapshot, expected_serial: int, serial: int, lineage: str)
         raise LineageConflictError(saved.stack, expected=saved.lineage, stored=lineage)
 
 
-def nobody_told(_: LockInfo) -> None:
+def no_announcement(_: LockInfo) -> None:
     """For `waiting`, when nobody wants to know."""
 
 
@@ -117,7 +117,7 @@ class Store(Protocol):
         timeout: float,
         ttl: float = TTL,
         every: float = HEARTBEAT,
-        waiting: Callable[[LockInfo], None] = nobody_told,
+        waiting: Callable[[LockInfo], None] = no_announcement,
     ) -> AbstractContextManager[Lock]:
         """Holds the stack's lock for the length of the block, renewing it from a thread.
 

@@ -32,10 +32,10 @@ from state.invariants import verify
 from state.lock import HEARTBEAT, TTL, Lock, check_held, holding, is_held
 from state.lock_info import LockInfo
 from state.snapshot import Snapshot
-from state.stores.base import HistoryEntry, check_head, nobody_told
+from state.stores.base import HistoryEntry, check_head, no_announcement
 from state.stores.bucket_layout import (
     Head,
-    Save,
+    HistoryObject,
     digits,
     head_from_bytes,
     head_path,
@@ -46,7 +46,7 @@ from state.stores.bucket_layout import (
     stack_of,
     to_bytes,
 )
-from state.stores.objects import Objects, SwappedError, Version
+from state.stores.objects import Objects, PreconditionFailedError, Version
 
 _PATIENCE = 60.0  # seconds to go on trying to swap a head that others swap as well
 _REFUSALS = 8  # in a row of a swap, while the head stays what it was: that is no race
@@ -62,7 +62,7 @@ class _Seen:
     modified: float
 
 
-def _begun(seen: _Seen) -> Head:
+def _empty_head(seen: _Seen) -> Head:
     """A head where there is none: a history without one is damage, not a first save that was cut off."""
     return seen.head if seen.version is not None else replace(seen.head, write="begun")
 
@@ -89,7 +89,7 @@ class BucketStore:
         self._mutex = threading.RLock()  # one swap at a time, so that our threads do not contend
         self._seen: dict[str, _Seen] = {}
         # What never changes: history objects by stack and name, and the names that were the record once.
-        self._saves: dict[tuple[str, str], Save] = {}
+        self._saves: dict[tuple[str, str], HistoryObject] = {}
         self._names: dict[tuple[str, int], str] = {}
 
     def __enter__(self) -> Self:
@@ -131,7 +131,9 @@ class BucketStore:
             return []
         names = self.objects.names(history_folder(stack), since=digits(max(head.serial - limit + 1, 1)))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            saves = dict(zip(names, pool.map(lambda name: self._whole(stack, name), names), strict=True))
+            saves = dict(
+                zip(names, pool.map(lambda name: self._history_object(stack, name), names), strict=True)
+            )
         entries: list[HistoryEntry] = []
         name = head.content  # back from the head, past whatever nothing refers to
         while name and len(entries) < limit:
@@ -164,7 +166,7 @@ class BucketStore:
                 raise ExistingStateError(before, after)
             return replace(seen.head, serial=head.serial, lineage=head.lineage, content=head.content)
 
-        self._swap(after, _begun)
+        self._swap(after, _empty_head)
         names = self.objects.names(history_folder(before))
         with ThreadPoolExecutor(_AT_ONCE) as pool:  # nothing refers to them before the head does
             list(pool.map(lambda name: self._copy(name, before, after), names))
@@ -192,7 +194,7 @@ class BucketStore:
         timeout: float,
         ttl: float = TTL,
         every: float = HEARTBEAT,
-        waiting: Callable[[LockInfo], None] = nobody_told,
+        waiting: Callable[[LockInfo], None] = no_announcement,
     ) -> AbstractContextManager[Lock]:
         return holding(
             stack,
@@ -259,7 +261,7 @@ class BucketStore:
         if problems:
             raise InvalidSnapshotError(stack, problems)
         if lock is None and expected_serial == 0:  # with a lock there is a head already
-            self._swap(stack, _begun)
+            self._swap(stack, _empty_head)
         written = False
 
         def moved(seen: _Seen) -> Head:
@@ -270,7 +272,7 @@ class BucketStore:
                 check_held(lock, seen.head.fence, seen.head.holder)
             check_head(saved, expected_serial, seen.head.serial, seen.head.lineage)
             if not written:
-                save = Save(seen.head.content, entry, to_document(saved))
+                save = HistoryObject(seen.head.content, entry, to_document(saved))
                 self.objects.put(f"{history_folder(stack)}/{name}", to_bytes(save))
                 written = True
             return replace(seen.head, serial=saved.serial, lineage=saved.lineage, content=name)
@@ -304,7 +306,7 @@ class BucketStore:
                 head = replace(head, write=str(uuid4()))
                 try:
                     version = self.objects.swap(head_path(stack), to_bytes(head), seen.version)
-                except (SwappedError, StoreUnavailableError) as problem:
+                except (PreconditionFailedError, StoreUnavailableError) as problem:
                     before, seen, fresh = seen, self._look(stack), True
                     if seen.head.write == head.write:
                         return before
@@ -387,14 +389,14 @@ class BucketStore:
             )
         return snapshot
 
-    def _whole(self, stack: str, name: str) -> Save | None:
+    def _history_object(self, stack: str, name: str) -> HistoryObject | None:
         """The history object, or None when it is damaged."""
         try:
             return self._save(stack, name)
         except CorruptStateError:
             return None
 
-    def _save(self, stack: str, name: str) -> Save:
+    def _save(self, stack: str, name: str) -> HistoryObject:
         if (stack, name) not in self._saves:
             found = self.objects.get(f"{history_folder(stack)}/{name}")
             if found is None:

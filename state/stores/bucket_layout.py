@@ -47,7 +47,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Save:
+class HistoryObject:
     """A history object.
 
     Attributes:
@@ -93,7 +93,7 @@ def serial_of(name: str) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def to_bytes(body: Head | Save) -> bytes:
+def to_bytes(body: Head | HistoryObject) -> bytes:
     """Canonical JSON. Two heads of different `write` never have the same bytes."""
     return dumps({"format": FORMAT, "version": VERSION, **asdict(body)}).encode("ascii")
 
@@ -109,12 +109,12 @@ def head_from_bytes(data: bytes, stack: str) -> Head:
         raise CorruptStateError(f"{what} is damaged: {problem}") from None
 
 
-def save_from_bytes(data: bytes, stack: str, name: str) -> Save:
+def save_from_bytes(data: bytes, stack: str, name: str) -> HistoryObject:
     """Raises CorruptStateError or NewerFormatError."""
     what = f"{name} of {stack}"
-    body = _body(data, what, Save)
+    body = _body(data, what, HistoryObject)
     try:
-        save = _typed(Save(body["before"], _typed(HistoryEntry(**body["entry"])), body["document"]))
+        save = _typed(HistoryObject(body["before"], _typed(HistoryEntry(**body["entry"])), body["document"]))
     except TypeError as problem:
         raise CorruptStateError(f"{what} is damaged: {problem}") from None
     if save.before and serial_of(save.before) >= serial_of(name):
@@ -127,7 +127,7 @@ _NUMBERS = "serial", "fence", "pid", "ttl"
 _ANYTHING = "holder", "entry", "document"
 _OBJECTS = "content", "before"
 _NAME = re.compile(r"\d{1,15}-[\w.-]{1,80}", re.ASCII)
-_Part = TypeVar("_Part", Head, Save, LockInfo, HistoryEntry)
+_Part = TypeVar("_Part", Head, HistoryObject, LockInfo, HistoryEntry)
 
 
 def _typed(part: _Part) -> _Part:
@@ -147,7 +147,7 @@ def _typed(part: _Part) -> _Part:
     return part
 
 
-def _body(data: bytes, what: str, kind: type[Head] | type[Save]) -> dict[str, Any]:
+def _body(data: bytes, what: str, kind: type[Head] | type[HistoryObject]) -> dict[str, Any]:
     try:
         body = loads(data.decode("ascii"))
     except UnicodeDecodeError as problem:

@@ -48,13 +48,13 @@ Version = dict[str, str]
 """What tells one version of an object from another: the ETag, on Google Cloud Storage the generation too."""
 
 
-class SwappedError(StateError):
+class PreconditionFailedError(StateError):
     """The object is not the version any more that it was to replace; or it is this very write, whose answer
     was lost and which was sent again. Read it to find out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredObject:
     """An object as it was read.
 
     Attributes:
@@ -84,7 +84,7 @@ class Objects:
         self._client: ObjectStore | None = None
         self._ahead: float | None = None  # the bucket's clock, less the monotonic one of this machine
 
-    def get(self, path: str) -> Found | None:
+    def get(self, path: str) -> StoredObject | None:
         """The object, or None when there is none."""
         with self._explained():
             client = self._connected()
@@ -101,7 +101,7 @@ class Objects:
                     hint="look at what else writes there",
                 )
             body = bytes(found.bytes())
-        return Found(body, _version(meta["e_tag"], meta["version"]), meta["last_modified"].timestamp())
+        return StoredObject(body, _version(meta["e_tag"], meta["version"]), meta["last_modified"].timestamp())
 
     def put(self, path: str, body: bytes) -> None:
         """Writes the object, whatever is there. Sent again as needed: writing it twice does no harm."""
@@ -124,11 +124,11 @@ class Objects:
                     path, body, mode=cast("PutMode", version or "create"), use_multipart=False
                 )
             except (AlreadyExistsError, PreconditionError):
-                raise SwappedError(f"{path} in {self.url} was written by somebody else") from None
+                raise PreconditionFailedError(f"{path} in {self.url} was written by somebody else") from None
             except FileNotFoundError as problem:  # how S3 answers for an object that was deleted
                 if _NO_BUCKET.search(str(problem)):
                     raise
-                raise SwappedError(f"{path} in {self.url} was deleted") from None
+                raise PreconditionFailedError(f"{path} in {self.url} was deleted") from None
         return _version(result["e_tag"], result["version"])
 
     def names(self, folder: str, since: str = "", until: str = "") -> list[str]:

@@ -37,7 +37,7 @@ from state.invariants import verify
 from state.lock import HEARTBEAT, TTL, Lock, check_held, holding, is_held, read_lock_info
 from state.lock_info import LockInfo
 from state.snapshot import JSON, Snapshot, difference
-from state.stores.base import HistoryEntry, check_head, nobody_told
+from state.stores.base import HistoryEntry, check_head, no_announcement
 
 _SCHEMA_VERSION = 3
 _UPGRADES = {
@@ -271,7 +271,7 @@ class SqliteStore:
         timeout: float,
         ttl: float = TTL,
         every: float = HEARTBEAT,
-        waiting: Callable[[LockInfo], None] = nobody_told,
+        waiting: Callable[[LockInfo], None] = no_announcement,
     ) -> AbstractContextManager[Lock]:
         return holding(
             stack,
@@ -340,7 +340,7 @@ class SqliteStore:
             if self._connection is None and not self._is_there():
                 return []
             try:
-                return patiently(lambda: self._rows(self._connected(), sql, values))
+                return retry_while_busy(lambda: self._rows(self._connected(), sql, values))
             except sqlite3.OperationalError as problem:
                 if _code(problem) not in _UNWRITABLE:
                     raise
@@ -391,7 +391,7 @@ class SqliteStore:
         with self._mutex, self._explained("written"):
             if self._connection is None and not self._is_there():
                 self._create()
-            connection = patiently(self._begun)
+            connection = retry_while_busy(self._begin)
             try:
                 for statement in self._upgrades(connection):
                     connection.execute(statement)
@@ -457,7 +457,7 @@ class SqliteStore:
             for leftover in (name, f"{name}-wal", f"{name}-shm"):
                 Path(leftover).unlink(missing_ok=True)
 
-    def _begun(self) -> sqlite3.Connection:
+    def _begin(self) -> sqlite3.Connection:
         """The connection, in a transaction that no other writer shares."""
         connection = self._connected()
         self._layout(connection)
@@ -544,7 +544,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return found and (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
-def patiently(call: Callable[[], T]) -> T:
+def retry_while_busy(call: Callable[[], T]) -> T:
     """Call it again while the file is busy with something that SQLite itself does not wait for.
 
     Its timeout covers other transactions, but neither the change to WAL by another process nor the clean-up

@@ -10,10 +10,10 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from reconciler.cli import options
-from reconciler.engine.plan import Wishes
+from reconciler.engine.plan import PlanRequest
 from reconciler.engine.run_identity import this_run
-from reconciler.engine.session import Reading, validate
-from state.state_writer import Recorder
+from reconciler.engine.session import ReadOptions, validate
+from state.state_writer import StateWriter
 from tests.commands.terminal import terminal
 from tests.conftest import Cli, copy_example, stack_of
 
@@ -132,11 +132,11 @@ def test_a_saved_plan_says_that_it_was_accepted(folder: Path, cli: Cli, sandbox:
 
 
 def test_a_plan_of_an_earlier_version_was_asked_for_without_either_option() -> None:
-    asked = Wishes().to_document()
+    asked = PlanRequest().to_document()
     earlier = {name: value for name, value in asked.items() if name not in ("force_bump", "accept_foreign")}
-    assert Wishes.from_document(earlier) == Wishes()
+    assert PlanRequest.from_document(earlier) == PlanRequest()
     with pytest.raises(ValueError, match="asked for"):
-        Wishes.from_document({**asked, "more": True})
+        PlanRequest.from_document({**asked, "more": True})
 
 
 def test_rollback_goes_back_to_one_that_was_accepted(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
@@ -156,7 +156,7 @@ def test_what_an_earlier_version_took_over_stays_accepted(folder: Path, cli: Cli
     """It kept the source under another name, and by the first recipe."""
     assert cli("apply", APP, "--accept-foreign").code == 0
     (folder / "config.toml").write_text((folder / "config.toml").read_text() + "\n# same source\n")
-    key = validate(folder, Reading(environment="CUSTOM")).key
+    key = validate(folder, ReadOptions(environment="CUSTOM")).key
     assert key is not None
     stack = stack_of(APP)
     with options.store() as store:
@@ -167,8 +167,8 @@ def test_what_an_earlier_version_took_over_stays_accepted(folder: Path, cli: Cli
         inputs = {name: value for name, value in image.inputs.items() if name != "source_key"}
         before = replace(image, inputs=inputs, outputs={**outputs, "taken_over_from": key.first})
         with store.lock(stack, this_run(["test"], ""), timeout=0) as lock:
-            recorder = Recorder(store, snapshot, lock=lock, written_by="0")
-            recorder.update(lambda one: one.with_resource(before))
+            writer = StateWriter(store, snapshot, lock=lock, written_by="0")
+            writer.update(lambda one: one.with_resource(before))
 
     assert cli("plan", APP, "--exit-code").code == 0
     assert cli("apply", APP).code == 0

@@ -16,7 +16,7 @@ from providers.docker.labels import CREATED, REVISION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.key import fingerprint
 from providers.sandbox import Sandbox
-from reconciler.engine.session import Reading, validate
+from reconciler.engine.session import ReadOptions, validate
 from reconciler.pipeline.image_source import LATEST, git_revision, image_labels, image_source
 from tests.conftest import Cli, copy_example, stack_of
 
@@ -56,12 +56,12 @@ def repository(cli: Cli, sandbox: Sandbox) -> Path:
 
 
 def labels(folder: Path, **variables: str) -> dict[str, str]:
-    pipeline, _ = validate(folder, Reading()).sound()
+    pipeline, _ = validate(folder, ReadOptions()).sound()
     return image_labels(pipeline, variables)
 
 
 def revision(folder: Path) -> str:
-    pipeline, _ = validate(folder, Reading()).sound()
+    pipeline, _ = validate(folder, ReadOptions()).sound()
     return git_revision(pipeline)
 
 
@@ -517,7 +517,7 @@ def test_a_repository_that_git_cannot_read_is_told(repository: Path, cli: Cli) -
 
 
 def test_the_source_key_does_not_depend_on_the_commit(repository: Path) -> None:
-    pipeline, key = validate(repository / NAME, Reading()).sound()
+    pipeline, key = validate(repository / NAME, ReadOptions()).sound()
     git(repository, "commit", "--quiet", "--allow-empty", "-m", "b")
     assert fingerprint(image_source(pipeline)).key == key.key
 

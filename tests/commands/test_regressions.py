@@ -75,15 +75,15 @@ def test_a_model_with_other_versions_survives_a_prune(cli: Cli, sandbox: Sandbox
 def test_an_edit_of_config_toml_during_an_apply_is_kept(
     app: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reconciler.engine.executor import Walk
+    from reconciler.engine.executor import Executor
 
-    walk = Walk.__call__
+    walk = Executor.__call__
 
-    def edited_meanwhile(self: Walk) -> object:
+    def edited_meanwhile(self: Executor) -> object:
         _edit(app, "config.toml", "Made for a test.", "Edited meanwhile.")
         return walk(self)
 
-    monkeypatch.setattr(Walk, "__call__", edited_meanwhile)
+    monkeypatch.setattr(Executor, "__call__", edited_meanwhile)
     assert cli("apply", "app", "--bump", "patch").code == 0
 
     text = (app / "config.toml").read_text()

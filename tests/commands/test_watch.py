@@ -12,8 +12,8 @@ from reconciler.core.plan import Action, Step
 from reconciler.core.values import Address
 from reconciler.views.terminal import progress_bars
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.progress import Watch
-from reconciler.views.terminal.progress_bars import Bars
+from reconciler.views.terminal.progress import ProgressView
+from reconciler.views.terminal.progress_bars import ProgressBars
 
 IMAGE = Address.of("image", "reg.io", "app")
 OTHER = Address.of("image", "reg.io", "other")
@@ -40,7 +40,7 @@ class Terminal:
     """Bars on a terminal of 80 columns, and what stands there."""
 
     def __init__(self, clock: Clock) -> None:
-        self.bars = Bars(Console(file=io.StringIO(), force_terminal=True, width=80), clock)
+        self.bars = ProgressBars(Console(file=io.StringIO(), force_terminal=True, width=80), clock)
 
     def show(self, *progress: Progress) -> None:
         for one in progress:
@@ -128,7 +128,9 @@ class TestBars:
 class TestInATerminal:
     def test_notes_and_bars_take_turns_and_only_what_was_done_stays(self, clock: Clock) -> None:
         screen = io.StringIO()
-        with Watch(Console(file=screen, force_terminal=True, width=80, color_system=None), clock) as watch:
+        with ProgressView(
+            Console(file=screen, force_terminal=True, width=80, color_system=None), clock
+        ) as watch:
             for _ in range(2):
                 watch(Note("reading"))
                 watch(StepStarted(STEP))
@@ -143,10 +145,10 @@ class TestInALog:
         return io.StringIO()
 
     @pytest.fixture
-    def watch(self, log: io.StringIO, clock: Clock) -> Watch:
-        return Watch(console(log), clock)
+    def watch(self, log: io.StringIO, clock: Clock) -> ProgressView:
+        return ProgressView(console(log), clock)
 
-    def test_each_build_step_and_each_layer_is_one_line(self, watch: Watch, log: io.StringIO) -> None:
+    def test_each_build_step_and_each_layer_is_one_line(self, watch: ProgressView, log: io.StringIO) -> None:
         watch(StepStarted(STEP))
         for progress in (
             Progress("build", "", "FROM scratch", 1, 2, "steps"),
@@ -165,7 +167,7 @@ class TestInALog:
         ]
 
     def test_what_takes_long_gives_a_sign_of_life_now_and_then(
-        self, watch: Watch, log: io.StringIO, clock: Clock
+        self, watch: ProgressView, log: io.StringIO, clock: Clock
     ) -> None:
         watch(StepStarted(STEP))
         for second in range(25):
@@ -177,7 +179,7 @@ class TestInALog:
             "  push abc sending 20.0/40.0 MB, 1.0 MB/s, 0:20 left",
         ]
 
-    def test_a_quick_step_is_only_done(self, watch: Watch, log: io.StringIO) -> None:
+    def test_a_quick_step_is_only_done(self, watch: ProgressView, log: io.StringIO) -> None:
         with watch:
             watch(Note("reading"))
             watch(StepStarted(STEP))

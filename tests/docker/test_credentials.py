@@ -15,7 +15,7 @@ import pytest
 from providers.docker.registry.auth import Login
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import OCI_MANIFEST
-from providers.errors import FinalError, ProviderError
+from providers.errors import PermanentError, ProviderError
 from providers.http import origin, same_origin
 from tests.docker.conftest import blob_of, nobody
 from tests.docker.proxy import Answer, Proxy, proxy_to
@@ -164,7 +164,7 @@ def test_no_redirect_takes_a_login_elsewhere(
             if asked and kind[0] not in ("GET", "HEAD"):
                 assert elsewhere.got == [], f"{kind} was followed"
             if asked and kind in WRITES and kind not in (("DELETE", "/blobs/uploads"),):
-                assert isinstance(problem, FinalError), kind
+                assert isinstance(problem, PermanentError), kind
                 assert f"redirected to http://{to[7:]}" in problem.message
 
 
@@ -176,7 +176,7 @@ def test_no_write_counts_as_done_that_was_redirected(home: Proxy, status: int) -
             continue
         play(home, "basic", kind, status, "")
         problem = attempt(home, "basic", ask)
-        assert isinstance(problem, FinalError), kind
+        assert isinstance(problem, PermanentError), kind
         assert f"answered {status} when pushing" in problem.message
         assert not [seen for seen in home.seen if "/again" in seen.path]
 
@@ -201,7 +201,7 @@ def test_a_login_goes_to_no_other_port_of_this_machine_for_a_token(
     challenge = {"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'}
     home.answering = lambda method, path, body, who: Answer(401, headers=challenge)
     problem = attempt(home, login, lambda client: client.manifest("1.0.0"))
-    assert isinstance(problem, FinalError)
+    assert isinstance(problem, PermanentError)
     assert f"sends to http://{elsewhere.proxy.address} for a token" in problem.message
     assert elsewhere.got == []
 
@@ -237,7 +237,7 @@ def test_an_address_that_two_parsers_read_differently_is_used_by_neither(
     challenge = {"WWW-Authenticate": f'Bearer realm="{given}",service="s"'}
     home.answering = lambda method, path, body, who: Answer(401, headers=challenge)
     problem = attempt(home, "token", lambda client: client.manifest("1.0.0"))
-    assert isinstance(problem, FinalError)
+    assert isinstance(problem, PermanentError)
     assert elsewhere.got == []
     assert {seen.path for seen in home.seen} == {"/v2/team/app/manifests/1.0.0"}
 
@@ -249,7 +249,7 @@ def test_an_upload_that_goes_on_at_another_host_in_plain_http_is_not_sent(home: 
         else obliging(method, path)
     )
     problem = attempt(home, "basic", lambda client: client.upload(BLOB, lambda start: [CONTENT[start:]]))
-    assert isinstance(problem, FinalError)
+    assert isinstance(problem, PermanentError)
     assert "sends an upload on to http://reg.example.com: not https" in problem.message
 
 

@@ -22,7 +22,7 @@ from providers.docker.registry.logins import (
     push_login,
 )
 from providers.docker.source.key import ImageSource
-from providers.errors import FinalError, UnauthorizedError
+from providers.errors import PermanentError, UnauthorizedError
 from providers.protocol import silent
 from tests.docker.conftest import publish
 from tests.services import Registry
@@ -110,7 +110,7 @@ def test_a_config_json_of_another_shape_is_no_bug_of_ours(
     (docker_config / "config.json").write_text('{"auths": null, "credHelpers": null}')
     assert docker_config_of("a.io")["credHelpers"] == {"a.io": ""}
     (docker_config / "config.json").write_text("[]")
-    with pytest.raises(FinalError, match="cannot be read: AttributeError"):
+    with pytest.raises(PermanentError, match="cannot be read: AttributeError"):
         push_login("a.io")
 
 

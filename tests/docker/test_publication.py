@@ -10,7 +10,15 @@ from dataclasses import dataclass, replace
 import pytest
 
 from providers.docker.registry import publication
-from providers.docker.registry.publication import End, Look, Outcome, Put, Rest, Seen, Tag
+from providers.docker.registry.publication import (
+    Outcome,
+    PublicationEnd,
+    PutTag,
+    ReadTag,
+    Tag,
+    TagState,
+    Wait,
+)
 
 OLD = "old"  # what the channel points to before
 Publisher = tuple[str, str]
@@ -29,7 +37,7 @@ class Moment:
 
     version: str | None
     channel: str | None
-    told: tuple[tuple[Seen | None, ...], ...]
+    told: tuple[tuple[TagState | None, ...], ...]
     dead: frozenset[int] = frozenset()
 
 
@@ -39,10 +47,10 @@ class Final:
 
     version: str | None
     channel: str | None
-    ends: tuple[End | None, ...]
+    ends: tuple[PublicationEnd | None, ...]
 
     def won(self) -> list[int]:
-        return [number for number, end in enumerate(self.ends) if end is End.WON]
+        return [number for number, end in enumerate(self.ends) if end is PublicationEnd.WON]
 
 
 def every_end(*publishers: Publisher, in_time: bool = False, kills: bool = False) -> set[Final]:
@@ -54,9 +62,9 @@ def every_end(*publishers: Publisher, in_time: bool = False, kills: bool = False
         kills: one of them may be killed at any moment.
     """
     sources = dict(publishers) | {OLD: ""}
-    steps: dict[tuple[int, tuple[Seen | None, ...]], Look | Put | Rest | Outcome] = {}
+    steps: dict[tuple[int, tuple[TagState | None, ...]], ReadTag | PutTag | Wait | Outcome] = {}
 
-    def step(number: int, told: tuple[Seen | None, ...]) -> Look | Put | Rest | Outcome:
+    def step(number: int, told: tuple[TagState | None, ...]) -> ReadTag | PutTag | Wait | Outcome:
         if (number, told) not in steps:
             following = publication.publication(publishers[number][0])
             try:
@@ -68,22 +76,22 @@ def every_end(*publishers: Publisher, in_time: bool = False, kills: bool = False
                 steps[number, told] = ended.value
         return steps[number, told]
 
-    def seen(digest: str | None, by: int) -> Seen | None:
+    def seen(digest: str | None, by: int) -> TagState | None:
         if digest is None:
             return None
-        return Seen(digest, ours=sources[digest] == publishers[by][1], claims=digest != OLD)
+        return TagState(digest, ours=sources[digest] == publishers[by][1], claims=digest != OLD)
 
     def followers(moment: Moment, number: int) -> Iterator[Moment]:
         found, answer, after = step(number, moment.told[number]), None, moment
         others = [other for other in range(len(publishers)) if other not in moment.dead | {number}]
         match found:
-            case Look(tag):
+            case ReadTag(tag):
                 answer = seen(moment.version if tag is Tag.VERSION else moment.channel, number)
-            case Put(Tag.VERSION, digest):
+            case PutTag(Tag.VERSION, digest):
                 after = replace(moment, version=digest)
-            case Put(_, digest):
+            case PutTag(_, digest):
                 after = replace(moment, channel=digest)
-            case Rest() if in_time and any(isinstance(step(o, moment.told[o]), Put) for o in others):
+            case Wait() if in_time and any(isinstance(step(o, moment.told[o]), PutTag) for o in others):
                 return  # it waits until that has been done
         told = tuple((*t, answer) if n == number else t for n, t in enumerate(moment.told))
         yield replace(after, told=told)
@@ -119,7 +127,10 @@ def test_of_two_never_both_win_however_slow_a_network_is() -> None:
     for end in ends:
         for number in end.won():
             assert end.version == end.channel == TWO[number][0], end
-    assert {tuple(end.ends) for end in ends if end.won()} >= {(End.WON, End.TAKEN), (End.WON, End.LOST)}
+    assert {tuple(end.ends) for end in ends if end.won()} >= {
+        (PublicationEnd.WON, PublicationEnd.TAKEN),
+        (PublicationEnd.WON, PublicationEnd.LOST),
+    }
 
 
 @pytest.mark.parametrize("publishers", [TWO, THREE], ids=["two", "three"])
@@ -133,7 +144,7 @@ def test_where_a_rest_is_long_enough_exactly_one_wins_and_both_tags_are_its_own(
 
 def test_publishers_of_one_source_have_all_published_it() -> None:
     for end in every_end(("a", "the source"), ("b", "the source")):
-        assert set(end.ends) == {End.WON}, end
+        assert set(end.ends) == {PublicationEnd.WON}, end
         assert end.version == end.channel, end
 
 
@@ -147,25 +158,25 @@ def test_with_one_killed_the_other_one_is_right_about_the_version() -> None:
 @pytest.mark.parametrize(
     ("pointed", "wins"),
     [
-        (Seen("x", ours=False, claims=False), True),  # another version was published, and moved it
+        (TagState("x", ours=False, claims=False), True),  # another version was published, and moved it
         (None, True),
-        (Seen(OLD, ours=False, claims=True), True),  # it pointed there before
-        (Seen("x", ours=False, claims=True), False),
+        (TagState(OLD, ours=False, claims=True), True),  # it pointed there before
+        (TagState("x", ours=False, claims=True), False),
     ],
 )
 def test_only_a_channel_that_moved_to_this_version_says_that_it_is_taken(
-    pointed: Seen | None, wins: bool
+    pointed: TagState | None, wins: bool
 ) -> None:
-    old, mine = Seen(OLD, ours=False, claims=True), Seen("a", ours=True, claims=True)
+    old, mine = TagState(OLD, ours=False, claims=True), TagState("a", ours=True, claims=True)
     following = publication.publication("a")
-    assert next(following) == Look(Tag.CHANNEL)
-    answers: list[tuple[Seen | None, Callable[[object], bool]]] = [
-        (old, lambda step: step == Look(Tag.VERSION)),
-        (None, lambda step: step == Put(Tag.VERSION, "a", new=True)),
-        (None, lambda step: step == Rest()),
-        (None, lambda step: step == Look(Tag.VERSION)),
-        (mine, lambda step: step == Look(Tag.CHANNEL)),
+    assert next(following) == ReadTag(Tag.CHANNEL)
+    answers: list[tuple[TagState | None, Callable[[object], bool]]] = [
+        (old, lambda step: step == ReadTag(Tag.VERSION)),
+        (None, lambda step: step == PutTag(Tag.VERSION, "a", new=True)),
+        (None, lambda step: step == Wait()),
+        (None, lambda step: step == ReadTag(Tag.VERSION)),
+        (mine, lambda step: step == ReadTag(Tag.CHANNEL)),
     ]
     for answer, follows in answers:
         assert follows(following.send(answer))
-    assert following.send(pointed) == (Put(Tag.CHANNEL, "a") if wins else Put(Tag.VERSION, "x"))
+    assert following.send(pointed) == (PutTag(Tag.CHANNEL, "a") if wins else PutTag(Tag.VERSION, "x"))

@@ -17,7 +17,7 @@ from providers.docker.labels import REVISION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.errors import ExistsError, TransientError
-from providers.protocol import Live, Report, Verdict, silent
+from providers.protocol import LiveObject, Report, Verdict, silent
 from providers.rules import JSON
 from tests.docker.proxy import Answer, proxy_to
 from tests.services import Registry
@@ -80,17 +80,19 @@ class Machine:
             "platform": self.source.platform,
         }
 
-    def read(self, version: str, recorded: Mapping[str, JSON] | None = None) -> Live | None:
+    def read(self, version: str, recorded: Mapping[str, JSON] | None = None) -> LiveObject | None:
         desired = self.desired(version)
         return self.kind.read(self.name, id=None, parent=None, desired=desired, outputs=recorded)
 
-    def verdict(self, version: str, *others: Live, recorded: Mapping[str, JSON] | None = None) -> Verdict:
-        judge = self.kind.facts.judge
-        assert judge is not None
+    def verdict(
+        self, version: str, *others: LiveObject, recorded: Mapping[str, JSON] | None = None
+    ) -> Verdict:
+        assess = self.kind.facts.assess
+        assert assess is not None
         live = self.read(version, recorded)
-        return judge(self.desired(version), None, recorded or {}, live, others)
+        return assess(self.desired(version), None, recorded or {}, live, others)
 
-    def publish(self, version: str) -> Live:
+    def publish(self, version: str) -> LiveObject:
         """What `apply` does about the verdict."""
         live, desired = self.read(version), self.desired(version)
         if live is None:
@@ -147,7 +149,7 @@ def edit(machine: Machine, text: str = "print('other')\n") -> None:
 
 def test_any_machine_tells_what_is_published(here: Machine, there: Machine) -> None:
     assert here.verdict("1.0.0").reason == "never-published"
-    pointing = Live("1", ("app",), {"docker_image": here.repository, "docker_tag": "latest"})
+    pointing = LiveObject("1", ("app",), {"docker_image": here.repository, "docker_tag": "latest"})
     assert here.verdict("1.0.0", pointing).reason.startswith("missing")
 
     published = here.publish("1.0.0")
@@ -190,7 +192,7 @@ def test_what_the_record_knows_of_a_digest_is_said_of_that_digest_only(here: Mac
     first = here.read("1.0.0")
     assert first is not None
 
-    def again(**recorded: JSON) -> Live | None:
+    def again(**recorded: JSON) -> LiveObject | None:
         outputs = {**first.outputs, **recorded}
         desired = here.desired("1.0.0")
         return here.kind.read(here.name, id=first.id, parent=None, desired=desired, outputs=outputs)
@@ -323,11 +325,11 @@ def test_a_release_is_the_very_image_of_its_candidate(here: Machine) -> None:
     assert here.builds == 0
 
 
-def at_once(*machines: Machine, version: str = "1.0.0") -> list[Live | ExistsError]:
+def at_once(*machines: Machine, version: str = "1.0.0") -> list[LiveObject | ExistsError]:
     """All publish it in the same moment: everybody has looked before anybody pushes, and so on."""
     barrier = threading.Barrier(len(machines), timeout=30)
 
-    def publish(machine: Machine) -> Live | ExistsError:
+    def publish(machine: Machine) -> LiveObject | ExistsError:
         machine.meet = barrier.wait
         try:
             return machine.publish(version)
@@ -347,7 +349,7 @@ def test_of_two_sources_under_one_version_the_one_that_the_registry_kept_wins(
 
     [winner] = [machine for machine in (here, there) if machine.verdict("1.0.0").reason == "published"]
     [lost] = [problem for problem in ended if isinstance(problem, ExistsError)]
-    [won] = [live for live in ended if isinstance(live, Live)]
+    [won] = [live for live in ended if isinstance(live, LiveObject)]
     assert ended[(here, there).index(winner)] is won
     assert "at the same moment, from other source" in lost.message or "meanwhile" in lost.message
     assert lost.hint == "take the next one"
@@ -369,7 +371,7 @@ def race(number: int, address: str, base: str, folder: Path) -> None:
         machines.append(Machine(f"{address}/{folder.name}/race{number}", source))
     began = threading.Barrier(2, timeout=60)
 
-    def publish(machine: Machine) -> Live | ExistsError:
+    def publish(machine: Machine) -> LiveObject | ExistsError:
         began.wait()
         time.sleep(chance.choice((0, chance.uniform(0, 2 * JITTER))))
         try:
@@ -379,7 +381,7 @@ def race(number: int, address: str, base: str, folder: Path) -> None:
 
     with ThreadPoolExecutor(2) as threads:
         ended = list(threads.map(publish, machines))
-    won = [live.id for live in ended if isinstance(live, Live)]
+    won = [live.id for live in ended if isinstance(live, LiveObject)]
     now = tags(machines[0])
     assert len(won) == 1, f"race {number}: {ended}"
     assert won == [f"1.0.0@{now['1.0.0']}"], f"race {number}"
@@ -496,7 +498,7 @@ def test_two_publishers_of_one_source_have_both_published_it(here: Machine, ther
 
     ended = at_once(here, there)
 
-    assert {live.id for live in ended if isinstance(live, Live)} == {f"1.0.0@{tags(here)['1.0.0']}"}
+    assert {live.id for live in ended if isinstance(live, LiveObject)} == {f"1.0.0@{tags(here)['1.0.0']}"}
     assert tags(here)["latest"] == tags(here)["1.0.0"]
 
 

@@ -15,9 +15,9 @@ from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import DOCKER_INDEX, OCI_INDEX, OCI_MANIFEST
 from providers.docker.registry.reference import Repository
 from providers.errors import (
-    FinalError,
     ForbiddenError,
     GoneError,
+    PermanentError,
     ProviderError,
     RefusedError,
     TransientError,
@@ -138,9 +138,9 @@ class TestReading:
             image = client.image("base")
             assert image
             proxy.interfere = lambda method, path, body: Answer(200, b'{"schemaVersion": 2}')
-            with pytest.raises(FinalError, match="other bytes"):
+            with pytest.raises(PermanentError, match="other bytes"):
                 client.manifest(image.digest)
-            with pytest.raises(FinalError, match="other bytes"):
+            with pytest.raises(PermanentError, match="other bytes"):
                 list(client.read_blob(image.layers[0]))
 
     @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ class TestPatience:
         monkeypatch.setattr(Repository, "loopback", property(lambda self: False))
         with (
             RegistryClient(f"{registry.address}/x/y", pause=lambda _: None) as client,
-            pytest.raises(FinalError, match="it does not speak https"),
+            pytest.raises(PermanentError, match="it does not speak https"),
         ):
             client.image("1.0.0")
 
@@ -378,7 +378,7 @@ class TestLogin:
         (docker_config / "config.json").write_text('{"credHelpers": {"reg.io": "test", "lost.io": "absent"}}')
         assert stored_login("reg.io") == Login("u", "p")
         assert stored_login("other.io") is None
-        with pytest.raises(FinalError, match=r"the stored login for lost.io cannot be read"):
+        with pytest.raises(PermanentError, match=r"the stored login for lost.io cannot be read"):
             stored_login("lost.io")
         (docker_config / "config.json").write_text('{"credsStore": "test"}')
         assert stored_login("token.io") == Login("<token>", identity_token="t")

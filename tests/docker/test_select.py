@@ -14,7 +14,7 @@ import pytest
 from providers.docker.builders.builder_requirements import SettingError
 from providers.docker.builders.select import BuilderName, select
 from providers.docker.source.key import ImageSource
-from providers.errors import FinalError, RefusedError, TransientError
+from providers.errors import PermanentError, RefusedError, TransientError
 
 UNREACHABLE = "Cannot connect to the Docker daemon at tcp://10.0.0.1:2375. Is the docker daemon running?"
 
@@ -155,7 +155,7 @@ def test_one_that_is_asked_for_and_not_there(
     docker: Callable[..., None], folder: Path, name: BuilderName, why: str
 ) -> None:
     docker("28.2.2")
-    with pytest.raises(FinalError, match=why):
+    with pytest.raises(PermanentError, match=why):
         select(name, ImageSource(folder=folder)).check()
 
 

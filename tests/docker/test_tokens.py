@@ -19,7 +19,7 @@ import pytest
 
 from providers.docker.registry.auth import Login, challenges
 from providers.docker.registry.client import RegistryClient
-from providers.errors import FinalError, ForbiddenError, UnauthorizedError
+from providers.errors import ForbiddenError, PermanentError, UnauthorizedError
 from tests.docker.conftest import blob_of, nobody
 from tests.docker.proxy import Answer, Proxy, proxy_to
 from tests.services import Registry, started_registry
@@ -254,7 +254,7 @@ class TestTokens:
         proxy.interfere = lambda method, path, body: Answer(401, headers=challenge)
         with (
             RegistryClient(f"{proxy.address}/x/y", look_up=robot) as client,
-            pytest.raises(FinalError, match=r"not https|is not usable"),
+            pytest.raises(PermanentError, match=r"not https|is not usable"),
         ):
             client.image("1.0.0")
 
@@ -343,7 +343,9 @@ class TestDockerHub:
         hub.interfere = lambda method, path, body: Answer(status, headers={"Location": to + path})
         with (
             RegistryClient("team/app", look_up=robot) as client,
-            pytest.raises(FinalError, match=f"not followed when reading .*: redirected from https to {to}"),
+            pytest.raises(
+                PermanentError, match=f"not followed when reading .*: redirected from https to {to}"
+            ),
         ):
             client.image("1.0.0")
         assert proxy.seen == []
@@ -354,14 +356,14 @@ class TestDockerHub:
         hub.interfere = lambda method, path, body: Answer(401, headers=challenge)
         with (
             RegistryClient("team/app", look_up=robot) as client,
-            pytest.raises(FinalError, match=f"sends to http://{proxy.address} for a token"),
+            pytest.raises(PermanentError, match=f"sends to http://{proxy.address} for a token"),
         ):
             client.image("1.0.0")
         location = {"Location": f"http://{proxy.address}/upload"}
         hub.interfere = lambda method, path, body: Answer(202, headers=location) if method == "POST" else None
         with (
             RegistryClient("team/app", look_up=robot) as client,
-            pytest.raises(FinalError, match=f"sends an upload on to http://{proxy.address}: not https"),
+            pytest.raises(PermanentError, match=f"sends an upload on to http://{proxy.address}: not https"),
         ):
             client.upload(blob_of(b"layer"), lambda start: [b"layer"])
         assert proxy.seen == []

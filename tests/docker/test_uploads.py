@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from providers.docker.registry.client import RegistryClient
-from providers.errors import FinalError, ForbiddenError, ProviderError, TransientError, UnauthorizedError
+from providers.errors import ForbiddenError, PermanentError, ProviderError, TransientError, UnauthorizedError
 from providers.protocol import Progress, silent
 from tests.docker.conftest import blob_of
 from tests.docker.line import Line, line_to
@@ -202,7 +202,7 @@ def test_a_registry_that_forgets_uploads(proxy: Proxy) -> None:
 def test_a_content_that_is_too_short(registry: Registry) -> None:
     with (
         RegistryClient(f"{registry.address}/resume/short") as client,
-        pytest.raises(FinalError, match=f"a layer of {len(CONTENT)} bytes ended after 100"),
+        pytest.raises(PermanentError, match=f"a layer of {len(CONTENT)} bytes ended after 100"),
     ):
         client.upload(BLOB, Given(CONTENT[:100]), silent)
 

@@ -8,7 +8,7 @@ import pytest
 
 from providers.docker.image import ImageKind
 from providers.docker.source.key import ImageSource, SourceKey
-from providers.protocol import Live, Need
+from providers.protocol import LiveObject, RequiredAction
 
 KEY, OLD_KEY = "v2:new", "v2:old"
 DESIRED = {"version": "1.0.1", "channel": "latest", "source_key": KEY, "platform": "linux/amd64"}
@@ -28,9 +28,9 @@ def kind(**files: str) -> ImageKind:
 
 def published(
     *, tag: str | None = "1.0.1", moved_to: str | None = None, label: str | None = KEY, **fields: Any
-) -> Live:
+) -> LiveObject:
     found = {**DESIRED, **fields}
-    return Live(
+    return LiveObject(
         "sha256:here",
         ("reg.io", "app"),
         found,
@@ -38,36 +38,43 @@ def published(
     )
 
 
-def pointing_at(image: str, tag: str) -> Live:
-    return Live("1", ("app",), {"docker_image": image, "docker_tag": tag})
+def pointing_at(image: str, tag: str) -> LiveObject:
+    return LiveObject("1", ("app",), {"docker_image": image, "docker_tag": tag})
 
 
 @pytest.mark.parametrize(
     ("live", "others", "need", "reason"),
     [
-        (None, [], Need.CREATE, "never-published"),
-        (None, [pointing_at("reg.io/app", "latest")], Need.CREATE, "missing"),
-        (None, [pointing_at("reg.io/app", "1.0.1")], Need.CREATE, "missing"),
-        (None, [pointing_at("elsewhere/app", "latest")], Need.CREATE, "never-published"),
-        (published(), [], Need.NOTHING, "published"),
-        (published(tag=None), [], Need.UPDATE, "same-source"),
-        (published(tag=None, source_key=OLD_KEY), [], Need.UPDATE, "source-changed"),
+        (None, [], RequiredAction.CREATE, "never-published"),
+        (None, [pointing_at("reg.io/app", "latest")], RequiredAction.CREATE, "missing"),
+        (None, [pointing_at("reg.io/app", "1.0.1")], RequiredAction.CREATE, "missing"),
+        (None, [pointing_at("elsewhere/app", "latest")], RequiredAction.CREATE, "never-published"),
+        (published(), [], RequiredAction.NOTHING, "published"),
+        (published(tag=None), [], RequiredAction.UPDATE, "same-source"),
+        (published(tag=None, source_key=OLD_KEY), [], RequiredAction.UPDATE, "source-changed"),
         (
             published(channel=None, moved_to="sha256:there"),
             [],
-            Need.UPDATE,
+            RequiredAction.UPDATE,
             "tag-moved: latest points at sha256:there",
         ),
-        (published(channel=None), [], Need.UPDATE, "tag-moved: latest is gone"),
-        (published(), [], Need.NOTHING, "published"),
-        (published(label=None), [], Need.NOTHING, "foreign: published by another tool, and accepted"),
+        (published(channel=None), [], RequiredAction.UPDATE, "tag-moved: latest is gone"),
+        (published(), [], RequiredAction.NOTHING, "published"),
+        (
+            published(label=None),
+            [],
+            RequiredAction.NOTHING,
+            "foreign: published by another tool, and accepted",
+        ),
     ],
 )
-def test_a_situation_has_its_verdict(live: Live | None, others: list[Live], need: Need, reason: str) -> None:
-    judge = kind().facts.judge
-    assert judge is not None
+def test_a_situation_has_its_verdict(
+    live: LiveObject | None, others: list[LiveObject], need: RequiredAction, reason: str
+) -> None:
+    assess = kind().facts.assess
+    assert assess is not None
 
-    verdict = judge(DESIRED, RECORDED, {}, live, others)
+    verdict = assess(DESIRED, RECORDED, {}, live, others)
 
     assert verdict.need is need
     assert verdict.reason.startswith(reason)
@@ -76,11 +83,11 @@ def test_a_situation_has_its_verdict(live: Live | None, others: list[Live], need
 
 
 def test_a_published_version_of_other_source_is_refused_and_names_what_changed() -> None:
-    judge = kind(**{"a.py": "2", "new.py": "3", "there.py": "4"}).facts.judge
-    assert judge is not None
+    assess = kind(**{"a.py": "2", "new.py": "3", "there.py": "4"}).facts.assess
+    assert assess is not None
     outputs = {"digest": "sha256:here", "files": {"a.py": "1", "gone.py": "1", "here.py": "4"}}
 
-    verdict = judge(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
+    verdict = assess(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
 
     assert verdict.reason == (
         "source-changed: a.py changed, gone.py removed, here.py moved to there.py, new.py added"
@@ -90,36 +97,36 @@ def test_a_published_version_of_other_source_is_refused_and_names_what_changed()
 
 
 def test_more_changes_than_a_line_holds_are_counted() -> None:
-    judge = kind(**{f"{number}.py": str(number) for number in range(9)}).facts.judge
-    assert judge is not None
+    assess = kind(**{f"{number}.py": str(number) for number in range(9)}).facts.assess
+    assert assess is not None
 
     outputs = {"digest": "sha256:here", "files": {}}
 
-    verdict = judge(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
+    verdict = assess(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
 
     assert verdict.reason == "source-changed: 0.py added, 1.py added, 2.py added, 3.py added and 5 more"
 
 
 def test_a_record_of_another_image_says_nothing_of_this_one() -> None:
-    judge = kind(**{"a.py": "2"}).facts.judge
-    assert judge is not None
+    assess = kind(**{"a.py": "2"}).facts.assess
+    assert assess is not None
     outputs = {"digest": "sha256:before somebody else published", "files": {"a.py": "1"}}
 
-    verdict = judge(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
+    verdict = assess(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
 
     assert verdict.reason == "source-changed: no record says which of its 1 files differ"
 
 
 def test_without_a_record_the_files_are_counted_and_the_commit_is_named() -> None:
-    judge = kind(**{"a.py": "2", "b.py": "1"}).facts.judge
-    assert judge is not None
+    assess = kind(**{"a.py": "2", "b.py": "1"}).facts.assess
+    assert assess is not None
     live = published(source_key=OLD_KEY)
     of_a_commit = replace(live, outputs={**live.outputs, "revision": "0123456789abcdef"})
 
-    verdict = judge(DESIRED, None, {}, live, [])
+    verdict = assess(DESIRED, None, {}, live, [])
     assert verdict.reason == "source-changed: no record says which of its 2 files differ"
     assert verdict.refusal
-    assert judge(DESIRED, None, {}, of_a_commit, []).reason.endswith(
+    assert assess(DESIRED, None, {}, of_a_commit, []).reason.endswith(
         "files differ; try git diff 0123456789ab"
     )
 
@@ -128,12 +135,12 @@ def test_without_a_record_the_files_are_counted_and_the_commit_is_named() -> Non
 def test_a_version_that_another_tool_published_is_never_assumed_to_be_this_source(
     channel: str | None,
 ) -> None:
-    judge = kind().facts.judge
-    assert judge is not None
+    assess = kind().facts.assess
+    assert assess is not None
     foreign = published(source_key=None, label=None, channel=channel)
 
     for recorded in (None, RECORDED, DESIRED):
-        verdict = judge(DESIRED, recorded, {}, foreign, [])
+        verdict = assess(DESIRED, recorded, {}, foreign, [])
 
         assert verdict.reason.startswith("foreign")
         assert "1.0.1 was published by another tool" in verdict.refusal
@@ -141,11 +148,11 @@ def test_a_version_that_another_tool_published_is_never_assumed_to_be_this_sourc
 
 
 def test_one_that_was_accepted_is_other_source_once_a_file_changed() -> None:
-    judge = kind().facts.judge
-    assert judge is not None
+    assess = kind().facts.assess
+    assert assess is not None
     accepted = published(source_key=OLD_KEY, label=None)
 
-    verdict = judge(DESIRED, DESIRED, {}, accepted, [])
+    verdict = assess(DESIRED, DESIRED, {}, accepted, [])
 
     assert verdict.reason.startswith("source-changed")
     assert verdict.refusal

@@ -12,7 +12,7 @@ import requests.adapters
 
 from providers.sandbox import Sandbox
 from reconciler.core.values import Address
-from state.state_writer import Recorder, now
+from state.state_writer import StateWriter, now
 from state.stores.opening import open_store
 from state.stores.sqlite import SqliteStore
 from tests.conftest import Cli, copy_example, stack_of
@@ -123,5 +123,5 @@ def record_as(
             entry = snapshot.resources[str(address)]
             inputs = {**entry.inputs, **fields.get(address, {})}
             changed = changed.with_resource(replace(entry, inputs=inputs, id=ids.get(address, entry.id)))
-        recorder = Recorder(store, snapshot, lock=None, written_by="0.1.0", clock=now)
-        recorder.update(lambda _: changed)
+        writer = StateWriter(store, snapshot, lock=None, written_by="0.1.0", clock=now)
+        writer.update(lambda _: changed)

@@ -15,9 +15,9 @@ from providers.sandbox import Sandbox
 from reconciler.core.diagnostics import UserError
 from reconciler.core.diff import Change, ChangeClass, compare
 from reconciler.core.plan import Plan, Stack
-from reconciler.core.values import ABSENT, JSON, MISSING, Address, Nothing
+from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
 from reconciler.drift.baseline import acknowledge, digest, read_rules, rewritten
-from reconciler.drift.findings import Acknowledgement, Finding, Report, Seen, StackReport
+from reconciler.drift.findings import Acknowledgement, Finding, FindingDates, Report, StackReport
 from tests.conftest import Cli
 from tests.drift.conftest import PROCESSING, TRAINING, Check
 
@@ -37,7 +37,7 @@ live = 64
 """
 
 
-def finding(address: str = "processing/app", path: str = "default_cpu", live: JSON | Nothing = 64) -> Finding:
+def finding(address: str = "processing/app", path: str = "default_cpu", live: JSON | NoValue = 64) -> Finding:
     change = Change(path, ChangeClass.DRIFT, 4, 4, live, "changed outside", write=True)
     return Finding(
         id=f"{address}#{path}",
@@ -45,13 +45,13 @@ def finding(address: str = "processing/app", path: str = "default_cpu", live: JS
         address=Address.parse(address),
         change=change,
         effect=Effect.RESOURCES,
-        seen=Seen(NOW, NOW),
+        seen=FindingDates(NOW, NOW),
         page="",
         put_back="",
     )
 
 
-def found_in(desired: JSON, recorded: JSON | Nothing, live: JSON) -> list[Finding]:
+def found_in(desired: JSON, recorded: JSON | NoValue, live: JSON) -> list[Finding]:
     """What drift finds of one field with these three values."""
     sides = ({} if value is MISSING else {"default_cpu": value} for value in (desired, recorded, live))
     [change] = compare(*sides, RULES)

@@ -12,7 +12,7 @@ from typing import Any, cast
 from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Plan
 from reconciler.core.planner import plan_steps
-from reconciler.core.remote import World
+from reconciler.core.remote import RemoteState
 from reconciler.core.values import Address
 from reconciler.drift.findings import findings
 from reconciler.pipeline import enums
@@ -97,8 +97,8 @@ def value(random: Random, depth: int = 2) -> Any:
     return random.choice(forms)()
 
 
-def some(random: Random, things: Any) -> list[Any]:
-    return [thing for thing in things if random.random() < 0.5]
+def some(random: Random, plural: Any) -> list[Any]:
+    return [thing for thing in plural if random.random() < 0.5]
 
 
 def stack(random: Random) -> list[Resource]:
@@ -146,7 +146,7 @@ def stack(random: Random) -> list[Resource]:
 def found(bench: Bench, made: list[Resource], recorded: Mapping[Address, RecordedResource]) -> list[str]:
     """The findings of a plan, made without the threads that a reading takes."""
     live = {Address(*key): bench.world.answer(live) for key, live in bench.world.objects.items()}
-    world = World(live, asked=live.keys())
+    world = RemoteState(live, asked=live.keys())
     steps, _ = plan_steps(Graph(made), recorded, world, FACTS)
     plan = Plan(STACK, "lineage-1", 1, steps)
     known = findings(plan, world, FACTS, adoptable={}, first_seen={}, now=NOW)

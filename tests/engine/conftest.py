@@ -17,14 +17,14 @@ from providers.rules import FieldRule
 from reconciler.core.events import Emit, ignore
 from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Action, Plan, Stack, Step
-from reconciler.core.planner import Options, plan_steps
-from reconciler.core.recovery import contested, settle, unmade
+from reconciler.core.planner import PlanOptions, plan_steps
+from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.values import Address
 from reconciler.engine import refresh
-from reconciler.engine.executor import Result, Walk
-from reconciler.engine.refresh import World
+from reconciler.engine.executor import ExecutionResult, Executor
+from reconciler.engine.refresh import RemoteState
 from state.snapshot import RecordedResource, Snapshot
-from state.state_writer import Recorder
+from state.state_writer import StateWriter
 from state.stores.base import Store
 from state.stores.sqlite import SqliteStore
 from tests.memory import MemoryKind, MemoryWorld
@@ -102,12 +102,12 @@ class Impatient(threading.Event):
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlanResult:
     """A plan with what it was made from."""
 
     plan: Plan
     desired: Graph
-    world: World
+    world: RemoteState
     snapshot: Snapshot
 
     def step(self, address: Address) -> Step:
@@ -148,37 +148,39 @@ class Bench:
     def live(self, address: Address) -> Mapping[str, Any]:
         return self.world.objects[address.kind, address.name].fields
 
-    def plan(self, *resources: Resource, **options: Any) -> Planned:
+    def plan(self, *resources: Resource, **options: Any) -> PlanResult:
         """What `plan` does: read, settle what is open, compare."""
-        desired, snapshot, wishes = Graph(resources), self.record, Options(**options)
+        desired, snapshot, request = Graph(resources), self.record, PlanOptions(**options)
         facts = {name: kind.facts for name, kind in self.kinds.items()}
         recorded = {Address.parse(text): entry for text, entry in snapshot.resources.items()}
-        also = {Address.parse(text) for text in snapshot.intents} | (set(recorded) if wishes.prune else set())
+        also = {Address.parse(text) for text in snapshot.intents} | (
+            set(recorded) if request.prune else set()
+        )
         world = refresh.read(desired, recorded, self.kinds, also=also, threads=2)
         assert not world.unreadable
         settled = settle(snapshot, world, facts)
         recorded = {Address.parse(text): entry for text, entry in settled.resources.items()}
         open_creates = contested(settled, world)
-        deleted = unmade(settled, world)
-        steps, remarks = plan_steps(desired, recorded, world, facts, wishes, open_creates, deleted)
-        return Planned(
+        deleted = unfinished_replaces(settled, world)
+        steps, remarks = plan_steps(desired, recorded, world, facts, request, open_creates, deleted)
+        return PlanResult(
             Plan(STACK, snapshot.lineage, snapshot.serial, steps, remarks), desired, world, settled
         )
 
-    def apply(self, *resources: Resource, **options: Any) -> Result:
+    def apply(self, *resources: Resource, **options: Any) -> ExecutionResult:
         """What `apply` does: plan, and walk the plan."""
         return self.walk(self.plan(*resources, **options))
 
-    def walk(self, planned: Planned, *, parallel: int = 1, emit: Emit = ignore) -> Result:
+    def walk(self, planned: PlanResult, *, parallel: int = 1, emit: Emit = ignore) -> ExecutionResult:
         assert planned.plan.can_apply
-        recorder = Recorder(self.store, self.record, lock=None, written_by="0.1.0", clock=lambda: AT)
-        recorder.update(lambda _: planned.snapshot)
-        return Walk(
+        writer = StateWriter(self.store, self.record, lock=None, written_by="0.1.0", clock=lambda: AT)
+        writer.update(lambda _: planned.snapshot)
+        return Executor(
             planned.plan,
             planned.desired,
             planned.world.found,
             self.kinds,
-            recorder,
+            writer,
             emit=emit,
             stop=self.stop,
             parallel=parallel,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from providers.errors import GoneError, RefusedError, TransientError
-from providers.protocol import Live
+from providers.protocol import LiveObject
 from reconciler.core.events import Event, Status, StepFinished, StepRetried, StepStarted
 from reconciler.core.values import Address
 from reconciler.engine.executor import ATTEMPTS, LONGEST_DELAY
@@ -273,15 +273,15 @@ class TestTheRecordIsAlwaysAhead:
         seen: list[tuple[str, str, list[str], list[str]]] = []
 
         class Watched(FaultyKind):
-            def update(self, live: Live, changed: Any, fields: Any, **more: Any) -> Live:
+            def update(self, live: LiveObject, changed: Any, fields: Any, **more: Any) -> LiveObject:
                 self.look("update", live.name)
                 return super().update(live, changed, fields, **more)
 
-            def create(self, name: Any, fields: Any, **more: Any) -> Live:
+            def create(self, name: Any, fields: Any, **more: Any) -> LiveObject:
                 self.look("create", name)
                 return super().create(name, fields, **more)
 
-            def delete(self, live: Live, **more: Any) -> None:
+            def delete(self, live: LiveObject, **more: Any) -> None:
                 self.look("delete", live.name)
                 super().delete(live, **more)
 
@@ -313,7 +313,7 @@ class TestTheRecordIsAlwaysAhead:
         sent: list[dict[str, Any]] = []
 
         class Watched(FaultyKind):
-            def update(self, live: Live, changed: Any, fields: Any, **more: Any) -> Live:
+            def update(self, live: LiveObject, changed: Any, fields: Any, **more: Any) -> LiveObject:
                 sent.append(dict(changed))
                 return super().update(live, changed, fields, **more)
 

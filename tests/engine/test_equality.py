@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from providers import rules
 from providers.picsellia.processing import RULES
 from providers.rules import FieldRule
-from reconciler.core.diff import ChangeClass, as_meant, compare, normalised, same
-from reconciler.core.values import ABSENT, JSON, MISSING, Nothing
+from reconciler.core.diff import ChangeClass, compare, normalised, normalised_live, same
+from reconciler.core.values import ABSENT, JSON, MISSING, NoValue
 from tests.engine.conftest import APP, Bench, processing
 
 IN_SYNC, PENDING, DRIFT, CONVERGED, CONFLICT, UNRECORDED, _ = ChangeClass
@@ -72,7 +72,7 @@ def means(left: JSON, right: JSON) -> bool:
     return equal(left, right)
 
 
-def expected(desired: JSON, recorded: JSON | Nothing, live: JSON) -> ChangeClass:
+def expected(desired: JSON, recorded: JSON | NoValue, live: JSON) -> ChangeClass:
     """The class by the table of three worlds; live is what it is, else as applied, else as the files say."""
     as_applied = recorded is not MISSING and equal(live, recorded)
     as_asked = equal(live, desired)
@@ -86,7 +86,7 @@ def expected(desired: JSON, recorded: JSON | Nothing, live: JSON) -> ChangeClass
     return PENDING if as_applied else CONVERGED if as_asked else CONFLICT
 
 
-def found(desired: JSON, recorded: JSON | Nothing, live: JSON) -> ChangeClass:
+def found(desired: JSON, recorded: JSON | NoValue, live: JSON) -> ChangeClass:
     before = None if recorded is MISSING else {PARAMETERS: {"key": recorded}}
     [change] = compare({PARAMETERS: {"key": desired}}, before, {PARAMETERS: {"key": live}}, RULES)
     assert change.write == (change.cls in (PENDING, DRIFT, CONFLICT, UNRECORDED))
@@ -100,7 +100,7 @@ def test_all_pairs_are_equal_exactly_where_the_table_says() -> None:
         assert same(left, right) is equal(left, right), told
         assert rules.number_like(left, right) is means(left, right), told
         ours = normalised({"key": right}, rule)
-        assert same(as_meant({"key": left}, rule, ours), ours) is means(left, right), told
+        assert same(normalised_live({"key": left}, rule, ours), ours) is means(left, right), told
 
 
 def check_worlds(values: Sequence[JSON]) -> None:

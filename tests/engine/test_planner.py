@@ -11,9 +11,9 @@ from reconciler.core.diagnostics import Diagnostic, Severity, in_order
 from reconciler.core.diff import Change, ChangeClass, Resolution, effective_fields
 from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Action, Plan, Refusal, Stack, Step
-from reconciler.core.planner import Options, fingerprint, plan_steps
+from reconciler.core.planner import PlanOptions, fingerprint, plan_steps
 from reconciler.core.values import ABSENT, MISSING, Address
-from reconciler.engine.refresh import World
+from reconciler.engine.refresh import RemoteState
 from state.snapshot import RecordedResource
 from tests.engine.conftest import (
     APP,
@@ -37,19 +37,19 @@ class Three:
     """The three worlds of one plan: what the files say is the argument of `plan`."""
 
     def __init__(self) -> None:
-        self.far_end = MemoryWorld()
+        self.provider_diagnostic = MemoryWorld()
         self.records: dict[Address, RecordedResource] = {}
 
     def lives(self, *resources: Resource, **fields: Any) -> None:
         """It exists, with its own fields or these."""
         for resource in resources:
             address = resource.address
-            self.far_end.put(address.kind, *address.name, **(fields or dict(resource.fields)))
+            self.provider_diagnostic.put(address.kind, *address.name, **(fields or dict(resource.fields)))
 
     def is_recorded(self, *resources: Resource, **inputs: Any) -> None:
         """It was applied by us, with its own fields or these; and is the object that lives, if one does."""
         for resource in resources:
-            live = self.far_end.objects.get((resource.address.kind, resource.address.name))
+            live = self.provider_diagnostic.objects.get((resource.address.kind, resource.address.name))
             self.records[resource.address] = record(resource, live.id if live else None, **inputs)
 
     def was_applied(self, *resources: Resource) -> None:
@@ -58,10 +58,12 @@ class Three:
 
     def plan(self, *desired: Resource, **options: Any) -> Plan:
         found = {
-            Address(kind, name): self.far_end.answer(live)
-            for (kind, name), live in self.far_end.objects.items()
+            Address(kind, name): self.provider_diagnostic.answer(live)
+            for (kind, name), live in self.provider_diagnostic.objects.items()
         }
-        steps, remarks = plan_steps(Graph(desired), self.records, World(found), FACTS, Options(**options))
+        steps, remarks = plan_steps(
+            Graph(desired), self.records, RemoteState(found), FACTS, PlanOptions(**options)
+        )
         return Plan(STACK, "lineage-1", 1, steps, remarks)
 
     def step(self, *desired: Resource, **options: Any) -> Step:
@@ -145,14 +147,14 @@ class TestOneResource:
     def test_somebody_changed_it_outside(self, three: Three) -> None:
         app = processing(default_cpu=4)
         three.was_applied(app)
-        three.far_end.edit("processing", "app", default_cpu=2)
+        three.provider_diagnostic.edit("processing", "app", default_cpu=2)
         step = three.step(app)
         assert decision(step) == (UPDATE, "changed outside")
         assert classes(step) == {"default_cpu": ChangeClass.DRIFT}
 
     def test_the_files_changed_one_field_and_somebody_another(self, three: Three) -> None:
         three.was_applied(processing(default_cpu=4, description="apples"))
-        three.far_end.edit("processing", "app", default_cpu=2)
+        three.provider_diagnostic.edit("processing", "app", default_cpu=2)
         step = three.step(processing(default_cpu=4, description="pears"))
         assert step.action is UPDATE
         assert "changed outside" in step.reason and "the files changed" in step.reason
@@ -173,7 +175,7 @@ class TestOneResource:
 
     def test_files_and_live_met(self, three: Three) -> None:
         three.was_applied(processing(default_cpu=4))
-        three.far_end.edit("processing", "app", default_cpu=8)
+        three.provider_diagnostic.edit("processing", "app", default_cpu=8)
         step = three.step(processing(default_cpu=8))
         assert decision(step) == (ADOPT, "live has it already; the record is refreshed")
         assert not step.writes and not step.drifts
@@ -187,7 +189,7 @@ class TestOneResource:
     def test_a_field_that_the_files_never_gave_may_change_outside(self, three: Three) -> None:
         app = processing(default_cpu=4)
         three.was_applied(app)
-        three.far_end.edit("processing", "app", description="theirs")
+        three.provider_diagnostic.edit("processing", "app", description="theirs")
         assert three.step(app).action is NOOP
 
 
@@ -195,33 +197,33 @@ class TestWhatIsNotReturned:
     def test_is_never_said_to_be_in_sync(self, three: Three) -> None:
         app = processing(default_cpu=4, docker_tag="latest")
         three.was_applied(app)
-        three.far_end.hidden = ["docker_tag"]
+        three.provider_diagnostic.hidden = ["docker_tag"]
         step = three.step(app)
         assert decision(step) == (NOOP, "as last applied; docker_tag cannot be read")
         assert three.plan(app).exit_code == 0
 
     def test_is_written_when_the_files_changed(self, three: Three) -> None:
         three.was_applied(processing(docker_tag="latest"))
-        three.far_end.hidden = ["docker_tag"]
+        three.provider_diagnostic.hidden = ["docker_tag"]
         step = three.step(processing(docker_tag="test"))
         assert decision(step) == (UPDATE, "not returned; the files changed")
         assert not step.drifts
 
     def test_is_written_on_a_take_over(self, three: Three) -> None:
         three.lives(processing(docker_tag="latest"))
-        three.far_end.hidden = ["docker_tag"]
+        three.provider_diagnostic.hidden = ["docker_tag"]
         assert three.step(processing(docker_tag="latest")).writes
 
     def test_is_no_reason_to_replace_what_may_well_be_right(self, three: Three) -> None:
         three.lives(processing(type="AUTO_TAGGING"))
-        three.far_end.hidden = ["type"]
+        three.provider_diagnostic.hidden = ["type"]
         step = three.step(processing(type="AUTO_TAGGING"))
         assert step.action is ADOPT and step.refusal is None and not step.writes
         assert classes(step) == {"type": ChangeClass.UNVERIFIED}
 
     def test_but_another_value_than_we_applied_is(self, three: Three) -> None:
         three.was_applied(processing(type="AUTO_TAGGING"))
-        three.far_end.hidden = ["type"]
+        three.provider_diagnostic.hidden = ["type"]
         assert three.step(processing(type="PRE_ANNOTATION")).action is REPLACE
 
 
@@ -314,7 +316,7 @@ class TestWhatCannotChangeInPlace:
 
     def test_the_new_one_keeps_what_the_files_do_not_say(self, three: Three) -> None:
         three.was_applied(processing(type="AUTO_TAGGING"))
-        three.far_end.edit("processing", "app", default_cpu=16, description="theirs")
+        three.provider_diagnostic.edit("processing", "app", default_cpu=16, description="theirs")
         step = three.step(processing(type="PRE_ANNOTATION"), replace=[APP])
         besides = {change.path: change.desired for change in step.changes if change.path != "type"}
         assert besides == {
@@ -327,7 +329,7 @@ class TestWhatCannotChangeInPlace:
     def test_drift_of_such_a_field_is_a_replacement_too(self, three: Three) -> None:
         app = processing(type="AUTO_TAGGING")
         three.was_applied(app)
-        three.far_end.edit("processing", "app", type="PRE_ANNOTATION")
+        three.provider_diagnostic.edit("processing", "app", type="PRE_ANNOTATION")
         assert three.step(app).refusal is not None
 
 
@@ -339,7 +341,7 @@ class TestConflicts:
     @pytest.fixture
     def changed_twice(self, three: Three) -> Three:
         three.was_applied(processing(default_cpu=4))
-        three.far_end.edit("processing", "app", default_cpu=2)
+        three.provider_diagnostic.edit("processing", "app", default_cpu=2)
         return three
 
     def test_nobody_wins_until_somebody_says_so(self, changed_twice: Three) -> None:
@@ -382,7 +384,7 @@ class TestConflicts:
 
     def test_one_key_is_kept_and_the_files_have_their_way_with_the_others(self, three: Three) -> None:
         three.was_applied(processing(default_parameters={"a": 1, "b": 1, "c": 1}))
-        three.far_end.edit("processing", "app", default_parameters={"a": 3, "b": 1})
+        three.provider_diagnostic.edit("processing", "app", default_parameters={"a": 3, "b": 1})
         app = processing(default_parameters={"a": 2, "b": 2, "c": 2})
         [step] = three.plan(app, theirs=None).steps
         fields = effective_fields(app.fields, step.changes, FACTS["processing"].rules)
@@ -417,7 +419,7 @@ class TestOrder:
         inputs = [input_of(app, name) for app in "abc" for name in "xy"]
         three = Three()
         three.was_applied(*apps, *inputs)
-        three.far_end.objects = dict(shuffled(list(three.far_end.objects.items())))
+        three.provider_diagnostic.objects = dict(shuffled(list(three.provider_diagnostic.objects.items())))
         three.records = dict(shuffled(list(three.records.items())))
         desired = [base, *apps, *inputs[:-2], model("M"), version_of("M", "v1")]
         told = three.plan(*shuffled(desired))
@@ -511,16 +513,16 @@ class TestPlan:
 
     def test_a_fingerprint_knows_the_object_and_what_the_diff_would_see(self, three: Three) -> None:
         facts = FACTS["processing"]
-        live = three.far_end.put("processing", "app", default_cpu=4, docker_flags=["a", "b"])
+        live = three.provider_diagnostic.put("processing", "app", default_cpu=4, docker_flags=["a", "b"])
         seen = fingerprint(live, facts)
 
         def changed(**fields: Any) -> str:
-            three.far_end.edit("processing", "app", **fields)
-            return fingerprint(three.far_end.objects["processing", ("app",)], facts)
+            three.provider_diagnostic.edit("processing", "app", **fields)
+            return fingerprint(three.provider_diagnostic.objects["processing", ("app",)], facts)
 
         assert changed(default_cpu="4", docker_flags=["b", "a"], updated_at="now") == seen
         assert changed(default_cpu=5) != seen
-        assert fingerprint(three.far_end.put("processing", "app", **live.fields), facts) != seen
+        assert fingerprint(three.provider_diagnostic.put("processing", "app", **live.fields), facts) != seen
 
 
 words = st.text("ab/%é. ", min_size=1, max_size=4)

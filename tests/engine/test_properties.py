@@ -22,7 +22,17 @@ from reconciler.core.values import Address
 from state.invariants import verify
 from state.snapshot import Snapshot
 from state.stores.base import Store
-from tests.engine.conftest import FACTS, Bench, Planned, after, image, input_of, model, processing, version_of
+from tests.engine.conftest import (
+    FACTS,
+    Bench,
+    PlanResult,
+    after,
+    image,
+    input_of,
+    model,
+    processing,
+    version_of,
+)
 from tests.failing_kind import READS, WRITES, Died, Fault, Faults, FaultyKind
 
 
@@ -97,7 +107,7 @@ class Story:
         store.saves = 0
         return bench, store
 
-    def plan(self, bench: Bench) -> Planned:
+    def plan(self, bench: Bench) -> PlanResult:
         """Everything that needs somebody's word has it."""
         return bench.plan(
             *self.now,

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from providers.errors import ProviderError, TransientError
-from providers.protocol import Live
+from providers.protocol import LiveObject
 from reconciler.core.plan import Action
-from reconciler.core.recovery import contested, settle, unmade
+from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.values import Address
-from reconciler.engine.refresh import World
-from reconciler.engine.rollback import _was_done, find_earlier
+from reconciler.engine.refresh import RemoteState
+from reconciler.engine.rollback import _changed_something, find_earlier
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
 from state.stores.base import HistoryEntry
 from state.stores.sqlite import SqliteStore
@@ -30,14 +30,14 @@ def recorded(**inputs: Any) -> RecordedResource:
     return RecordedResource("processing/app", "processing", "id-1", inputs)
 
 
-def lives(id: str = "id-1", **fields: Any) -> Live:
-    return Live(id, ("app",), fields, {"page": "https://…"})
+def lives(id: str = "id-1", **fields: Any) -> LiveObject:
+    return LiveObject(id, ("app",), fields, {"page": "https://…"})
 
 
 def settled(
     open: Intent,
     record: RecordedResource | None,
-    live: Live | None,
+    live: LiveObject | None,
     *,
     unreadable: Collection[Address] = (),
     asked: Collection[Address] = (APP,),
@@ -45,7 +45,7 @@ def settled(
     snapshot = Snapshot.new("my-org@STAGING/app", "lineage-1").with_intent(open)
     snapshot = snapshot.with_resource(record) if record else snapshot
     problems: dict[Address, ProviderError] = dict.fromkeys(unreadable, TransientError("busy"))
-    return settle(snapshot, World({} if live is None else {APP: live}, problems, asked), FACTS)
+    return settle(snapshot, RemoteState({} if live is None else {APP: live}, problems, asked), FACTS)
 
 
 def left(snapshot: Snapshot) -> RecordedResource | None:
@@ -151,8 +151,8 @@ class TestReplace:
         snapshot = settled(replacing("id-1", type="B"), before, None)
         assert not snapshot.resources
         assert snapshot.intents["processing/app"] == replacing(None, type="B")
-        world = World({}, {}, [APP])
-        assert unmade(snapshot, world) == {APP: replacing(None, type="B")}
+        world = RemoteState({}, {}, [APP])
+        assert unfinished_replaces(snapshot, world) == {APP: replacing(None, type="B")}
         assert settle(snapshot, world, FACTS) == snapshot, "until it is made"
 
     def test_the_new_object_is_there(self) -> None:
@@ -162,8 +162,8 @@ class TestReplace:
     def test_whose_an_object_is_that_differs_cannot_be_told(self) -> None:
         snapshot = settled(replacing(None, type="B"), None, lives("id-2", type="C"))
         assert set(snapshot.intents) == {"processing/app"} and not snapshot.resources
-        world = World({APP: lives("id-2", type="C")}, {}, [APP])
-        assert contested(snapshot, world) == {APP} and unmade(snapshot, world) == {}
+        world = RemoteState({APP: lives("id-2", type="C")}, {}, [APP])
+        assert contested(snapshot, world) == {APP} and unfinished_replaces(snapshot, world) == {}
 
 
 class TestWhetherARunDidAllItBegan:
@@ -186,7 +186,7 @@ class TestWhetherARunDidAllItBegan:
     )
     def test_all_verbs(self, begun: Intent, record: RecordedResource | None, done: bool) -> None:
         snapshot = Snapshot.new("my-org@STAGING/app", "lineage-1")
-        assert _was_done(begun, snapshot.with_resource(record) if record else snapshot) is done
+        assert _changed_something(begun, snapshot.with_resource(record) if record else snapshot) is done
 
 
 class TestTheWholeStory:

@@ -91,11 +91,11 @@ def classes_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "run", _run_once)
 
 
-_run: Callable[..., runner.Ran] = runner.run
-_ran: dict[str, runner.Ran] = {}
+_run: Callable[..., runner.ClassRun] = runner.run
+_ran: dict[str, runner.ClassRun] = {}
 
 
-def _run_once(folder: Path, **how: Any) -> runner.Ran:
+def _run_once(folder: Path, **how: Any) -> runner.ClassRun:
     if folder.name not in _ran:
         _ran[folder.name] = _run(folder, **how)
     return _ran[folder.name]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.diagnostics import Severity
-from reconciler.engine.session import Reading, validate
+from reconciler.engine.session import ReadOptions, validate
 from tests.conftest import CASES, Cli, copy_example
 from tests.faults.conftest import NAMES
 
@@ -249,7 +249,7 @@ def mutants(folders: list[Path], seed: int, count: int) -> Iterator[tuple[str, P
 
 
 def complaints(
-    what: str, folder: Path, file: Path, mutant: bytes, reading: Reading
+    what: str, folder: Path, file: Path, mutant: bytes, reading: ReadOptions
 ) -> tuple[bool, list[str]]:
     """Whether errors were found, and what is wrong with how they are told."""
     try:
@@ -275,7 +275,7 @@ def test_files_are_read_or_refused_with_their_place(folders: list[Path], home: P
     wrong: list[str] = []
     refused = accepted = 0
     for mutant in mutants(folders, seed=1, count=MUTANTS):
-        failed, told = complaints(*mutant, Reading(static_only=True))
+        failed, told = complaints(*mutant, ReadOptions(static_only=True))
         wrong += told
         refused, accepted = refused + failed, accepted + (not failed)
     assert not wrong, f"{len(wrong)} of {refused + accepted}\n" + "\n".join(wrong[:25])
@@ -292,7 +292,7 @@ def test_the_same_holds_when_classes_are_run(folders: list[Path], home: Path) ->
     before = contents(computed[0])
     wrong: list[str] = []
     for mutant in mutants(computed, seed=3, count=RUN):
-        wrong += complaints(*mutant, Reading(timeout=20.0))[1]
+        wrong += complaints(*mutant, ReadOptions(timeout=20.0))[1]
     assert not wrong, "\n".join(wrong)
     assert contents(computed[0]) == before, "running the classes left something behind"
 

@@ -49,7 +49,7 @@ def test_a_version_that_somebody_else_published_meanwhile_is_never_overwritten(
 
     make = apply.make_plan
 
-    def meanwhile(*given: object) -> plan.Planned:
+    def meanwhile(*given: object) -> plan.PlanResult:
         planned = make(*given)  # type: ignore[arg-type]
         with monkeypatch.context() as other:
             other.setattr(apply, "make_plan", make)

@@ -80,7 +80,7 @@ def test_our_own_lock_can_be_recognised(state: Path, cli: Cli, monkeypatch: pyte
     seen: list[LockInfo] = []
     checked = apply.make_plan
 
-    def look(*given: object) -> plan.Planned:
+    def look(*given: object) -> plan.PlanResult:
         with open_store(str(state)) as store:
             holder = store.holder(stack_of("single_training"))
         assert holder is not None

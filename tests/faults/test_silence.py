@@ -14,16 +14,16 @@ from rich.console import Console
 from providers import bounded
 from providers.bounded import Repeat, Silence, SilenceEnd
 from providers.docker.registry.client import RegistryClient
-from providers.docker.registry.connection import Wire
+from providers.docker.registry.connection import ConnectionPool
 from providers.errors import ProviderError
 from providers.picsellia.platform import Platform
 from providers.protocol import Progress
-from providers.rate_limit import REFUSALS, Pace, Refusal
+from providers.rate_limit import REFUSALS, Backoff, RateLimiter
 from providers.sandbox import Sandbox
 from reconciler.core.events import ServerDelay, StepProgress
 from reconciler.core.values import Address
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.progress import Watch
+from reconciler.views.terminal.progress import ProgressView
 from tests.conftest import Cli, copy_example
 
 LIMIT = 0.6  # seconds; RECONCILER_TIMEOUT
@@ -38,12 +38,14 @@ def impatient(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def platform(sandbox: Sandbox, heard: Heard) -> Platform:
-    return Platform(sandbox.url, sandbox.token, sandbox.organization, pace=Pace(announce=heard.append))
+    return Platform(
+        sandbox.url, sandbox.token, sandbox.organization, limiter=RateLimiter(announce=heard.append)
+    )
 
 
 def registry(sandbox: Sandbox, heard: Heard) -> RegistryClient:
-    wire = Wire(Pace(announce=heard.append))
-    return RegistryClient(f"{sandbox.registry}/team/app", pause=lambda _: None, wire=wire)
+    pool = ConnectionPool(RateLimiter(announce=heard.append))
+    return RegistryClient(f"{sandbox.registry}/team/app", pause=lambda _: None, pool=pool)
 
 
 def read_platform(sandbox: Sandbox, heard: Heard) -> Callable[[], Any]:
@@ -153,9 +155,9 @@ class Clock:
 
 
 LINES: dict[str, ServerDelay] = {
-    "h: rate limited, next try in 1 s": Refusal("h", 429, 1.0),
-    "h: rate limited, next try in 0.3 s": Refusal("h", 429, 0.3),
-    "h: answers 503, next try in 2 s": Refusal("h", 503, 2.0),
+    "h: rate limited, next try in 1 s": Backoff("h", 429, 1.0),
+    "h: rate limited, next try in 0.3 s": Backoff("h", 429, 0.3),
+    "h: answers 503, next try in 2 s": Backoff("h", 503, 2.0),
     "h: no answer for 10 s, waiting up to 60 s": Silence("h", 10.0, 60.0),
     "h: no answer for 60 s, trying again (2 of 3)": Repeat("h", 60.0, 2, 3),
 }
@@ -164,7 +166,7 @@ LINES: dict[str, ServerDelay] = {
 @pytest.mark.parametrize("line", LINES)
 def test_a_log_has_one_line_for_all_requests_that_wait(line: str) -> None:
     log, clock = io.StringIO(), Clock()
-    with Watch(console(log), clock) as watch:
+    with ProgressView(console(log), clock) as watch:
         for second in range(100):  # one request a second begins to wait
             clock.now = second / 10
             watch(LINES[line])
@@ -175,7 +177,7 @@ def test_a_log_has_one_line_for_all_requests_that_wait(line: str) -> None:
 
 def test_a_long_silence_is_a_line_every_ten_seconds() -> None:
     log, clock = io.StringIO(), Clock()
-    with Watch(console(log), clock) as watch:
+    with ProgressView(console(log), clock) as watch:
         for attempt in (1, 2):
             for seconds in range(10, 60, 10):
                 clock.now = (attempt - 1) * 60 + seconds + 0.01 * (seconds % 20)  # never quite on time
@@ -194,7 +196,7 @@ def test_a_long_silence_is_a_line_every_ten_seconds() -> None:
 def test_a_terminal_is_left_as_it_was_after_bars_and_announcements() -> None:
     before = sys.stdout
     moving = StepProgress(Address.parse("image/reg.io/app"), Progress("push", "abc", "", 1, 40, "bytes"))
-    with Watch(Console(file=io.StringIO(), force_terminal=True, width=100)) as watch:
+    with ProgressView(Console(file=io.StringIO(), force_terminal=True, width=100)) as watch:
         for event in (
             moving,
             Silence("h", 10.0, 60.0),
@@ -210,7 +212,7 @@ def test_a_terminal_is_left_as_it_was_after_bars_and_announcements() -> None:
 def test_a_terminal_counts_down_until_the_answer_comes() -> None:
     screen, clock = io.StringIO(), Clock()
     terminal = Console(file=screen, force_terminal=True, width=100, color_system=None)
-    with Watch(terminal, clock) as watch:
+    with ProgressView(terminal, clock) as watch:
         watch(Silence("h", 10.0, 60.0))
         watch(Silence("other", 10.0, 60.0))
         watch(SilenceEnd("h"))

@@ -3,7 +3,7 @@
 import pytest
 
 from providers.docker.registry.client import RegistryClient
-from providers.errors import FinalError, TransientError
+from providers.errors import PermanentError, TransientError
 from providers.sandbox import Sandbox
 from providers.timeouts import answer_timeout
 from tests.conftest import Cli, copy_example
@@ -21,7 +21,7 @@ def test_it_replaces_every_patience(home: object, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
 def test_what_is_no_number_of_seconds_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECONCILER_TIMEOUT", text)
-    with pytest.raises(FinalError, match="RECONCILER_TIMEOUT"):
+    with pytest.raises(PermanentError, match="RECONCILER_TIMEOUT"):
         answer_timeout(60.0)
 
 

@@ -19,8 +19,8 @@ from providers.docker.registry.reference import parse_repository
 from providers.sandbox import Sandbox
 from reconciler.cli import options
 from reconciler.core.events import ignore
-from reconciler.engine.plan import Wishes, make_plan
-from reconciler.engine.session import VERSION, Checked, Reading, session, validate
+from reconciler.engine.plan import PlanRequest, make_plan
+from reconciler.engine.session import VERSION, ReadOptions, ValidatedPipeline, session, validate
 from reconciler.pipeline.compile import desired_graph
 from state.snapshot import RecordedResource
 from state.state_writer import now
@@ -105,18 +105,18 @@ def publish(folders: Sequence[Path], sandbox: Sandbox) -> None:
     with ThreadPoolExecutor(8) as pool, requests.Session() as http:
         http.headers["X-Sandbox-Aside"] = "1"
         http.headers["Authorization"] = f"Bearer {sandbox.token}"
-        list(pool.map(lambda folder: _publish(validate(folder, Reading()), sandbox, http), folders))
+        list(pool.map(lambda folder: _publish(validate(folder, ReadOptions()), sandbox, http), folders))
 
 
-def record(folders: Sequence[Path], reading: Reading) -> None:
+def record(folders: Sequence[Path], reading: ReadOptions) -> None:
     """Save for each what an apply that found everything in place would have recorded."""
-    where = options.Where(None, None)
+    where = options.TargetOptions(None, None)
     with session(where.target(), options.store(), ignore, threading.Event()) as opened:
         for folder in folders:
-            planned = make_plan(opened, validate(folder, reading), Wishes())
+            planned = make_plan(opened, validate(folder, reading), PlanRequest())
             snapshot = planned.settled
             for resource in planned.desired:
-                live = planned.world.found[resource.address]
+                live = planned.remote_state.found[resource.address]
                 depends_on = tuple(map(str, resource.depends_on))
                 recorded = RecordedResource(
                     str(resource.address),
@@ -130,7 +130,7 @@ def record(folders: Sequence[Path], reading: Reading) -> None:
             opened.store.save(snapshot.written(serial=1, by=VERSION, at=now()), expected_serial=0, lock=None)
 
 
-def _publish(checked: Checked, sandbox: Sandbox, http: requests.Session) -> None:
+def _publish(checked: ValidatedPipeline, sandbox: Sandbox, http: requests.Session) -> None:
     pipeline, key = checked.sound()
     for resource in desired_graph(pipeline, key.key):
         fields, name = dict(resource.fields), resource.address.name

@@ -6,12 +6,12 @@ from rich.console import Console
 
 from reconciler.core.events import Counted
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.progress import SILENCE, Watch
+from reconciler.views.terminal.progress import SILENCE, ProgressView
 
 
 def test_a_log_gets_a_line_now_and_then() -> None:
     now, log = 0.0, io.StringIO()
-    with Watch(console(log), lambda: now) as watch:
+    with ProgressView(console(log), lambda: now) as watch:
         for done in range(1, 1101):
             now += SILENCE / 512  # a power of two, so that nothing is lost when they are added up
             watch(Counted(done, 1100))
@@ -24,7 +24,7 @@ def test_a_terminal_gets_a_bar_that_goes_away() -> None:
     terminal = Console(
         file=shown, force_terminal=True, force_interactive=True, width=80, legacy_windows=False
     )
-    with Watch(terminal) as watch:
+    with ProgressView(terminal) as watch:
         watch(Counted(3, 1000))
         watch(Counted(4, 1000))
 

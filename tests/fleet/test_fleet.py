@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from providers.rate_limit import Pace
+from providers.rate_limit import RateLimiter
 from providers.sandbox import Sandbox
-from reconciler.engine.session import Reading
+from reconciler.engine.session import ReadOptions
 from tests.conftest import Cli, Ended
 from tests.fleet import made
 
@@ -35,7 +35,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox,
         _sign_in(user, sandbox, folder)
         folders = made.pipelines(folder / "pipelines", sandbox.registry, COUNT, trainings=TRAININGS)
         made.publish(folders, sandbox)
-        made.record(folders, Reading())
+        made.record(folders, ReadOptions())
         yield sandbox, folder
 
 
@@ -121,9 +121,11 @@ def test_one_pipeline_is_no_reason_to_read_lists(fleet: Fleet) -> None:
 
 
 def test_every_request_waits_for_its_turn(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    turns: list[Pace] = []
-    wait = Pace.wait
-    monkeypatch.setattr(Pace, "wait", lambda pace, server="": (turns.append(pace), wait(pace, server))[1])
+    turns: list[RateLimiter] = []
+    wait = RateLimiter.wait
+    monkeypatch.setattr(
+        RateLimiter, "wait", lambda limiter, server="": (turns.append(limiter), wait(limiter, server))[1]
+    )
     fleet.sandbox.fail("*", "/(inputs|manifests/.*)$", 503, times=3, every=2)
 
     ended, _ = fleet.drift("pipeline_0000", "pipeline_0001", "--rps", "1000")

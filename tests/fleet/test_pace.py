@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from providers.rate_limit import Pace, Refusal, retry_after
+from providers.rate_limit import Backoff, RateLimiter, retry_after
 
 
 class Clock:
@@ -27,66 +27,66 @@ def clock() -> Clock:
     return Clock()
 
 
-def sent(pace: Pace, clock: Clock, count: int) -> list[float]:
+def sent(limiter: RateLimiter, clock: Clock, count: int) -> list[float]:
     """When each of some requests went out, in seconds from now."""
     began, times = clock.now, []
     for _ in range(count):
-        pace.wait()
+        limiter.wait()
         times.append(round(clock.now - began, 6))
     return times
 
 
 def test_nobody_waits_without_a_limit(clock: Clock) -> None:
-    assert sent(Pace(clock=clock, sleep=clock.sleep), clock, 1000) == [0.0] * 1000
+    assert sent(RateLimiter(clock=clock, sleep=clock.sleep), clock, 1000) == [0.0] * 1000
 
 
 def test_so_many_a_second_and_no_more(clock: Clock) -> None:
-    assert sent(Pace(4, clock=clock, sleep=clock.sleep), clock, 5) == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert sent(RateLimiter(4, clock=clock, sleep=clock.sleep), clock, 5) == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def test_what_was_not_used_is_not_saved_up(clock: Clock) -> None:
-    pace = Pace(4, clock=clock, sleep=clock.sleep)
-    pace.wait()
+    limiter = RateLimiter(4, clock=clock, sleep=clock.sleep)
+    limiter.wait()
     clock.now += 60
-    assert sent(pace, clock, 3) == [0.0, 0.25, 0.5]
+    assert sent(limiter, clock, 3) == [0.0, 0.25, 0.5]
 
 
-def refuse(pace: Pace, asked: float | None = None, request: str = "GET /") -> bool:
-    return pace.refused("far", request, asked)
+def refuse(limiter: RateLimiter, asked: float | None = None, request: str = "GET /") -> bool:
+    return limiter.refused("far", request, asked)
 
 
 def test_after_a_refusal_everybody_waits_and_goes_on_slowly_and_then_faster(clock: Clock) -> None:
-    pace = Pace(clock=clock, sleep=clock.sleep)
-    assert refuse(pace, 7)
+    limiter = RateLimiter(clock=clock, sleep=clock.sleep)
+    assert refuse(limiter, 7)
     began, times = clock.now, []
     for _ in range(1000):
-        pace.wait("far")
-        pace.accepted("far", "GET /")
+        limiter.wait("far")
+        limiter.accepted("far", "GET /")
         times.append(clock.now - began)
     assert times[0] == 7
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert gaps[0] == pytest.approx(0.02, rel=0.1)
     assert gaps[-1] < gaps[0] / 2
     before = clock.now
-    pace.wait("another")
+    limiter.wait("another")
     assert clock.now == before, "another server refused nothing"
 
 
 def test_many_who_are_refused_at_once_count_once(clock: Clock) -> None:
     announced: list[object] = []
-    pace = Pace(clock=clock, sleep=clock.sleep, announce=announced.append)
-    assert all(refuse(pace, 1) for _ in range(500))
-    assert announced == [Refusal("far", 429, 1)]
-    pace.wait("far")
+    limiter = RateLimiter(clock=clock, sleep=clock.sleep, announce=announced.append)
+    assert all(refuse(limiter, 1) for _ in range(500))
+    assert announced == [Backoff("far", 429, 1)]
+    limiter.wait("far")
     assert clock.now == 101
 
 
 def test_a_pause_asks_for_no_more_than_the_limit(clock: Clock) -> None:
-    pace = Pace(1, clock=clock, sleep=clock.sleep)
-    refuse(pace, 2)
+    limiter = RateLimiter(1, clock=clock, sleep=clock.sleep)
+    refuse(limiter, 2)
     times = []
     for _ in range(3):
-        pace.wait("far")
+        limiter.wait("far")
         times.append(clock.now)
     assert times[0] == 102
     assert all(later - earlier >= 1 for earlier, later in pairwise(times))
@@ -115,14 +115,14 @@ class Server:
 def test_it_finds_the_rate_that_a_server_accepts(rate: float, asks: float | None, count: int) -> None:
     """Whatever that is, and whatever the server asks for: all are accepted, not much later than could be."""
     clock = Clock()
-    server, pace = Server(clock, rate, asks), Pace(clock=clock, sleep=clock.sleep)
+    server, limiter = Server(clock, rate, asks), RateLimiter(clock=clock, sleep=clock.sleep)
     for number in range(count):
         while True:
-            pace.wait("far")
+            limiter.wait("far")
             if server.takes():
-                pace.accepted("far", f"GET /{number}")
+                limiter.accepted("far", f"GET /{number}")
                 break
-            assert pace.refused("far", f"GET /{number}", asks), "given up although others are accepted"
+            assert limiter.refused("far", f"GET /{number}", asks), "given up although others are accepted"
     assert clock.now - 100 <= 6 * count / rate + 60
 
 
@@ -138,17 +138,17 @@ def happened(steps: list[tuple[str, float | None]], up: float) -> list[object]:
     """What each step came to, on a machine that has been up for so many seconds."""
     clock = Clock()
     clock.now = up
-    pace, results = Pace(clock=clock, sleep=clock.sleep), list[object]()
+    limiter, results = RateLimiter(clock=clock, sleep=clock.sleep), list[object]()
     for step, value in steps:
         began = clock.now
         if step == "refused":
-            results.append(refuse(pace, value))
+            results.append(refuse(limiter, value))
         elif step == "accepted":
-            pace.accepted("far", "GET /")
+            limiter.accepted("far", "GET /")
         elif step == "passes":
             clock.sleep(value or 0.0)
         else:
-            pace.wait("far")
+            limiter.wait("far")
             results.append(round(clock.now - began, 3))
     return results
 
@@ -174,13 +174,13 @@ def test_a_server_that_refuses_for_ever_is_waited_for_as_long_as_is_said(
     clock = Clock()
     with pytest.MonkeyPatch.context() as user:
         user.setenv("RECONCILER_TIMEOUT", str(patience))
-        pace = Pace(clock=clock, sleep=clock.sleep)
+        limiter = RateLimiter(clock=clock, sleep=clock.sleep)
         for number in range(requests):
             while True:
-                pace.wait("far")
+                limiter.wait("far")
                 if others:  # what else is asked of it is accepted
-                    pace.accepted("far", "GET /other")
-                if not pace.refused("far", f"PUT /{number}", asks):
+                    limiter.accepted("far", "GET /other")
+                if not limiter.refused("far", f"PUT /{number}", asks):
                     break
     assert clock.now - 100 <= patience + 2 * requests
 

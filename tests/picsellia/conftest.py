@@ -11,7 +11,7 @@ from providers.picsellia.input import InputKind
 from providers.picsellia.model import ModelKind
 from providers.picsellia.model_version import ModelVersionKind
 from providers.picsellia.processing import ProcessingKind
-from providers.protocol import Live, silent
+from providers.protocol import LiveObject, silent
 from providers.sandbox import Sandbox
 from tests.quick import skip_waits
 
@@ -94,39 +94,39 @@ class Kinds:
         self.model = ModelKind(platform)
         self.version = ModelVersionKind(platform)
 
-    def new_processing(self, name: str = "app", **fields: object) -> Live:
+    def new_processing(self, name: str = "app", **fields: object) -> LiveObject:
         return self.processing.create([name], {**PROCESSING, **fields}, parent=None, report=silent)
 
-    def read_processing(self, name: str = "app") -> Live | None:
+    def read_processing(self, name: str = "app") -> LiveObject | None:
         return self.processing.read([name], id=None, parent=None, desired={})
 
-    def change_processing(self, live: Live, **changed: object) -> Live:
+    def change_processing(self, live: LiveObject, **changed: object) -> LiveObject:
         fields = {**live.fields, **changed}
         return self.processing.update(live, changed, fields, parent=None, report=silent)
 
-    def new_input(self, parent: Live, name: str = "dataset", **fields: object) -> Live:
+    def new_input(self, parent: LiveObject, name: str = "dataset", **fields: object) -> LiveObject:
         return self.input.create([*parent.name, name], {**INPUT, **fields}, parent=parent, report=silent)
 
-    def read_input(self, parent: Live, name: str = "dataset") -> Live | None:
+    def read_input(self, parent: LiveObject, name: str = "dataset") -> LiveObject | None:
         return self.input.read([*parent.name, name], id=None, parent=parent, desired={})
 
-    def change_input(self, parent: Live, live: Live, **changed: object) -> Live:
+    def change_input(self, parent: LiveObject, live: LiveObject, **changed: object) -> LiveObject:
         return self.input.update(live, changed, {**INPUT, **changed}, parent=parent, report=silent)
 
-    def new_model(self, name: str = "Apples") -> Live:
+    def new_model(self, name: str = "Apples") -> LiveObject:
         return self.model.create([name], {"name": name}, parent=None, report=silent)
 
-    def read_model(self, name: str = "Apples", id: str | None = None) -> Live | None:
+    def read_model(self, name: str = "Apples", id: str | None = None) -> LiveObject | None:
         return self.model.read([name], id=id, parent=None, desired={})
 
-    def new_version(self, parent: Live, name: str = "v1", **fields: object) -> Live:
+    def new_version(self, parent: LiveObject, name: str = "v1", **fields: object) -> LiveObject:
         body = {**VERSION, "name": name, **fields}
         return self.version.create([*parent.name, name], body, parent=parent, report=silent)
 
-    def read_version(self, parent: Live, name: str = "v1", id: str | None = None) -> Live | None:
+    def read_version(self, parent: LiveObject, name: str = "v1", id: str | None = None) -> LiveObject | None:
         return self.version.read([*parent.name, name], id=id, parent=parent, desired={})
 
-    def change_version(self, parent: Live, live: Live, **changed: object) -> Live:
+    def change_version(self, parent: LiveObject, live: LiveObject, **changed: object) -> LiveObject:
         fields = {**live.fields, **changed}
         return self.version.update(live, changed, fields, parent=parent, report=silent)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.errors import FinalError
+from providers.errors import PermanentError
 from providers.picsellia import Platform
 from tests.docker.proxy import Answer, Proxy, proxy_to
 from tests.picsellia.odd_host import SIGN_IN
@@ -65,7 +65,7 @@ def test_no_read_is_redirected_from_https_to_http(
         with (
             Platform(f"https://{home.address}", TOKEN, "sandbox") as platform,
             pytest.raises(
-                FinalError, match=f"not followed: redirected from https to http://{elsewhere.address}"
+                PermanentError, match=f"not followed: redirected from https to http://{elsewhere.address}"
             ),
         ):
             platform.get("/api/old")
@@ -96,7 +96,7 @@ def test_no_write_is_redirected(elsewhere: Proxy, status: int, verb: str) -> Non
             home.interfere = moved(status, to)
             with (
                 Platform(f"http://{home.address}", TOKEN, "sandbox") as platform,
-                pytest.raises(FinalError, match=f"has moved: {status} to {to}/api/new"),
+                pytest.raises(PermanentError, match=f"has moved: {status} to {to}/api/new"),
             ):
                 WRITES[verb](platform)
         assert not home.requests(verb, "/api/new") + home.requests("GET", "/api/new")

@@ -14,9 +14,9 @@ import pytest
 
 from providers.errors import (
     ExistsError,
-    FinalError,
     ForbiddenError,
     GoneError,
+    PermanentError,
     ProviderError,
     RefusedError,
     TransientError,
@@ -115,8 +115,8 @@ def test_the_table_holds_every_status_that_the_sdk_has_a_class_for() -> None:
     failures = {status for status in known if status >= 300}
     assert {400, 429, 502} <= failures, "the SDK is written differently now: look again"
     assert failures <= {status for status, _, _ in STATUSES}
-    with pytest.raises(FinalError):
-        raise FinalError("for the fixture, which wants to see an error")
+    with pytest.raises(PermanentError):
+        raise PermanentError("for the fixture, which wants to see an error")
 
 
 def test_what_the_platform_says_is_kept(sandbox: Sandbox, platform: Platform) -> None:
@@ -317,7 +317,7 @@ def test_a_host_that_is_no_platform_at_all(
         connect(host)
     assert asked
     assert host.partition("://")[2] in failed.value.message
-    assert isinstance(failed.value, TransientError | FinalError), "an address that is wrong is not gone"
+    assert isinstance(failed.value, TransientError | PermanentError), "an address that is wrong is not gone"
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_a_host_that_is_no_platform_at_all(
 def test_a_list_that_is_none(connect: Connect, content: bytes) -> None:
     with odd_host(200, content) as (host, _):
         platform = connect(host)
-        with pytest.raises(FinalError, match="answer"):
+        with pytest.raises(PermanentError, match="answer"):
             list(platform.items(platform.organization_path("models")))
 
 
@@ -354,10 +354,10 @@ def test_an_object_without_what_makes_it_one(connect: Connect) -> None:
 
     with odd_host(200, b'{"count": 0, "processing": "app"}') as (host, _):
         kinds = Kinds(connect(host))
-        with pytest.raises(FinalError, match="the platform's answer has no 'items'") as reading:
+        with pytest.raises(PermanentError, match="the platform's answer has no 'items'") as reading:
             kinds.read_model()
         assert not reading.value.outcome_unknown
-        with pytest.raises(FinalError, match="the platform's answer has no 'id'") as making:
+        with pytest.raises(PermanentError, match="the platform's answer has no 'id'") as making:
             kinds.new_model()
         assert making.value.outcome_unknown, "it may be there now"
 
@@ -366,7 +366,7 @@ def test_a_page_of_html_is_not_shown_whole(connect: Connect) -> None:
     page = b"<html>" + b"<p>\n gateway\n" * 10_000
     with odd_host(500, page) as (host, _):
         platform = connect(host)
-        with pytest.raises(FinalError) as failed:
+        with pytest.raises(PermanentError) as failed:
             write(platform)
     assert len(failed.value.message) < 700
     assert "\n" not in failed.value.message
@@ -388,7 +388,7 @@ def test_a_redirected_write_is_not_sent_as_something_else(connect: Connect, stat
         odd_host(status, b"", {"Location": f"{elsewhere}/api/new"}) as (host, asked),
     ):
         platform = connect(host)
-        with pytest.raises(FinalError, match=rf"has moved: {status} to {elsewhere}/api/new"):
+        with pytest.raises(PermanentError, match=rf"has moved: {status} to {elsewhere}/api/new"):
             write(platform)
         assert len(asked) == 1
         assert got_there == []
@@ -417,7 +417,7 @@ def test_a_netrc_does_not_take_the_tokens_place(sandbox: Sandbox, home: Path, co
 
 def test_certificates_that_are_not_there(monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
-    with pytest.raises(FinalError, match=r"there is no /nowhere/ca.pem") as failed:
+    with pytest.raises(PermanentError, match=r"there is no /nowhere/ca.pem") as failed:
         connect("https://127.0.0.1:1")
     assert "REQUESTS_CA_BUNDLE" in failed.value.hint
     assert connect().username, "it matters to https only"
@@ -434,9 +434,9 @@ def test_a_token_that_nobody_knows(connect: Connect) -> None:
 
 
 def test_an_organization_that_nobody_knows(sandbox: Sandbox) -> None:
-    with pytest.raises(FinalError, match="knows no organization 'elsewhere'"):
+    with pytest.raises(PermanentError, match="knows no organization 'elsewhere'"):
         Platform(sandbox.url, sandbox.token, "elsewhere")
-    with pytest.raises(FinalError):
+    with pytest.raises(PermanentError):
         Platform(sandbox.url, sandbox.token, "\udcff")  # what a shell makes of bytes that are no text
 
 

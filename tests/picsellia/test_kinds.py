@@ -2,8 +2,8 @@
 
 import pytest
 
-from providers.errors import ExistsError, FinalError, GoneError, RefusedError
-from providers.protocol import Live, silent
+from providers.errors import ExistsError, GoneError, PermanentError, RefusedError
+from providers.protocol import LiveObject, silent
 from providers.sandbox import Sandbox
 from tests.picsellia.conftest import INPUT, PROCESSING, VERSION, Connect, Kinds
 from tests.picsellia.odd_host import odd_host
@@ -125,7 +125,7 @@ def test_a_constraint_is_cleared_by_null(sandbox: Sandbox, kinds: Kinds) -> None
 
 def test_an_input_without_its_processing_is_neither_there_nor_made(sandbox: Sandbox, kinds: Kinds) -> None:
     assert kinds.input.read(["app", "dataset"], id=None, parent=None, desired={}) is None
-    with pytest.raises(FinalError, match="its processing does not exist"):
+    with pytest.raises(PermanentError, match="its processing does not exist"):
         kinds.input.create(["app", "dataset"], INPUT, parent=None, report=silent)
     assert sandbox.requests() == []
 
@@ -197,7 +197,7 @@ def test_a_renamed_version_is_found_by_its_id(sandbox: Sandbox, kinds: Kinds) ->
 
 def test_a_version_without_its_model_is_neither_there_nor_made(sandbox: Sandbox, kinds: Kinds) -> None:
     assert kinds.version.read(["Apples", "v1"], id="x", parent=None, desired={}) is None
-    with pytest.raises(FinalError, match="its model does not exist"):
+    with pytest.raises(PermanentError, match="its model does not exist"):
         kinds.version.create(["Apples", "v1"], VERSION, parent=None, report=silent)
     assert sandbox.requests() == []
 
@@ -368,7 +368,7 @@ def test_a_name_that_would_change_the_path_is_refused_before_anything_is_sent(
         sandbox.platform.add_input("app", name)
     live = next((live for live in kinds.input.siblings(app) if live.id == name), None)
     sandbox.clear_requests()
-    dangerous = live or Live(id=name, name=("app", name), fields={})
+    dangerous = live or LiveObject(id=name, name=("app", name), fields={})
 
     with pytest.raises(RefusedError, match="cannot be a name on the platform"):
         kinds.input.delete(dangerous, parent=app)

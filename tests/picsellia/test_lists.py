@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.errors import FinalError
+from providers.errors import PermanentError
 from providers.picsellia import listing
 from providers.picsellia.answer import Answer, Page
 from providers.picsellia.listing import pages
@@ -70,7 +70,7 @@ def test_a_list_that_starts_at_the_beginning_each_time_ends(size: int, most: int
     made_up = MadeUpList(size, most, said, whole=True)
     there = min(size, most)
     if said is not None and 0 < there < said:
-        with pytest.raises(FinalError, match=f"has {said} objects, and gives only {there} of them"):
+        with pytest.raises(PermanentError, match=f"has {said} objects, and gives only {there} of them"):
             read(made_up)
     else:
         assert sorted(read(made_up)) == list(range(there))
@@ -106,14 +106,14 @@ def test_a_list_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     def endless(offset: int) -> Page:
         return Page([(str(number := next(fresh)), Answer(id=str(number)))], None)
 
-    with pytest.raises(FinalError, match=r"does not end after 5\d objects"):
+    with pytest.raises(PermanentError, match=r"does not end after 5\d objects"):
         list(pages(endless))
 
 
 # Over HTTP, as the kinds read them
 
 
-class Lists:
+class ListReader:
     """Each list of the platform with `SIZE` objects, and how it is read."""
 
     def __init__(self, sandbox: Sandbox, kinds: Kinds) -> None:
@@ -142,12 +142,12 @@ class Lists:
 
 
 @pytest.fixture
-def lists(sandbox: Sandbox, kinds: Kinds) -> Lists:
-    return Lists(sandbox, kinds)
+def lists(sandbox: Sandbox, kinds: Kinds) -> ListReader:
+    return ListReader(sandbox, kinds)
 
 
 @pytest.mark.parametrize("which", ["processings", "models", "versions", "inputs"])
-def test_each_list_of_the_platform(sandbox: Sandbox, lists: Lists, which: str) -> None:
+def test_each_list_of_the_platform(sandbox: Sandbox, lists: ListReader, which: str) -> None:
     singular = {"processings": "app", "models": "model", "versions": "version", "inputs": "input"}[which]
     expected = [f"{singular}-{number:02}" for number in range(SIZE)]
     ways: list[dict[str, Any]] = [
@@ -166,9 +166,9 @@ def test_each_list_of_the_platform(sandbox: Sandbox, lists: Lists, which: str) -
             assert len(sandbox.requests()) <= SIZE // most + 3, (way, counts)
 
 
-def test_inputs_that_cannot_be_seen_are_no_reason_to_create_them(sandbox: Sandbox, lists: Lists) -> None:
+def test_inputs_that_cannot_be_seen_are_no_reason_to_create_them(sandbox: Sandbox, lists: ListReader) -> None:
     sandbox.switch(page_cap=5, page_ignored=True)
-    with pytest.raises(FinalError, match="has 12 objects, and gives only 5 of them"):
+    with pytest.raises(PermanentError, match="has 12 objects, and gives only 5 of them"):
         lists.names("inputs")
 
 

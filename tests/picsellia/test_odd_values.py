@@ -11,7 +11,7 @@ import requests
 from providers.errors import ProviderError
 from providers.picsellia import Platform
 from providers.picsellia import kinds as all_kinds
-from providers.protocol import ListedKind, Live, ResourceKind, silent
+from providers.protocol import ListedKind, LiveObject, ResourceKind, silent
 from reconciler.core.diff import compare
 from state.invariants import verify
 from state.snapshot import RecordedResource, Snapshot
@@ -22,8 +22,8 @@ from tests.picsellia.odd_host import ORGANIZATION, SIGN_IN
 
 AT = "2025-03-01T12:00:00.000+00:00"
 PARENTS = {
-    "input": Live("6a1e9c1c-7a9f-4a0e-9a5d-3d5f0f6f1c11", ("app",), {}),
-    "model-version": Live("6a1e9c1c-7a9f-4a0e-9a5d-3d5f0f6f1c12", ("Apples",), {}),
+    "input": LiveObject("6a1e9c1c-7a9f-4a0e-9a5d-3d5f0f6f1c11", ("app",), {}),
+    "model-version": LiveObject("6a1e9c1c-7a9f-4a0e-9a5d-3d5f0f6f1c12", ("Apples",), {}),
 }
 FIELDS = {
     "processing": PROCESSING,
@@ -75,9 +75,9 @@ def odd(monkeypatch: pytest.MonkeyPatch, home: object) -> Iterator[tuple[Odd, di
         yield tape, all_kinds(platform)
 
 
-def call(kind: ResourceKind, name: str, verb: str) -> list[Live]:
+def call(kind: ResourceKind, name: str, verb: str) -> list[LiveObject]:
     parent, fields = PARENTS.get(name), FIELDS[name]
-    there = Live("6a1e9c1c-7a9f-4a0e-9a5d-3d5f0f6f1c13", NAMES[name], fields)
+    there = LiveObject("6a1e9c1c-7a9f-4a0e-9a5d-3d5f0f6f1c13", NAMES[name], fields)
     if verb == "read":
         live = kind.read(NAMES[name], id=there.id, parent=parent, desired=fields)
         return [] if live is None else [live]
@@ -92,7 +92,7 @@ def call(kind: ResourceKind, name: str, verb: str) -> list[Live]:
     return []
 
 
-def problems_of(live: Live, name: str, kind: ResourceKind) -> list[str]:
+def problems_of(live: LiveObject, name: str, kind: ResourceKind) -> list[str]:
     """What would go wrong later with this object, in the engine or in the state."""
     changes = list(compare(FIELDS[name], FIELDS[name], live.fields, kind.facts.rules))
     json.dumps([repr(change) for change in changes])
@@ -101,10 +101,10 @@ def problems_of(live: Live, name: str, kind: ResourceKind) -> list[str]:
     return verify(Snapshot("s", "l", 1, {address: recorded}, {}, "0.1.0", AT))
 
 
-Chosen = Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]]
+Selection = Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]]
 
 
-def play(odd: tuple[Odd, dict[str, ResourceKind]], name: str, verb: str, choose: Chosen) -> None:
+def play(odd: tuple[Odd, dict[str, ResourceKind]], name: str, verb: str, choose: Selection) -> None:
     tape, kinds = odd
     shown: dict[str, Any] = answer(name)
     listed = verb == "siblings" or (verb == "delete" and name == "model")

@@ -8,7 +8,7 @@ import pytest
 import requests.adapters
 from picsellia import Client
 
-from providers.errors import FinalError
+from providers.errors import PermanentError
 from providers.picsellia import Platform
 from providers.sandbox import Sandbox
 from tests.picsellia.conftest import Connect
@@ -57,7 +57,10 @@ def test_a_redirected_read_goes_on_elsewhere_without_the_token(
 
 
 def test_a_redirect_to_nowhere_is_no_answer(connect: Connect) -> None:
-    with odd_host(302, b"", {"Location": ""}) as (host, _), pytest.raises(FinalError, match="is not what a"):
+    with (
+        odd_host(302, b"", {"Location": ""}) as (host, _),
+        pytest.raises(PermanentError, match="is not what a"),
+    ):
         connect(host).get("/api/old")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from reconciler.pipeline.classes.class_edits import (
-    ByHandError,
+    ManualEditError,
     with_input,
     with_input_field,
     with_parameter,
@@ -117,7 +117,7 @@ def test_a_parameter_goes_with_its_lines() -> None:
     ],
 )
 def test_what_a_person_has_to_change(edit: Callable[[], str], words: str, line: int | None) -> None:
-    with pytest.raises(ByHandError) as refused:
+    with pytest.raises(ManualEditError) as refused:
         edit()
     assert words in refused.value.reason
     assert refused.value.line == line
@@ -154,7 +154,7 @@ def test_an_input_comes_and_goes() -> None:
 
 def test_an_import_that_the_class_needs() -> None:
     bare = "\n\nclass I(Base):\n    def __init__(self):\n        super().__init__()\n"
-    with pytest.raises(ByHandError):
+    with pytest.raises(ManualEditError):
         with_input_field(bare, "I", "one", "required", False)
     needed = "from picsellia.types.enums import ProcessingInputType\n"
     for above in (

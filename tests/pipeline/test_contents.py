@@ -7,7 +7,7 @@ import pytest
 
 from providers.docker.source.dockerfile_features import missing_sources
 from reconciler.core.diagnostics import Severity
-from reconciler.engine.session import Reading, validate
+from reconciler.engine.session import ReadOptions, validate
 from tests.pipeline import sources
 from tests.pipeline.conftest import PROCESSING, Files
 
@@ -24,7 +24,7 @@ def found(folder: Path) -> list[tuple[Severity, str, str, int | None]]:
     """Severity, summary, file and line of everything that is wrong."""
     return [
         (one.severity, one.summary, one.file.relative_to(folder).as_posix() if one.file else "", one.line)
-        for one in validate(folder, Reading(static_only=True)).diagnostics
+        for one in validate(folder, ReadOptions(static_only=True)).diagnostics
     ]
 
 
@@ -140,7 +140,7 @@ def test_an_inputs_class_that_config_does_not_name(folder: Files) -> None:
             5,
         )
     ]
-    (told,) = validate(where, Reading()).diagnostics
+    (told,) = validate(where, ReadOptions()).diagnostics
     assert 'inputs_class = "utils/inputs.py:Inputs"' in told.detail
     named = PROCESSING.replace(
         "requirements_file", 'inputs_class = "utils/inputs.py:Inputs"\nrequirements_file'

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.pipeline.classes.class_child import plain
-from reconciler.pipeline.classes.evaluate import Evaluated, evaluate
+from reconciler.pipeline.classes.evaluate import EvaluatedClasses, evaluate
 from reconciler.pipeline.classes.installed import NOTHING, Installed, UnknownError, installed_in
 from reconciler.pipeline.classes.official import CLASSES, INPUTS_BASE
 from reconciler.pipeline.config import load
@@ -90,7 +90,7 @@ def site_of(pipeline: Path) -> Path:
     return site
 
 
-def read(pipeline: Path, static_only: bool = False) -> Evaluated:
+def read(pipeline: Path, static_only: bool = False) -> EvaluatedClasses:
     return evaluate(load(pipeline), static_only=static_only, timeout=60)
 
 

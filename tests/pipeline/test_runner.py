@@ -25,7 +25,7 @@ def run(
     inputs: str | None = None,
     parameters: str | None = None,
     timeout: float = 20.0,
-) -> runner.Ran:
+) -> runner.ClassRun:
     return runner.run(
         folder,
         inputs=ClassReference.parse(folder, inputs) if inputs else None,
@@ -35,15 +35,15 @@ def run(
     )
 
 
-def ran_inputs(folder: Files, bare: Path, source: str, timeout: float = 20.0) -> runner.Ran:
+def ran_inputs(folder: Files, bare: Path, source: str, timeout: float = 20.0) -> runner.ClassRun:
     return run(folder({"inputs.py": source}), bare, inputs="inputs.py:Inputs", timeout=timeout)
 
 
-def ran_parameters(folder: Files, bare: Path, source: str) -> runner.Ran:
+def ran_parameters(folder: Files, bare: Path, source: str) -> runner.ClassRun:
     return run(folder({"parameters.py": source}), bare, parameters="parameters.py:Params")
 
 
-def problem(ran: runner.Ran) -> Diagnostic:
+def problem(ran: runner.ClassRun) -> Diagnostic:
     said = ran.inputs if ran.inputs is not None else ran.parameters
     assert said is not None
     assert said.value is None

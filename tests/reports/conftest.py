@@ -9,7 +9,7 @@ from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.values import Address
-from reconciler.drift.findings import Acknowledgement, Finding, LastApply, Report, Seen, StackReport
+from reconciler.drift.findings import Acknowledgement, Finding, FindingDates, LastApply, Report, StackReport
 
 AT = datetime(2025, 3, 3, 8, 0, tzinfo=UTC)
 STACK = Stack("my-org", "STAGING", "https://staging.picsellia.com", "app")
@@ -37,7 +37,7 @@ def finding(**given: Any) -> Finding:
     what: dict[str, Any] = {
         "id": "0123456789ab",
         "effect": Effect.RESOURCES,
-        "seen": Seen(AT - timedelta(days=3), AT),
+        "seen": FindingDates(AT - timedelta(days=3), AT),
         "page": f"{STACK.host}/processing",
         "put_back": stack.command("apply", "--target", str(address)),
         "take_over": stack.command("adopt", f"{address}#{change.path}"),

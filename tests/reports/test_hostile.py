@@ -44,11 +44,11 @@ from reconciler.core.events import (
     StepStarted,
 )
 from reconciler.core.plan import Action, Plan, Refusal, Stack, Step
-from reconciler.core.stale import Moved, MovedField
+from reconciler.core.stale import StaleField, StaleStep
 from reconciler.core.values import MISSING, Address
 from reconciler.drift.findings import LastApply, Report
 from reconciler.drift.status import Row
-from reconciler.engine.executor import Result
+from reconciler.engine.executor import ExecutionResult
 from reconciler.views.reports.drift_json import report_text, report_to_document
 from reconciler.views.reports.github import annotations
 from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_plan, of_report, svg
@@ -56,7 +56,7 @@ from reconciler.views.reports.html import drift_html, plan_html
 from reconciler.views.reports.junit import junit_text
 from reconciler.views.reports.markdown import drift_markdown, plan_markdown
 from reconciler.views.reports.plan_json import plan_text, plans_text
-from reconciler.views.safe import defused, json_text, undone
+from reconciler.views.safe import json_text, safe_for_workflows, without_workflow_commands
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
 from reconciler.views.terminal.history import (
@@ -69,7 +69,7 @@ from reconciler.views.terminal.history import (
 from reconciler.views.terminal.messages import print_diagnostics, print_outcomes, print_sandbox
 from reconciler.views.terminal.overview import overview_document, overview_lines
 from reconciler.views.terminal.plans import print_moved, print_plan, print_refusals
-from reconciler.views.terminal.progress import Watch
+from reconciler.views.terminal.progress import ProgressView
 from state.changes import changes
 from state.lock_info import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
@@ -325,18 +325,18 @@ def check_report(report: Report) -> None:
     check_log(printed(lambda out: print_report(report, out)))
     check_log(printed(lambda out: print_diagnostics((*report.remarks, *report.unchecked), out)))
     check_annotations(annotations(report, Path("/repo"), Path("/repo")))
-    check_json(report_to_document(report), defused(report_text(report), "json"))
-    check_xml(defused(junit_text(report), "junit"))
-    check_page(defused(drift_html(report), "html"))
-    check_markdown(defused(drift_markdown(report), "markdown"))
+    check_json(report_to_document(report), safe_for_workflows(report_text(report), "json"))
+    check_xml(safe_for_workflows(junit_text(report), "junit"))
+    check_page(safe_for_workflows(drift_html(report), "html"))
+    check_markdown(safe_for_workflows(drift_markdown(report), "markdown"))
     for stack in report.stacks:
         check_drawing(of_report(stack))
 
 
 def check_drawing(drawing: Drawing) -> None:
-    check_graph(defused(mermaid(drawing), "mermaid"))
-    check_graph(defused(dot(drawing), "dot"))
-    check_xml(defused(svg(drawing), "svg"))
+    check_graph(safe_for_workflows(mermaid(drawing), "mermaid"))
+    check_graph(safe_for_workflows(dot(drawing), "dot"))
+    check_xml(safe_for_workflows(svg(drawing), "svg"))
 
 
 def check_plan(plan: Plan) -> None:
@@ -344,10 +344,10 @@ def check_plan(plan: Plan) -> None:
     for show in (print_plan, print_refusals):
         check_log(printed(lambda out, show=show: show(plan, out)))  # type: ignore[misc]
     check_log(printed(lambda out: print_diagnostics(problems, out)))
-    check_json(plan.to_document(), defused(plan_text(plan), "json"))
-    check_text(defused(plans_text([plan], problems), "json"))
-    check_page(defused(plan_html([plan], problems), "html"))
-    check_markdown(defused(plan_markdown([plan], problems), "markdown"))
+    check_json(plan.to_document(), safe_for_workflows(plan_text(plan), "json"))
+    check_text(safe_for_workflows(plans_text([plan], problems), "json"))
+    check_page(safe_for_workflows(plan_html([plan], problems), "html"))
+    check_markdown(safe_for_workflows(plan_markdown([plan], problems), "markdown"))
     check_drawing(of_plan(plan))
 
 
@@ -391,16 +391,16 @@ def test_every_text_of_a_plan_is_text_in_every_output(one_in: int) -> None:
 @pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])
 def test_every_text_of_the_rest_is_text(payload: str) -> None:
     for outcomes in spoiled(OUTCOMES, payload):
-        check_log(printed(lambda out, them=outcomes: print_outcomes(Result(them).outcomes, out)))  # type: ignore[misc]
+        check_log(printed(lambda out, them=outcomes: print_outcomes(ExecutionResult(them).outcomes, out)))  # type: ignore[misc]
     failed = Outcome(PLAN.steps[1], Status.FAILED, error=RefusedError(payload, hint=payload))
     check_log(printed(lambda out: print_outcomes([failed], out)))
-    for moved in spoiled(Moved(PROCESSING, (MovedField("path", "said", {"now": "now"}),)), payload):
-        check_log(printed(lambda out, it=moved: print_moved([it], out)))  # type: ignore[misc]
+    for stale_steps in spoiled(StaleStep(PROCESSING, (StaleField("path", "said", {"now": "now"}),)), payload):
+        check_log(printed(lambda out, it=stale_steps: print_moved([it], out)))  # type: ignore[misc]
     for rows in spoiled(ROWS, payload):
         if rows[0].applied.at == payload:
             continue  # a time that the store itself wrote
         check_log(lines(overview_lines(rows, NOW)))
-        check_json(overview_document(rows), defused(json_text(overview_document(rows)), "json"))
+        check_json(overview_document(rows), safe_for_workflows(json_text(overview_document(rows)), "json"))
     for holder in spoiled(
         LockInfo("ada", "laptop", 1, "reconciler", "2025-03-01T12:00:00+00:00", "id"), payload
     ):
@@ -429,23 +429,23 @@ def test_every_text_of_a_record_and_its_history_is_text(payload: str) -> None:
             check_log(lines(run_lines([([entry], changed)])))
             check_log(lines(save_lines([(entry, changed), (entry, None)])))
             document = history_document(payload, [(entry, changed)])
-            check_json(json.loads(json.dumps(document)), defused(json_text(document), "json"))
+            check_json(json.loads(json.dumps(document)), safe_for_workflows(json_text(document), "json"))
 
 
 @pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])
 def test_every_text_of_an_event_is_text(payload: str) -> None:
     stream = io.StringIO()
-    with Watch(console(stream)) as watch:
+    with ProgressView(console(stream)) as watch:
         for event in events(payload):
             watch(event)
     check_log(stream.getvalue())
 
 
 def test_bars_show_text_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    from reconciler.views.terminal.progress_bars import Bars
+    from reconciler.views.terminal.progress_bars import ProgressBars
 
     out = console(io.StringIO())
-    bars = Bars(out, lambda: 0.0)
+    bars = ProgressBars(out, lambda: 0.0)
     monkeypatch.setattr(bars._progress, "start", lambda: None)
     for one in spoiled(Progress("stage", "item", "text", 1, 2, "steps"), PAYLOAD):
         bars.show(PROCESSING, one)
@@ -489,11 +489,11 @@ def test_a_question_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_command_is_found_wherever_the_runner_finds_one() -> None:
     """https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs"""
     for text in ("::error::x", "  ::error::x", "\u3000::a::", "x\n::error::x", "a ##[error]x", "####[x"):
-        safe = undone(text)
+        safe = without_workflow_commands(text)
         assert not re.search(r"(?m)^\s*::", safe)
         assert "##[" not in safe
     for text in ("a ::error::x", "a::b", "# [x]", "#[x]", "### x", "x:", ":", ""):
-        assert undone(text) == text
+        assert without_workflow_commands(text) == text
 
 
 def check_ended(ended: Ended, check: Callable[[str], None] = check_log) -> None:

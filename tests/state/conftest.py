@@ -14,7 +14,7 @@ from state.lock_info import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
 from state.stores.base import Store
 from state.stores.bucket import BucketStore
-from state.stores.objects import Found, Objects, Version
+from state.stores.objects import Objects, StoredObject, Version
 from state.stores.sqlite import SqliteStore
 from tests.state.servers import Bucket, use
 
@@ -55,7 +55,7 @@ class DatedObjects(Objects):
         super().__init__(url)
         self._test_clock, self._dates = clock, dates
 
-    def get(self, path: str) -> Found | None:
+    def get(self, path: str) -> StoredObject | None:
         found = super().get(path)
         return found and replace(found, modified=self._dates[path])
 

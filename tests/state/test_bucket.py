@@ -10,7 +10,7 @@ import pytest
 
 from state.errors import CorruptStateError, LostLockError, NewerFormatError, StoreUnavailableError
 from state.stores.bucket import BucketStore
-from state.stores.objects import Objects, SwappedError, Version
+from state.stores.objects import Objects, PreconditionFailedError, Version
 from state.stores.opening import open_store
 from tests.services import free_port
 from tests.state.conftest import STACK, bucket_url, count, counting, run
@@ -55,7 +55,7 @@ def no_answer() -> None:
 
 
 def swapped() -> None:
-    raise SwappedError("that was this very write, sent again as its answer was lost")
+    raise PreconditionFailedError("that was this very write, sent again as its answer was lost")
 
 
 def test_a_save_is_a_history_object_and_a_head_that_names_it(place: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from state.copying import Copied, copy_records
+from state.copying import CopyResult, copy_records
 from state.errors import LineageConflictError, StaleStateError
 from state.stores.base import Store
 from state.stores.opening import open_store
@@ -52,9 +52,9 @@ def test_and_back_again(source: SqliteStore, store: Store, tmp_path: Path) -> No
 def test_a_second_time_copies_what_was_added(source: SqliteStore, tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "target.db") as target:
         list(copy_records(source, target))
-        assert list(copy_records(source, target)) == [Copied(STACK, (), ())]
+        assert list(copy_records(source, target)) == [CopyResult(STACK, (), ())]
         save(source, counting(4), expected=3)
-        assert list(copy_records(source, target)) == [Copied(STACK, (4,), ())]
+        assert list(copy_records(source, target)) == [CopyResult(STACK, (4,), ())]
         check_same(source, target)
 
 

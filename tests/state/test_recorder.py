@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from state.errors import InvalidSnapshotError, LostLockError, SerialConflictError, StoreUnavailableError
 from state.snapshot import Snapshot
-from state.state_writer import Recorder, now
+from state.state_writer import StateWriter, now
 from state.stores.base import Store
 from state.stores.sqlite import SqliteStore
 from tests.state.conftest import AT, STACK, count, counting, intent, resource, run
@@ -21,8 +21,8 @@ NEW = Snapshot.new(STACK, "lineage-1")
 Change = Callable[[Snapshot], Snapshot]
 
 
-def recorder(store: Store, snapshot: Snapshot = NEW, **options: Any) -> Recorder:
-    return Recorder(store, snapshot, written_by="0.1.0", clock=lambda: AT, **{"lock": None} | options)
+def writer(store: Store, snapshot: Snapshot = NEW, **options: Any) -> StateWriter:
+    return StateWriter(store, snapshot, written_by="0.1.0", clock=lambda: AT, **{"lock": None} | options)
 
 
 def counted(value: int) -> Change:
@@ -34,7 +34,7 @@ def one_more(s: Snapshot) -> Snapshot:
 
 
 def test_a_change_is_on_the_disk_when_update_returns(store: Store) -> None:
-    record = recorder(store)
+    record = writer(store)
     saved = record.update(lambda s: s.with_intent(intent("model/M")))
     assert saved == record.snapshot == store.load(STACK)
     assert (saved.serial, saved.written_by, saved.written_at) == (1, "0.1.0", AT)
@@ -44,10 +44,10 @@ def test_a_change_is_on_the_disk_when_update_returns(store: Store) -> None:
 
 
 def test_a_loaded_record_is_carried_on(store: Store) -> None:
-    recorder(store).update(counted(1))
+    writer(store).update(counted(1))
     loaded = store.load(STACK)
     assert loaded is not None
-    assert recorder(store, loaded).update(counted(2)).serial == 2
+    assert writer(store, loaded).update(counted(2)).serial == 2
 
 
 @pytest.mark.parametrize(
@@ -60,19 +60,19 @@ def test_a_loaded_record_is_carried_on(store: Store) -> None:
     ],
 )
 def test_a_change_that_changes_nothing_makes_no_serial(store: Store, change: Change) -> None:
-    record = recorder(store)
+    record = writer(store)
     saved = record.update(counted(1))
     assert record.update(change) == saved
     assert [entry.serial for entry in store.history(STACK, 5)] == [1]
 
 
 def test_an_apply_that_does_nothing_leaves_no_record(store: Store) -> None:
-    recorder(store).update(lambda s: s)
+    writer(store).update(lambda s: s)
     assert store.load(STACK) is None
 
 
 def test_a_wrong_change_fails_alone(store: Store) -> None:
-    record = recorder(store)
+    record = writer(store)
     record.update(counted(1))
     with pytest.raises(InvalidSnapshotError, match="I9 model/M"):
         record.update(lambda s: s.with_resource(resource("model/M", "model/N")))
@@ -80,14 +80,14 @@ def test_a_wrong_change_fails_alone(store: Store) -> None:
 
 
 def test_a_change_that_raises_fails_alone(store: Store) -> None:
-    record = recorder(store)
+    record = writer(store)
     with pytest.raises(ZeroDivisionError):
         record.update(lambda s: s.with_resource(resource(f"model/{1 // 0}")))
     assert record.update(counted(2)).serial == 1
 
 
 def test_somebody_elses_save_is_not_overwritten(store: Store) -> None:
-    record = recorder(store)
+    record = writer(store)
     record.update(counted(1))
     store.save(counting(50), expected_serial=1, lock=None)
     with pytest.raises(SerialConflictError):
@@ -97,7 +97,7 @@ def test_somebody_elses_save_is_not_overwritten(store: Store) -> None:
 
 def test_a_lost_lock_stops_the_record(store: Store) -> None:
     with store.lock(STACK, run("ada"), timeout=0) as lock:
-        record = recorder(store, lock=lock)
+        record = writer(store, lock=lock)
         record.update(counted(1))
         store.unlock(STACK)
         with pytest.raises(LostLockError):
@@ -121,7 +121,7 @@ class Wrapped:
 
 def test_what_could_not_be_saved_goes_along_with_the_next_save(store: Store) -> None:
     wrapped = Wrapped(store)
-    record = recorder(wrapped)  # type: ignore[arg-type]
+    record = writer(wrapped)  # type: ignore[arg-type]
     record.update(counted(1))
 
     def full() -> None:
@@ -138,7 +138,7 @@ def test_what_could_not_be_saved_goes_along_with_the_next_save(store: Store) -> 
 
 
 def test_threads_lose_no_change_and_find_each_on_the_disk(store: Store) -> None:
-    record = recorder(store)
+    record = writer(store)
 
     def work(worker: int) -> None:
         for step in range(20):
@@ -164,7 +164,7 @@ def test_threads_lose_no_change_and_find_each_on_the_disk(store: Store) -> None:
 
 
 def test_one_change_runs_at_a_time_and_sees_the_one_before(store: Store) -> None:
-    record = recorder(store)
+    record = writer(store)
 
     def slowly(s: Snapshot) -> Snapshot:
         after = one_more(s)
@@ -178,7 +178,7 @@ def test_one_change_runs_at_a_time_and_sees_the_one_before(store: Store) -> None
 
 def test_threads_that_wait_for_a_save_share_the_next_one(store: Store) -> None:
     wrapped = Wrapped(store)
-    record = recorder(wrapped)  # type: ignore[arg-type]
+    record = writer(wrapped)  # type: ignore[arg-type]
     saving, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -222,7 +222,7 @@ def test_every_serial_of_any_story_can_be_read_again(
     tmp_path_factory: pytest.TempPathFactory, changes: list[Change]
 ) -> None:
     with SqliteStore(tmp_path_factory.mktemp("story") / "state.db") as store:
-        record = recorder(store)
+        record = writer(store)
         saved = {snapshot.serial: snapshot for snapshot in map(record.update, changes)}
         saved.pop(0, None)
         assert {serial: store.load_at(STACK, serial) for serial in saved} == saved

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from state.errors import CorruptStateError, NewerFormatError, StoreUnavailableError
 from state.lock import Lock
 from state.snapshot import Snapshot
-from state.stores.sqlite import SqliteStore, patiently
+from state.stores.sqlite import SqliteStore, retry_while_busy
 from tests.state.conftest import STACK, count, counting, resource, run, snapshot
 
 
@@ -283,7 +283,7 @@ def test_what_sqlite_does_not_wait_for_is_tried_again(tmp_path: Path) -> None:
                 answers.append(str(problem))
                 raise
 
-        assert patiently(attempt) == "(0,)"
+        assert retry_while_busy(attempt) == "(0,)"
     assert answers == ["database is locked"] * 2
 
 
@@ -297,5 +297,5 @@ def test_what_is_wrong_for_good_is_not_tried_again(tmp_path: Path) -> None:
             connection.execute("SELECT * FROM nowhere")
 
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
-        patiently(attempt)
+        retry_while_busy(attempt)
     assert tries == 1

@@ -22,7 +22,7 @@ from providers.docker.builders.builder_requirements import refuse_settings
 from providers.docker.labels import CREATED
 from providers.docker.registry.auth import stored_login
 from providers.docker.registry.client import RegistryClient
-from providers.docker.registry.connection import Wire
+from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.logins import push_login
 from providers.docker.registry.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob, PublishedImage, sha256
 from providers.docker.registry.reference import (
@@ -73,10 +73,10 @@ class AppendBuilder:
 
     name = "append"
 
-    def __init__(self, source: ImageSource, reason: str, wire: Wire | None = None) -> None:
+    def __init__(self, source: ImageSource, reason: str, pool: ConnectionPool | None = None) -> None:
         self.reason = reason
         self._source = source
-        self._wire = wire
+        self._pool = pool
 
     def check(self) -> None:
         """The base image exists for the platform, and the context fits into a layer.
@@ -88,7 +88,7 @@ class AppendBuilder:
             ProviderError: its registry cannot be asked.
         """
         refuse_settings(self._source, "append", *_FOR_A_DOCKERFILE)
-        with _base_client(self._source, self._wire) as client:
+        with _base_client(self._source, self._pool) as client:
             _read_base(client, self._source)
         _entries(self._source)
 
@@ -102,8 +102,8 @@ class AppendBuilder:
         """
         check_tag(tag)
         with (
-            _base_client(source, self._wire) as base_client,
-            RegistryClient(parse_repository(repository), wire=self._wire) as target,
+            _base_client(source, self._pool) as base_client,
+            RegistryClient(parse_repository(repository), pool=self._pool) as target,
             tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file,
         ):
             base = _read_base(base_client, source)
@@ -121,11 +121,11 @@ class AppendBuilder:
             return target.put_manifest(sha256(manifest), family.manifest, manifest)
 
 
-def _base_client(source: ImageSource, wire: Wire | None) -> AbstractContextManager[RegistryClient]:
+def _base_client(source: ImageSource, pool: ConnectionPool | None) -> AbstractContextManager[RegistryClient]:
     base = _base(source)[0]
     pushed_to = parse_repository(source.pushed_to).registry if source.pushed_to else None
     look_up = push_login if base.registry == pushed_to else stored_login
-    return RegistryClient(base, look_up=look_up, wire=wire)
+    return RegistryClient(base, look_up=look_up, pool=pool)
 
 
 def _base(source: ImageSource) -> tuple[Repository, str]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from providers.docker.registry.reference import Repository
 from providers.errors import (
-    FinalError,
     ForbiddenError,
+    PermanentError,
     ProviderError,
     RefusedError,
     TransientError,
@@ -59,7 +59,7 @@ def push_failure(message: str, target: Repository) -> ProviderError:
         return ForbiddenError(what, hint=f"log in as somebody who may push there: {target.login}{project}")
     if _passing(message):
         return TransientError(what, hint=f"can the Engine reach {target.registry}?", outcome_unknown=True)
-    return FinalError(what)
+    return PermanentError(what)
 
 
 def _passing(message: str) -> bool:

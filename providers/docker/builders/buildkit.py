@@ -13,9 +13,9 @@ from providers.docker.builders.builder_requirements import need_dockerfile, refu
 from providers.docker.builders.command_line import Probe, client_version, engine_version, lines_of
 from providers.docker.registry.logins import docker_config
 from providers.docker.registry.reference import check_tag, parse_repository
-from providers.docker.source.build_context import Staged, staged
+from providers.docker.source.build_context import StagedContext, unpacked_context
 from providers.docker.source.key import ImageSource
-from providers.errors import FinalError
+from providers.errors import PermanentError
 from providers.protocol import Progress, Report
 
 _FIRST, _BEFORE = (20, 10), (23, 0)
@@ -45,7 +45,7 @@ class BuildKitBuilder:
         _refuse(self._source)
         found = probe()
         if not found.there:
-            raise FinalError(f"cannot build with BuildKit: {found.why}", hint='leave builder to "auto"')
+            raise PermanentError(f"cannot build with BuildKit: {found.why}", hint='leave builder to "auto"')
 
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
@@ -64,7 +64,7 @@ class BuildKitBuilder:
         secrets = secret_values(source)
         with (
             build_log(f"{target}-{tag}", secrets.values(), report) as log,
-            staged(source) as folder,
+            unpacked_context(source) as folder,
             docker_config(target.registry) as variables,
         ):
             command = ["build", "--progress=plain", *arguments(source, f"{target}:{tag}", labels, folder)]
@@ -89,7 +89,7 @@ def probe() -> Probe:
     return Probe(True, f"Docker CLI {client.text} builds with BuildKit")
 
 
-def arguments(source: ImageSource, image: str, labels: Mapping[str, str], folder: Staged) -> list[str]:
+def arguments(source: ImageSource, image: str, labels: Mapping[str, str], folder: StagedContext) -> list[str]:
     """What `docker build` and `docker buildx build` are told alike."""
     told = ["--platform", source.platform, "--tag", image, "--file", str(folder.dockerfile)]
     for name, value in labels.items():

@@ -16,12 +16,12 @@ from providers.docker.builders.builder_requirements import need_dockerfile, secr
 from providers.docker.builders.buildkit import arguments
 from providers.docker.builders.command_line import Probe, ask, buildx_version, client_version, lines_of
 from providers.docker.registry.client import RegistryClient
-from providers.docker.registry.connection import Wire
+from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.logins import docker_config
 from providers.docker.registry.reference import UPLOAD_TAG, check_tag, is_digest, parse_repository
-from providers.docker.source.build_context import staged
+from providers.docker.source.build_context import unpacked_context
 from providers.docker.source.key import ImageSource
-from providers.errors import FinalError
+from providers.errors import PermanentError
 from providers.protocol import Progress, Report
 
 _FIRST = (0, 13)  # with --progress=rawjson: https://github.com/docker/buildx/releases/tag/v0.13.0
@@ -32,10 +32,10 @@ class BuildxBuilder:
 
     name = "buildx"
 
-    def __init__(self, source: ImageSource, reason: str, wire: Wire | None = None) -> None:
+    def __init__(self, source: ImageSource, reason: str, pool: ConnectionPool | None = None) -> None:
         self.reason = reason
         self._source = source
-        self._wire = wire
+        self._pool = pool
 
     def check(self) -> None:
         """buildx is there and reaches what it builds with, and the secrets are there.
@@ -48,7 +48,7 @@ class BuildxBuilder:
         secret_values(self._source)
         found = probe()
         if not found.there:
-            raise FinalError(f"cannot build with buildx: {found.why}", hint='leave builder to "auto"')
+            raise PermanentError(f"cannot build with buildx: {found.why}", hint='leave builder to "auto"')
 
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
@@ -67,7 +67,7 @@ class BuildxBuilder:
         secrets = secret_values(source)
         with (
             build_log(f"{target}-{tag}", secrets.values(), report) as log,
-            staged(source) as folder,
+            unpacked_context(source) as folder,
             docker_config(target.registry) as variables,
         ):
             command = ["buildx", "build", "--progress=rawjson", "--provenance=false", "--push"]
@@ -84,10 +84,10 @@ class BuildxBuilder:
                 raise log.failed(reader.message, reader.step)
             digest = _digest(folder.metadata)
         if digest is None:  # not every version says it for every driver
-            with RegistryClient(target, wire=self._wire) as registry:
+            with RegistryClient(target, pool=self._pool) as registry:
                 digest = registry.digest(UPLOAD_TAG)
         if digest is None:
-            raise FinalError(
+            raise PermanentError(
                 f"docker buildx pushed to {target}, and the registry does not have it",
                 hint="run again; what is published already is not built again",
             )

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from providers.errors import FinalError
+from providers.errors import PermanentError
 
 _ANSWER = 30  # seconds for a question to the command line
 _MERCY = 5  # seconds to end by itself, after it was asked to
@@ -105,7 +105,7 @@ def lines_of(
             start_new_session=True,
         )
     except OSError as error:
-        raise FinalError(f"the docker command cannot be started: {error.strerror}") from error
+        raise PermanentError(f"the docker command cannot be started: {error.strerror}") from error
     _running.add(process)
     try:
         ended = Exit()

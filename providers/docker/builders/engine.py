@@ -18,7 +18,7 @@ from providers.docker.registry.reference import UPLOAD_TAG, Repository, check_ta
 from providers.docker.source.archive import archive
 from providers.docker.source.dockerfile_features import needs_buildkit
 from providers.docker.source.key import ImageSource, context, dockerfile
-from providers.errors import FinalError, ProviderError, RefusedError, TransientError
+from providers.errors import PermanentError, ProviderError, RefusedError, TransientError
 from providers.protocol import Progress, Report
 
 _ANSWER = 10  # seconds for the Engine to say that it is there
@@ -125,12 +125,12 @@ def _engine(timeout: int) -> Iterator[Any]:
 def _no_engine(error: Exception) -> ProviderError:
     text = str(error)
     if "Permission denied" in text or "PermissionError" in text:
-        return FinalError(
+        return PermanentError(
             "a Docker Engine is there, and this user may not use it",
             hint='add the user to the group "docker" and log in again, or build with builder = "append"',
         )
     if "context" in text.lower() and "not found" in text.lower():
-        return FinalError(f"the Docker context is not usable: {text}", hint="see `docker context ls`")
+        return PermanentError(f"the Docker context is not usable: {text}", hint="see `docker context ls`")
     return TransientError("no Docker Engine answers", hint=_INSTEAD)
 
 
@@ -159,7 +159,7 @@ def push(target: Repository, tag: str, report: Report) -> str:
     if failed is not None:
         raise push_failure(failed, target)
     if not is_digest(digest):
-        raise FinalError(
+        raise PermanentError(
             f"the Docker Engine pushed {target}:{tag} and did not say its digest",
             hint="run again; what is published already is not built again",
         )
@@ -213,7 +213,9 @@ def _build(
 def _context(source: ImageSource, report: Report) -> Iterator[bytes]:
     """What the Engine is sent. Refused on the call, before a request that would have the build arguments."""
     entries = context(source)
-    return _sent(archive(source, entries, extra=_unseen(source, {entry.path for entry in entries})), report)
+    return _sent(
+        archive(source, entries, extra=_hidden_from_copy(source, {entry.path for entry in entries})), report
+    )
 
 
 def _sent(pieces: Iterator[bytes], report: Report) -> Iterator[bytes]:
@@ -224,7 +226,7 @@ def _sent(pieces: Iterator[bytes], report: Report) -> Iterator[bytes]:
         report(Progress("build", "context", "sending the folder", done))
 
 
-def _unseen(source: ImageSource, seen: set[str]) -> dict[str, bytes]:
+def _hidden_from_copy(source: ImageSource, seen: set[str]) -> dict[str, bytes]:
     """What the Engine needs beside the context, and a COPY must not see.
 
     The Engine reads the Dockerfile from the context, then takes from it what .dockerignore says of the two

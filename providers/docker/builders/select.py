@@ -14,7 +14,7 @@ from providers.docker.builders.append import AppendBuilder
 from providers.docker.builders.buildkit import BuildKitBuilder
 from providers.docker.builders.buildx import BuildxBuilder
 from providers.docker.builders.engine import EngineBuilder
-from providers.docker.registry.connection import Wire
+from providers.docker.registry.connection import ConnectionPool
 from providers.docker.source.key import ImageSource
 from providers.protocol import Report
 
@@ -55,7 +55,7 @@ class Builder(Protocol):
         """
 
 
-def select(name: BuilderName, source: ImageSource, wire: Wire | None = None) -> Builder:
+def select(name: BuilderName, source: ImageSource, pool: ConnectionPool | None = None) -> Builder:
     """The builder of this name; for "auto" the first that is there of buildx, buildkit, engine and append.
 
     "auto" never fails: when nothing is there it gives the engine builder, whose `check` says what is missing.
@@ -66,35 +66,35 @@ def select(name: BuilderName, source: ImageSource, wire: Wire | None = None) -> 
     asked_for = "the settings ask for it"
     match name:
         case "buildx":
-            return BuildxBuilder(source, asked_for, wire)
+            return BuildxBuilder(source, asked_for, pool)
         case "buildkit":
             return BuildKitBuilder(source, asked_for)
         case "engine":
             return EngineBuilder(source, asked_for)
         case "append":
-            return AppendBuilder(source, asked_for, wire)
+            return AppendBuilder(source, asked_for, pool)
         case "auto":
-            return _first_there(source, wire)
+            return _first_there(source, pool)
 
 
-def _first_there(source: ImageSource, wire: Wire | None) -> Builder:
+def _first_there(source: ImageSource, pool: ConnectionPool | None) -> Builder:
     if source.base is not None and not (source.folder / source.dockerfile).exists():
-        return AppendBuilder(source, "there is no Dockerfile, and a base image is named", wire)
+        return AppendBuilder(source, "there is no Dockerfile, and a base image is named", pool)
     passed_over: list[str] = []
     for probe, builder in (
-        (buildx.probe, partial(BuildxBuilder, wire=wire)),
+        (buildx.probe, partial(BuildxBuilder, pool=pool)),
         (buildkit.probe, BuildKitBuilder),
         (engine.probe, EngineBuilder),
     ):
         found = probe()
         if found.there:
-            return builder(source, _because(found.why, passed_over))
+            return builder(source, _reason(found.why, passed_over))
         passed_over.append(found.why)
     if source.base is not None:
-        return AppendBuilder(source, _because("a base image is named", passed_over), wire)
-    return EngineBuilder(source, _because("nothing else builds without a base image", passed_over))
+        return AppendBuilder(source, _reason("a base image is named", passed_over), pool)
+    return EngineBuilder(source, _reason("nothing else builds without a base image", passed_over))
 
 
-def _because(reason: str, passed_over: list[str]) -> str:
+def _reason(reason: str, passed_over: list[str]) -> str:
     """The reason, and what was found of those that come first."""
     return f"{reason} ({'; '.join(dict.fromkeys(passed_over))})" if passed_over else reason

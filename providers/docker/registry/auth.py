@@ -14,10 +14,10 @@ from typing import Any
 
 import requests
 
-from providers.answers import OddAnswerError, json_object
+from providers.answers import MalformedAnswerError, json_object
 from providers.docker.registry import error_mapping
 from providers.docker.registry.reference import Repository, is_loopback
-from providers.errors import FinalError
+from providers.errors import PermanentError
 from providers.http import origin, same_origin
 from providers.regular_files import check_regular
 from providers.timeouts import answer_timeout
@@ -62,7 +62,7 @@ def stored_entry(registry: str) -> dict[str, Any]:
     try:
         return dict(auth.load_config().resolve_authconfig(registry) or {})
     except (errors.DockerException, StoreError, ValueError, OSError, AttributeError, TypeError) as error:
-        raise FinalError(  # docker-py takes it for granted that what is JSON has the right shape
+        raise PermanentError(  # docker-py takes it for granted that what is JSON has the right shape
             f"the stored login for {registry} cannot be read: {type(error).__name__}: {error}",
             hint="check config.json in DOCKER_CONFIG or ~/.docker, and the credential helper that it names",
         ) from error
@@ -78,7 +78,7 @@ def check_config() -> None:
         if file is not None:
             check_regular(file)
     except OSError as error:
-        raise FinalError(
+        raise PermanentError(
             f"Docker's configuration {file} cannot be read: {error.strerror}",
             hint="name the folder of another one in DOCKER_CONFIG",
         ) from error
@@ -201,7 +201,7 @@ class Authorization:
         answer = _object(response)
         token = answer.get("token") or answer.get("access_token")
         if not isinstance(token, str) or not _HEADER.fullmatch(token):
-            raise FinalError(f"the token server of {self._repository.registry} answered without a token")
+            raise PermanentError(f"the token server of {self._repository.registry} answered without a token")
         lifetime = answer.get("expires_in")
         seconds = float(min(max(lifetime, 0), _DAY)) if isinstance(lifetime, int | float) else 60.0
         return token, asked + max(seconds - _MARGIN, seconds / 2)
@@ -214,19 +214,19 @@ class Authorization:
         there, here = origin(realm), origin(self._repository.url)
         registry = self._repository.registry
         if there is None or here is None:
-            raise FinalError(
+            raise PermanentError(
                 f"{registry} names an address for tokens that is not usable",
                 hint="the administrator of the registry has to correct its realm",
             )
         if there.scheme == "https":
             return
         if not is_loopback(there.host):
-            raise FinalError(
+            raise PermanentError(
                 f"{registry} sends to {there} for a token: not https",
                 hint="the registry's token server has to be reached over https",
             )
         if self._login is not None and not (self._repository.loopback and there.port == here.port):
-            raise FinalError(
+            raise PermanentError(
                 f"{registry} sends to {there} for a token: another port, and not https",
                 hint="without https, a login is sent to the registry's own port only",
             )
@@ -265,5 +265,5 @@ def _basic(login: Login) -> str:
 def _object(response: requests.Response) -> dict[str, Any]:
     try:
         return json_object(response.content, dict)
-    except OddAnswerError:
+    except MalformedAnswerError:
         return {}

@@ -18,7 +18,7 @@ import requests
 
 from providers.docker.registry import error_mapping, uploads
 from providers.docker.registry.auth import Login
-from providers.docker.registry.connection import ATTEMPTS, Connection, Wire, is_passing
+from providers.docker.registry.connection import ATTEMPTS, Connection, ConnectionPool, is_passing
 from providers.docker.registry.logins import push_login
 from providers.docker.registry.manifests import (
     MEDIA_TYPES,
@@ -33,9 +33,9 @@ from providers.docker.registry.manifests import (
 )
 from providers.docker.registry.reference import Repository, check_tag, is_digest, parse_repository
 from providers.errors import (
-    FinalError,
     ForbiddenError,
     GoneError,
+    PermanentError,
     ProviderError,
     TransientError,
     UnauthorizedError,
@@ -66,11 +66,11 @@ class RegistryClient:
         *,
         look_up: Callable[[str], Login | None] = push_login,
         pause: Callable[[float], None] = time.sleep,
-        wire: Wire | None = None,
+        pool: ConnectionPool | None = None,
     ) -> None:
         self.repository = parse_repository(repository) if isinstance(repository, str) else repository
         self.pause = pause
-        self._connection = Connection(self.repository, look_up, pause, wire)
+        self._connection = Connection(self.repository, look_up, pause, pool)
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +123,7 @@ class RegistryClient:
         if manifest is None:
             raise GoneError(f"{name} lists an image for {platform} that the registry lost")
         blob = read_parts(manifest, name)[0]
-        known = self._connection.wire.configurations
+        known = self._connection.pool.configurations
         config = known.get(blob.digest) or b"".join(self.read_blob(blob))
         if len(known) < _REMEMBERED:
             known[blob.digest] = config
@@ -187,8 +187,8 @@ class RegistryClient:
     def _name(self, reference: str) -> str:
         return f"{self.repository}{'@' if is_digest(reference) else ':'}{reference}"
 
-    def _other_bytes(self, what: str) -> FinalError:
-        return FinalError(f"{self.repository.registry} answered with other bytes than {what}")
+    def _other_bytes(self, what: str) -> PermanentError:
+        return PermanentError(f"{self.repository.registry} answered with other bytes than {what}")
 
     # Writing
 
@@ -242,7 +242,7 @@ class RegistryClient:
             return digest if self.digest(tag) else self.put_manifest(tag, media_type, content)
         stored = response.headers.get("Docker-Content-Digest", digest)
         if stored != digest:
-            raise FinalError(
+            raise PermanentError(
                 f"{self.repository.registry} stored {self._name(tag)} as {stored}, not as {digest}"
             )
         return digest

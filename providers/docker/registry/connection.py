@@ -17,9 +17,9 @@ from providers.bounded import BoundedAdapter, Repeat
 from providers.docker.registry import error_mapping
 from providers.docker.registry.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed
 from providers.docker.registry.reference import Repository, is_loopback
-from providers.errors import FinalError, ProviderError, TransientError
+from providers.errors import PermanentError, ProviderError, TransientError
 from providers.http import Said, Session, origin, same_origin
-from providers.rate_limit import REFUSALS, Pace, retry_after
+from providers.rate_limit import REFUSALS, RateLimiter, retry_after
 from providers.timeouts import answer_timeout
 
 ATTEMPTS = 4
@@ -42,7 +42,7 @@ class Body:
         return self._pieces()
 
 
-class Wire(BoundedAdapter):
+class ConnectionPool(BoundedAdapter):
     """Open connections, and what came over them, that the clients of any number of repositories share.
 
     Args:
@@ -53,9 +53,9 @@ class Wire(BoundedAdapter):
         said: by the environment of an address, apart for those on this machine, to which no proxy leads.
     """
 
-    def __init__(self, pace: Pace) -> None:
-        super().__init__(pace.announce, pool_connections=_THREADS, pool_maxsize=_THREADS)
-        self.pace = pace
+    def __init__(self, limiter: RateLimiter) -> None:
+        super().__init__(limiter.announce, pool_connections=_THREADS, pool_maxsize=_THREADS)
+        self.limiter = limiter
         self.configurations: dict[str, bytes] = {}
         self.said: dict[bool, Said] = {True: {}, False: {}}
 
@@ -63,15 +63,15 @@ class Wire(BoundedAdapter):
         """Send it when it is its turn. A refusal has `waits`, as of TransientError."""
         parts = urlsplit(request.url or "")
         server, name = str(parts.netloc), f"{request.method} {parts.path!s}"
-        self.pace.wait(server)
+        self.limiter.wait(server)
         response = super().send(request, *args, **kwargs)
         if response.status_code in REFUSALS:
             asked = retry_after(response.headers)
             told = response.status_code == 429 or asked is not None
-            may = self.pace.refused(server, name, asked, response.status_code)
+            may = self.limiter.refused(server, name, asked, response.status_code)
             response.waits = (told and may) or (None if may else False)  # type: ignore[attr-defined]
         else:
-            self.pace.accepted(server, name)
+            self.limiter.accepted(server, name)
         if not kwargs.get("stream") or response.status_code >= 300:
             read_whole(response)
         return response
@@ -104,15 +104,15 @@ class Connection:
         repository: Repository,
         look_up: Callable[[str], Login | None],
         pause: Callable[[float], None],
-        wire: Wire | None = None,
+        pool: ConnectionPool | None = None,
     ) -> None:
         self.repository = repository
-        self.wire = wire or Wire(Pace())
-        self._own = wire is None
-        self._session = Session(self.wire.said[repository.loopback])
+        self.pool = pool or ConnectionPool(RateLimiter())
+        self._own = pool is None
+        self._session = Session(self.pool.said[repository.loopback])
         self._session.trust_env = not repository.loopback  # no proxy leads to this machine
-        self._session.mount("https://", self.wire)
-        self._session.mount("http://", self.wire)
+        self._session.mount("https://", self.pool)
+        self._session.mount("http://", self.pool)
         self._authorization = Authorization(repository, self._session, lambda: look_up(repository.registry))
         self._pause = pause
 
@@ -120,7 +120,7 @@ class Connection:
         """Close the connections that are ours."""
         self._session.close()
         if self._own:
-            self.wire.end()
+            self.pool.end()
 
     def scopes(self, actions: str) -> tuple[str, ...]:
         """What a token has to allow: `actions` ("pull", "pull,push") on the repository."""
@@ -211,19 +211,23 @@ class Connection:
         """
         location = response.headers.get("Location")
         if not location:
-            raise FinalError(f"{self.repository.registry} began an upload and did not say where it goes on")
+            raise PermanentError(
+                f"{self.repository.registry} began an upload and did not say where it goes on"
+            )
         try:
             address = urljoin(response.url, location)
         except ValueError:
             address = ""
         if (there := origin(address)) is None:
-            raise FinalError(f"{self.repository.registry} began an upload at an address that is not usable")
+            raise PermanentError(
+                f"{self.repository.registry} began an upload at an address that is not usable"
+            )
         parts = urlsplit(address)
         if parts.netloc.lower() == self.repository.host.lower():
             # Behind a proxy that ends https for it, a registry may think that it speaks http.
             return urlunsplit(parts._replace(scheme=urlsplit(self.repository.url).scheme))
         if there.scheme != "https" and not (self.repository.loopback and is_loopback(there.host)):
-            raise FinalError(
+            raise PermanentError(
                 f"{self.repository.registry} sends an upload on to {there}: not https",
                 hint="the administrator of the registry has to make it name its own address",
             )
@@ -258,7 +262,7 @@ class Connection:
             connecting = isinstance(cause, requests.ConnectTimeout)
             seconds = CONNECT_TIMEOUT if connecting else answer_timeout(READ_TIMEOUT)
             server = str(urlsplit(cause.request.url or "").netloc)
-            self.wire.announce(Repeat(server, seconds, state.attempt_number + 1, ATTEMPTS))
+            self.pool.announce(Repeat(server, seconds, state.attempt_number + 1, ATTEMPTS))
 
     def _exchange(
         self,

@@ -9,9 +9,9 @@ import requests
 from providers.answers import json_object
 from providers.docker.registry.reference import Repository
 from providers.errors import (
-    FinalError,
     ForbiddenError,
     GoneError,
+    PermanentError,
     ProviderError,
     RefusedError,
     TransientError,
@@ -77,7 +77,7 @@ def from_answer(
         )
     if status < 400:
         place = origin(response.headers.get("Location", ""))  # the rest of it may be signed
-        return FinalError(
+        return PermanentError(
             f"{registry} answered {status} when {doing}: redirected{f' to {place}' if place else ''}, "
             "which is not followed",
             hint="name the registry in image_name by the address that it is reached at",
@@ -100,7 +100,7 @@ def from_exception(error: Exception, repository: Repository, doing: str, *, writ
     host = repository.host
     if isinstance(error, requests.exceptions.SSLError):
         plain = "WRONG_VERSION_NUMBER" in str(error) or "record layer" in str(error)
-        return FinalError(
+        return PermanentError(
             f"no secure connection to {host} when {doing}: "
             + ("it does not speak https" if plain else "its certificate is not trusted"),
             hint="only registries on this machine may speak plain http"
@@ -108,7 +108,7 @@ def from_exception(error: Exception, repository: Repository, doing: str, *, writ
             else "name the authority's file in REQUESTS_CA_BUNDLE",
         )
     if isinstance(error, RedirectError):
-        return FinalError(
+        return PermanentError(
             f"{host} is not followed when {doing}: {error}",
             hint="the administrator of the registry has to make it redirect to https",
         )
@@ -128,7 +128,7 @@ def from_exception(error: Exception, repository: Repository, doing: str, *, writ
             hint=_reach(repository),
             outcome_unknown=writing,
         )
-    return FinalError(f"{host} gave no usable answer when {doing}: {type(error).__name__}")
+    return PermanentError(f"{host} gave no usable answer when {doing}: {type(error).__name__}")
 
 
 def _project(repository: Repository) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from providers.answers import OddAnswerError, json_object
+from providers.answers import MalformedAnswerError, json_object
 from providers.docker.registry.reference import is_digest
 from providers.errors import RefusedError
 
@@ -189,7 +189,7 @@ def read_object(content: bytes, what: str) -> dict[str, Any]:
     """
     try:
         return json_object(content, dict)
-    except OddAnswerError as problem:
+    except MalformedAnswerError as problem:
         raise RefusedError(f"{what} is not readable: {problem}") from None
 
 

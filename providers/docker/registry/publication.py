@@ -30,7 +30,7 @@ class Tag(Enum):
     CHANNEL = "channel"
 
 
-class Seen(NamedTuple):
+class TagState(NamedTuple):
     """What a tag points to.
 
     Attributes:
@@ -45,14 +45,14 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Read a tag; answered with a `Seen`, or None when there is no such tag."""
+class ReadTag:
+    """Read a tag; answered with a `TagState`, or None when there is no such tag."""
 
     tag: Tag
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
+class PutTag:
     """Let a tag point to an image that is in the registry.
 
     Attributes:
@@ -65,7 +65,7 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class Wait:
     """Wait for as long as a request of another publisher may be under way.
 
     Attributes:
@@ -75,7 +75,7 @@ class Rest:
     least: float = 0.0
 
 
-class End(Enum):
+class PublicationEnd(Enum):
     """What became of it."""
 
     WON = "both tags are ours"
@@ -91,11 +91,11 @@ class Outcome(NamedTuple):
         digest: what the version points to; of another image of the same source, where that was first.
     """
 
-    end: End
+    end: PublicationEnd
     digest: str = ""
 
 
-Steps = Generator[Look | Put | Rest, Seen | None, Outcome]
+Steps = Generator[ReadTag | PutTag | Wait, TagState | None, Outcome]
 
 
 def publication(mine: str, before: str | None = None) -> Steps:
@@ -106,21 +106,21 @@ def publication(mine: str, before: str | None = None) -> Steps:
         before: what the channel pointed to before we put the version, "" for nothing, where an earlier try of
             this run has put it; otherwise it is found out.
     """
-    pointed = yield Look(Tag.CHANNEL)
+    pointed = yield ReadTag(Tag.CHANNEL)
     if before is None:
         before = pointed.digest if pointed else ""
-    there = yield Look(Tag.VERSION)
+    there = yield ReadTag(Tag.VERSION)
     if there is None:
-        yield Put(Tag.VERSION, mine, new=True)
-        yield Rest()
-        there = yield Look(Tag.VERSION)
+        yield PutTag(Tag.VERSION, mine, new=True)
+        yield Wait()
+        there = yield ReadTag(Tag.VERSION)
     elif not there.ours:
-        return Outcome(End.TAKEN)
+        return Outcome(PublicationEnd.TAKEN)
     if there is None:
-        return Outcome(End.GONE)
+        return Outcome(PublicationEnd.GONE)
     if not there.ours:
-        return Outcome(End.LOST)
-    pointed = yield Look(Tag.CHANNEL)
+        return Outcome(PublicationEnd.LOST)
+    pointed = yield ReadTag(Tag.CHANNEL)
     if pointed and _is_rival(pointed) and pointed.digest != before:
         return (yield from _give_back(pointed.digest, there.digest))
     return (yield from _announce(there.digest))
@@ -128,35 +128,35 @@ def publication(mine: str, before: str | None = None) -> Steps:
 
 def _announce(announced: str) -> Steps:
     """Put the channel, and wait until both tags belong to one publisher."""
-    yield Put(Tag.CHANNEL, announced)
-    there: Seen | None = None
+    yield PutTag(Tag.CHANNEL, announced)
+    there: TagState | None = None
     for _ in range(PATIENCE):
-        there = yield Look(Tag.VERSION)
+        there = yield ReadTag(Tag.VERSION)
         if there is None:
-            return Outcome(End.GONE)
-        pointed = yield Look(Tag.CHANNEL)
+            return Outcome(PublicationEnd.GONE)
+        pointed = yield ReadTag(Tag.CHANNEL)
         if there.ours:
             if pointed is None or pointed.digest == there.digest or not (pointed.ours or pointed.claims):
-                return Outcome(End.WON, there.digest)
+                return Outcome(PublicationEnd.WON, there.digest)
             announced = there.digest
-            yield Put(Tag.CHANNEL, announced)
+            yield PutTag(Tag.CHANNEL, announced)
         elif pointed is None or pointed.digest != announced:
-            return Outcome(End.LOST)
+            return Outcome(PublicationEnd.LOST)
         else:  # the other one gives the version back to us, or announces itself
-            yield Rest(least=1.0)
+            yield Wait(least=1.0)
     if there is not None and not there.ours:
-        yield Put(Tag.CHANNEL, there.digest)
-    return Outcome(End.LOST)
+        yield PutTag(Tag.CHANNEL, there.digest)
+    return Outcome(PublicationEnd.LOST)
 
 
 def _give_back(theirs: str, mine: str) -> Steps:
     """Undo what we did to a version that another publisher had completed."""
-    yield Put(Tag.VERSION, theirs)
-    pointed = yield Look(Tag.CHANNEL)
+    yield PutTag(Tag.VERSION, theirs)
+    pointed = yield ReadTag(Tag.CHANNEL)
     if pointed and pointed.digest == mine:  # it lost patience with us
-        yield Put(Tag.CHANNEL, theirs)
-    return Outcome(End.LOST)
+        yield PutTag(Tag.CHANNEL, theirs)
+    return Outcome(PublicationEnd.LOST)
 
 
-def _is_rival(seen: Seen) -> bool:
+def _is_rival(seen: TagState) -> bool:
     return seen.claims and not seen.ours

@@ -9,9 +9,9 @@ from itertools import chain
 from typing import Any
 
 from providers.docker.registry.client import RegistryClient
-from providers.docker.registry.connection import Wire
+from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.reference import parse_image
-from providers.docker.source.build_context import Pieces
+from providers.docker.source.build_context import ChunkReader
 from providers.docker.source.dockerfile_features import instructions
 from providers.docker.source.key import CHUNK, ImageSource, dockerfile
 from providers.docker.source.secret_rules import LARGEST
@@ -29,7 +29,7 @@ def secrets_of_layer(stream: Iterator[bytes]) -> Iterator[Secret]:
     """
     try:
         with tarfile.open(
-            fileobj=BufferedReader(Pieces(_unpacked(stream)), CHUNK), mode="r|", tarinfo=_Member
+            fileobj=BufferedReader(ChunkReader(_unpacked(stream)), CHUNK), mode="r|", tarinfo=_Member
         ) as archive:
             for member in archive:
                 if member.isreg() and (file := archive.extractfile(member)) is not None:
@@ -58,7 +58,7 @@ def secrets_of_configuration(config: Mapping[str, Any]) -> Iterator[Secret]:
             yield Secret(f"history {number}", kind)
 
 
-def base_layers(source: ImageSource, wire: Wire | None = None) -> set[str]:
+def base_layers(source: ImageSource, pool: ConnectionPool | None = None) -> set[str]:
     """Digests of the layers of every image that the source is built on, as far as they can be read.
 
     What they hold is the business of whoever made them, and operating systems come with keys to test with.
@@ -70,7 +70,7 @@ def base_layers(source: ImageSource, wire: Wire | None = None) -> set[str]:
     for name in names:
         try:
             repository, reference = parse_image(name)
-            with RegistryClient(repository, wire=wire) as registry:
+            with RegistryClient(repository, pool=pool) as registry:
                 image = registry.image(reference, source.platform)
         except ProviderError:  # then its layers are searched, too
             continue

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, MutableMapping
 from providers.docker.labels import VERSION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import PublishedImage
-from providers.docker.registry.publication import Look, Outcome, Put, Rest, Seen, Steps, Tag
-from providers.errors import FinalError, GoneError
+from providers.docker.registry.publication import Outcome, PutTag, ReadTag, Steps, Tag, TagState, Wait
+from providers.errors import GoneError, PermanentError
 from providers.protocol import Progress, Report
 from providers.rules import JSON
 
@@ -39,7 +39,7 @@ class Tags:
         self._platform = fields["platform"]
         self._is_ours = is_ours
         self._report = report
-        self._known: dict[str, Seen] = {}
+        self._known: dict[str, TagState] = {}
         self._slowest = 0.0
 
     def follow(self, steps: Steps, before: MutableMapping[str, str]) -> Outcome:
@@ -49,7 +49,7 @@ class Tags:
             before: version -> what the channel pointed to before that version was put; is filled in, so that
                 another try of this run can say it.
         """
-        answer: Seen | None = None
+        answer: TagState | None = None
         channel: str | None = None
         while True:
             try:
@@ -60,17 +60,17 @@ class Tags:
                 return outcome
             answer = None
             match step:
-                case Look(tag):
+                case ReadTag(tag):
                     answer = self.look(tag)
                     if channel is None:  # that is the first thing that is looked at
                         channel = answer.digest if answer else ""
-                case Put(tag, digest, new):
+                case PutTag(tag, digest, new):
                     before.setdefault(self._names[Tag.VERSION], channel or "")
                     self._put(tag, digest, new)
-                case Rest(least):
+                case Wait(least):
                     self._registry.pause(max(least, min(_TIMES * self._slowest, _LONGEST_REST)))
 
-    def look(self, tag: Tag) -> Seen | None:
+    def look(self, tag: Tag) -> TagState | None:
         """What a tag points to.
 
         Raises:
@@ -83,12 +83,12 @@ class Tags:
             return None
         try:
             return self.seen(digest)
-        except (FinalError, GoneError):
+        except (PermanentError, GoneError):
             if tag is Tag.VERSION:
                 raise
-            return Seen(digest, ours=False, claims=False)  # of another platform, or no image at all
+            return TagState(digest, ours=False, claims=False)  # of another platform, or no image at all
 
-    def seen(self, digest: str) -> Seen:
+    def seen(self, digest: str) -> TagState:
         """What is known of an image of the registry.
 
         Raises:
@@ -100,7 +100,7 @@ class Tags:
             if image is None:
                 raise GoneError(f"{self._registry.repository}@{digest} is not in the registry")
             claims = image.labels.get(VERSION) == self._names[Tag.VERSION]
-            self._known[digest] = Seen(digest, self._is_ours(image), claims)
+            self._known[digest] = TagState(digest, self._is_ours(image), claims)
         return self._known[digest]
 
     def _put(self, tag: Tag, digest: str, new: bool) -> None:

@@ -15,7 +15,7 @@ import requests
 
 from providers.docker.registry.connection import ATTEMPTS, Body, Connection, is_passing
 from providers.docker.registry.manifests import Blob
-from providers.errors import FinalError, RefusedError, TransientError
+from providers.errors import PermanentError, RefusedError, TransientError
 from providers.protocol import Progress, Report
 
 Content = Callable[[int], Iterable[bytes]]
@@ -198,7 +198,7 @@ class _Cursor:
         at, self._at = self._at, -1  # a content that failed is opened again
         piece = next(self._pieces, None)
         if piece is None:
-            raise FinalError(f"a layer of {self._size} bytes ended after {at}")
+            raise PermanentError(f"a layer of {self._size} bytes ended after {at}")
         self._at = at
         return piece
 

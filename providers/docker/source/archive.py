@@ -40,7 +40,7 @@ def archive(
     """
     entries = list(entries)
     refuse_secrets(source, entries)
-    return _gathered(_blocks(source, entries, prefix, folders or {}, extra or {}))
+    return _batched(_blocks(source, entries, prefix, folders or {}, extra or {}))
 
 
 def _blocks(
@@ -132,7 +132,7 @@ def _padding(size: int) -> bytes:
     return bytes(-size % tarfile.BLOCKSIZE)
 
 
-def _gathered(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _batched(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Small pieces joined, so that a stream of many small files is not one packet per header."""
     buffer = bytearray()
     for block in blocks:

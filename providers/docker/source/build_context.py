@@ -20,7 +20,7 @@ from providers.errors import RefusedError
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedContext:
     """Where things lie.
 
     Attributes:
@@ -35,7 +35,7 @@ class Staged:
 
 
 @contextlib.contextmanager
-def staged(source: ImageSource) -> Iterator[Staged]:
+def unpacked_context(source: ImageSource) -> Iterator[StagedContext]:
     """Unpack the context into a temporary folder that only this user can read.
 
     Raises:
@@ -46,7 +46,7 @@ def staged(source: ImageSource) -> Iterator[Staged]:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reconciler-build-")))
             context_folder = root / "context"
             context_folder.mkdir()
-            stream = io.BufferedReader(Pieces(archive(source, context(source))), 1 << 20)
+            stream = io.BufferedReader(ChunkReader(archive(source, context(source))), 1 << 20)
             with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as tar:
                 tar.extractall(context_folder, filter="fully_trusted")
             recipe = root / "Dockerfile"
@@ -57,10 +57,10 @@ def staged(source: ImageSource) -> Iterator[Staged]:
                 f"the build context cannot be copied to {tempfile.gettempdir()}: {error}",
                 hint="name a folder with more room in TMPDIR",
             ) from error
-        yield Staged(context_folder, recipe, root / "metadata.json")
+        yield StagedContext(context_folder, recipe, root / "metadata.json")
 
 
-class Pieces(io.RawIOBase):
+class ChunkReader(io.RawIOBase):
     """An iterator of bytes as a file to read."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:

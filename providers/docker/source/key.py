@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 
 from providers.docker.source.ignore import IgnoreRules
 from providers.errors import RefusedError
-from providers.leftovers import is_ours, is_temporary
+from providers.leftovers import is_own_file, is_temporary
 from providers.regular_files import READ_ONLY, kind_of, open_regular, read_regular, refuse_irregular
 
 CHUNK = 64 << 10  # bytes read at a time; larger pieces make many small files slower
@@ -133,7 +133,7 @@ def context(source: ImageSource) -> list[Entry]:
     Raises:
         RefusedError: the folder or something in it cannot be read, or is no file, link or folder.
     """
-    return [_entry(item, path) for path, item in _members(source) if not is_ours(item.name)]
+    return [_entry(item, path) for path, item in _members(source) if not is_own_file(item.name)]
 
 
 def file_paths(source: ImageSource) -> list[str]:
@@ -166,11 +166,11 @@ def fingerprint(source: ImageSource) -> SourceKey:
         digest, size = _digest(root, path, item, source.keyed)
         raw = path.encode("utf-8", "surrogateescape")
         name = _shown(path)
-        if path in source.keyed_first or is_ours(item.name):
+        if path in source.keyed_first or is_own_file(item.name):
             first, _ = _digest(root, path, item, source.keyed_first)
             first_parts[len(parts)] = b"%d:%s%s" % (len(raw), raw, first)
             first_files[name] = first[:8].hex()
-        if is_ours(item.name):  # what the first recipe counted
+        if is_own_file(item.name):  # what the first recipe counted
             parts.append(b"")
             continue
         parts.append(b"%d:%s%s" % (len(raw), raw, digest))
@@ -311,7 +311,7 @@ def seen(source: ImageSource, paths: Iterable[str]) -> set[str]:
     Raises:
         RefusedError: the ignore file cannot be read, or has a line that is no pattern.
     """
-    paths = {path for path in paths if not is_ours(path.rpartition("/")[2])}
+    paths = {path for path in paths if not is_own_file(path.rpartition("/")[2])}
     return paths - _ignore_rules(source).excluded(paths)
 
 

@@ -163,7 +163,7 @@ _SECRET_NAME = re.compile(
 _LITERAL = re.compile(r"(?![$/<{%])(?!(?:[0-9.]+)\Z)\S.{7,}", re.DOTALL)
 
 
-class Found(NamedTuple):
+class SecretMatch(NamedTuple):
     """A secret in bytes: what it is, for people, and the offset of its first byte."""
 
     kind: str
@@ -189,14 +189,14 @@ def needs_content(path: str) -> bool:
     return _WITH_CONTENT.fullmatch(name) is not None or _is_named_after_a_token(name)
 
 
-def kind_by_content(path: str, content: bytes) -> Found | None:
+def kind_by_content(path: str, content: bytes) -> SecretMatch | None:
     """What a file is by its name and content together; a `config.json` with a registry login."""
     name = path.rpartition("/")[2]
     for pattern, inside, kind in _BY_CONTENT:
         if pattern.fullmatch(name) and (match := inside.search(content)):
-            return Found(kind, match.end() - 1)
+            return SecretMatch(kind, match.end() - 1)
     if _is_named_after_a_token(name) and _ONLY_A_TOKEN.match(content):
-        return Found("an API token", 0)
+        return SecretMatch("an API token", 0)
     return None
 
 
@@ -210,7 +210,7 @@ def is_secret_value(name: str, value: str) -> bool:
     return bool(_SECRET_NAME.fullmatch(name) and _LITERAL.fullmatch(value))
 
 
-def find(pieces: Iterable[bytes]) -> Iterator[Found]:
+def find(pieces: Iterable[bytes]) -> Iterator[SecretMatch]:
     """Every secret in the concatenation of `pieces`, in order; it may lie across two of them.
 
     Text in UTF-16 is searched as text; offsets then count its characters.
@@ -224,7 +224,7 @@ def find(pieces: Iterable[bytes]) -> Iterator[Found]:
         found = sorted(_matches(buffer), key=attrgetter("offset"))
         for kind, at in found:
             if seen <= base + at < until:
-                yield Found(kind, base + at)
+                yield SecretMatch(kind, base + at)
         seen = max(seen, until)
         if not is_last:
             kept = min(len(buffer), 2 * _OVERLAP)
@@ -245,7 +245,7 @@ def _with_last(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
         yield before, True
 
 
-def _matches(buffer: bytes) -> Iterator[Found]:
+def _matches(buffer: bytes) -> Iterator[SecretMatch]:
     if b"\0" in buffer and not _has_long_word(buffer):
         return
     for mark, ahead, kinds, whole in _MARKS:
@@ -255,14 +255,14 @@ def _matches(buffer: bytes) -> Iterator[Found]:
             for match in whole.finditer(buffer, start, end):
                 until = match.end()
                 if _BEGINS.match(buffer, match.start()) and not _is_placeholder(match[0]):
-                    yield Found(kinds[int((match.lastgroup or "")[1:])], match.start())
+                    yield SecretMatch(kinds[int((match.lastgroup or "")[1:])], match.start())
     numbers = _numbers(buffer)
     first = next(numbers, None)
     if first is None or not _holds_a_name(buffer):
         return
     for start in chain((first,), numbers):
         if not _is_placeholder(buffer[start : start + 40]) and _is_named(buffer, start):
-            yield Found("an API token", start)
+            yield SecretMatch("an API token", start)
 
 
 def _numbers(buffer: bytes) -> Iterator[int]:

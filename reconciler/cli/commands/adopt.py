@@ -14,34 +14,40 @@ from reconciler.cli import options
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import error
 from reconciler.core.exit_codes import DONE, FAILED
-from reconciler.drift.adopt import Adoption, Wanted, adoption, patch, write
-from reconciler.engine.plan import Wishes, make_plan
-from reconciler.engine.session import Reading, session, validate
+from reconciler.drift.adopt import Adoption, AdoptTarget, adoption, patch, write
+from reconciler.engine.plan import PlanRequest, make_plan
+from reconciler.engine.session import ReadOptions, session, validate
 from reconciler.views.safe import has_commands, in_workflow
 from reconciler.views.terminal.adopted import print_adopted, print_config
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
-from reconciler.views.terminal.progress import Watch
+from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import find
 
 
-class _WantedType(click.ParamType[Wanted]):
+class _AdoptTargetType(click.ParamType[AdoptTarget]):
     name = "ADDR[#FIELD]"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Wanted:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> AdoptTarget:
         try:
-            return value if isinstance(value, Wanted) else Wanted.parse(value)
+            return value if isinstance(value, AdoptTarget) else AdoptTarget.parse(value)
         except ValueError as problem:
             self.fail(str(problem), param, ctx)
 
 
 @click.command("adopt")
 @click.argument("name", metavar="PIPELINE")
-@click.argument("wanted", metavar="[ADDR[#FIELD]]...", type=_WantedType(), nargs=-1)
+@click.argument("wanted", metavar="[ADDR[#FIELD]]...", type=_AdoptTargetType(), nargs=-1)
 @options.where
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @options.classes
-def command(name: str, wanted: tuple[Wanted, ...], where: options.Where, yes: bool, reading: Reading) -> int:
+def command(
+    name: str,
+    wanted: tuple[AdoptTarget, ...],
+    where: options.TargetOptions,
+    yes: bool,
+    read_options: ReadOptions,
+) -> int:
     """Take over what somebody changed outside: write it into the files, so that apply leaves it.
 
     Values of config.toml are written there. What a class says is printed as a patch for `git apply` or
@@ -50,12 +56,12 @@ def command(name: str, wanted: tuple[Wanted, ...], where: options.Where, yes: bo
     """
     out, err = console(sys.stdout), console(sys.stderr)
     folder = find(name, Path.cwd())
-    checked = validate(folder, where.reads(reading))
+    checked = validate(folder, where.reads(read_options))
     with (
-        Watch(err) as watch,
+        ProgressView(err) as watch,
         session(where.target(), options.store(), watch, threading.Event(), verb="apply") as opened,
     ):
-        planned = make_plan(opened, checked, Wishes())
+        planned = make_plan(opened, checked, PlanRequest())
     adopted = adoption(planned, wanted)
     if adopted.written:
         print_config(adopted, err)

@@ -8,9 +8,9 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.applying import apply_all
-from reconciler.engine.apply import Running
-from reconciler.engine.plan import Wishes
-from reconciler.engine.session import Reading
+from reconciler.engine.apply import ApplyOptions
+from reconciler.engine.plan import PlanRequest
+from reconciler.engine.session import ReadOptions
 from reconciler.views.reports.plan_json import read_plan
 
 
@@ -29,14 +29,14 @@ from reconciler.views.reports.plan_json import read_plan
 @options.applying
 @options.classes
 def command(
-    chosen: options.Chosen,
-    where: options.Where,
-    wishes: Wishes,
+    selection: options.Selection,
+    where: options.TargetOptions,
+    request: PlanRequest,
     plan_file: Path | None,
     skip_moved: bool,
     yes: bool,
-    running: Running,
-    reading: Reading,
+    apply_options: ApplyOptions,
+    read_options: ReadOptions,
 ) -> int:
     """Make the platform and the registry what the files say.
 
@@ -45,23 +45,23 @@ def command(
     """
     saved = None
     if plan_file is not None:
-        if wishes != Wishes():
+        if request != PlanRequest():
             raise click.UsageError("--plan holds what was asked for; other planning options cannot be added")
-        saved, wishes = read_plan(plan_file)
+        saved, request = read_plan(plan_file)
         stack = saved.stack
         where = replace(
             where,
             organization=where.organization or stack.organization,
             environment=where.environment or options.EnvironmentType()(stack.environment),
         )
-        chosen = chosen if chosen.names else options.Chosen((stack.pipeline,), everything=False)
+        selection = selection if selection.names else options.Selection((stack.pipeline,), everything=False)
     elif skip_moved:
         raise click.UsageError("--skip-moved goes with --plan")
     return apply_all(
-        lambda failed: options.checked(chosen.folders(failed), where.reads(reading), failed),
+        lambda failed: options.checked(selection.folders(failed), where.reads(read_options), failed),
         where,
-        wishes,
-        running,
+        request,
+        apply_options,
         yes=yes,
         saved=saved,
         skip_moved=skip_moved,

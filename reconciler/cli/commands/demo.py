@@ -33,7 +33,7 @@ def command() -> int:
         shutil.copytree(example(), folder)
         config = folder / "config.toml"
         config.write_text(config.read_text().replace("localhost:8000", sandbox.registry))
-        play = _Play(Path(home), sandbox.url, sandbox.token, sandbox.organization, out)
+        play = _DemoRun(Path(home), sandbox.url, sandbox.token, sandbox.organization, out)
 
         play.say("A pipeline folder, and a platform that has never heard of it. What would happen?")
         play.run("plan", PIPELINE)
@@ -62,7 +62,7 @@ def example() -> Path:
     raise UserError(error("the demo's example is not there", "Install picsellia-reconciler again."))
 
 
-class _Play:
+class _DemoRun:
     """Runs commands as a user would, in a home of their own."""
 
     def __init__(self, home: Path, url: str, token: str, organization: str, out: Console) -> None:

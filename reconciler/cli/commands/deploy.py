@@ -13,9 +13,9 @@ from reconciler.cli.prompts import Default, choose
 from reconciler.cli.questions import ASKED, answers
 from reconciler.core.diagnostics import UserError
 from reconciler.core.plan import Action, Plan
-from reconciler.engine.apply import Applied, Running
-from reconciler.engine.plan import Planned, Wishes
-from reconciler.engine.session import Checked, Reading, validate
+from reconciler.engine.apply import ApplyOptions, ApplyResult
+from reconciler.engine.plan import PlanRequest, PlanResult
+from reconciler.engine.session import ReadOptions, ValidatedPipeline, validate
 from reconciler.pipeline.config import LoadedConfig, load
 from reconciler.pipeline.toml.toml_edits import Edits, Value
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
@@ -43,14 +43,14 @@ KEEP = "keep"
 @options.classes
 def command(
     name: str,
-    where: options.Where,
-    version: Wishes,
+    where: options.TargetOptions,
+    version: PlanRequest,
     image: str | None,
     cpu: int | None,
     gpu: int | None,
     yes: bool,
-    running: Running,
-    reading: Reading,
+    apply_options: ApplyOptions,
+    read_options: ReadOptions,
 ) -> int:
     """Build and push a pipeline's image, and register the pipeline on Picsellia.
 
@@ -82,9 +82,9 @@ def command(
     """
     given = _given(image, cpu, gpu)
 
-    def found(failed: Failed) -> Iterator[Checked]:
+    def found(failed: Failed) -> Iterator[ValidatedPipeline]:
         try:
-            yield _read(find(name, Path.cwd()), given, where.reads(reading))
+            yield _read(find(name, Path.cwd()), given, where.reads(read_options))
         except UserError as problem:
             failed(problem)
 
@@ -92,7 +92,7 @@ def command(
         found,
         where,
         version,
-        running,
+        apply_options,
         yes=yes,
         dialogue=_Deploy,
         out=sys.stdout,
@@ -106,15 +106,15 @@ class _Deploy(Dialogue):
     usually = True
     bumps = True
 
-    def revise(self, planned: Planned, wishes: Wishes) -> Wishes:
-        if wishes.bump is not None or planned.plan.has_errors:
-            return wishes  # with errors no version is published, so there is none to choose
-        reason, current = _needs_version(planned), planned.pipeline.config.metadata.version
+    def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:
+        if request.bump is not None or planned.plan.has_errors:
+            return request  # with errors no version is published, so there is none to choose
+        reason, current = _new_version_reason(planned), planned.pipeline.config.metadata.version
         self.watch.pause()
         if reason is None:
-            self.err.print(f"no new version: {current} {_why_not(planned)}", style="dim")
+            self.err.print(f"no new version: {current} {_no_bump_reason(planned)}", style="dim")
         if reason is None or not options.someone_watches():
-            return wishes
+            return request
         self.err.print()
         self.err.print(reason, soft_wrap=not self.err.is_terminal)
         choices = {kind.value: f"{current} -> {bump(current, kind)}" for kind in Bump}
@@ -127,34 +127,34 @@ class _Deploy(Dialogue):
             choices[KEEP] = f"take {current} as it is, as made from these files"
         answer = choose("Version bump", choices, default, self.err)
         if answer == KEEP:
-            return replace(wishes, accept_foreign=True)
-        return replace(wishes, bump=Bump(answer))
+            return replace(request, accept_foreign=True)
+        return replace(request, bump=Bump(answer))
 
     def is_refused_unseen(self, plan: Plan) -> bool:
         """Never: inputs that the class does not declare any more are documented to be removed."""
         return False
 
-    def undone(self, planned: Planned) -> None:
+    def undone(self, planned: PlanResult) -> None:
         edits = planned.pipeline.loaded.edits.items()
         lost = [f"{path[-1]} {value}" for path, value in edits if path[-2:] in ASKED]
         if lost:
             self.err.print(f"Not saved in config.toml, as nothing was applied: {listed(lost)}")
 
-    def done(self, applied: Applied) -> None:
+    def done(self, applied: ApplyResult) -> None:
         print_applied(applied, self.out, self.err, pages=False)
         if applied.result is not None and applied.result.succeeded:
             print_deployed(applied, self.out)
 
 
-def _read(folder: Path, given: Edits, reading: Reading) -> Checked:
+def _read(folder: Path, given: Edits, read_options: ReadOptions) -> ValidatedPipeline:
     """The pipeline, with everything that was missing in its config.toml. Raises UserError."""
     out, err = console(sys.stdout), console(sys.stderr)
-    loaded = load(folder, given, reading.environment)
+    loaded = load(folder, given, read_options.environment)
     if loaded.config is None:
         raise UserError(*loaded.diagnostics)
     print_details(loaded.config, out)
-    edits = _worth_writing(loaded, answers(loaded, given, err))
-    checked = validate(folder, reading, edits)
+    edits = _edits_to_write(loaded, answers(loaded, given, err))
+    checked = validate(folder, read_options, edits)
     checked.sound()
     return checked
 
@@ -168,7 +168,7 @@ def _given(image: str | None, cpu: int | None, gpu: int | None) -> Edits:
     return {path: value for path, value in values.items() if value is not None}
 
 
-def _worth_writing(loaded: LoadedConfig, found: Edits) -> Edits:
+def _edits_to_write(loaded: LoadedConfig, found: Edits) -> Edits:
     """The edits, and the image tag where config.toml has another one than is about to be registered."""
     config = loaded.config
     assert config is not None
@@ -176,7 +176,7 @@ def _worth_writing(loaded: LoadedConfig, found: Edits) -> Edits:
     return found if config.docker.image_tag == tag else {**found, ("docker", "image_tag"): tag}
 
 
-def _why_not(planned: Planned) -> str:
+def _no_bump_reason(planned: PlanResult) -> str:
     """Why the version in config.toml is good enough."""
     image = next(step for step in planned.plan.steps if step.address.kind == "image")
     if image.action is Action.CREATE:
@@ -184,7 +184,7 @@ def _why_not(planned: Planned) -> str:
     return "is published from this source" if image.action is Action.NOOP else "is this source"
 
 
-def _needs_version(planned: Planned) -> str | None:
+def _new_version_reason(planned: PlanResult) -> str | None:
     """Why a new version has to be published, or may have to be; None when nothing is to be published."""
     refusals = (step.refusal for step in planned.plan.steps if step.address.kind == "image")
     return next((refusal.summary for refusal in refusals if refusal is not None), None)

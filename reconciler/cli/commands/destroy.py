@@ -6,10 +6,10 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.applying import apply_all
-from reconciler.core.planner import Options
-from reconciler.engine.apply import Running
-from reconciler.engine.plan import Wishes
-from reconciler.engine.session import Reading
+from reconciler.core.planner import PlanOptions
+from reconciler.engine.apply import ApplyOptions
+from reconciler.engine.plan import PlanRequest
+from reconciler.engine.session import ReadOptions
 
 
 @click.command("destroy")
@@ -21,22 +21,22 @@ from reconciler.engine.session import Reading
 @options.classes
 def command(
     name: str,
-    where: options.Where,
+    where: options.TargetOptions,
     prune: bool,
     yes: bool,
-    running: Running,
-    reading: Reading,
+    apply_options: ApplyOptions,
+    read_options: ReadOptions,
 ) -> int:
     """Delete from the platform what a pipeline's record says is its own.
 
     Models and model versions are forgotten, and stay, unless --prune. Images stay in the registry.
     """
-    chosen = options.Chosen((name,), everything=False)
+    selection = options.Selection((name,), everything=False)
     return apply_all(
-        lambda failed: options.checked(chosen.folders(failed), where.reads(reading), failed),
+        lambda failed: options.checked(selection.folders(failed), where.reads(read_options), failed),
         where,
-        Wishes(options=Options(prune=prune, destroy=True)),
-        running,
+        PlanRequest(options=PlanOptions(prune=prune, destroy=True)),
+        apply_options,
         yes=yes,
         out=sys.stdout,
         err=sys.stderr,

@@ -9,18 +9,18 @@ from typing import Any
 import click
 
 from reconciler.cli import options
-from reconciler.cli.acknowledging import Known, acknowledging
+from reconciler.cli.acknowledging import BaselineOptions, acknowledging
 from reconciler.cli.outputs import Outputs, output_files, write_report
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.drift.check import check
 from reconciler.drift.findings import Report
 from reconciler.engine import fleet
-from reconciler.engine.session import Reading
+from reconciler.engine.session import ReadOptions
 from reconciler.views.reports.drift_json import first_seen
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
 from reconciler.views.terminal.messages import diagnosed, print_diagnostics
-from reconciler.views.terminal.progress import Watch
+from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.shards import Shard, part_of
 
 
@@ -46,13 +46,13 @@ class _DriftCommand(click.Command):
 @click.option("--shard", type=options.ShardType(), help="Only this part of the pipelines, for CI matrices.")
 @options.classes
 def command(
-    chosen: options.Chosen,
-    where: options.Where,
+    selection: options.Selection,
+    where: options.TargetOptions,
     outputs: Outputs,
-    known: Known,
+    known: BaselineOptions,
     rps: float | None,
     shard: Shard | None,
-    reading: Reading,
+    read_options: ReadOptions,
 ) -> int:
     """Tell what somebody changed outside of the files.
 
@@ -73,10 +73,10 @@ def command(
     def not_found(name: str, problem: UserError) -> None:
         failed[name] = diagnosed(problem)
 
-    with Watch(err) as watch:
+    with ProgressView(err) as watch:
         result = fleet.inspect_all(
-            folders := part_of(chosen.named_folders(not_found), Path.cwd(), shard),
-            where.reads(reading),
+            folders := part_of(selection.named_folders(not_found), Path.cwd(), shard),
+            where.reads(read_options),
             partial(options.signed_in, where, rps),
             partial(check, first_seen=since, now=now),
             watch,
@@ -84,7 +84,9 @@ def command(
     if result.sign_in_error is not None:
         raise result.sign_in_error
     failed |= {options.shown(folder): diagnosed(problem) for folder, problem in result.problems.items()}
-    report = known.said_of(Report(now, tuple(result.results.values()), failed, shard=shard), rules, err)
+    report = known.with_acknowledgements(
+        Report(now, tuple(result.results.values()), failed, shard=shard), rules, err
+    )
     print_report(report, outputs.terminal)
     print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)
     write_report(report, outputs, err)

@@ -11,13 +11,13 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Note
 from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED
 from reconciler.core.plan import Stack
-from reconciler.engine.image_report import find_published_secrets, look_at_image
-from reconciler.engine.session import Reading, registries, stack_of, validate
+from reconciler.engine.image_report import find_published_secrets, inspect_image
+from reconciler.engine.session import ReadOptions, registries, stack_of, validate
 from reconciler.pipeline.image_source import accept_way, bump_way
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.images import image_text, print_image
 from reconciler.views.terminal.messages import print_diagnostics
-from reconciler.views.terminal.progress import Watch
+from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import find
 
 
@@ -27,7 +27,9 @@ from reconciler.workspace.discovery import find
 @click.option("--json", "as_json", is_flag=True, help="Print it as a JSON document.")
 @click.option("--secrets", is_flag=True, help="Search what is published for secrets: 12 where there are any.")
 @options.classes
-def command(name: str, where: options.Where, as_json: bool, secrets: bool, reading: Reading) -> int:
+def command(
+    name: str, where: options.TargetOptions, as_json: bool, secrets: bool, read_options: ReadOptions
+) -> int:
     """Show what is published of a pipeline's image, and how it compares with the source.
 
     Asks the registry only, so it needs no token of the platform. Which files differ is known where the
@@ -36,7 +38,7 @@ def command(name: str, where: options.Where, as_json: bool, secrets: bool, readi
     --secrets reads every layer that is not of the base image, and the settings and the history of the
     image. No secret is shown, only what it is and where.
     """
-    checked = validate(find(name, Path.cwd()), reading)
+    checked = validate(find(name, Path.cwd()), read_options)
     pipeline, _ = checked.sound()
     stack: Stack | None = None
     unrecorded = "there is none"
@@ -49,12 +51,12 @@ def command(name: str, where: options.Where, as_json: bool, secrets: bool, readi
         for more in (["--bump", "patch"], ["--accept-foreign"])
     )
     err = console(sys.stderr)
-    with Watch(err) as watch, options.store() as store:
+    with ProgressView(err) as watch, options.store() as store:
         stored = store.load(str(stack)) if stack else None
         watch(Note(f"reading {pipeline.config.docker.image_name}"))
-        with registries(watch) as wire:
-            report = look_at_image(checked, stored, bump_way(bump), wire, accept_way(accept))
-            found = find_published_secrets(report, wire, watch) if secrets else None
+        with registries(watch) as pool:
+            report = inspect_image(checked, stored, bump_way(bump), pool, accept_way(accept))
+            found = find_published_secrets(report, pool, watch) if secrets else None
     print_diagnostics(checked.diagnostics, err)
     if as_json:
         print_document(image_text(report, found))

@@ -22,7 +22,7 @@ from reconciler.engine.session import session
 from reconciler.pipeline.toml.toml_edits import Value
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
-from reconciler.views.terminal.progress import Watch
+from reconciler.views.terminal.progress import ProgressView
 
 
 @click.command("login")
@@ -51,7 +51,7 @@ def command(
     login, address = _where(organization, environment, host, err, token_stdin)
     token = _token(login, token_stdin, err)
     target = Target(login.organization, login.environment, address, token, token_from="what was given")
-    with Watch(err) as watch, session(target, options.store(), watch, threading.Event()) as opened:
+    with ProgressView(err) as watch, session(target, options.store(), watch, threading.Event()) as opened:
         user = opened.platform.username
     before = _spelled(saved.entries().get(CUSTOM_HOST, address))
     custom = login.environment is Environment.CUSTOM

@@ -14,7 +14,7 @@ from reconciler.views.terminal.console import console
 
 
 @click.command("logout")
-@logins.which
+@logins.login_filter_options
 @click.option("--all", "everything", is_flag=True, help="Every saved login.")
 def command(organization: str | None, environment: Environment | None, everything: bool) -> int:
     """Forget a saved API token: the one in use, unless options say otherwise."""

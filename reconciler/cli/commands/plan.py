@@ -13,14 +13,14 @@ from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED, code_of
 from reconciler.core.plan import Plan
 from reconciler.engine import fleet
-from reconciler.engine.plan import Wishes, make_plan
-from reconciler.engine.session import CannotCheckError, Checked, Reading, Session
-from reconciler.pipeline.image_source import becomes_source
+from reconciler.engine.plan import PlanRequest, make_plan
+from reconciler.engine.session import CannotCheckError, ReadOptions, Session, ValidatedPipeline
+from reconciler.pipeline.image_source import is_in_image
 from reconciler.views.reports.plan_json import plan_text, plans_text, save_plan
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import diagnosed, print_diagnostics
 from reconciler.views.terminal.plans import print_plan, print_refusals
-from reconciler.views.terminal.progress import Watch
+from reconciler.views.terminal.progress import ProgressView
 from state.errors import StateError
 
 
@@ -37,15 +37,15 @@ from state.errors import StateError
 @options.fleet
 @options.classes
 def command(
-    chosen: options.Chosen,
-    where: options.Where,
-    wishes: Wishes,
+    selection: options.Selection,
+    where: options.TargetOptions,
+    request: PlanRequest,
     out: Path | None,
     as_json: bool,
     outputs: Outputs,
     exit_code: bool,
     rps: float | None,
-    reading: Reading,
+    read_options: ReadOptions,
 ) -> int:
     """Show what apply would change, and why.
 
@@ -62,27 +62,27 @@ def command(
         unasked = exit_code and isinstance(problem, CannotCheckError)
         codes.add(UNCHECKED if unasked else code_of(problem))
 
-    folders = chosen.folders(failed)
+    folders = selection.folders(failed)
     if out is not None:
         if len(folders) > 1:
             raise click.UsageError("--out saves the plan of one pipeline")
-        if any(becomes_source(folder, out) for folder in folders):
+        if any(is_in_image(folder, out) for folder in folders):
             raise click.UsageError(
                 f"{out} would become part of the image; save the plan outside of the build context"
             )
-    with Watch(err) as watch:
+    with ProgressView(err) as watch:
         result = fleet.inspect_all(
             folders,
-            where.reads(reading),
+            where.reads(read_options),
             partial(options.signed_in, where, rps),
-            partial(_plan, wishes),
+            partial(_plan, request),
             watch,
         )
     plans = list(result.results.values())
     for problem in dict.fromkeys(result.problems.values()):
         failed(problem)
     if as_json:
-        only_one = len(folders) == 1 and plans and not chosen.everything
+        only_one = len(folders) == 1 and plans and not selection.everything
         print_document(plan_text(plans[0]) if only_one else plans_text(plans, errors))
     for plan in plans:
         if not as_json:
@@ -101,5 +101,5 @@ def command(
     return FAILED if FAILED in codes else max(codes)
 
 
-def _plan(wishes: Wishes, opened: Session, found: Checked) -> Plan:
-    return make_plan(opened, found, wishes).plan
+def _plan(request: PlanRequest, opened: Session, found: ValidatedPipeline) -> Plan:
+    return make_plan(opened, found, request).plan

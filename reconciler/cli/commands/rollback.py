@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Failed, Work, in_turn
 from reconciler.core.diagnostics import UserError
-from reconciler.engine.apply import Applied, Running
+from reconciler.engine.apply import ApplyOptions, ApplyResult
 from reconciler.engine.rollback import pipeline_at, roll_back
 from reconciler.workspace.discovery import find
 
@@ -28,11 +28,11 @@ from reconciler.workspace.discovery import find
 @options.applying
 def command(
     name: str,
-    where: options.Where,
+    where: options.TargetOptions,
     to: str | None,
     write: bool,
     yes: bool,
-    running: Running,
+    apply_options: ApplyOptions,
 ) -> int:
     """Go back to what was applied earlier.
 
@@ -52,7 +52,7 @@ def command(
             opened,
             pipeline,
             to,
-            running,
+            apply_options,
             write=write,
             approve=talk.approve,
         )
@@ -64,7 +64,7 @@ class _Rollback(Dialogue):
     verb = "rollback"
     question = "Go back to this?"
 
-    def done(self, applied: Applied) -> None:
+    def done(self, applied: ApplyResult) -> None:
         """Tell how it ended, and that the next apply undoes it unless the files go back, too."""
         super().done(applied)
         if applied.result is not None and applied.result.succeeded and not applied.planned.plan.is_empty:

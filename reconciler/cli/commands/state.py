@@ -16,7 +16,7 @@ from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import DONE, FAILED
 from reconciler.core.values import JSON, Address
-from reconciler.views.counting import things
+from reconciler.views.counting import plural
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.history import (
@@ -141,14 +141,14 @@ def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json:
     with options.store() as store:
         stack = _named(store, name)
         run = this_run(options.command_line(), git_commit(Path.cwd()))
-        with store.lock(stack, run, timeout=lock_timeout, waiting=_tell_of) as lock:
+        with store.lock(stack, run, timeout=lock_timeout, waiting=_describe_holder) as lock:
             record = store.load(stack)
             assert record is not None
             kept = record.without_resource(str(address)).without_intent(str(address))
             if kept == record:
                 there = "\n".join(sorted({*record.resources, *record.intents})) or "nothing"
                 raise UserError(error(f"nothing is recorded of {address}", f"Recorded of {stack}:\n{there}"))
-            if not yes and not _agreed(f"Forget {address} of {stack}?", "forget"):
+            if not yes and not _confirmed(f"Forget {address} of {stack}?", "forget"):
                 err.print("Nothing was changed.")
                 return FAILED
             saved = store.save(
@@ -182,8 +182,8 @@ def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
         if stack == after:
             raise click.UsageError("FROM and TO are the same")
         with (
-            store.lock(stack, run, timeout=lock_timeout, waiting=_tell_of),
-            store.lock(after, run, timeout=lock_timeout, waiting=_tell_of),
+            store.lock(stack, run, timeout=lock_timeout, waiting=_describe_holder),
+            store.lock(after, run, timeout=lock_timeout, waiting=_describe_holder),
         ):
             store.move(stack, after)
     document = {"format": "reconciler/moved", "version": 1, "from": stack, "to": after}
@@ -218,20 +218,20 @@ def verify(name: str, as_json: bool) -> int:
         try:
             snapshot = store.load(stack)
         except CorruptStateError as problem:
-            whole = _whole_serials(store, stack)
+            whole = _readable_serials(store, stack)
             if as_json:
                 told = {"problems": list(problem.problems) or [problem.message], "whole_serials": whole}
                 print_document(json_text({**document, "whole": False, "serial": None, **told}))
-            _tell_damage(problem, whole)
+            _print_damage(problem, whole)
             return FAILED
-        whole = _whole_serials(store, stack)
+        whole = _readable_serials(store, stack)
     assert snapshot is not None
     told = {"whole": True, "serial": snapshot.serial, "problems": [], "whole_serials": whole}
     lines = [
-        Text(f"{stack} is whole: serial {snapshot.serial}, {things(len(snapshot.resources), 'resource')}")
+        Text(f"{stack} is whole: serial {snapshot.serial}, {plural(len(snapshot.resources), 'resource')}")
     ]
     if snapshot.intents:
-        open_writes = things(len(snapshot.intents), "write")
+        open_writes = plural(len(snapshot.intents), "write")
         lines.append(Text(f"an unfinished run left {open_writes} open; the next apply settles that"))
     _print(as_json, {**document, **told}, lines)
     return DONE
@@ -264,7 +264,7 @@ def copy(source: str, target: str, as_json: bool) -> int:
     if lossy:
         err.print(Text(f"everything else is in {target}; keep {source} until you need nothing of it"))
     document = {"format": "reconciler/copied", "version": 1, "stacks": [asdict(done) for done in copied]}
-    lines = [Text(f"{done.stack}: {things(len(done.serials), 'serial')} copied") for done in copied]
+    lines = [Text(f"{done.stack}: {plural(len(done.serials), 'serial')} copied") for done in copied]
     _print(as_json, document, lines or [Text(f"there are no records in {source}")])
     return FAILED if lossy else DONE
 
@@ -306,7 +306,7 @@ def _at(store: Store, stack: str, serial: int) -> Snapshot:
     return snapshot
 
 
-def _whole(store: Store, stack: str, serial: int) -> Snapshot | None:
+def _readable(store: Store, stack: str, serial: int) -> Snapshot | None:
     """The record at that serial, or None when it is damaged or no longer kept."""
     try:
         return store.load_at(stack, serial)
@@ -314,36 +314,36 @@ def _whole(store: Store, stack: str, serial: int) -> Snapshot | None:
         return None
 
 
-def _whole_serials(store: Store, stack: str) -> list[int]:
+def _readable_serials(store: Store, stack: str) -> list[int]:
     """Of the latest ones, those that can be read, latest first."""
     try:
         saves = store.history(stack, MOST)
     except CorruptStateError:
         return []
-    return [save.serial for save in saves if _whole(store, stack, save.serial) is not None]
+    return [save.serial for save in saves if _readable(store, stack, save.serial) is not None]
 
 
 def _changed(store: Store, stack: str, first: int, last: int) -> Changes | None:
     """What the saves from first to last changed; None when one side of it is not there to be compared."""
-    after = _whole(store, stack, last)
+    after = _readable(store, stack, last)
     if after is None:
         return None
-    before = _whole(store, stack, first - 1) if first > 1 else Snapshot.new(stack, after.lineage)
+    before = _readable(store, stack, first - 1) if first > 1 else Snapshot.new(stack, after.lineage)
     return changes(before, after) if before else None
 
 
-def _tell_of(holder: LockInfo) -> None:
+def _describe_holder(holder: LockInfo) -> None:
     console(sys.stderr).print(f"waiting for {holder}")
 
 
-def _agreed(question: str, what: str) -> bool:
+def _confirmed(question: str, what: str) -> bool:
     """The answer at a terminal. Raises UserError where nobody can be asked."""
     if not options.someone_watches():
         raise UserError(error(f"nobody can be asked whether to {what} this", "Say so with --yes."))
     return confirm(question, default=False)
 
 
-def _tell_damage(problem: CorruptStateError, whole: Sequence[int]) -> None:
+def _print_damage(problem: CorruptStateError, whole: Sequence[int]) -> None:
     earlier = f"Serials that are whole: {', '.join(map(str, whole)) or 'none'}."
     repair = (
         "To go on from the latest of them, copy what is whole to a new place and use that from now on:\n"

@@ -12,12 +12,12 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
 from reconciler.credentials import Target, resolve, saved
 from reconciler.drift.status import NO_LOGIN, status
-from reconciler.engine.session import Reading
+from reconciler.engine.session import ReadOptions
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.overview import overview_document, overview_lines
-from reconciler.views.terminal.progress import Watch
+from reconciler.views.terminal.progress import ProgressView
 
 
 @click.command("status")
@@ -27,7 +27,11 @@ from reconciler.views.terminal.progress import Watch
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as a JSON document.")
 @options.classes
 def command(
-    chosen: options.Chosen, where: options.Where, offline: bool, as_json: bool, reading: Reading
+    selection: options.Selection,
+    where: options.TargetOptions,
+    offline: bool,
+    as_json: bool,
+    read_options: ReadOptions,
 ) -> int:
     """Show each pipeline in each environment: version, image, when and by whom, and whether it drifted.
 
@@ -42,11 +46,13 @@ def command(
         code = FAILED
         print_diagnostics(problem.diagnostics, err)
 
-    with Watch(err) as watch, options.store() as store:
-        folders = chosen.folders(failed)
+    with ProgressView(err) as watch, options.store() as store:
+        folders = selection.folders(failed)
         targets = _targets(where)
         rows = list(
-            status(folders, targets, store, reading, now=now, emit=watch, live=not offline, failed=failed)
+            status(
+                folders, targets, store, read_options, now=now, emit=watch, live=not offline, failed=failed
+            )
         )
     if code == DONE and not offline and any(not row.checked and row.drift != NO_LOGIN for row in rows):
         code = UNCHECKED
@@ -58,7 +64,7 @@ def command(
     return code
 
 
-def _targets(where: options.Where) -> Iterator[Target]:
+def _targets(where: options.TargetOptions) -> Iterator[Target]:
     """The target in use, then every other login that is saved."""
     first = where.target()
     yield first

@@ -12,7 +12,7 @@ from reconciler.views.terminal.console import console
 
 
 @click.command("switch")
-@logins.which
+@logins.login_filter_options
 def command(organization: str | None, environment: Environment | None) -> int:
     """Use another saved login from now on. Asks which one, unless the options leave only one."""
     err = console(sys.stderr)

@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
-from reconciler.engine.session import Checked, Reading, validate
+from reconciler.engine.session import ReadOptions, ValidatedPipeline, validate
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.views.terminal.console import console
@@ -19,7 +19,7 @@ from reconciler.views.terminal.messages import print_diagnostics, print_pipeline
 @click.command("validate")
 @options.pipelines
 @options.classes
-def command(chosen: options.Chosen, reading: Reading) -> int:
+def command(selection: options.Selection, read_options: ReadOptions) -> int:
     """Check config.toml, classes and build context, offline.
 
     Every problem is reported at once, each with its file and line.
@@ -32,11 +32,11 @@ def command(chosen: options.Chosen, reading: Reading) -> int:
         code = FAILED
         print_diagnostics(problem.diagnostics, err)
 
-    for folder in chosen.folders(failed):
-        checked = validate(folder, reading)
+    for folder in selection.folders(failed):
+        checked = validate(folder, read_options)
         problems, secrets = [*checked.diagnostics], _secrets(checked)
         for environment in checked.pipeline.loaded.overlays if checked.pipeline else ():
-            overlaid = validate(folder, replace(reading, environment=environment))
+            overlaid = validate(folder, replace(read_options, environment=environment))
             problems += [problem for problem in overlaid.diagnostics if problem not in problems]
             secrets += [problem for problem in _secrets(overlaid) if problem not in secrets]
         print_diagnostics([*problems, *secrets], err)
@@ -49,7 +49,7 @@ def command(chosen: options.Chosen, reading: Reading) -> int:
     return code
 
 
-def _secrets(checked: Checked) -> list[Diagnostic]:
+def _secrets(checked: ValidatedPipeline) -> list[Diagnostic]:
     """The secrets that the image would hold; nothing where the files have other errors."""
     if checked.pipeline is None or checked.key is None:
         return []

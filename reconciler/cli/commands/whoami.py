@@ -14,17 +14,17 @@ from reconciler.engine.session import session
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_pairs
-from reconciler.views.terminal.progress import Watch
+from reconciler.views.terminal.progress import ProgressView
 
 
 @click.command("whoami")
 @options.where
 @click.option("--json", "as_json", is_flag=True, help="Print it as a JSON document.")
-def command(where: options.Where, as_json: bool) -> int:
+def command(where: options.TargetOptions, as_json: bool) -> int:
     """Show which platform, organization and token would be used, what said so, and whether they work."""
     target = where.target()
     with (
-        Watch(console(sys.stderr)) as watch,
+        ProgressView(console(sys.stderr)) as watch,
         session(target, options.store(), watch, threading.Event()) as opened,
     ):
         user = opened.platform.username

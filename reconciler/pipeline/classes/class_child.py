@@ -341,7 +341,7 @@ _SERVED: dict[str, dict[str, Any]] = {
 }
 
 
-class StandIns(MetaPathFinder, Loader):
+class StubFinder(MetaPathFinder, Loader):
     """The last finder in line: asked only for packages that nobody else found."""
 
     def __init__(self, enums: dict[str, list[str]]) -> None:
@@ -384,7 +384,7 @@ class Evaluation:
         self.sending = threading.Lock()
         self.current = ""
         self.modules: dict[str, ModuleType] = {}
-        self.stand_ins = StandIns(request["enums"])
+        self.stand_ins = StubFinder(request["enums"])
 
     def run(self) -> None:
         sys.argv = [""]

@@ -2,7 +2,7 @@
 
 Used by adopt for the patch that it prints. Works on the usual form that the static reader understands, too:
 literal arguments, one statement each, in `__init__`. Whatever else stands there is for a person to change: it
-raises `ByHandError`, never guesses. Runs nobody's code and writes no file.
+raises `ManualEditError`, never guesses. Runs nobody's code and writes no file.
 """
 
 import ast
@@ -26,7 +26,7 @@ _ENUMS_MODULE: Final = "picsellia.types.enums"
 _WIDEST: Final = 100
 
 
-class ByHandError(Exception):
+class ManualEditError(Exception):
     """A person has to change it.
 
     Attributes:
@@ -57,12 +57,12 @@ def with_parameter(source: str, cls: str, name: str, value: Any) -> str:
     expected = type(holder.value).__name__ if isinstance(holder, ast.Constant) else ""
     if isinstance(holder, ast.Call):
         if not _calls(holder, "extract_parameter"):
-            raise ByHandError(f"{name} is computed", statement)
+            raise ManualEditError(f"{name} is computed", statement)
         given = _arguments(holder, _PARAMETER_ORDER)
         node, kind = given.get("default"), given.get("expected_type")
         expected = kind.id if isinstance(kind, ast.Name) else ""
     if node is None or not _is_literal(node):
-        raise ByHandError(f"the default of {name} is computed", node or statement)
+        raise ManualEditError(f"the default of {name} is computed", node or statement)
     module.replace(node, literal(_of_type(expected, value)))
     return module.text()
 
@@ -72,7 +72,7 @@ def without_parameter(source: str, cls: str, name: str) -> str:
     module = _Source(source, cls)
     statement = module.assignment(name)
     if statement is None:
-        raise ByHandError(f"{name} comes from the base class of {cls}", module.node)
+        raise ManualEditError(f"{name} comes from the base class of {cls}", module.node)
     module.need_no_code_of_its_own()
     return module.remove_statement(statement)
 
@@ -88,7 +88,7 @@ def with_input_field(source: str, cls: str, name: str, field: str, value: Any) -
     elif _is_literal(node) or isinstance(node, ast.Attribute):
         module.replace(node, written)
     else:
-        raise ByHandError(f"{field} of the input {name} is computed", node)
+        raise ManualEditError(f"{field} of the input {name} is computed", node)
     return module.text()
 
 
@@ -122,16 +122,16 @@ class _Source:
             with parsing():
                 self._tree = ast.parse(source)
         except (SyntaxError, ValueError) as problem:
-            raise ByHandError(f"this Python cannot parse it ({problem})") from None
+            raise ManualEditError(f"this Python cannot parse it ({problem})") from None
         found = [node for node in self._tree.body if isinstance(node, ast.ClassDef) and node.name == cls]
         if len(found) != 1:
-            raise ByHandError(f"{cls} is not defined at the top of the file, once")
+            raise ManualEditError(f"{cls} is not defined at the top of the file, once")
         self.node = found[0]
         inits = [
             node for node in self.node.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"
         ]
         if len(inits) != 1:
-            raise ByHandError(f"{cls} has no __init__ of its own", self.node)
+            raise ManualEditError(f"{cls} has no __init__ of its own", self.node)
         self.body: Sequence[ast.stmt] = inits[0].body
         self._newline = "\r\n" if "\r\n" in source else "\n"
 
@@ -150,19 +150,19 @@ class _Source:
                     or node not in self.body
                     or not node.value
                 ):
-                    raise ByHandError(f"{name} is set by code", node)
+                    raise ManualEditError(f"{name} is set by code", node)
                 found.append(node)
         if len(found) > 1:
-            raise ByHandError(f"{name} is set more than once", found[-1])
+            raise ManualEditError(f"{name} is set more than once", found[-1])
         return found[0] if found else None
 
     def need_no_code_of_its_own(self) -> None:
         """The base class has to say which parameters there are; a `to_dict` that stands here says it."""
         for node in self.node.body:
             if isinstance(node, ast.FunctionDef) and node.name == "to_dict":
-                raise ByHandError(f"to_dict of {self.node.name} says which parameters there are", node)
+                raise ManualEditError(f"to_dict of {self.node.name} says which parameters there are", node)
         if not self.node.bases:
-            raise ByHandError(f"{self.node.name} has no base class that knows parameters", self.node)
+            raise ManualEditError(f"{self.node.name} has no base class that knows parameters", self.node)
 
     def declaration(self, name: str) -> ast.Call:
         """The one `self.define_input` of this name."""
@@ -171,11 +171,11 @@ class _Source:
             if isinstance(node, ast.Call) and _calls(node, "define_input"):
                 given = _arguments(node, _INPUT_ORDER).get("name")
                 if not isinstance(given, ast.Constant):
-                    raise ByHandError("the name of an input is computed", node)
+                    raise ManualEditError("the name of an input is computed", node)
                 if given.value == name:
                     found.append(node)
         if len(found) != 1 or not any(getattr(one, "value", None) is found[0] for one in self.body):
-            raise ByHandError(f"the input {name} is declared by code", found[0] if found else self.node)
+            raise ManualEditError(f"the input {name} is declared by code", found[0] if found else self.node)
         return found[0]
 
     def enum(self, name: str) -> str:
@@ -214,7 +214,7 @@ class _Source:
         start, end = self._offset(statement.lineno, 0), self._offset((statement.end_lineno or 0) + 1, 0)
         shares = [one for one in self.body if one is not statement and start <= self._start(one) < end]
         if shares or len(self.body) == 1:
-            raise ByHandError("it cannot be taken out by itself", statement)
+            raise ManualEditError("it cannot be taken out by itself", statement)
         self._edits.append((start, end, ""))
         return self.text()
 
@@ -267,7 +267,7 @@ def literal(value: Any) -> str:
 def _new_parameter(module: _Source, name: str, value: Any) -> list[str]:
     kind = type(value).__name__
     if not name.isidentifier() or kind not in ("int", "float", "str", "bool", "list", "dict"):
-        raise ByHandError(f"{name} = {literal(value)} has no usual form", module.node)
+        raise ManualEditError(f"{name} = {literal(value)} has no usual form", module.node)
     arguments = [f"[{literal(name)}]", f"expected_type={kind}", f"default={literal(value)}"]
     return _call(f"self.{name} = self.extract_parameter", arguments, module.indent)
 
@@ -278,7 +278,7 @@ def _argument(module: _Source, field: str, value: Any) -> str:
         return literal(value)
     enum, members = _ENUMS[field]
     if value not in members:
-        raise ByHandError(f"{value} is no {enum} that we know", module.node)
+        raise ManualEditError(f"{value} is no {enum} that we know", module.node)
     return f"{module.enum(enum)}.{value}"
 
 
@@ -301,7 +301,7 @@ def _of_type(expected: str, value: Any) -> Any:
 
 def _arguments(call: ast.Call, order: tuple[str, ...]) -> dict[str, ast.expr]:
     if any(isinstance(one, ast.Starred) for one in call.args) or not all(one.arg for one in call.keywords):
-        raise ByHandError("the arguments of the call are computed", call)
+        raise ManualEditError("the arguments of the call are computed", call)
     named = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
     return {**dict(zip(order, call.args, strict=False)), **named}
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class EvaluatedClasses:
     """What both classes say.
 
     Attributes:
@@ -42,7 +42,7 @@ class Evaluated:
 
 def evaluate(
     loaded: LoadedConfig, *, python: Path | None = None, static_only: bool = False, timeout: float = TIMEOUT
-) -> Evaluated:
+) -> EvaluatedClasses:
     """Read the inputs class and the parameters class that a config.toml names.
 
     Args:
@@ -81,7 +81,7 @@ def evaluate(
         if stand_ins:
             problems.append(_remark(stand_ins, runner.interpreter(folder, python)))
     known = {"inputs": known_inputs, "parameters": known_parameters}
-    return Evaluated(
+    return EvaluatedClasses(
         inputs=known_inputs.value if known_inputs is not None else None,
         parameters=known_parameters.value if known_parameters is not None else None,
         diagnostics=(
@@ -142,10 +142,10 @@ def _run(
     parameters: ClassReference | None,
     python: Path | None,
     timeout: float,
-) -> runner.Ran:
+) -> runner.ClassRun:
     """Both classes in one process, or no process at all when the static reader knew everything."""
     if inputs is None and parameters is None:
-        return runner.Ran(None, None, (), "")
+        return runner.ClassRun(None, None, (), "")
     chosen = runner.interpreter(folder, python)
     return runner.run(folder, inputs=inputs, parameters=parameters, python=chosen, timeout=timeout)
 

@@ -59,7 +59,7 @@ _MOST_ANSWER: Final = 4 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class ClassRun:
     """What one process answered.
 
     Attributes:
@@ -90,7 +90,7 @@ def run(
     parameters: ClassReference | None,
     python: Path,
     timeout: float,
-) -> Ran:
+) -> ClassRun:
     """Evaluate both classes in one process.
 
     Args:
@@ -102,7 +102,7 @@ def run(
     """
     references = {"inputs": inputs, "parameters": parameters}
     wanted = {kind: reference for kind, reference in references.items() if reference is not None}
-    conversation = _converse(folder, wanted, python, timeout)
+    conversation = _run_child(folder, wanted, python, timeout)
     answers = {answer["kind"]: answer for answer in conversation.answers if "kind" in answer}
     stand_ins = tuple(next((a["stand_ins"] for a in conversation.answers if "stand_ins" in a), ()))
     told = _Telling(folder, python, timeout, conversation)
@@ -121,7 +121,7 @@ def run(
             results[kind] = told.failure(reference, answer["failure"])
         else:
             results[kind] = answer
-    return Ran(
+    return ClassRun(
         _inputs(inputs, results["inputs"]) if inputs is not None else None,
         _parameters(parameters, results["parameters"]) if parameters is not None else None,
         stand_ins,
@@ -217,7 +217,7 @@ class _Telling:
     folder: Path
     python: Path
     timeout: float
-    conversation: "_Conversation"
+    conversation: "_RunnerAnswer"
 
     def failure(self, reference: ClassReference, failure: Mapping[str, Any]) -> Diagnostic:
         kind, message = failure["type"], failure.get("message") or ""
@@ -330,7 +330,7 @@ def _signal_name(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Conversation:
+class _RunnerAnswer:
     """What came of running the classes.
 
     Attributes:
@@ -348,9 +348,9 @@ class _Conversation:
     excess: str = ""
 
 
-def _converse(
+def _run_child(
     folder: Path, wanted: Mapping[str, ClassReference], python: Path, timeout: float
-) -> _Conversation:
+) -> _RunnerAnswer:
     reading, writing = os.pipe()
     request = {
         "folder": str(folder.resolve()),
@@ -373,11 +373,11 @@ def _converse(
         )
     except OSError as problem:
         os.close(reading)
-        return _Conversation([], None, "", problem.strerror or str(problem))
+        return _RunnerAnswer([], None, "", problem.strerror or str(problem))
     finally:
         os.close(writing)
     assert process.stdin is not None and process.stdout is not None
-    listening = _Listening(reading, process.stdout.fileno(), time.monotonic() + timeout + _GRACE)
+    listening = _OutputReader(reading, process.stdout.fileno(), time.monotonic() + timeout + _GRACE)
     try:
         listening.listen()
         status = _ended(process, 0.5)
@@ -392,10 +392,10 @@ def _converse(
         process.stdout.close()
     output = bytes(listening.printed).decode("utf-8", "replace")[-_KEPT_OUTPUT:]
     not_started = next((answer["problem"] for answer in listening.answers if "problem" in answer), "")
-    return _Conversation(listening.answers, status, output, not_started, listening.excess)
+    return _RunnerAnswer(listening.answers, status, output, not_started, listening.excess)
 
 
-class _Listening:
+class _OutputReader:
     """Reads both pipes of the process side by side, keeps what is of use, and stops at too much of it."""
 
     def __init__(self, answering: int, printing: int, deadline: float) -> None:

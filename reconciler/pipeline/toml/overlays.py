@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.toml.toml_positions import Path
-from reconciler.pipeline.toml.toml_reader import Reader, below, named
+from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
 
 ENVIRONMENTS: Final = ("PROD", "STAGING", "LOCAL", "CUSTOM")
 TABLES: Final = ("metadata", "execution", "docker", "model_version", "model_versions", "reconciler")
@@ -19,7 +19,7 @@ _TARGETS: Final = frozenset(["model_version", "model_versions"])
 
 
 @dataclass(frozen=True, slots=True)
-class Overlaid:
+class OverlaidDocument:
     """A document as one environment sees it.
 
     Attributes:
@@ -31,16 +31,16 @@ class Overlaid:
     places: Mapping[Path, Path] = field(default_factory=dict)
 
 
-def overlaid(document: dict[str, Any], environment: str | None) -> Overlaid:
+def overlaid(document: dict[str, Any], environment: str | None) -> OverlaidDocument:
     """The document as this environment sees it; None for what all of them share."""
     overlay = overlays(document).get(environment or "")
     if overlay is None:
-        return Overlaid(document)
+        return OverlaidDocument(document)
     places: dict[Path, Path] = {}
     start: Path = (*_PLACE, str(environment))
     if _TARGETS & overlay.keys():  # one of the two says where to deploy, and now it is the overlay's
         document = {key: value for key, value in document.items() if key not in _TARGETS - overlay.keys()}
-    return Overlaid(_merged(document, overlay, (), start, places), places)
+    return OverlaidDocument(_merged(document, overlay, (), start, places), places)
 
 
 def overlays(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -53,7 +53,7 @@ def overlays(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: table for name, table in found.items() if isinstance(table, dict)}
 
 
-def check_overlays(reader: Reader) -> None:
+def check_overlays(reader: TomlReader) -> None:
     """Note what is no overlay: a misspelt environment or table must not pass in silence."""
     for path, problem, advice in _problems(reader.document):
         reader.error(problem, advice, *path)

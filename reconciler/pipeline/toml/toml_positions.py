@@ -37,7 +37,7 @@ _SCALAR = re.compile(
 
 
 @dataclass(slots=True)
-class Lines:
+class TomlPositions:
     """What stands where in one TOML text. Offsets count characters of that text; lines count from 1.
 
     Attributes:
@@ -71,7 +71,7 @@ class Lines:
         return path
 
 
-def lines_of(text: str) -> Lines:
+def lines_of(text: str) -> TomlPositions:
     """Every position in `text`, which must be valid TOML (a byte order mark may stand in front of it).
 
     Raises ValueError, which names the place, for what is nested more than `MOST_LEVELS` deep.
@@ -87,9 +87,9 @@ class _Scanner:
         self.at = len(BOM) if text.startswith(BOM) else 0
         self.starts = [self.at, *(newline.end() for newline in re.finditer("\n", text))]
         self.rows: dict[Path, int] = {}  # path of an array of tables -> index of its last row
-        self.found = Lines()
+        self.found = TomlPositions()
 
-    def scan(self) -> Lines:
+    def scan(self) -> TomlPositions:
         table: Path = ()
         start = self.at
         while begins := self._next():

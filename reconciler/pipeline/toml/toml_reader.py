@@ -9,10 +9,10 @@ from typing import Any
 
 from reconciler.core.diagnostics import Diagnostic, error, warning
 from reconciler.pipeline.enums import did_you_mean
-from reconciler.pipeline.toml.toml_positions import Lines
+from reconciler.pipeline.toml.toml_positions import TomlPositions
 
 
-class Reader:
+class TomlReader:
     """One parsed document, its positions, and the problems found so far.
 
     Attributes:
@@ -23,7 +23,7 @@ class Reader:
         diagnostics: grows while the sections are read.
     """
 
-    def __init__(self, document: dict[str, Any], lines: Lines, text: str, path: Path) -> None:
+    def __init__(self, document: dict[str, Any], lines: TomlPositions, text: str, path: Path) -> None:
         self.document = document
         self.lines = lines
         self.text_of_file = text

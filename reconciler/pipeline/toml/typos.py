@@ -12,14 +12,14 @@ from pydantic import BaseModel
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.schema import Docker, Execution, Metadata
 from reconciler.pipeline.toml.overlays import TABLES
-from reconciler.pipeline.toml.toml_reader import Reader
+from reconciler.pipeline.toml.toml_reader import TomlReader
 
 _OURS: Final = "reconciler"
 _TABLES: Final[dict[str, type[BaseModel]]] = {"metadata": Metadata, "execution": Execution, "docker": Docker}
 _OLDER: Final = frozenset(["picsellia_pipeline_script", "local_pipeline_script"])  # of earlier templates
 
 
-def check_spelling(reader: Reader) -> None:
+def check_spelling(reader: TomlReader) -> None:
     """Warn about each key that is nearly one that its table lacks, and about a table that is nearly ours."""
     for name, model in _TABLES.items():
         table = reader.document.get(name)
@@ -30,7 +30,7 @@ def check_spelling(reader: Reader) -> None:
             reader.warn(f"{name} is not read", f"Our own table is [{_OURS}].{hint}", name)
 
 
-def _check_keys(reader: Reader, name: str, table: Mapping[str, Any], known: list[str]) -> None:
+def _check_keys(reader: TomlReader, name: str, table: Mapping[str, Any], known: list[str]) -> None:
     lacking = [key for key in known if key not in table]
     for key in table:
         if key not in known and key not in _OLDER and (hint := did_you_mean(key, lacking)):

@@ -11,8 +11,8 @@ from providers.rules import Effect
 from reconciler.core.diagnostics import UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Action, Plan, Stack, Step, diagnostic_from_document, diagnostic_to_document
-from reconciler.core.values import JSON, Address, Nothing
-from reconciler.drift.findings import Acknowledgement, Finding, LastApply, Report, Seen, StackReport
+from reconciler.core.values import JSON, Address, NoValue
+from reconciler.drift.findings import Acknowledgement, Finding, FindingDates, LastApply, Report, StackReport
 from reconciler.views.safe import json_text
 from reconciler.workspace.shards import Shard
 
@@ -123,7 +123,7 @@ def _step_to_document(step: Step) -> dict[str, JSON]:
 
 def _finding_to_document(finding: Finding) -> dict[str, JSON]:
     change = finding.change
-    values: Mapping[str, JSON | Nothing] = {
+    values: Mapping[str, JSON | NoValue] = {
         "desired": change.desired,
         "recorded": change.recorded,
         "live": change.live,
@@ -134,8 +134,8 @@ def _finding_to_document(finding: Finding) -> dict[str, JSON]:
         "field": change.path,
         "class": change.cls.value,
         "severity": finding.effect.name.lower(),
-        **{name: None if isinstance(value, Nothing) else value for name, value in values.items()},
-        "absent": {name: value.value for name, value in values.items() if isinstance(value, Nothing)},
+        **{name: None if isinstance(value, NoValue) else value for name, value in values.items()},
+        "absent": {name: value.value for name, value in values.items() if isinstance(value, NoValue)},
         "reason": change.reason,
         "place": change.place,
         "first_seen": _time(finding.seen.first),
@@ -197,7 +197,7 @@ def _step_from_document(document: Mapping[str, JSON]) -> Step:
 def _finding_from_document(stack: Stack, document: Mapping[str, JSON]) -> Finding:
     absent, known = document["absent"], document["acknowledged"]
     values: dict[str, Any] = {
-        name: Nothing(absent[name]) if name in absent else document[name]
+        name: NoValue(absent[name]) if name in absent else document[name]
         for name in ("desired", "recorded", "live")
     }
     return Finding(
@@ -213,7 +213,7 @@ def _finding_from_document(stack: Stack, document: Mapping[str, JSON]) -> Findin
             place=document["place"],
         ),
         effect=Effect[document["severity"].upper()],
-        seen=Seen(
+        seen=FindingDates(
             datetime.fromisoformat(document["first_seen"]), datetime.fromisoformat(document["last_seen"])
         ),
         modified_at=_known(document["modified_at"]),

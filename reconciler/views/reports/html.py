@@ -13,10 +13,10 @@ from markupsafe import Markup, escape
 
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Plan, Step
-from reconciler.core.values import JSON, Nothing
+from reconciler.core.values import JSON, NoValue
 from reconciler.drift.findings import Report, StackReport, causes
 from reconciler.views import phrases
-from reconciler.views.counting import things
+from reconciler.views.counting import plural
 from reconciler.views.plan_rows import rows
 from reconciler.views.reports.graphs import of_plan, of_report, style, svg
 from reconciler.views.safe import visible
@@ -67,7 +67,7 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(whole=whole, shown=shown, things=things, web=_web)
+    environment.filters.update(whole=whole, shown=shown, plural=plural, web=_web)
     environment.globals.update(
         # Markup is text that is not escaped again: svg() does that itself, and the style is ours.
         style=lambda: Markup(style()),
@@ -90,9 +90,9 @@ def _page(name: str) -> "Template":
     return _environment().get_template(name)
 
 
-def whole(value: JSON | Nothing) -> str:
+def whole(value: JSON | NoValue) -> str:
     """A value in full, over as many lines as it takes."""
-    if isinstance(value, Nothing):
+    if isinstance(value, NoValue):
         return "(none)"
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text):,} characters)"

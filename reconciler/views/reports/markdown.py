@@ -14,7 +14,7 @@ from urllib.parse import quote
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.drift.findings import Cause, Report, causes
-from reconciler.views.counting import things
+from reconciler.views.counting import plural
 from reconciler.views.phrases import (
     age,
     coverage,
@@ -157,7 +157,7 @@ def _part(section: Section, room: int) -> str:
     """As many items as the section's share of the room holds, and how many those were not."""
 
     def rest(count: int) -> str:
-        return f"\n_{things(count, section.noun)} not shown here._\n"
+        return f"\n_{plural(count, section.noun)} not shown here._\n"
 
     frame = _length(section.head + section.foot)
     left = int(room * section.share) - frame - _length(rest(len(section.items)))
@@ -181,7 +181,7 @@ def _length(text: str) -> int:
 def _row(cause: Cause) -> str:
     first, said = cause.first, dict(values(cause.first))
     where = code(cause.where)
-    where += f"<br>in {things(len(cause.findings), 'pipeline')}" if len(cause.findings) > 1 else ""
+    where += f"<br>in {plural(len(cause.findings), 'pipeline')}" if len(cause.findings) > 1 else ""
     where += f"<br>{code(first.change.place)}" if first.change.place and len(cause.findings) == 1 else ""
     now = code(said.get("it is now", "")) or plain(first.change.reason)
     cells = (
@@ -201,7 +201,7 @@ def _ways(cause: Cause) -> str:
     told = [f"- {word}: {code(said)}" for word, said in (*values(first), *facts(first))]
     commands = [command for finding in cause.findings[:MANY] for _, command in ways(finding)]
     if len(cause.findings) > MANY:
-        told.append(f"- {things(len(cause.findings) - MANY, 'pipeline')} more, with the same commands")
+        told.append(f"- {plural(len(cause.findings) - MANY, 'pipeline')} more, with the same commands")
     head = f"{code(cause.where)} {plain(first.change.reason)}"
     return "\n".join([head, "", *told, "", _block(commands), ""])
 

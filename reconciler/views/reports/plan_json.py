@@ -7,7 +7,7 @@ from pathlib import Path
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.plan import Plan, diagnostic_to_document
-from reconciler.engine.plan import Wishes
+from reconciler.engine.plan import PlanRequest
 from reconciler.system.files import replace_file
 from reconciler.views.safe import json_text
 
@@ -46,7 +46,7 @@ def save_plan(plan: Plan, path: Path) -> None:
         raise UserError(error("the plan cannot be saved", f"{problem.strerror}.", file=path)) from None
 
 
-def read_plan(path: Path) -> tuple[Plan, Wishes]:
+def read_plan(path: Path) -> tuple[Plan, PlanRequest]:
     """The plan that `save_plan` wrote, and what it was asked for.
 
     Raises:
@@ -54,7 +54,7 @@ def read_plan(path: Path) -> tuple[Plan, Wishes]:
     """
     try:
         plan = Plan.from_document(json.loads(read_regular(path)))
-        return plan, Wishes.from_document(plan.asked)
+        return plan, PlanRequest.from_document(plan.asked)
     except OSError as problem:
         raise UserError(error("the plan cannot be read", f"{problem.strerror}.", file=path)) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:

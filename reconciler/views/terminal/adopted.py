@@ -5,7 +5,7 @@ from rich.text import Text
 
 from reconciler.core.plan import Stack
 from reconciler.drift.adopt import Adoption, patch
-from reconciler.views.counting import things
+from reconciler.views.counting import plural
 from reconciler.views.terminal.console import indented
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -26,7 +26,7 @@ def print_adopted(adopted: Adoption, stack: Stack, err: Console) -> None:
         err.print(f"nothing to adopt: {said}")
     if adopted.written:
         names = ", ".join(map(str, adopted.written))
-        err.print(f"{adopted.config.path}: {things(len(adopted.written), 'value')} written ({names})")
+        err.print(f"{adopted.config.path}: {plural(len(adopted.written), 'value')} written ({names})")
     if adopted.in_patch:
         err.print(f"in the patch, and in no file yet: {', '.join(map(str, adopted.in_patch))}")
     if adopted.left:

@@ -10,7 +10,7 @@ from rich.text import Text
 from reconciler.core.diagnostics import Severity
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action
-from reconciler.views.safe import in_workflow, on_one_line, undone, visible
+from reconciler.views.safe import in_workflow, on_one_line, visible, without_workflow_commands
 
 STYLES = {
     Action.CREATE: "green",
@@ -44,7 +44,7 @@ class _Console(Console):
                 yield segment
                 continue
             text = visible(segment.text)
-            yield segment._replace(text=undone(text) if commands else text)
+            yield segment._replace(text=without_workflow_commands(text) if commands else text)
 
 
 def console(stream: IO[str]) -> Console:

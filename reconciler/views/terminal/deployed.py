@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 from rich.text import Text
 
-from providers.protocol import Live
+from providers.protocol import LiveObject
 from reconciler.core.values import JSON, Address
-from reconciler.engine.apply import Applied
+from reconciler.engine.apply import ApplyResult
 from reconciler.pipeline.schema import Config
 from reconciler.views.terminal.console import columns, indented
 
@@ -20,7 +20,7 @@ def print_details(config: Config, out: Console) -> None:
         out.print(indented(Text(metadata.description, "dim"), 2))
 
 
-def print_deployed(applied: Applied, out: Console) -> None:
+def print_deployed(applied: ApplyResult, out: Console) -> None:
     """Everything that the pipeline has now, as the far ends answered last, with the pages that show it.
 
     A page stands below its resource: beside it, the two would be wider than most terminals.
@@ -39,18 +39,18 @@ def print_deployed(applied: Applied, out: Console) -> None:
             out.print(indented(Text(str(page), "blue underline"), 4))
 
 
-def _live(applied: Applied) -> Iterator[tuple[Address, Live]]:
+def _live(applied: ApplyResult) -> Iterator[tuple[Address, LiveObject]]:
     """Each resource of the files, parents first, as it was read back or, where nothing was done, found."""
     planned = applied.planned
     result = applied.result
     written = {o.step.address: o.live for o in result.outcomes if o.live} if result else {}
     for resource in planned.desired:
-        live = written.get(resource.address) or planned.world.found.get(resource.address)
+        live = written.get(resource.address) or planned.remote_state.found.get(resource.address)
         if live is not None:
             yield resource.address, live
 
 
-def _said(address: Address, live: Live) -> str:
+def _said(address: Address, live: LiveObject) -> str:
     """What matters of it, in a few words; what the far end does not return is left out."""
     fields = live.fields
     tag = fields.get("docker_tag")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from rich.text import Text
 
 from reconciler.core.values import JSON
-from reconciler.views.counting import short_commit, things
+from reconciler.views.counting import plural, short_commit
 from reconciler.views.shown_values import shown
 from reconciler.views.terminal.console import columns, indented
 from state.changes import ABSENT, Absent, Changes, ResourceChange
@@ -159,7 +159,7 @@ def _below(entry: HistoryEntry, changed: Changes | None, opened: str) -> list[Te
 def _counted(resource: ResourceChange) -> Text:
     line = _headline(resource)
     return (
-        line.append(f"  {things(len(resource.fields), 'field')}", "dim")
+        line.append(f"  {plural(len(resource.fields), 'field')}", "dim")
         if resource.verb == "changed"
         else line
     )

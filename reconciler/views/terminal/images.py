@@ -11,7 +11,7 @@ from providers.docker.registry.layers import layers
 from providers.docker.registry.manifests import PublishedImage
 from reconciler.core.values import JSON
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, what_apply_does
-from reconciler.views.counting import size, things
+from reconciler.views.counting import plural, size
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import columns, indented, pairs
 
@@ -158,7 +158,7 @@ def _source(report: ImageReport, unrecorded: str) -> list[Text]:
     key = report.key
     facts = {
         "source key": key.key[:_DIGITS],
-        "files": f"{things(len(key.files), 'file')}, {size(key.bytes)}",
+        "files": f"{plural(len(key.files), 'file')}, {size(key.bytes)}",
         **{name: str(value) for name, value in _settings(report).items()},
         "record": f"serial {report.serial}" if report.serial is not None else unrecorded,
     }
@@ -201,7 +201,7 @@ def _layers(report: ImageReport, width: int) -> list[Text]:
         ]
         for layer in found
     ]
-    total = f"{size(report.image.size)} in {things(len(found), 'layer')}"
+    total = f"{size(report.image.size)} in {plural(len(found), 'layer')}"
     ours = [layer.size for layer in found if layer.of_base is False]
     return [
         *columns(rows),
@@ -222,9 +222,9 @@ def _secrets(secrets: PublishedSecrets) -> list[Text]:
     lines = columns(rows)
     for digest, reason in secrets.unread.items():
         lines.append(Text(f"{digest.removeprefix('sha256:')[:12]} was not searched: {reason}", "yellow"))
-    base = f"; {things(secrets.of_base, 'layer')} of the base not searched" if secrets.of_base else ""
-    total = things(len(secrets.found), "secret") if secrets.found else "no secrets"
-    lines.append(Text(f"{total} in {things(secrets.searched, 'layer')} and the settings{base}", "dim"))
+    base = f"; {plural(secrets.of_base, 'layer')} of the base not searched" if secrets.of_base else ""
+    total = plural(len(secrets.found), "secret") if secrets.found else "no secrets"
+    lines.append(Text(f"{total} in {plural(secrets.searched, 'layer')} and the settings{base}", "dim"))
     if secrets.found:
         lines.append(Text("Revoke each, then publish a version without it.", "cyan"))
     return lines

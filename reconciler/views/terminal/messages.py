@@ -12,9 +12,9 @@ from providers.docker.source.key import SourceKey
 from reconciler.core.diagnostics import Diagnostic, Severity, UserError, error, in_order
 from reconciler.core.events import Outcome, Status
 from reconciler.core.plan import Action
-from reconciler.engine.apply import Applied
+from reconciler.engine.apply import ApplyResult
 from reconciler.pipeline.load import Pipeline
-from reconciler.views.counting import listed, things
+from reconciler.views.counting import listed, plural
 from reconciler.views.terminal.console import SEVERITY_STYLES, indented, pairs
 from state.errors import StateError
 
@@ -69,7 +69,7 @@ def print_outcomes(outcomes: Iterable[Outcome], err: Console) -> None:
                 err.print(Text.assemble(("not started: ", "yellow"), address))
 
 
-def print_applied(applied: Applied, out: Console, err: Console, *, pages: bool = True) -> None:
+def print_applied(applied: ApplyResult, out: Console, err: Console, *, pages: bool = True) -> None:
     """What was done in one line, where to see it unless told otherwise, and what is left to do."""
     result = applied.result
     assert result is not None
@@ -80,7 +80,7 @@ def print_applied(applied: Applied, out: Console, err: Console, *, pages: bool =
         err.print(
             Text.assemble(
                 ("Not finished: ", "bold red"),
-                f"{things(len(changed), 'resource')} done, {failed} failed, {waited} waited. "
+                f"{plural(len(changed), 'resource')} done, {failed} failed, {waited} waited. "
                 "Run the same command again to finish.",
             )
         )
@@ -109,7 +109,7 @@ def print_pipeline(pipeline: Pipeline, key: SourceKey, out: Console) -> None:
     facts = {
         "version": str(config.metadata.version),
         "image": config.docker.image_name,
-        "source": f"{key.key[:19]}  {things(len(key.files), 'file')}, {things(key.bytes, 'byte')}",
+        "source": f"{key.key[:19]}  {plural(len(key.files), 'file')}, {plural(key.bytes, 'byte')}",
     }
     if pipeline.inputs is not None:
         facts["inputs"] = ", ".join(f"{i.name} ({i.input_type})" for i in pipeline.inputs) or "none"

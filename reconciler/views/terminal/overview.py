@@ -7,7 +7,7 @@ from rich.text import Text
 
 from reconciler.core.values import JSON
 from reconciler.drift.status import IN_SYNC, Row
-from reconciler.views.counting import things
+from reconciler.views.counting import plural
 from reconciler.views.terminal.console import columns
 
 _HEADER = ("pipeline", "environment", "version", "image", "drift", "applied")
@@ -62,7 +62,7 @@ def age(at: str, now: datetime) -> str:
     passed = now - datetime.fromisoformat(at)
     for unit, length in _UNITS:
         if passed >= length:
-            return f"{things(passed // length, unit)} ago"
+            return f"{plural(passed // length, unit)} ago"
     return "just now"
 
 

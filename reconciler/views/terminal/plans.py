@@ -7,9 +7,9 @@ from rich.text import Text
 
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan, Step
-from reconciler.core.stale import Moved
+from reconciler.core.stale import StaleStep
 from reconciler.core.values import MISSING, Address
-from reconciler.views.counting import things
+from reconciler.views.counting import plural
 from reconciler.views.plan_rows import _is_row, rows
 from reconciler.views.shown_values import shown
 from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
@@ -49,15 +49,15 @@ def summary(plan: Plan) -> Text:
         text = Text.assemble(("Plan: ", "bold"), Text(", ").join([*parts, *unchanged]), ".")
     else:
         text = Text.assemble(("Nothing to do: ", "green")).append(
-            f"{things(counts['noop'], 'resource')} as the files say."
+            f"{plural(counts['noop'], 'resource')} as the files say."
         )
     if counts["drift"]:
-        text.append(f" {things(counts['drift'], 'field')} changed outside.", "red")
+        text.append(f" {plural(counts['drift'], 'field')} changed outside.", "red")
     if counts["conflict"]:
-        text.append(f" {things(counts['conflict'], 'conflict')}.", "bold red")
+        text.append(f" {plural(counts['conflict'], 'conflict')}.", "bold red")
     if plan.unverified:
         text.append(
-            f" {things(plan.unverified, 'field')} not returned by the platform, so not verified.", "dim"
+            f" {plural(plan.unverified, 'field')} not returned by the platform, so not verified.", "dim"
         )
     return text
 
@@ -74,7 +74,7 @@ def print_refusals(plan: Plan, err: Console) -> None:
         _print_conflict(step, plan.apply_command, err)
 
 
-def print_moved(moved: Iterable[Moved], err: Console) -> None:
+def print_moved(moved: Iterable[StaleStep], err: Console) -> None:
     """What is not as a saved plan said: per field what it said and what is there now."""
     for found in moved:
         err.print(
@@ -94,7 +94,7 @@ def print_moved(moved: Iterable[Moved], err: Console) -> None:
 
 
 def _print_conflict(step: Step, again: str, err: Console) -> None:
-    many, why = things(len(step.conflicts), "field"), step.conflicts[0].reason
+    many, why = plural(len(step.conflicts), "field"), step.conflicts[0].reason
     err.print(
         Text.assemble(
             ("conflict: ", "bold red"),

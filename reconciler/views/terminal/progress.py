@@ -22,7 +22,7 @@ from rich.text import Text
 
 from providers import protocol
 from providers.bounded import Repeat, Silence, SilenceEnd
-from providers.rate_limit import Refusal
+from providers.rate_limit import Backoff
 from reconciler.core.events import (
     Counted,
     Event,
@@ -40,7 +40,7 @@ from reconciler.core.values import Address
 from reconciler.views.counting import amount, pace
 from reconciler.views.safe import one_line
 from reconciler.views.terminal.console import STYLES
-from reconciler.views.terminal.progress_bars import Bars, Key
+from reconciler.views.terminal.progress_bars import Key, ProgressBars
 
 SILENCE = 10.0
 """Seconds after which a log says how far something is that is still under way."""
@@ -48,7 +48,7 @@ SILENCE = 10.0
 _TOLERANCE = 1.0  # seconds that an event may come early by a busy machine's clock
 
 
-class Watch:
+class ProgressView:
     """Renders events on stderr. Safe for threads; a context manager, so that no bar outlives its command.
 
     Args:
@@ -58,7 +58,7 @@ class Watch:
     def __init__(self, err: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._err = err
         self._live = err.is_interactive  # a dumb terminal cannot move its cursor
-        self._bars = Bars(err, clock)
+        self._bars = ProgressBars(err, clock)
         self._log = _Log(err, clock)
         self._notes = Progress(
             SpinnerColumn(),
@@ -107,7 +107,7 @@ class Watch:
                 self._note(text)
             case Notice(text):
                 self._err.print(Text(text, "yellow"))
-            case Refusal(server, status, seconds):
+            case Backoff(server, status, seconds):
                 reason = "rate limited" if status == 429 else f"answers {status}"
                 self._delay(server, reason, "next try in {}", seconds)
             case Silence(server, seconds, limit):

@@ -24,7 +24,7 @@ MOST = 8
 Key = tuple[Address, str, str]  # step, stage, part
 
 
-class Bars:
+class ProgressBars:
     """What is moving, on a terminal. One thread at a time.
 
     Args:
