@@ -106,6 +106,9 @@ class RenamingStore:
     def holder(self, stack: str) -> LockInfo | None:
         return self._store.holder(stack)
 
+    def abandoned(self, stack: str) -> LockInfo | None:
+        return self._store.abandoned(stack)
+
     def unlock(self, stack: str) -> LockInfo | None:
         return self._store.unlock(stack)
 

@@ -27,6 +27,7 @@ from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.toml.toml_edits import edited
 from reconciler.system.files import locked, replace_file
 from state.lock import is_gone
+from state.lock_info import LockInfo
 from state.state_writer import StateWriter, now
 
 
@@ -92,7 +93,7 @@ def apply_plan(
     """
     pipeline, key = checked.sound()
 
-    def make() -> PlanResult:
+    def make(_: LockInfo | None) -> PlanResult:
         planned = make_plan(session, checked, request)
         if revise is not None and saved is None and (revised := revise(planned, request)) != request:
             planned = make_plan(session, checked, revised)
@@ -114,7 +115,7 @@ def apply_plan(
 def carry_out(
     session: Session,
     pipeline: Pipeline,
-    make: Callable[[], PlanResult],
+    make: Callable[[LockInfo | None], PlanResult],
     running: ApplyOptions,
     *,
     key: SourceKey | None,
@@ -126,7 +127,7 @@ def carry_out(
     """Plan under the lock, ask, check what can be checked, walk the plan, and only then write config.toml.
 
     Args:
-        make: makes the plan; called once the lock is had.
+        make: makes the plan; called under the lock, with the run that the lock was taken over from, if any.
         key: of the source that the plan is made from; None when it is not made from the folder.
         writes_config: whether config.toml may be written in the end.
         approve, saved, skip_moved: see `apply_plan`.
@@ -158,7 +159,7 @@ def carry_out(
             session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
         sweep(path.resolve().parent)
         _refuse_edited(pipeline, key if waited else None)
-        planned = make()
+        planned = make(lock.took_over)
         away: tuple[StaleStep, ...] = ()
         if saved is not None:
             reason = refusal(saved, planned.plan)

@@ -29,6 +29,7 @@ from reconciler.pipeline.config import load
 from reconciler.pipeline.image_source import image_labels, image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import parse
+from state.lock_info import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
 from state.stores.base import HistoryEntry, Store, runs
 
@@ -67,13 +68,17 @@ def pipeline_at(folder: Path, environment: str | None) -> Pipeline:
     return Pipeline(folder, loaded.config.metadata.name, loaded.config, loaded, None, None)
 
 
-def find_earlier(store: Store, stack: Stack, to: str | None) -> EarlierState:
+def find_earlier(
+    store: Store, stack: Stack, to: str | None, *, abandoned: LockInfo | None = None
+) -> EarlierState:
     """The record to go back to.
 
     Args:
         to: a serial, or a version (the last that was left with it); None for the one that the last run began
             to go back to and did not reach, else for the latest that differs from what is recorded now, or
             for the latest there is where a run since has left writes open.
+        abandoned: a run that did not give its lock back. Without `to`, the record that it was going back to,
+            even if it got there: it was killed, so its user may not have seen that it did.
 
     Raises:
         UserError: there is no such record.
@@ -84,7 +89,13 @@ def find_earlier(store: Store, stack: Stack, to: str | None) -> EarlierState:
         raise UserError(error(f"nothing is recorded of {stack}", told))
     ended = (earlier for earlier in ended if earlier.snapshot.resources)
     if to is None:
-        if (begun := _unfinished(store, stack, now)) is not None:
+        if abandoned is not None and (begun := _target(store, stack, abandoned.command)) is not None:
+            return begun
+        last = next(runs(store, str(stack)), None)
+        begun = _target(store, stack, last[0].command) if last else None
+        # What it left differs from what was there before, so the latest record that differs from it would
+        # be the one to get away from.
+        if begun is not None and not _is_at(now, begun):
             return begun
         for earlier in ended:
             if not _is_at(now, earlier):
@@ -105,21 +116,13 @@ def find_earlier(store: Store, stack: Stack, to: str | None) -> EarlierState:
 _GOING_BACK = re.compile(r"\brollback .*--to[ =](\S+)", re.DOTALL)
 
 
-def _unfinished(store: Store, stack: Stack, now: Snapshot) -> EarlierState | None:
-    """Where the last run was going back to, if it was cut short or a step of it failed.
-
-    What it left differs from what was there before, so the latest record that differs from it would be the
-    one to get away from.
-    """
-    last = next(runs(store, str(stack)), None)
-    going = _GOING_BACK.search(last[0].command) if last else None
-    if going is None:
-        return None
+def _target(store: Store, stack: Stack, command: str) -> EarlierState | None:
+    """Where a run with this command was going back to; None if it was no rollback, or that is gone."""
+    going = _GOING_BACK.search(command)
     try:
-        target = find_earlier(store, stack, going[1])
+        return find_earlier(store, stack, going[1]) if going else None
     except UserError:
         return None
-    return None if _is_at(now, target) else target
 
 
 def roll_back(
@@ -141,12 +144,14 @@ def roll_back(
     Raises: as `carry_out` and `find_earlier`.
     """
     stack = stack_of(session.target, pipeline)
-    first = find_earlier(session.store, stack, to)  # told before there is anything to wait for
+    # Before there is anything to wait for, so that an error comes at once.
+    first = find_earlier(session.store, stack, to, abandoned=session.store.abandoned(str(stack)))
     if to is None:  # the history then says where a run that is cut short was going
         running = replace(running, command=(*running.command, "--to", str(first.snapshot.serial)))
 
-    def make() -> PlanResult:
-        earlier = find_earlier(session.store, stack, to)  # under the lock: a run that was waited for counts
+    def make(abandoned: LockInfo | None) -> PlanResult:
+        # Again, under the lock: a run that was waited for counts.
+        earlier = find_earlier(session.store, stack, to, abandoned=abandoned)
         if earlier.snapshot.serial != first.snapshot.serial:
             told = "Nothing was changed. Run the same command again."
             raise UserError(error("another run changed what there is to go back to", told))

@@ -134,6 +134,9 @@ class Store(Protocol):
     def holder(self, stack: str) -> LockInfo | None:
         """Who holds the lock now, or None; a run that is gone or whose lock has expired holds nothing."""
 
+    def abandoned(self, stack: str) -> LockInfo | None:
+        """The run that ended without giving its lock back, until another run takes it over, or None."""
+
     def unlock(self, stack: str) -> LockInfo | None:
         """Takes the lock away from whoever has it, and says from whom; that run can no longer save."""
 

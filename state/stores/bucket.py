@@ -212,6 +212,10 @@ class BucketStore:
         seen = self._look(stack)
         return seen.head.holder if self._holds(seen) else None
 
+    def abandoned(self, stack: str) -> LockInfo | None:
+        seen = self._look(stack)
+        return None if self._holds(seen) else seen.head.holder
+
     def unlock(self, stack: str) -> LockInfo | None:
         before = self._swap(stack, lambda seen: replace(seen.head, holder=None), fresh=True)
         return before.head.holder

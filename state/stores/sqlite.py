@@ -286,11 +286,19 @@ class SqliteStore:
         )
 
     def holder(self, stack: str) -> LockInfo | None:
+        holder, held = self._lock_of(stack)
+        return holder if held else None
+
+    def abandoned(self, stack: str) -> LockInfo | None:
+        holder, held = self._lock_of(stack)
+        return None if held else holder
+
+    def _lock_of(self, stack: str) -> tuple[LockInfo | None, bool]:
+        """The run in the stack's lock, and whether it still keeps others out."""
         for text, expires in self._read("SELECT holder, expires FROM locks WHERE stack = ?", stack):
             holder = read_lock_info(text)
-            if is_held(holder, expires=expires, now=self._clock()):
-                return holder
-        return None
+            return holder, is_held(holder, expires=expires, now=self._clock())
+        return None, False
 
     def unlock(self, stack: str) -> LockInfo | None:
         if not self._read("SELECT 1 FROM locks WHERE stack = ? AND holder IS NOT NULL", stack):

@@ -23,6 +23,7 @@ from tests.faults.conftest import shape
 from tests.faults.test_sweep import SERVICES, TIMEOUT, WAYS, honest
 from tests.faults.warm import Death, Warm
 
+SIGN_IN = 2  # requests before the lock is taken
 Case = tuple[int, str]  # the request's number, and the way in which it fails
 
 
@@ -111,20 +112,15 @@ def kill(
     assert not failures, f"{len(failures)} of {len(deaths)} cases\n\n" + "\n\n".join(failures)
 
 
-def every_death(command: Command, requests: int, saves: int) -> list[Death]:
-    """Before and after each request and each save.
-
-    A rollback that is killed after its last save is finished, and the next one goes back from it.
-    """
+def every_death(requests: int, saves: int) -> list[Death]:
+    """Before and after each request and each save."""
     counts = {"request": requests, "save": saves}
-    finished = Death("save", saves, after=True) if "rollback" in command.name else None
-    every = [
+    return [
         Death(at, number, after)
         for at, count in counts.items()
         for number in range(1, count + 1)
         for after in (False, True)
     ]
-    return [death for death in every if death != finished]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
@@ -144,8 +140,8 @@ def test_a_sample_of_failures(command: Command, user: User, monkeypatch: pytest.
 def test_a_sample_of_kills(command: Command, user: User, warm: Warm) -> None:
     requests, saves, expected = undisturbed(command, user)
     chance = random.Random(str(command))
-    deaths = chance.sample(every_death(command, 0, saves), min(2, saves))
-    deaths += chance.sample(every_death(command, len(requests), 0), 1)
+    deaths = chance.sample(every_death(0, saves), min(2, saves))
+    deaths += chance.sample(every_death(len(requests), 0), 1)
     kill(command, user, warm, deaths, expected)
 
 
@@ -162,4 +158,20 @@ def test_every_request_in_every_way(command: Command, user: User, monkeypatch: p
 def test_killed_everywhere(command: Command, user: User, warm: Warm) -> None:
     requests, saves, expected = undisturbed(command, user)
     assert saves or command.name == "adopt"
-    kill(command, user, warm, every_death(command, len(requests), saves), expected)
+    kill(command, user, warm, every_death(len(requests), saves), expected)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.name.startswith("rollback")], ids=str)
+def test_a_rollback_killed_at_its_end_is_finished_by_the_next_ones(
+    command: Command, user: User, warm: Warm
+) -> None:
+    """The next run is killed as well; neither it nor the third one goes back any further."""
+    _, saves, expected = undisturbed(command, user)
+    pipeline = command.start(user)
+    for death in (Death("save", saves, after=True), Death("request", SIGN_IN + 1, after=True)):
+        run = warm.start(command.arguments, user.cli.folder, dies=death)
+        assert warm.wait(run) == -signal.SIGKILL, run.err.read_text()
+
+    finished(command, user.cli(*command.arguments))
+
+    assert outcome(user, pipeline) == expected

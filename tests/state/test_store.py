@@ -192,6 +192,7 @@ def test_a_lock_says_who_holds_it_until_its_block_ends(make_store: MakeStore) ->
         assert (lock.stack, lock.info, lock.took_over, lock.lost) == (STACK, run("ada"), None, False)
         assert other.holder(STACK) == run("ada")
     assert other.holder(STACK) is None
+    assert other.abandoned(STACK) is None
 
 
 def test_a_lock_is_given_back_when_its_block_fails(store: Store) -> None:
@@ -254,10 +255,13 @@ def test_an_expired_lock_is_taken_over_and_its_holder_can_no_longer_write(
         time.now += 29
         with pytest.raises(LockedError):
             other.lock(STACK, run("bob"), timeout=0).__enter__()
+        assert other.abandoned(STACK) is None
         time.now += 1
         assert other.holder(STACK) is None
+        assert other.abandoned(STACK) == run("ada")
         with other.lock(STACK, run("bob"), timeout=0, every=NEVER) as lock:
             assert lock.took_over == run("ada")
+            assert one.abandoned(STACK) is None
             with pytest.raises(LostLockError) as caught:
                 save(one, counting(2), expected=1, lock=lost)
             assert caught.value.holder == run("bob")
