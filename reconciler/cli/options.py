@@ -143,13 +143,13 @@ class TargetOptions:
 
 
 def pipelines(command: Command) -> Command:
-    """`[PIPELINE]...` and `--all`, as `chosen`."""
+    """`[PIPELINE]...` and `--all`, as `selection`."""
 
     @click.argument("names", metavar="[PIPELINE]...", nargs=-1)
     @click.option("--all", "everything", is_flag=True, help="Every pipeline below the current folder.")
     @functools.wraps(command)
     def with_selection(names: tuple[str, ...], everything: bool, **rest: Any) -> int:
-        return command(chosen=Selection(names, everything), **rest)
+        return command(selection=Selection(names, everything), **rest)
 
     return with_selection
 
