@@ -8,7 +8,7 @@ SOURCES := reconciler providers state tests
 WORKERS := $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
 export RECONCILER_OFFICIAL_PYTHON := $(abspath $(OFFICIAL)/bin/python)
 
-.PHONY: setup demo test test-full bench bench-startup bench-deploy bench-engine bench-source bench-stores bench-fleet bench-images check format clean
+.PHONY: setup demo docs test test-full bench bench-startup bench-deploy bench-engine bench-source bench-stores bench-fleet bench-images check format clean
 
 setup: $(VENV)/.ready
 
@@ -29,6 +29,11 @@ $(AZURITE)/.ready: scripts/azurite
 demo: setup
 	$(BIN)/reconciler demo
 
+# The site, in site/, with the command reference made from the commands; a broken link is an error.
+docs: setup
+	$(BIN)/python scripts/command-reference
+	$(BIN)/zensical build --strict
+
 test: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup $(PYTEST)
 
@@ -36,7 +41,7 @@ test: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
 test-full: setup $(OFFICIAL)/.ready $(AZURITE)/.ready
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -m "full or not full" $(PYTEST)
 
-# Each writes its section of docs/benchmarks.md, and its row of the table of budgets there. As root, on a quiet
+# Each writes its section of docs/reference/benchmarks.md, and its row of the table of budgets there. As root, on a quiet
 # machine: under ten minutes, and 10 GB below /tmp for a while. `make bench-source` runs one of them.
 bench: bench-startup bench-deploy bench-engine bench-source bench-stores bench-fleet bench-images
 
@@ -55,4 +60,4 @@ format: setup
 	$(BIN)/ruff check --fix $(SOURCES)
 
 clean:
-	rm -rf $(VENV) $(OFFICIAL) $(AZURITE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OFFICIAL) $(AZURITE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache site

@@ -1,4 +1,4 @@
-"""What all benchmarks share: docs/benchmarks.md, one marked section each, and the machine that they ran on.
+"""What all benchmarks share: docs/reference/benchmarks.md, one marked section each, and the machine that they ran on.
 
 Knows no subject. A benchmark writes its own section and leaves every other one as it is; the table of budgets
 at the head of the page is made anew from what the sections say of theirs.
@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks.md"
 HEAD = """# Benchmarks
 
 Measured figures, not promises: each section is written by the command that it names, on the machine that it

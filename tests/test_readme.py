@@ -18,19 +18,25 @@ from urllib.request import urlopen
 import pytest
 
 from providers.docker.builders.select import BuilderName
+from providers.docker.registry.logins import PASSWORDS, USERNAMES
 from providers.sandbox import ORGANIZATION, TOKEN, Sandbox
 from reconciler.cli import COMMANDS
 from reconciler.core import exit_codes
+from reconciler.engine.run_identity import CI_ADDRESSES, CI_NUMBERS
 from reconciler.pipeline.schema import ImageOptions, Reconciler
 from tests.conftest import EXAMPLES, Cli, copy_example
 from tests.docker.tokens import tokens
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-IMAGES = ROOT / "docs" / "images.md"
-SETTINGS = ROOT / "docs" / "settings.md"
-DRIFT = ROOT / "docs" / "drift.md"
-DOCUMENTS = [README, EXAMPLES / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+IMAGES = ROOT / "docs" / "explanation" / "images.md"
+SETTINGS = ROOT / "docs" / "reference" / "settings.md"
+DRIFT = ROOT / "docs" / "how-to" / "drift.md"
+EXIT_CODES = ROOT / "docs" / "reference" / "exit-codes.md"
+ENVIRONMENT = ROOT / "docs" / "reference" / "environment.md"
+GENERATED = ROOT / "docs" / "reference" / "commands.md"
+PAGES = sorted({*(ROOT / "docs").rglob("*.md")} - {GENERATED})
+DOCUMENTS = [README, EXAMPLES / "README.md", *PAGES]
 SERVERS = ("sandbox", "demo")  # they have stories of their own below
 ASKING = ("login", "logout", "switch")  # and these in commands/test_logins.py, at a terminal
 
@@ -62,7 +68,7 @@ class Text:
     def commands(self) -> list[str]:
         """Command lines to be run, in their order; a synopsis with [PIPELINE] or FILE is none."""
         found = [line for line in [*self.blocks, *self.spans] if line.startswith("reconciler ")]
-        return [line for line in found if not re.search(r"[\[…]|\.\.\.|\b(?:FILE|PIPELINE)\b", line)]
+        return [line for line in found if not re.search(r"[\[…]|\.\.\.|\b(?:FILE|PIPELINE|COMMAND)\b", line)]
 
     def table(self, *header: str) -> list[list[str]]:
         """The rows of the table with these columns."""
@@ -189,10 +195,25 @@ def test_every_command_is_in_the_table_and_has_a_help(cli: Cli) -> None:
 
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
-    documented = {int(row[0]) for row in Text(README).table("code", "meaning")}
+    documented = {int(row[0]) for row in Text(EXIT_CODES).table("code", "meaning")}
     defined = {value for value in vars(exit_codes).values() if isinstance(value, int)}
     assert documented == defined
-    assert len(documented) == len(Text(README).table("code", "meaning"))
+    assert len(documented) == len(Text(EXIT_CODES).table("code", "meaning"))
+
+
+def test_every_variable_that_is_read_is_described() -> None:
+    """Those that the code reads by name, or hands to a library that reads them."""
+    sources = "\n".join(
+        path.read_text()
+        for package in ("reconciler", "providers", "state")
+        for path in (ROOT / package).rglob("*.py")
+    )
+    named = {*re.findall(r"\"((?:RECONCILER|PICSELLIA)_[A-Z_]+)\"", sources)}
+    named |= {*re.findall(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"", sources)}
+    named |= {*USERNAMES, *PASSWORDS, *CI_ADDRESSES, *CI_NUMBERS}
+    assert {"RECONCILER_STATE", "PICSELLIA_TOKEN", "GITHUB_STEP_SUMMARY"} <= named
+
+    assert named - {"PICSELLIA_SDK_CUSTOM_LOGGING"} - {*Text(ENVIRONMENT).spans} == set()
 
 
 def test_every_make_line_names_a_target() -> None:

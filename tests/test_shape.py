@@ -98,7 +98,7 @@ def test_what_a_module_leaves_alone(module: str, none_of: tuple[str, ...]) -> No
 
 
 def test_the_page_of_the_architecture_draws_every_room_and_no_other() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text()
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
     lines = page.partition("## Rooms\n\n")[2].partition("\n\n")[0].splitlines()
     drawn, above = set(), list[str]()
     for line in lines:

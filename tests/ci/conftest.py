@@ -40,7 +40,7 @@ def machine(
 def settings(
     sandbox: Sandbox, s3: Bucket, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
-    """What docs/ci.md tells to set that is no secret."""
+    """What docs/how-to/ci.md tells to set that is no secret."""
     import os
 
     return {
@@ -54,7 +54,7 @@ def settings(
 
 @pytest.fixture
 def secrets(sandbox: Sandbox, s3: Bucket) -> dict[str, str]:
-    """What docs/ci.md tells to keep secret, as everything but a deploy sees it."""
+    """What docs/how-to/ci.md tells to keep secret, as everything but a deploy sees it."""
     return {
         "PICSELLIA_TOKEN": sandbox.read_only_token,
         **{

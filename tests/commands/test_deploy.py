@@ -1,4 +1,4 @@
-"""docs/deploy.md says what `deploy` does: its commands work as written, its tables are held to the code."""
+"""The page that replaces `pxl-pipeline deploy`: its commands work as written, its tables match the code."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from reconciler.core import exit_codes
 from tests.conftest import Cli, copy_example
 from tests.test_readme import ROOT, Text, here
 
-DOCUMENT = Text(ROOT / "docs" / "deploy.md")
+DOCUMENT = Text(ROOT / "docs" / "how-to" / "replace-pxl-pipeline.md")
 
 
 def test_its_commands_work_as_they_are_written(

@@ -19,7 +19,7 @@ from tests.conftest import Cli, copy_example
 from tests.reports.conftest import everything
 from tests.services import free_port
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "drift.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "drift.schema.json").read_text())
 OUTPUTS = ("--json", "d.json", "--junit", "d.xml", "--markdown", "d.md", "--html", "d.html")
 
 
