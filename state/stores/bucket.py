@@ -320,7 +320,7 @@ class BucketStore:
                     if refused == _REFUSALS:
                         raise StoreUnavailableError(
                             f"{self.objects.url} refuses to replace the head of {stack}, though nobody did",
-                            hint="it has to honour If-Match and If-None-Match; docs/how-to/state.md says which do",
+                            hint="it must honour If-Match and If-None-Match; see docs/reference/state.md",
                         ) from None
                     if self._clock() > end:
                         told = f"the record of {stack} in {self.objects.url} is being written all the time"

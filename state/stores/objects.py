@@ -209,14 +209,14 @@ class Objects:
         credentials = f"check the credentials: {variables}"
         if _NO_BUCKET.search(text):
             why = f"there is no such {service}"
-            hint = "make it first, or name another one with RECONCILER_STATE; docs/how-to/state.md says how"
+            hint = "create it, or name another one with RECONCILER_STATE; see docs/reference/state.md"
         elif _NO_CREDENTIALS.search(text):
             why, hint = "no credentials were found", f"set them: {variables}"
         elif _WRONG_CREDENTIALS.search(text) or kind == "UnauthenticatedError":
             why, hint = "the credentials are wrong or have expired", credentials
         elif kind == "PermissionDeniedError":
             why = "these credentials may not do what is needed there"
-            hint = "they have to read, write and list the objects below it; docs/how-to/state.md has the policies"
+            hint = "they need permission to read, write and list objects; see docs/reference/state.md"
         elif busy := _BUSY.search(text):
             why = f"it refuses requests for now ({busy[0]})"
             hint = "try again later; nothing was lost"

@@ -32,7 +32,7 @@ def open_store(url: str | None, *, patience: float | None = None) -> Store:
         if "@" in bucket[2] or re.search(r"[?#]", url):
             raise StoreUnavailableError(  # and not with the URL, as there may be a key in it
                 f"a {bucket[1]}:// URL is a bucket and a prefix, with no login and no options in it",
-                hint="endpoint and credentials come from variables: see docs/how-to/state.md",
+                hint="endpoint and credentials come from variables; see docs/reference/state.md",
             )
         from state.stores.bucket import BucketStore
         from state.stores.objects import PATIENCE, Objects
