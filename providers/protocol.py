@@ -29,6 +29,25 @@ class LiveObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """Which object to read, and everything that helps to find it. A kind uses as much of it as it needs.
+
+    Attributes:
+        name: the parts of its name, as in its address.
+        id: the identity that is recorded of it; None where nothing is.
+        parent: the object that it lives in; None where there is none, or the kind has no parent.
+        fields: as the files ask for them, else as recorded; an image reads the tags that they name.
+        outputs: what is recorded beside the fields; an image does not read again what is in there.
+    """
+
+    name: tuple[str, ...]
+    id: str | None = None
+    parent: LiveObject | None = None
+    fields: Mapping[str, JSON] = field(default_factory=dict)
+    outputs: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Something long is moving on.
 
@@ -138,21 +157,8 @@ class ResourceKind(Protocol):
     def facts(self) -> KindFacts:
         """What the planner needs to know of this kind."""
 
-    def read(
-        self,
-        name: Sequence[str],
-        *,
-        id: str | None,
-        parent: LiveObject | None,
-        desired: Mapping[str, JSON],
-        outputs: Mapping[str, JSON] | None = None,
-    ) -> LiveObject | None:
-        """The object of exactly this name, or None; where names can change, `id` finds a renamed one.
-
-        Args:
-            desired: the fields the files ask for; an image reads the tags that they name.
-            outputs: what is recorded beside the fields; content that the record knows is not read again.
-        """
+    def read(self, reference: Reference) -> LiveObject | None:
+        """The object of exactly this name, or None; where names can change, the id finds a renamed one."""
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report

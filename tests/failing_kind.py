@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from providers.protocol import KindFacts, ListedKind, LiveObject, Report, ResourceKind
+from providers.protocol import KindFacts, ListedKind, LiveObject, Reference, Report, ResourceKind
 from providers.rules import JSON
 
 T = TypeVar("T")
@@ -88,20 +88,8 @@ class FaultyKind:
     def facts(self) -> KindFacts:
         return self._kind.facts
 
-    def read(
-        self,
-        name: Sequence[str],
-        *,
-        id: str | None,
-        parent: LiveObject | None,
-        desired: Mapping[str, JSON],
-        outputs: Mapping[str, JSON] | None = None,
-    ) -> LiveObject | None:
-        return self._faults.around(
-            "read",
-            name,
-            lambda: self._kind.read(name, id=id, parent=parent, desired=desired, outputs=outputs),
-        )
+    def read(self, reference: Reference) -> LiveObject | None:
+        return self._faults.around("read", reference.name, lambda: self._kind.read(reference))
 
     def siblings(self, parent: LiveObject) -> Sequence[LiveObject]:
         kind = self._kind

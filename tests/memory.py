@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from providers.errors import ExistsError, GoneError
-from providers.protocol import KindFacts, LiveObject, Report
+from providers.protocol import KindFacts, LiveObject, Reference, Report
 from providers.rules import JSON
 
 Key = tuple[str, tuple[str, ...]]
@@ -84,16 +84,8 @@ class MemoryKind:
         self.world = world
         world.parents[kind] = facts.parent
 
-    def read(
-        self,
-        name: Sequence[str],
-        *,
-        id: str | None,
-        parent: LiveObject | None,
-        desired: Mapping[str, JSON],
-        outputs: Mapping[str, JSON] | None = None,
-    ) -> LiveObject | None:
-        live = self.world.objects.get((self.kind, tuple(name)))
+    def read(self, reference: Reference) -> LiveObject | None:
+        live = self.world.objects.get((self.kind, reference.name))
         return None if live is None else self.world.answer(live)
 
     def siblings(self, parent: LiveObject) -> Sequence[LiveObject]:

@@ -21,7 +21,7 @@ from providers.docker.registry.tags import Tags
 from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.docker.source.source_diff import differences
 from providers.errors import ExistsError, PermanentError, TransientError
-from providers.protocol import KindFacts, LiveObject, Progress, Report, RequiredAction, Verdict
+from providers.protocol import KindFacts, LiveObject, Progress, Reference, Report, RequiredAction, Verdict
 from providers.rules import JSON, Effect, FieldRule
 
 RULES = {
@@ -87,29 +87,21 @@ class ImageKind:
             assess=self._assess,
         )
 
-    def read(
-        self,
-        name: Sequence[str],
-        *,
-        id: str | None,
-        parent: LiveObject | None,
-        desired: Mapping[str, JSON],
-        outputs: Mapping[str, JSON] | None = None,
-    ) -> LiveObject | None:
+    def read(self, reference: Reference) -> LiveObject | None:
         """What the version tag names; before there is one, what was published last as far as can be told.
 
         That is the image among those that the record, the version before a bump and the channel tags name
-        which is this source, else the first of them. `id` is `version@digest`: the label of an image says
+        which is this source, else the first of them. The id is `version@digest`: the label of an image says
         under which version it was built, not which tags were moved to it later.
 
         A digest names its content for good. So where the version tag still has the recorded one, the record
         says what is in it, and the manifest and the configuration are not read.
         """
-        version = desired["version"]
-        known_as, _, known = (id or "").partition("@")
-        with self._connect("/".join(name)) as registry:
-            wanted, other = _channels(desired)
-            remembered = _remembered(outputs or {}, self._source.platform)
+        version, recorded = reference.fields["version"], reference.outputs
+        known_as, _, known = (reference.id or "").partition("@")
+        with self._connect("/".join(reference.name)) as registry:
+            wanted, other = _channels(reference.fields)
+            remembered = _remembered(recorded, self._source.platform)
             image: PublishedImage | _Content | None = remembered
             if remembered is None or registry.digest(version) != remembered.digest:
                 image = registry.image(version, self._source.platform)
@@ -119,11 +111,11 @@ class ImageKind:
                 channels |= _pointing(registry, other)
             if image is None:
                 before = _pointing(registry, self._bumped_from) if self._bumped_from else {}
-                image = self._last(registry, (known, *before.values(), *channels.values()), outputs or {})
+                image = self._last(registry, (known, *before.values(), *channels.values()), recorded)
         if image is None:
             return None
         version = tag or (known_as if image.digest == known else image.labels.get(VERSION))
-        return self._live(name, image, version, tag, desired, channels, outputs or {})
+        return self._live(reference, image, version, tag, channels)
 
     def _last(
         self, registry: RegistryClient, digests: Collection[str], outputs: Mapping[str, JSON]
@@ -139,14 +131,13 @@ class ImageKind:
 
     def _live(
         self,
-        name: Sequence[str],
+        reference: Reference,
         image: "PublishedImage | _Content",
         version: str | None,
         tag: str | None,
-        desired: Mapping[str, JSON],
         channels: Mapping[str, str],
-        recorded: Mapping[str, JSON],
     ) -> LiveObject:
+        desired = reference.fields
         pointing = [channel for channel, digest in channels.items() if digest == image.digest]
         elsewhere = channels.get(desired["channel"])
         fields: dict[str, JSON] = {
@@ -156,7 +147,7 @@ class ImageKind:
         if version is not None:
             # An image that says it is this version, without the tag, lost the tag.
             fields["version"] = version if tag or version != desired["version"] else None
-        label, source = image.labels.get(SOURCE_KEY), _source_of(image, recorded)
+        label, source = image.labels.get(SOURCE_KEY), _source_of(image, reference.outputs)
         if self._key.is_same(source) or (source is None and tag and self._accept_foreign):
             source = self._key.key
         fields["source_key"] = source
@@ -175,7 +166,7 @@ class ImageKind:
             outputs["arguments"] = dict(self._key.arguments)
             if len(self._key.files) <= MOST_FILES:
                 outputs["files"] = dict(self._key.files)
-        return LiveObject(f"{version or ''}@{image.digest}", tuple(name), fields, outputs)
+        return LiveObject(f"{version or ''}@{image.digest}", reference.name, fields, outputs)
 
     def check(self, name: Sequence[str], live: LiveObject | None, fields: Mapping[str, JSON]) -> None:
         """Whether we may push and, where a build is needed, could build; raises what a write would raise."""

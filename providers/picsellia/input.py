@@ -6,7 +6,7 @@ from providers import rules
 from providers.errors import PermanentError
 from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
-from providers.protocol import KindFacts, LiveObject, Report
+from providers.protocol import KindFacts, LiveObject, Reference, Report
 from providers.rules import JSON, FieldRule
 
 RULES = {
@@ -27,18 +27,10 @@ class InputKind:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def read(
-        self,
-        name: Sequence[str],
-        *,
-        id: str | None,
-        parent: LiveObject | None,
-        desired: Mapping[str, JSON],
-        outputs: Mapping[str, JSON] | None = None,
-    ) -> LiveObject | None:
-        if parent is None:
+    def read(self, reference: Reference) -> LiveObject | None:
+        if reference.parent is None:
             return None
-        return next((live for live in self.siblings(parent) if live.id == name[-1]), None)
+        return next((live for live in self.siblings(reference.parent) if live.id == reference.name[-1]), None)
 
     def siblings(self, parent: LiveObject) -> Sequence[LiveObject]:
         inputs = self._platform.items(path("processing", parent.id, "inputs"), "name")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from providers.errors import GoneError, PermanentError
 from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
-from providers.protocol import KindFacts, LiveObject, Report
+from providers.protocol import KindFacts, LiveObject, Reference, Report
 from providers.rules import JSON, Effect, FieldRule
 
 RULES = {"name": FieldRule(effect=Effect.DESCRIPTION)}
@@ -19,19 +19,11 @@ class ModelKind:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def read(
-        self,
-        name: Sequence[str],
-        *,
-        id: str | None,
-        parent: LiveObject | None,
-        desired: Mapping[str, JSON],
-        outputs: Mapping[str, JSON] | None = None,
-    ) -> LiveObject | None:
-        found = self._platform.find_listed(self._collection, name[0], RULES)
-        if found is None and id is not None:
+    def read(self, reference: Reference) -> LiveObject | None:
+        found = self._platform.find_listed(self._collection, reference.name[0], RULES)
+        if found is None and reference.id is not None:
             try:
-                found = self._platform.get(path("model", id))
+                found = self._platform.get(path("model", reference.id))
             except GoneError:
                 return None
         return None if found is None else self._live(found)

@@ -6,7 +6,7 @@ from providers import rules
 from providers.errors import GoneError, PermanentError
 from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
-from providers.protocol import KindFacts, LiveObject, Report
+from providers.protocol import KindFacts, LiveObject, Reference, Report
 from providers.rules import JSON, Effect, FieldRule
 
 RULES = {
@@ -28,24 +28,17 @@ class ModelVersionKind:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def read(
-        self,
-        name: Sequence[str],
-        *,
-        id: str | None,
-        parent: LiveObject | None,
-        desired: Mapping[str, JSON],
-        outputs: Mapping[str, JSON] | None = None,
-    ) -> LiveObject | None:
-        if parent is None:
+    def read(self, reference: Reference) -> LiveObject | None:
+        model = reference.parent
+        if model is None:
             return None
-        found = self._platform.find(path("model", parent.id, "versions"), name[-1])
-        if found is None and id is not None:
+        found = self._platform.find(path("model", model.id, "versions"), reference.name[-1])
+        if found is None and reference.id is not None:
             try:
-                found = self._platform.get(path("model", "version", id))
+                found = self._platform.get(path("model", "version", reference.id))
             except GoneError:
                 return None
-        return None if found is None else self._live(parent, found)
+        return None if found is None else self._live(model, found)
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report

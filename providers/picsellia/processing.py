@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from providers import rules
 from providers.picsellia.answer import Answer
 from providers.picsellia.platform import Platform, modified, path
-from providers.protocol import KindFacts, LiveObject, Report
+from providers.protocol import KindFacts, LiveObject, Reference, Report
 from providers.rules import JSON, Effect, FieldRule
 
 RULES = {
@@ -30,16 +30,8 @@ class ProcessingKind:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def read(
-        self,
-        name: Sequence[str],
-        *,
-        id: str | None,
-        parent: LiveObject | None,
-        desired: Mapping[str, JSON],
-        outputs: Mapping[str, JSON] | None = None,
-    ) -> LiveObject | None:
-        found = self._platform.find_listed(self._collection, name[0], RULES)
+    def read(self, reference: Reference) -> LiveObject | None:
+        found = self._platform.find_listed(self._collection, reference.name[0], RULES)
         return None if found is None else _live(found)
 
     def create(

@@ -18,7 +18,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from providers.errors import ExistsError, GoneError, PermanentError, ProviderError, TransientError
-from providers.protocol import ListedKind, LiveObject, Progress, ResourceKind
+from providers.protocol import ListedKind, LiveObject, Progress, Reference, ResourceKind
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, effective_fields
 from reconciler.core.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
 from reconciler.core.graph import Graph
@@ -221,7 +221,7 @@ class Executor:
 
     def _look_up(self, step: Step, fields: Mapping[str, JSON], unsettled: ProviderError) -> LiveObject | None:
         """A create without a clear answer is settled by a look-up by name, never by repeating it blindly."""
-        live = self._read(step, fields, id=None)
+        live = self._read(step, fields)
         if live is None:
             return None
         rules = self._kinds[step.address.kind].facts.rules
@@ -295,8 +295,7 @@ class Executor:
     def _write(self, step: Step, fields: Mapping[str, JSON], write: Callable[[], LiveObject]) -> LiveObject:
         """Write, read back, and record what was taken; what was not taken is a failure of the step."""
         written = self._send(step, write)
-        known = written.outputs
-        live = self._attempt(step, lambda: self._read(step, fields, id=written.id, outputs=known))
+        live = self._attempt(step, lambda: self._read(step, fields, written))
         if live is None:
             raise PermanentError("it was written, but cannot be found when read back")
         live = replace(live, outputs={**written.outputs, **live.outputs})
@@ -375,15 +374,11 @@ class Executor:
         self._stop.wait(seconds)
 
     def _read(
-        self,
-        step: Step,
-        fields: Mapping[str, JSON],
-        *,
-        id: str | None,
-        outputs: Mapping[str, JSON] | None = None,
+        self, step: Step, fields: Mapping[str, JSON], written: LiveObject | None = None
     ) -> LiveObject | None:
-        kind = self._kinds[step.address.kind]
-        return kind.read(step.address.name, id=id, parent=self._parent(step), desired=fields, outputs=outputs)
+        id, outputs = (written.id, written.outputs) if written else (None, {})
+        reference = Reference(step.address.name, id, self._parent(step), fields, outputs)
+        return self._kinds[step.address.kind].read(reference)
 
     def _parent(self, step: Step) -> LiveObject | None:
         parent = self._parent_of(step)

@@ -21,7 +21,7 @@ from providers.docker.registry.published_secrets import (
 from providers.docker.source.key import ImageSource, SourceKey
 from providers.docker.source.secret_scan import Secret
 from providers.errors import ProviderError
-from providers.protocol import LiveObject, RequiredAction, Verdict
+from providers.protocol import LiveObject, Reference, RequiredAction, Verdict
 from reconciler.core.diagnostics import error
 from reconciler.core.events import Emit, Note
 from reconciler.core.values import JSON
@@ -99,13 +99,8 @@ def inspect_image(
         accept_hint=accept_hint,
     )
     try:
-        live = kind.read(
-            address.name,
-            id=recorded.id if recorded else None,
-            parent=None,
-            desired=resource.fields,
-            outputs=recorded.outputs if recorded else None,
-        )
+        id, known = (recorded.id, recorded.outputs) if recorded else (None, {})
+        live = kind.read(Reference(address.name, id, None, resource.fields, known))
         image, tags = _published(repository, source.platform, live, str(resource.fields["version"]), pool)
     except ProviderError as problem:
         detail = "\n".join(part for part in (f"{problem.message}.", problem.hint) if part)

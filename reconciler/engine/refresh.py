@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from providers.errors import ProviderError
-from providers.protocol import ListedKind, LiveObject, ResourceKind
+from providers.protocol import ListedKind, LiveObject, Reference, ResourceKind
 from reconciler.core.graph import Graph
 from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import Address
@@ -96,10 +96,9 @@ def _ask(
     parent: LiveObject | None,
 ) -> LiveObject | None:
     resource, record = desired.get(address), recorded.get(address)
+    fields = resource.fields if resource else record.inputs if record else {}
     return kinds[address.kind].read(
-        address.name,
-        id=record.id if record else None,
-        parent=parent,
-        desired=resource.fields if resource else record.inputs if record else {},
-        outputs=record.outputs if record else None,
+        Reference(address.name, record.id, parent, fields, record.outputs)
+        if record
+        else Reference(address.name, None, parent, fields)
     )

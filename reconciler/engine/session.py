@@ -15,6 +15,7 @@ from providers.docker.source.key import SourceKey, dockerfile, fingerprint
 from providers.errors import ExistsError, ProviderError, RefusedError, TransientError, UnexpectedError
 from providers.picsellia import Platform
 from providers.picsellia import kinds as platform_kinds
+from providers.protocol import Reference
 from providers.rate_limit import RateLimiter
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
 from reconciler.core.events import Emit, Note, Notice
@@ -149,14 +150,12 @@ def _is_of(platform: Platform, state: Snapshot) -> bool:
         if address.kind not in ("processing", "model"):
             continue
         try:
-            refresh = kinds[address.kind].read(
-                address.name, id=recorded.id, parent=None, desired=recorded.inputs
-            )
+            live = kinds[address.kind].read(Reference(address.name, recorded.id))
         except ProviderError as problem:
             raise CannotCheckError(
                 provider_diagnostic(problem, f"{address} could not be read", address=address)
             ) from None
-        if refresh is not None and refresh.id == recorded.id:
+        if live is not None and live.id == recorded.id:
             return True
     return False
 

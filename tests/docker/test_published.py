@@ -17,7 +17,7 @@ from providers.docker.labels import REVISION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.errors import ExistsError, TransientError
-from providers.protocol import LiveObject, Report, Verdict, silent
+from providers.protocol import LiveObject, Reference, Report, Verdict, silent
 from providers.rules import JSON
 from tests.docker.proxy import Answer, proxy_to
 from tests.services import Registry
@@ -82,7 +82,7 @@ class Machine:
 
     def read(self, version: str, recorded: Mapping[str, JSON] | None = None) -> LiveObject | None:
         desired = self.desired(version)
-        return self.kind.read(self.name, id=None, parent=None, desired=desired, outputs=recorded)
+        return self.kind.read(Reference(tuple(self.name), fields=desired, outputs=recorded or {}))
 
     def verdict(
         self, version: str, *others: LiveObject, recorded: Mapping[str, JSON] | None = None
@@ -195,7 +195,7 @@ def test_what_the_record_knows_of_a_digest_is_said_of_that_digest_only(here: Mac
     def again(**recorded: JSON) -> LiveObject | None:
         outputs = {**first.outputs, **recorded}
         desired = here.desired("1.0.0")
-        return here.kind.read(here.name, id=first.id, parent=None, desired=desired, outputs=outputs)
+        return here.kind.read(Reference(tuple(here.name), first.id, None, desired, outputs))
 
     assert again() == first
     believed = again(source_key=None)

@@ -11,7 +11,7 @@ from providers.picsellia.input import InputKind
 from providers.picsellia.model import ModelKind
 from providers.picsellia.model_version import ModelVersionKind
 from providers.picsellia.processing import ProcessingKind
-from providers.protocol import LiveObject, silent
+from providers.protocol import LiveObject, Reference, silent
 from providers.sandbox import Sandbox
 from tests.quick import skip_waits
 
@@ -98,7 +98,7 @@ class Kinds:
         return self.processing.create([name], {**PROCESSING, **fields}, parent=None, report=silent)
 
     def read_processing(self, name: str = "app") -> LiveObject | None:
-        return self.processing.read([name], id=None, parent=None, desired={})
+        return self.processing.read(Reference((name,)))
 
     def change_processing(self, live: LiveObject, **changed: object) -> LiveObject:
         fields = {**live.fields, **changed}
@@ -108,7 +108,7 @@ class Kinds:
         return self.input.create([*parent.name, name], {**INPUT, **fields}, parent=parent, report=silent)
 
     def read_input(self, parent: LiveObject, name: str = "dataset") -> LiveObject | None:
-        return self.input.read([*parent.name, name], id=None, parent=parent, desired={})
+        return self.input.read(Reference((*parent.name, name), parent=parent))
 
     def change_input(self, parent: LiveObject, live: LiveObject, **changed: object) -> LiveObject:
         return self.input.update(live, changed, {**INPUT, **changed}, parent=parent, report=silent)
@@ -117,14 +117,14 @@ class Kinds:
         return self.model.create([name], {"name": name}, parent=None, report=silent)
 
     def read_model(self, name: str = "Apples", id: str | None = None) -> LiveObject | None:
-        return self.model.read([name], id=id, parent=None, desired={})
+        return self.model.read(Reference((name,), id))
 
     def new_version(self, parent: LiveObject, name: str = "v1", **fields: object) -> LiveObject:
         body = {**VERSION, "name": name, **fields}
         return self.version.create([*parent.name, name], body, parent=parent, report=silent)
 
     def read_version(self, parent: LiveObject, name: str = "v1", id: str | None = None) -> LiveObject | None:
-        return self.version.read([*parent.name, name], id=id, parent=parent, desired={})
+        return self.version.read(Reference((*parent.name, name), id, parent))
 
     def change_version(self, parent: LiveObject, live: LiveObject, **changed: object) -> LiveObject:
         fields = {**live.fields, **changed}

@@ -3,7 +3,7 @@
 import pytest
 
 from providers.errors import ExistsError, GoneError, PermanentError, RefusedError
-from providers.protocol import LiveObject, silent
+from providers.protocol import LiveObject, Reference, silent
 from providers.sandbox import Sandbox
 from tests.picsellia.conftest import INPUT, PROCESSING, VERSION, Connect, Kinds
 from tests.picsellia.odd_host import odd_host
@@ -124,7 +124,7 @@ def test_a_constraint_is_cleared_by_null(sandbox: Sandbox, kinds: Kinds) -> None
 
 
 def test_an_input_without_its_processing_is_neither_there_nor_made(sandbox: Sandbox, kinds: Kinds) -> None:
-    assert kinds.input.read(["app", "dataset"], id=None, parent=None, desired={}) is None
+    assert kinds.input.read(Reference(("app", "dataset"))) is None
     with pytest.raises(PermanentError, match="its processing does not exist"):
         kinds.input.create(["app", "dataset"], INPUT, parent=None, report=silent)
     assert sandbox.requests() == []
@@ -196,7 +196,7 @@ def test_a_renamed_version_is_found_by_its_id(sandbox: Sandbox, kinds: Kinds) ->
 
 
 def test_a_version_without_its_model_is_neither_there_nor_made(sandbox: Sandbox, kinds: Kinds) -> None:
-    assert kinds.version.read(["Apples", "v1"], id="x", parent=None, desired={}) is None
+    assert kinds.version.read(Reference(("Apples", "v1"), "x")) is None
     with pytest.raises(PermanentError, match="its model does not exist"):
         kinds.version.create(["Apples", "v1"], VERSION, parent=None, report=silent)
     assert sandbox.requests() == []

@@ -11,7 +11,7 @@ import requests
 from providers.errors import ProviderError
 from providers.picsellia import Platform
 from providers.picsellia import kinds as all_kinds
-from providers.protocol import ListedKind, LiveObject, ResourceKind, silent
+from providers.protocol import ListedKind, LiveObject, Reference, ResourceKind, silent
 from reconciler.core.diff import compare
 from state.invariants import verify
 from state.snapshot import RecordedResource, Snapshot
@@ -79,7 +79,7 @@ def call(kind: ResourceKind, name: str, verb: str) -> list[LiveObject]:
     parent, fields = PARENTS.get(name), FIELDS[name]
     there = LiveObject("6a1e9c1c-7a9f-4a0e-9a5d-3d5f0f6f1c13", NAMES[name], fields)
     if verb == "read":
-        live = kind.read(NAMES[name], id=there.id, parent=parent, desired=fields)
+        live = kind.read(Reference(NAMES[name], there.id, parent, fields))
         return [] if live is None else [live]
     if verb == "siblings":
         assert isinstance(kind, ListedKind)
