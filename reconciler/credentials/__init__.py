@@ -1,7 +1,7 @@
-"""Whose platform, and with which token: shared with the official CLI, file by file.
+"""Select the platform, the organization and the token. The files are shared with the official CLI.
 
-Each of the two tools reads what the other one saved. Nothing here asks a platform, prints or prompts, and no
-token is ever shown.
+Each of the two tools reads the files that the other one saves. Nothing here contacts a platform, prints or
+prompts, and no token is ever shown.
 """
 
 from reconciler.credentials.environment import Environment

@@ -1,6 +1,6 @@
-"""Changing entries of a `.env` file and nothing else: comments, order, quotes and line ends stay as they are.
+"""Change entries of a `.env` file and keep everything else: comments, order, quotes and line endings.
 
-python-dotenv, with which the official CLI reads the file, says where each entry is. Pure: touches no file.
+python-dotenv, which the official CLI uses to read the file, locates the entries. Pure: touches no file.
 """
 
 import re
@@ -21,48 +21,48 @@ _ENTRY = re.compile(
 
 
 def values_of(text: str) -> dict[str, str]:
-    """What the entries of a `.env` file say; empty ones say nothing."""
+    """The entries of a `.env` file; entries with an empty value are left out."""
     return {key: value for key, value in dotenv_values(stream=StringIO(text)).items() if value}
 
 
 def with_values(text: str, changes: Mapping[str, str | None]) -> str:
-    """`text` with these values; None takes an entry out, a new one goes to the end.
+    """`text` with these values; None removes an entry, a new entry is appended.
 
-    An entry that is there several times is changed everywhere, as the last one is what counts.
+    If an entry is repeated, every occurrence is changed, because readers use the last one.
 
     Raises:
-        ValueError: a name or a value that such a file cannot hold.
+        ValueError: a `.env` file cannot hold a name or a value.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
     body = text.removeprefix(_BOM)
     bindings = list(parse_stream(StringIO(body)))
-    after = "".join(_changed(one, changes, newline) for one in bindings)
-    there = {one.key for one in bindings}
+    after = "".join(_changed_entry(binding, changes, newline) for binding in bindings)
+    existing = {binding.key for binding in bindings}
     for key, value in changes.items():
-        if key not in there and value is not None:
+        if key not in existing and value is not None:
             gap = newline if after and not after.endswith(("\n", "\r")) else ""
             name = key if _BARE_KEY.fullmatch(key) else f"'{key}'"
             after += f"{gap}{name}={value}{newline}"
-    wanted = {**_plain(body), **changes}
+    expected = {**_raw_values(body), **changes}
     for key in [key for key, value in changes.items() if value is None]:
-        del wanted[key]
-    if _plain(after) != wanted:
-        raise ValueError("a .env file cannot hold this")
+        del expected[key]
+    if _raw_values(after) != expected:
+        raise ValueError("a .env file cannot hold this value")
     if any(value is not None and "${" in value for value in changes.values()):
-        raise ValueError("a .env file takes this for a reference to a variable")
+        raise ValueError("in a .env file, ${ starts a reference to a variable")
     return text[: len(text) - len(body)] + after
 
 
-def _changed(entry: Binding, changes: Mapping[str, str | None], newline: str) -> str:
+def _changed_entry(entry: Binding, changes: Mapping[str, str | None], newline: str) -> str:
     before: str = entry.original.string
     if entry.key is None or entry.key not in changes:
         return before
     value = changes[entry.key]
     if value is None:
         return before[: len(before) - len(before.lstrip())]
-    found = _ENTRY.fullmatch(before)
-    return f"{found['head']}{value}{found['tail']}" if found else f"{entry.key}={value}{newline}"
+    match = _ENTRY.fullmatch(before)
+    return f"{match['head']}{value}{match['tail']}" if match else f"{entry.key}={value}{newline}"
 
 
-def _plain(text: str) -> dict[str, str | None]:
+def _raw_values(text: str) -> dict[str, str | None]:
     return dict(dotenv_values(stream=StringIO(text), interpolate=False))

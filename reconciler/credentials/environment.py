@@ -1,4 +1,4 @@
-"""The environments that a platform runs in, and their addresses."""
+"""The environments of the platform and their addresses."""
 
 from enum import StrEnum
 
@@ -7,7 +7,7 @@ from reconciler.core.platforms import platform_address
 
 
 class Environment(StrEnum):
-    """Where a platform runs; the words and the hosts are those of the official CLI."""
+    """Where a platform runs; names and hosts are the official CLI's."""
 
     PROD = "PROD"
     STAGING = "STAGING"
@@ -16,14 +16,14 @@ class Environment(StrEnum):
 
 
 HOSTS = {Environment(name): address for name, address in platforms.HOSTS.items()}
-"""Where each is, but CUSTOM, whose address is the user's to say."""
+"""The address of each environment except CUSTOM, which the user sets."""
 
 CUSTOM_HOST = "PICSELLIA_CUSTOM_ENV"
-"""The variable, and the entry in the credentials file, that says it."""
+"""The environment variable, and the entry in the credentials file, with the address of CUSTOM."""
 
 
-def not_an_address(host: str) -> str | None:
-    """What is wrong with an address, which is not repeated: it may hold a password."""
+def address_problem(host: str) -> str | None:
+    """Why `host` is not a valid address, or None. The text never repeats it: it may contain a password."""
     try:
         platform_address(host)
     except ValueError as problem:

@@ -1,7 +1,7 @@
-"""The official CLI's own files: the tokens in `.env`, and in `context.json` which login is in use.
+"""The official CLI's own files: `.env` with the tokens, and `context.json` with the login in use.
 
-Formats as of picsellia-pipelines-cli 0.7.6, `utils/env_utils.py`. What else stands in `.env` stays as it is,
-and both files are readable by their owner only.
+Formats as of picsellia-pipelines-cli 0.7.6, `utils/env_utils.py`. Other entries of `.env` are kept, and both
+files are readable by their owner only.
 """
 
 import json
@@ -22,7 +22,7 @@ _TOKEN_KEY = re.compile(rf"PICSELLIA_(?P<organization>.+)_(?P<environment>{'|'.j
 
 @dataclass(frozen=True, slots=True, order=True)
 class Login:
-    """An organization of an environment that a token is saved for."""
+    """An organization in an environment, with a saved token."""
 
     organization: str
     environment: Environment
@@ -32,12 +32,12 @@ class Login:
 
     @property
     def key(self) -> str:
-        """The name of its token, in the file and as a variable."""
+        """The name of its token in the file and of its environment variable."""
         return f"PICSELLIA_{self.organization}_{self.environment}_API_TOKEN"
 
 
 def folder() -> Path:
-    """Where the official CLI keeps its files."""
+    """The folder of the official CLI's files."""
     return Path.home() / ".config" / "picsellia"
 
 
@@ -50,18 +50,22 @@ def context_file() -> Path:
 
 
 def entries() -> dict[str, str]:
-    """What the credentials file says. Raises UserError when there is one that cannot be read."""
+    """The entries of the credentials file; none if it does not exist.
+
+    Raises:
+        UserError: the file exists and cannot be read.
+    """
     return values_of(_text())
 
 
 def context() -> dict[str, str]:
-    """What the last login or switch saved; a broken file must not silently mean PROD.
+    """The organization and environment that the last login or switch saved; empty if there is none.
 
     Raises:
-        UserError: there is one, and it cannot be read.
+        UserError: the file exists and cannot be read. A broken file must not silently mean PROD.
     """
     try:
-        said = json.loads(read_regular(context_file()))
+        content = json.loads(read_regular(context_file()))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as problem:
@@ -72,34 +76,34 @@ def context() -> dict[str, str]:
                 file=context_file(),
             )
         ) from None
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         return {}
-    return {key: value for key, value in said.items() if isinstance(value, str)}
+    return {key: value for key, value in content.items() if isinstance(value, str)}
 
 
 def logins() -> list[Login]:
-    """Every login that a token is saved for, in order."""
-    found = (_TOKEN_KEY.fullmatch(key) for key in entries())
-    return sorted(Login(one["organization"], Environment(one["environment"])) for one in found if one)
+    """Every login with a saved token, sorted."""
+    matches = (_TOKEN_KEY.fullmatch(key) for key in entries())
+    return sorted(Login(one["organization"], Environment(one["environment"])) for one in matches if one)
 
 
 def current() -> Login | None:
-    """The login in use, whether its token is still saved or not; None when nobody is logged in."""
-    said = context()
+    """The login in use, even if its token is no longer saved; None if you are not logged in."""
+    values = context()
     try:
-        return Login(said["organization"], Environment(said["env"].upper()))
+        return Login(values["organization"], Environment(values["env"].upper()))
     except (KeyError, ValueError):
         return None
 
 
 def save(login: Login, token: str, host: str | None = None) -> None:
-    """Keep this token, and use this login from now on.
+    """Save this token, and use this login from now on.
 
     Args:
-        host: the address of CUSTOM, of which there is one for all logins.
+        host: the address of CUSTOM; all CUSTOM logins share one.
 
     Raises:
-        UserError: the file cannot be read, or cannot hold these values; it is as it was.
+        UserError: the file cannot be read, or cannot hold these values; it is unchanged.
         BusyError: another run is writing it.
         OSError: it cannot be written.
     """
@@ -118,18 +122,18 @@ def use(login: Login) -> None:
         _use(login)
 
 
-def forget(gone: Collection[Login]) -> None:
-    """Take these tokens out, and leave the login in use if it is one of them. Raises as `save`."""
+def forget(removed: Collection[Login]) -> None:
+    """Remove these tokens, and log out if the login in use is one of them. Raises like `save`."""
     with locked(credentials_file(), timeout=10):
-        if any(login.key in entries() for login in gone):
-            _write({login.key: None for login in gone})
-        if current() in gone:
+        if any(login.key in entries() for login in removed):
+            _write({login.key: None for login in removed})
+        if current() in removed:
             context_file().unlink(missing_ok=True)
 
 
 def _use(login: Login) -> None:
-    said = json.dumps({"organization": login.organization, "env": login.environment.value})
-    replace_file(context_file(), said.encode(), mode=_PRIVATE)
+    content = json.dumps({"organization": login.organization, "env": login.environment.value})
+    replace_file(context_file(), content.encode(), mode=_PRIVATE)
 
 
 def _write(changes: dict[str, str | None]) -> None:
@@ -151,7 +155,7 @@ def _text() -> str:
         raise UserError(
             error(
                 "the credentials file cannot be read",
-                f"{problem}. Mend it, or remove it and log in again: reconciler login",
+                f"{problem}. Repair the file, or delete it and log in again: reconciler login",
                 file=credentials_file(),
             )
         ) from None

@@ -1,6 +1,6 @@
-"""Which organization of which environment, at what address and with which token.
+"""Resolve the target of a command: organization, environment, address and token.
 
-Reads the same places as the official CLI: flags, environment variables, `context.json` and `.env` in
+Reads the same places as the official CLI: flags, environment variables, then `context.json` and `.env` in
 `~/.config/picsellia`. Writes nothing, and never shows a token.
 """
 
@@ -22,14 +22,13 @@ ENVIRONMENT = "PICSELLIA_ENV"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What every request needs.
+    """The platform, the organization and the token that every request needs.
 
     Attributes:
-        organization, environment: where.
-        host: address of the platform, in its one spelling.
-        token: never part of any output; its repr is hidden.
-        token_from, organization_from, environment_from, host_from: the flag, variable or file that said so,
-            for `whoami`; "" for a host that everybody knows.
+        host: address of the platform, normalised.
+        token: never part of any output; hidden from the repr.
+        token_from, organization_from, environment_from, host_from: the flag, variable or file that each value
+            comes from, for `whoami`; "" for the well-known host of an environment.
     """
 
     organization: str
@@ -45,10 +44,10 @@ class Target:
 def resolve(
     organization: str | None, environment: str | None, variables: Mapping[str, str] = os.environ
 ) -> Target:
-    """The target that flags, variables and saved files name, in this order.
+    """The target from flags, environment variables and saved files, in this order.
 
     Raises:
-        UserError: no organization, no such environment, no address for CUSTOM, no token, or a file that
+        UserError: no organization, an unknown environment, no address for CUSTOM, no token, or a file that
             cannot be read.
     """
     env, env_from = chosen_environment(environment, variables)
@@ -61,7 +60,7 @@ def resolve(
     if not org:
         raise UserError(
             error(
-                "no organization was named",
+                "no organization is selected",
                 f"Use --organization ORG, set {ORGANIZATION}, or log in: reconciler login",
             )
         )
@@ -74,10 +73,10 @@ def resolve(
 def chosen_environment(
     environment: str | None, variables: Mapping[str, str] = os.environ
 ) -> tuple[Environment, str]:
-    """The environment that flag, variable and saved context name, in this order; and which of them did.
+    """The environment from flag, environment variable or saved context, in this order, and its source.
 
     Raises:
-        UserError: there is no such environment, or the saved context cannot be read.
+        UserError: the environment is unknown, or the saved context cannot be read.
     """
     context = {} if environment or variables.get(ENVIRONMENT) else saved.context()
     name, place = _first(
@@ -90,24 +89,27 @@ def chosen_environment(
 
 
 def checked_token(text: str, place: str) -> str:
-    """The token in this text; "" when there is none.
+    """The token in this text; "" if it is blank.
+
+    Args:
+        place: where the text comes from, for the error.
 
     Raises:
-        UserError: it cannot be sent.
+        UserError: the token has characters that an HTTP header cannot carry.
     """
-    token = text.strip()  # what a file or a secret store gives may end with a line's end
+    token = text.strip()  # files and secret stores often append a newline
     if not (token.isascii() and token.isprintable()):
         raise UserError(
             error(
                 f"the API token in {place} cannot be sent",
-                "It has a character that no token has, such as a line's end or an accent. Copy it again.",
+                "It contains a character that no token has, such as a newline or an accent. Copy it again.",
             )
         )
     return token
 
 
 def _first(*candidates: tuple[str | None, str]) -> tuple[str, str]:
-    """The first value that says something, and where it stands."""
+    """The first value that is set, and where it comes from."""
     return next(((value, place) for value, place in candidates if value), ("", ""))
 
 
@@ -115,11 +117,11 @@ def _environment(name: str) -> Environment:
     try:
         return Environment(name.upper())
     except ValueError:
-        known = ", ".join(Environment)
         raise UserError(
             error(
                 f"{name!r} is not an environment",
-                f"Use one of {known}. It comes from --env, {ENVIRONMENT} or {saved.context_file()}.",
+                f"Use one of {', '.join(Environment)}. "
+                f"The value comes from --env, {ENVIRONMENT} or {saved.context_file()}.",
             )
         ) from None
 
@@ -134,7 +136,7 @@ def _host(env: Environment, variables: Mapping[str, str], entries: Mapping[str, 
     if not host:
         raise UserError(
             error(
-                "the address of the CUSTOM environment is not known",
+                "the CUSTOM environment has no address",
                 f"Set {CUSTOM_HOST}=https://…, or log in: reconciler login --host https://…",
             )
         )
@@ -142,7 +144,9 @@ def _host(env: Environment, variables: Mapping[str, str], entries: Mapping[str, 
         return platform_address(host), place
     except ValueError as problem:
         raise UserError(
-            error(f"{CUSTOM_HOST} is not the address of a platform", f"It {problem}: https://host[:port].")
+            error(
+                f"{CUSTOM_HOST} is not the address of a platform", f"It {problem}. Write https://host[:port]."
+            )
         ) from None
 
 

@@ -1,6 +1,6 @@
-"""Writing a file that is somebody else's too: whole or not at all, by one of our runs at a time.
+"""Write a file that other programs use too: atomically, by one of our runs at a time.
 
-Used for config.toml and for the official CLI's own files. Knows nothing of what is in them.
+Used for config.toml and for the official CLI's own files. Independent of their content.
 """
 
 import hashlib
@@ -18,19 +18,19 @@ from reconciler.core.diagnostics import BusyError, UserError, error
 
 @contextmanager
 def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Nobody else holds this file while the block runs; a process that dies lets go of it.
+    """Hold the lock of this file while the block runs. It is released if the process dies.
 
-    The lock is a file in a folder of the user's own, so nothing is left beside the file itself. Runs of other
-    users and of other machines are not kept out.
+    The lock is a file in a folder of the user's own, so nothing is left beside the file itself. It does not
+    exclude runs of other users or on other machines.
 
     Args:
-        path: need not exist; links are followed, so every way to a file leads to one lock.
+        path: need not exist; links are followed, so all paths to a file share one lock.
         timeout: seconds to wait for another run.
-        waiting: is called once, before the wait.
+        waiting: called once, before the wait.
 
     Raises:
-        BusyError: another run held it all that time.
-        UserError: there is no folder that locks can be kept in.
+        BusyError: another run held the lock until the timeout.
+        UserError: no folder can hold the locks.
     """
     from filelock import FileLock, Timeout
 
@@ -45,8 +45,8 @@ def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = la
             waiting()
             lock.acquire(timeout=timeout)
     except Timeout:
-        told = "Nothing was changed. Run the same command again when that run has ended."
-        raise BusyError(error("another run is about to write this file", told, file=path)) from None
+        detail = "Nothing was changed. Run the same command again when that run has ended."
+        raise BusyError(error("another run is about to write this file", detail, file=path)) from None
     try:
         yield
     finally:
@@ -54,8 +54,9 @@ def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = la
 
 
 def _lock_folder() -> Path:
-    """The folder of locks: the user's runtime folder, or one in the temporary folder where that belongs to
-    another user, as after `sudo`, or cannot be written.
+    """The folder for locks: the user's runtime folder, else a folder of the user's in the temporary folder.
+
+    The second is for a runtime folder that cannot be written or belongs to another user, as after `sudo`.
 
     Raises:
         UserError: neither can be used.
@@ -64,7 +65,7 @@ def _lock_folder() -> Path:
 
     def runtime() -> Path:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # without the variable it is a folder below /tmp, which will do
+            warnings.simplefilter("ignore")  # it warns that it falls back to a folder below /tmp: good enough
             return user_runtime_path("reconciler", ensure_exists=True)
 
     def temporary() -> Path:
@@ -82,8 +83,8 @@ def _lock_folder() -> Path:
         if _is_mine(folder) and os.access(folder, os.W_OK | os.X_OK):
             return folder
         problems.append(f"{folder} belongs to another user, or cannot be written")
-    told = f"{'; '.join(problems)}. Let XDG_RUNTIME_DIR name a folder of your own with mode 0700."
-    raise UserError(error("there is no folder that locks can be kept in", told))
+    detail = f"{'; '.join(problems)}. Set XDG_RUNTIME_DIR to a folder that you own, with mode 0700."
+    raise UserError(error("no folder can hold the locks", detail))
 
 
 def _user() -> str:
@@ -91,23 +92,23 @@ def _user() -> str:
 
 
 def _is_mine(folder: Path) -> bool:
-    """Whether this folder is there and belongs to this user. Windows keeps its folders apart by itself."""
-    found = folder.lstat()
-    return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "geteuid") or found.st_uid == os.geteuid())
+    """Whether this is a folder that belongs to this user. On Windows these folders are per user already."""
+    status = folder.lstat()
+    return stat.S_ISDIR(status.st_mode) and (not hasattr(os, "geteuid") or status.st_uid == os.geteuid())
 
 
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
-    """Replace the file's content in one step: the old content or the new one, never half of it.
+    """Replace the file's content atomically: readers see the old content or the new one, never a mix.
 
-    What a killed run left beside it is removed first. A symbolic link stays one and its target is replaced;
-    the file's owner is kept where we may. A file with several names (hard links) is written in place, so that
-    all of them keep naming one file.
+    Temporary files that a killed run left beside it are removed first. A symbolic link is kept and its target
+    replaced; the owner is kept if permitted. A file with several names (hard links) is written in place,
+    because a rename would separate the names.
 
     Args:
-        mode: the permission bits to give it; None for those it has, and 0600 for a new one.
+        mode: the permission bits to set; None keeps the current ones, and means 0600 for a new file.
 
     Raises:
-        OSError: it cannot be written; it is as it was.
+        OSError: it cannot be written; it is unchanged.
     """
     target = path.resolve()
     if target.exists() and target.stat().st_nlink > 1:
@@ -139,11 +140,11 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
 
 
 def _rewrite(target: Path, content: bytes, mode: int | None) -> None:
-    """Write a file in place, by steps of which each leaves the old text or the new one.
+    """Write a file in place, in steps that each leave the old text or the new one.
 
-    The difference in length is made of line feeds at the end, which mean nothing in the formats that are
-    written here. They are added first, which finds out whether the disk has room; then one call writes over
-    what is there, with line feeds up to the same length; then they are cut off. A kill between two steps
+    Line feeds at the end make up the difference in length; they have no meaning in the formats written here.
+    The first step appends them, which shows whether the disk has room. Then one call overwrites the content,
+    padded with line feeds to the same length. The last step cuts the padding off. A kill between two steps
     leaves one of the two texts. A power failure may tear a file of several blocks.
     """
     with target.open("r+b", buffering=0) as file:
@@ -164,10 +165,10 @@ def _rewrite(target: Path, content: bytes, mode: int | None) -> None:
 
 
 def _write_at(handle: int, start: int, content: bytes) -> None:
-    """Write all of it in one call where the system can.
+    """Write `content`, in one call if the system can.
 
     Raises:
-        OSError: there is no room for it.
+        OSError: the disk has no room for it.
     """
     os.lseek(handle, start, os.SEEK_SET)
     while content:
@@ -175,7 +176,7 @@ def _write_at(handle: int, start: int, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last. A file system without it (some network shares) keeps the rename anyway."""
+    """Make the rename durable. Some network file systems do not support this, and keep the rename anyway."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

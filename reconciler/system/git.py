@@ -1,9 +1,9 @@
-"""What git has of a folder: its commit, and whether files are still as they were committed.
+"""Read the commit of a folder from git, and whether its files differ from it.
 
-The only place that runs git. It runs plumbing only, which knows no signatures, pagers or hooks, without the
-configuration of the user and the system. No setting of the repository has a say in what these commands print.
-So neither `log.showSignature` nor `core.fsmonitor` changes the answer or runs a program.
-The repository is found here and not by git, so one of another user is read as well, as in a container.
+The only module that runs git. It uses plumbing commands only, which have no signatures, pagers or hooks, and
+ignores the configuration of the user and the system. No repository setting, such as `log.showSignature` or
+`core.fsmonitor`, changes the output of these commands or makes them run a program.
+The repository is located here and not by git, because git refuses one of another user, as in a container.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ _LINK, _SUBMODULE, _EXECUTABLE = "120000", "160000", "100755"
 _NEUTRAL = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
-    "HOME": os.devnull,  # git before 2.32 does not know GIT_CONFIG_GLOBAL
+    "HOME": os.devnull,  # for git before 2.32, which ignores GIT_CONFIG_GLOBAL
     "XDG_CONFIG_HOME": os.devnull,
     "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_NO_LAZY_FETCH": "1",  # a partial clone fetches by a program that its configuration names
+    "GIT_NO_LAZY_FETCH": "1",  # a partial clone fetches with a program from its configuration
     "GIT_ALLOW_PROTOCOL": "none",  # the same for git before 2.44
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
@@ -38,7 +38,7 @@ _NEUTRAL = {
 
 
 class GitError(Exception):
-    """Git cannot read a repository that is there; says why."""
+    """Git cannot read a repository; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Commit:
 
     Attributes:
         id: its full hash.
-        time: when it was committed, in seconds since 1970, as it says; None when it says no number.
+        time: its own commit time, in seconds since 1970; None if it is not a number.
     """
 
     id: str
@@ -56,11 +56,11 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class CommittedFile:
-    """A file as a commit has it.
+    """A file in a commit.
 
     Attributes:
-        repository: that has its content; that of a submodule for a file in one.
-        mode: as git writes it, "100644", "100755" or "120000".
+        repository: the repository with its content; the submodule's for a file in a submodule.
+        mode: in git's form: "100644", "100755" or "120000".
         id: hash of its content.
     """
 
@@ -74,13 +74,13 @@ class Repository:
     """A repository.
 
     Attributes:
-        top: the first of its folders, with all links resolved.
+        top: the folder of its working tree, with all links resolved.
     """
 
     top: Path
 
     def head(self) -> Commit | None:
-        """The commit that is checked out; None before the first one, and where git is not installed.
+        """The commit that is checked out; None before the first commit, or if git is not installed.
 
         Raises:
             GitError: git cannot read the repository.
@@ -93,61 +93,61 @@ class Repository:
         identity, _, kind = first.partition(b" ")
         if not kind.startswith(b"commit "):
             return None
-        found = _COMMITTER.search(content.partition(b"\n\n")[0])
-        return Commit(identity.decode(), int(found[1]) if found and len(found[1]) < 24 else None)
+        committer = _COMMITTER.search(content.partition(b"\n\n")[0])
+        return Commit(identity.decode(), int(committer[1]) if committer and len(committer[1]) < 24 else None)
 
     def files(self, commit: str, below: Iterable[str]) -> dict[str, CommittedFile]:
-        """The files of a commit by their path from the top, submodules that are checked out included.
+        """The files of a commit by path from the top, including those of submodules that are checked out.
 
         Args:
-            below: files and folders that are looked for, as paths from the top; "" is all.
+            below: files and folders to list, as paths from the top; "" for everything.
 
         Raises:
             GitError: git cannot read the repository.
         """
-        asked = sorted({*below})
-        listed = self._run(
-            "ls-tree", "-r", "-z", "--full-tree", commit, *([] if "" in asked else ["--", *asked])
+        paths = sorted({*below})
+        listing = self._run(
+            "ls-tree", "-r", "-z", "--full-tree", commit, *([] if "" in paths else ["--", *paths])
         )
-        found: dict[str, CommittedFile] = {}
-        for line in listed.split(b"\0")[:-1]:
-            what, _, name = line.partition(b"\t")
-            mode, _, identity = what.decode().split(" ")
+        files: dict[str, CommittedFile] = {}
+        for entry in listing.split(b"\0")[:-1]:
+            attributes, _, name = entry.partition(b"\t")
+            mode, _, identity = attributes.decode().split(" ")
             path = os.fsdecode(name)
             if mode != _SUBMODULE:
-                found[path] = CommittedFile(self, mode, identity)
+                files[path] = CommittedFile(self, mode, identity)
             elif _is_top(self.top / path):
                 inner = Repository(self.top / path).files(identity, ("",))
-                found |= {f"{path}/{below_it}": one for below_it, one in inner.items()}
-        return found
+                files |= {f"{path}/{inner_path}": file for inner_path, file in inner.items()}
+        return files
 
     def contents(self, identities: Sequence[str]) -> list[bytes] | None:
-        """Contents of as many small files; None when one of them is not here, or is large.
+        """The contents of these small files; None if one of them is missing or larger than 1 KiB.
 
         Raises:
             GitError: git cannot read the repository.
         """
-        asked = "".join(f"{identity}\n" for identity in identities).encode()
-        for line in self._run("cat-file", "--batch-check", stdin=asked).splitlines():
+        request = "".join(f"{identity}\n" for identity in identities).encode()
+        for line in self._run("cat-file", "--batch-check", stdin=request).splitlines():
             if not (size := line.rpartition(b" ")[2]).isdigit() or int(size) > _POINTER:
                 return None
-        answer, found = self._run("cat-file", "--batch", stdin=asked), []
+        answer, contents = self._run("cat-file", "--batch", stdin=request), []
         while answer:
             first, _, rest = answer.partition(b"\n")
             length = int(first.rpartition(b" ")[2])
-            found.append(rest[:length])
+            contents.append(rest[:length])
             answer = rest[length + 1 :]
-        return found
+        return contents
 
     def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        """What git prints. Raises GitError, and FileNotFoundError when there is no git."""
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        here = {"GIT_DIR": str(self.top / ".git"), "GIT_WORK_TREE": str(self.top)}
+        """The standard output of git. Raises GitError, or FileNotFoundError if git is not installed."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        location = {"GIT_DIR": str(self.top / ".git"), "GIT_WORK_TREE": str(self.top)}
         try:
             answer = subprocess.run(
                 ["git", *arguments],
                 cwd=self.top,
-                env={**ours, **_NEUTRAL, **here},
+                env={**inherited, **_NEUTRAL, **location},
                 input=stdin,
                 capture_output=True,
                 timeout=_TIMEOUT,
@@ -160,27 +160,27 @@ class Repository:
         except OSError as problem:
             raise GitError(f"git cannot be run: {problem.strerror}") from None
         if answer.returncode != 0:
-            told = answer.stderr.decode("utf-8", "replace").strip() or f"exit code {answer.returncode}"
-            raise GitError(f"git cannot read {self.top}: {told}")
+            reason = answer.stderr.decode("utf-8", "replace").strip() or f"exit code {answer.returncode}"
+            raise GitError(f"git cannot read {self.top}: {reason}")
         return answer.stdout
 
 
 def repository_of(folder: Path) -> Repository | None:
-    """The repository that a folder is in; None when it is in none."""
-    here = folder.resolve()
-    return next((Repository(top) for top in (here, *here.parents) if _is_top(top)), None)
+    """The repository that contains a folder, or None."""
+    resolved = folder.resolve()
+    return next((Repository(top) for top in (resolved, *resolved.parents) if _is_top(top)), None)
 
 
 def is_changed(files: Mapping[Path, CommittedFile]) -> bool:
-    """Whether any of these files is not what the commit has: its bytes, its executable bit, its target.
+    """Whether any of these files differs from its commit: in bytes, executable bit or link target.
 
-    A file that Git LFS keeps elsewhere is what its pointer names. One that any other filter rewrites at
-    checkout, line ends included, is changed: its bytes are not those of the commit.
+    A file in Git LFS is compared with its pointer. A file that any other filter rewrites at checkout, line
+    endings included, counts as changed, because its bytes differ from those of the commit.
 
     Raises:
         GitError: git cannot read a repository.
     """
-    pointed: list[tuple[Repository, str, Path]] = []
+    pointers: list[tuple[Repository, str, Path]] = []
     for path, committed in files.items():
         try:
             digest = _digest(path, committed)
@@ -189,25 +189,25 @@ def is_changed(files: Mapping[Path, CommittedFile]) -> bool:
         if digest is None:
             return True
         if digest != committed.id:
-            pointed.append((committed.repository, committed.id, path))
-    for repository, group in groupby(sorted(pointed), key=lambda found: found[0]):
+            pointers.append((committed.repository, committed.id, path))
+    for repository, group in groupby(sorted(pointers), key=lambda pointer: pointer[0]):
         members = list(group)
         contents = repository.contents([identity for _, identity, _ in members])
         if contents is None:
             return True
         for content, (_, _, path) in zip(contents, members, strict=True):
-            if not _link_target(content, path):
+            if not _matches_pointer(content, path):
                 return True
     return False
 
 
 def _is_top(folder: Path) -> bool:
-    """Whether a repository begins here: a file `.git` names where a worktree or submodule has its own."""
+    """Whether this is the top of a repository; in a worktree or submodule, `.git` is a file."""
     return (folder / ".git").is_file() or (folder / ".git" / "HEAD").is_file()
 
 
 def _digest(path: Path, committed: CommittedFile) -> str | None:
-    """Git's hash of what is there; None when it is of another kind or mode."""
+    """Git's hash of the file on disk; None if its kind or mode differs from the commit."""
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode):
         target = os.fsencode(path.readlink())
@@ -221,11 +221,11 @@ def _digest(path: Path, committed: CommittedFile) -> str | None:
 
 
 def _hash(committed: CommittedFile, size: int, pieces: Iterable[bytes]) -> str:
-    whole = hashlib.new("sha256" if len(committed.id) == 64 else "sha1", usedforsecurity=False)
-    whole.update(b"blob %d\0" % size)
+    blob = hashlib.new("sha256" if len(committed.id) == 64 else "sha1", usedforsecurity=False)
+    blob.update(b"blob %d\0" % size)
     for piece in pieces:
-        whole.update(piece)
-    return whole.hexdigest()
+        blob.update(piece)
+    return blob.hexdigest()
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
@@ -234,9 +234,10 @@ def _pieces(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _link_target(pointer: bytes, path: Path) -> bool:
-    found = _OID.search(pointer) if pointer.startswith(_LFS) else None
-    if found is None or not path.is_file() or path.is_symlink():
+def _matches_pointer(pointer: bytes, path: Path) -> bool:
+    """Whether the file has the content that this Git LFS pointer names."""
+    oid = _OID.search(pointer) if pointer.startswith(_LFS) else None
+    if oid is None or not path.is_file() or path.is_symlink():
         return False
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest().encode() == found[1]
+        return hashlib.file_digest(file, "sha256").hexdigest().encode() == oid[1]

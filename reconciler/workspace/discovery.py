@@ -1,6 +1,6 @@
-"""Which folder a word on the command line means, and which pipelines there are. Opens config.toml only.
+"""Find the pipelines below a folder, and the one that a command names. Opens config.toml files only.
 
-The official tool takes the first folder of that name, copies and virtual environments included; here two
+The official tool takes the first folder with the name, even in a copy or a virtual environment. Here two
 matches are an error that lists both.
 """
 
@@ -23,54 +23,54 @@ def find(name_or_path: str, root: Path) -> Path:
     """The folder of one pipeline.
 
     Args:
-        name_or_path: a folder (or its config.toml) relative to `root`, when written as a path (`./app`,
-            `team/app`, `.`); else the name of a pipeline's folder or its metadata.name, which may have a
-            slash, too.
+        name_or_path: a folder (or its config.toml) relative to `root`, if written as a path (`./app`,
+            `team/app`, `.`); else the name of a pipeline's folder or its metadata.name, which may contain a
+            slash.
         root: where to search.
 
     Raises:
-        UserError: nothing matches, or more than one folder does.
+        UserError: no folder matches, or more than one does.
     """
     path = root / name_or_path
     if path.name == FILE_NAME and path.exists():
         return path.parent
     if _is_path(name_or_path) and (path / FILE_NAME).exists():
         return path
-    everywhere = find_all(root)
-    found = [folder for folder in everywhere if name_or_path in _names(folder)]
-    if len(found) == 1:
-        return found[0]
-    if _is_path(name_or_path) and not found:
-        what = f"has no {FILE_NAME}" if path.is_dir() else "is not a folder"
+    pipelines = find_all(root)
+    matches = [folder for folder in pipelines if name_or_path in _names(folder)]
+    if len(matches) == 1:
+        return matches[0]
+    if _is_path(name_or_path) and not matches:
+        reason = f"has no {FILE_NAME}" if path.is_dir() else "is not a folder"
         raise UserError(
             error(
-                f"{name_or_path} {what}",
-                "A pipeline is a folder with a config.toml. Give such a folder, or a pipeline's name.",
+                f"{name_or_path} {reason}",
+                "A pipeline is a folder with a config.toml. Give such a folder, or the name of a pipeline.",
             )
         )
-    if found:
+    if matches:
         raise UserError(
             error(
-                f"{len(found)} pipelines are called {name_or_path}",
-                "\n".join([*map(str, found), "Give the folder of the one you mean, as a path."]),
+                f"{len(matches)} pipelines are called {name_or_path}",
+                "\n".join([*map(str, matches), "Give the path of the one you mean."]),
             )
         )
-    known = sorted({name for folder in everywhere for name in _names(folder)})
-    there = f"Found there: {', '.join(known)}." if known else "There is no pipeline at all there."
+    names = sorted({name for folder in pipelines for name in _names(folder)})
+    summary = f"It contains {', '.join(names)}." if names else "It contains no pipeline."
     raise UserError(
         error(
             f"no pipeline is called {name_or_path}",
-            f"Searched below {root.resolve()}, without hidden folders and virtual environments. "
-            f"{there}{did_you_mean(name_or_path, known)}",
+            f"Searched {root.resolve()}, except hidden folders and virtual environments. "
+            f"{summary}{did_you_mean(name_or_path, names)}",
         )
     )
 
 
 def find_all(root: Path) -> list[Path]:
-    """Every pipeline folder below `root`, itself included, in the order of their paths.
+    """Every pipeline folder below `root`, including `root`, sorted by path.
 
-    Hidden folders, virtual environments, node_modules and site-packages are not searched, links to folders
-    are not followed. A config.toml with no table of a pipeline belongs to some other tool and is left out.
+    Skips hidden folders, virtual environments, node_modules and site-packages, and does not follow links to
+    folders. A config.toml without any table of a pipeline belongs to another tool and is left out.
 
     Raises:
         UserError: `root` is not a folder.
@@ -96,21 +96,21 @@ def _is_searched(folder: Path) -> bool:
 
 
 def _is_pipeline(folder: Path) -> bool:
-    """A file that cannot be read counts: better an error about it than silence."""
+    """Whether this config.toml is a pipeline's. An unreadable file counts, so that it gets an error."""
     document = _document(folder)
     return document is None or not _SECTIONS.isdisjoint(document)
 
 
 def names_in(folder: Path) -> set[str]:
-    """Every name that a config.toml gives its pipeline: one for all environments, or one of their own."""
+    """Every name that a config.toml gives its pipeline, including those of single environments."""
     document = _document(folder) or {}
-    found = (tables.get("metadata") for tables in (document, *overlays(document).values()))
-    names = (metadata.get("name") for metadata in found if isinstance(metadata, dict))
+    sections = (tables.get("metadata") for tables in (document, *overlays(document).values()))
+    names = (metadata.get("name") for metadata in sections if isinstance(metadata, dict))
     return {name for name in names if isinstance(name, str)}
 
 
 def _names(folder: Path) -> set[str]:
-    """The names a pipeline answers to: its folder's and those in its config.toml."""
+    """The names that select a pipeline: the folder's, and those in its config.toml."""
     return {folder.resolve().name, *names_in(folder)}
 
 

@@ -1,4 +1,4 @@
-"""Which part of all pipelines one of several jobs works on."""
+"""Split all pipelines into shards, one for each of several parallel jobs."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of all pipelines, where several jobs share them: `3/16`; `index` counts from 1."""
+    """One of `of` shards, written `3/16`; `index` counts from 1."""
 
     index: int
     of: int
@@ -19,15 +19,15 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """What `str` gives. Raises ValueError."""
+        """The shard written as `3/16`. Raises ValueError."""
         index, _, of = text.partition("/")
         if not (index.isdecimal() and of.isdecimal() and 1 <= int(index) <= int(of)):
-            raise ValueError(f"{text!r} is no part such as 3/16")
+            raise ValueError(f"{text!r} is not a shard: write INDEX/COUNT, for example 3/16")
         return cls(int(index), int(of))
 
 
 def part_of(folders: Sequence[Path], root: Path, shard: Shard | None) -> list[Path]:
-    """The folders of this shard: the same on every machine, whatever other folders come or go."""
+    """The folders in this shard. A folder's shard depends on its path only, on every machine."""
     return [
         folder for folder in folders if shard is None or _number(folder, root) % shard.of == shard.index - 1
     ]

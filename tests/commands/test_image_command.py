@@ -43,7 +43,7 @@ def test_it_needs_no_token_no_platform_and_no_record(
         assert found["tags"] == dict.fromkeys(("1.0.0", "latest"), found["published"]["digest"])
         assert [layer["of_base"] for layer in found["published"]["layers"]] == [True, True, True, False]
         assert found["published"]["size"] == sum(layer["size"] for layer in found["published"]["layers"])
-    assert "not looked for: no organization was named" in cli("image", "dataset_cleanup").out
+    assert "not looked for: no organization is selected" in cli("image", "dataset_cleanup").out
     assert {request["path"].split("/")[1] for request in sandbox.requests()} == {"v2"}
     assert sandbox.writes() == []
 

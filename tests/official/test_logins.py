@@ -96,4 +96,4 @@ def test_their_commands_and_ours_take_turns_at_one_login(
     printed = official.cli("switch", *where, cwd=home, environment=environment, answers="\n")
     assert f"Context switched to org={sandbox.organization} env=CUSTOM" in printed
     assert cli("logout").code == 0
-    assert "no organization was named" in cli("whoami").err
+    assert "no organization is selected" in cli("whoami").err

@@ -95,7 +95,7 @@ def test_no_match_says_where_it_looked_and_what_is_near(root: Path) -> None:
 
 
 def test_no_pipeline_at_all(tmp_path: Path) -> None:
-    assert "There is no pipeline at all there." in refusal("app", tmp_path).detail
+    assert "It contains no pipeline." in refusal("app", tmp_path).detail
 
 
 def test_a_path_without_a_pipeline(root: Path) -> None:

@@ -37,7 +37,7 @@ $ reconciler validate dataset_cleanup
 # A folder that is not there.
 $ reconciler plan ./dataset_cleanups
 | error: ./dataset_cleanups is not a folder
-|   A pipeline is a folder with a config.toml. Give such a folder, or a pipeline's name.
+|   A pipeline is a folder with a config.toml. Give such a folder, or the name of a pipeline.
 [1]
 
 $ writes

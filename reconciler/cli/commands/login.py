@@ -15,7 +15,7 @@ from reconciler.core.diagnostics import UserError, error, info
 from reconciler.core.exit_codes import DONE
 from reconciler.core.platforms import platform_address
 from reconciler.credentials import Environment, Target, saved
-from reconciler.credentials.environment import CUSTOM_HOST, HOSTS, not_an_address
+from reconciler.credentials.environment import CUSTOM_HOST, HOSTS, address_problem
 from reconciler.credentials.saved import Login
 from reconciler.credentials.target import ENVIRONMENT, ORGANIZATION, checked_token
 from reconciler.engine.session import session
@@ -106,15 +106,15 @@ def _where(
     if host is None:
         address, place = _known_host()
         default = Default(address, place) if address else None
-        host = str(ask("Address", "https://host[:port]", default, _no_problem(not_an_address), err))
-    if (problem := not_an_address(host)) is not None:
+        host = str(ask("Address", "https://host[:port]", default, _no_problem(address_problem), err))
+    if (problem := address_problem(host)) is not None:
         raise UserError(error("this is not the address of a platform", f"It {problem}: https://host[:port]."))
     return Login(organization, environment), platform_address(host)
 
 
 def _spelled(address: str) -> str:
     """In its one spelling; as it is when it is no address."""
-    return address if not_an_address(address) else platform_address(address)
+    return address if address_problem(address) else platform_address(address)
 
 
 def _token(login: Login, from_stdin: bool, err: Console) -> str:
