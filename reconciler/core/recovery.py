@@ -25,7 +25,8 @@ def settle(snapshot: Snapshot, remote_state: RemoteState, facts: Mapping[str, Ki
     - delete: gone means carried out.
     - replace: as a delete as long as the old object's id is in it; nothing else was sent by then. From its
       deletion on it is as a create, but stays open while the new object is not there: what that gets is
-      nowhere else, see `unfinished_replaces`.
+      nowhere else, see `unfinished_replaces`. It also stays open while the new object has values that
+      `--theirs` kept, so that the next run finds the conflict again: see `keeps_live_values`.
     """
     for text, intent in snapshot.intents.items():
         address = Address.parse(text)
@@ -37,8 +38,13 @@ def settle(snapshot: Snapshot, remote_state: RemoteState, facts: Mapping[str, Ki
         if intent.verb == "replace" and live is None:
             snapshot = snapshot.without_resource(text).with_intent(replace(intent, id=None))
             continue
-        record = _settled(snapshot.resources.get(text), intent, live, facts[address.kind])
-        snapshot = snapshot.without_intent(text)
+        before = snapshot.resources.get(text)
+        record = _settled(before, intent, live, facts[address.kind])
+        if live is not None and keeps_live_values(intent):
+            if before is not None and before.id == live.id:
+                continue
+        else:
+            snapshot = snapshot.without_intent(text)
         snapshot = snapshot.without_resource(text) if record is None else snapshot.with_resource(record)
     return snapshot
 
@@ -61,14 +67,14 @@ def unfinished_replaces(settled: Snapshot, remote_state: RemoteState) -> dict[Ad
 
 def _is_contested(intent: Intent, live: LiveObject | None, kind: KindFacts) -> bool:
     """Whether this may be ours or somebody else's. A kind that judges by content knows its own."""
-    return _creates(intent) and live is not None and kind.assess is None and not _as_sent(intent, live, kind)
+    return creates(intent) and live is not None and kind.assess is None and not _as_sent(intent, live, kind)
 
 
 def _settled(
     record: RecordedResource | None, intent: Intent, live: LiveObject | None, kind: KindFacts
 ) -> RecordedResource | None:
     match intent.verb:
-        case _ if _creates(intent):
+        case _ if creates(intent):
             if live is None or not _as_sent(intent, live, kind):
                 return record
             return RecordedResource(
@@ -86,7 +92,15 @@ def _settled(
     return record
 
 
-def _creates(intent: Intent) -> bool:
+def keeps_live_values(intent: Intent) -> bool:
+    """Whether it made an object with live values in place of the files', as `--theirs` keeps them.
+
+    Only the open intent has that: by the record alone the next run would take them for a change of the files.
+    """
+    return creates(intent) and not intent.kept.keys().isdisjoint(intent.fields)
+
+
+def creates(intent: Intent) -> bool:
     """Whether what was sent, if anything was, is a create."""
     return intent.verb == "create" or (intent.verb == "replace" and intent.id is None)
 

@@ -23,6 +23,7 @@ from reconciler.core.diff import Change, ChangeClass, Resolution, compare, effec
 from reconciler.core.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Action, Plan, Step
+from reconciler.core.recovery import creates
 from reconciler.core.remote import parent_of
 from reconciler.core.values import JSON, MISSING, Address, NoValue
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
@@ -242,7 +243,8 @@ class Executor:
         changed = {name: value for name, value in fields.items() if name in names}
         kept = {change.field for change in _kept_by_theirs(step)}  # not sent, and recorded in the end only
         sent = {name: value for name, value in fields.items() if name not in kept}
-        self._intend(self._intent(step, "update", live.id, sent))
+        if not self._holds_kept(step):
+            self._intend(self._intent(step, "update", live.id, sent))
         return self._write(
             step,
             fields,
@@ -329,7 +331,7 @@ class Executor:
         try:
             return self._attempt(step, once)
         except ProviderError:
-            if step.address not in self._unclear:
+            if step.address not in self._unclear and not self._holds_kept(step):
                 addresses = {str(step.address), *(intent.address for intent in intents)}
                 self._recorder.update(partial(_closed, addresses=addresses))
             raise
@@ -440,10 +442,18 @@ class Executor:
             depends_on,
         )
 
+        holds_kept = self._holds_kept(step)
+
         def change(snapshot: Snapshot) -> Snapshot:
-            return snapshot.without_intent(address).with_resource(record)
+            snapshot = snapshot if holds_kept else snapshot.without_intent(address)
+            return snapshot.with_resource(record)
 
         self._recorder.update(change)
+
+    def _holds_kept(self, step: Step) -> bool:
+        """Whether an open creation holds what `--theirs` keeps: it stays open until every step is done."""
+        intent = self._recorder.snapshot.intents.get(str(step.address))
+        return intent is not None and creates(intent) and _keeps_by_theirs(step)
 
     def _record_kept(self) -> None:
         """Record what `--theirs` keeps, once every step is done.
@@ -455,6 +465,8 @@ class Executor:
         def change(snapshot: Snapshot) -> Snapshot:
             for step in self._plan.steps:
                 record = snapshot.resources.get(str(step.address))
+                if _keeps_by_theirs(step):
+                    snapshot = snapshot.without_intent(str(step.address))
                 if record is not None and _kept_by_theirs(step):
                     inputs = self._with_kept_values(record.inputs, step, lambda change: change.live)
                     snapshot = snapshot.with_resource(replace(record, inputs=inputs))
@@ -468,6 +480,10 @@ class Executor:
         """These fields, with such a value for each that `--theirs` keeps."""
         kept = [change._replace(live=value(change)) for change in _kept_by_theirs(step)]
         return effective_fields(inputs, kept, self._kinds[step.address.kind].facts.rules) if kept else inputs
+
+
+def _keeps_by_theirs(step: Step) -> bool:
+    return any(change.resolution is Resolution.THEIRS for change in step.changes)
 
 
 def _kept_by_theirs(step: Step) -> list[Change]:

@@ -159,6 +159,16 @@ class TestReplace:
         record = left(settled(replacing(None, type="B"), None, lives("id-2", type="B", description="apples")))
         assert record is not None and (record.id, record.inputs) == ("id-2", {"type": "B"})
 
+    def test_a_new_object_with_values_of_the_old_one_stays_open_until_they_are_resolved(self) -> None:
+        kept = replacing(None, type="B", description="apples")
+        live = lives("id-2", type="B", description="apples")
+        snapshot = settled(kept, None, live)
+        record = snapshot.resources["processing/app"]
+        assert (record.id, snapshot.intents) == ("id-2", {"processing/app": kept})
+        world = RemoteState({APP: live}, {}, [APP])
+        assert contested(snapshot, world) == {APP}
+        assert settle(snapshot, world, FACTS) == snapshot, "until the user says who wins"
+
     def test_whose_an_object_is_that_differs_cannot_be_told(self) -> None:
         snapshot = settled(replacing(None, type="B"), None, lives("id-2", type="C"))
         assert set(snapshot.intents) == {"processing/app"} and not snapshot.resources

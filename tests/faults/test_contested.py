@@ -75,6 +75,19 @@ def test_live_is_kept_where_the_user_says_so(contested: Path, cli: Cli, sandbox:
     assert cli("plan", "dataset_cleanup", "--exit-code").code == 10, "the files still say something else"
 
 
+def test_live_is_kept_by_the_same_command_after_another_step_failed(
+    contested: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    """The files do not win because the failed run has recorded what is live."""
+    sandbox.fail("POST", "/inputs$", 400)
+    assert cli(*APPLY, "--theirs").code == 1
+    assert cli(*APPLY).code == 12
+    assert cli(*APPLY, "--theirs").code == 0
+    found = sandbox.platform.processing("dataset_cleanup")
+    assert found is not None and found["default_cpu"] == 64
+    assert intents(contested) == []
+
+
 @pytest.mark.parametrize(
     ("said", "cpu"),
     [

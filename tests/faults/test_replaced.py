@@ -19,45 +19,76 @@ REPLACED = Scenario(
     NAME,
     {"config.toml": (('"DATASET_VERSION_CREATION"', '"PRE_ANNOTATION"'), ('cpu = "4"\n', ""))},
 )
+KEPT = Scenario(
+    "dataset_cleanup-kept",
+    NAME,
+    {"config.toml": (('"DATASET_VERSION_CREATION"', '"PRE_ANNOTATION"'), ('cpu = "4"', 'cpu = "8"'))},
+)
 APPLY = ("apply", NAME, "--yes", "--parallel", "1", "--bump", "minor", "--replace", f"processing/{NAME}")
+FIRST_SAVE = Death("save", 1, after=True)
+WAYS = {"carried over": (REPLACED, APPLY), "kept by --theirs": (KEPT, (*APPLY, "--theirs"))}
 
 
 class Bench:
-    """A user who replaces a processing that has a field of its own, and whose run is killed."""
+    """A user who replaces a processing that has a field of its own, and whose run is killed.
 
-    def __init__(self, warm: Warm, cli: Cli, sandbox: Sandbox, state: Path) -> None:
+    Args:
+        scenario, command: the files do not give the field, or they do and `--theirs` keeps the other value.
+    """
+
+    def __init__(
+        self,
+        warm: Warm,
+        cli: Cli,
+        sandbox: Sandbox,
+        state: Path,
+        scenario: Scenario,
+        command: tuple[str, ...],
+    ) -> None:
+        self.scenario = scenario
+        self.command = command
         self._warm = warm
         self._cli = cli
         self._sandbox = sandbox
         self._state = state
 
     def start(self) -> None:
-        start_over(REPLACED, self._cli, self._sandbox, self._state)
+        start_over(self.scenario, self._cli, self._sandbox, self._state)
         self._sandbox.platform.edit_processing(NAME, default_cpu=16)
 
     def undisturbed(self) -> tuple[list[Death], dict[str, Any]]:
-        """Every write and every save as a way to be killed, and the world that a whole run leaves."""
+        """Every write and every save as a way to be killed, and all that a whole run leaves."""
         self.start()
         earlier = self._serial()
-        ended = self._cli(*APPLY)
+        ended = self._cli(*self.command)
         assert ended.code == 0, ended.err
         deaths = [("save", number) for number in range(1, self._serial() - earlier + 1)]
         sent = enumerate(self._sandbox.requests(), start=1)
         deaths += [("request", n) for n, one in sent if one["method"] in ("POST", "DELETE")]
-        made = world(self._sandbox)
+        made = self.outcome()
         assert made["processings"][0]["default_cpu"] == 16
         return [Death(at, number, after) for at, number in deaths for after in (False, True)], made
 
-    def play(self, dies: Death, expected: dict[str, Any]) -> None:
+    def number_of(self, method: str, path: str) -> int:
+        """Which request of the last run this was, counted from 1."""
+        sent = [(one["method"], one["path"]) for one in self._sandbox.requests()]
+        return next(n for n, one in enumerate(sent, start=1) if one[0] == method and one[1].endswith(path))
+
+    def outcome(self) -> dict[str, Any]:
+        """What exists, and what the next plan would change of it."""
+        return {**world(self._sandbox), "plan": self._cli("plan", NAME, "--exit-code").code}
+
+    def play(self, expected: dict[str, Any], *deaths: Death) -> None:
+        """Be killed, each time again, and finish."""
         self.start()
-        run = self._warm.start(list(APPLY), self._cli.folder, dies=dies)
-        assert self._warm.wait(run) == -signal.SIGKILL, run.err.read_text()
-        looked = self._cli("drift", NAME)
-        assert "deleted outside" not in looked.out, looked.out
-        again = self._cli(*APPLY)
+        for dies in deaths:
+            run = self._warm.start(list(self.command), self._cli.folder, dies=dies)
+            assert self._warm.wait(run) == -signal.SIGKILL, run.err.read_text()
+            looked = self._cli("drift", NAME)
+            assert "deleted outside" not in looked.out, looked.out
+        again = self._cli(*self.command)
         assert again.code == 0, again.err
-        assert world(self._sandbox) == expected
-        assert self._cli("plan", NAME, "--exit-code").code == 0
+        assert self.outcome() == expected, deaths
 
     def _serial(self) -> int:
         with open_store(str(self._state)) as store:
@@ -65,22 +96,48 @@ class Bench:
         return snapshot.serial if snapshot else 0
 
 
-@pytest.fixture
-def bench(warm: Warm, cli: Cli, sandbox: Sandbox, tmp_path: Path) -> Bench:
-    return Bench(warm, cli, sandbox, tmp_path / "state.db")
+@pytest.fixture(params=WAYS)
+def bench(request: pytest.FixtureRequest, warm: Warm, cli: Cli, sandbox: Sandbox, tmp_path: Path) -> Bench:
+    return Bench(warm, cli, sandbox, tmp_path / "state.db", *WAYS[request.param])
 
 
 def test_killed_in_a_sample_of_places(bench: Bench) -> None:
     deaths, expected = bench.undisturbed()
     for dies in random.Random(NAME).sample(deaths, 5):
-        bench.play(dies, expected)
+        bench.play(expected, dies)
 
 
 @pytest.mark.full
 def test_killed_everywhere(bench: Bench) -> None:
     deaths, expected = bench.undisturbed()
     for dies in deaths:
-        bench.play(dies, expected)
+        bench.play(expected, dies)
+
+
+def test_killed_again_and_again_around_the_create(bench: Bench) -> None:
+    """Right after the new object is made, and then by each run that finds it so, after its first save."""
+    _, expected = bench.undisturbed()
+    made = Death("request", bench.number_of("POST", "/processings"), after=True)
+    for times in range(4):
+        bench.play(expected, made, *[FIRST_SAVE] * times)
+
+
+def test_files_that_are_edited_to_what_was_kept_end_it(cli: Cli, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Killed after the create; then there is no conflict any more, and nothing stays open."""
+    pipeline = start_over(KEPT, cli, sandbox, tmp_path / "state.db")
+    sandbox.platform.edit_processing(NAME, default_cpu=16)
+    sandbox.fail("POST", "/inputs$", 400)
+    assert cli(*APPLY, "--theirs").code == 1
+    config = pipeline / "config.toml"
+    config.write_text(config.read_text().replace('cpu = "8"', 'cpu = "16"'))
+
+    ended = cli("apply", NAME, "--yes", "--bump", "minor")
+
+    assert ended.code == 0, ended.err
+    assert cli("plan", NAME, "--exit-code").code == 0
+    with open_store(str(tmp_path / "state.db")) as store:
+        snapshot = store.load(stack_of(NAME))
+    assert snapshot is not None and not snapshot.intents
 
 
 def test_what_is_ignored_or_kept_goes_over_to_the_new_one(cli: Cli, sandbox: Sandbox, tmp_path: Path) -> None:
