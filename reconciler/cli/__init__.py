@@ -1,7 +1,7 @@
 """The command line: the only place that prints, asks and exits.
 
-Commands import what they need when they run, so that `reconciler --help` stays quick: the platform's SDK
-alone takes a second to import.
+`commands/` declares arguments, options and help, and imports no engine. Each command has a handler
+of its name in `handlers/`, which imports what it needs when the command runs, so that help is quick.
 """
 
 import os

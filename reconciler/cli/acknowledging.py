@@ -1,21 +1,18 @@
 """`drift --baseline` and `--write-baseline`: which findings somebody knows of already."""
 
 import functools
-import getpass
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from providers.regular_files import read_regular
+from providers.leftovers import BASELINE
 from reconciler.cli.options import Command
-from reconciler.drift.baseline import DAYS, FILE_NAME, Rule, acknowledged_report, read_rules, rewritten
-from reconciler.drift.findings import Acknowledgement, Report
-from reconciler.system.files import replace_file
-from reconciler.views.counting import plural
+
+DAYS = 30
+"""How long an acknowledgement lasts when nobody says otherwise."""
 
 
 class _BaselineType(click.ParamType[Path]):
@@ -46,46 +43,6 @@ class BaselineOptions:
     reason: str | None
     expires: date | None
 
-    def rules(self, err: Console) -> tuple[Rule, ...]:
-        """What was acknowledged before. Raises UserError for a file that is not as it should be."""
-        path = self.file or self.written or Path(FILE_NAME)
-        if self.file is None and not path.exists():
-            return ()
-        rules = read_rules(path)
-        if self.file is None and self.written is None:
-            err.print(f"acknowledgements are read from {path}")
-        return rules
-
-    def with_acknowledgements(self, report: Report, rules: tuple[Rule, ...], err: Console) -> Report:
-        """The report with what was acknowledged, now or before."""
-        today = report.at.date()
-        if self.written is not None:
-            rules = self._write(self.written, report, rules, today, err)
-        return acknowledged_report(report, rules, today)
-
-    def _write(
-        self, path: Path, report: Report, rules: tuple[Rule, ...], today: date, err: Console
-    ) -> tuple[Rule, ...]:
-        source = self.file or path
-        before = read_regular(source).decode() if source.exists() else ""
-        known = Acknowledgement(
-            self.owner or getpass.getuser(),
-            self.reason or f"known on {today}; nobody said why",
-            (self.expires or today + timedelta(days=DAYS)).isoformat(),
-        )
-        after = rewritten(before, rules, report, known, today)
-        pending = sum(finding.is_pending for finding in report.findings)
-        if pending:
-            told = "not applied yet: no drift, so it is not acknowledged"
-            err.print(f"{plural(pending, 'change')} of the files {told}")
-        if after == before and source == path:
-            err.print(f"{path} acknowledges all of the drift already")
-            return rules
-        replace_file(path, after.encode(), mode=None if path.exists() else 0o644)
-        written = read_rules(path)
-        err.print(f"{path}: {plural(len(report.findings) - pending, 'finding')} acknowledged")
-        return written
-
 
 def acknowledging(command: Command) -> Command:
     """What is known already, as `known`."""
@@ -94,16 +51,16 @@ def acknowledging(command: Command) -> Command:
         "--baseline",
         "file",
         type=click.Path(path_type=Path, dir_okay=False),
-        help=f"What is acknowledged; {FILE_NAME} in the current folder when there is one.",
+        help=f"What is acknowledged; {BASELINE} in the current folder when there is one.",
     )
     @click.option(
         "--write-baseline",
         "written",
         type=_BaselineType(),
         is_flag=False,
-        flag_value=FILE_NAME,
+        flag_value=BASELINE,
         metavar="[FILE]",
-        help=f"Acknowledge all drift that is found, in {FILE_NAME} or FILE.",
+        help=f"Acknowledge all drift that is found, in {BASELINE} or FILE.",
     )
     @click.option("--owner", help="Who is asked about what --write-baseline acknowledges; you.")
     @click.option("--reason", help="Why it is left as it is.")

@@ -6,14 +6,15 @@ from typing import TextIO
 
 from rich.console import Console
 
-from reconciler.cli import options
+from reconciler.cli import execution, options
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Event, StepStarted
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
 from reconciler.core.plan import Plan
-from reconciler.engine.apply import ApplyOptions, ApplyResult, RefusedPlanError, apply_plan
-from reconciler.engine.plan import PlanRequest, PlanResult
+from reconciler.engine.apply import ApplyResult, RefusedPlanError, apply_plan
+from reconciler.engine.plan import PlanResult
+from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.session import Session, ValidatedPipeline, session
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import diagnosed, print_applied, print_diagnostics, print_outcomes
@@ -51,7 +52,7 @@ class Dialogue:
     def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:
         """The wishes that the plan should be made with again, after a question about its version."""
         version = planned.foreign_version
-        if version is None or self.yes or not options.someone_watches():
+        if version is None or self.yes or not execution.someone_watches():
             return request
         self.watch.pause()
         self.show(planned.plan)
@@ -64,7 +65,7 @@ class Dialogue:
         self.show(planned.plan)
         if self.yes or not ask:
             return True
-        if options.someone_watches():
+        if execution.someone_watches():
             return confirm(self.question, default=self.usually)
         self.refused = self.is_refused_unseen(planned.plan)
         return not self.refused
@@ -158,10 +159,10 @@ def in_turn(
         stop.stepping = stop.stepping or isinstance(event, StepStarted)
         watch(event)
 
-    with options.interruptible() as stop, ProgressView(told) as watch:
+    with execution.interruptible() as stop, ProgressView(told) as watch:
         todo = list(find(failed))
         if todo:
-            with session(where.target(), options.store(), emit, stop, verb=dialogue.verb) as opened:
+            with session(where.target(), execution.store(), emit, stop, verb=dialogue.verb) as opened:
                 for work in todo:
                     if stop.is_set():
                         break

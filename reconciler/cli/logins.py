@@ -1,30 +1,19 @@
 """What `login`, `logout`, `switch` and `whoami` share: saved logins, chosen among and told of."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import click
 from rich.console import Console
 
-from reconciler.cli import options
+from reconciler.cli import execution
 from reconciler.cli.prompts import Default, choose
 from reconciler.core.diagnostics import UserError, error, warning
 from reconciler.core.platforms import platform_address
-from reconciler.credentials import Environment, saved
-from reconciler.credentials.environment import CUSTOM_HOST
+from reconciler.credentials import saved
+from reconciler.credentials.environment import CUSTOM_HOST, Environment
 from reconciler.credentials.saved import Login
 from reconciler.credentials.target import ENVIRONMENT, ORGANIZATION, TOKEN
 from reconciler.views.terminal.messages import print_diagnostics
-
-Command = Callable[..., int]
-
-
-def login_filter_options(command: Command) -> Command:
-    """`--organization` and `--env`, without a default: they choose among what is saved."""
-    command = click.option("--env", "environment", type=options.EnvironmentType(), help="Its environment.")(
-        command
-    )
-    return click.option("--organization", metavar="ORG", help="Organization of a saved login.")(command)
 
 
 def matching(organization: str | None, environment: Environment | None) -> list[Login]:
@@ -59,7 +48,7 @@ def chosen(among: Sequence[Login], err: Console) -> Login:
     """
     if len(among) == 1:
         return among[0]
-    if not options.someone_watches():
+    if not execution.someone_watches():
         raise UserError(
             error(
                 "several logins are saved, and nobody can be asked",

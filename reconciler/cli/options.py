@@ -2,37 +2,24 @@
 
 import dataclasses
 import functools
-import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from providers.docker.builders.command_line import end_commands
-from providers.errors import ProviderError
-from providers.timeouts import answer_timeout
 from reconciler.core.diagnostics import UserError, error
-from reconciler.core.events import Emit
-from reconciler.core.exit_codes import INTERRUPTED
-from reconciler.core.planner import PlanOptions
+from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
-from reconciler.credentials import Environment, Target, chosen_environment, resolve
-from reconciler.engine.apply import ApplyOptions
-from reconciler.engine.plan import PlanRequest
-from reconciler.engine.session import ReadOptions, Session, ValidatedPipeline, of_one_name, session, validate
-from reconciler.pipeline.version import Bump
-from reconciler.workspace.discovery import find, find_all
+from reconciler.credentials.environment import Environment
+from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
+from reconciler.pipeline.bumps import Bump
 from reconciler.workspace.shards import Shard
-from state.stores.base import Store
-from state.stores.objects import PATIENCE
-from state.stores.opening import open_store
+
+if TYPE_CHECKING:
+    from reconciler.credentials.target import Target
 
 Command = Callable[..., int]
 EVERYWHERE = "*"
@@ -100,6 +87,8 @@ class Selection:
 
         Raises UsageError, and UserError when there is no pipeline at all.
         """
+        from reconciler.workspace.discovery import find, find_all
+
         here = Path.cwd()
         if self.everything:
             if self.names:
@@ -130,7 +119,10 @@ class TargetOptions:
     organization: str | None
     environment: Environment | None
 
-    def target(self) -> Target:
+    def target(self) -> "Target":
+        """Raises UserError."""
+        from reconciler.credentials.target import resolve
+
         return resolve(self.organization, self.environment)
 
     def reads(self, read_options: ReadOptions) -> ReadOptions:
@@ -139,6 +131,8 @@ class TargetOptions:
 
     def environment_name(self) -> Environment:
         """The environment alone, which needs neither token nor organization. Raises UserError."""
+        from reconciler.credentials.target import chosen_environment
+
         return chosen_environment(self.environment)[0]
 
 
@@ -152,12 +146,6 @@ def pipelines(command: Command) -> Command:
         return command(selection=Selection(names, everything), **rest)
 
     return with_selection
-
-
-def shown(folder: Path) -> str:
-    """A pipeline's folder as the user would write it."""
-    relative = os.path.relpath(folder)
-    return str(folder) if relative.startswith(os.pardir) else relative
 
 
 def fleet(command: Command) -> Command:
@@ -189,6 +177,12 @@ def where(command: Command) -> Command:
         return command(where=TargetOptions(organization, environment), **rest)
 
     return with_where
+
+
+def login_filter_options(command: Command) -> Command:
+    """`--organization` and `--env`, without a default: they choose among what is saved."""
+    command = click.option("--env", "environment", type=EnvironmentType(), help="Its environment.")(command)
+    return click.option("--organization", metavar="ORG", help="Organization of a saved login.")(command)
 
 
 def classes(command: Command) -> Command:
@@ -311,83 +305,6 @@ def applying(command: Command) -> Command:
     return with_apply_options
 
 
-def checked(
-    folders: Sequence[Path], read_options: ReadOptions, failed: Callable[[UserError], None]
-) -> Iterator[ValidatedPipeline]:
-    """What the files of each pipeline say, before any far end is asked; those with errors go to `failed`."""
-    names: dict[str, Path] = {}
-    for folder in folders:
-        found = validate(folder, read_options)
-        try:
-            pipeline, _ = found.sound()
-            if pipeline.name in names:
-                raise of_one_name(pipeline.name, names[pipeline.name], folder)
-        except UserError as problem:
-            failed(problem)
-        else:
-            names[pipeline.name] = folder
-            yield found
-
-
-def signed_in(
-    where: TargetOptions, rps: float | None, emit: Emit, shares: int
-) -> AbstractContextManager[Session]:
-    """One of so many sessions that share the requests of a second. Raises UserError or StateError."""
-    return session(where.target(), store(), emit, threading.Event(), rps=rps and rps / shares)
-
-
-def store(url: str | None = None) -> Store:
-    """The store that this URL names, else RECONCILER_STATE. Raises UserError or StateError."""
-    try:
-        patience = answer_timeout(PATIENCE)
-    except ProviderError as problem:
-        raise UserError(error(problem.message, problem.hint)) from None
-    return open_store(url or os.environ.get("RECONCILER_STATE"), patience=patience)
-
-
 def command_line() -> list[str]:
     """What was asked for, for the record. No option of ours takes a secret."""
     return ["reconciler", *sys.argv[1:]]
-
-
-def someone_watches() -> bool:
-    """Whether a person can be asked: the question and the answer both go through a terminal."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-class StopSignal(threading.Event):
-    """Set once somebody wants us to stop.
-
-    Attributes:
-        stepping: whether steps run, which are let finish; without any there is nothing to wait for.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stepping = False
-
-
-@contextmanager
-def interruptible() -> Iterator[StopSignal]:
-    """What the first Ctrl-C or SIGTERM sets; the second ends the process at once.
-
-    Raises:
-        KeyboardInterrupt: at the first one, while no step runs.
-    """
-    stop = StopSignal()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            end_commands()
-            os._exit(INTERRUPTED)
-        stop.set()
-        if not stop.stepping:
-            raise KeyboardInterrupt
-        os.write(2, b"\ninterrupted: running steps finish, no other starts; once more to stop now\n")
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

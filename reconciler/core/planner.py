@@ -6,7 +6,7 @@ Every decision carries its reason, doing nothing included. Nothing here is undon
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from providers.protocol import KindFacts, LiveObject, RequiredAction
@@ -15,35 +15,10 @@ from reconciler.core.diagnostics import Diagnostic, warning
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, normalised
 from reconciler.core.graph import Graph, Resource, ordered
 from reconciler.core.plan import Action, Refusal, Step
+from reconciler.core.plan_options import PlanOptions
 from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import ABSENT, JSON, MISSING, Address
 from state.snapshot import Intent, RecordedResource
-
-
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
-    """What the user allows.
-
-    Attributes:
-        ours: addresses where the files win a conflict; None for everywhere.
-        theirs: addresses where the live value is kept in a conflict; None for everywhere. Of the two the one
-            that names an address comes first.
-        replace: addresses that may be deleted and made anew, with all that hangs on them.
-        prune: delete what left the files, where it would be forgotten otherwise.
-        destroy: nothing is desired any more; delete what is this pipeline's own.
-        ignored: fields, or keys of keyed fields, that are left as they are on an existing object.
-        protected: addresses that are neither deleted nor replaced, whatever else is said.
-        again: the command that would apply this plan, which refusals suggest with one more option.
-    """
-
-    ours: Collection[Address] | None = ()
-    theirs: Collection[Address] | None = ()
-    replace: Collection[Address] = ()
-    prune: bool = False
-    destroy: bool = False
-    ignored: Mapping[Address, Collection[str]] = field(default_factory=dict)
-    protected: Collection[Address] = ()
-    again: str = "reconciler apply"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,3 @@
 Each of the two tools reads the files that the other one saves. Nothing here contacts a platform, prints or
 prompts, and no token is ever shown.
 """
-
-from reconciler.credentials.environment import Environment
-from reconciler.credentials.target import Target, chosen_environment, resolve
-
-__all__ = ["Environment", "Target", "chosen_environment", "resolve"]

@@ -22,6 +22,7 @@ from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.diff import Change, ChangeClass, normalised, normalised_live, same
 from reconciler.core.plan import Step
 from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
+from reconciler.drift.adopt_target import AdoptTarget
 from reconciler.drift.check import adoptable
 from reconciler.engine.plan import PlanResult
 from reconciler.pipeline.classes.class_edits import (
@@ -47,20 +48,6 @@ from reconciler.system.files import locked, replace_file
 
 _CHANGED_OUTSIDE = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT})
 _SETTLED = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
-
-
-@dataclass(frozen=True, slots=True)
-class AdoptTarget:
-    """What should be taken over: a field, one key of it, or all about a resource where `path` is ""."""
-
-    address: Address
-    path: str
-
-    @classmethod
-    def parse(cls, text: str) -> "AdoptTarget":
-        """`processing/app#default_cpu`. Raises ValueError when it is none."""
-        address, _, path = text.partition("#")
-        return cls(Address.parse(address), path)
 
 
 @dataclass(frozen=True, slots=True)

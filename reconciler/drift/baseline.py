@@ -23,7 +23,6 @@ from typing import Any
 
 import tomlkit
 
-from providers.leftovers import BASELINE
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.diff import ChangeClass, same
@@ -31,10 +30,6 @@ from reconciler.core.values import JSON, MISSING, NoValue
 from reconciler.drift.findings import Acknowledgement, Finding, Report, acknowledged
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.toml.toml_positions import lines_of
-
-FILE_NAME = BASELINE
-DAYS = 30
-"""How long an acknowledgement lasts when nobody says otherwise."""
 
 _TABLE = "acknowledge"
 _NEEDED = ("address", "owner", "reason", "expires", "live")

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from reconciler.core.values import Address
 from reconciler.drift.findings import LastApply, StackReport, findings, outline
-from reconciler.engine.plan import PlanRequest, PlanResult, make_plan
+from reconciler.engine.plan import PlanResult, make_plan
+from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session, ValidatedPipeline
 from state.stores.base import Store
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Note
 from reconciler.core.plan import Stack
-from reconciler.credentials import Target
+from reconciler.credentials.target import Target
 from reconciler.drift.check import check, last_apply
 from reconciler.drift.findings import LastApply, Report
+from reconciler.engine.requests import ReadOptions
 from reconciler.engine.rollback import image_in, pipeline_at
-from reconciler.engine.session import ReadOptions, Session, session, stack_of, validate
+from reconciler.engine.session import Session, session, stack_of, validate
 from reconciler.workspace.discovery import names_in
 from state.errors import CorruptStateError, StateError
 from state.snapshot import Snapshot

@@ -4,7 +4,7 @@ Never prints and never asks: a question is a function that the caller gives.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,8 @@ from reconciler.core.events import Notice
 from reconciler.core.plan import Plan
 from reconciler.core.stale import StaleStep, refusal, stale_steps
 from reconciler.engine.executor import ExecutionResult, Executor
-from reconciler.engine.plan import PlanRequest, PlanResult, make_plan
+from reconciler.engine.plan import PlanResult, make_plan
+from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.run_identity import this_run
 from reconciler.engine.session import VERSION, Session, ValidatedPipeline, provider_diagnostic, stack_of
 from reconciler.pipeline.image_source import git_revision, image_source
@@ -46,21 +47,6 @@ class ApplyResult:
     result: ExecutionResult | None
     config_written: bool = False
     stale_steps: tuple[StaleStep, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyOptions:
-    """How a plan is carried out.
-
-    Attributes:
-        parallel: steps at once.
-        lock_timeout: seconds to wait for another run.
-        command: what was asked for, for the record.
-    """
-
-    parallel: int
-    lock_timeout: float
-    command: Sequence[str]
 
 
 class RefusedPlanError(UserError):

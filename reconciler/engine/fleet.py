@@ -22,14 +22,8 @@ from uuid import uuid4
 
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Counted, Emit, Event, Note
-from reconciler.engine.session import (
-    CannotCheckError,
-    ReadOptions,
-    Session,
-    ValidatedPipeline,
-    of_one_name,
-    validate,
-)
+from reconciler.engine.requests import ReadOptions
+from reconciler.engine.session import CannotCheckError, Session, ValidatedPipeline, of_one_name, validate
 from state.errors import StateError
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ and the planner compares.
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache, partial
 from uuid import uuid4
@@ -23,11 +23,12 @@ from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors
 from reconciler.core.events import Note
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Refusal, Stack, Step
-from reconciler.core.planner import PlanOptions, plan_steps
+from reconciler.core.planner import plan_steps
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.remote import RemoteState
 from reconciler.core.values import JSON, Address
 from reconciler.engine import refresh
+from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import (
     CannotCheckError,
     Session,
@@ -35,83 +36,15 @@ from reconciler.engine.session import (
     provider_diagnostic,
     stack_of,
 )
+from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.compile import desired_graph, image_address
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.image_source import accept_way, bump_way, image_labels, image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.secret_findings import secret_findings
-from reconciler.pipeline.version import Bump, bump, promotes
+from reconciler.pipeline.version import bump, promotes
 from state.errors import NewerFormatError
 from state.snapshot import RecordedResource, Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class PlanRequest:
-    """What the user asks of a plan, for every pipeline of the command.
-
-    Attributes:
-        bump: publish as the next version, where what is published is other source.
-        force_bump: publish as the next version all the same.
-        accept_foreign: a version that another tool published is taken for the source in the folder.
-    """
-
-    bump: Bump | None = None
-    force_bump: bool = False
-    accept_foreign: bool = False
-    options: PlanOptions = field(default_factory=PlanOptions)
-    targets: Collection[Address] = ()
-
-    @property
-    def version_options(self) -> list[str]:
-        """What was said of the version, as options of a command."""
-        bump = ["--bump", self.bump.value] if self.bump else []
-        force = ["--force-bump"] if self.force_bump else []
-        return [*bump, *force, *(["--accept-foreign"] if self.accept_foreign else [])]
-
-    @property
-    def addresses(self) -> set[Address]:
-        """Every address that an option names."""
-        options = self.options
-        return {*self.targets, *options.replace, *(options.ours or ()), *(options.theirs or ())}
-
-    def to_document(self) -> dict[str, JSON]:
-        """As a saved plan carries it, to be made again."""
-        options = self.options
-        return {
-            "bump": self.bump.value if self.bump else None,
-            "force_bump": self.force_bump,
-            "accept_foreign": self.accept_foreign,
-            "targets": sorted(map(str, self.targets)),
-            "ours": None if options.ours is None else sorted(map(str, options.ours)),
-            "theirs": None if options.theirs is None else sorted(map(str, options.theirs)),
-            "replace": sorted(map(str, options.replace)),
-            "prune": options.prune,
-            "destroy": options.destroy,
-        }
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, JSON]) -> "PlanRequest":
-        """What `to_document` wrote. Raises ValueError, KeyError or TypeError for anything else."""
-        document = {"force_bump": False, "accept_foreign": False, **document}  # plans of before have neither
-        if set(document) != set(cls().to_document()):
-            raise ValueError(f"the plan was asked for with {', '.join(map(str, document)) or 'nothing'}")
-
-        def addresses(name: str) -> tuple[Address, ...] | None:
-            return None if document[name] is None else tuple(map(Address.parse, document[name]))
-
-        return cls(
-            Bump(document["bump"]) if document["bump"] else None,
-            bool(document["force_bump"]),
-            bool(document["accept_foreign"]),
-            PlanOptions(
-                ours=addresses("ours"),
-                theirs=addresses("theirs"),
-                replace=addresses("replace") or (),
-                prune=document["prune"],
-                destroy=document["destroy"],
-            ),
-            addresses("targets") or (),
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ from reconciler.core.diff import same
 from reconciler.core.events import Notice
 from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Plan, Stack
-from reconciler.core.planner import PlanOptions
+from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
-from reconciler.engine.apply import ApplyOptions, ApplyResult, carry_out
-from reconciler.engine.plan import PlanRequest, PlanResult, plan_for
+from reconciler.engine.apply import ApplyResult, carry_out
+from reconciler.engine.plan import PlanResult, plan_for
+from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.session import Session, stack_of
 from reconciler.pipeline.config import load
 from reconciler.pipeline.image_source import image_labels, image_source

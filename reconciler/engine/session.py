@@ -22,8 +22,9 @@ from reconciler.core.events import Emit, Note, Notice
 from reconciler.core.plan import Stack
 from reconciler.core.platforms import older_names
 from reconciler.core.values import Address
-from reconciler.credentials import Target
+from reconciler.credentials.target import Target
 from reconciler.engine import refresh
+from reconciler.engine.requests import ReadOptions
 from reconciler.pipeline.contents import missing_files, missing_in_context, unnamed_inputs
 from reconciler.pipeline.image_source import image_source, not_source
 from reconciler.pipeline.load import Pipeline, load_pipeline
@@ -33,23 +34,6 @@ from state.snapshot import Snapshot
 from state.stores.base import Store
 
 VERSION = installed_version("picsellia-reconciler")
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How the files of a pipeline are read.
-
-    Attributes:
-        python: the interpreter for classes that need code to run; None for the pipeline's own, then ours.
-        static_only: never run code of a pipeline.
-        timeout: seconds that a class may take.
-        environment: whose overlay of config.toml counts; None for what all of them share.
-    """
-
-    python: Path | None = None
-    static_only: bool = False
-    timeout: float = 30.0
-    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

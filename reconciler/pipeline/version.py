@@ -4,22 +4,13 @@ The bumps are those of the official deploy (patch, minor, major, rc, final). Not
 """
 
 import re
-from enum import StrEnum
 
 from semver import Version
 
+from reconciler.pipeline.bumps import Bump
+
 _NUMBERS = re.compile(r"(?P<numbers>[0-9]+(?:\.[0-9]+){0,2})(?P<rest>-.*)?", re.ASCII | re.DOTALL)
 _LONGEST_TAG = 128
-
-
-class Bump(StrEnum):
-    """What to raise; the words of `--bump`."""
-
-    PATCH = "patch"
-    MINOR = "minor"
-    MAJOR = "major"
-    RC = "rc"
-    FINAL = "final"
 
 
 def parse(text: str) -> Version:

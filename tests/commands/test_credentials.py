@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.diagnostics import UserError
-from reconciler.credentials import Environment, Target, resolve
+from reconciler.credentials.environment import Environment
+from reconciler.credentials.target import Target, resolve
 
 TOKEN = "ecret-0123456789"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler.credentials import Environment
 from reconciler.credentials import saved as files
+from reconciler.credentials.environment import Environment
 from reconciler.credentials.saved import Login
 from tests.commands.terminal import terminal
 from tests.conftest import Cli, Ended

@@ -16,7 +16,8 @@ from providers.docker.labels import CREATED, REVISION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.key import fingerprint
 from providers.sandbox import Sandbox
-from reconciler.engine.session import ReadOptions, validate
+from reconciler.engine.requests import ReadOptions
+from reconciler.engine.session import validate
 from reconciler.pipeline.image_source import LATEST, git_revision, image_labels, image_source
 from tests.conftest import Cli, copy_example, stack_of
 

@@ -218,7 +218,7 @@ class TestNothingIsLeftBehind:
     def test_after_ctrl_c_twice(self) -> None:
         script = """
 from providers.docker.builders.command_line import lines_of
-from reconciler.cli.options import interruptible
+from reconciler.cli.execution import interruptible
 with interruptible() as stop:
     stop.stepping = True
     with lines_of(["build"], {}) as (lines, _):

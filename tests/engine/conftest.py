@@ -17,7 +17,8 @@ from providers.rules import FieldRule
 from reconciler.core.events import Emit, ignore
 from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Action, Plan, Stack, Step
-from reconciler.core.planner import PlanOptions, plan_steps
+from reconciler.core.plan_options import PlanOptions
+from reconciler.core.planner import plan_steps
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.values import Address
 from reconciler.engine import refresh

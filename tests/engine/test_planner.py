@@ -11,7 +11,8 @@ from reconciler.core.diagnostics import Diagnostic, Severity, in_order
 from reconciler.core.diff import Change, ChangeClass, Resolution, effective_fields
 from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Action, Plan, Refusal, Stack, Step
-from reconciler.core.planner import PlanOptions, fingerprint, plan_steps
+from reconciler.core.plan_options import PlanOptions
+from reconciler.core.planner import fingerprint, plan_steps
 from reconciler.core.values import ABSENT, MISSING, Address
 from reconciler.engine.refresh import RemoteState
 from state.snapshot import RecordedResource

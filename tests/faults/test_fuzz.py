@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.diagnostics import Severity
-from reconciler.engine.session import ReadOptions, validate
+from reconciler.engine.requests import ReadOptions
+from reconciler.engine.session import validate
 from tests.conftest import CASES, Cli, copy_example
 from tests.faults.conftest import NAMES
 

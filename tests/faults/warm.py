@@ -131,8 +131,8 @@ def _warm_up() -> None:
     from providers.picsellia.platform import _sdk_connection
 
     for module in (
-        "reconciler.cli.commands.apply",
-        "reconciler.cli.commands.plan",
+        "reconciler.cli.handlers.apply",
+        "reconciler.cli.handlers.plan",
         "providers.docker.builders.append",
     ):
         import_module(module)

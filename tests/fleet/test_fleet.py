@@ -19,7 +19,7 @@ import pytest
 
 from providers.rate_limit import RateLimiter
 from providers.sandbox import Sandbox
-from reconciler.engine.session import ReadOptions
+from reconciler.engine.requests import ReadOptions
 from tests.conftest import Cli, Ended
 from tests.fleet import made
 

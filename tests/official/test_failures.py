@@ -17,7 +17,8 @@ import pytest
 
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
-from reconciler.credentials import Environment, saved
+from reconciler.credentials import saved
+from reconciler.credentials.environment import Environment
 from reconciler.credentials.saved import Login
 from tests.conftest import Cli, Ended, copy_example
 from tests.official.folders import edit

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
-from reconciler.credentials import Environment, resolve, saved
+from reconciler.credentials import saved
+from reconciler.credentials.environment import Environment
 from reconciler.credentials.saved import Login
+from reconciler.credentials.target import resolve
 from tests.conftest import Cli
 from tests.official.installed import Official
 

@@ -12,8 +12,10 @@ import pytest
 
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
-from reconciler.credentials import Environment, resolve, saved
+from reconciler.credentials import saved
+from reconciler.credentials.environment import Environment
 from reconciler.credentials.saved import Login
+from reconciler.credentials.target import resolve
 from reconciler.pipeline.toml.toml_edits import Edits
 from tests.commands.terminal import Terminal, terminal
 from tests.commands.untouched import snapshot

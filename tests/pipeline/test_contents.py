@@ -7,7 +7,8 @@ import pytest
 
 from providers.docker.source.dockerfile_features import missing_sources
 from reconciler.core.diagnostics import Severity
-from reconciler.engine.session import ReadOptions, validate
+from reconciler.engine.requests import ReadOptions
+from reconciler.engine.session import validate
 from tests.pipeline import sources
 from tests.pipeline.conftest import PROCESSING, Files
 

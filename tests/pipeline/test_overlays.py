@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from reconciler.credentials import Environment
+from reconciler.credentials.environment import Environment
 from reconciler.pipeline.config import LoadedConfig, load, read
 from reconciler.pipeline.load import load_pipeline
 from reconciler.pipeline.toml.overlays import ENVIRONMENTS

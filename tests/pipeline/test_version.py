@@ -2,7 +2,8 @@
 
 import pytest
 
-from reconciler.pipeline.version import Bump, bump, channel_tag, parse
+from reconciler.pipeline.bumps import Bump
+from reconciler.pipeline.version import bump, channel_tag, parse
 
 
 @pytest.mark.parametrize(

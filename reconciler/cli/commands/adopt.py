@@ -1,28 +1,11 @@
 """`reconciler adopt`."""
 
-import os
-import stat
-import sys
-import threading
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
-from rich.console import Console
 
 from reconciler.cli import options
-from reconciler.cli.prompts import confirm
-from reconciler.core.diagnostics import error
-from reconciler.core.exit_codes import DONE, FAILED
-from reconciler.drift.adopt import Adoption, AdoptTarget, adoption, patch, write
-from reconciler.engine.plan import PlanRequest, make_plan
-from reconciler.engine.session import ReadOptions, session, validate
-from reconciler.views.safe import has_commands, in_workflow
-from reconciler.views.terminal.adopted import print_adopted, print_config
-from reconciler.views.terminal.console import console
-from reconciler.views.terminal.messages import print_diagnostics
-from reconciler.views.terminal.progress import ProgressView
-from reconciler.workspace.discovery import find
+from reconciler.drift.adopt_target import AdoptTarget
 
 
 class _AdoptTargetType(click.ParamType[AdoptTarget]):
@@ -41,65 +24,13 @@ class _AdoptTargetType(click.ParamType[AdoptTarget]):
 @options.where
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @options.classes
-def command(
-    name: str,
-    wanted: tuple[AdoptTarget, ...],
-    where: options.TargetOptions,
-    yes: bool,
-    read_options: ReadOptions,
-) -> int:
+def command(**given: Any) -> int:
     """Take over what somebody changed outside: write it into the files, so that apply leaves it.
 
     Values of config.toml are written there. What a class says is printed as a patch for `git apply` or
     `patch -p1`. Without ADDR all that changed outside is taken over, as far as a file says it. Nothing is
     written on the platform. Exits with 1 when something has to be changed by hand.
     """
-    out, err = console(sys.stdout), console(sys.stderr)
-    folder = find(name, Path.cwd())
-    checked = validate(folder, where.reads(read_options))
-    with (
-        ProgressView(err) as watch,
-        session(where.target(), options.store(), watch, threading.Event(), verb="apply") as opened,
-    ):
-        planned = make_plan(opened, checked, PlanRequest())
-    adopted = adoption(planned, wanted)
-    if adopted.written:
-        print_config(adopted, err)
-        if not yes and options.someone_watches() and not confirm("Write this?", default=False):
-            err.print("declined; nothing was written")
-            return FAILED
-        write(adopted)
-    printed = _print_patch(adopted, folder, out, err)
-    print_adopted(adopted, planned.plan.stack, err)
-    print_diagnostics(adopted.by_hand, err)
-    return FAILED if adopted.by_hand or not printed else DONE
+    from reconciler.cli.handlers.adopt import run
 
-
-def _print_patch(adopted: Adoption, folder: Path, out: Console, err: Console) -> bool:
-    """On stdout and nothing else there, so that it can be piped into `patch -p1`."""
-    here = Path.cwd()
-    base = here if folder.resolve().is_relative_to(here.resolve()) else folder
-    texts = [
-        patch(file.resolve().relative_to(base.resolve()), before, after)
-        for file, (before, after) in adopted.patched.items()
-    ]
-    if in_workflow() and not _is_file(out.file) and any(map(has_commands, texts)):
-        told = (
-            "It has lines that GitHub Actions would obey, and a patch cannot be written otherwise.\n"
-            "Write it to a file:  reconciler adopt … > adopt.patch"
-        )
-        print_diagnostics([error("the patch is not printed", told)], err)
-        return False
-    for text in texts:
-        out.file.write(text)
-    if adopted.patched:
-        err.print(f"apply it with git apply or patch -p1, in {'this folder' if base == here else base}")
-    return True
-
-
-def _is_file(stream: IO[str]) -> bool:
-    """Whether what is printed goes to a file, and to no log."""
-    try:
-        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    except (OSError, ValueError):
-        return False
+    return run(**given)

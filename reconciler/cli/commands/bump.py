@@ -1,55 +1,20 @@
 """`reconciler bump`."""
 
-import sys
-from pathlib import Path
+from typing import Any
 
 import click
-from rich.text import Text
 
-from reconciler.core.diagnostics import UserError, error
-from reconciler.core.exit_codes import DONE
-from reconciler.pipeline.config import FILE_NAME, LoadedConfig, load
-from reconciler.pipeline.toml.toml_edits import edited
-from reconciler.pipeline.version import Bump, bump, channel_tag, edits_of
-from reconciler.system.files import locked, replace_file
-from reconciler.views.terminal.console import console
-from reconciler.workspace.discovery import find
+from reconciler.pipeline.bumps import Bump
 
 
 @click.command("bump")
 @click.argument("kind", metavar="KIND", type=click.Choice([kind.value for kind in Bump]))
 @click.argument("name", metavar="PIPELINE")
-def command(kind: str, name: str) -> int:
+def command(**given: Any) -> int:
     """Write the next version and its image tag into config.toml, and change nothing else. Works offline.
 
     KIND is patch, minor, major, rc (a candidate for the next patch) or final (what the candidate was for).
     """
-    folder = find(name, Path.cwd())
-    path = folder / FILE_NAME
-    with locked(path):
-        loaded = load(folder)
-        if loaded.config is None:
-            raise UserError(*loaded.diagnostics)
-        before = loaded.config.metadata.version
-        _check(Bump(kind), loaded)
-        after = bump(before, kind)
-        replace_file(path, edited(loaded.on_disk, edits_of(after)).encode())
-    out = console(sys.stdout)
-    versions = (f"{before} -> ", ""), (str(after), "bold")
-    out.print(Text.assemble(f"{path}  version ", *versions, f", image_tag {channel_tag(after)}"))
-    return DONE
+    from reconciler.cli.handlers.bump import run
 
-
-def _check(kind: Bump, loaded: LoadedConfig) -> None:
-    """Refuse a bump that would change nothing."""
-    assert loaded.config is not None
-    version = loaded.config.metadata.version
-    if kind is Bump.FINAL and version.prerelease is None:
-        raise UserError(
-            error(
-                f"{version} is final already",
-                "Only a release candidate, such as 1.0.1-rc, becomes final. Use patch, minor, major or rc.",
-                file=loaded.path,
-                line=loaded.line_of("metadata", "version"),
-            )
-        )
+    return run(**given)

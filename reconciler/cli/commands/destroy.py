@@ -1,15 +1,10 @@
 """`reconciler destroy`."""
 
-import sys
+from typing import Any
 
 import click
 
 from reconciler.cli import options
-from reconciler.cli.applying import apply_all
-from reconciler.core.planner import PlanOptions
-from reconciler.engine.apply import ApplyOptions
-from reconciler.engine.plan import PlanRequest
-from reconciler.engine.session import ReadOptions
 
 
 @click.command("destroy")
@@ -19,25 +14,11 @@ from reconciler.engine.session import ReadOptions
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @options.applying
 @options.classes
-def command(
-    name: str,
-    where: options.TargetOptions,
-    prune: bool,
-    yes: bool,
-    apply_options: ApplyOptions,
-    read_options: ReadOptions,
-) -> int:
+def command(**given: Any) -> int:
     """Delete from the platform what a pipeline's record says is its own.
 
     Models and model versions are forgotten, and stay, unless --prune. Images stay in the registry.
     """
-    selection = options.Selection((name,), everything=False)
-    return apply_all(
-        lambda failed: options.checked(selection.folders(failed), where.reads(read_options), failed),
-        where,
-        PlanRequest(options=PlanOptions(prune=prune, destroy=True)),
-        apply_options,
-        yes=yes,
-        out=sys.stdout,
-        err=sys.stderr,
-    )
+    from reconciler.cli.handlers.destroy import run
+
+    return run(**given)

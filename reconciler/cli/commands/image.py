@@ -1,24 +1,10 @@
 """`reconciler image`."""
 
-import sys
-from pathlib import Path
+from typing import Any
 
 import click
 
 from reconciler.cli import options
-from reconciler.cli.documents import print_document
-from reconciler.core.diagnostics import UserError
-from reconciler.core.events import Note
-from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED
-from reconciler.core.plan import Stack
-from reconciler.engine.image_report import find_published_secrets, inspect_image
-from reconciler.engine.session import ReadOptions, registries, stack_of, validate
-from reconciler.pipeline.image_source import accept_way, bump_way
-from reconciler.views.terminal.console import console
-from reconciler.views.terminal.images import image_text, print_image
-from reconciler.views.terminal.messages import print_diagnostics
-from reconciler.views.terminal.progress import ProgressView
-from reconciler.workspace.discovery import find
 
 
 @click.command("image")
@@ -27,9 +13,7 @@ from reconciler.workspace.discovery import find
 @click.option("--json", "as_json", is_flag=True, help="Print it as a JSON document.")
 @click.option("--secrets", is_flag=True, help="Search what is published for secrets: 12 where there are any.")
 @options.classes
-def command(
-    name: str, where: options.TargetOptions, as_json: bool, secrets: bool, read_options: ReadOptions
-) -> int:
+def command(**given: Any) -> int:
     """Show what is published of a pipeline's image, and how it compares with the source.
 
     Asks the registry only, so it needs no token of the platform. Which files differ is known where the
@@ -38,30 +22,6 @@ def command(
     --secrets reads every layer that is not of the base image, and the settings and the history of the
     image. No secret is shown, only what it is and where.
     """
-    checked = validate(find(name, Path.cwd()), read_options)
-    pipeline, _ = checked.sound()
-    stack: Stack | None = None
-    unrecorded = "there is none"
-    try:
-        stack = stack_of(where.target(), pipeline)
-    except UserError as problem:
-        unrecorded = f"not looked for: {problem.diagnostics[0].summary}"
-    bump, accept = (
-        stack.command("apply", *more) if stack else " ".join(["reconciler apply", name, *more])
-        for more in (["--bump", "patch"], ["--accept-foreign"])
-    )
-    err = console(sys.stderr)
-    with ProgressView(err) as watch, options.store() as store:
-        stored = store.load(str(stack)) if stack else None
-        watch(Note(f"reading {pipeline.config.docker.image_name}"))
-        with registries(watch) as pool:
-            report = inspect_image(checked, stored, bump_way(bump), pool, accept_way(accept))
-            found = find_published_secrets(report, pool, watch) if secrets else None
-    print_diagnostics(checked.diagnostics, err)
-    if as_json:
-        print_document(image_text(report, found))
-    else:
-        print_image(report, console(sys.stdout), unrecorded=unrecorded, secrets=found)
-    if found is None or not (found.found or found.unread):
-        return DONE
-    return UNCHECKED if found.unread else CONFLICT
+    from reconciler.cli.handlers.image import run
+
+    return run(**given)

@@ -1,28 +1,11 @@
 """`reconciler login`."""
 
-import os
-import sys
-import threading
-from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.text import Text
 
-from reconciler.cli import logins, options
-from reconciler.cli.prompts import Default, ask, choose
-from reconciler.core.diagnostics import UserError, error, info
-from reconciler.core.exit_codes import DONE
-from reconciler.core.platforms import platform_address
-from reconciler.credentials import Environment, Target, saved
-from reconciler.credentials.environment import CUSTOM_HOST, HOSTS, address_problem
-from reconciler.credentials.saved import Login
-from reconciler.credentials.target import ENVIRONMENT, ORGANIZATION, checked_token
-from reconciler.engine.session import session
-from reconciler.pipeline.toml.toml_edits import Value
-from reconciler.views.terminal.console import console
-from reconciler.views.terminal.messages import print_diagnostics
-from reconciler.views.terminal.progress import ProgressView
+from reconciler.cli import options
+from reconciler.credentials.environment import Environment
 
 
 @click.command("login")
@@ -36,146 +19,11 @@ from reconciler.views.terminal.progress import ProgressView
 )
 @click.option("--host", metavar="URL", help="Address of the platform, for CUSTOM.")
 @click.option("--token-stdin", is_flag=True, help="Read the API token from stdin, for CI.")
-def command(
-    organization: str | None, environment: Environment | None, host: str | None, token_stdin: bool
-) -> int:
+def command(**given: Any) -> int:
     """Save an API token, after the platform has taken it, and use that login from now on.
 
     What no option says is asked for. The files are those of pxl-pipeline, which finds the login there, too.
     """
-    if host is not None and environment not in (None, Environment.CUSTOM):
-        raise click.UsageError("--host is the address of CUSTOM; the other environments have theirs")
-    if token_stdin and sys.stdin.isatty():
-        raise click.UsageError("--token-stdin reads the token from a pipe; leave it out to be asked")
-    out, err = console(sys.stdout), console(sys.stderr)
-    login, address = _where(organization, environment, host, err, token_stdin)
-    token = _token(login, token_stdin, err)
-    target = Target(login.organization, login.environment, address, token, token_from="what was given")
-    with ProgressView(err) as watch, session(target, options.store(), watch, threading.Event()) as opened:
-        user = opened.platform.username
-    before = _spelled(saved.entries().get(CUSTOM_HOST, address))
-    custom = login.environment is Environment.CUSTOM
-    saved.save(login, token, address if custom else None)
-    out.print(Text.assemble(("Logged in ", "bold green"), f"to {login} at {address} as {user}."))
-    out.print(f"  the token is in {saved.credentials_file()}")
-    others = [one for one in saved.logins() if one.environment is Environment.CUSTOM and one != login]
-    if custom and before != address and others:
-        told = f"{', '.join(map(str, others))} had another one: log in there again to go back."
-        print_diagnostics(
-            [info("there is one address for all of CUSTOM, and it is the new one now", told)], err
-        )
-    logins.warn_of_variables(login, err)
-    return DONE
+    from reconciler.cli.handlers.login import run
 
-
-def _where(
-    organization: str | None,
-    environment: Environment | None,
-    host: str | None,
-    err: Console,
-    token_stdin: bool,
-) -> tuple[Login, str]:
-    """What is logged in to, and its address: from the options, and from the user or else from variables.
-
-    Raises:
-        UserError: something is missing and nobody can be asked; a value is not one.
-    """
-    organization = organization or None
-    if host is not None:
-        environment = Environment.CUSTOM
-    if not options.someone_watches():
-        organization = organization or os.environ.get(ORGANIZATION) or None
-        environment = environment or _environment(os.environ.get(ENVIRONMENT, ""))
-        if environment is Environment.CUSTOM and host is None:
-            host = _known_host()[0] or None
-        _refuse_missing(
-            {
-                "--organization ORG": organization is None,
-                "--env ENV": environment is None,
-                "--host URL": environment is Environment.CUSTOM and host is None,
-                "--token-stdin": not token_stdin,
-            }
-        )
-    if organization is None:
-        organization = str(ask("Organization", "", _default_organization(), _no_problem(_not_a_name), err))
-    if environment is None:
-        hosts = {env.value: HOSTS.get(env, "an address of your own") for env in Environment}
-        environment = Environment(choose("Environment", hosts, _default_environment(), err))
-    if environment is not Environment.CUSTOM:
-        return Login(organization, environment), HOSTS[environment]
-    if host is None:
-        address, place = _known_host()
-        default = Default(address, place) if address else None
-        host = str(ask("Address", "https://host[:port]", default, _no_problem(address_problem), err))
-    if (problem := address_problem(host)) is not None:
-        raise UserError(error("this is not the address of a platform", f"It {problem}: https://host[:port]."))
-    return Login(organization, environment), platform_address(host)
-
-
-def _spelled(address: str) -> str:
-    """In its one spelling; as it is when it is no address."""
-    return address if address_problem(address) else platform_address(address)
-
-
-def _token(login: Login, from_stdin: bool, err: Console) -> str:
-    if from_stdin:
-        token = checked_token(sys.stdin.read(), "stdin")
-        if not token:
-            told = "For example:  printenv MY_TOKEN | reconciler login --token-stdin …"
-            raise UserError(error("there is no API token on stdin", told))
-        return token
-    form = f"of {login}; what you type is not shown"
-    return checked_token(str(ask("API token", form, None, str, err, hidden=True)), "the answer")
-
-
-def _refuse_missing(options_missing: Mapping[str, bool]) -> None:
-    missing = [option for option, is_missing in options_missing.items() if is_missing]
-    if missing:
-        raise UserError(
-            error(
-                f"nobody can be asked, and this is missing: {', '.join(missing)}",
-                "For example:  printenv MY_TOKEN | "
-                "reconciler login --organization my-org --env STAGING --token-stdin",
-            )
-        )
-
-
-def _no_problem(problem_with: Callable[[str], str | None]) -> Callable[[Value], str]:
-    """What was typed, without blanks around it; a problem with it is told and asked about again."""
-
-    def convert(typed: Value) -> str:
-        answer = str(typed).strip()
-        if (problem := problem_with(answer)) is not None:
-            raise click.UsageError(f"it {problem}")
-        return answer
-
-    return convert
-
-
-def _not_a_name(text: str) -> str | None:
-    return None if text else "must not be empty"
-
-
-def _default_organization() -> Default | None:
-    if given := os.environ.get(ORGANIZATION):
-        return Default(given, f"from {ORGANIZATION}")
-    now = saved.current()
-    return Default(now.organization, "in use now") if now else None
-
-
-def _default_environment() -> Default:
-    if given := _environment(os.environ.get(ENVIRONMENT, "")):
-        return Default(given.value, f"from {ENVIRONMENT}")
-    now = saved.current()
-    return Default(now.environment.value, "in use now") if now else Default("PROD", "where most work")
-
-
-def _environment(name: str) -> Environment | None:
-    return Environment(name.upper()) if name.upper() in list(Environment) else None
-
-
-def _known_host() -> tuple[str, str]:
-    """The address of CUSTOM as it is known already, and where from; "" when it is not."""
-    if given := os.environ.get(CUSTOM_HOST):
-        return given, f"from {CUSTOM_HOST}"
-    return saved.entries().get(CUSTOM_HOST, ""), "saved by the last login to CUSTOM"
+    return run(**given)

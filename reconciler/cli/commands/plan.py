@@ -1,27 +1,12 @@
 """`reconciler plan`."""
 
-import sys
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 from reconciler.cli import options
-from reconciler.cli.documents import print_document
-from reconciler.cli.outputs import Outputs, output_files, write_plans
-from reconciler.core.diagnostics import Diagnostic, UserError
-from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED, code_of
-from reconciler.core.plan import Plan
-from reconciler.engine import fleet
-from reconciler.engine.plan import PlanRequest, make_plan
-from reconciler.engine.session import CannotCheckError, ReadOptions, Session, ValidatedPipeline
-from reconciler.pipeline.image_source import is_in_image
-from reconciler.views.reports.plan_json import plan_text, plans_text, save_plan
-from reconciler.views.terminal.console import console
-from reconciler.views.terminal.messages import diagnosed, print_diagnostics
-from reconciler.views.terminal.plans import print_plan, print_refusals
-from reconciler.views.terminal.progress import ProgressView
-from state.errors import StateError
+from reconciler.cli.outputs import output_files
 
 
 @click.command("plan")
@@ -36,70 +21,11 @@ from state.errors import StateError
 @click.option("--exit-code", is_flag=True, help="0 in sync, 10 changes, 11 drift, 12 conflict, 13 unasked.")
 @options.fleet
 @options.classes
-def command(
-    selection: options.Selection,
-    where: options.TargetOptions,
-    request: PlanRequest,
-    out: Path | None,
-    as_json: bool,
-    outputs: Outputs,
-    exit_code: bool,
-    rps: float | None,
-    read_options: ReadOptions,
-) -> int:
+def command(**given: Any) -> int:
     """Show what apply would change, and why.
 
     Reads only: it sends no write of any kind, takes no lock, and works with a read-only token.
     """
-    if as_json and outputs.on_stdout:
-        raise click.UsageError("two outputs cannot go to the same place")
-    shown, err = outputs.terminal, console(sys.stderr)
-    errors: list[Diagnostic] = []
-    codes = {DONE}
+    from reconciler.cli.handlers.plan import run
 
-    def failed(problem: UserError | StateError) -> None:
-        errors.extend(diagnosed(problem))
-        unasked = exit_code and isinstance(problem, CannotCheckError)
-        codes.add(UNCHECKED if unasked else code_of(problem))
-
-    folders = selection.folders(failed)
-    if out is not None:
-        if len(folders) > 1:
-            raise click.UsageError("--out saves the plan of one pipeline")
-        if any(is_in_image(folder, out) for folder in folders):
-            raise click.UsageError(
-                f"{out} would become part of the image; save the plan outside of the build context"
-            )
-    with ProgressView(err) as watch:
-        result = fleet.inspect_all(
-            folders,
-            where.reads(read_options),
-            partial(options.signed_in, where, rps),
-            partial(_plan, request),
-            watch,
-        )
-    plans = list(result.results.values())
-    for problem in dict.fromkeys(result.problems.values()):
-        failed(problem)
-    if as_json:
-        only_one = len(folders) == 1 and plans and not selection.everything
-        print_document(plan_text(plans[0]) if only_one else plans_text(plans, errors))
-    for plan in plans:
-        if not as_json:
-            print_plan(plan, shown)
-        print_diagnostics(plan.diagnostics, err)
-        if not as_json:
-            print_refusals(plan, err)
-        if out is not None:
-            save_plan(plan, out)
-            err.print(f"saved to {out}; apply it with: reconciler apply --plan {out}")
-    print_diagnostics(errors, err)
-    write_plans(plans, errors, outputs)
-    print_diagnostics(outputs.in_images(folders), err)
-    if exit_code:
-        codes |= {plan.exit_code for plan in plans}
-    return FAILED if FAILED in codes else max(codes)
-
-
-def _plan(request: PlanRequest, opened: Session, found: ValidatedPipeline) -> Plan:
-    return make_plan(opened, found, request).plan
+    return run(**given)

@@ -1,56 +1,20 @@
 """`reconciler validate`."""
 
-import sys
-from dataclasses import replace
-from datetime import date
+from typing import Any
 
 import click
 
 from reconciler.cli import options
-from reconciler.core.diagnostics import Diagnostic, UserError, has_errors
-from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
-from reconciler.engine.session import ReadOptions, ValidatedPipeline, validate
-from reconciler.pipeline.image_source import image_source
-from reconciler.pipeline.secret_findings import secret_findings
-from reconciler.views.terminal.console import console
-from reconciler.views.terminal.messages import print_diagnostics, print_pipeline
 
 
 @click.command("validate")
 @options.pipelines
 @options.classes
-def command(selection: options.Selection, read_options: ReadOptions) -> int:
+def command(**given: Any) -> int:
     """Check config.toml, classes and build context, offline.
 
     Every problem is reported at once, each with its file and line.
     """
-    out, err = console(sys.stdout), console(sys.stderr)
-    code = DONE
+    from reconciler.cli.handlers.validate import run
 
-    def failed(problem: UserError) -> None:
-        nonlocal code
-        code = FAILED
-        print_diagnostics(problem.diagnostics, err)
-
-    for folder in selection.folders(failed):
-        checked = validate(folder, read_options)
-        problems, secrets = [*checked.diagnostics], _secrets(checked)
-        for environment in checked.pipeline.loaded.overlays if checked.pipeline else ():
-            overlaid = validate(folder, replace(read_options, environment=environment))
-            problems += [problem for problem in overlaid.diagnostics if problem not in problems]
-            secrets += [problem for problem in _secrets(overlaid) if problem not in secrets]
-        print_diagnostics([*problems, *secrets], err)
-        if has_errors(problems):
-            code = FAILED
-        elif has_errors(secrets):
-            code = code or CONFLICT
-        elif checked.pipeline is not None and checked.key is not None:
-            print_pipeline(checked.pipeline, checked.key, out)
-    return code
-
-
-def _secrets(checked: ValidatedPipeline) -> list[Diagnostic]:
-    """The secrets that the image would hold; nothing where the files have other errors."""
-    if checked.pipeline is None or checked.key is None:
-        return []
-    return secret_findings(checked.pipeline, image_source(checked.pipeline), date.today())
+    return run(**given)

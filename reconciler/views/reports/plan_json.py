@@ -7,7 +7,7 @@ from pathlib import Path
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.plan import Plan, diagnostic_to_document
-from reconciler.engine.plan import PlanRequest
+from reconciler.engine.requests import PlanRequest
 from reconciler.system.files import replace_file
 from reconciler.views.safe import json_text
 

@@ -1,0 +1,49 @@
+"""What `reconciler apply` does."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from reconciler.cli import execution, options
+from reconciler.cli.applying import apply_all
+from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
+from reconciler.views.reports.plan_json import read_plan
+
+
+def run(
+    selection: options.Selection,
+    where: options.TargetOptions,
+    request: PlanRequest,
+    plan_file: Path | None,
+    skip_moved: bool,
+    yes: bool,
+    apply_options: ApplyOptions,
+    read_options: ReadOptions,
+) -> int:
+    saved = None
+    if plan_file is not None:
+        if request != PlanRequest():
+            raise click.UsageError("--plan holds what was asked for; other planning options cannot be added")
+        saved, request = read_plan(plan_file)
+        stack = saved.stack
+        where = replace(
+            where,
+            organization=where.organization or stack.organization,
+            environment=where.environment or options.EnvironmentType()(stack.environment),
+        )
+        selection = selection if selection.names else options.Selection((stack.pipeline,), everything=False)
+    elif skip_moved:
+        raise click.UsageError("--skip-moved goes with --plan")
+    return apply_all(
+        lambda failed: execution.checked(selection.folders(failed), where.reads(read_options), failed),
+        where,
+        request,
+        apply_options,
+        yes=yes,
+        saved=saved,
+        skip_moved=skip_moved,
+        out=sys.stdout,
+        err=sys.stderr,
+    )

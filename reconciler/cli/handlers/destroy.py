@@ -1,0 +1,28 @@
+"""What `reconciler destroy` does."""
+
+import sys
+
+from reconciler.cli import execution, options
+from reconciler.cli.applying import apply_all
+from reconciler.core.plan_options import PlanOptions
+from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
+
+
+def run(
+    name: str,
+    where: options.TargetOptions,
+    prune: bool,
+    yes: bool,
+    apply_options: ApplyOptions,
+    read_options: ReadOptions,
+) -> int:
+    selection = options.Selection((name,), everything=False)
+    return apply_all(
+        lambda failed: execution.checked(selection.folders(failed), where.reads(read_options), failed),
+        where,
+        PlanRequest(options=PlanOptions(prune=prune, destroy=True)),
+        apply_options,
+        yes=yes,
+        out=sys.stdout,
+        err=sys.stderr,
+    )

@@ -1,0 +1,63 @@
+"""What `reconciler drift` does."""
+
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from reconciler.cli import execution, options
+from reconciler.cli.acknowledgements import acknowledged_rules, with_acknowledgements
+from reconciler.cli.acknowledging import BaselineOptions
+from reconciler.cli.outputs import Outputs
+from reconciler.cli.report_files import in_images, terminal, write_report
+from reconciler.core.diagnostics import Diagnostic, UserError
+from reconciler.drift.check import check
+from reconciler.drift.findings import Report
+from reconciler.engine import fleet
+from reconciler.engine.requests import ReadOptions
+from reconciler.views.reports.drift_json import first_seen
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.drift import print_report
+from reconciler.views.terminal.messages import diagnosed, print_diagnostics
+from reconciler.views.terminal.progress import ProgressView
+from reconciler.workspace.shards import Shard, part_of
+
+
+def run(
+    selection: options.Selection,
+    where: options.TargetOptions,
+    outputs: Outputs,
+    known: BaselineOptions,
+    rps: float | None,
+    shard: Shard | None,
+    read_options: ReadOptions,
+) -> int:
+    err = console(sys.stderr)
+    now = datetime.now(UTC).replace(microsecond=0)
+    rules = acknowledged_rules(known, err)
+    earlier = outputs.file("json")
+    since = first_seen(earlier) if earlier else {}
+    failed: dict[str, tuple[Diagnostic, ...]] = {}
+
+    def not_found(name: str, problem: UserError) -> None:
+        failed[name] = diagnosed(problem)
+
+    with ProgressView(err) as watch:
+        result = fleet.inspect_all(
+            folders := part_of(selection.named_folders(not_found), Path.cwd(), shard),
+            where.reads(read_options),
+            partial(execution.signed_in, where, rps),
+            partial(check, first_seen=since, now=now),
+            watch,
+        )
+    if result.sign_in_error is not None:
+        raise result.sign_in_error
+    failed |= {execution.shown(folder): diagnosed(problem) for folder, problem in result.problems.items()}
+    report = with_acknowledgements(
+        known, Report(now, tuple(result.results.values()), failed, shard=shard), rules, err
+    )
+    print_report(report, terminal(outputs))
+    print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)
+    write_report(report, outputs, err)
+    print_diagnostics(in_images(outputs, folders), err)
+    return report.exit_code

@@ -1,0 +1,34 @@
+"""What `reconciler graph` does."""
+
+from pathlib import Path
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.documents import print_document
+from reconciler.core.diagnostics import UserError
+from reconciler.core.exit_codes import DONE
+from reconciler.engine.requests import ReadOptions
+from reconciler.engine.session import validate
+from reconciler.pipeline.compile import desired_graph
+from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_files, of_plan, svg
+from reconciler.views.reports.plan_json import read_plan
+
+DRAWN = {"mermaid": mermaid, "dot": dot, "svg": svg}
+
+
+def run(name: str | None, format_: str, plan_file: Path | None, read_options: ReadOptions) -> int:
+    if name and plan_file:
+        raise click.UsageError("name a pipeline, or use --plan, not both")
+    drawing = of_plan(read_plan(plan_file)[0]) if plan_file else _of_pipeline(name, read_options)
+    print_document(DRAWN[format_](drawing), format_)
+    return DONE
+
+
+def _of_pipeline(name: str | None, read_options: ReadOptions) -> Drawing:
+    def failed(problem: UserError) -> None:
+        raise problem
+
+    (folder,) = options.Selection((name,) if name else (), everything=False).folders(failed)
+    pipeline, key = validate(folder, read_options).sound()
+    return of_files(pipeline.name, desired_graph(pipeline, key.key))

@@ -1,0 +1,51 @@
+"""What `reconciler rollback` does."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from reconciler.cli import options
+from reconciler.cli.applying import Dialogue, Failed, Work, in_turn
+from reconciler.core.diagnostics import UserError
+from reconciler.engine.apply import ApplyResult
+from reconciler.engine.requests import ApplyOptions
+from reconciler.engine.rollback import pipeline_at, roll_back
+from reconciler.workspace.discovery import find
+
+
+def run(
+    name: str,
+    where: options.TargetOptions,
+    to: str | None,
+    write: bool,
+    yes: bool,
+    apply_options: ApplyOptions,
+) -> int:
+    def works(failed: Failed) -> Iterator[Work]:
+        try:
+            pipeline = pipeline_at(find(name, Path.cwd()), where.environment_name())
+        except UserError as problem:
+            failed(problem)
+            return
+        yield lambda opened, talk: roll_back(
+            opened,
+            pipeline,
+            to,
+            apply_options,
+            write=write,
+            approve=talk.approve,
+        )
+
+    return in_turn(works, where, yes=yes, dialogue=_Rollback, out=sys.stdout, err=sys.stderr)
+
+
+class _Rollback(Dialogue):
+    verb = "rollback"
+    question = "Go back to this?"
+
+    def done(self, applied: ApplyResult) -> None:
+        """Tell how it ended, and that the next apply undoes it unless the files go back, too."""
+        super().done(applied)
+        if applied.result is not None and applied.result.succeeded and not applied.planned.plan.is_empty:
+            rest = "classes and source" if applied.config_written else "files"
+            self.err.print(f"  your {rest} stay as they are: the next apply brings back what they say")

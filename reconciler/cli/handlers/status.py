@@ -1,0 +1,61 @@
+"""What `reconciler status` does."""
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from reconciler.cli import execution, options
+from reconciler.cli.documents import print_document
+from reconciler.core.diagnostics import UserError
+from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
+from reconciler.credentials import saved
+from reconciler.credentials.target import Target, resolve
+from reconciler.drift.status import NO_LOGIN, status
+from reconciler.engine.requests import ReadOptions
+from reconciler.views.safe import json_text
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.messages import print_diagnostics
+from reconciler.views.terminal.overview import overview_document, overview_lines
+from reconciler.views.terminal.progress import ProgressView
+
+
+def run(
+    selection: options.Selection,
+    where: options.TargetOptions,
+    offline: bool,
+    as_json: bool,
+    read_options: ReadOptions,
+) -> int:
+    out, err = console(sys.stdout), console(sys.stderr)
+    now, code = datetime.now(UTC), DONE
+
+    def failed(problem: UserError) -> None:
+        nonlocal code
+        code = FAILED
+        print_diagnostics(problem.diagnostics, err)
+
+    with ProgressView(err) as watch, execution.store() as store:
+        folders = selection.folders(failed)
+        targets = _targets(where)
+        rows = list(
+            status(
+                folders, targets, store, read_options, now=now, emit=watch, live=not offline, failed=failed
+            )
+        )
+    if code == DONE and not offline and any(not row.checked and row.drift != NO_LOGIN for row in rows):
+        code = UNCHECKED
+    if as_json:
+        print_document(json_text(overview_document(rows)))
+        return code
+    for line in overview_lines(rows, now):
+        out.print(line)
+    return code
+
+
+def _targets(where: options.TargetOptions) -> Iterator[Target]:
+    """The target in use, then every other login that is saved."""
+    first = where.target()
+    yield first
+    for login in saved.logins():
+        if (login.organization, login.environment) != (first.organization, first.environment):
+            yield resolve(login.organization, login.environment, {})

@@ -1,0 +1,133 @@
+"""Reports and plans in the formats that were asked for, beside what a command prints.
+
+A file is written whole or not at all, whatever the exit code; `-` is stdout, where then nothing else goes.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from reconciler.cli.documents import print_document
+from reconciler.cli.outputs import STDOUT, Outputs
+from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
+from reconciler.core.plan import Plan
+from reconciler.drift.findings import Report, seen_from
+from reconciler.pipeline.image_source import is_in_image
+from reconciler.system.files import replace_file
+from reconciler.views.reports.drift_json import report_text
+from reconciler.views.reports.github import SUMMARY_BYTES, annotations
+from reconciler.views.reports.html import drift_html, plan_html
+from reconciler.views.reports.junit import junit_text
+from reconciler.views.reports.markdown import drift_markdown, plan_markdown
+from reconciler.views.safe import in_workflow
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.messages import print_diagnostics
+
+
+def terminal(outputs: Outputs) -> Console:
+    """For people: stdout, or stderr when a format goes to stdout."""
+    return console(sys.stderr if outputs.on_stdout else sys.stdout)
+
+
+def in_images(outputs: Outputs, folders: Iterable[Path]) -> list[Diagnostic]:
+    """A warning for each file in the folder of one of these pipelines that its image would hold."""
+    places = [place for place in outputs.places.values() if place != STDOUT]
+    return [
+        warning(
+            f"{place} is in the folder of a pipeline, so it would become part of the image",
+            "The image is of other source then, which wants a new version. Write it outside of the "
+            "folder, or add it to .dockerignore.",
+        )
+        for folder in (folders if places else ())
+        for place in places
+        if place.resolve().is_relative_to(folder.resolve()) and is_in_image(folder, place)
+    ]
+
+
+def write_report(report: Report, outputs: Outputs, err: Console) -> None:
+    """A drift report in every format that was asked for, and where GitHub runs it, as GitHub shows it.
+
+    Raises:
+        UserError: some could not be written.
+    """
+    report = seen_from(report, Path.cwd())
+    if in_workflow():
+        workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+        for line in annotations(report, Path.cwd(), workspace):
+            err.file.write(f"{line}\n")  # as it is: this is a command, and meant as one
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            _append(Path(summary), report, err)
+    _write_all(
+        outputs,
+        {
+            "json": lambda: report_text(report),
+            "junit": lambda: junit_text(report),
+            "markdown": lambda: drift_markdown(report),
+            "html": lambda: drift_html(report),
+        },
+    )
+
+
+def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -> None:
+    """Plans in every format that was asked for.
+
+    Raises:
+        UserError: some could not be written.
+    """
+    here = Path.cwd()
+    errors = [problem.seen_from(here) for problem in errors]
+    plans = [
+        replace(plan, diagnostics=tuple(problem.seen_from(here) for problem in plan.diagnostics))
+        for plan in plans
+    ]
+    _write_all(
+        outputs,
+        {
+            "markdown": lambda: plan_markdown(plans, errors),
+            "html": lambda: plan_html(plans, errors),
+        },
+    )
+
+
+def _write_all(outputs: Outputs, texts: Mapping[str, Callable[[], str]]) -> None:
+    """Write each format that was asked for; one that fails keeps no other from being written.
+
+    Raises:
+        UserError: some could not be written.
+    """
+    failed = []
+    for format_, place in outputs.places.items():
+        try:
+            _write(place, texts[format_](), format_)
+        except OSError as problem:
+            told = f"{problem.strerror}. What was found is above, and in the other outputs."
+            failed.append(error(f"the {format_} output cannot be written", told, file=place))
+    if failed:
+        raise UserError(*failed)
+
+
+def _write(place: Path, text: str, format_: str) -> None:
+    content = text.encode("utf-8", "backslashreplace")
+    if place == STDOUT:
+        print_document(content.decode(), format_)
+    elif place.exists() and not place.is_file():  # a pipe or a terminal has no content to keep whole
+        place.write_bytes(content)
+    else:
+        # Made to be read by others: the next step's user, a web server. A file that is there keeps its mode.
+        replace_file(place, content, mode=None if place.exists() else 0o644)
+
+
+def _append(summary: Path, report: Report, err: Console) -> None:
+    """Add to the step's summary what GitHub takes; one that cannot be written is no reason to fail."""
+    try:
+        room = SUMMARY_BYTES - 1 - (summary.stat().st_size if summary.exists() else 0)
+        text = drift_markdown(report, room).encode("utf-8", "backslashreplace")
+        if len(text) <= room:
+            with summary.open("ab") as file:
+                file.write(text)
+    except OSError as problem:
+        print_diagnostics([warning("the step summary cannot be written", f"{problem.strerror}.")], err)
