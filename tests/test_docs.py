@@ -1,22 +1,27 @@
 """The documentation is whole: the site builds with no broken link, and every page is on a shelf."""
 
+import email
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from reconciler.cli import COMMANDS
 from tests.test_readme import PAGES
+from tests.test_shape import built
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 GENERATED = "reference/commands.md"
 SHELVES = ("tutorial", "how-to", "reference", "explanation")
+RELATIVE = re.compile(r"\]\((?!https?://|#)[^)]*\)")
 OUTSIDE = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
 
 
@@ -56,3 +61,25 @@ def test_links_from_outside_the_site_lead_somewhere(document: Path) -> None:
     assert links or document.name == "SECURITY.md"
     for link in links:
         assert link.startswith("https://") or (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_the_readme_of_a_package_index_has_no_path_into_the_repository(tmp_path: Path) -> None:
+    (wheel,) = built(tmp_path, "wheel", ROOT)
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = email.message_from_bytes(archive.read(name))
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert "## Try it" in metadata.get_payload()
+    assert RELATIVE.findall(metadata.get_payload()) == []
+
+
+def test_with_an_address_of_the_repository_every_link_leads_there() -> None:
+    hook = runpy.run_path(str(ROOT / "scripts" / "readme_hook.py"))
+    readme = (ROOT / "README.md").read_text()
+
+    text = hook["for_an_index"](readme, "https://forge.example.com/team/reconciler")
+
+    assert len(RELATIVE.findall(readme)) > 10
+    assert RELATIVE.findall(text) == []
+    assert "](https://forge.example.com/team/reconciler/blob/main/docs/how-to/ci.md)" in text
+    assert "](https://forge.example.com/team/reconciler/raw/main/docs/pictures/plan.svg)" in text
