@@ -30,7 +30,6 @@ ELSEWHERE = {
     "README.md": "tests/test_readme.py",
     "examples/README.md": "tests/test_readme.py",
 }
-FROM_NOTHING = ("docs/tutorial/first-pipeline.md",)
 
 
 @dataclass

@@ -269,7 +269,7 @@ def test_the_documents_commands_work_as_they_are_written(
     config.write_text(config.read_text().replace('name = "dataset_cleanup"', 'name = "my_pipeline"', 1))
     assert cli("apply", "my_pipeline", "--yes").code == 0
     (cli.folder.parent / "state.db").rename(cli.folder / "before.db")
-    (block,) = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "reference" / "state.md").read_text(), re.S)
+    (block,) = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "how-to" / "share-state.md").read_text(), re.S)
     export, *commands = block.replace("s3://my-bucket/", f"{s3.url}/").splitlines()
     name, _, value = export.removeprefix("export ").partition("=")
     monkeypatch.setenv(name, value)
