@@ -25,7 +25,7 @@ SERVERS = re.compile(
 )
 TUTORIAL = [ROOT / "docs" / "tutorial" / f"{name}.md" for name in ("first-pipeline", "first-drift")]
 ELSEWHERE = {
-    "docs/reference/state.md": "tests/commands/test_state.py, which has a bucket",
+    "docs/how-to/share-state.md": "tests/commands/test_state.py, which has a bucket",
     "docs/how-to/replace-pxl-pipeline.md": "tests/commands/test_deploy.py",
     "README.md": "tests/test_readme.py",
     "examples/README.md": "tests/test_readme.py",
