@@ -1,12 +1,14 @@
-"""The record of what earlier applies left: a memory, not the truth.
+"""The state: the recorded result of earlier applies. It is a cache; the platform is the source of truth.
 
-snapshot    the record as pure values
-invariants  what every record promises, numbered
-document    the record as JSON, and back; `migrations` raises older documents
-store       what a place that keeps records must offer: `sqlite` is the one on this machine, `bucket` the one
-            for teams: `layout` says what lies in it, `objects` are the few verbs that it takes
-renaming    a store that finds a record under its older names, and moves it
-lock        who may write now, and the heartbeat that keeps it so
-recorder    the record of a running apply, shared by its threads
-errors      everything that can go wrong with a record
+snapshot      the state as pure values
+invariants    the numbered rules that every state obeys
+document      state to JSON and back; `migrations` upgrades older documents
+changes       field-by-field changes between two serials
+stores        `base` is the protocol, `sqlite` the local store, `bucket` the store for teams
+              (`bucket_layout` its paths and formats, `objects` its requests); `opening` maps a URL to a store
+renaming      a store that finds state under older names and moves it
+copying       copies state and history from one store to another
+lock          the lock of a stack and its heartbeat
+state_writer  saves the changes of a running apply, shared by its threads
+errors        the errors of all of these
 """

@@ -1,4 +1,4 @@
-"""What changed from one serial of a record to another, field by field; for history and `diff`. Pure."""
+"""The field-by-field changes between two serials of a state, for `history` and `diff`. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Verb = Literal["added", "changed", "removed"]
 
 
 class Absent(Enum):
-    """A field that is not there, which is something else than one that is null."""
+    """Marks a missing field, as opposed to a null one."""
 
     ABSENT = "absent"
 
@@ -24,7 +24,7 @@ class FieldChange:
     """One field of a resource.
 
     Attributes:
-        path: `default_cpu`, `default_parameters.epochs`; `id`, `outputs.digest` and `depends_on` beside them.
+        path: `default_cpu`, `default_parameters.epochs`; also `id`, `outputs.digest` and `depends_on`.
         before, after: a JSON value, or ABSENT.
     """
 
@@ -35,7 +35,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class ResourceChange:
-    """One resource that the two serials do not have in common."""
+    """One resource that differs between the two serials."""
 
     address: str
     verb: Verb
@@ -44,11 +44,11 @@ class ResourceChange:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Everything that differs.
+    """The differences between two serials.
 
     Attributes:
-        resources: in the order of their addresses.
-        opened, closed: addresses of writes that were begun, and of those that were settled.
+        resources: sorted by address.
+        opened, closed: addresses of the intents opened and closed in between.
     """
 
     resources: tuple[ResourceChange, ...]
@@ -57,7 +57,7 @@ class Changes:
 
 
 def changes(before: Snapshot, after: Snapshot) -> Changes:
-    """What has to be said to get from one record to the other."""
+    """The changes that turn `before` into `after`."""
     found = difference(before, after)
     resources = [_resource(address, before, after) for address in found.resources]
     resources += [_resource(address, before, after) for address in found.removed_resources]
@@ -75,7 +75,7 @@ def _resource(address: str, before: Snapshot, after: Snapshot) -> ResourceChange
 
 
 def _all(resource: RecordedResource | None) -> dict[str, Any]:
-    """Everything that is recorded of a resource, under the names that the user knows."""
+    """All recorded values of a resource, under the names that `history` and `diff` show."""
     if resource is None:
         return {}
     outputs = {"outputs": dict(resource.outputs)} if resource.outputs else {}

@@ -1,22 +1,21 @@
-"""Copies records from one store to another, history included. Overwrites nothing there: only adds."""
+"""Copies state with its history from one store to another. Only adds, never overwrites."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from state.errors import CorruptStateError, LineageConflictError, StaleStateError
 from state.snapshot import Snapshot, difference
-from state.stores.base import EVERYTHING, Store
+from state.stores.base import ALL_SAVES, Store
 
 
 @dataclass(frozen=True, slots=True)
 class CopyResult:
-    """What became of one stack.
+    """The result for one stack.
 
     Attributes:
-        serials: that were copied.
-        left_out: that were not, as their content is damaged or no longer kept.
-        damage: what is wrong with the record as it is now, of which earlier serials may be whole; "" for
-            nothing.
+        serials: the copied serials.
+        left_out: serials not copied because their content is damaged or no longer kept.
+        damage: the problem of the current state, of which earlier serials may be intact; "" for none.
     """
 
     stack: str
@@ -25,18 +24,18 @@ class CopyResult:
     damage: str = ""
 
 
-def copy_records(source: Store, target: Store) -> Iterator[CopyResult]:
-    """Copies every stack, telling of each; a second time copies what has been added since.
+def copy_states(source: Store, target: Store) -> Iterator[CopyResult]:
+    """Copies every stack and yields a result for each. A repeated copy adds only newer serials.
 
     Raises:
-        StaleStateError: the target has a record that the source's does not continue; nothing is written then.
+        StaleStateError: the target has state that the source does not continue; nothing is written.
     """
-    there = {stack: target.load(stack) for stack in source.stacks()}
-    for stack, record in there.items():
-        if record is not None:
-            _check_continues(source, stack, record)
-    for stack, record in there.items():
-        yield _copy(source, target, stack, record.serial if record else 0)
+    existing = {stack: target.load(stack) for stack in source.stacks()}
+    for stack, state in existing.items():
+        if state is not None:
+            _check_continues(source, stack, state)
+    for stack, state in existing.items():
+        yield _copy(source, target, stack, state.serial if state else 0)
 
 
 def _copy(source: Store, target: Store, stack: str, serial: int) -> CopyResult:
@@ -46,7 +45,7 @@ def _copy(source: Store, target: Store, stack: str, serial: int) -> CopyResult:
         source.load(stack)
     except CorruptStateError as problem:
         damage = problem.message
-    for entry in reversed(source.history(stack, EVERYTHING)):
+    for entry in reversed(source.history(stack, ALL_SAVES)):
         if entry.serial <= serial:
             continue
         try:
@@ -62,21 +61,21 @@ def _copy(source: Store, target: Store, stack: str, serial: int) -> CopyResult:
     return CopyResult(stack, tuple(copied), tuple(left_out), damage)
 
 
-def _check_continues(source: Store, stack: str, there: Snapshot) -> None:
+def _check_continues(source: Store, stack: str, existing: Snapshot) -> None:
     newest = next(iter(source.history(stack, 1)), None)
-    if newest is None:  # all of it is damaged, and nothing of it will be copied
+    if newest is None:  # the source is damaged as a whole; nothing will be copied
         return
-    if newest.lineage != there.lineage:
-        raise LineageConflictError(stack, expected=newest.lineage, stored=there.lineage)
-    if there.serial > newest.serial:
+    if newest.lineage != existing.lineage:
+        raise LineageConflictError(stack, expected=newest.lineage, stored=existing.lineage)
+    if existing.serial > newest.serial:
         raise StaleStateError(
-            f"the record of {stack} is at serial {there.serial} where it was to be copied to, "
-            f"and only at {newest.serial} where it was to be copied from",
-            hint="nothing was copied; name an empty place, or copy the other way round",
+            f"the target has serial {existing.serial} of {stack}, newer than serial {newest.serial} "
+            "of the source",
+            hint="nothing was copied; use an empty target, or swap source and target",
         )
-    same = source.load_at(stack, there.serial)
-    if same is None or difference(same, there) or same.written_at != there.written_at:
+    same = source.load_at(stack, existing.serial)
+    if same is None or difference(same, existing) or same.written_at != existing.written_at:
         raise StaleStateError(
-            f"the two records of {stack} have parted: their serials {there.serial} differ",
-            hint="nothing was copied; name an empty place",
+            f"the states of {stack} have diverged: serial {existing.serial} differs in source and target",
+            hint="nothing was copied; use an empty target",
         )

@@ -1,12 +1,12 @@
-"""The record as a JSON document, and back. Between the pure snapshot and whatever place keeps the text.
+"""State to JSON document and back, between the pure snapshot and the stores.
 
     {"format": "reconciler/state", "version": 2, "stack": …, "lineage": …, "serial": …,
      "written_by": …, "written_at": …,
      "resources": [{"address": …, "kind": …, "id": …, "inputs": {…}, "outputs": {…}, "depends_on": […]}],
      "intents": [{"address": …, "verb": …, "id": …, "fields": {…}, "since": …, "run": …, "kept": {…}}]}
 
-The text is canonical: the same snapshot always gives the same bytes. What is not understood is refused,
-never skipped. Reads and writes no file.
+The text is canonical: equal snapshots give equal bytes. Unknown content is refused, never skipped. Does not
+read or write files.
 """
 
 import json
@@ -17,12 +17,12 @@ from typing import Final
 from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import verify
 from state.migrations import MIGRATIONS, VERSION, Migration, migrate
-from state.sharing import SharedMap
+from state.persistent_map import PersistentMap
 from state.snapshot import JSON, Entry, Intent, RecordedResource, Snapshot
 
 FORMAT: Final = "reconciler/state"
 
-_DEEPEST = 200  # levels of objects and lists; more break functions that call themselves for each
+_MAX_DEPTH = 200  # levels of objects and lists; deeper documents break recursive functions
 _TEXT = (str,)
 _HEADER = {"stack": _TEXT, "lineage": _TEXT, "serial": (int,), "written_by": _TEXT, "written_at": _TEXT}
 _LISTS = {"resources": (list,), "intents": (list,)}
@@ -46,12 +46,12 @@ _INTENT = {
 
 
 def to_json(snapshot: Snapshot) -> str:
-    """The snapshot as canonical JSON text: one line, keys and addresses in order, ASCII only."""
+    """The snapshot as canonical JSON text: one line, sorted keys and addresses, ASCII only."""
     return dumps(to_document(snapshot))
 
 
 def to_document(snapshot: Snapshot) -> dict[str, JSON]:
-    """As `to_json`, before it becomes text."""
+    """Like `to_json`, but returns the document."""
     return {
         **header(snapshot),
         "resources": bodies(snapshot.resources.values()),
@@ -60,17 +60,18 @@ def to_document(snapshot: Snapshot) -> dict[str, JSON]:
 
 
 def from_json(text: str, *, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:
-    """The snapshot that this text holds.
+    """Parses the text of `to_json`.
 
     Raises:
         NewerFormatError: a newer reconciler wrote it.
-        CorruptStateError: the text is cut off, is something else, has unknown keys, or breaks an invariant.
+        CorruptStateError: the text is cut off, is not a state document, has unknown keys, or breaks an
+            invariant.
     """
     return from_document(loads(text), migrations=migrations)
 
 
 def from_document(document: JSON, *, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:
-    """As `from_json`, for a document that has been parsed."""
+    """Like `from_json`, for a parsed document."""
     version = check_format(document)
     document = migrate(document, version, migrations)
     author = _author(document)
@@ -79,12 +80,12 @@ def from_document(document: JSON, *, migrations: Mapping[int, Migration] = MIGRA
             {key: item for key, item in document.items() if key not in ("format", "version")}
         )
     except _ShapeError as shape:
-        raise CorruptStateError(f"the record written by {author} is damaged: {shape}") from None
+        raise CorruptStateError(f"the state written by {author} is damaged: {shape}") from None
     problems = verify(snapshot)
     if problems:
         raise CorruptStateError(
-            f"the record of {snapshot.stack} at serial {snapshot.serial}, written by {author}, "
-            f"breaks what every record promises: {'; '.join(problems)}",
+            f"the state of {snapshot.stack} at serial {snapshot.serial}, written by {author}, "
+            f"breaks invariants: {'; '.join(problems)}",
             problems=problems,
         )
     return snapshot
@@ -93,23 +94,25 @@ def from_document(document: JSON, *, migrations: Mapping[int, Migration] = MIGRA
 def with_change(
     before: Snapshot, change: JSON, *, migrations: Mapping[int, Migration] = MIGRATIONS
 ) -> Snapshot:
-    """The snapshot after `before`, from what changed since: a document of the changed entries alone, with the
-    addresses that are gone under `removed`. Costs as much as there are changes.
+    """The snapshot that follows `before`, from a change document.
+
+    A change document contains the changed entries, and the removed addresses under `removed`. The cost grows
+    with the number of changes.
 
     Raises:
         NewerFormatError: a newer reconciler wrote it.
-        CorruptStateError: it is no change, does not follow `before`, or breaks an invariant.
+        CorruptStateError: it is not a change document, does not follow `before`, or breaks an invariant.
     """
     version = check_format(change)
-    gone = change.get("removed")
+    removed = change.get("removed")
     rest = migrate({key: item for key, item in change.items() if key != "removed"}, version, migrations)
     try:
-        _expect(gone, "removed", _LISTS)
+        _check_shape(removed, "removed", _LISTS)
         changed = _snapshot({key: item for key, item in rest.items() if key not in ("format", "version")})
         after = replace(
             changed,
-            resources=_merged(before.resources, changed.resources, gone["resources"], "resources"),
-            intents=_merged(before.intents, changed.intents, gone["intents"], "intents"),
+            resources=_merge(before.resources, changed.resources, removed["resources"], "resources"),
+            intents=_merge(before.intents, changed.intents, removed["intents"], "intents"),
         )
     except _ShapeError as shape:
         raise CorruptStateError(str(shape)) from None
@@ -121,20 +124,20 @@ def with_change(
 
 
 def check_format(document: JSON) -> int:
-    """The document's format version, which this reconciler can read.
+    """The document's format version, if this reconciler can read it.
 
     Raises:
         NewerFormatError: a newer reconciler wrote it.
-        CorruptStateError: it is no state document.
+        CorruptStateError: it is not a state document.
     """
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise CorruptStateError(f'this is no state document: it does not say "format": "{FORMAT}"')
+        raise CorruptStateError(f'not a state document: it lacks "format": "{FORMAT}"')
     version, author = document.get("version"), _author(document)
     if type(version) is not int or version < 0:
-        raise CorruptStateError(f"the record written by {author} has {version!r} for its format version")
+        raise CorruptStateError(f"the state written by {author} has the invalid format version {version!r}")
     if version > VERSION:
         raise NewerFormatError(
-            f"the record was written by {author} in format version {version}; this one reads up to {VERSION}",
+            f"{author} wrote the state in format version {version}; this version reads up to {VERSION}",
             hint=f"install {author} or newer: pip install --upgrade picsellia-reconciler",
         )
     return version
@@ -151,35 +154,35 @@ def header(snapshot: Snapshot) -> dict[str, JSON]:
 
 
 def bodies(entries: Iterable[RecordedResource] | Iterable[Intent]) -> list[dict[str, JSON]]:
-    """The entries as they stand in the document's lists."""
+    """The entries in the form of the document's lists."""
     return [{name: getattr(entry, name) for name in entry.__dataclass_fields__} for entry in entries]
 
 
 def dumps(document: JSON) -> str:
-    """Canonical JSON. ASCII: text with half a surrogate pair has no UTF-8, and must survive as well."""
+    """Canonical JSON. ASCII, because text with half a surrogate pair has no UTF-8 form and must survive."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def loads(text: str) -> JSON:
-    """Raises CorruptStateError when it is no JSON, saying where it stops being one, or nested too deeply."""
+    """Parses JSON. Raises CorruptStateError, with the position, for invalid or too deeply nested JSON."""
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise CorruptStateError(
-            f"the record is no JSON from character {error.pos} of {len(text)} on ({error.msg}): "
+            f"the state is invalid JSON at character {error.pos} of {len(text)} ({error.msg}): "
             "it was cut off or damaged"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise CorruptStateError(f"the record cannot be read: {error}") from None
-    if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(document):
-        raise CorruptStateError(f"the record cannot be read: it is nested deeper than {_DEEPEST} levels")
+        raise CorruptStateError(f"the state cannot be read: {error}") from None
+    if text.count("[") + text.count("{") > _MAX_DEPTH and _is_too_deep(document):
+        raise CorruptStateError(f"the state cannot be read: it is nested deeper than {_MAX_DEPTH} levels")
     return document
 
 
 def _is_too_deep(document: JSON) -> bool:
-    """Level by level, as a function that calls itself would fail where it is needed."""
+    """Level by level: a recursive function would fail on exactly these documents."""
     level = [document]
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         level = [
             child
             for parent in level
@@ -192,19 +195,19 @@ def _is_too_deep(document: JSON) -> bool:
 
 
 class _ShapeError(Exception):
-    """What is missing, unknown or of the wrong type, and where."""
+    """A key is missing, unknown or of the wrong type; the message has its place."""
 
 
 def _snapshot(document: dict[str, JSON]) -> Snapshot:
-    _expect(document, "the document", {**_HEADER, **_LISTS})
+    _check_shape(document, "the document", {**_HEADER, **_LISTS})
     resources, intents = [], []
     for number, body in enumerate(document["resources"]):
-        _expect(body, f"resources[{number}]", _RESOURCE)
+        _check_shape(body, f"resources[{number}]", _RESOURCE)
         if not all(isinstance(other, str) for other in body["depends_on"]):
-            raise _ShapeError(f"resources[{number}].depends_on holds something that is no address")
+            raise _ShapeError(f"resources[{number}].depends_on contains a value that is not an address")
         resources.append(RecordedResource(**body | {"depends_on": tuple(body["depends_on"])}))
     for number, body in enumerate(document["intents"]):
-        _expect(body, f"intents[{number}]", _INTENT)
+        _check_shape(body, f"intents[{number}]", _INTENT)
         intents.append(Intent(**body))
     return Snapshot(
         **{name: document[name] for name in _HEADER},
@@ -213,13 +216,13 @@ def _snapshot(document: dict[str, JSON]) -> Snapshot:
     )
 
 
-def _merged(
-    before: Mapping[str, Entry], changed: Mapping[str, Entry], gone: list[JSON], where: str
-) -> SharedMap[Entry]:
-    entries = before if isinstance(before, SharedMap) else SharedMap(before)
-    for address in gone:
+def _merge(
+    before: Mapping[str, Entry], changed: Mapping[str, Entry], removed: list[JSON], where: str
+) -> PersistentMap[Entry]:
+    entries = before if isinstance(before, PersistentMap) else PersistentMap(before)
+    for address in removed:
         if not isinstance(address, str) or address not in entries:
-            raise _ShapeError(f"removed.{where} holds {address!r}, which was not there")
+            raise _ShapeError(f"removed.{where} contains {address!r}, which did not exist")
         entries = entries.drop(address)
     for address, entry in changed.items():
         entries = entries.put(address, entry)
@@ -230,14 +233,14 @@ def _by_address(entries: list[Entry], where: str) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for entry in entries:
         if entry.address in found:
-            raise _ShapeError(f"{where} holds {entry.address} twice")
+            raise _ShapeError(f"{where} contains {entry.address} twice")
         found[entry.address] = entry
     return found
 
 
-def _expect(body: JSON, where: str, shape: Mapping[str, tuple[type, ...]]) -> None:
+def _check_shape(body: JSON, where: str, shape: Mapping[str, tuple[type, ...]]) -> None:
     if not isinstance(body, dict):
-        raise _ShapeError(f"{where} is no object")
+        raise _ShapeError(f"{where} is not an object")
     unknown, missing = sorted(body.keys() - shape.keys()), sorted(shape.keys() - body.keys())
     if unknown:
         raise _ShapeError(f"{where} has the unknown key {unknown[0]!r}")
@@ -245,4 +248,4 @@ def _expect(body: JSON, where: str, shape: Mapping[str, tuple[type, ...]]) -> No
         raise _ShapeError(f"{where} lacks the key {missing[0]!r}")
     for name, types in shape.items():
         if type(body[name]) not in types:
-            raise _ShapeError(f"{where}.{name} is of the wrong type")
+            raise _ShapeError(f"{where}.{name} has the wrong type")

@@ -1,19 +1,19 @@
-"""Everything that can go wrong with a record, named by what the caller should do about it.
+"""The errors of the state store, named by how the caller should react.
 
     StateError
-    ├── CorruptStateError       the stored record cannot be read, or breaks an invariant
-    ├── InvalidSnapshotError    a new record breaks an invariant: a bug of ours; nothing was saved
-    ├── NewerFormatError        a newer reconciler wrote it; that one is needed
-    ├── StoreUnavailableError   the place that keeps records could not be opened, read or written
-    ├── StaleStateError         somebody else wrote in the meantime
-    │   ├── SerialConflictError     … another serial of the same record
-    │   ├── LineageConflictError    … a different record under the same name
-    │   └── ExistingStateError      … a record under the name that another one was to get
-    ├── AmbiguousStateError     several records may be the one of this stack
+    ├── CorruptStateError       the stored state is unreadable or breaks an invariant
+    ├── InvalidSnapshotError    new state breaks an invariant: a bug in reconciler; nothing was saved
+    ├── NewerFormatError        a newer reconciler wrote the state and is needed to read it
+    ├── StoreUnavailableError   the store could not be opened, read or written
+    ├── StaleStateError         another run wrote in the meantime
+    │   ├── SerialConflictError     … a different serial of the same state
+    │   ├── LineageConflictError    … state of a different lineage under the same name
+    │   └── ExistingStateError      … state under the target name of a move
+    ├── AmbiguousStateError     several states may belong to this stack
     ├── LockedError             another run holds the lock
-    └── LostLockError           this run held the lock, and no longer does
+    └── LostLockError           this run lost its lock
 
-No message ever holds a field's value.
+No message contains the value of a field.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ VERIFY_COMMAND = "reconciler state verify STACK"
 
 
 class StateError(Exception):
-    """What happened to the record, in one sentence, with what to do about it.
+    """A problem with the state, in one sentence, and its fix.
 
     Args:
-        message: what happened and why, without a final stop.
-        hint: what to run or to change next; empty when there is nothing to say.
+        message: the problem and its cause, without a final full stop.
+        hint: the next command or change; empty if there is none.
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -39,7 +39,7 @@ class StateError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Workers send errors to the process that reports them; `args` are not those of each constructor.
+        # Workers send errors to the reporting process; `args` differ from the constructors' parameters.
         return _rebuilt, (type(self), self.args), self.__dict__
 
 
@@ -50,10 +50,10 @@ def _rebuilt(kind: type[StateError], args: tuple[object, ...]) -> StateError:
 
 
 class CorruptStateError(StateError):
-    """The stored record cannot be read, or breaks an invariant.
+    """The stored state is unreadable or breaks an invariant.
 
     Attributes:
-        problems: the broken invariants, each beginning with its number; empty for unreadable text.
+        problems: the broken invariants, each starting with its number; empty for unreadable text.
     """
 
     def __init__(
@@ -61,117 +61,117 @@ class CorruptStateError(StateError):
         message: str,
         *,
         problems: Sequence[str] = (),
-        hint: str = f"{VERIFY_COMMAND} shows what is wrong and which earlier serials are whole",
+        hint: str = f"{VERIFY_COMMAND} lists the problems and the earlier serials that are intact",
     ) -> None:
         super().__init__(message, hint=hint)
         self.problems = tuple(problems)
 
 
 class InvalidSnapshotError(StateError):
-    """What was about to be saved breaks an invariant. A bug of ours, found before anything was written.
+    """New state breaks an invariant: a bug in reconciler, detected before anything was written.
 
     Attributes:
-        problems: the broken invariants, each beginning with its number.
+        problems: the broken invariants, each starting with its number.
     """
 
     def __init__(self, stack: str, problems: Sequence[str]) -> None:
         super().__init__(
-            f"the new record of {stack} is wrong, so it was not saved: {'; '.join(problems)}",
+            f"the new state of {stack} is invalid and was not saved: {'; '.join(problems)}",
             hint="this is a bug in reconciler, please report it with this message; "
-            f"{VERIFY_COMMAND} checks the record that is stored",
+            f"{VERIFY_COMMAND} checks the stored state",
         )
         self.problems = tuple(problems)
 
 
 class NewerFormatError(StateError):
-    """A newer reconciler wrote this; reading it with this one would lose what it does not know."""
+    """A newer reconciler wrote this; an older one would lose the parts it does not support."""
 
 
 class StoreUnavailableError(StateError):
-    """The place that keeps records could not be opened, read or written."""
+    """The store could not be opened, read or written."""
 
 
 class StaleStateError(StateError):
-    """Somebody else wrote since the record was read; nothing was saved."""
+    """Another run wrote after this one read the state; nothing was saved."""
 
 
 class SerialConflictError(StaleStateError):
-    """The stored record has another serial than the one this change was made from.
+    """The stored serial is not the one this change is based on.
 
     Attributes:
-        expected: the serial the change was made from; 0 when there was no record.
-        stored: the serial that is stored now; 0 when there is no record.
+        expected: the serial the change is based on; 0 for no state.
+        stored: the current serial in the store; 0 for no state.
     """
 
     def __init__(self, stack: str, *, expected: int, stored: int) -> None:
         super().__init__(
-            f"the record of {stack} is at serial {stored}, not at {expected} from which this change was "
-            "made: another run wrote in the meantime",
-            hint="run reconciler plan again to see where things stand",
+            f"the state of {stack} is at serial {stored}, but this change is based on serial {expected}: "
+            "another run wrote in the meantime",
+            hint="run reconciler plan again to see the current changes",
         )
         self.expected = expected
         self.stored = stored
 
 
 class LineageConflictError(StaleStateError):
-    """The stored record descends from another first record; the two cannot be merged."""
+    """The stored state has a different lineage; the two cannot be merged."""
 
     def __init__(self, stack: str, *, expected: str, stored: str) -> None:
         super().__init__(
-            f"the record of {stack} has lineage {stored}, not {expected}: it was started anew by another run",
-            hint="run reconciler plan again to see where things stand",
+            f"the state of {stack} has lineage {stored}, not {expected}: another run created it from scratch",
+            hint="run reconciler plan again to see the current changes",
         )
         self.expected = expected
         self.stored = stored
 
 
 class ExistingStateError(StaleStateError):
-    """There is state under the name that other state was to be moved to."""
+    """The target name of a move already has state."""
 
     def __init__(self, before: str, after: str) -> None:
         super().__init__(
-            f"{before} cannot become {after}, which has state of its own: nothing was moved",
-            hint=f"to keep both, move that one first: reconciler state move '{after}' NAME",
+            f"cannot move {before} to {after}: {after} already has state; nothing was moved",
+            hint=f"to keep both, first run: reconciler state move '{after}' NAME",
         )
 
 
 class AmbiguousStateError(StateError):
-    """Several states may be those of one stack; only the user knows which.
+    """Several states may belong to one stack; the user has to choose.
 
     Attributes:
-        names: that they are kept under.
+        names: the names of these states in the store.
     """
 
     def __init__(self, stack: str, names: Sequence[str]) -> None:
-        ways = "\n".join(f"  reconciler state move '{name}' '{stack}'" for name in names)
+        commands = "\n".join(f"  reconciler state move '{name}' '{stack}'" for name in names)
         super().__init__(
             f"{stack} has state under {len(names)} names of the same platform: {', '.join(names)}",
-            hint=f"see which is right with reconciler state history NAME, and move that one:\n{ways}",
+            hint=f"compare them with reconciler state history NAME, then move the right one:\n{commands}",
         )
         self.names = tuple(names)
 
 
 class LockedError(StateError):
-    """Another run holds the lock and kept it for as long as this one was willing to wait."""
+    """Another run held the lock until the timeout of this one."""
 
     def __init__(self, stack: str, holder: "LockInfo") -> None:
         super().__init__(
             f"{stack} is locked by {holder}",
-            hint="wait for that run to end; if it no longer exists its lock expires by itself, "
-            f"or take it away with: reconciler state unlock {stack}",
+            hint="wait for that run to end; the lock of a dead run expires by itself; "
+            f"to remove it now: reconciler state unlock {stack}",
         )
         self.holder = holder
 
 
 class LostLockError(StateError):
-    """This run held the lock, and no longer does; it must not write any more.
+    """This run lost its lock and must not write any more.
 
     Attributes:
-        holder: who holds it now, or None when nobody does.
+        holder: the run that holds the lock now, or None.
     """
 
     def __init__(self, stack: str, holder: "LockInfo | None") -> None:
-        now = f"{holder} holds it now" if holder else "it was taken away by force"
+        now = f"{holder} holds it now" if holder else "it was removed by force"
         super().__init__(
             f"this run lost its lock on {stack}, so nothing was saved: {now}",
             hint="run reconciler plan again once the other run has ended",

@@ -1,23 +1,23 @@
-"""What every record promises, numbered; checked when a record is read and before it is saved.
+"""The numbered invariants of state, checked after reading and before saving.
 
-Pure. A broken promise in a stored record is corruption, one in a new record is a bug of ours; in both
-cases it is told here and nothing is repaired silently.
+Pure. A violation in stored state is corruption; in new state it is a bug in reconciler. Both are reported,
+and nothing is repaired silently.
 
     I1   the stack has a name
-    I2   the lineage is there
-    I3   the serial is a whole number, 0 or more
-    I4   who wrote it and when are there as soon as it has been saved once
-    I5   every entry stands under its own address
+    I2   the lineage is set
+    I3   the serial is an integer, 0 or more
+    I4   version and time of writing are set after the first save
+    I5   every entry is stored under its own address
     I6   every address is `kind/name`, percent-encoded, without blanks
     I7   the kind of a resource is the first part of its address
     I8   a recorded resource has an id
     I9   a resource depends on recorded resources only, once on each
-    I10  no resource depends on itself, neither directly nor through others
+    I10  no resource depends on itself, directly or indirectly
     I11  an intent is a create, an update, a delete or a replace
-    I12  an intent to update or delete says which object, by its id
+    I12  an intent to update or delete has the id of its object
     I13  times are ISO 8601 with their offset from UTC
-    I14  values are plain JSON: no NaN, no infinity, no object of Python's own
-    I15  no field is named like a secret
+    I14  values are plain JSON: no NaN, no infinity, no Python objects
+    I15  no field has the name of a secret
 """
 
 import math
@@ -39,11 +39,11 @@ _PLAIN = frozenset([str, int, bool])
 
 
 def verify(snapshot: Snapshot, *, since: Snapshot | None = None) -> list[str]:
-    """The promises that this record breaks, each as `I7 address: what is wrong`; empty when it keeps all.
+    """The broken invariants, each as `I7 address: problem`; empty for valid state.
 
     Args:
-        since: an earlier snapshot known to keep them all; then only what changed since is looked at, which
-            finds the same problems and costs as much as there are changes.
+        since: an earlier snapshot known to be valid. Only the changes since are checked then; the result is
+            the same and the cost grows with the number of changes.
     """
     changed = difference(since or Snapshot.new(snapshot.stack, snapshot.lineage), snapshot)
     problems = list(_header(snapshot))
@@ -62,7 +62,7 @@ def _header(snapshot: Snapshot) -> Iterator[str]:
     if not snapshot.lineage:
         yield "I2 the lineage is missing"
     if type(snapshot.serial) is not int or snapshot.serial < 0:
-        yield f"I3 the serial is {snapshot.serial!r}, not a whole number of 0 or more"
+        yield f"I3 the serial is {snapshot.serial!r}, not an integer of 0 or more"
     elif snapshot.serial > 0 and not (snapshot.written_by and snapshot.written_at):
         yield "I4 the version or the time of writing is missing"
     if snapshot.written_at and not is_time(snapshot.written_at):
@@ -71,7 +71,7 @@ def _header(snapshot: Snapshot) -> Iterator[str]:
 
 def _key(key: str, entry: RecordedResource | Intent) -> Iterator[str]:
     if key != entry.address:
-        yield f"I5 {key}: stands for {entry.address}"
+        yield f"I5 {key}: contains the entry of {entry.address}"
 
 
 def _resource(resource: RecordedResource) -> Iterator[str]:
@@ -104,20 +104,20 @@ def _fields(address: str, where: str, fields: Mapping[str, JSON]) -> Iterator[st
     if not _is_plain(fields):
         for path in _foreign(fields, where):
             yield f"I14 {address}: {path} is not plain JSON"
-    # Only the names that our own kinds give: below them are the names of the user's own parameters, and one
-    # called eos_token must not stop an apply half-way.
+    # Only the field names of the kinds: nested names are the user's own parameters, and one called eos_token
+    # must not stop an apply halfway.
     for name in fields:
         if _is_secret(str(name)):
-            yield f"I15 {address}: {where}.{name} is named like a secret"
+            yield f"I15 {address}: {where}.{name} has the name of a secret"
 
 
-@lru_cache(maxsize=1000)  # the names of our own kinds, again and again
+@lru_cache(maxsize=1000)  # the field names of the kinds repeat
 def _is_secret(name: str) -> bool:
     return _SECRET.fullmatch(name.lower().replace("-", "_")) is not None
 
 
 def _is_plain(value: JSON) -> bool:
-    """What `_foreign` finds nothing in, found out many times as fast."""
+    """Whether `_foreign` finds nothing, computed many times faster."""
     kind = type(value)
     if kind is dict:
         return all(type(key) is str and _is_plain(item) for key, item in value.items())
@@ -145,26 +145,26 @@ def _foreign(value: JSON, path: str) -> Iterator[str]:
 
 def _edges(snapshot: Snapshot, since: Snapshot | None, changed: Difference) -> Iterator[str]:
     resources = snapshot.resources
-    # Whoever depended on something that was removed broke a promise without being changed.
-    suspects = resources.values() if changed.removed_resources else changed.resources.values()
-    for resource in suspects:
+    # A removal breaks the invariant of unchanged dependants too.
+    candidates = resources.values() if changed.removed_resources else changed.resources.values()
+    for resource in candidates:
         missing = sorted({other for other in resource.depends_on if other not in resources})
         if missing:
-            yield f"I9 {resource.address}: depends on {', '.join(missing)}, of which nothing is recorded"
+            yield f"I9 {resource.address}: depends on {', '.join(missing)}, which the state does not contain"
         if len(set(resource.depends_on)) != len(resource.depends_on):
-            yield f"I9 {resource.address}: depends on something twice"
-    known = since.resources if since else {}
-    bent = [
+            yield f"I9 {resource.address}: lists a dependency twice"
+    earlier = since.resources if since else {}
+    with_new_edges = [
         r
         for r in changed.resources.values()
-        if r.address not in known or known[r.address].depends_on != r.depends_on
+        if r.address not in earlier or earlier[r.address].depends_on != r.depends_on
     ]
-    # A new cycle has a new edge. When all of them start at new resources, which nothing old depends on, it
-    # has nothing but new resources.
-    if all(resource.address not in known for resource in bent):
-        nodes = {resource.address: resource for resource in bent}
+    # A new cycle contains a new edge. If all new edges start at new resources, a cycle consists of new
+    # resources only, as no earlier resource depends on them.
+    if all(resource.address not in earlier for resource in with_new_edges):
+        nodes = {resource.address: resource for resource in with_new_edges}
     else:
-        nodes = _reachable(bent, resources)
+        nodes = _reachable(with_new_edges, resources)
     try:
         TopologicalSorter({a: [o for o in r.depends_on if o in nodes] for a, r in nodes.items()}).prepare()
     except CycleError as error:
@@ -175,17 +175,17 @@ def _reachable(
     starts: Iterable[RecordedResource], resources: Mapping[str, RecordedResource]
 ) -> dict[str, RecordedResource]:
     found: dict[str, RecordedResource] = {}
-    waiting = list(starts)
-    while waiting:
-        resource = waiting.pop()
+    pending = list(starts)
+    while pending:
+        resource = pending.pop()
         if resource.address not in found:
             found[resource.address] = resource
-            waiting += [resources[other] for other in resource.depends_on if other in resources]
+            pending += [resources[other] for other in resource.depends_on if other in resources]
     return found
 
 
 def is_time(text: str) -> bool:
-    """Whether it is ISO 8601 with its offset from UTC."""
+    """Whether the text is an ISO 8601 time with its offset from UTC."""
     try:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:

@@ -1,9 +1,9 @@
-"""Who may write a stack now: the same for every store. Stands between the store's protocol and each store.
+"""The lock of a stack: the logic that all stores share, between the store protocol and each store.
 
-A lock says who is at work and keeps two applies apart; it expires when its holder's heartbeat stops, or at
-once where the holder's process can be seen to be gone. It protects no data: the compare-and-swap of `save`
-does, and a store refuses the save of a holder whose lock was taken over. Waits and counts time only with
-the functions it is given.
+A lock names the running apply and keeps a second one out. It expires when its holder's heartbeat stops, or
+at once when the holder's process is known to have ended. The lock does not protect the data: the
+compare-and-swap in `save` does, and a store refuses a save whose lock was taken over. Time and sleep come
+from the caller's functions.
 """
 
 import json
@@ -20,53 +20,53 @@ from state.errors import CorruptStateError, LockedError, LostLockError, StateErr
 from state.lock_info import LockInfo
 
 TTL: Final = 30.0
-"""Seconds after the last heartbeat at which a lock may be taken over."""
+"""Seconds from the last heartbeat until another run may take over the lock."""
 
 HEARTBEAT: Final = 10.0
-"""Seconds between two heartbeats: two may be late or fail before the lock is at risk."""
+"""Seconds between two heartbeats: two may be late or fail before the lock expires."""
 
 POLL: Final = 0.5
-"""Seconds between two attempts to get a lock that another run holds."""
+"""Seconds between two attempts to acquire a lock that another run holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock that this run has been given.
+    """A lock held by this run.
 
     Attributes:
-        stack: what is locked.
+        stack: the locked stack.
         info: this run.
-        fence: grows by one each time the stack's lock changes hands; tells this holder from later ones.
-        took_over: whose lock this was that expired or whose process is gone, or None. That run may have left
-            open intents.
+        fence: grows by one each time the lock changes hands; distinguishes this holder from later ones.
+        previous_holder: the run whose lock expired or whose process ended without releasing it, or None. It
+            may have left open intents.
     """
 
     stack: str
     info: LockInfo
     fence: int
-    took_over: LockInfo | None = None
+    previous_holder: LockInfo | None = None
     _lost: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     @property
     def lost(self) -> bool:
-        """True as soon as a heartbeat found that somebody else has it. A save finds out by itself."""
+        """True once a heartbeat detected another holder. A save checks by itself."""
         return self._lost.is_set()
 
 
 def read_lock_info(text: str | None) -> LockInfo | None:
-    """What `LockInfo.to_json` wrote; None for None. Raises CorruptStateError."""
+    """Parses the text of `LockInfo.to_json`; None for None. Raises CorruptStateError."""
     try:
         return LockInfo(**json.loads(text)) if text else None
     except (ValueError, TypeError) as problem:
-        told = f"the lock cannot be read: {problem}"
-        raise CorruptStateError(told, hint="take it away with: reconciler state unlock STACK") from None
+        message = f"the lock cannot be read: {problem}"
+        raise CorruptStateError(message, hint="remove it with: reconciler state unlock STACK") from None
 
 
 def process_table() -> str:
-    """Names the table of processes that this one is in: the same text where a pid means the same process.
+    """An identifier for the process table of this process: equal where a pid means the same process.
 
-    On Linux this start of this machine and this namespace of processes, as two containers may share a host's
-    name; elsewhere the empty text, and nobody is taken to be gone.
+    On Linux it names the boot and the PID namespace, as two containers may share a host name. Elsewhere it is
+    empty, and no holder counts as dead.
     """
     if not sys.platform.startswith("linux"):
         return ""
@@ -78,7 +78,7 @@ def process_table() -> str:
 
 
 def is_gone(holder: LockInfo) -> bool:
-    """Whether that run's process has certainly ended. False wherever that cannot be known."""
+    """Whether the process of that run has certainly ended. False if this cannot be determined."""
     if not holder.processes or holder.processes != process_table():
         return False
     try:
@@ -86,16 +86,16 @@ def is_gone(holder: LockInfo) -> bool:
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
-        return False  # somebody else's, and there
+        return False  # it exists and belongs to another user
     try:
-        # One that was killed and not yet cleared away by its parent counts as ended: "pid (name) Z …".
+        # A zombie, killed but not yet reaped by its parent, has ended: "pid (name) Z …".
         return Path(f"/proc/{holder.pid}/stat").read_text().rpartition(") ")[2].startswith(("Z", "X"))
     except OSError:
         return False
 
 
 def is_held(holder: LockInfo | None, *, expires: float, now: float) -> bool:
-    """Whether a stored lock still keeps others out.
+    """Whether a stored lock still keeps other runs out.
 
     Args:
         expires, now: seconds since 1970.
@@ -103,20 +103,20 @@ def is_held(holder: LockInfo | None, *, expires: float, now: float) -> bool:
     return holder is not None and expires > now and not is_gone(holder)
 
 
-def check_held(lock: Lock, fence: int, holder: LockInfo | None) -> None:
-    """Whether a lock is still this run's, by what is stored of it now; whether it expired does not matter.
+def check_ownership(lock: Lock, fence: int, holder: LockInfo | None) -> None:
+    """Checks by the stored fence and holder that a lock still belongs to this run, expired or not.
 
     Raises:
-        LostLockError: it changed hands or was taken away.
+        LostLockError: another run took it over, or it was removed.
     """
     if fence != lock.fence or holder is None:
         raise LostLockError(lock.stack, holder)
 
 
 @contextmanager
-def holding(
+def hold_lock(
     stack: str,
-    take: Callable[[], Lock | LockInfo],
+    attempt: Callable[[], Lock | LockInfo],
     renew: Callable[[Lock], None],
     release: Callable[[Lock], None],
     *,
@@ -124,59 +124,59 @@ def holding(
     every: float,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
-    waiting: Callable[[LockInfo], None],
+    on_wait: Callable[[LockInfo], None],
 ) -> Iterator[Lock]:
-    """Holds the lock for the length of the block, by what a store does to take, renew and release it.
+    """Holds the lock for the duration of the block, with the store's functions to get, renew and release it.
 
-    Args, Raises: as of `wait_for` and `heartbeat`.
+    Args, Raises: as for `acquire` and `heartbeat`.
     """
-    lock = wait_for(take, stack, timeout=timeout, clock=clock, sleep=sleep, waiting=waiting)
+    lock = acquire(attempt, stack, timeout=timeout, clock=clock, sleep=sleep, on_wait=on_wait)
     try:
         with heartbeat(lock, renew, every=every):
             yield lock
     finally:
-        with suppress(StoreUnavailableError):  # then it expires, and what the run did stays done
+        with suppress(StoreUnavailableError):  # the lock then expires; the run's results stay valid
             release(lock)
 
 
-def wait_for(
+def acquire(
     attempt: Callable[[], Lock | LockInfo],
     stack: str,
     *,
     timeout: float,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
-    waiting: Callable[[LockInfo], None],
+    on_wait: Callable[[LockInfo], None],
 ) -> Lock:
-    """The lock, once `attempt` answers with it instead of with its present holder.
+    """Repeats `attempt` until it returns the lock instead of the current holder.
 
     Args:
-        timeout: seconds to wait for; 0 tries once.
-        waiting: told of each holder that has to be waited for, once.
+        timeout: seconds to wait; 0 tries once.
+        on_wait: called once for each holder that this run waits for.
 
     Raises:
-        LockedError: it was still held after that time.
+        LockedError: the lock was still held after `timeout`.
     """
     deadline = clock() + timeout
-    told: LockInfo | None = None
-    while isinstance(answer := attempt(), LockInfo):
-        left = deadline - clock()
-        if left <= 0:
-            raise LockedError(stack, answer)
-        if answer != told:
-            waiting(answer)
-            told = answer
-        sleep(min(POLL, left))
-    return answer
+    announced: LockInfo | None = None
+    while isinstance(result := attempt(), LockInfo):
+        remaining = deadline - clock()
+        if remaining <= 0:
+            raise LockedError(stack, result)
+        if result != announced:
+            on_wait(result)
+            announced = result
+        sleep(min(POLL, remaining))
+    return result
 
 
 @contextmanager
 def heartbeat(lock: Lock, renew: Callable[[Lock], None], *, every: float) -> Iterator[None]:
-    """Renews the lock from a thread of its own, until the block ends or the lock is lost.
+    """Renews the lock from a thread until the block ends or the lock is lost.
 
     Args:
-        renew: raises LostLockError when somebody else has it; any other StateError is tried again next time,
-            for a store that is busy for a moment has not taken the lock away.
+        renew: raises LostLockError if another run holds the lock; any other StateError is retried at the next
+            beat, as a store that is briefly unavailable does not lose the lock.
         every: seconds between two beats.
     """
     done = threading.Event()

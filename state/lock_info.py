@@ -1,4 +1,4 @@
-"""A run as others see it: kept with its lock, and in the history of what it saved. Pure."""
+"""The description of a run that is stored with its lock and its saves. Pure."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -6,19 +6,18 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class LockInfo:
-    """A run, as others see it: kept with the lock, and in the history of what the run saved.
+    """The description of a run, stored with its lock and with each of its saves.
 
     Attributes:
-        owner: who runs it.
-        host: on which machine.
-        pid: as which process.
-        command: what was asked for, without secrets: `reconciler apply my_pipeline`.
-        since: when it asked for the lock, ISO 8601 with its offset from UTC.
-        id: of this run alone.
-        git_commit: of the files it works from; "" when they are in no repository.
-        processes: the one table of processes in which `pid` means that run, see `process_table`; "" when
-            that is not known.
-        ci: where the log of the CI job that it is can be read, or its number; "" when it is none.
+        owner: the user who started the run.
+        host: the name of the machine.
+        pid: the process id.
+        command: the command line without secrets: `reconciler apply my_pipeline`.
+        since: time of the lock request, ISO 8601 with its offset from UTC.
+        id: unique to this run.
+        git_commit: commit of the files it works from; "" outside a repository.
+        processes: the process table in which `pid` is valid, see `process_table`; "" if unknown.
+        ci: URL of the CI job's log, or the job's number; "" outside CI.
     """
 
     owner: str
@@ -35,5 +34,5 @@ class LockInfo:
         return f"{self.owner}@{self.host} (process {self.pid}) since {self.since}: {self.command}"
 
     def to_json(self) -> str:
-        """As a store keeps it."""
+        """The JSON text that a store keeps."""
         return json.dumps(asdict(self))

@@ -1,6 +1,6 @@
-"""Raises documents of older formats, one version at a time, before anything else looks at them.
+"""Upgrades documents of older formats one version at a time, before validation.
 
-Pure: JSON in, JSON out. A function never changes once a release has written the version it makes.
+Pure: JSON in, JSON out. Never change a migration after a release that writes its target version.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,35 +10,35 @@ from state.errors import CorruptStateError
 from state.snapshot import JSON
 
 VERSION: Final = 2
-"""The version of the documents that this reconciler writes."""
+"""The document version that this reconciler writes."""
 
 Migration = Callable[[dict[str, JSON]], dict[str, JSON]]
 
 
 def _with_kept(document: dict[str, JSON]) -> dict[str, JSON]:
-    """Intents got the verb `replace`, and `kept` for what that carries over to the new object."""
+    """Adds `kept` to intents: the fields that the verb `replace`, new in version 2, carries over."""
     intents = document.get("intents")
     if not isinstance(intents, list):
-        return document  # damaged, which is for the reader to say
+        return document  # damaged; the reader reports it
     return document | {
         "intents": [{"kept": {}} | body if isinstance(body, dict) else body for body in intents]
     }
 
 
 MIGRATIONS: Final[Mapping[int, Migration]] = {1: _with_kept}
-"""From a version to the function that makes the next one of it. 1 is the first version there is."""
+"""Migration functions by source version; each upgrades by one. The first version is 1."""
 
 
 def migrate(document: dict[str, JSON], version: int, table: Mapping[int, Migration]) -> dict[str, JSON]:
-    """The document as `VERSION` has it.
+    """The document upgraded to `VERSION`.
 
     Raises:
-        CorruptStateError: no reconciler ever wrote that version.
+        CorruptStateError: no release wrote that version.
     """
     for step in range(version, VERSION):
         if step not in table:
             raise CorruptStateError(
-                f"the record has format version {version}, which no reconciler ever wrote"
+                f"the state has format version {version}, which no release of reconciler wrote"
             )
         document = table[step](document) | {"version": step + 1}
     return document

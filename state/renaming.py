@@ -1,7 +1,7 @@
-"""A store in which the state of a stack is found under its older names, and moved to its own name once.
+"""A store that finds the state of a stack under older names and moves it to the current name once.
 
-Stands between the commands and a store. What makes a name an older one, and whether state is of the stack at
-all, is decided by functions that it is given. Reading moves nothing; the first lock does.
+Sits between the commands and a store. The caller's functions decide which names are older ones and whether
+state belongs to the stack. Reading moves nothing; the first lock does.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,29 +18,29 @@ from state.stores.base import HistoryEntry, Store, no_announcement
 
 
 class RenamingStore:
-    """A `Store` on top of another one. See the protocol for what its methods promise.
+    """A `Store` on top of another one. The protocol documents its methods.
 
     Args:
-        store: that keeps the state.
-        older: of a stack and all names in the store, those under which its state may be kept as well.
-        proves: whether this state, found under an older name, is certainly the stack's.
-        notify: gets a sentence about each older name that was found.
+        store: the store with the state.
+        find_older_names: returns, for a stack and all names in the store, the older names of the stack.
+        belongs: whether this state, found under an older name, certainly belongs to the stack.
+        notify: receives a sentence about each older name found.
     """
 
     def __init__(
         self,
         store: Store,
         *,
-        older: Callable[[str, Iterable[str]], Sequence[str]],
-        proves: Callable[[Snapshot], bool],
+        find_older_names: Callable[[str, Iterable[str]], Sequence[str]],
+        belongs: Callable[[Snapshot], bool],
         notify: Callable[[str], None],
     ) -> None:
         self._store = store
-        self._older = older
-        self._proves = proves
+        self._find_older_names = find_older_names
+        self._belongs = belongs
         self._notify = notify
-        self._all: Sequence[str] | None = None
-        self._found: dict[str, str] = {}  # stack -> the name that its state is kept under
+        self._all_names: Sequence[str] | None = None
+        self._stored_names: dict[str, str] = {}  # stack -> the name of its state in the store
 
     def __enter__(self) -> Self:
         return self
@@ -54,13 +54,13 @@ class RenamingStore:
         self._store.close()
 
     def load(self, stack: str) -> Snapshot | None:
-        return _named(self._store.load(self._name(stack)), stack)
+        return _renamed(self._store.load(self._stored_name(stack)), stack)
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
-        return _named(self._store.load_at(self._name(stack), serial), stack)
+        return _renamed(self._store.load_at(self._stored_name(stack), serial), stack)
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
-        return self._store.history(self._name(stack), limit)
+        return self._store.history(self._stored_name(stack), limit)
 
     def save(self, snapshot: Snapshot, *, expected_serial: int, lock: Lock | None) -> Snapshot:
         return self._store.save(snapshot, expected_serial=expected_serial, lock=lock)
@@ -85,43 +85,43 @@ class RenamingStore:
         timeout: float,
         ttl: float = TTL,
         every: float = HEARTBEAT,
-        waiting: Callable[[LockInfo], None] = no_announcement,
+        on_wait: Callable[[LockInfo], None] = no_announcement,
     ) -> AbstractContextManager[Lock]:
-        def held(name: str) -> AbstractContextManager[Lock]:
-            return self._store.lock(name, info, timeout=timeout, ttl=ttl, every=every, waiting=waiting)
+        def hold(name: str) -> AbstractContextManager[Lock]:
+            return self._store.lock(name, info, timeout=timeout, ttl=ttl, every=every, on_wait=on_wait)
 
         @contextmanager
-        def holding() -> Iterator[Lock]:
-            with held(stack) as lock:
-                if (name := self._name(stack)) != stack:
-                    with held(name):
+        def hold_and_move() -> Iterator[Lock]:
+            with hold(stack) as lock:
+                if (name := self._stored_name(stack)) != stack:
+                    with hold(name):
                         # Another run may have moved it while this one waited.
                         if self._store.load(stack) is None:
                             self._store.move(name, stack)
-                    self._found[stack] = stack
+                    self._stored_names[stack] = stack
                 yield lock
 
-        return holding()
+        return hold_and_move()
 
     def holder(self, stack: str) -> LockInfo | None:
         return self._store.holder(stack)
 
-    def abandoned(self, stack: str) -> LockInfo | None:
-        return self._store.abandoned(stack)
+    def dead_holder(self, stack: str) -> LockInfo | None:
+        return self._store.dead_holder(stack)
 
     def unlock(self, stack: str) -> LockInfo | None:
         return self._store.unlock(stack)
 
-    def _name(self, stack: str) -> str:
-        """The name that the state of a stack is kept under. Raises AmbiguousStateError."""
-        if stack not in self._found:
-            self._found[stack] = self._look(stack)
-        return self._found[stack]
+    def _stored_name(self, stack: str) -> str:
+        """The name of the stack's state in the store. Raises AmbiguousStateError."""
+        if stack not in self._stored_names:
+            self._stored_names[stack] = self._find_stored_name(stack)
+        return self._stored_names[stack]
 
-    def _look(self, stack: str) -> str:
-        if self._all is None:
-            self._all = self._store.names()
-        others = [name for name in self._older(stack, self._all) if name != stack]
+    def _find_stored_name(self, stack: str) -> str:
+        if self._all_names is None:
+            self._all_names = self._store.names()
+        others = [name for name in self._find_older_names(stack, self._all_names) if name != stack]
         found = {name: state for name in others if (state := self._store.load(name)) is not None}
         if not found:
             return stack
@@ -130,27 +130,27 @@ class RenamingStore:
             organization, _, rest = stack.partition("@")
             aside = f"{organization}@aside/{rest.partition('/')[2]}"
             self._notify(
-                f"{stack} has state of its own, so that of {listed} is not used, which an earlier version "
-                "kept of the same address written another way; to put it aside:  "
+                f"{stack} has state, so the older state of {listed} is not used: an earlier version kept it "
+                "under another spelling of the same address; to set it aside:  "
                 f"reconciler state move '{next(iter(found))}' '{aside}'"
             )
             return stack
-        sure = [name for name, state in found.items() if self._proves(state)]
-        if len(sure) > 1:
-            raise AmbiguousStateError(stack, sure)
-        if not sure:
-            ways = " or ".join(f"reconciler state move '{name}' '{stack}'" for name in found)
+        confirmed = [name for name, state in found.items() if self._belongs(state)]
+        if len(confirmed) > 1:
+            raise AmbiguousStateError(stack, confirmed)
+        if not confirmed:
+            commands = " or ".join(f"reconciler state move '{name}' '{stack}'" for name in found)
             self._notify(
-                f"{listed} may be the state of {stack}, but nothing shows that it is of this platform, so it "
-                f"is not used; if it is:  {ways}"
+                f"{listed} may be the state of {stack}, but none of its objects was found on this platform, "
+                f"so it is not used; to use it:  {commands}"
             )
             return stack
         self._notify(
-            f"using the state of {sure[0]}, the same platform written another way; "
+            f"using the state of {confirmed[0]}, another spelling of the same platform; "
             f"the next apply moves it to {stack}"
         )
-        return sure[0]
+        return confirmed[0]
 
 
-def _named(state: Snapshot | None, stack: str) -> Snapshot | None:
+def _renamed(state: Snapshot | None, stack: str) -> Snapshot | None:
     return state if state is None or state.stack == stack else replace(state, stack=stack)

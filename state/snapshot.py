@@ -1,14 +1,14 @@
-"""The record of one stack as pure values: what the last successful applies left, and what is still open.
+"""The state of one stack as pure values: recorded resources and open intents.
 
-Stands between a store, which keeps it, and the planner, which compares it with desired and live. Every
-change makes a new snapshot. Nothing here reads a file, a clock or the environment.
+A store keeps it; the planner compares it with desired and live. Every change returns a new snapshot. Nothing
+here reads a file, a clock or the environment.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
-from state.sharing import SharedMap
+from state.persistent_map import PersistentMap
 
 JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; mypy has no recursive alias here
 Verb = Literal["create", "update", "delete", "replace"]
@@ -17,14 +17,14 @@ Entry = TypeVar("Entry", "RecordedResource", "Intent")
 
 @dataclass(frozen=True, slots=True)
 class RecordedResource:
-    """One resource as it was last applied and acknowledged.
+    """One resource as last applied and acknowledged.
 
     Attributes:
-        address: `kind/name`, as everywhere.
+        address: `kind/name`.
         kind: the first part of the address.
-        id: the far end's own identity of the object.
-        inputs: the managed fields as last applied. Copied, so later changes of the argument do not reach it.
-        outputs: facts beside the managed fields (digest, page in the web application). Copied as well.
+        id: the provider's identity of the object.
+        inputs: the managed fields as last applied. Copied, so later changes to the argument have no effect.
+        outputs: facts beside the managed fields (digest, page in the web application). Copied too.
         depends_on: addresses of recorded resources that must exist before this one.
     """
 
@@ -42,18 +42,18 @@ class RecordedResource:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A write that was about to be sent and whose outcome is not known yet.
+    """A write that a run announced and whose outcome is not recorded yet.
 
     Attributes:
-        address: of the resource written to; at most one intent is open per address.
-        verb: what was about to be done.
-        id: the far end's identity of the object; None for a create. For a replace that of the old object, and
-            None once that is deleted: from then on only the new one is still to be made.
-        fields: what was about to be sent. Copied.
-        since: when, ISO 8601 with its offset from UTC.
-        run: which run was about to send it, so that a later one can say so.
-        kept: what a replace takes from the old object: fields beside the managed ones, and managed ones that
-            the user wants as they are on the platform. Copied.
+        address: address of the resource; at most one intent is open per address.
+        verb: the kind of write.
+        id: the provider's identity of the object; None for a create. For a replace it is the id of the old
+            object, and None once that object is deleted and only the create remains.
+        fields: the fields to write. Copied.
+        since: time of the announcement, ISO 8601 with its offset from UTC.
+        run: id of the run, for the messages of later runs.
+        kept: the fields that a replace carries over from the old object: unmanaged ones, and managed ones
+            that the user leaves to the platform. Copied.
     """
 
     address: str
@@ -71,41 +71,41 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that is recorded of one stack at one serial.
+    """The state of one stack at one serial.
 
     Attributes:
-        stack: whose record this is: `my-org@STAGING/my_pipeline`.
-        lineage: made up once, with the first record; two records of different lineage have no common past.
-        serial: 0 before the first save, then one more with every save.
-        resources: by address.
-        intents: open writes, by address.
+        stack: name of the stack: `my-org@STAGING/my_pipeline`.
+        lineage: random id from the first save; states of different lineage have no common history.
+        serial: 0 before the first save; each save adds one.
+        resources: recorded resources by address.
+        intents: open writes by address.
         written_by: version of the reconciler that wrote it; "" before the first save.
-        written_at: when, ISO 8601 with its offset from UTC; "" before the first save.
+        written_at: time of the save, ISO 8601 with its offset from UTC; "" before the first save.
     """
 
     stack: str
     lineage: str
     serial: int
-    resources: Mapping[str, RecordedResource] = field(default_factory=SharedMap)
-    intents: Mapping[str, Intent] = field(default_factory=SharedMap)
+    resources: Mapping[str, RecordedResource] = field(default_factory=PersistentMap)
+    intents: Mapping[str, Intent] = field(default_factory=PersistentMap)
     written_by: str = ""
     written_at: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resources", _shared(self.resources))
-        object.__setattr__(self, "intents", _shared(self.intents))
+        object.__setattr__(self, "resources", _as_map(self.resources))
+        object.__setattr__(self, "intents", _as_map(self.intents))
 
     @classmethod
     def new(cls, stack: str, lineage: str) -> "Snapshot":
-        """The empty record of a stack of which nothing is known."""
+        """The empty state of a stack that was never applied."""
         return cls(stack=stack, lineage=lineage, serial=0)
 
     def with_resource(self, resource: RecordedResource) -> "Snapshot":
-        return replace(self, resources=_shared(self.resources).put(resource.address, resource))
+        return replace(self, resources=_as_map(self.resources).put(resource.address, resource))
 
     def without_resource(self, address: str) -> "Snapshot":
-        """Forgets the resource, and every edge that leads to it: nothing can wait for what is gone."""
-        resources = _shared(self.resources).drop(address)
+        """Drops the resource and every dependency on it."""
+        resources = _as_map(self.resources).drop(address)
         for dependant in self.resources.values():
             if address in dependant.depends_on and dependant.address != address:
                 kept = tuple(other for other in dependant.depends_on if other != address)
@@ -113,11 +113,11 @@ class Snapshot:
         return replace(self, resources=resources)
 
     def with_intent(self, intent: Intent) -> "Snapshot":
-        """Opens an intent; one that was open for the same address is replaced."""
-        return replace(self, intents=_shared(self.intents).put(intent.address, intent))
+        """Opens an intent, replacing an open one for the same address."""
+        return replace(self, intents=_as_map(self.intents).put(intent.address, intent))
 
     def without_intent(self, address: str) -> "Snapshot":
-        return replace(self, intents=_shared(self.intents).drop(address))
+        return replace(self, intents=_as_map(self.intents).drop(address))
 
     def written(self, *, serial: int, by: str, at: str) -> "Snapshot":
         """The same content under another serial, written by this version at this time."""
@@ -126,7 +126,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What has to be done to one snapshot's content to get another's. False when there is nothing to do."""
+    """The entries to change and remove to turn one snapshot into another. False if there are none."""
 
     resources: Mapping[str, RecordedResource]
     intents: Mapping[str, Intent]
@@ -138,9 +138,10 @@ class Difference:
 
 
 def difference(before: Snapshot, after: Snapshot) -> Difference:
-    """How the resources and intents of `after` differ from those of `before`; who wrote them does not count.
+    """The differences in resources and intents; version and time of writing are not compared.
 
-    Costs as much as there are changes when one was made from the other. 1, 1.0 and true are three values.
+    The cost grows with the number of changes if one snapshot derives from the other. 1, 1.0 and true are
+    three different values.
     """
     resources, removed_resources = _changes(before.resources, after.resources)
     intents, removed_intents = _changes(before.intents, after.intents)
@@ -150,13 +151,13 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
 def _changes(
     before: Mapping[str, Entry], after: Mapping[str, Entry]
 ) -> tuple[dict[str, Entry], tuple[str, ...]]:
-    touched = _shared(after).touched_since(_shared(before))
+    candidates = _as_map(after).keys_changed_since(_as_map(before))
     changed = {
         key: after[key]
-        for key in touched
+        for key in candidates
         if key in after and not (key in before and _same(before[key], after[key]))
     }
-    return changed, tuple(key for key in touched if key not in after)
+    return changed, tuple(key for key in candidates if key not in after)
 
 
 def _same(one: Entry, other: Entry) -> bool:
@@ -166,7 +167,7 @@ def _same(one: Entry, other: Entry) -> bool:
 
 
 def _same_types(one: JSON, other: JSON) -> bool:
-    """For two values that are equal: are they the same JSON, too? Python has 1 == 1.0 == True."""
+    """Whether two equal values are also the same JSON: in Python, 1 == 1.0 == True."""
     if isinstance(one, dict) and isinstance(other, dict):
         return all(_same_types(item, other[key]) for key, item in one.items())
     if isinstance(one, list) and isinstance(other, list):
@@ -175,8 +176,8 @@ def _same_types(one: JSON, other: JSON) -> bool:
 
 
 def _copied(value: JSON) -> JSON:
-    """Plain dicts and lists of their own, all the way down; what is no JSON stays for `verify` to find."""
-    if isinstance(value, str | int | None):  # most are, and asking whether it is a Mapping takes long
+    """A deep copy in plain dicts and lists; values that are not JSON are left for `verify` to report."""
+    if isinstance(value, str | int | None):  # the common case; the check for a Mapping is slow
         return value
     if isinstance(value, Mapping):
         return {key: _copied(item) for key, item in value.items()}
@@ -185,5 +186,5 @@ def _copied(value: JSON) -> JSON:
     return value
 
 
-def _shared(entries: Mapping[str, Entry]) -> SharedMap[Entry]:
-    return entries if isinstance(entries, SharedMap) else SharedMap(entries)
+def _as_map(entries: Mapping[str, Entry]) -> PersistentMap[Entry]:
+    return entries if isinstance(entries, PersistentMap) else PersistentMap(entries)

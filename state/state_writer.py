@@ -1,7 +1,7 @@
-"""The record of a running apply, shared by its threads. Between the steps and the store.
+"""Saves the state of a running apply, for all its threads. Sits between the steps and the store.
 
-Each change is on the disk before `update` returns, so that nothing starts on a result that could be lost.
-Threads that change at the same time share a save. Holds no opinion on what a change is.
+Each change is durable before `update` returns, so no step builds on a result that could be lost. Concurrent
+changes share a save. Has no opinion on the content of a change.
 """
 
 import threading
@@ -16,19 +16,19 @@ from state.stores.base import Store
 
 
 def now() -> str:
-    """The present time in UTC, as a record has it."""
+    """The current time in UTC, in the format of the state."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class StateWriter:
-    """Applies changes to a record one after the other, and saves them.
+    """Applies changes to a snapshot one after the other and saves them.
 
     Args:
-        store: where to.
-        snapshot: the record as it was loaded, or `Snapshot.new(…)`.
-        lock: of this run.
+        store: the store to save to.
+        snapshot: the loaded state, or `Snapshot.new(…)`.
+        lock: the lock of this run.
         written_by: version of the reconciler.
-        clock: gives the time of writing; for tests.
+        clock: returns the time of writing; for tests.
     """
 
     def __init__(
@@ -44,32 +44,33 @@ class StateWriter:
         self._lock = lock
         self._written_by = written_by
         self._clock = clock
-        self._changing = threading.Lock()  # guards the next two
+        self._change_lock = threading.Lock()  # guards the next two
         self._latest = snapshot
-        self._changes = 0  # made so far
-        self._saving = threading.Lock()  # guards the next two; taken before `_changing`, never after
+        self._changes = 0  # number of changes so far
+        self._save_lock = threading.Lock()  # guards the next two; acquired before `_change_lock`, never after
         self._saved = snapshot
-        self._saved_changes = 0  # of the changes made, how many are in `_saved`
+        self._saved_changes = 0  # number of changes included in `_saved`
 
     @property
     def snapshot(self) -> Snapshot:
-        """The record as it was last saved."""
+        """The last saved state."""
         return self._saved
 
     def update(self, change: Callable[[Snapshot], Snapshot]) -> Snapshot:
-        """Applies the change and saves; returns the saved record, which may hold other threads' changes too.
+        """Applies the change, saves, and returns the saved state, which may include other threads' changes.
 
-        A change that changes nothing makes no new serial. One whose save failed stays, and goes along with
-        the next save: what a step learnt is not thrown away because the disk was full for a moment.
+        A change without effect creates no serial. If a save fails, its change stays and is part of the next
+        save, so a briefly full disk does not lose the result of a step.
 
         Args:
-            change: gives the new snapshot; runs alone, so it must be quick and must not call the recorder.
+            change: returns the new snapshot. It runs under a lock: it must be fast and must not call
+                `update`.
 
         Raises:
             InvalidSnapshotError: the new snapshot breaks an invariant; the change is dropped.
-            StateError: as of `Store.save`.
+            StateError: as for `Store.save`.
         """
-        with self._changing:
+        with self._change_lock:
             after = change(self._latest)
             problems = verify(after, since=self._latest)
             if problems:
@@ -77,11 +78,11 @@ class StateWriter:
             if difference(self._latest, after):
                 self._latest = after
                 self._changes += 1
-            mine = self._changes
-        with self._saving:
-            # Whoever came first saved for all who had made their change by then.
-            if self._saved_changes < mine:
-                with self._changing:
+            own_change = self._changes
+        with self._save_lock:
+            # Another thread's save may already include this change.
+            if self._saved_changes < own_change:
+                with self._change_lock:
                     latest, changes = self._latest, self._changes
                 self._saved = self._store.save(
                     latest.written(serial=latest.serial, by=self._written_by, at=self._clock()),

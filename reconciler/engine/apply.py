@@ -137,15 +137,15 @@ def carry_out(
         path, timeout=running.lock_timeout, waiting=lambda: waiting(f"another run that writes {path}")
     )
     with (
-        session.store.lock(stack, run, timeout=running.lock_timeout, waiting=waiting) as lock,
+        session.store.lock(stack, run, timeout=running.lock_timeout, on_wait=waiting) as lock,
         alone if writes_config else nullcontext(),
     ):
-        if lock.took_over is not None:
-            why = "its process is gone" if is_gone(lock.took_over) else "it had expired"
-            session.emit(Notice(f"took over the lock of {lock.took_over}: {why}"))
+        if lock.previous_holder is not None:
+            why = "its process is gone" if is_gone(lock.previous_holder) else "it had expired"
+            session.emit(Notice(f"took over the lock of {lock.previous_holder}: {why}"))
         sweep(path.resolve().parent)
         _refuse_edited(pipeline, key if waited else None)
-        planned = make(lock.took_over)
+        planned = make(lock.previous_holder)
         away: tuple[StaleStep, ...] = ()
         if saved is not None:
             reason = refusal(saved, planned.plan)

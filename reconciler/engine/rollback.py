@@ -32,7 +32,7 @@ from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import parse
 from state.lock_info import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
-from state.stores.base import HistoryEntry, Store, runs
+from state.stores.base import HistoryEntry, Store, saves_by_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def find_earlier(
     if to is None:
         if abandoned is not None and (begun := _target(store, stack, abandoned.command)) is not None:
             return begun
-        last = next(runs(store, str(stack)), None)
+        last = next(saves_by_run(store, str(stack)), None)
         begun = _target(store, stack, last[0].command) if last else None
         # What it left differs from what was there before, so the latest record that differs from it would
         # be the one to get away from.
@@ -146,7 +146,7 @@ def roll_back(
     """
     stack = stack_of(session.target, pipeline)
     # Before there is anything to wait for, so that an error comes at once.
-    first = find_earlier(session.store, stack, to, abandoned=session.store.abandoned(str(stack)))
+    first = find_earlier(session.store, stack, to, abandoned=session.store.dead_holder(str(stack)))
     if to is None:  # the history then says where a run that is cut short was going
         running = replace(running, command=(*running.command, "--to", str(first.snapshot.serial)))
 
@@ -283,7 +283,7 @@ def _refuse_lost(planned: PlanResult, earlier: EarlierState) -> None:
 
 def _ends(store: Store, stack: str) -> Iterator[EarlierState]:
     """What each run left that did all it began to do, latest first."""
-    for entry, *before in runs(store, stack):
+    for entry, *before in saves_by_run(store, stack):
         snapshot = store.load_at(stack, entry.serial)
         if snapshot is None or snapshot.intents:
             continue

@@ -108,8 +108,8 @@ def session(
         raise UserError(told) from None
     found = RenamingStore(
         store,
-        older=lambda stack, names: _older(target, stack, names),
-        proves=lambda state: _is_of(platform, state),
+        find_older_names=lambda stack, names: _older(target, stack, names),
+        belongs=lambda state: _is_of(platform, state),
         notify=lambda text: emit(Notice(text)),
     )
     with platform, found, ConnectionPool(limiter) as pool:

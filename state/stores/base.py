@@ -1,7 +1,7 @@
-"""What a place that keeps records must offer, and which one a URL names.
+"""The protocol of state stores, and the helpers they share.
 
-Stands between the commands and the stores. Decides nothing about content: it keeps what it is given, and
-refuses what would overwrite somebody else's work.
+Sits between the commands and the stores. A store has no opinion on content: it keeps what it receives, and
+refuses a save that would overwrite another run's work.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,19 +19,20 @@ from state.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One save, as the history tells it.
+    """One save in the history.
 
     Attributes:
-        serial: that it made.
-        lineage: of the record.
-        written_at: when, ISO 8601 with its offset from UTC.
+        serial: the serial of the save.
+        lineage: the lineage of the state.
+        written_at: time of the save, ISO 8601 with its offset from UTC.
         written_by: version of the reconciler.
-        owner: who ran it; "" when it was saved without a lock, as are `host`, `command` and `git_commit`.
-        host: on which machine.
-        command: what was asked for.
-        git_commit: of the files it worked from.
-        ci: where the log of the CI job that did it can be read, or its number.
-        run: the same for all saves of one run; "" when nobody knows.
+        owner: the user who started the run; "" for a save without a lock, as are `host`, `command` and
+            `git_commit`.
+        host: the name of the machine.
+        command: the command line.
+        git_commit: commit of the files that the run worked from.
+        ci: URL of the CI job's log, or the job's number.
+        run: id of the run, shared by all its saves; "" if unknown.
     """
 
     serial: int
@@ -47,20 +48,20 @@ class HistoryEntry:
 
     @classmethod
     def of(cls, saved: Snapshot, run: LockInfo | None) -> "HistoryEntry":
-        """How the history tells that this run saved this snapshot."""
-        who = (run.owner, run.host, run.command, run.git_commit, run.ci, run.id) if run else ("",) * 6
-        return cls(saved.serial, saved.lineage, saved.written_at, saved.written_by, *who)
+        """The history entry for a snapshot that this run saved."""
+        origin = (run.owner, run.host, run.command, run.git_commit, run.ci, run.id) if run else ("",) * 6
+        return cls(saved.serial, saved.lineage, saved.written_at, saved.written_by, *origin)
 
 
 def check_head(saved: Snapshot, expected_serial: int, serial: int, lineage: str) -> None:
-    """Whether what is stored now is what a save was made from: the same for every store.
+    """Checks that the stored state is the one that a save is based on. Shared by all stores.
 
     Args:
-        serial, lineage: of the stored record; 0 and "" when there is none.
+        serial, lineage: of the stored state; 0 and "" if there is none.
 
     Raises:
-        SerialConflictError: another serial is stored now.
-        LineageConflictError: another lineage is stored now.
+        SerialConflictError: the store has a different serial.
+        LineageConflictError: the store has a different lineage.
     """
     if serial != expected_serial:
         raise SerialConflictError(saved.stack, expected=expected_serial, stored=serial)
@@ -69,44 +70,44 @@ def check_head(saved: Snapshot, expected_serial: int, serial: int, lineage: str)
 
 
 def no_announcement(_: LockInfo) -> None:
-    """For `waiting`, when nobody wants to know."""
+    """The default for `on_wait`: does nothing."""
 
 
 class Store(Protocol):
-    """Keeps the records of any number of stacks. Safe to use from several threads and processes.
+    """Keeps the state of any number of stacks. Safe to use from several threads and processes.
 
-    Every method may raise StoreUnavailableError; those that give a snapshot, CorruptStateError and
-    NewerFormatError as well. Reading makes no file, no folder and takes no lock.
+    Every method may raise StoreUnavailableError; methods that return a snapshot may also raise
+    CorruptStateError and NewerFormatError. Reading creates no file or folder and takes no lock.
     """
 
     def load(self, stack: str) -> Snapshot | None:
-        """The latest record, or None when there is none."""
+        """The latest state, or None."""
 
     def save(self, snapshot: Snapshot, *, expected_serial: int, lock: Lock | None) -> Snapshot:
-        """Keeps the snapshot as serial `expected_serial` + 1; when this returns, it is on the disk.
+        """Saves the snapshot as serial `expected_serial` + 1. It is durable when this returns.
 
         Args:
-            expected_serial: the serial this one was made from; 0 when there must be no record yet.
-            lock: of this run; None for a write that relies on the compare-and-swap alone.
+            expected_serial: the serial that the snapshot is based on; 0 if there must be no state yet.
+            lock: the lock of this run; None to rely on the compare-and-swap alone.
 
         Returns:
-            The snapshot as it was stored.
+            The stored snapshot.
 
         Raises:
             InvalidSnapshotError: it breaks an invariant.
-            SerialConflictError: another serial is stored now.
-            LineageConflictError: another lineage is stored now.
-            LostLockError: the lock is no longer this run's.
+            SerialConflictError: the store has a different serial.
+            LineageConflictError: the store has a different lineage.
+            LostLockError: this run no longer holds the lock.
         """
 
     def copy_in(self, snapshot: Snapshot, entry: HistoryEntry, *, expected_serial: int) -> None:
-        """Keeps what another store had as it was there: serial, author and time included.
+        """Saves a snapshot of another store unchanged, including serial, author and time.
 
         Args:
-            entry: how the other store's history tells it.
-            expected_serial: the serial that is stored here now, lower than the snapshot's; 0 for no record.
+            entry: the entry in the other store's history.
+            expected_serial: the serial stored here, lower than the snapshot's; 0 for no state.
 
-        Raises: as of `save`.
+        Raises: as for `save`.
         """
 
     def lock(
@@ -117,53 +118,53 @@ class Store(Protocol):
         timeout: float,
         ttl: float = TTL,
         every: float = HEARTBEAT,
-        waiting: Callable[[LockInfo], None] = no_announcement,
+        on_wait: Callable[[LockInfo], None] = no_announcement,
     ) -> AbstractContextManager[Lock]:
-        """Holds the stack's lock for the length of the block, renewing it from a thread.
+        """Holds the stack's lock for the duration of the block and renews it from a thread.
 
         Args:
             timeout: seconds to wait for a run that holds it; 0 tries once.
-            ttl: seconds after the last heartbeat at which others may take it over.
+            ttl: seconds from the last heartbeat until another run may take it over.
             every: seconds between two heartbeats.
-            waiting: told of each holder that has to be waited for, once.
+            on_wait: called once for each holder that this run waits for.
 
         Raises:
-            LockedError: another run still held it after that time.
+            LockedError: another run still held it after `timeout`.
         """
 
     def holder(self, stack: str) -> LockInfo | None:
-        """Who holds the lock now, or None; a run that is gone or whose lock has expired holds nothing."""
+        """The run that holds the lock, or None. An expired lock, or that of a dead run, does not count."""
 
-    def abandoned(self, stack: str) -> LockInfo | None:
-        """The run that ended without giving its lock back, until another run takes it over, or None."""
+    def dead_holder(self, stack: str) -> LockInfo | None:
+        """The run that ended without releasing its lock, or None once another run has taken it over."""
 
     def unlock(self, stack: str) -> LockInfo | None:
-        """Takes the lock away from whoever has it, and says from whom; that run can no longer save."""
+        """Removes the lock and returns its holder, which can no longer save."""
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
         """The latest saves, latest first."""
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
-        """The record as it was at that serial, or None when it never was or is no longer kept."""
+        """The state at that serial, or None if it never existed or is no longer kept."""
 
     def stacks(self) -> Sequence[str]:
-        """The stacks of which there is a record, in order."""
+        """The stacks that have state, sorted."""
 
     def names(self) -> Sequence[str]:
-        """The names under which there may be a record, in order, for the price of one request."""
+        """The names that may have state, sorted, for the cost of one request."""
 
     def move(self, before: str, after: str) -> None:
-        """Gives a record another name, with its history. Killed meanwhile, it is there under both at worst.
+        """Renames a state together with its history. A killed move leaves it under both names at worst.
 
         The caller holds the locks of both names.
 
         Raises:
-            ExistingStateError: there is a record under `after`.
-            StaleStateError: there is none under `before`.
+            ExistingStateError: `after` already has state.
+            StaleStateError: `before` has no state.
         """
 
     def close(self) -> None:
-        """Lets go of files and connections. The store may be used again, and opens them anew."""
+        """Closes files and connections. Using the store again reopens them."""
 
     def __enter__(self) -> Self: ...
 
@@ -172,28 +173,28 @@ class Store(Protocol):
     ) -> None: ...
 
 
-EVERYTHING = 1_000_000  # saves; more than any stack has
-_FIRST_LOOK = 64  # saves of the history that are read at first, and then twice as many
+ALL_SAVES = 1_000_000  # more than any stack has
+_FIRST_PAGE = 64  # saves in the first read of the history; each further read doubles it
 
 
-def runs(store: Store, stack: str) -> Iterator[tuple[HistoryEntry, ...]]:
-    """The saves of each run, latest first in both; a save of which nobody knows the run is one of its own.
+def saves_by_run(store: Store, stack: str) -> Iterator[tuple[HistoryEntry, ...]]:
+    """The saves of each run, latest first in both. A save of an unknown run is a group of its own.
 
-    Reads no more than twice as far back as it is asked for: in a bucket each save is an object.
+    Reads at most twice as far back as the caller iterates: in a bucket each save is an object.
     """
     for _, saves in groupby(_saves(store, stack), lambda entry: (entry.run or entry.serial, entry.lineage)):
         yield tuple(saves)
 
 
 def _saves(store: Store, stack: str) -> Iterator[HistoryEntry]:
-    """All saves, latest first; those that are made meanwhile are left out."""
-    limit, told = _FIRST_LOOK, EVERYTHING
+    """All saves, latest first, without those made during the iteration."""
+    limit, last_serial = _FIRST_PAGE, ALL_SAVES
     while True:
         for entry in store.history(stack, limit):
-            if entry.serial < told:
-                told = entry.serial
+            if entry.serial < last_serial:
+                last_serial = entry.serial
                 yield entry
-        # Damaged ones may be missing, so that a short answer is no end; the first save is.
-        if told == 1 or limit >= EVERYTHING:
+        # Damaged saves may be missing, so a short page does not mean the end; serial 1 does.
+        if last_serial == 1 or limit >= ALL_SAVES:
             return
         limit *= 2

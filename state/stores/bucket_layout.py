@@ -1,9 +1,9 @@
-"""How records lie in a bucket: paths, the head and history objects as JSON, and back. Pure.
+"""The layout of state in a bucket: paths, and the JSON of head and history objects. Pure.
 
     PREFIX/STACK/head.json                          serial, content, lock: replaced by compare-and-swap only
-    PREFIX/STACK/history/0000000007-UUID.json       one save: the document, who wrote it, what came before
+    PREFIX/STACK/history/0000000007-UUID.json       one save: document, author, name of the previous save
 
-STACK is percent-encoded. What is not understood is refused, never skipped.
+STACK is percent-encoded. Unknown content is refused, never skipped.
 """
 
 import re
@@ -21,20 +21,20 @@ from state.stores.base import HistoryEntry
 
 FORMAT: Final = "reconciler/bucket"
 VERSION: Final = 1
-"""Of the layout: what a head and a history object hold beside the document, which has its own."""
+"""Version of the layout, that is, of head and history object without the document's own format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The one object per stack that changes.
+    """The one mutable object of a stack.
 
     Attributes:
-        serial, lineage: of the record; 0 and "" before the first save.
-        content: name of the history object that is the record now; "" before the first save.
-        fence, holder: as of `Lock`; None when nobody holds it.
-        ttl: seconds that the lock lasts from the last time the head was written.
-        write: of this version alone, so that no two have the same bytes (and ETag), and a writer whose answer
-            was lost knows its own.
+        serial, lineage: of the state; 0 and "" before the first save.
+        content: name of the history object with the current state; "" before the first save.
+        fence, holder: as in `Lock`; the holder is None for a free lock.
+        ttl: seconds from the last write of the head until the lock expires.
+        write: unique id of this version. No two versions have the same bytes (and ETag), and a writer that
+            got no response recognizes its own version.
     """
 
     serial: int = 0
@@ -48,12 +48,12 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class HistoryObject:
-    """A history object.
+    """One save.
 
     Attributes:
-        before: name of the one that it was made from; "" for the first.
-        entry: how the history tells it.
-        document: the whole record.
+        before: name of the previous history object; "" for the first.
+        entry: its entry in the history.
+        document: the complete state document.
     """
 
     before: str
@@ -78,23 +78,23 @@ def history_folder(stack: str) -> str:
 
 
 def digits(serial: int) -> str:
-    """How the name of a history object begins: in the order of the serials."""
+    """The prefix of a history object's name; it sorts by serial."""
     return f"{serial:010d}"
 
 
 def new_name(serial: int) -> str:
-    """For a history object, unlike any other's."""
+    """A unique name for a history object."""
     return f"{digits(serial)}-{uuid4()}.json"
 
 
 def serial_of(name: str) -> int:
-    """The serial in the name of a history object; 0 when it has none, as "" and what others put there."""
+    """The serial in the name of a history object; 0 for "" and for unrelated names."""
     number = name.partition("-")[0]
     return int(number) if number.isdecimal() else 0
 
 
 def to_bytes(body: Head | HistoryObject) -> bytes:
-    """Canonical JSON. Two heads of different `write` never have the same bytes."""
+    """Canonical JSON. Heads with different `write` have different bytes."""
     return dumps({"format": FORMAT, "version": VERSION, **asdict(body)}).encode("ascii")
 
 
@@ -122,28 +122,28 @@ def save_from_bytes(data: bytes, stack: str, name: str) -> HistoryObject:
     return save
 
 
-_LARGEST = 2**53  # of the numbers in a head or a history object
+_MAX_NUMBER = 2**53  # upper limit of the numbers in a head or a history object
 _NUMBERS = "serial", "fence", "pid", "ttl"
-_ANYTHING = "holder", "entry", "document"
+_NESTED = "holder", "entry", "document"
 _OBJECTS = "content", "before"
 _NAME = re.compile(r"\d{1,15}-[\w.-]{1,80}", re.ASCII)
 _Part = TypeVar("_Part", Head, HistoryObject, LockInfo, HistoryEntry)
 
 
 def _typed(part: _Part) -> _Part:
-    """The same; raises TypeError where a field is neither a text nor, where it has to be one, a number."""
+    """Returns `part` if every field has its type, a number or a string. Raises TypeError otherwise."""
     for field in fields(part):
         value = getattr(part, field.name)
         if field.name in _NUMBERS:
-            whole = type(value) is int or (field.name == "ttl" and type(value) is float)
-            if not whole or not 0 <= value < _LARGEST:
+            is_number = type(value) is int or (field.name == "ttl" and type(value) is float)
+            if not is_number or not 0 <= value < _MAX_NUMBER:
                 raise TypeError(f"{field.name} is {str(value)[:40]!r}")
-        elif field.name not in _ANYTHING and not isinstance(value, str):
-            raise TypeError(f"{field.name} is no text")
+        elif field.name not in _NESTED and not isinstance(value, str):
+            raise TypeError(f"{field.name} is not a string")
         elif field.name == "written_at" and value and not is_time(value):
-            raise TypeError(f"{field.name} is no time with its offset from UTC")
+            raise TypeError(f"{field.name} is not a time with its offset from UTC")
         elif field.name in _OBJECTS and value and not _NAME.fullmatch(value):
-            raise TypeError(f"{field.name} names no history object")
+            raise TypeError(f"{field.name} is not the name of a history object")
     return part
 
 
@@ -153,14 +153,13 @@ def _body(data: bytes, what: str, kind: type[Head] | type[HistoryObject]) -> dic
     except UnicodeDecodeError as problem:
         raise CorruptStateError(f"{what} is damaged: {problem}") from None
     if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
-        raise CorruptStateError(f'{what} is damaged: it does not say "format": "{FORMAT}"')
+        raise CorruptStateError(f'{what} is damaged: it lacks "format": "{FORMAT}"')
     version = body.pop("version", None)
     if type(version) is not int:
-        raise CorruptStateError(f"{what} has {version!r} for its format version")
+        raise CorruptStateError(f"{what} has the invalid format version {version!r}")
     if version > VERSION:
         raise NewerFormatError(
-            f"{what} was written by a newer reconciler: it has layout {version}, "
-            f"this one knows up to {VERSION}",
+            f"a newer reconciler wrote {what}: it has layout {version}, this version reads up to {VERSION}",
             hint="pip install --upgrade picsellia-reconciler",
         )
     names = {field.name for field in fields(kind)}

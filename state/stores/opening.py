@@ -1,4 +1,4 @@
-"""Which store a URL names."""
+"""Opens the store for a URL."""
 
 import re
 from pathlib import Path
@@ -8,16 +8,15 @@ from state.stores.base import Store
 
 
 def open_store(url: str | None, *, patience: float | None = None) -> Store:
-    """The store that this URL names. Opens nothing yet: a store that is only read from never makes a file.
+    """The store for a URL. Files are opened on first use; a store that is only read never creates one.
 
     Args:
         url: a path, `sqlite:///relative/path`, `sqlite:////absolute/path`, a bucket (`s3://bucket/prefix`,
-            `gs://bucket/prefix`, `az://container/prefix`), or None for the file in the user's own state
-            folder.
-        patience: seconds that one request to a bucket may take, its repeats included; None for the usual.
+            `gs://bucket/prefix`, `az://container/prefix`), or None for the file in the user's state folder.
+        patience: timeout of one bucket request in seconds, including retries; None for the default.
 
     Raises:
-        StoreUnavailableError: the URL names no kind of store that this version has.
+        StoreUnavailableError: this version has no store for the URL.
     """
     from state.stores.sqlite import SqliteStore
 
@@ -30,8 +29,8 @@ def open_store(url: str | None, *, patience: float | None = None) -> Store:
         return SqliteStore(Path(url).expanduser())
     if bucket := re.match(r"(s3|gs|az)://([^/?#]+)", url):
         if "@" in bucket[2] or re.search(r"[?#]", url):
-            raise StoreUnavailableError(  # and not with the URL, as there may be a key in it
-                f"a {bucket[1]}:// URL is a bucket and a prefix, with no login and no options in it",
+            raise StoreUnavailableError(  # without the URL, which may contain a key
+                f"a {bucket[1]}:// URL consists of a bucket and a prefix, without login and options",
                 hint="endpoint and credentials come from variables; see docs/reference/state.md",
             )
         from state.stores.bucket import BucketStore
@@ -41,9 +40,9 @@ def open_store(url: str | None, *, patience: float | None = None) -> Store:
     path = url.removeprefix("sqlite:///")
     if path == url or not path:
         raise StoreUnavailableError(
-            f"there is no state store for {scheme[1]}:// URLs like this one",
-            hint="give a path, sqlite:///relative/path, sqlite:////absolute/path, or a bucket: "
+            f"no state store supports this {scheme[1]}:// URL",
+            hint="use a path, sqlite:///relative/path, sqlite:////absolute/path, or a bucket: "
             "s3://bucket/prefix, gs://bucket/prefix, az://container/prefix; "
-            "without RECONCILER_STATE the file in your own state folder is used",
+            "without RECONCILER_STATE, reconciler uses the file in your state folder",
         )
     return SqliteStore(Path(path).expanduser())

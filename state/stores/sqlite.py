@@ -1,9 +1,9 @@
-"""The store on this machine: one SQLite file for all stacks, with its history and its locks.
+"""The local store: one SQLite file with state, history and locks of all stacks.
 
 A save is one short transaction (WAL, synchronous=FULL) that checks lock, lineage and serial and adds one
-row; rows are never changed, and none is dropped. The first save of a run stores the whole document, later
-ones only what changed, until those add up to more than the document: so the cost of an apply grows with its
-changes, not with their square. Never decides what a record should hold.
+row; rows are never changed or dropped. The first save of a run stores the whole document, later saves only
+the changes, until these add up to more than the document. The cost of an apply thus grows linearly with its
+changes. Has no opinion on the content of the state.
 """
 
 import errno
@@ -34,7 +34,7 @@ from state.errors import (
     StoreUnavailableError,
 )
 from state.invariants import verify
-from state.lock import HEARTBEAT, TTL, Lock, check_held, holding, is_held, read_lock_info
+from state.lock import HEARTBEAT, TTL, Lock, check_ownership, hold_lock, is_held, read_lock_info
 from state.lock_info import LockInfo
 from state.snapshot import JSON, Snapshot, difference
 from state.stores.base import HistoryEntry, check_head, no_announcement
@@ -44,11 +44,11 @@ _UPGRADES = {
     1: "ALTER TABLE saves ADD COLUMN ci TEXT NOT NULL DEFAULT ''",
     2: "ALTER TABLE saves ADD COLUMN run TEXT NOT NULL DEFAULT ''",
 }
-"""From a layout to what makes the next one of it; done by the first write, so reading copes with all."""
+"""Upgrades by source version. The first write runs them, so reads support every version."""
 
 T = TypeVar("T")
 
-_BUSY = 30.0  # seconds to wait for another process's transaction, each of which takes milliseconds
+_BUSY_TIMEOUT = 30.0  # seconds to wait for another process's transaction, which takes milliseconds
 _SCHEMA = (
     """
     CREATE TABLE saves (
@@ -62,7 +62,7 @@ _SCHEMA = (
     """
     CREATE TABLE contents (
         stack TEXT NOT NULL, serial INTEGER NOT NULL,
-        whole INTEGER NOT NULL,  -- 1: the document; 0: what changed since the serial before
+        whole INTEGER NOT NULL,  -- 1: the document; 0: the changes since the previous serial
         body BLOB NOT NULL,      -- JSON, compressed by zlib
         PRIMARY KEY (stack, serial)
     )
@@ -70,7 +70,7 @@ _SCHEMA = (
     """
     CREATE TABLE locks (
         stack TEXT PRIMARY KEY, fence INTEGER NOT NULL,
-        holder TEXT,             -- LockInfo as JSON; NULL when nobody holds it
+        holder TEXT,             -- LockInfo as JSON; NULL for a free lock
         expires REAL NOT NULL    -- seconds since 1970
     )
     """,
@@ -79,33 +79,33 @@ _SCHEMA = (
 
 
 _MAGIC: Final = b"SQLite format 3\x00"
-"""How every such file begins: https://sqlite.org/fileformat.html"""
+"""The first bytes of every SQLite file: https://sqlite.org/fileformat.html"""
 
 _DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-"""Codes of errors of a file that is not as it was written; SQLITE_ERROR: a table or a column is missing."""
+"""Error codes of a damaged file; SQLITE_ERROR means a missing table or column."""
 
 _UNWRITABLE: Final = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
 _DENIED: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
 _RESTORE: Final = (
-    "restore it from a backup, or move it away and apply again: what exists is found by its name, "
-    "and only who changed what is lost"
+    "restore it from a backup, or move it away and apply again: existing objects are found by name, "
+    "and only the history of changes is lost"
 )
 _READ_ONLY: Final = (
-    "plan and drift only read it; to apply, make file and folder writable, or go on with a copy elsewhere: "
-    "reconciler state copy FROM TO, and name it with RECONCILER_STATE"
+    "plan and drift only read it; to apply, make file and folder writable, or continue with a copy: "
+    "reconciler state copy FROM TO, then set RECONCILER_STATE to it"
 )
-_CHECK: Final = "check the file, its folder and the free space, or name another file with RECONCILER_STATE"
-_ATTEMPTS = 20  # to read a file that changes while it is read
+_CHECK: Final = "check the file, its folder and the free space, or set RECONCILER_STATE to another file"
+_READ_ATTEMPTS = 20  # for a file that changes during the read
 
 
 @dataclass(frozen=True, slots=True)
-class _Tail:
-    """What this store saved last of a stack: the next save may store only what changed since.
+class _LastSave:
+    """The last save of a stack by this store; the next save may store only the changes since.
 
     Attributes:
-        snapshot: as it was saved.
-        whole: bytes of the last whole document.
-        changes: bytes of the changes stored after it.
+        snapshot: the saved snapshot.
+        whole: size of the last whole document in bytes.
+        changes: total size of the changes stored after it in bytes.
     """
 
     snapshot: Snapshot
@@ -114,12 +114,12 @@ class _Tail:
 
 
 class SqliteStore:
-    """A `Store` in one SQLite file. See the protocol for what its methods promise.
+    """A `Store` in one SQLite file. The protocol documents its methods.
 
     Args:
-        path: of the file; it and its folder are made by the first write, for this user only.
-        clock: seconds since 1970; for tests.
-        sleep: waits so many seconds; for tests.
+        path: path of the file. The first write creates it and its folder, accessible to this user only.
+        clock: returns seconds since 1970; for tests.
+        sleep: sleeps a number of seconds; for tests.
     """
 
     def __init__(
@@ -134,8 +134,8 @@ class SqliteStore:
         self._sleep = sleep
         self._mutex = threading.RLock()  # one connection, used by one thread at a time
         self._connection: sqlite3.Connection | None = None
-        self._tails: dict[str, _Tail] = {}
-        self._loaded: dict[str, Snapshot] = {}  # the latest load per stack: the next serial starts from it
+        self._last_saves: dict[str, _LastSave] = {}
+        self._loaded: dict[str, Snapshot] = {}  # the latest load per stack; later serials build on it
 
     def __enter__(self) -> Self:
         return self
@@ -152,7 +152,7 @@ class SqliteStore:
                 self._connection = None
             self._loaded.clear()
 
-    # -- records
+    # -- state
 
     def load(self, stack: str) -> Snapshot | None:
         rows = self._read(
@@ -162,12 +162,12 @@ class SqliteStore:
         )
         newest, content = rows[0] if rows else (None, None)
         if content is not None and (newest is None or newest < content):
-            raise self._damaged(stack, content, "its history is missing")
+            raise self._damage_error(stack, content, "its history is missing")
         if newest is None:
             return None
         snapshot = self.load_at(stack, newest)
         if snapshot is None:
-            raise self._damaged(stack, newest, "its content is missing")
+            raise self._damage_error(stack, newest, "its content is missing")
         return snapshot
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
@@ -181,7 +181,7 @@ class SqliteStore:
         if not rows or rows[-1][0] != serial:
             return None
         if len(rows) != serial - rows[0][0] + 1:
-            raise self._damaged(stack, serial, "a change on the way to it is missing")
+            raise self._damage_error(stack, serial, "an earlier change is missing")
         before = self._loaded.get(stack)
         if before is None or not rows[0][0] <= before.serial <= serial:
             before = from_document(self._document(stack, *rows[0]))
@@ -189,8 +189,8 @@ class SqliteStore:
             try:
                 before = with_change(before, self._document(stack, number, body))
             except CorruptStateError as problem:
-                told = f"a change on the way to it does not fit: {problem.message}"
-                raise self._damaged(stack, serial, told) from None
+                detail = f"an earlier change does not apply: {problem.message}"
+                raise self._damage_error(stack, serial, detail) from None
         self._loaded[stack] = before
         return before
 
@@ -198,26 +198,26 @@ class SqliteStore:
         try:
             return loads(zlib.decompress(body).decode("ascii"))
         except (zlib.error, UnicodeDecodeError, TypeError) as error:
-            raise self._damaged(stack, serial, str(error)) from None
+            raise self._damage_error(stack, serial, str(error)) from None
 
     def save(self, snapshot: Snapshot, *, expected_serial: int, lock: Lock | None) -> Snapshot:
         saved = snapshot.written(serial=expected_serial + 1, by=snapshot.written_by, at=snapshot.written_at)
-        self._keep(saved, HistoryEntry.of(saved, lock.info if lock else None), expected_serial, lock)
+        self._write(saved, HistoryEntry.of(saved, lock.info if lock else None), expected_serial, lock)
         return saved
 
     def copy_in(self, snapshot: Snapshot, entry: HistoryEntry, *, expected_serial: int) -> None:
-        self._keep(snapshot, entry, expected_serial, None)
+        self._write(snapshot, entry, expected_serial, None)
 
-    def _keep(self, saved: Snapshot, entry: HistoryEntry, expected_serial: int, lock: Lock | None) -> None:
+    def _write(self, saved: Snapshot, entry: HistoryEntry, expected_serial: int, lock: Lock | None) -> None:
         stack = saved.stack
         with self._mutex:
-            tail = self._tails.get(stack)
-            if tail and (tail.snapshot.serial, tail.snapshot.lineage) != (saved.serial - 1, saved.lineage):
-                tail = None
-            problems = verify(saved, since=tail.snapshot if tail else None)
+            last = self._last_saves.get(stack)
+            if last and (last.snapshot.serial, last.snapshot.lineage) != (saved.serial - 1, saved.lineage):
+                last = None
+            problems = verify(saved, since=last.snapshot if last else None)
             if problems:
                 raise InvalidSnapshotError(stack, problems)
-            whole, body = _content(saved, tail)
+            whole, body = _content(saved, last)
             with self._transaction() as connection:
                 if lock is not None:
                     row = connection.execute("SELECT fence, holder FROM locks WHERE stack = ?", (stack,))
@@ -227,13 +227,13 @@ class SqliteStore:
                 )
                 check_head(saved, expected_serial, *(head.fetchone() or (0, "")))
                 _insert(connection, stack, entry, whole=whole, body=body)
-            if whole or tail is None:
-                self._tails[stack] = _Tail(saved, len(body), 0)
+            if whole or last is None:
+                self._last_saves[stack] = _LastSave(saved, len(body), 0)
             else:
-                self._tails[stack] = _Tail(saved, tail.whole, tail.changes + len(body))
+                self._last_saves[stack] = _LastSave(saved, last.whole, last.changes + len(body))
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
-        # The columns in their order, as a file of an older layout has fewer of them.
+        # By position, as a file with an older schema has fewer columns.
         sql = "SELECT * FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT ?"
         return [HistoryEntry(*row[1:]) for row in self._read(sql, stack, limit)]
 
@@ -248,7 +248,7 @@ class SqliteStore:
         with self._transaction() as connection:
             exists = "SELECT 1 FROM saves WHERE stack = ? LIMIT 1"
             if connection.execute(exists, (before,)).fetchone() is None:
-                raise StaleStateError(f"there is no state of {before} to be moved")
+                raise StaleStateError(f"cannot move {before}: it has no state")
             if connection.execute(exists, (after,)).fetchone():
                 raise ExistingStateError(before, after)
             rows = connection.execute("SELECT serial, body FROM contents WHERE stack = ?", (before,))
@@ -258,8 +258,8 @@ class SqliteStore:
                     (after, _renamed(body, after), before, serial),
                 )
             connection.execute("UPDATE saves SET stack = ? WHERE stack = ?", (after, before))
-        for known in (self._tails, self._loaded):
-            known.pop(before, None)
+        self._last_saves.pop(before, None)
+        self._loaded.pop(before, None)
 
     # -- locks
 
@@ -271,30 +271,30 @@ class SqliteStore:
         timeout: float,
         ttl: float = TTL,
         every: float = HEARTBEAT,
-        waiting: Callable[[LockInfo], None] = no_announcement,
+        on_wait: Callable[[LockInfo], None] = no_announcement,
     ) -> AbstractContextManager[Lock]:
-        return holding(
+        return hold_lock(
             stack,
-            lambda: self._take(stack, info, ttl),
+            lambda: self._acquire(stack, info, ttl),
             lambda lock: self._renew(lock, ttl),
             self._release,
             timeout=timeout,
             every=every,
             clock=self._clock,
             sleep=self._sleep,
-            waiting=waiting,
+            on_wait=on_wait,
         )
 
     def holder(self, stack: str) -> LockInfo | None:
-        holder, held = self._lock_of(stack)
-        return holder if held else None
+        holder, is_locked = self._lock_of(stack)
+        return holder if is_locked else None
 
-    def abandoned(self, stack: str) -> LockInfo | None:
-        holder, held = self._lock_of(stack)
-        return None if held else holder
+    def dead_holder(self, stack: str) -> LockInfo | None:
+        holder, is_locked = self._lock_of(stack)
+        return None if is_locked else holder
 
     def _lock_of(self, stack: str) -> tuple[LockInfo | None, bool]:
-        """The run in the stack's lock, and whether it still keeps others out."""
+        """The run in the stack's lock, and whether it still keeps other runs out."""
         for text, expires in self._read("SELECT holder, expires FROM locks WHERE stack = ?", stack):
             holder = read_lock_info(text)
             return holder, is_held(holder, expires=expires, now=self._clock())
@@ -306,12 +306,12 @@ class SqliteStore:
         with self._transaction() as connection:
             row = connection.execute("SELECT holder FROM locks WHERE stack = ?", (stack,)).fetchone()
             connection.execute("UPDATE locks SET holder = NULL WHERE stack = ?", (stack,))
-        with suppress(CorruptStateError):  # it is gone now, whatever it was
+        with suppress(CorruptStateError):  # the lock is removed, readable or not
             return read_lock_info(row[0])
         return None
 
-    def _take(self, stack: str, info: LockInfo, ttl: float) -> Lock | LockInfo:
-        """The lock, or who holds it."""
+    def _acquire(self, stack: str, info: LockInfo, ttl: float) -> Lock | LockInfo:
+        """The lock, or its current holder."""
         with self._transaction() as connection:
             row = connection.execute(
                 "SELECT fence, holder, expires FROM locks WHERE stack = ?", (stack,)
@@ -343,12 +343,12 @@ class SqliteStore:
     # -- the file
 
     def _read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """The rows of a query; none when there is no file."""
-        with self._mutex, self._explained():
-            if self._connection is None and not self._is_there():
+        """The rows of a query; none without a file."""
+        with self._mutex, self._translate_errors():
+            if self._connection is None and not self._file_exists():
                 return []
             try:
-                return retry_while_busy(lambda: self._rows(self._connected(), sql, values))
+                return retry_while_busy(lambda: self._rows(self._connect(), sql, values))
             except sqlite3.OperationalError as problem:
                 if _code(problem) not in _UNWRITABLE:
                     raise
@@ -358,13 +358,13 @@ class SqliteStore:
             return self._read_only(sql, values)
 
     def _read_only(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        """The rows of a query where nothing can be written: SQLite itself wants to, beside the file.
+        """The rows of a query on a read-only file system, where SQLite cannot write beside the file.
 
-        A log beside the file, as a killed run leaves it, holds the latest saves: both are read from a copy.
-        Another user's run may write meanwhile, so what was read counts only if the files are as they were.
+        A WAL file, left by a killed run, contains the latest saves; then a copy of both is read. Another
+        user's run may write meanwhile, so a result counts only if the files did not change.
         """
         log = Path(f"{self.path}-wal")
-        for _ in range(_ATTEMPTS):
+        for _ in range(_READ_ATTEMPTS):
             before = _stamp(self.path), _stamp(log)
             try:
                 if before[1] and before[1][1]:
@@ -385,21 +385,23 @@ class SqliteStore:
                 if (_stamp(self.path), _stamp(log)) == before:
                     return rows
             self._sleep(0.01)
-        raise StoreUnavailableError(f"the state file {self.path} changes all the time", hint="try again")
+        raise StoreUnavailableError(
+            f"the state file {self.path} changed during {_READ_ATTEMPTS} reads", hint="try again"
+        )
 
     def _rows(
         self, connection: sqlite3.Connection, sql: str, values: Sequence[object]
     ) -> list[tuple[Any, ...]]:
-        self._layout(connection)
+        self._check_schema(connection)
         return connection.execute(sql, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that no other writer shares; undone when the block raises."""
-        with self._mutex, self._explained("written"):
-            if self._connection is None and not self._is_there():
+        """An exclusive write transaction; rolled back if the block raises."""
+        with self._mutex, self._translate_errors("written"):
+            if self._connection is None and not self._file_exists():
                 self._create()
-            connection = retry_while_busy(self._begin)
+            connection = retry_while_busy(self._begin_transaction)
             try:
                 for statement in self._upgrades(connection):
                     connection.execute(statement)
@@ -410,46 +412,47 @@ class SqliteStore:
                     connection.execute("ROLLBACK")
                 raise
 
-    def _is_there(self) -> bool:
-        """Whether there is a state file.
+    def _file_exists(self) -> bool:
+        """Whether the state file exists.
 
-        It is made whole or not at all, so one without content was cut off, and is not an empty one.
+        The file is created atomically, so an empty one was cut off.
 
         Raises:
-            CorruptStateError: there is a file, and it is none of SQLite's.
-            StoreUnavailableError: it is no file, or a link that leads nowhere.
+            CorruptStateError: it is not an SQLite file.
+            StoreUnavailableError: it is not a file, or it is a broken link.
         """
         found = _stat(self.path)
         if found is None and self.path.is_symlink():
             raise StoreUnavailableError(
-                f"the state file {self.path} is a link to {self.path.readlink()}, which is not there",
-                hint="mount or restore what it leads to, or remove the link to begin anew",
+                f"the state file {self.path} is a link to {self.path.readlink()}, which does not exist",
+                hint="mount or restore the link's target, or remove the link to start with empty state",
             )
         if found is None:
             return False
         if not stat.S_ISREG(found.st_mode):
             raise StoreUnavailableError(
-                f"{self.path} is no file, so it cannot hold state", hint="name a file with RECONCILER_STATE"
+                f"{self.path} is not a file, so it cannot contain state",
+                hint="set RECONCILER_STATE to a file",
             )
         with self.path.open("rb") as file:
-            begins = file.read(len(_MAGIC))
-        if begins != _MAGIC:
+            start = file.read(len(_MAGIC))
+        if start != _MAGIC:
             size = f"{found.st_size} bytes" if found.st_size != 1 else "1 byte"
             raise CorruptStateError(
-                f"the state file {self.path} is damaged: its {size} do not begin as a database",
+                f"the state file {self.path} is damaged: its {size} do not start as an SQLite database",
                 hint=_RESTORE,
             )
         return True
 
     def _create(self) -> None:
-        """Makes the file, whole, unless another process was quicker."""
+        """Creates the file atomically, unless another process was faster."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")  # mode 0600
         os.close(handle)
         try:
             with closing(sqlite3.connect(name, isolation_level=None)) as connection:
                 connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA journal_mode = WAL")  # kept in the file; not within a transaction
+                connection.execute("PRAGMA journal_mode = WAL")  # persistent; not allowed in a transaction
                 connection.execute("BEGIN")
                 for statement in _SCHEMA:
                     connection.execute(statement)
@@ -465,81 +468,81 @@ class SqliteStore:
             for leftover in (name, f"{name}-wal", f"{name}-shm"):
                 Path(leftover).unlink(missing_ok=True)
 
-    def _begin(self) -> sqlite3.Connection:
-        """The connection, in a transaction that no other writer shares."""
-        connection = self._connected()
-        self._layout(connection)
+    def _begin_transaction(self) -> sqlite3.Connection:
+        """The connection, in an exclusive write transaction."""
+        connection = self._connect()
+        self._check_schema(connection)
         connection.execute("BEGIN IMMEDIATE")
         return connection
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         """The connection to the file, which must exist."""
         if self._connection is None:
             connection = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode=rw",
                 uri=True,
-                timeout=_BUSY,
-                isolation_level=None,  # transactions begin and end where it is written
-                check_same_thread=False,  # the mutex sees to it
+                timeout=_BUSY_TIMEOUT,
+                isolation_level=None,  # explicit transactions
+                check_same_thread=False,  # guarded by the mutex
             )
             connection.execute("PRAGMA synchronous = FULL")
             self._connection = connection
         return self._connection
 
-    def _damaged(self, stack: str, serial: int, what: str) -> CorruptStateError:
+    def _damage_error(self, stack: str, serial: int, detail: str) -> CorruptStateError:
         return CorruptStateError(
-            f"the record of {stack} at serial {serial} in {self.path} is damaged: {what}"
+            f"the state of {stack} at serial {serial} in {self.path} is damaged: {detail}"
         )
 
     def _upgrades(self, connection: sqlite3.Connection) -> Sequence[str]:
-        """The statements that bring the file to the present layout."""
-        upgrades = [_UPGRADES[step] for step in range(self._layout(connection), _SCHEMA_VERSION)]
+        """The statements that upgrade the file to the current schema."""
+        upgrades = [_UPGRADES[step] for step in range(self._check_schema(connection), _SCHEMA_VERSION)]
         return [*upgrades, _SCHEMA[-1]] if upgrades else []
 
-    def _layout(self, connection: sqlite3.Connection) -> int:
-        """The layout of the file. Raises NewerFormatError, or CorruptStateError when it has none."""
+    def _check_schema(self, connection: sqlite3.Connection) -> int:
+        """The schema version of the file. Raises NewerFormatError, or CorruptStateError without one."""
         version: int
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > _SCHEMA_VERSION:
             raise NewerFormatError(
-                f"{self.path} was made by a newer reconciler: "
-                f"it has layout {version}, this one knows up to {_SCHEMA_VERSION}",
+                f"a newer reconciler created {self.path}: "
+                f"it has layout {version}, this version reads up to {_SCHEMA_VERSION}",
                 hint="pip install --upgrade picsellia-reconciler",
             )
         if version < 1:
             raise CorruptStateError(
-                f"the database {self.path} holds no state: it is damaged, or it is not reconciler's",
-                hint=f"{_RESTORE}; or name another file with RECONCILER_STATE",
+                f"the database {self.path} contains no state: it is damaged or belongs to another program",
+                hint=f"{_RESTORE}; or set RECONCILER_STATE to another file",
             )
         return version
 
     @contextmanager
-    def _explained(self, use: str = "used") -> Iterator[None]:
-        """Errors of SQLite and of the system as errors of the store.
+    def _translate_errors(self, use: str = "used") -> Iterator[None]:
+        """Translates errors of SQLite and the operating system to errors of the store.
 
         Args:
-            use: what was about to be done, as a participle.
+            use: the operation, as a participle for the message.
         """
         try:
             yield
         except (sqlite3.Error, OSError) as error:
             if _code(error) in _DAMAGE or "decode to UTF-8" in str(error):
-                told = f"the state file {self.path} is damaged: {error}"
-                raise CorruptStateError(told, hint=_RESTORE) from error
+                message = f"the state file {self.path} is damaged: {error}"
+                raise CorruptStateError(message, hint=_RESTORE) from error
             denied = isinstance(error, OSError) and error.errno in _DENIED
             hint = _READ_ONLY if denied or _code(error) in _UNWRITABLE else _CHECK
-            told = f"the state file {self.path} cannot be {use}: {error}"
-            raise StoreUnavailableError(told, hint=hint) from error
+            message = f"the state file {self.path} cannot be {use}: {error}"
+            raise StoreUnavailableError(message, hint=hint) from error
 
 
 def _code(problem: BaseException) -> int | None:
-    """SQLite's own code for what went wrong, without its details; None for any other error."""
+    """SQLite's primary error code; None for any other error."""
     code = getattr(problem, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF  # the low byte; the rest says more of the same
+    return None if code is None else code & 0xFF  # the higher bytes are the extended code
 
 
 def _stat(path: Path) -> os.stat_result | None:
-    """None when there is nothing; what may not be looked at is there for all we know, and raises OSError."""
+    """The file's status, or None if it does not exist. Raises OSError if access is denied."""
     try:
         return path.stat()
     except FileNotFoundError:
@@ -547,36 +550,36 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes whenever a file does: time, size in bytes, identity; None when there is no file."""
+    """Modification time, size in bytes and inode, to detect changes; None without a file."""
     found = _stat(path)
     return found and (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def retry_while_busy(call: Callable[[], T]) -> T:
-    """Call it again while the file is busy with something that SQLite itself does not wait for.
+    """Repeats the call while the file is busy in a way that SQLite's own timeout does not cover.
 
-    Its timeout covers other transactions, but neither the change to WAL by another process nor the clean-up
-    when the last connection closes (https://sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY").
+    That timeout covers other transactions, but neither another process's switch to WAL nor the clean-up when
+    the last connection closes (https://sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY").
     """
-    return _PATIENTLY(call)
+    return _BUSY_RETRY(call)
 
 
 def _is_busy(problem: BaseException) -> bool:
     return _code(problem) == sqlite3.SQLITE_BUSY
 
 
-_PATIENTLY = Retrying(
+_BUSY_RETRY = Retrying(
     retry=retry_if_exception(_is_busy),
     wait=wait_random(0.002, 0.02),
-    stop=stop_after_delay(_BUSY),
+    stop=stop_after_delay(_BUSY_TIMEOUT),
     reraise=True,
 )
 
 
-def _content(saved: Snapshot, tail: _Tail | None) -> tuple[bool, bytes]:
-    """Whether the whole document is stored, and the bytes of it or of what changed."""
-    if tail is not None:
-        changed = difference(tail.snapshot, saved)
+def _content(saved: Snapshot, last: _LastSave | None) -> tuple[bool, bytes]:
+    """Whether to store the whole document, and the bytes of the document or of the changes."""
+    if last is not None:
+        changed = difference(last.snapshot, saved)
         change = {
             **header(saved),
             "resources": bodies(changed.resources.values()),
@@ -584,13 +587,13 @@ def _content(saved: Snapshot, tail: _Tail | None) -> tuple[bool, bytes]:
             "removed": {"resources": changed.removed_resources, "intents": changed.removed_intents},
         }
         body = zlib.compress(dumps(change).encode("ascii"))
-        if tail.changes + len(body) <= tail.whole:
+        if last.changes + len(body) <= last.whole:
             return False, body
     return True, zlib.compress(to_json(saved).encode("ascii"))
 
 
 def _renamed(body: bytes, stack: str) -> bytes:
-    """The stored document, or change, under another name; what is damaged stays so."""
+    """The stored document or change with a new stack name; a damaged one unchanged."""
     try:
         document = loads(zlib.decompress(body).decode("ascii"))
         return zlib.compress(dumps(document | {"stack": stack}).encode("ascii"))
@@ -600,7 +603,7 @@ def _renamed(body: bytes, stack: str) -> bytes:
 
 def _check_lock(lock: Lock, row: tuple[int, str | None] | None) -> None:
     fence, holder = row or (0, None)
-    check_held(lock, fence, read_lock_info(holder))
+    check_ownership(lock, fence, read_lock_info(holder))
 
 
 def _insert(

@@ -143,7 +143,7 @@ class Damaged:
         return found.body
 
     def delete(self, path: str) -> None:
-        self.objects._connected().delete(path)
+        self.objects._open_client().delete(path)
 
     def all(self) -> dict[str, bytes]:
         names = self.objects.names(f"{self._folder}/history")

@@ -74,11 +74,11 @@ def test_a_bucket_that_refuses_every_swap_is_given_up_at_once(place: str) -> Non
     objects, naps = Disturbed(place), list[float]()
     objects.before = swapped
     with BucketStore(objects, sleep=naps.append) as store:
-        with pytest.raises(StoreUnavailableError, match="refuses to replace the head"):
+        with pytest.raises(StoreUnavailableError, match="refuses to replace the unchanged head"):
             save(store, counting(1), expected=0)
         assert sum(naps) < 1
         with (
-            pytest.raises(StoreUnavailableError, match="refuses to replace the head"),
+            pytest.raises(StoreUnavailableError, match="refuses to replace the unchanged head"),
             store.lock(STACK, run("ann"), timeout=0),
         ):
             pass
@@ -158,7 +158,7 @@ def test_a_lock_whose_answer_was_lost_is_held(place: str, lost: Callable[[], Non
     with BucketStore(objects) as store:
         objects.after = once(lost)
         with store.lock(STACK, run("ada"), timeout=0, every=NEVER) as lock:
-            assert (lock.fence, lock.took_over) == (1, None)
+            assert (lock.fence, lock.previous_holder) == (1, None)
             assert save(store, counting(1), expected=0, lock=lock).serial == 1
         assert store.holder(STACK) is None
 
@@ -261,7 +261,7 @@ def test_an_endpoint_that_never_answers_is_given_up(
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         with (
             open_store(url, patience=0.3) as store,
-            pytest.raises(StoreUnavailableError, match="does not answer"),
+            pytest.raises(StoreUnavailableError, match="does not respond"),
         ):
             store.load(STACK)
 
@@ -279,7 +279,7 @@ def test_a_bucket_that_does_not_exist_is_no_empty_one(
             lambda: store.lock(STACK, run("ada"), timeout=0).__enter__(),
         )
         for attempt in attempts:
-            with pytest.raises(StoreUnavailableError, match="there is no such"):
+            with pytest.raises(StoreUnavailableError, match="does not exist"):
                 attempt()
 
 
@@ -301,23 +301,23 @@ def test_an_endpoint_that_does_not_answer_is_told(
 ) -> None:
     url = bucket_url("s3", request, monkeypatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    with open_store(url) as store, pytest.raises(StoreUnavailableError, match="does not answer"):
+    with open_store(url) as store, pytest.raises(StoreUnavailableError, match="does not respond"):
         store.load(STACK)
 
 
 @pytest.mark.parametrize(
     ("kind", "text", "says"),
     [
-        ("PermissionDeniedError", "403 Forbidden: <Code>AccessDenied</Code>", "may not do"),
+        ("PermissionDeniedError", "403 Forbidden: <Code>AccessDenied</Code>", "lack permission"),
         ("PermissionDeniedError", "403: <Code>SignatureDoesNotMatch</Code>", "credentials are wrong"),
         ("UnauthenticatedError", "401", "credentials are wrong"),
         ("GenericError", "status code: 503 Service Unavailable: <Code>SlowDown</Code>", "refuses requests"),
-        ("GenericError", "non-2xx status code: 429 Too Many Requests: ", "refuses requests for now"),
-        ("GenericError", "Error getting list response body: response body error", "does not answer"),
+        ("GenericError", "non-2xx status code: 429 Too Many Requests: ", "refuses requests at the moment"),
+        ("GenericError", "Error getting list response body: response body error", "does not respond"),
         (
             "GenericError",
             "GET https://h/x?a=b in 1ms - Server returned non-2xx status code: 404",
-            "answers 404",
+            "returned 404",
         ),
         ("GenericError", "Error performing GET http://169.254.169.254/latest/api", "no credentials"),
         ("GenericError", "400 <Code>Odd</Code> https://a.example/?sig=s3cret", "Odd"),
@@ -325,7 +325,7 @@ def test_an_endpoint_that_does_not_answer_is_told(
     ],
 )
 def test_what_a_service_answers_is_told_without_its_url(kind: str, text: str, says: str) -> None:
-    problem = Objects("az://records")._unavailable(text, kind)
+    problem = Objects("az://records")._unavailable_error(text, kind)
     assert says in problem.message
     assert problem.hint
     assert "s3cret" not in problem.message + problem.hint

@@ -69,9 +69,9 @@ def test_the_lock_of_a_dead_run_is_taken_over_at_once(
             other.lock(STACK, run("bob"), timeout=0).__enter__()
         kill(asleep)
         assert other.holder(STACK) is None
-        assert other.abandoned(STACK) == held_by(asleep.pid)
+        assert other.dead_holder(STACK) == held_by(asleep.pid)
         with other.lock(STACK, run("bob"), timeout=0, every=NEVER) as lock:
-            assert lock.took_over == held_by(asleep.pid)
+            assert lock.previous_holder == held_by(asleep.pid)
             assert lock.fence == lost.fence + 1
             with pytest.raises(LostLockError):
                 save(one, counting(1), expected=0, lock=lost)

@@ -40,8 +40,8 @@ def renaming(
 ) -> RenamingStore:
     return RenamingStore(
         store,
-        older=lambda _, names: [name for name in names if name in older],
-        proves=lambda _: proves,
+        find_older_names=lambda _, names: [name for name in names if name in older],
+        belongs=lambda _: proves,
         notify=told.append,
     )
 

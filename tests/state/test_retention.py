@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from reconciler.core.plan import Stack
 from reconciler.engine.rollback import find_earlier
-from state.copying import copy_records
+from state.copying import copy_states
 from state.snapshot import RecordedResource, Snapshot
-from state.stores.base import EVERYTHING, Store
+from state.stores.base import ALL_SAVES, Store
 from state.stores.sqlite import SqliteStore
 from tests.state.conftest import STACK, MakeStore, bucket_maker, intent, resource, run, snapshot
 from tests.state.servers import Bucket
@@ -56,7 +56,7 @@ def apply(store: Store, who: str, last: Snapshot, changes: Sequence[RecordedReso
 
 def check_kept(store: Store, saved: Sequence[Snapshot]) -> None:
     """Each save is there, in whatever order they are read."""
-    assert [entry.serial for entry in store.history(STACK, EVERYTHING)] == [s.serial for s in reversed(saved)]
+    assert [entry.serial for entry in store.history(STACK, ALL_SAVES)] == [s.serial for s in reversed(saved)]
     for record in (*saved, *reversed(saved)):
         assert store.load_at(STACK, record.serial) == record
     assert store.load(STACK) == saved[-1]
@@ -99,7 +99,7 @@ def test_a_copy_between_any_two_stores_leaves_nothing_out(store: Store, other: S
     last = apply(store, "the third", middle[-1], [image("1.1.0"), numbered("i1", 7)])
     saved = [first, *middle, *last]
 
-    (copied,) = copy_records(store, other)
+    (copied,) = copy_states(store, other)
 
     assert (copied.serials, copied.left_out) == (tuple(record.serial for record in saved), ())
     check_kept(other, saved)

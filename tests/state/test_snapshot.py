@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.sharing import SharedMap
+from state.persistent_map import PersistentMap
 from state.snapshot import JSON, RecordedResource, Snapshot, difference
 from tests.state.conftest import STACK, intent, resource, snapshot
 
@@ -80,7 +80,7 @@ KEYS = st.text("abc", max_size=3)
 def test_a_shared_map_does_what_a_dict_does(changes: list[tuple[str, int | None]]) -> None:
     """None stands for dropping the key."""
     plain: dict[str, int] = {}
-    shared: SharedMap[int] = SharedMap()
+    shared: PersistentMap[int] = PersistentMap()
     for key, value in changes:
         before, before_plain = shared, dict(plain)
         if value is None:
@@ -92,18 +92,18 @@ def test_a_shared_map_does_what_a_dict_does(changes: list[tuple[str, int | None]
         assert dict(before) == before_plain
         assert len(shared) == len(plain)
         assert list(shared) == sorted(plain)
-        assert shared == plain == SharedMap(plain)
+        assert shared == plain == PersistentMap(plain)
 
 
 @given(*[st.dictionaries(KEYS, st.integers())] * 2)
 def test_what_was_touched_is_every_key_with_another_value(one: dict[str, int], two: dict[str, int]) -> None:
-    before = SharedMap({key: (value,) for key, value in one.items()})
+    before = PersistentMap({key: (value,) for key, value in one.items()})
     after = before
     for key in one.keys() - two.keys():
         after = after.drop(key)
     for key, value in two.items():
         if one.get(key) != value:
             after = after.put(key, (value,))
-    assert after.touched_since(before) == sorted(
+    assert after.keys_changed_since(before) == sorted(
         k for k in one.keys() | two.keys() if one.get(k) != two.get(k)
     )

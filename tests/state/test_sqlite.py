@@ -100,7 +100,7 @@ def test_a_file_that_is_no_database_is_damaged_and_not_empty(tmp_path: Path, con
 def test_processes_that_make_the_file_at_once_leave_it_whole_and_nothing_beside_it(path: Path) -> None:
     stores = [SqliteStore(path) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        locks = pool.map(lambda store: store._take(STACK, run("ada"), 30.0), stores)
+        locks = pool.map(lambda store: store._acquire(STACK, run("ada"), 30.0), stores)
         assert sum(isinstance(lock, Lock) for lock in locks) == 1
     for store in stores:
         store.close()
@@ -111,14 +111,14 @@ def test_a_link_that_leads_nowhere_is_no_empty_place(tmp_path: Path) -> None:
     """As where the disk that holds the file is not mounted."""
     path = tmp_path / "state.db"
     path.symlink_to(tmp_path / "disk" / "state.db")
-    with SqliteStore(path) as store, pytest.raises(StoreUnavailableError, match="which is not there"):
+    with SqliteStore(path) as store, pytest.raises(StoreUnavailableError, match="which does not exist"):
         store.load(STACK)
 
 
 def test_a_folder_or_a_pipe_is_no_state_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with SqliteStore(path) as store, pytest.raises(StoreUnavailableError, match="no file"):
+        with SqliteStore(path) as store, pytest.raises(StoreUnavailableError, match="not a file"):
             store.load(STACK)
 
 
@@ -223,12 +223,12 @@ def test_a_run_begins_with_a_whole_document(path: Path) -> None:
     ("damage", "says"),
     [
         ("DELETE FROM contents WHERE serial = 4", "content is missing"),
-        ("DELETE FROM contents WHERE serial = 2", "a change on the way to it is missing"),
+        ("DELETE FROM contents WHERE serial = 2", "an earlier change is missing"),
         ("UPDATE contents SET body = x'00' WHERE serial = 3", "damaged"),
         ("UPDATE contents SET body = substr(body, 1, length(body) - 9) WHERE serial = 1", "damaged"),
         (
             "UPDATE contents SET body = (SELECT body FROM contents WHERE serial = 1) WHERE serial = 3",
-            "does not fit",
+            "does not apply",
         ),
     ],
 )

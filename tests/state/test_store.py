@@ -17,7 +17,7 @@ from state.errors import (
 from state.lock import Lock, heartbeat
 from state.lock_info import LockInfo
 from state.snapshot import Snapshot
-from state.stores.base import HistoryEntry, Store, runs
+from state.stores.base import HistoryEntry, Store, saves_by_run
 from state.stores.opening import open_store
 from state.stores.sqlite import SqliteStore
 from tests.state.conftest import (
@@ -151,7 +151,7 @@ def test_the_saves_of_a_run_are_together_and_those_of_nobody_are_not(store: Stor
     for serial, who in enumerate(["ada", "ada", "", "", "bob", "ada"]):
         with store.lock(STACK, run(who or "nobody", id=who), timeout=0) as lock:
             save(store, counting(serial), expected=serial, lock=lock)
-    told = [[entry.serial for entry in saves] for saves in runs(store, STACK)]
+    told = [[entry.serial for entry in saves] for saves in saves_by_run(store, STACK)]
     assert told == [[6], [5], [4], [3], [2, 1]]
 
 
@@ -174,7 +174,7 @@ def test_runs_are_read_as_they_are_asked_for_whatever_happens_meanwhile(
                 save(store, counting(serial), expected=serial, lock=lock)
         for serial in range(200, 300):
             save(store, counting(serial), expected=serial)
-        found = runs(store, STACK)
+        found = saves_by_run(store, STACK)
         told = [next(found)]
         assert max(asked) < 200
         save(store, counting(300), expected=300)
@@ -189,10 +189,10 @@ def test_runs_are_read_as_they_are_asked_for_whatever_happens_meanwhile(
 def test_a_lock_says_who_holds_it_until_its_block_ends(make_store: MakeStore) -> None:
     other = make_store()
     with make_store().lock(STACK, run("ada"), timeout=0) as lock:
-        assert (lock.stack, lock.info, lock.took_over, lock.lost) == (STACK, run("ada"), None, False)
+        assert (lock.stack, lock.info, lock.previous_holder, lock.lost) == (STACK, run("ada"), None, False)
         assert other.holder(STACK) == run("ada")
     assert other.holder(STACK) is None
-    assert other.abandoned(STACK) is None
+    assert other.dead_holder(STACK) is None
 
 
 def test_a_lock_is_given_back_when_its_block_fails(store: Store) -> None:
@@ -210,7 +210,7 @@ def test_a_second_run_gives_up_after_its_time_and_names_the_holder(
         began = time.now
         with (
             pytest.raises(LockedError) as caught,
-            other.lock(STACK, run("bob"), timeout=7.3, waiting=told.append),
+            other.lock(STACK, run("bob"), timeout=7.3, on_wait=told.append),
         ):
             pass
         assert time.now - began == pytest.approx(7.3)
@@ -237,7 +237,7 @@ def test_a_second_run_gets_the_lock_when_the_first_one_ends(make_store: MakeStor
         first.__exit__(None, None, None)
 
     with make_store(clock=time.clock, sleep=sleep).lock(STACK, run("bob"), timeout=60) as lock:
-        assert lock.took_over is None
+        assert lock.previous_holder is None
 
 
 def test_two_stacks_are_locked_apart(store: Store) -> None:
@@ -255,13 +255,13 @@ def test_an_expired_lock_is_taken_over_and_its_holder_can_no_longer_write(
         time.now += 29
         with pytest.raises(LockedError):
             other.lock(STACK, run("bob"), timeout=0).__enter__()
-        assert other.abandoned(STACK) is None
+        assert other.dead_holder(STACK) is None
         time.now += 1
         assert other.holder(STACK) is None
-        assert other.abandoned(STACK) == run("ada")
+        assert other.dead_holder(STACK) == run("ada")
         with other.lock(STACK, run("bob"), timeout=0, every=NEVER) as lock:
-            assert lock.took_over == run("ada")
-            assert one.abandoned(STACK) is None
+            assert lock.previous_holder == run("ada")
+            assert one.dead_holder(STACK) is None
             with pytest.raises(LostLockError) as caught:
                 save(one, counting(2), expected=1, lock=lost)
             assert caught.value.holder == run("bob")
@@ -296,7 +296,7 @@ def test_waiting_long_enough_outlives_a_dead_run(make_store: MakeStore, time: Fa
         one.lock(STACK, run("ada"), timeout=0, ttl=30, every=NEVER),
         other.lock(STACK, run("bob"), timeout=60, every=NEVER) as lock,
     ):
-        assert lock.took_over == run("ada")
+        assert lock.previous_holder == run("ada")
 
 
 def test_a_lock_taken_away_by_force_stops_its_holder(make_store: MakeStore) -> None:

@@ -33,7 +33,7 @@ from state.document import to_document
 from state.errors import CorruptStateError
 from state.lock_info import LockInfo
 from state.snapshot import Snapshot
-from state.stores.base import Store, runs
+from state.stores.base import Store, saves_by_run
 
 MOST = 20  # runs or saves of the history that are shown, unless asked for more
 
@@ -62,7 +62,7 @@ def history(name: str, by_save: bool, limit: int, as_json: bool) -> int:
             saves = [(entry, _changed(store, stack, entry.serial, entry.serial)) for entry in entries]
             _print(as_json, history_document(stack, saves), save_lines(saves))
         else:
-            latest = islice(runs(store, stack), limit)
+            latest = islice(saves_by_run(store, stack), limit)
             _print_lines(
                 run_lines([(run, _changed(store, stack, run[-1].serial, run[0].serial)) for run in latest])
             )
@@ -87,7 +87,7 @@ def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json:
     with execution.store() as store:
         stack = _named(store, name)
         run = this_run(options.command_line(), git_commit(Path.cwd()))
-        with store.lock(stack, run, timeout=lock_timeout, waiting=_describe_holder) as lock:
+        with store.lock(stack, run, timeout=lock_timeout, on_wait=_describe_holder) as lock:
             record = store.load(stack)
             assert record is not None
             kept = record.without_resource(str(address)).without_intent(str(address))
@@ -118,8 +118,8 @@ def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
         if stack == after:
             raise click.UsageError("FROM and TO are the same")
         with (
-            store.lock(stack, run, timeout=lock_timeout, waiting=_describe_holder),
-            store.lock(after, run, timeout=lock_timeout, waiting=_describe_holder),
+            store.lock(stack, run, timeout=lock_timeout, on_wait=_describe_holder),
+            store.lock(after, run, timeout=lock_timeout, on_wait=_describe_holder),
         ):
             store.move(stack, after)
     document = {"format": "reconciler/moved", "version": 1, "from": stack, "to": after}
@@ -163,13 +163,13 @@ def verify(name: str, as_json: bool) -> int:
 
 
 def copy(source: str, target: str, as_json: bool) -> int:
-    from state.copying import copy_records
+    from state.copying import copy_states
 
     if source == target:
         raise click.UsageError("FROM and TO are the same")
     err = console(sys.stderr)
     with execution.store(source) as old, execution.store(target) as new:
-        copied = list(copy_records(old, new))
+        copied = list(copy_states(old, new))
     for done in copied:
         if done.damage:
             err.print(Text(f"{done.damage}: what is whole of it was copied"))

@@ -1,7 +1,7 @@
-"""A read-only mapping whose changed copies share what did not change.
+"""A persistent map: an immutable mapping whose changed copies share the unchanged parts.
 
-An apply changes one entry per step. Copying 100,000 entries for each of them would make the whole apply
-quadratic; here a change copies one bucket in 256, and comparing two copies skips the buckets they share.
+An apply changes one entry per step. Copying 100,000 entries per step would make the whole apply quadratic;
+here a change copies one bucket of 256, and comparing two copies skips shared buckets.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,16 +9,16 @@ from typing import Any, TypeVar
 
 V = TypeVar("V")
 
-_EMPTY: dict[str, Any] = {}  # one for all, so that comparing skips it
-_BUCKETS = 256  # 100,000 entries: 400 a bucket, so that copying a bucket costs about as much as the table
+_EMPTY: dict[str, Any] = {}  # shared, so comparisons skip it
+_BUCKETS = 256  # for 100,000 entries, 400 per bucket: copying a bucket costs about as much as the table
 
 
-class SharedMap(Mapping[str, V]):
-    """An immutable mapping from text, iterated in the order of its keys."""
+class PersistentMap(Mapping[str, V]):
+    """An immutable mapping with string keys, iterated in sorted order."""
 
     __slots__ = ("_buckets", "_size")
 
-    _buckets: tuple[dict[str, V], ...]  # never changed once they are in here
+    _buckets: tuple[dict[str, V], ...]  # never mutated
     _size: int
 
     def __init__(self, entries: Mapping[str, V] | None = None) -> None:
@@ -41,33 +41,33 @@ class SharedMap(Mapping[str, V]):
         return self._size
 
     def __repr__(self) -> str:
-        return f"SharedMap({dict(self)!r})"
+        return f"PersistentMap({dict(self)!r})"
 
-    def put(self, key: str, value: V) -> "SharedMap[V]":
-        """A copy in which `key` has this value."""
+    def put(self, key: str, value: V) -> "PersistentMap[V]":
+        """A copy with `key` set to `value`."""
         place = hash(key) % _BUCKETS
         return self._with_bucket(place, {**self._buckets[place], key: value})
 
-    def drop(self, key: str) -> "SharedMap[V]":
-        """A copy without `key`; itself when the key is not there."""
+    def drop(self, key: str) -> "PersistentMap[V]":
+        """A copy without `key`; the map itself if the key is missing."""
         if key not in self:
             return self
         place = hash(key) % _BUCKETS
         return self._with_bucket(place, {k: v for k, v in self._buckets[place].items() if k != key})
 
-    def touched_since(self, earlier: "SharedMap[V]") -> list[str]:
-        """Keys whose value is not the very same object as in `earlier`, in order; gone ones included."""
+    def keys_changed_since(self, earlier: "PersistentMap[V]") -> list[str]:
+        """The keys, sorted, whose value is not the identical object in `earlier`, including removed ones."""
         if self is earlier:
             return []
-        touched = []
+        changed = []
         for before, after in zip(earlier._buckets, self._buckets, strict=True):
             if before is not after:
-                touched += [key for key, value in after.items() if before.get(key) is not value]
-                touched += [key for key in before if key not in after]
-        return sorted(touched)
+                changed += [key for key, value in after.items() if before.get(key) is not value]
+                changed += [key for key in before if key not in after]
+        return sorted(changed)
 
-    def _with_bucket(self, place: int, bucket: dict[str, V]) -> "SharedMap[V]":
-        copy: SharedMap[V] = SharedMap.__new__(SharedMap)
+    def _with_bucket(self, place: int, bucket: dict[str, V]) -> "PersistentMap[V]":
+        copy: PersistentMap[V] = PersistentMap.__new__(PersistentMap)
         copy._buckets = (*self._buckets[:place], bucket, *self._buckets[place + 1 :])
         copy._size = self._size - len(self._buckets[place]) + len(bucket)
         return copy
