@@ -25,8 +25,8 @@ from reconciler.core.values import Address
 from reconciler.credentials.target import Target
 from reconciler.engine import refresh
 from reconciler.engine.requests import ReadOptions
-from reconciler.pipeline.contents import missing_files, missing_in_context, unnamed_inputs
-from reconciler.pipeline.image_source import image_source, not_source
+from reconciler.pipeline.contents import missing_files, missing_in_context, unused_inputs_classes
+from reconciler.pipeline.image_source import image_source, unneeded_folders
 from reconciler.pipeline.load import Pipeline, load_pipeline
 from reconciler.pipeline.toml.toml_edits import Edits
 from state.renaming import RenamingStore
@@ -175,7 +175,7 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
                 line=pipeline.loaded.line_of("docker", "image_name"),
             )
         )
-    problems += [*missing_files(pipeline), *unnamed_inputs(pipeline)]
+    problems += [*missing_files(pipeline), *unused_inputs_classes(pipeline)]
     key = None
     try:
         source = image_source(pipeline)
@@ -186,7 +186,7 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
     else:
         place = source.folder / source.dockerfile
         problems += missing_in_context(recipe or b"", place, source.folder, key.files, source.target)
-    for name, why in not_source(key.files if key is not None else ()):
+    for name, why in unneeded_folders(key.files if key is not None else ()):
         told = f"{why}, which wants a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would hold the folder {name}", told, file=folder))
     return ValidatedPipeline(pipeline, key, tuple(problems))

@@ -1,4 +1,4 @@
-"""A pipeline folder, read: config.toml with its lines, its edits, and what its classes say.
+"""Read a pipeline folder: config.toml with its line numbers and edits, and the values of its classes.
 
-`load_pipeline` and `discovery.find` are the way in. Nothing here asks a platform, a registry or Docker.
+Start at `load_pipeline`. Nothing here contacts a platform, a registry or Docker.
 """

@@ -1,7 +1,7 @@
-"""config.toml, read and checked: the first step from a folder to what should exist.
+"""Read and validate config.toml: the first step from a folder to the desired resources.
 
-Every problem of the file is found in one go, each with its line. Nothing here runs code, asks a platform or
-writes. A key that the file does not have is None (not managed); an empty one is "" (cleared).
+One pass reports every problem of the file, each with its line. Nothing here runs code, contacts a platform or
+writes. A missing key is None (not managed); an empty value is "" (cleared).
 """
 
 import re
@@ -31,19 +31,19 @@ _SYNTAX_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A config.toml as far as it could be read.
+    """The result of reading a config.toml, with or without errors.
 
     Attributes:
         path: the file.
-        text: what was read, with its own line ends; "" when it could not be.
-        edits: values that `text` has and the file does not have yet, by their path in it.
-        on_disk: the file's content.
-        environment: whose overlay it was read with; None for what all of them share.
-        overlays: the environments that it has an overlay for.
-        config: what it says; None when there are errors.
+        text: its text with `edits` applied and its own line endings; "" if the file cannot be read.
+        edits: values in `text` that are not in the file yet, by their path in it.
+        on_disk: the content of the file.
+        environment: the environment whose overlay is applied; None for the values that all share.
+        overlays: the environments that have an overlay.
+        config: the validated content; None if there are errors.
         diagnostics: every problem of the file, errors first.
-        lines: where everything stands.
-        document: as `tomllib` gave it, with the overlays of all environments.
+        lines: the position of every key and value.
+        document: the output of `tomllib`, with the overlays of all environments.
     """
 
     path: Path
@@ -63,9 +63,9 @@ class LoadedConfig:
 
 
 def load(folder: Path, edits: Edits | None = None, environment: str | None = None) -> LoadedConfig:
-    """Read `folder/config.toml` for one environment, as if it had these edits already.
+    """Read `folder/config.toml` for one environment, as if these edits were already in it.
 
-    Never raises for what the file holds or lacks: that is in `.diagnostics`.
+    Never raises for the content of the file, nor if it is missing: problems are in `.diagnostics`.
     """
     path = folder / FILE_NAME
     try:
@@ -75,7 +75,7 @@ def load(folder: Path, edits: Edits | None = None, environment: str | None = Non
     except UnicodeDecodeError as problem:
         found = error(
             "config.toml is not UTF-8 text",
-            f"Byte {problem.object[problem.start]:#04x} cannot be read as UTF-8. Save the file as UTF-8.",
+            f"Byte {problem.object[problem.start]:#04x} is not valid UTF-8. Save the file as UTF-8.",
             file=path,
             line=problem.object.count(b"\n", 0, problem.start) + 1,
         )
@@ -85,21 +85,21 @@ def load(folder: Path, edits: Edits | None = None, environment: str | None = Non
 
 
 def edited_config(loaded: LoadedConfig, edits: Edits) -> LoadedConfig:
-    """The same with these values in the text, where the environment that it was read for has them."""
+    """`loaded` with these values in its text; values from its environment's overlay change in the overlay."""
     placed = {loaded.lines.place(path): value for path, value in edits.items()}
     changed = read(edited(loaded.text, placed), loaded.path, loaded.environment)
     return replace(changed, on_disk=loaded.on_disk, edits={**loaded.edits, **placed})
 
 
 def read(text: str, path: Path, environment: str | None = None) -> LoadedConfig:
-    """What this text of a config.toml says to one environment; None for what all of them share.
+    """Read the text of a config.toml for one environment, or with None the values that all share.
 
-    `path` is only named in the diagnostics.
+    `path` is only used in the diagnostics.
     """
     content = text.removeprefix("\ufeff")
     try:
         document = tomllib.loads(content)
-        lines = lines_of(text)  # takes less nesting than tomllib
+        lines = lines_of(text)  # allows less nesting than tomllib
     except (ValueError, RecursionError) as problem:
         return LoadedConfig(path, text, None, (_malformed(path, content, problem),), on_disk=text)
     view = overlaid(document, environment)
@@ -123,7 +123,7 @@ def read(text: str, path: Path, environment: str | None = None) -> LoadedConfig:
 
 
 def _config(reader: TomlReader) -> Config | None:
-    """The whole file; None when a part is missing (then there is an error as well)."""
+    """The content of all tables; None if a required table is missing or invalid, which adds an error."""
     metadata = read_metadata(reader)
     execution = read_execution(reader)
     docker = read_docker(reader)
@@ -133,7 +133,7 @@ def _config(reader: TomlReader) -> Config | None:
     if kind == TRAINING and execution is not None and execution.inputs_class:
         reader.warn(
             "inputs_class is not used: a training pipeline has no inputs",
-            "Only processing pipelines have them. Remove the line, or change metadata.type.",
+            "Only processing pipelines have inputs. Remove the line, or change metadata.type.",
             "execution",
             "inputs_class",
         )
@@ -147,33 +147,31 @@ def _unreadable(path: Path, problem: OSError) -> Diagnostic:
         return error(
             "no config.toml here",
             f"A pipeline is a folder with a config.toml, and {path.parent} has none. "
-            "Give the folder of a pipeline, or make one with `pxl-pipeline init`.",
+            "Give the folder of a pipeline, or create one with `pxl-pipeline init`.",
             file=path,
         )
     if isinstance(problem, IsADirectoryError):
         return error(
             "config.toml is a folder, not a file", "Rename the folder; a file is expected.", file=path
         )
-    way_out = (
-        "Check its permissions."
-        if isinstance(problem, PermissionError)
-        else "A regular file is expected there."
+    advice = (
+        "Check its permissions." if isinstance(problem, PermissionError) else "It must be a regular file."
     )
-    return error(f"config.toml cannot be read: {problem.strerror}", way_out, file=path)
+    return error(f"config.toml cannot be read: {problem.strerror}", advice, file=path)
 
 
 def _malformed(path: Path, text: str, problem: Exception) -> Diagnostic:
     reason = "it is nested too deeply" if isinstance(problem, RecursionError) else str(problem)
     line, column = text.count("\n") + 1, None
-    place = _SYNTAX_PLACE.search(reason)
-    if place is not None:
-        reason = reason[: place.start()]
-        if place[1] is not None:
-            line, column = int(place[1]), int(place[2])
-    where = f"line {line}, column {column}" if column is not None else f"line {line}"
+    match = _SYNTAX_PLACE.search(reason)
+    if match is not None:
+        reason = reason[: match.start()]
+        if match[1] is not None:
+            line, column = int(match[1]), int(match[2])
+    place = f"line {line}, column {column}" if column is not None else f"line {line}"
     return error(
         "config.toml is not valid TOML",
-        f"{where}: {reason}. Nothing else of the file was checked.",
+        f"{place}: {reason}. The rest of the file was not checked.",
         file=path,
         line=line,
     )

@@ -1,4 +1,4 @@
-"""Whether a pipeline's folder has the files that its config.toml and its Dockerfile name. Runs nothing."""
+"""Check that the files named in config.toml and the Dockerfile exist. Runs no code."""
 
 import ast
 from collections.abc import Collection, Iterator
@@ -15,23 +15,23 @@ _SCRIPTS = ("pipeline_script", "picsellia_pipeline_script", "local_pipeline_scri
 
 
 def missing_files(pipeline: Pipeline) -> Iterator[Diagnostic]:
-    """The script and the requirements that config.toml names, where they are no files."""
+    """Errors for a script or requirements file that config.toml names and that is not a file."""
     table = pipeline.loaded.document.get("execution")
-    named = table if isinstance(table, dict) else {}
-    script = next((key for key in _SCRIPTS if named.get(key)), "pipeline_script")
+    keys = table if isinstance(table, dict) else {}
+    script = next((key for key in _SCRIPTS if keys.get(key)), "pipeline_script")
     for key, path, use in (
-        (script, pipeline.config.execution.pipeline_script, "A job runs it"),
-        ("requirements_file", pipeline.config.execution.requirements_file, "It says what a job needs"),
+        (script, pipeline.config.execution.pipeline_script, "Jobs run it"),
+        ("requirements_file", pipeline.config.execution.requirements_file, "It lists the packages of a job"),
     ):
         if path is None:
             continue
         try:
             check_regular(pipeline.folder / path)
         except (OSError, ValueError) as problem:
-            gone = isinstance(problem, FileNotFoundError | NotADirectoryError)
-            what = f"there is no file {path}" if gone else f"{path}: {getattr(problem, 'strerror', problem)}"
+            missing = isinstance(problem, FileNotFoundError | NotADirectoryError)
+            reason = getattr(problem, "strerror", problem)
             yield error(
-                f"execution.{key}: {what}",
+                f"execution.{key}: {f'there is no file {path}' if missing else f'{path}: {reason}'}",
                 f"{use}. The path is relative to the pipeline's folder. Correct it, or add the file.",
                 file=pipeline.loaded.path,
                 line=pipeline.loaded.line_of("execution", key),
@@ -41,12 +41,12 @@ def missing_files(pipeline: Pipeline) -> Iterator[Diagnostic]:
 def missing_in_context(
     text: bytes, dockerfile: Path, context: Path, files: Collection[str], target: str | None
 ) -> Iterator[Diagnostic]:
-    """What the Dockerfile copies from the build context, and is not in it.
+    """Problems for files that the Dockerfile copies and that are not in the build context.
 
     Args:
-        text: the Dockerfile's.
-        files: of the filtered context, relative to `context`.
-        target: the stage that is built; None for the last.
+        text: the content of the Dockerfile.
+        files: the files of the filtered context, relative to `context`.
+        target: the stage to build; None for the last.
     """
     for one in missing_sources(
         text.decode("utf-8", "replace"), files, lambda path: (context / path).is_symlink(), target
@@ -54,25 +54,25 @@ def missing_in_context(
         if one.outside:
             summary = f"the Dockerfile copies {one.source} from outside of the build context"
             detail = (
-                'No builder looks there. Copy it into the folder, or widen the context: context = ".." below '
+                'No builder can read it. Copy it into the folder, or set context = ".." below '
                 "[reconciler.image]; the Dockerfile's other paths are then relative to that folder."
             )
         else:
             summary = f"the Dockerfile copies {one.source}, which is not in the build context"
-            detail = "Correct the path, add the file, or take it out of .dockerignore."
-        told = error if one.certain else warning
-        yield told(summary, detail, file=dockerfile, line=one.line)
+            detail = "Correct the path, add the file, or remove it from .dockerignore."
+        diagnostic = error if one.certain else warning
+        yield diagnostic(summary, detail, file=dockerfile, line=one.line)
 
 
-def unnamed_inputs(pipeline: Pipeline) -> Iterator[Diagnostic]:
-    """Inputs classes of a pipeline that names none: what they declare is not deployed."""
+def unused_inputs_classes(pipeline: Pipeline) -> Iterator[Diagnostic]:
+    """Warnings for inputs classes in the folder if config.toml names none: their inputs are not deployed."""
     if pipeline.is_training or pipeline.config.execution.inputs_class is not None:
         return
     for file in sorted((*pipeline.folder.glob("*.py"), *pipeline.folder.glob("[!.]*/*.py"))):
         for node in _inputs_classes(file):
             path = file.relative_to(pipeline.folder).as_posix()
             yield warning(
-                f"{node.name} declares inputs, and config.toml does not name it",
+                f"{node.name} declares inputs, but config.toml does not name it",
                 f'Its inputs are not deployed. Write inputs_class = "{path}:{node.name}" below [execution].',
                 file=file,
                 line=node.lineno,

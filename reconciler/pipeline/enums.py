@@ -1,7 +1,7 @@
-"""The names that a config.toml and an inputs class may use, as data.
+"""The enum names that config.toml and an inputs class may use.
 
-Taken from the public SDK 6.37 (`picsellia.types.enums`), which takes a second to import; a test holds the two
-equal. Nothing here is ever sent: it only tells a good name from a bad one before anything was built.
+Copied from the public SDK 6.37 (`picsellia.types.enums`), which takes a second to import; a test keeps both
+equal. Used only to reject a wrong name before anything is built.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ NOT_CONFIGURED: Final = "NOT_CONFIGURED"
 
 FRAMEWORKS: Final = ("TENSORFLOW", "PYTORCH", "ONNX", NOT_CONFIGURED)
 
-# The official documentation's training example says YOLOV8, which no SDK lists.
+# The training example in the official documentation uses YOLOV8, which no SDK lists.
 DOCUMENTED_FRAMEWORKS: Final = ("YOLOV8",)
 
 INFERENCE_TYPES: Final = (
@@ -43,7 +43,7 @@ INPUT_TYPES: Final = ("TEXT", "NUMBER", "DATASET_VERSION", "MODEL_VERSION", "MOD
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` with its leading space, or "" when nothing known is near; case does not matter."""
+    """` Did you mean 'x'?` with its leading space, or "" if no known name is similar. Ignores case."""
     by_lower = {name.lower(): name for name in known}
     near = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean {by_lower[near[0]]!r}?" if near else ""

@@ -1,4 +1,4 @@
-"""From a checked pipeline to what its image is made from, and what the image's labels say."""
+"""From a validated pipeline to the source of its image and the image's labels."""
 
 import os
 import re
@@ -12,14 +12,14 @@ from providers.errors import ProviderError, RefusedError
 from providers.regular_files import read_regular
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.toml.toml_edits import keyed, keyed_whole
+from reconciler.pipeline.toml.toml_edits import keyed_document, keyed_tables
 from reconciler.system.git import Commit, GitError, Repository, is_changed, repository_of
 
 
 def is_in_image(folder: Path, file: Path) -> bool:
-    """Whether the image of the pipeline in this folder would hold a file that is written at this place.
+    """Whether a file written at this place would be in the image of the pipeline in `folder`.
 
-    False where config.toml has errors, or .dockerignore cannot be read: those are reported elsewhere.
+    False if config.toml has errors or .dockerignore cannot be read: those are reported elsewhere.
     """
     config = load(folder).config
     if config is None:
@@ -29,30 +29,30 @@ def is_in_image(folder: Path, file: Path) -> bool:
     place = file.parent.resolve() / file.name
     if not place.is_relative_to(context.resolve()):
         return False
-    recipe = _below(str(context), folder.absolute() / options.dockerfile)
+    dockerfile = _context_path(str(context), folder.absolute() / options.dockerfile)
     path = place.relative_to(context.resolve()).as_posix()
     try:
-        return path in seen(ImageSource(folder=context, dockerfile=recipe), [path])
+        return path in seen(ImageSource(folder=context, dockerfile=dockerfile), [path])
     except ProviderError:
         return False
 
 
 def image_source(pipeline: Pipeline) -> ImageSource:
-    """What the image is made from. It gets the config.toml that will be on disk once it is published."""
+    """The source of the image. It contains the config.toml that is on disk once the image is published."""
     options = pipeline.config.reconciler.image
-    appended = options.builder in ("auto", "append")  # the others read the Dockerfile only
+    appended = options.builder in ("auto", "append")  # the other builders read the Dockerfile only
     folder = os.path.normpath(pipeline.folder.absolute() / options.context)
-    config, document = _below(folder, pipeline.loaded.path), pipeline.loaded.document
-    whole = keyed_whole(document)
-    keyed_as = whole if options.config == "source" else keyed(document)
+    config, document = _context_path(folder, pipeline.loaded.path), pipeline.loaded.document
+    full_key = keyed_document(document)
+    key = full_key if options.config == "source" else keyed_tables(document)
     others = _other_names(folder, pipeline.loaded.path)
     return ImageSource(
         folder=Path(folder),
-        dockerfile=_below(folder, pipeline.folder / options.dockerfile),
+        dockerfile=_context_path(folder, pipeline.folder / options.dockerfile),
         platform=options.platform,
         build_args=options.build_args,
-        keyed=dict.fromkeys((config, *others), keyed_as),
-        keyed_first={config: whole, **others},
+        keyed=dict.fromkeys((config, *others), key),
+        keyed_first={config: full_key, **others},
         replaced=dict.fromkeys((config, *others), pipeline.loaded.text.encode()),
         target=options.target,
         secrets=options.secrets,
@@ -62,64 +62,66 @@ def image_source(pipeline: Pipeline) -> ImageSource:
         workdir=options.workdir if appended else None,
         entrypoint=options.entrypoint if appended else None,
         env=options.env if appended else {},
-        accepted_secrets={known.path: known.until for known in options.accepted_secrets},
+        accepted_secrets={accepted.path: accepted.until for accepted in options.accepted_secrets},
         pushed_to=pipeline.config.docker.image_name,
     )
 
 
-def _below(folder: str, path: Path) -> str:
-    """`path` relative to the build context, as its entries are named; with ".." when it is not inside."""
+def _context_path(folder: str, path: Path) -> str:
+    """`path` relative to the build context, like the names of its entries; with ".." if it is outside."""
     return Path(os.path.relpath(path.absolute(), folder)).as_posix()
 
 
 def _other_names(folder: str, config: Path) -> dict[str, bytes]:
-    """What else in the build context is this very file, by a symbolic or a hard link, with its bytes.
+    """Other names of config.toml in the build context (symbolic or hard links), with its bytes.
 
-    A new version is written into it as well, so it is no more source than config.toml is. The bytes are what
-    the first recipe of the source key counts of it. Empty where nothing can be told: what cannot be read is
-    refused when it is hashed.
+    A new version changes the file under these names too, so they count as source no more than config.toml
+    does. The first format of the source key includes the bytes. Empty if a file cannot be read: hashing the
+    source reports that.
     """
     names: set[str] = set()
     try:
         if config.is_symlink():
-            names.add(_below(os.path.realpath(folder), config.resolve()))
+            names.add(_context_path(os.path.realpath(folder), config.resolve()))
         status = config.stat()
         if status.st_nlink > 1:
-            found = (Path(parent, name) for parent, _, files in os.walk(folder) for name in files)
-            names.update(_below(folder, path) for path in found if os.path.samestat(path.lstat(), status))
-        names = {name for name in names if not name.startswith("../")} - {_below(folder, config)}
+            paths = (Path(parent, name) for parent, _, files in os.walk(folder) for name in files)
+            names.update(
+                _context_path(folder, path) for path in paths if os.path.samestat(path.lstat(), status)
+            )
+        names = {name for name in names if not name.startswith("../")} - {_context_path(folder, config)}
         return dict.fromkeys(sorted(names), read_regular(config)) if names else {}
     except OSError:
         return {}
 
 
-def not_source(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Folders among these files that no image needs, each with why it makes the image other source.
+def unneeded_folders(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Folders among these files that no image needs, each with the reason why its source keeps changing.
 
-    An ignore file that somebody wrote is taken at its word, so this is for a warning.
+    Only for a warning: your ignore file decides.
     """
-    found = set(paths)
-    if any(path.startswith(".git/") for path in found):
-        yield ".git", "Every commit makes it other source"
-    for path in sorted(found):
+    files = set(paths)
+    if any(path.startswith(".git/") for path in files):
+        yield ".git", "Every commit changes the source"
+    for path in sorted(files):
         folder, _, file = path.rpartition("/")
         if file == "pyvenv.cfg" and folder:
-            yield folder, "Every machine and every installation makes a virtual environment other source"
+            yield folder, "A virtual environment differs on every machine and after every installation"
 
 
 LATEST = 253_402_300_799
-"""The last second that a label can name (RFC 3339 has years of four digits), counted from 1970."""
+"""The last second that a label can hold, counted from 1970: years have four digits in RFC 3339."""
 DIRTY = "+dirty"
 
 
 def image_labels(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """OCI labels that say what the image is; the same on every machine with the same commit.
+    """The OCI labels of the image; the same on every machine with the same commit.
 
-    https://github.com/opencontainers/image-spec/blob/main/annotations.md. `created` is the time of the
-    commit, or SOURCE_DATE_EPOCH, or 1970: the present would give every build another digest.
+    https://github.com/opencontainers/image-spec/blob/main/annotations.md. `created` is SOURCE_DATE_EPOCH,
+    else the time of the commit, else 1970: the current time would give every build another digest.
 
     Raises:
-        RefusedError: the time is none that a label can name, or git cannot read the repository.
+        RefusedError: a label cannot hold the time, or git cannot read the repository.
     """
     commit, revision = _revision(pipeline)
     created = datetime.fromtimestamp(_created(variables.get("SOURCE_DATE_EPOCH", ""), commit), UTC)
@@ -131,9 +133,9 @@ def image_labels(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) 
 
 
 def git_revision(pipeline: Pipeline) -> str:
-    """The commit that the image's source is at, with "+dirty" when a file of it is not as committed.
+    """The commit of the image's source, with "+dirty" if a file of the source differs from it.
 
-    "" when there is no commit, or nothing can be said of it.
+    "" if there is no commit, or git cannot read it.
     """
     try:
         return _revision(pipeline)[1]
@@ -142,17 +144,17 @@ def git_revision(pipeline: Pipeline) -> str:
 
 
 def bump_way(command: str) -> str:
-    """The way out of a refusal by a new version."""
+    """Advice for a refused plan: publish a new version."""
     return f"publish it as a new version:  {command}"
 
 
 def accept_way(command: str) -> str:
-    """The way out for a version that another tool published."""
+    """Advice for a version that another tool published: accept it."""
     return f"accept it as made from these files:  {command}"
 
 
 def git_commit(folder: Path) -> str:
-    """The commit that a folder is at; "" when there is none, or git cannot tell."""
+    """The commit of a folder; "" if there is none, or git cannot read it."""
     try:
         repository = repository_of(folder)
         commit = repository.head() if repository else None
@@ -162,7 +164,7 @@ def git_commit(folder: Path) -> str:
 
 
 def _revision(pipeline: Pipeline) -> tuple[Commit | None, str]:
-    """The commit, and how it is named. Raises RefusedError."""
+    """The commit, and its name with "+dirty" if needed. Raises RefusedError."""
     try:
         repository = repository_of(pipeline.folder)
         commit = repository.head() if repository else None
@@ -171,46 +173,48 @@ def _revision(pipeline: Pipeline) -> tuple[Commit | None, str]:
         return commit, commit.id + (DIRTY if _is_dirty(repository, commit, pipeline) else "")
     except GitError as problem:
         raise RefusedError(
-            f"the commit of the source is not known: {problem}",
+            f"the commit of the source cannot be read: {problem}",
             hint=f"repair the repository; git -C {pipeline.folder} status shows the same problem",
         ) from None
 
 
 def _is_dirty(repository: Repository, commit: Commit, pipeline: Pipeline) -> bool:
-    """Whether the image is made from other files than the commit has.
+    """Whether the files of the image differ from the commit.
 
-    These count: every file of the build context, the Dockerfile, the ignore file and config.toml, as they
-    are on disk. The version that a bump writes into config.toml after it is published does not: it is not
-    on disk yet.
+    Compares every file of the build context, the Dockerfile, the ignore file and config.toml, as they are on
+    disk. The version that a bump writes into config.toml after publishing does not count: it is not on disk
+    yet.
     """
     source = image_source(pipeline)
     folder, top = source.folder.resolve(), repository.top
     if not folder.is_relative_to(top):
         return True
-    beside = [folder / name for name in (source.dockerfile, ignore_file(source)) if name]
-    beside.append(pipeline.loaded.path.parent.resolve() / pipeline.loaded.path.name)
-    there = {folder / entry.path for entry in context(source) if entry.kind != "folder"}
-    there |= {path for path in beside if path.is_file()}
-    below = [_from(top, path) for path in (folder, *beside) if path.is_relative_to(top)]
+    settings = [folder / name for name in (source.dockerfile, ignore_file(source)) if name]
+    settings.append(pipeline.loaded.path.parent.resolve() / pipeline.loaded.path.name)
+    on_disk = {folder / entry.path for entry in context(source) if entry.kind != "folder"}
+    on_disk |= {path for path in settings if path.is_file()}
+    below = [_relative_path(top, path) for path in (folder, *settings) if path.is_relative_to(top)]
     committed = {top / path: file for path, file in repository.files(commit.id, below).items()}
-    if not there <= committed.keys():
+    if not on_disk <= committed.keys():
         return True
-    gone = [_from(folder, path) for path in committed.keys() - there if path.is_relative_to(folder)]
-    return bool(seen(source, gone)) or is_changed({path: committed[path] for path in there})
+    deleted = [
+        _relative_path(folder, path) for path in committed.keys() - on_disk if path.is_relative_to(folder)
+    ]
+    return bool(seen(source, deleted)) or is_changed({path: committed[path] for path in on_disk})
 
 
-def _from(folder: Path, path: Path) -> str:
-    below = path.relative_to(folder).as_posix()
-    return "" if below == "." else below
+def _relative_path(folder: Path, path: Path) -> str:
+    relative = path.relative_to(folder).as_posix()
+    return "" if relative == "." else relative
 
 
 def _created(epoch: str, commit: Commit | None) -> int:
-    """Seconds since 1970. Raises RefusedError."""
+    """The time for the label `created`, in seconds since 1970. Raises RefusedError."""
     if epoch:
         if not re.fullmatch("[0-9]{1,12}", epoch) or int(epoch) > LATEST:
             raise RefusedError(
-                f"SOURCE_DATE_EPOCH is {epoch[:40]!r}, which is no time that an image can have: "
-                f"it takes whole seconds since 1970, from 0 to {LATEST}",
+                f"SOURCE_DATE_EPOCH is {epoch[:40]!r}, which is not a valid time for an image: "
+                f"write whole seconds since 1970, from 0 to {LATEST}",
                 hint="correct it, or unset it to use the time of the commit",
             )
         return int(epoch)
@@ -218,7 +222,7 @@ def _created(epoch: str, commit: Commit | None) -> int:
         return 0
     if commit.time is None or not 0 <= commit.time <= LATEST:
         raise RefusedError(
-            f"the commit {commit.id[:12]} has a date that no image can have: second {commit.time} since 1970",
-            hint="give the image another one:  export SOURCE_DATE_EPOCH=$(date +%s)",
+            f"the commit {commit.id[:12]} has a date that no image can have: {commit.time} s since 1970",
+            hint="set another date for the image:  export SOURCE_DATE_EPOCH=$(date +%s)",
         )
     return commit.time

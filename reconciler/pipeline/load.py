@@ -1,4 +1,4 @@
-"""A pipeline folder as one value: config.toml plus what its classes say. What `compile` starts from."""
+"""Load a pipeline folder as one value, config.toml with the values of its classes; `compile` takes it."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,12 +19,12 @@ class Pipeline:
     """A pipeline without errors.
 
     Attributes:
-        folder: where it lives.
+        folder: the pipeline's folder.
         name: metadata.name.
-        config: what config.toml says.
-        loaded: the same with its text and lines, to point at a key.
-        inputs: the declared inputs; None means that inputs are not managed.
-        parameters: default parameters; None means that they are not managed.
+        config: the content of config.toml.
+        loaded: the same with its text and line numbers, to point at a key.
+        inputs: the declared inputs; None if inputs are not managed.
+        parameters: default parameters; None if parameters are not managed.
     """
 
     folder: Path
@@ -39,7 +39,7 @@ class Pipeline:
         return self.config.is_training
 
     def at(self, version: Version) -> "Pipeline":
-        """The pipeline as it will be once it is published as this version."""
+        """The pipeline after it is published as this version."""
         metadata = self.config.metadata.model_copy(update={"version": version})
         config = self.config.model_copy(update={"metadata": metadata})
         return replace(self, config=config, loaded=edited_config(self.loaded, edits_of(version)))
@@ -54,24 +54,24 @@ def load_pipeline(
     edits: Edits | None = None,
     environment: str | None = None,
 ) -> tuple[Pipeline | None, tuple[Diagnostic, ...]]:
-    """Read a pipeline folder. Never raises for what is in it.
+    """Read a pipeline folder. Never raises for its content.
 
     Args:
         folder: a folder with a config.toml.
         python, static_only, timeout: see `evaluate`.
-        edits: values that config.toml is read with, and gets once they are deployed.
-        environment: whose overlay counts; None for what all of them share.
+        edits: values to read as if they were in config.toml; a deploy writes them there.
+        environment: the environment whose overlay applies; None for the values that all share.
 
     Returns:
-        The pipeline, or None when there are errors; and everything there is to tell, errors first. Classes
-        are looked at only when config.toml itself has no errors.
+        The pipeline, or None if there are errors; and every diagnostic, errors first. Classes are evaluated
+        only if config.toml itself has no errors.
     """
     loaded = load(folder, edits, environment)
     if loaded.config is None:
         return None, loaded.diagnostics
-    said = evaluate(loaded, python=python, static_only=static_only, timeout=timeout)
-    found = tuple(in_order((*loaded.diagnostics, *said.diagnostics)))
-    if has_errors(found):
-        return None, found
+    classes = evaluate(loaded, python=python, static_only=static_only, timeout=timeout)
+    diagnostics = tuple(in_order((*loaded.diagnostics, *classes.diagnostics)))
+    if has_errors(diagnostics):
+        return None, diagnostics
     name = loaded.config.metadata.name
-    return Pipeline(folder, name, loaded.config, loaded, said.inputs, said.parameters), found
+    return Pipeline(folder, name, loaded.config, loaded, classes.inputs, classes.parameters), diagnostics

@@ -1,4 +1,4 @@
-"""Secrets on their way into an image, as a person reads them: where, why, and the ways out."""
+"""Diagnostics for secrets that an image would contain: where, why, and the ways out."""
 
 import os
 from collections.abc import Iterator
@@ -11,17 +11,18 @@ from providers.errors import ProviderError
 from reconciler.core.diagnostics import Diagnostic, Severity, error, warning
 from reconciler.pipeline.load import Pipeline
 
-_SHOWN = 20  # findings that are named one by one
-_DAYS = 30  # that an acceptance is suggested for
+_SHOWN = 20  # findings that are listed one by one
+_DAYS = 30  # length of a suggested acceptance
 
 
 def secret_findings(
     pipeline: Pipeline, source: ImageSource, today: date, *, is_published: bool = False
 ) -> list[Diagnostic]:
-    """Errors for the secrets that the pipeline's image would hold, and remarks on what is accepted.
+    """Errors for the secrets that the pipeline's image would hold, and warnings for unused acceptances.
 
     Args:
-        is_published: an image of this source is published and nothing is built: warnings instead of errors.
+        is_published: whether the image of this source is already published. Nothing is built then, and the
+            secrets are warnings instead of errors.
     """
     try:
         found = list(secrets_of(source))
@@ -49,7 +50,7 @@ def _finding(
     detail.append(_way_out(source, secret))
     until = today + timedelta(days=_DAYS)
     detail.append(
-        "If it opens nothing, accept it in config.toml:  [[reconciler.image.accepted_secrets]] with "
+        "If it unlocks nothing, accept it in config.toml:  [[reconciler.image.accepted_secrets]] with "
         f'path = "{secret.path}", reason = "…", until = {until}'
     )
     return Diagnostic(
@@ -62,24 +63,24 @@ def _finding(
 
 
 def _way_out(source: ImageSource, secret: Secret) -> str:
-    build = 'give it to the build with secrets = ["NAME"] in [reconciler.image], which leaves it in no layer'
+    build = 'pass it to the build with secrets = ["NAME"] in [reconciler.image]: no layer holds it then'
     if secret.setting or secret.path in (source.dockerfile, *source.replaced):
-        return f"Take the value out of the file, and {build}."
+        return f"Remove the value from the file, and {build}."
     return f"Add {secret.path} to .dockerignore. If only the build needs it, {build}."
 
 
 def _expired(pipeline: Pipeline, secret: Secret) -> str:
-    for known in pipeline.config.reconciler.image.accepted_secrets:
-        if known.path == secret.path:
-            return f"It was accepted until {known.until}, which is over ({known.reason}). "
+    for accepted in pipeline.config.reconciler.image.accepted_secrets:
+        if accepted.path == secret.path:
+            return f"Its acceptance expired on {accepted.until} ({accepted.reason}). "
     return ""
 
 
 def _unused_acceptances(pipeline: Pipeline, paths: set[str]) -> Iterator[Diagnostic]:
-    for index, known in enumerate(pipeline.config.reconciler.image.accepted_secrets):
-        if known.path not in paths:
+    for index, accepted in enumerate(pipeline.config.reconciler.image.accepted_secrets):
+        if accepted.path not in paths:
             yield warning(
-                f"accepted_secrets names {known.path}, where no secret is found",
+                f"accepted_secrets names {accepted.path}, which contains no secret",
                 "Paths are relative to the build context. Correct the path or remove the entry.",
                 file=pipeline.loaded.path,
                 line=pipeline.loaded.line_of("reconciler", "image", "accepted_secrets", index),
@@ -87,12 +88,12 @@ def _unused_acceptances(pipeline: Pipeline, paths: set[str]) -> Iterator[Diagnos
 
 
 def _file(pipeline: Pipeline, source: ImageSource, path: str) -> Path:
-    """The file as its pipeline's folder is named, so that it can be opened from here."""
+    """The file, relative to the current folder if the pipeline's folder is."""
     return Path(os.path.normpath(pipeline.folder / os.path.relpath(source.folder / path, pipeline.folder)))
 
 
 def _one_a_line(findings: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
-    """A build argument is a line of config.toml, which is a file of the context: one finding, not two."""
+    """One finding for each line: a build argument is also a line of config.toml, a file of the context."""
     seen: set[tuple[Path | None, int | None]] = set()
     for finding in findings:
         place = (finding.file, finding.line)

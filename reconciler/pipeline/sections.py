@@ -1,4 +1,4 @@
-"""The three tables of every config.toml: `[metadata]`, `[execution]` and `[docker]`. Checked key by key."""
+"""Read and validate the three tables of every config.toml: `[metadata]`, `[execution]` and `[docker]`."""
 
 import re
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ def read_metadata(reader: TomlReader) -> Metadata | None:
     name = reader.required_text(table, "metadata", "name", 'for example name = "my_pipeline"')
     if name is not None and (name.startswith("-") or name in (".", "..")):
         reader.error(
-            f"metadata.name {name!r} would be taken for an option or a folder in every command",
-            "Begin it with a letter or a digit.",
+            f"metadata.name {name!r} looks like an option or a folder on the command line",
+            "Start it with a letter or a digit.",
             "metadata",
             "name",
         )
@@ -45,7 +45,7 @@ def _version(reader: TomlReader, table: Mapping[str, Any]) -> Version | None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
         start, end = reader.lines.span["metadata", "version"]
-        value = reader.text_of_file[start:end]  # as written: 1.10 means 1.10.0, not 1.1.0
+        value = reader.text_of_file[start:end]  # the text of the file: 1.10 means 1.10.0, not 1.1.0
     if not isinstance(value, str):
         summary = f'metadata.version must be text like "1.0.0", not {named(value)}'
         reader.error(summary, 'Write version = "1.0.0".', "metadata", "version")
@@ -64,7 +64,7 @@ def _type(reader: TomlReader, table: Mapping[str, Any]) -> str | None:
         return None
     if value.upper() not in allowed:
         reader.error(
-            f"metadata.type {value!r} is not a type of pipeline",
+            f"metadata.type {value!r} is not a pipeline type",
             f"Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}",
             "metadata",
             "type",
@@ -91,7 +91,7 @@ def read_execution(reader: TomlReader) -> Execution | None:
 
 
 def _class(reader: TomlReader, table: Mapping[str, Any], key: str) -> str | None:
-    """`file.py:ClassName`; empty means none, as the official tool reads it."""
+    """`file.py:ClassName`; empty means no class, as in the official tool."""
     value = reader.text(table, "execution", key)
     if not value:
         return None
@@ -125,16 +125,16 @@ def _image_name(reader: TomlReader, table: Mapping[str, Any]) -> str:
     if value and not _IMAGE.fullmatch(value):
         last = value.rpartition("/")[2]
         if "://" in value:
-            why = "Leave the scheme out."
+            advice = "Leave the scheme out."
         elif "@" in last or ":" in last:
-            why = "Leave the tag out: it follows from metadata.version."
+            advice = "Leave the tag out: it follows from metadata.version."
         else:
-            why = (
-                "It has lower-case letters, digits and single '.', '_', '-', after an optional registry host."
+            advice = (
+                "Use lower-case letters, digits and single '.', '_', '-', after an optional registry host."
             )
         reader.error(
-            f"docker.image_name {value!r} is not the name of an image",
-            f'{why} Expected: "user/app" or "registry.example.com/team/app".',
+            f"docker.image_name {value!r} is not an image name",
+            f'{advice} Write for example "user/app" or "registry.example.com/team/app".',
             "docker",
             "image_name",
         )
@@ -152,10 +152,10 @@ def _count(reader: TomlReader, table: Mapping[str, Any], key: str) -> int | None
     elif isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,20}\s*", value, re.ASCII):
         number = int(value)
     if number is None or not 0 <= number <= _MOST_CORES:
-        what = "the number of CPU cores" if key == "cpu" else "the number of GPUs"
+        quantity = "the number of CPU cores" if key == "cpu" else "the number of GPUs"
         reader.error(
             f"docker.{key} must be a whole number from 0, not {named(value)}",
-            f"It is {what} a job gets by default. Write for example {key} = {4 if key == 'cpu' else 0}.",
+            f"It is {quantity} a job gets by default. Write for example {key} = {4 if key == 'cpu' else 0}.",
             "docker",
             key,
         )

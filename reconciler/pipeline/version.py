@@ -1,4 +1,4 @@
-"""A pipeline's version: how it is read, what comes next, and which channel tag it gets.
+"""Parse and bump a pipeline's version, and choose its channel tag.
 
 The bumps are those of the official deploy (patch, minor, major, rc, final). Nothing here touches a file.
 """
@@ -14,10 +14,10 @@ _LONGEST_TAG = 128
 
 
 def parse(text: str) -> Version:
-    """The version that `text` means; `1` and `1.0` read as `1.0.0`.
+    """The version in `text`; `1` and `1.0` mean `1.0.0`.
 
     Raises:
-        ValueError: anything else that is not X.Y.Z with an optional suffix; the message is for the user.
+        ValueError: `text` is not X.Y.Z with an optional suffix; the message is for the user.
     """
     match = _NUMBERS.fullmatch(text)
     if match is None:
@@ -25,17 +25,19 @@ def parse(text: str) -> Version:
     numbers = match["numbers"].split(".")
     full = ".".join(numbers + ["0"] * (3 - len(numbers))) + (match["rest"] or "")
     if "+" in full:
-        raise ValueError(f"{text!r} cannot become an image tag: a tag has no '+'; leave the build part out")
+        raise ValueError(
+            f"{text!r} cannot become an image tag, which allows no '+': leave the build part out"
+        )
     if len(full) > _LONGEST_TAG:
         raise ValueError(
-            f"the version cannot become an image tag: a tag has at most {_LONGEST_TAG} characters"
+            f"the version cannot become an image tag, which has at most {_LONGEST_TAG} characters"
         )
     try:
         return Version.parse(full)
     except ValueError:
         raise ValueError(
             f"{text!r} is not a version: numbers have no leading zeros, "
-            "and a suffix has letters, digits, '-' and '.' only"
+            "and a suffix has only letters, digits, '-' and '.'"
         ) from None
 
 
@@ -43,10 +45,10 @@ def bump(version: Version, kind: Bump | str) -> Version:
     """The version after `version`.
 
     `rc` on a release is the next patch with `-rc`; on an rc it is `-rc.2`, then `-rc.3`. Every other kind
-    drops the suffix first, as the official deploy does: `patch` on `1.0.1-rc` is `1.0.2`, `final` is `1.0.1`.
+    drops the suffix first, like the official deploy: `patch` on `1.0.1-rc` is `1.0.2`, `final` is `1.0.1`.
 
     Raises:
-        ValueError: `kind` is none of `Bump`.
+        ValueError: `kind` is not a `Bump`.
     """
     release = version.finalize_version()
     match Bump(kind):
@@ -67,20 +69,20 @@ def bump(version: Version, kind: Bump | str) -> Version:
 
 
 def promotes(version: Version, kind: Bump) -> bool:
-    """Whether this bump makes a candidate of a release, or a release of a candidate."""
+    """Whether this bump turns a release into a candidate, or a candidate into a release."""
     return kind is (Bump.FINAL if is_rc(version) else Bump.RC)
 
 
 def edits_of(version: Version) -> dict[tuple[str | int, ...], str]:
-    """What a config.toml says once this version is published."""
+    """The edits of config.toml that publish this version."""
     return {("metadata", "version"): str(version), ("docker", "image_tag"): channel_tag(version)}
 
 
 def is_rc(version: Version) -> bool:
-    """Whether this is a release candidate, as the official deploy sees it: `-rc` anywhere in the text."""
+    """Whether this is a release candidate, by the official deploy's rule: `-rc` anywhere in the text."""
     return "-rc" in str(version)
 
 
 def channel_tag(version: Version) -> str:
-    """The tag that moves: `test` for a release candidate, `latest` for everything else."""
+    """The moving tag: `test` for a release candidate, `latest` for every other version."""
     return "test" if is_rc(version) else "latest"

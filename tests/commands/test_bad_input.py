@@ -107,7 +107,7 @@ CONFIG: dict[str, tuple[Break, int, str]] = {
     "an unknown type": (
         lambda c: edit(c, "DATASET_VERSION_CREATION", "DATASET_CREATION"),
         1,
-        "'DATASET_CREATION' is not a type of pipeline",
+        "'DATASET_CREATION' is not a pipeline type",
     ),
     "a table that is a text": (lambda c: edit(c, "[docker]\n", "docker = 3\n[docker_]\n"), 1, "docker"),
     "an image without a name": (

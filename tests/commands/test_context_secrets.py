@@ -141,7 +141,7 @@ def test_an_acceptance_has_a_last_day(cli: Cli, sandbox: Sandbox, pipeline: Path
     accept(pipeline, "key.pem", TODAY - timedelta(days=1))
     ended = cli("apply", NAME)
     assert ended.code == 12
-    assert f"accepted until {TODAY - timedelta(days=1)}, which is over (for tests)" in ended.err
+    assert f"acceptance expired on {TODAY - timedelta(days=1)} (for tests)" in ended.err
     assert sandbox.writes() == []
 
     (pipeline / "config.toml").write_text(plain)
@@ -154,7 +154,7 @@ def test_an_acceptance_of_nothing_is_reported_with_its_line(cli: Cli, pipeline: 
     accept(pipeline, "keys.pem", TODAY)
     ended = cli("validate", NAME)
     assert ended.code == 0
-    assert "accepted_secrets names keys.pem, where no secret is found" in ended.err
+    assert "accepted_secrets names keys.pem, which contains no secret" in ended.err
     line = line_of(pipeline / "config.toml", "[[reconciler.image.accepted_secrets]]")
     assert f"config.toml:{line}" in ended.err
 

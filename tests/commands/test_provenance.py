@@ -513,7 +513,7 @@ def test_a_repository_that_git_cannot_read_is_told(repository: Path, cli: Cli) -
     (repository / ".git" / "config").write_text("[core\n")
     ended = cli("apply", NAME, "--yes")
     assert ended.code == 1
-    assert "the commit of the source is not known: git cannot read" in ended.err
+    assert "the commit of the source cannot be read: git cannot read" in ended.err
     assert "repair the repository" in ended.err
 
 

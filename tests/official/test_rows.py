@@ -76,7 +76,7 @@ def test_row_2_the_image_name_is_asked_for_when_empty_and_saved(
     with at_terminal(NAME) as screen:
         screen.expect("Docker image name  user/pipeline_name, or registry/project/pipeline_name")
         screen.answer("Not A Name")
-        screen.expect("Error: docker.image_name 'Not A Name' is not the name of an image")
+        screen.expect("Error: docker.image_name 'Not A Name' is not an image name")
         screen.answer(short)
         screen.expect(f"many registries want a project in it: {sandbox.registry}/project/cleanup")
         screen.expect(f"Enter for {short}, as you wrote it")

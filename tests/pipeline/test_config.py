@@ -394,7 +394,7 @@ def test_an_overlays_key_is_warned_about_where_it_stands() -> None:
 def test_a_name_that_no_command_could_be_given_is_refused(name: str) -> None:
     line, message = only(PROCESSING.replace('name = "cleanup"', f'name = "{name}"', 1))
     assert line == 2
-    assert "would be taken for an option or a folder" in message
+    assert "looks like an option or a folder on the command line" in message
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -423,7 +423,7 @@ pinn = 1
         ("[metadata", 1, "line 1"),
         ("a = 1\na = 2\n", 2, "line 2"),
         ("[a]\nb = " + "[" * 5000, 2, "nested too deeply"),
-        ("[a]\nb = " + "[" * 200 + "]" * 200, 2, "levels deep. Nothing"),
+        ("[a]\nb = " + "[" * 200 + "]" * 200, 2, "levels deep. The rest"),
         ("a = " + "9" * 5000, 1, "line 1"),
     ],
 )

@@ -136,7 +136,7 @@ def test_an_inputs_class_that_config_does_not_name(folder: Files) -> None:
     assert found(where) == [
         (
             Severity.WARNING,
-            "Inputs declares inputs, and config.toml does not name it",
+            "Inputs declares inputs, but config.toml does not name it",
             "utils/inputs.py",
             5,
         )

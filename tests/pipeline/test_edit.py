@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.pipeline.toml.toml_edits import edited, keyed, keyed_whole, sections_of
+from reconciler.pipeline.toml.toml_edits import edited, keyed_document, keyed_tables, sections_of
 from reconciler.pipeline.toml.toml_positions import lines_of
 from tests.pipeline.toml_documents import at, documents, paths
 
@@ -189,7 +189,7 @@ def test_writing_what_is_there_already_changes_nothing_that_means_something(text
 
 
 def whole(text: str) -> bytes:
-    return keyed_whole(tomllib.loads(text))
+    return keyed_document(tomllib.loads(text))
 
 
 def test_version_and_tag_are_not_part_of_the_whole() -> None:
@@ -273,4 +273,4 @@ def test_what_a_running_pipeline_could_read_is_source_and_what_is_deployed_is_no
         return {name: table for name, table in document.items() if name in READ}
 
     same = json.dumps(readable(one), sort_keys=True) == json.dumps(readable(other), sort_keys=True)
-    assert (keyed(one) == keyed(other)) is same
+    assert (keyed_tables(one) == keyed_tables(other)) is same

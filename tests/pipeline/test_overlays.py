@@ -7,7 +7,7 @@ from reconciler.credentials.environment import Environment
 from reconciler.pipeline.config import LoadedConfig, load, read
 from reconciler.pipeline.load import load_pipeline
 from reconciler.pipeline.toml.overlays import ENVIRONMENTS
-from reconciler.pipeline.toml.toml_edits import edited, keyed, keyed_whole
+from reconciler.pipeline.toml.toml_edits import edited, keyed_document, keyed_tables
 from reconciler.pipeline.version import parse
 
 PROCESSING = """\
@@ -122,9 +122,9 @@ def test_a_version_of_one_environment_is_bumped_there_and_is_no_source(tmp_path:
 
     assert bumped.loaded.text == text.replace('"0.9"', '"0.9.1"')
     source, other = tomllib.loads(text), tomllib.loads(text.replace("cpu = 8", "cpu = 9"))
-    assert keyed_whole(bumped.loaded.document) == keyed_whole(source)
-    assert keyed_whole(other) != keyed_whole(source)
-    assert keyed(bumped.loaded.document) == keyed(source) == keyed(other)
+    assert keyed_document(bumped.loaded.document) == keyed_document(source)
+    assert keyed_document(other) != keyed_document(source)
+    assert keyed_tables(bumped.loaded.document) == keyed_tables(source) == keyed_tables(other)
 
 
 def test_the_environments_are_those_of_the_credentials() -> None:

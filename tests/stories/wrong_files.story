@@ -11,7 +11,7 @@ $ reconciler apply dataset_cleanup
 | error: metadata.version cannot be read
 |   at dataset_cleanup/config.toml:3
 |   'v1.2' is not a version: write X.Y.Z, for example 1.0.0, or 1.0.0-rc.
-| error: metadata.type 'DATASET_CREATION' is not a type of pipeline
+| error: metadata.type 'DATASET_CREATION' is not a pipeline type
 |   at dataset_cleanup/config.toml:5
 |   Allowed: TRAINING, PRE_ANNOTATION, DATA_AUGMENTATION, DATASET_VERSION_CREATION, AUTO_TAGGING, AUTO_ANNOTATION, DATA_AUTO_TAGGING, MODEL_COMPRESSION, MODEL_CONVERSION. Did you mean 'DATASET_VERSION_CREATION'?
 | error: docker.cpu must be a whole number from 0, not "2.5"

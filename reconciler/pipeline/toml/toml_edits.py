@@ -74,7 +74,7 @@ _LATER = frozenset(["config", "accepted_secrets"])
 _NOT_AT_RUN_TIME = frozenset(["metadata", "docker", "model_version", "model_versions", "reconciler"])
 
 
-def keyed(document: Mapping[str, Any]) -> bytes:
+def keyed_tables(document: Mapping[str, Any]) -> bytes:
     """What of a config.toml belongs to the source key: what a running pipeline could read of it.
 
     That is `[execution]` and every table that is neither the official tool's nor ours. The others say what is
@@ -86,7 +86,7 @@ def keyed(document: Mapping[str, Any]) -> bytes:
     return _bytes({name: table for name, table in document.items() if name not in _NOT_AT_RUN_TIME})
 
 
-def keyed_whole(document: Mapping[str, Any]) -> bytes:
+def keyed_document(document: Mapping[str, Any]) -> bytes:
     """The same for a pipeline that reads all of its file: everything but the version and the tag.
 
     The first recipe of the source key had this of every pipeline. Settings that came after it do not count,
