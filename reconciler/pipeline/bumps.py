@@ -1,10 +1,10 @@
-"""The ways to raise a version, which the command line offers."""
+"""The bumps that the command line offers."""
 
 from enum import StrEnum
 
 
 class Bump(StrEnum):
-    """What to raise; the words of `--bump`."""
+    """The part of the version to raise; the values of `--bump`."""
 
     PATCH = "patch"
     MINOR = "minor"

@@ -353,7 +353,7 @@ def test_an_id_beside_rows_is_not_a_second_target() -> None:
         ('[reconciler.image]\nplatform = "amd64"\n', 18, "linux/amd64"),
         ('[reconciler.image]\nbase = ""\n', 18, "reconciler.image.base is empty"),
         ("[reconciler]\nimage = 1\n", 18, "reconciler.image must be a table, not 1"),
-        ('[reconciler.env.STAGING]\npin = "version"\n', 18, "'pin' is no table of a config.toml"),
+        ('[reconciler.env.STAGING]\npin = "version"\n', 18, "'pin' is not a table of config.toml"),
         ("[reconciler.env.STAGIN.docker]\ncpu = 1\n", 17, "Did you mean 'STAGING'?"),
         ("[reconciler]\nenv = 1\n", 18, "reconciler.env must be a table, not 1"),
         ("[reconciler.env]\nPROD = 1\n", 18, "reconciler.env.PROD must hold tables, not 1"),
@@ -371,7 +371,7 @@ def test_our_own_table_is_strict(table: str, line: int, words: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("\ncpu = ", "\ncpus = ", "docker.cpus is not read"),
+        ("\ncpu = ", "\ncpus = ", "docker.cpus is not used"),
         ("\nrequirements_file = ", "\nrequirement_file = ", "Did you mean 'requirements_file'?"),
         ("[docker]", '[reconcilr]\npin = "version"\n[reconciler]\n[docker]', "Did you mean 'reconciler'?"),
     ],

@@ -92,7 +92,7 @@ def test_edits(before: str, path: tuple[str | int, ...], value: str, after: str)
     "path", [("r", 1, "n"), ("r", "n"), ("r", 0, "n", "deeper"), ("r", -1, "n"), ("r", 0, 0)]
 )
 def test_a_path_that_leads_nowhere_is_refused(path: tuple[str | int, ...]) -> None:
-    with pytest.raises(ValueError, match="does not lead through tables"):
+    with pytest.raises(ValueError, match="is not a path through the tables"):
         edited("[[r]]\nn = 1\n", {path: 2})
 
 

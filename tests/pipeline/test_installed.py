@@ -207,7 +207,7 @@ def test_where_a_module_is_found(tmp_path: Path) -> None:
     assert NOTHING.file_of(hyper) is None
     with pytest.raises(UnknownError, match="has no module"):
         there.file_of("picsellia_cv_engine.core.other")
-    with pytest.raises(UnknownError, match="it is not known"):
+    with pytest.raises(UnknownError, match="are unknown"):
         installed_in(Path("/usr/bin/python3")).file_of(hyper)
     assert installed_in(Path(sys.executable)).file_of("picsellia.types.enums") is not None
 

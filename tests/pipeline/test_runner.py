@@ -197,9 +197,9 @@ def test_a_set_has_the_same_order_each_time(folder: Files, bare: Path) -> None:
         (
             sources.inputs("self.define_input(1, ProcessingInputType.TEXT)"),
             6,
-            "its input 0 that is not an input",
+            "input 0 of Inputs is not an input",
         ),
-        (sources.inputs("self.to_list = lambda: 5"), 6, "answers with int"),
+        (sources.inputs("self.to_list = lambda: 5"), 6, "returns a value of type int"),
         (sources.inputs("self.to_list = lambda: ['a']"), 6, "not an input"),
         (sources.inputs("self.to_list = lambda: [print]"), 6, "no JSON form"),
         (sources.inputs("exec(DEFINE)", "exec(DEFINE)", top=f"DEFINE = {DEFINE!r}\n"), 7, "declared twice"),

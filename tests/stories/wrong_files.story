@@ -31,7 +31,7 @@ $ edit dataset_cleanup/utils/inputs.py 'class ProcessingInputs(' 'class Pipeline
 $ reconciler validate dataset_cleanup
 | error: there is no class ProcessingInputs in inputs.py
 |   at dataset_cleanup/utils/inputs.py:1
-|   It has PipelineInputs_. Did you mean 'PipelineInputs_'? Correct [execution] in config.toml or the file.
+|   The file has PipelineInputs_. Did you mean 'PipelineInputs_'? Correct [execution] in config.toml or the file.
 [1]
 
 # A folder that is not there.

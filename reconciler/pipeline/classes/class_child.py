@@ -1,8 +1,8 @@
-"""Runs in the pipeline's own interpreter: evaluates its classes and writes what they say to a private pipe.
+"""Evaluate a pipeline's classes in its own interpreter, and send their values through a private pipe.
 
-One file, no dependencies, Python >= 3.8; `runner` starts it as a script. It never writes a file, and what
-the classes print goes to the ordinary output, not to the pipe. Where the official packages are not installed
-it serves stand-ins for the few names that such classes import, and says so.
+One file, no dependencies, Python >= 3.8; `runner` starts it as a script. It never writes a file. Output of
+the classes goes to stdout, not to the pipe. If the official packages are not installed, it provides stand-ins
+for the few names that such classes import, and reports them.
 """
 
 from __future__ import annotations
@@ -20,22 +20,20 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType, TracebackType
 from typing import Any, Sequence, Union  # noqa: UP035 - Python 3.8
 
-_LARGEST_INTEGER = 2**64  # what the SDK's JSON can hold
-_LARGEST_VALUE = (
-    1 << 20
-)  # characters and items; two lists that share their parts can have far more than memory
+_LARGEST_INTEGER = 2**64  # limit of the SDK's JSON
+_LARGEST_VALUE = 1 << 20  # characters and items; nested lists that share parts can expand beyond all memory
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON would carry it: enums by value, tuples as lists, NaN and infinities as null.
+    """`value` in its JSON form: enums by value, tuples as lists, NaN and infinities as null.
 
-    Raises ValueError for anything that has no such form; the message completes "parameter 'x' ...".
+    Raises ValueError for a value without a JSON form; the message completes "parameter 'x' ...".
     """
     return _plain(value, [_LARGEST_VALUE])
 
 
 def _plain(value: Any, room: list[int]) -> Any:
-    """`plain`; `room` has one number, of the characters and items that may follow."""
+    """`plain`; the one number in `room` is how many characters and items may follow."""
     room[0] -= 1 + (len(value) if isinstance(value, str) else 0)
     if room[0] < 0:
         raise ValueError("is too large: it has more than a million characters and items")
@@ -59,13 +57,13 @@ def _plain(value: Any, room: list[int]) -> Any:
         if not all(isinstance(key, str) for key in value):
             raise ValueError("has a key that is not text")
         return {_plain(key, room): _plain(item, room) for key, item in value.items()}
-    what = type(value).__name__
+    kind = type(value).__name__
     raise ValueError(
-        f"is of type {what}, which has no JSON form; use text, numbers, true/false, lists and dicts"
+        f"is of type {kind}, which has no JSON form; use text, numbers, true/false, lists and dicts"
     )
 
 
-# Stand-ins: the same behaviour as the official classes, for interpreters that do not have them
+# Stand-ins that behave like the official classes, for interpreters without the official packages
 
 
 class InputDefinition:
@@ -142,7 +140,7 @@ class Parameters(typing.Generic[_Value]):
         self._check_default(default, base, optional, expected_type)
         for key in keys:
             if key in self.parameters_data:
-                return self._given(key, base, optional, range_value)
+                return self._read_value(key, base, optional, range_value)
         if default is ...:
             raise KeyError(f"Required parameter with key(s) {keys} of type {expected_type} not found.")
         self.defaulted_keys.update(keys)
@@ -155,8 +153,8 @@ class Parameters(typing.Generic[_Value]):
         if default is None and not optional:
             raise ValueError(f"The default value cannot be None: the type {expected_type} is not optional.")
 
-    def _given(self, key: Any, base: Any, optional: bool, range_value: Any) -> Any:
-        value = self._converted(self.parameters_data[key], base, optional)
+    def _read_value(self, key: Any, base: Any, optional: bool, range_value: Any) -> Any:
+        value = self._convert(self.parameters_data[key], base, optional)
         if value is None and not optional:
             raise TypeError(f"The value for key {key!r} cannot be None.")
         if value is not None and range_value and base in (int, float):
@@ -167,7 +165,7 @@ class Parameters(typing.Generic[_Value]):
                 raise ValueError(f"The value for key {key!r} is out of the range {range_value!r}.")
         return value
 
-    def _converted(self, value: Any, base: Any, optional: bool) -> Any:
+    def _convert(self, value: Any, base: Any, optional: bool) -> Any:
         text = str(value)
         if base is bool:
             if text.lower() in ("1", "true", "yes", "0", "false", "no"):
@@ -196,7 +194,7 @@ class Parameters(typing.Generic[_Value]):
         return dict(sorted((key, value) for key, value in self.__dict__.items() if key not in own))
 
 
-# What the engine's classes extract (cv-engine 0.6): name, type, default; keys and range where they differ.
+# The parameters of the engine's classes (cv-engine 0.6): name, type, default; keys and range if they differ.
 _ZERO_TO_ONE = (0.0, 1.0)
 HYPER: tuple[tuple[Any, ...], ...] = (
     ("epochs", int, 10, ["epoch", "epochs"]),
@@ -342,7 +340,7 @@ _SERVED: dict[str, dict[str, Any]] = {
 
 
 class StubFinder(MetaPathFinder, Loader):
-    """The last finder in line: asked only for packages that nobody else found."""
+    """The last finder on sys.meta_path: Python uses it only for packages that no other finder has."""
 
     def __init__(self, enums: dict[str, list[str]]) -> None:
         self.roots: set[str] = set()
@@ -357,7 +355,7 @@ class StubFinder(MetaPathFinder, Loader):
     ) -> ModuleSpec | None:
         root = name.partition(".")[0]
         if name not in self.modules or (name != root and root not in self.roots):
-            return None  # a package that is installed answers for its own modules
+            return None  # an installed package provides its own modules
         self.roots.add(root)
         package = any(other.startswith(name + ".") for other in self.modules)
         return ModuleSpec(name, self, is_package=package)
@@ -373,7 +371,7 @@ class StubFinder(MetaPathFinder, Loader):
 
 
 class Evaluation:
-    """Takes the request apart, runs one class after the other, and sends one line of JSON for each."""
+    """Evaluates the classes of a request one after the other, and sends one line of JSON for each."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         self.folder: str = request["folder"]
@@ -397,7 +395,7 @@ class Evaluation:
             try:
                 answer = self.evaluate(kind, os.path.join(self.folder, file), name)  # noqa: PTH118
             except BaseException as problem:  # noqa: BLE001 - the class may raise anything, SystemExit included
-                answer = {"failure": self.described(problem)}
+                answer = {"failure": self.describe(problem)}
             self.send({"kind": kind, **answer})
         self.send({"stand_ins": sorted(self.stand_ins.roots)})
 
@@ -405,14 +403,14 @@ class Evaluation:
         module = self.module(file)
         found = getattr(module, name, None)
         if not isinstance(found, type):
-            there = [key for key, value in vars(module).items() if isinstance(value, type)]
-            return {"failure": {"type": "missing", "classes": there}}
+            classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+            return {"failure": {"type": "missing", "classes": classes}}
         if kind == "inputs":
             return {"value": found().to_list(), "line": self.line(found)}
         return {"value": found(log_data={}).to_dict(), "line": self.line(found)}
 
     def module(self, file: str) -> ModuleType:
-        """The file as a module of its own, as the official tool loads it; once, if it holds both classes."""
+        """The file as a module of its own, like the official tool loads it; loaded once for both classes."""
         if file not in self.modules:
             spec = importlib.util.spec_from_file_location(f"pipeline_class_{len(self.modules)}", file)
             assert spec is not None and spec.loader is not None  # a .py file always has both
@@ -424,35 +422,36 @@ class Evaluation:
 
     def line(self, found: Any) -> int | None:
         code = getattr(found.__init__, "__code__", None)
-        return code.co_firstlineno if code is not None and self.ours(code.co_filename) else None
+        return code.co_firstlineno if code is not None and self.is_own(code.co_filename) else None
 
     def send(self, answer: dict[str, Any]) -> None:
         if "value" in answer:
-            answer = self.checked(answer)
+            answer = self.plain_answer(answer)
         with self.sending:
             self.pipe.write(json.dumps(answer) + "\n")
             self.pipe.flush()
 
-    def checked(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """The answer with plain values only, or the failure to make them so."""
+    def plain_answer(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """The answer with its values in JSON form, or a failure if one has none."""
         kind, value = answer["kind"], answer["value"]
         expected = list if kind == "inputs" else dict
         if not isinstance(value, expected):
             failure = {"type": "shape", "message": type(value).__name__, "line": answer["line"]}
             return {"kind": kind, "failure": failure}
         items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
-        made = []
+        pairs = []
         for key, item in items:
             try:
-                made.append((plain(key), plain(item)))
+                pairs.append((plain(key), plain(item)))
             except (ValueError, RecursionError) as problem:
                 message = f"{key!r:.80} {problem}"
                 failure = {"type": "value", "message": message, "line": answer["line"]}
                 return {"kind": kind, "failure": failure}
-        plain_value = [item for _, item in made] if expected is list else dict(made)
+        plain_value = [item for _, item in pairs] if expected is list else dict(pairs)
         return dict(answer, value=plain_value)
 
-    def described(self, problem: BaseException) -> dict[str, Any]:
+    def describe(self, problem: BaseException) -> dict[str, Any]:
+        """The failure for an exception of the class."""
         failure = {
             "type": type(problem).__name__,
             "message": _text_of(problem),
@@ -469,18 +468,18 @@ class Evaluation:
         return dict(failure, **self.place(frames))
 
     def place(self, frames: Sequence[tuple[str, int | None]]) -> dict[str, Any]:
-        """The innermost frame that stands in the pipeline's own files."""
+        """File and line of the innermost frame in the pipeline's own files."""
         for file, line in reversed(frames):
-            if self.ours(file):
+            if self.is_own(file):
                 return {"file": os.path.relpath(file, self.folder), "line": line}
         return {"file": None, "line": None}
 
-    def ours(self, file: str) -> bool:
+    def is_own(self, file: str) -> bool:
         inside = os.path.abspath(file).startswith(self.folder + os.sep)  # noqa: PTH100
         return inside and "site-packages" not in file and not file.startswith("<")
 
     def watch(self, main: int) -> None:
-        """Say where the class hangs, while there is still somebody to say it."""
+        """At the time limit, report where the class hangs, just before the runner kills the process."""
         threading.Event().wait(self.timeout)
         frames: list[tuple[str, int | None]] = []
         frame = sys._current_frames().get(main)

@@ -1,8 +1,8 @@
-"""Changing one value in the source of an inputs class or a parameters class, and nothing else. Pure.
+"""Change one value in the source of an inputs class or a parameters class, and nothing else. Pure.
 
-Used by adopt for the patch that it prints. Works on the usual form that the static reader understands, too:
-literal arguments, one statement each, in `__init__`. Whatever else stands there is for a person to change: it
-raises `ManualEditError`, never guesses. Runs nobody's code and writes no file.
+`adopt` uses it for the patch that it prints. It supports the usual form, which the static reader also
+understands: literal arguments, one statement each, in `__init__`. For any other form it raises
+`ManualEditError` and never guesses. Runs no code of the pipeline and writes no file.
 """
 
 import ast
@@ -27,11 +27,11 @@ _WIDEST: Final = 100
 
 
 class ManualEditError(Exception):
-    """A person has to change it.
+    """The source has a form that only a person can edit.
 
     Attributes:
-        reason: what stands in the way.
-        line: where, or None.
+        reason: why it cannot be edited.
+        line: the line of the reason, or None.
     """
 
     def __init__(self, reason: str, node: ast.AST | None = None) -> None:
@@ -41,15 +41,15 @@ class ManualEditError(Exception):
 
 
 def with_parameter(source: str, cls: str, name: str, value: Any) -> str:
-    """The source where this parameter has another default; it is added where the class does not set it.
+    """The source with this default for a parameter, which is added if the class does not set it.
 
     Raises:
-        ByHandError: what says it now is no literal.
+        ManualEditError: the current default is not a literal.
     """
     module = _Source(source, cls)
     statement = module.assignment(name)
     if statement is None:
-        module.need_no_code_of_its_own()
+        module.require_inherited_to_dict()
         return module.add_statement(_new_parameter(module, name, value))
     holder = statement.value
     assert holder is not None
@@ -58,8 +58,8 @@ def with_parameter(source: str, cls: str, name: str, value: Any) -> str:
     if isinstance(holder, ast.Call):
         if not _calls(holder, "extract_parameter"):
             raise ManualEditError(f"{name} is computed", statement)
-        given = _arguments(holder, _PARAMETER_ORDER)
-        node, kind = given.get("default"), given.get("expected_type")
+        arguments = _arguments(holder, _PARAMETER_ORDER)
+        node, kind = arguments.get("default"), arguments.get("expected_type")
         expected = kind.id if isinstance(kind, ast.Name) else ""
     if node is None or not _is_literal(node):
         raise ManualEditError(f"the default of {name} is computed", node or statement)
@@ -68,51 +68,55 @@ def with_parameter(source: str, cls: str, name: str, value: Any) -> str:
 
 
 def without_parameter(source: str, cls: str, name: str) -> str:
-    """The source without this parameter. Raises ByHandError where no statement of the class sets it."""
+    """The source without this parameter. Raises ManualEditError if no statement of the class sets it."""
     module = _Source(source, cls)
     statement = module.assignment(name)
     if statement is None:
         raise ManualEditError(f"{name} comes from the base class of {cls}", module.node)
-    module.need_no_code_of_its_own()
+    module.require_inherited_to_dict()
     return module.remove_statement(statement)
 
 
 def with_input_field(source: str, cls: str, name: str, field: str, value: Any) -> str:
-    """The source where an input is declared with another value. Raises ByHandError where that is computed."""
+    """The source with another value in the declaration of an input.
+
+    Raises:
+        ManualEditError: the current value is computed.
+    """
     module = _Source(source, cls)
     call = module.declaration(name)
     node = _arguments(call, _INPUT_ORDER).get(field)
-    written = _argument(module, field, value)
+    text = _argument(module, field, value)
     if node is None:
-        module.add_argument(call, f"{field}={written}")
+        module.add_argument(call, f"{field}={text}")
     elif _is_literal(node) or isinstance(node, ast.Attribute):
-        module.replace(node, written)
+        module.replace(node, text)
     else:
         raise ManualEditError(f"{field} of the input {name} is computed", node)
     return module.text()
 
 
 def with_input(source: str, cls: str, name: str, fields: Mapping[str, Any]) -> str:
-    """The source where one more input is declared. Raises ByHandError where there is no place for it."""
+    """The source with one more input. Raises ManualEditError if the class has no place for it."""
     module = _Source(source, cls)
     arguments = [f"name={literal(name)}"]
     for field in _INPUT_FIELDS:
         value = fields.get(field)
         if value is None or (field == "required" and value is True):
-            continue  # what define_input takes when nothing is said
+            continue  # the default of define_input
         arguments.append(f"{field}={_argument(module, field, value)}")
     return module.add_statement(_call("self.define_input", arguments, module.indent))
 
 
 def without_input(source: str, cls: str, name: str) -> str:
-    """The source without this input. Raises ByHandError where its declaration is computed."""
+    """The source without this input. Raises ManualEditError if its declaration is computed."""
     module = _Source(source, cls)
     call = module.declaration(name)
     return module.remove_statement(next(one for one in module.body if getattr(one, "value", None) is call))
 
 
 class _Source:
-    """A source text, the class in it, and what is to be changed, all of it at once by `text`."""
+    """A source text, the class in it, and the collected edits, which `text` applies together."""
 
     def __init__(self, source: str, cls: str) -> None:
         self._lines = re.findall(r"[^\n]*\n|[^\n]+", source)
@@ -125,7 +129,7 @@ class _Source:
             raise ManualEditError(f"this Python cannot parse it ({problem})") from None
         found = [node for node in self._tree.body if isinstance(node, ast.ClassDef) and node.name == cls]
         if len(found) != 1:
-            raise ManualEditError(f"{cls} is not defined at the top of the file, once")
+            raise ManualEditError(f"{cls} is not defined exactly once at the top level of the file")
         self.node = found[0]
         inits = [
             node for node in self.node.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"
@@ -140,8 +144,8 @@ class _Source:
         return self.body[0].col_offset
 
     def assignment(self, name: str) -> ast.Assign | ast.AnnAssign | None:
-        """The one statement that sets self.NAME; None when there is none."""
-        found: list[ast.Assign | ast.AnnAssign] = []
+        """The one statement that sets self.NAME, or None."""
+        statements: list[ast.Assign | ast.AnnAssign] = []
         for node in ast.walk(self.node):
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             if any(_is_own(target, name) for target in targets):
@@ -151,35 +155,35 @@ class _Source:
                     or not node.value
                 ):
                     raise ManualEditError(f"{name} is set by code", node)
-                found.append(node)
-        if len(found) > 1:
-            raise ManualEditError(f"{name} is set more than once", found[-1])
-        return found[0] if found else None
+                statements.append(node)
+        if len(statements) > 1:
+            raise ManualEditError(f"{name} is set more than once", statements[-1])
+        return statements[0] if statements else None
 
-    def need_no_code_of_its_own(self) -> None:
-        """The base class has to say which parameters there are; a `to_dict` that stands here says it."""
+    def require_inherited_to_dict(self) -> None:
+        """Raise ManualEditError if the class defines `to_dict`, which decides which parameters there are."""
         for node in self.node.body:
             if isinstance(node, ast.FunctionDef) and node.name == "to_dict":
-                raise ManualEditError(f"to_dict of {self.node.name} says which parameters there are", node)
+                raise ManualEditError(f"to_dict of {self.node.name} decides which parameters exist", node)
         if not self.node.bases:
-            raise ManualEditError(f"{self.node.name} has no base class that knows parameters", self.node)
+            raise ManualEditError(f"{self.node.name} has no base class for parameters", self.node)
 
     def declaration(self, name: str) -> ast.Call:
-        """The one `self.define_input` of this name."""
-        found = []
+        """The one `self.define_input` call for this name."""
+        calls = []
         for node in ast.walk(self.node):
             if isinstance(node, ast.Call) and _calls(node, "define_input"):
-                given = _arguments(node, _INPUT_ORDER).get("name")
-                if not isinstance(given, ast.Constant):
+                argument = _arguments(node, _INPUT_ORDER).get("name")
+                if not isinstance(argument, ast.Constant):
                     raise ManualEditError("the name of an input is computed", node)
-                if given.value == name:
-                    found.append(node)
-        if len(found) != 1 or not any(getattr(one, "value", None) is found[0] for one in self.body):
-            raise ManualEditError(f"the input {name} is declared by code", found[0] if found else self.node)
-        return found[0]
+                if argument.value == name:
+                    calls.append(node)
+        if len(calls) != 1 or not any(getattr(one, "value", None) is calls[0] for one in self.body):
+            raise ManualEditError(f"the input {name} is declared by code", calls[0] if calls else self.node)
+        return calls[0]
 
     def enum(self, name: str) -> str:
-        """What the enum is called in this file; it is imported where it was not."""
+        """The name of the enum in this file; adds the import if it is missing."""
         imports = [node for node in self._tree.body if isinstance(node, ast.ImportFrom)]
         for node in imports:
             for alias in node.names:
@@ -197,9 +201,9 @@ class _Source:
         self._edits.append((self._start(node), self._end(node), text))
 
     def add_argument(self, call: ast.Call, text: str) -> None:
-        """One more argument behind the last one; on a line of its own where that has one."""
-        given: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
-        last = max(given, key=self._end)
+        """Add an argument after the last one, on a line of its own if the last one has its own line."""
+        arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+        last = max(arguments, key=self._end)
         between = ", " if last.lineno == call.lineno else f",{self._newline}{' ' * last.col_offset}"
         self._edits.append((self._end(last), self._end(last), between + text))
 
@@ -214,18 +218,19 @@ class _Source:
         start, end = self._offset(statement.lineno, 0), self._offset((statement.end_lineno or 0) + 1, 0)
         shares = [one for one in self.body if one is not statement and start <= self._start(one) < end]
         if shares or len(self.body) == 1:
-            raise ManualEditError("it cannot be taken out by itself", statement)
+            raise ManualEditError("its statement cannot be removed on its own", statement)
         self._edits.append((start, end, ""))
         return self.text()
 
     def text(self) -> str:
-        changed = self._source
+        """The source with all edits."""
+        result = self._source
         for start, end, text in sorted(self._edits, reverse=True):
-            changed = changed[:start] + text + changed[end:]
-        return changed
+            result = result[:start] + text + result[end:]
+        return result
 
     def _last_import(self) -> ast.stmt | None:
-        """The last import at the top of the file, else its docstring, else nothing."""
+        """The last top-level import, else the docstring, else None."""
         match self._tree.body:
             case [ast.Expr(ast.Constant(str())) as first, *_]:
                 above: list[ast.stmt] = [first]
@@ -246,14 +251,14 @@ class _Source:
         return self._offset(node.end_lineno or 0, node.end_col_offset or 0)
 
     def _offset(self, line: int, column: int) -> int:
-        """Of a line from 1 and a column in bytes, as ast counts; the end of the text for a line behind it."""
+        """The offset of a line (from 1) and a column (in bytes), as in ast; at most the end of the text."""
         before = sum(map(len, self._lines[: line - 1]))
         inside = self._lines[line - 1].encode()[:column].decode() if column else ""
         return before + len(inside)
 
 
 def literal(value: Any) -> str:
-    """A JSON value as Python writes it, in double quotes where they do."""
+    """A JSON value as Python source, in double quotes if the text has none."""
     match value:
         case str():
             return '"' + repr("'" + value)[2:] if '"' not in value else repr(value)
@@ -267,18 +272,18 @@ def literal(value: Any) -> str:
 def _new_parameter(module: _Source, name: str, value: Any) -> list[str]:
     kind = type(value).__name__
     if not name.isidentifier() or kind not in ("int", "float", "str", "bool", "list", "dict"):
-        raise ManualEditError(f"{name} = {literal(value)} has no usual form", module.node)
+        raise ManualEditError(f"{name} = {literal(value)} cannot be written as a parameter", module.node)
     arguments = [f"[{literal(name)}]", f"expected_type={kind}", f"default={literal(value)}"]
     return _call(f"self.{name} = self.extract_parameter", arguments, module.indent)
 
 
 def _argument(module: _Source, field: str, value: Any) -> str:
-    """An argument of define_input as the file would write it."""
+    """An argument of define_input as source text."""
     if field not in _ENUMS or value is None:
         return literal(value)
     enum, members = _ENUMS[field]
     if value not in members:
-        raise ManualEditError(f"{value} is no {enum} that we know", module.node)
+        raise ManualEditError(f"{value} is not a known {enum}", module.node)
     return f"{module.enum(enum)}.{value}"
 
 
@@ -291,7 +296,7 @@ def _call(function: str, arguments: Sequence[str], indent: int) -> list[str]:
 
 
 def _of_type(expected: str, value: Any) -> Any:
-    """The value in the type that the class asks for, where it is the same number: 12.0 is live as 12."""
+    """The value in the type of the class, if it is the same number: the platform returns 12.0 as 12."""
     if expected in ("int", "float"):
         value = as_number(value)
     if expected == "float" and type(value) is int:
@@ -321,7 +326,7 @@ def _is_own(node: object, name: str) -> bool:
 
 
 def _is_literal(node: ast.expr) -> bool:
-    """A value that stands there, or the name of a constant: its place gets the new value, it stays."""
+    """Whether this is a literal or the name of a constant: both are replaced, the constant itself is kept."""
     if isinstance(node, ast.Name):
         return node.id.isupper()
     try:

@@ -1,7 +1,7 @@
-"""The value of an expression, worked out without running code: literals, arithmetic, names that are known.
+"""Evaluate constant expressions without running code: literals, arithmetic and known names.
 
-Everything is bounded: numbers, texts and lists stay small, whatever `9**9**9` asks for. Only operations whose
-result is the same in every Python from 3.8 on are followed, so that running the expression gives the same.
+Everything is bounded: numbers, texts and lists stay small, even for `9**9**9`. Only operations with the same
+result in every Python since 3.8 are supported, so running the expression gives the same value.
 """
 
 import ast
@@ -16,7 +16,7 @@ LARGEST_VALUE: Final = 10_000  # characters or items of one value
 _LARGEST_TOTAL: Final = 1_000_000  # of all values of one file
 _SCALARS: Final = (int, float, bool, str, type(None))
 _NUMBERS: Final = (int, float, bool)
-# Fill, sign, width, precision and type; no locale, no width that fills the memory.
+# Fill, sign, width, precision and type; no locale, and no width that could exhaust the memory.
 _SPEC: Final = re.compile(r"(?:.?[<>^=])?[-+ ]?#?0?\d{0,3}[,_]?(?:\.\d{1,2})?[bcdeEfFgGosxX%]?")
 _ARITHMETIC: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Add: lambda a, b: a + b,
@@ -43,11 +43,11 @@ _COMPARISONS: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
 BUILTINS: Final = frozenset(
     {"float", "int", "bool", "str", "len", "abs", "round", "min", "max", "list", "tuple", "range"}
 )
-"""Functions that are called as they are: of plain values, they only compute."""
+"""Builtin functions that only compute if their arguments are plain values."""
 
 
 class NotConstant(Exception):  # noqa: N818 - an answer, not an error
-    """The expression has to be run; `reason` completes "needs code to run: ..."."""
+    """The expression can only be evaluated by running it; `reason` completes "needs code to run: ..."."""
 
     def __init__(self, node: ast.AST, reason: str = "") -> None:
         self.reason = reason or f"{shortened(node)} is computed"
@@ -57,13 +57,13 @@ class NotConstant(Exception):  # noqa: N818 - an answer, not an error
 
 @dataclass(slots=True)
 class Scope:
-    """What an expression can refer to.
+    """The names and calls that an expression can use.
 
     Attributes:
-        names: values by name. A name that is not there is unknown, or a function of `BUILTINS`.
-        attribute: the value of `NAME.attribute`; raises NotConstant.
-        call: the result of any other call; raises NotConstant.
-        room: one number: characters and items that may still be made.
+        names: values by name. Any other name is unknown, or a function of `BUILTINS`.
+        attribute: returns the value of `NAME.attribute`; raises NotConstant.
+        call: returns the result of any other call; raises NotConstant.
+        room: one number: the characters and items that values may still have.
     """
 
     names: Mapping[str, Any]
@@ -73,10 +73,10 @@ class Scope:
 
 
 def value_of(node: ast.expr, scope: Scope) -> Any:
-    """The value that running `node` gives.
+    """The value of `node`, equal to the result of running it.
 
     Raises:
-        NotConstant: it is not understood, too large, or fails.
+        NotConstant: the expression is not supported, too large, or fails.
     """
     try:
         return _value(node, scope)
@@ -85,7 +85,7 @@ def value_of(node: ast.expr, scope: Scope) -> Any:
 
 
 def shortened(node: ast.AST) -> str:
-    """The text of a node, in a few characters."""
+    """The source of a node, at most 60 characters of its first line."""
     try:
         text = ast.unparse(node).partition("\n")[0]
     except RecursionError:
@@ -104,35 +104,37 @@ def _value(node: ast.expr, scope: Scope) -> Any:
         case ast.UnaryOp(operator, operand):
             return _unary(node, operator, value_of(operand, scope))
         case ast.BinOp(left, operator, right):
-            return _made(node, _binary(node, operator, value_of(left, scope), value_of(right, scope)), scope)
+            return _bounded(
+                node, _binary(node, operator, value_of(left, scope), value_of(right, scope)), scope
+            )
         case ast.BoolOp(operator, operands):
             return _logical(operator, operands, scope)
         case ast.Compare(left, operators, others):
-            return _compared(node, left, operators, others, scope)
+            return _compare(node, left, operators, others, scope)
         case ast.IfExp(test, body, orelse):
             return value_of(body if value_of(test, scope) else orelse, scope)
         case ast.List(items):
-            return _made(node, _items(items, scope), scope)
+            return _bounded(node, _items(items, scope), scope)
         case ast.Tuple(items):
-            return _made(node, tuple(_items(items, scope)), scope)
+            return _bounded(node, tuple(_items(items, scope)), scope)
         case ast.Dict(keys, items):
-            return _made(node, _table(node, keys, items, scope), scope)
+            return _bounded(node, _table(node, keys, items, scope), scope)
         case ast.JoinedStr(parts):
-            return _made(node, "".join(_formatted(part, scope) for part in parts), scope)
+            return _bounded(node, "".join(_format_part(part, scope) for part in parts), scope)
         case ast.Subscript(container, index):
-            return _made(node, _part(node, value_of(container, scope), index, scope), scope)
+            return _bounded(node, _subscript(node, value_of(container, scope), index, scope), scope)
         case ast.Call(ast.Name(name), arguments, []) if name in BUILTINS and name not in scope.names:
-            given = [value_of(one, scope) for one in arguments if not isinstance(one, ast.Starred)]
-            if len(given) != len(arguments):
+            values = [value_of(one, scope) for one in arguments if not isinstance(one, ast.Starred)]
+            if len(values) != len(arguments):
                 raise NotConstant(node)
-            return _made(node, _called(node, name, given), scope)
+            return _bounded(node, _call_builtin(node, name, values), scope)
         case ast.Call():
             return scope.call(node)
     raise NotConstant(node)
 
 
-def _made(node: ast.expr, value: Any, scope: Scope) -> Any:
-    """The value, if it is small enough."""
+def _bounded(node: ast.expr, value: Any, scope: Scope) -> Any:
+    """The value, if it is within the limits; else raises NotConstant."""
     if isinstance(value, int):
         if value.bit_length() > LARGEST_NUMBER:
             raise NotConstant(node)
@@ -156,7 +158,7 @@ def _unary(node: ast.expr, operator: ast.unaryop, value: Any) -> Any:
 def _binary(node: ast.expr, operator: ast.operator, left: Any, right: Any) -> Any:
     sides = type(left), type(right)
     if all(side in _NUMBERS for side in sides):
-        return _calculated(node, operator, left, right)
+        return _calculate(node, operator, left, right)
     if isinstance(operator, ast.Add) and sides[0] is sides[1] and sides[0] in (str, list, tuple):
         return left + right
     if isinstance(operator, ast.Mult) and int in sides:
@@ -166,7 +168,7 @@ def _binary(node: ast.expr, operator: ast.operator, left: Any, right: Any) -> An
     raise NotConstant(node)
 
 
-def _calculated(node: ast.expr, operator: ast.operator, left: Any, right: Any) -> Any:
+def _calculate(node: ast.expr, operator: ast.operator, left: Any, right: Any) -> Any:
     whole = isinstance(left, int) and isinstance(right, int)
     if any(isinstance(side, int) and side.bit_length() > LARGEST_NUMBER for side in (left, right)):
         raise NotConstant(node)
@@ -174,7 +176,7 @@ def _calculated(node: ast.expr, operator: ast.operator, left: Any, right: Any) -
         return _ARITHMETIC[type(operator)](left, right)
     if whole and type(operator) in _BITS:
         return _BITS[type(operator)](left, right)
-    # A power of floats may differ in its last digit from one C library to the next.
+    # Powers of floats may differ in the last digit between C libraries.
     if whole and isinstance(operator, ast.Pow) and 0 <= right <= LARGEST_NUMBER:
         if max(left.bit_length(), 1) * right <= LARGEST_NUMBER:
             return left**right
@@ -194,7 +196,7 @@ def _logical(operator: ast.boolop, operands: list[ast.expr], scope: Scope) -> An
     return value
 
 
-def _compared(
+def _compare(
     node: ast.expr, first: ast.expr, operators: list[ast.cmpop], others: list[ast.expr], scope: Scope
 ) -> bool:
     left = value_of(first, scope)
@@ -248,12 +250,12 @@ def _table(
         else:
             key = value_of(key_node, scope)
             if type(key) is not str:
-                raise NotConstant(node, "a dict has keys that are not texts")
+                raise NotConstant(node, "a dict has a key that is not text")
             table[key] = value_of(item, scope)
     return table
 
 
-def _formatted(node: ast.expr, scope: Scope) -> str:
+def _format_part(node: ast.expr, scope: Scope) -> str:
     match node:
         case ast.Constant(str() as text):
             return text
@@ -270,7 +272,7 @@ def _formatted_spec(node: ast.expr | None, scope: Scope) -> str:
     return "" if node is None else str(value_of(node, scope))
 
 
-def _part(node: ast.expr, container: Any, index: ast.expr, scope: Scope) -> Any:
+def _subscript(node: ast.expr, container: Any, index: ast.expr, scope: Scope) -> Any:
     if isinstance(index, ast.Slice):
         ends = [
             None if end is None else value_of(end, scope) for end in (index.lower, index.upper, index.step)
@@ -286,9 +288,9 @@ def _part(node: ast.expr, container: Any, index: ast.expr, scope: Scope) -> Any:
     raise NotConstant(node)
 
 
-def _called(node: ast.expr, name: str, given: list[Any]) -> Any:
-    scalars = all(type(one) in _SCALARS for one in given)
-    match name, given:
+def _call_builtin(node: ast.expr, name: str, arguments: list[Any]) -> Any:
+    scalars = all(type(one) in _SCALARS for one in arguments)
+    match name, arguments:
         case (("float" | "int" | "bool" | "str"), [one]) if scalars:
             if isinstance(one, str) and len(one) > LARGEST_VALUE // 10:
                 raise NotConstant(node)
@@ -302,11 +304,11 @@ def _called(node: ast.expr, name: str, given: list[Any]) -> Any:
         case "round", [one, int() as digits] if type(one) in _NUMBERS and abs(digits) <= 100:
             return round(one, digits)
         case (("min" | "max"), [_, _, *_]) if scalars:
-            return min(given) if name == "min" else max(given)
+            return min(arguments) if name == "min" else max(arguments)
         case (("min" | "max"), [list() | tuple() as many]) if all(type(one) in _SCALARS for one in many):
             return min(many) if name == "min" else max(many)
-        case "range", [_, *_] if all(type(one) is int for one in given):
-            return range(*given)
+        case "range", [_, *_] if all(type(one) is int for one in arguments):
+            return range(*arguments)
         case (("list" | "tuple"), [list() | tuple() | range() | str() as many]) if len(many) <= LARGEST_VALUE:
             return list(many) if name == "list" else tuple(many)
     raise NotConstant(node)

@@ -1,6 +1,6 @@
-"""What an inputs class and a parameters class say, whichever of the two readers looked: `static` or `runner`.
+"""The declarations of an inputs class and a parameters class, returned by both `static` and `runner`.
 
-Plain data, and the rules that hold for both answers. Nothing here reads a file or runs code.
+Plain data, and the rules for both. Nothing here reads a file or runs code.
 """
 
 from collections.abc import Collection, Iterable
@@ -20,7 +20,7 @@ Parameters = dict[str, Any]  # plain JSON values by name, in the order of to_dic
 
 @dataclass(frozen=True, slots=True)
 class InputDeclaration:
-    """One input that a processing asks for.
+    """One input of a processing.
 
     Attributes:
         name: unique within the class.
@@ -29,7 +29,7 @@ class InputDeclaration:
         inference_type_constraint: one of `enums.INFERENCE_TYPES`, or None.
         framework_constraint: one of `enums.FRAMEWORKS`, or None.
         file: the file that declares it.
-        line: its line there, or None when code computed it.
+        line: its line there, or None if code computes it.
     """
 
     name: str
@@ -43,7 +43,7 @@ class InputDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class ClassReference:
-    """Which class of which file: `utils/inputs.py:ProcessingInputs`."""
+    """A class in a file of the pipeline: `utils/inputs.py:ProcessingInputs`."""
 
     folder: Path
     file: Path
@@ -57,12 +57,12 @@ class ClassReference:
 
 @dataclass(frozen=True, slots=True)
 class ClassValue(Generic[T]):
-    """One reader's answer.
+    """The result of one reader.
 
     Attributes:
-        value: what the class says; None when it fails (then there are errors).
+        value: the declarations of the class; None if it fails (then there are errors).
         reader: "static" or "subprocess".
-        diagnostics: what is wrong with the class.
+        diagnostics: the problems of the class.
     """
 
     value: T | None
@@ -74,18 +74,18 @@ Inputs = tuple[InputDeclaration, ...]
 
 
 def missing_class(reference: ClassReference, classes: Collection[str]) -> Diagnostic:
-    """The class is not in its file; `classes` are those that are."""
-    there = f"It has {', '.join(classes)}." if classes else "It has no class at all."
+    """The error for a class that is not in its file, which has these `classes`."""
+    existing = f"The file has {', '.join(classes)}." if classes else "The file has no class."
     return error(
         f"there is no class {reference.name} in {reference.file.name}",
-        f"{there}{did_you_mean(reference.name, classes)} Correct [execution] in config.toml or the file.",
+        f"{existing}{did_you_mean(reference.name, classes)} Correct [execution] in config.toml or the file.",
         file=reference.file,
         line=1,
     )
 
 
 def problems_of(inputs: Iterable[InputDeclaration]) -> list[Diagnostic]:
-    """Everything that the platform would refuse, or that would hit the wrong object there."""
+    """Errors for inputs that the platform would refuse, or whose name would address another object there."""
     found: list[Diagnostic] = []
     seen: dict[str, InputDeclaration] = {}
     for one in inputs:
@@ -96,7 +96,7 @@ def problems_of(inputs: Iterable[InputDeclaration]) -> list[Diagnostic]:
             found.append(
                 error(
                     f"input {one.name!r} is declared twice",
-                    f"{where}Names are unique within a pipeline: rename or remove one.",
+                    f"{where}Names must be unique within a pipeline: rename or remove one.",
                     file=one.file,
                     line=one.line,
                 )
@@ -106,15 +106,15 @@ def problems_of(inputs: Iterable[InputDeclaration]) -> list[Diagnostic]:
 
 
 def problems_of_parameters(parameters: Parameters, file: Path, line: int | None) -> list[Diagnostic]:
-    """Names that no parameter can have. Only a class that is run can give one: `self.NAME` is a word.
+    """Errors for invalid parameter names. Only the subprocess reader can return one: `self.NAME` is a word.
 
     Args:
-        line: where the class sets its parameters; one that code named has no line of its own.
+        line: the line where the class sets its parameters; a computed name has no line of its own.
     """
     return [
         error(
             f"{name[:80]!r} cannot be the name of a parameter",
-            f"A name has at least one character, at most {LONGEST_NAME}, and no control characters. "
+            f"A name has 1 to {LONGEST_NAME} characters and no control characters. "
             "Use a word, for example threshold.",
             file=file,
             line=line,
@@ -130,8 +130,7 @@ def _name_problems(one: InputDeclaration) -> list[Diagnostic]:
     return [
         error(
             f"{one.name!r} cannot be the name of an input",
-            "The name becomes part of a web address, where it would mean something else. "
-            "Use a word, for example dataset.",
+            "The name is part of a URL, where this one has another meaning. Use a word, for example dataset.",
             file=one.file,
             line=one.line,
         )
@@ -148,7 +147,7 @@ def _enum_problems(one: InputDeclaration) -> list[Diagnostic]:
         if value is not None and value not in allowed:
             found.append(
                 error(
-                    f"input {one.name!r}: {field} {value!r} is not known",
+                    f"input {one.name!r}: {field} {value!r} is not valid",
                     f"Allowed: {', '.join(allowed)}.{did_you_mean(value, allowed)}",
                     file=one.file,
                     line=one.line,

@@ -1,6 +1,6 @@
-"""What the classes of a pipeline say: static first, the subprocess for what that does not follow.
+"""Evaluate the classes of a pipeline: the static reader first, the subprocess for classes it cannot read.
 
-Called before anything is built or sent; a class that fails is told here, with its own line.
+Runs before anything is built or sent; a class that fails is reported with its own line.
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedClasses:
-    """What both classes say.
+    """The values of both classes.
 
     Attributes:
-        inputs: every declared input; None when there is no inputs class, or when it fails.
-        parameters: defaults by name; None when there is no parameters class, or when it fails.
-        diagnostics: what is wrong with the classes, and remarks on how they were read.
-        readers: "static" or "subprocess", for "inputs" and "parameters" as far as they were read.
-        stand_ins: official packages that the interpreter does not have, answered by ours.
+        inputs: every declared input; None if there is no inputs class, or if it fails.
+        parameters: defaults by name; None if there is no parameters class, or if it fails.
+        diagnostics: problems of the classes, and remarks on how they were read.
+        readers: "static" or "subprocess" for each of "inputs" and "parameters" that was read.
+        stand_ins: official packages that the interpreter lacks, replaced by our stand-ins.
     """
 
     inputs: Inputs | None
@@ -43,58 +43,60 @@ class EvaluatedClasses:
 def evaluate(
     loaded: LoadedConfig, *, python: Path | None = None, static_only: bool = False, timeout: float = TIMEOUT
 ) -> EvaluatedClasses:
-    """Read the inputs class and the parameters class that a config.toml names.
+    """Read the inputs class and the parameters class of a pipeline.
 
     Args:
         loaded: a config.toml without errors.
-        python: the interpreter for classes that have to be run; the pipeline's own, or ours, when None.
+        python: the interpreter for classes that must be run; None for the pipeline's own, else ours.
         static_only: never run the pipeline's code; a class that needs it is an error.
-        timeout: seconds that running the classes may take.
+        timeout: time limit for running the classes, in seconds.
 
     Raises:
         ValueError: `loaded` has errors.
     """
     config, folder = loaded.config, loaded.path.parent
     if config is None:
-        raise ValueError(f"{loaded.path} has errors; they come first")
+        raise ValueError(f"{loaded.path} has errors; correct them first")
     problems: list[Diagnostic] = []
     inputs = None if config.is_training else _reference(loaded, "inputs_class", problems)
     parameters = _reference(loaded, "parameters_class", problems)
     installed = installed_in(runner.interpreter(folder, python))
-    said_inputs = static.read_inputs(inputs, installed) if inputs is not None else None
-    said_parameters = static.read_parameters(parameters, installed) if parameters is not None else None
+    static_inputs = static.read_inputs(inputs, installed) if inputs is not None else None
+    static_parameters = static.read_parameters(parameters, installed) if parameters is not None else None
     if static_only:
-        known_inputs = _refused(said_inputs, inputs)
-        known_parameters = _refused(said_parameters, parameters)
+        input_result = _require_static(static_inputs, inputs)
+        parameter_result = _require_static(static_parameters, parameters)
         stand_ins: tuple[str, ...] = ()
     else:
-        ran = _run(
+        class_run = _run(
             folder,
-            inputs if isinstance(said_inputs, NotStatic) else None,
-            parameters if isinstance(said_parameters, NotStatic) else None,
+            inputs if isinstance(static_inputs, NotStatic) else None,
+            parameters if isinstance(static_parameters, NotStatic) else None,
             python,
             timeout,
         )
-        known_inputs = ran.inputs if isinstance(said_inputs, NotStatic) else said_inputs
-        known_parameters = ran.parameters if isinstance(said_parameters, NotStatic) else said_parameters
-        stand_ins = ran.stand_ins
+        input_result = class_run.inputs if isinstance(static_inputs, NotStatic) else static_inputs
+        parameter_result = (
+            class_run.parameters if isinstance(static_parameters, NotStatic) else static_parameters
+        )
+        stand_ins = class_run.stand_ins
         if stand_ins:
-            problems.append(_remark(stand_ins, runner.interpreter(folder, python)))
-    known = {"inputs": known_inputs, "parameters": known_parameters}
+            problems.append(_stand_ins_remark(stand_ins, runner.interpreter(folder, python)))
+    results = {"inputs": input_result, "parameters": parameter_result}
     return EvaluatedClasses(
-        inputs=known_inputs.value if known_inputs is not None else None,
-        parameters=known_parameters.value if known_parameters is not None else None,
+        inputs=input_result.value if input_result is not None else None,
+        parameters=parameter_result.value if parameter_result is not None else None,
         diagnostics=(
             *problems,
-            *(d for said in known.values() if said is not None for d in said.diagnostics),
+            *(d for result in results.values() if result is not None for d in result.diagnostics),
         ),
-        readers={kind: said.reader for kind, said in known.items() if said is not None},
+        readers={kind: result.reader for kind, result in results.items() if result is not None},
         stand_ins=stand_ins,
     )
 
 
 def _reference(loaded: LoadedConfig, key: str, problems: list[Diagnostic]) -> ClassReference | None:
-    """The class that `[execution]` names; None without one, or when its file is not there (an error)."""
+    """The class in this key of `[execution]`; None without the key. An unreadable file adds an error."""
     assert loaded.config is not None
     text = getattr(loaded.config.execution, key)
     if text is None:
@@ -104,14 +106,14 @@ def _reference(loaded: LoadedConfig, key: str, problems: list[Diagnostic]) -> Cl
     try:
         check_regular(reference.file)
     except (FileNotFoundError, NotADirectoryError):
-        told = f"there is no file {file}"
+        reason = f"there is no file {file}"
     except OSError as problem:
-        told = f"{file} cannot be read: {problem.strerror}"
+        reason = f"{file} cannot be read: {problem.strerror}"
     else:
         return reference
     problems.append(
         error(
-            f"execution.{key}: {told}",
+            f"execution.{key}: {reason}",
             "The path is relative to the pipeline's folder. Correct it, or add the file.",
             file=loaded.path,
             line=loaded.line_of("execution", key),
@@ -120,18 +122,18 @@ def _reference(loaded: LoadedConfig, key: str, problems: list[Diagnostic]) -> Cl
     return None
 
 
-def _refused(
-    said: ClassValue[T] | NotStatic | None, reference: ClassReference | None
+def _require_static(
+    result: ClassValue[T] | NotStatic | None, reference: ClassReference | None
 ) -> ClassValue[T] | None:
-    """The static answer; where there is none, an error that says why."""
-    if not isinstance(said, NotStatic) or reference is None:
-        return said if isinstance(said, ClassValue) else None
+    """The static result, or an error if the class must be run."""
+    if not isinstance(result, NotStatic) or reference is None:
+        return result if isinstance(result, ClassValue) else None
     problem = error(
-        f"{reference.name} needs code to run: {said.reason}",
+        f"{reference.name} needs code to run: {result.reason}",
         "Only the usual form can be read without running it: literal arguments, one statement each. "
         "Leave out --static-only for code that you trust, or simplify the class.",
         file=reference.file,
-        line=said.line,
+        line=result.line,
     )
     return ClassValue(None, static.READER, (problem,))
 
@@ -143,14 +145,14 @@ def _run(
     python: Path | None,
     timeout: float,
 ) -> runner.ClassRun:
-    """Both classes in one process, or no process at all when the static reader knew everything."""
+    """Run both classes in one process; no process if the static reader has read both."""
     if inputs is None and parameters is None:
         return runner.ClassRun(None, None, (), "")
-    chosen = runner.interpreter(folder, python)
-    return runner.run(folder, inputs=inputs, parameters=parameters, python=chosen, timeout=timeout)
+    interpreter = runner.interpreter(folder, python)
+    return runner.run(folder, inputs=inputs, parameters=parameters, python=interpreter, timeout=timeout)
 
 
-def _remark(stand_ins: tuple[str, ...], python: Path) -> Diagnostic:
+def _stand_ins_remark(stand_ins: tuple[str, ...], python: Path) -> Diagnostic:
     return info(
         f"{', '.join(stand_ins)}: not installed in {python}, stand-ins were used to read the classes",
         "They behave like the official base classes. To use those, run `uv sync` in the pipeline's "

@@ -1,7 +1,7 @@
-"""The official classes that a pipeline's classes derive from, as far as reading them without running goes.
+"""The official base classes of a pipeline's classes, for the static reader.
 
-What they inherit is known for the files that were looked at (cv-engine 0.6.12, pipelines-cli 0.7.6), by their
-digests. An interpreter that has other files is right about its own classes, so those have to be run.
+Their parameters are listed here for the files of cv-engine 0.6.12 and pipelines-cli 0.7.6, identified by
+digest. If an interpreter has other files, its classes must be run.
 """
 
 import ast
@@ -37,16 +37,16 @@ _KNOWN: Final[Mapping[str, str]] = {
     ),
     _INPUTS: "5f643b80f0aaf816d008a75d5487c86b1ebdec8019af5f65391f5bca8ce1ead0",
 }
-"""sha256 of each module's file."""
+"""SHA-256 of each module's file."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfficialClass:
-    """A class that the classes of pipelines derive from.
+    """An official base class.
 
     Attributes:
-        inherited: the parameters that it has set before the class adds its own.
-        modules: those that it is made in.
+        inherited: the parameters that it sets before the derived class adds its own, with their defaults.
+        modules: the modules that define it.
     """
 
     inherited: Mapping[str, Any]
@@ -94,27 +94,27 @@ ROOTS: Final = frozenset({"picsellia", "picsellia_cv_engine", "picsellia_pipelin
 
 
 def official_class(module: str, name: str) -> str | None:
-    """The official class that `from module import name` gives, by its key of `CLASSES`; None for others."""
+    """The key in `CLASSES` of the class that `from module import name` imports; None for any other name."""
     return name if name in _OFFERED.get(module, ()) else None
 
 
 def check_known(name: str, imported_from: str, installed: Installed) -> None:
-    """Whether what this interpreter has installed is the official class that is known here.
+    """Check that this interpreter has the version of the official class that is listed here, or no version.
 
     Raises:
-        UnknownError: it has other files, or it is not known what it has.
+        UnknownError: the interpreter has other files, or its packages are unknown.
     """
     for module in {*CLASSES[name].modules, imported_from}:
         file = installed.file_of(module)
         if file is not None and _digest(file) != _KNOWN[module]:
-            raise UnknownError(f"{installed.python} has a {module} of another version than is known here")
+            raise UnknownError(f"{installed.python} has an unknown version of {module}")
 
 
 def official_enum(name: str, installed: Installed) -> type[enum.Enum] | None:
-    """An enum of the SDK, as this interpreter has it; None for one that is of no use to a class.
+    """An enum of the SDK with the members of this interpreter's version; None if no class needs it.
 
     Raises:
-        UnknownError: it is not known what the interpreter has.
+        UnknownError: the packages of the interpreter are unknown, or the enum has an unusual form.
     """
     if name not in _MEMBERS:
         return None
@@ -149,16 +149,16 @@ def _digest_of(file: Path, changed: int, size: int) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _enums_in(file: Path, changed: int, size: int) -> dict[str, tuple[str, ...] | None]:
-    """The enums of a file whose members are called as their values are; None for one that has others."""
-    found: dict[str, tuple[str, ...] | None] = {}
+    """The members of each enum in a file; None for an enum whose names and values differ."""
+    enums_by_name: dict[str, tuple[str, ...] | None] = {}
     try:
         tree = ast.parse(read_regular(file))
     except (OSError, SyntaxError, ValueError, RecursionError):
-        return found
+        return enums_by_name
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name in _MEMBERS:
-            found[node.name] = None if node.name in found else _members_of(node)
-    return found
+            enums_by_name[node.name] = None if node.name in enums_by_name else _members_of(node)
+    return enums_by_name
 
 
 def _members_of(node: ast.ClassDef) -> tuple[str, ...] | None:

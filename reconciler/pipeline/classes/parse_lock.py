@@ -1,20 +1,21 @@
-"""Room to parse Python source in, for all who read classes: one at a time, and no odd escape is told."""
+"""A lock for parsing Python source: one thread at a time, without warnings about invalid escapes."""
 
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_ALONE = threading.Lock()
+_LOCK = threading.Lock()
 
 
 @contextmanager
 def parsing() -> Iterator[None]:
-    """Hold this around `ast.parse` and `compile`.
+    """Hold the lock around `ast.parse` and `compile`.
 
-    In CPython 3.11 they count their depth for all threads together, and raise SystemError once two have been
-    counted as one (https://github.com/python/cpython/issues/106905); what silences warnings is no safer.
+    CPython 3.11 counts their recursion depth for all threads together, and raises SystemError if two
+    threads parse at the same time (https://github.com/python/cpython/issues/106905). `catch_warnings` is not
+    thread-safe either.
     """
-    with _ALONE, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an odd escape in somebody's string is not our message
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes in the pipeline's code are not our warnings
         yield

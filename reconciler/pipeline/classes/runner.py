@@ -1,9 +1,9 @@
-"""The subprocess reader: what a class says, found by running it in the pipeline's own interpreter.
+"""The subprocess reader: evaluates a class by running it in the pipeline's own interpreter.
 
-For classes that `static` does not follow. The code runs in a process of its own, with a time limit and limits
-on what it prints and answers. Its environment is a few harmless variables. Its answer comes back as JSON over
-a private pipe. Nothing of it is ever imported here, and what it started ends with it. It is not a sandbox:
-the code runs with the user's rights, and can read and change what the user can.
+For classes that `static` cannot read. The code runs in a process of its own, with a time limit, limits on its
+output and its answer, and only a few harmless environment variables. It answers in JSON through a private
+pipe. The code is never imported here, and all processes that it starts end with it. It is not a sandbox: the
+code runs with your permissions, and can read and change your files.
 """
 
 import ast
@@ -38,7 +38,7 @@ from reconciler.pipeline.classes.parse_lock import parsing
 
 READER: Final = "subprocess"
 
-_HELPER: Final = Path(__file__).with_name("class_child.py")
+_CHILD: Final = Path(__file__).with_name("class_child.py")
 _ENUMS: Final = {
     "Framework": enums.FRAMEWORKS,
     "InferenceType": enums.INFERENCE_TYPES,
@@ -50,9 +50,9 @@ _VARIABLES: Final = re.compile(
     "PATH|HOME|USER|LOGNAME|TMPDIR|TZ|LANG|LANGUAGE|LC_[A-Z]+|XDG_CACHE_HOME"
     "|VIRTUAL_ENV|PYTHONPATH|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH"
 )
-"""What the code gets of our environment: where things are and which language, nothing that may be secret."""
-_GRACE: Final = 2.0  # seconds for the helper itself to say where the class hangs
-_ENDING: Final = 10.0  # seconds for everything that the code started to end
+"""Environment variables for the code: paths and the language, none that may hold a secret."""
+_GRACE: Final = 2.0  # seconds for the child to report where the class hangs
+_ENDING: Final = 10.0  # seconds for all processes of the code to end
 _KEPT_OUTPUT: Final = 10_000  # characters
 _MOST_OUTPUT: Final = 10 << 20  # bytes
 _MOST_ANSWER: Final = 4 << 20  # bytes
@@ -60,12 +60,12 @@ _MOST_ANSWER: Final = 4 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class ClassRun:
-    """What one process answered.
+    """The result of running the classes in one process.
 
     Attributes:
-        inputs, parameters: the answers; None for a class that was not asked for.
-        stand_ins: official packages that the interpreter does not have, answered by ours.
-        output: the end of what the code printed.
+        inputs, parameters: the values; None for a class that was not requested.
+        stand_ins: official packages that the interpreter lacks, replaced by our stand-ins.
+        output: the end of the code's output.
     """
 
     inputs: ClassValue[Inputs] | None
@@ -74,13 +74,13 @@ class ClassRun:
     output: str
 
 
-def interpreter(folder: Path, given: Path | None = None) -> Path:
-    """The Python for a pipeline: the one that was given, its own virtual environment's, or ours."""
+def interpreter(folder: Path, python: Path | None = None) -> Path:
+    """The Python for a pipeline: `python` if given, else its own virtual environment's, else ours."""
     candidates = [folder / ".venv" / "bin" / "python", folder / ".venv" / "Scripts" / "python.exe"]
-    if given is None:
+    if python is None:
         return next((path for path in candidates if path.exists()), Path(sys.executable))
-    found = shutil.which(given) if given.name == str(given) else None  # `--python python3.12`
-    return Path(found) if found is not None else given
+    on_path = shutil.which(python) if python.name == str(python) else None  # `--python python3.12`
+    return Path(on_path) if on_path is not None else python
 
 
 def run(
@@ -98,34 +98,32 @@ def run(
         inputs: the inputs class, or None to leave it out.
         parameters: the parameters class, or None to leave it out.
         python: the interpreter, 3.8 or later.
-        timeout: seconds for the process as a whole.
+        timeout: time limit for the process as a whole, in seconds.
     """
     references = {"inputs": inputs, "parameters": parameters}
-    wanted = {kind: reference for kind, reference in references.items() if reference is not None}
-    conversation = _run_child(folder, wanted, python, timeout)
-    answers = {answer["kind"]: answer for answer in conversation.answers if "kind" in answer}
-    stand_ins = tuple(next((a["stand_ins"] for a in conversation.answers if "stand_ins" in a), ()))
-    told = _Telling(folder, python, timeout, conversation)
+    requested = {kind: reference for kind, reference in references.items() if reference is not None}
+    child_run = _run_child(folder, requested, python, timeout)
+    answers = {answer["kind"]: answer for answer in child_run.answers if "kind" in answer}
+    stand_ins = tuple(next((a["stand_ins"] for a in child_run.answers if "stand_ins" in a), ()))
+    errors = _ErrorMessages(folder, python, timeout, child_run)
     results: dict[str, Mapping[str, Any] | Diagnostic] = {}
-    culprit: ClassReference | None = (
-        None  # the class that ended the process; those behind it never had a turn
-    )
-    for kind, reference in wanted.items():
+    culprit: ClassReference | None = None  # the class that ended the process before the next ones could run
+    for kind, reference in requested.items():
         answer = answers.get(kind)
         if culprit is not None:
             results[kind] = info(f"{reference.name} was not read, because {culprit.name} failed")
         elif answer is None:
-            culprit, results[kind] = reference, told.silence(reference)
+            culprit, results[kind] = reference, errors.no_answer(reference)
         elif "failure" in answer:
             culprit = reference if answer["failure"]["type"] == "timeout" else None
-            results[kind] = told.failure(reference, answer["failure"])
+            results[kind] = errors.failure(reference, answer["failure"])
         else:
             results[kind] = answer
     return ClassRun(
         _inputs(inputs, results["inputs"]) if inputs is not None else None,
         _parameters(parameters, results["parameters"]) if parameters is not None else None,
         stand_ins,
-        conversation.output,
+        child_run.output,
     )
 
 
@@ -156,8 +154,8 @@ def _inputs(reference: ClassReference, answer: Mapping[str, Any] | Diagnostic) -
             case _:
                 problems.append(
                     error(
-                        f"{reference.name} gives something as its input {index} that is not an input",
-                        "to_list() must give the five keys of define_input, with text for the name and the "
+                        f"input {index} of {reference.name} is not an input",
+                        "to_list() must return the five keys of define_input, with text for the name and the "
                         f"types and true or false for required, not {str(item)[:200]}",
                         file=reference.file,
                         line=line,
@@ -176,18 +174,12 @@ def _parameters(reference: ClassReference, answer: Mapping[str, Any] | Diagnosti
 
 
 def _lines_of_inputs(file: Path) -> dict[str, list[int]]:
-    """Where the source calls `define_input` with a name in plain text; a computed name has no such line."""
+    """The lines of `define_input` calls by the input's name; calls with a computed name are left out."""
     lines: dict[str, list[int]] = {}
     try:
         with parsing():
             tree = ast.parse(read_regular(file))
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-    ):  # a newer Python's syntax, for one
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):  # e.g. syntax of a newer Python
         return lines
     for node in ast.walk(tree):
         match node:
@@ -199,7 +191,7 @@ def _lines_of_inputs(file: Path) -> dict[str, list[int]]:
     return lines
 
 
-# The failures, each in words of its own
+# The failures and their messages
 
 
 def _line_of_class(reference: ClassReference) -> int | None:
@@ -213,32 +205,32 @@ def _line_of_class(reference: ClassReference) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Telling:
+class _ErrorMessages:
     folder: Path
     python: Path
     timeout: float
-    conversation: "_RunnerAnswer"
+    child_run: "_ChildRun"
 
     def failure(self, reference: ClassReference, failure: Mapping[str, Any]) -> Diagnostic:
         kind, message = failure["type"], failure.get("message") or ""
         file = self.folder / failure["file"] if failure.get("file") else reference.file
-        # What fails in a base class has no line of the pipeline's own: the class stands for it.
+        # A failure in a base class has no line in the pipeline's own files: use the line of the class.
         line = failure.get("line") or (_line_of_class(reference) if file == reference.file else None)
-        said = f"{kind}: {message}" if message else kind
+        exception = f"{kind}: {message}" if message else kind
         if kind == "missing":
             return missing_class(reference, failure["classes"])
         if kind == "timeout":
             return error(
                 f"{reference.name} did not finish within {self.timeout:g} seconds",
                 "It was still running at this line and was stopped. A class that declares values should not "
-                f"wait, download or train anything.{self._printed()}",
+                f"wait, download or train anything.{self._output()}",
                 file=file,
                 line=line,
             )
         if kind == "shape":
             return error(
-                f"{reference.name} answers with {message}, which is of the wrong shape",
-                "to_list() of an inputs class is a list, to_dict() of a parameters class is a dict.",
+                f"{reference.name} returns a value of type {message}",
+                "to_list() of an inputs class must return a list, to_dict() of a parameters class a dict.",
                 file=file,
                 line=line,
             )
@@ -251,17 +243,17 @@ class _Telling:
             )
         if failure.get("exit"):
             return error(
-                f"{reference.name} ended the program ({said})",
-                f"Take the exit out of the code that declares inputs and parameters.{self._printed()}",
+                f"{reference.name} ended the program ({exception})",
+                f"Remove the exit from the code that declares inputs and parameters.{self._output()}",
                 file=file,
                 line=line,
             )
         if failure.get("module") and not self._is_own(failure["module"]):
             return self._import(reference, failure, file, line)
         return error(
-            f"{reference.name} failed with {said}",
-            "It is made once with no values to find out what it declares; every parameter needs a default."
-            f"{self._printed()}",
+            f"{reference.name} failed with {exception}",
+            "It is instantiated without values to read its declarations: give every parameter a default."
+            f"{self._output()}",
             file=file,
             line=line,
         )
@@ -278,35 +270,35 @@ class _Telling:
             line=line,
         )
 
-    def silence(self, reference: ClassReference) -> Diagnostic:
-        """No answer: the process never started, was killed, or ended by itself."""
-        talk = self.conversation
-        if talk.problem:
+    def no_answer(self, reference: ClassReference) -> Diagnostic:
+        """The error for a process that never started, was killed, or ended without an answer."""
+        run = self.child_run
+        if run.problem:
             return error(
-                f"{self.python} cannot be started: {talk.problem}",
+                f"{self.python} cannot be started: {run.problem}",
                 "Name a Python 3.8 or later with --python.",
                 file=reference.file,
             )
-        if talk.excess == "printed":
+        if run.excess == "printed":
             return error(
                 f"{reference.name} printed more than {_MOST_OUTPUT >> 20} MiB and was stopped",
-                f"A class that declares values should not print in a loop.{self._printed()}",
+                f"A class that declares values should not print in a loop.{self._output()}",
                 file=reference.file,
                 line=_line_of_class(reference),
             )
-        if talk.excess == "answered":
+        if run.excess == "answered":
             return error(
                 f"the values of {reference.name} have more than {_MOST_ANSWER >> 20} MiB",
-                "They are sent to the platform as JSON; give a path or a name instead of the data itself.",
+                "They are sent to the platform as JSON; declare a path or a name instead of the data itself.",
                 file=reference.file,
                 line=_line_of_class(reference),
             )
-        if talk.status is None:
+        if run.status is None:
             return self.failure(reference, {"type": "timeout"})
-        how = f"signal {_signal_name(-talk.status)}" if talk.status < 0 else f"exit status {talk.status}"
+        status = f"signal {_signal_name(-run.status)}" if run.status < 0 else f"exit status {run.status}"
         return error(
-            f"{reference.name} ended the program ({how})",
-            f"The process of {self.python} ended before it could answer.{self._printed()}",
+            f"{reference.name} ended the program ({status})",
+            f"The process of {self.python} ended before it could answer.{self._output()}",
             file=reference.file,
         )
 
@@ -314,8 +306,8 @@ class _Telling:
         root = self.folder / module.partition(".")[0]
         return root.is_dir() or root.with_suffix(".py").is_file()
 
-    def _printed(self) -> str:
-        last = self.conversation.output.strip().splitlines()[-3:]
+    def _output(self) -> str:
+        last = self.child_run.output.strip().splitlines()[-3:]
         return "\nIt printed: " + "\n".join(last) if last else ""
 
 
@@ -330,15 +322,15 @@ def _signal_name(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _RunnerAnswer:
-    """What came of running the classes.
+class _ChildRun:
+    """The raw result of the child process.
 
     Attributes:
-        answers: as the helper sent them.
-        status: how the process ended, as of `subprocess`; None when it was stopped at the time limit.
-        output: the end of what it printed.
+        answers: the messages of the child.
+        status: the return code as in `subprocess`; None if the process was stopped at the time limit.
+        output: the end of its output.
         problem: why the interpreter could not be started.
-        excess: what it did so much of that it was stopped: "printed" or "answered".
+        excess: the limit that it exceeded, so that it was stopped: "printed" or "answered".
     """
 
     answers: list[dict[str, Any]]
@@ -349,17 +341,17 @@ class _RunnerAnswer:
 
 
 def _run_child(
-    folder: Path, wanted: Mapping[str, ClassReference], python: Path, timeout: float
-) -> _RunnerAnswer:
+    folder: Path, requested: Mapping[str, ClassReference], python: Path, timeout: float
+) -> _ChildRun:
     reading, writing = os.pipe()
     request = {
         "folder": str(folder.resolve()),
-        "classes": {kind: (_relative(one), one.name) for kind, one in wanted.items()},
+        "classes": {kind: (_relative(one), one.name) for kind, one in requested.items()},
         "enums": _ENUMS,
         "pipe": writing,
         "timeout": timeout,
     }
-    command = [os.path.abspath(python), "-B", str(_HELPER), json.dumps(request)]  # noqa: PTH100 - keeps symlinks
+    command = [os.path.abspath(python), "-B", str(_CHILD), json.dumps(request)]  # noqa: PTH100 - keeps symlinks
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_SUPERVISOR), str(writing), *command],
@@ -373,30 +365,30 @@ def _run_child(
         )
     except OSError as problem:
         os.close(reading)
-        return _RunnerAnswer([], None, "", problem.strerror or str(problem))
+        return _ChildRun([], None, "", problem.strerror or str(problem))
     finally:
         os.close(writing)
     assert process.stdin is not None and process.stdout is not None
-    listening = _OutputReader(reading, process.stdout.fileno(), time.monotonic() + timeout + _GRACE)
+    reader = _OutputReader(reading, process.stdout.fileno(), time.monotonic() + timeout + _GRACE)
     try:
-        listening.listen()
-        status = _ended(process, 0.5)
+        reader.read()
+        status = _wait(process, 0.5)
     finally:
-        process.stdin.close()  # what is still there ends
+        process.stdin.close()  # ends every process that is still running
         try:
             process.wait(_ENDING)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        listening.close()
+        reader.close()
         process.stdout.close()
-    output = bytes(listening.printed).decode("utf-8", "replace")[-_KEPT_OUTPUT:]
-    not_started = next((answer["problem"] for answer in listening.answers if "problem" in answer), "")
-    return _RunnerAnswer(listening.answers, status, output, not_started, listening.excess)
+    output = bytes(reader.printed).decode("utf-8", "replace")[-_KEPT_OUTPUT:]
+    not_started = next((answer["problem"] for answer in reader.answers if "problem" in answer), "")
+    return _ChildRun(reader.answers, status, output, not_started, reader.excess)
 
 
 class _OutputReader:
-    """Reads both pipes of the process side by side, keeps what is of use, and stops at too much of it."""
+    """Reads both pipes of the process, keeps the answers and the end of the output, enforces the limits."""
 
     def __init__(self, answering: int, printing: int, deadline: float) -> None:
         self._answering, self._printing, self._deadline = answering, printing, deadline
@@ -411,24 +403,25 @@ class _OutputReader:
         self.printed = bytearray()
         self.excess = ""
 
-    def listen(self) -> None:
-        """Until the last answer, the end of that pipe, too much in either of them, or the deadline."""
+    def read(self) -> None:
+        """Read until the last answer, the end of the answer pipe, an exceeded limit or the deadline."""
         while not self._complete and not self.excess:
             ready = self._selector.select(max(0.0, self._deadline - time.monotonic()))
             if not ready:
                 return
             for key, _ in ready:
-                self._take(key.fd)
+                self._read_pipe(key.fd)
 
     def close(self) -> None:
-        """Take what was printed last; everything that could still print has ended."""
+        """Read the remaining output, after all processes have ended."""
         while not self.excess and self._printing in {key.fd for key, _ in self._selector.select(0)}:
-            if not self._take(self._printing):
+            if not self._read_pipe(self._printing):
                 break
         self._selector.close()
         os.close(self._answering)
 
-    def _take(self, pipe: int) -> bool:
+    def _read_pipe(self, pipe: int) -> bool:
+        """Read what is available from one pipe; False at its end."""
         part = os.read(pipe, 65_536)
         self._sizes[pipe] += len(part)
         if not part:
@@ -442,12 +435,12 @@ class _OutputReader:
         else:
             self._received += part
             if b"\n" in part:
-                self._answered()
+                self._parse_answers()
             if self._sizes[pipe] > _MOST_ANSWER:
                 self.excess = "answered"
         return bool(part)
 
-    def _answered(self) -> None:
+    def _parse_answers(self) -> None:
         *lines, rest = self._received.split(b"\n")
         self._received = rest
         for line in lines:
@@ -455,7 +448,7 @@ class _OutputReader:
                 answer = json.loads(line)
             except (ValueError, RecursionError):
                 answer = None
-            if not _is_answer(answer):  # the code itself wrote to the pipe
+            if not _is_answer(answer):  # the pipeline's code wrote to the pipe
                 self._complete = True
                 return
             self.answers.append(answer)
@@ -463,7 +456,7 @@ class _OutputReader:
 
 
 def _is_answer(answer: Any) -> bool:
-    """Whether it has the shape of what the helper sends: the code can write to the same pipe."""
+    """Whether this is a valid message of the child: the pipeline's code can write to the same pipe."""
     match answer:
         case {"problem": str()}:
             return True
@@ -490,7 +483,7 @@ def _relative(reference: ClassReference) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Of ours what is harmless; the same hashes each time, so that a set has one order."""
+    """The child's environment: our harmless variables, and a fixed hash seed for a stable order of sets."""
     kept = {name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name)}
     return {
         **kept,
@@ -500,9 +493,9 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _ended(process: subprocess.Popen[bytes], patience: float) -> int | None:
-    """How the process ended by itself within these seconds; None when it did not."""
+def _wait(process: subprocess.Popen[bytes], timeout: float) -> int | None:
+    """The return code of the process; None if it does not end within `timeout` seconds."""
     try:
-        return process.wait(timeout=patience)
+        return process.wait(timeout=timeout)
     except subprocess.TimeoutExpired:
         return None

@@ -1,9 +1,9 @@
-"""The static reader: what a class says, read from its source. Runs nobody's code, needs no dependencies.
+"""The static reader: evaluates a class from its source. Runs no code of the pipeline, needs no dependencies.
 
-It understands classes that declare values: a file of imports, constants and classes, whose `__init__` calls
-`define_input` and `extract_parameter` with constant expressions. Whatever else has a say in the values makes
-it answer `NotStatic`, never a guess: where both it and a run of the class give an answer, they give the same.
-What has no say, such as an import that the class does not use, is passed over.
+It supports classes that declare values: a file of imports, constants and classes, whose `__init__` calls
+`define_input` and `extract_parameter` with constant expressions. If anything else can affect the values, it
+returns `NotStatic` and never guesses: whenever both readers return values, the values are equal. Code that
+cannot affect them, such as an unused import, is ignored.
 """
 
 import ast
@@ -49,22 +49,22 @@ _ENUM_BASES: Final[dict[tuple[str, ...], type | None]] = {
     ("str", "enum.Enum"): str,
     ("int", "enum.Enum"): int,
 }
-"""Bases of an enum -> the type that its members are, too."""
-# Names that the base classes rely on; a class that defines or sets one of them has to be run.
-_TAKEN: Final = frozenset(
+"""Bases of an enum -> the second type of its members."""
+# Names that the base classes use; a class that defines or sets one of them must be run.
+_RESERVED: Final = frozenset(
     {"define_input", "inputs", "to_list", "extract_parameter", "to_dict", "validate_log_data"}
     | {"parameters_data", "defaulted_keys"}
 )
-_DEEPEST: Final = 5  # files of the pipeline that import each other
+_DEEPEST: Final = 5  # levels of imports between files of the pipeline
 
 
 @dataclass(frozen=True, slots=True)
 class NotStatic:
-    """The class has to be run to be known.
+    """The class must be run to get its values.
 
     Attributes:
-        reason: what the reader does not follow, as the end of "needs code to run: ...".
-        line: where that stands; 1 for the file as a whole.
+        reason: the code that the reader does not support; completes "needs code to run: ...".
+        line: its line; 1 for the file as a whole.
     """
 
     reason: str
@@ -78,18 +78,18 @@ class _NotUnderstood(Exception):  # noqa: N818 - control flow within this module
 
 
 class _Refused(Exception):  # noqa: N818 - becomes a diagnostic with a line
-    """The engine would raise an error; what to tell of it."""
+    """The engine would raise an error for this parameter; has the text of the diagnostic."""
 
     def __init__(self, summary: str, detail: str) -> None:
         super().__init__(summary)
-        self.told = summary, detail
+        self.summary, self.detail = summary, detail
 
 
 def read_inputs(reference: ClassReference, installed: Installed = NOTHING) -> ClassValue[Inputs] | NotStatic:
-    """The inputs that the class declares, or why it has to be run.
+    """The inputs that the class declares, or why the class must be run.
 
     Args:
-        installed: what the interpreter has that would run it.
+        installed: the packages of the interpreter that would run it.
     """
     try:
         found = _find(reference, installed, (INPUTS_BASE,))
@@ -107,7 +107,7 @@ def read_inputs(reference: ClassReference, installed: Installed = NOTHING) -> Cl
 def read_parameters(
     reference: ClassReference, installed: Installed = NOTHING
 ) -> ClassValue[Parameters] | NotStatic:
-    """The default of every parameter, or why the class has to be run. Arguments as of `read_inputs`."""
+    """The default of every parameter, or why the class must be run. Same arguments as `read_inputs`."""
     try:
         found = _find(reference, installed, tuple(CLASSES.keys() - {INPUTS_BASE}))
         if isinstance(found, Diagnostic):
@@ -127,19 +127,19 @@ def read_parameters(
 
 @dataclass(frozen=True, slots=True)
 class _Imported:
-    """Something of another package, of which only its name is known: "typing.Optional"."""
+    """An object of another package, of which only the name is known: "typing.Optional"."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Opaque:
-    """A function of the file, or a logger: it is there, and has no value that could be followed."""
+    """A function of the file, or a logger: it exists, but has no constant value."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Official:
-    """An official base class, and the module that it is imported from."""
+    """An official base class, and the module from which the file imports it."""
 
     name: str
     module: str
@@ -150,7 +150,7 @@ class _Class:
     """A class of the pipeline's own files.
 
     Attributes:
-        attributes: what its body sets: values, and methods, which have none.
+        attributes: the names set in its body, with their values; `_Opaque` for methods.
         base: None for a class that only holds constants.
     """
 
@@ -197,7 +197,7 @@ class _Module:
         raise NotConstant(node)
 
     def value(self, node: ast.expr, names: dict[str, Any] | None = None) -> Any:
-        return _valued(node, self.scope(names))
+        return _evaluate(node, self.scope(names))
 
 
 _NOT_VALUES: Final = (_Imported, _Opaque, _Official, _Class, type)
@@ -207,7 +207,7 @@ def _no_call(node: ast.Call) -> NoReturn:
     raise NotConstant(node)
 
 
-def _valued(node: ast.expr, scope: Scope) -> Any:
+def _evaluate(node: ast.expr, scope: Scope) -> Any:
     try:
         return value_of(node, scope)
     except NotConstant as problem:
@@ -217,20 +217,20 @@ def _valued(node: ast.expr, scope: Scope) -> Any:
 
 
 def _attributes(found: "_Class") -> dict[str, Any]:
-    """What its body and those of its bases set."""
+    """The attributes set in the bodies of the class and its bases."""
     inherited = _attributes(found.base) if isinstance(found.base, _Class) else {}
     return {**inherited, **found.attributes}
 
 
 def _attribute(node: ast.Attribute, known: dict[str, Any]) -> Any:
-    """The value of this attribute, where it is known and has one."""
+    """The value of this attribute; raises NotConstant if it is unknown or has none."""
     if node.attr not in known or isinstance(known[node.attr], _NOT_VALUES):
         raise NotConstant(node)
     return known[node.attr]
 
 
 def _find(reference: ClassReference, installed: Installed, bases: tuple[str, ...]) -> _Class | Diagnostic:
-    """The class, which derives from one of these official ones; a diagnostic when it is not there."""
+    """The class, which must derive from one of these official bases; a diagnostic if it does not exist."""
     module = _module(reference, installed, _own_names(reference))
     found = module.names.get(reference.name)
     if not isinstance(found, _Class) or found.module is not module:
@@ -253,7 +253,7 @@ def _find(reference: ClassReference, installed: Installed, bases: tuple[str, ...
 
 
 def _first_undecodable_line(source: bytes) -> int:
-    """Python's own error counts from somewhere in the file."""
+    """The line of the first invalid byte: the position in Python's own error does not start at the file."""
     try:
         source.decode()
     except UnicodeDecodeError as problem:
@@ -262,12 +262,14 @@ def _first_undecodable_line(source: bytes) -> int:
 
 
 def _module(reference: ClassReference, installed: Installed, own: frozenset[str], depth: int = 0) -> _Module:
-    """The names of a file after it was imported, if importing it does nothing but give them values."""
+    """The names that a file defines; raises _NotUnderstood if importing it does more than define them."""
     try:
         source = read_regular(reference.file)
         with parsing():
             tree = ast.parse(source, str(reference.file))
-            compile(tree, str(reference.file), "exec", dont_inherit=True)  # finds what a tree may still hide
+            compile(
+                tree, str(reference.file), "exec", dont_inherit=True
+            )  # finds errors that parsing does not
     except SyntaxError as problem:
         raise _NotUnderstood(
             f"this Python cannot parse it ({problem.msg})", ast.Constant(None, lineno=problem.lineno or 1)
@@ -302,12 +304,12 @@ def _module(reference: ClassReference, installed: Installed, own: frozenset[str]
             case ast.If(test, _, []) if _never_holds(module, test):
                 pass
             case _:
-                raise _NotUnderstood(f"{_kind(node)} at the top of the file", node)
+                raise _NotUnderstood(f"{_quoted(node)} at the top of the file", node)
     return module
 
 
 def _own_names(reference: ClassReference) -> frozenset[str]:
-    """Modules in the pipeline's folder: they would be imported instead of installed packages of that name."""
+    """The modules in the pipeline's folder: they take precedence over installed packages of the same name."""
     return frozenset(path.stem if path.suffix == ".py" else path.name for path in reference.folder.iterdir())
 
 
@@ -349,28 +351,28 @@ def _imported(module: _Module, source: str, name: str, node: ast.AST) -> Any:
 
 
 def _own_module(module: _Module, source: str, node: ast.AST, depth: int) -> _Module:
-    """Another file of the pipeline, which has to be of the same plain kind; so do its packages."""
+    """Another file of the pipeline; it and its packages must be readable in the same way."""
     folder, found = module.reference.folder, None
     root = source.partition(".")[0]
     try:
         regular = (folder / root / "__init__.py").is_file() or (folder / f"{root}.py").is_file()
-        if not regular and module.installed.file_of(root) is not None:  # which comes first then
-            raise _NotUnderstood(f"there is a package {root}, too", node)
+        if not regular and module.installed.file_of(root) is not None:  # the installed package comes first
+            raise _NotUnderstood(f"a package {root} is installed as well", node)
     except UnknownError as problem:
         raise _NotUnderstood(str(problem), node) from None
     if depth >= _DEEPEST:
-        raise _NotUnderstood(f"it imports {source}, and that another one", node)
+        raise _NotUnderstood(f"its imports are more than {_DEEPEST} files deep at {source}", node)
     place = folder
     *packages, last = source.split(".")
     for package in packages:
         place /= package
         if (place / "__init__.py").is_file():
             _other_file(module, place / "__init__.py", source, node, depth)
-    for file in (place / last / "__init__.py", place / f"{last}.py"):  # in the order of Python
+    for file in (place / last / "__init__.py", place / f"{last}.py"):  # Python's order
         if file.is_file() and found is None:
             found = _other_file(module, file, source, node, depth)
     if found is None:
-        raise _NotUnderstood(f"the folder has no file of {source}", node)
+        raise _NotUnderstood(f"the folder has no file for {source}", node)
     return found
 
 
@@ -383,7 +385,7 @@ def _other_file(module: _Module, file: Path, source: str, node: ast.AST, depth: 
 
 
 def _never_holds(module: _Module, test: ast.expr) -> bool:
-    """`if TYPE_CHECKING:` and `if __name__ == "__main__":`, of which the body is not run."""
+    """Whether this is `if TYPE_CHECKING:` or `if __name__ == "__main__":`, which never runs on import."""
     match test:
         case ast.Name(name):
             return module.names.get(name) == _Imported("typing.TYPE_CHECKING")
@@ -406,23 +408,23 @@ def _constant(module: _Module, name: str, value: ast.expr, node: ast.AST) -> Non
 
 
 def _class(module: _Module, node: ast.ClassDef) -> Any:
-    """A class whose definition does nothing but define: known bases, constants, plain methods."""
+    """A class whose definition has no side effects: known bases, constants, plain methods."""
     if node.decorator_list or node.keywords or getattr(node, "type_params", None):
         raise _NotUnderstood(f"class {node.name} has a decorator, a metaclass or type parameters", node)
     bases = [module.names.get(_name(base) or "") for base in node.bases]
-    named = tuple(
-        base.name if isinstance(base, _Imported) else _name(written) or "?"
-        for base, written in zip(bases, node.bases, strict=True)
+    base_names = tuple(
+        base.name if isinstance(base, _Imported) else _name(expression) or "?"
+        for base, expression in zip(bases, node.bases, strict=True)
     )
-    if named in _ENUM_BASES and all(isinstance(base, _Imported | None) for base in bases):
-        return _enum(module, node, _ENUM_BASES[named])
+    if base_names in _ENUM_BASES and all(isinstance(base, _Imported | None) for base in bases):
+        return _enum(module, node, _ENUM_BASES[base_names])
     match bases:
-        case [] | [None] if named in ((), ("object",)):
+        case [] | [None] if base_names in ((), ("object",)):
             base: _Class | _Official | None = None
-        case [_Official() | _Class() as known]:
-            base = known
+        case [_Official() | _Class() as known_base]:
+            base = known_base
         case _:
-            raise _NotUnderstood(f"class {node.name} has a base that only running it can tell", node)
+            raise _NotUnderstood(f"class {node.name} has an unknown base", node)
     attributes: dict[str, Any] = {}
     initialised = False
     for item in node.body:
@@ -434,24 +436,24 @@ def _class(module: _Module, node: ast.ClassDef) -> Any:
                 if initialised:
                     raise _NotUnderstood("__init__ is defined twice", item)
                 initialised = True
-            case ast.FunctionDef(name=name) if not name.startswith("_") and name not in _TAKEN:
+            case ast.FunctionDef(name=name) if not name.startswith("_") and name not in _RESERVED:
                 _signature(module, item)
-                attributes[name] = _Opaque()  # hides the file's name and a base's value
-            case ast.Assign([ast.Name(name)], value) if not name.startswith("_") and name not in _TAKEN:
+                attributes[name] = _Opaque()  # shadows a name of the file and a value of a base
+            case ast.Assign([ast.Name(name)], value) if not name.startswith("_") and name not in _RESERVED:
                 attributes[name] = module.value(value, attributes)
             case ast.AnnAssign(ast.Name(name), annotation, value) if (
-                not name.startswith("_") and name not in _TAKEN
+                not name.startswith("_") and name not in _RESERVED
             ):
                 _annotation(module, annotation)
                 if value is not None:
                     attributes[name] = module.value(value, attributes)
             case _:
-                raise _NotUnderstood(f"{_kind(item)} in class {node.name}", item)
+                raise _NotUnderstood(f"{_quoted(item)} in class {node.name}", item)
     return _Class(module, node, attributes, base)
 
 
 def _enum(module: _Module, node: ast.ClassDef, kind: type | None) -> type[enum.Enum]:
-    """An enum of constants: `FAST = "fast"` and nothing else."""
+    """An enum with constant members only: `FAST = "fast"`."""
     members: dict[str, Any] = {}
     for item in node.body:
         match item:
@@ -462,17 +464,17 @@ def _enum(module: _Module, node: ast.ClassDef, kind: type | None) -> type[enum.E
             ):
                 members[name] = value
             case _:
-                raise _NotUnderstood(f"{_kind(item)} in class {node.name}", item)
+                raise _NotUnderstood(f"{_quoted(item)} in class {node.name}", item)
     if kind is not None and any(type(value) is not kind for value in members.values()):
         raise _NotUnderstood(f"class {node.name} has members of another type", node)
     if not members:
         raise _NotUnderstood(f"class {node.name} has no members", node)
-    made: Any = enum.Enum
-    return cast(type[enum.Enum], made(node.name, list(members.items()), type=kind))
+    factory: Any = enum.Enum
+    return cast(type[enum.Enum], factory(node.name, list(members.items()), type=kind))
 
 
 def _signature(module: _Module, node: ast.FunctionDef) -> None:
-    """Nothing in `def` may run code: no decorators, constant defaults, annotations that are known names."""
+    """Check that `def` runs no code: no decorators, constant defaults, annotations with known names only."""
     if node.decorator_list or getattr(node, "type_params", None):
         raise _NotUnderstood(f"{node.name} has a decorator or type parameters", node)
     arguments = node.args
@@ -487,7 +489,7 @@ def _signature(module: _Module, node: ast.FunctionDef) -> None:
 
 
 def _annotation(module: _Module, node: ast.expr) -> None:
-    """An annotation is evaluated when the file is imported, so its names have to be there."""
+    """Check the names of an annotation: Python evaluates it on import, so they must exist."""
     if module.lazy_annotations:
         return
     match node:
@@ -498,7 +500,7 @@ def _annotation(module: _Module, node: ast.expr) -> None:
         case ast.Attribute(inner):
             _annotation(module, inner)
         case ast.BinOp(ast.Constant(str()), ast.BitOr()) | ast.BinOp(_, ast.BitOr(), ast.Constant(str())):
-            raise _NotUnderstood(f"the annotation {shortened(node)}", node)  # text has no `|`
+            raise _NotUnderstood(f"the annotation {shortened(node)}", node)  # str does not support `|`
         case ast.BinOp(left, ast.BitOr(), right) | ast.Subscript(left, right):
             _annotation(module, left)
             _annotation(module, right)
@@ -509,11 +511,11 @@ def _annotation(module: _Module, node: ast.expr) -> None:
             raise _NotUnderstood(f"the annotation {shortened(node)}", node)
 
 
-# One object of the class: its `__init__`, one statement after the other
+# One instance of the class: the statements of its `__init__`, in order
 
 
 class _Instance:
-    """What `__init__` of a class and of its bases does, base first."""
+    """Evaluates `__init__` of a class and its bases, base first."""
 
     def __init__(self, found: _Class, reference: ClassReference) -> None:
         self._class, self._reference = found, reference
@@ -560,15 +562,15 @@ class _Instance:
             ):
                 self._declared.append(self._declaration(found, call, scope))
             case ast.Assign([ast.Attribute(ast.Name("self"), name)], value):
-                self._set(found, name, value, node, scope)
+                self._assign(found, name, value, node, scope)
             case ast.AnnAssign(ast.Attribute(ast.Name("self"), name), _, ast.expr() as value):
-                self._set(found, name, value, node, scope)  # such an annotation is never evaluated
+                self._assign(found, name, value, node, scope)  # such an annotation is never evaluated
             case ast.Assign([ast.Name(name)], value):
                 if name in found.module.names or hasattr(builtins, name) or name in ("self", "log_data"):
                     raise _NotUnderstood(f"{name} has more than one meaning", node)
-                local[name] = _valued(value, scope)
+                local[name] = _evaluate(value, scope)
             case _:
-                raise _NotUnderstood(f"{_kind(node)} in __init__", node)
+                raise _NotUnderstood(f"{_quoted(node)} in __init__", node)
 
     def _scope(self, found: _Class, local: dict[str, Any]) -> Scope:
         module = found.module
@@ -592,60 +594,63 @@ class _Instance:
         scope = Scope(names, attribute, call, module.room)
         return scope
 
-    def _set(self, found: _Class, name: str, value: ast.expr, node: ast.stmt, scope: Scope) -> None:
-        _free(name, node)
+    def _assign(self, found: _Class, name: str, value: ast.expr, node: ast.stmt, scope: Scope) -> None:
+        _check_name(name, node)
         self._setting = name
         try:
-            self._values[name] = _valued(value, scope)
+            self._values[name] = _evaluate(value, scope)
             if self._argument:
                 plain(self._values[name])
             return
         except _Refused as problem:
-            summary, detail = problem.told
+            summary, detail = problem.summary, problem.detail
         except ValueError as reason:
-            summary, detail = f"parameter {name!r} {reason}", "Give it a value that JSON has."
+            summary, detail = f"parameter {name!r} {reason}", "Give it a value that JSON can hold."
         self.problems.append(error(summary, detail, file=found.module.reference.file, line=node.lineno))
 
     def _declaration(self, found: _Class, call: ast.Call, scope: Scope) -> InputDeclaration:
         order = ("name", "input_type", "required", "inference_type_constraint", "framework_constraint")
-        given = _arguments(call, order, needed=2)
-        name = _valued(given["name"], scope)
-        required = _valued(given["required"], scope) if "required" in given else True
+        arguments = _arguments(call, order, needed=2)
+        name = _evaluate(arguments["name"], scope)
+        required = _evaluate(arguments["required"], scope) if "required" in arguments else True
         if type(name) is not str or type(required) is not bool:
             raise _NotUnderstood("name is not text, or required is not True or False", call)
-        input_type = _member(found.module, given["input_type"], "ProcessingInputType", scope)
+        input_type = _member(found.module, arguments["input_type"], "ProcessingInputType", scope)
         if input_type is None:
             raise _NotUnderstood("input_type is None", call)
         return InputDeclaration(
             name=name,
             input_type=input_type,
             required=required,
-            inference_type_constraint=_member(found.module, given.get(order[3]), "InferenceType", scope),
-            framework_constraint=_member(found.module, given.get(order[4]), "Framework", scope),
+            inference_type_constraint=_member(found.module, arguments.get(order[3]), "InferenceType", scope),
+            framework_constraint=_member(found.module, arguments.get(order[4]), "Framework", scope),
             file=found.module.reference.file,
             line=call.lineno,
         )
 
     def _extracted(self, found: _Class, call: ast.Call, scope: Scope) -> Any:
-        """The default that cv-engine returns for an empty `log_data`; _Refused where it raises."""
+        """The default that cv-engine returns for an empty `log_data`; raises _Refused if cv-engine raises."""
         name = self._setting
-        given = _arguments(call, ("keys", "expected_type", "default", "range_value"), needed=2)
-        keys = _valued(given["keys"], scope)
+        arguments = _arguments(call, ("keys", "expected_type", "default", "range_value"), needed=2)
+        keys = _evaluate(arguments["keys"], scope)
         if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
-            raise _NotUnderstood("keys are not texts", call)
-        expected, shown = _expected(found.module, given["expected_type"]), shortened(given["expected_type"])
-        if "range_value" in given:
-            _valued(given["range_value"], scope)
+            raise _NotUnderstood("a key is not text", call)
+        expected, shown = (
+            _expected(found.module, arguments["expected_type"]),
+            shortened(arguments["expected_type"]),
+        )
+        if "range_value" in arguments:
+            _evaluate(arguments["range_value"], scope)
         if not keys:
             raise _Refused(f"parameter {name!r} has no keys", "extract_parameter needs at least one.")
-        node = given.get("default")
+        node = arguments.get("default")
         if node is None or (isinstance(node, ast.Constant) and node.value is ...):
             raise _Refused(
                 f"parameter {name!r} has no default",
-                "It is then required, and a pipeline is registered with the default of every parameter: "
+                "A pipeline is registered with the default of every parameter: "
                 f"give extract_parameter a default of type {shown}.",
             )
-        default = _valued(node, scope)
+        default = _evaluate(node, scope)
         if default is None and not expected.optional:
             if expected.maybe:
                 raise _NotUnderstood(f"whether {shown} allows None depends on the version of Python", call)
@@ -654,8 +659,8 @@ class _Instance:
                 f"Give it a value, or write expected_type=Optional[{shown}].",
             )
         if default is not None and not isinstance(default, expected.types):
-            whole = expected.types == (float,) and isinstance(default, int)
-            fix = f" Write default={float(default)}." if whole else ""
+            is_int_for_float = expected.types == (float,) and isinstance(default, int)
+            fix = f" Write default={float(default)}." if is_int_for_float else ""
             raise _Refused(
                 f"parameter {name!r} has a default of type {type(default).__name__}, not {shown}",
                 f"The engine refuses {default!r:.80} for expected_type={shown}.{fix}",
@@ -664,11 +669,11 @@ class _Instance:
 
 
 def _after_super(init: ast.FunctionDef, argument: str | None) -> list[ast.stmt]:
-    """The statements behind the docstring and `super().__init__(...)`, which must come first."""
+    """The statements after the docstring and `super().__init__(...)`, which must come first."""
     expected = ["self"] if argument is None else ["self", argument]
-    given = init.args
-    others = given.posonlyargs or given.kwonlyargs or given.vararg or given.kwarg or given.defaults
-    if others or [one.arg for one in given.args] != expected:
+    actual = init.args
+    others = actual.posonlyargs or actual.kwonlyargs or actual.vararg or actual.kwarg or actual.defaults
+    if others or [one.arg for one in actual.args] != expected:
         raise _NotUnderstood(f"__init__ does not take ({', '.join(expected)})", init)
     body = list(init.body)
     while len(body) > 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
@@ -692,12 +697,12 @@ def _after_super(init: ast.FunctionDef, argument: str | None) -> list[ast.stmt]:
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """What `expected_type` accepts as a default.
+    """The defaults that `expected_type` accepts.
 
     Attributes:
-        types: a default is of one of them.
-        optional: None is accepted, too.
-        maybe: None is accepted by some versions of Python.
+        types: the accepted types.
+        optional: whether None is accepted.
+        maybe: whether only some versions of Python accept None.
     """
 
     types: tuple[type, ...]
@@ -717,7 +722,7 @@ def _expected(module: _Module, node: ast.expr) -> _Expected:
                 types = [_type(module, one) for one in inner.elts if not _is_none(one)]
                 if len(types) == len(inner.elts):
                     return _Expected(tuple(types))
-                if types:  # the engine takes the first one and leaves the others out
+                if types:  # the engine uses the first type and ignores the others
                     return _Expected((types[0],), optional=True)
         case ast.BinOp(_, ast.BitOr(), _):
             parts = _alternatives(node)
@@ -741,7 +746,7 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def _type(module: _Module, node: ast.expr) -> type:
-    """A plain type, or an enum."""
+    """The plain type or enum of this name."""
     found = module.names.get(_name(node) or "", _TYPES.get(_name(node) or ""))
     if isinstance(found, type):
         return found
@@ -749,7 +754,7 @@ def _type(module: _Module, node: ast.expr) -> type:
 
 
 def _member(module: _Module, node: ast.expr | None, name: str, scope: Scope) -> str | None:
-    value = None if node is None else _valued(node, scope)
+    value = None if node is None else _evaluate(node, scope)
     if value is None:
         return None
     try:
@@ -761,22 +766,22 @@ def _member(module: _Module, node: ast.expr | None, name: str, scope: Scope) -> 
     raise _NotUnderstood(f"{shortened(node)} is not a member of {name}", node)
 
 
-# Small steps
+# Helpers
 
 
 def _arguments(call: ast.Call, order: tuple[str, ...], needed: int) -> dict[str, ast.expr]:
-    given = dict(zip(order, call.args, strict=False))
+    arguments = dict(zip(order, call.args, strict=False))
     for keyword in call.keywords:
-        if keyword.arg not in order or keyword.arg in given:
+        if keyword.arg not in order or keyword.arg in arguments:
             raise _NotUnderstood(f"argument {keyword.arg or '**'} of the call", call)
-        given[keyword.arg] = keyword.value
-    if len(call.args) > len(order) or not set(order[:needed]) <= set(given):
+        arguments[keyword.arg] = keyword.value
+    if len(call.args) > len(order) or not set(order[:needed]) <= set(arguments):
         raise _NotUnderstood("the call has too few or too many arguments", call)
-    return given
+    return arguments
 
 
-def _free(name: str, node: ast.AST) -> None:
-    if name.startswith("_") or name in _TAKEN:
+def _check_name(name: str, node: ast.AST) -> None:
+    if name.startswith("_") or name in _RESERVED:
         raise _NotUnderstood(f"it sets self.{name}", node)
 
 
@@ -784,6 +789,6 @@ def _name(node: ast.expr) -> str | None:
     return node.id if isinstance(node, ast.Name) else None
 
 
-def _kind(node: ast.AST) -> str:
-    """What a statement is, in a few characters of its own text."""
+def _quoted(node: ast.AST) -> str:
+    """A statement for a message: the start of its source."""
     return f"`{shortened(node)}`"

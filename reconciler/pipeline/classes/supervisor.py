@@ -1,11 +1,11 @@
-"""Runs one command, and ends everything that it started when it ends, or when the other end of stdin closes.
+"""Run one command, and kill all processes that it started when it ends or stdin is closed.
 
 `runner` starts it as a script in our own interpreter. It has no dependencies and imports nothing of the
-pipeline. On Linux it adopts each descendant whose parent ended ("child subreaper", prctl(2)), so it also ends
-a process that detached itself with two forks and a session of its own. Elsewhere it ends the command's group
-of processes, which such a process has left.
+pipeline. On Linux it adopts each descendant whose parent ended ("child subreaper", prctl(2)), so it can also
+kill a process that detached itself with two forks and a session of its own. On other systems it kills the
+command's process group, which such a process has left.
 
-It ends as the command did: with its exit status, or by its signal.
+It ends like the command: with its exit status, or by its signal.
 """
 
 import contextlib
@@ -20,17 +20,17 @@ import threading
 import time
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_PATIENCE = 5.0  # seconds; a process that waits for a disk in the kernel cannot be ended at all
+_PATIENCE = 5.0  # seconds; a process in uninterruptible sleep (disk I/O) cannot be killed
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent ends, where the system can do that."""
+    """Become the parent of descendants whose own parent ends (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_children() -> None:
-    """Kill every child until there is none; the children of one that ends become ours, and are next."""
+    """Kill children until none is left; the children of a killed process become ours and are killed next."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         try:
@@ -47,22 +47,22 @@ def end_children() -> None:
 def _children() -> list[int]:
     own = os.getpid()
     try:
-        with open(f"/proc/self/task/{own}/children", encoding="ascii") as listed:  # noqa: PTH123
-            return [int(pid) for pid in listed.read().split()]
+        with open(f"/proc/self/task/{own}/children", encoding="ascii") as children:  # noqa: PTH123
+            return [int(pid) for pid in children.read().split()]
     except OSError:  # a kernel without CONFIG_PROC_CHILDREN
         return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent(pid) == own]  # noqa: PTH208
 
 
 def _parent(pid: int) -> int | None:
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as told:  # noqa: PTH123
-            return int(told.read().rpartition(") ")[2].split()[1])
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as status:  # noqa: PTH123
+            return int(status.read().rpartition(") ")[2].split()[1])
     except (OSError, IndexError):
         return None
 
 
 def _end_with_stdin(group: int) -> None:
-    """End the command when whoever asked for it has gone, or wants no more of it."""
+    """Kill the command when stdin closes: the runner has ended, or stops the command."""
     with contextlib.suppress(OSError):
         while os.read(0, 1):
             pass
@@ -77,7 +77,7 @@ def _kill_group(group: int) -> None:
 
 
 def main(pipe: int, command: list[str]) -> int:
-    """Run `command` with this pipe to write to; its exit status, or minus the number of its signal."""
+    """Run `command`, which inherits `pipe`. Returns its exit status, or minus the number of its signal."""
     adopt_orphans()
     try:
         process = subprocess.Popen(
@@ -96,10 +96,10 @@ def main(pipe: int, command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    ended = main(int(sys.argv[1]), sys.argv[2:])
-    if ended < 0:
+    status = main(int(sys.argv[1]), sys.argv[2:])
+    if status < 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if -ended != signal.SIGKILL:
-            signal.signal(-ended, signal.SIG_DFL)
-        os.kill(os.getpid(), -ended)
-    os._exit(max(ended, 0))
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(max(status, 0))

@@ -1,7 +1,7 @@
-"""`[reconciler.env.PROD.docker] cpu = 8`: what a config.toml says for one environment only.
+"""`[reconciler.env.PROD.docker] cpu = 8`: values of a config.toml for one environment only.
 
-An overlay has the tables of a config.toml, and its values stand in the place of theirs. A list and
-`[[model_versions]]` are replaced as a whole. Pure: reads what `tomllib` gave, and points at where it stands.
+An overlay has the tables of a config.toml, and its values replace theirs. Lists and `[[model_versions]]` are
+replaced as a whole. Pure: works on the output of `tomllib`, and keeps the position of each value.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,11 +20,12 @@ _TARGETS: Final = frozenset(["model_version", "model_versions"])
 
 @dataclass(frozen=True, slots=True)
 class OverlaidDocument:
-    """A document as one environment sees it.
+    """A document with the overlay of one environment applied.
 
     Attributes:
-        document: with the overlay's values.
-        places: where a value stands that the overlay gives: (`docker`, `cpu`) -> (`reconciler`, `env`, …).
+        document: the tables with the values of the overlay.
+        places: the path in the file of each value from the overlay: (`docker`, `cpu`) -> (`reconciler`,
+            `env`, …).
     """
 
     document: dict[str, Any]
@@ -32,51 +33,51 @@ class OverlaidDocument:
 
 
 def overlaid(document: dict[str, Any], environment: str | None) -> OverlaidDocument:
-    """The document as this environment sees it; None for what all of them share."""
+    """The document for this environment; with None, without any overlay."""
     overlay = overlays(document).get(environment or "")
     if overlay is None:
         return OverlaidDocument(document)
     places: dict[Path, Path] = {}
     start: Path = (*_PLACE, str(environment))
-    if _TARGETS & overlay.keys():  # one of the two says where to deploy, and now it is the overlay's
+    if _TARGETS & overlay.keys():  # only one of the two tables may be set: the overlay's
         document = {key: value for key, value in document.items() if key not in _TARGETS - overlay.keys()}
     return OverlaidDocument(_merged(document, overlay, (), start, places), places)
 
 
 def overlays(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Each environment's overlay; what has not the shape of one is left out."""
-    found: Any = document
+    """Each environment's overlay; values that are not tables are left out."""
+    environments: Any = document
     for key in _PLACE:
-        found = found.get(key) if isinstance(found, dict) else None
-    if not isinstance(found, dict):
+        environments = environments.get(key) if isinstance(environments, dict) else None
+    if not isinstance(environments, dict):
         return {}
-    return {name: table for name, table in found.items() if isinstance(table, dict)}
+    return {name: table for name, table in environments.items() if isinstance(table, dict)}
 
 
 def check_overlays(reader: TomlReader) -> None:
-    """Note what is no overlay: a misspelt environment or table must not pass in silence."""
+    """Report every invalid overlay, so that a misspelt environment or table is not ignored silently."""
     for path, problem, advice in _problems(reader.document):
         reader.error(problem, advice, *path)
 
 
 def _problems(document: Mapping[str, Any]) -> Iterator[tuple[Path, str, str]]:
-    ours = document.get("reconciler")
-    found = ours.get("env", {}) if isinstance(ours, dict) else {}
-    if not isinstance(found, dict):
+    settings = document.get("reconciler")
+    environments = settings.get("env", {}) if isinstance(settings, dict) else {}
+    if not isinstance(environments, dict):
         yield (
             _PLACE,
-            f"reconciler.env must be a table, not {named(found)}",
+            f"reconciler.env must be a table, not {named(environments)}",
             below("reconciler.env.PROD.docker"),
         )
         return
-    for name, overlay in found.items():
+    for name, overlay in environments.items():
         path: Path = (*_PLACE, name)
         if name not in ENVIRONMENTS:
             hint = did_you_mean(name.upper(), ENVIRONMENTS)
-            yield path, f"{name!r} is not an environment", f"There are {', '.join(ENVIRONMENTS)}.{hint}"
+            yield path, f"{name!r} is not an environment", f"Use one of {', '.join(ENVIRONMENTS)}.{hint}"
         elif not isinstance(overlay, dict):
-            told = below(f"reconciler.env.{name}.docker")
-            yield path, f"reconciler.env.{name} must hold tables, not {named(overlay)}", told
+            advice = below(f"reconciler.env.{name}.docker")
+            yield path, f"reconciler.env.{name} must hold tables, not {named(overlay)}", advice
         else:
             for table, value in overlay.items():
                 yield from _table_problems((*path, table), table, value)
@@ -85,8 +86,8 @@ def _problems(document: Mapping[str, Any]) -> Iterator[tuple[Path, str, str]]:
 def _table_problems(path: Path, table: str, value: Any) -> Iterator[tuple[Path, str, str]]:
     if table not in TABLES:
         hint = did_you_mean(table, TABLES)
-        told = f"An overlay has the tables of a config.toml: {', '.join(TABLES)}.{hint}"
-        yield path, f"{table!r} is no table of a config.toml", told
+        advice = f"An overlay has the tables of a config.toml: {', '.join(TABLES)}.{hint}"
+        yield path, f"{table!r} is not a table of config.toml", advice
     elif table == "reconciler" and isinstance(value, dict) and "env" in value:
         yield (*path, "env"), "an overlay cannot have overlays of its own", "Remove the table."
     elif not isinstance(value, dict) and table != "model_versions":

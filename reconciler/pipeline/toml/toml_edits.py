@@ -1,8 +1,8 @@
-"""Changing values in a config.toml and nothing else: comments, order, quotes and line ends stay as they are.
+"""Change values in a config.toml and keep everything else: comments, order, quotes and line endings.
 
-tomlkit makes the change, in the one section that it concerns; `tomllib` reads what came of it, as `config`
-will. Used by a finished deploy (version, tag, answers to questions), by bump and by adopt. It never formats a
-text anew, and touches no file.
+tomlkit changes the one section with the value. `tomllib` then parses the result, as `config` does, to verify
+it. Used by a finished deploy (version, tag, answers to questions), by bump and by adopt. Never reformats the
+text, and touches no file.
 """
 
 import datetime
@@ -33,11 +33,11 @@ class Section:
     """A header and the keys below it; the first section of a text has no header.
 
     Attributes:
-        path: the table that the header names, with the index of its row; `()` for the document itself.
+        path: the table in the header, with the index of its row; `()` for the document itself.
         start: offset of the section in the whole text.
-        text: the section as it is.
-        document: the section alone, as tomlkit reads it.
-        table: what of `document` holds the keys.
+        text: the text of the section.
+        document: the section alone, parsed by tomlkit.
+        table: the part of `document` with the keys.
     """
 
     path: Path
@@ -48,63 +48,64 @@ class Section:
 
 
 def edited(text: str, changes: Edits) -> str:
-    """`text` with these values; a missing key goes to its table's end, a missing table to the file's end.
+    """`text` with these values; a missing key is added to the end of its table, a missing table to the file.
 
     Args:
-        text: a config.toml, line ends as they are in the file.
-        changes: what to write.
+        text: a config.toml with the line endings of the file.
+        changes: the new values.
 
     Raises:
         tomllib.TOMLDecodeError: `text` is not TOML.
-        ValueError: a path leads through something that is not a table, or a row that is not there, or ends
-            at a table.
+        ValueError: a path leads through a value that is not a table or a row that does not exist, or ends at
+            a table.
     """
-    before = tomllib.loads(text.removeprefix(BOM))
-    wanted = before
+    expected = tomllib.loads(text.removeprefix(BOM))
     for path, value in changes.items():
-        wanted = _with(wanted, path, value)
-        text = _with_one(text, path, value)
-    if not _same(tomllib.loads(text.removeprefix(BOM)), wanted):
-        raise AssertionError("the edit changed more than it was asked to; please report this config.toml")
+        expected = _with_value(expected, path, value)
+        text = _with_edit(text, path, value)
+    if not _equivalent(tomllib.loads(text.removeprefix(BOM)), expected):
+        raise AssertionError("the edit changed more than the given values; please report this config.toml")
     return text
 
 
 _LATER = frozenset(["config", "accepted_secrets"])
-"""Settings of `[reconciler.image]` that make no other image, and that the first recipe did not know."""
+"""Settings of `[reconciler.image]` that do not change the image and are newer than the first key format."""
 _NOT_AT_RUN_TIME = frozenset(["metadata", "docker", "model_version", "model_versions", "reconciler"])
 
 
 def keyed_tables(document: Mapping[str, Any]) -> bytes:
-    """What of a config.toml belongs to the source key: what a running pipeline could read of it.
+    """The part of a config.toml that counts for the source key: the tables that a running pipeline may read.
 
-    That is `[execution]` and every table that is neither the official tool's nor ours. The others say what is
-    deployed. Canonical JSON, so neither a comment nor the order of keys looks like new source.
+    These are `[execution]` and every table that belongs neither to the official tool nor to us. The others
+    describe the deployment. Canonical JSON, so neither a comment nor the order of keys changes the source.
 
     Args:
-        document: as `tomllib` gave it.
+        document: the output of `tomllib`.
     """
     return _bytes({name: table for name, table in document.items() if name not in _NOT_AT_RUN_TIME})
 
 
 def keyed_document(document: Mapping[str, Any]) -> bytes:
-    """The same for a pipeline that reads all of its file: everything but the version and the tag.
+    """The same for a pipeline that reads its whole config.toml: everything except the version and the tag.
 
-    The first recipe of the source key had this of every pipeline. Settings that came after it do not count,
-    nor do the tables that hold nothing else.
+    The first format of the source key used this for every pipeline. Settings added later do not count, nor do
+    tables with no other settings.
     """
-    said = _unreleased(document)
+    tables = _without_release(document)
     if environments := overlays(document):
         ours = document["reconciler"]
-        env = {**ours["env"], **{name: _unreleased(overlay) for name, overlay in environments.items()}}
-        said["reconciler"] = {**ours, "env": env}
-    ours = said.get("reconciler")
+        env = {**ours["env"], **{name: _without_release(overlay) for name, overlay in environments.items()}}
+        tables["reconciler"] = {**ours, "env": env}
+    ours = tables.get("reconciler")
     if isinstance(ours, dict) and isinstance(image := ours.get("image"), dict) and image.keys() & _LATER:
         image = {key: value for key, value in image.items() if key not in _LATER}
         ours = {key: value for key, value in {**ours, "image": image}.items() if key != "image" or value}
-        said = {
-            key: value for key, value in {**said, "reconciler": ours}.items() if key != "reconciler" or value
+        tables = {
+            key: value
+            for key, value in {**tables, "reconciler": ours}.items()
+            if key != "reconciler" or value
         }
-    return _bytes(said)
+    return _bytes(tables)
 
 
 def _bytes(document: Mapping[str, Any]) -> bytes:
@@ -112,8 +113,8 @@ def _bytes(document: Mapping[str, Any]) -> bytes:
     return json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
-def _unreleased(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """The same tables, without what a release changes."""
+def _without_release(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables without the values that a release changes."""
     return {
         name: {key: value for key, value in table.items() if (name, key) not in _RELEASED}
         if isinstance(table, dict)
@@ -123,7 +124,7 @@ def _unreleased(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _canonical(value: Any) -> Any:
-    """Plain JSON; what JSON has no word for becomes an object that no TOML table is mistaken for."""
+    """Plain JSON; a value without a JSON form becomes an object that differs from every TOML table's."""
     match value:
         case dict():
             return {"table": {key: _canonical(item) for key, item in value.items()}}
@@ -137,11 +138,11 @@ def _canonical(value: Any) -> Any:
 
 
 def sections_of(text: str) -> list[Section]:
-    """The text, which must be valid TOML, cut before each header.
+    """The text, which must be valid TOML, split before each header.
 
-    Each is a document of its own, because tomlkit moves tables: `[[a]]`, `[b]`, `[[a]]` comes back as
-    `[[a]]`, `[[a]]`, `[b]`. There is always a first section, if only an empty one, and the byte order mark is
-    in none of them. Raises ValueError for what is nested too deeply.
+    Each section is parsed on its own, because tomlkit moves tables: it writes `[[a]]`, `[b]`, `[[a]]` as
+    `[[a]]`, `[[a]]`, `[b]`. There is always a first section, even if it is empty. The byte order mark is in
+    none of them. Raises ValueError for a text that is nested too deeply.
     """
     sections = []
     for path, (start, end) in lines_of(text).sections.items():
@@ -152,7 +153,7 @@ def sections_of(text: str) -> list[Section]:
 
 
 def _below_header(document: Container) -> Container:
-    """What has the keys of a section. Its only header is a table for each of its names, one in the other."""
+    """The table with the keys of a section. tomlkit nests one table for each name of the header."""
     _, item = document.body[0]
     while isinstance(item, Table) and item.is_super_table():
         _, item = item.value.body[0]
@@ -162,12 +163,12 @@ def _below_header(document: Container) -> Container:
     return item.value
 
 
-def _with_one(text: str, path: Path, value: Value) -> str:
+def _with_edit(text: str, path: Path, value: Value) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     closed = text if text.removeprefix(BOM) == "" or text.endswith("\n") else text + newline
     sections = sections_of(closed)
-    changed = next((one for one in sections if _put(one, path, value)), None) or next(
-        (one for one in sections if _add(one, path, value, newline)), None
+    changed = next((section for section in sections if _replace_value(section, path, value)), None) or next(
+        (section for section in sections if _add_key(section, path, value, newline)), None
     )
     if changed is None:
         return _with_table(closed, sections, path, value, newline)
@@ -176,25 +177,25 @@ def _with_one(text: str, path: Path, value: Value) -> str:
     return after if closed == text else after.removesuffix(newline)
 
 
-def _put(section: Section, path: Path, value: Value) -> bool:
-    """Change the value at this path; False when this section does not have it."""
+def _replace_value(section: Section, path: Path, value: Value) -> bool:
+    """Change the value at this path; False if this section does not have it."""
     for holder in _tables(section, path[:-1]):
         match holder, path[-1]:
             case Array(), int(index):
-                holder[index] = _written(value, holder.item(index))
+                holder[index] = _toml_item(value, holder.item(index))
                 return True
             case Container() | InlineTable(), str(name):
                 for key, item in _body(holder):
                     if key is not None and key.key == name and not isinstance(item, Table):
-                        holder[name] = _written(value, item)
+                        holder[name] = _toml_item(value, item)
                         return True
     return False
 
 
-def _add(section: Section, path: Path, value: Value, newline: str) -> bool:
-    """Write the key behind the last one of its table; False when this section does not have the table.
+def _add_key(section: Section, path: Path, value: Value, newline: str) -> bool:
+    """Add the key after the last one of its table; False if this section does not have the table.
 
-    What stands below that last key (blank lines, comments, the blank before a brace) stays below.
+    Blank lines, comments and the space before a closing brace remain below the new key.
     """
     *_, holder = (None, *_tables(section, path[:-1]))
     name = path[-1]
@@ -202,23 +203,23 @@ def _add(section: Section, path: Path, value: Value, newline: str) -> bool:
         return False
     body = _body(holder)
     if any(key is not None and key.key == name for key, _ in body):
-        raise ValueError(f"{name} is a table in this config.toml, and cannot become a value")
+        raise ValueError(f"{name} is a table in this config.toml and cannot become a value")
     beside = [(key, item) for key, item in body if key is not None and not isinstance(item, Table)]
-    item = _written(value, beside[-1][1] if beside else None)
+    item = _toml_item(value, beside[-1][1] if beside else None)
     item.trivia.trail = newline if isinstance(holder, Container) else ""
     last = max((at for at, (key, _) in enumerate(body) if key is not None), default=-1)
     below = body[last + 1 :]
     del body[last + 1 :]
     if body:
-        pair = _pair(body[last][1])
-        item.trivia.indent, item.trivia.trail = pair.trivia.indent, pair.trivia.trail
+        neighbour = _value_of_pair(body[last][1])
+        item.trivia.indent, item.trivia.trail = neighbour.trivia.indent, neighbour.trivia.trail
     holder.append(_key_beside(name, [key for key, _ in beside]), item)
     body.extend(below)
     return True
 
 
 def _key_beside(name: str, others: list[Key]) -> Key:
-    """The key with the blanks around its `=` that the others have; in their column, if they stand in one."""
+    """The key with the other keys' spacing around `=`, aligned to their column if they share one."""
     key = SingleKey(name)
     if not others:
         return key
@@ -232,7 +233,7 @@ def _key_beside(name: str, others: list[Key]) -> Key:
 
 
 def _tables(section: Section, path: Path) -> Iterator[Container | InlineTable | Array]:
-    """What holds keys or elements at this path. Dotted keys can name a table in several places."""
+    """The containers at this path: dotted keys can define one table in several places."""
     depth = len(section.path)
     if path[:depth] == section.path:
         yield from _inside(section.table, path[depth:])
@@ -258,27 +259,27 @@ def _body(table: Container | InlineTable) -> list[tuple[Key | None, Item]]:
     return table.value.body if isinstance(table, InlineTable) else table.body
 
 
-def _pair(item: Item) -> Item:
-    """The value of a pair; behind a dotted key it is one in a table, or in a table in that."""
+def _value_of_pair(item: Item) -> Item:
+    """The value of a pair; tomlkit nests the value of a dotted key in one table for each name."""
     while isinstance(item, Table):
         item = item.value.body[-1][1]
     return item
 
 
 def _with_table(text: str, sections: list[Section], path: Path, value: Value, newline: str) -> str:
-    """A new table at the end of the file, or of the row that it belongs to."""
+    """The text with a new table, at the end of the file or of the row that it belongs to."""
     *table, name = path
     row = max((depth for depth, step in enumerate(table, 1) if isinstance(step, int)), default=0)
     last = [one for one in sections if one.path[:row] == path[:row]][-1]
     end = last.start + len(last.text)
     header = ".".join(SingleKey(step).as_string() for step in table if isinstance(step, str))
-    pair = f"{SingleKey(str(name)).as_string()} = {_written(value).as_string()}"
+    pair = f"{SingleKey(str(name)).as_string()} = {_toml_item(value).as_string()}"
     gap = newline if text.removeprefix(BOM) else ""
     return f"{text[:end]}{gap}[{header}]{newline}{pair}{newline}{text[end:]}"
 
 
-def _written(value: Value, before: Item | None = None) -> Item:
-    """`value` for a TOML file, in the quotes of the text it replaces where they can hold it."""
+def _toml_item(value: Value, before: Item | None = None) -> Item:
+    """`value` as a TOML item, in the quotes of the text that it replaces if they can hold it."""
     if isinstance(value, str) and isinstance(before, String):
         quotes = before.type
         if quotes.is_multiline() and ("\n" not in value or "\r" in value):
@@ -290,8 +291,8 @@ def _written(value: Value, before: Item | None = None) -> Item:
     return tomlkit.item(value)
 
 
-def _with(document: dict[str, Any], path: Path, value: Value) -> dict[str, Any]:
-    """A copy of the document with this value: what the edited text has to mean."""
+def _with_value(document: dict[str, Any], path: Path, value: Value) -> dict[str, Any]:
+    """A copy of the document with this value: the expected meaning of the edited text."""
 
     def put(node: Any, rest: Path) -> Any:
         if not rest:
@@ -301,10 +302,10 @@ def _with(document: dict[str, Any], path: Path, value: Value) -> dict[str, Any]:
             return {**node, step: put(node.get(step, {}), tuple(others))}
         if isinstance(node, list) and isinstance(step, int) and 0 <= step < len(node):
             return [put(item, tuple(others)) if index == step else item for index, item in enumerate(node)]
-        raise ValueError(f"{'.'.join(map(str, path))} does not lead through tables of this config.toml")
+        raise ValueError(f"{'.'.join(map(str, path))} is not a path through the tables of this config.toml")
 
     return put(document, path)  # type: ignore[no-any-return]
 
 
-def _same(one: Any, other: Any) -> bool:
+def _equivalent(one: Any, other: Any) -> bool:
     return json.dumps(_canonical(one), sort_keys=True) == json.dumps(_canonical(other), sort_keys=True)

@@ -1,8 +1,8 @@
-"""Where everything stands in a config.toml: the line of every key, and the bytes of every value.
+"""Positions in a config.toml: the line of every key and the span of every value.
 
-`config` and `load` use it to point at a problem, `edit` to find the place of a value. It never decides what a
-text means or whether it is TOML: `tomllib` does, and this reads only texts that `tomllib` has accepted. So it
-needs to know no more of the syntax than where a key or a value ends.
+`config` and `load` use them to point at a problem, `toml_edits` to find a value. This module never decides
+what a text means or whether it is TOML: `tomllib` does, and only texts that it accepts come here. So the
+scanner only has to find where each key and value ends.
 """
 
 import re
@@ -16,7 +16,7 @@ Path = tuple[str | int, ...]
 BOM = "\ufeff"
 
 MOST_LEVELS = 100
-"""How deep things may be nested: tomlkit, which `edit` needs, takes no more in one key or one value."""
+"""Maximum nesting depth: tomlkit, which `toml_edits` uses, allows no more in one key or value."""
 
 _BETWEEN = re.compile(r"(?:[ \t\r\n,]+|#[^\n]*)*")
 _NAME = re.compile(r"""[A-Za-z0-9_-]+|'[^']*'|"(?:[^"\\]|\\.)*\"""")
@@ -25,11 +25,11 @@ _HEADER = re.compile(rf"\[(\[?)[ \t]*({_NAMES})[ \t]*\]\]?")
 _KEY = re.compile(rf"({_NAMES})[ \t]*=[ \t]*")
 _SCALAR = re.compile(
     r'''
-      """(?:[^\\]|\\.)*?"{3,5}           # two quotes of the text can stand right before the three of its end
+      """(?:[^\\]|\\.)*?"{3,5}           # the text may end with two quotes before the three that close it
     | \'\'\'.*?'{3,5}
     | "(?:[^"\\]|\\.)*"
     | '[^']*'
-    | \d{4}-\d\d-\d\d[ ]\d[^ \t\r\n,\]}#]*  # a date, and behind a blank its time
+    | \d{4}-\d\d-\d\d[ ]\d[^ \t\r\n,\]}#]*  # a date, a space and a time
     | [^ \t\r\n,\]}#]+
     ''',
     re.VERBOSE | re.DOTALL,
@@ -38,15 +38,15 @@ _SCALAR = re.compile(
 
 @dataclass(slots=True)
 class TomlPositions:
-    """What stands where in one TOML text. Offsets count characters of that text; lines count from 1.
+    """The positions in one TOML text. Offsets count characters; lines count from 1.
 
     Attributes:
-        line: the line of each key, table, row and array element, by its path.
-        span: start and end of each value, in the order in which they end.
-        sections: start and end of each header's line with everything up to the next one, in their order, by
-            the path of the table or the row. What stands above the first header is at `()`, if only as an
-            empty span; the byte order mark is in none of them.
-        places: where a value stands that one environment has in the place of what all of them share.
+        line: the line of each key, table, row and array element, by path.
+        span: start and end of each value by path, in the order in which the values end.
+        sections: start and end of each section (a header and everything up to the next one), in order, by the
+            path of the table or row. The text above the first header is at `()`, even if it is empty. The
+            byte order mark is in no section.
+        places: the path in the file of each value that comes from an environment's overlay.
     """
 
     line: dict[Path, int] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class TomlPositions:
     places: Mapping[Path, Path] = field(default_factory=dict)
 
     def of(self, *path: str | int) -> int | None:
-        """The line of this path, or of the nearest thing around it; None when the file has neither."""
+        """The line of this path, or of the closest table or array around it; None if the file has neither."""
         path = self.place(path)
         while path:
             if path in self.line:
@@ -64,7 +64,7 @@ class TomlPositions:
         return None
 
     def place(self, path: Path) -> Path:
-        """Where the value that this path leads to stands in the file."""
+        """The path in the file of the value at this path, which may come from an overlay."""
         for end in range(len(path), 0, -1):
             if path[:end] in self.places:
                 return (*self.places[path[:end]], *path[end:])
@@ -72,15 +72,16 @@ class TomlPositions:
 
 
 def lines_of(text: str) -> TomlPositions:
-    """Every position in `text`, which must be valid TOML (a byte order mark may stand in front of it).
+    """Every position in `text`, which must be valid TOML, with or without a byte order mark.
 
-    Raises ValueError, which names the place, for what is nested more than `MOST_LEVELS` deep.
+    Raises:
+        ValueError: `text` is nested more than `MOST_LEVELS` deep; the message has the line and column.
     """
     return _Scanner(text).scan()
 
 
 class _Scanner:
-    """Goes through the text once. Each step begins where its thing begins, and leaves `at` behind its end."""
+    """Scans the text once. Each method starts at the start of its element, and moves `at` to its end."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -92,8 +93,8 @@ class _Scanner:
     def scan(self) -> TomlPositions:
         table: Path = ()
         start = self.at
-        while begins := self._next():
-            if begins == "[":
+        while first := self._next():
+            if first == "[":
                 end = self.starts[self._line() - 1]
                 self.found.sections[table] = (start, end)
                 table, start = self._header(), end
@@ -103,25 +104,25 @@ class _Scanner:
         return self.found
 
     def _header(self) -> Path:
-        """`[a.b]` or `[[a.b]]`: the path of the table or of the new row."""
+        """`[a.b]` or `[[a.b]]`: returns the path of the table or of the new row."""
         line = self._line()
-        is_row, key = self._take(_HEADER).groups()
+        is_row, key = self._match(_HEADER).groups()
         names = _names(key)
         path: Path = ()
         for depth, name in enumerate(names, 1):
-            path = self._mark((*path, name), line)
+            path = self._add_line((*path, name), line)
             if is_row and depth == len(names):
                 self.rows[path] = self.rows.get(path, -1) + 1
             if path in self.rows:
-                path = self._mark((*path, self.rows[path]), line)
+                path = self._add_line((*path, self.rows[path]), line)
         return path
 
     def _pair(self, table: Path) -> None:
-        """`a.b = 1`: a key, and the table that it is in by its first name."""
+        """`a.b = 1`: a key of this table and its value."""
         line = self._line()
         path = table
-        for name in _names(self._take(_KEY)[1]):
-            path = self._mark((*path, name), line)
+        for name in _names(self._match(_KEY)[1]):
+            path = self._add_line((*path, name), line)
         self._value(path)
 
     def _value(self, path: Path) -> None:
@@ -131,7 +132,7 @@ class _Scanner:
                 self.at += 1
                 index = 0
                 while self._next() != "]":
-                    self._value(self._mark((*path, index), self._line()))
+                    self._value(self._add_line((*path, index), self._line()))
                     index += 1
                 self.at += 1
             case "{":
@@ -140,25 +141,25 @@ class _Scanner:
                     self._pair(path)
                 self.at += 1
             case _:
-                self._take(_SCALAR)
+                self._match(_SCALAR)
         self.found.span[path] = (start, self.at)
 
     def _next(self) -> str:
-        """What the next thing begins with, behind blanks, commas and comments; "" at the end."""
-        self._take(_BETWEEN)
+        """The first character of the next element, after whitespace, commas and comments; "" at the end."""
+        self._match(_BETWEEN)
         return self.text[self.at : self.at + 1]
 
-    def _take(self, pattern: re.Pattern[str]) -> re.Match[str]:
-        taken = pattern.match(self.text, self.at)
-        assert taken is not None  # `tomllib` has found it here
-        self.at = taken.end()
-        return taken
+    def _match(self, pattern: re.Pattern[str]) -> re.Match[str]:
+        match = pattern.match(self.text, self.at)
+        assert match is not None  # `tomllib` accepted the text
+        self.at = match.end()
+        return match
 
     def _line(self) -> int:
         return bisect_right(self.starts, self.at)
 
-    def _mark(self, path: Path, line: int) -> Path:
-        """The path, of which the first line is kept: a table can be named by several headers or keys."""
+    def _add_line(self, path: Path, line: int) -> Path:
+        """Save the first line of this path, and return it: several headers or keys can name one table."""
         if len(path) > MOST_LEVELS:
             column = self.at - self.starts[line - 1] + 1
             raise ValueError(f"nested more than {MOST_LEVELS} levels deep (at line {line}, column {column})")
@@ -167,7 +168,7 @@ class _Scanner:
 
 
 def _names(key: str) -> list[str]:
-    """The names in a key: `a."b.c"` has a and b.c."""
+    """The names in a key: `a` and `b.c` for `a."b.c"`."""
     return [
         tomllib.loads(f"name = {name}")["name"] if name[0] in "\"'" else name for name in _NAME.findall(key)
     ]

@@ -1,6 +1,6 @@
-"""The small steps that the sections of a config.toml share: take a value, or note what is wrong with it.
+"""Read single values of a config.toml, or add a diagnostic if they are missing or invalid.
 
-A problem never stops the reading, so that one run shows them all.
+Reading continues after a problem, so one run shows them all.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ class TomlReader:
     """One parsed document, its positions, and the problems found so far.
 
     Attributes:
-        document: the file as `tomllib` read it.
-        lines: where everything stands in `text`.
-        text: the file as it is.
-        path: the file, named in every diagnostic.
-        diagnostics: grows while the sections are read.
+        document: the output of `tomllib`.
+        lines: the positions in `text_of_file`.
+        text_of_file: the text of the file.
+        path: the file, for the diagnostics.
+        diagnostics: every problem so far.
     """
 
     def __init__(self, document: dict[str, Any], lines: TomlPositions, text: str, path: Path) -> None:
@@ -31,7 +31,7 @@ class TomlReader:
         self.diagnostics: list[Diagnostic] = []
 
     def table(self, name: str, keys: str) -> Mapping[str, Any] | None:
-        """The table `[name]`, or None and an error that says which keys to give it."""
+        """The table `[name]`, or None and an error; `keys` is an example of its content for that error."""
         table = self.document.get(name)
         if table is None:
             near = did_you_mean(name, self.document)
@@ -45,9 +45,10 @@ class TomlReader:
         return table
 
     def text(self, table: Mapping[str, Any], *where: str | int, free: bool = False) -> str | None:
-        """The text at this path; None when the file has none, or when it is something else (an error).
+        """The text at this path; None if it is missing, or if it is not a text (an error).
 
-        Only a `free` text may have line ends and other control characters.
+        Args:
+            free: whether the text may have newlines and other control characters.
         """
         value = table.get(str(where[-1]))
         name = ".".join(str(part) for part in where)
@@ -60,7 +61,7 @@ class TomlReader:
         return None
 
     def required_text(self, table: Mapping[str, Any], section: str, key: str, hint: str) -> str | None:
-        """The text at this key, or None and an error: missing, blank or not text."""
+        """The text at this key, or None and an error if it is missing, blank or not text."""
         value = self.text(table, section, key)
         if value is not None and value.strip():
             return value
@@ -71,21 +72,21 @@ class TomlReader:
         return None
 
     def error(self, summary: str, detail: str, *where: str | int) -> None:
-        """Note a problem at this path; the file's first line stands in for what the file does not have."""
+        """Add an error at the line of this path; line 1 if the file does not have it."""
         self.diagnostics.append(error(summary, detail, file=self.path, line=self.lines.of(*where) or 1))
 
     def warn(self, summary: str, detail: str, *where: str | int) -> None:
-        """Note a remark at this path."""
+        """Add a warning at the line of this path; line 1 if the file does not have it."""
         self.diagnostics.append(warning(summary, detail, file=self.path, line=self.lines.of(*where) or 1))
 
 
 def below(table: str) -> str:
-    """What to do when something else stands where a table belongs."""
+    """Advice for a value that must be a table."""
     return f"Write [{table}] on a line of its own and its keys below."
 
 
 def named(value: Any) -> str:
-    """A value as a person names it: `"2.5"`, `4.9`, `true`, `a table`."""
+    """A value for a message: `"2.5"`, `4.9`, `true`, `a table`."""
     match value:
         case bool():
             return "true" if value else "false"

@@ -1,7 +1,7 @@
-"""Keys and tables of config.toml that nobody reads, and that are nearly ones that somebody would.
+"""Warn about unknown keys and tables of config.toml that look like misspelt ones.
 
-Unknown keys are left alone, as the official tool does; `cpus = 8` would do nothing then, in silence.
-Reads what `tomllib` gave, and never does more than warn: the key may be meant for somebody else.
+Unknown keys are ignored, as in the official tool, so `cpus = 8` would silently have no effect. This is never
+more than a warning: the key may belong to another tool.
 """
 
 from collections.abc import Mapping
@@ -20,18 +20,18 @@ _OLDER: Final = frozenset(["picsellia_pipeline_script", "local_pipeline_script"]
 
 
 def check_spelling(reader: TomlReader) -> None:
-    """Warn about each key that is nearly one that its table lacks, and about a table that is nearly ours."""
+    """Warn about each key that resembles a missing one of its table, and each table that resembles ours."""
     for name, model in _TABLES.items():
         table = reader.document.get(name)
         if isinstance(table, dict):
             _check_keys(reader, name, table, list(model.model_fields))
     for name in reader.document:
         if name not in TABLES and (hint := did_you_mean(name, [_OURS])):
-            reader.warn(f"{name} is not read", f"Our own table is [{_OURS}].{hint}", name)
+            reader.warn(f"{name} is not used", f"The table of this tool is [{_OURS}].{hint}", name)
 
 
 def _check_keys(reader: TomlReader, name: str, table: Mapping[str, Any], known: list[str]) -> None:
-    lacking = [key for key in known if key not in table]
+    missing = [key for key in known if key not in table]
     for key in table:
-        if key not in known and key not in _OLDER and (hint := did_you_mean(key, lacking)):
-            reader.warn(f"{name}.{key} is not read", f"[{name}] has {', '.join(known)}.{hint}", name, key)
+        if key not in known and key not in _OLDER and (hint := did_you_mean(key, missing)):
+            reader.warn(f"{name}.{key} is not used", f"[{name}] has {', '.join(known)}.{hint}", name, key)
