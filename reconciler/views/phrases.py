@@ -69,11 +69,16 @@ def state(finding: Finding) -> str:
     return "acknowledged" if finding.acknowledged else finding.change.cls.value
 
 
+def value(finding: Finding, world: str) -> str:
+    """The value of a world ("desired", "recorded" or "live") on one line; "" where it is missing."""
+    found = getattr(finding.change, world)
+    return shown(found) if finding.change.path and found is not MISSING else ""
+
+
 def values(finding: Finding) -> list[tuple[str, str]]:
-    """Each value that is known, short and on one line; none for an object as a whole."""
-    change = finding.change
-    named = (("the files say", change.desired), ("it was", change.recorded), ("it is now", change.live))
-    return [(word, shown(value)) for word, value in named if change.path and value is not MISSING]
+    """The label and the value of each world that has one, on one line; empty for an object as a whole."""
+    worlds = (("the files say", "desired"), ("it was", "recorded"), ("it is now", "live"))
+    return [(label, found) for label, world in worlds if (found := value(finding, world))]
 
 
 def facts(finding: Finding) -> list[tuple[str, str]]:

@@ -4,6 +4,8 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from io import StringIO
+from itertools import product
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,12 +13,17 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from providers.sandbox import Sandbox
+from reconciler.core.diff import ChangeClass
+from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
 from reconciler.views.reports.drift_json import report_from_document, report_text
+from reconciler.views.reports.github import annotations
 from reconciler.views.reports.html import drift_html
 from reconciler.views.reports.junit import junit_text
 from reconciler.views.reports.markdown import drift_markdown
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.drift import print_report
 from tests.conftest import Cli, copy_example
-from tests.reports.conftest import everything
+from tests.reports.conftest import everything, finding, report, stack_report
 from tests.services import free_port
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "drift.schema.json").read_text())
@@ -159,3 +166,31 @@ def test_a_pipe_is_written_and_never_read(drifted: Cli) -> None:
         os.close(writing)
         assert ended.code == 11
         valid(pipe.read())
+
+
+VALUES: tuple[JSON | NoValue, ...] = (4, None, MISSING, ABSENT)
+
+
+@pytest.mark.parametrize("path", ["default_cpu", ""])
+def test_every_output_shows_findings_whichever_values_they_lack(path: str, tmp_path: Path) -> None:
+    classes = sorted(set(ChangeClass) - {ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
+    findings = [
+        finding(
+            address=Address.of("processing", str(number)),
+            path=path,
+            cls=cls,
+            desired=desired,
+            recorded=recorded,
+            live=live,
+        )
+        for number, (cls, desired, recorded, live) in enumerate(product(classes, VALUES, VALUES, VALUES))
+    ]
+    several = report(stack_report(*findings))
+    text = report_text(several)
+    assert report_text(report_from_document(valid(text))) == text
+    assert f"processing/{len(findings) - 1}" in drift_html(several)
+    assert f"processing/{len(findings) - 1}" in drift_markdown(several, limit=10**9)
+    assert len(ET.fromstring(junit_text(several)).findall(".//failure")) > 0
+    assert annotations(several, tmp_path, tmp_path)
+    print_report(several, console(out := StringIO()))
+    assert f"processing/{len(findings) - 1}" in out.getvalue()

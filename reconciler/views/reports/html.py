@@ -83,7 +83,19 @@ def _environment() -> "Environment":
     return environment
 
 
-_WORDS = ("headline", "coverage", "state", "values", "facts", "ways", "way", "moment", "age", "unchecked")
+_WORDS = (
+    "headline",
+    "coverage",
+    "state",
+    "value",
+    "values",
+    "facts",
+    "ways",
+    "way",
+    "moment",
+    "age",
+    "unchecked",
+)
 
 
 def _page(name: str) -> "Template":

@@ -24,6 +24,7 @@ from reconciler.views.phrases import (
     moment,
     state,
     unchecked,
+    value,
     values,
     way,
     ways,
@@ -179,16 +180,16 @@ def _length(text: str) -> int:
 
 
 def _row(cause: Cause) -> str:
-    first, said = cause.first, dict(values(cause.first))
+    first = cause.first
     where = code(cause.where)
     where += f"<br>in {plural(len(cause.findings), 'pipeline')}" if len(cause.findings) > 1 else ""
     where += f"<br>{code(first.change.place)}" if first.change.place and len(cause.findings) == 1 else ""
-    now = code(said.get("it is now", "")) or plain(first.change.reason)
+    now = code(value(first, "live")) or plain(first.change.reason)
     cells = (
         f"**{state(first)}**",
         first.effect.name.lower(),
         where,
-        code(said.get("the files say", "")),
+        code(value(first, "desired")),
         now,
         age(first),
     )
