@@ -18,8 +18,8 @@ from statistics import median
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Measured figures, not promises: each section is written by the command that it names, on the machine that it
-names. `make bench` runs them all.
+These are measured figures, not promises. The command that a section names writes it, on the machine that it names.
+`make bench` runs all of them.
 """
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each command that is measured would compile itself anew
 _BUDGETS = re.compile(r"<!-- budgets (\[.*?\]) -->\n")
