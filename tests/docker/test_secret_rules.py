@@ -3,7 +3,10 @@
 import base64
 import hashlib
 import random
+import re
 import string
+import subprocess
+import sys
 import uuid
 from itertools import pairwise
 
@@ -15,6 +18,7 @@ from providers.docker.source import secret_rules
 from providers.docker.source.key import CHUNK
 from providers.docker.source.secret_rules import (
     find,
+    is_clean,
     is_notable,
     is_secret_value,
     kind_by_content,
@@ -103,7 +107,8 @@ def test_any_bytes_can_be_searched(content: bytes) -> None:
 BITS = (
     "hf_|api_org_|ghp_|github_pat_|npm_|dckr_pat_|glpat-|glagent-|gloas-|xoxb-|sk-ant-api03-|sk-proj-|sk-"
     "|T3BlbkFJ|pypi-AgE|AKIA|ACCA|AIza|-----BEGIN |RSA |PRIVATE KEY-----|\n|\\n|\\| |_|-|\0|\xff"
-    '|token|API_TOKEN|Client(|bearer |WANDB_API_KEY|=|"|: |Proc-Type: 4'
+    "|token|API_TOKEN|Client(|cLiEnT(|bearer |BeArEr |tokEN|wandb|hub_pat_"
+    '|WANDB_API_KEY|=|"|: |Proc-Type: 4'
 )
 PARTS = st.one_of(
     st.sampled_from(BITS.encode("latin-1").split(b"|")),
@@ -122,10 +127,10 @@ PARTS = st.one_of(
 def plain(content: bytes) -> list[tuple[str, int]]:
     """What the rules find where every expression is tried at every byte, with nothing to save time."""
     matches = [
-        (kinds[int((match.lastgroup or "")[1:])], match.start())
-        for _, _, kinds, whole in secret_rules._MARKS
-        for match in whole.finditer(content)
-        if secret_rules._BEGINS.match(content, match.start()) and not secret_rules._is_placeholder(match[0])
+        (kind, at)
+        for kind, shape in SHAPES_ALONE
+        for at in range(len(content))
+        if (match := shape.match(content, at)) and not secret_rules._is_placeholder(match[0])
     ]
     for number in secret_rules._NUMBER.finditer(content):
         first = max(number.start() - secret_rules._LONGEST_NAME, 0)
@@ -135,10 +140,59 @@ def plain(content: bytes) -> list[tuple[str, int]]:
     return sorted(matches, key=lambda match: match[1])
 
 
+SHAPES_ALONE = [
+    (shape.kind, re.compile(b"%b(?:%b)" % (secret_rules._BEGINS, shape.whole)))
+    for shape in secret_rules._SHAPES
+]
+
+
 @settings(max_examples=300)
 @given(st.lists(PARTS, max_size=14).map(b"".join))
-def test_what_saves_time_loses_nothing(content: bytes) -> None:
-    assert [tuple(found) for found in find([content])] == plain(content)
+def test_the_fast_search_finds_what_the_rules_find_at_every_byte(content: bytes) -> None:
+    expected = plain(content)
+    assert [tuple(found) for found in find([content])] == expected
+    assert is_clean(content) is (not expected)
+
+
+def test_a_number_with_a_name_is_found_among_many_names() -> None:
+    """A buffer with thousands of names is searched for numbers first, as files of annotations are."""
+    names = b'{"token": "' + b"a1" * 16 + b'"}\n'
+    content = names * 5000 + tokens()["picsellia variable"].encode() + b"\n"
+    assert [found.offset for found in find([names * 5000])] == []
+    assert [found.kind for found in find([content])] == ["an API token"]
+
+
+@pytest.mark.parametrize("word", ["token", "client", "wandb_api_key", "bearer"])
+def test_a_name_is_found_in_upper_lower_and_mixed_case(word: str) -> None:
+    number = tokens()["picsellia variable"].partition("=")[2]
+    for name in (word, word.upper(), word.title(), word.swapcase().title().swapcase()):
+        line = f'{name}("{number}")' if word == "client" else f"{name} = {number}"
+        assert [found.kind for found in find([line.encode()])] == ["an API token"], name
+
+
+LITERALS = (secret_rules._MARKS, secret_rules._ENDINGS)
+
+
+@given(st.lists(PARTS, max_size=14).map(b"".join), st.sampled_from(LITERALS))
+def test_the_compiled_search_and_the_one_of_the_standard_library_find_the_same(
+    content: bytes, literals: tuple[bytes, ...]
+) -> None:
+    assert secret_rules._search(literals)(content) == secret_rules._search_with_re(literals)(content)
+
+
+def test_the_literals_are_few_enough_for_vector_instructions() -> None:
+    """More than 64 take ten times as long: the library then goes byte by byte."""
+    assert [len(literals) <= 64 for literals in LITERALS] == [True, True]
+
+
+def test_the_search_library_is_imported_only_when_files_are_searched() -> None:
+    command = (
+        "import sys; from providers.docker.source import secret_scan, secret_rules as rules;"
+        "before = 'ahocorasick_rs' in sys.modules; rules.is_clean(b'a');"
+        "print(before, 'ahocorasick_rs' in sys.modules)"
+    )
+    printed = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True)
+    assert printed.stdout == "False True\n"
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from providers.docker.source.key import (
 from providers.docker.source.secret_rules import (
     LARGEST,
     find,
+    is_clean,
     is_notable,
     is_secret_value,
     kind_by_content,
@@ -118,7 +119,7 @@ def secrets_of(source: ImageSource, paths: Iterable[str] | None = None) -> Itera
 def _is_worth_a_search(root: str, path: str) -> bool:
     """Whether a file is large or has a secret; most are neither."""
     piece, is_whole = first_piece(root, path)
-    return not is_whole or any(find((piece,)))
+    return not is_whole or not is_clean(piece)
 
 
 class _Content:
