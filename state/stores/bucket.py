@@ -9,9 +9,9 @@ lock fails. Has no opinion on the content of the state.
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -132,6 +132,11 @@ class BucketStore:
         with ThreadPoolExecutor(_PARALLEL) as pool:
             saves = dict(
                 zip(names, pool.map(lambda name: self._history_object(stack, name), names), strict=True)
+            )
+        if head.content not in saves and self.objects.get(f"{history_folder(stack)}/{head.content}"):
+            raise StoreUnavailableError(
+                f"{self.objects.url} leaves {head.content} of {stack} out of its list, although it is there",
+                hint="check the endpoint, and the proxies on the way to it",
             )
         entries: list[HistoryEntry] = []
         name = head.content  # follow the chain back from the head, which skips unreferenced objects
@@ -310,6 +315,8 @@ class BucketStore:
                 if head == seen.head:
                     return seen
                 head = replace(head, write=str(uuid4()))
+                if seen.version is None:
+                    self.objects.write_witness()
                 try:
                     version = self.objects.swap(head_path(stack), to_bytes(head), seen.version)
                 except (PreconditionFailedError, StoreUnavailableError) as problem:
@@ -346,9 +353,19 @@ class BucketStore:
         if found is None:
             seen = _CachedHead(Head(), None, 0.0)
         else:
-            seen = _CachedHead(head_from_bytes(found.body, stack), found.version, found.modified)
+            with self._located():
+                seen = _CachedHead(head_from_bytes(found.body, stack), found.version, found.modified)
         self._seen[stack] = seen
         return seen
+
+    @contextmanager
+    def _located(self) -> Iterator[None]:
+        """Makes damage name the bucket: it may be one that answers with something else."""
+        try:
+            yield
+        except CorruptStateError as problem:
+            message = f"{problem.message}, in {self.objects.url}"
+            raise CorruptStateError(message, problems=problem.problems, hint=problem.hint) from None
 
     def _readable_head(self, stack: str) -> Head:
         """The head; if it is damaged or missing, one that points to the newest remaining save."""
@@ -409,7 +426,8 @@ class BucketStore:
                 raise CorruptStateError(
                     f"the state of {stack} in {self.objects.url} is damaged: its content {name} is missing"
                 )
-            save = save_from_bytes(found.body, stack, name)
+            with self._located():
+                save = save_from_bytes(found.body, stack, name)
             self._saves[stack, name] = save
             self._remember(stack, save.before)
         return self._saves[stack, name]

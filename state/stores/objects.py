@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PATIENCE: Final = 30.0
 """Default timeout of one request in seconds, including retries."""
 
+WITNESS: Final = "clock"
+"""An object in every bucket with state: a list without it is incomplete, see `folders`."""
+
 MAX_BYTES: Final = 256 << 20
 """Maximum size of an object to read; the state of 2,000 resources has about one MB."""
 
@@ -40,6 +43,11 @@ _BUSY = re.compile(
     r"SlowDown|ServiceUnavailable|ServerBusy|TooManyRequests|Too Many Requests|rateLimitExceeded"
     r"|Service Unavailable|InternalError|Internal Server Error|OperationTimedOut|Bad Gateway|Gateway Timeout"
 )
+_ODD = re.compile(
+    r"invalid list response|Unable to extract metadata|Header missing|Invalid last modified|missing ETag",
+    re.I,
+)
+_ERROR_CODE = re.compile(r"<Code>\w+</Code>")
 _UNREACHABLE = re.compile(
     r"error sending request|response body error|timed out|connection (closed|reset)|operation timed", re.I
 )
@@ -84,6 +92,7 @@ class Objects:
         self._patience = patience
         self._mutex = threading.Lock()
         self._client: ObjectStore | None = None
+        self._lists_work = False  # whether a list was verified
         self._clock_offset: float | None = None  # the bucket's clock minus this machine's monotonic clock
 
     def get(self, path: str) -> StoredObject | None:
@@ -95,8 +104,12 @@ class Objects:
             except FileNotFoundError as problem:
                 if _NO_BUCKET.search(str(problem)):
                     raise
+                if not _ERROR_CODE.search(str(problem)):  # a web server has no such page, that is all
+                    raise self._odd("it answers 404 without a code") from None
                 return None
             meta = found.meta
+            if not meta["e_tag"]:
+                raise self._odd("an object has no ETag")
             if meta["size"] > MAX_BYTES:
                 raise StoreUnavailableError(
                     f"{path} in {self.url} has {meta['size'] >> 20} MB, too much for state",
@@ -148,12 +161,31 @@ class Objects:
                 found += [name for name in names if not until or name < until]
                 if until and names and names[-1] >= until:
                     break
+            if found:
+                self._lists_work = True
+        if not self._lists_work:
+            self.folders()
         return sorted(found)
 
     def folders(self) -> list[str]:
-        """The names of the folders directly below the URL, sorted."""
+        """The names of the folders directly below the URL, sorted.
+
+        XML that is no list, for example a web page, parses as an empty list. An empty list is accepted only
+        if the object that every bucket with state has does not exist.
+        """
         with self._translate_errors():
-            return sorted(self._open_client().list_with_delimiter()["common_prefixes"])
+            listed = self._open_client().list_with_delimiter()
+        if listed["common_prefixes"] or listed["objects"]:
+            self._lists_work = True
+        if not self._lists_work:
+            if self.get(WITNESS) is not None:
+                raise self._odd("its list is empty, although there is state")
+            self._lists_work = True
+        return sorted(listed["common_prefixes"])
+
+    def write_witness(self) -> None:
+        """Write the object that verifies lists and gives the bucket's time."""
+        self.put(WITNESS, b"verifies lists, and gives the time\n")
 
     def now(self) -> float:
         """The bucket's time, seconds since 1970: this machine's clock may be wrong by hours.
@@ -164,9 +196,9 @@ class Objects:
         with self._mutex:
             offset = self._clock_offset
         if offset is None:
-            self.put("clock", b"written to measure the time\n")
+            self.write_witness()
             start = time.monotonic()
-            found = self.get("clock")
+            found = self.get(WITNESS)
             offset = (found.modified if found else time.time()) - start
             with self._mutex:
                 self._clock_offset = offset
@@ -223,6 +255,8 @@ class Objects:
         elif busy := _BUSY.search(text):
             why = f"the service refuses requests at the moment ({busy[0]})"
             hint = "try again later; nothing was lost"
+        elif _ODD.search(text):
+            return self._odd(_short(text))
         elif _UNREACHABLE.search(text):
             why = "the service does not respond"
             hint = "check the network and the endpoint, and try again; nothing was lost"
@@ -230,6 +264,15 @@ class Objects:
             why = _short(text)
             hint = f"check the endpoint and the credentials: {variables}"
         return StoreUnavailableError(f"the state store {self.url} cannot be used: {why}", hint=hint)
+
+    def _odd(self, why: str) -> StoreUnavailableError:
+        """The error for an answer that no bucket gives."""
+        service, variables = _SERVICES[self.url.partition(":")[0]]
+        article = "an" if service.startswith("S3") else "a"
+        return StoreUnavailableError(
+            f"the state store {self.url} does not answer as {article} {service} does: {why}",
+            hint=f"check the endpoint, and the proxies on the way to it: {variables}",
+        )
 
 
 def _version(e_tag: str | None, version: str | None) -> Version:

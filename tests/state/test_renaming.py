@@ -205,6 +205,6 @@ def test_a_move_that_is_killed_loses_nothing(place: str) -> None:
             assert later.load(STACK) == replace(before[-1], stack=STACK)
             assert later.load_at(STACK, 1) == replace(before[0], stack=STACK)
         if not killed:
-            assert writes == 5, "the new head, two saves, the new head again, the old one"
+            assert writes == 6, "the witness, the new head, two saves, the new head again, the old one"
             return
     raise AssertionError("a move takes fewer writes")

@@ -1,0 +1,96 @@
+"""What answers as no bucket does is an error that names the bucket, and never taken for an empty one."""
+
+from collections.abc import Callable
+
+import pytest
+
+from state.errors import StateError
+from state.stores.base import Store
+from state.stores.opening import open_store
+from tests.conftest import Cli
+from tests.state.conftest import BUCKETS, STACK, bucket_url, counting, run
+from tests.state.odd_bucket import BODIES, IsOdd, absence, everything, lists, odd_bucket
+from tests.state.servers import Bucket, use
+from tests.state.test_store import save
+
+OTHER = "my-org@STAGING/other"
+READS: dict[str, Callable[[Store], object]] = {
+    "load": lambda store: store.load(STACK),
+    "load another": lambda store: store.load(OTHER),
+    "load_at": lambda store: store.load_at(STACK, 1),
+    "history": lambda store: store.history(STACK, 10),
+    "stacks": lambda store: store.stacks(),
+    "names": lambda store: store.names(),
+    "holder": lambda store: store.holder(OTHER),
+    "dead_holder": lambda store: store.dead_holder(OTHER),
+}
+WRITES: dict[str, Callable[[Store], object]] = {
+    "save": lambda store: save(store, counting(2), expected=1),
+    "lock": lambda store: store.lock(OTHER, run("ada"), timeout=0).__enter__(),
+}
+
+REFUSED: dict[IsOdd, set[str]] = {
+    everything: set(READS),
+    lists: {"history", "stacks", "names"},
+    absence: {"load another", "holder", "dead_holder"},
+}
+
+
+@pytest.fixture(params=BUCKETS)
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A place in a bucket, with the state of one stack."""
+    url = bucket_url(request.param, request, monkeypatch)
+    with open_store(url) as store:
+        save(store, counting(1), expected=0)
+    return Bucket(url, request.getfixturevalue(request.param).variables)
+
+
+@pytest.mark.parametrize("what", BODIES)
+@pytest.mark.parametrize("is_odd", [everything, lists, absence])
+def test_no_odd_answer_hides_state(
+    is_odd: IsOdd, what: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(bucket.url) as store:
+        expected = {name: read(store) for name, read in READS.items()}
+    assert expected["stacks"] == [STACK]
+    refused = set()
+    with odd_bucket(bucket, is_odd, BODIES[what], monkeypatch):
+        for name, read in READS.items():
+            with open_store(bucket.url, patience=5) as store:
+                try:
+                    found = read(store)
+                except StateError as problem:
+                    assert bucket.url in problem.message, name
+                    refused.add(name)
+                else:
+                    assert found == expected[name], name
+    assert refused >= REFUSED[is_odd]
+
+
+def test_a_web_page_in_the_place_of_a_list_is_reported(
+    s3: Bucket, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{s3.url}/team"
+    use(s3, monkeypatch)
+    monkeypatch.setenv("RECONCILER_STATE", url)
+    with open_store(url) as store:
+        save(store, counting(1), expected=0)
+    with odd_bucket(Bucket(url, s3.variables), lists, BODIES["a page"], monkeypatch):
+        ended = cli("state", "list")
+    assert ended.code == 1
+    assert f"the state store {url} does not answer as an S3 bucket does" in ended.err
+    assert "AWS_ENDPOINT_URL" in ended.err
+
+
+@pytest.mark.parametrize("what", BODIES)
+@pytest.mark.parametrize("name", WRITES)
+def test_nothing_is_written_where_nothing_answers_as_a_bucket(
+    name: str, what: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        odd_bucket(bucket, everything, BODIES[what], monkeypatch),
+        open_store(bucket.url, patience=5) as store,
+        pytest.raises(StateError) as caught,
+    ):
+        WRITES[name](store)
+    assert bucket.url in caught.value.message
