@@ -1,6 +1,7 @@
 """Reports and plans in the formats that were asked for, beside what a command prints.
 
 A file is written whole or not at all, whatever the exit code; `-` is stdout, where then nothing else goes.
+The reports are imported when one is written: most runs print for people only.
 """
 
 import os
@@ -18,11 +19,6 @@ from reconciler.core.plan import Plan
 from reconciler.drift.findings import Report, seen_from
 from reconciler.pipeline.image_source import is_in_image
 from reconciler.system.files import replace_file
-from reconciler.views.reports.drift_json import report_text
-from reconciler.views.reports.github import SUMMARY_BYTES, annotations
-from reconciler.views.reports.html import drift_html, plan_html
-from reconciler.views.reports.junit import junit_text
-from reconciler.views.reports.markdown import drift_markdown, plan_markdown
 from reconciler.views.safe import in_workflow
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
@@ -56,11 +52,14 @@ def write_report(report: Report, outputs: Outputs, err: Console) -> None:
     """
     report = seen_from(report, Path.cwd())
     if in_workflow():
-        workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
-        for line in annotations(report, Path.cwd(), workspace):
-            err.file.write(f"{line}\n")  # as it is: this is a command, and meant as one
-        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-            _append(Path(summary), report, err)
+        _show_in_workflow(report, err)
+    if not outputs.places:
+        return
+    from reconciler.views.reports.drift_json import report_text
+    from reconciler.views.reports.html import drift_html
+    from reconciler.views.reports.junit import junit_text
+    from reconciler.views.reports.markdown import drift_markdown
+
     _write_all(
         outputs,
         {
@@ -78,6 +77,11 @@ def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -
     Raises:
         UserError: some could not be written.
     """
+    if not outputs.places:
+        return
+    from reconciler.views.reports.html import plan_html
+    from reconciler.views.reports.markdown import plan_markdown
+
     here = Path.cwd()
     errors = [problem.seen_from(here) for problem in errors]
     plans = [
@@ -121,8 +125,22 @@ def _write(place: Path, text: str, format_: str) -> None:
         replace_file(place, content, mode=None if place.exists() else 0o644)
 
 
+def _show_in_workflow(report: Report, err: Console) -> None:
+    """Annotations of the files, and the summary of the step."""
+    from reconciler.views.reports.github import annotations
+
+    workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+    for line in annotations(report, Path.cwd(), workspace):
+        err.file.write(f"{line}\n")  # as it is: this is a command, and meant as one
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        _append(Path(summary), report, err)
+
+
 def _append(summary: Path, report: Report, err: Console) -> None:
     """Add to the step's summary what GitHub takes; one that cannot be written is no reason to fail."""
+    from reconciler.views.reports.github import SUMMARY_BYTES
+    from reconciler.views.reports.markdown import drift_markdown
+
     try:
         room = SUMMARY_BYTES - 1 - (summary.stat().st_size if summary.exists() else 0)
         text = drift_markdown(report, room).encode("utf-8", "backslashreplace")

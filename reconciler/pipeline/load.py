@@ -40,8 +40,8 @@ class Pipeline:
 
     def at(self, version: Version) -> "Pipeline":
         """The pipeline after it is published as this version."""
-        metadata = self.config.metadata.model_copy(update={"version": version})
-        config = self.config.model_copy(update={"metadata": metadata})
+        metadata = replace(self.config.metadata, version=version)
+        config = replace(self.config, metadata=metadata)
         return replace(self, config=config, loaded=edited_config(self.loaded, edits_of(version)))
 
 

@@ -1,27 +1,29 @@
-"""What a config.toml can say, as frozen models: `config` fills them, everybody after it only reads."""
+"""What a config.toml can say, as frozen values: `config` fills them, and the rest of the code reads them."""
 
-import posixpath
-from datetime import date, datetime
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from semver import Version
 
 from reconciler.pipeline.enums import TRAINING
 
+Pin = Literal["channel", "version"]
+Builder = Literal["auto", "buildx", "buildkit", "engine", "append"]
+ConfigRole = Literal["deployment", "source"]
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-
-class Metadata(_Frozen):
+@dataclass(frozen=True)
+class Metadata:
     name: str
     version: Version
     description: str | None
     type: str
 
 
-class Execution(_Frozen):
+@dataclass(frozen=True)
+class Execution:
     """Paths are relative to the folder; classes are written `utils/inputs.py:ClassName`."""
 
     pipeline_script: str | None
@@ -30,7 +32,8 @@ class Execution(_Frozen):
     inputs_class: str | None
 
 
-class Docker(_Frozen):
+@dataclass(frozen=True)
+class Docker:
     """`image_name` is "" until somebody chose one; the command decides whether it asks or refuses."""
 
     image_name: str
@@ -39,7 +42,8 @@ class Docker(_Frozen):
     gpu: int | None
 
 
-class ModelTarget(_Frozen):
+@dataclass(frozen=True)
+class ModelTarget:
     """One model version that gets the training image.
 
     Framework and inference type are None when the file does not have the key: a model version that exists
@@ -55,40 +59,20 @@ class ModelTarget(_Frozen):
     key: tuple[str | int, ...] = ("model_version",)
 
 
-_Text = Annotated[str, Field(min_length=1)]
-
-_SecretId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
-def _by_name(secrets: object) -> object:
-    """`["TOKEN"]` as `{"TOKEN": "TOKEN"}`."""
-    if isinstance(secrets, list) and all(isinstance(name, str) for name in secrets):
-        return {str(name): str(name) for name in secrets}
-    return secrets
-
-
-def _day(value: object) -> object:
-    """A date of TOML, or the same as text; a time of day is none."""
-    if isinstance(value, str):
-        return date.fromisoformat(value)
-    if isinstance(value, datetime) or not isinstance(value, date):
-        raise ValueError("not a date")  # noqa: TRY004 - pydantic takes no other
-    return value
-
-
-class AcceptedSecret(_Frozen):
+@dataclass(frozen=True)
+class AcceptedSecret:
     """`[[reconciler.image.accepted_secrets]]`: a file that may be in the image although it holds a secret.
 
     `path` is relative to the build context; `until` is the last day.
     """
 
-    path: Annotated[_Text, AfterValidator(posixpath.normpath)]  # "./key.pem" is "key.pem"
-    reason: _Text
-    until: Annotated[date, BeforeValidator(_day)]
+    path: str
+    reason: str
+    until: date
 
 
-class ImageOptions(_Frozen):
+@dataclass(frozen=True)
+class ImageOptions:
     """`[reconciler.image]`: how the image is made, for pipelines that ask for more than a Dockerfile.
 
     `dockerfile` and `context` are paths relative to the pipeline's folder. `secrets` maps a secret's name to
@@ -96,33 +80,35 @@ class ImageOptions(_Frozen):
     the image: what is deployed, which makes no other image, or source, for a pipeline that reads the file.
     """
 
-    builder: Literal["auto", "buildx", "buildkit", "engine", "append"] = "auto"
-    base: _Text | None = None
-    workdir: _Text | None = None
+    builder: Builder = "auto"
+    base: str | None = None
+    workdir: str | None = None
     entrypoint: tuple[str, ...] | None = None
-    env: dict[str, str] = Field(default_factory=dict)
-    platform: Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+(/[a-z0-9.]+)?$")] = "linux/amd64"
-    build_args: dict[str, str] = Field(default_factory=dict)
-    dockerfile: _Text = "Dockerfile"
-    context: _Text = "."
-    target: _Text | None = None
-    secrets: Annotated[dict[_SecretId, _Name], BeforeValidator(_by_name)] = Field(default_factory=dict)
-    cache_from: tuple[_Text, ...] = ()
-    cache_to: tuple[_Text, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    platform: str = "linux/amd64"
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    dockerfile: str = "Dockerfile"
+    context: str = "."
+    target: str | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
     accepted_secrets: tuple[AcceptedSecret, ...] = ()
-    config: Literal["deployment", "source"] = "deployment"
+    config: ConfigRole = "deployment"
 
 
-class Reconciler(_Frozen):
-    """`[reconciler]`: our own table, which the official tool ignores. Unknown keys are errors here."""
+@dataclass(frozen=True)
+class Reconciler:
+    """`[reconciler]`: our own table, which the official tool ignores."""
 
-    pin: Literal["channel", "version"] = "channel"
-    ignore_changes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    pin: Pin = "channel"
+    ignore_changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     protect: tuple[str, ...] = ()
-    image: ImageOptions = ImageOptions()
+    image: ImageOptions = field(default_factory=ImageOptions)
 
 
-class Config(_Frozen):
+@dataclass(frozen=True)
+class Config:
     metadata: Metadata
     execution: Execution
     docker: Docker

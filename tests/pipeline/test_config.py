@@ -2,13 +2,16 @@
 
 import random
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.pipeline import settings_table
 from reconciler.pipeline.config import LoadedConfig, load, read
-from reconciler.pipeline.schema import Config, ModelTarget
+from reconciler.pipeline.schema import AcceptedSecret, Config, ImageOptions, ModelTarget, Reconciler
 from tests.pipeline.conftest import PROCESSING, TRAINING, Files
 
 FILE = Path("app/config.toml")
@@ -531,3 +534,24 @@ def test_whatever_the_file_holds_the_answer_is_a_config_or_a_place(seed: int) ->
         assert 1 <= problem.line <= last
         assert problem.summary
     assert (found.config is None) == any(d.severity is Severity.ERROR for d in found.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        (settings_table.ReconcilerTable, Reconciler),
+        (settings_table.ImageTable, ImageOptions),
+        (settings_table.AcceptedSecretTable, AcceptedSecret),
+    ],
+)
+def test_what_is_validated_is_what_is_read(table: type[BaseModel], values: type) -> None:
+    """A model validates the settings, and plain values hold them: the same fields in the same order."""
+    assert list(table.model_fields) == [field.name for field in fields(values)]
+
+
+def test_settings_have_the_same_defaults_with_and_without_the_table() -> None:
+    assert (
+        config(PROCESSING).reconciler == config(PROCESSING + '\n[reconciler]\npin = "channel"\n').reconciler
+    )
+    empty_image = config(PROCESSING + '\n[reconciler.image]\nbuilder = "auto"\n').reconciler
+    assert config(PROCESSING).reconciler == empty_image

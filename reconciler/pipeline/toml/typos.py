@@ -5,9 +5,8 @@ more than a warning: the key may belong to another tool.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Final
-
-from pydantic import BaseModel
 
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.schema import Docker, Execution, Metadata
@@ -15,7 +14,11 @@ from reconciler.pipeline.toml.overlays import TABLES
 from reconciler.pipeline.toml.toml_reader import TomlReader
 
 _OURS: Final = "reconciler"
-_TABLES: Final[dict[str, type[BaseModel]]] = {"metadata": Metadata, "execution": Execution, "docker": Docker}
+_TABLES: Final[dict[str, type[Metadata | Execution | Docker]]] = {
+    "metadata": Metadata,
+    "execution": Execution,
+    "docker": Docker,
+}
 _OLDER: Final = frozenset(["picsellia_pipeline_script", "local_pipeline_script"])  # of earlier templates
 
 
@@ -24,7 +27,7 @@ def check_spelling(reader: TomlReader) -> None:
     for name, model in _TABLES.items():
         table = reader.document.get(name)
         if isinstance(table, dict):
-            _check_keys(reader, name, table, list(model.model_fields))
+            _check_keys(reader, name, table, [field.name for field in fields(model)])
     for name in reader.document:
         if name not in TABLES and (hint := did_you_mean(name, [_OURS])):
             reader.warn(f"{name} is not used", f"The table of this tool is [{_OURS}].{hint}", name)

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from providers.docker.source.key import SourceKey
 from reconciler.core.diagnostics import Diagnostic, Severity, UserError, error, in_order
 from reconciler.core.events import Outcome, Status
 from reconciler.core.plan import Action
-from reconciler.engine.apply import ApplyResult
-from reconciler.pipeline.load import Pipeline
 from reconciler.views.counting import listed, plural
 from reconciler.views.terminal.console import SEVERITY_STYLES, indented, pairs
 from state.errors import StateError
 
 if TYPE_CHECKING:
+    from providers.docker.source.key import SourceKey
     from providers.sandbox import Settings
+    from reconciler.engine.apply import ApplyResult
+    from reconciler.pipeline.load import Pipeline
 
 
 def diagnosed(problem: UserError | StateError) -> tuple[Diagnostic, ...]:
@@ -69,7 +69,7 @@ def print_outcomes(outcomes: Iterable[Outcome], err: Console) -> None:
                 err.print(Text.assemble(("not started: ", "yellow"), address))
 
 
-def print_applied(applied: ApplyResult, out: Console, err: Console, *, pages: bool = True) -> None:
+def print_applied(applied: "ApplyResult", out: Console, err: Console, *, pages: bool = True) -> None:
     """What was done in one line, where to see it unless told otherwise, and what is left to do."""
     result = applied.result
     assert result is not None
@@ -102,7 +102,7 @@ def print_applied(applied: ApplyResult, out: Console, err: Console, *, pages: bo
         out.print(Text.assemble(said, ("  commit it", "dim")), soft_wrap=not out.is_terminal)
 
 
-def print_pipeline(pipeline: Pipeline, key: SourceKey, out: Console) -> None:
+def print_pipeline(pipeline: "Pipeline", key: "SourceKey", out: Console) -> None:
     """What a pipeline's files say, in a few lines."""
     config = pipeline.config
     out.print(Text.assemble(("ok ", "green"), (pipeline.name, "bold"), f"  {config.metadata.type}"))

@@ -1,0 +1,173 @@
+"""What `[reconciler]` can hold, checked by pydantic: unknown keys are errors here.
+
+Imported only for a config.toml that has the table, as pydantic takes long to import. The rest of the code
+reads the values in `schema`, whose fields and defaults are the same.
+"""
+
+import posixpath
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.schema import AcceptedSecret, Builder, ConfigRole, ImageOptions, Pin, Reconciler
+from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_Text = Annotated[str, Field(min_length=1)]
+
+_SecretId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+def _by_name(secrets: object) -> object:
+    """`["TOKEN"]` as `{"TOKEN": "TOKEN"}`."""
+    if isinstance(secrets, list) and all(isinstance(name, str) for name in secrets):
+        return {str(name): str(name) for name in secrets}
+    return secrets
+
+
+def _day(value: object) -> object:
+    """A date of TOML, or the same as text; a time of day is none."""
+    if isinstance(value, str):
+        return date.fromisoformat(value)
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise ValueError("not a date")  # noqa: TRY004 - pydantic takes no other
+    return value
+
+
+class AcceptedSecretTable(_Table):
+    """`[[reconciler.image.accepted_secrets]]`."""
+
+    path: Annotated[_Text, AfterValidator(posixpath.normpath)]  # "./key.pem" is "key.pem"
+    reason: _Text
+    until: Annotated[date, BeforeValidator(_day)]
+
+
+class ImageTable(_Table):
+    """`[reconciler.image]`."""
+
+    builder: Builder = "auto"
+    base: _Text | None = None
+    workdir: _Text | None = None
+    entrypoint: tuple[str, ...] | None = None
+    env: dict[str, str] = Field(default_factory=dict)
+    platform: Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+(/[a-z0-9.]+)?$")] = "linux/amd64"
+    build_args: dict[str, str] = Field(default_factory=dict)
+    dockerfile: _Text = "Dockerfile"
+    context: _Text = "."
+    target: _Text | None = None
+    secrets: Annotated[dict[_SecretId, _Name], BeforeValidator(_by_name)] = Field(default_factory=dict)
+    cache_from: tuple[_Text, ...] = ()
+    cache_to: tuple[_Text, ...] = ()
+    accepted_secrets: tuple[AcceptedSecretTable, ...] = ()
+    config: ConfigRole = "deployment"
+
+
+class ReconcilerTable(_Table):
+    """`[reconciler]`."""
+
+    pin: Pin = "channel"
+    ignore_changes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    protect: tuple[str, ...] = ()
+    image: ImageTable = ImageTable()
+
+
+def validated(reader: TomlReader, table: Mapping[str, Any]) -> Reconciler | None:
+    """The settings with their defaults, or None and the errors."""
+    try:
+        ours = ReconcilerTable.model_validate(table)
+    except ValidationError as problem:
+        for details in problem.errors(include_url=False):
+            _strict(reader, details)
+        return None
+    accepted = tuple(AcceptedSecret(**dict(secret)) for secret in ours.image.accepted_secrets)
+    image = ImageOptions(**{**dict(ours.image), "accepted_secrets": accepted})
+    return Reconciler(**{**dict(ours), "image": image})
+
+
+ACCEPTED: Final = 'path = "tests/key.pem", reason = "a key that opens nothing", until = 2027-01-31'
+
+
+def _model(table: tuple[str | int, ...]) -> type[BaseModel]:
+    """What has the settings of this table of `[reconciler]`."""
+    if table[:2] == ("image", "accepted_secrets"):
+        return AcceptedSecretTable
+    return ImageTable if table == ("image",) else ReconcilerTable
+
+
+def _strict(reader: TomlReader, details: ErrorDetails) -> None:
+    where = ("reconciler", *details["loc"])
+    name = ".".join(str(part) for part in where)
+    value = details["input"]
+    match details["type"]:
+        case "extra_forbidden":
+            table = ".".join(str(part) for part in where[:-1])
+            known = _model(where[1:-1]).model_fields
+            hint = did_you_mean(str(where[-1]), known)
+            reader.error(f"{name} is not a setting", f"[{table}] has {', '.join(known)}.{hint}", *where)
+        case "missing":
+            given = ", ".join(AcceptedSecretTable.model_fields)
+            reader.error(
+                f"{name} is missing",
+                f"An accepted secret has {given}, for example {ACCEPTED}.",
+                *where[:-1],
+            )
+        case "value_error" if where[-1] == "until":
+            reader.error(
+                f"{name} must be a date, not {named(value)}",
+                "Write the last day: until = 2027-01-31.",
+                *where,
+            )
+        case "literal_error":
+            expected = str(details["ctx"]["expected"])
+            hint = did_you_mean(str(value), re.findall(r"'(\w+)'", expected))
+            reader.error(f"{name} must be {expected}, not {named(value)}", hint.strip(), *where)
+        case "string_type":
+            reader.error(f"{name} must be text, not {named(value)}", "Put it between quotes.", *where)
+        case "string_too_short":
+            reader.error(f"{name} is empty", "Remove the line or give a value.", *where)
+        case "string_pattern_mismatch" if "secrets" in where:  # what it is instead may be a secret
+            reader.error(
+                "reconciler.image.secrets has what is not the name of an environment variable",
+                'Write secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } when the build calls it otherwise: '
+                "the variable's name, never its value.",
+                *where[:3],
+            )
+        case "string_pattern_mismatch":
+            reader.error(
+                f"{name} {value!r} is not a platform",
+                'Write it as "linux/amd64" or "linux/arm64".',
+                *where,
+            )
+        case "tuple_type" if where[-1] == "accepted_secrets":
+            reader.error(
+                f"{name} must be a list of tables, not {named(value)}",
+                "Write [[reconciler.image.accepted_secrets]] on a line of its own and path, reason and until "
+                "below.",
+                *where,
+            )
+        case "tuple_type":
+            reader.error(
+                f"{name} must be a list of texts, not {named(value)}", 'Write ["...", "..."].', *where
+            )
+        case "dict_type" if where[-1] == "secrets":
+            reader.error(
+                f"{name} must be a list of names of environment variables, not {named(value)}",
+                'Write secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } when the build calls it otherwise.',
+                *where,
+            )
+        case _:
+            reader.error(
+                f"{name} must be a table, not {named(value)}",
+                below(name),
+                *where,
+            )
