@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Files:
 
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter without any package: quick to start, and every official package is a stand-in."""
+    """An interpreter without packages: it starts quickly and uses a stand-in for every official package."""
     folder = tmp_path_factory.mktemp("bare") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     return folder / "bin" / "python"

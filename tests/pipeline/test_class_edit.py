@@ -1,4 +1,4 @@
-"""One value of a class's source is another one, every other character stays; else it says why not."""
+"""An edit of a class changes one value and no other character, or gives the reason why it cannot."""
 
 import ast
 from collections.abc import Callable
@@ -72,11 +72,11 @@ class I(PipelineInputs):
         ("c", [1, {"x": None}], '"plain"', '[1, {"x": None}]'),
     ],
 )
-def test_a_default(name: str, value: object, old: str, new: str) -> None:
+def test_a_default_is_changed(name: str, value: object, old: str, new: str) -> None:
     assert with_parameter(PARAMETERS, "P", name, value) == PARAMETERS.replace(old, new, 1)
 
 
-def test_a_parameter_that_the_class_does_not_set_is_set_at_its_end() -> None:
+def test_a_new_parameter_is_added_at_the_end_of_init() -> None:
     added = with_parameter(PARAMETERS, "P", "new", True)
     assert added == PARAMETERS + (
         '        self.new = self.extract_parameter(["new"], expected_type=bool, default=True)\n'
@@ -87,7 +87,7 @@ def test_a_parameter_that_the_class_does_not_set_is_set_at_its_end() -> None:
     assert f'            default="{"x" * 60}",\n' in long
 
 
-def test_a_parameter_goes_with_its_lines() -> None:
+def test_a_parameter_is_removed_with_its_lines() -> None:
     without = without_parameter(PARAMETERS, "P", "b")
     before, rest = PARAMETERS.split("        self.b", 1)
     assert without == before + rest.split(")\n", 1)[1]
@@ -116,14 +116,14 @@ def test_a_parameter_goes_with_its_lines() -> None:
         (lambda: without_input(INPUTS, "I", "three"), "declared by code", 13),
     ],
 )
-def test_what_a_person_has_to_change(edit: Callable[[], str], words: str, line: int | None) -> None:
+def test_unsupported_forms_need_a_manual_edit(edit: Callable[[], str], words: str, line: int | None) -> None:
     with pytest.raises(ManualEditError) as refused:
         edit()
     assert words in refused.value.reason
     assert refused.value.line == line
 
 
-def test_arguments_of_an_input() -> None:
+def test_an_argument_of_an_input_is_changed() -> None:
     assert with_input_field(INPUTS, "I", "one", "input_type", "NUMBER") == INPUTS.replace(
         '"one", Kind.TEXT', '"one", Kind.NUMBER'
     )
@@ -141,7 +141,7 @@ def test_arguments_of_an_input() -> None:
     )
 
 
-def test_an_input_comes_and_goes() -> None:
+def test_an_input_is_added_and_removed() -> None:
     fields = {"input_type": "TEXT", "required": False, "framework_constraint": None}
     added = with_input(INPUTS, "I", 'a "b"', fields)
     assert (
@@ -152,7 +152,7 @@ def test_an_input_comes_and_goes() -> None:
     assert without_input(INPUTS, "I", "two") == before + rest.split(")\n", 1)[1]
 
 
-def test_an_import_that_the_class_needs() -> None:
+def test_a_missing_import_is_added() -> None:
     bare = "\n\nclass I(Base):\n    def __init__(self):\n        super().__init__()\n"
     with pytest.raises(ManualEditError):
         with_input_field(bare, "I", "one", "required", False)
@@ -168,7 +168,7 @@ def test_an_import_that_the_class_needs() -> None:
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_line_ends_and_odd_characters_stay(newline: str) -> None:
+def test_line_endings_and_unusual_characters_are_kept(newline: str) -> None:
     source = PARAMETERS.replace("# one", "# ü\x0c\x1c one").replace("\n", newline)
     changed = with_parameter(with_parameter(source, "P", "b", 2), "P", "new", 1)
     assert changed.startswith(source.replace("default=SIDE,", "default=2.0,"))

@@ -1,4 +1,4 @@
-"""config.toml: what is accepted, what is refused, and that every refusal says where and what to do."""
+"""config.toml: accepted and refused files. Every error has its line and the fix."""
 
 import random
 import re
@@ -40,13 +40,13 @@ def config(text: str) -> Config:
     return found.config
 
 
-def told(text: str, severity: Severity = Severity.ERROR) -> list[tuple[int | None, str]]:
-    """The line and the whole message of each problem; the rest of a message is covered by the fuzz below."""
+def messages(text: str, severity: Severity = Severity.ERROR) -> list[tuple[int | None, str]]:
+    """The line and the message of each problem; the fuzz test below covers the other parts."""
     return [(d.line, f"{d.summary}\n{d.detail}") for d in loaded(text).diagnostics if d.severity is severity]
 
 
 def only(text: str, severity: Severity = Severity.ERROR) -> tuple[int | None, str]:
-    problems = told(text, severity)
+    problems = messages(text, severity)
     assert len(problems) == 1, problems
     return problems[0]
 
@@ -56,7 +56,7 @@ def replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-# What is accepted
+# Accepted files
 
 
 def test_a_processing_pipeline_as_the_official_tool_writes_it() -> None:
@@ -89,7 +89,7 @@ def test_a_training_pipeline_with_several_targets() -> None:
     ]
 
 
-def test_an_empty_framework_is_not_an_absent_one() -> None:
+def test_an_empty_framework_differs_from_a_missing_one() -> None:
     empty = replaced(replaced(TRAINING, '"ONNX"', '""'), '"OBJECT_DETECTION"', '""')
     absent = replaced(
         replaced(TRAINING, 'framework = "ONNX"\n', ""), 'inference_type = "OBJECT_DETECTION"\n', ""
@@ -100,7 +100,7 @@ def test_an_empty_framework_is_not_an_absent_one() -> None:
     ]
 
 
-def test_an_absent_key_is_not_an_empty_one() -> None:
+def test_a_missing_key_differs_from_an_empty_one() -> None:
     without = config(replaced(PROCESSING, 'description = "Cleans."\n', ""))
     empty = config(replaced(PROCESSING, '"Cleans."', '""'))
     assert (without.metadata.description, empty.metadata.description) == (None, "")
@@ -108,7 +108,7 @@ def test_an_absent_key_is_not_an_empty_one() -> None:
     assert (no_resources.docker.cpu, no_resources.docker.gpu) == (None, None)
 
 
-def test_an_image_name_may_still_be_chosen() -> None:
+def test_an_image_name_may_be_empty() -> None:
     assert config(replaced(PROCESSING, '"team/cleanup"', '""')).docker.image_name == ""
 
 
@@ -143,7 +143,7 @@ def test_the_older_names_of_the_script() -> None:
     assert config(older).execution.pipeline_script == "pipeline.py"
 
 
-def test_unknown_keys_are_left_alone_as_the_official_tool_does() -> None:
+def test_unknown_keys_are_ignored_as_in_the_official_tool() -> None:
     assert loaded(PROCESSING + 'color = "blue"\n\n[tool.other]\nx = 1\n').diagnostics == ()
 
 
@@ -190,7 +190,7 @@ def test_our_own_table_has_defaults() -> None:
     )
 
 
-# What is remarked on
+# Warnings
 
 
 def test_the_documented_framework_is_accepted_with_a_warning() -> None:
@@ -228,7 +228,7 @@ def test_a_training_pipeline_has_no_inputs() -> None:
     assert "inputs_class is not used" in message
 
 
-# What is refused: one change to a valid file, the line, and words of the message
+# Refused files: one change to a valid file, the line of the error, and part of its message
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_two_kinds_of_targets_at_once() -> None:
     assert "[[model_versions]] starts at line 18" in message
 
 
-def test_an_empty_target_beside_rows_is_to_be_deleted() -> None:
+def test_an_empty_target_beside_rows_must_be_deleted() -> None:
     line, message = only(UNTARGETED + '[model_version]\norigin_name = ""\nname = ""\n' + ROWS)
     assert line == 13
     assert "[model_version] is empty: delete it" in message
@@ -379,14 +379,14 @@ def test_our_own_table_is_strict(table: str, line: int, words: str) -> None:
         ("[docker]", '[reconcilr]\npin = "version"\n[reconciler]\n[docker]', "Did you mean 'reconciler'?"),
     ],
 )
-def test_a_key_that_is_nearly_a_missing_one_is_warned_about(old: str, new: str, words: str) -> None:
+def test_a_misspelt_key_is_a_warning(old: str, new: str, words: str) -> None:
     text = replaced(PROCESSING, old, new)
     line, message = only(text, Severity.WARNING)
     assert line == text[: text.index(new.strip())].count("\n") + 1
     assert words in message
 
 
-def test_an_overlays_key_is_warned_about_where_it_stands() -> None:
+def test_a_misspelt_key_in_an_overlay_is_a_warning_on_its_line() -> None:
     text = replaced(PROCESSING, "\ncpu = ", "\n# cpu = ") + "[reconciler.env.PROD.docker]\ncpus = 8\n"
     (warned,) = read(text, FILE, "PROD").diagnostics
     assert (warned.line, warned.severity) == (text.count("\n"), Severity.WARNING)
@@ -394,13 +394,13 @@ def test_an_overlays_key_is_warned_about_where_it_stands() -> None:
 
 
 @pytest.mark.parametrize("name", ["-x", "--yes", ".", ".."])
-def test_a_name_that_no_command_could_be_given_is_refused(name: str) -> None:
+def test_a_name_that_looks_like_an_option_or_a_folder_is_refused(name: str) -> None:
     line, message = only(PROCESSING.replace('name = "cleanup"', f'name = "{name}"', 1))
     assert line == 2
     assert "looks like an option or a folder on the command line" in message
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     text = """\
 [metadata]
 name = ""
@@ -413,10 +413,10 @@ gpu = 2.5
 [reconciler]
 pinn = 1
 """
-    assert [line for line, _ in told(text)] == [1, 2, 3, 4, 6, 7, 8, 10]
+    assert [line for line, _ in messages(text)] == [1, 2, 3, 4, 6, 7, 8, 10]
 
 
-# Files that are none
+# Files that are no valid TOML, or no files
 
 
 @pytest.mark.parametrize(
@@ -477,7 +477,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(folder: Files) -> None
     assert found.line_of("docker", "cpu") == 14
 
 
-# Whatever else people write
+# Random edits
 
 
 PIECES = [
@@ -503,7 +503,7 @@ PIECES = [
 
 
 def mutated(text: str, chance: random.Random) -> str:
-    """The text after a few strokes of a careless editor."""
+    """The text after a few careless edits."""
     for _ in range(chance.randint(1, 4)):
         parts = re.split(r'("[^"]*"|\s+|[=\[\]])', text)
         at = chance.randrange(len(parts))
@@ -522,7 +522,7 @@ def mutated(text: str, chance: random.Random) -> str:
 
 
 @pytest.mark.parametrize("seed", range(400))
-def test_whatever_the_file_holds_the_answer_is_a_config_or_a_place(seed: int) -> None:
+def test_any_text_gives_a_config_or_a_problem_with_its_line(seed: int) -> None:
     chance = random.Random(seed)
     whole = chance.choice([PROCESSING, TRAINING, UNTARGETED + ROWS])
     text = mutated(whole + '[reconciler]\npin = "version"\n[reconciler.image]\nenv = { A = "b" }\n', chance)

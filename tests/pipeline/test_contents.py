@@ -1,4 +1,4 @@
-"""Files that config.toml and the Dockerfile name are there, and an inputs class that is there is named."""
+"""Checks of a folder: the files of config.toml and the Dockerfile exist, and no inputs class is unused."""
 
 import os
 from pathlib import Path
@@ -22,14 +22,14 @@ WHOLE = {
 
 
 def found(folder: Path) -> list[tuple[Severity, str, str, int | None]]:
-    """Severity, summary, file and line of everything that is wrong."""
+    """Severity, summary, file and line of every problem."""
     return [
         (one.severity, one.summary, one.file.relative_to(folder).as_posix() if one.file else "", one.line)
         for one in validate(folder, ReadOptions(static_only=True)).diagnostics
     ]
 
 
-def test_a_pipeline_with_all_of_it_has_nothing_to_say(folder: Files) -> None:
+def test_a_complete_pipeline_has_no_problems(folder: Files) -> None:
     assert found(folder(WHOLE)) == []
 
 
@@ -37,9 +37,7 @@ def test_a_pipeline_with_all_of_it_has_nothing_to_say(folder: Files) -> None:
     ("key", "name", "line"),
     [("pipeline_script", "pipeline.py", 8), ("requirements_file", "pyproject.toml", 9)],
 )
-def test_a_file_that_config_names_and_that_is_not_there(
-    folder: Files, key: str, name: str, line: int
-) -> None:
+def test_a_missing_file_of_config(folder: Files, key: str, name: str, line: int) -> None:
     where = folder({**WHOLE, "Dockerfile": "FROM scratch\n"})
     (where / name).unlink()
     assert found(where) == [
@@ -56,7 +54,7 @@ def test_a_file_that_config_names_and_that_is_not_there(
     }
 
 
-def test_the_older_key_of_the_script_is_named_as_it_is_written(folder: Files) -> None:
+def test_the_older_key_of_the_script_appears_in_the_message(folder: Files) -> None:
     config = PROCESSING.replace("pipeline_script =", "picsellia_pipeline_script =")
     where = folder({**WHOLE, "config.toml": config})
     (where / "pipeline.py").unlink()
@@ -82,7 +80,7 @@ def test_the_older_key_of_the_script_is_named_as_it_is_written(folder: Files) ->
         ("COPY pipeline.py \\\n  missing.txt ./", "missing.txt, which is not"),
     ],
 )
-def test_a_copy_of_what_is_not_in_the_context(folder: Files, instruction: str, words: str) -> None:
+def test_a_copy_of_a_file_outside_the_context(folder: Files, instruction: str, words: str) -> None:
     where = folder(
         {
             **WHOLE,
@@ -115,13 +113,13 @@ def test_a_copy_of_what_is_not_in_the_context(folder: Files, instruction: str, w
         *("COPY", "COPY pipeline.py", "COPY [broken", "ADD --checksum=x https://a/b ."),
     ],
 )
-def test_what_is_there_or_known_to_the_builder_only_is_passed_over(folder: Files, instruction: str) -> None:
+def test_existing_and_builder_defined_sources_are_accepted(folder: Files, instruction: str) -> None:
     where = folder({**WHOLE, "Dockerfile": f"FROM scratch\n{instruction}\n"})
     (where / "link").symlink_to("/somewhere")
     assert found(where) == []
 
 
-def test_a_stage_that_is_not_built_for_certain_is_a_warning() -> None:
+def test_a_missing_file_of_a_stage_that_may_not_be_built_is_a_warning() -> None:
     text = "FROM a AS one\nCOPY x .\nFROM b AS two\nCOPY x .\nFROM c\nCOPY x .\n"
     assert [(one.line, one.certain) for one in missing_sources(text, [], str.isupper)] == [
         (2, False),
@@ -131,7 +129,7 @@ def test_a_stage_that_is_not_built_for_certain_is_a_warning() -> None:
     assert [one.certain for one in missing_sources(text, [], str.isupper, "Two")] == [False, True, False]
 
 
-def test_an_inputs_class_that_config_does_not_name(folder: Files) -> None:
+def test_an_unused_inputs_class_is_a_warning(folder: Files) -> None:
     where = folder({**WHOLE, "utils/inputs.py": sources.inputs("pass")})
     assert found(where) == [
         (
@@ -141,8 +139,8 @@ def test_an_inputs_class_that_config_does_not_name(folder: Files) -> None:
             5,
         )
     ]
-    (told,) = validate(where, ReadOptions()).diagnostics
-    assert 'inputs_class = "utils/inputs.py:Inputs"' in told.detail
+    (finding,) = validate(where, ReadOptions()).diagnostics
+    assert 'inputs_class = "utils/inputs.py:Inputs"' in finding.detail
     named = PROCESSING.replace(
         "requirements_file", 'inputs_class = "utils/inputs.py:Inputs"\nrequirements_file'
     )

@@ -1,4 +1,4 @@
-"""Which folder a name means; two matches are never a silent choice."""
+"""Finding a pipeline by name or path; two matches are an error, never a silent choice."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.pipeline.conftest import PROCESSING
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two pipelines, and copies of them in places that are nobody's own work."""
+    """Two pipelines, and copies of them in hidden folders, virtual environments and the like."""
     add(tmp_path / "team" / "cleanup", "cleanup")
     add(tmp_path / "detector_v2", "detector")
     for elsewhere in (
@@ -41,11 +41,11 @@ def refusal(name: str, root: Path) -> Diagnostic:
     return problem
 
 
-def test_all_pipelines_and_no_copies(root: Path) -> None:
+def test_all_pipelines_without_copies(root: Path) -> None:
     assert find_all(root) == [root / "detector_v2", root / "team" / "cleanup"]
 
 
-def test_a_folder_that_is_a_pipeline_itself(root: Path) -> None:
+def test_the_root_can_be_a_pipeline(root: Path) -> None:
     assert find_all(root / "detector_v2") == [root / "detector_v2"]
 
 
@@ -61,7 +61,7 @@ def test_a_folder_that_is_a_pipeline_itself(root: Path) -> None:
         ("linked/cleanup", "linked/cleanup"),
     ],
 )
-def test_a_folder_or_either_name(root: Path, word: str, folder: str) -> None:
+def test_a_path_or_either_name_selects_a_pipeline(root: Path, word: str, folder: str) -> None:
     assert find(word, root) == root / folder
 
 
@@ -74,7 +74,7 @@ def test_an_absolute_path(root: Path) -> None:
     assert find(str(root / "detector_v2"), root / "team") == root / "detector_v2"
 
 
-def test_two_matches_are_both_named(root: Path) -> None:
+def test_two_matches_are_both_listed(root: Path) -> None:
     add(root / "backup" / "cleanup", "cleanup")
     problem = refusal("cleanup", root)
     assert problem.summary == "2 pipelines are called cleanup"
@@ -82,12 +82,12 @@ def test_two_matches_are_both_named(root: Path) -> None:
     assert str(root / "team" / "cleanup") in problem.detail
 
 
-def test_a_name_and_another_one_s_folder_are_two_matches(root: Path) -> None:
+def test_a_name_that_is_another_pipelines_folder_matches_twice(root: Path) -> None:
     add(root / "detector", "other")
     assert refusal("detector", root).summary == "2 pipelines are called detector"
 
 
-def test_no_match_says_where_it_looked_and_what_is_near(root: Path) -> None:
+def test_no_match_shows_the_searched_folder_and_a_similar_name(root: Path) -> None:
     problem = refusal("clean-up", root)
     assert problem.summary == "no pipeline is called clean-up"
     assert str(root) in problem.detail
@@ -109,6 +109,6 @@ def test_a_config_that_cannot_be_read_is_still_a_pipeline(root: Path) -> None:
     assert find("detector_v2", root) == root / "detector_v2"
 
 
-def test_searching_nowhere(tmp_path: Path) -> None:
+def test_a_missing_root(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a folder"):
         find_all(tmp_path / "missing")

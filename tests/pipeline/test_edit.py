@@ -1,4 +1,4 @@
-"""An edit of config.toml changes the bytes of the value it was asked to change, and no other byte."""
+"""An edit of config.toml changes the bytes of its value and no other byte."""
 
 import hashlib
 import json
@@ -33,12 +33,12 @@ def test_a_deploy_writes_version_and_tag_and_keeps_the_rest() -> None:
     assert after == CONFIG.replace('"1.0"', '"1.0.1"').replace("image_tag = ''", "image_tag = 'latest'")
 
 
-def test_a_missing_key_goes_below_its_table() -> None:
+def test_a_missing_key_is_added_to_its_table() -> None:
     after = edited(CONFIG, {("metadata", "owner"): "Ana", ("docker", "cpu"): 4})
     assert after == CONFIG.replace('"TRAINING"\n', '"TRAINING"\nowner = "Ana"\n') + "cpu = 4\n"
 
 
-def test_a_missing_table_goes_to_the_end() -> None:
+def test_a_missing_table_is_added_at_the_end() -> None:
     assert edited("[metadata]\nname = 'x'", {("docker", "image_tag"): "test"}) == (
         "[metadata]\nname = 'x'\n\n[docker]\nimage_tag = \"test\"\n"
     )
@@ -91,7 +91,7 @@ def test_edits(before: str, path: tuple[str | int, ...], value: str, after: str)
 @pytest.mark.parametrize(
     "path", [("r", 1, "n"), ("r", "n"), ("r", 0, "n", "deeper"), ("r", -1, "n"), ("r", 0, 0)]
 )
-def test_a_path_that_leads_nowhere_is_refused(path: tuple[str | int, ...]) -> None:
+def test_an_invalid_path_is_refused(path: tuple[str | int, ...]) -> None:
     with pytest.raises(ValueError, match="is not a path through the tables"):
         edited("[[r]]\nn = 1\n", {path: 2})
 
@@ -102,19 +102,19 @@ def test_a_table_does_not_become_a_value(text: str) -> None:
         edited(text, {("t",): 1})
 
 
-def test_what_is_not_toml_is_refused() -> None:
+def test_invalid_toml_is_refused() -> None:
     with pytest.raises(tomllib.TOMLDecodeError):
         edited("a = ", {("a",): 1})
 
 
 def comes_back(text: str) -> bool:
-    """Whether tomlkit writes each section as it has read it: all but the one case below."""
+    """Whether tomlkit reproduces each section; it fails only in the case below."""
     return all(section.document.as_string() == section.text for section in sections_of(text))
 
 
 @given(documents())
-def test_only_a_blank_behind_a_date_between_brackets_does_not_come_back(text: str) -> None:
-    """A pipeline has no use for dates in lists, and their meaning stays: not worth code of our own."""
+def test_only_a_space_after_a_date_in_a_list_is_lost(text: str) -> None:
+    """The meaning is kept, and no pipeline needs dates in lists: not worth code of our own."""
     assert comes_back(re.sub(r"(1979-05-27(?: 07:32:00)?) +(?=[,\]}#\r\n])", r"\1", text))
     assert edited("a = [1979-05-27 ]\n", {("b",): 1}) == "a = [1979-05-27]\nb = 1\n"
 
@@ -166,7 +166,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("start", ["", "\ufeff"])
-def test_what_a_first_deploy_writes_into_a_file_that_has_none_of_it(start: str, newline: str) -> None:
+def test_a_first_deploy_adds_missing_values(start: str, newline: str) -> None:
     before = f"{start}[metadata]\nname = 'detector'  # ours\nversion = '1.0'".replace("\n", newline)
     after = edited(before, ANSWERS)
     assert after == start + (
@@ -177,8 +177,8 @@ def test_what_a_first_deploy_writes_into_a_file_that_has_none_of_it(start: str, 
 
 
 @given(documents().filter(comes_back))
-def test_writing_what_is_there_already_changes_nothing_that_means_something(text: str) -> None:
-    """Twice is once: an answer that was saved does not move when it is saved again."""
+def test_writing_the_same_values_keeps_the_meaning(text: str) -> None:
+    """Writing is idempotent: a saved answer does not move when it is saved again."""
     document = tomllib.loads(text)
     if any(not isinstance(document.get(table, {}), dict) for table in ("metadata", "docker")):
         return
@@ -192,7 +192,7 @@ def whole(text: str) -> bytes:
     return keyed_document(tomllib.loads(text))
 
 
-def test_version_and_tag_are_not_part_of_the_whole() -> None:
+def test_version_and_tag_are_not_in_the_keyed_document() -> None:
     released = edited(CONFIG, {("metadata", "version"): "2.0.0", ("docker", "image_tag"): "latest"})
     assert whole(released) == whole(CONFIG)
     assert whole(CONFIG.replace("# Our detector.", "# Detector.")) == whole(CONFIG)
@@ -212,12 +212,12 @@ def test_version_and_tag_are_not_part_of_the_whole() -> None:
         ("[metadata]\nversion = 1\n[docker]", "[other]\nversion = 1\n[docker]"),
     ],
 )
-def test_everything_else_is_part_of_the_whole(one: str, other: str) -> None:
+def test_everything_else_is_in_the_keyed_document(one: str, other: str) -> None:
     assert whole(one) != whole(other)
 
 
-def test_the_whole_of_a_known_file_never_changes() -> None:
-    # Images of earlier versions carry keys that were made with it.
+def test_the_keyed_document_of_a_known_file_never_changes() -> None:
+    # The source keys of images from earlier versions depend on it.
     text = """[metadata]
 name = "app"
 version = "1.0"
@@ -248,7 +248,7 @@ x = nan
 @pytest.mark.parametrize(
     "around", ["", "\n[reconciler]\npin = 'version'\n", "\n[reconciler.image]\nplatform = 'x/y'\n"]
 )
-def test_a_setting_that_the_first_recipe_did_not_know_does_not_count_in_it(around: str) -> None:
+def test_settings_newer_than_the_first_key_format_do_not_count_in_it(around: str) -> None:
     image = around if "image" in around else f"{around}\n[reconciler.image]\n"
     assert whole(f"{CONFIG}{image}config = 'source'\naccepted_secrets = []\n") == whole(f"{CONFIG}{around}")
 
@@ -266,7 +266,7 @@ values = st.recursive(
 @given(
     st.dictionaries(deployed | read, values, max_size=6), st.dictionaries(deployed | read, values, max_size=6)
 )
-def test_what_a_running_pipeline_could_read_is_source_and_what_is_deployed_is_not(
+def test_tables_that_a_pipeline_can_read_are_source_and_deployment_tables_are_not(
     one: dict[str, object], other: dict[str, object]
 ) -> None:
     def readable(document: dict[str, object]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The names we keep as data are those of the installed SDK."""
+"""Our copies of the enum names equal those of the installed SDK."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ print(json.dumps({enum.__name__: [member.value for member in enum] for enum in e
 """
 
 
-def test_our_names_are_the_sdk_s() -> None:
+def test_our_names_equal_the_sdks() -> None:
     answer = subprocess.run([sys.executable, "-c", ASK], capture_output=True, check=True, text=True)
     assert {name: set(values) for name, values in json.loads(answer.stdout).items()} == {
         "Framework": set(enums.FRAMEWORKS),

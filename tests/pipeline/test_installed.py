@@ -1,4 +1,4 @@
-"""What a pipeline's own interpreter has installed decides what its classes inherit."""
+"""The packages of a pipeline's own interpreter decide what its classes inherit."""
 
 import os
 import shutil
@@ -54,14 +54,14 @@ def metadata_at(site: Path) -> None:
 
 
 def by_hook(site: Path, elsewhere: Path) -> None:
-    """As an editable install of setuptools: a .pth file that runs code."""
+    """An editable install of setuptools: a .pth file that runs code."""
     engine_at(elsewhere)
     metadata_at(site)
     (site / "engine.pth").write_text(f"import sys; sys.path.append({str(elsewhere)!r})\n")
 
 
 def from_the_system(site: Path, elsewhere: Path) -> None:
-    """Packages of the system are seen, too; here they are those of another folder."""
+    """A virtual environment that also sees system packages; here they are in another folder."""
     config = site.parents[2] / "pyvenv.cfg"
     config.write_text(config.read_text().replace("packages = false", "packages = true"))
     engine_at(site)
@@ -79,7 +79,7 @@ INSTALLS: dict[str, Install] = {
 
 @pytest.fixture
 def pipeline(folder: Files) -> Path:
-    """A pipeline with a virtual environment of its own, which is empty."""
+    """A pipeline with an empty virtual environment of its own."""
     where = folder({"config.toml": CONFIG, "parameters.py": CLASS})
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(where / ".venv")], check=True)
     return where
@@ -94,20 +94,20 @@ def read(pipeline: Path, static_only: bool = False) -> EvaluatedClasses:
     return evaluate(load(pipeline), static_only=static_only, timeout=60)
 
 
-def test_without_an_engine_both_readers_use_what_is_known_here(pipeline: Path) -> None:
-    said = read(pipeline)
-    assert said.readers == {"parameters": "static"}
-    assert said.parameters == OURS
+def test_without_an_engine_both_readers_use_our_defaults(pipeline: Path) -> None:
+    result = read(pipeline)
+    assert result.readers == {"parameters": "static"}
+    assert result.parameters == OURS
 
 
 @pytest.mark.parametrize("install", INSTALLS)
-def test_with_an_engine_of_another_version_what_runs_wins(
+def test_with_another_version_of_the_engine_the_class_is_run(
     pipeline: Path, install: str, tmp_path: Path
 ) -> None:
     INSTALLS[install](site_of(pipeline), tmp_path / "elsewhere")
-    said = read(pipeline)
-    assert said.readers == {"parameters": "subprocess"}
-    assert said.parameters == {"epochs": 99}
+    result = read(pipeline)
+    assert result.readers == {"parameters": "subprocess"}
+    assert result.parameters == {"epochs": 99}
     refused = read(pipeline, static_only=True)
     assert refused.parameters is None
     (problem,) = refused.diagnostics
@@ -116,37 +116,37 @@ def test_with_an_engine_of_another_version_what_runs_wins(
     assert problem.line == 4
 
 
-def test_so_it_is_with_one_on_the_path_of_a_variable(
+def test_an_engine_on_pythonpath_counts_too(
     pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(engine_at(tmp_path / "elsewhere")))
-    said = read(pipeline)
-    assert said.readers == {"parameters": "subprocess"}
-    assert said.parameters == {"epochs": 99}
+    result = read(pipeline)
+    assert result.readers == {"parameters": "subprocess"}
+    assert result.parameters == {"epochs": 99}
 
 
-def test_an_interpreter_of_which_nothing_is_known_runs_the_class(pipeline: Path, tmp_path: Path) -> None:
+def test_with_an_unknown_interpreter_the_class_is_run(pipeline: Path, tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {pipeline / ".venv/bin/python"} "$@"\n')
     python.chmod(0o755)
     engine_at(site_of(pipeline))
-    said = evaluate(load(pipeline), python=python, timeout=60)
-    assert said.readers == {"parameters": "subprocess"}
-    assert said.parameters == {"epochs": 99}
+    result = evaluate(load(pipeline), python=python, timeout=60)
+    assert result.readers == {"parameters": "subprocess"}
+    assert result.parameters == {"epochs": 99}
 
 
 @pytest.mark.official
 @pytest.mark.parametrize("name", sorted(CLASSES.keys() - {INPUTS_BASE}))
-def test_with_the_engine_that_is_known_no_code_runs_and_the_answer_is_the_same(
+def test_with_the_known_engine_no_code_runs_and_both_readers_agree(
     pipeline: Path, cv_engine: Path, official: Official, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every base class, ours and the engine's own, with and without a file to read."""
+    """Checks every base class of the engine and of our stand-ins, with and without a file to read."""
     engine = official.python.parent.parent / "engine" / "picsellia_cv_engine"
     site = site_of(pipeline)
     shutil.copytree(cv_engine, site, dirs_exist_ok=True)
     below = "frameworks/ultralytics"
     shutil.copytree(engine / below, site / "picsellia_cv_engine" / below)
-    # The rest of it takes packages that are not here; the SDK's are on the path.
+    # The other modules need packages that are not installed here; the SDK's are on the path.
     (site / "picsellia").mkdir()
     (site / "picsellia" / "__init__.py").touch()
     (site / "picsellia" / "types").mkdir()
@@ -181,8 +181,8 @@ def refuse(*_: object) -> None:
     raise UnknownError("it has to be run")
 
 
-def test_enums_are_those_of_the_sdk_that_is_installed(folder: Files, pipeline: Path) -> None:
-    """One of another version may lack a member, or have one more."""
+def test_enums_come_from_the_installed_sdk(folder: Files, pipeline: Path) -> None:
+    """Another version of the SDK may have fewer or more members."""
     site = site_of(pipeline)
     (site / "picsellia" / "types").mkdir(parents=True)
     for package in (site / "picsellia", site / "picsellia" / "types"):
@@ -193,12 +193,12 @@ def test_enums_are_those_of_the_sdk_that_is_installed(folder: Files, pipeline: P
     for member, expected in (("JAX", {"x": "JAX"}), ("ONNX", None)):
         source = sources.parameters(f"self.x = Framework.{member}", top=head)
         (pipeline / "parameters.py").write_text(source)
-        said = read(pipeline)
-        assert said.parameters == expected
-        assert said.readers == {"parameters": "static" if expected else "subprocess"}
+        result = read(pipeline)
+        assert result.parameters == expected
+        assert result.readers == {"parameters": "static" if expected else "subprocess"}
 
 
-def test_where_a_module_is_found(tmp_path: Path) -> None:
+def test_the_file_of_a_module(tmp_path: Path) -> None:
     engine_at(tmp_path)
     there = Installed((tmp_path,), Path("python"))
     hyper = "picsellia_cv_engine.core.parameters.hyper_parameters"
@@ -212,10 +212,8 @@ def test_where_a_module_is_found(tmp_path: Path) -> None:
     assert installed_in(Path(sys.executable)).file_of("picsellia.types.enums") is not None
 
 
-def test_a_place_that_may_not_be_looked_at_has_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """As for Python itself; a folder of the system need not be open to everyone."""
+def test_a_folder_without_permission_is_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Like in Python itself: a system folder may be closed to other users."""
 
     def closed(path: object, *_: object, **__: object) -> os.stat_result:
         raise PermissionError(13, "Permission denied", str(path))

@@ -1,4 +1,4 @@
-"""Every key of a config.toml has its line, and every value its bytes, however the file is written."""
+"""Every key of a config.toml has its line and every value its span, in every form of TOML."""
 
 import tomllib
 from collections.abc import Callable
@@ -82,7 +82,7 @@ cpu = "4"
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_line_ends_of_windows_count_once(newline: str) -> None:
+def test_a_windows_line_ending_counts_once(newline: str) -> None:
     assert lines_of(newline.join(["[a]", "", "# c", "b = 1", ""])).line[("a", "b")] == 4
 
 
@@ -90,7 +90,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key() -> None:
     assert lines_of("\ufeffa = 1").line == {("a",): 1}
 
 
-def test_what_is_not_there_has_the_line_of_the_table_around_it() -> None:
+def test_a_missing_key_has_the_line_of_its_table() -> None:
     lines = lines_of('\n[docker]\nimage_name = ""\n')
     assert lines.of("docker", "cpu") == 2
     assert lines.of("docker", "image_name", "deeper") == 3
@@ -98,7 +98,7 @@ def test_what_is_not_there_has_the_line_of_the_table_around_it() -> None:
 
 
 @given(documents())
-def test_every_value_is_where_its_span_says(text: str) -> None:
+def test_every_span_contains_its_value(text: str) -> None:
     document = tomllib.loads(text)
     lines = lines_of(text)
     assert set(lines.line) == set(paths(document))
@@ -119,7 +119,7 @@ def test_every_table_is_on_the_line_of_its_header(text: str) -> None:
 
 
 @given(documents())
-def test_a_text_is_cut_at_its_headers_and_nowhere_else(text: str) -> None:
+def test_a_text_is_split_at_its_headers_only(text: str) -> None:
     sections = lines_of("\ufeff" + text).sections
     starts, ends = zip(*sections.values(), strict=True)
     assert starts == (1, *ends[:-1])
@@ -134,7 +134,7 @@ def test_a_text_is_cut_at_its_headers_and_nowhere_else(text: str) -> None:
         assert table.keys() <= at(tomllib.loads(text), path).keys()
 
 
-def test_a_section_has_its_indent_and_what_stands_above_the_next_one() -> None:
+def test_a_section_contains_its_indent_and_the_lines_up_to_the_next_header() -> None:
     parts: dict[tuple[str | int, ...], str] = {
         (): "# a\n\n",
         ("a", "b"): " [a . b]\nx = [\n[1],\n] # [y]\n\n# r\n",
@@ -224,7 +224,7 @@ def test_a_value_ends_where_toml_ends_it(value: str, newline: str, start: str) -
         lambda levels: f"[[{'.'.join('a' * levels)}]]",
     ],
 )
-def test_what_is_nested_too_deeply_is_refused_with_its_line(nested: Callable[[int], str]) -> None:
+def test_too_deep_nesting_is_refused_with_its_line(nested: Callable[[int], str]) -> None:
     fine, deep = (f"\n{nested(levels)}\n" for levels in (MOST_LEVELS - 1, MOST_LEVELS + 1))
     assert {*lines_of(fine).line.values()} == {2}
     assert edited(fine, {("b",): 1})
@@ -233,7 +233,7 @@ def test_what_is_nested_too_deeply_is_refused_with_its_line(nested: Callable[[in
         lines_of(deep)
 
 
-def test_rows_of_one_array_can_stand_apart() -> None:
+def test_rows_of_one_array_can_be_separated() -> None:
     lines = lines_of("[[r]]\nn = 1\n[t]\nx = [\n[1],\n]\n[[r]]\nn = 2\n[r.s]\nm = 3\n")
     assert (lines.line["r", 0, "n"], lines.line["t", "x", 0]) == (2, 5)
     assert (lines.line["r", 1], lines.line["r", 1, "n"], lines.line["r", 1, "s", "m"]) == (7, 8, 10)

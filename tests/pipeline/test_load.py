@@ -1,4 +1,4 @@
-"""From a folder to a pipeline: both readers in their order, and what is told when a class cannot be read."""
+"""From a folder to a pipeline: the order of both readers, and the errors for unreadable classes."""
 
 import sys
 from pathlib import Path
@@ -33,87 +33,87 @@ def test_classes_in_the_usual_form_run_no_code(folder: Files) -> None:
             sources.parameters('self.x = self.extract_parameter(["x"], int, 1)'),
         )
     )
-    said = evaluate(load(where), python=Path("/no/python/here"))
-    assert said.readers == {"inputs": "static", "parameters": "static"}
-    assert said.inputs is not None
-    assert [one.name for one in said.inputs] == ["a"]
-    assert said.parameters == {"x": 1}
-    assert said.diagnostics == ()
+    result = evaluate(load(where), python=Path("/no/python/here"))
+    assert result.readers == {"inputs": "static", "parameters": "static"}
+    assert result.inputs is not None
+    assert [one.name for one in result.inputs] == ["a"]
+    assert result.parameters == {"x": 1}
+    assert result.diagnostics == ()
 
 
-def test_only_what_needs_it_is_run(folder: Files, bare: Path) -> None:
+def test_only_classes_that_need_it_are_run(folder: Files, bare: Path) -> None:
     where = folder(files(sources.inputs(LOOP), sources.parameters("self.x = 1")))
-    said = evaluate(load(where), python=bare)
-    assert said.readers == {"inputs": "subprocess", "parameters": "static"}
-    assert said.inputs is not None
-    assert [one.name for one in said.inputs] == ["a", "b"]
-    assert said.stand_ins == ("picsellia", "picsellia_pipelines_cli")
-    (remark,) = said.diagnostics
+    result = evaluate(load(where), python=bare)
+    assert result.readers == {"inputs": "subprocess", "parameters": "static"}
+    assert result.inputs is not None
+    assert [one.name for one in result.inputs] == ["a", "b"]
+    assert result.stand_ins == ("picsellia", "picsellia_pipelines_cli")
+    (remark,) = result.diagnostics
     assert remark.severity is Severity.INFO
     assert str(bare) in remark.summary
 
 
-def test_static_only_refuses_what_needs_code(folder: Files) -> None:
+def test_static_only_refuses_classes_that_need_code(folder: Files) -> None:
     where = folder(files(sources.inputs(LOOP), sources.parameters("self.x = 1", "self.y = abs(print())")))
-    pipeline, told = load_pipeline(where, static_only=True, python=Path("/no/python/here"))
+    pipeline, diagnostics = load_pipeline(where, static_only=True, python=Path("/no/python/here"))
     assert pipeline is None
-    assert [(d.summary, d.line) for d in told] == [
+    assert [(d.summary, d.line) for d in diagnostics] == [
         ("Inputs needs code to run: `for n in 'ab':` in __init__", 8),
         ("Params needs code to run: print() is computed", 8),
     ]
 
 
 def test_a_pipeline_without_classes_manages_neither(folder: Files) -> None:
-    pipeline, told = load_pipeline(folder({"config.toml": PROCESSING}))
+    pipeline, diagnostics = load_pipeline(folder({"config.toml": PROCESSING}))
     assert pipeline is not None
     assert (pipeline.name, pipeline.inputs, pipeline.parameters) == ("cleanup", None, None)
-    assert told == ()
+    assert diagnostics == ()
 
 
-def test_an_inputs_class_that_declares_nothing_is_not_no_inputs_class(folder: Files) -> None:
+def test_an_empty_inputs_class_differs_from_none(folder: Files) -> None:
     where = folder(files(sources.inputs("pass"), sources.parameters("pass")))
     pipeline, _ = load_pipeline(where)
     assert pipeline is not None
     assert (pipeline.inputs, pipeline.parameters) == ((), {})
 
 
-def test_a_training_pipeline_does_not_even_look_at_inputs(folder: Files) -> None:
+def test_a_training_pipeline_does_not_read_inputs(folder: Files) -> None:
     text = TRAINING.replace("[docker]", 'inputs_class = "missing.py:Inputs"\n[docker]')
-    pipeline, told = load_pipeline(folder({"config.toml": text}))
+    pipeline, diagnostics = load_pipeline(folder({"config.toml": text}))
     assert pipeline is not None
     assert pipeline.is_training
-    assert [d.severity for d in told] == [Severity.WARNING]
+    assert [d.severity for d in diagnostics] == [Severity.WARNING]
 
 
-def test_a_missing_file_is_told_at_the_line_that_names_it(folder: Files) -> None:
-    pipeline, told = load_pipeline(folder({"config.toml": WITH_CLASSES}))
+def test_a_missing_class_file_is_reported_on_its_line_of_config(folder: Files) -> None:
+    pipeline, diagnostics = load_pipeline(folder({"config.toml": WITH_CLASSES}))
     assert pipeline is None
-    assert [(d.summary, d.line) for d in told] == [
+    assert [(d.summary, d.line) for d in diagnostics] == [
         ("execution.inputs_class: there is no file utils/inputs.py", 10),
         ("execution.parameters_class: there is no file utils/parameters.py", 11),
     ]
 
 
-def test_both_classes_tell_their_problems_at_once(folder: Files, bare: Path) -> None:
+def test_problems_of_both_classes_are_reported_at_once(folder: Files, bare: Path) -> None:
     where = folder(
         files(sources.inputs("1 / 0"), sources.parameters('self.x = self.extract_parameter(["x"], int)'))
     )
-    pipeline, told = load_pipeline(where, python=bare)
+    pipeline, diagnostics = load_pipeline(where, python=bare)
     assert pipeline is None
-    problems = [(d.file.name if d.file else "", d.line) for d in told if d.severity is Severity.ERROR]
+    problems = [(d.file.name if d.file else "", d.line) for d in diagnostics if d.severity is Severity.ERROR]
     assert problems == [("inputs.py", 8), ("parameters.py", 7)]
 
 
-def test_a_broken_config_is_told_before_any_class_is_read(folder: Files) -> None:
+def test_a_broken_config_is_reported_before_any_class_is_read(folder: Files) -> None:
     where = folder({"config.toml": WITH_CLASSES.replace('"1.0"', '"x"')})
-    pipeline, told = load_pipeline(where)
+    pipeline, diagnostics = load_pipeline(where)
     assert pipeline is None
-    assert [d.summary for d in told] == ["metadata.version cannot be read"]
+    assert [d.summary for d in diagnostics] == ["metadata.version cannot be read"]
     with pytest.raises(ValueError, match="has errors"):
         evaluate(load(where))
 
 
-def test_a_pipeline_can_point_at_its_lines(folder: Files) -> None:
+def test_a_pipeline_has_the_lines_of_its_keys(folder: Files) -> None:
     pipeline, _ = load_pipeline(folder({"config.toml": PROCESSING}))
     assert pipeline is not None
     assert pipeline.loaded.line_of("docker", "cpu") == 14
@@ -125,33 +125,33 @@ def test_a_pipeline_can_point_at_its_lines(folder: Files) -> None:
 
 @pytest.mark.parametrize("name", ["dataset_cleanup", "single_training", "multi_training", "yolov8_training"])
 def test_an_example_is_read_without_running_its_code(name: str) -> None:
-    pipeline, told = load_pipeline(EXAMPLES / name, static_only=True)
-    assert pipeline is not None, told
+    pipeline, diagnostics = load_pipeline(EXAMPLES / name, static_only=True)
+    assert pipeline is not None, diagnostics
     assert pipeline.name == name
     assert pipeline.config.docker.image_name == f"localhost:8000/examples/{name}"
 
 
-def test_the_examples_show_what_their_page_says() -> None:
+def test_the_examples_match_their_page() -> None:
     cleanup, _ = load_pipeline(EXAMPLES / "dataset_cleanup")
     assert cleanup is not None
     assert cleanup.inputs is not None
     assert len({one.input_type for one in cleanup.inputs}) == 5
-    multi, told = load_pipeline(EXAMPLES / "multi_training")
+    multi, diagnostics = load_pipeline(EXAMPLES / "multi_training")
     assert multi is not None
     assert [(t.name, t.framework) for t in multi.config.targets] == [("lyon", "ONNX"), ("lille", "ONNX")]
-    assert [d.severity for d in told] == [Severity.WARNING]
-    yolo, told = load_pipeline(EXAMPLES / "yolov8_training")
+    assert [d.severity for d in diagnostics] == [Severity.WARNING]
+    yolo, diagnostics = load_pipeline(EXAMPLES / "yolov8_training")
     assert yolo is not None
     assert yolo.config.targets[0].framework == "YOLOV8"
     assert yolo.parameters is not None
     assert (yolo.parameters["epochs"], yolo.parameters["device"]) == (3, "cuda:0")
-    assert [d.severity for d in told] == [Severity.WARNING]
+    assert [d.severity for d in diagnostics] == [Severity.WARNING]
 
 
-def test_the_computed_example_has_to_be_run(bare: Path) -> None:
-    refused, told = load_pipeline(EXAMPLES / "computed_inputs", static_only=True)
+def test_the_computed_example_must_be_run(bare: Path) -> None:
+    refused, diagnostics = load_pipeline(EXAMPLES / "computed_inputs", static_only=True)
     assert refused is None
-    assert all("needs code to run" in d.summary for d in told)
+    assert all("needs code to run" in d.summary for d in diagnostics)
     pipeline, _ = load_pipeline(EXAMPLES / "computed_inputs", python=bare)
     assert pipeline is not None
     assert pipeline.inputs is not None
@@ -175,8 +175,8 @@ def test_our_own_interpreter_is_the_last_choice(folder: Files) -> None:
     where = folder(
         files(sources.inputs("pass"), sources.parameters("self.path = sys.prefix", top="import sys\n"))
     )
-    said = evaluate(load(where))
-    assert said.parameters == {"path": sys.prefix}
+    result = evaluate(load(where))
+    assert result.parameters == {"path": sys.prefix}
 
 
 def test_reading_text_and_reading_a_folder_agree(folder: Files) -> None:
@@ -199,10 +199,10 @@ inference_type = ""
 """
 
 
-def test_what_a_target_does_not_say_is_not_managed(folder: Files) -> None:
+def test_missing_keys_of_a_target_are_not_managed(folder: Files) -> None:
     text = TRAINING[: TRAINING.index("\n[model_version]")] + TARGETS
-    pipeline, told = load_pipeline(folder({"config.toml": text}))
-    assert pipeline is not None, told
+    pipeline, diagnostics = load_pipeline(folder({"config.toml": text}))
+    assert pipeline is not None, diagnostics
     graph = desired_graph(pipeline, "key")
     kept, cleared = (graph.get(Address.of("model-version", "Detector", name)) for name in ("kept", "cleared"))
     assert kept is not None and cleared is not None

@@ -1,4 +1,4 @@
-"""The nine templates of the official `pxl-pipeline init`, as it writes them, read by our readers."""
+"""The nine unchanged templates of the official `pxl-pipeline init`, read by our readers."""
 
 import tomllib
 from dataclasses import replace
@@ -19,26 +19,26 @@ NEED_CODE = {"data_auto_tagging_template"}  # its parameters class computes a li
 
 
 def references(folder: Path) -> tuple[ClassReference | None, ClassReference]:
-    """The inputs class and the parameters class that the template's config.toml names."""
+    """The inputs class and the parameters class in the template's config.toml."""
     named = tomllib.loads((folder / "config.toml").read_text())["execution"]
     inputs = ClassReference.parse(folder, named["inputs_class"]) if "inputs_class" in named else None
     return inputs, ClassReference.parse(folder, named["parameters_class"])
 
 
-def value(said: ClassValue[Any] | NotStatic | None) -> Any:
-    assert isinstance(said, ClassValue)
-    assert said.diagnostics == ()
-    if isinstance(said.value, tuple):
-        return [replace(one, line=None) for one in said.value]
-    assert isinstance(said.value, dict)
-    return list(said.value.items())
+def value(result: ClassValue[Any] | NotStatic | None) -> Any:
+    assert isinstance(result, ClassValue)
+    assert result.diagnostics == ()
+    if isinstance(result.value, tuple):
+        return [replace(one, line=None) for one in result.value]
+    assert isinstance(result.value, dict)
+    return list(result.value.items())
 
 
-def test_they_are_the_nine_that_we_know(templates: Path) -> None:
+def test_there_are_nine_templates(templates: Path) -> None:
     assert sorted(folder.name for folder in templates.iterdir()) == sorted(TEMPLATES)
 
 
-def test_their_config_is_accepted_up_to_the_values_that_init_leaves_empty(templates: Path) -> None:
+def test_their_config_is_accepted_except_for_values_that_init_leaves_empty(templates: Path) -> None:
     for folder in sorted(templates.iterdir()):
         found = load(folder)
         if folder.name in TRAININGS:
@@ -50,7 +50,7 @@ def test_their_config_is_accepted_up_to_the_values_that_init_leaves_empty(templa
             assert found.config.docker.image_name == ""
 
 
-def test_all_readers_say_the_same(templates: Path, official: Official, bare: Path) -> None:
+def test_all_readers_agree(templates: Path, official: Official, bare: Path) -> None:
     for folder in sorted(templates.iterdir()):
         inputs, parameters = references(folder)
         theirs = runner.run(folder, inputs=inputs, parameters=parameters, python=official.python, timeout=60)
@@ -81,7 +81,7 @@ class Inputs(PipelineInputs):
 """
 
 
-def test_the_official_base_class_and_our_stand_in_say_the_same(
+def test_the_official_base_class_and_our_stand_in_agree(
     official: Official, bare: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "inputs.py").write_text(SPECIAL)

@@ -1,4 +1,4 @@
-"""`[reconciler.env.NAME]`: values for one environment, where they stand, and where they are written."""
+"""`[reconciler.env.NAME]`: values for one environment, their lines, and edits of them."""
 
 import tomllib
 from pathlib import Path
@@ -61,7 +61,7 @@ def seen(text: str, environment: str | None) -> LoadedConfig:
     return loaded
 
 
-def test_an_overlays_values_count_in_its_environment_only() -> None:
+def test_an_overlay_applies_to_its_environment_only() -> None:
     prod, staging = seen(PROCESSING, "PROD").config, seen(PROCESSING, "STAGING").config
     shared = seen(PROCESSING, None).config
     assert prod and staging and shared
@@ -76,7 +76,7 @@ def test_an_overlays_values_count_in_its_environment_only() -> None:
     assert prod.docker.gpu == 0, "what the overlay does not say is what all of them share"
 
 
-def test_a_value_is_pointed_at_where_it_stands() -> None:
+def test_a_problem_in_an_overlay_has_the_overlays_line() -> None:
     assert seen(PROCESSING, "PROD").line_of("docker", "cpu") == 19
     assert seen(PROCESSING, "STAGING").line_of("docker", "cpu") == 12
     assert seen(PROCESSING, "PROD").line_of("docker", "gpu") == 13
@@ -87,7 +87,7 @@ def test_a_value_is_pointed_at_where_it_stands() -> None:
     assert read(broken, Path("config.toml"), "STAGING").diagnostics == ()
 
 
-def test_a_target_of_one_environment_takes_the_place_of_the_shared_one() -> None:
+def test_a_target_of_one_environment_replaces_the_shared_one() -> None:
     rows = "".join(
         f'\n[[reconciler.env.PROD.model_versions]]\norigin_name = "Live"\nname = "{name}"\n' for name in "ab"
     )
@@ -101,7 +101,7 @@ def test_a_target_of_one_environment_takes_the_place_of_the_shared_one() -> None
     assert [(target.origin_name, target.name) for target in many.targets] == [("Live", "a"), ("Live", "b")]
 
 
-def test_edits_go_where_the_environment_has_the_value(tmp_path: Path) -> None:
+def test_edits_change_the_overlay_if_it_has_the_value(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(PROCESSING)
 
     loaded = load(tmp_path, {("docker", "cpu"): 16, ("docker", "gpu"): 1}, "PROD")
@@ -112,7 +112,7 @@ def test_edits_go_where_the_environment_has_the_value(tmp_path: Path) -> None:
     assert edited(loaded.on_disk, loaded.edits) == loaded.text
 
 
-def test_a_version_of_one_environment_is_bumped_there_and_is_no_source(tmp_path: Path) -> None:
+def test_a_version_in_an_overlay_is_bumped_there_and_is_not_source(tmp_path: Path) -> None:
     text = PROCESSING + '\n[reconciler.env.PROD.metadata]\nversion = "0.9"\n'
     (tmp_path / "config.toml").write_text(text)
     pipeline, _ = load_pipeline(tmp_path, environment="PROD")
@@ -127,5 +127,5 @@ def test_a_version_of_one_environment_is_bumped_there_and_is_no_source(tmp_path:
     assert keyed_tables(bumped.loaded.document) == keyed_tables(source) == keyed_tables(other)
 
 
-def test_the_environments_are_those_of_the_credentials() -> None:
+def test_overlays_have_the_same_environments_as_the_credentials() -> None:
     assert set(ENVIRONMENTS) == set(Environment)

@@ -1,4 +1,4 @@
-"""What is wrong with a class has a line even where Python itself gives none."""
+"""A problem of a class has a line even if Python gives none."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from reconciler.pipeline.classes.declarations import ClassReference
 from reconciler.pipeline.classes.static import NotStatic
 
 
-def test_a_byte_that_is_no_text_is_on_its_line(tmp_path: Path) -> None:
+def test_an_undecodable_byte_is_reported_on_its_line(tmp_path: Path) -> None:
     (tmp_path / "inputs.py").write_bytes(b"A = 1\nB = 'caf\xe9'\n")
     found = static.read_inputs(ClassReference.parse(tmp_path, "inputs.py:Inputs"))
     assert isinstance(found, NotStatic)

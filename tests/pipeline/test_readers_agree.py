@@ -1,4 +1,4 @@
-"""Where the static reader answers, running the class says the same: generated classes, read both ways."""
+"""Both readers agree on generated classes: the values of the static reader equal those of a run."""
 
 import ast
 import warnings
@@ -155,7 +155,7 @@ def assignments(draw: st.DrawFn) -> str:
 
 @st.composite
 def modules(draw: st.DrawFn) -> tuple[str, str]:
-    """An inputs module and a parameters module: mostly in the usual form, some not, some wrong."""
+    """An inputs module and a parameters module, mostly in the usual form, some unusual, some invalid."""
     base = draw(
         st.sampled_from(["Parameters", "HyperParameters", "ExportParameters", "AugmentationParameters"])
     )
@@ -166,10 +166,10 @@ def modules(draw: st.DrawFn) -> tuple[str, str]:
     )
 
 
-def without_lines(said: ClassValue[Any]) -> Any:
-    if isinstance(said.value, tuple):
-        return [replace(one, line=None) for one in said.value]
-    return said.value if said.value is None else list(said.value.items())
+def without_lines(result: ClassValue[Any]) -> Any:
+    if isinstance(result.value, tuple):
+        return [replace(one, line=None) for one in result.value]
+    return result.value if result.value is None else list(result.value.items())
 
 
 @pytest.fixture(scope="module")
@@ -179,10 +179,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=400)
 @given(expressions=st.lists(EXPRESSION, min_size=20, max_size=20))
-def test_an_expression_has_the_value_that_running_it_gives(expressions: list[str]) -> None:
-    """In this process, thousands of them: what is followed is what Python makes of it, and is never large."""
+def test_an_expression_has_the_value_of_running_it(expressions: list[str]) -> None:
+    """Thousands of expressions in this process: a value equals Python's own result, and is never large."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python finds some of them odd
+        warnings.simplefilter("ignore")  # some expressions cause warnings
         space: dict[str, Any] = {"__name__": "generated"}
         exec(compile(TOP, "generated", "exec"), space)
         names = {name: space[name] for name in CONSTANTS}
@@ -205,13 +205,16 @@ def refused(node: ast.AST) -> Any:
 
 @settings(max_examples=80)
 @given(both=modules())
-def test_running_a_class_says_what_reading_it_said(both: tuple[str, str], place: Path, bare: Path) -> None:
+def test_running_a_class_equals_reading_it(both: tuple[str, str], place: Path, bare: Path) -> None:
     for name, source in zip(("inputs.py", "parameters.py"), both, strict=True):
         (place / name).write_text(source)
     inputs = ClassReference(place, place / "inputs.py", "Inputs")
     parameters = ClassReference(place, place / "parameters.py", "Params")
-    ran = runner.run(place, inputs=inputs, parameters=parameters, python=bare, timeout=20)
-    for read, answer in ((read_inputs(inputs), ran.inputs), (read_parameters(parameters), ran.parameters)):
+    class_run = runner.run(place, inputs=inputs, parameters=parameters, python=bare, timeout=20)
+    for read, answer in (
+        (read_inputs(inputs), class_run.inputs),
+        (read_parameters(parameters), class_run.parameters),
+    ):
         CASES["classes of which both readers answered"] += not isinstance(read, NotStatic)
         CASES["classes that had to be run"] += isinstance(read, NotStatic)
         if isinstance(read, NotStatic):

@@ -1,4 +1,4 @@
-"""The subprocess reader: what code says when it runs, and one readable problem for each way it can fail."""
+"""The subprocess reader: the values of a class, and one readable error for each way that it can fail."""
 
 import subprocess
 import sys
@@ -35,19 +35,19 @@ def run(
     )
 
 
-def ran_inputs(folder: Files, bare: Path, source: str, timeout: float = 20.0) -> runner.ClassRun:
+def run_inputs(folder: Files, bare: Path, source: str, timeout: float = 20.0) -> runner.ClassRun:
     return run(folder({"inputs.py": source}), bare, inputs="inputs.py:Inputs", timeout=timeout)
 
 
-def ran_parameters(folder: Files, bare: Path, source: str) -> runner.ClassRun:
+def run_parameters(folder: Files, bare: Path, source: str) -> runner.ClassRun:
     return run(folder({"parameters.py": source}), bare, parameters="parameters.py:Params")
 
 
-def problem(ran: runner.ClassRun) -> Diagnostic:
-    said = ran.inputs if ran.inputs is not None else ran.parameters
-    assert said is not None
-    assert said.value is None
-    (found,) = said.diagnostics
+def problem(outcome: runner.ClassRun) -> Diagnostic:
+    result = outcome.inputs if outcome.inputs is not None else outcome.parameters
+    assert result is not None
+    assert result.value is None
+    (found,) = result.diagnostics
     return found
 
 
@@ -66,35 +66,35 @@ def test_both_classes_in_one_process(folder: Files, bare: Path) -> None:
             ),
         }
     )
-    ran = run(where, bare, inputs="utils/inputs.py:Inputs", parameters="utils/parameters.py:Params")
-    assert ran.inputs is not None
-    assert ran.inputs.value is not None
-    assert [(i.name, i.input_type, i.required, i.line) for i in ran.inputs.value] == [
+    outcome = run(where, bare, inputs="utils/inputs.py:Inputs", parameters="utils/parameters.py:Params")
+    assert outcome.inputs is not None
+    assert outcome.inputs.value is not None
+    assert [(i.name, i.input_type, i.required, i.line) for i in outcome.inputs.value] == [
         ("m1", "MODEL", True, 6),
         ("m2", "MODEL", False, 6),
         ("a", "TEXT", True, 10),
     ]
-    assert ran.parameters is not None
-    assert ran.parameters.value is not None
-    assert list(ran.parameters.value) == ["framework", "pid", "ratio", "y"]
-    assert ran.parameters.value["framework"] == "ONNX"
-    assert ran.parameters.value["ratio"] is None
-    assert ran.stand_ins == ("picsellia", "picsellia_cv_engine", "picsellia_pipelines_cli")
+    assert outcome.parameters is not None
+    assert outcome.parameters.value is not None
+    assert list(outcome.parameters.value) == ["framework", "pid", "ratio", "y"]
+    assert outcome.parameters.value["framework"] == "ONNX"
+    assert outcome.parameters.value["ratio"] is None
+    assert outcome.stand_ins == ("picsellia", "picsellia_cv_engine", "picsellia_pipelines_cli")
 
 
-def test_prints_are_kept_and_do_no_harm(folder: Files, bare: Path) -> None:
-    ran = ran_inputs(
+def test_output_is_kept_and_does_not_disturb_the_answer(folder: Files, bare: Path) -> None:
+    outcome = run_inputs(
         folder,
         bare,
         sources.inputs("print('hello ' * 20_000)", "os.write(1, b'\\xff')", DEFINE, top="import os\n"),
     )
-    assert ran.inputs is not None
-    assert ran.inputs.value is not None
-    assert "hello" in ran.output
-    assert len(ran.output) <= 10_000
+    assert outcome.inputs is not None
+    assert outcome.inputs.value is not None
+    assert "hello" in outcome.output
+    assert len(outcome.output) <= 10_000
 
 
-def test_the_folder_is_first_on_the_path_and_stays_as_it_was(folder: Files, bare: Path) -> None:
+def test_the_folder_is_first_on_the_path_and_unchanged(folder: Files, bare: Path) -> None:
     where = folder(
         {
             "utils/__init__.py": "",
@@ -106,9 +106,9 @@ def test_the_folder_is_first_on_the_path_and_stays_as_it_was(folder: Files, bare
         }
     )
     before = sorted(where.rglob("*"))
-    ran = run(where, bare, inputs="inputs.py:Inputs")
-    assert ran.inputs is not None
-    assert ran.inputs.value is not None
+    outcome = run(where, bare, inputs="inputs.py:Inputs")
+    assert outcome.inputs is not None
+    assert outcome.inputs.value is not None
     assert sorted(where.rglob("*")) == before
 
 
@@ -123,7 +123,7 @@ HARMLESS = {
 def test_only_harmless_variables_reach_the_code(
     statement: str, folder: Files, bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A secret may have any name. The environment of the process above is no way around it."""
+    """A secret may have any name. The code cannot read it from the parent process either."""
     secrets = [
         "PICSELLIA_TOKEN",
         "GITHUB_TOKEN",
@@ -149,18 +149,18 @@ def test_only_harmless_variables_reach_the_code(
         "import os\nPARENT = open(f'/proc/{os.getppid()}/environ').read().split('\\0')\n"
         "PARENT = [variable.partition('=')[0] for variable in PARENT if variable]\n"
     )
-    said = ran_parameters(
+    result = run_parameters(
         folder, bare, sources.parameters(f"self.names = sorted({statement})", top=top)
     ).parameters
-    assert said is not None
-    assert said.value is not None
-    assert "PATH" in said.value["names"]
-    assert set(said.value["names"]) <= HARMLESS
+    assert result is not None
+    assert result.value is not None
+    assert "PATH" in result.value["names"]
+    assert set(result.value["names"]) <= HARMLESS
 
 
 def test_a_set_has_the_same_order_each_time(folder: Files, bare: Path) -> None:
     source = sources.parameters("self.names = list({'a', 'b', 'c', 'd', 'e', 'f'})")
-    first, second = (ran_parameters(folder, bare, source).parameters for _ in range(2))
+    first, second = (run_parameters(folder, bare, source).parameters for _ in range(2))
     assert first is not None
     assert first.value is not None
     assert second is not None
@@ -209,10 +209,10 @@ def test_a_set_has_the_same_order_each_time(folder: Files, bare: Path) -> None:
         ("class Inputs(:\n", 1, "SyntaxError"),
     ],
 )
-def test_each_failure_has_its_own_words_and_line(
+def test_each_failure_has_its_own_message_and_line(
     folder: Files, bare: Path, source: str, line: int | None, words: str
 ) -> None:
-    found = problem(ran_inputs(folder, bare, source))
+    found = problem(run_inputs(folder, bare, source))
     assert words in found.summary
     assert found.file is not None
     assert found.file.name == "inputs.py"
@@ -234,7 +234,7 @@ def test_each_failure_has_its_own_words_and_line(
     ],
 )
 def test_parameters_fail_as_in_the_engine(folder: Files, bare: Path, statement: str, words: str) -> None:
-    assert words in problem(ran_parameters(folder, bare, sources.parameters(statement))).summary
+    assert words in problem(run_parameters(folder, bare, sources.parameters(statement))).summary
 
 
 BAD_NAMES = ["", " ", "\n", "a\nb", "\x00", "\x1b[31m", "\u202e", "\u2028", "\x85", "x" * 1_001]
@@ -263,28 +263,28 @@ ODD_NAMES = [
 ]
 
 
-def test_a_name_that_no_parameter_can_have_is_refused_in_its_line(folder: Files, bare: Path) -> None:
-    said = ran_parameters(
+def test_an_invalid_parameter_name_is_refused_on_its_line(folder: Files, bare: Path) -> None:
+    result = run_parameters(
         folder, bare, sources.parameters(f"for n in {BAD_NAMES!r}: setattr(self, n, 1)")
     ).parameters
-    assert said is not None
-    assert said.value is None
-    assert len(said.diagnostics) == len(BAD_NAMES)
-    for found in said.diagnostics:
+    assert result is not None
+    assert result.value is None
+    assert len(result.diagnostics) == len(BAD_NAMES)
+    for found in result.diagnostics:
         assert "cannot be the name of a parameter" in found.summary
         assert found.summary.isprintable()
         assert found.line == 5
 
 
-def test_any_other_name_is_a_parameter_like_all(folder: Files, bare: Path) -> None:
-    said = ran_parameters(
+def test_any_other_name_is_a_valid_parameter(folder: Files, bare: Path) -> None:
+    result = run_parameters(
         folder, bare, sources.parameters(f"for n in {ODD_NAMES!r}: setattr(self, n, 1)")
     ).parameters
-    assert said is not None
-    assert said.value == dict.fromkeys(ODD_NAMES, 1)
+    assert result is not None
+    assert result.value == dict.fromkeys(ODD_NAMES, 1)
 
 
-def test_an_error_in_another_file_of_the_pipeline_points_there(folder: Files, bare: Path) -> None:
+def test_an_error_in_another_file_has_that_files_line(folder: Files, bare: Path) -> None:
     where = folder(
         {
             "inputs.py": sources.inputs(DEFINE, top="from utils.paths import HERE\n"),
@@ -299,19 +299,19 @@ def test_an_error_in_another_file_of_the_pipeline_points_there(folder: Files, ba
     ("statement", "line"),
     [("while True: pass", 9), ("time.sleep(60)", 9), ("time.sleep = None or time.sleep(60)", 9)],
 )
-def test_a_class_that_never_returns_is_stopped_and_shown(
+def test_a_class_that_never_returns_is_stopped_with_its_line(
     folder: Files, bare: Path, statement: str, line: int
 ) -> None:
     start = time.monotonic()
-    found = problem(ran_inputs(folder, bare, sources.inputs(statement, top="import time\n"), timeout=0.5))
+    found = problem(run_inputs(folder, bare, sources.inputs(statement, top="import time\n"), timeout=0.5))
     assert time.monotonic() - start < 10
     assert "did not finish within 0.5 seconds" in found.summary
     assert found.line == line
 
 
-def test_a_class_that_holds_the_interpreter_is_stopped_all_the_same(folder: Files, bare: Path) -> None:
-    stuck = "re.match('(a*)*b', 'a' * 40)"  # a regular expression never lets another thread run
-    found = problem(ran_inputs(folder, bare, sources.inputs(stuck, top="import re\n"), timeout=0.3))
+def test_a_class_that_blocks_the_interpreter_is_stopped(folder: Files, bare: Path) -> None:
+    stuck = "re.match('(a*)*b', 'a' * 40)"  # matching a regular expression blocks all other threads
+    found = problem(run_inputs(folder, bare, sources.inputs(stuck, top="import re\n"), timeout=0.3))
     assert "did not finish within 0.3 seconds" in found.summary
 
 
@@ -337,7 +337,7 @@ def detached(code):
 def sleeper(**how):
     subprocess.Popen([sys.executable, '-S', '-c', SLEEP, MARK], **how)
 """
-# Hands itself on to a child of its own again and again, so that no process lives for long.
+# Starts a child and exits, again and again, so that no process lives for long.
 HOPPING = "import os, sys, time\\nwhile True:\\n  if os.fork(): os._exit(0)\\n  time.sleep(0.001)"
 STARTS = {
     "a child": "sleeper()",
@@ -358,7 +358,7 @@ ENDS = {
 
 
 def marked(mark: str) -> list[str]:
-    """Every process with this mark among its arguments that has not ended."""
+    """Every running process with this mark among its arguments."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -366,14 +366,14 @@ def marked(mark: str) -> list[str]:
                 arguments = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if mark.encode() in arguments:  # what ended and waits to be collected has none
+            if mark.encode() in arguments:  # a zombie has none
                 found.append(entry.name)
     return found
 
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("end", ENDS)
-def test_whatever_the_class_started_ends_with_it(start: str, end: str, folder: Files, bare: Path) -> None:
+def test_all_processes_of_a_class_end_with_it(start: str, end: str, folder: Files, bare: Path) -> None:
     mark = f"started-by-{uuid.uuid4().hex}"
     top = (
         "import os, signal, subprocess, sys, time\n"
@@ -383,14 +383,14 @@ def test_whatever_the_class_started_ends_with_it(start: str, end: str, folder: F
     )
     source = sources.parameters(STARTS[start], "time.sleep(0.1)", ENDS[end], "self.started = True", top=top)
     where = folder({"parameters.py": source})
-    ran = run(where, bare, parameters="parameters.py:Params", timeout=1.0 if end == "hangs" else 60.0)
+    outcome = run(where, bare, parameters="parameters.py:Params", timeout=1.0 if end == "hangs" else 60.0)
     assert marked(mark) == []
-    assert ran.parameters is not None
-    assert (ran.parameters.value == {"started": True}) == (end == "returns"), ran.parameters
+    assert outcome.parameters is not None
+    assert (outcome.parameters.value == {"started": True}) == (end == "returns"), outcome.parameters
 
 
-def test_whatever_the_class_started_ends_with_us(folder: Files, bare: Path) -> None:
-    """Also when our own process is killed, and has no time to end anything."""
+def test_all_processes_of_a_class_end_with_ours(folder: Files, bare: Path) -> None:
+    """Even if our own process is killed and cannot end anything itself."""
     mark = f"started-by-{uuid.uuid4().hex}"
     top = (
         f"import os, signal, subprocess, sys, time\nMARK = {mark!r}\nSLEEP = 'import time; time.sleep(600)'\n"
@@ -433,9 +433,7 @@ def _until(true: Callable[[], bool]) -> None:
         ("while True: flood()", "of Params have more than 4 MiB"),
     ],
 )
-def test_what_is_printed_and_answered_is_bounded(
-    statement: str, words: str, folder: Files, bare: Path
-) -> None:
+def test_output_and_answers_are_limited(statement: str, words: str, folder: Files, bare: Path) -> None:
     top = (
         "import fcntl, os, subprocess, sys\n"
         "def flood():\n"
@@ -443,7 +441,7 @@ def test_what_is_printed_and_answered_is_bounded(
         "        try:\n            os.write(descriptor, b'x' * 65536)\n"
         "        except OSError:\n            pass\n"
     )
-    found = problem(ran_parameters(folder, bare, sources.parameters(statement, top=top)))
+    found = problem(run_parameters(folder, bare, sources.parameters(statement, top=top)))
     assert words in found.summary
     assert found.line is not None
     assert found.file is not None
@@ -459,7 +457,7 @@ def test_what_is_printed_and_answered_is_bounded(
         '{"kind": "parameters", "failure": {"type": "x", "line": "y"}}',
     ],
 )
-def test_an_answer_that_the_code_made_up_is_none(answer: str, folder: Files, bare: Path) -> None:
+def test_a_forged_answer_is_rejected(answer: str, folder: Files, bare: Path) -> None:
     top = (
         "import os\n"
         "def forged(text):\n"
@@ -467,40 +465,40 @@ def test_an_answer_that_the_code_made_up_is_none(answer: str, folder: Files, bar
         "        try:\n            os.write(descriptor, text.encode() + b'\\n')\n"
         "        except OSError:\n            pass\n"
     )
-    found = problem(ran_parameters(folder, bare, sources.parameters(f"forged({answer!r})", top=top)))
+    found = problem(run_parameters(folder, bare, sources.parameters(f"forged({answer!r})", top=top)))
     assert "Params" in found.summary
 
 
-def test_the_class_behind_one_that_hangs_is_said_to_be_unread(folder: Files, bare: Path) -> None:
+def test_the_class_after_one_that_hangs_is_reported_as_unread(folder: Files, bare: Path) -> None:
     where = folder(
         {
             "inputs.py": sources.inputs("while True: pass"),
             "parameters.py": sources.parameters("self.x = 1 + 1"),
         }
     )
-    ran = run(where, bare, inputs="inputs.py:Inputs", parameters="parameters.py:Params", timeout=0.5)
-    assert ran.parameters is not None
-    (remark,) = ran.parameters.diagnostics
+    outcome = run(where, bare, inputs="inputs.py:Inputs", parameters="parameters.py:Params", timeout=0.5)
+    assert outcome.parameters is not None
+    (remark,) = outcome.parameters.diagnostics
     assert remark.summary == "Params was not read, because Inputs failed"
 
 
-def test_one_class_that_fails_does_not_hide_the_other(folder: Files, bare: Path) -> None:
+def test_a_failing_class_does_not_hide_the_other(folder: Files, bare: Path) -> None:
     where = folder(
         {"inputs.py": sources.inputs("1 / 0"), "parameters.py": sources.parameters("self.x = 1 + 1")}
     )
-    ran = run(where, bare, inputs="inputs.py:Inputs", parameters="parameters.py:Params")
-    assert ran.parameters is not None
-    assert ran.parameters.value == {"x": 2}
+    outcome = run(where, bare, inputs="inputs.py:Inputs", parameters="parameters.py:Params")
+    assert outcome.parameters is not None
+    assert outcome.parameters.value == {"x": 2}
 
 
-def test_an_interpreter_that_is_none(folder: Files, tmp_path: Path) -> None:
+def test_an_invalid_interpreter(folder: Files, tmp_path: Path) -> None:
     where = folder({"inputs.py": sources.inputs(DEFINE)})
     found = problem(run(where, tmp_path / "missing", inputs="inputs.py:Inputs"))
     assert "cannot be started: No such file or directory" in found.summary
     assert "--python" in found.detail
 
 
-def test_which_interpreter(tmp_path: Path) -> None:
+def test_choice_of_the_interpreter(tmp_path: Path) -> None:
     assert runner.interpreter(tmp_path) == Path(sys.executable)
     own = tmp_path / ".venv" / "bin" / "python"
     own.parent.mkdir(parents=True)
@@ -518,14 +516,14 @@ def test_an_installed_package_is_not_replaced(folder: Files, bare: Path) -> None
             "parameters.py": "from picsellia_cv_engine.core.parameters import Parameters as Params\n",
         }
     )
-    ran = run(where, bare, parameters="parameters.py:Params")
-    assert ran.parameters is not None
-    assert ran.parameters.value == {"mine": 1}
-    assert ran.stand_ins == ()
+    outcome = run(where, bare, parameters="parameters.py:Params")
+    assert outcome.parameters is not None
+    assert outcome.parameters.value == {"mine": 1}
+    assert outcome.stand_ins == ()
 
 
 def test_the_stand_in_extracts_given_values_as_the_engine_does(folder: Files, bare: Path) -> None:
-    """Classes may pass their own values to the base; each pair is what cv-engine 0.6 returns for it."""
+    """Classes may pass their own values to the base; each expected value is the result of cv-engine 0.6."""
     cases = [
         ("int", "'100.0'", 100),
         ("int", "7.0", 7),
@@ -547,9 +545,9 @@ def test_the_stand_in_extracts_given_values_as_the_engine_does(folder: Files, ba
         *statements,
         top="from enum import Enum\nfrom typing import Optional\nclass Mode(Enum):\n    FAST = 'f'\n",
     ).replace("log_data=log_data", f"log_data={{{given}}}")
-    said = ran_parameters(folder, bare, source).parameters
-    assert said is not None
-    assert said.value == {f"k{number}": expected for number, (_, _, expected) in enumerate(cases)}
+    result = run_parameters(folder, bare, source).parameters
+    assert result is not None
+    assert result.value == {f"k{number}": expected for number, (_, _, expected) in enumerate(cases)}
 
 
 @pytest.mark.parametrize(
@@ -563,10 +561,10 @@ def test_the_stand_in_refuses_given_values_as_the_engine_does(
     source = sources.parameters(
         f"self.x = self.extract_parameter(['x'], {kind}, range_value=(0, 10))"
     ).replace("log_data=log_data", f"log_data={{'x': {given}}}")
-    assert words in problem(ran_parameters(folder, bare, source)).summary
+    assert words in problem(run_parameters(folder, bare, source)).summary
 
 
-def test_the_helper_is_plain_enough_for_python_3_8() -> None:
+def test_the_child_runs_on_python_3_8() -> None:
     import ast
 
     helper = Path(runner.__file__).with_name("class_child.py").read_text()

@@ -1,4 +1,4 @@
-"""The static reader: what it understands, what it refuses to guess, and the engine's own checks."""
+"""The static reader: supported classes, unsupported ones, which it never guesses, and the engine's checks."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def read_as_parameters(folder: Files, source: str) -> Any:
 
 
 def test_inputs_in_the_usual_form(folder: Files) -> None:
-    said = read_as_inputs(
+    result = read_as_inputs(
         folder,
         '''"""What a person chooses."""
 
@@ -50,12 +50,12 @@ class Inputs(PipelineInputs):
         self.define_input("model", Type.MODEL_VERSION, False, None, Framework.ONNX)
 ''',
     )
-    assert isinstance(said, ClassValue)
-    assert said.diagnostics == ()
-    assert said.value is not None
+    assert isinstance(result, ClassValue)
+    assert result.diagnostics == ()
+    assert result.value is not None
     assert [
         (i.name, i.input_type, i.required, i.inference_type_constraint, i.framework_constraint, i.line)
-        for i in said.value
+        for i in result.value
     ] == [
         ("dataset", "DATASET_VERSION", True, "MASK", None, 16),
         ("model", "MODEL_VERSION", False, None, "ONNX", 21),
@@ -63,7 +63,7 @@ class Inputs(PipelineInputs):
 
 
 def test_parameters_in_the_usual_form(folder: Files) -> None:
-    said = read_as_parameters(
+    result = read_as_parameters(
         folder,
         """from picsellia.types.schemas import LogDataType
 from picsellia_cv_engine.core.parameters.base_parameters import Parameters
@@ -86,10 +86,10 @@ class Params(Parameters):
         return self.zoom * 2
 """,
     )
-    assert isinstance(said, ClassValue)
-    assert said.diagnostics == ()
-    assert said.value is not None
-    assert list(said.value.items()) == [
+    assert isinstance(result, ClassValue)
+    assert result.diagnostics == ()
+    assert result.value is not None
+    assert list(result.value.items()) == [
         ("fast", False),
         ("flags", {"a": [1]}),
         ("name", "x"),
@@ -101,13 +101,13 @@ class Params(Parameters):
 
 
 def test_hyperparameters_come_with_the_engine_s_defaults(folder: Files) -> None:
-    said = read_as_parameters(
+    result = read_as_parameters(
         folder,
         sources.parameters(
             'self.epochs = self.extract_parameter(["epochs"], int, 3)', base="HyperParameters"
         ),
     )
-    assert said.value == {
+    assert result.value == {
         "batch_size": 8,
         "device": "cuda:0",
         "epochs": 3,
@@ -118,7 +118,7 @@ def test_hyperparameters_come_with_the_engine_s_defaults(folder: Files) -> None:
     }
 
 
-def test_a_class_without_init_has_what_its_base_has(folder: Files) -> None:
+def test_a_class_without_init_inherits_the_values_of_its_base(folder: Files) -> None:
     source = sources.PARAMETERS_HEAD + "class Params(ExportParameters):\n    pass\n"
     assert read_as_parameters(folder, source).value == {"export_format": "onnx"}
 
@@ -145,7 +145,7 @@ class Inputs(Base):
         self.define_input("a", ProcessingInputType.TEXT)
         self.x = self.size
 """
-"""A method of a class hides the value that its base gives the same name."""
+"""A method of a class shadows a value of its base."""
 
 
 @pytest.mark.parametrize(
@@ -235,12 +235,12 @@ class Inputs(Base):
         ("\x00", None),
     ],
 )
-def test_what_is_not_understood_is_not_guessed(folder: Files, source: str, line: int | None) -> None:
-    said = read_as_inputs(folder, source)
-    assert isinstance(said, NotStatic)
-    assert said.reason
+def test_unsupported_inputs_classes_are_not_guessed(folder: Files, source: str, line: int | None) -> None:
+    result = read_as_inputs(folder, source)
+    assert isinstance(result, NotStatic)
+    assert result.reason
     if line is not None:
-        assert said.line == line
+        assert result.line == line
 
 
 @pytest.mark.parametrize(
@@ -297,10 +297,10 @@ def test_what_is_not_understood_is_not_guessed(folder: Files, source: str, line:
         'self.x = other.extract_parameter(["x"], int, 1)',
     ],
 )
-def test_what_parameters_are_not_guessed(folder: Files, statement: str) -> None:
-    said = read_as_parameters(folder, sources.parameters(statement))
-    assert isinstance(said, NotStatic)
-    assert said.line == 7
+def test_unsupported_parameters_classes_are_not_guessed(folder: Files, statement: str) -> None:
+    result = read_as_parameters(folder, sources.parameters(statement))
+    assert isinstance(result, NotStatic)
+    assert result.line == 7
 
 
 TOP = """\
@@ -406,20 +406,20 @@ def test_constant_expressions_have_the_value_that_running_them_gives(
     )
     source = body.removeprefix(sources.PARAMETERS_HEAD)
     source = source.replace("\n\nclass Params", f"\n{sources.PARAMETERS_HEAD}\n\nclass Params")
-    said = read_as_parameters(folder, source)
-    assert isinstance(said, ClassValue), said
-    assert said.diagnostics == ()
-    assert said.value == {"x": value}
-    # The same without the packages that are nowhere.
+    result = read_as_parameters(folder, source)
+    assert isinstance(result, ClassValue), result
+    assert result.diagnostics == ()
+    assert result.value == {"x": value}
+    # The same without packages that are not installed anywhere.
     where = folder({"parameters.py": source.replace(TOP, top)})
-    ran = runner.run(
+    class_run = runner.run(
         where, inputs=None, parameters=reference(where, "parameters.py", "Params"), python=bare, timeout=60
     ).parameters
-    assert ran is not None
-    assert repr(ran.value) == repr(said.value)
+    assert class_run is not None
+    assert repr(class_run.value) == repr(result.value)
 
 
-def test_what_other_files_of_the_pipeline_declare_is_followed(folder: Files, bare: Path) -> None:
+def test_imports_from_other_files_of_the_pipeline_are_read(folder: Files, bare: Path) -> None:
     where = folder(
         {
             "utils/__init__.py": "",
@@ -437,16 +437,16 @@ def test_what_other_files_of_the_pipeline_declare_is_followed(folder: Files, bar
             ),
         }
     )
-    said = read_parameters(reference(where, "parameters.py", "Params"))
-    assert isinstance(said, ClassValue), said
-    assert said.value is not None
-    assert (said.value["image_size"], said.value["seed"], said.value["extra"]) == (320, 11, 22)
+    result = read_parameters(reference(where, "parameters.py", "Params"))
+    assert isinstance(result, ClassValue), result
+    assert result.value is not None
+    assert (result.value["image_size"], result.value["seed"], result.value["extra"]) == (320, 11, 22)
     (where / "utils/sizes.py").write_text("SIZES = {'small': 320}\n")
-    ran = runner.run(
+    class_run = runner.run(
         where, inputs=None, parameters=reference(where, "parameters.py", "Params"), python=bare, timeout=60
     ).parameters
-    assert ran is not None
-    assert ran.value == said.value
+    assert class_run is not None
+    assert class_run.value == result.value
 
 
 @pytest.mark.parametrize(
@@ -460,15 +460,13 @@ def test_what_other_files_of_the_pipeline_declare_is_followed(folder: Files, bar
         {"utils/sizes.txt": "SIZE = 1\n"},
     ],
 )
-def test_another_file_that_does_more_than_declare_is_not_followed(
-    folder: Files, files: dict[str, str]
-) -> None:
+def test_an_imported_file_with_side_effects_is_not_read(folder: Files, files: dict[str, str]) -> None:
     folder(files)
-    said = read_as_parameters(
+    result = read_as_parameters(
         folder, sources.parameters("self.x = SIZE", top="from utils.sizes import SIZE\n")
     )
-    assert isinstance(said, NotStatic)
-    assert said.line == 2
+    assert isinstance(result, NotStatic)
+    assert result.line == 2
 
 
 def test_a_package_in_the_folder_is_imported_instead_of_the_official_one(folder: Files) -> None:
@@ -493,43 +491,45 @@ def test_a_package_in_the_folder_is_imported_instead_of_the_official_one(folder:
         ("self.x = '\\ud800'", "not valid Unicode"),
     ],
 )
-def test_what_the_engine_would_refuse_is_refused(folder: Files, statement: str, words: str) -> None:
-    said = read_as_parameters(folder, sources.parameters(EXTRACT, statement))
-    assert said.value is None
-    (problem,) = said.diagnostics
+def test_parameters_that_the_engine_refuses_are_refused(folder: Files, statement: str, words: str) -> None:
+    result = read_as_parameters(folder, sources.parameters(EXTRACT, statement))
+    assert result.value is None
+    (problem,) = result.diagnostics
     assert words in problem.summary
     assert problem.line == 8
     assert problem.file is not None
     assert problem.file.name == "parameters.py"
 
 
-def test_an_int_default_for_a_float_says_what_to_write(folder: Files) -> None:
-    said = read_as_parameters(folder, sources.parameters('self.x = self.extract_parameter(["x"], float, 1)'))
-    assert "Write default=1.0." in said.diagnostics[0].detail
+def test_an_int_default_for_a_float_shows_the_fix(folder: Files) -> None:
+    result = read_as_parameters(
+        folder, sources.parameters('self.x = self.extract_parameter(["x"], float, 1)')
+    )
+    assert "Write default=1.0." in result.diagnostics[0].detail
 
 
 @pytest.mark.parametrize("value", ["1e999", "-1e999"])
-def test_infinite_values_are_null_as_the_sdk_sends_them(folder: Files, value: str) -> None:
+def test_infinite_values_are_null_as_in_the_sdk(folder: Files, value: str) -> None:
     assert read_as_parameters(folder, sources.parameters(f"self.x = {value}")).value == {"x": None}
 
 
 @pytest.mark.parametrize("name", ["", " ", ".", "..", "a\\nb"])
-def test_names_that_would_hit_something_else_are_refused(folder: Files, name: str) -> None:
-    said = read_as_inputs(folder, sources.inputs(f'self.define_input("{name}", ProcessingInputType.TEXT)'))
-    (problem,) = said.diagnostics
+def test_names_that_change_the_url_are_refused(folder: Files, name: str) -> None:
+    result = read_as_inputs(folder, sources.inputs(f'self.define_input("{name}", ProcessingInputType.TEXT)'))
+    (problem,) = result.diagnostics
     assert "cannot be the name of an input" in problem.summary
     assert problem.line == 8
 
 
-def test_a_name_twice_names_both_lines(folder: Files) -> None:
-    said = read_as_inputs(folder, sources.inputs(DEFINE, DEFINE))
-    (problem,) = said.diagnostics
+def test_a_duplicate_name_shows_both_lines(folder: Files) -> None:
+    result = read_as_inputs(folder, sources.inputs(DEFINE, DEFINE))
+    (problem,) = result.diagnostics
     assert problem.line == 9
     assert "'a' is declared twice" in problem.summary
     assert "The first is at line 8" in problem.detail
 
 
-def test_a_missing_class_names_those_that_are_there(folder: Files) -> None:
+def test_a_missing_class_lists_the_existing_ones(folder: Files) -> None:
     source = sources.inputs(DEFINE).replace("class Inputs", "class Input")
     (problem,) = read_as_inputs(folder, source).diagnostics
     assert "there is no class Inputs in inputs.py" in problem.summary

@@ -1,4 +1,4 @@
-"""Versions: what reads as one, what the official bumps make of it, which channel it goes to."""
+"""Versions: valid texts, the official bumps, the channel tag."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from reconciler.pipeline.version import bump, channel_tag, parse
         ("2.0.0-beta.1", "2.0.0-beta.1"),
     ],
 )
-def test_these_are_versions(text: str, version: str) -> None:
+def test_valid_versions(text: str, version: str) -> None:
     assert str(parse(text)) == version
 
 
@@ -29,7 +29,7 @@ def test_these_are_versions(text: str, version: str) -> None:
         *["-1", "1,2", "1.0 ", "1.0\n", "１.0", "1.2.3-" + "a" * 200],
     ],
 )
-def test_these_are_not(text: str) -> None:
+def test_invalid_versions(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a version|cannot become an image tag"):
         parse(text)
 

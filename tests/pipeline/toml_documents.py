@@ -75,7 +75,7 @@ def statements(draw: st.DrawFn) -> str:
 
 @st.composite
 def documents(draw: st.DrawFn) -> str:
-    """A document in which every statement that would make it invalid was left out."""
+    """A valid document: statements that would make it invalid are left out."""
     text = ""
     for statement in draw(st.lists(statements(), max_size=12)):
         if parses(text + statement):
