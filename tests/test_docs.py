@@ -1,6 +1,7 @@
 """The documentation is whole: the site builds with no broken link, and every page is on a shelf."""
 
 import email
+import html
 import json
 import re
 import runpy
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from providers.sandbox import Sandbox
 from reconciler.cli import COMMANDS
+from tests.conftest import Cli, copy_example
 from tests.test_readme import PAGES
 from tests.test_shape import built
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+PICTURES = DOCS / "pictures"
 GENERATED = "reference/commands.md"
 SHELVES = ("tutorial", "how-to", "reference", "explanation")
 RELATIVE = re.compile(r"\]\((?!https?://|#)[^)]*\)")
@@ -83,3 +87,40 @@ def test_with_an_address_of_the_repository_every_link_leads_there() -> None:
     assert RELATIVE.findall(text) == []
     assert "](https://forge.example.com/team/reconciler/blob/main/docs/how-to/ci.md)" in text
     assert "](https://forge.example.com/team/reconciler/raw/main/docs/pictures/plan.svg)" in text
+
+
+def test_the_pictures_show_the_output_of_today(cli: Cli, sandbox: Sandbox) -> None:
+    """If not, run `scripts/pictures`."""
+    script = runpy.run_path(str(ROOT / "scripts" / "pictures"))
+    for name in ("dataset_cleanup", "computed_inputs", "multi_training"):
+        copy_example(name, cli.folder, sandbox.registry)
+    assert cli("apply", "--all", "--yes").code == 0
+
+    script["change"](cli.folder, sandbox)
+
+    printed = script["settled"](cli("plan", "dataset_cleanup").out, sandbox)
+    command, *shown = written(PICTURES / "plan.svg")
+    assert command == "$reconcilerplandataset_cleanup"
+    assert shown == [line for line in map(without_spaces, printed.splitlines()) if line]
+    graph = cli("graph", "multi_training", "--format", "svg").out
+    assert (PICTURES / "graph.svg").read_text() == script["settled"](graph, sandbox)
+
+
+def test_the_pictures_are_small() -> None:
+    sizes = {picture.name: picture.stat().st_size for picture in PICTURES.iterdir()}
+    assert sorted(sizes) == ["drift.png", "graph.svg", "plan.svg"]
+    assert max(sizes.values()) < 150_000
+
+
+def without_spaces(text: str) -> str:
+    return "".join(text.split())
+
+
+def written(picture: Path) -> list[str]:
+    """The lines of text in a picture of a terminal, which has no spaces between some words."""
+    lines = dict[float, str]()
+    for y, text in re.findall(
+        r'<text[^>]* y="([\d.]+)" textLength=[^>]*>([^<]*)</text>', picture.read_text()
+    ):
+        lines[float(y)] = lines.get(float(y), "") + without_spaces(html.unescape(text))
+    return [line for _, line in sorted(lines.items()) if line]
