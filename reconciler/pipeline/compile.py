@@ -1,7 +1,7 @@
-"""Pipeline -> desired graph: which resources should exist for what the files say. Pure.
+"""Compile a pipeline to its desired graph: the resources that should exist. Pure.
 
-The image comes first and everything on the platform waits for it, so that nothing there is touched when the
-image cannot be had. A field that the files do not give is not in the graph, and so is never written.
+All resources of the platform depend on the image, so none is changed if the image cannot be published. Fields
+that the files do not set are not in the graph, and are never written.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from reconciler.pipeline.schema import ModelTarget
 from reconciler.pipeline.version import channel_tag
 
 TARGET_OF_TYPE = {
-    # Which target goes with which type is read from the official deploy.
+    # The target of each type is the official deploy's.
     "PRE_ANNOTATION": "DATASET_VERSION",
     "DATA_AUGMENTATION": "DATASET_VERSION",
     "DATASET_VERSION_CREATION": "DATASET_VERSION",
@@ -24,7 +24,7 @@ TARGET_OF_TYPE = {
     "MODEL_COMPRESSION": "MODEL_VERSION",
     "MODEL_CONVERSION": "MODEL_VERSION",
 }
-# Processings and trainings are started differently, so the official deploy writes their flags differently.
+# The official deploy writes the flags of processings and trainings differently: they are started differently.
 PROCESSING_GPU_FLAGS = ["--gpus=all", "--ipc=host"]
 TRAINING_FLAGS = ["--gpus all", "--ipc host", "--name training"]
 
@@ -34,11 +34,11 @@ def image_address(image_name: str) -> Address:
 
 
 def desired_graph(pipeline: Pipeline, source_key: str) -> Graph:
-    """Everything that should exist for this pipeline.
+    """The resources that should exist for this pipeline.
 
     Args:
-        pipeline: a checked one, with an image name.
-        source_key: of the folder as it is now.
+        pipeline: a pipeline with an image name.
+        source_key: the source key of the folder's current content.
     """
     image = _image(pipeline, source_key)
     below = _training(pipeline, image) if pipeline.config.is_training else _processing(pipeline, image)
@@ -148,15 +148,15 @@ def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
 
 
 def _origin(pipeline: Pipeline, *key: str | int) -> Origin:
-    """Something that follows from this key of config.toml."""
+    """The origin of a value that depends on this key of config.toml."""
     return Origin(pipeline.loaded.path, pipeline.loaded.line_of(*key))
 
 
 def _value(pipeline: Pipeline, *key: str | int) -> Origin:
-    """Something that is the value of this key of config.toml."""
+    """The origin of a value that is the value of this key of config.toml."""
     return replace(_origin(pipeline, *key), key=key)
 
 
 def _by_class(pipeline: Pipeline, key: str) -> Origin:
-    """Something that the class says which this key of `[execution]` names."""
+    """The origin of a value that comes from the class in this key of `[execution]`."""
     return replace(_origin(pipeline, "execution", key), by_class=True)

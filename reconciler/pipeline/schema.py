@@ -1,4 +1,4 @@
-"""What a config.toml can say, as frozen values: `config` fills them, and the rest of the code reads them."""
+"""The content of a config.toml as frozen values: `config` creates them, the rest of the code reads them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class Docker:
-    """`image_name` is "" until somebody chose one; the command decides whether it asks or refuses."""
+    """`image_name` is "" if it is not set yet; the command then prompts for it or refuses."""
 
     image_name: str
     image_tag: str
@@ -73,11 +73,12 @@ class AcceptedSecret:
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """`[reconciler.image]`: how the image is made, for pipelines that ask for more than a Dockerfile.
+    """`[reconciler.image]`: build settings, for pipelines that need more than a Dockerfile.
 
     `dockerfile` and `context` are paths relative to the pipeline's folder. `secrets` maps a secret's name to
-    the environment variable that has its value; a list names both alike. `config` says what config.toml is to
-    the image: what is deployed, which makes no other image, or source, for a pipeline that reads the file.
+    the environment variable with its value; a list uses one name for both. `config` is the role of
+    config.toml in the image: "deployment" (its deployment settings do not change the image), or "source" for
+    a pipeline that reads the whole file.
     """
 
     builder: Builder = "auto"

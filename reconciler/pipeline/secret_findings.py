@@ -50,7 +50,7 @@ def _finding(
     detail.append(_way_out(source, secret))
     until = today + timedelta(days=_DAYS)
     detail.append(
-        "If it unlocks nothing, accept it in config.toml:  [[reconciler.image.accepted_secrets]] with "
+        "If it opens nothing, accept it in config.toml:  [[reconciler.image.accepted_secrets]] with "
         f'path = "{secret.path}", reason = "…", until = {until}'
     )
     return Diagnostic(

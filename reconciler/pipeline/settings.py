@@ -1,4 +1,4 @@
-"""`[reconciler]`, our own table: strict, because a misspelt `protect` must not pass in silence."""
+"""Read `[reconciler]`, our own table. It is strict: a misspelt `protect` must not be ignored silently."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -24,24 +24,24 @@ def read_settings(reader: TomlReader) -> Reconciler | None:
     if not isinstance(table, dict):
         reader.error("reconciler must be a table", below("reconciler"), "reconciler")
         return None
-    given = {key: table[key] for key in table if key != "env"}
-    if not given:
+    shared = {key: table[key] for key in table if key != "env"}
+    if not shared:
         return Reconciler()
-    from reconciler.pipeline.settings_table import validated  # late: pydantic, which few pipelines need
+    from reconciler.pipeline.settings_table import validated  # late: imports pydantic, which is slow
 
-    ours = validated(reader, given)
-    if ours is None:
+    settings = validated(reader, shared)
+    if settings is None:
         return None
-    for address, paths in ours.ignore_changes.items():
+    for address, paths in settings.ignore_changes.items():
         where = ("reconciler", "ignore_changes", address)
-        if (kind := _address(reader, address, *where)) is not None:
-            _ignored(reader, kind, paths, *where)
-    for index, address in enumerate(ours.protect):
-        _address(reader, address, "reconciler", "protect", index)
-    return ours
+        if (kind := _kind_of_address(reader, address, *where)) is not None:
+            _check_ignored_fields(reader, kind, paths, *where)
+    for index, address in enumerate(settings.protect):
+        _kind_of_address(reader, address, "reconciler", "protect", index)
+    return settings
 
 
-def _address(reader: TomlReader, text: str, *where: str | int) -> str | None:
+def _kind_of_address(reader: TomlReader, text: str, *where: str | int) -> str | None:
     """The kind of this address, or None and the error."""
     try:
         kind, name = Address.parse(text)
@@ -65,16 +65,16 @@ def _address(reader: TomlReader, text: str, *where: str | int) -> str | None:
     return kind
 
 
-def _ignored(reader: TomlReader, kind: str, paths: Sequence[str], *where: str | int) -> None:
-    """Note each word of ignore_changes that is no field, and so would protect nothing."""
+def _check_ignored_fields(reader: TomlReader, kind: str, paths: Sequence[str], *where: str | int) -> None:
+    """Report each entry of ignore_changes that is not a field: it would protect nothing."""
     if kind == "image":
         reader.error(
-            "ignore_changes names an image, of which nothing can be ignored",
-            "An image is made from the folder, and published as a whole. Remove the line.",
+            "ignore_changes names an image, which has no fields to ignore",
+            "An image is built from the folder and published as a whole. Remove the line.",
             *where,
         )
         return
-    from providers.picsellia import FACTS  # late: it is not needed where nothing is ignored
+    from providers.picsellia import FACTS  # late: only needed if ignore_changes is set
 
     rules = FACTS[kind].rules
     for index, path in enumerate(paths):
@@ -83,14 +83,14 @@ def _ignored(reader: TomlReader, kind: str, paths: Sequence[str], *where: str | 
         if rule is None:
             reader.error(
                 f"{path!r} is not a field of the kind {kind}",
-                f"It has {', '.join(rules)}.{did_you_mean(field, rules)}",
+                f"Its fields are {', '.join(rules)}.{did_you_mean(field, rules)}",
                 *where,
                 index,
             )
         elif dot and not (rule.keyed and key):
             reader.error(
                 f"{path!r} is not a part of {field} that can be ignored",
-                f'Write "{field}.NAME" for one of them, or "{field}" for all.'
+                f'Write "{field}.NAME" for one entry, or "{field}" for all.'
                 if rule.keyed
                 else f'It is compared as a whole. Write "{field}".',
                 *where,

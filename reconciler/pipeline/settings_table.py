@@ -1,7 +1,7 @@
-"""What `[reconciler]` can hold, checked by pydantic: unknown keys are errors here.
+"""Validate `[reconciler]` with pydantic; unknown keys are errors.
 
-Imported only for a config.toml that has the table, as pydantic takes long to import. The rest of the code
-reads the values in `schema`, whose fields and defaults are the same.
+Imported only if a config.toml has the table, because pydantic is slow to import. The rest of the code uses
+`schema`, which has the same fields and defaults.
 """
 
 import posixpath
@@ -36,11 +36,11 @@ def _by_name(secrets: object) -> object:
 
 
 def _day(value: object) -> object:
-    """A date of TOML, or the same as text; a time of day is none."""
+    """A TOML date, or a date as text; raises ValueError for a date with a time."""
     if isinstance(value, str):
         return date.fromisoformat(value)
     if isinstance(value, datetime) or not isinstance(value, date):
-        raise ValueError("not a date")  # noqa: TRY004 - pydantic takes no other
+        raise ValueError("not a date")  # noqa: TRY004 - pydantic expects ValueError
     return value
 
 
@@ -84,27 +84,28 @@ class ReconcilerTable(_Table):
 def validated(reader: TomlReader, table: Mapping[str, Any]) -> Reconciler | None:
     """The settings with their defaults, or None and the errors."""
     try:
-        ours = ReconcilerTable.model_validate(table)
+        settings = ReconcilerTable.model_validate(table)
     except ValidationError as problem:
         for details in problem.errors(include_url=False):
-            _strict(reader, details)
+            _add_error(reader, details)
         return None
-    accepted = tuple(AcceptedSecret(**dict(secret)) for secret in ours.image.accepted_secrets)
-    image = ImageOptions(**{**dict(ours.image), "accepted_secrets": accepted})
-    return Reconciler(**{**dict(ours), "image": image})
+    accepted = tuple(AcceptedSecret(**dict(secret)) for secret in settings.image.accepted_secrets)
+    image = ImageOptions(**{**dict(settings.image), "accepted_secrets": accepted})
+    return Reconciler(**{**dict(settings), "image": image})
 
 
-ACCEPTED: Final = 'path = "tests/key.pem", reason = "a key that opens nothing", until = 2027-01-31'
+ACCEPTED: Final = 'path = "tests/key.pem", reason = "a key for tests only", until = 2027-01-31'
 
 
 def _model(table: tuple[str | int, ...]) -> type[BaseModel]:
-    """What has the settings of this table of `[reconciler]`."""
+    """The model of this table of `[reconciler]`."""
     if table[:2] == ("image", "accepted_secrets"):
         return AcceptedSecretTable
     return ImageTable if table == ("image",) else ReconcilerTable
 
 
-def _strict(reader: TomlReader, details: ErrorDetails) -> None:
+def _add_error(reader: TomlReader, details: ErrorDetails) -> None:
+    """Add the diagnostic for one error of pydantic."""
     where = ("reconciler", *details["loc"])
     name = ".".join(str(part) for part in where)
     value = details["input"]
@@ -115,10 +116,10 @@ def _strict(reader: TomlReader, details: ErrorDetails) -> None:
             hint = did_you_mean(str(where[-1]), known)
             reader.error(f"{name} is not a setting", f"[{table}] has {', '.join(known)}.{hint}", *where)
         case "missing":
-            given = ", ".join(AcceptedSecretTable.model_fields)
+            fields = ", ".join(AcceptedSecretTable.model_fields)
             reader.error(
                 f"{name} is missing",
-                f"An accepted secret has {given}, for example {ACCEPTED}.",
+                f"An accepted secret has {fields}, for example {ACCEPTED}.",
                 *where[:-1],
             )
         case "value_error" if where[-1] == "until":
@@ -135,11 +136,11 @@ def _strict(reader: TomlReader, details: ErrorDetails) -> None:
             reader.error(f"{name} must be text, not {named(value)}", "Put it between quotes.", *where)
         case "string_too_short":
             reader.error(f"{name} is empty", "Remove the line or give a value.", *where)
-        case "string_pattern_mismatch" if "secrets" in where:  # what it is instead may be a secret
+        case "string_pattern_mismatch" if "secrets" in where:  # the invalid value may be a secret
             reader.error(
-                "reconciler.image.secrets has what is not the name of an environment variable",
-                'Write secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } when the build calls it otherwise: '
-                "the variable's name, never its value.",
+                "reconciler.image.secrets has an entry that is not the name of an environment variable",
+                'Write secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } if the build uses another name: '
+                "the name of the variable, never its value.",
                 *where[:3],
             )
         case "string_pattern_mismatch":
@@ -151,8 +152,8 @@ def _strict(reader: TomlReader, details: ErrorDetails) -> None:
         case "tuple_type" if where[-1] == "accepted_secrets":
             reader.error(
                 f"{name} must be a list of tables, not {named(value)}",
-                "Write [[reconciler.image.accepted_secrets]] on a line of its own and path, reason and until "
-                "below.",
+                "Write [[reconciler.image.accepted_secrets]] on a line of its own, with path, reason and "
+                "until below.",
                 *where,
             )
         case "tuple_type":
@@ -162,7 +163,7 @@ def _strict(reader: TomlReader, details: ErrorDetails) -> None:
         case "dict_type" if where[-1] == "secrets":
             reader.error(
                 f"{name} must be a list of names of environment variables, not {named(value)}",
-                'Write secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } when the build calls it otherwise.',
+                'Write secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } if the build uses another name.',
                 *where,
             )
         case _:

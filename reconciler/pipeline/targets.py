@@ -1,4 +1,4 @@
-"""Where a training image goes: `[model_version]` for one model version, `[[model_versions]]` for several."""
+"""Read the targets of a training image: one `[model_version]`, or several `[[model_versions]]`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,7 +13,7 @@ TARGET_FIELDS: Final = ("origin_name", "name", "framework", "inference_type")
 
 
 def read_targets(reader: TomlReader, kind: str | None) -> tuple[ModelTarget, ...]:
-    """The targets of a training pipeline, each once; `kind` is metadata.type where that is known."""
+    """The targets of a training pipeline without duplicates; `kind` is metadata.type, or None if invalid."""
     single, rows = reader.document.get("model_version"), reader.document.get("model_versions")
     if kind is not None and kind != enums.TRAINING:
         for key in ("model_version", "model_versions"):
@@ -56,8 +56,8 @@ def _both_tables(reader: TomlReader, deploys: Mapping[str, Any]) -> None:
         else "Keep [model_version] for one target, or move it into one more [[model_versions]] row."
     )
     reader.error(
-        "both [model_version] and [[model_versions]] say where to deploy",
-        f"Only one of them may ([[model_versions]] starts at line {many}). {advice}",
+        "both [model_version] and [[model_versions]] are set",
+        f"Use only one of them ([[model_versions]] starts at line {many}). {advice}",
         "model_version",
     )
 
@@ -65,7 +65,7 @@ def _both_tables(reader: TomlReader, deploys: Mapping[str, Any]) -> None:
 def _no_target(reader: TomlReader, single: Mapping[str, Any] | None) -> None:
     fields = ", ".join(TARGET_FIELDS)
     if single and "id" in single:
-        summary = "[model_version] has only an id, which does not say where to deploy"
+        summary = "[model_version] has only an id, which is not a deploy target"
         detail = f"Add {fields} to it. The id is kept for local runs and is not used to deploy."
         reader.error(summary, detail, "model_version")
         return
@@ -149,7 +149,7 @@ def _enum(
 
 
 def _last_of_each(reader: TomlReader, rows: list[ModelTarget | None]) -> tuple[ModelTarget, ...]:
-    """One target for each (origin_name, name): the last row wins, at the place of the first."""
+    """One target for each (origin_name, name): the last row wins, in the position of the first."""
     kept: dict[tuple[str, str], tuple[int, ModelTarget]] = {}
     for index, row in enumerate(rows):
         if row is None:

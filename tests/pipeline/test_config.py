@@ -343,7 +343,7 @@ def test_an_id_beside_rows_is_not_a_second_target() -> None:
         ('[reconciler]\nprotect = ["input/cleanup"]\n', 18, "Write input/PROCESSING/NAME"),
         ('[reconciler]\nprotect = ["processing/a/b"]\n', 18, "Write processing/NAME"),
         ('[reconciler.ignore_changes]\n"model/A/v1" = []\n', 18, "Write model/NAME"),
-        ('[reconciler.ignore_changes]\n"image/reg.io/x" = ["channel"]\n', 18, "nothing can be ignored"),
+        ('[reconciler.ignore_changes]\n"image/reg.io/x" = ["channel"]\n', 18, "has no fields to ignore"),
         ('[reconciler.ignore_changes]\n"processing/x" = ["descripton"]\n', 18, "mean 'description'?"),
         (
             '[reconciler.ignore_changes]\n"processing/x" = ["type",\n  "default_parameter.a",\n]\n',
