@@ -25,7 +25,7 @@ from reconciler.engine.run_identity import this_run
 from reconciler.engine.session import VERSION, Session, ValidatedPipeline, provider_diagnostic, stack_of
 from reconciler.pipeline.image_source import git_revision, image_source
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.toml.toml_edits import edited
+from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.system.files import locked, replace_file
 from state.lock import is_gone
 from state.lock_info import LockInfo
@@ -210,7 +210,7 @@ def _write_config(pipeline: Pipeline) -> None:
     path, version = pipeline.loaded.path, pipeline.config.metadata.version
     try:
         # As it is now: somebody may have edited it since it was read.
-        replace_file(path, edited(read_regular(path).decode(), pipeline.loaded.edits).encode())
+        replace_file(path, apply_edits(read_regular(path).decode(), pipeline.loaded.edits).encode())
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", problem)
         told = f"{why}. {version} is published and registered; write the version there by hand."

@@ -19,7 +19,7 @@ from reconciler.pipeline.sections import read_docker, read_execution, read_metad
 from reconciler.pipeline.settings import read_settings
 from reconciler.pipeline.targets import read_targets
 from reconciler.pipeline.toml.overlays import check_overlays, overlaid, overlays
-from reconciler.pipeline.toml.toml_edits import Edits, edited
+from reconciler.pipeline.toml.toml_edits import Edits, apply_edits
 from reconciler.pipeline.toml.toml_positions import TomlPositions, lines_of
 from reconciler.pipeline.toml.toml_reader import TomlReader
 from reconciler.pipeline.toml.typos import check_spelling
@@ -87,7 +87,7 @@ def load(folder: Path, edits: Edits | None = None, environment: str | None = Non
 def edited_config(loaded: LoadedConfig, edits: Edits) -> LoadedConfig:
     """`loaded` with these values in its text; values from its environment's overlay change in the overlay."""
     placed = {loaded.lines.place(path): value for path, value in edits.items()}
-    changed = read(edited(loaded.text, placed), loaded.path, loaded.environment)
+    changed = read(apply_edits(loaded.text, placed), loaded.path, loaded.environment)
     return replace(changed, on_disk=loaded.on_disk, edits={**loaded.edits, **placed})
 
 

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from providers.sandbox import Sandbox
-from reconciler.pipeline.toml.toml_edits import Edits, edited
+from reconciler.pipeline.toml.toml_edits import Edits, apply_edits
 from tests.conftest import copy_example
 from tests.official.installed import TRAININGS
 
@@ -73,4 +73,4 @@ def older(pipeline: Path) -> None:
 def edit(pipeline: Path, edits: Edits) -> None:
     """The user edits config.toml."""
     config = pipeline / "config.toml"
-    config.write_text(edited(config.read_text(), edits))
+    config.write_text(apply_edits(config.read_text(), edits))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.pipeline.toml.toml_edits import edited, keyed_document, keyed_tables, sections_of
+from reconciler.pipeline.toml.toml_edits import apply_edits, keyed_document, keyed_tables, sections_of
 from reconciler.pipeline.toml.toml_positions import lines_of
 from tests.pipeline.toml_documents import at, documents, paths
 
@@ -29,17 +29,17 @@ image_tag = ''
 
 
 def test_a_deploy_writes_version_and_tag_and_keeps_the_rest() -> None:
-    after = edited(CONFIG, {("metadata", "version"): "1.0.1", ("docker", "image_tag"): "latest"})
+    after = apply_edits(CONFIG, {("metadata", "version"): "1.0.1", ("docker", "image_tag"): "latest"})
     assert after == CONFIG.replace('"1.0"', '"1.0.1"').replace("image_tag = ''", "image_tag = 'latest'")
 
 
 def test_a_missing_key_is_added_to_its_table() -> None:
-    after = edited(CONFIG, {("metadata", "owner"): "Ana", ("docker", "cpu"): 4})
+    after = apply_edits(CONFIG, {("metadata", "owner"): "Ana", ("docker", "cpu"): 4})
     assert after == CONFIG.replace('"TRAINING"\n', '"TRAINING"\nowner = "Ana"\n') + "cpu = 4\n"
 
 
 def test_a_missing_table_is_added_at_the_end() -> None:
-    assert edited("[metadata]\nname = 'x'", {("docker", "image_tag"): "test"}) == (
+    assert apply_edits("[metadata]\nname = 'x'", {("docker", "image_tag"): "test"}) == (
         "[metadata]\nname = 'x'\n\n[docker]\nimage_tag = \"test\"\n"
     )
 
@@ -85,7 +85,7 @@ def test_a_missing_table_is_added_at_the_end() -> None:
     ],
 )
 def test_edits(before: str, path: tuple[str | int, ...], value: str, after: str) -> None:
-    assert edited(before, {path: value}) == after
+    assert apply_edits(before, {path: value}) == after
 
 
 @pytest.mark.parametrize(
@@ -93,18 +93,18 @@ def test_edits(before: str, path: tuple[str | int, ...], value: str, after: str)
 )
 def test_an_invalid_path_is_refused(path: tuple[str | int, ...]) -> None:
     with pytest.raises(ValueError, match="is not a path through the tables"):
-        edited("[[r]]\nn = 1\n", {path: 2})
+        apply_edits("[[r]]\nn = 1\n", {path: 2})
 
 
 @pytest.mark.parametrize("text", ["[t]\nx = 1\n", "t.x = 1\n"])
 def test_a_table_does_not_become_a_value(text: str) -> None:
     with pytest.raises(ValueError, match="t"):
-        edited(text, {("t",): 1})
+        apply_edits(text, {("t",): 1})
 
 
 def test_invalid_toml_is_refused() -> None:
     with pytest.raises(tomllib.TOMLDecodeError):
-        edited("a = ", {("a",): 1})
+        apply_edits("a = ", {("a",): 1})
 
 
 def comes_back(text: str) -> bool:
@@ -116,7 +116,7 @@ def comes_back(text: str) -> bool:
 def test_only_a_space_after_a_date_in_a_list_is_lost(text: str) -> None:
     """The meaning is kept, and no pipeline needs dates in lists: not worth code of our own."""
     assert comes_back(re.sub(r"(1979-05-27(?: 07:32:00)?) +(?=[,\]}#\r\n])", r"\1", text))
-    assert edited("a = [1979-05-27 ]\n", {("b",): 1}) == "a = [1979-05-27]\nb = 1\n"
+    assert apply_edits("a = [1979-05-27 ]\n", {("b",): 1}) == "a = [1979-05-27]\nb = 1\n"
 
 
 VALUES = st.one_of(
@@ -135,7 +135,7 @@ def test_changing_a_value_changes_only_its_bytes(text: str, value: str, data: st
         return
     path = data.draw(st.sampled_from(sorted(spans, key=repr)))
     start, end = spans[path]
-    after = edited(text, {path: value})
+    after = apply_edits(text, {path: value})
     assert after.startswith(text[:start])
     assert after.endswith(text[end:])
     new = after[start : len(after) - len(text[end:])]
@@ -147,7 +147,7 @@ def test_adding_a_key_only_inserts(text: str, data: st.DataObject) -> None:
     document = tomllib.loads(text)
     tables = [(), *(path for path in paths(document) if isinstance(at(document, path), dict))]
     path = (*data.draw(st.sampled_from(tables)), "new")
-    after = edited(text, {path: 7})
+    after = apply_edits(text, {path: 7})
     added = len(after) - len(text)
     cut = next((i for i in range(len(text) + 1) if after[:i] + after[i + added :] == text), None)
     assert cut is not None
@@ -168,12 +168,12 @@ ANSWERS = {
 @pytest.mark.parametrize("start", ["", "\ufeff"])
 def test_a_first_deploy_adds_missing_values(start: str, newline: str) -> None:
     before = f"{start}[metadata]\nname = 'detector'  # ours\nversion = '1.0'".replace("\n", newline)
-    after = edited(before, ANSWERS)
+    after = apply_edits(before, ANSWERS)
     assert after == start + (
         "[metadata]\nname = 'detector'  # ours\nversion = '1.0.1'\n\n[docker]\n"
         'image_name = "team/detector"\ncpu = 4\ngpu = 0\nimage_tag = "latest"\n'
     ).replace("\n", newline)
-    assert edited(after, ANSWERS) == after, "nothing is left to write"
+    assert apply_edits(after, ANSWERS) == after, "nothing is left to write"
 
 
 @given(documents().filter(comes_back))
@@ -182,8 +182,8 @@ def test_writing_the_same_values_keeps_the_meaning(text: str) -> None:
     document = tomllib.loads(text)
     if any(not isinstance(document.get(table, {}), dict) for table in ("metadata", "docker")):
         return
-    once = edited(text, ANSWERS)
-    assert edited(once, ANSWERS) == once
+    once = apply_edits(text, ANSWERS)
+    assert apply_edits(once, ANSWERS) == once
     for path, value in ANSWERS.items():
         assert at(tomllib.loads(once.removeprefix("\ufeff")), path) == value
 
@@ -193,7 +193,7 @@ def whole(text: str) -> bytes:
 
 
 def test_version_and_tag_are_not_in_the_keyed_document() -> None:
-    released = edited(CONFIG, {("metadata", "version"): "2.0.0", ("docker", "image_tag"): "latest"})
+    released = apply_edits(CONFIG, {("metadata", "version"): "2.0.0", ("docker", "image_tag"): "latest"})
     assert whole(released) == whole(CONFIG)
     assert whole(CONFIG.replace("# Our detector.", "# Detector.")) == whole(CONFIG)
 

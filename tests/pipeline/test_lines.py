@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 
-from reconciler.pipeline.toml.toml_edits import edited
+from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.pipeline.toml.toml_positions import MOST_LEVELS, lines_of
 from tests.pipeline.toml_documents import at, documents, paths
 
@@ -227,7 +227,7 @@ def test_a_value_ends_where_toml_ends_it(value: str, newline: str, start: str) -
 def test_too_deep_nesting_is_refused_with_its_line(nested: Callable[[int], str]) -> None:
     fine, deep = (f"\n{nested(levels)}\n" for levels in (MOST_LEVELS - 1, MOST_LEVELS + 1))
     assert {*lines_of(fine).line.values()} == {2}
-    assert edited(fine, {("b",): 1})
+    assert apply_edits(fine, {("b",): 1})
     assert tomllib.loads(deep)
     with pytest.raises(ValueError, match=r"more than 100 levels deep \(at line 2, column \d+\)$"):
         lines_of(deep)

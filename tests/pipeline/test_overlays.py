@@ -7,7 +7,7 @@ from reconciler.credentials.environment import Environment
 from reconciler.pipeline.config import LoadedConfig, load, read
 from reconciler.pipeline.load import load_pipeline
 from reconciler.pipeline.toml.overlays import ENVIRONMENTS
-from reconciler.pipeline.toml.toml_edits import edited, keyed_document, keyed_tables
+from reconciler.pipeline.toml.toml_edits import apply_edits, keyed_document, keyed_tables
 from reconciler.pipeline.version import parse
 
 PROCESSING = """\
@@ -109,7 +109,7 @@ def test_edits_change_the_overlay_if_it_has_the_value(tmp_path: Path) -> None:
     assert loaded.config
     assert (loaded.config.docker.cpu, loaded.config.docker.gpu) == (16, 1)
     assert loaded.text == PROCESSING.replace("cpu = 8 ", "cpu = 16 ").replace("gpu = 0", "gpu = 1")
-    assert edited(loaded.on_disk, loaded.edits) == loaded.text
+    assert apply_edits(loaded.on_disk, loaded.edits) == loaded.text
 
 
 def test_a_version_in_an_overlay_is_bumped_there_and_is_not_source(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import DONE
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.config import FILE_NAME, LoadedConfig, load
-from reconciler.pipeline.toml.toml_edits import edited
+from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.pipeline.version import bump, channel_tag, edits_of
 from reconciler.system.files import locked, replace_file
 from reconciler.views.terminal.console import console
@@ -26,7 +26,7 @@ def run(kind: str, name: str) -> int:
         before = loaded.config.metadata.version
         _check(Bump(kind), loaded)
         after = bump(before, kind)
-        replace_file(path, edited(loaded.on_disk, edits_of(after)).encode())
+        replace_file(path, apply_edits(loaded.on_disk, edits_of(after)).encode())
     out = console(sys.stdout)
     versions = (f"{before} -> ", ""), (str(after), "bold")
     out.print(Text.assemble(f"{path}  version ", *versions, f", image_tag {channel_tag(after)}"))

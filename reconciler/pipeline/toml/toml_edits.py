@@ -47,12 +47,12 @@ class Section:
     table: Container = field(repr=False)
 
 
-def edited(text: str, changes: Edits) -> str:
+def apply_edits(text: str, edits: Edits) -> str:
     """`text` with these values; a missing key is added to the end of its table, a missing table to the file.
 
     Args:
         text: a config.toml with the line endings of the file.
-        changes: the new values.
+        edits: the new values.
 
     Raises:
         tomllib.TOMLDecodeError: `text` is not TOML.
@@ -60,7 +60,7 @@ def edited(text: str, changes: Edits) -> str:
             a table.
     """
     expected = tomllib.loads(text.removeprefix(BOM))
-    for path, value in changes.items():
+    for path, value in edits.items():
         expected = _with_value(expected, path, value)
         text = _with_edit(text, path, value)
     if not _equivalent(tomllib.loads(text.removeprefix(BOM)), expected):
