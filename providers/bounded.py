@@ -23,37 +23,13 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
+from providers.waits import Repeat, Silence, SilenceEnd
+
 SILENCE = 10.0
 """Seconds without an answer that are announced, and then again after as many."""
 
 SLOWEST = 1024.0
 """Bytes a second that a body has to come with, on average, once the timeout of the request is used up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """A server has not answered a request for `seconds`; the request ends after `limit` seconds."""
-
-    server: str
-    seconds: float
-    limit: float
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """A server did not answer within `seconds`; the request is sent again, as attempt so many of so many."""
-
-    server: str
-    seconds: float
-    attempt: int
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class SilenceEnd:
-    """A server whose silence was announced answers."""
-
-    server: str
 
 
 Announce = Callable[[Silence | Repeat | SilenceEnd], None]

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
-from providers.bounded import Repeat, Silence, SilenceEnd
 from providers.timeouts import answer_timeout
+from providers.waits import Backoff, Repeat, Silence, SilenceEnd
 
 PATIENCE = 120.0
 """Seconds that one server is waited for in all while it keeps refusing, unless RECONCILER_TIMEOUT is set."""
@@ -32,15 +32,6 @@ _FIRST = 0.02  # seconds between two requests, once a server refused one
 _SLOWEST = 1.0  # seconds between two requests; more only where the server asks for longer pauses
 _GROWTH = 1.02  # of the rate, with each request that is accepted …
 _DOUBLES = 10.0  # … but no more than twice as much in so many seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """A server refuses requests for now, with this status; the next try is in so many seconds."""
-
-    server: str
-    status: int
-    seconds: float
 
 
 Announce = Callable[[Backoff | Silence | Repeat | SilenceEnd], None]

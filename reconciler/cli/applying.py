@@ -6,7 +6,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from reconciler.cli import execution, options
+from reconciler.cli import execution, options, prompts, stores
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Event, StepStarted
@@ -15,7 +15,8 @@ from reconciler.core.plan import Plan
 from reconciler.engine.apply import ApplyResult, RefusedPlanError, apply_plan
 from reconciler.engine.plan import PlanResult
 from reconciler.engine.requests import ApplyOptions, PlanRequest
-from reconciler.engine.session import Session, ValidatedPipeline, session
+from reconciler.engine.session import Session, session
+from reconciler.engine.validate import ValidatedPipeline
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import diagnosed, print_applied, print_diagnostics, print_outcomes
 from reconciler.views.terminal.plans import print_moved, print_plan, print_refusals
@@ -52,7 +53,7 @@ class Dialogue:
     def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:
         """The wishes that the plan should be made with again, after a question about its version."""
         version = planned.foreign_version
-        if version is None or self.yes or not execution.someone_watches():
+        if version is None or self.yes or not prompts.someone_watches():
             return request
         self.watch.pause()
         self.show(planned.plan)
@@ -65,7 +66,7 @@ class Dialogue:
         self.show(planned.plan)
         if self.yes or not ask:
             return True
-        if execution.someone_watches():
+        if prompts.someone_watches():
             return confirm(self.question, default=self.usually)
         self.refused = self.is_refused_unseen(planned.plan)
         return not self.refused
@@ -162,7 +163,7 @@ def in_turn(
     with execution.interruptible() as stop, ProgressView(told) as watch:
         todo = list(find(failed))
         if todo:
-            with session(where.target(), execution.store(), emit, stop, verb=dialogue.verb) as opened:
+            with session(where.target(), stores.store(), emit, stop, verb=dialogue.verb) as opened:
                 for work in todo:
                     if stop.is_set():
                         break

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -10,17 +9,14 @@ from pathlib import Path
 from types import FrameType
 
 from providers.docker.builders.command_line import end_commands
-from providers.errors import ProviderError
-from providers.timeouts import answer_timeout
+from reconciler.cli import stores
 from reconciler.cli.options import TargetOptions
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit
 from reconciler.core.exit_codes import INTERRUPTED
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import Session, ValidatedPipeline, of_one_name, session, validate
-from state.stores.base import Store
-from state.stores.objects import PATIENCE
-from state.stores.opening import open_store
+from reconciler.engine.session import Session, session
+from reconciler.engine.validate import ValidatedPipeline, of_one_name, validate
 
 
 def shown(folder: Path) -> str:
@@ -51,21 +47,7 @@ def signed_in(
     where: TargetOptions, rps: float | None, emit: Emit, shares: int
 ) -> AbstractContextManager[Session]:
     """One of so many sessions that share the requests of a second. Raises UserError or StateError."""
-    return session(where.target(), store(), emit, threading.Event(), rps=rps and rps / shares)
-
-
-def store(url: str | None = None) -> Store:
-    """The store that this URL names, else RECONCILER_STATE. Raises UserError or StateError."""
-    try:
-        patience = answer_timeout(PATIENCE)
-    except ProviderError as problem:
-        raise UserError(error(problem.message, problem.hint)) from None
-    return open_store(url or os.environ.get("RECONCILER_STATE"), patience=patience)
-
-
-def someone_watches() -> bool:
-    """Whether a person can be asked: the question and the answer both go through a terminal."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return session(where.target(), stores.store(), emit, threading.Event(), rps=rps and rps / shares)
 
 
 class StopSignal(threading.Event):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from reconciler.cli import execution
+from reconciler.cli import prompts
 from reconciler.cli.prompts import Default, choose
 from reconciler.core.diagnostics import UserError, error, warning
 from reconciler.core.platforms import platform_address
@@ -48,7 +48,7 @@ def chosen(among: Sequence[Login], err: Console) -> Login:
     """
     if len(among) == 1:
         return among[0]
-    if not execution.someone_watches():
+    if not prompts.someone_watches():
         raise UserError(
             error(
                 "several logins are saved, and nobody can be asked",

@@ -4,32 +4,40 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from reconciler.pipeline.toml.toml_edits import Value
 from reconciler.views.safe import one_line
+
+if TYPE_CHECKING:
+    from reconciler.pipeline.toml.toml_edits import Value
 
 
 @dataclass(frozen=True, slots=True)
 class Default:
     """What Enter answers, and why that."""
 
-    value: Value
+    value: "Value"
     reason: str
+
+
+def someone_watches() -> bool:
+    """Whether a person can be asked: the question and the answer both go through a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask(
     text: str,
     form: str,
     default: Default | None,
-    convert: Callable[..., Value],
+    convert: "Callable[..., Value]",
     err: Console,
     *,
     hidden: bool = False,
-) -> Value:
+) -> "Value":
     """A line that is typed, again and again until it can be used.
 
     Args:
@@ -71,8 +79,8 @@ def choose(text: str, choices: Mapping[str, str], default: Default | None, err: 
 
 
 def _prompt(
-    default: Default | None, convert: Callable[..., Value], err: Console, *, hidden: bool = False
-) -> Value:
+    default: Default | None, convert: "Callable[..., Value]", err: Console, *, hidden: bool = False
+) -> "Value":
     if default is not None:
         err.print(Text.assemble("  Enter for ", (str(default.value), "bold"), (f", {default.reason}", "dim")))
     while True:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from providers.docker.registry.reference import parse_repository
-from reconciler.cli import execution
+from reconciler.cli import prompts
 from reconciler.cli.prompts import Default, ask
 from reconciler.core.diagnostics import UserError, error
 from reconciler.pipeline.config import LoadedConfig, edited_config, load
@@ -55,7 +55,7 @@ def answers(loaded: LoadedConfig, given: Edits, err: Console) -> Edits:
     assert loaded.config is not None
     found: dict[KeyPath, Value] = dict(given)
     open_questions = [question for question in _questions(loaded) if question.path not in found]
-    if open_questions and not execution.someone_watches():
+    if open_questions and not prompts.someone_watches():
         raise UserError(
             *(
                 error(

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from providers.bounded import Repeat, Silence, SilenceEnd
 from providers.errors import ProviderError
 from providers.protocol import LiveObject, Progress
-from providers.rate_limit import Backoff
+from providers.waits import Backoff, Repeat, Silence, SilenceEnd
 from reconciler.core.plan import Step
 from reconciler.core.values import Address
 

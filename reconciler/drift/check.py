@@ -10,7 +10,8 @@ from reconciler.core.values import Address
 from reconciler.drift.findings import LastApply, StackReport, findings, outline
 from reconciler.engine.plan import PlanResult, make_plan
 from reconciler.engine.requests import PlanRequest
-from reconciler.engine.session import Session, ValidatedPipeline
+from reconciler.engine.session import Session
+from reconciler.engine.validate import ValidatedPipeline
 from state.stores.base import Store
 
 

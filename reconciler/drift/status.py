@@ -17,7 +17,8 @@ from reconciler.drift.check import check, last_apply
 from reconciler.drift.findings import LastApply, Report
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.rollback import image_in, pipeline_at
-from reconciler.engine.session import Session, session, stack_of, validate
+from reconciler.engine.session import Session, session, stack_of
+from reconciler.engine.validate import validate
 from reconciler.workspace.discovery import names_in
 from state.errors import CorruptStateError, StateError
 from state.snapshot import Snapshot

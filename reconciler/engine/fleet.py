@@ -23,7 +23,8 @@ from uuid import uuid4
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Counted, Emit, Event, Note
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import CannotCheckError, Session, ValidatedPipeline, of_one_name, validate
+from reconciler.engine.session import CannotCheckError, Session
+from reconciler.engine.validate import ValidatedPipeline, of_one_name, validate
 from state.errors import StateError
 
 T = TypeVar("T")

@@ -25,7 +25,8 @@ from providers.protocol import LiveObject, Reference, RequiredAction, Verdict
 from reconciler.core.diagnostics import error
 from reconciler.core.events import Emit, Note
 from reconciler.core.values import JSON
-from reconciler.engine.session import CannotCheckError, ValidatedPipeline
+from reconciler.engine.session import CannotCheckError
+from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.compile import desired_graph, image_address
 from reconciler.pipeline.image_source import image_labels, image_source
 from reconciler.pipeline.load import Pipeline

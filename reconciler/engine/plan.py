@@ -28,14 +28,10 @@ from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.remote import RemoteState
 from reconciler.core.values import JSON, Address
 from reconciler.engine import refresh
+from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
-from reconciler.engine.session import (
-    CannotCheckError,
-    Session,
-    ValidatedPipeline,
-    provider_diagnostic,
-    stack_of,
-)
+from reconciler.engine.session import CannotCheckError, Session, stack_of
+from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.compile import desired_graph, image_address
 from reconciler.pipeline.enums import did_you_mean

@@ -100,7 +100,7 @@ def test_deploy_asks_for_no_version_of_a_source_with_a_secret(
     def asked(*_: object, **__: object) -> str:
         raise AssertionError("asked for a version")
 
-    monkeypatch.setattr("reconciler.cli.execution.someone_watches", lambda: True)
+    monkeypatch.setattr("reconciler.cli.prompts.someone_watches", lambda: True)
     monkeypatch.setattr("reconciler.cli.handlers.deploy.choose", asked)
     ended = cli("deploy", NAME, "--yes")
     assert ended.code == 12, ended.err

@@ -9,10 +9,10 @@ import pytest
 
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
-from reconciler.cli import execution
+from reconciler.cli import stores
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.run_identity import this_run
-from reconciler.engine.session import validate
+from reconciler.engine.validate import validate
 from state.state_writer import StateWriter
 from tests.commands.terminal import terminal
 from tests.conftest import Cli, copy_example, stack_of
@@ -159,7 +159,7 @@ def test_what_an_earlier_version_took_over_stays_accepted(folder: Path, cli: Cli
     key = validate(folder, ReadOptions(environment="CUSTOM")).key
     assert key is not None
     stack = stack_of(APP)
-    with execution.store() as store:
+    with stores.store() as store:
         snapshot = store.load(stack)
         assert snapshot is not None
         (image,) = [one for one in snapshot.resources.values() if one.kind == "image"]

@@ -17,7 +17,7 @@ from providers.docker.registry.client import RegistryClient
 from providers.docker.source.key import fingerprint
 from providers.sandbox import Sandbox
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import validate
+from reconciler.engine.validate import validate
 from reconciler.pipeline.image_source import LATEST, git_revision, image_labels, image_source
 from tests.conftest import Cli, copy_example, stack_of
 

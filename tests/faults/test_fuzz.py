@@ -15,7 +15,7 @@ import pytest
 
 from reconciler.core.diagnostics import Severity
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import validate
+from reconciler.engine.validate import validate
 from tests.conftest import CASES, Cli, copy_example
 from tests.faults.conftest import NAMES
 

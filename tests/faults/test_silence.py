@@ -12,14 +12,14 @@ import pytest
 from rich.console import Console
 
 from providers import bounded
-from providers.bounded import Repeat, Silence, SilenceEnd
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.errors import ProviderError
 from providers.picsellia.platform import Platform
 from providers.protocol import Progress
-from providers.rate_limit import REFUSALS, Backoff, RateLimiter
+from providers.rate_limit import REFUSALS, RateLimiter
 from providers.sandbox import Sandbox
+from providers.waits import Backoff, Repeat, Silence, SilenceEnd
 from reconciler.core.events import ServerDelay, StepProgress
 from reconciler.core.values import Address
 from reconciler.views.terminal.console import console

@@ -17,11 +17,12 @@ from providers.docker import labels
 from providers.docker.registry.manifests import OCI_MANIFEST
 from providers.docker.registry.reference import parse_repository
 from providers.sandbox import Sandbox
-from reconciler.cli import execution, options
+from reconciler.cli import options, stores
 from reconciler.core.events import ignore
 from reconciler.engine.plan import make_plan
 from reconciler.engine.requests import PlanRequest, ReadOptions
-from reconciler.engine.session import VERSION, ValidatedPipeline, session, validate
+from reconciler.engine.session import VERSION, session
+from reconciler.engine.validate import ValidatedPipeline, validate
 from reconciler.pipeline.compile import desired_graph
 from state.snapshot import RecordedResource
 from state.state_writer import now
@@ -112,7 +113,7 @@ def publish(folders: Sequence[Path], sandbox: Sandbox) -> None:
 def record(folders: Sequence[Path], reading: ReadOptions) -> None:
     """Save for each what an apply that found everything in place would have recorded."""
     where = options.TargetOptions(None, None)
-    with session(where.target(), execution.store(), ignore, threading.Event()) as opened:
+    with session(where.target(), stores.store(), ignore, threading.Event()) as opened:
         for folder in folders:
             planned = make_plan(opened, validate(folder, reading), PlanRequest())
             snapshot = planned.settled

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from providers.rate_limit import Backoff, RateLimiter, retry_after
+from providers.rate_limit import RateLimiter, retry_after
+from providers.waits import Backoff
 
 
 class Clock:

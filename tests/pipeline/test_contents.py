@@ -8,7 +8,7 @@ import pytest
 from providers.docker.source.dockerfile_features import missing_sources
 from reconciler.core.diagnostics import Severity
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import validate
+from reconciler.engine.validate import validate
 from tests.pipeline import sources
 from tests.pipeline.conftest import PROCESSING, Files
 

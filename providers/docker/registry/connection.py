@@ -13,7 +13,7 @@ import requests
 import tenacity
 
 from providers.bodies import read_whole
-from providers.bounded import BoundedAdapter, Repeat
+from providers.bounded import BoundedAdapter
 from providers.docker.registry import error_mapping
 from providers.docker.registry.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed
 from providers.docker.registry.reference import Repository, is_loopback
@@ -21,6 +21,7 @@ from providers.errors import PermanentError, ProviderError, TransientError
 from providers.http import Said, Session, origin, same_origin
 from providers.rate_limit import REFUSALS, RateLimiter, retry_after
 from providers.timeouts import answer_timeout
+from providers.waits import Repeat
 
 ATTEMPTS = 4
 _FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each

@@ -9,7 +9,7 @@ from typing import IO
 
 from rich.console import Console
 
-from reconciler.cli import execution, options
+from reconciler.cli import options, prompts, stores
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import error
 from reconciler.core.exit_codes import DONE, FAILED
@@ -17,7 +17,8 @@ from reconciler.drift.adopt import Adoption, adoption, patch, write
 from reconciler.drift.adopt_target import AdoptTarget
 from reconciler.engine.plan import make_plan
 from reconciler.engine.requests import PlanRequest, ReadOptions
-from reconciler.engine.session import session, validate
+from reconciler.engine.session import session
+from reconciler.engine.validate import validate
 from reconciler.views.safe import has_commands, in_workflow
 from reconciler.views.terminal.adopted import print_adopted, print_config
 from reconciler.views.terminal.console import console
@@ -38,13 +39,13 @@ def run(
     checked = validate(folder, where.reads(read_options))
     with (
         ProgressView(err) as watch,
-        session(where.target(), execution.store(), watch, threading.Event(), verb="apply") as opened,
+        session(where.target(), stores.store(), watch, threading.Event(), verb="apply") as opened,
     ):
         planned = make_plan(opened, checked, PlanRequest())
     adopted = adoption(planned, wanted)
     if adopted.written:
         print_config(adopted, err)
-        if not yes and execution.someone_watches() and not confirm("Write this?", default=False):
+        if not yes and prompts.someone_watches() and not confirm("Write this?", default=False):
             err.print("declined; nothing was written")
             return FAILED
         write(adopted)

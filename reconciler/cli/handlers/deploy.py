@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.cli import execution, options
+from reconciler.cli import options, prompts
 from reconciler.cli.applying import Dialogue, Failed, apply_all
 from reconciler.cli.prompts import Default, choose
 from reconciler.cli.questions import ASKED, answers
@@ -14,7 +14,7 @@ from reconciler.core.plan import Action, Plan
 from reconciler.engine.apply import ApplyResult
 from reconciler.engine.plan import PlanResult
 from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
-from reconciler.engine.session import ValidatedPipeline, validate
+from reconciler.engine.validate import ValidatedPipeline, validate
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.config import LoadedConfig, load
 from reconciler.pipeline.toml.toml_edits import Edits, Value
@@ -73,7 +73,7 @@ class _Deploy(Dialogue):
         self.watch.pause()
         if reason is None:
             self.err.print(f"no new version: {current} {_no_bump_reason(planned)}", style="dim")
-        if reason is None or not execution.someone_watches():
+        if reason is None or not prompts.someone_watches():
             return request
         self.err.print()
         self.err.print(reason, soft_wrap=not self.err.is_terminal)

@@ -9,7 +9,7 @@ from reconciler.cli.documents import print_document
 from reconciler.core.diagnostics import UserError
 from reconciler.core.exit_codes import DONE
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import validate
+from reconciler.engine.validate import validate
 from reconciler.pipeline.compile import desired_graph
 from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_files, of_plan, svg
 from reconciler.views.reports.plan_json import read_plan

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from reconciler.cli import execution, options
+from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Note
@@ -11,7 +11,8 @@ from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED
 from reconciler.core.plan import Stack
 from reconciler.engine.image_report import find_published_secrets, inspect_image
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import registries, stack_of, validate
+from reconciler.engine.session import registries, stack_of
+from reconciler.engine.validate import validate
 from reconciler.pipeline.image_source import accept_way, bump_way
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.images import image_text, print_image
@@ -36,7 +37,7 @@ def run(
         for more in (["--bump", "patch"], ["--accept-foreign"])
     )
     err = console(sys.stderr)
-    with ProgressView(err) as watch, execution.store() as store:
+    with ProgressView(err) as watch, stores.store() as store:
         stored = store.load(str(stack)) if stack else None
         watch(Note(f"reading {pipeline.config.docker.image_name}"))
         with registries(watch) as pool:

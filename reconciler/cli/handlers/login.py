@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from reconciler.cli import execution, logins
+from reconciler.cli import logins, prompts, stores
 from reconciler.cli.prompts import Default, ask, choose
 from reconciler.core.diagnostics import UserError, error, info
 from reconciler.core.exit_codes import DONE
@@ -36,7 +36,7 @@ def run(
     login, address = _where(organization, environment, host, err, token_stdin)
     token = _token(login, token_stdin, err)
     target = Target(login.organization, login.environment, address, token, token_from="what was given")
-    with ProgressView(err) as watch, session(target, execution.store(), watch, threading.Event()) as opened:
+    with ProgressView(err) as watch, session(target, stores.store(), watch, threading.Event()) as opened:
         user = opened.platform.username
     before = _spelled(saved.entries().get(CUSTOM_HOST, address))
     custom = login.environment is Environment.CUSTOM
@@ -68,7 +68,7 @@ def _where(
     organization = organization or None
     if host is not None:
         environment = Environment.CUSTOM
-    if not execution.someone_watches():
+    if not prompts.someone_watches():
         organization = organization or os.environ.get(ORGANIZATION) or None
         environment = environment or _environment(os.environ.get(ENVIRONMENT, ""))
         if environment is Environment.CUSTOM and host is None:

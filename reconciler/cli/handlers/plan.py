@@ -16,7 +16,8 @@ from reconciler.core.plan import Plan
 from reconciler.engine import fleet
 from reconciler.engine.plan import make_plan
 from reconciler.engine.requests import PlanRequest, ReadOptions
-from reconciler.engine.session import CannotCheckError, Session, ValidatedPipeline
+from reconciler.engine.session import CannotCheckError, Session
+from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.image_source import is_in_image
 from reconciler.views.reports.plan_json import plan_text, plans_text, save_plan
 from reconciler.views.terminal.console import console

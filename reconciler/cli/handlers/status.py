@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from reconciler.cli import execution, options
+from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
 from reconciler.core.diagnostics import UserError
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
@@ -34,7 +34,7 @@ def run(
         code = FAILED
         print_diagnostics(problem.diagnostics, err)
 
-    with ProgressView(err) as watch, execution.store() as store:
+    with ProgressView(err) as watch, stores.store() as store:
         folders = selection.folders(failed)
         targets = _targets(where)
         rows = list(

@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import ValidatedPipeline, validate
+from reconciler.engine.validate import ValidatedPipeline, validate
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.views.terminal.console import console

@@ -3,7 +3,7 @@
 import sys
 import threading
 
-from reconciler.cli import execution, options
+from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
 from reconciler.core.exit_codes import DONE
 from reconciler.credentials import saved
@@ -19,7 +19,7 @@ def run(where: options.TargetOptions, as_json: bool) -> int:
     target = where.target()
     with (
         ProgressView(console(sys.stderr)) as watch,
-        session(target, execution.store(), watch, threading.Event()) as opened,
+        session(target, stores.store(), watch, threading.Event()) as opened,
     ):
         user = opened.platform.username
     values = {

@@ -21,8 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from providers import protocol
-from providers.bounded import Repeat, Silence, SilenceEnd
-from providers.rate_limit import Backoff
+from providers.waits import Backoff, Repeat, Silence, SilenceEnd
 from reconciler.core.events import (
     Counted,
     Event,
