@@ -15,63 +15,117 @@ from providers.picsellia.answer import Answer, Page
 
 _AT_ONCE = 8  # pages
 _MOST = 10_000  # pages of a list that does not say how long it is
+_STALE = 20  # of its pages in a row with nothing new
+
+PageOfNew = tuple[list[Answer], int | None]
+"""The objects of a page that were on none before it, and how many there are in all, where that is known."""
 
 
-def pages(ask: Callable[[int], Page]) -> Iterator[tuple[list[Answer], int | None]]:
+def pages(ask: Callable[[int], Page]) -> Iterator[PageOfNew]:
     """The pages of a list, each with how many objects the platform says there are in all, if it does.
 
     The first says how many there are, and how many a page may have at most, whatever was requested. The
     others are requested side by side. An object that is on two of them, as pages move while they are read,
-    is given once. A list without a count ends with the first page that has nothing new: a short page is no
-    end, as the platform may have a maximum of its own.
+    is given once. Without a count see `_until_empty`.
 
     Args:
         ask: the page from the object of this number on.
 
     Raises:
-        FinalError: the list repeats what it said already and says that there is more, or it does not end.
+        PermanentError: the list repeats what it said already and says that there is more, or it does not end.
     """
     seen: set[str] = set()
 
-    def fresh(page: Page) -> tuple[list[Answer], int | None]:
+    def fresh(page: Page) -> PageOfNew:
         items = {identity: item for identity, item in page.items if identity not in seen}
         seen.update(items)
         return list(items.values()), page.count
 
-    first, count = fresh(ask(0))
+    page = ask(0)
+    first, count = fresh(page)
     yield first, count
-    if first and count is not None and len(first) < count:
-        size, ahead = len(first), _AT_ONCE * len(first)
+    if count is None:
+        yield from _until_empty(ask, page, fresh)
+        return
+    if first and len(first) < count:
+        size, ahead, end = len(first), _AT_ONCE * len(first), count
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pages") as pool:
-            for start in range(size, count, ahead):
-                found = list(map(fresh, pool.map(ask, range(start, min(start + ahead, count), size))))
+            for start in range(size, end, ahead):
+                found = list(map(fresh, pool.map(ask, range(start, min(start + ahead, end), size))))
                 yield from found
-                if not all(items for items, _ in found):  # there are fewer than it says
+                count = next((latest for _, latest in reversed(found) if latest is not None), count)
+                if not all(items for items, _ in found):  # there are fewer than it says, or they moved
                     break
-    asked = 0
-    while count is None or len(seen) < count:  # it does not say how many, or they became more
+    beginning = _identities(page)
+    behind = stale = requests = 0
+    moves = False  # whether another offset gives another page
+    while len(seen) < count:  # they became more
         page = ask(len(seen))
-        items, count = fresh(page)
-        if not items and page.items and count is not None and len(seen) < count:
-            items, count = fresh(ask(0))  # some may have come in before those that were read
-            if not items and count is not None and len(seen) < count:
-                raise PermanentError(
-                    f"the platform's list has {count} objects, and gives only {len(seen)} of them, whatever "
-                    "page is asked for",
-                    hint="nothing is known of the others, so nothing is done: ask Picsellia's support",
-                )
-        if not items:
+        if not page.items:
             return
-        yield items, count
-        asked += 1
-        if asked > _MOST:
+        moves = moves or _identities(page) != beginning
+        items, latest = fresh(page)
+        if not items:  # some may have come in before those that were read
+            page = ask(behind)
+            items, latest = fresh(page)
+            moves = moves or _identities(page) != beginning
+            behind = behind + len(page.items) if page.items else 0
+        count = latest if latest is not None else count
+        if items:
+            yield items, count
+        stale = 0 if items else stale + 1
+        requests += 1
+        if len(seen) < count and stale and (stale > _STALE or not moves):
+            raise PermanentError(
+                f"the platform's list has {count} objects, and gives only {len(seen)} of them, whatever "
+                "page is asked for",
+                hint="nothing is known of the others, so nothing is done: ask Picsellia's support",
+            )
+        if requests > _MOST:
             raise PermanentError(f"the platform's list does not end after {len(seen)} objects")
+
+
+def _identities(page: Page) -> set[str]:
+    return {identity for identity, _ in page.items}
+
+
+def _until_empty(
+    ask: Callable[[int], Page], page: Page, fresh: Callable[[Page], PageOfNew]
+) -> Iterator[PageOfNew]:
+    """The rest of a list that does not say how long it is: it ends with an empty page.
+
+    Neither a short page nor one with nothing new is an end: the platform may have a maximum of its own, and
+    more objects than a page has may have come in at the front. A platform that ignores the offset gives the
+    whole list again, which ends it, too.
+
+    Raises:
+        PermanentError: the list repeats itself, or it does not end.
+    """
+    whole = _identities(page)
+    offset = len(page.items)
+    requests = stale = 0
+    while page.items:
+        page = ask(offset)
+        items, count = fresh(page)
+        if items:
+            stale = 0
+            yield items, count
+        elif _identities(page) == whole:
+            return
+        else:
+            stale += 1
+        offset += len(page.items)
+        requests += 1
+        if stale > _STALE:
+            raise PermanentError(f"the platform's list repeats itself after {offset} objects")
+        if requests > _MOST:
+            raise PermanentError(f"the platform's list does not end after {offset} objects")
 
 
 class ListReader(Protocol):
     """What can read a list."""
 
-    def pages(self, collection: str) -> Iterator[tuple[list[Answer], int | None]]:
+    def pages(self, collection: str) -> Iterator[PageOfNew]:
         """The pages of a list, each with how many objects there are in all, where that is known."""
 
 

@@ -6,7 +6,7 @@ from itertools import count as numbers
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from providers.errors import PermanentError
@@ -97,6 +97,49 @@ def test_objects_that_came_in_at_the_front_meanwhile_are_read_as_well() -> None:
         return Page(found, len(names))
 
     assert sorted(item["id"] for page, _ in pages(growing) for item in page) == sorted([*names[1:], "new"])
+
+
+@given(
+    size=st.integers(0, 60),
+    most=st.integers(1, 20),
+    came_in=st.dictionaries(st.integers(1, 8), st.integers(1, 30), max_size=3),
+    counts=st.booleans(),
+)
+def test_however_many_came_in_at_the_front_none_that_was_there_is_missed(
+    size: int, most: int, came_in: dict[int, int], counts: bool
+) -> None:
+    """Before some requests, a page or more of new objects: the next page has nothing but known ones."""
+    names = [str(number) for number in range(size)]
+    first, fresh, requests = names[:most], numbers(size), numbers()
+
+    def growing(offset: int) -> Page:
+        names[:0] = [str(next(fresh)) for _ in range(came_in.get(next(requests), 0))]
+        if not counts and offset:  # just as many as a page has look like a list that ignores the offset
+            assume(names[offset : offset + most] != first)
+        found = [(name, Answer(id=name)) for name in names[offset : offset + most]]
+        return Page(found, len(names) if counts else None)
+
+    listed = [item["id"] for page, _ in pages(growing) for item in page]
+    assert len(set(listed)) == len(listed)
+    assert set(listed) >= {str(number) for number in range(size)}
+
+
+def test_a_list_without_a_count_that_ignores_the_offset_and_wanders_is_given_up() -> None:
+    """It gives five of its ten objects, other ones each time, so that nothing shows whether these are all."""
+    starts = numbers()
+
+    def wandering(offset: int) -> Page:
+        start = 1 + number % 5 if (number := next(starts)) else 0
+        return Page([(str(n), Answer(id=str(n))) for n in range(start, start + 5)], None)
+
+    with pytest.raises(PermanentError, match="repeats itself"):
+        list(pages(wandering))
+    assert next(starts) < 50
+
+
+def test_an_empty_list_without_a_count_takes_one_request() -> None:
+    made_up = MadeUpList(0, PAGE)
+    assert read(made_up) == [] and made_up.requests == 1
 
 
 def test_a_list_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
