@@ -1,6 +1,8 @@
 """The shape of the code itself: each module stands alone and says what it is for."""
 
 import ast
+import importlib
+import importlib.util
 import json
 import re
 import subprocess
@@ -13,6 +15,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("reconciler", "providers", "state")
+PYTHON_SCRIPTS = [
+    path
+    for path in sorted((ROOT / "scripts").iterdir())
+    if path.is_file() and "python" in path.read_text()[:40]
+]
 # Each module is imported with no other one of ours loaded; what is not ours stays, to keep this quick.
 ALONE = """
 import importlib, json, sys, traceback, warnings
@@ -119,6 +126,25 @@ def test_a_module_says_what_it_is_for(module: str) -> None:
     said = ast.get_docstring(tree)
     assert said, f"{module} has no docstring"
     assert said.splitlines()[0].rstrip().endswith((".", ":", "?")), said.splitlines()[0]
+
+
+@pytest.mark.parametrize("script", PYTHON_SCRIPTS, ids=lambda script: script.name)
+def test_a_script_imports_names_that_exist(script: Path) -> None:
+    """No type checker reads scripts/, so a renamed function would be found only by running them."""
+    imports = [node for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.ImportFrom)]
+    ours = [
+        node
+        for node in imports
+        if (node.module or "").partition(".")[0] in (*PACKAGES, "benchmarks", "tests")
+    ]
+    for node in ours:
+        assert node.module is not None
+        for name in (alias.name for alias in node.names):
+            module = importlib.import_module(node.module)
+            submodule = (
+                importlib.util.find_spec(f"{node.module}.{name}") if hasattr(module, "__path__") else None
+            )
+            assert hasattr(module, name) or submodule, f"{node.module} has no {name}"
 
 
 def test_every_test_module_says_what_it_is_about() -> None:
