@@ -16,6 +16,8 @@ adds the verb, the address and the id once.
 No message ever holds a token or a password.
 """
 
+from providers.reasons import WayOut
+
 
 class ProviderError(Exception):
     """What a far end answered, in one sentence, with what to do about it.
@@ -23,13 +25,22 @@ class ProviderError(Exception):
     Args:
         message: what happened and why, without a final stop.
         hint: what to run or to change next; empty when there is nothing to say.
+        way_out: the same as a value, where a refusal of a plan ends in the same way.
         outcome_unknown: True when a write may have been carried out although no answer came back.
     """
 
-    def __init__(self, message: str, *, hint: str = "", outcome_unknown: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        way_out: WayOut | None = None,
+        outcome_unknown: bool = False,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.way_out = way_out
         self.outcome_unknown = outcome_unknown
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol, runtime_checkable
 
+from providers.reasons import Reason, Refusal
 from providers.rules import JSON, FieldRule
 
 
@@ -81,7 +82,7 @@ def silent(_: Progress) -> None:
 
 
 class RequiredAction(StrEnum):
-    """What a kind that judges for itself says should be done."""
+    """What one object needs, as its kind assesses it."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -89,24 +90,18 @@ class RequiredAction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a kind says of one of its objects, when comparing field by field does not say it all.
+class Assessment:
+    """How a kind assesses one of its objects, where comparing field by field is not enough.
 
     Attributes:
         need: what should be done.
-        reason: the name of the verdict, as shown in the plan.
-        refusal: why it cannot be done as asked; "" when it can.
-        hint: what the user can do about the refusal or the warning.
-        alternative: the other way out of a refusal; "" where there is one only.
-        warning: what the user should know although it is done; "" for nothing.
+        reason: why.
+        refusal: why it cannot be done as asked; None when it can.
     """
 
     need: RequiredAction
-    reason: str
-    refusal: str = ""
-    hint: str = ""
-    warning: str = ""
-    alternative: str = ""
+    reason: Reason
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +118,8 @@ class KindFacts:
         shared: more than the pipeline hangs on one, so `destroy` leaves it unless told to prune.
         published_as: the field that names one content for good, where the far end would let others be put
             under the same name.
-        judge: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Verdict, for
-            kinds whose verdict is more than the sum of their fields.
+        assess: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Assessment,
+            for kinds where that is more than the sum of their fields.
     """
 
     rules: Mapping[str, FieldRule]
@@ -146,7 +141,7 @@ Judge = Callable[
         LiveObject | None,
         Collection[LiveObject],
     ],
-    Verdict,
+    Assessment,
 ]
 
 

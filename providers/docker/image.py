@@ -20,8 +20,10 @@ from providers.docker.registry.publication import PublicationEnd, Tag, publicati
 from providers.docker.registry.tags import Tags
 from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.docker.source.source_diff import differences
+from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.errors import ExistsError, PermanentError, TransientError
-from providers.protocol import KindFacts, LiveObject, Progress, Reference, Report, RequiredAction, Verdict
+from providers.protocol import Assessment, KindFacts, LiveObject, Progress, Reference, Report, RequiredAction
+from providers.reasons import Reason, Refusal, WayOut
 from providers.rules import JSON, Effect, FieldRule
 
 RULES = {
@@ -33,7 +35,7 @@ RULES = {
 MOST_FILES = 1000
 """Files of which the record keeps a digest each, so that a later plan can name the changed ones."""
 
-_LISTED = 4  # changes named in a reason before it counts
+_LISTED = 4  # changes that a reason names; the others are counted
 
 
 class ImageKind:
@@ -45,8 +47,8 @@ class ImageKind:
         key: of that folder as it is now.
         builder: gives what makes and pushes the image; called when one is needed, as it may ask an Engine.
         labels: gives the OCI labels to bake in, without the version and the source key; called likewise.
-        bump_hint: what the user can run when the source needs a new version.
-        accept_hint: what the user can run to take a version of another tool for this source.
+        new_version: the way out when the source needs a new version.
+        accept: the way out that takes a version of another tool for this source; None for no such way.
         accept_foreign: a version that another tool published is this source, because the user says so.
         bumped_from: the version that config.toml has while a bump is planned: what is published under it and
             is this source gets the new tag; "" without a bump.
@@ -61,8 +63,8 @@ class ImageKind:
         builder: Callable[[], Builder],
         labels: Callable[[], Mapping[str, str]],
         *,
-        bump_hint: str,
-        accept_hint: str = "",
+        new_version: WayOut,
+        accept: WayOut | None = None,
         accept_foreign: bool = False,
         bumped_from: str = "",
         connect: Callable[[str], RegistryClient] = RegistryClient,
@@ -72,8 +74,8 @@ class ImageKind:
         self._key = key
         self._builder = builder
         self._labels = labels
-        self._bump_hint = bump_hint
-        self._accept_hint = accept_hint
+        self._new_version = new_version
+        self._accept = accept
         self._accept_foreign = accept_foreign
         self._bumped_from = bumped_from
         self._connect = connect
@@ -288,13 +290,13 @@ class ImageKind:
         outcome = tags.follow(publication(mine, self._before.get(version)), self._before)
         if outcome.end is PublicationEnd.TAKEN:
             raise ExistsError(
-                f"{name} was published meanwhile, and is never overwritten", hint=self._bump_hint
+                f"{name} was published meanwhile, and is never overwritten", way_out=self._new_version
             )
         if outcome.end is PublicationEnd.LOST:
             raise ExistsError(
                 f"{name} was published by another run at the same moment, from other source; "
                 "that is what it names now",
-                hint=self._bump_hint,
+                way_out=self._new_version,
             )
         if outcome.end is PublicationEnd.GONE:
             raise TransientError(f"{name} was pushed, and {registry.repository.registry} does not show it")
@@ -307,76 +309,71 @@ class ImageKind:
         outputs: Mapping[str, JSON],
         live: LiveObject | None,
         others: Collection[LiveObject],
-    ) -> Verdict:
+    ) -> Assessment:
         if live is None:
-            return Verdict(RequiredAction.CREATE, self._why_nothing(desired, others))
+            return Assessment(RequiredAction.CREATE, Reason(self._why_nothing(desired, others)))
         key, version = live.fields.get("source_key"), desired["version"]
         same_source = key == desired["source_key"]
         if live.outputs["tag"] is None:
             if same_source:
-                return Verdict(RequiredAction.UPDATE, "same-source: re-tagged, no build")
-            return Verdict(RequiredAction.UPDATE, self._source_changed(outputs, live))
+                return Assessment(RequiredAction.UPDATE, Reason(ImageVerdict.SAME_SOURCE))
+            return Assessment(RequiredAction.UPDATE, self._source_changed(outputs, live))
         if is_foreign(live):
-            return Verdict(
+            reason = Reason(ImageRefusal.FOREIGN_VERSION, {"version": version})
+            ways = (self._new_version, *([self._accept] if self._accept else []))
+            return Assessment(
                 RequiredAction.UPDATE,
-                "foreign: published by another tool, from source that nothing names",
-                f"{version} was published by another tool, and does not say from which source",
-                self._bump_hint,
-                alternative=self._accept_hint,
+                Reason(ImageVerdict.FOREIGN, {"accepted": False}),
+                Refusal(reason, ways),
             )
         if not same_source:
-            reason = self._source_changed(outputs, live)
-            return Verdict(RequiredAction.UPDATE, reason, *self._refusal(desired, recorded, reason))
+            changed = self._source_changed(outputs, live)
+            return Assessment(RequiredAction.UPDATE, changed, self._refusal(desired, recorded, changed))
         if live.fields["channel"] != desired["channel"]:
-            elsewhere = live.outputs["channel_points_to"]
-            points = f"points at {elsewhere[:19]}" if elsewhere else "is gone"
-            moved = f"tag-moved: {desired['channel']} {points}; re-tagged, no build"
-            return Verdict(RequiredAction.UPDATE, moved)
+            where = {"channel": desired["channel"], "points_to": live.outputs["channel_points_to"]}
+            return Assessment(RequiredAction.UPDATE, Reason(ImageVerdict.TAG_MOVED, where))
         if live.outputs.get("source_key", key) is None:
-            return Verdict(
-                RequiredAction.NOTHING, "foreign: published by another tool, and accepted as this source"
-            )
-        return Verdict(RequiredAction.NOTHING, "published")
+            return Assessment(RequiredAction.NOTHING, Reason(ImageVerdict.FOREIGN, {"accepted": True}))
+        return Assessment(RequiredAction.NOTHING, Reason(ImageVerdict.PUBLISHED))
 
     def _refusal(
-        self, desired: Mapping[str, JSON], recorded: Mapping[str, JSON] | None, reason: str
-    ) -> tuple[str, str]:
-        """Why this version cannot get this source, and what can be done about it."""
+        self, desired: Mapping[str, JSON], recorded: Mapping[str, JSON] | None, changed: Reason
+    ) -> Refusal:
+        """Why this version cannot get this source, and the way out."""
         version, published = desired["version"], (recorded or {}).get("version")
         if recorded and recorded.get("source_key") == desired["source_key"] and published != version:
-            return (
-                f"{version} is published from other source; this one is published as {published}, "
-                "which config.toml does not say",
-                f'run the same apply --bump again, or write version = "{published}" into config.toml',
+            return Refusal(
+                Reason(ImageRefusal.PUBLISHED_AS, {"version": version, "published": published}),
+                (WayOut(ImageWay.REPEAT_BUMP, details={"version": published}),),
             )
-        details = reason.partition(": ")[2]
-        what = f" ({details})" if details else ""
-        return f"{version} is published from other source, and is never overwritten{what}", self._bump_hint
+        taken = Reason(ImageRefusal.VERSION_TAKEN, {"version": version, **changed.details})
+        return Refusal(taken, (self._new_version,))
 
-    def _why_nothing(self, desired: Mapping[str, JSON], others: Collection[LiveObject]) -> str:
+    def _why_nothing(self, desired: Mapping[str, JSON], others: Collection[LiveObject]) -> ImageVerdict:
         ours = {(self._repository, tag) for tag in (desired["version"], desired["channel"])}
         if any((o.fields.get("docker_image"), o.fields.get("docker_tag")) in ours for o in others):
-            return "missing: the platform points at a tag that the registry lacks"
-        return "never-published"
+            return ImageVerdict.MISSING
+        return ImageVerdict.NEVER_PUBLISHED
 
-    def _source_changed(self, outputs: Mapping[str, JSON], live: LiveObject) -> str:
-        """The verdict, with what differs where the record knows it."""
+    def _source_changed(self, outputs: Mapping[str, JSON], live: LiveObject) -> Reason:
+        """The differences where the recorded state has them, else the commit to compare with."""
         lines = self.differing(outputs, live)
-        if lines is None:
-            compare = _compare(str(live.outputs.get("revision") or ""))
-            return f"source-changed: no record says which of its {len(self._key.files)} files differ{compare}"
-        shown = ", ".join(lines[:_LISTED])
-        more = f" and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
-        return f"source-changed: {shown}{more}" if lines else "source-changed"
+        if lines is not None:
+            more = max(0, len(lines) - _LISTED)
+            return Reason(ImageVerdict.SOURCE_CHANGED, {"differing": lines[:_LISTED], "more": more})
+        found = _REVISION.fullmatch(str(live.outputs.get("revision") or ""))
+        return Reason(
+            ImageVerdict.SOURCE_CHANGED,
+            {
+                "files": len(self._key.files),
+                "revision": found[1] if found else None,
+                "dirty": bool(found and found[2]),
+            },
+        )
 
 
-def _compare(revision: str) -> str:
-    """How to see what differs; nothing where the label holds no commit, as anybody may have written it."""
-    found = re.fullmatch(r"([0-9a-f]{7,64})(\+dirty)?", revision)
-    if found is None:
-        return ""
-    uncommitted = ", which it differed from when it was published" if found[2] else ""
-    return f"; try git diff {found[1][:12]}{uncommitted}"
+_REVISION = re.compile(r"([0-9a-f]{7,64})(\+dirty)?")
+"""A commit. Anyone may have written the label, so it may hold anything else."""
 
 
 @dataclass(frozen=True, slots=True)

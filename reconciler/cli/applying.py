@@ -19,7 +19,7 @@ from reconciler.engine.session import Session, session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import diagnosed, print_applied, print_diagnostics, print_outcomes
-from reconciler.views.terminal.plans import print_moved, print_plan, print_refusals
+from reconciler.views.terminal.plans import print_plan, print_refusals, print_stale
 from reconciler.views.terminal.progress import ProgressView
 from state.errors import StateError
 
@@ -188,7 +188,7 @@ def _report_outcome(applied: ApplyResult, talk: Dialogue) -> int:
     if not talk.shown:
         talk.show(plan)
     if applied.stale_steps:
-        print_moved(applied.stale_steps, talk.err)
+        print_stale(applied.stale_steps, talk.err)
     if applied.result is None:
         print_refusals(plan, talk.err)
         refused = talk.refused or not plan.can_apply or applied.stale_steps

@@ -10,7 +10,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from providers.reasons import Reason
 from providers.rules import FieldRule, equal
+from reconciler.core.reasons import IN_SYNC, ReasonCode
 from reconciler.core.values import ABSENT, JSON, MISSING, NoValue
 
 
@@ -42,7 +44,7 @@ class Change(NamedTuple):
         path: the field, or `field.key` for one key of a keyed field; "" for the object as a whole.
         cls: the class that follows from the three values.
         desired, recorded, live: a JSON value, MISSING (not known) or ABSENT (known to have no such key).
-        reason: why this class, in a few words.
+        reason: why this class.
         write: whether applying the plan writes this field.
         resolution: what the user said of it.
         place: where the files say it, `config.toml:12`; "" where they do not.
@@ -53,7 +55,7 @@ class Change(NamedTuple):
     desired: JSON | NoValue
     recorded: JSON | NoValue
     live: JSON | NoValue
-    reason: str
+    reason: Reason
     write: bool
     resolution: Resolution = Resolution.NONE
     place: str = ""
@@ -195,7 +197,7 @@ def _compare_field(
     if not (rule.keyed and isinstance(desired, dict) and isinstance(live, dict)) or not (desired or live):
         change = _change(name, desired, recorded, live, place)
         if rule.immutable and change.cls is ChangeClass.UNVERIFIED and recorded is MISSING:
-            change = change._replace(write=False, reason="cannot be changed, and not returned")
+            change = change._replace(write=False, reason=_UNREADABLE_IMMUTABLE)
         return [change]
     known: dict[str, JSON] | None = recorded if isinstance(recorded, dict) else None
     return [
@@ -217,24 +219,28 @@ def _change(
     if cls is not ChangeClass.UNVERIFIED:
         reason, write = _REASON[cls], cls in _WRITTEN
     elif recorded is MISSING:
-        reason, write = "never written by us, and not returned", True
+        reason, write = _NEVER_WRITTEN, True
     elif same(recorded, desired):
-        reason, write = "not returned; as last applied", False
+        reason, write = _UNREADABLE, False
     else:
-        reason, write = "not returned; the files changed", True
+        reason, write = _UNREADABLE_CHANGED, True
     return Change(path, cls, desired, recorded, live, reason, write, place=place)
 
 
 _NESTED = (dict, list)
 _SIMPLE = frozenset([str, int, bool, type(None)])
 _REASON = {
-    ChangeClass.IN_SYNC: "already equal",
-    ChangeClass.PENDING: "the files changed",
-    ChangeClass.DRIFT: "changed outside",
-    ChangeClass.CONVERGED: "live has it already; only the record is refreshed",
-    ChangeClass.CONFLICT: "changed in the files and outside",
-    ChangeClass.UNRECORDED: "nothing recorded; taken over from what is there",
+    ChangeClass.IN_SYNC: IN_SYNC,
+    ChangeClass.PENDING: Reason(ReasonCode.FILES_CHANGED),
+    ChangeClass.DRIFT: Reason(ReasonCode.CHANGED_OUTSIDE),
+    ChangeClass.CONVERGED: Reason(ReasonCode.CONVERGED),
+    ChangeClass.CONFLICT: Reason(ReasonCode.CHANGED_ON_BOTH_SIDES),
+    ChangeClass.UNRECORDED: Reason(ReasonCode.NOT_RECORDED),
 }
+_NEVER_WRITTEN = Reason(ReasonCode.NEVER_WRITTEN)
+_UNREADABLE = Reason(ReasonCode.UNREADABLE)
+_UNREADABLE_CHANGED = Reason(ReasonCode.UNREADABLE_CHANGED)
+_UNREADABLE_IMMUTABLE = Reason(ReasonCode.UNREADABLE_IMMUTABLE)
 _WRITTEN = frozenset({ChangeClass.PENDING, ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED})
 
 

@@ -1,22 +1,20 @@
 """The plan: every step with its edges, as data. Each rule about a plan has its one home here.
 
-Pure: made by the planner, walked by apply, drawn by the views, saved as a JSON document.
+Pure: made by the planner, walked by apply, drawn and saved by the views.
 """
 
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from reconciler.core.diagnostics import Diagnostic, Severity, in_order
-from reconciler.core.diff import Change, ChangeClass, Resolution
+from providers.reasons import Reason, Refusal
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.diff import Change, ChangeClass
+from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING
 from reconciler.core.platforms import place
-from reconciler.core.values import JSON, MISSING, Address, NoValue
-
-FORMAT = "reconciler/plan"
-VERSION = 1
+from reconciler.core.values import JSON, Address
 
 
 class Action(Enum):
@@ -62,12 +60,11 @@ class Stack:
         return shlex.join(("reconciler", verb, self.pipeline, *where, *more))
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a step may not run as it stands, and the commands that are the ways out."""
+class Basis(Enum):
+    """What a plan makes the platform and the registry equal to."""
 
-    summary: str
-    ways: tuple[str, ...] = ()
+    FILES = "files"
+    STATE_VERSION = "state version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +80,16 @@ class Step:
         id: the far end's identity of the live object, or None when there is none.
         fingerprint: of the live object that the decision relied on; "" when there was none.
         refusal: why it may not run, or None.
-        remark: what the user should know although it runs, and what to do about it; told as a diagnostic.
     """
 
     address: Address
     action: Action
-    reason: str
+    reason: Reason
     changes: tuple[Change, ...] = ()
     depends_on: tuple[Address, ...] = ()
     id: str | None = None
     fingerprint: str = ""
     refusal: Refusal | None = None
-    remark: tuple[str, str] = field(default=("", ""), compare=False)
 
     @property
     def writes(self) -> bool:
@@ -131,6 +126,7 @@ class Plan:
         sources: what the files said, as one digest, so that a plan saved in a file can be refused when
             they have changed since.
         asked: what the user asked for and allowed, so that a saved plan can be made again and compared.
+        basis: the files, but for a rollback.
     """
 
     stack: Stack
@@ -140,6 +136,7 @@ class Plan:
     diagnostics: tuple[Diagnostic, ...] = ()
     sources: str = ""
     asked: Mapping[str, JSON] = field(default_factory=dict)
+    basis: Basis = Basis.FILES
     _by_address: dict[Address, Step] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -189,10 +186,10 @@ class Plan:
     def exit_code(self) -> int:
         """0 in sync, 10 changes to apply, 11 drift, 12 conflict or something that is not allowed."""
         if self.conflicts or self.refused:
-            return 12
+            return CONFLICT
         if any(step.drifts for step in self.steps):
-            return 11
-        return 10 if any(step.writes or step.action is Action.FORGET for step in self.steps) else 0
+            return DRIFT
+        return PENDING if any(s.writes or s.action is Action.FORGET for s in self.steps) else DONE
 
     def only(self, targets: Iterable[Address]) -> Self:
         """The plan cut down to `targets` and what they depend on."""
@@ -228,173 +225,3 @@ class Plan:
             if left_out.intersection(step.depends_on):
                 left_out.add(step.address)
         return replace(self, steps=tuple(step for step in self.steps if step.address not in left_out))
-
-    def to_document(self) -> dict[str, JSON]:
-        """The plan as the JSON document of `plan --json` and `plan --out`."""
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "stack": {
-                "organization": self.stack.organization,
-                "environment": self.stack.environment,
-                "host": self.stack.host,
-                "pipeline": self.stack.pipeline,
-            },
-            "lineage": self.lineage,
-            "serial": self.serial,
-            "sources": self.sources,
-            "asked": dict(self.asked),
-            "summary": self.counts,
-            "steps": [_step_to_document(step) for step in self.steps],
-            "diagnostics": [diagnostic_to_document(d) for d in in_order(self.diagnostics)],
-        }
-
-    @classmethod
-    def from_document(cls, document: JSON) -> Self:
-        """The plan that `to_document` wrote.
-
-        Raises:
-            ValueError: not a plan, a newer version, or keys that this version does not know.
-        """
-        _expect(document, dict, "a plan")
-        if document.get("format") != FORMAT:
-            raise ValueError(f"not a saved plan: its format is {document.get('format')!r}, not {FORMAT!r}")
-        if document.get("version") != VERSION:
-            raise ValueError(
-                f"a plan of version {document.get('version')}; this reconciler reads version {VERSION}"
-            )
-        _only_keys(document, _PLAN_KEYS, "the plan")
-        _only_keys(document["stack"], _STACK_KEYS, "the plan's stack")
-        for name, value in document["stack"].items():
-            _expect(value, str, f"a stack: its {name} is {value!r}")
-        return cls(
-            stack=Stack(**document["stack"]),
-            lineage=document["lineage"],
-            serial=document["serial"],
-            sources=document["sources"],
-            asked=document["asked"],
-            steps=tuple(_step_from_document(step) for step in document["steps"]),
-            diagnostics=tuple(diagnostic_from_document(d) for d in document["diagnostics"]),
-        )
-
-
-def diagnostic_to_document(diagnostic: Diagnostic) -> dict[str, JSON]:
-    return {
-        "severity": diagnostic.severity.value,
-        "summary": diagnostic.summary,
-        "detail": diagnostic.detail,
-        "address": diagnostic.address,
-        "file": str(diagnostic.file) if diagnostic.file is not None else None,
-        "line": diagnostic.line,
-    }
-
-
-_PLAN_KEYS = frozenset(
-    ["format", "version", "stack", "lineage", "serial", "sources", "asked", "summary", "steps", "diagnostics"]
-)
-_STACK_KEYS = frozenset(["organization", "environment", "host", "pipeline"])
-_STEP_KEYS = frozenset(
-    ["address", "kind", "action", "reason", "depends_on", "changes", "id", "fingerprint", "refusal"]
-)
-_CHANGE_KEYS = frozenset(
-    ["path", "class", "desired", "recorded", "live", "reason", "write", "resolution", "place", "absent"]
-)
-_REFUSAL_KEYS = frozenset(["summary", "ways"])
-_DIAGNOSTIC_KEYS = frozenset(["severity", "summary", "detail", "address", "file", "line"])
-_ACTIONS = {action.word: action for action in Action}
-_VALUES = ("desired", "recorded", "live")
-
-
-def _step_to_document(step: Step) -> dict[str, JSON]:
-    return {
-        "address": str(step.address),
-        "kind": step.address.kind,
-        "action": step.action.word,
-        "reason": step.reason,
-        "depends_on": [str(address) for address in step.depends_on],
-        "id": step.id,
-        "fingerprint": step.fingerprint,
-        "refusal": None
-        if step.refusal is None
-        else {"summary": step.refusal.summary, "ways": list(step.refusal.ways)},
-        "changes": [_change_to_document(change) for change in step.changes],
-    }
-
-
-def _step_from_document(document: Mapping[str, JSON]) -> Step:
-    _only_keys(document, _STEP_KEYS, f"step {document.get('address')}")
-    refusal = document["refusal"]
-    if refusal is not None:
-        _only_keys(refusal, _REFUSAL_KEYS, f"the refusal of {document['address']}")
-    if document["action"] not in _ACTIONS:
-        raise ValueError(f"step {document['address']} has an action that is not known: {document['action']}")
-    return Step(
-        address=Address.parse(document["address"]),
-        action=_ACTIONS[document["action"]],
-        reason=document["reason"],
-        changes=tuple(_change_from_document(change) for change in document["changes"]),
-        depends_on=tuple(Address.parse(text) for text in document["depends_on"]),
-        id=document["id"],
-        fingerprint=document["fingerprint"],
-        refusal=Refusal(refusal["summary"], tuple(refusal["ways"])) if refusal else None,
-    )
-
-
-def _change_to_document(change: Change) -> dict[str, JSON]:
-    """A value that is missing is written as null and named in `absent`, as null is a value of its own."""
-    values = {name: getattr(change, name) for name in _VALUES}
-    return {
-        "path": change.path,
-        "class": change.cls.value,
-        **{name: None if isinstance(value, NoValue) else value for name, value in values.items()},
-        "absent": {name: value.value for name, value in values.items() if isinstance(value, NoValue)},
-        "reason": change.reason,
-        "write": change.write,
-        "resolution": change.resolution.value,
-        "place": change.place,
-    }
-
-
-def _change_from_document(document: Mapping[str, JSON]) -> Change:
-    _only_keys(document, _CHANGE_KEYS, f"change {document.get('path')}")
-    absent = document["absent"]
-    values: dict[str, Any] = {
-        name: NoValue(absent[name]) if name in absent else document.get(name, MISSING) for name in _VALUES
-    }
-    return Change(
-        path=document["path"],
-        cls=ChangeClass(document["class"]),
-        reason=document["reason"],
-        write=document["write"],
-        resolution=Resolution(document["resolution"]),
-        place=document["place"],
-        **values,
-    )
-
-
-def diagnostic_from_document(document: Mapping[str, JSON]) -> Diagnostic:
-    """What `diagnostic_to_document` wrote. Raises ValueError for anything else."""
-    _only_keys(document, _DIAGNOSTIC_KEYS, "a diagnostic")
-    return Diagnostic(
-        Severity(document["severity"]),
-        document["summary"],
-        document["detail"],
-        document["address"],
-        Path(document["file"]) if document["file"] else None,
-        document["line"],
-    )
-
-
-def _expect(value: JSON, kind: type, what: str) -> None:
-    if not isinstance(value, kind):
-        raise ValueError(f"not {what}")  # noqa: TRY004 - a bad document, not a bad argument
-
-
-def _only_keys(document: JSON, known: frozenset[str], what: str) -> None:
-    _expect(document, dict, what)
-    unknown: Sequence[str] = sorted(set(document) - known)
-    if unknown:
-        raise ValueError(f"{what} has keys that this version does not know: {', '.join(unknown)}")
-    missing = sorted(known - set(document))
-    if missing:
-        raise ValueError(f"{what} lacks {', '.join(missing)}")

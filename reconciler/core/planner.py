@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from providers.protocol import KindFacts, LiveObject, RequiredAction
+from providers.reasons import Reason, Refusal, WayOut
 from providers.rules import UNSET
 from reconciler.core.diagnostics import Diagnostic, warning
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, normalised
 from reconciler.core.graph import Graph, Resource, ordered
-from reconciler.core.plan import Action, Refusal, Step
+from reconciler.core.plan import Action, Step
 from reconciler.core.plan_options import PlanOptions
+from reconciler.core.reasons import IN_SYNC, ReasonCode, RefusalCode, Way
 from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import ABSENT, JSON, MISSING, Address
 from state.snapshot import Intent, RecordedResource
@@ -93,7 +95,7 @@ def _step_for_desired(resource: Resource, scene: _PlanInputs) -> Step:
     record, live = scene.recorded.get(address), scene.live.get(address)
     if live is None:
         begun = scene.unfinished_replaces.get(address)
-        reason = "deleted outside" if record else "does not exist yet" if begun is None else _UNMADE
+        reason = _DELETED_OUTSIDE if record else _MISSING if begun is None else _UNFINISHED_REPLACE
         changes = _created(resource, record, kind, begun, scene.options)
         step = Step(address, Action.CREATE, reason, changes, resource.depends_on)
     else:
@@ -110,7 +112,14 @@ def _step_for_desired(resource: Resource, scene: _PlanInputs) -> Step:
     return step if kind.assess is None else _assessed(step, resource, scene)
 
 
-_UNMADE = "an earlier run deleted it to make it again"
+_NEW = Reason(ReasonCode.NEW)
+_CARRIED_OVER = Reason(ReasonCode.CARRIED_OVER)
+_CREATE_DEFAULT = Reason(ReasonCode.CREATE_DEFAULT)
+_MISSING = Reason(ReasonCode.MISSING)
+_DELETED_OUTSIDE = Reason(ReasonCode.DELETED_OUTSIDE)
+_RECREATED_OUTSIDE = Reason(ReasonCode.RECREATED_OUTSIDE)
+_UNFINISHED_REPLACE = Reason(ReasonCode.UNFINISHED_REPLACE)
+_CONTESTED = Reason(ReasonCode.CONTESTED)
 
 
 def _created(
@@ -136,7 +145,7 @@ def _created(
     changes = sorted(changes, key=lambda change: change.path)
     if record is None:
         return tuple(changes)
-    gone = Change("", ChangeClass.DRIFT, MISSING, record.id, ABSENT, "deleted outside", write=True)
+    gone = Change("", ChangeClass.DRIFT, MISSING, record.id, ABSENT, _DELETED_OUTSIDE, write=True)
     return (gone, *changes)
 
 
@@ -158,7 +167,7 @@ def _new_fields(
             said(name, value),
             normalised(recorded.get(name, MISSING), kind.rules[name]),
             ABSENT,
-            "new",
+            _NEW,
             write=True,
             place=_place(resource, name),
         )
@@ -202,7 +211,7 @@ def _carried_fields(resource: Resource, kind: KindFacts, shown: Mapping[str, JSO
             normalised(value, kind.rules[name]),
             MISSING,
             ABSENT,
-            "as it was; the files do not say" if name in had else "default at creation; the files do not say",
+            _CARRIED_OVER if name in had else _CREATE_DEFAULT,
             write=True,
         )
         for name, value in sorted({**defaults, **had}.items())
@@ -218,8 +227,10 @@ def _changes(
     ignored, contested = options.ignored.get(address, ()), address in scene.contested
     changes = []
     if kind.assess is None and record is not None and record.id != live.id:
-        moved = "recreated outside"
-        changes.append(Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, moved, write=False))
+        recreated = Change(
+            "", ChangeClass.DRIFT, MISSING, record.id, live.id, _RECREATED_OUTSIDE, write=False
+        )
+        changes.append(recreated)
     recorded = _recorded_of(live, record, resource, kind)
     places = {name: _place(resource, name) for name in resource.origins}
     compared = compare(resource.fields, recorded, live.fields, kind.rules, places)
@@ -227,8 +238,7 @@ def _changes(
         changes.extend(_overwritten(record, live, compared))
     for change in compared:
         if contested and change.live is not MISSING and change.write:
-            reason = "not as an unfinished run was creating it"
-            change = change._replace(cls=ChangeClass.CONFLICT, reason=reason)  # noqa: PLW2901 - the same one
+            change = change._replace(cls=ChangeClass.CONFLICT, reason=_CONTESTED)  # noqa: PLW2901 - the same one
         if ignored and (change.field in ignored or change.path in ignored):
             changes.append(_ignored(change))
         elif change.cls is ChangeClass.CONFLICT:
@@ -258,7 +268,7 @@ def _overwritten(
     """Another content under the name of ours, where fields that nobody can read would tell them apart."""
     told = any(change.cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT) for change in compared)
     if not told and any(change.cls is ChangeClass.UNVERIFIED for change in compared):
-        reason = "overwritten outside"
+        reason = Reason(ReasonCode.OVERWRITTEN_OUTSIDE)
         yield Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, reason, write=False)
 
 
@@ -273,14 +283,14 @@ def _ignored(change: Change) -> Change:
     """A field that the user wants ignored keeps its live value, and is nobody's drift or conflict."""
     if change.cls is ChangeClass.IN_SYNC:
         return change
-    reason = "left alone, as ignore_changes says"
+    reason = Reason(ReasonCode.IGNORED)
     return change._replace(write=False, resolution=Resolution.IGNORED, reason=reason)
 
 
 def _resolved(change: Change, address: Address, kind: KindFacts, options: PlanOptions) -> Change:
     match _winner(address, options):
         case Resolution.OURS:
-            return change._replace(resolution=Resolution.OURS, reason="the files win, as --ours says")
+            return change._replace(resolution=Resolution.OURS, reason=Reason(ReasonCode.OURS))
         # What a kind judges as a whole cannot be kept field by field.
         case Resolution.THEIRS if kind.assess is None:
             return _kept_by_theirs(change)
@@ -288,8 +298,7 @@ def _resolved(change: Change, address: Address, kind: KindFacts, options: PlanOp
 
 
 def _kept_by_theirs(change: Change) -> Change:
-    reason = "live is kept, as --theirs says"
-    return change._replace(resolution=Resolution.THEIRS, reason=reason, write=False)
+    return change._replace(resolution=Resolution.THEIRS, reason=Reason(ReasonCode.THEIRS), write=False)
 
 
 def _winner(address: Address, options: PlanOptions) -> Resolution:
@@ -314,26 +323,28 @@ def _winner(address: Address, options: PlanOptions) -> Resolution:
 
 def _in_place(
     changes: Collection[Change], resource: Resource, record: RecordedResource | None
-) -> tuple[Action, str]:
+) -> tuple[Action, Reason]:
     """What to do with an object that is there: the action that its changes ask for, and why."""
     differing = [change for change in changes if change.cls is not ChangeClass.IN_SYNC]
-    reasons = {change.reason for change in differing if change.write}
+    reasons = {change.reason.code: change.reason for change in differing if change.write}
     if record is None:
-        reason = "exists, nothing recorded: taken over"
-        return Action.ADOPT, f"{reason} and changed" if reasons else reason
-    if reasons:
-        return Action.UPDATE, ", ".join(sorted(reasons))
+        return Action.ADOPT, Reason(ReasonCode.TAKEN_OVER_AND_CHANGED if reasons else ReasonCode.TAKEN_OVER)
+    match sorted(reasons):
+        case [code]:
+            return Action.UPDATE, reasons[code]
+        case [_, *_] as codes:
+            return Action.UPDATE, Reason(ReasonCode.SEVERAL, {"codes": [code.value for code in codes]})
     if any(change.path == "" for change in differing):
-        return Action.ADOPT, "recreated outside"
+        return Action.ADOPT, _RECREATED_OUTSIDE
     if any(change.resolution is Resolution.THEIRS for change in differing):
-        return Action.ADOPT, "live is kept, as --theirs says, and recorded"
+        return Action.ADOPT, Reason(ReasonCode.THEIRS)
     if any(change.cls is ChangeClass.CONVERGED and not change.resolution for change in differing):
-        return Action.ADOPT, "live has it already; the record is refreshed"
+        return Action.ADOPT, Reason(ReasonCode.CONVERGED)
     if dropped := sorted(record.inputs.keys() - resource.fields.keys()):
-        return Action.ADOPT, f"{', '.join(dropped)} left the files: no longer managed"
+        return Action.ADOPT, Reason(ReasonCode.UNMANAGED, {"fields": dropped})
     if unread := [change.path for change in differing if change.cls is ChangeClass.UNVERIFIED]:
-        return Action.NOOP, f"as last applied; {', '.join(unread)} cannot be read"
-    return Action.NOOP, "in sync"
+        return Action.NOOP, Reason(ReasonCode.UNREADABLE_FIELDS, {"fields": unread})
+    return Action.NOOP, IN_SYNC
 
 
 def _replaced_if_fixed(
@@ -343,16 +354,16 @@ def _replaced_if_fixed(
     fixed = [change.path for change in step.changes if change.write and kind.rules[change.field].immutable]
     if not fixed:
         return step
-    reason = f"{', '.join(fixed)} cannot be changed in place"
     changes = (*step.changes, *_carried_fields(resource, kind, live.fields))
+    reason = Reason(ReasonCode.IMMUTABLE, {"fields": fixed})
     step = replace(step, action=Action.REPLACE, reason=reason, changes=changes)
     if kind.disposable or step.address in options.replace:
         return step
     refusal = Refusal(
-        f"{reason}; replacing it loses its id and its history",
+        Reason(RefusalCode.REPLACE_LOSES_HISTORY, {"fields": fixed}),
         (
-            f"allow it:  {options.again} --replace {step.address}",
-            "or put the old value back in config.toml",
+            WayOut(Way.ALLOW_REPLACE, f"{options.again} --replace {step.address}"),
+            WayOut(Way.RESTORE_VALUE),
         ),
     )
     return replace(step, refusal=refusal)
@@ -363,10 +374,9 @@ def _refused_if_blind(step: Step, ignored: Collection[str]) -> Step:
     for change in step.changes:
         names = [path for path in ignored if path.startswith(f"{change.path}.")] if change.path else []
         if change.write and change.live is MISSING and names:
+            parts = {"field": change.path, "ignored": names}
             refusal = Refusal(
-                f"{change.path} cannot be read, and writing it would overwrite {', '.join(names)}, "
-                "which ignore_changes names",
-                (f'ignore "{change.path}" as a whole in config.toml, or take {" and ".join(names)} out',),
+                Reason(RefusalCode.OVERWRITES_IGNORED, parts), (WayOut(Way.IGNORE_WHOLE, details=parts),)
             )
             return replace(step, refusal=step.refusal or refusal)
     return step
@@ -378,14 +388,11 @@ def _assessed(step: Step, resource: Resource, scene: _PlanInputs) -> Step:
     assert assess is not None
     record, live = scene.recorded.get(step.address), scene.live.get(step.address)
     others = [other for address, other in scene.live.items() if address != step.address]
-    verdict = assess(
+    assessment = assess(
         resource.fields, record.inputs if record else None, record.outputs if record else {}, live, others
     )
-    step = replace(step, reason=verdict.reason, remark=(verdict.warning, verdict.hint))
-    if verdict.refusal:
-        ways = tuple(way for way in (verdict.hint, verdict.alternative) if way)
-        step = replace(step, refusal=Refusal(verdict.refusal, ways))
-    match verdict.need:
+    step = replace(step, reason=assessment.reason, refusal=assessment.refusal)
+    match assessment.need:
         case RequiredAction.CREATE:
             return replace(step, action=Action.CREATE)
         case RequiredAction.UPDATE:
@@ -401,32 +408,33 @@ def _step_for_undesired(address: Address, scene: _PlanInputs) -> Step:
     kind, options = scene.facts[address.kind], scene.options
     record, live, owner = scene.recorded.get(address), scene.live.get(address), scene.owner(address)
     parent = parent_of(address, kind)
-    left = "destroyed, as asked" if options.destroy else "left the files"
+    kept = ReasonCode.NOT_DESTROYED if options.destroy else ReasonCode.LEFT_FILES_KEPT
     step = Step(
         address,
         Action.FORGET,
-        f"{'not deleted by destroy' if options.destroy else left}; it stays {kind.place}",
+        Reason(kept, {"place": kind.place}),
         depends_on=(parent,) if parent and parent in scene.desired else (),
         id=live.id if live else record.id if record else None,
         fingerprint=fingerprint(live, kind) if live else "",
     )
     if live is None and address in scene.unfinished_replaces:
-        return replace(step, reason=f"{left}; {_UNMADE}, and did not")
+        return replace(step, reason=_UNFINISHED_REPLACE)
     unwanted = options.prune or (options.destroy and not kind.shared)
     if owner is None and not (unwanted and kind.prunable):
         return step
     if live is None:
-        return replace(step, reason=f"{left}, and is gone already")
+        return replace(step, reason=Reason(ReasonCode.GONE))
     if record is not None and record.id != live.id:
-        return replace(step, reason=f"{left}; what is there now was made by somebody else, and stays")
+        return replace(step, reason=Reason(ReasonCode.NOT_OURS))
     taken_over = owner is None or owner.address in scene.recorded
-    cls, reason = (
-        (ChangeClass.PENDING, left)
+    cls, code = (
+        (ChangeClass.PENDING, ReasonCode.DESTROYED if options.destroy else ReasonCode.LEFT_FILES)
         if record
-        else (ChangeClass.DRIFT, "added outside")
+        else (ChangeClass.DRIFT, ReasonCode.ADDED_OUTSIDE)
         if taken_over
-        else (ChangeClass.UNRECORDED, "not declared in the files")
+        else (ChangeClass.UNRECORDED, ReasonCode.UNDECLARED)
     )
+    reason = Reason(code)
     gone = Change("", cls, ABSENT, record.id if record else MISSING, live.id, reason, write=True)
     return replace(step, action=Action.DELETE, reason=reason, changes=(gone,))
 
@@ -446,10 +454,10 @@ def _children_of_replaced(steps: Mapping[Address, Step], scene: _PlanInputs) -> 
         if step.action is not Action.REPLACE:
             besides = _carried_fields(resource, kind, scene.live[address].fields)
             step = replace(step, changes=(*step.changes, *besides))
-        reason = f"goes with {parent}, which is replaced"
-        refusal = None
+        with_parent = {"parent": str(parent)}
+        reason, refusal = Reason(ReasonCode.PARENT_REPLACED, with_parent), None
         if address in scene.options.protected:
-            refusal = Refusal(f"it {reason}, and config.toml protects it", (_unprotect(address),))
+            refusal = Refusal(Reason(RefusalCode.PROTECTED_PARENT, with_parent), (_unprotect(address),))
         anew[address] = replace(step, action=Action.CREATE, reason=reason, refusal=refusal)
     return anew
 
@@ -460,13 +468,13 @@ def _protected(steps: Mapping[Address, Step], options: PlanOptions) -> dict[Addr
     for address in options.protected:
         step = steps.get(address)
         if step is not None and step.action in (Action.DELETE, Action.REPLACE):
-            summary = f"it would be {step.action.done} ({step.reason}), and config.toml protects it"
-            refused[address] = replace(step, refusal=Refusal(summary, (_unprotect(address),)))
+            reason = Reason(RefusalCode.PROTECTED, {"action": step.action.word})
+            refused[address] = replace(step, refusal=Refusal(reason, (_unprotect(address),)))
     return refused
 
 
-def _unprotect(address: Address) -> str:
-    return f'take "{address}" out of [reconciler] protect in config.toml'
+def _unprotect(address: Address) -> WayOut:
+    return WayOut(Way.UNPROTECT, details={"address": str(address)})
 
 
 def _parents_after_children(
@@ -490,9 +498,6 @@ def _remarks(steps: Mapping[Address, Step], scene: _PlanInputs) -> list[Diagnost
     """What the user should know besides the steps."""
     found = []
     for step in steps.values():
-        summary, detail = step.remark
-        if summary:
-            found.append(warning(summary, detail, address=str(step.address)))
         if step.action is Action.REPLACE and not scene.desired_owns(step.address):
             found.append(
                 warning(

@@ -6,6 +6,7 @@ both is what the user saw and approved.
 
 from dataclasses import dataclass
 
+from providers.reasons import Reason
 from reconciler.core.diff import Change, same
 from reconciler.core.plan import Plan, Step
 from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
@@ -13,11 +14,15 @@ from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
 
 @dataclass(frozen=True, slots=True)
 class StaleField:
-    """One field that is not what the saved plan relied on; the path "" stands for the object as a whole."""
+    """One field that is not what the saved plan relied on; the path "" stands for the object as a whole.
+
+    Attributes:
+        said, now: its live value then and now; reasons of the step where no managed field differs.
+    """
 
     path: str
-    said: JSON | NoValue
-    now: JSON | NoValue
+    said: JSON | NoValue | Reason
+    now: JSON | NoValue | Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from providers.protocol import KindFacts
 from providers.rules import Effect
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import Change, ChangeClass
+from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING, UNCHECKED
 from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.reasons import UNSTATED
 from reconciler.core.remote import RemoteState
 from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
 from reconciler.workspace.shards import Shard
@@ -23,13 +25,12 @@ _QUIET = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
 _WHOLE = frozenset({Action.CREATE, Action.DELETE, Action.FORGET})
 """Actions on an object as a whole: what its fields would become is no finding of its own."""
 _CODES = {
-    ChangeClass.CONFLICT: 12,
-    ChangeClass.DRIFT: 11,
-    ChangeClass.PENDING: 10,
-    ChangeClass.UNRECORDED: 10,
-    ChangeClass.UNVERIFIED: 10,  # only where the files changed: what cannot be read is no finding by itself
+    ChangeClass.CONFLICT: CONFLICT,
+    ChangeClass.DRIFT: DRIFT,
+    ChangeClass.PENDING: PENDING,
+    ChangeClass.UNRECORDED: PENDING,
+    ChangeClass.UNVERIFIED: PENDING,  # only where the files changed: an unreadable field is no finding
 }
-UNCHECKED = 13
 _PENDING = frozenset({ChangeClass.PENDING, ChangeClass.UNVERIFIED})
 _TAKEN_OVER = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED})
 
@@ -117,7 +118,7 @@ class Finding:
 
     @property
     def exit_code(self) -> int:
-        return 0 if self.acknowledged else _CODES[self.change.cls]
+        return DONE if self.acknowledged else _CODES[self.change.cls]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ class Report:
     def exit_code(self) -> int:
         """0 in sync, 10 changes to apply, 11 drift, 12 conflict, 13 something was not checked."""
         codes = [finding.exit_code for finding in self.findings]
-        return max([0, *codes, *([UNCHECKED] if self.unchecked else [])])
+        return max([DONE, *codes, *([UNCHECKED] if self.unchecked else [])])
 
 
 def findings(
@@ -258,7 +259,7 @@ def findings(
 
 def outline(plan: Plan) -> Plan:
     """The plan without what the findings say already, so that a thousand of them are not much."""
-    steps = (Step(s.address, s.action, "", depends_on=s.depends_on) for s in plan.steps)
+    steps = (Step(s.address, s.action, UNSTATED, depends_on=s.depends_on) for s in plan.steps)
     return Plan(plan.stack, "", 0, tuple(steps))
 
 

@@ -21,7 +21,8 @@ from providers.docker.registry.published_secrets import (
 from providers.docker.source.key import ImageSource, SourceKey
 from providers.docker.source.secret_scan import Secret
 from providers.errors import ProviderError
-from providers.protocol import LiveObject, Reference, RequiredAction, Verdict
+from providers.protocol import Assessment, LiveObject, Reference, RequiredAction
+from providers.reasons import WayOut
 from reconciler.core.diagnostics import error
 from reconciler.core.events import Emit, Note
 from reconciler.core.values import JSON
@@ -41,7 +42,7 @@ class ImageReport:
         desired: the image's fields as the files ask for them.
         image: what is published: under the version tag, else what was published last; None for nothing.
         tags: those of the version and the channels that exist, and the digests they point to.
-        verdict: what `plan` says of it.
+        assessment: as in a plan.
         differing: what differs between the source and what is published, a line each; None when not known.
         builder: what would build it; None when no build is needed.
         serial: of the record that was used; None for no record.
@@ -53,7 +54,7 @@ class ImageReport:
     desired: Mapping[str, JSON]
     image: PublishedImage | None
     tags: Mapping[str, str]
-    verdict: Verdict
+    assessment: Assessment
     differing: tuple[str, ...] | None
     builder: Builder | None
     serial: int | None
@@ -67,17 +68,17 @@ class ImageReport:
 def inspect_image(
     checked: ValidatedPipeline,
     stored: Snapshot | None,
-    bump_hint: str,
+    new_version: WayOut,
+    accept: WayOut,
     pool: ConnectionPool,
-    accept_hint: str = "",
 ) -> ImageReport:
     """Compare a pipeline's source with what its registry has.
 
     Args:
         stored: the stack's record, where there is one: it knows which files differ.
-        bump_hint: how the user publishes the source as a new version.
-        wire: connections to the registry.
-        accept_hint: how the user takes a version of another tool for this source.
+        new_version: how the user publishes the source as a new version.
+        accept: how the user takes a version of another tool for this source.
+        pool: connections to the registry.
 
     Raises:
         UserError: the files have errors.
@@ -95,9 +96,9 @@ def inspect_image(
         key,
         builder=lambda: select(pipeline.config.reconciler.image.builder, source, pool),
         labels=lambda: image_labels(pipeline),
-        bump_hint=bump_hint,
+        new_version=new_version,
+        accept=accept,
         connect=partial(RegistryClient, pool=pool),
-        accept_hint=accept_hint,
     )
     try:
         id, known = (recorded.id, recorded.outputs) if recorded else (None, {})
@@ -109,9 +110,9 @@ def inspect_image(
     assess = kind.facts.assess
     assert assess is not None
     outputs = recorded.outputs if recorded else {}
-    verdict = assess(resource.fields, recorded.inputs if recorded else None, outputs, live, ())
+    assessment = assess(resource.fields, recorded.inputs if recorded else None, outputs, live, ())
     builder = kind.builder_for(live, resource.fields)
-    if verdict.refusal:  # under another version it would be built
+    if assessment.refusal:  # under another version it would be built
         builder = select(pipeline.config.reconciler.image.builder, source, pool)
     differing = kind.differing(outputs, live) if live is not None else None
     return ImageReport(
@@ -121,7 +122,7 @@ def inspect_image(
         resource.fields,
         image,
         tags,
-        verdict,
+        assessment,
         None if differing is None else tuple(differing),
         builder,
         stored.serial if stored else None,
@@ -176,8 +177,8 @@ def find_published_secrets(report: ImageReport, pool: ConnectionPool, emit: Emit
 
 def what_apply_does(report: ImageReport) -> str:
     """`nothing`, `re-tag`, `build` or `refuse`."""
-    if report.verdict.refusal:
+    if report.assessment.refusal:
         return "refuse"
-    if report.verdict.need is RequiredAction.NOTHING:
+    if report.assessment.need is RequiredAction.NOTHING:
         return "nothing"
     return "build" if report.builder is not None else "re-tag"

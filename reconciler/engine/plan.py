@@ -16,14 +16,17 @@ from providers.docker.builders.select import select
 from providers.docker.image import ImageKind, is_foreign, published_source
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.key import ImageSource, SourceKey
+from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError
 from providers.picsellia import kinds as platform_kinds
 from providers.protocol import ResourceKind
+from providers.reasons import Reason, Refusal, WayOut
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, info, warning
 from reconciler.core.events import Note
 from reconciler.core.graph import Graph
-from reconciler.core.plan import Plan, Refusal, Stack, Step
+from reconciler.core.plan import Plan, Stack, Step
 from reconciler.core.planner import plan_steps
+from reconciler.core.reasons import RefusalCode, Way
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.remote import RemoteState
 from reconciler.core.values import JSON, Address
@@ -35,7 +38,7 @@ from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.compile import desired_graph, image_address
 from reconciler.pipeline.enums import did_you_mean
-from reconciler.pipeline.image_source import accept_way, bump_way, image_labels, image_source
+from reconciler.pipeline.image_source import image_labels, image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.pipeline.version import bump, promotes
@@ -248,8 +251,8 @@ def _kinds(
         key,
         builder=cache(lambda: select(bumped.config.reconciler.image.builder, source, session.pool)),
         labels=lambda: image_labels(bumped),
-        bump_hint=bump_way(command("--bump", "patch")),
-        accept_hint=accept_way(command("--accept-foreign")),
+        new_version=WayOut(ImageWay.NEW_VERSION, command("--bump", "patch")),
+        accept=WayOut(ImageWay.ACCEPT_FOREIGN, command("--accept-foreign")),
         accept_foreign=request.accept_foreign,
         bumped_from="" if before == after else str(before),
         connect=partial(RegistryClient, pool=session.pool),
@@ -338,7 +341,7 @@ def _names_nothing(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[Diagno
                 )
 
 
-_WAYS_OUT = "the errors name each file and line, and what to do"
+_SECRET = Refusal(Reason(RefusalCode.SECRET), (WayOut(Way.SEE_ERRORS),))
 
 
 def _refuse_secrets(planned: PlanResult, source: ImageSource) -> PlanResult:
@@ -358,7 +361,7 @@ def _refuse_secrets(planned: PlanResult, source: ImageSource) -> PlanResult:
         problems = secret_findings(planned.pipeline, source, date.today(), is_published=not builds)
         refused = step
         if step.refusal is None and has_errors(problems):
-            refused = replace(step, refusal=Refusal("the image would hold a secret", (_WAYS_OUT,)))
+            refused = replace(step, refusal=_SECRET)
         steps = tuple(refused if each is step else each for each in plan.steps)
         plan = replace(plan, steps=steps, diagnostics=(*plan.diagnostics, *problems))
     return replace(planned, plan=plan)

@@ -14,12 +14,14 @@ from semver import Version
 from providers.docker.builders.select import Builder
 from providers.docker.image import ImageKind, recorded_outputs, recorded_source
 from providers.docker.source.key import SourceKey
+from providers.docker.verdicts import ImageWay
 from providers.picsellia import kinds as platform_kinds
+from providers.reasons import WayOut
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.diff import same
 from reconciler.core.events import Notice
 from reconciler.core.graph import Graph, Resource
-from reconciler.core.plan import Plan, Stack
+from reconciler.core.plan import Basis, Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyResult, carry_out
@@ -190,36 +192,7 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, stor
     version = f"version {earlier.version}, " if earlier.version else ""
     told = f"going back to {version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
     session.emit(Notice(f"{told} (serial {entry.serial})"))
-    return replace(planned, plan=_with_rollback_reasons(planned.plan))
-
-
-_RETOLD = {
-    "the files changed": "it was so then",
-    "the files win, as --ours says": "it was so then, and changed outside since",
-    "left the files": "came later",
-}
-
-
-def _with_rollback_reasons(plan: Plan) -> Plan:
-    """The plan with its reasons said of a record, where the planner says them of files."""
-
-    def said(reason: str) -> str:
-        for of_files, of_record in _RETOLD.items():
-            reason = reason.replace(of_files, of_record)
-        return reason
-
-    return replace(
-        plan,
-        steps=tuple(
-            replace(
-                step,
-                reason=said(step.reason),
-                changes=tuple(change._replace(reason=said(change.reason)) for change in step.changes),
-                refusal=step.refusal and replace(step.refusal, summary=said(step.refusal.summary)),
-            )
-            for step in plan.steps
-        ),
-    )
+    return replace(planned, plan=replace(planned.plan, basis=Basis.STATE_VERSION))
 
 
 def _graph(then: Snapshot, now: Snapshot) -> Graph:
@@ -257,7 +230,7 @@ def _image_of(pipeline: Pipeline, image: RecordedResource) -> ImageKind:
         key,
         builder=no_builder,
         labels=lambda: image_labels(pipeline),
-        bump_hint="go back to another one: --to VERSION",
+        new_version=WayOut(ImageWay.OTHER_STATE),
     )
 
 

@@ -143,16 +143,6 @@ def git_revision(pipeline: Pipeline) -> str:
         return ""
 
 
-def bump_way(command: str) -> str:
-    """Advice for a refused plan: publish a new version."""
-    return f"publish it as a new version:  {command}"
-
-
-def accept_way(command: str) -> str:
-    """Advice for a version that another tool published: accept it."""
-    return f"accept it as made from these files:  {command}"
-
-
 def git_commit(folder: Path) -> str:
     """The commit of a folder; "" if there is none, or git cannot read it."""
     try:

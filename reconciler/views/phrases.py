@@ -1,13 +1,23 @@
-"""What all drift outputs say in the same words: counts, facts of a finding, times. Text only, no markup."""
+"""The words that all outputs share: reasons, ways out, counts, facts of a finding, times. No markup.
 
+Reasons are values everywhere else. Here they become words, once per audience.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
+from enum import Enum, StrEnum
+from typing import Any
 
+from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
+from providers.reasons import Reason, WayOut
 from reconciler.core.diagnostics import Diagnostic
-from reconciler.core.plan import Action
+from reconciler.core.plan import Action, Basis, Plan
+from reconciler.core.reasons import ReasonCode, RefusalCode, Way
 from reconciler.core.values import MISSING
 from reconciler.drift.findings import Finding, Report, StackReport
-from reconciler.views.counting import plural, short_commit
-from reconciler.views.shown_values import shown
+from reconciler.views.counting import listed, plural, short_commit
+from reconciler.views.shown_values import SHORT_DIGEST, shown
 
 TONES = {
     "in-sync": "good",
@@ -29,15 +39,15 @@ TONES = {
 """Class or action -> how it looks, wherever there are colours that say how bad it is."""
 
 
-def counted(report: Report) -> list[str]:
-    """`2 drift`, `1 pending`, `3 acknowledged`: what there is, worst first."""
-    return [f"{count:,} {word}" for word, count in report.counts.items() if count]
+def counts(report: Report) -> list[tuple[str, int]]:
+    """Each class that was found with its count, worst first: `("drift", 2)`, `("acknowledged", 3)`."""
+    return [(word, count) for word, count in report.counts.items() if count]
 
 
 def headline(report: Report) -> str:
     """The whole of it in a few words; what could not be asked is never called in sync."""
     if report.findings:
-        return ", ".join(counted(report))
+        return ", ".join(f"{count:,} {word}" for word, count in counts(report))
     return "No drift in what could be checked" if report.unchecked else "No drift"
 
 
@@ -102,12 +112,6 @@ def ways(finding: Finding) -> list[tuple[str, str]]:
     return [] if finding.acknowledged else [(word, command) for word, command in both if command]
 
 
-def way(text: str) -> tuple[str, str]:
-    """What a way out of a refusal is, and its command; "" where there is none to run."""
-    label, colon, command = text.partition(":  ")
-    return (label, command) if colon else (text, "")
-
-
 def last_applied(stack: StackReport) -> str:
     """When, by whom and from which commit the record was left as it is."""
     last = stack.last_apply
@@ -129,3 +133,206 @@ def age(finding: Finding) -> str:
     if hours >= 48:
         return plural(hours // 24, "day")
     return plural(hours, "hour") if hours else "new"
+
+
+class Audience(Enum):
+    """Who reads the words of a reason."""
+
+    PLAN = "a plan of the files"
+    ROLLBACK = "a plan back to a state version"
+    DRIFT = "a drift report"
+
+
+def audience_of(plan: Plan) -> Audience:
+    return Audience.ROLLBACK if plan.basis is Basis.STATE_VERSION else Audience.PLAN
+
+
+def reason(reason: Reason, audience: Audience = Audience.PLAN) -> str:
+    """The words of a reason of a change, a step or a refusal; without a final stop."""
+    if isinstance(reason.code, ImageVerdict):
+        details = verdict_details(reason)
+        return f"{reason.code.value}: {details}" if details else reason.code.value
+    return _made(_OTHER_WORDS[audience].get(reason.code) or _WORDS[reason.code], reason.details)
+
+
+def verdict_details(verdict: Reason) -> str:
+    """The words of a verdict on an image beside its name; "" where the name is enough."""
+    return _made(_VERDICTS[verdict.code], verdict.details)
+
+
+def without_differences(refusal: Reason) -> Reason:
+    """A refusal of an image without what differs from its source, for a view that lists that itself."""
+    return replace(refusal, details={**refusal.details, "differing": [], "more": 0})
+
+
+def way(way: WayOut) -> tuple[str, str]:
+    """What a way out is, and its command; "" where there is none to run."""
+    return _made(_WAYS[way.label], way.details), way.command
+
+
+def way_text(out: WayOut) -> str:
+    """A way out as one text."""
+    label, command = way(out)
+    return f"{label}:  {command}" if command else label
+
+
+Details = Mapping[str, Any]
+_Words = str | Callable[[Details], str]
+
+
+def _made(words: _Words, details: Details) -> str:
+    return words if isinstance(words, str) else words(details)
+
+
+def _fields(details: Details) -> str:
+    return ", ".join(details["fields"])
+
+
+def _several(details: Details) -> str:
+    return ", ".join(reason(Reason(ReasonCode(code))) for code in details["codes"])
+
+
+def _several_of_rollback(details: Details) -> str:
+    return ", ".join(reason(Reason(ReasonCode(code)), Audience.ROLLBACK) for code in details["codes"])
+
+
+def _differing(details: Details) -> str:
+    """What differs between a published image and its source; "" where that is not known in detail."""
+    if "differing" in details:
+        more = f" and {details['more']} more" if details["more"] else ""
+        return f"{', '.join(details['differing'])}{more}"
+    text = f"the state does not say which of its {plural(details['files'], 'file')} differ"
+    if not details["revision"]:
+        return text
+    uncommitted = ", plus uncommitted changes at that time" if details["dirty"] else ""
+    return f"{text}; try git diff {details['revision'][:12]}{uncommitted}"
+
+
+def _tag_moved(details: Details) -> str:
+    digest = details["points_to"]
+    points = f"points at {digest[:SHORT_DIGEST]}" if digest else "is gone"
+    return f"{details['channel']} {points}; re-tagged, no build"
+
+
+def _foreign(details: Details) -> str:
+    accepted = "and accepted as this source" if details["accepted"] else "from unknown source"
+    return f"published by another tool, {accepted}"
+
+
+def _version_taken(details: Details) -> str:
+    differing = _differing(details)
+    what = f" ({differing})" if differing else ""
+    return f"{details['version']} is published from other source, and is never overwritten{what}"
+
+
+_WORDS: Mapping[StrEnum, _Words] = {
+    ReasonCode.NEW: "new",
+    ReasonCode.FILES_CHANGED: "the files changed",
+    ReasonCode.CHANGED_OUTSIDE: "changed outside",
+    ReasonCode.CHANGED_ON_BOTH_SIDES: "changed in the files and outside",
+    ReasonCode.CONVERGED: "live already has this value; only the state is updated",
+    ReasonCode.NOT_RECORDED: "not in the state yet",
+    ReasonCode.NEVER_WRITTEN: "never applied, and not returned by the platform",
+    ReasonCode.UNREADABLE: "not returned by the platform; unchanged since the last apply",
+    ReasonCode.UNREADABLE_CHANGED: "not returned by the platform; the files changed",
+    ReasonCode.UNREADABLE_IMMUTABLE: "not returned by the platform, and cannot be changed",
+    ReasonCode.CONTESTED: "differs from the object that an interrupted run was creating",
+    ReasonCode.CARRIED_OVER: "carried over from the old object; not set in the files",
+    ReasonCode.CREATE_DEFAULT: "default for new objects; not set in the files",
+    ReasonCode.IGNORED: "ignored (ignore_changes)",
+    ReasonCode.OURS: "the files win (--ours)",
+    ReasonCode.IN_SYNC: "in sync",
+    ReasonCode.THEIRS: "live is kept (--theirs)",
+    ReasonCode.MISSING: "does not exist yet",
+    ReasonCode.DELETED_OUTSIDE: "deleted outside",
+    ReasonCode.RECREATED_OUTSIDE: "recreated outside",
+    ReasonCode.OVERWRITTEN_OUTSIDE: "overwritten outside",
+    ReasonCode.ADDED_OUTSIDE: "added outside",
+    ReasonCode.UNDECLARED: "not declared in the files",
+    ReasonCode.UNFINISHED_REPLACE: "an earlier run deleted it to replace it, and did not finish",
+    ReasonCode.TAKEN_OVER: "exists already; added to the state",
+    ReasonCode.TAKEN_OVER_AND_CHANGED: "exists already; added to the state and changed",
+    ReasonCode.SEVERAL: _several,
+    ReasonCode.UNMANAGED: lambda it: f"no longer managed, as the files do not set it any more: {_fields(it)}",
+    ReasonCode.UNREADABLE_FIELDS: lambda it: f"unchanged since the last apply; cannot be read: {_fields(it)}",
+    ReasonCode.IMMUTABLE: lambda it: f"{_fields(it)} cannot be changed in place",
+    ReasonCode.PARENT_REPLACED: lambda it: f"recreated with {it['parent']}, which is replaced",
+    ReasonCode.LEFT_FILES: "no longer in the files",
+    ReasonCode.LEFT_FILES_KEPT: lambda it: f"no longer in the files; it stays {it['place']}",
+    ReasonCode.DESTROYED: "destroyed, as requested",
+    ReasonCode.NOT_DESTROYED: lambda it: f"not deleted by destroy; it stays {it['place']}",
+    ReasonCode.GONE: "already gone",
+    ReasonCode.NOT_OURS: "recreated outside, so it is not deleted",
+    ReasonCode.UNSTATED: lambda it: str(it["text"]),
+    RefusalCode.REPLACE_LOSES_HISTORY: lambda it: (
+        f"{_fields(it)} cannot be changed in place; a replacement has a new id and no history"
+    ),
+    RefusalCode.OVERWRITES_IGNORED: lambda it: (
+        f"{it['field']} cannot be read, and writing it would overwrite {listed(it['ignored'])}, "
+        "which ignore_changes names"
+    ),
+    RefusalCode.PROTECTED: lambda it: f"apply would {it['action']} it, and config.toml protects it",
+    RefusalCode.PROTECTED_PARENT: lambda it: (
+        f"apply would delete and recreate it with {it['parent']}, and config.toml protects it"
+    ),
+    RefusalCode.SECRET: "the image would contain a secret",
+    RefusalCode.UNSTATED: lambda it: str(it["text"]),
+    ImageRefusal.FOREIGN_VERSION: lambda it: (
+        f"{it['version']} was published by another tool, from unknown source"
+    ),
+    ImageRefusal.VERSION_TAKEN: _version_taken,
+    ImageRefusal.PUBLISHED_AS: lambda it: (
+        f"{it['version']} is published from other source; this source is published as {it['published']}"
+    ),
+}
+"""The words of each reason in a plan of the files."""
+
+_VERDICTS: Mapping[StrEnum, _Words] = {
+    ImageVerdict.PUBLISHED: "",
+    ImageVerdict.NEVER_PUBLISHED: "",
+    ImageVerdict.SAME_SOURCE: "re-tagged, no build",
+    ImageVerdict.SOURCE_CHANGED: _differing,
+    ImageVerdict.TAG_MOVED: _tag_moved,
+    ImageVerdict.FOREIGN: _foreign,
+    ImageVerdict.MISSING: "the platform uses a tag that the registry does not have",
+}
+"""The words beside the name of a verdict, for every audience."""
+
+_OTHER_WORDS: Mapping[Audience, Mapping[StrEnum, _Words]] = {
+    Audience.PLAN: {},
+    Audience.ROLLBACK: {
+        ReasonCode.FILES_CHANGED: "differs from that state version",
+        ReasonCode.CHANGED_ON_BOTH_SIDES: "changed since that state version, and outside",
+        ReasonCode.UNREADABLE_CHANGED: "not returned by the platform; differs from that state version",
+        ReasonCode.CARRIED_OVER: "carried over from the old object; not in that state version",
+        ReasonCode.CREATE_DEFAULT: "default for new objects; not in that state version",
+        ReasonCode.OURS: "differs from that state version, and changed outside since",
+        ReasonCode.SEVERAL: _several_of_rollback,
+        ReasonCode.UNDECLARED: "not in that state version",
+        ReasonCode.UNMANAGED: lambda it: f"no longer managed, as in that state version: {_fields(it)}",
+        ReasonCode.LEFT_FILES: "not in that state version",
+        ReasonCode.LEFT_FILES_KEPT: lambda it: f"not in that state version; it stays {it['place']}",
+    },
+    Audience.DRIFT: {
+        ReasonCode.FILES_CHANGED: "changed in the files, not applied yet",
+        ReasonCode.LEFT_FILES_KEPT: lambda it: f"no longer in the files; still {it['place']}",
+    },
+}
+"""The words that differ for another audience."""
+
+_WAYS: Mapping[StrEnum, _Words] = {
+    Way.ALLOW_REPLACE: "allow it",
+    Way.RESTORE_VALUE: "or restore the old value in config.toml",
+    Way.IGNORE_WHOLE: lambda it: (
+        f'add "{it["field"]}" to ignore_changes in config.toml, or remove {listed(it["ignored"])} from it'
+    ),
+    Way.UNPROTECT: lambda it: f'remove "{it["address"]}" from [reconciler] protect in config.toml',
+    Way.SEE_ERRORS: "see the errors: they name each file and line, and what to do",
+    Way.UNSTATED: lambda it: str(it["text"]),
+    ImageWay.NEW_VERSION: "publish it as a new version",
+    ImageWay.ACCEPT_FOREIGN: "accept it as made from these files",
+    ImageWay.REPEAT_BUMP: lambda it: (
+        f'run the same apply --bump again, or write version = "{it["version"]}" into config.toml'
+    ),
+    ImageWay.OTHER_STATE: "roll back to another version with --to VERSION",
+}

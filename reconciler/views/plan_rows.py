@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Step
+from reconciler.core.reasons import ReasonCode
+from reconciler.views.phrases import Audience, reason
 from reconciler.views.shown_values import old_and_new
 
 # Nothing happens to such a field, and nothing is wrong with it.
@@ -21,20 +23,20 @@ class Row:
     cls: ChangeClass
 
 
-def rows(step: Step) -> list[Row]:
+def rows(step: Step, audience: Audience = Audience.PLAN) -> list[Row]:
     """The fields that are worth one; several for a large value of which parts differ."""
     return [
-        Row(
-            path,
-            old,
-            new,
-            "" if change.reason == "new" else f"{change.cls.value}: {change.reason}",
-            change.cls,
-        )
+        Row(path, old, new, _remark(change, audience), change.cls)
         for change in step.changes
         if _is_row(change)
         for path, old, new in old_and_new(change)
     ]
+
+
+def _remark(change: Change, audience: Audience) -> str:
+    if change.reason.code is ReasonCode.NEW:
+        return ""
+    return f"{change.cls.value}: {reason(change.reason, audience)}"
 
 
 def _is_row(change: Change) -> bool:

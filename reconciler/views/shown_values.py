@@ -7,6 +7,7 @@ from reconciler.core.diff import Change
 from reconciler.core.values import JSON, NoValue
 
 LONGEST = 72  # characters
+SHORT_DIGEST = 19  # characters of a digest, with its "sha256:"
 _SOURCE_KEY = re.compile(r"v[0-9]+:[0-9a-f]{64}")
 
 
@@ -24,7 +25,7 @@ def shown(value: JSON | NoValue) -> str:
     else:
         text = json.dumps(value, ensure_ascii=False)
     if text.startswith("sha256:") or _SOURCE_KEY.fullmatch(text):
-        return text[:19]
+        return text[:SHORT_DIGEST]
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 

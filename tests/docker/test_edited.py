@@ -16,8 +16,10 @@ from providers.docker.labels import SOURCE_KEY
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.archive import archive
 from providers.docker.source.key import ImageSource, context, dockerfile, fingerprint
+from providers.docker.verdicts import ImageWay
 from providers.errors import RefusedError
 from providers.protocol import Progress, Report, silent
+from providers.reasons import WayOut
 from tests.services import Registry
 
 BUILDERS = get_args(BuilderName)[1:]
@@ -98,7 +100,12 @@ def kind(
         return {}
 
     return ImageKind(
-        repository, source, fingerprint(source), lambda: select(name, source), labels, bump_hint=""
+        repository,
+        source,
+        fingerprint(source),
+        lambda: select(name, source),
+        labels,
+        new_version=WayOut(ImageWay.NEW_VERSION),
     )
 
 

@@ -16,13 +16,23 @@ from providers.docker.image import ImageKind
 from providers.docker.labels import REVISION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.key import ImageSource, SourceKey, fingerprint
+from providers.docker.verdicts import ImageRefusal, ImageWay
 from providers.errors import ExistsError, TransientError
-from providers.protocol import LiveObject, Reference, Report, Verdict, silent
+from providers.protocol import Assessment, LiveObject, Reference, Report, silent
+from providers.reasons import WayOut
 from providers.rules import JSON
+from reconciler.views import phrases
 from tests.docker.proxy import Answer, proxy_to
 from tests.services import Registry
 
 pytestmark = pytest.mark.registry
+
+
+NEW_VERSION = WayOut(ImageWay.NEW_VERSION, "reconciler apply app --bump patch")
+
+
+def reason_of(assessment: Assessment) -> str:
+    return phrases.reason(assessment.reason)
 
 
 @dataclass
@@ -60,7 +70,7 @@ class Machine:
             self.key,
             builder=lambda: (self.build or Watched)(self),
             labels=lambda: {REVISION: self.revision},
-            bump_hint="take the next one",
+            new_version=NEW_VERSION,
             connect=self.connect,
             accept_foreign=self.accept_foreign,
             bumped_from=self.bumped_from,
@@ -86,7 +96,7 @@ class Machine:
 
     def verdict(
         self, version: str, *others: LiveObject, recorded: Mapping[str, JSON] | None = None
-    ) -> Verdict:
+    ) -> Assessment:
         assess = self.kind.facts.assess
         assert assess is not None
         live = self.read(version, recorded)
@@ -148,15 +158,15 @@ def edit(machine: Machine, text: str = "print('other')\n") -> None:
 
 
 def test_any_machine_tells_what_is_published(here: Machine, there: Machine) -> None:
-    assert here.verdict("1.0.0").reason == "never-published"
+    assert reason_of(here.verdict("1.0.0")) == "never-published"
     pointing = LiveObject("1", ("app",), {"docker_image": here.repository, "docker_tag": "latest"})
-    assert here.verdict("1.0.0", pointing).reason.startswith("missing")
+    assert reason_of(here.verdict("1.0.0", pointing)).startswith("missing")
 
     published = here.publish("1.0.0")
 
     assert tags(here)["1.0.0"] == tags(here)["latest"] == published.id.partition("@")[2]
-    assert there.verdict("1.0.0").reason == "published"
-    assert there.verdict("1.0.1").reason == "same-source: re-tagged, no build"
+    assert reason_of(there.verdict("1.0.0")) == "published"
+    assert reason_of(there.verdict("1.0.1")) == "same-source: re-tagged, no build"
     there.publish("1.0.1")
     assert tags(here)["1.0.1"] == tags(here)["latest"] == tags(here)["1.0.0"]
     assert (here.builds, there.builds) == (1, 0)
@@ -169,10 +179,10 @@ def test_other_source_is_never_put_under_a_published_version(here: Machine, ther
 
     verdict = there.verdict("1.0.0")
     assert (
-        verdict.reason
-        == "source-changed: no record says which of its 5 files differ; try git diff 0123456789ab"
+        reason_of(verdict)
+        == "source-changed: the state does not say which of its 5 files differ; try git diff 0123456789ab"
     )
-    assert "never overwritten" in verdict.refusal
+    assert verdict.refusal is not None and "never overwritten" in phrases.reason(verdict.refusal.reason)
     recorded = fingerprint(here.source)
     outputs = {
         "digest": before["1.0.0"],
@@ -180,7 +190,7 @@ def test_other_source_is_never_put_under_a_published_version(here: Machine, ther
         "arguments": recorded.arguments,
     }
     known = there.verdict("1.0.0", recorded=outputs)
-    assert known.reason == "source-changed: pipeline.py changed"
+    assert reason_of(known) == "source-changed: pipeline.py changed"
     with pytest.raises(ExistsError, match="never overwritten"):
         there.kind.create(there.name, there.desired("1.0.0"), parent=None, report=silent)
     assert tags(here) == before
@@ -222,7 +232,7 @@ def test_a_channel_tag_that_moved_is_put_back(here: Machine, there: Machine) -> 
     with RegistryClient(here.repository) as client:
         client.tag("1.0.0", "latest")
 
-    assert there.verdict("1.0.1").reason.startswith("tag-moved: latest points at sha256:")
+    assert reason_of(there.verdict("1.0.1")).startswith("tag-moved: latest points at sha256:")
     there.publish("1.0.1")
 
     assert tags(here) == right
@@ -243,28 +253,29 @@ def test_what_another_tool_pushed_is_this_source_only_where_that_is_said(
     foreign = another_tools_image(here, push_base, "1.0.0", "latest")
 
     refused = here.verdict("1.0.0")
-    assert refused.reason.startswith("foreign")
-    assert "another tool" in refused.refusal
+    assert reason_of(refused).startswith("foreign")
+    assert refused.refusal is not None
+    assert refused.refusal.reason.code is ImageRefusal.FOREIGN_VERSION
 
     accepting = replace(here, accept_foreign=True)
     accepted = accepting.verdict("1.0.0")
-    assert (accepted.need.value, accepted.refusal) == ("nothing", "")
+    assert (accepted.need.value, accepted.refusal) == ("nothing", None)
     record = accepting.read("1.0.0")
     assert record is not None
     assert record.outputs["stands_for"] == fingerprint(here.source).key
 
-    assert here.verdict("1.0.0", recorded=record.outputs).reason.startswith("foreign")
-    assert here.verdict("1.0.0", recorded=record.outputs).refusal == "", "the record says so"
+    assert reason_of(here.verdict("1.0.0", recorded=record.outputs)).startswith("foreign")
+    assert here.verdict("1.0.0", recorded=record.outputs).refusal is None, "the record says so"
 
     edit(here)
     for machine in (here, accepting):  # what is in CI for good must not swallow an edit
         changed = machine.verdict("1.0.0", recorded=record.outputs)
-        assert changed.reason == "source-changed: pipeline.py changed"
+        assert reason_of(changed) == "source-changed: pipeline.py changed"
         assert changed.refusal
     here.publish("1.0.1")
     with RegistryClient(here.repository) as client:
         client.tag("1.0.1", "1.0.0")
-    assert here.verdict("1.0.0", recorded=record.outputs).reason == "published", "that was another digest"
+    assert reason_of(here.verdict("1.0.0", recorded=record.outputs)) == "published", "that was another digest"
     assert tags(here)["1.0.1"] != foreign
 
 
@@ -281,7 +292,7 @@ def test_an_accepted_version_gets_its_channel_tag_back_without_a_build(
 
     moved = here.read("1.0.0", recorded=accepted.outputs)
     assert moved is not None
-    assert here.verdict("1.0.0", recorded=accepted.outputs).reason.startswith("tag-moved")
+    assert reason_of(here.verdict("1.0.0", recorded=accepted.outputs)).startswith("tag-moved")
     here.kind.update(moved, {}, here.desired("1.0.0"), parent=None, report=silent)
 
     assert tags(here)["latest"] == tags(here)["1.0.0"] == foreign
@@ -295,11 +306,11 @@ def test_an_image_with_a_key_of_the_first_recipe_is_compared_by_that_recipe(
         earlier.setattr("providers.docker.image.fingerprint", first_recipe)
         replace(here, earlier=True).publish("1.0.0")
 
-    assert here.verdict("1.0.0").reason == "published"
+    assert reason_of(here.verdict("1.0.0")) == "published"
     live = here.read("1.0.0")
     assert live is not None
     assert (live.outputs["source_key"], live.outputs["stands_for"]) == (key.first, key.key)
-    assert here.verdict("1.0.1").reason == "same-source: re-tagged, no build"
+    assert reason_of(here.verdict("1.0.1")) == "same-source: re-tagged, no build"
     here.publish("1.0.1")
     assert (here.builds, tags(here)["1.0.1"]) == (0, tags(here)["1.0.0"])
 
@@ -347,12 +358,12 @@ def test_of_two_sources_under_one_version_the_one_that_the_registry_kept_wins(
 
     ended = at_once(here, there)
 
-    [winner] = [machine for machine in (here, there) if machine.verdict("1.0.0").reason == "published"]
+    [winner] = [machine for machine in (here, there) if reason_of(machine.verdict("1.0.0")) == "published"]
     [lost] = [problem for problem in ended if isinstance(problem, ExistsError)]
     [won] = [live for live in ended if isinstance(live, LiveObject)]
     assert ended[(here, there).index(winner)] is won
     assert "at the same moment, from other source" in lost.message or "meanwhile" in lost.message
-    assert lost.hint == "take the next one"
+    assert lost.way_out == NEW_VERSION
     assert tags(here)["1.0.0"] == tags(here)["latest"] == won.id.partition("@")[2]
 
 

@@ -8,12 +8,20 @@ import pytest
 
 from providers.docker.image import ImageKind
 from providers.docker.source.key import ImageSource, SourceKey
-from providers.protocol import LiveObject, RequiredAction
+from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
+from providers.protocol import Assessment, LiveObject, RequiredAction
+from providers.reasons import Reason, Refusal, WayOut
+from reconciler.views import phrases
 
 KEY, OLD_KEY = "v2:new", "v2:old"
 DESIRED = {"version": "1.0.1", "channel": "latest", "source_key": KEY, "platform": "linux/amd64"}
 RECORDED = {**DESIRED, "version": "1.0.0", "source_key": OLD_KEY}
-HINT, ACCEPT = "reconciler apply app --bump patch", "reconciler apply app --accept-foreign"
+NEW_VERSION = WayOut(ImageWay.NEW_VERSION, "reconciler apply app --bump patch")
+ACCEPT = WayOut(ImageWay.ACCEPT_FOREIGN, "reconciler apply app --accept-foreign")
+
+
+def reason_of(assessment: Assessment) -> str:
+    return phrases.reason(assessment.reason)
 
 
 def never() -> Any:
@@ -23,7 +31,7 @@ def never() -> Any:
 def kind(**files: str) -> ImageKind:
     key = SourceKey(KEY, files, {}, 0)
     source = ImageSource(folder=Path("app"))
-    return ImageKind("reg.io/app", source, key, never, never, bump_hint=HINT, accept_hint=ACCEPT)
+    return ImageKind("reg.io/app", source, key, never, never, new_version=NEW_VERSION, accept=ACCEPT)
 
 
 def published(
@@ -77,9 +85,8 @@ def test_a_situation_has_its_verdict(
     verdict = assess(DESIRED, RECORDED, {}, live, others)
 
     assert verdict.need is need
-    assert verdict.reason.startswith(reason)
-    assert verdict.refusal == ""
-    assert verdict.warning == ""
+    assert reason_of(verdict).startswith(reason)
+    assert verdict.refusal is None
 
 
 def test_a_published_version_of_other_source_is_refused_and_names_what_changed() -> None:
@@ -89,11 +96,12 @@ def test_a_published_version_of_other_source_is_refused_and_names_what_changed()
 
     verdict = assess(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
 
-    assert verdict.reason == (
+    assert reason_of(verdict) == (
         "source-changed: a.py changed, gone.py removed, here.py moved to there.py, new.py added"
     )
-    assert "1.0.1 is published from other source" in verdict.refusal
-    assert verdict.hint == HINT
+    assert verdict.refusal is not None
+    assert "1.0.1 is published from other source" in phrases.reason(verdict.refusal.reason)
+    assert verdict.refusal.ways == (NEW_VERSION,)
 
 
 def test_more_changes_than_a_line_holds_are_counted() -> None:
@@ -104,7 +112,7 @@ def test_more_changes_than_a_line_holds_are_counted() -> None:
 
     verdict = assess(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
 
-    assert verdict.reason == "source-changed: 0.py added, 1.py added, 2.py added, 3.py added and 5 more"
+    assert reason_of(verdict) == "source-changed: 0.py added, 1.py added, 2.py added, 3.py added and 5 more"
 
 
 def test_a_record_of_another_image_says_nothing_of_this_one() -> None:
@@ -114,7 +122,7 @@ def test_a_record_of_another_image_says_nothing_of_this_one() -> None:
 
     verdict = assess(DESIRED, RECORDED, outputs, published(source_key=OLD_KEY), [])
 
-    assert verdict.reason == "source-changed: no record says which of its 1 files differ"
+    assert reason_of(verdict) == "source-changed: the state does not say which of its 1 file differ"
 
 
 def test_without_a_record_the_files_are_counted_and_the_commit_is_named() -> None:
@@ -124,11 +132,10 @@ def test_without_a_record_the_files_are_counted_and_the_commit_is_named() -> Non
     of_a_commit = replace(live, outputs={**live.outputs, "revision": "0123456789abcdef"})
 
     verdict = assess(DESIRED, None, {}, live, [])
-    assert verdict.reason == "source-changed: no record says which of its 2 files differ"
+    assert reason_of(verdict) == "source-changed: the state does not say which of its 2 files differ"
     assert verdict.refusal
-    assert assess(DESIRED, None, {}, of_a_commit, []).reason.endswith(
-        "files differ; try git diff 0123456789ab"
-    )
+    named = reason_of(assess(DESIRED, None, {}, of_a_commit, []))
+    assert named.endswith("files differ; try git diff 0123456789ab")
 
 
 @pytest.mark.parametrize("channel", ["latest", None])
@@ -142,9 +149,10 @@ def test_a_version_that_another_tool_published_is_never_assumed_to_be_this_sourc
     for recorded in (None, RECORDED, DESIRED):
         verdict = assess(DESIRED, recorded, {}, foreign, [])
 
-        assert verdict.reason.startswith("foreign")
-        assert "1.0.1 was published by another tool" in verdict.refusal
-        assert (verdict.hint, verdict.alternative) == (HINT, ACCEPT)
+        assert verdict.reason == Reason(ImageVerdict.FOREIGN, {"accepted": False})
+        assert verdict.refusal == Refusal(
+            Reason(ImageRefusal.FOREIGN_VERSION, {"version": "1.0.1"}), (NEW_VERSION, ACCEPT)
+        )
 
 
 def test_one_that_was_accepted_is_other_source_once_a_file_changed() -> None:
@@ -154,7 +162,7 @@ def test_one_that_was_accepted_is_other_source_once_a_file_changed() -> None:
 
     verdict = assess(DESIRED, DESIRED, {}, accepted, [])
 
-    assert verdict.reason.startswith("source-changed")
+    assert verdict.reason.code is ImageVerdict.SOURCE_CHANGED
     assert verdict.refusal
 
 
@@ -169,7 +177,7 @@ def test_only_the_files_of_the_same_recipe_are_compared() -> None:
         first_files={"config.toml": "1"},
     )
     source = ImageSource(folder=Path("app"))
-    compared = ImageKind("reg.io/app", source, key, never, never, bump_hint=HINT).differing
+    compared = ImageKind("reg.io/app", source, key, never, never, new_version=NEW_VERSION).differing
     digest = {"digest": "sha256:here"}
     live = published(source_key="sha256:old")
 

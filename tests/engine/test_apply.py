@@ -9,6 +9,7 @@ import pytest
 from providers.errors import GoneError, RefusedError, TransientError
 from providers.protocol import LiveObject
 from reconciler.core.events import Event, Status, StepFinished, StepRetried, StepStarted
+from reconciler.core.reasons import ReasonCode
 from reconciler.core.values import Address
 from reconciler.engine.executor import ATTEMPTS, LONGEST_DELAY
 from state.errors import StoreUnavailableError
@@ -47,7 +48,7 @@ class TestReplace:
         bench.writes()
         app = processing(type="PRE_ANNOTATION")
         planned = bench.plan(app, dataset, replace=[APP])
-        assert planned.step(dataset.address).reason == "goes with processing/app, which is replaced"
+        assert planned.step(dataset.address).reason.code is ReasonCode.PARENT_REPLACED
         assert bench.walk(planned).succeeded
         assert bench.writes() == [
             ("delete", "processing/app"),
@@ -83,8 +84,8 @@ class TestReplaceThatFailsHalfWay:
         app = processing(type="PRE_ANNOTATION", default_parameters={"epochs": 1})
         self.failing(half, app, self.DATASET)  # no --replace any more: there is nothing to lose
         planned = half.plan(app, self.DATASET)
-        reasons = {step.reason for step in planned.plan.steps}
-        assert reasons == {"an earlier run deleted it to make it again"}
+        reasons = {step.reason.code for step in planned.plan.steps}
+        assert reasons == {ReasonCode.UNFINISHED_REPLACE}
         assert half.walk(planned).succeeded
         assert half.writes() == [("create", "processing/app"), ("create", "input/app/dataset")]
         assert half.live(APP) == {
@@ -259,7 +260,7 @@ class TestStubbornFields:
         bench.apply(processing(default_cpu=4))
         bench.world.stubborn = ["default_cpu"]
         bench.apply(processing(default_cpu=8))
-        assert bench.plan(processing(default_cpu=8)).step(APP).reason == "the files changed"
+        assert bench.plan(processing(default_cpu=8)).step(APP).reason.code is ReasonCode.FILES_CHANGED
 
     def test_one_of_the_first_take_over_leaves_no_record_of_it(self, bench: Bench) -> None:
         bench.world.put("processing", "app", default_cpu=4)

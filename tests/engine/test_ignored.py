@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from providers.picsellia import FACTS
+from providers.reasons import Reason
 from providers.sandbox import Sandbox
 from reconciler.core.graph import Resource
 from reconciler.core.plan import Action, Step
+from reconciler.core.reasons import RefusalCode
 from reconciler.core.values import Address
 from reconciler.pipeline.config import read
 from tests.commands.folders import PARAMETERS
@@ -127,7 +129,10 @@ def test_a_key_that_cannot_be_read_is_not_overwritten(bench: Bench) -> None:
     bench.world.hidden = ["default_parameters"]
     app = processing(default_parameters={"data_tag": "b", "epochs": 2})
     step = bench.plan(app, ignored={APP: ["default_parameters.data_tag"]}).step(APP)
-    assert step.refusal is not None and "would overwrite default_parameters.data_tag" in step.refusal.summary
+    assert step.refusal is not None and step.refusal.reason == Reason(
+        RefusalCode.OVERWRITES_IGNORED,
+        {"field": "default_parameters", "ignored": ["default_parameters.data_tag"]},
+    )
     whole = bench.plan(app, ignored={APP: ["default_parameters"]}).step(APP)
     assert whole.refusal is None and not whole.writes
 

@@ -1,5 +1,6 @@
 """From three worlds to one plan: each action with its reason, the order, and the plan as a document."""
 
+from enum import StrEnum
 from random import Random
 from typing import Any
 
@@ -7,14 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from providers.reasons import Reason, Refusal
 from reconciler.core.diagnostics import Diagnostic, Severity, in_order
 from reconciler.core.diff import Change, ChangeClass, Resolution, effective_fields
 from reconciler.core.graph import Graph, Resource
-from reconciler.core.plan import Action, Plan, Refusal, Stack, Step
+from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.planner import fingerprint, plan_steps
+from reconciler.core.reasons import ReasonCode, RefusalCode
 from reconciler.core.values import ABSENT, MISSING, Address
 from reconciler.engine.refresh import RemoteState
+from reconciler.views import phrases
+from reconciler.views.reports.document_parts import unstated
+from reconciler.views.reports.plan_json import plan_from_document, plan_to_document
 from state.snapshot import RecordedResource
 from tests.engine.conftest import (
     APP,
@@ -30,6 +36,7 @@ from tests.engine.conftest import (
     version_of,
 )
 from tests.memory import MemoryWorld
+from tests.reasons import REASONS, WAYS
 
 CREATE, UPDATE, REPLACE, DELETE, ADOPT, FORGET, NOOP = Action
 
@@ -79,8 +86,8 @@ def three() -> Three:
     return Three()
 
 
-def decision(step: Step) -> tuple[Action, str]:
-    return step.action, step.reason
+def decision(step: Step) -> tuple[Action, StrEnum]:
+    return step.action, step.reason.code
 
 
 def classes(step: Step) -> dict[str, ChangeClass]:
@@ -90,7 +97,7 @@ def classes(step: Step) -> dict[str, ChangeClass]:
 class TestOneResource:
     def test_it_does_not_exist_yet(self, three: Three) -> None:
         step = three.step(processing(default_cpu=8))
-        assert decision(step) == (CREATE, "does not exist yet")
+        assert decision(step) == (CREATE, ReasonCode.MISSING)
         assert step.id is None and step.fingerprint == "" and step.writes
         sent = {change.path: change.desired for change in step.changes}
         assert sent["default_cpu"] == 8
@@ -100,8 +107,8 @@ class TestOneResource:
         self, three: Three
     ) -> None:
         step = three.step(processing())
-        shown = {change.path: (change.desired, change.reason) for change in step.changes}
-        why = "default at creation; the files do not say"
+        shown = {change.path: (change.desired, change.reason.code) for change in step.changes}
+        why = ReasonCode.CREATE_DEFAULT
         assert shown == {
             "default_cpu": (4, why),
             "default_gpu": (0, why),
@@ -112,14 +119,14 @@ class TestOneResource:
         app = processing(default_cpu=8)
         three.was_applied(app)
         step = three.step(app)
-        assert decision(step) == (NOOP, "in sync")
+        assert decision(step) == (NOOP, ReasonCode.IN_SYNC)
         assert not step.writes and classes(step) == {"default_cpu": ChangeClass.IN_SYNC}
 
     def test_it_was_deleted_outside(self, three: Three) -> None:
         app = processing(default_cpu=8)
         three.is_recorded(app)
         step = three.step(app)
-        assert decision(step) == (CREATE, "deleted outside")
+        assert decision(step) == (CREATE, ReasonCode.DELETED_OUTSIDE)
         assert step.drifts and step.drifts[0].path == ""
 
     def test_it_was_recreated_outside_as_it_was(self, three: Three) -> None:
@@ -127,8 +134,8 @@ class TestOneResource:
         three.is_recorded(app)
         three.lives(app)
         step = three.step(app)
-        assert decision(step) == (ADOPT, "recreated outside")
-        assert not step.writes and [change.reason for change in step.drifts] == ["recreated outside"]
+        assert decision(step) == (ADOPT, ReasonCode.RECREATED_OUTSIDE)
+        assert not step.writes and [change.reason for change in step.drifts] == [step.reason]
         assert step.id != three.records[APP].id
 
     def test_it_was_recreated_outside_with_other_values(self, three: Three) -> None:
@@ -142,7 +149,7 @@ class TestOneResource:
     def test_the_files_changed(self, three: Three) -> None:
         three.was_applied(processing(default_cpu=4))
         step = three.step(processing(default_cpu=8))
-        assert decision(step) == (UPDATE, "the files changed")
+        assert decision(step) == (UPDATE, ReasonCode.FILES_CHANGED)
         assert classes(step) == {"default_cpu": ChangeClass.PENDING} and not step.drifts
 
     def test_somebody_changed_it_outside(self, three: Three) -> None:
@@ -150,27 +157,27 @@ class TestOneResource:
         three.was_applied(app)
         three.provider_diagnostic.edit("processing", "app", default_cpu=2)
         step = three.step(app)
-        assert decision(step) == (UPDATE, "changed outside")
+        assert decision(step) == (UPDATE, ReasonCode.CHANGED_OUTSIDE)
         assert classes(step) == {"default_cpu": ChangeClass.DRIFT}
 
     def test_the_files_changed_one_field_and_somebody_another(self, three: Three) -> None:
         three.was_applied(processing(default_cpu=4, description="apples"))
         three.provider_diagnostic.edit("processing", "app", default_cpu=2)
         step = three.step(processing(default_cpu=4, description="pears"))
-        assert step.action is UPDATE
-        assert "changed outside" in step.reason and "the files changed" in step.reason
+        assert decision(step) == (UPDATE, ReasonCode.SEVERAL)
+        assert step.reason.details == {"codes": ["changed-outside", "files-changed"]}
 
     def test_it_exists_as_the_files_say_but_nothing_is_recorded(self, three: Three) -> None:
         app = processing(default_cpu=4)
         three.lives(app)
         step = three.step(app)
-        assert decision(step) == (ADOPT, "exists, nothing recorded: taken over")
+        assert decision(step) == (ADOPT, ReasonCode.TAKEN_OVER)
         assert not step.writes and classes(step) == {"default_cpu": ChangeClass.CONVERGED}
 
     def test_it_exists_and_differs_and_nothing_is_recorded(self, three: Three) -> None:
         three.lives(processing(default_cpu=2))
         step = three.step(processing(default_cpu=4))
-        assert decision(step) == (ADOPT, "exists, nothing recorded: taken over and changed")
+        assert decision(step) == (ADOPT, ReasonCode.TAKEN_OVER_AND_CHANGED)
         assert step.writes and classes(step) == {"default_cpu": ChangeClass.UNRECORDED}
         assert (step.changes[0].desired, step.changes[0].live) == (4, 2), "old and new, side by side"
 
@@ -178,13 +185,13 @@ class TestOneResource:
         three.was_applied(processing(default_cpu=4))
         three.provider_diagnostic.edit("processing", "app", default_cpu=8)
         step = three.step(processing(default_cpu=8))
-        assert decision(step) == (ADOPT, "live has it already; the record is refreshed")
+        assert decision(step) == (ADOPT, ReasonCode.CONVERGED)
         assert not step.writes and not step.drifts
 
     def test_a_field_left_the_files(self, three: Three) -> None:
         three.was_applied(processing(default_cpu=4, description="apples"))
         step = three.step(processing(default_cpu=4))
-        assert decision(step) == (ADOPT, "description left the files: no longer managed")
+        assert decision(step) == (ADOPT, ReasonCode.UNMANAGED)
         assert not step.writes
 
     def test_a_field_that_the_files_never_gave_may_change_outside(self, three: Three) -> None:
@@ -200,14 +207,14 @@ class TestWhatIsNotReturned:
         three.was_applied(app)
         three.provider_diagnostic.hidden = ["docker_tag"]
         step = three.step(app)
-        assert decision(step) == (NOOP, "as last applied; docker_tag cannot be read")
+        assert decision(step) == (NOOP, ReasonCode.UNREADABLE_FIELDS)
         assert three.plan(app).exit_code == 0
 
     def test_is_written_when_the_files_changed(self, three: Three) -> None:
         three.was_applied(processing(docker_tag="latest"))
         three.provider_diagnostic.hidden = ["docker_tag"]
         step = three.step(processing(docker_tag="test"))
-        assert decision(step) == (UPDATE, "not returned; the files changed")
+        assert decision(step) == (UPDATE, ReasonCode.UNREADABLE_CHANGED)
         assert not step.drifts
 
     def test_is_written_on_a_take_over(self, three: Three) -> None:
@@ -232,13 +239,13 @@ class TestWhatLeftTheFiles:
     def test_a_processing_is_forgotten_and_stays(self, three: Three) -> None:
         three.was_applied(processing())
         [step] = three.plan().steps
-        assert decision(step) == (FORGET, "left the files; it stays on the platform")
+        assert decision(step) == (FORGET, ReasonCode.LEFT_FILES_KEPT)
         assert not step.writes
 
     def test_unless_it_shall_be_pruned(self, three: Three) -> None:
         three.was_applied(processing())
         [step] = three.plan(prune=True).steps
-        assert decision(step) == (DELETE, "left the files")
+        assert decision(step) == (DELETE, ReasonCode.LEFT_FILES)
         assert step.writes
 
     def test_an_image_is_never_deleted(self, three: Three) -> None:
@@ -251,7 +258,7 @@ class TestWhatLeftTheFiles:
         three.is_recorded(input_of("app", "dataset"))
         step = three.plan(processing(), prune=prune).step(Address.parse("input/app/dataset"))
         assert step is not None
-        assert decision(step) == (FORGET, "left the files, and is gone already")
+        assert decision(step) == (FORGET, ReasonCode.GONE)
 
     def test_a_model_and_its_version_are_forgotten(self, three: Three) -> None:
         three.was_applied(model("M"), version_of("M", "v1"))
@@ -269,20 +276,20 @@ class TestUndeclaredInputs:
     def test_one_that_we_applied_left_the_files(self, three: Three) -> None:
         three.was_applied(processing(), input_of("app", "dataset"))
         step = self.undeclared(three)
-        assert decision(step) == (DELETE, "left the files")
+        assert decision(step) == (DELETE, ReasonCode.LEFT_FILES)
         assert not step.drifts and step.depends_on == (APP,)
 
     def test_one_that_somebody_added_is_drift(self, three: Three) -> None:
         three.was_applied(processing())
         three.lives(input_of("app", "dataset"))
         step = self.undeclared(three)
-        assert decision(step) == (DELETE, "added outside")
+        assert decision(step) == (DELETE, ReasonCode.ADDED_OUTSIDE)
         assert len(step.drifts) == 1
 
     def test_one_that_was_there_when_we_took_over_is_not(self, three: Three) -> None:
         three.lives(processing(), input_of("app", "dataset"))
         step = self.undeclared(three)
-        assert decision(step) == (DELETE, "not declared in the files")
+        assert decision(step) == (DELETE, ReasonCode.UNDECLARED)
         assert not step.drifts
 
     def test_without_a_class_inputs_are_untouched(self, three: Three) -> None:
@@ -296,7 +303,7 @@ class TestWhatCannotChangeInPlace:
     def test_an_input_is_replaced(self, three: Three) -> None:
         three.was_applied(processing(), input_of("app", "dataset"))
         step = three.step(input_of("app", "dataset", input_type="MODEL_VERSION"), processing())
-        assert decision(step) == (REPLACE, "input_type cannot be changed in place")
+        assert decision(step) == (REPLACE, ReasonCode.IMMUTABLE)
         assert step.refusal is None
 
     def test_an_input_changes_in_place_where_it_can(self, three: Three) -> None:
@@ -307,8 +314,8 @@ class TestWhatCannotChangeInPlace:
         three.was_applied(processing(type="AUTO_TAGGING"))
         step = three.step(processing(type="PRE_ANNOTATION"), again="reconciler apply app")
         assert step.action is REPLACE and step.refusal is not None
-        assert "id" in step.refusal.summary and "history" in step.refusal.summary
-        assert "reconciler apply app --replace processing/app" in step.refusal.ways[0]
+        assert step.refusal.reason.code is RefusalCode.REPLACE_LOSES_HISTORY
+        assert step.refusal.ways[0].command == "reconciler apply app --replace processing/app"
 
     def test_unless_the_user_says_so(self, three: Three) -> None:
         three.was_applied(processing(type="AUTO_TAGGING"))
@@ -355,7 +362,7 @@ class TestConflicts:
         plan = changed_twice.plan(processing(default_cpu=8), ours=ours)
         [step] = plan.steps
         assert plan.can_apply and step.action is UPDATE
-        assert "the files win" in step.reason
+        assert step.reason.code is ReasonCode.OURS
         rules = FACTS["processing"].rules
         assert effective_fields({"default_cpu": 8}, step.changes, rules) == {"default_cpu": 8}
 
@@ -434,12 +441,16 @@ class TestOrder:
         ]
 
 
+BECAUSE = unstated("because")
+NO = Refusal(Reason(RefusalCode.SECRET))
+
+
 def step_of(action: Action, name: str = "app", *changes: Change, **more: Any) -> Step:
-    return Step(Address.of("processing", name), action, "because", changes, **more)
+    return Step(Address.of("processing", name), action, BECAUSE, changes, **more)
 
 
 def change_of(cls: ChangeClass, *, write: bool = False, resolution: Resolution = Resolution.NONE) -> Change:
-    return Change("default_cpu", cls, 1, 2, 3, "because", write, resolution)
+    return Change("default_cpu", cls, 1, 2, 3, BECAUSE, write, resolution)
 
 
 def plan_of(*steps: Step) -> Plan:
@@ -469,7 +480,7 @@ class TestExitCode:
                 ],
                 10,
             ),
-            ([step_of(REPLACE, refusal=Refusal("no"))], 12),
+            ([step_of(REPLACE, refusal=NO)], 12),
             ([step_of(CREATE, "a"), step_of(UPDATE, "b", change_of(ChangeClass.DRIFT, write=True))], 11),
         ],
     )
@@ -542,7 +553,7 @@ plans = st.builds(
             Step,
             some_addresses,
             st.sampled_from(Action),
-            words,
+            st.sampled_from(REASONS),
             st.lists(
                 st.builds(
                     Change,
@@ -551,7 +562,7 @@ plans = st.builds(
                     sides,
                     sides,
                     sides,
-                    words,
+                    st.sampled_from(REASONS),
                     st.booleans(),
                     st.sampled_from(Resolution),
                 ),
@@ -560,7 +571,12 @@ plans = st.builds(
             st.lists(some_addresses, max_size=2).map(tuple),
             st.none() | words,
             words,
-            st.none() | st.builds(Refusal, words, st.lists(words, max_size=2).map(tuple)),
+            st.none()
+            | st.builds(
+                Refusal,
+                st.sampled_from(REASONS),
+                st.lists(st.sampled_from(WAYS), max_size=2).map(tuple),
+            ),
         ),
         max_size=3,
     ).map(tuple),
@@ -578,11 +594,11 @@ class TestDocument:
     @settings(max_examples=50)
     @given(plans)
     def test_a_plan_survives_being_written(self, plan: Plan) -> None:
-        assert Plan.from_document(plan.to_document()) == plan
+        assert plan_from_document(plan_to_document(plan)) == plan
 
     def test_it_has_the_keys_that_scripts_rely_on(self, three: Three) -> None:
-        document = three.plan(processing(default_cpu=8)).to_document()
-        assert (document["format"], document["version"]) == ("reconciler/plan", 1)
+        document = plan_to_document(three.plan(processing(default_cpu=8)))
+        assert (document["format"], document["version"]) == ("reconciler/plan", 2)
         assert document["stack"] == {
             "organization": "my-org",
             "environment": "STAGING",
@@ -591,22 +607,24 @@ class TestDocument:
         }
         assert {"lineage", "serial", "summary", "steps", "diagnostics"} <= set(document)
         [step] = document["steps"]
-        assert {"address", "kind", "action", "reason", "depends_on", "changes"} <= set(step)
+        assert {"address", "kind", "action", "reason", "reason_code", "depends_on", "changes"} <= set(step)
         assert (step["address"], step["kind"], step["action"]) == ("processing/app", "processing", "create")
-        assert {"path", "class", "desired", "recorded", "live", "reason"} <= set(step["changes"][0])
+        assert {"path", "class", "desired", "recorded", "live", "reason", "reason_code"} <= set(
+            step["changes"][0]
+        )
 
     def test_another_format_is_refused(self) -> None:
         for document in (None, [], "plan", {}, {"format": "reconciler/plans"}):
             with pytest.raises(ValueError, match="not a"):
-                Plan.from_document(document)
+                plan_from_document(document)
 
     def test_a_newer_version_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="version 2"):
-            Plan.from_document({**plan_of().to_document(), "version": 2})
+        with pytest.raises(ValueError, match="version 3"):
+            plan_from_document({**plan_to_document(plan_of()), "version": 3})
 
     def written(self) -> Any:
-        step = step_of(UPDATE, "app", change_of(ChangeClass.PENDING), refusal=Refusal("no"))
-        return Plan(STACK, "", 0, (step,), (Diagnostic(Severity.INFO, "by the way"),)).to_document()
+        step = step_of(UPDATE, "app", change_of(ChangeClass.PENDING), refusal=NO)
+        return plan_to_document(Plan(STACK, "", 0, (step,), (Diagnostic(Severity.INFO, "by the way"),)))
 
     @pytest.mark.parametrize("where", ["plan", "stack", "step", "change", "refusal", "diagnostic"])
     def test_unknown_keys_are_refused_not_ignored(self, where: str) -> None:
@@ -622,16 +640,49 @@ class TestDocument:
         }
         parts[where]["colour"] = "red"
         with pytest.raises(ValueError, match="colour"):
-            Plan.from_document(document)
+            plan_from_document(document)
+
+    def test_a_plan_of_version_1_is_read_with_its_texts(self) -> None:
+        """Saved by the version before: no codes, and ways out as texts."""
+        now = self.written()
+        [step] = now["steps"]
+        for part in (step, step["changes"][0]):
+            del part["reason_code"], part["reason_details"]
+        step["refusal"] = {"summary": "not allowed", "ways": ["allow it:  reconciler apply app"]}
+
+        plan = plan_from_document({**now, "version": 1})
+
+        [read] = plan.steps
+        assert read.refusal is not None
+        assert read.reason == read.changes[0].reason == unstated("because")
+        assert phrases.reason(read.refusal.reason) == "not allowed"
+        assert phrases.way_text(read.refusal.ways[0]) == "allow it:  reconciler apply app"
+        assert plan_from_document(plan_to_document(plan)) == plan
+
+    @pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.code.value)
+    def test_a_reason_without_the_details_of_its_words_is_refused(self, reason: Reason) -> None:
+        document = self.written()
+        document["steps"][0] |= {"reason_code": reason.code.value, "reason_details": {}}
+        if reason.details:
+            with pytest.raises(ValueError, match=f"details of {reason.code.value}"):
+                plan_from_document(document)
+        else:
+            assert plan_from_document(document).steps[0].reason == reason
+
+    def test_an_unknown_code_is_refused(self) -> None:
+        document = self.written()
+        document["steps"][0]["reason_code"] = "a-whim"
+        with pytest.raises(ValueError, match="a-whim"):
+            plan_from_document(document)
 
     def test_an_unknown_action_is_refused(self) -> None:
         document = self.written()
         document["steps"][0]["action"] = "rename"
         with pytest.raises(ValueError, match="rename"):
-            Plan.from_document(document)
+            plan_from_document(document)
 
     def test_missing_keys_are_refused(self) -> None:
-        document = plan_of().to_document()
+        document = plan_to_document(plan_of())
         del document["serial"]
         with pytest.raises(ValueError, match="serial"):
-            Plan.from_document(document)
+            plan_from_document(document)

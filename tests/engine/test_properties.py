@@ -18,6 +18,7 @@ from reconciler.core.diff import normalised
 from reconciler.core.events import Event, Status, StepFinished
 from reconciler.core.graph import Resource
 from reconciler.core.plan import Action
+from reconciler.core.reasons import ReasonCode
 from reconciler.core.values import Address
 from state.invariants import verify
 from state.snapshot import Snapshot
@@ -239,7 +240,11 @@ class GoodRun:
 
 def deleted_outside(story: Story, bench: Bench) -> set[Address]:
     """What a plan blames others for."""
-    return {step.address for step in story.plan(bench).plan.steps if "deleted outside" in step.reason}
+    return {
+        step.address
+        for step in story.plan(bench).plan.steps
+        if step.reason.code is ReasonCode.DELETED_OUTSIDE
+    }
 
 
 def undisturbed(story: Story) -> GoodRun:

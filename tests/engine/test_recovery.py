@@ -9,6 +9,7 @@ import pytest
 from providers.errors import ProviderError, TransientError
 from providers.protocol import LiveObject
 from reconciler.core.plan import Action
+from reconciler.core.reasons import ReasonCode
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.values import Address
 from reconciler.engine.refresh import RemoteState
@@ -209,8 +210,8 @@ class TestTheWholeStory:
         assert set(bench.record.intents) == {"processing/app"}
         bench.kinds["processing"] = healthy
         step = bench.plan(processing(description="apples")).step(APP)
-        expected = (Action.NOOP, "in sync") if after else (Action.CREATE, "does not exist yet")
-        assert (step.action, step.reason) == expected
+        expected = (Action.NOOP, ReasonCode.IN_SYNC) if after else (Action.CREATE, ReasonCode.MISSING)
+        assert (step.action, step.reason.code) == expected
 
 
 IMAGE = "image/reg.io/app"

@@ -4,10 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from providers.docker.verdicts import ImageVerdict
+from providers.reasons import Reason
 from providers.rules import Effect
 from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.reasons import IN_SYNC, ReasonCode
 from reconciler.core.values import Address
 from reconciler.drift.findings import Acknowledgement, Finding, FindingDates, LastApply, Report, StackReport
 
@@ -17,6 +20,8 @@ NASTY = (
     "<script>hacked = 1</script><img src=x onerror='hacked = 1'> | `a` ``` @team #7 \"q\" & &amp; --> ]]> "
     "*b* _i_ ~~s~~ [l](https://example.com) $x$ \\ %0A ::error::no \x1b[31m"
 )
+CHANGED_OUTSIDE = Reason(ReasonCode.CHANGED_OUTSIDE)
+DELETED_OUTSIDE = Reason(ReasonCode.DELETED_OUTSIDE)
 KNOWN = Acknowledgement("ada", "while we move", "2025-04-01")
 
 
@@ -30,7 +35,7 @@ def finding(**given: Any) -> Finding:
         desired=given.pop("desired", 4),
         recorded=given.pop("recorded", 4),
         live=given.pop("live", 64),
-        reason=given.pop("reason", "changed outside"),
+        reason=given.pop("reason", CHANGED_OUTSIDE),
         write=True,
         place=given.pop("place", f"{stack.pipeline}/config.toml:16"),
     )
@@ -50,21 +55,19 @@ def stack_report(
 ) -> StackReport:
     """Of an image, a processing and an input, all in sync but for what was found."""
     stack = replace(STACK, pipeline=pipeline)
-    image = Step(Address.of("image", "reg.io", pipeline), Action.NOOP, "published")
-    processing = Step(
-        Address.of("processing", pipeline), Action.NOOP, "as the files say", depends_on=(image.address,)
-    )
+    image = Step(Address.of("image", "reg.io", pipeline), Action.NOOP, Reason(ImageVerdict.PUBLISHED))
+    processing = Step(Address.of("processing", pipeline), Action.NOOP, IN_SYNC, depends_on=(image.address,))
     below = Step(
         Address.of("input", pipeline, "dataset"),
         Action.NOOP,
-        "as the files say",
+        IN_SYNC,
         depends_on=(processing.address,),
     )
     steps = {step.address: step for step in (image, processing, below)}
     for found in findings:
         if found.address not in steps:
             steps[found.address] = Step(
-                found.address, Action.UPDATE, "changed outside", depends_on=(processing.address,)
+                found.address, Action.UPDATE, CHANGED_OUTSIDE, depends_on=(processing.address,)
             )
     plan = Plan(stack, "lineage", 3, tuple(steps.values()))
     last = LastApply("2025-03-01T12:00:00.000+00:00", "ada", "laptop", "0123456789abcdef", "")
@@ -82,7 +85,13 @@ def everything() -> Report:
     return report(
         stack_report(
             finding(),
-            finding(address=nasty, path="", reason="deleted outside", effect=Effect.EXISTENCE, place=""),
+            finding(
+                address=nasty,
+                path="",
+                reason=Reason(ReasonCode.DELETED_OUTSIDE),
+                effect=Effect.EXISTENCE,
+                place="",
+            ),
             finding(path=f"default_parameters.{NASTY}", live=NASTY, effect=Effect.PARAMETERS),
             finding(cls=ChangeClass.PENDING, path="default_gpu", live=0, recorded=0, desired=1),
             finding(path="description", live="known", acknowledged=KNOWN, effect=Effect.DESCRIPTION),

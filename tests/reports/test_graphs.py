@@ -6,9 +6,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from providers.reasons import Reason
 from providers.sandbox import Sandbox
 from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Action, Plan, Step
+from reconciler.core.reasons import ReasonCode
 from reconciler.core.values import Address
 from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_files, of_plan, of_report, svg
 from tests.conftest import Cli, copy_example
@@ -21,6 +23,8 @@ MERMAID = re.compile(
     r"(?:    classDef \w+ fill:#\w{6},stroke:#\w{6},color:#\w{6}\n    class n\d+(?:,n\d+)* \w+\n)*"
 )
 """Of flow.jison the lines that are used here, and of a label only what Mermaid takes as it is."""
+
+GONE = Reason(ReasonCode.GONE)
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def test_what_was_found_is_marked_by_colour_and_in_words(drawing: Drawing) -> No
 
 def test_inputs_come_after_what_they_live_in_also_where_they_are_deleted_first() -> None:
     app, below = Address.of("processing", "app"), Address.of("input", "app", "x")
-    steps = (Step(below, Action.DELETE, "gone"), Step(app, Action.DELETE, "gone", depends_on=(below,)))
+    steps = (Step(below, Action.DELETE, GONE), Step(app, Action.DELETE, GONE, depends_on=(below,)))
     assert of_plan(Plan(STACK, "", 0, steps)).edges == ((app, below),)
 
 

@@ -25,8 +25,10 @@ import pytest
 from rich.console import Console
 
 from providers.docker.builders.build_errors import plain
+from providers.docker.verdicts import ImageVerdict
 from providers.errors import RefusedError
 from providers.protocol import Progress
+from providers.reasons import Reason, Refusal, WayOut
 from providers.sandbox import Sandbox, Settings
 from providers.text import one_line, visible
 from reconciler.cli import run
@@ -43,19 +45,21 @@ from reconciler.core.events import (
     StepRetried,
     StepStarted,
 )
-from reconciler.core.plan import Action, Plan, Refusal, Stack, Step
+from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.reasons import ReasonCode, Way
 from reconciler.core.stale import StaleField, StaleStep
 from reconciler.core.values import MISSING, Address
 from reconciler.drift.findings import LastApply, Report
 from reconciler.drift.status import Row
 from reconciler.engine.executor import ExecutionResult
+from reconciler.views.reports.document_parts import unstated
 from reconciler.views.reports.drift_json import report_text, report_to_document
 from reconciler.views.reports.github import annotations
 from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_plan, of_report, svg
 from reconciler.views.reports.html import drift_html, plan_html
 from reconciler.views.reports.junit import junit_text
 from reconciler.views.reports.markdown import drift_markdown, plan_markdown
-from reconciler.views.reports.plan_json import plan_text, plans_text
+from reconciler.views.reports.plan_json import plan_text, plan_to_document, plans_text
 from reconciler.views.safe import json_text, safe_for_workflows, without_workflow_commands
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
@@ -68,7 +72,7 @@ from reconciler.views.terminal.history import (
 )
 from reconciler.views.terminal.messages import print_diagnostics, print_outcomes, print_sandbox
 from reconciler.views.terminal.overview import overview_document, overview_lines
-from reconciler.views.terminal.plans import print_moved, print_plan, print_refusals
+from reconciler.views.terminal.plans import print_plan, print_refusals, print_stale
 from reconciler.views.terminal.progress import ProgressView
 from state.changes import changes
 from state.lock_info import LockInfo
@@ -111,6 +115,12 @@ def spoiled(value: Any, payload: str) -> Iterator[Any]:
         yield payload
     elif isinstance(value, Path):
         yield Path(payload.replace("\0", ""))
+    elif isinstance(value, Reason | WayOut):  # the names of its details are ours
+        for name, detail in value.details.items():
+            for other in spoiled(detail, payload):
+                yield replace(value, details={**value.details, name: other})
+        if isinstance(value, WayOut):
+            yield replace(value, command=payload)
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             if field.init:
@@ -140,6 +150,10 @@ def all_spoiled(value: Any, payload: str) -> Any:
         return payload
     if isinstance(value, Path):
         return Path(payload.replace("\0", ""))
+    if isinstance(value, Reason | WayOut):
+        details = {name: all_spoiled(detail, payload) for name, detail in value.details.items()}
+        spoilt = replace(value, details=details)
+        return replace(spoilt, command=payload) if isinstance(spoilt, WayOut) else spoilt
     if is_dataclass(value) and not isinstance(value, type):
         given = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
         return replace(value, **{name: all_spoiled(one, payload) for name, one in given.items()})
@@ -244,7 +258,7 @@ CHANGES = tuple(
         "files",
         "record",
         ["live", {"k": "v"}],
-        "reason",
+        unstated("reason"),
         write=True,
         place="a.toml:3",
     )
@@ -256,12 +270,14 @@ PLAN = Plan(
     3,
     (
         Step(
-            Address.of("image", "reg.io", "app"), Action.CREATE, "never-published", remark=("remark", "way")
+            Address.of("image", "reg.io", "app"),
+            Action.CREATE,
+            Reason(ImageVerdict.SOURCE_CHANGED, {"differing": ["a.py changed"], "more": 1}),
         ),
         Step(
             PROCESSING,
             Action.UPDATE,
-            "changed outside",
+            unstated("changed outside"),
             CHANGES,
             (Address.of("image", "reg.io", "app"),),
             id="1",
@@ -269,10 +285,16 @@ PLAN = Plan(
         Step(
             Address.of("input", "app", "x"),
             Action.REPLACE,
-            "other type",
-            (Change("", ChangeClass.CONFLICT, "a", "b", MISSING, "reason", write=True),),
+            Reason(ReasonCode.IMMUTABLE, {"fields": ["type"]}),
+            (Change("", ChangeClass.CONFLICT, "a", "b", MISSING, unstated("reason"), write=True),),
             (PROCESSING,),
-            refusal=Refusal("not allowed", ("allow it:  reconciler apply --replace x", "or not")),
+            refusal=Refusal(
+                unstated("not allowed"),
+                (
+                    WayOut(Way.ALLOW_REPLACE, "reconciler apply --replace x"),
+                    WayOut(Way.UNSTATED, details={"text": "or not"}),
+                ),
+            ),
         ),
     ),
     (error("summary", "detail", address="processing/app", file=Path("a.toml"), line=3),),
@@ -344,7 +366,7 @@ def check_plan(plan: Plan) -> None:
     for show in (print_plan, print_refusals):
         check_log(printed(lambda out, show=show: show(plan, out)))  # type: ignore[misc]
     check_log(printed(lambda out: print_diagnostics(problems, out)))
-    check_json(plan.to_document(), safe_for_workflows(plan_text(plan), "json"))
+    check_json(plan_to_document(plan), safe_for_workflows(plan_text(plan), "json"))
     check_text(safe_for_workflows(plans_text([plan], problems), "json"))
     check_page(safe_for_workflows(plan_html([plan], problems), "html"))
     check_markdown(safe_for_workflows(plan_markdown([plan], problems), "markdown"))
@@ -395,7 +417,7 @@ def test_every_text_of_the_rest_is_text(payload: str) -> None:
     failed = Outcome(PLAN.steps[1], Status.FAILED, error=RefusedError(payload, hint=payload))
     check_log(printed(lambda out: print_outcomes([failed], out)))
     for stale_steps in spoiled(StaleStep(PROCESSING, (StaleField("path", "said", {"now": "now"}),)), payload):
-        check_log(printed(lambda out, it=stale_steps: print_moved([it], out)))  # type: ignore[misc]
+        check_log(printed(lambda out, it=stale_steps: print_stale([it], out)))  # type: ignore[misc]
     for rows in spoiled(ROWS, payload):
         if rows[0].applied.at == payload:
             continue  # a time that the store itself wrote

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from providers.reasons import Refusal, WayOut
 from reconciler.core.diagnostics import error
-from reconciler.core.plan import Action, Plan, Refusal, Step
+from reconciler.core.plan import Action, Plan, Step
+from reconciler.core.reasons import Way
 from reconciler.core.values import Address
+from reconciler.views.reports.document_parts import unstated
 from reconciler.views.reports.html import drift_html, plan_html
 from tests.reports.conftest import NASTY, STACK, everything, finding, report, stack_report
 
@@ -86,8 +89,14 @@ def plan() -> Plan:
     refused = Step(
         Address.of("input", "app", NASTY),
         Action.DELETE,
-        NASTY,
-        refusal=Refusal(NASTY, ("allow it:  reconciler apply app", NASTY)),
+        unstated(NASTY),
+        refusal=Refusal(
+            unstated(NASTY),
+            (
+                WayOut(Way.ALLOW_REPLACE, "reconciler apply app"),
+                WayOut(Way.UNSTATED, details={"text": NASTY}),
+            ),
+        ),
     )
     return Plan(STACK, "", 0, (refused,), (error(NASTY, NASTY),))
 

@@ -7,12 +7,15 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
+from providers.reasons import Refusal, WayOut
 from providers.text import one_line
 from reconciler.core.diagnostics import error
 from reconciler.core.diff import ChangeClass
-from reconciler.core.plan import Action, Plan, Refusal, Step
+from reconciler.core.plan import Action, Plan, Step
+from reconciler.core.reasons import Way
 from reconciler.core.values import Address
 from reconciler.drift.findings import Report
+from reconciler.views.reports.document_parts import unstated
 from reconciler.views.reports.markdown import COMMENT, drift_markdown, plan_markdown
 from tests.reports.conftest import KNOWN, NASTY, STACK, everything, finding, report, stack_report
 
@@ -96,7 +99,10 @@ def test_nothing_of_a_value_is_markup_or_a_mention() -> None:
 
 def test_a_plans_values_are_no_markup_either() -> None:
     step = Step(
-        Address.of("input", "app", NASTY), Action.DELETE, NASTY, refusal=Refusal(NASTY, (f"do:  {NASTY}",))
+        Address.of("input", "app", NASTY),
+        Action.DELETE,
+        unstated(NASTY),
+        refusal=Refusal(unstated(NASTY), (WayOut(Way.UNSTATED, NASTY, {"text": NASTY}),)),
     )
     page = Rendered.of(plan_markdown([Plan(STACK, "", 0, (step,))], [error(NASTY, NASTY)]))
     assert {tag.strip("/") for tag in page.tags} <= ALLOWED
@@ -110,7 +116,7 @@ def test_a_plan_is_found_by_the_marker_of_its_stack() -> None:
 
 
 def test_several_plans_have_one_marker_and_fit_however_many_they_are() -> None:
-    step = Step(Address.of("input", "app", "x"), Action.DELETE, "gone")
+    step = Step(Address.of("input", "app", "x"), Action.DELETE, unstated("gone"))
     plans = [Plan(replace(STACK, pipeline=f"app{n}"), "", 0, (step,)) for n in range(2000)]
     text = plan_markdown(plans, [])
     assert text.splitlines()[0] == "<!-- reconciler:plan -->"

@@ -21,6 +21,7 @@ from reconciler.pipeline.toml.toml_edits import Edits, Value
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.pipeline.version import bump, channel_tag, is_rc
 from reconciler.views.counting import listed
+from reconciler.views.phrases import reason
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.deployed import print_deployed, print_details
 from reconciler.views.terminal.messages import print_applied
@@ -147,4 +148,4 @@ def _no_bump_reason(planned: PlanResult) -> str:
 def _new_version_reason(planned: PlanResult) -> str | None:
     """Why a new version has to be published, or may have to be; None when nothing is to be published."""
     refusals = (step.refusal for step in planned.plan.steps if step.address.kind == "image")
-    return next((refusal.summary for refusal in refusals if refusal is not None), None)
+    return next((reason(refusal.reason) for refusal in refusals if refusal is not None), None)

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from providers.docker.verdicts import ImageWay
+from providers.reasons import WayOut
 from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
 from reconciler.core.diagnostics import UserError
@@ -13,7 +15,6 @@ from reconciler.engine.image_report import find_published_secrets, inspect_image
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import registries, stack_of
 from reconciler.engine.validate import validate
-from reconciler.pipeline.image_source import accept_way, bump_way
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.images import image_text, print_image
 from reconciler.views.terminal.messages import print_diagnostics
@@ -33,15 +34,18 @@ def run(
     except UserError as problem:
         unrecorded = f"not looked for: {problem.diagnostics[0].summary}"
     bump, accept = (
-        stack.command("apply", *more) if stack else " ".join(["reconciler apply", name, *more])
-        for more in (["--bump", "patch"], ["--accept-foreign"])
+        WayOut(label, stack.command("apply", *more) if stack else " ".join(["reconciler apply", name, *more]))
+        for label, more in (
+            (ImageWay.NEW_VERSION, ["--bump", "patch"]),
+            (ImageWay.ACCEPT_FOREIGN, ["--accept-foreign"]),
+        )
     )
     err = console(sys.stderr)
     with ProgressView(err) as watch, stores.store() as store:
         stored = store.load(str(stack)) if stack else None
         watch(Note(f"reading {pipeline.config.docker.image_name}"))
         with registries(watch) as pool:
-            report = inspect_image(checked, stored, bump_way(bump), pool, accept_way(accept))
+            report = inspect_image(checked, stored, bump, accept, pool)
             found = find_published_secrets(report, pool, watch) if secrets else None
     print_diagnostics(checked.diagnostics, err)
     if as_json:

@@ -4,15 +4,25 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from providers.regular_files import read_regular
 from providers.rules import Effect
 from reconciler.core.diagnostics import UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass
-from reconciler.core.plan import Action, Plan, Stack, Step, diagnostic_from_document, diagnostic_to_document
-from reconciler.core.values import JSON, Address, NoValue
+from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.reasons import UNSTATED
+from reconciler.core.values import JSON, Address
 from reconciler.drift.findings import Acknowledgement, Finding, FindingDates, LastApply, Report, StackReport
+from reconciler.views.phrases import Audience
+from reconciler.views.reports.document_parts import (
+    diagnostic_from_document,
+    diagnostic_to_document,
+    reason_from_document,
+    reason_to_document,
+    unstated,
+    values_from_document,
+    values_to_document,
+)
 from reconciler.views.safe import json_text
 from reconciler.workspace.shards import Shard
 
@@ -123,20 +133,14 @@ def _step_to_document(step: Step) -> dict[str, JSON]:
 
 def _finding_to_document(finding: Finding) -> dict[str, JSON]:
     change = finding.change
-    values: Mapping[str, JSON | NoValue] = {
-        "desired": change.desired,
-        "recorded": change.recorded,
-        "live": change.live,
-    }
     return {
         "id": finding.id,
         "address": str(finding.address),
         "field": change.path,
         "class": change.cls.value,
         "severity": finding.effect.name.lower(),
-        **{name: None if isinstance(value, NoValue) else value for name, value in values.items()},
-        "absent": {name: value.value for name, value in values.items() if isinstance(value, NoValue)},
-        "reason": change.reason,
+        **values_to_document(change),
+        **reason_to_document(change.reason, Audience.DRIFT),
         "place": change.place,
         "first_seen": _time(finding.seen.first),
         "last_seen": _time(finding.seen.last),
@@ -191,15 +195,12 @@ def _stack_from_document(document: Mapping[str, JSON]) -> StackReport:
 def _step_from_document(document: Mapping[str, JSON]) -> Step:
     action = next(action for action in Action if action.word == document["action"])
     needs = tuple(Address.parse(text) for text in document["depends_on"])
-    return Step(Address.parse(document["address"]), action, "", depends_on=needs)
+    return Step(Address.parse(document["address"]), action, UNSTATED, depends_on=needs)
 
 
 def _finding_from_document(stack: Stack, document: Mapping[str, JSON]) -> Finding:
-    absent, known = document["absent"], document["acknowledged"]
-    values: dict[str, Any] = {
-        name: NoValue(absent[name]) if name in absent else document[name]
-        for name in ("desired", "recorded", "live")
-    }
+    known = document["acknowledged"]
+    has_code = "reason_code" in document  # reports of earlier versions have the text only
     return Finding(
         id=document["id"],
         stack=stack,
@@ -207,8 +208,8 @@ def _finding_from_document(stack: Stack, document: Mapping[str, JSON]) -> Findin
         change=Change(
             document["field"],
             ChangeClass(document["class"]),
-            **values,
-            reason=document["reason"],
+            **values_from_document(document),
+            reason=reason_from_document(document) if has_code else unstated(document["reason"]),
             write=False,  # a report is read to be told, not to be applied
             place=document["place"],
         ),

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reconciler.core.diagnostics import Diagnostic
+from reconciler.core.exit_codes import CONFLICT, DRIFT, PENDING
 from reconciler.drift.findings import Finding, Report
-from reconciler.views.phrases import details, headline, unchecked, values
+from reconciler.views.phrases import Audience, details, headline, reason, unchecked, values
 from reconciler.views.safe import one_line
 
 MOST = 10
 """Annotations of one kind that GitHub keeps of a step; those above are dropped without a word."""
 SUMMARY_BYTES = 1024 * 1024
 """A step summary that is longer is refused as a whole."""
-_LEVELS = {10: "warning", 11: "error", 12: "error"}
+_LEVELS = {PENDING: "warning", DRIFT: "error", CONFLICT: "error"}
 
 
 def annotations(report: Report, here: Path, workspace: Path) -> list[str]:
@@ -42,7 +43,7 @@ def _all(report: Report, here: Path, workspace: Path) -> Iterator[str]:
 
 def _message(finding: Finding) -> list[str]:
     said = [f"{word}: {value}" for word, value in values(finding)]
-    first = f"{finding.stack}: {finding.change.reason}"
+    first = f"{finding.stack}: {reason(finding.change.reason, Audience.DRIFT)}"
     return [first, *said, f"put it back: {finding.put_back}"]
 
 

@@ -12,7 +12,7 @@ from reconciler.core.graph import Graph, ordered
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.values import Address
 from reconciler.drift.findings import Finding, StackReport
-from reconciler.views.phrases import TONES, state
+from reconciler.views.phrases import TONES, Audience, reason, state
 from reconciler.views.safe import escaped, one_line
 
 PALETTE = {
@@ -80,9 +80,8 @@ def _of_findings(address: Address, findings: Iterable[Finding]) -> Node:
         return Node(address, TONES["in-sync"], "in sync")
     first, others = found[0], len(found) - 1
     more = f" and {others} more" if others else ""
-    return Node(
-        address, TONES[state(first)], f"{state(first)}: {first.change.path or first.change.reason}{more}"
-    )
+    what = first.change.path or reason(first.change.reason, Audience.DRIFT)
+    return Node(address, TONES[state(first)], f"{state(first)}: {what}{more}")
 
 
 def mermaid(drawing: Drawing) -> str:

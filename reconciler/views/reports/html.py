@@ -78,23 +78,26 @@ def _environment() -> "Environment":
         steps=_steps,
         rows=rows,
         in_order=in_order,
+        DRIFT=phrases.Audience.DRIFT,
         **{name: getattr(phrases, name) for name in _WORDS},
     )
     return environment
 
 
 _WORDS = (
-    "headline",
+    "age",
+    "audience_of",
     "coverage",
+    "facts",
+    "headline",
+    "moment",
+    "reason",
     "state",
+    "unchecked",
     "value",
     "values",
-    "facts",
-    "ways",
     "way",
-    "moment",
-    "age",
-    "unchecked",
+    "ways",
 )
 
 

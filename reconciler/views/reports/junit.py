@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.drift.findings import Finding, Report, StackReport
-from reconciler.views.phrases import details, facts, last_applied, values, ways
+from reconciler.views.phrases import Audience, details, facts, last_applied, reason, values, ways
 from reconciler.views.safe import escaped, one_line
 
 _ILLEGAL = re.compile("[\ufffe\uffff]")
@@ -67,7 +67,9 @@ def _case(stack: str, name: str) -> ET.Element:
 def _finding(stack: StackReport, finding: Finding) -> ET.Element:
     case = _case(str(stack.stack), finding.field)
     said = "; ".join(f"{word} {value}" for word, value in values(finding))
-    message = f"{finding.field} {finding.change.reason}" + (f": {said}" if said else "")
+    message = f"{finding.field} {reason(finding.change.reason, Audience.DRIFT)}" + (
+        f": {said}" if said else ""
+    )
     lines = [f"{word}: {value}" for word, value in (*values(finding), *facts(finding), *ways(finding))]
     ended = ET.SubElement(
         case,

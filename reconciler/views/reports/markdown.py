@@ -13,15 +13,18 @@ from urllib.parse import quote
 
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan, Step
-from reconciler.drift.findings import Cause, Report, causes
+from reconciler.drift.findings import Cause, Finding, Report, causes
 from reconciler.views.counting import plural
 from reconciler.views.phrases import (
+    Audience,
     age,
+    audience_of,
     coverage,
     facts,
     headline,
     last_applied,
     moment,
+    reason,
     state,
     unchecked,
     value,
@@ -102,7 +105,7 @@ def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: in
             Section(_PLAN_TABLE, steps, partial(_step, many=len(plans) > 1), "step", share=0.5),
             _folded("Not planned", errors, _problem, "problem", share=0.5),
             _folded("Refused as it stands", [*_refusals(plans)], str, "step", share=0.5),
-            _folded("Fields", [step for _, step in steps if rows(step)], _fields, "step"),
+            _folded("Fields", [found for found in steps if rows(found[1])], _fields, "step"),
             _folded("Remarks", remarks, _problem, "remark"),
         ],
         limit,
@@ -184,7 +187,7 @@ def _row(cause: Cause) -> str:
     where = code(cause.where)
     where += f"<br>in {plural(len(cause.findings), 'pipeline')}" if len(cause.findings) > 1 else ""
     where += f"<br>{code(first.change.place)}" if first.change.place and len(cause.findings) == 1 else ""
-    now = code(value(first, "live")) or plain(first.change.reason)
+    now = code(value(first, "live")) or _why(first)
     cells = (
         f"**{state(first)}**",
         first.effect.name.lower(),
@@ -203,8 +206,12 @@ def _ways(cause: Cause) -> str:
     commands = [command for finding in cause.findings[:MANY] for _, command in ways(finding)]
     if len(cause.findings) > MANY:
         told.append(f"- {plural(len(cause.findings) - MANY, 'pipeline')} more, with the same commands")
-    head = f"{code(cause.where)} {plain(first.change.reason)}"
+    head = f"{code(cause.where)} {_why(first)}"
     return "\n".join([head, "", *told, "", _block(commands), ""])
+
+
+def _why(finding: Finding) -> str:
+    return plain(reason(finding.change.reason, Audience.DRIFT))
 
 
 def _block(lines: Sequence[str]) -> str:
@@ -236,14 +243,15 @@ def _step(found: tuple[Plan, Step], *, many: bool) -> str:
     plan, step = found
     where = code(str(step.address)) + (f"<br>{code(str(plan.stack))}" if many else "")
     stopped = " **refused**" if step.refusal else " **conflict**" if step.conflicts else ""
-    return f"| {step.action.word}{stopped} | {where} | {plain(step.reason)} |\n"
+    return f"| {step.action.word}{stopped} | {where} | {plain(reason(step.reason, audience_of(plan)))} |\n"
 
 
-def _fields(step: Step) -> str:
+def _fields(found: tuple[Plan, Step]) -> str:
+    plan, step = found
     head = f"{code(str(step.address))}\n\n| field | it is now | it becomes | why |\n|---|---|---|---|\n"
     cells = (
         f"| {code(row.path)} | {code(row.old)} | {code(row.new)} | {plain(row.remark)} |\n"
-        for row in rows(step)
+        for row in rows(step, audience_of(plan))
     )
     return f"{head}{''.join(cells)}\n"
 
@@ -252,9 +260,10 @@ def _refusals(plans: Iterable[Plan]) -> Iterator[str]:
     for plan in plans:
         for step in plan.refused:
             assert step.refusal is not None
-            yield f"{code(str(step.address))} {plain(step.refusal.summary)}\n\n"
+            yield f"{code(str(step.address))} {plain(reason(step.refusal.reason, audience_of(plan)))}\n\n"
             for label, command in map(way, step.refusal.ways):
                 yield f"{plain(label)}\n\n{_block([command]) if command else ''}\n"
         for step in plan.conflicts:
             ways = [f"{plan.apply_command} --{who} {step.address}" for who in ("ours", "theirs")]
-            yield f"{code(str(step.address))} {plain(step.conflicts[0].reason)}\n\n{_block(ways)}\n"
+            why = reason(step.conflicts[0].reason, audience_of(plan))
+            yield f"{code(str(step.address))} {plain(why)}\n\n{_block(ways)}\n"

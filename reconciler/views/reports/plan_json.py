@@ -1,21 +1,43 @@
 """Plans as JSON documents: the same bytes for `--json` and `--out`, in the shape of the contract."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from providers.reasons import Reason, Refusal, WayOut
 from providers.regular_files import read_regular
-from reconciler.core.diagnostics import Diagnostic, UserError, error
-from reconciler.core.plan import Plan, diagnostic_to_document
+from reconciler.core.diagnostics import Diagnostic, UserError, error, in_order
+from reconciler.core.diff import Change, ChangeClass, Resolution
+from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.reasons import RefusalCode, Way
+from reconciler.core.values import JSON, Address
 from reconciler.engine.requests import PlanRequest
 from reconciler.system.files import replace_file
+from reconciler.views import phrases
+from reconciler.views.phrases import Audience, audience_of
+from reconciler.views.reports.document_parts import (
+    diagnostic_from_document,
+    diagnostic_to_document,
+    expect,
+    only_keys,
+    reason_from_document,
+    reason_to_document,
+    unstated,
+    values_from_document,
+    values_to_document,
+    way_from_document,
+    way_to_document,
+)
 from reconciler.views.safe import json_text
 
+FORMAT = "reconciler/plan"
+VERSION = 2
+"""2 has codes beside reasons. A plan of version 1 is read, too: its reasons stay the texts that they are."""
 PLANS_FORMAT = "reconciler/plans"
 
 
 def plan_text(plan: Plan) -> str:
-    return json_text(plan.to_document())
+    return json_text(plan_to_document(plan))
 
 
 def plans_text(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
@@ -24,7 +46,7 @@ def plans_text(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
         {
             "format": PLANS_FORMAT,
             "version": 1,
-            "plans": [plan.to_document() for plan in plans],
+            "plans": [plan_to_document(plan) for plan in plans],
             "errors": [diagnostic_to_document(problem) for problem in errors],
         }
     )
@@ -53,10 +75,185 @@ def read_plan(path: Path) -> tuple[Plan, PlanRequest]:
         UserError: it cannot be read, or is no plan that this version knows.
     """
     try:
-        plan = Plan.from_document(json.loads(read_regular(path)))
+        plan = plan_from_document(json.loads(read_regular(path)))
         return plan, PlanRequest.from_document(plan.asked)
     except OSError as problem:
         raise UserError(error("the plan cannot be read", f"{problem.strerror}.", file=path)) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         told = f"{problem}. Make it with: reconciler plan PIPELINE --out FILE"
         raise UserError(error("this is not a plan that can be used", told, file=path)) from None
+
+
+def plan_to_document(plan: Plan) -> dict[str, JSON]:
+    """The plan as the JSON document of `plan --json` and `plan --out`."""
+    audience = audience_of(plan)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "stack": {
+            "organization": plan.stack.organization,
+            "environment": plan.stack.environment,
+            "host": plan.stack.host,
+            "pipeline": plan.stack.pipeline,
+        },
+        "lineage": plan.lineage,
+        "serial": plan.serial,
+        "sources": plan.sources,
+        "asked": dict(plan.asked),
+        "summary": plan.counts,
+        "steps": [_step_to_document(step, audience) for step in plan.steps],
+        "diagnostics": [diagnostic_to_document(d) for d in in_order(plan.diagnostics)],
+    }
+
+
+def plan_from_document(document: JSON) -> Plan:
+    """The plan that `plan_to_document` wrote, or that version 1 of the format had.
+
+    Raises:
+        ValueError: not a plan, a newer version, or keys that this version does not know.
+    """
+    expect(document, dict, "a plan")
+    if document.get("format") != FORMAT:
+        raise ValueError(f"not a saved plan: its format is {document.get('format')!r}, not {FORMAT!r}")
+    version = document.get("version")
+    if version not in (1, VERSION):
+        raise ValueError(f"a plan of version {version}; this reconciler reads versions 1 and {VERSION}")
+    only_keys(document, _PLAN_KEYS, "the plan")
+    only_keys(document["stack"], _STACK_KEYS, "the plan's stack")
+    for name, value in document["stack"].items():
+        expect(value, str, f"a stack: its {name} is {value!r}")
+    steps = document["steps"] if version == VERSION else map(_step_with_codes, document["steps"])
+    return Plan(
+        stack=Stack(**document["stack"]),
+        lineage=document["lineage"],
+        serial=document["serial"],
+        sources=document["sources"],
+        asked=document["asked"],
+        steps=tuple(_step_from_document(step) for step in steps),
+        diagnostics=tuple(diagnostic_from_document(d) for d in document["diagnostics"]),
+    )
+
+
+_REASON_KEYS = frozenset(["reason", "reason_code", "reason_details"])
+_PLAN_KEYS = frozenset(
+    ["format", "version", "stack", "lineage", "serial", "sources", "asked", "summary", "steps", "diagnostics"]
+)
+_STACK_KEYS = frozenset(["organization", "environment", "host", "pipeline"])
+_STEP_KEYS = _REASON_KEYS | {
+    "address",
+    "kind",
+    "action",
+    "depends_on",
+    "changes",
+    "id",
+    "fingerprint",
+    "refusal",
+}
+_CHANGE_KEYS = _REASON_KEYS | {
+    "path",
+    "class",
+    "desired",
+    "recorded",
+    "live",
+    "write",
+    "resolution",
+    "place",
+    "absent",
+}
+_REFUSAL_KEYS = frozenset(["summary", "reason_code", "reason_details", "ways", "ways_out"])
+_WAY_KEYS = frozenset(["code", "command", "details"])
+_ACTIONS = {action.word: action for action in Action}
+
+
+def _step_to_document(step: Step, audience: Audience) -> dict[str, JSON]:
+    return {
+        "address": str(step.address),
+        "kind": step.address.kind,
+        "action": step.action.word,
+        **reason_to_document(step.reason, audience),
+        "depends_on": [str(address) for address in step.depends_on],
+        "id": step.id,
+        "fingerprint": step.fingerprint,
+        "refusal": None if step.refusal is None else _refusal_to_document(step.refusal, audience),
+        "changes": [_change_to_document(change, audience) for change in step.changes],
+    }
+
+
+def _step_from_document(document: Mapping[str, JSON]) -> Step:
+    only_keys(document, _STEP_KEYS, f"step {document.get('address')}")
+    address, refusal = document["address"], document["refusal"]
+    if document["action"] not in _ACTIONS:
+        raise ValueError(f"step {address} has an action that is not known: {document['action']}")
+    return Step(
+        address=Address.parse(address),
+        action=_ACTIONS[document["action"]],
+        reason=reason_from_document(document),
+        changes=tuple(_change_from_document(change) for change in document["changes"]),
+        depends_on=tuple(Address.parse(text) for text in document["depends_on"]),
+        id=document["id"],
+        fingerprint=document["fingerprint"],
+        refusal=_refusal_from_document(refusal, address) if refusal is not None else None,
+    )
+
+
+def _refusal_to_document(refusal: Refusal, audience: Audience) -> dict[str, JSON]:
+    words = reason_to_document(refusal.reason, audience)
+    return {
+        "summary": words.pop("reason"),
+        **words,
+        "ways": [phrases.way_text(way) for way in refusal.ways],
+        "ways_out": [way_to_document(way) for way in refusal.ways],
+    }
+
+
+def _refusal_from_document(document: Mapping[str, JSON], address: str) -> Refusal:
+    only_keys(document, _REFUSAL_KEYS, f"the refusal of {address}")
+    for way in document["ways_out"]:
+        only_keys(way, _WAY_KEYS, f"a way out of the refusal of {address}")
+    return Refusal(reason_from_document(document), tuple(map(way_from_document, document["ways_out"])))
+
+
+def _change_to_document(change: Change, audience: Audience) -> dict[str, JSON]:
+    return {
+        "path": change.path,
+        "class": change.cls.value,
+        **values_to_document(change),
+        **reason_to_document(change.reason, audience),
+        "write": change.write,
+        "resolution": change.resolution.value,
+        "place": change.place,
+    }
+
+
+def _change_from_document(document: Mapping[str, JSON]) -> Change:
+    only_keys(document, _CHANGE_KEYS, f"change {document.get('path')}")
+    return Change(
+        path=document["path"],
+        cls=ChangeClass(document["class"]),
+        reason=reason_from_document(document),
+        write=document["write"],
+        resolution=Resolution(document["resolution"]),
+        place=document["place"],
+        **values_from_document(document),
+    )
+
+
+def _step_with_codes(step: JSON) -> JSON:
+    """A step of version 1, which has texts only, in the shape of version 2."""
+    expect(step, dict, "a step")
+    refusal = step["refusal"]
+    if refusal is not None:
+        only_keys(refusal, frozenset(["summary", "ways"]), f"the refusal of {step.get('address')}")
+        ways = [WayOut(Way.UNSTATED, details={"text": text}) for text in refusal["ways"]]
+        text = Reason(RefusalCode.UNSTATED, {"text": refusal["summary"]})
+        refusal = _refusal_to_document(Refusal(text, tuple(ways)), Audience.PLAN)
+    return {
+        **_with_code(step),
+        "refusal": refusal,
+        "changes": [_with_code(change) for change in step["changes"]],
+    }
+
+
+def _with_code(document: JSON) -> JSON:
+    expect(document, dict, "a step or a change")
+    return {**document, **reason_to_document(unstated(document["reason"]), Audience.PLAN)}

@@ -7,7 +7,17 @@ from rich.text import Text
 
 from reconciler.core.diff import ChangeClass
 from reconciler.drift.findings import Cause, Finding, Report, causes
-from reconciler.views.phrases import counted, coverage, facts, headline, last_applied, values, ways
+from reconciler.views.phrases import (
+    Audience,
+    counts,
+    coverage,
+    facts,
+    headline,
+    last_applied,
+    reason,
+    values,
+    ways,
+)
 from reconciler.views.terminal.console import CLASS_STYLES, columns, indented
 
 _NAMED = 8  # pipelines that are named where the same is found in more
@@ -56,7 +66,9 @@ def _finding(finding: Finding) -> Iterator[Text]:
 def _head(finding: Finding, field: str) -> Text:
     change = finding.change
     style = "dim" if finding.acknowledged else _STYLES.get(change.cls, "")
-    return Text.assemble((f"{change.cls.value} ", style), (field, "bold"), f"  {change.reason}")
+    return Text.assemble(
+        (f"{change.cls.value} ", style), (field, "bold"), f"  {reason(change.reason, Audience.DRIFT)}"
+    )
 
 
 def _rows(told: Iterable[tuple[str, str]]) -> Iterator[Text]:
@@ -66,8 +78,8 @@ def _rows(told: Iterable[tuple[str, str]]) -> Iterator[Text]:
 
 def _summary(report: Report) -> Text:
     if report.findings:
-        counts = [Text(part, _STYLE_OF_WORD.get(part.partition(" ")[2], "")) for part in counted(report)]
-        text = Text.assemble(("Found: ", "bold"), Text(", ").join(counts))
+        found = [Text(f"{count:,} {word}", _STYLE_OF_WORD.get(word, "")) for word, count in counts(report)]
+        text = Text.assemble(("Found: ", "bold"), Text(", ").join(found))
     else:
         text = Text(headline(report), "yellow" if report.unchecked else "green")
     return text.append(f". {coverage(report)}")

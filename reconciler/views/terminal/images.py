@@ -11,6 +11,7 @@ from providers.docker.registry.layers import layers
 from providers.docker.registry.manifests import PublishedImage
 from reconciler.core.values import JSON
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, what_apply_does
+from reconciler.views import phrases
 from reconciler.views.counting import plural, size
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import columns, indented, pairs
@@ -64,7 +65,8 @@ def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> 
             "searched": secrets.searched,
             "of_base": secrets.of_base,
         }
-    image, key, verdict = report.image, report.key, report.verdict
+    image, key, assessment = report.image, report.key, report.assessment
+    refusal = assessment.refusal
     published: JSON = None
     if image is not None:
         published = {
@@ -92,11 +94,13 @@ def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> 
             "version": 1,
             "pipeline": report.pipeline.name,
             "repository": report.repository,
-            "verdict": verdict.reason.partition(":")[0],
-            "reason": verdict.reason,
+            "verdict": assessment.reason.code.value,
+            "reason": phrases.reason(assessment.reason),
+            "reason_details": dict(assessment.reason.details),
             "apply": what_apply_does(report),
-            "refusal": verdict.refusal or None,
-            "warning": verdict.warning or None,
+            "refusal": phrases.reason(refusal.reason) if refusal else None,
+            "refusal_code": refusal.reason.code.value if refusal else None,
+            "warning": None,  # kept for scripts that read it
             "differing": None if report.differing is None else list(report.differing),
             "tags": dict(report.tags),
             "published": published,
@@ -116,20 +120,20 @@ def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> 
 
 
 def _verdict(report: ImageReport) -> Iterator[Text]:
-    verdict, does = report.verdict, what_apply_does(report)
-    name, _, details = verdict.reason.partition(": ")
-    head = Text(f"{_SYMBOLS[does]} {report.desired['version']}  {name}", _STYLES[does])
+    assessment, does = report.assessment, what_apply_does(report)
+    head = Text(
+        f"{_SYMBOLS[does]} {report.desired['version']}  {assessment.reason.code.value}", _STYLES[does]
+    )
+    details = phrases.verdict_details(assessment.reason)
     if details and not report.differing:
         head.append(f"  {details}", "default dim")
     yield head
     for line in report.differing or ():
         yield Text(f"    {line}")
-    if verdict.refusal:
-        yield Text(f"  {verdict.refusal.removesuffix(f' ({details})')}")
-    if verdict.warning:
-        yield Text(f"  {verdict.warning}", "yellow")
-    for way in filter(None, (verdict.hint, verdict.alternative)):
-        yield Text(f"  {way}", "cyan")
+    if assessment.refusal:
+        yield Text(f"  {phrases.reason(phrases.without_differences(assessment.refusal.reason))}")
+    for way in assessment.refusal.ways if assessment.refusal else ():
+        yield Text(f"  {phrases.way_text(way)}", "cyan")
 
 
 def _published(report: ImageReport) -> list[Text]:

@@ -12,6 +12,7 @@ from reconciler.core.diagnostics import Diagnostic, Severity, UserError, error, 
 from reconciler.core.events import Outcome, Status
 from reconciler.core.plan import Action
 from reconciler.views.counting import listed, plural
+from reconciler.views.phrases import way_text
 from reconciler.views.terminal.console import SEVERITY_STYLES, indented, pairs
 from state.errors import StateError
 
@@ -61,6 +62,8 @@ def print_outcomes(outcomes: Iterable[Outcome], err: Console) -> None:
                 err.print(Text.assemble(("failed: ", "bold red"), f"{doing} ", (address, "bold")))
                 print_block(f"{outcome.error.message}.", err)
                 print_block(outcome.error.hint, err, "cyan")
+                if outcome.error.way_out is not None:
+                    print_block(way_text(outcome.error.way_out), err, "cyan")
             case Status.BLOCKED:
                 err.print(
                     Text.assemble(("blocked: ", "yellow"), f"{address}, as {outcome.blocked_by} failed")

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from providers.reasons import Reason
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.stale import StaleStep
-from reconciler.core.values import MISSING, Address
+from reconciler.core.values import JSON, MISSING, Address, NoValue
 from reconciler.views.counting import plural
+from reconciler.views.phrases import Audience, audience_of, reason, way
 from reconciler.views.plan_rows import _is_row, rows
 from reconciler.views.shown_values import shown
 from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
@@ -27,7 +29,7 @@ SUMMARISED = (
 def print_plan(plan: Plan, out: Console) -> None:
     """The plan as a tree by resource, and its summary in one line."""
     out.print(Text.assemble((str(plan.stack), "bold"), ("  " + plan.stack.host, "dim")))
-    lines = list(_tree([step for step in plan.steps if _is_shown(step)]))
+    lines = list(_tree([step for step in plan.steps if _is_shown(step)], audience_of(plan)))
     if lines:
         out.print()
         for line in lines:
@@ -67,34 +69,42 @@ def print_refusals(plan: Plan, err: Console) -> None:
     for step in plan.refused:
         assert step.refusal is not None
         err.print(Text.assemble(("refused: ", "bold red"), (str(step.address), "bold")))
-        err.print(indented(Text(step.refusal.summary), 2))
-        for way in step.refusal.ways:
-            err.print(indented(Text(way, "cyan"), 4))
+        err.print(indented(Text(reason(step.refusal.reason, audience_of(plan))), 2))
+        for label, command in map(way, step.refusal.ways):
+            line = Text.assemble(label, ":  ", (command, "cyan")) if command else Text(label)
+            err.print(indented(line, 4))
     for step in plan.conflicts:
-        _print_conflict(step, plan.apply_command, err)
+        _print_conflict(step, plan, err)
 
 
-def print_moved(moved: Iterable[StaleStep], err: Console) -> None:
-    """What is not as a saved plan said: per field what it said and what is there now."""
-    for found in moved:
+def print_stale(stale: Iterable[StaleStep], err: Console) -> None:
+    """The steps that a saved plan has otherwise: per field its value then and now."""
+    for found in stale:
         err.print(
-            Text.assemble(("moved: ", "bold red"), (str(found.address), "bold"), "  since the plan was made")
+            Text.assemble(
+                ("changed: ", "bold red"), (str(found.address), "bold"), "  after the plan was made"
+            )
         )
         for field in found.fields:
             if field.path:
                 err.print(indented(Text(f".{field.path}", "bold"), 2))
             for line in columns(
                 [
-                    [Text("the plan said", "dim"), Text(shown(field.said))],
-                    [Text("now it is", "dim"), Text(shown(field.now), "red")],
+                    [Text("in the plan", "dim"), Text(_value_or_reason(field.said))],
+                    [Text("now", "dim"), Text(_value_or_reason(field.now), "red")],
                 ]
             ):
                 err.print(indented(line, 4))
-    err.print(indented(Text("Plan again, or do the rest of it with --skip-moved."), 2))
+    err.print(indented(Text("Make a new plan, or apply the rest of this one with --skip-moved."), 2))
 
 
-def _print_conflict(step: Step, again: str, err: Console) -> None:
-    many, why = plural(len(step.conflicts), "field"), step.conflicts[0].reason
+def _value_or_reason(value: JSON | NoValue | Reason) -> str:
+    return reason(value) if isinstance(value, Reason) else shown(value)
+
+
+def _print_conflict(step: Step, plan: Plan, err: Console) -> None:
+    again, many = plan.apply_command, plural(len(step.conflicts), "field")
+    why = reason(step.conflicts[0].reason, audience_of(plan))
     err.print(
         Text.assemble(
             ("conflict: ", "bold red"),
@@ -105,25 +115,25 @@ def _print_conflict(step: Step, again: str, err: Console) -> None:
     for change in step.conflicts:
         err.print(indented(Text.assemble((f".{change.path}", "bold"), (f"  {change.place}", "dim")), 2))
         rows = [
-            [Text("the files say", "dim"), Text(shown(change.desired), "green")],
-            [Text("it is now", "dim"), Text(shown(change.live), "red")],
+            [Text("in the files", "dim"), Text(shown(change.desired), "green")],
+            [Text("live", "dim"), Text(shown(change.live), "red")],
         ]
         if change.recorded is not MISSING:
-            rows.append([Text("it was", "dim"), Text(shown(change.recorded))])
+            rows.append([Text("last applied", "dim"), Text(shown(change.recorded))])
         for line in columns(rows):
             err.print(indented(line, 4))
-    err.print(indented(Text("Say who wins, or write what it is now into the files and plan again:"), 2))
+    err.print(indented(Text("Choose which value to keep, or write the live value into the files:"), 2))
     for line in columns(
         [
-            [Text("the files", "dim"), Text(f"{again} --ours", "cyan")],
-            [Text("what it is now", "dim"), Text(f"{again} --theirs", "cyan")],
-            [Text("only here", "dim"), Text(f"{again} --ours {step.address}", "cyan")],
+            [Text("keep the files' values", "dim"), Text(f"{again} --ours", "cyan")],
+            [Text("keep the live values", "dim"), Text(f"{again} --theirs", "cyan")],
+            [Text("for this resource only", "dim"), Text(f"{again} --ours {step.address}", "cyan")],
         ]
     ):
         err.print(indented(line, 4))
 
 
-def _tree(steps: Iterable[Step]) -> Iterable[Text]:
+def _tree(steps: Iterable[Step], audience: Audience) -> Iterable[Text]:
     """Each step, and below it those of what lives in it."""
     steps = list(steps)
     named: dict[tuple[str, ...], list[Step]] = {}
@@ -136,8 +146,8 @@ def _tree(steps: Iterable[Step]) -> Iterable[Text]:
     def branches(parent: Address | None) -> Iterable[tuple[Text, bool]]:
         """Lines of the steps below `parent`, each with whether it is the head of one of them."""
         for step in below.get(parent, ()):
-            yield _head(step), True
-            yield from ((indented(row, 4), False) for row in _rows(step))
+            yield _head(step, audience), True
+            yield from ((indented(row, 4), False) for row in _rows(step, audience))
             yield from _below(list(branches(step.address)))
 
     return (line for line, _ in branches(None))
@@ -164,18 +174,20 @@ def _parent(step: Step, namesakes: Sequence[Step]) -> Address | None:
     return None
 
 
-def _head(step: Step) -> Text:
+def _head(step: Step, audience: Audience) -> Text:
     style = STYLES[step.action]
     word = "unchanged" if step.action is Action.NOOP else step.action.word
     head = Text.assemble(
-        (f"{step.action.symbol} {step.address}", style), (f"  {word}", style), (f"  {step.reason}", "dim")
+        (f"{step.action.symbol} {step.address}", style),
+        (f"  {word}", style),
+        (f"  {reason(step.reason, audience)}", "dim"),
     )
     return head.append("  refused", "bold red") if step.refusal else head
 
 
-def _rows(step: Step) -> list[Text]:
+def _rows(step: Step, audience: Audience) -> list[Text]:
     lines = []
-    for row in rows(step):
+    for row in rows(step, audience):
         new_object = step.action is Action.CREATE and row.cls is ChangeClass.PENDING
         new = Text(row.new, "green")
         values = new if new_object else Text.assemble((row.old, "red"), " -> ", new)

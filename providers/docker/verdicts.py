@@ -1,0 +1,32 @@
+"""What is known of a published image and its source, as data: verdicts, refusals and their ways out."""
+
+from enum import StrEnum
+
+
+class ImageVerdict(StrEnum):
+    """How what is published compares with the source; `verdict` of `image --json`."""
+
+    PUBLISHED = "published"
+    NEVER_PUBLISHED = "never-published"
+    SAME_SOURCE = "same-source"  # published, under another version
+    SOURCE_CHANGED = "source-changed"  # `differing` lines and `more`; without a state `files`, `revision`
+    TAG_MOVED = "tag-moved"  # `channel` points at the digest `points_to`, or at nothing
+    FOREIGN = "foreign"  # published by another tool; `accepted` as this source or not
+    MISSING = "missing"  # the platform points at a tag that the registry does not have
+
+
+class ImageRefusal(StrEnum):
+    """Why an image cannot be published as the files ask."""
+
+    FOREIGN_VERSION = "foreign-version"  # `version`
+    VERSION_TAKEN = "version-taken"  # `version` has other source; details as SOURCE_CHANGED
+    PUBLISHED_AS = "published-as"  # this source is `published`, and config.toml has `version`
+
+
+class ImageWay(StrEnum):
+    """How a refusal of an image ends."""
+
+    NEW_VERSION = "new-version"
+    ACCEPT_FOREIGN = "accept-foreign"
+    REPEAT_BUMP = "repeat-bump"  # `version` is the one to write into config.toml instead
+    OTHER_STATE = "other-state"

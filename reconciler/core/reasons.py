@@ -1,0 +1,78 @@
+"""Every reason that a plan gives, as data. Their words are made in `reconciler.views.phrases`. Pure."""
+
+from enum import StrEnum
+
+from providers.reasons import Reason
+
+
+class ReasonCode(StrEnum):
+    """Why a change has its class, or a step its action; the details that it carries are named beside it."""
+
+    # of a field
+    NEW = "new"
+    FILES_CHANGED = "files-changed"
+    CHANGED_OUTSIDE = "changed-outside"
+    CHANGED_ON_BOTH_SIDES = "changed-on-both-sides"
+    CONVERGED = "converged"
+    NOT_RECORDED = "not-recorded"
+    NEVER_WRITTEN = "never-written"
+    UNREADABLE = "unreadable"
+    UNREADABLE_CHANGED = "unreadable-changed"
+    UNREADABLE_IMMUTABLE = "unreadable-immutable"
+    CONTESTED = "contested"
+    CARRIED_OVER = "carried-over"
+    CREATE_DEFAULT = "create-default"
+    IGNORED = "ignored"
+    OURS = "ours"
+    # of a field or an object
+    IN_SYNC = "in-sync"
+    THEIRS = "theirs"
+    # of an object
+    MISSING = "missing"
+    DELETED_OUTSIDE = "deleted-outside"
+    RECREATED_OUTSIDE = "recreated-outside"
+    OVERWRITTEN_OUTSIDE = "overwritten-outside"
+    ADDED_OUTSIDE = "added-outside"
+    UNDECLARED = "undeclared"
+    UNFINISHED_REPLACE = "unfinished-replace"
+    TAKEN_OVER = "taken-over"
+    TAKEN_OVER_AND_CHANGED = "taken-over-and-changed"
+    SEVERAL = "several"  # `codes` of the fields
+    UNMANAGED = "unmanaged"  # `fields`
+    UNREADABLE_FIELDS = "unreadable-fields"  # `fields`
+    IMMUTABLE = "immutable"  # `fields`
+    PARENT_REPLACED = "parent-replaced"  # `parent`
+    LEFT_FILES = "left-files"
+    LEFT_FILES_KEPT = "left-files-kept"  # `place`
+    DESTROYED = "destroyed"
+    NOT_DESTROYED = "not-destroyed"  # `place`
+    GONE = "gone"
+    NOT_OURS = "not-ours"
+    # of a document
+    UNSTATED = "unstated"  # `text`, as a document without codes has it
+
+
+class RefusalCode(StrEnum):
+    """Why a step may not run as it stands."""
+
+    REPLACE_LOSES_HISTORY = "replace-loses-history"  # `fields`
+    OVERWRITES_IGNORED = "overwrites-ignored"  # `field`, and the `ignored` parts of it
+    PROTECTED = "protected"  # `action`
+    PROTECTED_PARENT = "protected-parent"  # `parent`
+    SECRET = "secret"
+    UNSTATED = "refused"  # `text`, as a document without codes has it
+
+
+class Way(StrEnum):
+    """How a refusal ends."""
+
+    ALLOW_REPLACE = "allow-replace"
+    RESTORE_VALUE = "restore-value"
+    IGNORE_WHOLE = "ignore-whole"  # `field`, and the `ignored` parts of it
+    UNPROTECT = "unprotect"  # `address`
+    SEE_ERRORS = "see-errors"
+    UNSTATED = "way-out"  # `text`, as a document without codes has it
+
+
+IN_SYNC = Reason(ReasonCode.IN_SYNC)
+UNSTATED = Reason(ReasonCode.UNSTATED, {"text": ""})

@@ -1,0 +1,131 @@
+"""Parts that several JSON documents share: reasons, the values of a change, diagnostics."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
+from providers.reasons import Reason, WayOut
+from reconciler.core.diagnostics import Diagnostic, Severity
+from reconciler.core.diff import Change
+from reconciler.core.reasons import ReasonCode, RefusalCode, Way
+from reconciler.core.values import JSON, NoValue
+from reconciler.views import phrases
+from reconciler.views.phrases import Audience
+
+VALUES = ("desired", "recorded", "live")
+REASON_CODES: Mapping[str, StrEnum] = {
+    code.value: code for codes in (ReasonCode, RefusalCode, ImageVerdict, ImageRefusal) for code in codes
+}
+"""Every `reason_code` of plans and drift reports."""
+WAY_CODES: Mapping[str, StrEnum] = {code.value: code for codes in (Way, ImageWay) for code in codes}
+"""Every `code` of a way out."""
+_DIAGNOSTIC_KEYS = frozenset(["severity", "summary", "detail", "address", "file", "line"])
+
+
+def reason_to_document(reason: Reason, audience: Audience) -> dict[str, JSON]:
+    """The words for people, the code for scripts, and the values that the words were made from."""
+    return {
+        "reason": phrases.reason(reason, audience),
+        "reason_code": reason.code.value,
+        "reason_details": dict(reason.details),
+    }
+
+
+def reason_from_document(document: Mapping[str, JSON]) -> Reason:
+    """What `reason_to_document` wrote. Raises ValueError for other codes and details."""
+    reason = Reason(_code(document["reason_code"], REASON_CODES), _details(document["reason_details"]))
+    _expect_words(reason.code, lambda: phrases.reason(reason))
+    return reason
+
+
+def unstated(text: str) -> Reason:
+    """The reason of a document that has no codes."""
+    return Reason(ReasonCode.UNSTATED, {"text": text})
+
+
+def way_to_document(way: WayOut) -> dict[str, JSON]:
+    return {"code": way.label.value, "command": way.command, "details": dict(way.details)}
+
+
+def way_from_document(document: Mapping[str, JSON]) -> WayOut:
+    """What `way_to_document` wrote. Raises ValueError for other codes and details."""
+    way = WayOut(_code(document["code"], WAY_CODES), str(document["command"]), _details(document["details"]))
+    _expect_words(way.label, lambda: phrases.way(way))
+    return way
+
+
+def values_to_document(change: Change) -> dict[str, JSON]:
+    """A missing value is written as null and named in `absent`, as null is a value of its own."""
+    values = {name: getattr(change, name) for name in VALUES}
+    return {
+        **{name: None if isinstance(value, NoValue) else value for name, value in values.items()},
+        "absent": {name: value.value for name, value in values.items() if isinstance(value, NoValue)},
+    }
+
+
+def values_from_document(document: Mapping[str, JSON]) -> dict[str, Any]:
+    """What `values_to_document` wrote, by name. Raises ValueError or KeyError for anything else."""
+    absent = document["absent"]
+    return {name: NoValue(absent[name]) if name in absent else document[name] for name in VALUES}
+
+
+def diagnostic_to_document(diagnostic: Diagnostic) -> dict[str, JSON]:
+    return {
+        "severity": diagnostic.severity.value,
+        "summary": diagnostic.summary,
+        "detail": diagnostic.detail,
+        "address": diagnostic.address,
+        "file": str(diagnostic.file) if diagnostic.file is not None else None,
+        "line": diagnostic.line,
+    }
+
+
+def diagnostic_from_document(document: Mapping[str, JSON]) -> Diagnostic:
+    """What `diagnostic_to_document` wrote. Raises ValueError for anything else."""
+    only_keys(document, _DIAGNOSTIC_KEYS, "a diagnostic")
+    return Diagnostic(
+        Severity(document["severity"]),
+        document["summary"],
+        document["detail"],
+        document["address"],
+        Path(document["file"]) if document["file"] else None,
+        document["line"],
+    )
+
+
+def expect(value: JSON, kind: type, what: str) -> None:
+    """Raises ValueError: the value is of another kind."""
+    if not isinstance(value, kind):
+        raise ValueError(f"not {what}")  # noqa: TRY004 - a bad document, not a bad argument
+
+
+def only_keys(document: JSON, known: frozenset[str], what: str) -> None:
+    """Raises ValueError: the document has other keys than these."""
+    expect(document, dict, what)
+    unknown = sorted(set(document) - known)
+    if unknown:
+        raise ValueError(f"{what} has keys that this version does not know: {', '.join(unknown)}")
+    missing = sorted(known - set(document))
+    if missing:
+        raise ValueError(f"{what} lacks {', '.join(missing)}")
+
+
+def _code(text: JSON, codes: Mapping[str, StrEnum]) -> StrEnum:
+    if text not in codes:
+        raise ValueError(f"{text!r} is a code that this version does not know")
+    return codes[text]
+
+
+def _expect_words(code: StrEnum, words: Callable[[], object]) -> None:
+    """Raises ValueError: the words of this code need other details."""
+    try:
+        words()
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"the details of {code.value} are not those that this version knows") from None
+
+
+def _details(value: JSON) -> dict[str, JSON]:
+    expect(value, dict, "the details of a reason")
+    return dict(value)

@@ -1,0 +1,51 @@
+"""A reason and a way out of every code, with the details that its words need."""
+
+from enum import StrEnum
+from typing import Any
+
+from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
+from providers.reasons import Reason, WayOut
+from reconciler.core.reasons import ReasonCode, RefusalCode, Way
+
+REASON_CODES: tuple[StrEnum, ...] = (*ReasonCode, *RefusalCode, *ImageVerdict, *ImageRefusal)
+WAY_CODES: tuple[StrEnum, ...] = (*Way, *ImageWay)
+
+_FIELDS = {"fields": ["default_cpu", "target"]}
+_PARTS = {"field": "default_parameters", "ignored": ["default_parameters.a", "default_parameters.b"]}
+_CHANGED = {"differing": ["pipeline.py changed"], "more": 2}
+_UNKNOWN = {"files": 5, "revision": "0123456789abcdef", "dirty": True}
+_DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
+    ReasonCode.SEVERAL: [{"codes": ["changed-outside", "files-changed"]}],
+    ReasonCode.UNMANAGED: [_FIELDS],
+    ReasonCode.UNREADABLE_FIELDS: [_FIELDS],
+    ReasonCode.IMMUTABLE: [_FIELDS],
+    ReasonCode.PARENT_REPLACED: [{"parent": "processing/app"}],
+    ReasonCode.LEFT_FILES_KEPT: [{"place": "on the platform"}],
+    ReasonCode.NOT_DESTROYED: [{"place": "on the platform"}],
+    ReasonCode.UNSTATED: [{"text": "because"}],
+    RefusalCode.REPLACE_LOSES_HISTORY: [_FIELDS],
+    RefusalCode.OVERWRITES_IGNORED: [_PARTS],
+    RefusalCode.PROTECTED: [{"action": "delete"}],
+    RefusalCode.PROTECTED_PARENT: [{"parent": "processing/app"}],
+    RefusalCode.UNSTATED: [{"text": "because"}],
+    ImageVerdict.SOURCE_CHANGED: [_CHANGED, _UNKNOWN, {**_UNKNOWN, "revision": None, "dirty": False}],
+    ImageVerdict.TAG_MOVED: [
+        {"channel": "latest", "points_to": "sha256:0123"},
+        {"channel": "latest", "points_to": None},
+    ],
+    ImageVerdict.FOREIGN: [{"accepted": True}, {"accepted": False}],
+    ImageRefusal.FOREIGN_VERSION: [{"version": "1.0.0"}],
+    ImageRefusal.VERSION_TAKEN: [{"version": "1.0.0", **_CHANGED}, {"version": "1.0.0", **_UNKNOWN}],
+    ImageRefusal.PUBLISHED_AS: [{"version": "1.0.0", "published": "1.0.1"}],
+    Way.IGNORE_WHOLE: [_PARTS],
+    Way.UNPROTECT: [{"address": "processing/app"}],
+    Way.UNSTATED: [{"text": "do this"}],
+    ImageWay.REPEAT_BUMP: [{"version": "1.0.1"}],
+}
+REASONS = [Reason(code, details) for code in REASON_CODES for details in _DETAILS.get(code, [{}])]
+WAYS = [
+    WayOut(code, command, details)
+    for code in WAY_CODES
+    for details in _DETAILS.get(code, [{}])
+    for command in ("", "reconciler apply app")
+]
