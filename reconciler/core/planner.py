@@ -102,9 +102,7 @@ def _step_for_desired(resource: Resource, scene: _PlanInputs) -> Step:
         changes = _changes(resource, record, live, kind, scene)
         action, reason = _in_place(changes, resource, record)
         if action is Action.NOOP and address in scene.contested:
-            action, reason = Action.ADOPT, "an unfinished run made it; the record is refreshed"
-        if action is Action.NOOP and address in scene.contested:
-            action, reason = Action.ADOPT, "an unfinished run made it; the record is refreshed"
+            action, reason = Action.ADOPT, Reason(ReasonCode.UNFINISHED_CREATE)
         step = Step(address, action, reason, changes, resource.depends_on, live.id, fingerprint(live, kind))
         if kind.assess is None and action is not Action.NOOP:
             step = _replaced_if_fixed(step, resource, live, kind, scene.options)

@@ -34,6 +34,7 @@ class ReasonCode(StrEnum):
     OVERWRITTEN_OUTSIDE = "overwritten-outside"
     ADDED_OUTSIDE = "added-outside"
     UNDECLARED = "undeclared"
+    UNFINISHED_CREATE = "unfinished-create"
     UNFINISHED_REPLACE = "unfinished-replace"
     TAKEN_OVER = "taken-over"
     TAKEN_OVER_AND_CHANGED = "taken-over-and-changed"

@@ -50,10 +50,10 @@ Plan: 1 to update, 2 unchanged. 1 conflict.
 |     the files say  ONNX
 |     it is now      TENSORFLOW
 |     it was         PYTORCH
-|   Say who wins, or write what it is now into the files and plan again:
-|     the files       reconciler apply single_training --organization sandbox --env CUSTOM --ours
-|     what it is now  reconciler apply single_training --organization sandbox --env CUSTOM --theirs
-|     only here       reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1
+|   Choose which value to keep, or write the live value into the files:
+|     keep the files' values  reconciler apply single_training --organization sandbox --env CUSTOM --ours
+|     keep the live values    reconciler apply single_training --organization sandbox --env CUSTOM --theirs
+|     for this resource only  reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1
 [12]
 
 $ reconciler apply single_training --parallel 1
@@ -66,16 +66,16 @@ Plan: 1 to update, 2 unchanged. 1 conflict.
 |     the files say  ONNX
 |     it is now      TENSORFLOW
 |     it was         PYTORCH
-|   Say who wins, or write what it is now into the files and plan again:
-|     the files       reconciler apply single_training --organization sandbox --env CUSTOM --ours
-|     what it is now  reconciler apply single_training --organization sandbox --env CUSTOM --theirs
-|     only here       reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1
+|   Choose which value to keep, or write the live value into the files:
+|     keep the files' values  reconciler apply single_training --organization sandbox --env CUSTOM --ours
+|     keep the live values    reconciler apply single_training --organization sandbox --env CUSTOM --theirs
+|     for this resource only  reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1
 [12]
 
 $ reconciler apply single_training --ours --parallel 1
 sandbox@sandbox/single_training  http://sandbox
-~ model-version/DefectClassifier/v1  update  the files win, as --ours says
-    framework  TENSORFLOW -> ONNX  conflict: the files win, as --ours says
+~ model-version/DefectClassifier/v1  update  the files win (--ours)
+    framework  TENSORFLOW -> ONNX  conflict: the files win (--ours)
 Plan: 1 to update, 2 unchanged.
 Done: 1 updated.
   model-version/DefectClassifier/v1  http://sandbox/model/version/…

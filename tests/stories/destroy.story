@@ -89,12 +89,12 @@ POST /api/processing/…/inputs 201
 $ reconciler destroy dataset_cleanup
 sandbox@sandbox/dataset_cleanup  http://sandbox
 . image/registry/examples/dataset_cleanup  forget  not deleted by destroy; it stays in the registry
-- processing/dataset_cleanup  delete  destroyed, as asked
-├── - input/dataset_cleanup/archive  delete  destroyed, as asked
-├── - input/dataset_cleanup/dataset  delete  destroyed, as asked
-├── - input/dataset_cleanup/embedding_model  delete  destroyed, as asked
-├── - input/dataset_cleanup/report_title  delete  destroyed, as asked
-└── - input/dataset_cleanup/sample_size  delete  destroyed, as asked
+- processing/dataset_cleanup  delete  destroyed, as requested
+├── - input/dataset_cleanup/archive  delete  destroyed, as requested
+├── - input/dataset_cleanup/dataset  delete  destroyed, as requested
+├── - input/dataset_cleanup/embedding_model  delete  destroyed, as requested
+├── - input/dataset_cleanup/report_title  delete  destroyed, as requested
+└── - input/dataset_cleanup/sample_size  delete  destroyed, as requested
 Plan: 6 to delete, 1 to forget.
 | refused: something would be deleted or replaced, and nobody can be asked; use --yes
 [12]
@@ -102,12 +102,12 @@ Plan: 6 to delete, 1 to forget.
 $ reconciler destroy dataset_cleanup --yes --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 . image/registry/examples/dataset_cleanup  forget  not deleted by destroy; it stays in the registry
-- processing/dataset_cleanup  delete  destroyed, as asked
-├── - input/dataset_cleanup/archive  delete  destroyed, as asked
-├── - input/dataset_cleanup/dataset  delete  destroyed, as asked
-├── - input/dataset_cleanup/embedding_model  delete  destroyed, as asked
-├── - input/dataset_cleanup/report_title  delete  destroyed, as asked
-└── - input/dataset_cleanup/sample_size  delete  destroyed, as asked
+- processing/dataset_cleanup  delete  destroyed, as requested
+├── - input/dataset_cleanup/archive  delete  destroyed, as requested
+├── - input/dataset_cleanup/dataset  delete  destroyed, as requested
+├── - input/dataset_cleanup/embedding_model  delete  destroyed, as requested
+├── - input/dataset_cleanup/report_title  delete  destroyed, as requested
+└── - input/dataset_cleanup/sample_size  delete  destroyed, as requested
 Plan: 6 to delete, 1 to forget.
 Done: 6 deleted, 1 forgotten.
 | . forgotten image/registry/examples/dataset_cleanup
@@ -198,8 +198,8 @@ none
 $ reconciler apply single_training --parallel 1
 sandbox@sandbox/single_training  http://sandbox
 > image/registry/examples/single_training  adopt  published
-> model/DefectClassifier  adopt  exists, nothing recorded: taken over
-└── > model-version/DefectClassifier/v1  adopt  exists, nothing recorded: taken over
+> model/DefectClassifier  adopt  exists already; added to the state
+└── > model-version/DefectClassifier/v1  adopt  exists already; added to the state
 Plan: 3 to adopt.
 Done: 3 adopted.
   model/DefectClassifier  http://sandbox/model/…
@@ -211,8 +211,8 @@ Done: 3 adopted.
 $ reconciler destroy single_training --prune --yes --parallel 1
 sandbox@sandbox/single_training  http://sandbox
 . image/registry/examples/single_training  forget  not deleted by destroy; it stays in the registry
-- model/DefectClassifier  delete  destroyed, as asked
-└── - model-version/DefectClassifier/v1  delete  destroyed, as asked
+- model/DefectClassifier  delete  destroyed, as requested
+└── - model-version/DefectClassifier/v1  delete  destroyed, as requested
 Plan: 2 to delete, 1 to forget.
 Done: 2 deleted, 1 forgotten.
 | . forgotten image/registry/examples/single_training

@@ -169,14 +169,14 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
     take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#description'
-  pending processing/dataset_cleanup#docker_flags  the files changed
+  pending processing/dataset_cleanup#docker_flags  changed in the files, not applied yet
     the files say  ["--gpus=all", "--ipc=host"]
     it was         []
     it is now      []
     in the files   dataset_cleanup/config.toml:17
     changed        … by somebody-else
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
-  pending processing/dataset_cleanup#default_gpu  the files changed
+  pending processing/dataset_cleanup#default_gpu  changed in the files, not applied yet
     the files say  1
     it was         0
     it is now      0

@@ -93,15 +93,15 @@ $ platform edit-processing dataset_cleanup description="ours by hand" default_cp
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
   processing/dataset_cleanup  unchanged  in sync
-    default_cpu  16 -> 4  drift: left alone, as ignore_changes says
-    description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: left alone, as ignore_changes says
+    default_cpu  16 -> 4  drift: ignored (ignore_changes)
+    description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: ignored (ignore_changes)
 Nothing to do: 7 resources as the files say.
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
   processing/dataset_cleanup  unchanged  in sync
-    default_cpu  16 -> 4  drift: left alone, as ignore_changes says
-    description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: left alone, as ignore_changes says
+    default_cpu  16 -> 4  drift: ignored (ignore_changes)
+    description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: ignored (ignore_changes)
 Nothing to do: 7 resources as the files say.
 
 $ writes
@@ -110,14 +110,14 @@ none
 $ reconciler destroy dataset_cleanup --yes
 sandbox@sandbox/dataset_cleanup  http://sandbox
 . image/registry/examples/dataset_cleanup  forget  not deleted by destroy; it stays in the registry
-- processing/dataset_cleanup  delete  destroyed, as asked  refused
-├── - input/dataset_cleanup/archive  delete  destroyed, as asked
-├── - input/dataset_cleanup/dataset  delete  destroyed, as asked
-├── - input/dataset_cleanup/embedding_model  delete  destroyed, as asked
-├── - input/dataset_cleanup/report_title  delete  destroyed, as asked
-└── - input/dataset_cleanup/sample_size  delete  destroyed, as asked
+- processing/dataset_cleanup  delete  destroyed, as requested  refused
+├── - input/dataset_cleanup/archive  delete  destroyed, as requested
+├── - input/dataset_cleanup/dataset  delete  destroyed, as requested
+├── - input/dataset_cleanup/embedding_model  delete  destroyed, as requested
+├── - input/dataset_cleanup/report_title  delete  destroyed, as requested
+└── - input/dataset_cleanup/sample_size  delete  destroyed, as requested
 Plan: 6 to delete, 1 to forget.
 | refused: processing/dataset_cleanup
-|   it would be deleted (destroyed, as asked), and config.toml protects it
-|     take "processing/dataset_cleanup" out of [reconciler] protect in config.toml
+|   apply would delete it, and config.toml protects it
+|     remove "processing/dataset_cleanup" from [reconciler] protect in config.toml
 [12]

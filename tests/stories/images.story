@@ -137,7 +137,7 @@ layers
 
 $ reconciler image dataset_cleanup --organization another
 dataset_cleanup  registry/examples/dataset_cleanup
-! 1.0.0  source-changed  no record says which of its 10 files differ
+! 1.0.0  source-changed  the state does not say which of its 10 files differ
   1.0.0 is published from other source, and is never overwritten
   publish it as a new version:  reconciler apply dataset_cleanup --organization another --env CUSTOM --bump patch
 published

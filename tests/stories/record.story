@@ -233,7 +233,7 @@ sandbox@sandbox/dataset_cleanup is whole: serial 19, 6 resources
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
-> input/dataset_cleanup/archive  adopt  exists, nothing recorded: taken over
+> input/dataset_cleanup/archive  adopt  exists already; added to the state
 Plan: 1 to adopt, 6 unchanged.
 Done: 1 adopted.
 | > adopted input/dataset_cleanup/archive

@@ -78,7 +78,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  the files changed
     default_cpu                       4 -> 32   pending: the files changed
     default_parameters.smallest_side  64 -> 16  pending: the files changed
-├── - input/dataset_cleanup/archive  delete  left the files
+├── - input/dataset_cleanup/archive  delete  no longer in the files
 └── + input/dataset_cleanup/cold_store  create  does not exist yet
         framework_constraint       null
         inference_type_constraint  null
@@ -138,16 +138,16 @@ POST /api/processing/…/inputs 201
 $ reconciler rollback dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: latest points at sha256:…; re-tagged, no build
-    channel  null -> latest  unrecorded: nothing recorded; taken over from what is there
-~ processing/dataset_cleanup  update  it was so then
-    default_cpu                       32 -> 4   pending: it was so then
-    default_parameters.smallest_side  16 -> 64  pending: it was so then
+    channel  null -> latest  unrecorded: not in the state yet
+~ processing/dataset_cleanup  update  differs from that state version
+    default_cpu                       32 -> 4   pending: differs from that state version
+    default_parameters.smallest_side  16 -> 64  pending: differs from that state version
 ├── + input/dataset_cleanup/archive  create  does not exist yet
 │       framework_constraint       null
 │       inference_type_constraint  null
 │       input_type                 DATALAKE
 │       required                   false
-└── - input/dataset_cleanup/cold_store  delete  came later
+└── - input/dataset_cleanup/cold_store  delete  not in that state version
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 | going back to version 1.0.0, applied … by somebody (serial …)
 | refused: something would be deleted or replaced, and nobody can be asked; use --yes
@@ -156,16 +156,16 @@ Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 $ reconciler rollback dataset_cleanup --parallel 1 --yes
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: latest points at sha256:…; re-tagged, no build
-    channel  null -> latest  unrecorded: nothing recorded; taken over from what is there
-~ processing/dataset_cleanup  update  it was so then
-    default_cpu                       32 -> 4   pending: it was so then
-    default_parameters.smallest_side  16 -> 64  pending: it was so then
+    channel  null -> latest  unrecorded: not in the state yet
+~ processing/dataset_cleanup  update  differs from that state version
+    default_cpu                       32 -> 4   pending: differs from that state version
+    default_parameters.smallest_side  16 -> 64  pending: differs from that state version
 ├── + input/dataset_cleanup/archive  create  does not exist yet
 │       framework_constraint       null
 │       inference_type_constraint  null
 │       input_type                 DATALAKE
 │       required                   false
-└── - input/dataset_cleanup/cold_store  delete  came later
+└── - input/dataset_cleanup/cold_store  delete  not in that state version
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 Done: 1 created, 2 updated, 1 deleted.
 | going back to version 1.0.0, applied … by somebody (serial …)
@@ -200,11 +200,11 @@ Nothing to do: 7 resources as the files say.
 $ reconciler rollback dataset_cleanup --to 1.1.0 --write --yes --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  tag-moved: latest points at sha256:…; re-tagged, no build
-    channel  null -> latest  unrecorded: nothing recorded; taken over from what is there
-~ processing/dataset_cleanup  update  it was so then
-    default_cpu                       4 -> 32   pending: it was so then
-    default_parameters.smallest_side  64 -> 16  pending: it was so then
-├── - input/dataset_cleanup/archive  delete  came later
+    channel  null -> latest  unrecorded: not in the state yet
+~ processing/dataset_cleanup  update  differs from that state version
+    default_cpu                       4 -> 32   pending: differs from that state version
+    default_parameters.smallest_side  64 -> 16  pending: differs from that state version
+├── - input/dataset_cleanup/archive  delete  not in that state version
 └── + input/dataset_cleanup/cold_store  create  does not exist yet
         framework_constraint       null
         inference_type_constraint  null

@@ -163,11 +163,11 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     default_parameters.smallest_side  64 -> 128  pending: the files changed
     description                       edited meanwhile -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
 Plan: 2 to update, 5 unchanged. 1 field changed outside.
-| moved: processing/dataset_cleanup  since the plan was made
+| changed: processing/dataset_cleanup  after the plan was made
 |   .description
-|     the plan said  Copies a dataset version without blurred and duplicated images.
-|     now it is      edited meanwhile
-|   Plan again, or do the rest of it with --skip-moved.
+|     in the plan  Copies a dataset version without blurred and duplicated images.
+|     now          edited meanwhile
+|   Make a new plan, or apply the rest of this one with --skip-moved.
 [12]
 
 $ writes
@@ -189,11 +189,11 @@ Done: 1 updated.
 |   push … sent
 |   tag latest -> 1.0.1
 | ~ updated image/registry/examples/dataset_cleanup
-| moved: processing/dataset_cleanup  since the plan was made
+| changed: processing/dataset_cleanup  after the plan was made
 |   .description
-|     the plan said  Copies a dataset version without blurred and duplicated images.
-|     now it is      edited meanwhile
-|   Plan again, or do the rest of it with --skip-moved.
+|     in the plan  Copies a dataset version without blurred and duplicated images.
+|     now          edited meanwhile
+|   Make a new plan, or apply the rest of this one with --skip-moved.
 [12]
 
 # A plan of files that have changed since is refused as a whole.

@@ -44,16 +44,16 @@ $ platform create-version DefectClassifier v1 framework=ONNX type=CLASSIFICATION
 
 $ reconciler apply single_training --parallel 1
 sandbox@sandbox/single_training  http://sandbox
-> model-version/DefectClassifier/v1  adopt  exists, nothing recorded: taken over and changed
-    docker_flags              [] -> ["--gpus all", "--ipc host", "--name training"]  conflict: not as an unfinished run was creating it
-    docker_image              somebody/elses -> registry/examples/single_training  conflict: not as an unfinished run was creating it
-    framework                 ONNX -> PYTORCH  conflict: not as an unfinished run was creating it
-    parameters.batch_size     (none) -> 8      conflict: not as an unfinished run was creating it
-    parameters.epochs         (none) -> 3      conflict: not as an unfinished run was creating it
-    parameters.image_size     (none) -> 224    conflict: not as an unfinished run was creating it
-    parameters.learning_rate  (none) -> 0.001  conflict: not as an unfinished run was creating it
+> model-version/DefectClassifier/v1  adopt  exists already; added to the state and changed
+    docker_flags              [] -> ["--gpus all", "--ipc host", "--name training"]  conflict: not as sent by an interrupted run
+    docker_image              somebody/elses -> registry/examples/single_training  conflict: not as sent by an interrupted run
+    framework                 ONNX -> PYTORCH  conflict: not as sent by an interrupted run
+    parameters.batch_size     (none) -> 8      conflict: not as sent by an interrupted run
+    parameters.epochs         (none) -> 3      conflict: not as sent by an interrupted run
+    parameters.image_size     (none) -> 224    conflict: not as sent by an interrupted run
+    parameters.learning_rate  (none) -> 0.001  conflict: not as sent by an interrupted run
 Plan: 1 to adopt, 2 unchanged. 7 conflicts.
-| conflict: model-version/DefectClassifier/v1  7 fields not as an unfinished run was creating it
+| conflict: model-version/DefectClassifier/v1  7 fields not as sent by an interrupted run
 |   .docker_flags  
 |     the files say  ["--gpus all", "--ipc host", "--name training"]
 |     it is now      []
@@ -75,22 +75,22 @@ Plan: 1 to adopt, 2 unchanged. 7 conflicts.
 |   .parameters.learning_rate  single_training/config.toml:10
 |     the files say  0.001
 |     it is now      (none)
-|   Say who wins, or write what it is now into the files and plan again:
-|     the files       reconciler apply single_training --organization sandbox --env CUSTOM --ours
-|     what it is now  reconciler apply single_training --organization sandbox --env CUSTOM --theirs
-|     only here       reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1
+|   Choose which value to keep, or write the live value into the files:
+|     keep the files' values  reconciler apply single_training --organization sandbox --env CUSTOM --ours
+|     keep the live values    reconciler apply single_training --organization sandbox --env CUSTOM --theirs
+|     for this resource only  reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1
 [12]
 
 $ reconciler apply single_training --ours --parallel 1
 sandbox@sandbox/single_training  http://sandbox
-> model-version/DefectClassifier/v1  adopt  exists, nothing recorded: taken over and changed
-    docker_flags              [] -> ["--gpus all", "--ipc host", "--name training"]  conflict: the files win, as --ours says
-    docker_image              somebody/elses -> registry/examples/single_training  conflict: the files win, as --ours says
-    framework                 ONNX -> PYTORCH  conflict: the files win, as --ours says
-    parameters.batch_size     (none) -> 8      conflict: the files win, as --ours says
-    parameters.epochs         (none) -> 3      conflict: the files win, as --ours says
-    parameters.image_size     (none) -> 224    conflict: the files win, as --ours says
-    parameters.learning_rate  (none) -> 0.001  conflict: the files win, as --ours says
+> model-version/DefectClassifier/v1  adopt  exists already; added to the state and changed
+    docker_flags              [] -> ["--gpus all", "--ipc host", "--name training"]  conflict: the files win (--ours)
+    docker_image              somebody/elses -> registry/examples/single_training  conflict: the files win (--ours)
+    framework                 ONNX -> PYTORCH  conflict: the files win (--ours)
+    parameters.batch_size     (none) -> 8      conflict: the files win (--ours)
+    parameters.epochs         (none) -> 3      conflict: the files win (--ours)
+    parameters.image_size     (none) -> 224    conflict: the files win (--ours)
+    parameters.learning_rate  (none) -> 0.001  conflict: the files win (--ours)
 Plan: 1 to adopt, 2 unchanged.
 Done: 1 adopted.
   model-version/DefectClassifier/v1  http://sandbox/model/version/…

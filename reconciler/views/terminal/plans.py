@@ -115,11 +115,11 @@ def _print_conflict(step: Step, plan: Plan, err: Console) -> None:
     for change in step.conflicts:
         err.print(indented(Text.assemble((f".{change.path}", "bold"), (f"  {change.place}", "dim")), 2))
         rows = [
-            [Text("in the files", "dim"), Text(shown(change.desired), "green")],
-            [Text("live", "dim"), Text(shown(change.live), "red")],
+            [Text("the files say", "dim"), Text(shown(change.desired), "green")],
+            [Text("it is now", "dim"), Text(shown(change.live), "red")],
         ]
         if change.recorded is not MISSING:
-            rows.append([Text("last applied", "dim"), Text(shown(change.recorded))])
+            rows.append([Text("it was", "dim"), Text(shown(change.recorded))])
         for line in columns(rows):
             err.print(indented(line, 4))
     err.print(indented(Text("Choose which value to keep, or write the live value into the files:"), 2))
