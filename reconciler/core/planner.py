@@ -95,7 +95,7 @@ def _step_for_desired(resource: Resource, scene: _PlanInputs) -> Step:
     record, live = scene.recorded.get(address), scene.live.get(address)
     if live is None:
         begun = scene.unfinished_replaces.get(address)
-        reason = _DELETED_OUTSIDE if record else _MISSING if begun is None else _UNFINISHED_REPLACE
+        reason = _DELETED_OUTSIDE if record else _NOT_CREATED if begun is None else _UNFINISHED_REPLACE
         changes = _created(resource, record, kind, begun, scene.options)
         step = Step(address, Action.CREATE, reason, changes, resource.depends_on)
     else:
@@ -113,7 +113,7 @@ def _step_for_desired(resource: Resource, scene: _PlanInputs) -> Step:
 _NEW = Reason(ReasonCode.NEW)
 _CARRIED_OVER = Reason(ReasonCode.CARRIED_OVER)
 _CREATE_DEFAULT = Reason(ReasonCode.CREATE_DEFAULT)
-_MISSING = Reason(ReasonCode.MISSING)
+_NOT_CREATED = Reason(ReasonCode.NOT_CREATED)
 _DELETED_OUTSIDE = Reason(ReasonCode.DELETED_OUTSIDE)
 _RECREATED_OUTSIDE = Reason(ReasonCode.RECREATED_OUTSIDE)
 _UNFINISHED_REPLACE = Reason(ReasonCode.UNFINISHED_REPLACE)

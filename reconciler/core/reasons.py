@@ -28,7 +28,7 @@ class ReasonCode(StrEnum):
     IN_SYNC = "in-sync"
     THEIRS = "theirs"
     # of an object
-    MISSING = "missing"
+    NOT_CREATED = "not-created"
     DELETED_OUTSIDE = "deleted-outside"
     RECREATED_OUTSIDE = "recreated-outside"
     OVERWRITTEN_OUTSIDE = "overwritten-outside"

@@ -243,7 +243,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.OURS: "the files win (--ours)",
     ReasonCode.IN_SYNC: "in sync",
     ReasonCode.THEIRS: "live is kept (--theirs)",
-    ReasonCode.MISSING: "does not exist yet",
+    ReasonCode.NOT_CREATED: "does not exist yet",
     ReasonCode.DELETED_OUTSIDE: "deleted outside",
     ReasonCode.RECREATED_OUTSIDE: "recreated outside",
     ReasonCode.OVERWRITTEN_OUTSIDE: "overwritten outside",

@@ -97,7 +97,7 @@ def classes(step: Step) -> dict[str, ChangeClass]:
 class TestOneResource:
     def test_it_does_not_exist_yet(self, three: Three) -> None:
         step = three.step(processing(default_cpu=8))
-        assert decision(step) == (CREATE, ReasonCode.MISSING)
+        assert decision(step) == (CREATE, ReasonCode.NOT_CREATED)
         assert step.id is None and step.fingerprint == "" and step.writes
         sent = {change.path: change.desired for change in step.changes}
         assert sent["default_cpu"] == 8

@@ -210,7 +210,7 @@ class TestTheWholeStory:
         assert set(bench.record.intents) == {"processing/app"}
         bench.kinds["processing"] = healthy
         step = bench.plan(processing(description="apples")).step(APP)
-        expected = (Action.NOOP, ReasonCode.IN_SYNC) if after else (Action.CREATE, ReasonCode.MISSING)
+        expected = (Action.NOOP, ReasonCode.IN_SYNC) if after else (Action.CREATE, ReasonCode.NOT_CREATED)
         assert (step.action, step.reason.code) == expected
 
 

@@ -1,0 +1,118 @@
+"""Each reason is a code with words for every audience, and nothing reads the words again."""
+
+import re
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from providers.reasons import Reason, WayOut
+from reconciler.core.reasons import ReasonCode, RefusalCode, Way
+from reconciler.views import phrases
+from reconciler.views.phrases import Audience
+from reconciler.views.reports import document_parts
+from tests.reasons import REASON_CODES, REASONS, WAY_CODES, WAYS
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reference" / "reason-codes.md"
+HEAD = """# Reason codes
+
+In `plan --json` and `drift --json`, `reason` is text for people, and its wording may change. `reason_code` is for
+scripts and does not change. `reason_details` has the values that the text was made from.
+
+A refusal has its text in `summary`. Its ways out are text in `ways` and values in `ways_out`. In `image --json`,
+`verdict` is the code of the image, and `refusal_code` the code of a refusal.
+"""
+T = TypeVar("T")
+TEXTS = {ReasonCode.UNSTATED, RefusalCode.UNSTATED, Way.UNSTATED}
+"""Codes whose words come from a document of an earlier version."""
+
+
+def table(title: str, rows: list[tuple[str, str]]) -> str:
+    lines = "".join(f"| `{code}` | {words} |\n" for code, words in rows)
+    return f"\n## {title}\n\n| code | for example |\n|---|---|\n{lines}"
+
+
+def first_of_each(found: list[T], code: str) -> list[T]:
+    seen: dict[str, T] = {}
+    for one in found:
+        seen.setdefault(getattr(one, code).value, one)
+    return list(seen.values())
+
+
+def page() -> str:
+    """The reference of all codes, with the words of a plan of the files."""
+    reasons = [
+        (reason.code.value, "text of a document of an earlier version")
+        if reason.code in TEXTS
+        else (reason.code.value, phrases.reason(reason))
+        for reason in first_of_each(REASONS, "code")
+    ]
+    ways = [
+        (way.label.value, "text of a document of an earlier version")
+        if way.label in TEXTS
+        else (way.label.value, phrases.way(way)[0])
+        for way in first_of_each(WAYS, "label")
+    ]
+    count = len(ReasonCode)
+    refusals = count + len(RefusalCode)
+    images = reasons[refusals:]
+    return "".join(
+        (
+            HEAD,
+            table("Changes and steps", reasons[:count]),
+            table("Refusals", reasons[count:refusals]),
+            table("Images", images),
+            table("Ways out", ways),
+        )
+    )
+
+
+def test_every_code_has_a_value_of_its_own() -> None:
+    assert len(REASON_CODES) == len(document_parts.REASON_CODES) > 40
+    assert len(WAY_CODES) == len(document_parts.WAY_CODES) > 5
+
+
+@pytest.mark.parametrize("audience", Audience)
+@pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.code.value)
+def test_every_reason_has_words_for_each_audience(reason: Reason, audience: Audience) -> None:
+    words = phrases.reason(reason, audience)
+    assert words == words.strip() != ""
+    assert not words.endswith(".") and "\n" not in words and "{" not in words
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.label.value)
+def test_every_way_out_has_words(way: WayOut) -> None:
+    label, command = phrases.way(way)
+    assert label == label.strip() != ""
+    assert command == way.command
+    assert phrases.way_text(way).startswith(label)
+
+
+def test_a_rollback_never_speaks_of_the_files() -> None:
+    """Whoever goes back has other files: no reason may blame them."""
+    exempt = {ReasonCode.NOT_DESTROYED, ReasonCode.DESTROYED, *TEXTS}  # no rollback destroys
+    for reason in REASONS:
+        if isinstance(reason.code, ReasonCode) and reason.code not in exempt:
+            assert "files" not in phrases.reason(reason, Audience.ROLLBACK), reason.code
+
+
+def test_the_reference_page_has_every_code(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--update"):
+        PAGE.write_text(page())
+    assert PAGE.read_text() == page()
+
+
+def test_no_code_takes_words_apart() -> None:
+    """Reasons and ways out are values until they are printed; a separator in words would make them data."""
+    split = re.compile(r"""\.(r?partition|r?split)\(["'][^"']*:\s+["']""")
+    edited = re.compile(r"\b(reason|way_text|verdict_details)\([^()]*\)\.\w+\(")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for folder in ("reconciler", "providers/docker")
+        for path in sorted((ROOT / folder).rglob("*.*"))
+        if path.suffix in (".py", ".html")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if split.search(line) or edited.search(line)
+    ]
+    assert found == []
