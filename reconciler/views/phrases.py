@@ -276,7 +276,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     RefusalCode.PROTECTED_PARENT: lambda it: (
         f"apply would delete and recreate it with {it['parent']}, and config.toml protects it"
     ),
-    RefusalCode.SECRET: "the image would contain a secret",
+    RefusalCode.SECRET: "the image would hold a secret",
     RefusalCode.UNSTATED: lambda it: str(it["text"]),
     ImageRefusal.FOREIGN_VERSION: lambda it: (
         f"{it['version']} was published by another tool, from unknown source"

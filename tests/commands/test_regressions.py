@@ -55,7 +55,7 @@ def test_destroy_leaves_what_somebody_else_made_under_the_name(app: Path, cli: C
 
     ended = cli("destroy", "app", "--yes")
 
-    assert "made by somebody else, and stays" in ended.out
+    assert "recreated outside, so it is not deleted" in ended.out
     assert sandbox.platform.processing("app") is not None
 
 
@@ -137,7 +137,7 @@ def test_a_replace_that_fails_half_way_is_finished_with_what_it_promised(
     sandbox.switch(faults=[])
     looked = cli("drift", "app")
     assert looked.code == 10, looked.out
-    assert "outside" not in looked.out and "an earlier run deleted it to make it again" in looked.out
+    assert "outside" not in looked.out and "deleted by an interrupted run that was replacing it" in looked.out
     assert cli("apply", "app", "--bump", "patch", "--yes").code == 0
 
     made = sandbox.platform.processing("app")
@@ -213,7 +213,7 @@ def test_a_version_that_a_failed_run_used_up_is_not_asked_for_again(
 
     told = cli("plan", "app", "--exit-code")
     assert told.code == 12
-    assert "this one is published as 1.0.1, which config.toml does not say" in told.err
+    assert "this source is published as 1.0.1" in told.err
     assert "changed outside" not in told.out
 
     (app / "pipeline.py").write_text("print(3)\n")

@@ -53,7 +53,7 @@ def test_it_is_a_conflict_with_both_sides_and_the_ways_out(
         ended = cli(*command)
         assert ended.code == 12, ended.err
         assert "conflict: processing/dataset_cleanup" in ended.err
-        assert "not as an unfinished run was creating it" in ended.err
+        assert "not as sent by an interrupted run" in ended.err
         for side in ("somebody/elses", "examples/dataset_cleanup", "64", "--ours", "--theirs"):
             assert side in ended.err
     assert sandbox.writes() == []

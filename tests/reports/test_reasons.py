@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "reason-codes.md"
 HEAD = """# Reason codes
 
-In `plan --json` and `drift --json`, `reason` is text for people, and its wording may change. `reason_code` is for
-scripts and does not change. `reason_details` has the values that the text was made from.
+In `plan --json` and `drift --json`, `reason` is text for people, and its wording may change. `reason_code` is
+for scripts and does not change. `reason_details` has the values that the text was made from.
 
-A refusal has its text in `summary`. Its ways out are text in `ways` and values in `ways_out`. In `image --json`,
-`verdict` is the code of the image, and `refusal_code` the code of a refusal.
+A refusal has its text in `summary`. Its ways out are text in `ways` and values in `ways_out`. In
+`image --json`, `verdict` is the code of the image, and `refusal_code` the code of a refusal.
 """
 T = TypeVar("T")
 TEXTS = {ReasonCode.UNSTATED, RefusalCode.UNSTATED, Way.UNSTATED}
