@@ -163,7 +163,7 @@ def in_turn(
     with execution.interruptible() as stop, ProgressView(told) as watch:
         todo = list(find(failed))
         if todo:
-            with session(where.target(), stores.store(), emit, stop, verb=dialogue.verb) as opened:
+            with session(where.target(), stores.store(emit), emit, stop, verb=dialogue.verb) as opened:
                 for work in todo:
                     if stop.is_set():
                         break

@@ -47,7 +47,7 @@ def signed_in(
     where: TargetOptions, rps: float | None, emit: Emit, shares: int
 ) -> AbstractContextManager[Session]:
     """One of so many sessions that share the requests of a second. Raises UserError or StateError."""
-    return session(where.target(), stores.store(), emit, threading.Event(), rps=rps and rps / shares)
+    return session(where.target(), stores.store(emit), emit, threading.Event(), rps=rps and rps / shares)
 
 
 class StopSignal(threading.Event):

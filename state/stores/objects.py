@@ -8,10 +8,10 @@ query or a header, as some credentials travel there. Independent of the state fo
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from state.errors import StateError, StoreUnavailableError
 
@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from obstore import PutMode
     from obstore.store import ObjectStore
 
+T = TypeVar("T")
+
 PATIENCE: Final = 30.0
 """Default timeout of one request in seconds, including retries."""
+
+SILENCE = 10.0
+"""Seconds without an answer that are announced, and then again after as many."""
+
+Announce = Callable[[float | None], None]
+"""Called while the bucket does not answer, with the seconds so far, and then with None as soon as it does."""
 
 WITNESS: Final = "clock"
 """An object in every bucket with state: a list without it is incomplete, see `folders`."""
@@ -85,11 +93,13 @@ class Objects:
         url: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`; endpoint and credentials
             come from the variables that obstore reads.
         patience: timeout of one request in seconds, including retries.
+        announce: called while the bucket does not answer, from a thread of its own.
     """
 
-    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, *, patience: float = PATIENCE, announce: Announce | None = None) -> None:
         self.url = url
         self._patience = patience
+        self._announce = announce
         self._mutex = threading.Lock()
         self._client: ObjectStore | None = None
         self._lists_work = False  # whether a list was verified
@@ -100,7 +110,7 @@ class Objects:
         with self._translate_errors():
             client = self._open_client()
             try:
-                found = client.get(path)
+                found = self._request(lambda: client.get(path))
             except FileNotFoundError as problem:
                 if _NO_BUCKET.search(str(problem)):
                     raise
@@ -115,13 +125,14 @@ class Objects:
                     f"{path} in {self.url} has {meta['size'] >> 20} MB, too much for state",
                     hint="check whether another program writes to this bucket and prefix",
                 )
-            body = bytes(found.bytes())
+            body = bytes(self._request(found.bytes))
         return StoredObject(body, _version(meta["e_tag"], meta["version"]), meta["last_modified"].timestamp())
 
     def put(self, path: str, body: bytes) -> None:
         """Writes the object unconditionally. Retries are safe, as the write is idempotent."""
         with self._translate_errors():
-            self._open_client().put(path, body, use_multipart=False)
+            client = self._open_client()
+            self._request(lambda: client.put(path, body, use_multipart=False))
 
     def swap(self, path: str, body: bytes, version: Version | None) -> Version:
         """Writes the object if it is still that version; None if it must not exist. Returns the new version.
@@ -135,9 +146,8 @@ class Objects:
         with self._translate_errors():
             client = self._open_client()
             try:
-                result = client.put(
-                    path, body, mode=cast("PutMode", version or "create"), use_multipart=False
-                )
+                mode = cast("PutMode", version or "create")
+                result = self._request(lambda: client.put(path, body, mode=mode, use_multipart=False))
             except (AlreadyExistsError, PreconditionError):
                 raise PreconditionFailedError(f"another run wrote {path} in {self.url}") from None
             except FileNotFoundError as problem:  # S3's response for a deleted object
@@ -156,7 +166,9 @@ class Objects:
         found: list[str] = []
         with self._translate_errors():
             # Services list by name, page by page.
-            for page in self._open_client().list(f"{folder}/", offset=f"{folder}/{since}" if since else None):
+            offset = f"{folder}/{since}" if since else None
+            pages = self._open_client().list(f"{folder}/", offset=offset)
+            while (page := self._request(lambda: next(pages, None))) is not None:
                 names = [meta["path"].removeprefix(f"{folder}/") for meta in page]
                 found += [name for name in names if not until or name < until]
                 if until and names and names[-1] >= until:
@@ -174,7 +186,7 @@ class Objects:
         if the object that every bucket with state has does not exist.
         """
         with self._translate_errors():
-            listed = self._open_client().list_with_delimiter()
+            listed = self._request(self._open_client().list_with_delimiter)
         if listed["common_prefixes"] or listed["objects"]:
             self._lists_work = True
         if not self._lists_work:
@@ -223,6 +235,28 @@ class Objects:
                     retry_config={"max_retries": 6, "retry_timeout": patience},
                 )
             return self._client
+
+    def _request(self, call: Callable[[], T]) -> T:
+        """The result of a call of obstore, which is announced while it takes long."""
+        if self._announce is None:
+            return call()
+        announce, done = self._announce, threading.Event()
+
+        def watch() -> None:
+            silences = 0
+            while not done.wait(SILENCE):
+                silences += 1
+                announce(silences * SILENCE)
+            if silences:
+                announce(None)
+
+        thread = threading.Thread(target=watch, name=f"silence of {self.url}", daemon=True)
+        thread.start()
+        try:
+            return call()
+        finally:
+            done.set()
+            thread.join()
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:

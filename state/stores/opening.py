@@ -2,18 +2,25 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from state.errors import StoreUnavailableError
 from state.stores.base import Store
 
+if TYPE_CHECKING:
+    from state.stores.objects import Announce
 
-def open_store(url: str | None, *, patience: float | None = None) -> Store:
+
+def open_store(
+    url: str | None, *, patience: float | None = None, announce: "Announce | None" = None
+) -> Store:
     """The store for a URL. Files are opened on first use; a store that is only read never creates one.
 
     Args:
         url: a path, `sqlite:///relative/path`, `sqlite:////absolute/path`, a bucket (`s3://bucket/prefix`,
             `gs://bucket/prefix`, `az://container/prefix`), or None for the file in the user's state folder.
         patience: timeout of one bucket request in seconds, including retries; None for the default.
+        announce: called while a bucket does not answer, see `state.stores.objects`.
 
     Raises:
         StoreUnavailableError: this version has no store for the URL.
@@ -36,7 +43,7 @@ def open_store(url: str | None, *, patience: float | None = None) -> Store:
         from state.stores.bucket import BucketStore
         from state.stores.objects import PATIENCE, Objects
 
-        return BucketStore(Objects(url, patience=patience or PATIENCE))
+        return BucketStore(Objects(url, patience=patience or PATIENCE, announce=announce))
     path = url.removeprefix("sqlite:///")
     if path == url or not path:
         raise StoreUnavailableError(

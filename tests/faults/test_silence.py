@@ -2,8 +2,9 @@
 
 import io
 import re
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,12 @@ from reconciler.core.events import ServerDelay, StepProgress
 from reconciler.core.values import Address
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.progress import ProgressView
+from state.errors import StoreUnavailableError
+from state.stores import objects
+from state.stores.objects import Objects
 from tests.conftest import Cli, copy_example
+from tests.state.gcs import Gcs
+from tests.state.servers import Bucket, use
 
 LIMIT = 0.6  # seconds; RECONCILER_TIMEOUT
 STEP = 0.1  # seconds between two announcements of one silence
@@ -145,6 +151,71 @@ def test_a_server_that_is_unavailable_is_not_called_rate_limited(
     assert ended.code == 0, ended.err
     assert f"{server_of(sandbox, path)}: answers {status}, next try in 0.3 s" in ended.err
     assert "rate limited" not in ended.err
+
+
+@pytest.fixture
+def hung_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a bucket whose server accepts connections and does not answer."""
+    monkeypatch.setattr(objects, "SILENCE", STEP)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        use(Bucket("", {"GOOGLE_BASE_URL": url, "GOOGLE_BEARER_TOKEN": "not-a-secret"}), monkeypatch)
+        monkeypatch.setenv("RECONCILER_STATE", "gs://records/team")
+        yield "gs://records/team"
+
+
+BUCKET_REQUESTS: dict[str, Callable[[Objects], object]] = {
+    "get": lambda bucket: bucket.get("a"),
+    "put": lambda bucket: bucket.put("a", b""),
+    "swap": lambda bucket: bucket.swap("a", b"", None),
+    "names": lambda bucket: bucket.names("a"),
+    "folders": lambda bucket: bucket.folders(),
+}
+
+
+@pytest.mark.parametrize("name", BUCKET_REQUESTS)
+def test_a_bucket_that_hangs_is_announced(name: str, hung_bucket: str) -> None:
+    heard: list[float | None] = []
+    with pytest.raises(StoreUnavailableError, match="does not respond"):
+        BUCKET_REQUESTS[name](Objects(hung_bucket, patience=LIMIT, announce=heard.append))
+    assert heard[:2] == [STEP, 2 * STEP]
+    assert heard[-1] is None and heard.count(None) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("plan", "single_training"),
+        ("apply", "single_training", "--yes"),
+        ("drift", "single_training"),
+        ("status", "single_training"),
+        ("image", "single_training"),
+        ("state", "list"),
+        ("state", "show", "single_training"),
+        ("state", "unlock", "my-org@STAGING/single_training"),
+        ("state", "copy", "gs://records/team", "elsewhere.db"),
+    ],
+    ids=" ".join,
+)
+def test_each_command_says_which_bucket_does_not_answer(
+    command: tuple[str, ...], hung_bucket: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    copy_example("single_training", cli.folder, sandbox.registry)
+    ended = cli(*command)
+    assert ended.code in (1, 13), ended.err
+    announced = f"{hung_bucket}: no answer for 0.1 s, waiting up to 0.6 s"
+    assert announced in ended.err.splitlines(), ended.err
+    assert ended.err.find(announced) < ended.err.find(f"error: the state store {hung_bucket}")
+
+
+def test_a_bucket_that_answers_is_not_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[float | None] = []
+    with Gcs("records") as server:
+        use(Bucket("", {"GOOGLE_BASE_URL": server.url, "GOOGLE_BEARER_TOKEN": "not-a-secret"}), monkeypatch)
+        bucket = Objects("gs://records/team", announce=heard.append)
+        bucket.put("a/b", b"")
+        assert bucket.names("a") == ["b"]
+    assert heard == []
 
 
 class Clock:

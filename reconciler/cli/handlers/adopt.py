@@ -39,7 +39,7 @@ def run(
     checked = validate(folder, where.reads(read_options))
     with (
         ProgressView(err) as watch,
-        session(where.target(), stores.store(), watch, threading.Event(), verb="apply") as opened,
+        session(where.target(), stores.store(watch), watch, threading.Event(), verb="apply") as opened,
     ):
         planned = make_plan(opened, checked, PlanRequest())
     adopted = adoption(planned, wanted)

@@ -41,7 +41,7 @@ def run(
         )
     )
     err = console(sys.stderr)
-    with ProgressView(err) as watch, stores.store() as store:
+    with ProgressView(err) as watch, stores.store(watch) as store:
         stored = store.load(str(stack)) if stack else None
         watch(Note(f"reading {pipeline.config.docker.image_name}"))
         with registries(watch) as pool:

@@ -36,7 +36,7 @@ def run(
     login, address = _where(organization, environment, host, err, token_stdin)
     token = _token(login, token_stdin, err)
     target = Target(login.organization, login.environment, address, token, token_from="what was given")
-    with ProgressView(err) as watch, session(target, stores.store(), watch, threading.Event()) as opened:
+    with ProgressView(err) as watch, session(target, stores.store(watch), watch, threading.Event()) as opened:
         user = opened.platform.username
     before = _spelled(saved.entries().get(CUSTOM_HOST, address))
     custom = login.environment is Environment.CUSTOM

@@ -39,14 +39,14 @@ MOST = 20  # runs or saves of the history that are shown, unless asked for more
 
 
 def list_stacks(as_json: bool) -> int:
-    with stores.store() as store:
+    with stores.opened() as store:
         stacks = list(store.stacks())
     _print(as_json, {"format": "reconciler/stacks", "version": 1, "stacks": stacks}, map(Text, stacks))
     return DONE
 
 
 def show(name: str, serial: int | None, as_json: bool) -> int:
-    with stores.store() as store:
+    with stores.opened() as store:
         stack = _named(store, name)
         snapshot = _at(store, stack, serial) if serial else store.load(stack)
     assert snapshot is not None
@@ -55,7 +55,7 @@ def show(name: str, serial: int | None, as_json: bool) -> int:
 
 
 def history(name: str, by_save: bool, limit: int, as_json: bool) -> int:
-    with stores.store() as store:
+    with stores.opened() as store:
         stack = _named(store, name)
         if as_json or by_save:
             entries = store.history(stack, limit)
@@ -70,7 +70,7 @@ def history(name: str, by_save: bool, limit: int, as_json: bool) -> int:
 
 
 def diff(name: str, before: int, after: int, as_json: bool) -> int:
-    with stores.store() as store:
+    with stores.opened() as store:
         stack = _named(store, name)
         found = changes(_at(store, stack, before), _at(store, stack, after))
     _print(as_json, diff_document(stack, before, after, found), change_lines(found))
@@ -84,7 +84,7 @@ def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json:
     from state.state_writer import now
 
     err = console(sys.stderr)
-    with stores.store() as store:
+    with stores.opened() as store:
         stack = _named(store, name)
         run = this_run(options.command_line(), git_commit(Path.cwd()))
         with store.lock(stack, run, timeout=lock_timeout, on_wait=_describe_holder) as lock:
@@ -113,7 +113,7 @@ def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
     if not re.fullmatch(r"[^/@]+@[^/]+/.+", after):
         raise click.UsageError(f"{after!r} is not the name of a stack: my-org@STAGING/my_pipeline")
     run = this_run(options.command_line(), git_commit(Path.cwd()))
-    with stores.store() as store:
+    with stores.opened() as store:
         stack = _named(store, before)
         if stack == after:
             raise click.UsageError("FROM and TO are the same")
@@ -128,7 +128,7 @@ def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
 
 
 def unlock(stack: str, as_json: bool) -> int:
-    with stores.store() as store:
+    with stores.opened() as store:
         holder = store.unlock(stack)
     told = f"{stack} was locked by {holder}" if holder else f"{stack} was not locked"
     document = {"format": "reconciler/unlocked", "version": 1, "stack": stack}
@@ -137,7 +137,7 @@ def unlock(stack: str, as_json: bool) -> int:
 
 
 def verify(name: str, as_json: bool) -> int:
-    with stores.store() as store:
+    with stores.opened() as store:
         stack = _named(store, name)
         document = {"format": "reconciler/verified", "version": 1, "stack": stack}
         try:
@@ -168,7 +168,7 @@ def copy(source: str, target: str, as_json: bool) -> int:
     if source == target:
         raise click.UsageError("FROM and TO are the same")
     err = console(sys.stderr)
-    with stores.store(source) as old, stores.store(target) as new:
+    with stores.opened(source) as old, stores.opened(target) as new:
         copied = list(copy_states(old, new))
     for done in copied:
         if done.damage:

@@ -34,7 +34,7 @@ def run(
         code = FAILED
         print_diagnostics(problem.diagnostics, err)
 
-    with ProgressView(err) as watch, stores.store() as store:
+    with ProgressView(err) as watch, stores.store(watch) as store:
         folders = selection.folders(failed)
         targets = _targets(where)
         rows = list(

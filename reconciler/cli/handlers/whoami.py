@@ -19,7 +19,7 @@ def run(where: options.TargetOptions, as_json: bool) -> int:
     target = where.target()
     with (
         ProgressView(console(sys.stderr)) as watch,
-        session(target, stores.store(), watch, threading.Event()) as opened,
+        session(target, stores.store(watch), watch, threading.Event()) as opened,
     ):
         user = opened.platform.username
     values = {
