@@ -63,12 +63,12 @@ class Case(NamedTuple):
 
 # Commands that need the platform end where no organization is selected, just before the first request.
 CASES = [
-    Case("plan dataset_cleanup", 1, PLATFORM | {"multiprocessing"}),
+    Case("plan dataset_cleanup", 1, PLATFORM),
     Case("apply dataset_cleanup", 1, PLATFORM),
     Case("deploy dataset_cleanup", 1, PLATFORM),
     Case("rollback dataset_cleanup", 1, PLATFORM),
     Case("status --all --offline", 1, PLATFORM | STATE),
-    Case("drift dataset_cleanup", 1, PLATFORM | {"multiprocessing"}),
+    Case("drift dataset_cleanup", 1, PLATFORM),
     Case("drift merge report.json", 1, FILES),
     Case("adopt dataset_cleanup", 1, PLATFORM),
     Case("show plan.json", 1, TERMINAL),

@@ -22,8 +22,8 @@ from reconciler.engine.executor import ExecutionResult, Executor
 from reconciler.engine.plan import PlanResult, make_plan
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ApplyOptions, PlanRequest
-from reconciler.engine.run_identity import this_run
-from reconciler.engine.session import VERSION, Session, stack_of
+from reconciler.engine.run_identity import VERSION, this_run
+from reconciler.engine.session import Session, stack_of
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.image_source import git_revision, image_source
 from reconciler.pipeline.load import Pipeline

@@ -10,12 +10,10 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 from uuid import uuid4
@@ -217,6 +215,9 @@ def _attempt(
     task: _Task[T], here: _Worker[T], chunks: Sequence[Sequence[Path]], emit: Emit, done: Done
 ) -> list[_Chunk[T]]:
     """The outcome of these chunks, read by worker processes and by this one."""
+    from concurrent.futures import ProcessPoolExecutor  # few runs have pipelines for more than one process
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import active_children, get_context
 
     def report(future: "Future[_Chunk[T]]") -> None:
         if future.exception() is None:
@@ -286,6 +287,8 @@ def _read_chunk(task: _Task[T], folders: Sequence[Path]) -> _Chunk[T]:
 
 def _end_with_the_command() -> None:
     """In a worker process: end when the command does, however that ends."""
+    from multiprocessing import parent_process
+
     parent = parent_process()
     assert parent is not None
 

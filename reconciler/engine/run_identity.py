@@ -4,12 +4,14 @@ import getpass
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version as installed_version
 from uuid import uuid4
 
 from state.lock import process_table
 from state.lock_info import LockInfo
 from state.state_writer import now
 
+VERSION = installed_version("picsellia-reconciler")
 CI_ADDRESSES = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL", "TRAVIS_BUILD_WEB_URL")
 CI_NUMBERS = ("GITHUB_RUN_ID", "CI_JOB_ID", "BITBUCKET_BUILD_NUMBER", "BUILD_BUILDID", "BUILD_ID")
 

@@ -1,4 +1,4 @@
-"""Signed in to one environment, with a store: where every story begins. And what the files say, before that.
+"""Signed in to one environment, with a store: where the stories that use the platform begin.
 
 Never prints and never asks: what happens goes to `emit`, what goes wrong is raised as a UserError.
 """
@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version as installed_version
 
 from providers.docker.registry.connection import ConnectionPool
 from providers.errors import ExistsError, ProviderError, RefusedError, TransientError, UnexpectedError
@@ -27,8 +26,6 @@ from reconciler.pipeline.load import Pipeline
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.stores.base import Store
-
-VERSION = installed_version("picsellia-reconciler")
 
 
 @dataclass(frozen=True, slots=True)

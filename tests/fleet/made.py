@@ -21,7 +21,8 @@ from reconciler.cli import options, stores
 from reconciler.core.events import ignore
 from reconciler.engine.plan import make_plan
 from reconciler.engine.requests import PlanRequest, ReadOptions
-from reconciler.engine.session import VERSION, session
+from reconciler.engine.run_identity import VERSION
+from reconciler.engine.session import session
 from reconciler.engine.validate import ValidatedPipeline, validate
 from reconciler.pipeline.compile import desired_graph
 from state.snapshot import RecordedResource

@@ -9,11 +9,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Literal, Protocol
 
-from providers.docker.builders import buildkit, buildx, engine
-from providers.docker.builders.append import AppendBuilder
-from providers.docker.builders.buildkit import BuildKitBuilder
-from providers.docker.builders.buildx import BuildxBuilder
-from providers.docker.builders.engine import EngineBuilder
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.source.key import ImageSource
 from providers.protocol import Report
@@ -63,36 +58,40 @@ def select(name: BuilderName, source: ImageSource, pool: ConnectionPool | None =
     Args:
         wire: connections to registries, for a builder that speaks to one itself; its own when None.
     """
+    from providers.docker.builders import append, buildkit, buildx, engine  # late: most runs build nothing
+
     asked_for = "the settings ask for it"
     match name:
         case "buildx":
-            return BuildxBuilder(source, asked_for, pool)
+            return buildx.BuildxBuilder(source, asked_for, pool)
         case "buildkit":
-            return BuildKitBuilder(source, asked_for)
+            return buildkit.BuildKitBuilder(source, asked_for)
         case "engine":
-            return EngineBuilder(source, asked_for)
+            return engine.EngineBuilder(source, asked_for)
         case "append":
-            return AppendBuilder(source, asked_for, pool)
+            return append.AppendBuilder(source, asked_for, pool)
         case "auto":
             return _first_there(source, pool)
 
 
 def _first_there(source: ImageSource, pool: ConnectionPool | None) -> Builder:
+    from providers.docker.builders import append, buildkit, buildx, engine
+
     if source.base is not None and not (source.folder / source.dockerfile).exists():
-        return AppendBuilder(source, "there is no Dockerfile, and a base image is named", pool)
+        return append.AppendBuilder(source, "there is no Dockerfile, and a base image is named", pool)
     passed_over: list[str] = []
     for probe, builder in (
-        (buildx.probe, partial(BuildxBuilder, pool=pool)),
-        (buildkit.probe, BuildKitBuilder),
-        (engine.probe, EngineBuilder),
+        (buildx.probe, partial(buildx.BuildxBuilder, pool=pool)),
+        (buildkit.probe, buildkit.BuildKitBuilder),
+        (engine.probe, engine.EngineBuilder),
     ):
         found = probe()
         if found.there:
             return builder(source, _reason(found.why, passed_over))
         passed_over.append(found.why)
     if source.base is not None:
-        return AppendBuilder(source, _reason("a base image is named", passed_over), pool)
-    return EngineBuilder(source, _reason("nothing else builds without a base image", passed_over))
+        return append.AppendBuilder(source, _reason("a base image is named", passed_over), pool)
+    return engine.EngineBuilder(source, _reason("nothing else builds without a base image", passed_over))
 
 
 def _reason(reason: str, passed_over: list[str]) -> str:

@@ -78,8 +78,7 @@ def diff(name: str, before: int, after: int, as_json: bool) -> int:
 
 
 def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json: bool) -> int:
-    from reconciler.engine.run_identity import this_run
-    from reconciler.engine.session import VERSION
+    from reconciler.engine.run_identity import VERSION, this_run
     from reconciler.pipeline.image_source import git_commit
     from state.state_writer import now
 
