@@ -10,9 +10,9 @@ from reconciler.cli import execution, options, prompts, stores
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Event, StepStarted
-from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED, code_of
+from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED, code_of, worst
 from reconciler.core.plan import Plan
-from reconciler.engine.apply import ApplyResult, RefusedPlanError, apply_plan
+from reconciler.engine.apply import ApplyResult, ApplyStatus, Approval, RefusedPlanError, apply_plan
 from reconciler.engine.plan import PlanResult
 from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.session import Session, session
@@ -33,7 +33,6 @@ class Dialogue:
     Attributes:
         yes: the answer to every question is known.
         shown: whether the plan was shown already.
-        refused: whether nobody could be asked about something that needs a word.
     """
 
     out: Console
@@ -41,7 +40,6 @@ class Dialogue:
     watch: ProgressView
     yes: bool
     shown: bool = False
-    refused: bool = False
 
     verb = "apply"
     question = "Apply this?"
@@ -60,21 +58,21 @@ class Dialogue:
         taken = confirm(f"Take {version} as it is, as made from these files?", default=False)
         return replace(request, accept_foreign=taken)
 
-    def approve(self, planned: PlanResult, ask: bool) -> bool:
-        """Show the plan, and find out whether to go on."""
+    def approve(self, planned: PlanResult, ask: bool) -> Approval:
+        """Show the plan, and ask whether to apply it."""
         self.watch.pause()
         self.show(planned.plan)
         if self.yes or not ask:
-            return True
+            return Approval.GIVEN
         if prompts.someone_watches():
-            return confirm(self.question, default=self.usually)
-        self.refused = self.is_refused_unseen(planned.plan)
-        return not self.refused
+            given = confirm(self.question, default=self.usually)
+            return Approval.GIVEN if given else Approval.DECLINED
+        return Approval.UNATTENDED if self.is_refused_unseen(planned.plan) else Approval.GIVEN
 
     def is_refused_unseen(self, plan: Plan) -> bool:
-        """Whether this plan is not for going on with when nobody can be asked; says so."""
+        """Whether this plan needs an answer where there is no terminal to ask at; prints why."""
         if plan.is_destructive:
-            told = "refused: something would be deleted or replaced, and nobody can be asked; use --yes"
+            told = "refused: the plan deletes or replaces resources; without a terminal this needs --yes"
             self.err.print(told)
         return plan.is_destructive
 
@@ -179,7 +177,7 @@ def in_turn(
                     codes.add(_report_outcome(applied, talk))
         if stop.is_set():
             return INTERRUPTED
-    return FAILED if FAILED in codes else max(codes)
+    return worst(codes)
 
 
 def _report_outcome(applied: ApplyResult, talk: Dialogue) -> int:
@@ -191,13 +189,13 @@ def _report_outcome(applied: ApplyResult, talk: Dialogue) -> int:
         print_stale(applied.stale_steps, talk.err)
     if applied.result is None:
         print_refusals(plan, talk.err)
-        refused = talk.refused or not plan.can_apply or applied.stale_steps
-        if not refused:
+        declined = applied.status is ApplyStatus.DECLINED
+        if declined:
             talk.err.print("Nothing was applied.")
         talk.undone(applied.planned)
-        return CONFLICT if refused else FAILED
+        return FAILED if declined else CONFLICT
     print_outcomes(applied.result.outcomes, talk.err)
     talk.done(applied)
-    if not applied.result.succeeded:
+    if not applied.succeeded:
         return FAILED
     return CONFLICT if applied.stale_steps else DONE

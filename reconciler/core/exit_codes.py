@@ -1,5 +1,7 @@
 """Exit codes, as scripts rely on them."""
 
+from collections.abc import Collection
+
 DONE = 0
 FAILED = 1
 USAGE = 2
@@ -17,3 +19,8 @@ def code_of(problem: Exception) -> int:
     from state.errors import LockedError
 
     return LOCKED if isinstance(problem, LockedError | BusyError) else FAILED
+
+
+def worst(codes: Collection[int]) -> int:
+    """The exit code of several pipelines: FAILED if one failed, else the highest."""
+    return FAILED if FAILED in codes else max(codes)

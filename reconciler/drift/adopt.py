@@ -37,7 +37,7 @@ from reconciler.pipeline.classes.class_edits import (
 from reconciler.pipeline.classes.declarations import ClassReference
 from reconciler.pipeline.classes.static import NotStatic, read_inputs, read_parameters
 from reconciler.pipeline.compile import desired_graph
-from reconciler.pipeline.config import LoadedConfig, edited_config
+from reconciler.pipeline.config import LoadedConfig, edited_config, is_unchanged
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
@@ -114,11 +114,7 @@ def write(adopted: Adoption) -> None:
     """
     path = adopted.config.path
     with locked(path):
-        try:
-            unchanged = read_regular(path) == adopted.config.on_disk.encode()
-        except OSError:
-            unchanged = False
-        if not unchanged:
+        if not is_unchanged(path, adopted.config.on_disk):
             told = "Nothing was written. Run the same command again."
             raise UserError(error("config.toml changed after it was read", told, file=path))
         try:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from enum import Enum
 
 from providers.docker.builders.builder_requirements import SettingError
 from providers.docker.source.key import SourceKey, fingerprint
@@ -25,6 +26,7 @@ from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.run_identity import VERSION, this_run
 from reconciler.engine.session import Session, stack_of
 from reconciler.engine.validate import ValidatedPipeline
+from reconciler.pipeline.config import is_unchanged
 from reconciler.pipeline.image_source import git_revision, image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.toml.toml_edits import apply_edits
@@ -34,21 +36,46 @@ from state.lock_info import LockInfo
 from state.state_writer import StateWriter, now
 
 
+class Approval(Enum):
+    """The answer to a plan that is about to be applied."""
+
+    GIVEN = "given"
+    DECLINED = "declined"
+    UNATTENDED = "unattended"  # it needs an answer, and there is no terminal to ask at
+
+
+class ApplyStatus(Enum):
+    """Whether a plan was carried out, or why not."""
+
+    CARRIED_OUT = "carried out"
+    REFUSED = "refused"  # a conflict, a refused step or an error
+    STALE = "stale"  # a saved plan that no longer fits
+    DECLINED = "declined"
+    UNATTENDED = "unattended"
+
+
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
     """How an apply ended.
 
     Attributes:
         planned: what was to be done.
-        result: how each step ended; None when nothing was done, because it was refused or declined.
+        status: whether it was done, or why not.
+        result: how each step ended; None unless the plan was carried out.
         config_written: whether config.toml has the pipeline's edits now: a new version, answers to questions.
         stale_steps: what is not as the saved plan said, and so was not touched.
     """
 
     planned: PlanResult
-    result: ExecutionResult | None
+    status: ApplyStatus
+    result: ExecutionResult | None = None
     config_written: bool = False
     stale_steps: tuple[StaleStep, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the plan was carried out and every step succeeded."""
+        return self.result is not None and self.result.succeeded
 
 
 class RefusedPlanError(UserError):
@@ -61,7 +88,7 @@ def apply_plan(
     request: PlanRequest,
     running: ApplyOptions,
     *,
-    approve: Callable[[PlanResult, bool], bool],
+    approve: Callable[[PlanResult, bool], Approval],
     saved: Plan | None = None,
     skip_moved: bool = False,
     revise: Callable[[PlanResult, PlanRequest], PlanRequest] | None = None,
@@ -108,7 +135,7 @@ def carry_out(
     *,
     key: SourceKey | None,
     writes_config: bool,
-    approve: Callable[[PlanResult, bool], bool],
+    approve: Callable[[PlanResult, bool], Approval],
     saved: Plan | None = None,
     skip_moved: bool = False,
 ) -> ApplyResult:
@@ -157,15 +184,18 @@ def carry_out(
                 )
             away = stale_steps(saved, planned.plan)
             if away and not skip_moved:
-                return ApplyResult(planned, None, stale_steps=away)
+                return ApplyResult(planned, ApplyStatus.STALE, stale_steps=away)
             rest = planned.plan.without([found.address for found in away])
             planned = replace(planned, plan=rest)
         if not planned.plan.can_apply:
-            return ApplyResult(planned, None)
+            return ApplyResult(planned, ApplyStatus.REFUSED, stale_steps=away)
         writes = any(step.writes for step in planned.plan.steps)
         asks = saved is None and (writes or bool(planned.plan.asked.get("destroy")))
-        if not approve(planned, asks):
-            return ApplyResult(planned, None)
+        match approve(planned, asks):
+            case Approval.DECLINED:
+                return ApplyResult(planned, ApplyStatus.DECLINED, stale_steps=away)
+            case Approval.UNATTENDED:
+                return ApplyResult(planned, ApplyStatus.UNATTENDED, stale_steps=away)
         if writes:
             _check_writes(planned)
             if planned.pipeline.loaded.edits:
@@ -188,18 +218,18 @@ def carry_out(
         written = result.succeeded and bool(planned.pipeline.loaded.edits) and not away
         if written:
             _write_config(planned.pipeline)
-    return ApplyResult(planned, result, config_written=written, stale_steps=away)
+    return ApplyResult(planned, ApplyStatus.CARRIED_OUT, result, written, away)
 
 
 def _refuse_edited(pipeline: Pipeline, key: SourceKey | None) -> None:
-    """What was read before the lock was had must still be so: another run may have published a version.
+    """Refuse files that changed before the lock was held: another run may have published a version.
 
     Args:
-        key: of the source as it was read, where there was time to edit it; None to look at config.toml only.
+        key: of the source as it was read, if it may have changed since; None to check config.toml only.
     """
     path = pipeline.loaded.path
     try:
-        same = read_regular(path) == pipeline.loaded.on_disk.encode()
+        same = is_unchanged(path, pipeline.loaded.on_disk)
         same = same and (key is None or key == fingerprint(image_source(pipeline)))
     except (OSError, ProviderError):
         same = False

@@ -24,7 +24,7 @@ from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Basis, Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
-from reconciler.engine.apply import ApplyResult, carry_out
+from reconciler.engine.apply import ApplyResult, Approval, carry_out
 from reconciler.engine.plan import PlanResult, plan_for
 from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.session import Session, stack_of
@@ -135,7 +135,7 @@ def roll_back(
     running: ApplyOptions,
     *,
     write: bool,
-    approve: Callable[[PlanResult, bool], bool],
+    approve: Callable[[PlanResult, bool], Approval],
 ) -> ApplyResult:
     """Plan what it takes to be as an earlier record says, and do it.
 

@@ -175,3 +175,11 @@ def _malformed(path: Path, text: str, problem: Exception) -> Diagnostic:
         file=path,
         line=line,
     )
+
+
+def is_unchanged(path: Path, content: str) -> bool:
+    """Whether config.toml still has the content that was read. False if it cannot be read now."""
+    try:
+        return read_regular(path) == content.encode()
+    except OSError:
+        return False

@@ -96,7 +96,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 ├── - input/dataset_cleanup/report_title  delete  destroyed, as requested
 └── - input/dataset_cleanup/sample_size  delete  destroyed, as requested
 Plan: 6 to delete, 1 to forget.
-| refused: something would be deleted or replaced, and nobody can be asked; use --yes
+| refused: the plan deletes or replaces resources; without a terminal this needs --yes
 [12]
 
 $ reconciler destroy dataset_cleanup --yes --parallel 1

@@ -118,7 +118,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 │       required                   false
 └── - input/dataset_cleanup/stray  delete  added outside
 Plan: 1 to create, 1 to update, 1 to delete, 5 unchanged. 4 fields changed outside.
-| refused: something would be deleted or replaced, and nobody can be asked; use --yes
+| refused: the plan deletes or replaces resources; without a terminal this needs --yes
 [12]
 
 $ writes

@@ -150,7 +150,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 └── - input/dataset_cleanup/cold_store  delete  not in that state version
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 | going back to version 1.0.0, applied … by somebody (serial …)
-| refused: something would be deleted or replaced, and nobody can be asked; use --yes
+| refused: the plan deletes or replaces resources; without a terminal this needs --yes
 [12]
 
 $ reconciler rollback dataset_cleanup --parallel 1 --yes

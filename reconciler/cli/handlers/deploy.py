@@ -103,7 +103,7 @@ class _Deploy(Dialogue):
 
     def done(self, applied: ApplyResult) -> None:
         print_applied(applied, self.out, self.err, pages=False)
-        if applied.result is not None and applied.result.succeeded:
+        if applied.succeeded:
             print_deployed(applied, self.out)
 
 

@@ -11,7 +11,7 @@ from reconciler.cli.documents import print_document
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_plans
 from reconciler.core.diagnostics import Diagnostic, UserError
-from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED, code_of
+from reconciler.core.exit_codes import DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Plan
 from reconciler.engine import fleet
 from reconciler.engine.plan import make_plan
@@ -85,7 +85,7 @@ def run(
     print_diagnostics(in_images(outputs, folders), err)
     if exit_code:
         codes |= {plan.exit_code for plan in plans}
-    return FAILED if FAILED in codes else max(codes)
+    return worst(codes)
 
 
 def _plan(request: PlanRequest, opened: Session, found: ValidatedPipeline) -> Plan:

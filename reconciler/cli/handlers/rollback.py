@@ -46,6 +46,6 @@ class _Rollback(Dialogue):
     def done(self, applied: ApplyResult) -> None:
         """Tell how it ended, and that the next apply undoes it unless the files go back, too."""
         super().done(applied)
-        if applied.result is not None and applied.result.succeeded and not applied.planned.plan.is_empty:
+        if applied.succeeded and not applied.planned.plan.is_empty:
             rest = "classes and source" if applied.config_written else "files"
             self.err.print(f"  your {rest} stay as they are: the next apply brings back what they say")
