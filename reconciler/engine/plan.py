@@ -34,7 +34,7 @@ from reconciler.engine import refresh
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import CannotCheckError, Session, stack_of
-from reconciler.engine.validate import ValidatedPipeline
+from reconciler.engine.validate import ValidatedPipeline, time_problems
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.compile import desired_graph, image_address
 from reconciler.pipeline.enums import did_you_mean
@@ -99,7 +99,10 @@ def make_plan(
     pipeline, files = bumped, desired_graph(bumped, key.key)
     remarks = (*checked.diagnostics, *notes)
     planned = plan_for(session, pipeline, files, kinds, stored, request, remarks=remarks, partial=partial)
-    return planned if partial else _refuse_secrets(planned, image_source(pipeline))  # a report builds nothing
+    if partial:  # a report builds nothing
+        return planned
+    _refuse_time(planned)
+    return _refuse_secrets(planned, image_source(pipeline))
 
 
 def plan_for(
@@ -354,10 +357,7 @@ def _refuse_secrets(planned: PlanResult, source: ImageSource) -> PlanResult:
         kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
         if not isinstance(kind, ImageKind) or resource is None:
             continue
-        found = planned.remote_state.found.get(step.address)
-        builds = step.refusal is not None or (
-            step.writes and (found is None or kind.needs_build(found, resource.fields))
-        )
+        builds = step.refusal is not None or _is_built(planned, step)
         problems = secret_findings(planned.pipeline, source, date.today(), is_published=not builds)
         refused = step
         if step.refusal is None and has_errors(problems):
@@ -365,6 +365,22 @@ def _refuse_secrets(planned: PlanResult, source: ImageSource) -> PlanResult:
         steps = tuple(refused if each is step else each for each in plan.steps)
         plan = replace(plan, steps=steps, diagnostics=(*plan.diagnostics, *problems))
     return replace(planned, plan=plan)
+
+
+def _refuse_time(planned: PlanResult) -> None:
+    """Raises UserError if the plan builds an image that cannot get a time."""
+    builds = any(_is_built(planned, step) for step in planned.plan.steps if not step.refusal)
+    if builds and (problems := time_problems(planned.pipeline)):
+        raise UserError(*problems)
+
+
+def _is_built(planned: PlanResult, step: Step) -> bool:
+    """Whether applying this step builds an image."""
+    kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
+    if not isinstance(kind, ImageKind) or resource is None or not step.writes:
+        return False
+    found = planned.remote_state.found.get(step.address)
+    return found is None or kind.needs_build(found, resource.fields)
 
 
 def _builders_named(

@@ -9,7 +9,7 @@ from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ReadOptions
 from reconciler.pipeline.contents import missing_files, missing_in_context, unused_inputs_classes
-from reconciler.pipeline.image_source import image_source, unneeded_folders
+from reconciler.pipeline.image_source import check_time, image_source, unneeded_folders
 from reconciler.pipeline.load import Pipeline, load_pipeline
 from reconciler.pipeline.toml.toml_edits import Edits
 
@@ -76,6 +76,15 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
         told = f"{why}, which wants a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would hold the folder {name}", told, file=folder))
     return ValidatedPipeline(pipeline, key, tuple(problems))
+
+
+def time_problems(pipeline: Pipeline) -> list[Diagnostic]:
+    """What is wrong with the time that the image would get; it matters only if the image is built."""
+    try:
+        check_time(pipeline)
+    except ProviderError as problem:
+        return [provider_diagnostic(problem, "the image cannot be built", file=pipeline.folder)]
+    return []
 
 
 def of_one_name(name: str, first: Path, second: Path) -> UserError:

@@ -132,6 +132,16 @@ def image_labels(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) 
     return labels | ({REVISION: revision} if revision else {})
 
 
+def check_time(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) -> None:
+    """Check the time that `image_labels` gives the image, without reading its files.
+
+    Raises:
+        RefusedError: a label cannot hold the time, or git cannot read the repository.
+    """
+    epoch = variables.get("SOURCE_DATE_EPOCH", "")
+    _created(epoch, None if epoch else _head(pipeline)[1])
+
+
 def git_revision(pipeline: Pipeline) -> str:
     """The commit of the image's source, with "+dirty" if a file of the source differs from it.
 
@@ -155,17 +165,29 @@ def git_commit(folder: Path) -> str:
 
 def _revision(pipeline: Pipeline) -> tuple[Commit | None, str]:
     """The commit, and its name with "+dirty" if needed. Raises RefusedError."""
+    repository, commit = _head(pipeline)
+    if repository is None or commit is None:
+        return None, ""
     try:
-        repository = repository_of(pipeline.folder)
-        commit = repository.head() if repository else None
-        if repository is None or commit is None:
-            return None, ""
         return commit, commit.id + (DIRTY if _is_dirty(repository, commit, pipeline) else "")
     except GitError as problem:
-        raise RefusedError(
-            f"the commit of the source cannot be read: {problem}",
-            hint=f"repair the repository; git -C {pipeline.folder} status shows the same problem",
-        ) from None
+        raise _unreadable(pipeline, problem) from None
+
+
+def _head(pipeline: Pipeline) -> tuple[Repository | None, Commit | None]:
+    """The repository and its commit, where there are any. Raises RefusedError."""
+    try:
+        repository = repository_of(pipeline.folder)
+        return repository, repository.head() if repository else None
+    except GitError as problem:
+        raise _unreadable(pipeline, problem) from None
+
+
+def _unreadable(pipeline: Pipeline, problem: GitError) -> RefusedError:
+    return RefusedError(
+        f"the commit of the source cannot be read: {problem}",
+        hint=f"repair the repository; git -C {pipeline.folder} status shows the same problem",
+    )
 
 
 def _is_dirty(repository: Repository, commit: Commit, pipeline: Pipeline) -> bool:

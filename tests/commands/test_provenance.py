@@ -408,7 +408,7 @@ def test_a_dirty_tree_is_named_in_the_label_the_history_and_reports_and_costs_no
     (repository / NAME / "pipeline.py").write_text("print(3)\n")
     monkeypatch.setenv("RECONCILER_STATE", str(repository.parent / "no.db"))
     told = cli("plan", NAME).out
-    assert f"try git diff {commit[:12]}, which it differed from when it was published" in told
+    assert f"try git diff {commit[:12]}, plus uncommitted changes at that time" in told
 
 
 def test_a_bump_of_a_clean_tree_is_clean(repository: Path, cli: Cli, sandbox: Sandbox) -> None:
@@ -420,9 +420,9 @@ def test_a_bump_of_a_clean_tree_is_clean(repository: Path, cli: Cli, sandbox: Sa
 
 
 def test_a_label_that_is_no_commit_is_no_command_to_run() -> None:
-    from providers.docker.image import _compare
+    from providers.docker.image import _REVISION
 
-    assert _compare("0123456789abcdef") == "; try git diff 0123456789ab"
+    assert _REVISION.fullmatch("0123456789abcdef")
     for label in (
         "",
         "x; rm -rf /",
@@ -431,7 +431,7 @@ def test_a_label_that_is_no_commit_is_no_command_to_run() -> None:
         "0123456+dirty\nx",
         "abc",
     ):
-        assert _compare(label) == ""
+        assert not _REVISION.fullmatch(label)
 
 
 NO_TIMES = (
@@ -470,6 +470,29 @@ def test_a_time_that_no_image_can_have_is_refused_before_anything_is_written(
     assert paths == []
 
 
+@pytest.mark.parametrize("command", ["validate", "plan"])
+@pytest.mark.parametrize("epoch", NO_TIMES)
+def test_it_is_reported_before_an_apply(
+    command: str, epoch: str, repository: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    ended = cli(command, NAME)
+    assert ended.code == 1, ended.err
+    assert "SOURCE_DATE_EPOCH is '" in ended.err
+    assert "unset it to use the time of the commit" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("command", [("plan", "--exit-code"), ("drift",), ("apply", "--yes")], ids=" ".join)
+def test_where_nothing_is_built_no_time_is_needed(
+    command: tuple[str, ...], repository: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("apply", NAME, "--yes").code == 0
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "now")
+    ended = cli(command[0], NAME, *command[1:])
+    assert ended.code == 0, ended.err
+
+
 @pytest.mark.parametrize(("epoch", "created"), [
     ("0", "1970-01-01T00:00:00Z"),
     ("1", "1970-01-01T00:00:01Z"),
@@ -489,10 +512,11 @@ def test_so_is_a_commit_of_such_a_time(
         repository, "hash-object", "-t", "commit", "-w", "--literally", "--stdin", stdin=f"{head}\n".encode()
     )
     (repository / ".git" / "refs" / "heads" / "main").write_text(f"{commit}\n")
-    ended = cli("apply", NAME, "--yes")
-    assert ended.code == 1
-    assert f"the commit {commit[:12]} has a date that no image can have" in ended.err
-    assert "export SOURCE_DATE_EPOCH=" in ended.err
+    for command in (("validate", NAME), ("plan", NAME), ("apply", NAME, "--yes")):
+        ended = cli(*command)
+        assert ended.code == 1
+        assert f"the commit {commit[:12]} has a date that no image can have" in ended.err
+        assert "export SOURCE_DATE_EPOCH=" in ended.err
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
     assert cli("apply", NAME, "--yes").code == 0
 

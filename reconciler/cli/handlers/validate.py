@@ -8,7 +8,7 @@ from reconciler.cli import options
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.validate import ValidatedPipeline, validate
+from reconciler.engine.validate import ValidatedPipeline, time_problems, validate
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.views.terminal.console import console
@@ -27,6 +27,7 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
     for folder in selection.folders(failed):
         checked = validate(folder, read_options)
         problems, secrets = [*checked.diagnostics], _secrets(checked)
+        problems += time_problems(checked.pipeline) if checked.pipeline else []
         for environment in checked.pipeline.loaded.overlays if checked.pipeline else ():
             overlaid = validate(folder, replace(read_options, environment=environment))
             problems += [problem for problem in overlaid.diagnostics if problem not in problems]
