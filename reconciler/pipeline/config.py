@@ -4,15 +4,13 @@ One pass reports every problem of the file, each with its line. Nothing here run
 writes. A missing key is None (not managed); an empty value is "" (cleared).
 """
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from providers.regular_files import read_regular
-from reconciler.core.diagnostics import Diagnostic, error, has_errors, in_order
+from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, in_order
 from reconciler.pipeline.enums import TRAINING
 from reconciler.pipeline.schema import Config
 from reconciler.pipeline.sections import read_docker, read_execution, read_metadata
@@ -20,13 +18,12 @@ from reconciler.pipeline.settings import read_settings
 from reconciler.pipeline.targets import read_targets
 from reconciler.pipeline.toml.overlays import check_overlays, overlaid, overlays
 from reconciler.pipeline.toml.toml_edits import Edits, apply_edits
-from reconciler.pipeline.toml.toml_positions import TomlPositions, lines_of
+from reconciler.pipeline.toml.toml_file import parse, read_text, unreadable
+from reconciler.pipeline.toml.toml_positions import TomlPositions
 from reconciler.pipeline.toml.toml_reader import TomlReader
 from reconciler.pipeline.toml.typos import check_spelling
 
 FILE_NAME: Final = "config.toml"
-
-_SYNTAX_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +66,11 @@ def load(folder: Path, edits: Edits | None = None, environment: str | None = Non
     """
     path = folder / FILE_NAME
     try:
-        text = read_regular(path).decode()
+        text = read_text(path)
     except OSError as problem:
         return LoadedConfig(path, "", None, (_unreadable(path, problem),))
-    except UnicodeDecodeError as problem:
-        found = error(
-            "config.toml is not UTF-8 text",
-            f"Byte {problem.object[problem.start]:#04x} is not valid UTF-8. Save the file as UTF-8.",
-            file=path,
-            line=problem.object.count(b"\n", 0, problem.start) + 1,
-        )
-        return LoadedConfig(path, "", None, (found,))
+    except UserError as problem:
+        return LoadedConfig(path, "", None, problem.diagnostics)
     loaded = read(text, path, environment)
     return edited_config(loaded, edits) if edits and loaded.config is not None else loaded
 
@@ -96,12 +87,10 @@ def read(text: str, path: Path, environment: str | None = None) -> LoadedConfig:
 
     `path` is only used in the diagnostics.
     """
-    content = text.removeprefix("\ufeff")
     try:
-        document = tomllib.loads(content)
-        lines = lines_of(text)  # allows less nesting than tomllib
-    except (ValueError, RecursionError) as problem:
-        return LoadedConfig(path, text, None, (_malformed(path, content, problem),), on_disk=text)
+        document, lines = parse(text, path)
+    except UserError as problem:
+        return LoadedConfig(path, text, None, problem.diagnostics, on_disk=text)
     view = overlaid(document, environment)
     lines.places = view.places
     reader = TomlReader(view.document, lines, text, path)
@@ -150,31 +139,7 @@ def _unreadable(path: Path, problem: OSError) -> Diagnostic:
             "Give the folder of a pipeline, or create one with `pxl-pipeline init`.",
             file=path,
         )
-    if isinstance(problem, IsADirectoryError):
-        return error(
-            "config.toml is a folder, not a file", "Rename the folder; a file is expected.", file=path
-        )
-    advice = (
-        "Check its permissions." if isinstance(problem, PermissionError) else "It must be a regular file."
-    )
-    return error(f"config.toml cannot be read: {problem.strerror}", advice, file=path)
-
-
-def _malformed(path: Path, text: str, problem: Exception) -> Diagnostic:
-    reason = "it is nested too deeply" if isinstance(problem, RecursionError) else str(problem)
-    line, column = text.count("\n") + 1, None
-    match = _SYNTAX_PLACE.search(reason)
-    if match is not None:
-        reason = reason[: match.start()]
-        if match[1] is not None:
-            line, column = int(match[1]), int(match[2])
-    place = f"line {line}, column {column}" if column is not None else f"line {line}"
-    return error(
-        "config.toml is not valid TOML",
-        f"{place}: {reason}. The rest of the file was not checked.",
-        file=path,
-        line=line,
-    )
+    return unreadable(path, problem)
 
 
 def is_unchanged(path: Path, content: str) -> bool:
