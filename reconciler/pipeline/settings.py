@@ -1,7 +1,7 @@
 """Read `[reconciler]`, our own table. It is strict: a misspelt `protect` must not be ignored silently."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from reconciler.core.values import Address
 from reconciler.pipeline.enums import did_you_mean
@@ -27,17 +27,26 @@ def read_settings(reader: TomlReader) -> Reconciler | None:
     shared = {key: table[key] for key in table if key != "env"}
     if not shared:
         return Reconciler()
+    return _settings(reader, shared, "reconciler")
+
+
+def check_defaults(reader: TomlReader, table: Mapping[str, Any]) -> None:
+    """Check `[defaults]` of a reconciler.toml, which has the keys of `[reconciler]`."""
+    _settings(reader, table, "defaults")
+
+
+def _settings(reader: TomlReader, table: Mapping[str, Any], section: str) -> Reconciler | None:
     from reconciler.pipeline.settings_table import validated  # late: imports pydantic, which is slow
 
-    settings = validated(reader, shared)
+    settings = validated(reader, table, section)
     if settings is None:
         return None
     for address, paths in settings.ignore_changes.items():
-        where = ("reconciler", "ignore_changes", address)
+        where = (section, "ignore_changes", address)
         if (kind := _kind_of_address(reader, address, *where)) is not None:
             _check_ignored_fields(reader, kind, paths, *where)
     for index, address in enumerate(settings.protect):
-        _kind_of_address(reader, address, "reconciler", "protect", index)
+        _kind_of_address(reader, address, section, "protect", index)
     return settings
 
 

@@ -81,13 +81,13 @@ class ReconcilerTable(_Table):
     image: ImageTable = ImageTable()
 
 
-def validated(reader: TomlReader, table: Mapping[str, Any]) -> Reconciler | None:
-    """The settings with their defaults, or None and the errors."""
+def validated(reader: TomlReader, table: Mapping[str, Any], section: str) -> Reconciler | None:
+    """The settings with their defaults, or None and the errors; `section` is the name of the table."""
     try:
         settings = ReconcilerTable.model_validate(table)
     except ValidationError as problem:
         for details in problem.errors(include_url=False):
-            _add_error(reader, details)
+            _add_error(reader, details, section)
         return None
     accepted = tuple(AcceptedSecret(**dict(secret)) for secret in settings.image.accepted_secrets)
     image = ImageOptions(**{**dict(settings.image), "accepted_secrets": accepted})
@@ -104,9 +104,9 @@ def _model(table: tuple[str | int, ...]) -> type[BaseModel]:
     return ImageTable if table == ("image",) else ReconcilerTable
 
 
-def _add_error(reader: TomlReader, details: ErrorDetails) -> None:
+def _add_error(reader: TomlReader, details: ErrorDetails, section: str) -> None:
     """Add the diagnostic for one error of pydantic."""
-    where = ("reconciler", *details["loc"])
+    where = (section, *details["loc"])
     name = ".".join(str(part) for part in where)
     value = details["input"]
     match details["type"]:
@@ -138,7 +138,7 @@ def _add_error(reader: TomlReader, details: ErrorDetails) -> None:
             reader.error(f"{name} is empty", "Remove the line or give a value.", *where)
         case "string_pattern_mismatch" if "secrets" in where:  # the invalid value may be a secret
             reader.error(
-                "reconciler.image.secrets has an entry that is not the name of an environment variable",
+                f"{section}.image.secrets has an entry that is not the name of an environment variable",
                 'Write secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } if the build uses another name: '
                 "the name of the variable, never its value.",
                 *where[:3],
@@ -152,7 +152,7 @@ def _add_error(reader: TomlReader, details: ErrorDetails) -> None:
         case "tuple_type" if where[-1] == "accepted_secrets":
             reader.error(
                 f"{name} must be a list of tables, not {named(value)}",
-                "Write [[reconciler.image.accepted_secrets]] on a line of its own, with path, reason and "
+                f"Write [[{section}.image.accepted_secrets]] on a line of its own, with path, reason and "
                 "until below.",
                 *where,
             )

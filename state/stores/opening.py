@@ -10,6 +10,9 @@ from state.stores.base import Store
 if TYPE_CHECKING:
     from state.stores.objects import Announce
 
+_BUCKET = re.compile(r"(s3|gs|az)://([^/?#]+)")
+_SQLITE = "sqlite:///"
+
 
 def open_store(
     url: str | None, *, patience: float | None = None, announce: "Announce | None" = None
@@ -31,25 +34,36 @@ def open_store(
         from platformdirs import user_state_path
 
         return SqliteStore(user_state_path("reconciler") / "state.db")
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", url)  # two letters at least: C:\state.db is a path
-    if scheme is None:
-        return SqliteStore(Path(url).expanduser())
-    if bucket := re.match(r"(s3|gs|az)://([^/?#]+)", url):
-        if "@" in bucket[2] or re.search(r"[?#]", url):
-            raise StoreUnavailableError(  # without the URL, which may contain a key
-                f"a {bucket[1]}:// URL consists of a bucket and a prefix, without login and options",
-                hint="endpoint and credentials come from variables; see docs/reference/state.md",
-            )
+    check_url(url)
+    if _BUCKET.match(url):
         from state.stores.bucket import BucketStore
         from state.stores.objects import PATIENCE, Objects
 
         return BucketStore(Objects(url, patience=patience or PATIENCE, announce=announce))
-    path = url.removeprefix("sqlite:///")
-    if path == url or not path:
+    return SqliteStore(Path(url.removeprefix(_SQLITE)).expanduser())
+
+
+def check_url(url: str) -> None:
+    """Check the form of a URL, offline.
+
+    Raises:
+        StoreUnavailableError: this version has no store for it. The message does not repeat the
+            URL, which may contain a key.
+    """
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", url)  # two letters at least: C:\state.db is a path
+    if scheme is None:
+        return
+    if bucket := _BUCKET.match(url):
+        if "@" in bucket[2] or re.search(r"[?#]", url):
+            raise StoreUnavailableError(
+                f"a {bucket[1]}:// URL consists of a bucket and a prefix, without login and options",
+                hint="endpoint and credentials come from variables; see docs/reference/state.md",
+            )
+        return
+    if not url.removeprefix(_SQLITE) or not url.startswith(_SQLITE):
         raise StoreUnavailableError(
             f"no state store supports this {scheme[1]}:// URL",
             hint="use a path, sqlite:///relative/path, sqlite:////absolute/path, or a bucket: "
             "s3://bucket/prefix, gs://bucket/prefix, az://container/prefix; "
             "without RECONCILER_STATE, reconciler uses the file in your state folder",
         )
-    return SqliteStore(Path(path).expanduser())

@@ -1,9 +1,9 @@
-"""Read single values of a config.toml, or add a diagnostic if they are missing or invalid.
+"""Read single values of a TOML file, or add a diagnostic if they are missing or invalid.
 
 Reading continues after a problem, so one run shows them all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,23 @@ class TomlReader:
         elif value is not None:
             self.error(f"{section}.{key} is empty", f"Give it a value: {hint}.", section, key)
         return None
+
+    def texts(self, table: Mapping[str, Any], *where: str | int) -> list[str] | None:
+        """The list of texts at this path; None if it is missing, or if it is something else (an error)."""
+        value = table.get(str(where[-1]))
+        if value is None or (isinstance(value, list) and all(isinstance(text, str) for text in value)):
+            return value
+        name = ".".join(str(part) for part in where)
+        self.error(f"{name} must be a list of texts, not {named(value)}", 'Write ["...", "..."].', *where)
+        return None
+
+    def check_keys(self, table: Mapping[str, Any], known: Sequence[str], *where: str | int) -> None:
+        """Add an error for each key that this table cannot have."""
+        section = ".".join(str(part) for part in where)
+        for key in table:
+            if key not in known:
+                advice = f"[{section}] has {', '.join(known)}.{did_you_mean(key, known)}"
+                self.error(f"{section}.{key} is not a setting", advice, *where, key)
 
     def error(self, summary: str, detail: str, *where: str | int) -> None:
         """Add an error at the line of this path; line 1 if the file does not have it."""

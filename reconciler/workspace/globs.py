@@ -1,0 +1,56 @@
+"""Globs for the folders of a workspace: `pipelines/**`, `team/SAM*`. Pure.
+
+`*`, `?` and `[abc]` stay within one name, and `**` matches any number of folders, also none: `team/**`
+matches `team`, `team/app` and `team/app/training`. Case counts.
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A glob as a file has it.
+
+    Attributes:
+        text: the glob, relative to the workspace.
+        line: its line in reconciler.toml.
+    """
+
+    text: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+    def matches(self, folder: str) -> bool:
+        """Whether this folder matches: relative to the workspace, with slashes; "." for the workspace."""
+        return _matches(_parts(self.text), _parts(folder))
+
+
+def glob_problem(text: str) -> str | None:
+    """Why this text can match no folder of a workspace, or None."""
+    if not text.strip():
+        return "is empty"
+    if "\\" in text:
+        return "has a backslash; separate folders by /"
+    if text.startswith(("/", "~")) or text[1:2] == ":":
+        return "is not relative to the workspace"
+    if ".." in text.split("/"):
+        return "leads out of the workspace"
+    return None
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return tuple(
+        part for index, part in enumerate(parts) if part != "**" or parts[index - 1 : index] != ["**"]
+    )
+
+
+def _matches(glob: tuple[str, ...], folder: tuple[str, ...]) -> bool:
+    if not glob:
+        return not folder
+    if glob[0] == "**":
+        return any(_matches(glob[1:], folder[start:]) for start in range(len(folder) + 1))
+    return bool(folder) and fnmatchcase(folder[0], glob[0]) and _matches(glob[1:], folder[1:])

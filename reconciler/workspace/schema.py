@@ -1,0 +1,97 @@
+"""The content of a reconciler.toml as frozen values: `reader` creates them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from reconciler.core.platforms import HOSTS
+from reconciler.workspace.globs import Glob
+
+FILE_NAME: Final = "reconciler.toml"
+BUILT_IN: Final = (*HOSTS, "CUSTOM")
+"""The environments that exist without a reconciler.toml."""
+
+Review = Literal["always", "destructive", "never"]
+Pin = Literal["channel", "version"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceEnvironment:
+    """`[environments.NAME]`.
+
+    Attributes:
+        host: address of the platform, in its one spelling; "" for a CUSTOM whose address the user sets.
+        channel: the tag that moves with each deploy; None for `latest`, or `test` for an rc.
+        token: name of the environment variable with the API token.
+        promote_from: the environment whose images this one gets.
+        review: the plans that `apply --yes` does not apply without an approved digest.
+        follows: the environment whose channel this one shares on purpose.
+        pin: the tag that the platform gets.
+        lines: the line of the table at "", and of each of its keys.
+    """
+
+    name: str
+    organization: str
+    host: str
+    channel: str | None = None
+    token: str | None = None
+    promote_from: str | None = None
+    review: Review | None = None
+    follows: str | None = None
+    pin: Pin | None = None
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder with pipelines, and the content of its reconciler.toml.
+
+    Attributes:
+        root: the folder of reconciler.toml; without one the top of the git repository, else the current
+            folder.
+        file: reconciler.toml; None if there is none.
+        name: `[workspace] name`.
+        state: `[workspace] state`, with a relative path made absolute; None if it is not set.
+        pipelines: where to look for pipelines; empty for everywhere below the root.
+        exclude: folders that are no pipelines of the workspace.
+        environments: by name, in the order of the file.
+        groups: globs of pipelines, by the name of the group.
+        defaults: `[defaults]`: tables of a pipeline's `[reconciler]`, as `tomllib` returns them.
+        lines: the line of each key in the file, by path.
+    """
+
+    root: Path
+    file: Path | None = None
+    name: str | None = None
+    state: str | None = None
+    pipelines: tuple[Glob, ...] = ()
+    exclude: tuple[Glob, ...] = ()
+    environments: Mapping[str, WorkspaceEnvironment] = field(default_factory=dict)
+    groups: Mapping[str, tuple[Glob, ...]] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, compare=False, repr=False)
+
+    def place(self, *path: str | int) -> str:
+        """`/work/reconciler.toml:7` for this key, or for the closest table around it; "" without a file."""
+        if self.file is None:
+            return ""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return f"{self.file}:{self.lines[path]}" if path else str(self.file)
+
+    def excludes(self, folder: Path) -> str:
+        """Why this folder is no pipeline of the workspace: the key and its place; "" if it can be one."""
+        if self.file is None:
+            return ""
+        try:
+            path = folder.resolve().relative_to(self.root.resolve()).as_posix()
+        except ValueError:
+            return f"it is outside of {self.root}, the folder of {self.file.name}"
+        for glob in self.exclude:
+            if glob.matches(path):
+                return f"exclude has {glob} ({self.file}:{glob.line})"
+        if self.pipelines and not any(glob.matches(path) for glob in self.pipelines):
+            globs = ", ".join(map(str, self.pipelines))
+            return f"pipelines has {globs} ({self.place('workspace', 'pipelines')})"
+        return ""

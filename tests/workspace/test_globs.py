@@ -1,0 +1,42 @@
+"""Globs of a workspace match folders, and `**` any number of them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.workspace.globs import Glob
+
+NAME = st.sampled_from(["a", "b", "SAM2", "legacy", "x.y"])
+FOLDER = st.lists(NAME, max_size=4).map("/".join)
+
+
+@pytest.mark.parametrize(
+    ("glob", "matching", "others"),
+    [
+        ("pipelines/**", ["pipelines", "pipelines/a", "pipelines/a/b"], [".", "pipelines2", "x/pipelines"]),
+        ("pipelines/*", ["pipelines/a"], ["pipelines", "pipelines/a/b"]),
+        ("pipelines/SAM*", ["pipelines/SAM", "pipelines/SAM2"], ["pipelines/sam", "pipelines/a/SAM"]),
+        ("**/training", ["training", "clip/training", "a/b/training"], ["training/a", "clip/trainings"]),
+        ("a/**/b", ["a/b", "a/x/b", "a/x/y/b"], ["a", "b", "a/b/c"]),
+        ("**", [".", "a", "a/b"], []),
+        (".", ["."], ["a"]),
+        ("./a/", ["a"], ["a/b"]),
+        ("v[12]", ["v1", "v2"], ["v3", "v12"]),
+    ],
+)
+def test_a_glob(glob: str, matching: list[str], others: list[str]) -> None:
+    assert [folder for folder in (*matching, *others) if Glob(glob).matches(folder)] == matching
+
+
+@given(FOLDER)
+def test_a_folder_matches_itself_and_everything_above_it(folder: str) -> None:
+    assert Glob(folder or ".").matches(folder)
+    parts = folder.split("/")
+    for end in range(len(parts) + 1):
+        assert Glob("/".join([*parts[:end], "**"])).matches(folder)
+
+
+@given(FOLDER, st.lists(st.just("**"), min_size=1, max_size=30))
+def test_repeated_stars_are_one(folder: str, stars: list[str]) -> None:
+    assert Glob("/".join([*stars, "end"])).matches(f"{folder}/end")
+    assert not Glob("/".join([*stars, "other"])).matches(f"{folder}/end")
