@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from providers.rate_limit import RateLimiter, retry_after
+from providers.rate_limit import PATIENCE, RateLimiter, retry_after
 from providers.waits import Backoff
 
 
@@ -160,6 +160,25 @@ def test_how_long_the_machine_has_been_up_makes_no_difference(
     steps: list[tuple[str, float | None]], up: float
 ) -> None:
     assert happened(steps, up) == happened(steps, 100.0)
+
+
+@given(refusals=st.lists(st.integers(0, 40), max_size=20), asks=st.sampled_from([None, 1.0, 8.0]))
+def test_the_count_starts_again_only_with_a_refused_request_that_is_accepted(
+    refusals: list[int], asks: float | None
+) -> None:
+    """Each request is refused so often, and then accepted: a long run goes on, and no longer than is said."""
+    clock = Clock()
+    limiter = RateLimiter(clock=clock, sleep=clock.sleep)
+    for number, times in enumerate(refusals):
+        began = clock.now
+        for _ in range(times):
+            limiter.wait("far")
+            if not limiter.refused("far", f"GET /{number}", asks):
+                assert clock.now - began >= PATIENCE / 2, "given up early"
+                return
+        limiter.wait("far")
+        limiter.accepted("far", f"GET /{number}")
+        assert clock.now - began <= PATIENCE + 2  # and at most one pause between two requests
 
 
 @given(
