@@ -137,6 +137,9 @@ class RateLimiter:
             more = until - max(now, known.paused_until)
             if more > 0:
                 if known.spent + more > answer_timeout(PATIENCE):
+                    # Given up: what is left to send fails soon, and not one long gap after the other.
+                    known.between = min(known.between, max(_SLOWEST, self._between))
+                    known.next = min(known.next, now)
                     return False
                 known.spent += more
                 known.paused_until = until

@@ -182,11 +182,12 @@ def test_the_count_starts_again_only_with_a_refused_request_that_is_accepted(
 
 
 @given(
-    asks=st.none() | st.sampled_from([0.0, 0.001, 1.0, 8.0, 119.0, 121.0, 1e12]),
+    asks=st.none() | st.sampled_from([0.0, 0.001, 1.0, 8.0, 12.0, 119.0, 121.0, 1e12]),
     patience=st.sampled_from([0.5, 10.0, 120.0]),
     requests=st.integers(1, 40),
     others=st.booleans(),
 )
+@example(asks=8.0, patience=120.0, requests=40, others=True)
 @settings(max_examples=60)
 def test_a_server_that_refuses_for_ever_is_waited_for_as_long_as_is_said(
     asks: float | None, patience: float, requests: int, others: bool
