@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from providers.docker.builders.select import Builder
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
+from providers.docker.outputs import ImageOutputs
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import PublishedImage
 from providers.docker.registry.publication import PublicationEnd, Tag, publication
@@ -99,7 +100,7 @@ class ImageKind:
         A digest names its content for good. So where the version tag still has the recorded one, the record
         says what is in it, and the manifest and the configuration are not read.
         """
-        version, recorded = reference.fields["version"], reference.outputs
+        version, recorded = reference.fields["version"], ImageOutputs.of(reference.outputs)
         known_as, _, known = (reference.id or "").partition("@")
         with self._connect("/".join(reference.name)) as registry:
             wanted, other = _channels(reference.fields)
@@ -117,16 +118,16 @@ class ImageKind:
         if image is None:
             return None
         version = tag or (known_as if image.digest == known else image.labels.get(VERSION))
-        return self._live(reference, image, version, tag, channels)
+        return self._live(reference, recorded, image, version, tag, channels)
 
     def _last(
-        self, registry: RegistryClient, digests: Collection[str], outputs: Mapping[str, JSON]
+        self, registry: RegistryClient, digests: Collection[str], recorded: ImageOutputs
     ) -> PublishedImage | None:
         """The first of these images that is this source, else the first that is there at all."""
         first = None
         for digest in dict.fromkeys(filter(None, digests)):
             image = registry.image(digest, self._source.platform)
-            if image is not None and self._key.is_same(_source_of(image, outputs)):
+            if image is not None and self._key.is_same(_source_of(image, recorded)):
                 return image
             first = first or image
         return first
@@ -134,6 +135,7 @@ class ImageKind:
     def _live(
         self,
         reference: Reference,
+        recorded: ImageOutputs,
         image: "PublishedImage | _Content",
         version: str | None,
         tag: str | None,
@@ -149,26 +151,23 @@ class ImageKind:
         if version is not None:
             # An image that says it is this version, without the tag, lost the tag.
             fields["version"] = version if tag or version != desired["version"] else None
-        label, source = image.labels.get(SOURCE_KEY), _source_of(image, reference.outputs)
+        label, source = image.labels.get(SOURCE_KEY), _source_of(image, recorded)
         if self._key.is_same(source) or (source is None and tag and self._accept_foreign):
             source = self._key.key
         fields["source_key"] = source
-        outputs: dict[str, JSON] = {
-            "digest": image.digest,
-            "tag": tag,
-            "channel_points_to": elsewhere,
-            "platform": image.platform,
-            "source_key": label,
-        }
-        if source != label:
-            outputs["stands_for"] = source
-        if revision := image.labels.get(REVISION):
-            outputs["revision"] = revision
-        if source == self._key.key:
-            outputs["arguments"] = dict(self._key.arguments)
-            if len(self._key.files) <= MOST_FILES:
-                outputs["files"] = dict(self._key.files)
-        return LiveObject(f"{version or ''}@{image.digest}", reference.name, fields, outputs)
+        is_this = source == self._key.key
+        outputs = ImageOutputs(
+            image.digest,
+            tag,
+            elsewhere,
+            image.platform,
+            label=label or "",
+            stands_for=source if source != label else None,
+            revision=image.labels.get(REVISION) or None,
+            files=self._key.files if is_this and len(self._key.files) <= MOST_FILES else None,
+            arguments=self._key.arguments if is_this else None,
+        )
+        return LiveObject(f"{version or ''}@{image.digest}", reference.name, fields, outputs.to_json())
 
     def check(self, name: Sequence[str], live: LiveObject | None, fields: Mapping[str, JSON]) -> None:
         """Whether we may push and, where a build is needed, could build; raises what a write would raise."""
@@ -214,14 +213,15 @@ class ImageKind:
         if self.needs_build(live, fields):
             return self.create(live.name, fields, parent=parent, report=report)
         version: str = fields["version"]
-        digest: str = live.outputs["digest"]
+        shown = ImageOutputs.of(live.outputs)
+        digest = shown.digest
 
         def retag() -> str:
             report(Progress("tag", text=f"{version} -> {digest[:19]}"))
             return digest
 
         with self._connect("/".join(live.name)) as registry:
-            if live.outputs["tag"] != version:
+            if shown.tag != version:
                 self._publish(registry, fields, retag, report, digest)
             else:
                 _move(registry, fields["channel"], digest, version, report)
@@ -238,11 +238,11 @@ class ImageKind:
         """
         if live.fields.get("source_key") == self._key.key:
             return []
-        outputs = recorded_outputs(outputs)
-        if outputs.get("files") is None or outputs.get("digest") != live.outputs["digest"]:
+        recorded = ImageOutputs.of(outputs)
+        if recorded.files is None or recorded.digest != ImageOutputs.of(live.outputs).digest:
             return None
-        files = self._key.files_as_of(recorded_source(outputs))
-        return differences(outputs["files"], files, outputs.get("arguments", {}), self._key.arguments)
+        files = self._key.files_as_of(recorded.source)
+        return differences(recorded.files, files, recorded.arguments or {}, self._key.arguments)
 
     def builder_for(self, live: LiveObject | None, fields: Mapping[str, JSON]) -> Builder | None:
         """What a write of `fields` would build with; None where nothing needs to be built.
@@ -253,7 +253,7 @@ class ImageKind:
 
     def needs_build(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
         """Whether neither the version tag nor the image behind the channel tag is this source already."""
-        published = live.outputs["tag"] == fields["version"]
+        published = ImageOutputs.of(live.outputs).tag == fields["version"]
         return not published and live.fields.get("source_key") != fields["source_key"]
 
     def _is_this(self, image: PublishedImage, key: str, digest: str) -> bool:
@@ -314,7 +314,8 @@ class ImageKind:
             return Assessment(RequiredAction.CREATE, Reason(self._why_nothing(desired, others)))
         key, version = live.fields.get("source_key"), desired["version"]
         same_source = key == desired["source_key"]
-        if live.outputs["tag"] is None:
+        shown = ImageOutputs.of(live.outputs)
+        if shown.tag is None:
             if same_source:
                 return Assessment(RequiredAction.UPDATE, Reason(ImageVerdict.SAME_SOURCE))
             return Assessment(RequiredAction.UPDATE, self._source_changed(outputs, live))
@@ -330,9 +331,9 @@ class ImageKind:
             changed = self._source_changed(outputs, live)
             return Assessment(RequiredAction.UPDATE, changed, self._refusal(desired, recorded, changed))
         if live.fields["channel"] != desired["channel"]:
-            where = {"channel": desired["channel"], "points_to": live.outputs["channel_points_to"]}
+            where = {"channel": desired["channel"], "points_to": shown.channel_points_to}
             return Assessment(RequiredAction.UPDATE, Reason(ImageVerdict.TAG_MOVED, where))
-        if live.outputs.get("source_key", key) is None:
+        if shown.label == "":
             return Assessment(RequiredAction.NOTHING, Reason(ImageVerdict.FOREIGN, {"accepted": True}))
         return Assessment(RequiredAction.NOTHING, Reason(ImageVerdict.PUBLISHED))
 
@@ -361,7 +362,7 @@ class ImageKind:
         if lines is not None:
             more = max(0, len(lines) - _LISTED)
             return Reason(ImageVerdict.SOURCE_CHANGED, {"differing": lines[:_LISTED], "more": more})
-        found = _REVISION.fullmatch(str(live.outputs.get("revision") or ""))
+        found = _REVISION.fullmatch(ImageOutputs.of(live.outputs).revision or "")
         return Reason(
             ImageVerdict.SOURCE_CHANGED,
             {
@@ -385,53 +386,22 @@ class _Content:
     labels: Mapping[str, str]
 
 
-def _remembered(outputs: Mapping[str, JSON], platform: str) -> _Content | None:
-    """The recorded image; None where the record says too little of it, or has it for another platform."""
-    outputs = recorded_outputs(outputs)
-    if outputs.get("platform") != platform or "source_key" not in outputs or not outputs.get("digest"):
+def _remembered(recorded: ImageOutputs, platform: str) -> _Content | None:
+    """The recorded image; None where too little is recorded of it, or it is for another platform."""
+    if recorded.platform != platform or recorded.label is None or not recorded.digest:
         return None
-    labels = {SOURCE_KEY: outputs["source_key"], REVISION: outputs.get("revision")}
-    return _Content(outputs["digest"], platform, {name: said for name, said in labels.items() if said})
+    labels = {SOURCE_KEY: recorded.label, REVISION: recorded.revision}
+    return _Content(recorded.digest, platform, {name: said for name, said in labels.items() if said})
 
 
 def is_foreign(live: LiveObject) -> bool:
     """Whether another tool published this version, and nothing says from which source."""
-    return live.outputs["tag"] is not None and live.fields.get("source_key") is None
+    return ImageOutputs.of(live.outputs).tag is not None and live.fields.get("source_key") is None
 
 
-_TEXTS = ("digest", "platform", "source_key", "stands_for", "taken_over_from", "revision")
-_TABLES = ("files", "arguments")
-
-
-def recorded_outputs(outputs: Mapping[str, JSON]) -> dict[str, JSON]:
-    """What is recorded beside the fields, without values of a kind that no version of this one wrote.
-
-    State is a memory: a damaged part of it counts as forgotten.
-    """
-
-    def is_sound(name: str, value: JSON) -> bool:
-        if name in _TABLES:
-            return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-        return name not in _TEXTS or value is None or isinstance(value, str)
-
-    return {name: value for name, value in outputs.items() if is_sound(name, value)}
-
-
-def recorded_source(outputs: Mapping[str, JSON]) -> str | None:
-    """The source that the recorded image is, or stands for; None where the record does not say.
-
-    An image stands for a source that its label does not name where the user said so of another tool's
-    version, and where its label has the same source by an older recipe.
-    """
-    outputs = recorded_outputs(outputs)
-    older = outputs.get("taken_over_from")  # as earlier versions called it
-    said: str | None = outputs.get("stands_for") or older or outputs.get("source_key")
-    return said
-
-
-def _source_of(image: "PublishedImage | _Content", recorded: Mapping[str, JSON]) -> str | None:
-    """The source of an image: as the record says, where it is of this very image, else as the label says."""
-    known = recorded_source(recorded) if recorded.get("digest") == image.digest else None
+def _source_of(image: "PublishedImage | _Content", recorded: ImageOutputs) -> str | None:
+    """The source of an image: as recorded, where that is this very image, else as the label says."""
+    known = recorded.source if recorded.digest == image.digest else None
     return known or image.labels.get(SOURCE_KEY)
 
 
@@ -447,7 +417,7 @@ def published_source(
         ProviderError: the registry could not be asked.
     """
     image = registry.image(version, platform)
-    return None if image is None else _source_of(image, recorded) or ""
+    return None if image is None else _source_of(image, ImageOutputs.of(recorded)) or ""
 
 
 def _channels(desired: Mapping[str, JSON]) -> list[str]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from semver import Version
 
 from providers.docker.builders.select import Builder
-from providers.docker.image import ImageKind, recorded_outputs, recorded_source
+from providers.docker.image import ImageKind
+from providers.docker.outputs import ImageOutputs
 from providers.docker.source.key import SourceKey
 from providers.docker.verdicts import ImageWay
 from providers.picsellia import kinds as platform_kinds
@@ -222,8 +223,8 @@ def _image_of(pipeline: Pipeline, image: RecordedResource) -> ImageKind:
     def no_builder() -> Builder:
         raise AssertionError("a rollback builds nothing")
 
-    outputs = recorded_outputs(image.outputs)
-    key = SourceKey(_source_then(image), outputs.get("files", {}), outputs.get("arguments", {}), bytes=0)
+    outputs = ImageOutputs.of(image.outputs)
+    key = SourceKey(_source_then(image), outputs.files or {}, outputs.arguments or {}, bytes=0)
     return ImageKind(
         "/".join(Address.parse(image.address).name),
         replace(image_source(pipeline), platform=image.inputs["platform"]),
@@ -236,7 +237,7 @@ def _image_of(pipeline: Pipeline, image: RecordedResource) -> ImageKind:
 
 def _source_then(image: RecordedResource) -> str:
     """The source of a recorded image; of another tool's, what earlier versions took it over from."""
-    return str(image.inputs.get("source_key") or recorded_source(image.outputs) or "")
+    return str(image.inputs.get("source_key") or ImageOutputs.of(image.outputs).source or "")
 
 
 def _refuse_lost(planned: PlanResult, earlier: EarlierState) -> None:
