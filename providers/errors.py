@@ -11,6 +11,7 @@ adds the verb, the address and the id once.
         ├── ForbiddenError      the credentials do not allow it (403)
         ├── ExistsError         an object of that name exists already (409)
         ├── RefusedError        understood, and refused (400, 413, 422, a broken build, …)
+        │   └── SettingError    a setting of the files cannot be honoured
         └── UnexpectedError     an answer that no such server gives (500, 412, an odd 200)
 
 No message ever holds a token or a password.
@@ -89,6 +90,18 @@ class ExistsError(PermanentError):
 
 class RefusedError(PermanentError):
     """The far end understood the request and refused it."""
+
+
+class SettingError(RefusedError):
+    """A setting of the image cannot be honoured.
+
+    Args:
+        setting: its name in the settings, "cache_to".
+    """
+
+    def __init__(self, message: str, *, setting: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.setting = setting
 
 
 class UnexpectedError(PermanentError):

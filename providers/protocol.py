@@ -183,6 +183,41 @@ class CheckedKind(ResourceKind, Protocol):
         """Raise now what a write of `fields` would raise later, as far as it can be known."""
 
 
+class Published(StrEnum):
+    """What is published under a version."""
+
+    NOTHING = "nothing"
+    THIS_SOURCE = "this source"
+    OTHER_SOURCE = "other source"
+
+
+class SelectedBuilder(Protocol):
+    """What builds an image, and why it was selected."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+@runtime_checkable
+class PublishedKind(ResourceKind, Protocol):
+    """A kind whose objects are built from source, and published under versions that never change."""
+
+    def published(self, name: Sequence[str], version: str, outputs: Mapping[str, JSON]) -> Published:
+        """What this version names. `outputs` are those that are recorded, where any are."""
+
+    def is_foreign(self, live: LiveObject) -> bool:
+        """Whether another tool published this version, and nothing says from which source."""
+
+    def needs_build(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
+        """Whether a write of `fields` has to build."""
+
+    def builder_for(self, live: LiveObject | None, fields: Mapping[str, JSON]) -> SelectedBuilder | None:
+        """What a write of `fields` would build with; None where nothing needs to be built."""
+
+
 @runtime_checkable
 class ListedKind(ResourceKind, Protocol):
     """A kind whose objects are read as the whole list of their parent, which the files may own."""

@@ -23,7 +23,16 @@ from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.docker.source.source_diff import differences
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.errors import ExistsError, PermanentError, TransientError
-from providers.protocol import Assessment, KindFacts, LiveObject, Progress, Reference, Report, RequiredAction
+from providers.protocol import (
+    Assessment,
+    KindFacts,
+    LiveObject,
+    Progress,
+    Published,
+    Reference,
+    Report,
+    RequiredAction,
+)
 from providers.reasons import Reason, Refusal, WayOut
 from providers.rules import JSON, Effect, FieldRule
 
@@ -244,6 +253,19 @@ class ImageKind:
         files = self._key.files_as_of(recorded.source)
         return differences(recorded.files, files, recorded.arguments or {}, self._key.arguments)
 
+    def published(self, name: Sequence[str], version: str, outputs: Mapping[str, JSON]) -> Published:
+        """What the version tag names. Raises ProviderError: the registry could not be asked."""
+        with self._connect("/".join(name)) as registry:
+            image = registry.image(version, self._source.platform)
+        if image is None:
+            return Published.NOTHING
+        source = _source_of(image, ImageOutputs.of(outputs))
+        return Published.THIS_SOURCE if self._key.is_same(source) else Published.OTHER_SOURCE
+
+    def is_foreign(self, live: LiveObject) -> bool:
+        """Whether another tool published this version, and nothing says from which source."""
+        return ImageOutputs.of(live.outputs).tag is not None and live.fields.get("source_key") is None
+
     def builder_for(self, live: LiveObject | None, fields: Mapping[str, JSON]) -> Builder | None:
         """What a write of `fields` would build with; None where nothing needs to be built.
 
@@ -319,7 +341,7 @@ class ImageKind:
             if same_source:
                 return Assessment(RequiredAction.UPDATE, Reason(ImageVerdict.SAME_SOURCE))
             return Assessment(RequiredAction.UPDATE, self._source_changed(outputs, live))
-        if is_foreign(live):
+        if self.is_foreign(live):
             reason = Reason(ImageRefusal.FOREIGN_VERSION, {"version": version})
             ways = (self._new_version, *([self._accept] if self._accept else []))
             return Assessment(
@@ -394,30 +416,10 @@ def _remembered(recorded: ImageOutputs, platform: str) -> _Content | None:
     return _Content(recorded.digest, platform, {name: said for name, said in labels.items() if said})
 
 
-def is_foreign(live: LiveObject) -> bool:
-    """Whether another tool published this version, and nothing says from which source."""
-    return ImageOutputs.of(live.outputs).tag is not None and live.fields.get("source_key") is None
-
-
 def _source_of(image: "PublishedImage | _Content", recorded: ImageOutputs) -> str | None:
     """The source of an image: as recorded, where that is this very image, else as the label says."""
     known = recorded.source if recorded.digest == image.digest else None
     return known or image.labels.get(SOURCE_KEY)
-
-
-def published_source(
-    registry: RegistryClient, version: str, platform: str, recorded: Mapping[str, JSON]
-) -> str | None:
-    """The source key behind a version tag: "" when nothing says which, None when nothing is published.
-
-    Args:
-        recorded: what the record has beside the image's fields, where there is a record.
-
-    Raises:
-        ProviderError: the registry could not be asked.
-    """
-    image = registry.image(version, platform)
-    return None if image is None else _source_of(image, ImageOutputs.of(recorded)) or ""
 
 
 def _channels(desired: Mapping[str, JSON]) -> list[str]:

@@ -9,9 +9,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from providers.docker.builders.builder_requirements import SettingError
 from providers.docker.source.key import SourceKey, fingerprint
-from providers.errors import ProviderError
+from providers.errors import ProviderError, SettingError
 from providers.leftovers import sweep
 from providers.protocol import CheckedKind
 from providers.regular_files import read_regular

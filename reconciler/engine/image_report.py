@@ -5,10 +5,8 @@ Asks the registry, and the record where there is one; never the platform. Reads 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from providers.docker.builders.select import Builder, select
-from providers.docker.image import ImageKind
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.layers import layers
@@ -26,10 +24,11 @@ from providers.reasons import WayOut
 from reconciler.core.diagnostics import error
 from reconciler.core.events import Emit, Note
 from reconciler.core.values import JSON
+from reconciler.engine.kinds import image_kind
 from reconciler.engine.session import CannotCheckError
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.compile import desired_graph, image_address
-from reconciler.pipeline.image_source import image_labels, image_source
+from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
 from state.snapshot import Snapshot
 
@@ -90,16 +89,7 @@ def inspect_image(
     recorded = stored.resources.get(str(address)) if stored else None
     resource = desired_graph(pipeline, key.key).get(address)
     assert resource is not None
-    kind = ImageKind(
-        repository,
-        source,
-        key,
-        builder=lambda: select(pipeline.config.reconciler.image.builder, source, pool),
-        labels=lambda: image_labels(pipeline),
-        new_version=new_version,
-        accept=accept,
-        connect=partial(RegistryClient, pool=pool),
-    )
+    kind = image_kind(pipeline, key, pool, new_version=new_version, accept=accept)
     try:
         id, known = (recorded.id, recorded.outputs) if recorded else (None, {})
         live = kind.read(Reference(address.name, id, None, resource.fields, known))

@@ -9,17 +9,15 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache, partial
+from functools import partial
 from uuid import uuid4
 
-from providers.docker.builders.select import select
-from providers.docker.image import ImageKind, is_foreign, published_source
-from providers.docker.registry.client import RegistryClient
+from semver import Version
+
 from providers.docker.source.key import ImageSource, SourceKey
 from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError
-from providers.picsellia import kinds as platform_kinds
-from providers.protocol import ResourceKind
+from providers.protocol import Published, PublishedKind, ResourceKind
 from providers.reasons import Reason, Refusal, WayOut
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, info, warning
 from reconciler.core.events import Note
@@ -31,6 +29,7 @@ from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.remote import RemoteState
 from reconciler.core.values import JSON, Address
 from reconciler.engine import refresh
+from reconciler.engine.kinds import image_kind, kinds_of
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import CannotCheckError, Session, stack_of
@@ -38,7 +37,7 @@ from reconciler.engine.validate import ValidatedPipeline, time_problems
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.compile import desired_graph, image_address
 from reconciler.pipeline.enums import did_you_mean
-from reconciler.pipeline.image_source import image_labels, image_source
+from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.pipeline.version import bump, promotes
@@ -69,8 +68,8 @@ class PlanResult:
     def foreign_version(self) -> str | None:
         """The version that another tool published, while nothing says that it is made from these files."""
         for resource in self.desired:
-            refresh = self.remote_state.found.get(resource.address)
-            if resource.address.kind == "image" and refresh is not None and is_foreign(refresh):
+            kind, live = self.kinds[resource.address.kind], self.remote_state.found.get(resource.address)
+            if isinstance(kind, PublishedKind) and live is not None and kind.is_foreign(live):
                 return str(resource.fields["version"])
         return None
 
@@ -212,23 +211,24 @@ def _with_bump(
     kind, current = request.bump, pipeline.config.metadata.version
     if kind is None:
         return pipeline, []
-    repository, platform = pipeline.config.docker.image_name, pipeline.config.reconciler.image.platform
+    repository = pipeline.config.docker.image_name
     address = image_address(repository)
     record = stored.resources.get(str(address))
-    recorded = record.outputs if record else {}
+    image = image_kind(pipeline, key, session.pool, new_version=WayOut(ImageWay.NEW_VERSION))
+
+    def published(version: Version) -> Published:
+        return image.published(address.name, str(version), record.outputs if record else {})
+
     try:
-        with RegistryClient(repository, pool=session.pool) as registry:
-            makes_sense = request.force_bump or promotes(current, kind)
-            if not makes_sense and key.is_same(published_source(registry, str(current), platform, recorded)):
-                told = f"nothing needs a new version: {current} is published from this source"
-                way = "Publish it once more with --force-bump."
-                return pipeline, [info(told, way, address=str(address))]
-            version, taken = bump(current, kind), []
-            while (source := published_source(registry, str(version), platform, recorded)) is not None:
-                if key.is_same(source):
-                    break
-                taken.append(str(version))
-                version = bump(version, Bump.PATCH if kind is Bump.FINAL else kind)
+        makes_sense = request.force_bump or promotes(current, kind)
+        if not makes_sense and published(current) is Published.THIS_SOURCE:
+            told = f"nothing needs a new version: {current} is published from this source"
+            way = "Publish it once more with --force-bump."
+            return pipeline, [info(told, way, address=str(address))]
+        version, taken = bump(current, kind), []
+        while published(version) is Published.OTHER_SOURCE:
+            taken.append(str(version))
+            version = bump(version, Bump.PATCH if kind is Bump.FINAL else kind)
     except ProviderError as problem:
         raise CannotCheckError(
             provider_diagnostic(problem, f"{address} could not be read", address=address)
@@ -246,21 +246,18 @@ def _kinds(
     session: Session, pipeline: Pipeline, bumped: Pipeline, key: SourceKey, request: PlanRequest
 ) -> dict[str, ResourceKind]:
     """Every kind by its name: those of the platform, and the image of this folder."""
-    source, command = image_source(bumped), partial(stack_of(session.target, bumped).command, session.verb)
+    command = partial(stack_of(session.target, bumped).command, session.verb)
     before, after = pipeline.config.metadata.version, bumped.config.metadata.version
-    image = ImageKind(
-        bumped.config.docker.image_name,
-        source,
+    image = image_kind(
+        bumped,
         key,
-        builder=cache(lambda: select(bumped.config.reconciler.image.builder, source, session.pool)),
-        labels=lambda: image_labels(bumped),
+        session.pool,
         new_version=WayOut(ImageWay.NEW_VERSION, command("--bump", "patch")),
         accept=WayOut(ImageWay.ACCEPT_FOREIGN, command("--accept-foreign")),
         accept_foreign=request.accept_foreign,
         bumped_from="" if before == after else str(before),
-        connect=partial(RegistryClient, pool=session.pool),
     )
-    return {**platform_kinds(session.platform), "image": image}
+    return kinds_of(session.platform, image)
 
 
 def _unread(remote_state: RemoteState) -> tuple[Diagnostic, ...]:
@@ -355,7 +352,7 @@ def _refuse_secrets(planned: PlanResult, source: ImageSource) -> PlanResult:
     plan = planned.plan
     for step in plan.steps:
         kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
-        if not isinstance(kind, ImageKind) or resource is None:
+        if not isinstance(kind, PublishedKind) or resource is None:
             continue
         builds = step.refusal is not None or _is_built(planned, step)
         problems = secret_findings(planned.pipeline, source, date.today(), is_published=not builds)
@@ -389,7 +386,7 @@ def _builders_named(
     """What each build would be made with, and why. Nothing is asked when there is nothing to build."""
     for step in plan.steps:
         kind, resource = kinds[step.address.kind], desired.get(step.address)
-        if isinstance(kind, ImageKind) and step.writes and not step.refusal and resource is not None:
+        if isinstance(kind, PublishedKind) and step.writes and not step.refusal and resource is not None:
             builder = kind.builder_for(remote_state.found.get(step.address), resource.fields)
             if builder is not None:
                 yield info(f"built by {builder.name}: {builder.reason}", address=str(step.address))

@@ -11,12 +11,7 @@ from pathlib import Path
 
 from semver import Version
 
-from providers.docker.builders.select import Builder
-from providers.docker.image import ImageKind
-from providers.docker.outputs import ImageOutputs
-from providers.docker.source.key import SourceKey
 from providers.docker.verdicts import ImageWay
-from providers.picsellia import kinds as platform_kinds
 from providers.reasons import WayOut
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.diff import same
@@ -26,11 +21,11 @@ from reconciler.core.plan import Basis, Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyResult, Approval, carry_out
+from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind, recorded_source
 from reconciler.engine.plan import PlanResult, plan_for
 from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.session import Session, stack_of
 from reconciler.pipeline.config import load
-from reconciler.pipeline.image_source import image_labels, image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import parse
 from state.lock_info import LockInfo
@@ -177,9 +172,11 @@ def roll_back(
 def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, stored: Snapshot) -> PlanResult:
     wanted = _graph(earlier.snapshot, stored)
     image = earlier.image
-    kinds = dict(platform_kinds(session.platform))
+    kinds = kinds_of(session.platform)
     if (published := image or image_in(stored)) is not None:
-        kinds["image"] = _image_of(pipeline, published)
+        kinds["image"] = recorded_image_kind(
+            pipeline, published, session.pool, new_version=WayOut(ImageWay.OTHER_STATE)
+        )
     known = {Address.parse(text): record for text, record in stored.resources.items()}
     if image is not None:  # found by its digest, should its tag be gone
         known[Address.parse(image.address)] = image
@@ -204,7 +201,9 @@ def _graph(then: Snapshot, now: Snapshot) -> Graph:
     for record in then.resources.values():
         address = Address.parse(record.address)
         fields = (
-            {**record.inputs, "source_key": _source_then(record)} if record.kind == "image" else record.inputs
+            {**record.inputs, "source_key": recorded_source(record)}
+            if record.kind == "image"
+            else record.inputs
         )
         resources.append(
             Resource(
@@ -217,40 +216,17 @@ def _graph(then: Snapshot, now: Snapshot) -> Graph:
     return Graph(resources)
 
 
-def _image_of(pipeline: Pipeline, image: RecordedResource) -> ImageKind:
-    """The kind `image` for what was published then, whatever the folder holds now."""
-
-    def no_builder() -> Builder:
-        raise AssertionError("a rollback builds nothing")
-
-    outputs = ImageOutputs.of(image.outputs)
-    key = SourceKey(_source_then(image), outputs.files or {}, outputs.arguments or {}, bytes=0)
-    return ImageKind(
-        "/".join(Address.parse(image.address).name),
-        replace(image_source(pipeline), platform=image.inputs["platform"]),
-        key,
-        builder=no_builder,
-        labels=lambda: image_labels(pipeline),
-        new_version=WayOut(ImageWay.OTHER_STATE),
-    )
-
-
-def _source_then(image: RecordedResource) -> str:
-    """The source of a recorded image; of another tool's, what earlier versions took it over from."""
-    return str(image.inputs.get("source_key") or ImageOutputs.of(image.outputs).source or "")
-
-
 def _refuse_lost(planned: PlanResult, earlier: EarlierState) -> None:
     """An image that is gone, or is not what it was, is told before anything moves."""
     image = earlier.image
     if image is None:
         return
     address = Address.parse(image.address)
-    live, digest = planned.remote_state.found.get(address), str(image.outputs.get("digest", ""))
-    if live is not None and (not digest or live.outputs["digest"] == digest):
+    live, digest = planned.remote_state.found.get(address), digest_of(image.outputs)
+    if live is not None and (not digest or digest_of(live.outputs) == digest):
         return
     what = f"{'/'.join(address.name)}:{earlier.version}"
-    now = f"is {live.outputs['digest'][:19]} now" if live else "is gone from the registry"
+    now = f"is {digest_of(live.outputs)[:19]} now" if live else "is gone from the registry"
     told = "Nothing was changed. Go back further, with --to, or publish that source as a new version."
     raise UserError(error(f"{what} was {digest[:19]} then, and {now}", told, address=str(address)))
 
@@ -300,10 +276,8 @@ def _is_as(then: RecordedResource, now: RecordedResource) -> bool:
     version and digest is the same, whatever recipe its source key was made by.
     """
     names = (then.inputs.keys() & now.inputs.keys()) - {"source_key"}
-    was, digest = (record.outputs.get("digest", "") for record in (then, now))
-    return all(same(then.inputs[name], now.inputs[name]) for name in names) and (
-        then.kind != "image" or was == digest
-    )
+    was, digest = (digest_of(record.outputs) for record in (then, now))
+    return was == digest and all(same(then.inputs[name], now.inputs[name]) for name in names)
 
 
 def _is_version(text: str, version: str) -> bool:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from providers.docker.registry.connection import ConnectionPool
 from providers.errors import ExistsError, ProviderError, RefusedError, TransientError, UnexpectedError
 from providers.picsellia import Platform
-from providers.picsellia import kinds as platform_kinds
 from providers.protocol import Reference
 from providers.rate_limit import RateLimiter
 from reconciler.core.diagnostics import UserError
@@ -21,6 +20,7 @@ from reconciler.core.platforms import older_names
 from reconciler.core.values import Address
 from reconciler.credentials.target import Target
 from reconciler.engine import refresh
+from reconciler.engine.kinds import kinds_of
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.pipeline.load import Pipeline
 from state.renaming import RenamingStore
@@ -99,7 +99,7 @@ def _is_of(platform: Platform, state: Snapshot) -> bool:
     Raises:
         CannotCheckError: the platform cannot be asked.
     """
-    kinds = platform_kinds(platform)
+    kinds = kinds_of(platform)
     for text, recorded in state.resources.items():
         address = Address.parse(text)
         if address.kind not in ("processing", "model"):

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.builders.builder_requirements import SettingError
 from providers.docker.builders.select import BuilderName, select
 from providers.docker.source.key import ImageSource
-from providers.errors import PermanentError, RefusedError, TransientError
+from providers.errors import PermanentError, RefusedError, SettingError, TransientError
 
 UNREACHABLE = "Cannot connect to the Docker daemon at tcp://10.0.0.1:2375. Is the docker daemon running?"
 

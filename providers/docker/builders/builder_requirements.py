@@ -3,19 +3,7 @@
 import os
 
 from providers.docker.source.key import ImageSource, dockerfile
-from providers.errors import RefusedError
-
-
-class SettingError(RefusedError):
-    """A setting of the image cannot be honoured.
-
-    Args:
-        setting: its name in the settings, "cache_to".
-    """
-
-    def __init__(self, message: str, *, setting: str, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.setting = setting
+from providers.errors import RefusedError, SettingError
 
 
 def need_dockerfile(source: ImageSource, builder: str) -> bytes:

@@ -1,0 +1,89 @@
+"""The kinds of one pipeline, ready for use: the only place of the engine that makes them.
+
+Everything else in the engine sees `providers.protocol`. Opens no connection: those are the session's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache, partial
+
+from providers.docker.builders.select import Builder, select
+from providers.docker.image import ImageKind
+from providers.docker.outputs import ImageOutputs
+from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.connection import ConnectionPool
+from providers.docker.source.key import SourceKey
+from providers.picsellia import Platform, kinds
+from providers.protocol import ResourceKind
+from providers.reasons import WayOut
+from reconciler.core.values import JSON, Address
+from reconciler.pipeline.image_source import image_labels, image_source
+from reconciler.pipeline.load import Pipeline
+from state.snapshot import RecordedResource
+
+
+def kinds_of(platform: Platform, image: ResourceKind | None = None) -> dict[str, ResourceKind]:
+    """Every kind by its name: those of the platform, and the image where there is one."""
+    return {**kinds(platform), **({} if image is None else {"image": image})}
+
+
+def image_kind(
+    pipeline: Pipeline,
+    key: SourceKey,
+    pool: ConnectionPool,
+    *,
+    new_version: WayOut,
+    accept: WayOut | None = None,
+    accept_foreign: bool = False,
+    bumped_from: str = "",
+) -> ImageKind:
+    """The image of a pipeline's folder.
+
+    Args:
+        key: of the folder as it is now.
+        pool: connections to the registry.
+        new_version, accept, accept_foreign, bumped_from: see `ImageKind`.
+    """
+    source, wanted = image_source(pipeline), pipeline.config.reconciler.image.builder
+    return ImageKind(
+        pipeline.config.docker.image_name,
+        source,
+        key,
+        builder=cache(lambda: select(wanted, source, pool)),
+        labels=lambda: image_labels(pipeline),
+        new_version=new_version,
+        accept=accept,
+        accept_foreign=accept_foreign,
+        bumped_from=bumped_from,
+        connect=partial(RegistryClient, pool=pool),
+    )
+
+
+def recorded_image_kind(
+    pipeline: Pipeline, image: RecordedResource, pool: ConnectionPool, *, new_version: WayOut
+) -> ImageKind:
+    """The image that was published once, whatever the folder holds now. It is never built."""
+    outputs = ImageOutputs.of(image.outputs)
+    return ImageKind(
+        "/".join(Address.parse(image.address).name),
+        replace(image_source(pipeline), platform=image.inputs["platform"]),
+        SourceKey(recorded_source(image), outputs.files or {}, outputs.arguments or {}, bytes=0),
+        builder=_no_builder,
+        labels=lambda: image_labels(pipeline),
+        new_version=new_version,
+        connect=partial(RegistryClient, pool=pool),
+    )
+
+
+def _no_builder() -> Builder:
+    raise AssertionError("an image of an earlier state is never built")
+
+
+def recorded_source(image: RecordedResource) -> str:
+    """The source of a recorded image; "" where nothing says which."""
+    return str(image.inputs.get("source_key") or ImageOutputs.of(image.outputs).source or "")
+
+
+def digest_of(outputs: Mapping[str, JSON]) -> str:
+    """The digest of an image, live or recorded; "" where it is not known, as for all other kinds."""
+    return ImageOutputs.of(outputs).digest
