@@ -3,11 +3,13 @@
 One verb is one thing done at the far end. Verbs raise the families of `providers.errors` only.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
+from providers.collection import Collection as ApiCollection
+from providers.config_keys import ConfigTable
 from providers.reasons import Reason, Refusal
 from providers.rules import JSON, FieldRule
 
@@ -104,9 +106,13 @@ class Assessment:
     refusal: Refusal | None = None
 
 
+def _no_summary(_: LiveObject) -> Iterable[JSON]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class KindFacts:
-    """What the planner needs to know of a kind, as data.
+    """All that is known of a kind without a connection: no other module has a branch for one kind.
 
     Attributes:
         rules: field knowledge; a managed field without a rule is a bug of ours.
@@ -120,6 +126,12 @@ class KindFacts:
             under the same name.
         assess: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Assessment,
             for kinds where that is more than the sum of their fields.
+        config: the table and keys of config.toml that give its fields; None where code or a class gives them.
+        listed_by: the key of `[execution]` that names a class which declares the whole list of them: those
+            that it does not declare are deleted. "" where nothing declares them all.
+        summary: a few words on a live object, for the report of a deploy; None and "" are left out.
+        written: its name in an address, where that is not the names of its parents and its own.
+        collection: its part of the platform's API, which the sandbox serves.
     """
 
     rules: Mapping[str, FieldRule]
@@ -131,6 +143,11 @@ class KindFacts:
     shared: bool = False
     published_as: str = ""
     assess: "Judge | None" = None
+    config: ConfigTable | None = None
+    listed_by: str = ""
+    summary: Callable[[LiveObject], Iterable[JSON]] = _no_summary
+    written: str = ""
+    collection: ApiCollection | None = None
 
 
 Judge = Callable[
@@ -173,6 +190,14 @@ class ResourceKind(Protocol):
 
     def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
         """Remove it. Raises GoneError when it is not there."""
+
+
+class PlatformKind(ResourceKind, Protocol):
+    """A kind of the platform: made with the connection, and its facts are there without one."""
+
+    facts: KindFacts
+
+    def __init__(self, platform: Any) -> None: ...
 
 
 @runtime_checkable

@@ -185,6 +185,8 @@ class FieldRule:
         write_only: never returned; compared with the record only.
         create_default: sent on create when the files do not manage the field (UNSET: nothing is sent).
         effect: what a wrong value does to a job.
+        follows: for a field that config.toml does not say as it is: from what it follows, and what to change
+            instead. "" for the others.
     """
 
     normalise: Callable[[JSON], JSON] = canonical_numbers
@@ -195,3 +197,24 @@ class FieldRule:
     write_only: bool = False
     create_default: JSON = UNSET
     effect: Effect = Effect.PARAMETERS
+    follows: str = ""
+
+
+NAME: Final = FieldRule(
+    effect=Effect.DESCRIPTION,
+    follows="A name is what the resource is found by: rename it in config.toml by hand.",
+)
+DOCKER_IMAGE: Final = FieldRule(
+    effect=Effect.IMAGE,
+    follows="Another image name is another image: write docker.image_name in config.toml by hand.",
+)
+DOCKER_TAG: Final = FieldRule(
+    effect=Effect.IMAGE,
+    follows="It follows from metadata.version and [reconciler] pin: set those, or put it back.",
+)
+DOCKER_FLAGS: Final = FieldRule(
+    flags,
+    unordered=True,
+    effect=Effect.IMAGE,
+    follows="They follow from docker.gpu: take over default_gpu, or put them back.",
+)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from providers.docker.builders.select import Builder
+from providers.docker.facts import FACTS
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
 from providers.docker.outputs import ImageOutputs
 from providers.docker.registry.client import RegistryClient
@@ -25,7 +26,6 @@ from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.errors import ExistsError, PermanentError, TransientError
 from providers.protocol import (
     Assessment,
-    KindFacts,
     LiveObject,
     Progress,
     Published,
@@ -34,14 +34,8 @@ from providers.protocol import (
     RequiredAction,
 )
 from providers.reasons import Reason, Refusal, WayOut
-from providers.rules import JSON, Effect, FieldRule
+from providers.rules import JSON
 
-RULES = {
-    "version": FieldRule(effect=Effect.IMAGE),
-    "channel": FieldRule(effect=Effect.IMAGE),
-    "source_key": FieldRule(effect=Effect.IMAGE),
-    "platform": FieldRule(effect=Effect.IMAGE),
-}
 MOST_FILES = 1000
 """Files of which the record keeps a digest each, so that a later plan can name the changed ones."""
 
@@ -90,14 +84,7 @@ class ImageKind:
         self._bumped_from = bumped_from
         self._connect = connect
         self._before: dict[str, str] = {}  # version -> what the channel pointed to before it was put
-        self.facts = KindFacts(
-            RULES,
-            prunable=False,
-            place="in the registry",
-            repeatable=True,
-            published_as="version",
-            assess=self._assess,
-        )
+        self.facts = replace(FACTS, assess=self._assess)
 
     def read(self, reference: Reference) -> LiveObject | None:
         """What the version tag names; before there is one, what was published last as far as can be told.

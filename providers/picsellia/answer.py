@@ -39,6 +39,11 @@ class Answer(dict[str, JSON]):
             raise self._odd(f"has a {key!r} that is no text")
         return value
 
+    def modified(self) -> dict[str, JSON]:
+        """When and by whom the object was changed last, as far as the platform returns it."""
+        given = {"modified_at": self.get("updated_at"), "modified_by": self.get("updated_by")}
+        return {name: value for name, value in given.items() if isinstance(value, str) and value}
+
     def page(self, identity: str) -> Page:
         """As the answer of a list, whose objects are told apart by this key. Raises FinalError."""
         items, count = self["items"], self.get("count")

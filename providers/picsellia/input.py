@@ -1,13 +1,18 @@
 """The kind `input`: one typed input of a processing, known to the platform by its name below that."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from providers import rules
+from providers.collection import FRAMEWORK, INFERENCE_TYPE, NAME, BodyKey, Collection
 from providers.errors import PermanentError
 from providers.picsellia.answer import Answer
-from providers.picsellia.platform import Platform, modified, path
+from providers.picsellia.paths import path
 from providers.protocol import KindFacts, LiveObject, Reference, Report
 from providers.rules import JSON, FieldRule
+
+if TYPE_CHECKING:
+    from providers.picsellia.platform import Platform
 
 RULES = {
     "input_type": FieldRule(rules.enum_name, immutable=True),
@@ -17,14 +22,51 @@ RULES = {
 }
 # What PUT takes: a constraint that is left out of it is cleared.
 _CHANGEABLE = ("required", "inference_type_constraint", "framework_constraint")
+_CHANGE = {
+    "required": BodyKey(bool, required=True, nullable=False),
+    "inference_type_constraint": INFERENCE_TYPE,
+    "framework_constraint": FRAMEWORK,
+}
+COLLECTION = Collection(
+    name="input",
+    parent="processing",
+    path="/api/processing/{parent}/inputs",
+    item="/api/processing/{parent}/inputs/{name}",
+    create={
+        "name": NAME,
+        "input_type": BodyKey(
+            required=True,
+            nullable=False,
+            one_of=("TEXT", "NUMBER", "DATASET_VERSION", "MODEL_VERSION", "MODEL", "DATALAKE", "DATASET"),
+        ),
+        **_CHANGE,
+    },
+    change=_CHANGE,
+    change_method="PUT",
+    find_by=(),
+    returned=("name",),
+)
+"""As the SDK 6.37 (`picsellia.sdk.processing.Processing`) sends and reads it."""
+
+
+def _summary(live: LiveObject) -> tuple[JSON, ...]:
+    required = live.fields.get("required")
+    return live.fields.get("input_type"), None if required is None else "required" if required else "optional"
 
 
 class InputKind:
     """Inputs of processings, which are read as a list."""
 
-    facts = KindFacts(RULES, parent="processing", disposable=True)
+    facts = KindFacts(
+        RULES,
+        parent="processing",
+        disposable=True,
+        listed_by="inputs_class",
+        summary=_summary,
+        collection=COLLECTION,
+    )
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: "Platform") -> None:
         self._platform = platform
 
     def read(self, reference: Reference) -> LiveObject | None:
@@ -71,4 +113,4 @@ def _processing(parent: LiveObject | None) -> LiveObject:
 def _live(processing: LiveObject, answer: Answer) -> LiveObject:
     fields = {name: answer[name] for name in RULES if name in answer}
     name = answer.text("name")
-    return LiveObject(name, (*processing.name, name), fields, modified(answer))
+    return LiveObject(name, (*processing.name, name), fields, answer.modified())

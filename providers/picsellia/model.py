@@ -1,22 +1,40 @@
 """The kind `model`: the name under which a training pipeline's versions live."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from providers import rules
+from providers.collection import NAME, RENAME, TEXT, Collection
 from providers.errors import GoneError, PermanentError
 from providers.picsellia.answer import Answer
-from providers.picsellia.platform import Platform, modified, path
+from providers.picsellia.paths import path
 from providers.protocol import KindFacts, LiveObject, Reference, Report
-from providers.rules import JSON, Effect, FieldRule
+from providers.rules import JSON
 
-RULES = {"name": FieldRule(effect=Effect.DESCRIPTION)}
+if TYPE_CHECKING:
+    from providers.picsellia.platform import Platform
+
+RULES = {"name": rules.NAME}
+COLLECTION = Collection(
+    name="model",
+    parent="organization",
+    path="/api/organization/{parent}/models",
+    item="/api/model/{id}",
+    create={"name": NAME, "description": TEXT},
+    change={"name": RENAME, "description": TEXT},
+    find_by=("name", "id"),
+    returned=("id", "name", "private"),
+    new={"private": True, "tags": []},
+)
+"""As `Client.create_model` and `picsellia.sdk.model.Model` of the SDK 6.37 send and read it."""
 
 
 class ModelKind:
     """Models of one organization; names are unique there (the platform answers 409)."""
 
-    facts = KindFacts(RULES, shared=True)
+    facts = KindFacts(RULES, shared=True, collection=COLLECTION)
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: "Platform") -> None:
         self._platform = platform
 
     def read(self, reference: Reference) -> LiveObject | None:
@@ -66,5 +84,5 @@ class ModelKind:
             id=id,
             name=(name,),
             fields={"name": name},
-            outputs={"page": f"{self._platform.host}/model/{id}", **modified(answer)},
+            outputs={"page": f"{self._platform.host}/model/{id}", **answer.modified()},
         )

@@ -1,31 +1,89 @@
 """The kind `model-version`: what a training pipeline's image is deployed to, one per deploy target."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from providers import rules
+from providers.collection import (
+    FRAMEWORK,
+    INFERENCE_TYPE,
+    RENAME,
+    TABLE,
+    TEXT,
+    TEXTS,
+    BodyKey,
+    Collection,
+)
+from providers.config_keys import ConfigTable, Holds, Key
 from providers.errors import GoneError, PermanentError
 from providers.picsellia.answer import Answer
-from providers.picsellia.platform import Platform, modified, path
+from providers.picsellia.paths import path
 from providers.protocol import KindFacts, LiveObject, Reference, Report
-from providers.rules import JSON, Effect, FieldRule
+from providers.rules import JSON, FieldRule
+
+if TYPE_CHECKING:
+    from providers.picsellia.platform import Platform
 
 RULES = {
-    "name": FieldRule(effect=Effect.DESCRIPTION),
+    "name": rules.NAME,
     "framework": FieldRule(rules.configured, create_default="NOT_CONFIGURED"),
     "type": FieldRule(rules.configured, create_default="NOT_CONFIGURED"),
-    "docker_image": FieldRule(effect=Effect.IMAGE),
-    "docker_tag": FieldRule(effect=Effect.IMAGE),
-    "docker_flags": FieldRule(rules.flags, unordered=True, effect=Effect.IMAGE),
+    "docker_image": rules.DOCKER_IMAGE,
+    "docker_tag": rules.DOCKER_TAG,
+    "docker_flags": rules.DOCKER_FLAGS,
     "parameters": FieldRule(rules.mapping, rules.number_like, keyed=True),
 }
+CONFIG = ConfigTable(
+    "model_version",
+    {
+        "framework": Key("framework", Holds.FRAMEWORK),
+        "type": Key("inference_type", Holds.INFERENCE_TYPE),
+    },
+)
+_CHANGE = {
+    "name": RENAME,
+    "type": INFERENCE_TYPE,
+    "framework": FRAMEWORK,
+    "docker_image": TEXT,
+    "docker_tag": TEXT,
+    "docker_flags": TEXTS,
+    "parameters": TABLE,
+    "labels": TABLE,
+    "docker_env_variables": TABLE,
+    "description": TEXT,
+    "thumbnail_object_name": TEXT,
+    "notebook_link": TEXT,
+}
+COLLECTION = Collection(
+    name="version",
+    parent="model",
+    path="/api/model/{parent}/versions",
+    item="/api/model/version/{id}",
+    create={**_CHANGE, "name": BodyKey(empty=False)},
+    change=_CHANGE,
+    find_by=("name", "version"),
+    returned=("id", "origin", "name", "version", "type", "framework", "labels", "tags", "parameters"),
+    new={"tags": []},
+    instead_of_null={"type": "NOT_CONFIGURED", "framework": "NOT_CONFIGURED"},
+    number="version",
+    shows_parent="origin",
+)
+"""As `Model.create_version` and `ModelVersion.update` of the SDK 6.37 send and read it. That a version
+without a type or a framework reads NOT_CONFIGURED is an assumption: the SDK cannot read one without."""
+
+
+def _summary(live: LiveObject) -> tuple[JSON, ...]:
+    return live.fields.get("framework"), live.fields.get("type"), live.fields.get("docker_tag")
 
 
 class ModelVersionKind:
     """Versions of models, found by name; their numbers are given by the platform."""
 
-    facts = KindFacts(RULES, parent="model", shared=True)
+    facts = KindFacts(
+        RULES, parent="model", shared=True, config=CONFIG, summary=_summary, collection=COLLECTION
+    )
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: "Platform") -> None:
         self._platform = platform
 
     def read(self, reference: Reference) -> LiveObject | None:
@@ -74,7 +132,7 @@ class ModelVersionKind:
             outputs={
                 "number": answer.get("version"),
                 "page": f"{self._platform.host}/model/version/{id}",
-                **modified(answer),
+                **answer.modified(),
             },
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import requests
 
@@ -22,6 +22,7 @@ from providers.http import Session
 from providers.picsellia.answer import Answer, WriteAnswer
 from providers.picsellia.error_mapping import ErrorMapper
 from providers.picsellia.listing import Listing, pages
+from providers.picsellia.paths import path
 from providers.picsellia.transport import (
     Adapter,
     RedirectedError,
@@ -214,26 +215,6 @@ class Platform:
         connection = _sdk_connection()(self.host, self._token, session=self._session)
         connection.organization_id = self._headers[_ORGANIZATION]
         return connection
-
-
-def modified(answer: Mapping[str, JSON]) -> dict[str, JSON]:
-    """When and by whom an object was changed last, as far as the platform says; no key is known for sure."""
-    said = {"modified_at": answer.get("updated_at"), "modified_by": answer.get("updated_by")}
-    return {name: value for name, value in said.items() if isinstance(value, str) and value}
-
-
-def path(*parts: str) -> str:
-    """`/api/…` with every part quoted.
-
-    Raises:
-        RefusedError: a part that would change the path's meaning: unquoted, an input named ".." turns the
-            deletion of the input into the deletion of its processing, and quoting cannot help, as HTTP
-            clients decode dots again.
-    """
-    for part in parts:
-        if part in ("", ".", ".."):
-            raise RefusedError(f"{part!r} cannot be a name on the platform")
-    return "/api/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def _sdk_connection() -> "type[Connection]":

@@ -1,33 +1,99 @@
 """The kind `processing`: a Docker image that the platform runs on datasets, models or a datalake."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from providers import rules
+from providers.collection import NAME, RENAME, TABLE, TEXT, TEXTS, BodyKey, Collection
+from providers.config_keys import ConfigTable, Holds, Key
 from providers.picsellia.answer import Answer
-from providers.picsellia.platform import Platform, modified, path
+from providers.picsellia.paths import path
 from providers.protocol import KindFacts, LiveObject, Reference, Report
 from providers.rules import JSON, Effect, FieldRule
 
+if TYPE_CHECKING:
+    from providers.picsellia.platform import Platform
+
 RULES = {
     "type": FieldRule(rules.enum_name, immutable=True),
-    "target": FieldRule(rules.enum_name, immutable=True),
+    "target": FieldRule(rules.enum_name, immutable=True, follows="It follows from metadata.type."),
     "description": FieldRule(rules.text, effect=Effect.DESCRIPTION),
     # 4 and 0 are what the official deploy suggests; the platform wants both on create.
     "default_cpu": FieldRule(rules.integer, create_default=4, effect=Effect.RESOURCES),
     "default_gpu": FieldRule(rules.integer, create_default=0, effect=Effect.RESOURCES),
     "default_parameters": FieldRule(rules.mapping, rules.number_like, keyed=True, create_default={}),
-    "docker_image": FieldRule(effect=Effect.IMAGE),
-    "docker_tag": FieldRule(effect=Effect.IMAGE),
-    "docker_flags": FieldRule(rules.flags, unordered=True, effect=Effect.IMAGE),
+    "docker_image": rules.DOCKER_IMAGE,
+    "docker_tag": rules.DOCKER_TAG,
+    "docker_flags": rules.DOCKER_FLAGS,
 }
+CONFIG = ConfigTable(
+    "",
+    {
+        "type": Key("metadata.type", Holds.PIPELINE_TYPE),
+        "description": Key("metadata.description"),
+        "default_cpu": Key("docker.cpu", Holds.COUNT),
+        "default_gpu": Key("docker.gpu", Holds.COUNT),
+    },
+)
+_NUMBER = BodyKey(int)
+COLLECTION = Collection(
+    name="processing",
+    parent="organization",
+    path="/api/organization/{parent}/processings",
+    item="/api/processing/{id}",
+    create={
+        "name": NAME,
+        "target": BodyKey(
+            required=True, nullable=False, one_of=("DATASET_VERSION", "MODEL_VERSION", "DATALAKE")
+        ),
+        "default_cpu": BodyKey(int, required=True, nullable=False),
+        "default_gpu": BodyKey(int, required=True, nullable=False),
+        "default_parameters": BodyKey(dict[str, Any], required=True, nullable=False),
+        "docker_image": NAME,
+        "docker_tag": NAME,
+        "docker_flags": TEXTS,
+        "type": BodyKey(
+            one_of=(
+                "PRE_ANNOTATION",
+                "DATA_AUGMENTATION",
+                "DATASET_VERSION_CREATION",
+                "AUTO_TAGGING",
+                "AUTO_ANNOTATION",
+                "DATA_AUTO_TAGGING",
+                "MODEL_COMPRESSION",
+                "MODEL_CONVERSION",
+            )
+        ),
+        "description": TEXT,
+    },
+    change={
+        "docker_image": RENAME,
+        "docker_tag": RENAME,
+        "docker_flags": TEXTS,
+        "description": TEXT,
+        "default_parameters": TABLE,
+        "default_cpu": _NUMBER,
+        "default_gpu": _NUMBER,
+    },
+    returned=("id", "name", "target", "type", "docker_image", "docker_tag"),
+)
+"""As `Client.create_processing` and `picsellia.sdk.processing.Processing` of the SDK 6.37 send and read it.
+That docker_flags can be changed is an assumption."""
+
+
+def _summary(live: LiveObject) -> tuple[JSON, ...]:
+    def counted(field: str, unit: str) -> str | None:
+        return None if live.fields.get(field) is None else f"{live.fields[field]} {unit}"
+
+    return counted("default_cpu", "CPU"), counted("default_gpu", "GPU"), live.fields.get("docker_tag")
 
 
 class ProcessingKind:
     """Processings of one organization; names are unique there (the platform answers 409)."""
 
-    facts = KindFacts(RULES)
+    facts = KindFacts(RULES, config=CONFIG, summary=_summary, collection=COLLECTION)
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: "Platform") -> None:
         self._platform = platform
 
     def read(self, reference: Reference) -> LiveObject | None:
@@ -67,4 +133,4 @@ class ProcessingKind:
 
 def _live(answer: Answer) -> LiveObject:
     fields = {name: answer[name] for name in RULES if name in answer}
-    return LiveObject(answer.text("id"), (answer.text("name"),), fields, modified(answer))
+    return LiveObject(answer.text("id"), (answer.text("name"),), fields, answer.modified())

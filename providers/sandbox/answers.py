@@ -3,35 +3,29 @@
 Pure: takes a stored object and the switches, gives JSON values, changes neither.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from providers.sandbox.settings import Switches
-from providers.sandbox.store import Kind, Stored
+from providers.sandbox.store import Stored
 
-# What the SDK 6.37 needs or exposes of each answer. Whether the platform answers more is not known.
-_CERTAIN: dict[Kind, tuple[str, ...]] = {
-    "organization": ("id", "name", "default_connector_id"),
-    "processing": ("id", "name", "target", "type", "docker_image", "docker_tag"),
-    "input": ("name",),
-    "model": ("id", "name", "private"),
-    "version": ("id", "origin", "name", "version", "type", "framework", "labels", "tags", "parameters"),
-}
 _NUMBERS = ("default_cpu", "default_gpu", "default_parameters", "parameters")
 
 
-def answer(stored: Stored, switches: Switches, *, origin: Stored | None = None) -> dict[str, Any]:
+def answer(
+    stored: Stored, switches: Switches, returned: Sequence[str], *, parent: tuple[str, Any] | None = None
+) -> dict[str, Any]:
     """One object as the platform shows it.
 
     Args:
         stored: the object.
         switches: echo, numbers, reorder, extra_fields and null_connector are looked at.
-        origin: the model of a version.
+        returned: the keys that the SDK reads; whether the platform answers more is not known.
+        parent: the key under which the object that it lives in is shown, and that one's answer.
     """
-    shown: dict[str, Any] = {"id": stored.id, **stored.fields}
-    if origin is not None:
-        shown["origin"] = answer(origin, Switches(echo="certain"))
+    shown: dict[str, Any] = {"id": stored.id, **stored.fields, **dict((parent,) if parent else ())}
     if switches.echo == "certain":
-        shown = {key: shown[key] for key in _CERTAIN[stored.kind]}
+        shown = {key: shown[key] for key in returned}
     if switches.null_connector and stored.kind == "organization":
         shown["default_connector_id"] = None
     for key in _NUMBERS:

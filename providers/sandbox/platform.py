@@ -1,8 +1,8 @@
 """The platform's calls, as the public SDK 6.37 and the official CLI 0.7.6 make them.
 
-Four collections (processings, their inputs, models, their versions) have the same seven verbs, so there is
-one handler per verb and one `Collection` per kind. Statuses are 201 for a creation, 204 for a deletion, 200
-for the rest. Never deals with faults, latency or the request log: that happens in front, in `traffic`.
+All collections have the same seven verbs, so there is one handler per verb; what tells collections apart is
+a fact of each kind, its `Collection`. Statuses are 201 for a creation, 204 for a deletion, 200 for the rest.
+Never deals with faults, latency or the request log: that happens in front, in `traffic`.
 
 Paths, keys and error bodies are those the clients send and read. Assumptions, with no evidence either way:
 lists, those of inputs included, have pages, and without `limit` give everything, oldest first; an unknown
@@ -25,10 +25,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from providers.collection import Collection
+from providers.picsellia import KINDS
 from providers.sandbox import bodies
 from providers.sandbox.answers import answer
 from providers.sandbox.settings import Access, Switches
-from providers.sandbox.store import Kind, NameTakenError, Objects, Stored
+from providers.sandbox.store import NameTakenError, Objects, Stored
 
 SDK_VERSION = "6.37.0"
 NEWER = "from-a-newer-platform"
@@ -58,57 +60,16 @@ def error_answer(error: PlatformError) -> JSONResponse:
 
 
 @dataclass(frozen=True)
-class Collection:
-    """One kind of object: where it lives, how it is found, and the bodies of its writes."""
+class _Served:
+    """One collection, with the forms of the bodies of its writes."""
 
-    kind: Kind
-    parent: Kind
-    path: str
-    item: str
+    facts: Collection
     create: type[bodies.Body]
     change: type[bodies.Body]
-    change_method: str = "PATCH"
-    find_by: tuple[str, ...] = ()
 
 
-COLLECTIONS = (
-    Collection(
-        kind="processing",
-        parent="organization",
-        path="/api/organization/{parent}/processings",
-        item="/api/processing/{id}",
-        create=bodies.NewProcessing,
-        change=bodies.ProcessingChange,
-        find_by=("name",),
-    ),
-    Collection(
-        kind="input",
-        parent="processing",
-        path="/api/processing/{parent}/inputs",
-        item="/api/processing/{parent}/inputs/{name}",
-        create=bodies.NewInput,
-        change=bodies.InputChange,
-        change_method="PUT",
-    ),
-    Collection(
-        kind="model",
-        parent="organization",
-        path="/api/organization/{parent}/models",
-        item="/api/model/{id}",
-        create=bodies.NewModel,
-        change=bodies.ModelChange,
-        find_by=("name", "id"),
-    ),
-    Collection(
-        kind="version",
-        parent="model",
-        path="/api/model/{parent}/versions",
-        item="/api/model/version/{id}",
-        create=bodies.NewVersion,
-        change=bodies.VersionChange,
-        find_by=("name", "version"),
-    ),
-)
+COLLECTIONS = tuple(kind.facts.collection for kind in KINDS.values() if kind.facts.collection is not None)
+_ORGANIZATION = ("id", "name", "default_connector_id")
 
 
 class PlatformCalls:
@@ -127,6 +88,10 @@ class PlatformCalls:
             if objects.named("organization", "", name) is None:
                 objects.add("organization", "", {"name": name, "default_connector_id": _CONNECTOR})
         self._default = organizations[0]
+        self._served = {
+            facts.name: _Served(facts, bodies.body(facts.create), bodies.body(facts.change))
+            for facts in COLLECTIONS
+        }
 
     def routes(self) -> list[Route]:
         """Every call of the platform."""
@@ -135,14 +100,15 @@ class PlatformCalls:
             self._route("GET", "/api/organizations/find", self._find_organization),
             self._route("GET", "/api/organization/{id}", self._read_organization),
         ]
-        for kind in COLLECTIONS:
+        for served in self._served.values():
+            kind = served.facts
             routes.append(self._route("GET", kind.path, partial(self._list, kind)))
-            routes.append(self._route("POST", kind.path, partial(self._create, kind)))
+            routes.append(self._route("POST", kind.path, partial(self._create, served)))
             if kind.find_by:
                 routes.append(self._route("GET", kind.path + "/find", partial(self._find, kind)))
             if "{id}" in kind.item:
                 routes.append(self._route("GET", kind.item, partial(self._read, kind)))
-            routes.append(self._route(kind.change_method, kind.item, partial(self._change, kind)))
+            routes.append(self._route(kind.change_method, kind.item, partial(self._change, served)))
             routes.append(self._route("DELETE", kind.item, partial(self._delete, kind)))
         return routes
 
@@ -160,13 +126,18 @@ class PlatformCalls:
         image = {"docker_image": "newer/image", "docker_tag": "1.0"}
         size = {"default_cpu": 1, "default_gpu": 0, "default_parameters": {}}
         kind = {"name": NEWER, "target": "HOLOGRAM", "type": "TIME_TRAVEL"}
-        new_processing = _unchecked(bodies.NewProcessing, kind | size | image)
-        processing = self._add("processing", organization, new_processing, ASIDE)
+        processing = self._add_unchecked("processing", organization, kind | size | image, ASIDE)
         new_input = {"name": "hologram", "input_type": "HOLOGRAM", "required": True}
-        self._add("input", processing, _unchecked(bodies.NewInput, new_input), ASIDE)
-        model = self._add("model", organization, _unchecked(bodies.NewModel, {"name": NEWER}), ASIDE)
+        self._add_unchecked("input", processing, new_input, ASIDE)
+        model = self._add_unchecked("model", organization, {"name": NEWER}, ASIDE)
         new_version = {"name": "v1", "type": "HOLOGRAM", "framework": "YOLOV99"}
-        self._add("version", model, _unchecked(bodies.NewVersion, new_version), ASIDE)
+        self._add_unchecked("version", model, new_version, ASIDE)
+
+    def _add_unchecked(self, name: str, parent: Stored, content: dict[str, Any], user: str) -> Stored:
+        """Something that the platform itself makes, with whatever enum values it likes."""
+        served = self._served[name]
+        fields = bodies.parse(served.create, content, strict=True, unknown_enums=True).model_dump()
+        return self._add(served.facts, parent, fields, user)
 
     # Who is asking
 
@@ -212,10 +183,11 @@ class PlatformCalls:
         found = self._objects.named("organization", "", name)
         if found is None:
             raise PlatformError(404, f"No organization is called {name}")
-        return self._answer(request, found)
+        return JSONResponse(answer(found, _switches(request), _ORGANIZATION))
 
     async def _read_organization(self, request: Request) -> Response:
-        return self._answer(request, self._existing("organization", request.path_params["id"]))
+        found = self._existing("organization", request.path_params["id"])
+        return JSONResponse(answer(found, _switches(request), _ORGANIZATION))
 
     # The verbs of a collection
 
@@ -229,12 +201,11 @@ class PlatformCalls:
         if switches.page_cap is not None:
             limit = min(limit or switches.page_cap, switches.page_cap)
         order_by = _order(request)
-        page = self._objects.page(kind.kind, parent.id, order_by=order_by, limit=limit, offset=offset)
-        origin = parent if kind.kind == "version" else None
-        items = [answer(stored, switches, origin=origin) for stored in page]
+        page = self._objects.page(kind.name, parent.id, order_by=order_by, limit=limit, offset=offset)
+        items = [self._shown(kind, stored, switches) for stored in page]
         if switches.reorder:
             items.reverse()
-        count = {"count": self._objects.count(kind.kind, parent.id)} if switches.counts else {}
+        count = {"count": self._objects.count(kind.name, parent.id)} if switches.counts else {}
         return JSONResponse({"items": items, **count})
 
     async def _find(self, kind: Collection, request: Request) -> Response:
@@ -244,66 +215,63 @@ class PlatformCalls:
             detail = [{"loc": ["query", kind.find_by[0]], "msg": "Field required", "type": "missing"}]
             raise PlatformError(422, "The query is not valid", detail)
         value = request.query_params[key]
-        found = self._lookup(kind.kind, parent, key, value, loose=_switches(request).loose_find)
+        found = self._lookup(kind, parent, key, value, loose=_switches(request).loose_find)
         if found is None or found.parent != parent.id:
-            raise PlatformError(404, f"No {kind.kind} has the {key} {value}")
-        return self._answer(request, found)
+            raise PlatformError(404, f"No {kind.name} has the {key} {value}")
+        return self._answer(request, kind, found)
 
-    def _lookup(self, kind: Kind, parent: Stored, key: str, value: str, *, loose: bool) -> Stored | None:
+    def _lookup(
+        self, kind: Collection, parent: Stored, key: str, value: str, *, loose: bool
+    ) -> Stored | None:
         if key == "id":
-            return self._objects.get(kind, value)
-        if key == "version":
+            return self._objects.get(kind.name, value)
+        if key == kind.number:
             number = int(value) if value.isdecimal() else -1
-            return self._objects.with_field(kind, parent.id, "version", number)
+            return self._objects.with_field(kind.name, parent.id, key, number)
         find = self._objects.containing if loose else self._objects.named
-        return find(kind, parent.id, value)
+        return find(kind.name, parent.id, value)
 
-    async def _create(self, kind: Collection, request: Request) -> Response:
-        parent = self._parent(kind, request)
-        fields = (await _body(kind.create, request)).model_dump()
+    async def _create(self, served: _Served, request: Request) -> Response:
+        kind, parent = served.facts, self._parent(served.facts, request)
+        fields = (await _body(served.create, request)).model_dump()
         user = self._user(request)
         with self._objects.together():
-            created = self._add(kind.kind, parent, fields, user)
+            created = self._add(kind, parent, fields, user)
             # Assumption: what a platform may put on a new processing that has one of the (deprecated) types.
-            if kind.kind == "processing" and fields["type"] and _switches(request).legacy_inputs:
+            if kind.name == "processing" and fields["type"] and _switches(request).legacy_inputs:
                 about = fields["target"]
                 legacy = {"name": f"input_{about.lower()}", "input_type": about, "required": True}
-                self._add("input", created, _unchecked(bodies.NewInput, legacy), user)
-        return self._answer(request, created, status=201)
+                self._add_unchecked("input", created, legacy, user)
+        return self._answer(request, kind, created, status=201)
 
-    def _add(self, kind: Kind, parent: Stored, fields: dict[str, Any], user: str) -> Stored:
+    def _add(self, kind: Collection, parent: Stored, fields: dict[str, Any], user: str) -> Stored:
         now = _now()
-        fields = fields | {"created_at": now, "updated_at": now, "updated_by": user}
-        if kind == "model":
-            fields |= {"private": True, "tags": []}
-        if kind == "version":
-            newest = self._objects.page("version", parent.id, order_by=["-version"], limit=1)
-            number = newest[0].fields["version"] + 1 if newest else 0
-            fields |= {"version": number, "name": fields["name"] or f"version-{number}", "tags": []}
-            _configure(fields)
+        fields = fields | {"created_at": now, "updated_at": now, "updated_by": user, **kind.new}
+        if kind.number:
+            newest = self._objects.page(kind.name, parent.id, order_by=[f"-{kind.number}"], limit=1)
+            number = newest[0].fields[kind.number] + 1 if newest else 0
+            fields |= {kind.number: number, "name": fields["name"] or f"{kind.name}-{number}"}
         try:
-            return self._objects.add(kind, parent.id, fields)
+            return self._objects.add(kind.name, parent.id, _without_null(kind, fields))
         except NameTakenError as error:
-            raise PlatformError(409, f"A {kind} called {error} exists already") from error
+            raise PlatformError(409, f"A {kind.name} called {error} exists already") from error
 
     async def _read(self, kind: Collection, request: Request) -> Response:
-        return self._answer(request, self._item(kind, request))
+        return self._answer(request, kind, self._item(kind, request))
 
-    async def _change(self, kind: Collection, request: Request) -> Response:
-        stored = self._item(kind, request)
-        body = await _body(kind.change, request)
+    async def _change(self, served: _Served, request: Request) -> Response:
+        kind, stored = served.facts, self._item(served.facts, request)
+        body = await _body(served.change, request)
         # A PUT says all there is: a constraint that it leaves out is cleared. A PATCH leaves out what stays.
         taken = body.model_dump(exclude_unset=kind.change_method == "PATCH")
         for key in _switches(request).ignored_fields:
             taken.pop(key, None)
         fields = stored.fields | taken | {"updated_at": _now(), "updated_by": self._user(request)}
-        if kind.kind == "version":
-            _configure(fields)
         try:
-            changed = self._objects.replace(stored, fields)
+            changed = self._objects.replace(stored, _without_null(kind, fields))
         except NameTakenError as error:
-            raise PlatformError(409, f"A {kind.kind} called {error} exists already") from error
-        return self._answer(request, changed)
+            raise PlatformError(409, f"A {kind.name} called {error} exists already") from error
+        return self._answer(request, kind, changed)
 
     async def _delete(self, kind: Collection, request: Request) -> Response:
         self._objects.remove(self._item(kind, request))
@@ -313,26 +281,34 @@ class PlatformCalls:
 
     def _item(self, kind: Collection, request: Request) -> Stored:
         if "id" in request.path_params:
-            return self._existing(kind.kind, request.path_params["id"])
+            return self._existing(kind.name, request.path_params["id"])
         name = unquote(request.path_params["name"])
         parent = self._parent(kind, request)
-        found = self._objects.named(kind.kind, parent.id, name)
+        found = self._objects.named(kind.name, parent.id, name)
         if found is None:
-            raise PlatformError(404, f"No {kind.kind} is called {name}")
+            raise PlatformError(404, f"No {kind.name} is called {name}")
         return found
 
     def _parent(self, kind: Collection, request: Request) -> Stored:
         return self._existing(kind.parent, request.path_params["parent"])
 
-    def _existing(self, kind: Kind, id_: str) -> Stored:
+    def _existing(self, kind: str, id_: str) -> Stored:
         found = self._objects.get(kind, unquote(id_))
         if found is None:
             raise PlatformError(404, f"No {kind} has the id {unquote(id_)}")
         return found
 
-    def _answer(self, request: Request, stored: Stored, *, status: int = 200) -> JSONResponse:
-        origin = self._objects.get("model", stored.parent) if stored.kind == "version" else None
-        return JSONResponse(answer(stored, _switches(request), origin=origin), status)
+    def _answer(
+        self, request: Request, kind: Collection, stored: Stored, *, status: int = 200
+    ) -> JSONResponse:
+        return JSONResponse(self._shown(kind, stored, _switches(request)), status)
+
+    def _shown(self, kind: Collection, stored: Stored, switches: Switches) -> dict[str, Any]:
+        parent = None
+        if kind.shows_parent and (found := self._objects.get(kind.parent, stored.parent)):
+            certain = Switches(echo="certain")
+            parent = (kind.shows_parent, self._shown(self._served[kind.parent].facts, found, certain))
+        return answer(stored, switches, kind.returned, parent=parent)
 
 
 def _switches(request: Request) -> Switches:
@@ -340,19 +316,12 @@ def _switches(request: Request) -> Switches:
     return switches
 
 
-def _unchecked(form: type[bodies.Body], content: dict[str, Any]) -> dict[str, Any]:
-    """The fields of something that the platform itself makes, with whatever enum values it likes."""
-    return bodies.parse(form, content, strict=True, unknown_enums=True).model_dump()
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _configure(version: dict[str, Any]) -> None:
-    """A version always has a type and a framework: the SDK cannot read one without."""
-    version["type"] = version["type"] or "NOT_CONFIGURED"
-    version["framework"] = version["framework"] or "NOT_CONFIGURED"
+def _without_null(kind: Collection, fields: dict[str, Any]) -> dict[str, Any]:
+    return fields | {key: fields[key] or instead for key, instead in kind.instead_of_null.items()}
 
 
 def _whole_number(request: Request, key: str, least: int) -> int | None:

@@ -11,9 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-Kind = Literal["organization", "processing", "input", "model", "version"]
+from typing import Any
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -51,7 +49,7 @@ class Stored:
     """One object: its place, and its fields as they were given."""
 
     id: str
-    kind: Kind
+    kind: str
     parent: str
     fields: dict[str, Any]
 
@@ -100,7 +98,7 @@ class Objects:
         self._database.execute("BEGIN")
         return self._database
 
-    def add(self, kind: Kind, parent: str, fields: dict[str, Any]) -> Stored:
+    def add(self, kind: str, parent: str, fields: dict[str, Any]) -> Stored:
         """Add an object under a new id.
 
         Raises:
@@ -136,25 +134,25 @@ class Objects:
         """Remove everything but the organizations."""
         self._database.execute("DELETE FROM objects WHERE kind <> 'organization'")
 
-    def get(self, kind: Kind, id_: str) -> Stored | None:
+    def get(self, kind: str, id_: str) -> Stored | None:
         """The object with this id, or None."""
         return self._first(self._select("kind = ? AND id = ?", (kind, id_)))
 
-    def named(self, kind: Kind, parent: str, name: str) -> Stored | None:
+    def named(self, kind: str, parent: str, name: str) -> Stored | None:
         """The object with exactly this name, or None."""
         return self._first(self._select("kind = ? AND parent = ? AND name = ?", (kind, parent, name)))
 
-    def containing(self, kind: Kind, parent: str, text: str) -> Stored | None:
+    def containing(self, kind: str, parent: str, text: str) -> Stored | None:
         """The oldest object whose name contains this text, in any ASCII case, or None."""
         condition = "parent = ? AND kind = ? AND instr(lower(name), lower(?)) > 0 ORDER BY serial LIMIT 1"
         return self._first(self._select(condition, (parent, kind, text)))
 
-    def with_field(self, kind: Kind, parent: str, key: str, value: object) -> Stored | None:
+    def with_field(self, kind: str, parent: str, key: str, value: object) -> Stored | None:
         """The oldest object that has this value in a field, or None."""
         condition = "parent = ? AND kind = ? AND json_extract(fields, ?) = ? ORDER BY serial LIMIT 1"
         return self._first(self._select(condition, (parent, kind, f'$."{key}"', value)))
 
-    def count(self, kind: Kind, parent: str) -> int:
+    def count(self, kind: str, parent: str) -> int:
         """How many objects of a kind there are under a parent."""
         query = "SELECT count(*) FROM objects WHERE parent = ? AND kind = ?"
         total: int = self._database.execute(query, (parent, kind)).fetchone()[0]
@@ -162,7 +160,7 @@ class Objects:
 
     def page(
         self,
-        kind: Kind,
+        kind: str,
         parent: str,
         *,
         order_by: Sequence[str] = (),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from providers.docker.source.key import fingerprint
+from providers.protocol import KindFacts
 from providers.regular_files import read_regular
 from providers.text import one_line
 from reconciler.core.diagnostics import Diagnostic, UserError, error
@@ -181,7 +182,7 @@ def _chosen(planned: PlanResult, wanted: Sequence[AdoptTarget]) -> list[AdoptedV
             changes = [whole]  # it came or went as a whole
         allowed = [c for c in changes if c.field in fields and _is_known(c)]
         if not allowed and (one.path or changes):
-            problems.append(_refused(one, step, changes))
+            problems.append(_refused(one, step, changes, planned.kinds[one.address.kind].facts))
         found.update(
             {(one.address, c.path): AdoptedValue(one.address, c) for c in allowed if c.cls not in _SETTLED}
         )
@@ -196,20 +197,11 @@ def _is_known(change: Change) -> bool:
     return change.live is not MISSING and (change.live is not ABSENT or is_part)
 
 
-_COMPUTED = {
-    "docker_image": "Another image name is another image: write docker.image_name in config.toml by hand.",
-    "docker_tag": "It follows from metadata.version and [reconciler] pin: set those, or put it back.",
-    "docker_flags": "They follow from docker.gpu: take over default_gpu, or put them back.",
-    "target": "It follows from metadata.type.",
-    "name": "A name is what the resource is found by: rename it in config.toml by hand.",
-}
-
-
-def _refused(wanted: AdoptTarget, step: Step, changes: Sequence[Change]) -> Diagnostic:
+def _refused(wanted: AdoptTarget, step: Step, changes: Sequence[Change], facts: KindFacts) -> Diagnostic:
     """Why nothing can be written for it, and what can be done instead."""
     address = str(wanted.address)
     what = f"{address}#{wanted.path}" if wanted.path else address
-    if wanted.address.kind == "image":
+    if facts.published_as:
         told = "An image is made from the folder. Put it back with apply, or publish a new one: apply --bump."
         return error(f"{what} cannot be written into the files", told, address=address)
     if not changes:
@@ -223,7 +215,8 @@ def _refused(wanted: AdoptTarget, step: Step, changes: Sequence[Change]) -> Diag
         return error(f"{what} cannot be read", "The platform does not return it.", address=address)
     if all(change.live is ABSENT for change in changes):
         return error(f"{what} is not there", "What does not exist has nothing to take over.", address=address)
-    told = _COMPUTED.get(changes[0].field, f"Put it back with: reconciler apply --target {address}")
+    rule = facts.rules.get(changes[0].field)
+    told = (rule and rule.follows) or f"Put it back with: reconciler apply --target {address}"
     return error(f"{what} is nothing that a file says as it is", told, address=address)
 
 
@@ -305,25 +298,30 @@ def _classes(
     done: list[AdoptedValue] = []
     by_hand: list[Diagnostic] = []
     for one in taken:
-        reference = _class_of(planned.pipeline, one)
+        reference = _class_of(planned, one)
         try:
             before = _content(reference.file)
             now = texts.get(reference.file, (before, before))[1]
             after = _edited(planned, reference, now, one)
             _check_class(planned, reference, after, one)
         except ManualEditError as problem:
-            by_hand.append(_error(one, reference, problem))
+            by_hand.append(_error(one, reference, problem, is_listed=_is_listed(planned, one)))
         else:
             texts[reference.file] = (before, after)
             done.append(one)
     return texts, tuple(done), tuple(by_hand)
 
 
-def _class_of(pipeline: Pipeline, taken: AdoptedValue) -> ClassReference:
-    execution = pipeline.config.execution
-    named = execution.inputs_class if taken.address.kind == "input" else execution.parameters_class
+def _is_listed(planned: PlanResult, taken: AdoptedValue) -> bool:
+    """Whether a class declares the resource itself, and not only values of it."""
+    return bool(planned.kinds[taken.address.kind].facts.listed_by)
+
+
+def _class_of(planned: PlanResult, taken: AdoptedValue) -> ClassReference:
+    key = planned.kinds[taken.address.kind].facts.listed_by or "parameters_class"
+    named = getattr(planned.pipeline.config.execution, key)
     assert named is not None  # it is what says the field
-    return ClassReference.parse(pipeline.folder, named)
+    return ClassReference.parse(planned.pipeline.folder, named)
 
 
 def _content(file: Path) -> str:
@@ -336,7 +334,7 @@ def _content(file: Path) -> str:
 def _edited(planned: PlanResult, reference: ClassReference, source: str, taken: AdoptedValue) -> str:
     """The source of a class where it says what is live."""
     change, name = taken.change, taken.address.name[-1]
-    if taken.address.kind == "input":
+    if _is_listed(planned, taken):
         if change.path:
             return with_input_field(source, reference.name, name, change.path, change.live)
         if change.live is ABSENT:
@@ -364,7 +362,7 @@ def _check_class(planned: PlanResult, reference: ClassReference, source: str, ta
     with tempfile.TemporaryDirectory() as folder:
         edited = replace(reference, file=Path(folder) / reference.file.name)
         edited.file.write_bytes(source.encode())
-        read = read_inputs if taken.address.kind == "input" else read_parameters
+        read = read_inputs if _is_listed(planned, taken) else read_parameters
         said = read(edited)
     if isinstance(said, NotStatic):
         return
@@ -393,9 +391,11 @@ def _check_class(planned: PlanResult, reference: ClassReference, source: str, ta
         raise ManualEditError(f"{reference.name} would say {_shown(asked)} all the same")
 
 
-def _error(taken: AdoptedValue, reference: ClassReference, problem: ManualEditError) -> Diagnostic:
+def _error(
+    taken: AdoptedValue, reference: ClassReference, problem: ManualEditError, *, is_listed: bool
+) -> Diagnostic:
     live = taken.change.live
-    if taken.address.kind == "input" and not taken.change.path:
+    if is_listed and not taken.change.path:
         what = "Take its define_input out" if live is ABSENT else f"Declare {taken.address.name[-1]}"
     else:
         _, keyed, key = taken.change.path.partition(".")

@@ -45,14 +45,14 @@ def check(
 def adoptable(planned: PlanResult) -> dict[Address, list[str]]:
     """Per resource the fields that some file can say; "" for whether it is there at all.
 
-    That is so of the inputs: a class declares them, so one that came or went can come or go there, too.
+    That is so of a kind that a class lists: one that came or went can come or go there, too.
     """
     fields = {
         resource.address: [name for name, origin in resource.origins.items() if origin.adoptable]
         for resource in planned.desired
     }
     for step in planned.plan.steps:
-        if step.address.kind == "input":
+        if planned.kinds[step.address.kind].facts.listed_by:
             fields.setdefault(step.address, []).append("")
     return fields
 

@@ -250,7 +250,7 @@ def findings(
                 modified_at=str(outputs.get("modified_at") or ""),
                 modified_by=str(outputs.get("modified_by") or ""),
                 page=str(outputs.get("page") or plan.stack.host),
-                put_back=_restore_command(plan.stack, step, change),
+                put_back=_restore_command(plan.stack, step, change, facts[step.address.kind]),
                 take_over=_take_over(plan.stack, step.address, change, adoptable.get(step.address, ())),
             )
             found.append(finding)
@@ -351,8 +351,8 @@ def _id(stack: Stack, address: Address, path: str) -> str:
     return hashlib.sha256("\0".join((str(stack), str(address), path)).encode()).hexdigest()[:12]
 
 
-def _restore_command(stack: Stack, step: Step, change: Change) -> str:
-    if step.refusal is not None and step.address.kind == "image":
+def _restore_command(stack: Stack, step: Step, change: Change, facts: KindFacts) -> str:
+    if step.refusal is not None and facts.published_as:
         return stack.command(
             "apply", "--bump", "patch"
         )  # what is published stays; the files get a new version

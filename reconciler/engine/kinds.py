@@ -13,7 +13,8 @@ from providers.docker.outputs import ImageOutputs
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.source.key import SourceKey
-from providers.picsellia import Platform, kinds
+from providers.picsellia import kinds
+from providers.picsellia.platform import Platform
 from providers.protocol import ResourceKind
 from providers.reasons import WayOut
 from reconciler.core.values import JSON, Address

@@ -12,6 +12,7 @@ from pathlib import Path
 from semver import Version
 
 from providers.docker.verdicts import ImageWay
+from providers.kinds import listed_in
 from providers.reasons import WayOut
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.diff import same
@@ -195,8 +196,7 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, stor
 
 def _graph(then: Snapshot, now: Snapshot) -> Graph:
     """What was recorded then, as what should be. Inputs that came since go, as deploying then would do it."""
-    listed = {Address.parse(text) for text in (*then.resources, *now.resources)}
-    owners = {Address("processing", address.name[:-1]) for address in listed if address.kind == "input"}
+    recorded = {Address.parse(text) for text in (*then.resources, *now.resources)}
     resources = []
     for record in then.resources.values():
         address = Address.parse(record.address)
@@ -210,7 +210,11 @@ def _graph(then: Snapshot, now: Snapshot) -> Graph:
                 address,
                 fields,
                 depends_on=tuple(Address.parse(text) for text in record.depends_on),
-                owns=("input",) if address in owners else (),
+                owns=tuple(
+                    kind
+                    for kind in listed_in(address.kind)
+                    if any(child.kind == kind and child.name[:-1] == address.name for child in recorded)
+                ),
             )
         )
     return Graph(resources)

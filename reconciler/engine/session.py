@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from providers.docker.registry.connection import ConnectionPool
 from providers.errors import ExistsError, ProviderError, RefusedError, TransientError, UnexpectedError
-from providers.picsellia import Platform
+from providers.picsellia.platform import Platform
 from providers.protocol import Reference
 from providers.rate_limit import RateLimiter
 from reconciler.core.diagnostics import UserError
@@ -102,7 +102,7 @@ def _is_of(platform: Platform, state: Snapshot) -> bool:
     kinds = kinds_of(platform)
     for text, recorded in state.resources.items():
         address = Address.parse(text)
-        if address.kind not in ("processing", "model"):
+        if address.kind not in kinds or kinds[address.kind].facts.parent is not None:
             continue
         try:
             live = kinds[address.kind].read(Reference(address.name, recorded.id))

@@ -4,9 +4,12 @@ All resources of the platform depend on the image, so none is changed if the ima
 that the files do not set are not in the graph, and are never written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import reduce
 
+from providers.config_keys import Key
+from providers.kinds import FACTS
 from reconciler.core.graph import Graph, Origin, Resource
 from reconciler.core.values import JSON, Address
 from reconciler.pipeline.load import Pipeline
@@ -76,20 +79,13 @@ def _docker(pipeline: Pipeline) -> tuple[dict[str, JSON], dict[str, Origin]]:
 def _processing(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
     metadata, docker = pipeline.config.metadata, pipeline.config.docker
     fields, origins = _docker(pipeline)
-    fields["type"] = metadata.type
+    for name, key in _keys("processing").items():
+        if (value := reduce(getattr, key.path, pipeline.config)) is not None:
+            fields[name], origins[name] = value, _value(pipeline, *key.path)
     fields["target"] = TARGET_OF_TYPE[metadata.type]
-    origins["type"] = _value(pipeline, "metadata", "type")
     origins["target"] = _origin(pipeline, "metadata", "type")
-    if metadata.description is not None:
-        fields["description"] = metadata.description
-        origins["description"] = _value(pipeline, "metadata", "description")
-    if docker.cpu is not None:
-        fields["default_cpu"] = docker.cpu
-        origins["default_cpu"] = _value(pipeline, "docker", "cpu")
     if docker.gpu is not None:
-        fields["default_gpu"] = docker.gpu
         fields["docker_flags"] = PROCESSING_GPU_FLAGS if docker.gpu > 0 else []
-        origins["default_gpu"] = _value(pipeline, "docker", "gpu")
         origins["docker_flags"] = _origin(pipeline, "docker", "gpu")
     if pipeline.parameters is not None:
         fields["default_parameters"] = dict(pipeline.parameters)
@@ -129,12 +125,8 @@ def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
     fields, origins = _docker(pipeline)
     fields["name"] = target.name
     fields["docker_flags"] = TRAINING_FLAGS
-    if target.framework is not None:
-        fields["framework"] = target.framework
-        origins["framework"] = _value(pipeline, *target.key, "framework")
-    if target.inference_type is not None:
-        fields["type"] = target.inference_type
-        origins["type"] = _value(pipeline, *target.key, "inference_type")
+    for name, value in target.fields["model-version"].items():
+        fields[name], origins[name] = value, _value(pipeline, *target.key, *_keys("model-version")[name].path)
     if pipeline.parameters is not None:
         fields["parameters"] = dict(pipeline.parameters)
         origins["parameters"] = _by_class(pipeline, "parameters_class")
@@ -145,6 +137,12 @@ def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
         depends_on=(model,),
         origins=origins,
     )
+
+
+def _keys(kind: str) -> Mapping[str, Key]:
+    """The keys of config.toml that give fields of this kind as they are."""
+    table = FACTS[kind].config
+    return table.keys if table else {}
 
 
 def _origin(pipeline: Pipeline, *key: str | int) -> Origin:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from semver import Version
 
@@ -46,15 +46,13 @@ class Docker:
 class ModelTarget:
     """One model version that gets the training image.
 
-    Framework and inference type are None when the file does not have the key: a model version that exists
-    keeps its own. An empty text in the file is NOT_CONFIGURED. `line` is the one of the table or the row, and
-    `key` the path of it.
+    `fields` has for each kind what the row gives of it; an object that exists keeps its other fields. `line`
+    is the one of the table or the row, and `key` the path of it.
     """
 
     origin_name: str
     name: str
-    framework: str | None
-    inference_type: str | None
+    fields: dict[str, dict[str, Any]]
     line: int | None
     key: tuple[str | int, ...] = ("model_version",)
 

@@ -1,21 +1,13 @@
 """Read `[reconciler]`, our own table. It is strict: a misspelt `protect` must not be ignored silently."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
+from providers.kinds import FACTS, address_form, ancestors
 from reconciler.core.values import Address
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.schema import Reconciler
 from reconciler.pipeline.toml.toml_reader import TomlReader, below
-
-_FORMS: Final = {
-    "image": "image/REGISTRY/NAME",
-    "processing": "processing/NAME",
-    "input": "input/PROCESSING/NAME",
-    "model": "model/NAME",
-    "model-version": "model-version/MODEL/NAME",
-}
-KINDS: Final = tuple(_FORMS)
 
 
 def read_settings(reader: TomlReader) -> Reconciler | None:
@@ -56,18 +48,18 @@ def _kind_of_address(reader: TomlReader, text: str, *where: str | int) -> str | 
         kind, name = Address.parse(text)
     except ValueError:
         kind, name = "", ()
-    if kind not in KINDS:
+    if kind not in FACTS:
         reader.error(
             f"{text!r} is not an address",
-            f"Write kind/name with one of {', '.join(KINDS)}, for example processing/my_app."
-            f"{did_you_mean(text.partition('/')[0], KINDS)}",
+            f"Write kind/name with one of {', '.join(FACTS)}, for example processing/my_app."
+            f"{did_you_mean(text.partition('/')[0], FACTS)}",
             *where,
         )
         return None
-    if kind != "image" and len(name) != _FORMS[kind].count("/"):
+    if not FACTS[kind].written and len(name) != len(ancestors(kind)) + 1:
         reader.error(
             f"{text!r} is not the address of a resource of the kind {kind}",
-            f"Write {_FORMS[kind]}, with %2F for a slash in a name.",
+            f"Write {address_form(kind)}, with %2F for a slash in a name.",
             *where,
         )
         return None
@@ -76,15 +68,13 @@ def _kind_of_address(reader: TomlReader, text: str, *where: str | int) -> str | 
 
 def _check_ignored_fields(reader: TomlReader, kind: str, paths: Sequence[str], *where: str | int) -> None:
     """Report each entry of ignore_changes that is not a field: it would protect nothing."""
-    if kind == "image":
+    if FACTS[kind].published_as:
         reader.error(
-            "ignore_changes names an image, which has no fields to ignore",
+            f"ignore_changes names an {kind}, which has no fields to ignore",
             "An image is built from the folder and published as a whole. Remove the line.",
             *where,
         )
         return
-    from providers.picsellia import FACTS  # late: only needed if ignore_changes is set
-
     rules = FACTS[kind].rules
     for index, path in enumerate(paths):
         field, dot, key = path.partition(".")

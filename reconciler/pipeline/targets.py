@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from providers.config_keys import ConfigTable
+from providers.kinds import FACTS
 from reconciler.core.diagnostics import has_errors
 from reconciler.pipeline import enums
-from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.keys import dotted, read_keys
 from reconciler.pipeline.schema import ModelTarget
 from reconciler.pipeline.toml.toml_reader import TomlReader, below
 
-TARGET_FIELDS: Final = ("origin_name", "name", "framework", "inference_type")
+_NAMES: Final = ("origin_name", "name")
+TARGET_FIELDS: Final = (*_NAMES, "framework", "inference_type")  # those of the official tool
 
 
 def read_targets(reader: TomlReader, kind: str | None) -> tuple[ModelTarget, ...]:
@@ -33,7 +36,7 @@ def read_targets(reader: TomlReader, kind: str | None) -> tuple[ModelTarget, ...
             "model_versions must be rows", "Write [[model_versions]] above each row.", "model_versions"
         )
         return ()
-    deploys = {key: single[key] for key in TARGET_FIELDS if single and key in single}
+    deploys = {key: single[key] for key in target_keys() if single and key in single}
     if rows and deploys:
         _both_tables(reader, deploys)
         return ()
@@ -77,75 +80,48 @@ def _no_target(reader: TomlReader, single: Mapping[str, Any] | None) -> None:
 
 
 def _target(reader: TomlReader, table: Mapping[str, Any], *where: str | int) -> ModelTarget | None:
-    label = str(where[0]) if len(where) == 1 else f"{where[0]}[{where[1]}]"
     before = len(reader.diagnostics)
-    values = {key: reader.text(table, *where, key) for key in TARGET_FIELDS}
+    names = {key: reader.text(table, *where, key) for key in _NAMES}
     if len(reader.diagnostics) > before:
         return None
-    empty = [key for key in TARGET_FIELDS if key in table and not (values[key] or "").strip()]
-    needed = [key for key in ("origin_name", "name") if not (values[key] or "").strip()]
-    if needed:
-        state = "empty" if set(needed) <= set(empty) else "missing or empty"
-        named = empty if state == "empty" else needed
+    blank = [key for key, name in names.items() if not (name or "").strip()]
+    if blank:
+        empty = [key for key in TARGET_FIELDS if key in table and not str(table[key]).strip()]
+        state = "empty" if set(blank) <= set(empty) else "missing or empty"
+        shown = empty if state == "empty" else blank
         reader.error(
-            f"{label}: {', '.join(named)} {'is' if len(named) == 1 else 'are'} {state}",
+            f"{dotted(where)}: {', '.join(shown)} {'is' if len(shown) == 1 else 'are'} {state}",
             "origin_name is the model and name its version; both are needed. "
             "framework and inference_type may be left out (a model version that exists keeps its own) "
             f"or empty ({enums.NOT_CONFIGURED}).",
             *where,
-            *([named[0]] if named[0] in table else []),
+            *([shown[0]] if shown[0] in table else []),
         )
-    framework = _framework(reader, values["framework"], label, *where, "framework")
-    inference = _inference_type(reader, values["inference_type"], label, *where, "inference_type")
+    fields = {kind: read_keys(reader, table, where, config) for kind, config in _tables().items()}
     if has_errors(reader.diagnostics[before:]):
         return None
     return ModelTarget(
-        origin_name=values["origin_name"] or "",
-        name=values["name"] or "",
-        framework=framework,
-        inference_type=inference,
+        origin_name=names["origin_name"] or "",
+        name=names["name"] or "",
+        fields=fields,
         line=reader.lines.of(*where),
         key=where,
     )
 
 
-def _framework(reader: TomlReader, value: str | None, label: str, *where: str | int) -> str | None:
-    if value is None:
-        return None
-    name = value.upper() or enums.NOT_CONFIGURED
-    if name in enums.DOCUMENTED_FRAMEWORKS:
-        reader.warn(
-            f"{label}: framework {value} is not in the installed SDK's list",
-            "It is sent as written, because the official documentation uses it; the platform may refuse it. "
-            f"Listed: {', '.join(enums.FRAMEWORKS)}.",
-            *where,
-        )
-        return name
-    return _enum(
-        reader, name, enums.FRAMEWORKS, f"{label}: framework {value!r}", enums.DOCUMENTED_FRAMEWORKS, *where
-    )
+def _tables() -> dict[str, ConfigTable]:
+    """The kinds that have keys in a row, each with them."""
+    return {
+        kind: facts.config
+        for kind, facts in FACTS.items()
+        if facts.config is not None and facts.config.name == "model_version"
+    }
 
 
-def _inference_type(reader: TomlReader, value: str | None, label: str, *where: str | int) -> str | None:
-    if value is None:
-        return None
-    name = value.upper() or enums.NOT_CONFIGURED
-    return _enum(reader, name, enums.INFERENCE_TYPES, f"{label}: inference_type {value!r}", (), *where)
-
-
-def _enum(
-    reader: TomlReader,
-    name: str,
-    allowed: tuple[str, ...],
-    what: str,
-    also: tuple[str, ...],
-    *where: str | int,
-) -> str | None:
-    if name in allowed:
-        return name
-    hint = did_you_mean(name, (*allowed, *also))
-    reader.error(f"{what} is not known", f"Allowed: {', '.join(allowed)}.{hint}", *where)
-    return None
+def target_keys() -> tuple[str, ...]:
+    """Every key of `[model_version]` that is read."""
+    given = (key.path[0] for config in _tables().values() for key in config.keys.values())
+    return tuple(dict.fromkeys((*TARGET_FIELDS, *given)))
 
 
 def _last_of_each(reader: TomlReader, rows: list[ModelTarget | None]) -> tuple[ModelTarget, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from providers.picsellia import FACTS
+from providers.kinds import FACTS
 from providers.reasons import Reason
 from providers.sandbox import Sandbox
 from reconciler.core.graph import Resource

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from providers.errors import PermanentError
-from providers.picsellia import Platform
+from providers.picsellia.platform import Platform
 from tests.docker.proxy import Answer, Proxy, proxy_to
 from tests.picsellia.odd_host import SIGN_IN
 

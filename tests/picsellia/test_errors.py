@@ -23,7 +23,7 @@ from providers.errors import (
     UnauthorizedError,
     UnexpectedError,
 )
-from providers.picsellia import Platform
+from providers.picsellia.platform import Platform
 from providers.sandbox import Sandbox
 from tests.picsellia.conftest import Connect
 from tests.picsellia.odd_host import odd_host

@@ -9,7 +9,7 @@ import requests.adapters
 from picsellia import Client
 
 from providers.errors import PermanentError
-from providers.picsellia import Platform
+from providers.picsellia.platform import Platform
 from providers.sandbox import Sandbox
 from tests.picsellia.conftest import Connect
 from tests.picsellia.odd_host import odd_host
@@ -67,7 +67,7 @@ def test_a_redirect_to_nowhere_is_no_answer(connect: Connect) -> None:
 def test_a_command_that_only_reads_does_not_wait_for_the_sdk(sandbox: Sandbox) -> None:
     code = f"""
 import sys
-from providers.picsellia import Platform
+from providers.picsellia.platform import Platform
 with Platform({sandbox.url!r}, {sandbox.token!r}, {sandbox.organization!r}) as platform:
     platform.get(platform.organization_path("models"))
     assert "picsellia" not in sys.modules

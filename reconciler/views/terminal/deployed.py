@@ -1,12 +1,13 @@
 """A pipeline before and after its deploy: what its files say it is, and how the platform shows it now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
 
+from providers.kinds import ancestors
 from providers.protocol import LiveObject
-from reconciler.core.values import JSON, Address
+from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyResult
 from reconciler.pipeline.schema import Config
 from reconciler.views.terminal.console import columns, indented
@@ -27,9 +28,11 @@ def print_deployed(applied: ApplyResult, out: Console) -> None:
     """
     rows, pages = [], []
     for address, live in _live(applied):
-        depth = 0 if address.kind == "image" else len(address.name) - 1
+        depth = len(ancestors(address.kind))
         name = Text("  " * depth + address.name[-1])
-        rows.append([Text(address.kind, "dim"), name, Text(_said(address, live))])
+        facts = applied.planned.kinds[address.kind].facts
+        said = ", ".join(str(part) for part in facts.summary(live) if part)
+        rows.append([Text(address.kind, "dim"), name, Text(said)])
         pages.append(live.outputs.get("page"))
     stack = applied.planned.plan.stack
     out.print(Text.assemble("Deployed to ", (str(stack), "bold"), (f"  {stack.host}", "dim")))
@@ -48,29 +51,3 @@ def _live(applied: ApplyResult) -> Iterator[tuple[Address, LiveObject]]:
         live = written.get(resource.address) or planned.remote_state.found.get(resource.address)
         if live is not None:
             yield resource.address, live
-
-
-def _said(address: Address, live: LiveObject) -> str:
-    """What matters of it, in a few words; what the far end does not return is left out."""
-    fields = live.fields
-    tag = fields.get("docker_tag")
-    parts: tuple[JSON, ...] = ()
-    match address.kind:
-        case "image":
-            image = f"{'/'.join(address.name)}:{fields.get('version')}"
-            parts = (image, fields.get("channel"))
-        case "processing":
-            parts = (_counted(fields, "default_cpu", "CPU"), _counted(fields, "default_gpu", "GPU"), tag)
-        case "input":
-            parts = (fields.get("input_type"), _required(fields.get("required")))
-        case "model-version":
-            parts = (fields.get("framework"), fields.get("type"), tag)
-    return ", ".join(str(part) for part in parts if part)
-
-
-def _counted(fields: Mapping[str, JSON], key: str, unit: str) -> str | None:
-    return f"{fields[key]} {unit}" if fields.get(key) is not None else None
-
-
-def _required(value: JSON) -> str | None:
-    return None if value is None else "required" if value else "optional"

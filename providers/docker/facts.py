@@ -1,0 +1,27 @@
+"""What is known of the kind `image`, as data: the planner and the files need no registry for it."""
+
+from collections.abc import Iterator
+
+from providers.protocol import KindFacts, LiveObject
+from providers.rules import JSON, Effect, FieldRule
+
+
+def _summary(live: LiveObject) -> Iterator[JSON]:
+    yield f"{'/'.join(live.name)}:{live.fields.get('version')}"
+    yield live.fields.get("channel")
+
+
+FACTS = KindFacts(
+    {
+        "version": FieldRule(effect=Effect.IMAGE),
+        "channel": FieldRule(effect=Effect.IMAGE),
+        "source_key": FieldRule(effect=Effect.IMAGE),
+        "platform": FieldRule(effect=Effect.IMAGE),
+    },
+    prunable=False,
+    place="in the registry",
+    repeatable=True,
+    published_as="version",
+    written="REGISTRY/NAME",
+    summary=_summary,
+)

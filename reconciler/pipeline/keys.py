@@ -1,0 +1,167 @@
+"""Values of the keys that kinds have in config.toml: one reader for each thing that a key may hold.
+
+Which keys there are is a fact of each kind (`providers.config_keys`). A key that the file does not have gives
+nothing. No problem stops the reading.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from providers.config_keys import ConfigTable, Holds, Key
+from reconciler.core.values import JSON
+from reconciler.pipeline import enums
+from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
+
+Reader = Callable[[TomlReader, Any, tuple[str | int, ...]], JSON]
+"""(reader, value, where it stands) -> what it means; None for a value that is an error."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def read_keys(
+    reader: TomlReader, table: Mapping[str, Any], where: tuple[str | int, ...], config: ConfigTable
+) -> dict[str, JSON]:
+    """The fields that this table gives, by their names.
+
+    Args:
+        where: the path of the table.
+    """
+    found = {}
+    for field, key in config.keys.items():
+        value = _at(reader, table, where, key)
+        if (
+            value is not None
+            and (read := _READERS[key.holds](reader, value, (*where, *key.path))) is not None
+        ):
+            found[field] = read
+    return found
+
+
+def _at(reader: TomlReader, table: Mapping[str, Any], where: tuple[str | int, ...], key: Key) -> Any:
+    value: Any = table
+    for depth, name in enumerate(key.path):
+        if not isinstance(value, Mapping):
+            path = (*where, *key.path[:depth])
+            reader.error(f"{dotted(path)} must be a table, not {named(value)}", below(dotted(path)), *path)
+            return None
+        value = value.get(name)
+        if value is None:
+            return None
+    return value
+
+
+def dotted(where: tuple[str | int, ...]) -> str:
+    """A path as a person writes it: `model_versions[0].framework`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).removeprefix(".")
+
+
+def _text(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
+    if not isinstance(value, str):
+        reader.error(f"{dotted(where)} must be text, not {named(value)}", "Put it between quotes.", *where)
+        return None
+    return None if _is_secret(reader, value, where) else value
+
+
+def _is_secret(reader: TomlReader, value: str, where: tuple[str | int, ...]) -> bool:
+    """Whether a text looks like a secret, which is an error. The error does not show it."""
+    from providers.docker.source.secret_scan import kind_of_value  # late: its expressions take a while
+
+    kind = kind_of_value(str(where[-1]), value)
+    if kind is not None:
+        reader.error(
+            f"{dotted(where)} looks like a secret: {kind}",
+            "Everyone who can read config.toml or a plan could read it. Take it out and set it on the "
+            "platform; ignore_changes in [reconciler] leaves it alone there.",
+            *where,
+        )
+    return kind is not None
+
+
+def _count(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    reader.error(
+        f"{dotted(where)} must be a whole number from 0, not {named(value)}", "Write a number.", *where
+    )
+    return None
+
+
+def _flag(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
+    if isinstance(value, bool):
+        return value
+    reader.error(
+        f"{dotted(where)} must be true or false, not {named(value)}", "Write it without quotes.", *where
+    )
+    return None
+
+
+def _texts(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
+    if not isinstance(value, Mapping):
+        reader.error(f"{dotted(where)} must be a table, not {named(value)}", below(dotted(where)), *where)
+        return None
+    found = {name: _text(reader, text, (*where, name)) for name, text in value.items()}
+    return None if None in found.values() else found
+
+
+def _variables(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
+    found = _texts(reader, value, where)
+    odd = [name for name in found or () if not _VARIABLE.fullmatch(name)]
+    for name in odd:
+        reader.error(
+            f"{dotted((*where, name))} is not the name of an environment variable",
+            "A name has letters, digits and underscores, and begins with no digit.",
+            *where,
+            name,
+        )
+    return None if odd else found
+
+
+def _framework(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
+    if not isinstance(value, str):
+        return _text(reader, value, where)
+    name = value.upper() or enums.NOT_CONFIGURED
+    if name in enums.DOCUMENTED_FRAMEWORKS:
+        reader.warn(
+            f"{dotted(where[:-1])}: framework {value} is not in the installed SDK's list",
+            "It is sent as written, because the official documentation uses it; the platform may refuse it. "
+            f"Listed: {', '.join(enums.FRAMEWORKS)}.",
+            *where,
+        )
+        return name
+    return _enum(reader, name, value, enums.FRAMEWORKS, enums.DOCUMENTED_FRAMEWORKS, where)
+
+
+def _inference_type(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
+    if not isinstance(value, str):
+        return _text(reader, value, where)
+    name = value.upper() or enums.NOT_CONFIGURED
+    return _enum(reader, name, value, enums.INFERENCE_TYPES, (), where)
+
+
+def _enum(
+    reader: TomlReader,
+    name: str,
+    value: str,
+    allowed: tuple[str, ...],
+    also: tuple[str, ...],
+    where: tuple[str | int, ...],
+) -> str | None:
+    if name in allowed:
+        return name
+    what = f"{dotted(where[:-1])}: {where[-1]} {value!r}"
+    hint = did_you_mean(name, (*allowed, *also))
+    reader.error(f"{what} is not known", f"Allowed: {', '.join(allowed)}.{hint}", *where)
+    return None
+
+
+_READERS: Mapping[Holds, Reader] = {
+    Holds.TEXT: _text,
+    Holds.COUNT: _count,
+    Holds.FLAG: _flag,
+    Holds.TEXTS: _texts,
+    Holds.VARIABLES: _variables,
+    Holds.FRAMEWORK: _framework,
+    Holds.INFERENCE_TYPE: _inference_type,
+}
