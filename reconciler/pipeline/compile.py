@@ -45,7 +45,7 @@ def desired_graph(pipeline: Pipeline, source_key: str) -> Graph:
     """
     image = _image(pipeline, source_key)
     below = _training(pipeline, image) if pipeline.config.is_training else _processing(pipeline, image)
-    return Graph([image, *below])
+    return Graph([image, *below, *_objects(pipeline, image)])
 
 
 def _image(pipeline: Pipeline, source_key: str) -> Resource:
@@ -137,6 +137,20 @@ def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
         depends_on=(model,),
         origins=origins,
     )
+
+
+def _objects(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
+    for one in pipeline.config.objects:
+        parent = FACTS[one.address.kind].parent
+        keys = _keys(one.address.kind)
+        yield Resource(
+            one.address,
+            one.fields,
+            depends_on=(image.address if parent is None else Address(parent, one.address.name[:-1]),),
+            origins={
+                name: _value(pipeline, *one.key, *keys[name].path) for name in one.fields if name in keys
+            },
+        )
 
 
 def _keys(kind: str) -> Mapping[str, Key]:

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, in_order
+from reconciler.core.values import Address
 from reconciler.pipeline.enums import TRAINING
+from reconciler.pipeline.objects import read_objects
 from reconciler.pipeline.schema import Config
 from reconciler.pipeline.sections import read_docker, read_execution, read_metadata
 from reconciler.pipeline.settings import read_settings
@@ -126,9 +128,20 @@ def _config(reader: TomlReader) -> Config | None:
             "execution",
             "inputs_class",
         )
+    models = {Address.of("model", target.origin_name) for target in targets}
+    versions = {Address.of("model-version", target.origin_name, target.name) for target in targets}
+    processing = set() if metadata is None or kind == TRAINING else {Address.of("processing", metadata.name)}
+    objects = read_objects(reader, models | versions | processing)
     if metadata is None or execution is None or docker is None or settings is None:
         return None
-    return Config(metadata=metadata, execution=execution, docker=docker, targets=targets, reconciler=settings)
+    return Config(
+        metadata=metadata,
+        execution=execution,
+        docker=docker,
+        targets=targets,
+        reconciler=settings,
+        objects=objects,
+    )
 
 
 def _unreadable(path: Path, problem: OSError) -> Diagnostic:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from semver import Version
 
+from reconciler.core.values import Address
 from reconciler.pipeline.enums import TRAINING
 
 Pin = Literal["channel", "version"]
@@ -107,12 +108,22 @@ class Reconciler:
 
 
 @dataclass(frozen=True)
+class DeclaredObject:
+    """An object with a row of its own below `[reconciler]`; `key` is the path of the row."""
+
+    address: Address
+    fields: dict[str, Any]
+    key: tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
 class Config:
     metadata: Metadata
     execution: Execution
     docker: Docker
     targets: tuple[ModelTarget, ...]
     reconciler: Reconciler
+    objects: tuple[DeclaredObject, ...] = ()
 
     @property
     def is_training(self) -> bool:

@@ -1,11 +1,12 @@
 """Read `[reconciler]`, our own table. It is strict: a misspelt `protect` must not be ignored silently."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from providers.kinds import FACTS, address_form, ancestors
 from reconciler.core.values import Address
 from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.objects import row_tables
 from reconciler.pipeline.schema import Reconciler
 from reconciler.pipeline.toml.toml_reader import TomlReader, below
 
@@ -16,10 +17,11 @@ def read_settings(reader: TomlReader) -> Reconciler | None:
     if not isinstance(table, dict):
         reader.error("reconciler must be a table", below("reconciler"), "reconciler")
         return None
-    shared = {key: table[key] for key in table if key != "env"}
+    rows = row_tables()
+    shared = {key: table[key] for key in table if key != "env" and key not in rows}
     if not shared:
         return Reconciler()
-    return _settings(reader, shared, "reconciler")
+    return _settings(reader, shared, "reconciler", rows)
 
 
 def check_defaults(reader: TomlReader, table: Mapping[str, Any]) -> None:
@@ -27,10 +29,12 @@ def check_defaults(reader: TomlReader, table: Mapping[str, Any]) -> None:
     _settings(reader, table, "defaults")
 
 
-def _settings(reader: TomlReader, table: Mapping[str, Any], section: str) -> Reconciler | None:
+def _settings(
+    reader: TomlReader, table: Mapping[str, Any], section: str, also: Iterable[str] = ()
+) -> Reconciler | None:
     from reconciler.pipeline.settings_table import validated  # late: imports pydantic, which is slow
 
-    settings = validated(reader, table, section)
+    settings = validated(reader, table, section, also)
     if settings is None:
         return None
     for address, paths in settings.ignore_changes.items():

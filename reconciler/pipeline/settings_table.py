@@ -6,7 +6,7 @@ Imported only if a config.toml has the table, because pydantic is slow to import
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Final
 
@@ -81,13 +81,20 @@ class ReconcilerTable(_Table):
     image: ImageTable = ImageTable()
 
 
-def validated(reader: TomlReader, table: Mapping[str, Any], section: str) -> Reconciler | None:
-    """The settings with their defaults, or None and the errors; `section` is the name of the table."""
+def validated(
+    reader: TomlReader, table: Mapping[str, Any], section: str, also: Iterable[str] = ()
+) -> Reconciler | None:
+    """The settings with their defaults, or None and the errors.
+
+    Args:
+        section: the name of the table.
+        also: other keys of it, which are read elsewhere.
+    """
     try:
         settings = ReconcilerTable.model_validate(table)
     except ValidationError as problem:
         for details in problem.errors(include_url=False):
-            _add_error(reader, details, section)
+            _add_error(reader, details, section, also)
         return None
     accepted = tuple(AcceptedSecret(**dict(secret)) for secret in settings.image.accepted_secrets)
     image = ImageOptions(**{**dict(settings.image), "accepted_secrets": accepted})
@@ -104,7 +111,7 @@ def _model(table: tuple[str | int, ...]) -> type[BaseModel]:
     return ImageTable if table == ("image",) else ReconcilerTable
 
 
-def _add_error(reader: TomlReader, details: ErrorDetails, section: str) -> None:
+def _add_error(reader: TomlReader, details: ErrorDetails, section: str, also: Iterable[str]) -> None:
     """Add the diagnostic for one error of pydantic."""
     where = (section, *details["loc"])
     name = ".".join(str(part) for part in where)
@@ -112,7 +119,7 @@ def _add_error(reader: TomlReader, details: ErrorDetails, section: str) -> None:
     match details["type"]:
         case "extra_forbidden":
             table = ".".join(str(part) for part in where[:-1])
-            known = _model(where[1:-1]).model_fields
+            known = [*_model(where[1:-1]).model_fields, *(also if len(where) == 2 else ())]
             hint = did_you_mean(str(where[-1]), known)
             reader.error(f"{name} is not a setting", f"[{table}] has {', '.join(known)}.{hint}", *where)
         case "missing":

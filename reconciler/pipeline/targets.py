@@ -10,6 +10,7 @@ from reconciler.pipeline import enums
 from reconciler.pipeline.keys import dotted, read_keys
 from reconciler.pipeline.schema import ModelTarget
 from reconciler.pipeline.toml.toml_reader import TomlReader, below
+from reconciler.pipeline.toml.typos import check_keys
 
 _NAMES: Final = ("origin_name", "name")
 TARGET_FIELDS: Final = (*_NAMES, "framework", "inference_type")  # those of the official tool
@@ -43,8 +44,8 @@ def read_targets(reader: TomlReader, kind: str | None) -> tuple[ModelTarget, ...
     if rows:
         found = [_target(reader, row, "model_versions", index) for index, row in enumerate(rows)]
         return _last_of_each(reader, found)
-    if deploys:
-        target = _target(reader, deploys, "model_version")
+    if single and deploys:
+        target = _target(reader, single, "model_version")
         return () if target is None else (target,)
     if kind == enums.TRAINING:
         _no_target(reader, single)
@@ -97,6 +98,7 @@ def _target(reader: TomlReader, table: Mapping[str, Any], *where: str | int) -> 
             *where,
             *([shown[0]] if shown[0] in table else []),
         )
+    check_keys(reader, where, table, target_keys())
     fields = {kind: read_keys(reader, table, where, config) for kind, config in _tables().items()}
     if has_errors(reader.diagnostics[before:]):
         return None

@@ -72,20 +72,28 @@ def test_a_processing_pipeline_as_the_official_tool_writes_it() -> None:
     assert loaded(PROCESSING).diagnostics == ()
 
 
+def given(**fields: str) -> dict[str, dict[str, str]]:
+    """What a row says of a model version, and of nothing else."""
+    return {"model-version": fields}
+
+
 def test_a_training_pipeline_with_one_target() -> None:
     found = config(TRAINING)
     assert found.is_training
     assert found.targets == (
         ModelTarget(
-            origin_name="Detector", name="v1", framework="ONNX", inference_type="OBJECT_DETECTION", line=13
+            origin_name="Detector",
+            name="v1",
+            fields=given(framework="ONNX", type="OBJECT_DETECTION"),
+            line=13,
         ),
     )
 
 
 def test_a_training_pipeline_with_several_targets() -> None:
-    assert [(t.name, t.framework, t.inference_type, t.line) for t in config(UNTARGETED + ROWS).targets] == [
-        ("v1", "ONNX", None, 13),
-        ("v2", None, "MASK", 18),
+    assert [(t.name, t.fields, t.line) for t in config(UNTARGETED + ROWS).targets] == [
+        ("v1", given(framework="ONNX"), 13),
+        ("v2", given(type="MASK"), 18),
     ]
 
 
@@ -94,9 +102,9 @@ def test_an_empty_framework_differs_from_a_missing_one() -> None:
     absent = replaced(
         replaced(TRAINING, 'framework = "ONNX"\n', ""), 'inference_type = "OBJECT_DETECTION"\n', ""
     )
-    assert [(t.framework, t.inference_type) for t in (*config(empty).targets, *config(absent).targets)] == [
-        ("NOT_CONFIGURED", "NOT_CONFIGURED"),
-        (None, None),
+    assert [t.fields for t in (*config(empty).targets, *config(absent).targets)] == [
+        given(framework="NOT_CONFIGURED", type="NOT_CONFIGURED"),
+        given(),
     ]
 
 
@@ -195,7 +203,7 @@ def test_our_own_table_has_defaults() -> None:
 
 def test_the_documented_framework_is_accepted_with_a_warning() -> None:
     text = replaced(TRAINING, '"ONNX"', '"YOLOV8"')
-    assert config(text).targets[0].framework == "YOLOV8"
+    assert config(text).targets[0].fields == given(framework="YOLOV8", type="OBJECT_DETECTION")
     line, message = only(text, Severity.WARNING)
     assert line == 16
     assert "YOLOV8 is not in the installed SDK's list" in message
@@ -203,10 +211,10 @@ def test_the_documented_framework_is_accepted_with_a_warning() -> None:
 
 def test_the_last_of_two_rows_for_one_target_wins() -> None:
     text = UNTARGETED + ROWS + ROWS.replace('"onnx"', '"PYTORCH"').replace('"v2"', '"v3"')
-    assert [(t.name, t.framework, t.line) for t in config(text).targets] == [
-        ("v1", "PYTORCH", 22),
-        ("v2", None, 18),
-        ("v3", None, 27),
+    assert [(t.name, t.fields, t.line) for t in config(text).targets] == [
+        ("v1", given(framework="PYTORCH"), 22),
+        ("v2", given(type="MASK"), 18),
+        ("v3", given(type="MASK"), 27),
     ]
     line, message = only(text, Severity.WARNING)
     assert line == 22

@@ -4,7 +4,7 @@ Unknown keys are ignored, as in the official tool, so `cpus = 8` would silently 
 more than a warning: the key may belong to another tool.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
@@ -27,14 +27,18 @@ def check_spelling(reader: TomlReader) -> None:
     for name, model in _TABLES.items():
         table = reader.document.get(name)
         if isinstance(table, dict):
-            _check_keys(reader, name, table, [field.name for field in fields(model)])
+            check_keys(reader, (name,), table, [field.name for field in fields(model)])
     for name in reader.document:
         if name not in TABLES and (hint := did_you_mean(name, [_OURS])):
             reader.warn(f"{name} is not used", f"The table of this tool is [{_OURS}].{hint}", name)
 
 
-def _check_keys(reader: TomlReader, name: str, table: Mapping[str, Any], known: list[str]) -> None:
+def check_keys(
+    reader: TomlReader, where: tuple[str | int, ...], table: Mapping[str, Any], known: Sequence[str]
+) -> None:
+    """Warn about each key of the table at this path that resembles a missing one of `known`."""
+    name = str(where[0])
     missing = [key for key in known if key not in table]
     for key in table:
         if key not in known and key not in _OLDER and (hint := did_you_mean(key, missing)):
-            reader.warn(f"{name}.{key} is not used", f"[{name}] has {', '.join(known)}.{hint}", name, key)
+            reader.warn(f"{name}.{key} is not used", f"[{name}] has {', '.join(known)}.{hint}", *where, key)
