@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from providers.collection import Collection
-from providers.picsellia import KINDS
+from providers.picsellia.kinds import KINDS
 from providers.sandbox import bodies
 from providers.sandbox.answers import answer
 from providers.sandbox.settings import Access, Switches

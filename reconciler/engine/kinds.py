@@ -13,7 +13,7 @@ from providers.docker.outputs import ImageOutputs
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.source.key import SourceKey
-from providers.picsellia import kinds
+from providers.picsellia.kinds import kinds
 from providers.picsellia.platform import Platform
 from providers.protocol import ResourceKind
 from providers.reasons import WayOut

@@ -12,8 +12,8 @@ from pathlib import Path
 from semver import Version
 
 from providers.docker.verdicts import ImageWay
-from providers.kinds import listed_in
 from providers.reasons import WayOut
+from providers.table import listed_in
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.diff import same
 from reconciler.core.events import Notice

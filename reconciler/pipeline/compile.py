@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import reduce
 
 from providers.config_keys import Key
-from providers.kinds import FACTS
+from providers.table import FACTS
 from reconciler.core.graph import Graph, Origin, Resource
 from reconciler.core.values import JSON, Address
 from reconciler.pipeline.load import Pipeline

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from providers.config_keys import ConfigTable
-from providers.kinds import FACTS, ancestors
+from providers.table import FACTS, ancestors
 from reconciler.core.values import Address
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.keys import dotted, read_keys

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from providers.kinds import FACTS, address_form, ancestors
+from providers.table import FACTS, address_form, ancestors
 from reconciler.core.values import Address
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.objects import row_tables

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from providers.config_keys import ConfigTable
-from providers.kinds import FACTS
+from providers.table import FACTS
 from reconciler.core.diagnostics import has_errors
 from reconciler.pipeline import enums
 from reconciler.pipeline.keys import dotted, read_keys

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from providers.picsellia.processing import RULES
+from providers.picsellia.kinds.processing import RULES
 from providers.rules import Effect
 from providers.sandbox import Sandbox
 from reconciler.core.diagnostics import UserError

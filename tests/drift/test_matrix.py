@@ -13,10 +13,10 @@ import pytest
 
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.reference import Repository
-from providers.picsellia.input import RULES as INPUT
-from providers.picsellia.model import RULES as MODEL
-from providers.picsellia.model_version import RULES as VERSION
-from providers.picsellia.processing import RULES as PROCESSING_RULES
+from providers.picsellia.kinds.input import RULES as INPUT
+from providers.picsellia.kinds.model import RULES as MODEL
+from providers.picsellia.kinds.model_version import RULES as VERSION
+from providers.picsellia.kinds.processing import RULES as PROCESSING_RULES
 from providers.sandbox import Sandbox
 from reconciler.core.values import Address
 from reconciler.pipeline import enums

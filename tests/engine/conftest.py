@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from providers.picsellia.input import InputKind
-from providers.picsellia.model import ModelKind
-from providers.picsellia.model_version import ModelVersionKind
-from providers.picsellia.processing import ProcessingKind
+from providers.picsellia.kinds.input import InputKind
+from providers.picsellia.kinds.model import ModelKind
+from providers.picsellia.kinds.model_version import ModelVersionKind
+from providers.picsellia.kinds.processing import ProcessingKind
 from providers.protocol import KindFacts, ResourceKind
 from providers.rules import FieldRule
 from reconciler.core.events import Emit, ignore

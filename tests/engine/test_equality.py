@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import rules
-from providers.picsellia.processing import RULES
+from providers.picsellia.kinds.processing import RULES
 from providers.rules import FieldRule
 from reconciler.core.diff import ChangeClass, compare, normalised, normalised_live, same
 from reconciler.core.values import ABSENT, JSON, MISSING, NoValue

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from providers.kinds import FACTS
 from providers.reasons import Reason
 from providers.sandbox import Sandbox
+from providers.table import FACTS
 from reconciler.core.graph import Resource
 from reconciler.core.plan import Action, Step
 from reconciler.core.reasons import RefusalCode

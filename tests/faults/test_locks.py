@@ -100,7 +100,7 @@ def test_a_run_that_lost_its_lock_saves_nothing_more(
     somebody: str, state: Path, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told once, in one piece, and what it had written is settled by the next run."""
-    from providers.picsellia.model import ModelKind
+    from providers.picsellia.kinds.model import ModelKind
 
     create = ModelKind.create
 

@@ -6,11 +6,11 @@ from contextlib import ExitStack
 import pytest
 from urllib3.util.retry import Retry
 
-from providers.picsellia.input import InputKind
-from providers.picsellia.model import ModelKind
-from providers.picsellia.model_version import ModelVersionKind
+from providers.picsellia.kinds.input import InputKind
+from providers.picsellia.kinds.model import ModelKind
+from providers.picsellia.kinds.model_version import ModelVersionKind
+from providers.picsellia.kinds.processing import ProcessingKind
 from providers.picsellia.platform import Platform
-from providers.picsellia.processing import ProcessingKind
 from providers.protocol import LiveObject, Reference, silent
 from providers.sandbox import Sandbox
 from tests.quick import skip_waits

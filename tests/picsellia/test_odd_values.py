@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from providers.errors import ProviderError
-from providers.picsellia import kinds as all_kinds
+from providers.picsellia.kinds import kinds as all_kinds
 from providers.picsellia.platform import Platform
 from providers.protocol import ListedKind, LiveObject, Reference, ResourceKind, silent
 from reconciler.core.diff import compare

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from providers.kinds import ancestors
 from providers.protocol import LiveObject
+from providers.table import ancestors
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyResult
 from reconciler.pipeline.schema import Config

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from providers.docker.facts import FACTS as IMAGE
-from providers.picsellia import KINDS
+from providers.picsellia.kinds import KINDS
 from providers.protocol import KindFacts
 
 FACTS: Final[Mapping[str, KindFacts]] = {"image": IMAGE, **{name: kind.facts for name, kind in KINDS.items()}}
