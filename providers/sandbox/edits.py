@@ -1,17 +1,19 @@
 """The platform in somebody else's hands: looks at everything there is, and changes it behind our back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from providers.collection import Collection
+from providers.picsellia.kinds import KINDS
 from providers.sandbox.server import SandboxError
 
 
 class Platform:
     """Reads and edits by somebody else.
 
-    Objects are named, not numbered: a processing or a model by its name in one organization. Reads answer
-    None for an object that is not there; writes raise `SandboxError` for whatever is refused.
+    Objects are named, not numbered: by their names in one organization, from the outermost parent on. Reads
+    answer None for an object that is not there; writes raise `SandboxError` for whatever is refused.
 
     Args:
         call: sends one request, see `Sandbox.call`.
@@ -21,15 +23,43 @@ class Platform:
     def __init__(self, call: Callable[..., Any], organization: str) -> None:
         self._call = call
         found = call("GET", f"/api/organizations/find?name={quote(organization, safe='')}")
-        self._organization = f"/api/organization/{found['id']}"
+        self._organization: str = found["id"]
+
+    def objects(self, kind: str, *parents: str) -> list[dict[str, Any]]:
+        """All objects of a kind in the object that these names lead to, oldest first."""
+        return self._items(self._list_path(kind, parents))
+
+    def get(self, kind: str, *name: str) -> dict[str, Any] | None:
+        """One object of a kind, by its names from the outermost parent on."""
+        path = self._list_path(kind, name[:-1])
+        if _collection(kind).find_by:
+            return self._find(path, name[-1])
+        return next((one for one in self._items(path) if one["name"] == name[-1]), None)
+
+    def create(self, kind: str, /, *names: str, **fields: Any) -> dict[str, Any]:
+        """Create an object of a kind."""
+        return self._post(self._list_path(kind, names[:-1]), {"name": names[-1], **fields})
+
+    def edit(self, kind: str, /, *names: str, **fields: Any) -> dict[str, Any]:
+        """Change fields of an object; the others stay."""
+        collection = _collection(kind)
+        if collection.change_method == "PUT":  # which clears what it lacks
+            given = self.get(kind, *names) or {}
+            fields = {key: given.get(key) for key in collection.change} | fields
+        changed: dict[str, Any] = self._call(collection.change_method, self._item_path(kind, names), fields)
+        return changed
+
+    def delete(self, kind: str, *name: str) -> None:
+        """Delete an object, with all that lives in it."""
+        self._call("DELETE", self._item_path(kind, name))
 
     def processings(self) -> list[dict[str, Any]]:
         """All processings, oldest first."""
-        return self._items(f"{self._organization}/processings")
+        return self.objects("processing")
 
     def processing(self, name: str) -> dict[str, Any] | None:
         """One processing."""
-        return self._find(f"{self._organization}/processings", name)
+        return self.get("processing", name)
 
     def create_processing(self, name: str, **fields: Any) -> dict[str, Any]:
         """Create a processing; fields that are left out get small plausible values."""
@@ -41,90 +71,87 @@ class Platform:
             "docker_image": "somebody/else",
             "docker_tag": "1.0",
         }
-        return self._post(f"{self._organization}/processings", {"name": name, **defaults, **fields})
+        return self.create("processing", name, **{**defaults, **fields})
 
     def edit_processing(self, name: str, /, **fields: Any) -> dict[str, Any]:
         """Change fields of a processing."""
-        return self._patch(self._processing(name), fields)
+        return self.edit("processing", name, **fields)
 
     def delete_processing(self, name: str) -> None:
         """Delete a processing with its inputs."""
-        self._call("DELETE", self._processing(name))
+        self.delete("processing", name)
 
     def inputs(self, processing: str) -> list[dict[str, Any]]:
         """The inputs of a processing, oldest first."""
-        return self._items(f"{self._processing(processing)}/inputs")
+        return self.objects("input", processing)
 
     def add_input(
         self, processing: str, name: str, input_type: str = "TEXT", required: bool = True, **fields: Any
     ) -> dict[str, Any]:
         """Add an input to a processing."""
-        body = {"name": name, "input_type": input_type, "required": required, **fields}
-        return self._post(f"{self._processing(processing)}/inputs", body)
+        return self.create("input", processing, name, input_type=input_type, required=required, **fields)
 
     def edit_input(self, processing: str, name: str, /, **fields: Any) -> dict[str, Any]:
         """Change fields of an input; the others stay."""
-        keys = ("required", "inference_type_constraint", "framework_constraint")
-        given = next((given for given in self.inputs(processing) if given["name"] == name), {})
-        body = {key: given.get(key) for key in keys} | fields
-        changed: dict[str, Any] = self._call("PUT", self._input(processing, name), body)
-        return changed
+        return self.edit("input", processing, name, **fields)
 
     def delete_input(self, processing: str, name: str) -> None:
         """Delete an input of a processing."""
-        self._call("DELETE", self._input(processing, name))
+        self.delete("input", processing, name)
 
     def models(self) -> list[dict[str, Any]]:
         """All models, oldest first."""
-        return self._items(f"{self._organization}/models")
+        return self.objects("model")
 
     def model(self, name: str) -> dict[str, Any] | None:
         """One model."""
-        return self._find(f"{self._organization}/models", name)
+        return self.get("model", name)
 
     def create_model(self, name: str, **fields: Any) -> dict[str, Any]:
         """Create a model."""
-        return self._post(f"{self._organization}/models", {"name": name, **fields})
+        return self.create("model", name, **fields)
 
     def edit_model(self, name: str, /, **fields: Any) -> dict[str, Any]:
         """Change fields of a model."""
-        return self._patch(self._model(name), fields)
+        return self.edit("model", name, **fields)
 
     def delete_model(self, name: str) -> None:
         """Delete a model with its versions."""
-        self._call("DELETE", self._model(name))
+        self.delete("model", name)
 
     def versions(self, model: str) -> list[dict[str, Any]]:
         """The versions of a model, oldest first."""
-        return self._items(f"{self._model(model)}/versions")
+        return self.objects("model-version", model)
 
     def version(self, model: str, name: str) -> dict[str, Any] | None:
         """One version of a model."""
-        return self._find(f"{self._model(model)}/versions", name)
+        return self.get("model-version", model, name)
 
     def create_version(self, model: str, name: str, **fields: Any) -> dict[str, Any]:
         """Create a version of a model."""
-        return self._post(f"{self._model(model)}/versions", {"name": name, **fields})
+        return self.create("model-version", model, name, **fields)
 
     def edit_version(self, model: str, name: str, /, **fields: Any) -> dict[str, Any]:
         """Change fields of a version."""
-        return self._patch(self._version(model, name), fields)
+        return self.edit("model-version", model, name, **fields)
 
     def delete_version(self, model: str, name: str) -> None:
         """Delete a version of a model."""
-        self._call("DELETE", self._version(model, name))
+        self.delete("model-version", model, name)
 
-    def _processing(self, name: str) -> str:
-        return f"/api/processing/{_id(self.processing(name), name)}"
+    def _list_path(self, kind: str, parents: Sequence[str]) -> str:
+        """The path of the list that has the objects of a kind."""
+        parent = KINDS[kind].facts.parent
+        id_ = self._organization if parent is None else _id(self.get(parent, *parents), parents[-1])
+        return _collection(kind).path.replace("{parent}", id_)
 
-    def _input(self, processing: str, name: str) -> str:
-        return f"{self._processing(processing)}/inputs/{quote(name, safe='')}"
-
-    def _model(self, name: str) -> str:
-        return f"/api/model/{_id(self.model(name), name)}"
-
-    def _version(self, model: str, name: str) -> str:
-        return f"/api/model/version/{_id(self.version(model, name), name)}"
+    def _item_path(self, kind: str, name: Sequence[str]) -> str:
+        item, parent = _collection(kind).item, KINDS[kind].facts.parent
+        if "{id}" in item:
+            return item.replace("{id}", _id(self.get(kind, *name), name[-1]))
+        assert parent is not None, f"{kind} has neither an id nor a parent"
+        id_ = _id(self.get(parent, *name[:-1]), name[-2])
+        return item.replace("{parent}", id_).replace("{name}", quote(name[-1], safe=""))
 
     def _find(self, path: str, name: str) -> dict[str, Any] | None:
         try:
@@ -143,9 +170,11 @@ class Platform:
         created: dict[str, Any] = self._call("POST", path, body)
         return created
 
-    def _patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        changed: dict[str, Any] = self._call("PATCH", path, body)
-        return changed
+
+def _collection(kind: str) -> Collection:
+    collection = KINDS[kind].facts.collection
+    assert collection is not None, f"the sandbox serves no {kind}"
+    return collection
 
 
 def _id(found: dict[str, Any] | None, name: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from providers.reasons import Reason
 from providers.sandbox import Sandbox
-from providers.table import FACTS
+from providers.table import FACTS as ALL
 from reconciler.core.graph import Resource
 from reconciler.core.plan import Action, Step
 from reconciler.core.reasons import RefusalCode
@@ -17,6 +17,7 @@ from tests.commands.folders import PARAMETERS
 from tests.conftest import Cli, copy_example
 from tests.engine.conftest import APP, Bench, model, processing
 
+FACTS = {kind: facts for kind, facts in ALL.items() if not facts.published_as}  # an image is whole
 ADDRESSES = {
     "processing": APP,
     "input": Address.of("input", "app", "x"),

@@ -95,9 +95,10 @@ def test_a_target_of_one_environment_replaces_the_shared_one() -> None:
     many = seen(TRAINING + rows, "PROD").config
     assert one and many
 
-    assert [(target.origin_name, target.name, target.framework) for target in one.targets] == [
-        ("Detector", "next", "ONNX")
-    ]
+    assert [
+        (target.origin_name, target.name, target.fields["model-version"]["framework"])
+        for target in one.targets
+    ] == [("Detector", "next", "ONNX")]
     assert [(target.origin_name, target.name) for target in many.targets] == [("Live", "a"), ("Live", "b")]
 
 

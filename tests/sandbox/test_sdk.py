@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from providers.sandbox import Sandbox, bodies
+from providers import collection
+from providers.picsellia.kinds import input, processing
+from providers.sandbox import Sandbox
 
 picsellia = pytest.importorskip("picsellia")
 
@@ -15,11 +17,11 @@ from picsellia.types.enums import Framework, InferenceType, ProcessingInputType 
 
 
 def test_the_copied_enums_are_those_of_the_sdk():
-    assert set(bodies.FRAMEWORKS) == set(enums.Framework.values())
-    assert set(bodies.INFERENCE_TYPES) == set(enums.InferenceType.values())
-    assert set(bodies.PROCESSING_TYPES) == set(enums.ProcessingType.values())
-    assert set(bodies.TARGETS) == set(enums.ProcessingTargetType.values())
-    assert set(bodies.INPUT_TYPES) == set(enums.ProcessingInputType.values())
+    assert set(collection.FRAMEWORK.one_of) - {"YOLOV8"} == set(enums.Framework.values())
+    assert set(collection.INFERENCE_TYPE.one_of) == set(enums.InferenceType.values())
+    assert set(processing.COLLECTION.create["type"].one_of) == set(enums.ProcessingType.values())
+    assert set(processing.COLLECTION.create["target"].one_of) == set(enums.ProcessingTargetType.values())
+    assert set(input.COLLECTION.create["input_type"].one_of) == set(enums.ProcessingInputType.values())
 
 
 def connect(sandbox: Sandbox, session: requests.Session, token: str | None = None) -> "picsellia.Client":
