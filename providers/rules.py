@@ -57,6 +57,9 @@ class _Unset:
 
 UNSET: Final = _Unset()
 
+HIDDEN: Final = "(a secret, not shown)"
+"""Stands for a live value that looks like a secret. Nothing else leaves the kind that read it."""
+
 
 def canonical_numbers(value: JSON) -> JSON:
     """Numbers in one shape (4.0 is 4, NaN and infinities are null as in the SDK's orjson), all else kept."""
@@ -93,6 +96,17 @@ def flags(value: JSON) -> JSON:
 def mapping(value: JSON) -> JSON:
     """Null and {} are the same absence of parameters."""
     return {} if value is None else canonical_numbers(value)
+
+
+def texts(value: JSON) -> JSON:
+    """A table of texts: null and {} are the same absence of them, and a number is its text."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        return value
+    return {
+        str(key): str(canonical_numbers(item)) if _is_number(item) else item for key, item in value.items()
+    }
 
 
 def enum_name(value: JSON) -> JSON:

@@ -18,6 +18,7 @@ from typing import Any
 from providers.docker.source.key import fingerprint
 from providers.protocol import KindFacts
 from providers.regular_files import read_regular
+from providers.rules import HIDDEN
 from providers.text import one_line
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.diff import Change, ChangeClass, normalised, normalised_live, same
@@ -42,7 +43,7 @@ from reconciler.pipeline.config import LoadedConfig, edited_config, is_unchanged
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.toml.toml_edits import Value
+from reconciler.pipeline.toml.toml_edits import REMOVED, Value
 from reconciler.pipeline.toml.toml_positions import BOM
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.system.files import locked, replace_file
@@ -152,7 +153,8 @@ def _changed_outside(planned: PlanResult) -> Iterator[AdoptedValue]:
     for step in planned.plan.steps:
         for change in step.changes:
             differs = change.cls in _CHANGED_OUTSIDE and not change.resolution
-            if differs and change.field in can.get(step.address, ()) and change.live is not MISSING:
+            known = change.live is not MISSING and change.live != HIDDEN
+            if differs and known and change.field in can.get(step.address, ()):
                 yield AdoptedValue(step.address, change)
 
 
@@ -194,7 +196,7 @@ def _chosen(planned: PlanResult, wanted: Sequence[AdoptTarget]) -> list[AdoptedV
 def _is_known(change: Change) -> bool:
     """Whether there is a live value; that an object or a parameter is not there is one."""
     is_part = change.path != change.field or not change.path
-    return change.live is not MISSING and (change.live is not ABSENT or is_part)
+    return change.live not in (MISSING, HIDDEN) and (change.live is not ABSENT or is_part)
 
 
 def _refused(wanted: AdoptTarget, step: Step, changes: Sequence[Change], facts: KindFacts) -> Diagnostic:
@@ -211,6 +213,12 @@ def _refused(wanted: AdoptTarget, step: Step, changes: Sequence[Change], facts: 
             f"They say: {', '.join(there) or 'nothing of it'}.{did_you_mean(wanted.path, there)}"
         )
         return error(f"the files do not say {what}", told, address=address)
+    if any(change.live == HIDDEN for change in changes):
+        told = (
+            "config.toml is no place for a secret. To leave it alone on the platform, write in [reconciler]: "
+            f'ignore_changes = {{ "{address}" = ["{wanted.path}"] }}'
+        )
+        return error(f"{what} is a secret on the platform", told, address=address)
     if all(change.live is MISSING for change in changes):
         return error(f"{what} cannot be read", "The platform does not return it.", address=address)
     if all(change.live is ABSENT for change in changes):
@@ -224,9 +232,13 @@ def _refused(wanted: AdoptTarget, step: Step, changes: Sequence[Change], facts: 
 
 
 def _key_of(planned: PlanResult, taken: AdoptedValue) -> KeyPath:
+    """Where in config.toml the value stands, or would; () where it does not."""
     resource = planned.desired.get(taken.address)
     origin = resource.origins.get(taken.change.field) if resource and taken.change.path else None
-    return origin.key if origin else ()
+    if origin is None or not origin.key:
+        return ()
+    _, keyed, key = taken.change.path.partition(".")
+    return (*origin.key, key) if keyed else origin.key
 
 
 def _config(planned: PlanResult, taken: Sequence[AdoptedValue]) -> Adoption:
@@ -238,8 +250,7 @@ def _config(planned: PlanResult, taken: Sequence[AdoptedValue]) -> Adoption:
     edits: dict[KeyPath, Value] = {}
     for one in taken:
         key = _key_of(planned, one)
-        now = _at(document, loaded.lines.place(key))
-        edits[key] = _as_written(one, now)
+        edits[key] = _as_written(one, _at(document, loaded.lines.place(key)))
     changed = edited_config(loaded, edits)
     if changed.config is None:
         told = "Put the live value back with apply."
@@ -250,6 +261,8 @@ def _config(planned: PlanResult, taken: Sequence[AdoptedValue]) -> Adoption:
 
 def _at(document: Any, path: KeyPath) -> Any:
     for step in path:
+        if isinstance(document, dict) and step not in document:
+            return None
         document = document[step]
     return document
 
@@ -257,6 +270,8 @@ def _at(document: Any, path: KeyPath) -> Any:
 def _as_written(taken: AdoptedValue, now: Any) -> Value:
     """The live value as this file writes it: `cpu = "4"` stays a text."""
     live = taken.change.live
+    if live is ABSENT and taken.change.path != taken.change.field:
+        return REMOVED
     if isinstance(live, NoValue) or not isinstance(live, str | int | float):
         told = "config.toml has no way to write that. Put it back with apply, or take the key out by hand."
         raise UserError(error(f"{taken} is {_shown(live)} on the platform", told))
@@ -276,6 +291,9 @@ def _check(planned: PlanResult, changed: LoadedConfig, taken: Sequence[AdoptedVa
         resource = graph.get(one.address)
         rule = planned.kinds[one.address.kind].facts.rules[one.change.field]
         asked = normalised(resource.fields[one.change.field], rule) if resource else MISSING
+        _, keyed, key = one.change.path.partition(".")
+        if keyed:
+            asked = asked.get(key, ABSENT) if isinstance(asked, dict) else MISSING
         if not same(asked, one.change.live):
             raise UserError(
                 error(

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from providers.protocol import KindFacts
-from providers.rules import Effect
+from providers.rules import HIDDEN, Effect
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING, UNCHECKED
@@ -364,6 +364,6 @@ def _restore_command(stack: Stack, step: Step, change: Change, facts: KindFacts)
 
 def _take_over(stack: Stack, address: Address, change: Change, adoptable: Sequence[str]) -> str:
     """The command, where a file can say what is live; what the files ask for anew is no reason to."""
-    if change.field not in adoptable or change.cls not in _TAKEN_OVER:
+    if change.field not in adoptable or change.cls not in _TAKEN_OVER or change.live == HIDDEN:
         return ""
     return stack.command("adopt", f"{address}#{change.path}" if change.path else str(address))

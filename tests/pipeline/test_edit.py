@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.pipeline.toml.toml_edits import apply_edits, keyed_document, keyed_tables, sections_of
+from reconciler.pipeline.toml.toml_edits import (
+    REMOVED,
+    apply_edits,
+    keyed_document,
+    keyed_tables,
+    sections_of,
+)
 from reconciler.pipeline.toml.toml_positions import lines_of
 from tests.pipeline.toml_documents import at, documents, paths
 
@@ -72,6 +78,12 @@ def test_a_missing_table_is_added_at_the_end() -> None:
         ('a = """x"""\n', ("a",), "a\r\nb", 'a = "a\\r\\nb"\n'),
         ("a = 1\n", ("a",), ["x", 'y"'], 'a = ["x", "y\\""]\n'),
         ("a = 1\n", ("a",), 2.5, "a = 2.5\n"),
+        ("[a]\nx = 1\ny = 2  # c\n# d\nz = 3\n", ("a", "y"), REMOVED, "[a]\nx = 1\n# d\nz = 3\n"),
+        ("[a]\nx = 1", ("a", "x"), REMOVED, "[a]"),
+        ("a = { x = 1, y = 2 }\n", ("a", "x"), REMOVED, "a = {  y = 2 }\n"),
+        ("a = { x = 1, y = 2 }\n", ("a", "y"), REMOVED, "a = { x = 1  }\n"),
+        ("a = { x = 1 }\n", ("a", "x"), REMOVED, "a = {  }\n"),
+        ("a.x = 1\na.y = 2\n", ("a", "x"), REMOVED, "a.y = 2\n"),
         ("[a]\nx=1\n", ("a", "y"), 2, "[a]\nx=1\ny=2\n"),
         ("[a]\nx = 'l'\n", ("a", "y"), "m", "[a]\nx = 'l'\ny = 'm'\n"),
         ("[a]\nx = '''\nl'''\n", ("a", "y"), "m", "[a]\nx = '''\nl'''\ny = 'm'\n"),

@@ -11,7 +11,8 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 import tomlkit
 from tomlkit.container import Container
@@ -21,7 +22,15 @@ from tomlkit.items import AoT, Array, InlineTable, Item, Key, SingleKey, String,
 from reconciler.pipeline.toml.overlays import overlays
 from reconciler.pipeline.toml.toml_positions import BOM, Path, lines_of
 
-Value = str | bool | int | float | list[str]
+
+class Removal(Enum):
+    """Stands for the value of a key that is taken out."""
+
+    REMOVED = "removed"
+
+
+REMOVED: Final = Removal.REMOVED
+Value = str | bool | int | float | list[str] | Removal
 Edits = Mapping[Path, Value]
 """New values by path, for example `{("metadata", "version"): "1.0.2"}`."""
 
@@ -49,6 +58,8 @@ class Section:
 
 def apply_edits(text: str, edits: Edits) -> str:
     """`text` with these values; a missing key is added to the end of its table, a missing table to the file.
+
+    A key that is taken out takes its line with it, and leaves its table, if that is empty then.
 
     Args:
         text: a config.toml with the line endings of the file.
@@ -167,6 +178,13 @@ def _with_edit(text: str, path: Path, value: Value) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     closed = text if text.removeprefix(BOM) == "" or text.endswith("\n") else text + newline
     sections = sections_of(closed)
+    if isinstance(value, Removal):
+        removed = next((section for section in sections if _remove_key(section, path)), None)
+        if removed is None:
+            raise ValueError(f"{'.'.join(map(str, path))} is no value of this config.toml")
+        end = removed.start + len(removed.text)
+        after = closed[: removed.start] + removed.document.as_string() + closed[end:]
+        return after if closed == text else after.removesuffix(newline)
     changed = next((section for section in sections if _replace_value(section, path, value)), None) or next(
         (section for section in sections if _add_key(section, path, value, newline)), None
     )
@@ -189,6 +207,17 @@ def _replace_value(section: Section, path: Path, value: Value) -> bool:
                     if key is not None and key.key == name and not isinstance(item, Table):
                         holder[name] = _toml_item(value, item)
                         return True
+    return False
+
+
+def _remove_key(section: Section, path: Path) -> bool:
+    """Remove the key at this path; False if this section does not have it."""
+    for holder in _tables(section, path[:-1]):
+        if isinstance(holder, Container | InlineTable):
+            for key, item in _body(holder):
+                if key is not None and key.key == path[-1] and not isinstance(item, Table):
+                    holder.remove(key)
+                    return True
     return False
 
 
@@ -298,6 +327,8 @@ def _with_value(document: dict[str, Any], path: Path, value: Value) -> dict[str,
         if not rest:
             return value
         step, *others = rest
+        if not others and value is REMOVED and isinstance(node, dict):
+            return {name: item for name, item in node.items() if name != step}
         if isinstance(node, dict) and isinstance(step, str):
             return {**node, step: put(node.get(step, {}), tuple(others))}
         if isinstance(node, list) and isinstance(step, int) and 0 <= step < len(node):
