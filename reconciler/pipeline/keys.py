@@ -66,7 +66,7 @@ def _text(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
 
 def _is_secret(reader: TomlReader, value: str, where: tuple[str | int, ...]) -> bool:
     """Whether a text looks like a secret, which is an error. The error does not show it."""
-    from providers.docker.source.secret_scan import kind_of_value  # late: its expressions take a while
+    from providers.secret_rules import kind_of_value  # late: its expressions take a while
 
     kind = kind_of_value(str(where[-1]), value)
     if kind is not None:

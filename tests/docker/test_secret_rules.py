@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.docker.source import secret_rules
+from providers import secret_rules
 from providers.docker.source.key import CHUNK
-from providers.docker.source.secret_rules import (
+from providers.secret_rules import (
     find,
     is_clean,
     is_notable,

@@ -14,9 +14,9 @@ from providers.docker.registry.reference import parse_image
 from providers.docker.source.build_context import ChunkReader
 from providers.docker.source.dockerfile_features import instructions
 from providers.docker.source.key import CHUNK, ImageSource, dockerfile
-from providers.docker.source.secret_rules import LARGEST
-from providers.docker.source.secret_scan import Secret, declared, kind_of_value, secrets_of_file
+from providers.docker.source.secret_scan import Secret, declared, secrets_of_file
 from providers.errors import ProviderError, RefusedError
+from providers.secret_rules import LARGEST, kind_of_value
 
 _GZIP = 31  # for zlib: a gzip header, and the largest window
 

@@ -20,17 +20,17 @@ from providers.docker.source.key import (
     first_piece,
     read_file,
 )
-from providers.docker.source.secret_rules import (
+from providers.errors import RefusedError
+from providers.secret_rules import (
     LARGEST,
     find,
     is_clean,
     is_notable,
-    is_secret_value,
     kind_by_content,
     kind_by_name,
+    kind_of_value,
     needs_content,
 )
-from providers.errors import RefusedError
 
 _PER_FILE = 10  # findings that are reported of one file
 _DECLARED = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)""")
@@ -191,11 +191,3 @@ def declared(text: str) -> Iterator[tuple[str, str]]:
     found = [(match[1], match[2].strip("\"'")) for match in _DECLARED.finditer(text)]
     name, _, value = text.strip().partition(" ")
     yield from found or ([(name, value.strip())] if value else [])
-
-
-def kind_of_value(name: str, value: str) -> str | None:
-    """What the value of this variable is, where it is a secret by its shape or by the variable's name."""
-    text = f"{name}={value}".encode("utf-8", "surrogateescape")
-    if found := next(find((text,)), None):
-        return found.kind
-    return f"a value for {name}" if is_secret_value(name, value) else None

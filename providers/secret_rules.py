@@ -204,6 +204,14 @@ def is_clean(content: bytes) -> bool:
     return not _matches(content.replace(b"\0", b"") if content.startswith(_WIDE) else content)
 
 
+def kind_of_value(name: str, value: str) -> str | None:
+    """What the value of this variable is, where it is a secret by its shape or by the variable's name."""
+    text = f"{name}={value}".encode("utf-8", "surrogateescape")
+    if found := next(find((text,)), None):
+        return found.kind
+    return f"a value for {name}" if is_secret_value(name, value) else None
+
+
 def find(pieces: Iterable[bytes]) -> Iterator[SecretMatch]:
     """Every secret in the concatenation of `pieces`, in order; it may lie across two of them.
 
