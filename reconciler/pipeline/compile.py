@@ -116,7 +116,12 @@ def _processing(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
 
 def _training(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
     for name in sorted({target.origin_name for target in pipeline.config.targets}):
-        yield Resource(Address.of("model", name), {"name": name}, depends_on=(image.address,))
+        fields: dict[str, JSON] = {"name": name}
+        origins: dict[str, Origin] = {}
+        for target in pipeline.config.targets:
+            if target.origin_name == name:
+                _add(pipeline, target, "model", fields, origins)
+        yield Resource(Address.of("model", name), fields, depends_on=(image.address,), origins=origins)
     for target in pipeline.config.targets:
         yield _model_version(pipeline, target)
 
@@ -125,8 +130,7 @@ def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
     fields, origins = _docker(pipeline)
     fields["name"] = target.name
     fields["docker_flags"] = TRAINING_FLAGS
-    for name, value in target.fields["model-version"].items():
-        fields[name], origins[name] = value, _value(pipeline, *target.key, *_keys("model-version")[name].path)
+    _add(pipeline, target, "model-version", fields, origins)
     if pipeline.parameters is not None:
         fields["parameters"] = dict(pipeline.parameters)
         origins["parameters"] = _by_class(pipeline, "parameters_class")
@@ -137,6 +141,14 @@ def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
         depends_on=(model,),
         origins=origins,
     )
+
+
+def _add(
+    pipeline: Pipeline, target: ModelTarget, kind: str, fields: dict[str, JSON], origins: dict[str, Origin]
+) -> None:
+    """Add what a target's row gives of a resource of this kind."""
+    for name, value in target.fields.get(kind, {}).items():
+        fields[name], origins[name] = value, _value(pipeline, *target.key, *_keys(kind)[name].path)
 
 
 def _objects(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:

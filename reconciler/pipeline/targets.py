@@ -43,7 +43,7 @@ def read_targets(reader: TomlReader, kind: str | None) -> tuple[ModelTarget, ...
         return ()
     if rows:
         found = [_target(reader, row, "model_versions", index) for index, row in enumerate(rows)]
-        return _last_of_each(reader, found)
+        return _said_once(reader, _last_of_each(reader, found))
     if single and deploys:
         target = _target(reader, single, "model_version")
         return () if target is None else (target,)
@@ -124,6 +124,23 @@ def target_keys() -> tuple[str, ...]:
     """Every key of `[model_version]` that is read."""
     given = (key.path[0] for config in _tables().values() for key in config.keys.values())
     return tuple(dict.fromkeys((*TARGET_FIELDS, *given)))
+
+
+def _said_once(reader: TomlReader, targets: tuple[ModelTarget, ...]) -> tuple[ModelTarget, ...]:
+    """Note where two rows give the same field of the model that both are versions of."""
+    first: dict[tuple[str, str], ModelTarget] = {}
+    for target in targets:
+        for field in target.fields.get("model", {}):
+            one = first.setdefault((target.origin_name, field), target)
+            if one is not target:
+                key = _tables()["model"].keys[field].path
+                reader.error(
+                    f"{dotted(target.key)}: {dotted(key)} is given twice for the model {target.origin_name}",
+                    f"The row at line {one.line} gives it, too. One row of a model is enough.",
+                    *target.key,
+                    *key,
+                )
+    return targets
 
 
 def _last_of_each(reader: TomlReader, rows: list[ModelTarget | None]) -> tuple[ModelTarget, ...]:
