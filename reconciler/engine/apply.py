@@ -15,6 +15,7 @@ from providers.leftovers import sweep
 from providers.protocol import CheckedKind
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diff import effective_fields
 from reconciler.core.events import Notice
 from reconciler.core.plan import Plan
 from reconciler.core.stale import StaleStep, refusal, stale_steps
@@ -264,7 +265,8 @@ def _check_writes(planned: PlanResult) -> None:
         if not step.writes or resource is None or not isinstance(kind, CheckedKind):
             continue
         try:
-            kind.check(step.address.name, planned.remote_state.found.get(step.address), resource.fields)
+            fields = effective_fields(resource.fields, step.changes, kind.facts.rules)
+            kind.check(step.address.name, planned.remote_state.found.get(step.address), fields)
         except ProviderError as problem:
             what = f"{step.address} cannot be written, so nothing was changed"
             told = provider_diagnostic(problem, what, address=step.address)

@@ -82,6 +82,9 @@ VERSION = {
     "docker_tag": "1.0.0",
     "docker_flags": ["--gpus all"],
     "parameters": {"epochs": 3},
+    "description": "counts apples",
+    "labels": {"0": "apple"},
+    "docker_env_variables": {"WORKERS": "4"},
 }
 
 

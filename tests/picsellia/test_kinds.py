@@ -316,7 +316,9 @@ def test_what_is_not_returned_is_absent_and_not_null(sandbox: Sandbox, kinds: Ki
     assert read is not None
     assert (read.id, read.fields) == ("dataset", {})
     version = kinds.new_version(apples)
-    assert version.fields == {name: VERSION[name] for name in ("name", "framework", "type", "parameters")}
+    assert version.fields == {
+        name: VERSION[name] for name in ("name", "framework", "type", "parameters", "labels")
+    }
     assert kinds.read_version(apples) == version
 
 

@@ -138,11 +138,14 @@ def test_the_examples_match_their_page() -> None:
     assert len({one.input_type for one in cleanup.inputs}) == 5
     multi, diagnostics = load_pipeline(EXAMPLES / "multi_training")
     assert multi is not None
-    assert [(t.name, t.framework) for t in multi.config.targets] == [("lyon", "ONNX"), ("lille", "ONNX")]
+    assert [(t.name, t.fields["model-version"]["framework"]) for t in multi.config.targets] == [
+        ("lyon", "ONNX"),
+        ("lille", "ONNX"),
+    ]
     assert [d.severity for d in diagnostics] == [Severity.WARNING]
     yolo, diagnostics = load_pipeline(EXAMPLES / "yolov8_training")
     assert yolo is not None
-    assert yolo.config.targets[0].framework == "YOLOV8"
+    assert yolo.config.targets[0].fields["model-version"]["framework"] == "YOLOV8"
     assert yolo.parameters is not None
     assert (yolo.parameters["epochs"], yolo.parameters["device"]) == (3, "cuda:0")
     assert [d.severity for d in diagnostics] == [Severity.WARNING]

@@ -15,11 +15,11 @@ from providers.collection import (
     Collection,
 )
 from providers.config_keys import ConfigTable, Holds, Key
-from providers.errors import GoneError, PermanentError
+from providers.errors import GoneError, PermanentError, RefusedError
 from providers.picsellia.answer import Answer
 from providers.picsellia.paths import path
 from providers.protocol import KindFacts, LiveObject, Reference, Report
-from providers.rules import JSON, FieldRule
+from providers.rules import HIDDEN, JSON, Effect, FieldRule
 
 if TYPE_CHECKING:
     from providers.picsellia.platform import Platform
@@ -32,14 +32,21 @@ RULES = {
     "docker_tag": rules.DOCKER_TAG,
     "docker_flags": rules.DOCKER_FLAGS,
     "parameters": FieldRule(rules.mapping, rules.number_like, keyed=True),
+    "description": FieldRule(rules.text, effect=Effect.DESCRIPTION),
+    "labels": FieldRule(rules.texts, keyed=True),
+    "docker_env_variables": FieldRule(rules.texts, keyed=True),
 }
 CONFIG = ConfigTable(
     "model_version",
     {
         "framework": Key("framework", Holds.FRAMEWORK),
         "type": Key("inference_type", Holds.INFERENCE_TYPE),
+        "description": Key("description"),
+        "labels": Key("labels", Holds.TEXTS),
+        "docker_env_variables": Key("env", Holds.VARIABLES),
     },
 )
+"""The official tool (0.7.6, `commands/training/deployer.py`) reads the first two and ignores the others."""
 _CHANGE = {
     "name": RENAME,
     "type": INFERENCE_TYPE,
@@ -70,6 +77,9 @@ COLLECTION = Collection(
 )
 """As `Model.create_version` and `ModelVersion.update` of the SDK 6.37 send and read it. That a version
 without a type or a framework reads NOT_CONFIGURED is an assumption: the SDK cannot read one without."""
+
+
+_ENV = "docker_env_variables"
 
 
 def _summary(live: LiveObject) -> tuple[JSON, ...]:
@@ -117,8 +127,24 @@ class ModelVersionKind:
         parent: LiveObject | None,
         report: Report,
     ) -> LiveObject:
-        answer = self._platform.patch(path("model", "version", live.id), changed)
-        return self._live(_model(parent), answer)
+        address = path("model", "version", live.id)
+        variables = _variables(changed)
+        if HIDDEN in variables.values():  # kept as they are, which only the platform knows
+            now = _variables(self._platform.get(address))
+            kept = {name: now[name] for name, text in variables.items() if text == HIDDEN and name in now}
+            changed = {**changed, _ENV: {n: t for n, t in variables.items() if t != HIDDEN} | kept}
+        return self._live(_model(parent), self._platform.patch(address, changed))
+
+    def check(self, name: Sequence[str], live: LiveObject | None, fields: Mapping[str, JSON]) -> None:
+        """Refuse to delete a secret: the table is written as a whole, and the files cannot name it."""
+        hidden = {key for key, text in _variables(live.fields if live else {}).items() if text == HIDDEN}
+        lost = sorted(hidden - _variables(fields).keys()) if _ENV in fields else []
+        if lost:
+            paths = ", ".join(f'"{_ENV}.{key}"' for key in lost)
+            raise RefusedError(
+                f"the platform has a secret in the environment variable {lost[0]}, which would be deleted",
+                hint=f"leave it alone: add {paths} to ignore_changes in [reconciler]; or delete it there",
+            )
 
     def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
         self._platform.delete(path("model", "version", live.id))
@@ -128,13 +154,27 @@ class ModelVersionKind:
         return LiveObject(
             id=id,
             name=(*model.name, answer.text("name")),
-            fields={name: answer[name] for name in RULES if name in answer},
+            fields={name: _shown(name, answer[name]) for name in RULES if name in answer},
             outputs={
                 "number": answer.get("version"),
                 "page": f"{self._platform.host}/model/version/{id}",
                 **answer.modified(),
             },
         )
+
+
+def _shown(field: str, value: JSON) -> JSON:
+    """A field as it leaves here: without the secrets among its environment variables."""
+    if field != _ENV or not isinstance(value, dict) or not value:
+        return value
+    from providers.secret_rules import kind_of_value  # late: its expressions take a while
+
+    return {name: HIDDEN if kind_of_value(name, str(text)) else text for name, text in value.items()}
+
+
+def _variables(fields: Mapping[str, JSON]) -> dict[str, JSON]:
+    found = fields.get(_ENV)
+    return found if isinstance(found, dict) else {}
 
 
 def _model(parent: LiveObject | None) -> LiveObject:
