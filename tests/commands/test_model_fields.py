@@ -221,3 +221,48 @@ def test_a_secret_that_the_platform_has_is_neither_shown_nor_deleted_nor_written
     assert "Nothing to do" in cli("plan", APP).out
     state = Path(os.environ["RECONCILER_STATE"])
     assert all(TOKEN.encode() not in file.read_bytes() for file in state.parent.glob("state.db*"))
+
+
+# The model
+
+
+def described(sandbox: Sandbox) -> str:
+    model = sandbox.platform.model("DefectClassifier")
+    assert model is not None
+    return str(model["description"])
+
+
+def test_the_description_of_a_model_is_managed_where_the_row_of_a_version_has_it(
+    cli: Cli, sandbox: Sandbox, folder: Path
+) -> None:
+    assert cli("apply", APP).code == 0
+    sandbox.platform.edit_model("DefectClassifier", description="A brand new model!")
+    assert "Nothing to do" in cli("plan", APP).out
+
+    config = say(folder, 'origin_description = "Finds defects."\n')
+    assert "model/DefectClassifier" in cli("plan", APP).out
+    assert cli("apply", APP).code == 0
+    assert described(sandbox) == "Finds defects."
+
+    sandbox.platform.edit_model("DefectClassifier", description="Finds all defects.")
+    assert findings(cli) == {"description": ("drift", "Finds all defects.")}
+    assert cli("adopt", APP).code == 0
+    assert 'origin_description = "Finds all defects."\n' in config.read_text()
+    assert findings(cli) == {}
+    assert cli("apply", APP).code == 0
+    config.write_text(config.read_text().replace("all defects", "every defect"))
+    assert cli("apply", APP).code == 0
+    assert cli("rollback", APP).code == 0
+    assert described(sandbox) == "Finds all defects."
+
+
+def test_two_rows_cannot_describe_one_model(cli: Cli, sandbox: Sandbox) -> None:
+    folder = copy_example("multi_training", cli.folder, sandbox.registry)
+    config = folder / "config.toml"
+    row = 'framework = "ONNX"\ninference_type = "OBJECT_DETECTION"\n'
+    assert config.read_text().count(row) == 2
+    config.write_text(config.read_text().replace(row, f'{row}origin_description = "x"\n'))
+    ended = cli("validate", "multi_training")
+    assert ended.code == 1
+    assert "origin_description is given twice for the model SiteDetector" in ended.err
+    assert "config.toml:" in ended.err

@@ -89,8 +89,9 @@ def check(cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monkey
 PROCESSING, TRAINING = "dataset_cleanup", "multi_training"
 
 
-# What the example does not say of a version, for the row that counts.
+# What the example does not say of a model and its version, for the row that counts.
 _REST = """\
+origin_description = "Detects what a site is."
 description = "Sees Lyon."
 labels = { 0 = "crane" }
 env = { WORKERS = "4" }

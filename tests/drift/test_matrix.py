@@ -125,7 +125,7 @@ def test_in_sync_is_silent_and_so_is_what_changed_back(check: Check, sandbox: Sa
     live_as(sandbox, changed(now, 0))
     assert check("--all").code != 0
     platform = sandbox.platform
-    platform.edit_model("other", name="SiteDetector")
+    platform.edit_model("other", **now[DETECTOR])
     platform.edit_version("SiteDetector", "other", **now[LYON])
     live_as(sandbox, {APP: now[APP], DATASET: now[DATASET]})
     report = check("--all")
@@ -196,13 +196,13 @@ def test_unverified_is_counted_and_no_finding_until_the_files_change(
     counts = {one["stack"]["pipeline"]: one["unverified"] for one in report.document["stacks"]}
     assert counts == {
         PROCESSING: len(unread[PROCESSING]) + 5 * len(INPUT),
-        TRAINING: 2 * len(unread[TRAINING]) + len(only_of_lyon),
+        TRAINING: 2 * len(unread[TRAINING]) + len(only_of_lyon) + 1,  # and the description of the model
     }
     values = changed(now, 0)
     unread_fields = {
         APP: unread[PROCESSING],
         DATASET: set(INPUT),
-        DETECTOR: set(),
+        DETECTOR: {"description"},
         LYON: unread[TRAINING] | only_of_lyon,
     }
     hidden = {a: {f: v for f, v in values[a].items() if f in unread_fields[a]} for a in values}
@@ -253,7 +253,7 @@ def test_a_whole_processing_and_a_whole_model(check: Check, sandbox: Sandbox, ap
     platform.create_processing(PROCESSING, **{name: app[name] for name in PROCESSING_RULES})
     for one in inputs:
         platform.add_input(PROCESSING, **{name: one[name] for name in ("name", *INPUT)})
-    platform.create_model("SiteDetector")
+    platform.create_model("SiteDetector", description="Detects what a site is.")
     report = check("--all")
     versions = (LYON, "model-version/SiteDetector/lille")
     assert report.found == {

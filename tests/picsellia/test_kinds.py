@@ -136,7 +136,7 @@ def test_an_input_without_its_processing_is_neither_there_nor_made(sandbox: Sand
 def test_a_model_from_its_creation_to_its_deletion(sandbox: Sandbox, kinds: Kinds) -> None:
     assert kinds.read_model() is None
     made = kinds.new_model()
-    assert (made.name, made.fields) == (("Apples",), {"name": "Apples"})
+    assert (made.name, made.fields) == (("Apples",), {"name": "Apples", "description": ""})
     assert made.outputs["page"] == f"{sandbox.url}/model/{made.id}"
     assert kinds.read_model() == made
     kinds.model.delete(made, parent=None)

@@ -5,16 +5,18 @@ from typing import TYPE_CHECKING
 
 from providers import rules
 from providers.collection import NAME, RENAME, TEXT, Collection
+from providers.config_keys import ConfigTable, Key
 from providers.errors import GoneError, PermanentError
 from providers.picsellia.answer import Answer
 from providers.picsellia.paths import path
 from providers.protocol import KindFacts, LiveObject, Reference, Report
-from providers.rules import JSON
+from providers.rules import JSON, Effect, FieldRule
 
 if TYPE_CHECKING:
     from providers.picsellia.platform import Platform
 
-RULES = {"name": rules.NAME}
+RULES = {"name": rules.NAME, "description": FieldRule(rules.text, effect=Effect.DESCRIPTION)}
+CONFIG = ConfigTable("model_version", {"description": Key("origin_description")})
 COLLECTION = Collection(
     name="model",
     parent="organization",
@@ -32,13 +34,14 @@ COLLECTION = Collection(
 class ModelKind:
     """Models of one organization; names are unique there (the platform answers 409)."""
 
-    facts = KindFacts(RULES, shared=True, collection=COLLECTION)
+    facts = KindFacts(RULES, shared=True, config=CONFIG, collection=COLLECTION)
 
     def __init__(self, platform: "Platform") -> None:
         self._platform = platform
 
     def read(self, reference: Reference) -> LiveObject | None:
-        found = self._platform.find_listed(self._collection, reference.name[0], RULES)
+        wanted = {"name"} | reference.fields.keys()  # a list without the others will do
+        found = self._platform.find_listed(self._collection, reference.name[0], wanted)
         if found is None and reference.id is not None:
             try:
                 found = self._platform.get(path("model", reference.id))
@@ -50,7 +53,9 @@ class ModelKind:
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
     ) -> LiveObject:
         # The SDK never leaves the description out, so neither do we.
-        return self._live(self._platform.post(self._collection, {"name": name[0], "description": ""}))
+        return self._live(
+            self._platform.post(self._collection, {"name": name[0], "description": "", **fields})
+        )
 
     def update(
         self,
@@ -83,6 +88,6 @@ class ModelKind:
         return LiveObject(
             id=id,
             name=(name,),
-            fields={"name": name},
+            fields={**{field: answer[field] for field in RULES if field in answer}, "name": name},
             outputs={"page": f"{self._platform.host}/model/{id}", **answer.modified()},
         )
