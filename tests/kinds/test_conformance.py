@@ -1,6 +1,6 @@
 """What every kind of the table has to do: its facts agree, and so does its life on the platform.
 
-A new kind is tested by this file as it is; `docs/how-to/add-a-kind.md` says how.
+A new kind is tested by this file as it is; `docs/how-to/adding-a-kind.md` says how.
 """
 
 import pytest

@@ -1,0 +1,148 @@
+"""Objects of any kind that have rows of their own in config.toml: from the first plan to their end."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.config_keys import Holds
+from providers.picsellia.kinds import KINDS
+from providers.sandbox import Sandbox
+from providers.table import FACTS, ancestors
+from reconciler.core.values import Address
+from reconciler.pipeline.objects import row_tables
+from tests.conftest import Cli, copy_example
+from tests.kinds.conftest import sample
+
+OF_EXAMPLES = {"processing": "dataset_cleanup", "model": "DefectClassifier", "model-version": "v1"}
+WRITTEN = {
+    Holds.TEXT: '"text 0"',
+    Holds.COUNT: "1",
+    Holds.FLAG: "false",
+    Holds.TEXTS: '{ KEY = "text 0" }',
+    Holds.VARIABLES: '{ KEY = "text 0" }',
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One object of a kind as config.toml declares it, after everything that it lives in."""
+
+    kind: str
+    name: str = "one"
+
+    @property
+    def address(self) -> Address:
+        names = [OF_EXAMPLES.get(parent, self.name) for parent in ancestors(self.kind)]
+        return Address(self.kind, (*names, self.name))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        config = FACTS[self.kind].config
+        return tuple(config.keys) if config else ()
+
+    @property
+    def text(self) -> str:
+        config = FACTS[self.kind].config
+        assert config is not None
+        above = [Row(parent, self.name) for parent in ancestors(self.kind) if parent not in OF_EXAMPLES]
+        names = [parent.replace("-", "_") for parent in ancestors(self.kind)]
+        lines = [
+            f"[[{config.name}]]",
+            *(f'{key} = "{part}"' for key, part in zip([*names, "name"], self.address.name, strict=True)),
+            *(f"{key.name} = {WRITTEN[key.holds]}" for key in config.keys.values()),
+        ]
+        return "".join(f"{one.text}\n" for one in above[-1:]) + "\n".join(lines) + "\n"
+
+    def on_platform(self, sandbox: Sandbox, number: int) -> dict[str, Any]:
+        """Each field as the platform would have it."""
+        collection = FACTS[self.kind].collection
+        assert collection is not None
+        return {field: sample(collection.create[field], number) for field in self.fields}
+
+
+def found(cli: Cli, pipeline: str) -> dict[str, str]:
+    document = json.loads(cli("drift", pipeline, "--json", "-").out)
+    return {
+        f"{finding['address']}#{finding['field'].partition('.')[0]}": finding["class"]
+        for stack in document["stacks"]
+        for finding in stack["findings"]
+    }
+
+
+def with_row(config: Path, row: str) -> None:
+    text = config.read_text().rstrip("\n")
+    config.write_text(f"{text}\n\n{row}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_object_with_a_row_is_made_watched_taken_over_and_let_go(
+    kind: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    if kind not in {kind for kind, _ in row_tables().values()}:
+        config = FACTS[kind].config
+        assert config is None or not config.rows, "it has no rows, and so no test of them"
+        return
+    trains = {"model", "model-version"} & set(ancestors(kind))
+    pipeline = "single_training" if trains else "dataset_cleanup"
+    config_file = copy_example(pipeline, cli.folder, sandbox.registry) / "config.toml"
+    assert cli("apply", pipeline).code == 0
+    before = config_file.read_text()
+    row = Row(kind)
+    address = str(row.address)
+
+    with_row(config_file, row.text)
+    planned = cli("plan", pipeline)
+    assert f"+ {address}" in planned.out, planned.err
+    assert cli("apply", pipeline).code == 0
+    live = sandbox.platform.get(kind, *row.address.name)
+    assert live is not None
+    assert {field: live[field] for field in row.fields} == row.on_platform(sandbox, 0)
+    assert "Nothing to do" in cli("plan", pipeline).out
+
+    sandbox.platform.edit(kind, *row.address.name, **row.on_platform(sandbox, 1))
+    assert found(cli, pipeline) == {f"{address}#{field}": "drift" for field in row.fields}
+    assert cli("adopt", pipeline).code == 0
+    assert found(cli, pipeline) == {}
+    assert cli("apply", pipeline).code == 0
+
+    config_file.write_text(before)
+    assert "forget" in cli("plan", pipeline).out
+    assert cli("apply", pipeline).code == 0
+    assert sandbox.platform.get(kind, *row.address.name) is not None
+
+    with_row(config_file, row.text)
+    assert cli("apply", pipeline).code == 0
+    config_file.write_text(before)
+    assert cli("apply", pipeline, "--prune", "--yes").code == 0
+    assert sandbox.platform.get(kind, *row.address.name) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda text: text.replace("name =", "nam ="), "Did you mean 'name'?"),
+        (lambda text: text + text, "is declared twice"),
+        (lambda text: text.replace("[[", "[").replace("]]", "]"), "must be rows"),
+    ],
+    ids=["misspelt", "twice", "no rows"],
+)
+def test_a_row_that_is_wrong_is_told_with_its_line(
+    kind: str, wrong: Any, words: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    if kind not in {kind for kind, _ in row_tables().values()}:
+        config = FACTS[kind].config
+        assert config is None or not config.rows
+        return
+    row = Row(kind, "one")
+    trains = {"model", "model-version"} & set(ancestors(kind))
+    pipeline = "single_training" if trains else "dataset_cleanup"
+    config_file = copy_example(pipeline, cli.folder, sandbox.registry) / "config.toml"
+    with_row(config_file, wrong(row.text))
+    ended = cli("validate", pipeline)
+    assert ended.code == 1
+    assert words in ended.err
+    assert "config.toml:" in ended.err
