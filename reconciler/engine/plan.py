@@ -374,7 +374,7 @@ def _refuse_time(planned: PlanResult) -> None:
 def _is_built(planned: PlanResult, step: Step) -> bool:
     """Whether applying this step builds an image."""
     kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
-    if not isinstance(kind, ImageKind) or resource is None or not step.writes:
+    if not isinstance(kind, PublishedKind) or resource is None or not step.writes:
         return False
     found = planned.remote_state.found.get(step.address)
     return found is None or kind.needs_build(found, resource.fields)

@@ -10,6 +10,7 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from reconciler.cli import stores
+from reconciler.core.events import ignore
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.run_identity import this_run
 from reconciler.engine.validate import validate
@@ -159,7 +160,7 @@ def test_what_an_earlier_version_took_over_stays_accepted(folder: Path, cli: Cli
     key = validate(folder, ReadOptions(environment="CUSTOM")).key
     assert key is not None
     stack = stack_of(APP)
-    with stores.store() as store:
+    with stores.store(ignore) as store:
         snapshot = store.load(stack)
         assert snapshot is not None
         (image,) = [one for one in snapshot.resources.values() if one.kind == "image"]

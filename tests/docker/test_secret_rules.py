@@ -187,7 +187,7 @@ def test_the_literals_are_few_enough_for_vector_instructions() -> None:
 
 def test_the_search_library_is_imported_only_when_files_are_searched() -> None:
     command = (
-        "import sys; from providers.docker.source import secret_scan, secret_rules as rules;"
+        "import sys; import providers.docker.source.secret_scan; from providers import secret_rules as rules;"
         "before = 'ahocorasick_rs' in sys.modules; rules.is_clean(b'a');"
         "print(before, 'ahocorasick_rs' in sys.modules)"
     )

@@ -74,7 +74,7 @@ def test_a_processing_pipeline_as_the_official_tool_writes_it() -> None:
 
 def given(**fields: str) -> dict[str, dict[str, str]]:
     """What a row says of a model version, and of nothing else."""
-    return {"model-version": fields}
+    return {"model": {}, "model-version": fields}
 
 
 def test_a_training_pipeline_with_one_target() -> None:
