@@ -8,15 +8,15 @@ from rich.console import Console
 from reconciler.cli import prompts
 from reconciler.cli.prompts import Default, choose
 from reconciler.core.diagnostics import UserError, error, warning
-from reconciler.core.platforms import platform_address
+from reconciler.core.platforms import HOSTS, platform_address
 from reconciler.credentials import saved
-from reconciler.credentials.environment import CUSTOM_HOST, Environment
+from reconciler.credentials.environment import host_variable
 from reconciler.credentials.saved import Login
 from reconciler.credentials.target import ENVIRONMENT, ORGANIZATION, TOKEN
 from reconciler.views.terminal.messages import print_diagnostics
 
 
-def matching(organization: str | None, environment: Environment | None) -> list[Login]:
+def matching(organization: str | None, environment: str | None) -> list[Login]:
     """The saved logins that the two options leave.
 
     Raises:
@@ -63,9 +63,10 @@ def chosen(among: Sequence[Login], err: Console) -> Login:
 
 def warn_of_variables(login: Login, err: Console) -> None:
     """Say which variables come before what was saved, so that nothing seems to be in use that is not."""
-    says = {ORGANIZATION: login.organization, ENVIRONMENT: login.environment.value}
-    if login.environment is Environment.CUSTOM:
-        says[CUSTOM_HOST] = saved.entries().get(CUSTOM_HOST, "")
+    says = {ORGANIZATION: login.organization, ENVIRONMENT: login.environment}
+    if login.environment not in HOSTS:
+        variable = host_variable(login.environment)
+        says[variable] = saved.entries().get(variable, "")
     names = [name for name, value in says.items() if _differs(os.environ.get(name), value)]
     names += [name for name in (TOKEN, login.key) if os.environ.get(name)]
     if names:

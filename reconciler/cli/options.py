@@ -12,14 +12,15 @@ import click
 
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.plan_options import PlanOptions
+from reconciler.core.platforms import ENVIRONMENTS
 from reconciler.core.values import Address
-from reconciler.credentials.environment import Environment
 from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
 from reconciler.pipeline.bumps import Bump
 from reconciler.workspace.shards import Shard
 
 if TYPE_CHECKING:
-    from reconciler.credentials.target import Target
+    from reconciler.credentials.target import Target, TargetSettings
+    from reconciler.workspace.schema import Workspace
 
 Command = Callable[..., int]
 EVERYWHERE = "*"
@@ -51,14 +52,30 @@ class WinnerType(click.ParamType[Address | None]):
             self.fail(f"{value!r} is not an address; name pipelines before this option", param, ctx)
 
 
-class EnvironmentType(click.ParamType[Environment]):
+class EnvironmentType(click.ParamType[str]):
+    """The name of an environment, in capitals."""
+
     name = "ENV"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Environment:
-        try:
-            return Environment(value.upper())
-        except ValueError:
-            self.fail(f"{value!r} is not one of {', '.join(Environment)}", param, ctx)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        name: str = value.upper()
+        if name not in ENVIRONMENTS and name not in (known := environment_names()):
+            self.fail(f"{value!r} is not one of {', '.join(known)}", param, ctx)
+        return name
+
+
+def workspace() -> "Workspace":
+    """The workspace around the current folder. Raises UserError."""
+    from reconciler.workspace.reader import find_workspace
+
+    return find_workspace(Path.cwd())
+
+
+def environment_names() -> list[str]:
+    """The environments that can be named here. Raises UserError."""
+    from reconciler.credentials.target import known_environments
+
+    return known_environments(workspace().declared())
 
 
 class ShardType(click.ParamType[Shard]):
@@ -117,23 +134,27 @@ class TargetOptions:
     """The flags that name a target, before variables and files are asked."""
 
     organization: str | None
-    environment: Environment | None
+    environment: str | None
 
     def target(self) -> "Target":
         """Raises UserError."""
         from reconciler.credentials.target import resolve
 
-        return resolve(self.organization, self.environment)
+        return resolve(self.organization, self.environment, declared=workspace().declared())
 
     def reads(self, read_options: ReadOptions) -> ReadOptions:
         """How files are read for the environment that this names. Raises UserError."""
         return replace(read_options, environment=self.environment_name())
 
-    def environment_name(self) -> Environment:
+    def environment_name(self) -> str:
         """The environment alone, which needs neither token nor organization. Raises UserError."""
-        from reconciler.credentials.target import chosen_environment
+        return self.settings().environment.value
 
-        return chosen_environment(self.environment)[0]
+    def settings(self) -> "TargetSettings":
+        """Each value of the target, with its source. Raises UserError."""
+        from reconciler.credentials.target import TargetSettings
+
+        return TargetSettings(self.organization, self.environment, declared=workspace().declared())
 
 
 def pipelines(command: Command) -> Command:
@@ -169,11 +190,11 @@ def where(command: Command) -> Command:
         "--env",
         "environment",
         type=EnvironmentType(),
-        metavar="[" + "|".join(Environment) + "]",
+        metavar="[" + "|".join(ENVIRONMENTS) + "|NAME]",
         help="Environment; PICSELLIA_ENV, the saved context and PROD come next.",
     )
     @functools.wraps(command)
-    def with_where(organization: str | None, environment: Environment | None, **rest: Any) -> int:
+    def with_where(organization: str | None, environment: str | None, **rest: Any) -> int:
         return command(where=TargetOptions(organization, environment), **rest)
 
     return with_where

@@ -18,6 +18,10 @@ HOSTS = {
 }
 """The address of each environment of the official CLI, but for CUSTOM, whose address the user gives."""
 
+CUSTOM = "CUSTOM"
+ENVIRONMENTS = (*HOSTS, CUSTOM)
+"""The environments of the official CLI."""
+
 _PLACES = {address: name for name, address in HOSTS.items()}
 _PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(r"(?:\[(?P<six>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?::(?P<port>[0-9]*))?")
@@ -56,11 +60,13 @@ def platform_address(text: str) -> str:
 
 
 def place(environment: str, address: str) -> str:
-    """How a stack's name gives its platform: the environment, or the host where CUSTOM has one of its own.
+    """How a stack's name gives its platform: by the official CLI's name for it, else by its host.
+
+    So it is one stack whatever name a reconciler.toml has for the platform.
 
     The scheme is left out where it is the usual one: https, and http on this machine.
     """
-    if environment != "CUSTOM":
+    if environment in HOSTS:
         return environment
     if address in _PLACES:
         return _PLACES[address]
@@ -83,7 +89,7 @@ def older_names(organization: str, address: str, pipeline: str, names: Iterable[
     found = []
     for name in names:
         host = name[len(before) : -len(after)]
-        if name != before + host + after or "/" in host or host in (*HOSTS, "CUSTOM"):
+        if name != before + host + after or "/" in host or host in ENVIRONMENTS:
             continue
         try:
             spelled = platform_address(f"{address.partition('://')[0]}://{host}")

@@ -1,25 +1,62 @@
-"""The environments of the platform and their addresses."""
+"""An environment is a name for a platform: the official CLI's, or one that a reconciler.toml declares.
 
-from enum import StrEnum
+A reconciler.toml belongs to a repository, so its values come with their places, for `whoami` and for errors.
+"""
 
-from reconciler.core import platforms
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from reconciler.core.platforms import platform_address
 
 
-class Environment(StrEnum):
-    """Where a platform runs; names and hosts are the official CLI's."""
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A platform, and the name that the user has for it.
 
-    PROD = "PROD"
-    STAGING = "STAGING"
-    LOCAL = "LOCAL"
-    CUSTOM = "CUSTOM"
+    Attributes:
+        host: address of the platform, in its one spelling.
+    """
+
+    name: str
+    host: str
+
+    def __str__(self) -> str:
+        return self.name
 
 
-HOSTS = {Environment(name): address for name, address in platforms.HOSTS.items()}
-"""The address of each environment except CUSTOM, which the user sets."""
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """A value and where it comes from: an option, a variable, a file, or a file with the line."""
 
-CUSTOM_HOST = "PICSELLIA_CUSTOM_ENV"
-"""The environment variable, and the entry in the credentials file, with the address of CUSTOM."""
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredEnvironment:
+    """An environment in a reconciler.toml.
+
+    Attributes:
+        host: address of the platform, in its one spelling; None where the name alone says it, or for a CUSTOM
+            whose address the user sets.
+        token: the name of the variable with the API token; None to use the usual ones.
+    """
+
+    organization: Sourced
+    host: Sourced | None = None
+    token: Sourced | None = None
+
+
+Declared = Mapping[str, DeclaredEnvironment]
+"""The environments of a reconciler.toml, by name."""
+
+
+def host_variable(environment: str) -> str:
+    """The variable, and the entry in the credentials file, with the address of this environment.
+
+    For CUSTOM it is the official CLI's. PROD, STAGING and LOCAL have none: their addresses are fixed.
+    """
+    return f"PICSELLIA_{environment}_ENV"
 
 
 def address_problem(host: str) -> str | None:

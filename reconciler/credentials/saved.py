@@ -12,12 +12,14 @@ from pathlib import Path
 
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import UserError, error
+from reconciler.core.platforms import CUSTOM, HOSTS
 from reconciler.credentials.env_file import values_of, with_values
-from reconciler.credentials.environment import CUSTOM_HOST, Environment
+from reconciler.credentials.environment import host_variable
 from reconciler.system.files import locked, replace_file
 
 _PRIVATE = 0o600
-_TOKEN_KEY = re.compile(rf"PICSELLIA_(?P<organization>.+)_(?P<environment>{'|'.join(Environment)})_API_TOKEN")
+_TOKEN_KEY = re.compile(r"PICSELLIA_(?P<organization>.+)_(?P<environment>[^_]+)_API_TOKEN")
+_HOST_KEY = re.compile(host_variable("([^_]+)"))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,7 +27,7 @@ class Login:
     """An organization in an environment, with a saved token."""
 
     organization: str
-    environment: Environment
+    environment: str
 
     def __str__(self) -> str:
         return f"{self.organization}@{self.environment}"
@@ -83,24 +85,30 @@ def context() -> dict[str, str]:
 
 def logins() -> list[Login]:
     """Every login with a saved token, sorted."""
-    matches = (_TOKEN_KEY.fullmatch(key) for key in entries())
-    return sorted(Login(one["organization"], Environment(one["environment"])) for one in matches if one)
+    known, matches = environments(), [_TOKEN_KEY.fullmatch(key) for key in entries()]
+    found = (Login(one["organization"], one["environment"]) for one in matches if one)
+    return sorted(login for login in found if login.environment in known)
+
+
+def environments() -> list[str]:
+    """The environments that a login can be saved for: those with a fixed or a saved address, and CUSTOM."""
+    matches = (_HOST_KEY.fullmatch(key) for key in entries())
+    return list(dict.fromkeys((*HOSTS, CUSTOM, *sorted(one[1] for one in matches if one))))
 
 
 def current() -> Login | None:
     """The login in use, even if its token is no longer saved; None if you are not logged in."""
     values = context()
-    try:
-        return Login(values["organization"], Environment(values["env"].upper()))
-    except (KeyError, ValueError):
+    if not {"organization", "env"} <= values.keys() or values["env"].upper() not in environments():
         return None
+    return Login(values["organization"], values["env"].upper())
 
 
 def save(login: Login, token: str, host: str | None = None) -> None:
     """Save this token, and use this login from now on.
 
     Args:
-        host: the address of CUSTOM; all CUSTOM logins share one.
+        host: the address of an environment without a fixed one; all its logins share it.
 
     Raises:
         UserError: the file cannot be read, or cannot hold these values; it is unchanged.
@@ -109,7 +117,7 @@ def save(login: Login, token: str, host: str | None = None) -> None:
     """
     changes: dict[str, str | None] = {login.key: token}
     if host is not None:
-        changes[CUSTOM_HOST] = host
+        changes[host_variable(login.environment)] = host
     folder().mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(credentials_file(), timeout=10):
         _write(changes)
@@ -132,7 +140,7 @@ def forget(removed: Collection[Login]) -> None:
 
 
 def _use(login: Login) -> None:
-    content = json.dumps({"organization": login.organization, "env": login.environment.value})
+    content = json.dumps({"organization": login.organization, "env": login.environment})
     replace_file(context_file(), content.encode(), mode=_PRIVATE)
 
 

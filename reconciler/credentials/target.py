@@ -1,18 +1,26 @@
 """Resolve the target of a command: organization, environment, address and token.
 
 Reads the same places as the official CLI: flags, environment variables, then `context.json` and `.env` in
-`~/.config/picsellia`. Writes nothing, and never shows a token.
+`~/.config/picsellia`. Between the two come the environments that a reconciler.toml declares. Writes nothing,
+and never shows a token.
 """
 
 import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from reconciler.core.diagnostics import UserError, error
-from reconciler.core.platforms import platform_address
+from reconciler.core.platforms import ENVIRONMENTS, HOSTS, platform_address
 from reconciler.credentials import saved
-from reconciler.credentials.environment import CUSTOM_HOST, HOSTS, Environment
+from reconciler.credentials.environment import (
+    Declared,
+    Environment,
+    Sourced,
+    address_problem,
+    host_variable,
+)
 from reconciler.credentials.saved import Login
 
 TOKEN = "PICSELLIA_TOKEN"
@@ -25,67 +33,186 @@ class Target:
     """The platform, the organization and the token that every request needs.
 
     Attributes:
-        host: address of the platform, normalised.
         token: never part of any output; hidden from the repr.
         token_from, organization_from, environment_from, host_from: the flag, variable or file that each value
-            comes from, for `whoami`; "" for the well-known host of an environment.
+            comes from, for `whoami`; "" for the fixed host of an environment.
     """
 
     organization: str
     environment: Environment
-    host: str
     token: str = field(repr=False)
     token_from: str
     organization_from: str = ""
     environment_from: str = ""
     host_from: str = ""
 
+    @property
+    def host(self) -> str:
+        """Address of the platform, in its one spelling."""
+        return self.environment.host
+
 
 def resolve(
-    organization: str | None, environment: str | None, variables: Mapping[str, str] = os.environ
+    organization: str | None,
+    environment: str | None,
+    variables: Mapping[str, str] = os.environ,
+    declared: Declared | None = None,
 ) -> Target:
-    """The target from flags, environment variables and saved files, in this order.
+    """The target from flags, variables, reconciler.toml and saved files, in this order.
 
     Raises:
-        UserError: no organization, an unknown environment, no address for CUSTOM, no token, or a file that
-            cannot be read.
+        UserError: no organization, an unknown environment, no address for it, no token, or a file that cannot
+            be read.
     """
-    env, env_from = chosen_environment(environment, variables)
-    context = {} if organization or variables.get(ORGANIZATION) else saved.context()
-    org, org_from = _first(
-        (organization, "--organization"),
-        (variables.get(ORGANIZATION), ORGANIZATION),
-        (context.get("organization"), str(saved.context_file())),
+    settings = TargetSettings(organization, environment, variables, declared)
+    name, owner = settings.environment, settings.organization
+    token, host = settings.token, settings.host
+    return Target(
+        owner.value,
+        Environment(name.value, host.value),
+        token.value,
+        token.source,
+        owner.source,
+        name.source,
+        host.source,
     )
-    if not org:
+
+
+def known_environments(declared: Declared) -> list[str]:
+    """The names that an environment can have: the official CLI's, the declared and the saved ones."""
+    return list(dict.fromkeys((*ENVIRONMENTS, *declared, *saved.environments())))
+
+
+class TargetSettings:
+    """The values of a target, each with its source; looked up when they are needed.
+
+    The order is: flag, variable, reconciler.toml, the official CLI's saved files, built-in default. A broken
+    file is an error only for a value that would come from it.
+    """
+
+    def __init__(
+        self,
+        organization: str | None,
+        environment: str | None,
+        variables: Mapping[str, str] = os.environ,
+        declared: Declared | None = None,
+    ) -> None:
+        self._organization = organization
+        self._environment = environment
+        self._variables = variables
+        self._declared = declared or {}
+
+    @cached_property
+    def environment(self) -> Sourced:
+        """The name of the environment. Raises UserError if there is none of this name."""
+        found = self._first((self._environment, "--env"), (self._variables.get(ENVIRONMENT), ENVIRONMENT))
+        if found is None:
+            found = self._first((saved.context().get("env"), str(saved.context_file())), ("PROD", "default"))
+            assert found is not None
+        name = found.value.upper()
+        if name not in (*ENVIRONMENTS, *self._declared) and name not in saved.environments():
+            raise UserError(
+                error(
+                    f"{found.value!r} is not an environment",
+                    f"Use one of {', '.join(known_environments(self._declared))}. "
+                    f"The value comes from --env, {ENVIRONMENT} or {saved.context_file()}.",
+                )
+            )
+        return Sourced(name, found.source)
+
+    @cached_property
+    def organization(self) -> Sourced:
+        """Raises UserError if none is selected."""
+        declared = self._declared.get(self.environment.value)
+        found = self._first(
+            (self._organization, "--organization"), (self._variables.get(ORGANIZATION), ORGANIZATION)
+        )
+        found = found or (declared.organization if declared else None)
+        found = found or self._first((saved.context().get("organization"), str(saved.context_file())))
+        if found is None:
+            raise UserError(
+                error(
+                    "no organization is selected",
+                    f"Use --organization ORG, set {ORGANIZATION}, or log in: reconciler login",
+                )
+            )
+        return found
+
+    @cached_property
+    def host(self) -> Sourced:
+        """The address of the platform. Raises UserError if it is missing or invalid."""
+        name = self.environment.value
+        if name in HOSTS:
+            return Sourced(HOSTS[name], "")
+        declared, variable = self._declared.get(name), host_variable(name)
+        found = self._first((self._variables.get(variable), variable))
+        found = found or (declared.host if declared else None)
+        found = found or self._first((self._entries.get(variable), str(saved.credentials_file())))
+        if found is None:
+            raise UserError(
+                error(
+                    f"the {name} environment has no address",
+                    f"Set {variable}=https://…, or log in: reconciler login --host https://…",
+                )
+            )
+        try:
+            return Sourced(platform_address(found.value), found.source)
+        except ValueError as problem:
+            raise UserError(
+                error(
+                    f"{variable} is not the address of a platform",
+                    f"It {problem}. Write https://host[:port].",
+                )
+            ) from None
+
+    @cached_property
+    def token(self) -> Sourced:
+        """The API token. Raises UserError if there is none, or if it is not for this platform."""
+        login = Login(self.organization.value, self.environment.value)
+        declared = self._declared.get(login.environment)
+        named = declared.token if declared else None
+        places = [(self._variables.get(name), name) for name in (TOKEN, login.key)]
+        if named is not None:
+            places.append((self._variables.get(named.value), f"{named.value}, named in {named.source}"))
+        for text, place in (*places, (self._entries.get(login.key), str(saved.credentials_file()))):
+            if token := checked_token(text or "", place):
+                if place == str(saved.credentials_file()):
+                    self._check_address(login)
+                return Sourced(token, place)
         raise UserError(
             error(
-                "no organization is selected",
-                f"Use --organization ORG, set {ORGANIZATION}, or log in: reconciler login",
+                f"no API token for {login}",
+                f"Set {named.value if named else TOKEN}, or log in: {_login_command(login)}",
             )
         )
-    entries = saved.entries()
-    token, token_from = _token(Login(org, env), variables, entries)
-    host, host_from = _host(env, variables, entries)
-    return Target(org, env, host, token, token_from, org_from, env_from, host_from)
+
+    def _check_address(self, login: Login) -> None:
+        """Refuse to send a saved token to another address because a reconciler.toml says so."""
+        declared = self._declared.get(login.environment)
+        if declared is None or declared.host is None or self.host != declared.host:
+            return
+        before = self._entries.get(host_variable(login.environment), "")
+        if address_problem(before) or platform_address(before) != self.host.value:
+            raise UserError(
+                error(
+                    f"the saved token of {login} is not for {self.host.value}",
+                    f"{self.host.source} has this address. If you trust it, log in there: "
+                    f"{_login_command(login)}",
+                )
+            )
+
+    @cached_property
+    def _entries(self) -> Mapping[str, str]:
+        return saved.entries()
+
+    @staticmethod
+    def _first(*candidates: tuple[str | None, str]) -> Sourced | None:
+        """The first value that is set."""
+        return next((Sourced(value, place) for value, place in candidates if value), None)
 
 
-def chosen_environment(
-    environment: str | None, variables: Mapping[str, str] = os.environ
-) -> tuple[Environment, str]:
-    """The environment from flag, environment variable or saved context, in this order, and its source.
-
-    Raises:
-        UserError: the environment is unknown, or the saved context cannot be read.
-    """
-    context = {} if environment or variables.get(ENVIRONMENT) else saved.context()
-    name, place = _first(
-        (environment, "--env"),
-        (variables.get(ENVIRONMENT), ENVIRONMENT),
-        (context.get("env"), str(saved.context_file())),
-        (Environment.PROD, "default"),
-    )
-    return _environment(name), place
+def _login_command(login: Login) -> str:
+    return f"reconciler login --organization {shlex.quote(login.organization)} --env {login.environment}"
 
 
 def checked_token(text: str, place: str) -> str:
@@ -106,63 +233,3 @@ def checked_token(text: str, place: str) -> str:
             )
         )
     return token
-
-
-def _first(*candidates: tuple[str | None, str]) -> tuple[str, str]:
-    """The first value that is set, and where it comes from."""
-    return next(((value, place) for value, place in candidates if value), ("", ""))
-
-
-def _environment(name: str) -> Environment:
-    try:
-        return Environment(name.upper())
-    except ValueError:
-        raise UserError(
-            error(
-                f"{name!r} is not an environment",
-                f"Use one of {', '.join(Environment)}. "
-                f"The value comes from --env, {ENVIRONMENT} or {saved.context_file()}.",
-            )
-        ) from None
-
-
-def _host(env: Environment, variables: Mapping[str, str], entries: Mapping[str, str]) -> tuple[str, str]:
-    if env is not Environment.CUSTOM:
-        return HOSTS[env], ""
-    host, place = _first(
-        (variables.get(CUSTOM_HOST), CUSTOM_HOST),
-        (entries.get(CUSTOM_HOST), str(saved.credentials_file())),
-    )
-    if not host:
-        raise UserError(
-            error(
-                "the CUSTOM environment has no address",
-                f"Set {CUSTOM_HOST}=https://…, or log in: reconciler login --host https://…",
-            )
-        )
-    try:
-        return platform_address(host), place
-    except ValueError as problem:
-        raise UserError(
-            error(
-                f"{CUSTOM_HOST} is not the address of a platform", f"It {problem}. Write https://host[:port]."
-            )
-        ) from None
-
-
-def _token(login: Login, variables: Mapping[str, str], entries: Mapping[str, str]) -> tuple[str, str]:
-    places = (
-        (variables.get(TOKEN), TOKEN),
-        (variables.get(login.key), login.key),
-        (entries.get(login.key), str(saved.credentials_file())),
-    )
-    for found, place in places:
-        if token := checked_token(found or "", place):
-            return token, place
-    raise UserError(
-        error(
-            f"no API token for {login}",
-            f"Set {TOKEN}, or log in: reconciler login --organization {shlex.quote(login.organization)} "
-            f"--env {login.environment}",
-        )
-    )

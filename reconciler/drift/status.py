@@ -90,7 +90,7 @@ def status(
         here = []
         for folder in folders:
             try:
-                stack = stack_of(target, pipeline_at(folder, target.environment))
+                stack = stack_of(target, pipeline_at(folder, target.environment.name))
             except UserError as problem:
                 if folder not in broken:
                     failed(problem)
@@ -127,7 +127,7 @@ def _checked(
     emit: Emit,
 ) -> Iterator[Row]:
     """The rows of one environment, with what differs there."""
-    read_options = replace(read_options, environment=target.environment)
+    read_options = replace(read_options, environment=target.environment.name)
     stacks = list(stacks)
     try:
         with session(target, store, emit, threading.Event()) as opened:

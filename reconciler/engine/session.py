@@ -89,7 +89,7 @@ def session(
 
 def _older(target: Target, stack: str, names: Iterable[str]) -> list[str]:
     """The names under which earlier versions may have kept the state of a stack of this target."""
-    root = str(Stack(target.organization, target.environment, target.host, ""))
+    root = str(Stack(target.organization, target.environment.name, target.host, ""))
     return older_names(target.organization, target.host, stack.removeprefix(root), names)
 
 
@@ -122,4 +122,4 @@ def registries(emit: Emit) -> ConnectionPool:
 
 def stack_of(target: Target, pipeline: Pipeline) -> Stack:
     """The stack that this pipeline is there."""
-    return Stack(target.organization, target.environment, target.host, pipeline.name)
+    return Stack(target.organization, target.environment.name, target.host, pipeline.name)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors, in_order
-from reconciler.core.platforms import HOSTS, platform_address
+from reconciler.core.platforms import ENVIRONMENTS, HOSTS, platform_address
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.toml.toml_file import parse, read_text, unreadable
 from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
 from reconciler.pipeline.version import parse as parse_version
 from reconciler.system.git import repository_of
 from reconciler.workspace.globs import Glob, glob_problem
-from reconciler.workspace.schema import BUILT_IN, FILE_NAME, Pin, Review, Workspace, WorkspaceEnvironment
+from reconciler.workspace.schema import FILE_NAME, Pin, Review, Workspace, WorkspaceEnvironment
 from state.errors import StoreUnavailableError
 from state.stores.opening import check_url
 
@@ -189,11 +189,11 @@ def _host(reader: TomlReader, name: str, table: Mapping[str, Any]) -> str:
     where = ("environments", name, "host")
     host = _filled(reader, table, *where)
     if host is None:
-        if name not in BUILT_IN and "host" not in table:
+        if name not in ENVIRONMENTS and "host" not in table:
             reader.error(
                 f"environments.{name}.host is missing",
                 f"{', '.join(HOSTS)} have addresses of their own. Give any other environment one: "
-                f'host = "https://picsellia.example.com".{did_you_mean(name, BUILT_IN)}',
+                f'host = "https://picsellia.example.com".{did_you_mean(name, ENVIRONMENTS)}',
                 *where[:2],
             )
         return HOSTS.get(name, "")
@@ -241,7 +241,7 @@ def _token(reader: TomlReader, table: Mapping[str, Any], *where: str) -> str | N
         return value
     reader.error(
         f"{'.'.join(where)} is not the name of an environment variable",
-        'Write the name in capitals, for example token = "PICSELLIA_STAGING_TOKEN", and never the token.',
+        'Write the name in capitals, for example token = "STAGING_TOKEN", and never the token.',
         *where,
     )
     return None

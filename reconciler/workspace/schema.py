@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from reconciler.core.platforms import HOSTS
+from reconciler.credentials.environment import Declared, DeclaredEnvironment, Sourced
 from reconciler.workspace.globs import Glob
 
 FILE_NAME: Final = "reconciler.toml"
-BUILT_IN: Final = (*HOSTS, "CUSTOM")
-"""The environments that exist without a reconciler.toml."""
-
 Review = Literal["always", "destructive", "never"]
 Pin = Literal["channel", "version"]
 
@@ -79,6 +77,21 @@ class Workspace:
         while path and path not in self.lines:
             path = path[:-1]
         return f"{self.file}:{self.lines[path]}" if path else str(self.file)
+
+    def declared(self) -> Declared:
+        """The parts of the environments that select a target, with their places."""
+
+        def sourced(name: str, key: str, value: str | None) -> Sourced | None:
+            return Sourced(value, self.place("environments", name, key)) if value else None
+
+        return {
+            name: DeclaredEnvironment(
+                Sourced(environment.organization, self.place("environments", name, "organization")),
+                sourced(name, "host", "" if name in HOSTS else environment.host),
+                sourced(name, "token", environment.token),
+            )
+            for name, environment in self.environments.items()
+        }
 
     def excludes(self, folder: Path) -> str:
         """Why this folder is no pipeline of the workspace: the key and its place; "" if it can be one."""

@@ -41,8 +41,7 @@ def test_what_the_official_cli_saved_is_enough(saved: Path) -> None:
     target = resolve(None, None, {})
     assert target == Target(
         "saved-org",
-        Environment.STAGING,
-        "https://staging.picsellia.com",
+        Environment("STAGING", "https://staging.picsellia.com"),
         "staging-token",
         str(saved / ".env"),
         organization_from=str(saved / "context.json"),
@@ -53,7 +52,7 @@ def test_what_the_official_cli_saved_is_enough(saved: Path) -> None:
 def test_variables_win_over_what_was_saved_and_flags_over_variables(saved: Path) -> None:
     variables = {"PICSELLIA_ENV": "local", "PICSELLIA_ORGANIZATION": "other", "PICSELLIA_TOKEN": TOKEN}
     target = resolve(None, None, variables)
-    assert (target.organization, target.environment) == ("other", Environment.LOCAL)
+    assert (target.organization, target.environment.name) == ("other", "LOCAL")
     assert (target.host, target.token_from) == ("http://localhost:8000", "PICSELLIA_TOKEN")
 
     target = resolve("saved-org", "CUSTOM", {**variables, "PICSELLIA_TOKEN": ""})
@@ -67,7 +66,7 @@ def test_a_variable_named_as_in_the_file_is_a_token_too(home: Path) -> None:
 
 
 def test_nothing_saved_means_prod(home: Path) -> None:
-    assert resolve("org", None, {"PICSELLIA_TOKEN": TOKEN}).environment is Environment.PROD
+    assert resolve("org", None, {"PICSELLIA_TOKEN": TOKEN}).environment.name == "PROD"
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN}\r\n", f"  {TOKEN}"])
@@ -129,7 +128,7 @@ def test_a_broken_context_does_not_silently_mean_prod(saved: Path, content: byte
 @pytest.mark.parametrize("content", [b"[]", b'"text"', b"null", b'{"organization": 3, "env": null}'])
 def test_a_context_of_another_form_says_nothing(saved: Path, content: bytes) -> None:
     (saved / "context.json").write_bytes(content)
-    assert resolve("org", None, {"PICSELLIA_TOKEN": TOKEN}).environment is Environment.PROD
+    assert resolve("org", None, {"PICSELLIA_TOKEN": TOKEN}).environment.name == "PROD"
 
 
 def test_a_credentials_file_that_is_no_text(saved: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from providers.sandbox import Sandbox
 from reconciler.credentials import saved as files
-from reconciler.credentials.environment import Environment
 from reconciler.credentials.saved import Login
 from tests.commands.terminal import terminal
 from tests.conftest import Cli, Ended
@@ -291,5 +290,5 @@ def test_two_logins_at_once_are_both_saved(
 ) -> None:
     names = [f"org{number}" for number in range(20)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: files.save(Login(name, Environment.PROD), f"token-{name}"), names))
+        list(pool.map(lambda name: files.save(Login(name, "PROD"), f"token-{name}"), names))
     assert [login.organization for login in files.logins()] == sorted(names)

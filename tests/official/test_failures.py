@@ -18,7 +18,6 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from reconciler.credentials import saved
-from reconciler.credentials.environment import Environment
 from reconciler.credentials.saved import Login
 from tests.conftest import Cli, Ended, copy_example
 from tests.official.folders import edit
@@ -89,7 +88,7 @@ class Theirs:
 
 @pytest.fixture
 def theirs(cli: Cli, sandbox: Sandbox, home: Path, official: Official, cv_engine: Path) -> Theirs:
-    saved.save(Login(sandbox.organization, Environment.CUSTOM), sandbox.token, sandbox.url)
+    saved.save(Login(sandbox.organization, "CUSTOM"), sandbox.token, sandbox.url)
     (home / ".docker").mkdir()
     auths = {sandbox.registry: {"auth": base64.b64encode(b"anybody:anything").decode()}}
     (home / ".docker" / "config.json").write_text(json.dumps({"auths": auths}))

@@ -10,7 +10,6 @@ import pytest
 
 from providers.sandbox import Sandbox
 from reconciler.credentials import saved
-from reconciler.credentials.environment import Environment
 from reconciler.credentials.saved import Login
 from reconciler.credentials.target import resolve
 from tests.conftest import Cli
@@ -46,9 +45,9 @@ def test_they_read_what_we_wrote_and_we_read_what_they_wrote_into_it(home: Path,
         )
         return seen
 
-    saved.save(Login("Acme_Inc", Environment.PROD), "prod-token")
-    saved.save(Login("my-org", Environment.STAGING), "staging-token")
-    saved.save(Login("my-org", Environment.CUSTOM), "custom/token+=", "https://picsellia.example:8443")
+    saved.save(Login("Acme_Inc", "PROD"), "prod-token")
+    saved.save(Login("my-org", "STAGING"), "staging-token")
+    saved.save(Login("my-org", "CUSTOM"), "custom/token+=", "https://picsellia.example:8443")
     assert they_see() == {
         "in use": ["my-org", "CUSTOM", "https://picsellia.example:8443", "custom/token+="],
         "saved": ["Acme_Inc@PROD", "my-org@CUSTOM", "my-org@STAGING"],
@@ -57,19 +56,19 @@ def test_they_read_what_we_wrote_and_we_read_what_they_wrote_into_it(home: Path,
     official.code(THEIR_WRITES, cwd=home, environment={"HOME": str(home)})
     assert " ".join(map(str, saved.logins())) == "Acme_Inc@PROD later@LOCAL my-org@CUSTOM my-org@STAGING"
     used = resolve(None, None, {})
-    assert (used.organization, used.environment, used.token) == ("later", Environment.LOCAL, "local-token")
+    assert (used.organization, used.environment.name, used.token) == ("later", "LOCAL", "local-token")
     assert resolve("Acme_Inc", "PROD", {}).token == "new-token"
     assert resolve("my-org", "CUSTOM", {}).host == "https://picsellia.example:8443"
 
-    saved.forget([Login("later", Environment.LOCAL), Login("my-org", Environment.CUSTOM)])
+    saved.forget([Login("later", "LOCAL"), Login("my-org", "CUSTOM")])
     assert they_see() == {"in use": None, "saved": ["Acme_Inc@PROD", "my-org@STAGING"]}
-    saved.use(Login("Acme_Inc", Environment.PROD))
+    saved.use(Login("Acme_Inc", "PROD"))
     assert they_see()["in use"] == ["Acme_Inc", "PROD", "https://app.picsellia.com", "new-token"]
 
 
 def test_an_organization_whose_name_has_a_blank_is_found_by_both(home: Path, official: Official) -> None:
     """The official CLI cannot read back what it writes for one itself; it can read ours."""
-    saved.save(Login("Acme Inc", Environment.PROD), "prod-token")
+    saved.save(Login("Acme Inc", "PROD"), "prod-token")
     seen = json.loads(official.code(THEIR_VIEW, cwd=home, environment={"HOME": str(home)}))
     assert seen["in use"] == ["Acme Inc", "PROD", "https://app.picsellia.com", "prod-token"]
     assert resolve(None, None, {}).token == "prod-token"

@@ -13,7 +13,6 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from reconciler.credentials import saved
-from reconciler.credentials.environment import Environment
 from reconciler.credentials.saved import Login
 from reconciler.credentials.target import resolve
 from reconciler.pipeline.toml.toml_edits import Edits
@@ -177,7 +176,7 @@ def test_row_5_the_new_version_and_latest_are_pushed_or_test_for_an_rc(cli: Cli,
     ],
 )
 def test_row_6_an_environment_is_a_host(home: Path, environment: str, host: str) -> None:
-    saved.save(Login("my-org", Environment(environment)), "saved-token")
+    saved.save(Login("my-org", environment), "saved-token")
     for used in (resolve("my-org", environment), resolve(None, None)):  # the saved context names both
         assert (used.organization, used.host, used.token) == ("my-org", host, "saved-token")
 
@@ -188,7 +187,7 @@ def test_row_6_token_and_organization_from_what_the_official_login_saves(
     for name in ("PICSELLIA_TOKEN", "PICSELLIA_ORGANIZATION", "PICSELLIA_ENV", "PICSELLIA_CUSTOM_ENV"):
         monkeypatch.delenv(name)
     assert cli("deploy", NAME, "--organization", sandbox.organization, "--env", "CUSTOM").code == 1
-    saved.save(Login(sandbox.organization, Environment.CUSTOM), sandbox.token, sandbox.url)
+    saved.save(Login(sandbox.organization, "CUSTOM"), sandbox.token, sandbox.url)
     assert cli("deploy", NAME).code == 0
 
 

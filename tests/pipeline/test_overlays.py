@@ -3,10 +3,8 @@
 import tomllib
 from pathlib import Path
 
-from reconciler.credentials.environment import Environment
 from reconciler.pipeline.config import LoadedConfig, load, read
 from reconciler.pipeline.load import load_pipeline
-from reconciler.pipeline.toml.overlays import ENVIRONMENTS
 from reconciler.pipeline.toml.toml_edits import apply_edits, keyed_document, keyed_tables
 from reconciler.pipeline.version import parse
 
@@ -126,7 +124,3 @@ def test_a_version_in_an_overlay_is_bumped_there_and_is_not_source(tmp_path: Pat
     assert keyed_document(bumped.loaded.document) == keyed_document(source)
     assert keyed_document(other) != keyed_document(source)
     assert keyed_tables(bumped.loaded.document) == keyed_tables(source) == keyed_tables(other)
-
-
-def test_overlays_have_the_same_environments_as_the_credentials() -> None:
-    assert set(ENVIRONMENTS) == set(Environment)

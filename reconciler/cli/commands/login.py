@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options
-from reconciler.credentials.environment import Environment
+from reconciler.core.platforms import ENVIRONMENTS
 
 
 @click.command("login")
@@ -14,7 +14,7 @@ from reconciler.credentials.environment import Environment
     "--env",
     "environment",
     type=options.EnvironmentType(),
-    metavar="[" + "|".join(Environment) + "]",
+    metavar="[" + "|".join(ENVIRONMENTS) + "|NAME]",
     help="Environment that the organization is in.",
 )
 @click.option("--host", metavar="URL", help="Address of the platform, for CUSTOM.")

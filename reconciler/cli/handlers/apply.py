@@ -31,7 +31,7 @@ def run(
         where = replace(
             where,
             organization=where.organization or stack.organization,
-            environment=where.environment or options.EnvironmentType()(stack.environment),
+            environment=where.environment or stack.environment,
         )
         selection = selection if selection.names else options.Selection((stack.pipeline,), everything=False)
     elif skip_moved:

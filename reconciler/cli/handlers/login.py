@@ -9,15 +9,22 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from reconciler.cli import logins, prompts, stores
+from reconciler.cli import logins, options, prompts, stores
 from reconciler.cli.prompts import Default, ask, choose
 from reconciler.core.diagnostics import UserError, error, info
 from reconciler.core.exit_codes import DONE
-from reconciler.core.platforms import platform_address
+from reconciler.core.platforms import CUSTOM, HOSTS, platform_address
 from reconciler.credentials import saved
-from reconciler.credentials.environment import CUSTOM_HOST, HOSTS, Environment, address_problem
+from reconciler.credentials.environment import Declared, Environment, address_problem, host_variable
 from reconciler.credentials.saved import Login
-from reconciler.credentials.target import ENVIRONMENT, ORGANIZATION, Target, checked_token
+from reconciler.credentials.target import (
+    ENVIRONMENT,
+    ORGANIZATION,
+    Target,
+    TargetSettings,
+    checked_token,
+    known_environments,
+)
 from reconciler.engine.session import session
 from reconciler.pipeline.toml.toml_edits import Value
 from reconciler.views.terminal.console import console
@@ -25,29 +32,30 @@ from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
 
 
-def run(
-    organization: str | None, environment: Environment | None, host: str | None, token_stdin: bool
-) -> int:
-    if host is not None and environment not in (None, Environment.CUSTOM):
+def run(organization: str | None, environment: str | None, host: str | None, token_stdin: bool) -> int:
+    if host is not None and environment not in (None, CUSTOM):
         raise click.UsageError("--host is the address of CUSTOM; the other environments have theirs")
     if token_stdin and sys.stdin.isatty():
         raise click.UsageError("--token-stdin reads the token from a pipe; leave it out to be asked")
     out, err = console(sys.stdout), console(sys.stderr)
     login, address = _where(organization, environment, host, err, token_stdin)
     token = _token(login, token_stdin, err)
-    target = Target(login.organization, login.environment, address, token, token_from="what was given")
+    target = Target(
+        login.organization, Environment(login.environment, address), token, token_from="what was given"
+    )
     with ProgressView(err) as watch, session(target, stores.store(watch), watch, threading.Event()) as opened:
         user = opened.platform.username
-    before = _spelled(saved.entries().get(CUSTOM_HOST, address))
-    custom = login.environment is Environment.CUSTOM
-    saved.save(login, token, address if custom else None)
+    name = login.environment
+    before = _spelled(saved.entries().get(host_variable(name), address))
+    shared = name not in HOSTS
+    saved.save(login, token, address if shared else None)
     out.print(Text.assemble(("Logged in ", "bold green"), f"to {login} at {address} as {user}."))
     out.print(f"  the token is in {saved.credentials_file()}")
-    others = [one for one in saved.logins() if one.environment is Environment.CUSTOM and one != login]
-    if custom and before != address and others:
+    others = [one for one in saved.logins() if one.environment == name and one != login]
+    if shared and before != address and others:
         told = f"{', '.join(map(str, others))} had another one: log in there again to go back."
         print_diagnostics(
-            [info("there is one address for all of CUSTOM, and it is the new one now", told)], err
+            [info(f"there is one address for all of {name}, and it is the new one now", told)], err
         )
     logins.warn_of_variables(login, err)
     return DONE
@@ -55,7 +63,7 @@ def run(
 
 def _where(
     organization: str | None,
-    environment: Environment | None,
+    environment: str | None,
     host: str | None,
     err: Console,
     token_stdin: bool,
@@ -65,31 +73,35 @@ def _where(
     Raises:
         UserError: something is missing and nobody can be asked; a value is not one.
     """
+    declared = options.workspace().declared()
     organization = organization or None
     if host is not None:
-        environment = Environment.CUSTOM
+        environment = CUSTOM
     if not prompts.someone_watches():
-        organization = organization or os.environ.get(ORGANIZATION) or None
-        environment = environment or _environment(os.environ.get(ENVIRONMENT, ""))
-        if environment is Environment.CUSTOM and host is None:
-            host = _known_host()[0] or None
+        environment = environment or _environment(os.environ.get(ENVIRONMENT, ""), declared)
+        if (default := _default_organization(environment, declared, saved_too=False)) is not None:
+            organization = organization or str(default.value)
+        if environment == CUSTOM and host is None:
+            host = _known_host(declared)[0] or None
         _refuse_missing(
             {
                 "--organization ORG": organization is None,
                 "--env ENV": environment is None,
-                "--host URL": environment is Environment.CUSTOM and host is None,
+                "--host URL": environment == CUSTOM and host is None,
                 "--token-stdin": not token_stdin,
             }
         )
     if organization is None:
-        organization = str(ask("Organization", "", _default_organization(), _no_problem(_not_a_name), err))
+        default = _default_organization(environment, declared)
+        organization = str(ask("Organization", "", default, _no_problem(_not_a_name), err))
     if environment is None:
-        hosts = {env.value: HOSTS.get(env, "an address of your own") for env in Environment}
-        environment = Environment(choose("Environment", hosts, _default_environment(), err))
-    if environment is not Environment.CUSTOM:
-        return Login(organization, environment), HOSTS[environment]
+        hosts = {name: _address(name, declared) for name in known_environments(declared)}
+        environment = choose("Environment", hosts, _default_environment(declared), err)
+    if environment != CUSTOM:
+        host = TargetSettings(organization, environment, declared=declared).host.value
+        return Login(organization, environment), host
     if host is None:
-        address, place = _known_host()
+        address, place = _known_host(declared)
         default = Default(address, place) if address else None
         host = str(ask("Address", "https://host[:port]", default, _no_problem(address_problem), err))
     if (problem := address_problem(host)) is not None:
@@ -141,26 +153,41 @@ def _not_a_name(text: str) -> str | None:
     return None if text else "must not be empty"
 
 
-def _default_organization() -> Default | None:
+def _default_organization(
+    environment: str | None, declared: Declared, *, saved_too: bool = True
+) -> Default | None:
     if given := os.environ.get(ORGANIZATION):
         return Default(given, f"from {ORGANIZATION}")
-    now = saved.current()
+    if environment is not None and environment in declared:
+        owner = declared[environment].organization
+        return Default(owner.value, f"from {owner.source}")
+    now = saved.current() if saved_too else None
     return Default(now.organization, "in use now") if now else None
 
 
-def _default_environment() -> Default:
-    if given := _environment(os.environ.get(ENVIRONMENT, "")):
-        return Default(given.value, f"from {ENVIRONMENT}")
+def _default_environment(declared: Declared) -> Default:
+    if given := _environment(os.environ.get(ENVIRONMENT, ""), declared):
+        return Default(given, f"from {ENVIRONMENT}")
     now = saved.current()
-    return Default(now.environment.value, "in use now") if now else Default("PROD", "where most work")
+    return Default(now.environment, "in use now") if now else Default("PROD", "where most work")
 
 
-def _environment(name: str) -> Environment | None:
-    return Environment(name.upper()) if name.upper() in list(Environment) else None
+def _environment(name: str, declared: Declared) -> str | None:
+    return name.upper() if name.upper() in known_environments(declared) else None
 
 
-def _known_host() -> tuple[str, str]:
+def _address(name: str, declared: Declared) -> str:
+    """The address of an environment, for a choice among them."""
+    host = declared[name].host if name in declared else None
+    address = HOSTS.get(name) or (host.value if host else saved.entries().get(host_variable(name)))
+    return "an address of your own" if name == CUSTOM else address or ""
+
+
+def _known_host(declared: Declared) -> tuple[str, str]:
     """The address of CUSTOM as it is known already, and where from; "" when it is not."""
-    if given := os.environ.get(CUSTOM_HOST):
-        return given, f"from {CUSTOM_HOST}"
-    return saved.entries().get(CUSTOM_HOST, ""), "saved by the last login to CUSTOM"
+    variable = host_variable(CUSTOM)
+    if given := os.environ.get(variable):
+        return given, f"from {variable}"
+    if CUSTOM in declared and (host := declared[CUSTOM].host) is not None:
+        return host.value, f"from {host.source}"
+    return saved.entries().get(variable, ""), "saved by the last login to CUSTOM"

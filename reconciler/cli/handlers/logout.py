@@ -9,12 +9,11 @@ from reconciler.cli import logins
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import DONE
 from reconciler.credentials import saved
-from reconciler.credentials.environment import Environment
 from reconciler.credentials.saved import Login
 from reconciler.views.terminal.console import console
 
 
-def run(organization: str | None, environment: Environment | None, everything: bool) -> int:
+def run(organization: str | None, environment: str | None, everything: bool) -> int:
     if everything and (organization or environment):
         raise click.UsageError("choose logins, or use --all, not both")
     gone = saved.logins() if everything else _gone(organization, environment)
@@ -30,7 +29,7 @@ def run(organization: str | None, environment: Environment | None, everything: b
     return DONE
 
 
-def _gone(organization: str | None, environment: Environment | None) -> list[Login]:
+def _gone(organization: str | None, environment: str | None) -> list[Login]:
     if organization or environment:
         return logins.matching(organization, environment)
     now = saved.current()

@@ -54,8 +54,8 @@ def run(
 
 def _targets(where: options.TargetOptions) -> Iterator[Target]:
     """The target in use, then every other login that is saved."""
-    first = where.target()
+    first, declared = where.target(), options.workspace().declared()
     yield first
     for login in saved.logins():
-        if (login.organization, login.environment) != (first.organization, first.environment):
-            yield resolve(login.organization, login.environment, {})
+        if (login.organization, login.environment) != (first.organization, first.environment.name):
+            yield resolve(login.organization, login.environment, {}, declared)

@@ -25,7 +25,7 @@ def run(where: options.TargetOptions, as_json: bool) -> int:
     values = {
         "user": user,
         "organization": target.organization,
-        "environment": target.environment.value,
+        "environment": target.environment.name,
         "host": target.host,
         "token_from": target.token_from,
     }
@@ -34,7 +34,7 @@ def run(where: options.TargetOptions, as_json: bool) -> int:
         "environment": target.environment_from,
         "host": target.host_from,
     }
-    used = Login(target.organization, target.environment)
+    used = Login(target.organization, target.environment.name)
     others = [str(login) for login in saved.logins() if login != used]
     if as_json:
         origins = {f"{name}_from": place for name, place in places.items()}

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from reconciler.core.platforms import ENVIRONMENTS
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.toml.toml_positions import Path
 from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
 
-ENVIRONMENTS: Final = ("PROD", "STAGING", "LOCAL", "CUSTOM")
 TABLES: Final = ("metadata", "execution", "docker", "model_version", "model_versions", "reconciler")
 _PLACE: Final = ("reconciler", "env")
 _TARGETS: Final = frozenset(["model_version", "model_versions"])
