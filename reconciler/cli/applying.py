@@ -12,14 +12,14 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Event, StepStarted
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED, code_of, worst
 from reconciler.core.plan import Plan
-from reconciler.engine.apply import ApplyResult, ApplyStatus, Approval, RefusedPlanError, apply_plan
+from reconciler.engine.apply import ApplyRequest, ApplyResult, ApplyStatus, Approval, apply_plan
 from reconciler.engine.plan import PlanResult
 from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.session import Session, session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import diagnosed, print_applied, print_diagnostics, print_outcomes
-from reconciler.views.terminal.plans import print_plan, print_refusals, print_stale
+from reconciler.views.terminal.plans import print_mismatch, print_plan, print_refusals, print_stale
 from reconciler.views.terminal.progress import ProgressView
 from state.errors import StateError
 
@@ -117,12 +117,9 @@ def apply_all(
             opened,
             found,
             request,
-            apply_options,
-            approve=talk.approve,
+            ApplyRequest(apply_options, talk.approve, saved, skip_moved),
             revise=talk.revise,
             may_bump=talk.bumps,
-            saved=saved,
-            skip_moved=skip_moved,
         )
 
     return in_turn(
@@ -152,7 +149,7 @@ def in_turn(
     def failed(problem: UserError | StateError) -> None:
         watch.pause()
         print_diagnostics(diagnosed(problem), told)
-        codes.add(CONFLICT if isinstance(problem, RefusedPlanError) else code_of(problem))
+        codes.add(code_of(problem))
 
     def emit(event: Event) -> None:
         stop.stepping = stop.stepping or isinstance(event, StepStarted)
@@ -183,6 +180,9 @@ def in_turn(
 def _report_outcome(applied: ApplyResult, talk: Dialogue) -> int:
     """Say how it ended; the exit code that goes with it."""
     plan = applied.planned.plan
+    if applied.mismatch is not None:
+        print_mismatch(applied.mismatch, talk.err)
+        return CONFLICT
     if not talk.shown:
         talk.show(plan)
     if applied.stale_steps:

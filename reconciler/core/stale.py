@@ -1,10 +1,11 @@
-"""A plan that was saved in a file, held against the plan of now: what has moved in between? Pure.
+"""Compares a saved plan with the present one, to find steps that changed in between. Pure.
 
-A saved plan is applied by making it again with the same wishes and comparing the two. What is the same in
-both is what the user saw and approved.
+`apply --plan` plans again with the options of the saved plan and compares the two. Steps that are equal in
+both are the ones that the user saw and approved.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from providers.reasons import Reason
 from reconciler.core.diff import Change, same
@@ -14,75 +15,90 @@ from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
 
 @dataclass(frozen=True, slots=True)
 class StaleField:
-    """One field that is not what the saved plan relied on; the path "" stands for the object as a whole.
+    """One field that changed after the plan was saved.
 
     Attributes:
-        said, now: its live value then and now; reasons of the step where no managed field differs.
+        path: the field; "" for the whole object.
+        saved, current: the live value in each plan. If no managed field differs, the reason of each step.
     """
 
     path: str
-    said: JSON | NoValue | Reason
-    now: JSON | NoValue | Reason
+    saved: JSON | NoValue | Reason
+    current: JSON | NoValue | Reason
 
 
 @dataclass(frozen=True, slots=True)
 class StaleStep:
-    """One resource whose step would not be what the saved plan said."""
+    """One resource whose step differs from the saved plan."""
 
     address: Address
     fields: tuple[StaleField, ...]
 
 
-def refusal(saved: Plan, now: Plan) -> str:
-    """Why the saved plan is not one for these files and this record at all; "" when it is."""
-    if saved.stack != now.stack:
-        return (
-            f"it is a plan for {saved.stack} at {saved.stack.host}, not for {now.stack} at {now.stack.host}"
+class PlanMismatch(StrEnum):
+    """Why a saved plan cannot be applied at all."""
+
+    OTHER_STACK = "other-stack"  # `saved` and `current`, with `saved_host` and `current_host`
+    FILES_CHANGED = "files-changed"
+    OTHER_STATE = "other-state"
+
+
+def plan_mismatch(saved: Plan, current: Plan) -> Reason | None:
+    """Why the saved plan cannot be applied to the present files and state; None if it can."""
+    if saved.stack != current.stack:
+        return Reason(
+            PlanMismatch.OTHER_STACK,
+            {
+                "saved": str(saved.stack),
+                "saved_host": saved.stack.host,
+                "current": str(current.stack),
+                "current_host": current.stack.host,
+            },
         )
-    if saved.sources != now.sources:
-        return "config.toml, the classes or the image's source changed since it was made"
-    if saved.lineage and now.lineage and saved.lineage != now.lineage:
-        return "it was made from another record: that one was lost or replaced since"
-    return ""
+    if saved.sources != current.sources:
+        return Reason(PlanMismatch.FILES_CHANGED)
+    if saved.lineage and current.lineage and saved.lineage != current.lineage:
+        return Reason(PlanMismatch.OTHER_STATE)
+    return None
 
 
-def stale_steps(saved: Plan, now: Plan) -> tuple[StaleStep, ...]:
-    """Every step that differs, in the order of the plan of now, then those that only the saved plan has."""
-    found = []
-    for address in dict.fromkeys([*(s.address for s in now.steps), *(s.address for s in saved.steps)]):
-        before, after = saved.step(address), now.step(address)
+def stale_steps(saved: Plan, current: Plan) -> tuple[StaleStep, ...]:
+    """Every step that differs, in the order of the present plan; then steps that only the saved plan has."""
+    stale = []
+    for address in dict.fromkeys([*(s.address for s in current.steps), *(s.address for s in saved.steps)]):
+        before, after = saved.step(address), current.step(address)
         if before is None or after is None:
-            found.append(StaleStep(address, (StaleField("", _existence(before), _existence(after)),)))
+            stale.append(StaleStep(address, (StaleField("", _live_id(before), _live_id(after)),)))
         elif _decision(before) != _decision(after):
-            found.append(StaleStep(address, _fields(before, after)))
-    return tuple(found)
+            stale.append(StaleStep(address, _stale_fields(before, after)))
+    return tuple(stale)
 
 
 def _decision(step: Step) -> tuple[object, ...]:
-    """What makes two steps the same: what is done, to what object, and what is written."""
+    """Two steps are equal if their actions, live objects and written values are."""
     written = [(change.path, repr(change.desired)) for change in step.changes if change.write]
     return step.action, step.id, step.fingerprint, tuple(sorted(written))
 
 
-def _fields(before: Step, after: Step) -> tuple[StaleField, ...]:
-    said, now = _live(before), _live(after)
+def _stale_fields(before: Step, after: Step) -> tuple[StaleField, ...]:
+    saved, current = _live_values(before), _live_values(after)
     if before.id != after.id and (before.id is None or after.id is None):
-        return (StaleField("", _existence(before), _existence(after)),)
+        return (StaleField("", _live_id(before), _live_id(after)),)
     differing = [
-        StaleField(path, said.get(path, MISSING), now.get(path, MISSING))
-        for path in sorted(said.keys() | now.keys())
-        if not same(said.get(path, MISSING), now.get(path, MISSING))
+        StaleField(path, saved.get(path, MISSING), current.get(path, MISSING))
+        for path in sorted(saved.keys() | current.keys())
+        if not same(saved.get(path, MISSING), current.get(path, MISSING))
     ]
     if before.id != after.id:
         differing.insert(0, StaleField("", before.id, after.id))
-    # Nothing that is managed differs: what is not managed did, or the record.
+    # No managed field differs, so an unmanaged one does, or the state.
     return tuple(differing) or (StaleField("", before.reason, after.reason),)
 
 
-def _live(step: Step) -> dict[str, JSON | NoValue]:
+def _live_values(step: Step) -> dict[str, JSON | NoValue]:
     changes: tuple[Change, ...] = step.changes
     return {change.path: change.live for change in changes if change.path}
 
 
-def _existence(step: Step | None) -> JSON | NoValue:
+def _live_id(step: Step | None) -> JSON | NoValue:
     return ABSENT if step is None or step.id is None else step.id

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
 from providers.protocol import KindFacts
@@ -35,9 +36,21 @@ _PENDING = frozenset({ChangeClass.PENDING, ChangeClass.UNVERIFIED})
 _TAKEN_OVER = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED})
 
 
+class DriftState(StrEnum):
+    """What `status` shows of a pipeline's drift; the details that each carries are named beside it."""
+
+    NOT_REQUESTED = "not-requested"
+    IN_SYNC = "in-sync"
+    DIFFERENT = "different"  # `counts`: class of change -> number of findings
+    PARTLY_READ = "partly-read"  # `counts`, of the part that could be read
+    UNREADABLE = "unreadable"  # `problem`: the summary of the error
+    NO_LOGIN = "no-login"
+    DAMAGED_STATE = "damaged-state"
+
+
 @dataclass(frozen=True, slots=True)
 class LastApply:
-    """The run that left the record as it is; texts are "" where nobody knows."""
+    """The last run that saved the state; texts that are unknown are ""."""
 
     at: str
     by: str

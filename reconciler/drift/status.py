@@ -1,6 +1,6 @@
-"""The story of `status`: what each pipeline is in each environment, from the records and the far ends.
+"""`status`: each pipeline in each environment, from state and, unless offline, the live objects.
 
-Reads only. What cannot be asked says so in its row; no row hides another one.
+Reads only. A row that cannot be read says why, and hides no other row.
 """
 
 import threading
@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from providers.reasons import Reason
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Note
 from reconciler.core.plan import Stack
 from reconciler.credentials.target import Target
 from reconciler.drift.check import check, last_apply
-from reconciler.drift.findings import LastApply, Report
+from reconciler.drift.findings import DriftState, LastApply, Report
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.rollback import image_in, pipeline_at
 from reconciler.engine.session import Session, session, stack_of
@@ -24,9 +25,8 @@ from state.errors import CorruptStateError, StateError
 from state.snapshot import Snapshot
 from state.stores.base import Store
 
-IN_SYNC = "in sync"
-NO_LOGIN = "no login"
-DAMAGED = "damaged state"
+_NOT_REQUESTED = Reason(DriftState.NOT_REQUESTED)
+_READ = (DriftState.IN_SYNC, DriftState.DIFFERENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,9 @@ class Row:
     Attributes:
         pipeline: its name.
         where: `my-org@STAGING`.
-        version, digest: of the image that was applied last; "" when there is no record.
-        applied: when and by whom; None when there is no record.
-        drift: "in sync", what differs, or why nobody knows; "" when it was not asked for.
-        checked: whether the far ends answered, all of them.
+        version, digest: of the image in the state; "" if there is none.
+        applied: the last apply; None if there is no state.
+        drift: a `DriftState` with its details.
     """
 
     pipeline: str
@@ -47,8 +46,12 @@ class Row:
     version: str = ""
     digest: str = ""
     applied: LastApply | None = None
-    drift: str = ""
-    checked: bool = False
+    drift: Reason = _NOT_REQUESTED
+
+    @property
+    def checked(self) -> bool:
+        """Whether every live object could be read."""
+        return self.drift.code in _READ
 
 
 def status(
@@ -62,28 +65,28 @@ def status(
     live: bool,
     failed: Callable[[UserError], None],
 ) -> Iterator[Row]:
-    """A row for each pipeline in each environment that it is recorded in, or that is the first target.
+    """Yield a row for each pipeline in each environment that has its state, and in the first target.
 
     Args:
-        targets: that we are logged in to; the one in use comes first.
-        live: ask the far ends, too, and not the records alone.
-        failed: gets, once for each folder, a config.toml that has errors, and each damaged record.
+        targets: environments with a login; the one in use comes first.
+        live: also read the live objects.
+        failed: gets each config.toml that has errors, once per folder, and each damaged state.
 
     Raises:
-        state.errors.StateError: the records cannot be read.
+        state.errors.StateError: the store cannot be read.
     """
-    known = store.stacks()  # first of all: where nothing can be read there is no row
+    stored = store.stacks()  # raises before the first row
     names = {name for folder in folders for name in names_in(folder)}
-    seen: set[str] = set()
+    listed: set[str] = set()
 
     def load(stack: str) -> Snapshot | Row | None:
-        """What is recorded; a row that says so when it is damaged, which no other row has to do with."""
+        """The state of a stack; its row if the state is damaged, so that other rows still appear."""
         try:
             return store.load(stack)
         except CorruptStateError as problem:
             failed(UserError(error(problem.message, problem.hint)))
             where, _, name = stack.partition("/")
-            return Row(name, where, drift=DAMAGED)
+            return Row(name, where, drift=Reason(DriftState.DAMAGED_STATE))
 
     broken: set[Path] = set()
     for number, target in enumerate(targets):
@@ -96,29 +99,30 @@ def status(
                     failed(problem)
                 broken.add(folder)
                 continue
-            record = load(str(stack))
-            if isinstance(record, Row):
-                yield record
-                seen.add(str(stack))
-            elif record is not None or number == 0:
-                here.append((folder, stack, record))
-                seen.add(str(stack))
+            state = load(str(stack))
+            if isinstance(state, Row):
+                yield state
+                listed.add(str(stack))
+            elif state is not None or number == 0:
+                here.append((folder, stack, state))
+                listed.add(str(stack))
         if not live:
-            yield from (_row(stack, record, store) for _, stack, record in here)
+            yield from (_row(stack, state, store) for _, stack, state in here)
         elif here:
-            yield from _checked(target, here, store, read_options, now, emit)
-    for text in known:
+            yield from _live_rows(target, here, store, read_options, now, emit)
+    for text in stored:
         where, _, name = text.partition("/")
-        if text in seen or name not in names:
+        if text in listed or name not in names:
             continue
-        record = load(text)
-        if isinstance(record, Row):
-            yield record
+        state = load(text)
+        if isinstance(state, Row):
+            yield state
         else:
-            yield replace(_recorded(name, where, record, last_apply(store, text)), drift=NO_LOGIN)
+            row = _row_of_state(name, where, state, last_apply(store, text))
+            yield replace(row, drift=Reason(DriftState.NO_LOGIN))
 
 
-def _checked(
+def _live_rows(
     target: Target,
     stacks: Iterable[tuple[Path, Stack, Snapshot | None]],
     store: Store,
@@ -126,40 +130,44 @@ def _checked(
     now: datetime,
     emit: Emit,
 ) -> Iterator[Row]:
-    """The rows of one environment, with what differs there."""
+    """The rows of one environment, with their drift."""
     read_options = replace(read_options, environment=target.environment.name)
     stacks = list(stacks)
     try:
         with session(target, store, emit, threading.Event()) as opened:
-            for folder, stack, record in stacks:
+            for folder, stack, state in stacks:
                 emit(Note(f"reading {stack}"))
-                told, checked = _drift(opened, folder, read_options, now)
-                yield replace(_row(stack, record, store), drift=told, checked=checked)
+                drift = _drift(opened, folder, read_options, now)
+                yield replace(_row(stack, state, store), drift=drift)
     except UserError as problem:
-        why = problem.diagnostics[0].summary
-        yield from (replace(_row(stack, record, store), drift=why) for _, stack, record in stacks)
+        drift = _unreadable(problem.diagnostics[0].summary)
+        yield from (replace(_row(stack, state, store), drift=drift) for _, stack, state in stacks)
 
 
-def _drift(opened: Session, folder: Path, read_options: ReadOptions, now: datetime) -> tuple[str, bool]:
-    """What differs, in a few words, and whether all of it was asked."""
+def _drift(opened: Session, folder: Path, read_options: ReadOptions, now: datetime) -> Reason:
     try:
         report = check(opened, validate(folder, read_options), first_seen={}, now=now)
     except UserError as problem:
-        return problem.diagnostics[0].summary, False
+        return _unreadable(problem.diagnostics[0].summary)
     except StateError as problem:
-        return problem.message, False
-    told = [f"{count} {cls}" for cls, count in Report(now, (report,)).counts.items() if count]
-    unread = ["not all could be read"] if report.unchecked else []
-    return ", ".join([*told, *unread]) or IN_SYNC, not unread
+        return _unreadable(problem.message)
+    counts = {cls: count for cls, count in Report(now, (report,)).counts.items() if count}
+    if report.unchecked:
+        return Reason(DriftState.PARTLY_READ, {"counts": counts})
+    return Reason(DriftState.DIFFERENT, {"counts": counts}) if counts else Reason(DriftState.IN_SYNC)
 
 
-def _row(stack: Stack, record: Snapshot | None, store: Store) -> Row:
+def _unreadable(problem: str) -> Reason:
+    return Reason(DriftState.UNREADABLE, {"problem": problem})
+
+
+def _row(stack: Stack, state: Snapshot | None, store: Store) -> Row:
     where = str(stack).partition("/")[0]
-    return _recorded(stack.pipeline, where, record, last_apply(store, str(stack)) if record else None)
+    return _row_of_state(stack.pipeline, where, state, last_apply(store, str(stack)) if state else None)
 
 
-def _recorded(pipeline: str, where: str, record: Snapshot | None, applied: LastApply | None) -> Row:
-    image = image_in(record) if record else None
+def _row_of_state(pipeline: str, where: str, state: Snapshot | None, applied: LastApply | None) -> Row:
+    image = image_in(state) if state else None
     if image is None:
         return Row(pipeline, where, applied=applied)
     digest = str(image.outputs.get("digest") or "")

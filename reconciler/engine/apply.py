@@ -1,6 +1,6 @@
-"""The story of `apply`: plan under the lock, approve, check, walk, and write config.toml last.
+"""`apply`: plan under the lock, get approval, check, run the plan, and write config.toml last.
 
-Never prints and never asks: a question is a function that the caller gives.
+Prints nothing and never prompts: the caller passes the function that approves a plan.
 """
 
 import os
@@ -13,12 +13,13 @@ from providers.docker.source.key import SourceKey, fingerprint
 from providers.errors import ProviderError, SettingError
 from providers.leftovers import sweep
 from providers.protocol import CheckedKind
+from providers.reasons import Reason
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.diff import effective_fields
 from reconciler.core.events import Notice
 from reconciler.core.plan import Plan
-from reconciler.core.stale import StaleStep, refusal, stale_steps
+from reconciler.core.stale import StaleStep, plan_mismatch, stale_steps
 from reconciler.engine.executor import ExecutionResult, Executor
 from reconciler.engine.plan import PlanResult, make_plan
 from reconciler.engine.problems import provider_diagnostic
@@ -31,7 +32,7 @@ from reconciler.pipeline.image_source import git_revision, image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.system.files import locked, replace_file
-from state.lock import is_gone
+from state.lock import Lock, is_gone
 from state.lock_info import LockInfo
 from state.state_writer import StateWriter, now
 
@@ -41,29 +42,48 @@ class Approval(Enum):
 
     GIVEN = "given"
     DECLINED = "declined"
-    UNATTENDED = "unattended"  # it needs an answer, and there is no terminal to ask at
+    UNATTENDED = "unattended"  # an answer is required, and there is no terminal
 
 
 class ApplyStatus(Enum):
-    """Whether a plan was carried out, or why not."""
+    """How an apply ended."""
 
     CARRIED_OUT = "carried out"
     REFUSED = "refused"  # a conflict, a refused step or an error
-    STALE = "stale"  # a saved plan that no longer fits
+    MISMATCH = "mismatch"  # the saved plan was made from other files or another state
+    STALE = "stale"  # steps of the saved plan changed
     DECLINED = "declined"
     UNATTENDED = "unattended"
 
 
 @dataclass(frozen=True, slots=True)
-class ApplyResult:
-    """How an apply ended.
+class ApplyRequest:
+    """How to apply one plan.
 
     Attributes:
-        planned: what was to be done.
-        status: whether it was done, or why not.
-        result: how each step ended; None unless the plan was carried out.
-        config_written: whether config.toml has the pipeline's edits now: a new version, answers to questions.
-        stale_steps: what is not as the saved plan said, and so was not touched.
+        options: options of the command.
+        approve: gets the plan, and whether the user must confirm it.
+        saved_plan: a plan that the user approved earlier. Only its steps run, without confirmation.
+        skip_stale: run the steps of the saved plan that are still valid. Otherwise one stale step stops all.
+    """
+
+    options: ApplyOptions
+    approve: Callable[[PlanResult, bool], Approval]
+    saved_plan: Plan | None = None
+    skip_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResult:
+    """The outcome of an apply.
+
+    Attributes:
+        planned: the plan, without stale steps.
+        status: how it ended.
+        result: the outcome of each step; None unless the plan was carried out.
+        config_written: whether config.toml has the pipeline's edits: a new version, answers to questions.
+        stale_steps: steps of the saved plan that changed, and did not run.
+        mismatch: why the saved plan does not match the files or the state; None if it does.
     """
 
     planned: PlanResult
@@ -71,6 +91,7 @@ class ApplyResult:
     result: ExecutionResult | None = None
     config_written: bool = False
     stale_steps: tuple[StaleStep, ...] = ()
+    mismatch: Reason | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -78,187 +99,166 @@ class ApplyResult:
         return self.result is not None and self.result.succeeded
 
 
-class RefusedPlanError(UserError):
-    """A saved plan is not one for these files or this record any more."""
-
-
 def apply_plan(
     session: Session,
-    checked: ValidatedPipeline,
-    request: PlanRequest,
-    running: ApplyOptions,
+    validated: ValidatedPipeline,
+    plan_request: PlanRequest,
+    request: ApplyRequest,
     *,
-    approve: Callable[[PlanResult, bool], Approval],
-    saved: Plan | None = None,
-    skip_moved: bool = False,
     revise: Callable[[PlanResult, PlanRequest], PlanRequest] | None = None,
     may_bump: bool = False,
 ) -> ApplyResult:
-    """Plan what the files say, and do it: `carry_out` with `make_plan`.
+    """Plan from the pipeline's files, and apply the plan.
 
     Args:
-        approve: is shown the plan that is about to be applied, and says whether to go on; its second
-            argument is whether the user has to be asked.
-        saved: a plan that was approved before; only what it said is done, and nobody is asked.
-        skip_moved: do the rest of a saved plan when a part of the world has moved, instead of nothing.
-        revise: is shown the plan, and gives the wishes that it should be made with instead.
-        may_bump: `revise` may ask for a bump, which is written into config.toml.
+        revise: gets the plan and its request, and returns the request to plan with instead.
+        may_bump: `revise` may add a bump, which is written to config.toml.
 
     Raises: as `carry_out`.
     """
-    pipeline, key = checked.sound()
+    pipeline, key = validated.sound()
 
     def make(_: LockInfo | None) -> PlanResult:
-        planned = make_plan(session, checked, request)
-        if revise is not None and saved is None and (revised := revise(planned, request)) != request:
-            planned = make_plan(session, checked, revised)
+        planned = make_plan(session, validated, plan_request)
+        if revise is not None and request.saved_plan is None:
+            revised = revise(planned, plan_request)
+            if revised != plan_request:
+                planned = make_plan(session, validated, revised)
         return planned
 
-    return carry_out(
-        session,
-        pipeline,
-        make,
-        running,
-        key=key,
-        writes_config=bool(request.bump or may_bump or pipeline.loaded.edits),
-        approve=approve,
-        saved=saved,
-        skip_moved=skip_moved,
-    )
+    writes_config = bool(plan_request.bump or may_bump or pipeline.loaded.edits)
+    return carry_out(session, pipeline, make, request, key=key, writes_config=writes_config)
 
 
 def carry_out(
     session: Session,
     pipeline: Pipeline,
     make: Callable[[LockInfo | None], PlanResult],
-    running: ApplyOptions,
+    request: ApplyRequest,
     *,
     key: SourceKey | None,
     writes_config: bool,
-    approve: Callable[[PlanResult, bool], Approval],
-    saved: Plan | None = None,
-    skip_moved: bool = False,
 ) -> ApplyResult:
-    """Plan under the lock, ask, check what can be checked, walk the plan, and only then write config.toml.
+    """Plan under the lock, get approval, check before the first write, run the plan, then write config.toml.
 
     Args:
-        make: makes the plan; called under the lock, with the run that the lock was taken over from, if any.
-        key: of the source that the plan is made from; None when it is not made from the folder.
-        writes_config: whether config.toml may be written in the end.
-        approve, saved, skip_moved: see `apply_plan`.
+        make: makes the plan under the lock. Gets the run that the lock was taken over from, or None.
+        key: key of the source that the plan is made from; None if the plan is not made from the folder.
+        writes_config: whether this run may write config.toml.
 
     Raises:
-        UserError: as of `make`, or a check before the first write failed.
-        state.errors.StateError: the lock is held by another run, or the record cannot be saved.
+        UserError: `make` raised it, or a check before the first write failed.
+        state.errors.StateError: another run holds the lock, or the state cannot be saved.
     """
     stack = str(stack_of(session.target, pipeline))
-    run = this_run(running.command, git_revision(pipeline))
+    run = this_run(request.options.command, git_revision(pipeline))
+    timeout = request.options.lock_timeout
     waited = False
 
-    def waiting(holder: object) -> None:
+    def on_wait(holder: object) -> None:
         nonlocal waited
         waited = True
         session.emit(Notice(f"waiting for {holder}"))
 
-    # Another stack's run of the same folder has a lock of its own, and writes the same config.toml.
+    # A run for another stack of this folder has its own lock, but writes the same config.toml.
     path = pipeline.loaded.path
-    alone = locked(
-        path, timeout=running.lock_timeout, waiting=lambda: waiting(f"another run that writes {path}")
-    )
+    config_lock = locked(path, timeout=timeout, waiting=lambda: on_wait(f"another run that writes {path}"))
     with (
-        session.store.lock(stack, run, timeout=running.lock_timeout, on_wait=waiting) as lock,
-        alone if writes_config else nullcontext(),
+        session.store.lock(stack, run, timeout=timeout, on_wait=on_wait) as lock,
+        config_lock if writes_config else nullcontext(),
     ):
         if lock.previous_holder is not None:
             why = "its process is gone" if is_gone(lock.previous_holder) else "it had expired"
             session.emit(Notice(f"took over the lock of {lock.previous_holder}: {why}"))
         sweep(path.resolve().parent)
-        _refuse_edited(pipeline, key if waited else None)
+        _refuse_changed_files(pipeline, key if waited else None)
         planned = make(lock.previous_holder)
-        away: tuple[StaleStep, ...] = ()
-        if saved is not None:
-            reason = refusal(saved, planned.plan)
-            if reason:
-                raise RefusedPlanError(
-                    error("the saved plan does not fit any more", f"{reason}. Plan again.")
-                )
-            away = stale_steps(saved, planned.plan)
-            if away and not skip_moved:
-                return ApplyResult(planned, ApplyStatus.STALE, stale_steps=away)
-            rest = planned.plan.without([found.address for found in away])
-            planned = replace(planned, plan=rest)
+        stale: tuple[StaleStep, ...] = ()
+        if (saved := request.saved_plan) is not None:
+            if (mismatch := plan_mismatch(saved, planned.plan)) is not None:
+                return ApplyResult(planned, ApplyStatus.MISMATCH, mismatch=mismatch)
+            stale = stale_steps(saved, planned.plan)
+            if stale and not request.skip_stale:
+                return ApplyResult(planned, ApplyStatus.STALE, stale_steps=stale)
+            planned = replace(planned, plan=planned.plan.without([step.address for step in stale]))
         if not planned.plan.can_apply:
-            return ApplyResult(planned, ApplyStatus.REFUSED, stale_steps=away)
+            return ApplyResult(planned, ApplyStatus.REFUSED, stale_steps=stale)
         writes = any(step.writes for step in planned.plan.steps)
-        asks = saved is None and (writes or bool(planned.plan.asked.get("destroy")))
-        match approve(planned, asks):
+        must_confirm = saved is None and (writes or bool(planned.plan.asked.get("destroy")))
+        match request.approve(planned, must_confirm):
             case Approval.DECLINED:
-                return ApplyResult(planned, ApplyStatus.DECLINED, stale_steps=away)
+                return ApplyResult(planned, ApplyStatus.DECLINED, stale_steps=stale)
             case Approval.UNATTENDED:
-                return ApplyResult(planned, ApplyStatus.UNATTENDED, stale_steps=away)
+                return ApplyResult(planned, ApplyStatus.UNATTENDED, stale_steps=stale)
         if writes:
-            _check_writes(planned)
+            _check_steps(planned)
             if planned.pipeline.loaded.edits:
-                _check_config(planned.pipeline)
-        writer = StateWriter(session.store, planned.stored, lock=lock, written_by=VERSION)
-        writer.update(lambda _: planned.settled)
-        walk = Executor(
-            planned.plan,
-            planned.desired,
-            planned.remote_state.found,
-            planned.kinds,
-            writer,
-            emit=session.emit,
-            stop=session.stop,
-            parallel=running.parallel,
-            now=now,
-            run=run.id,
-        )
-        result = walk()
-        written = result.succeeded and bool(planned.pipeline.loaded.edits) and not away
-        if written:
+                _check_config_is_writable(planned.pipeline)
+        result = _execute(session, planned, lock, run, request.options.parallel)
+        writes_edits = result.succeeded and bool(planned.pipeline.loaded.edits) and not stale
+        if writes_edits:
             _write_config(planned.pipeline)
-    return ApplyResult(planned, ApplyStatus.CARRIED_OUT, result, written, away)
+    return ApplyResult(planned, ApplyStatus.CARRIED_OUT, result, writes_edits, stale)
 
 
-def _refuse_edited(pipeline: Pipeline, key: SourceKey | None) -> None:
-    """Refuse files that changed before the lock was held: another run may have published a version.
+def _execute(
+    session: Session, planned: PlanResult, lock: Lock, run: LockInfo, parallel: int
+) -> ExecutionResult:
+    writer = StateWriter(session.store, planned.stored, lock=lock, written_by=VERSION)
+    writer.update(lambda _: planned.settled)
+    execute = Executor(
+        planned.plan,
+        planned.desired,
+        planned.remote_state.found,
+        planned.kinds,
+        writer,
+        emit=session.emit,
+        stop=session.stop,
+        parallel=parallel,
+        now=now,
+        run=run.id,
+    )
+    return execute()
+
+
+def _refuse_changed_files(pipeline: Pipeline, key: SourceKey | None) -> None:
+    """Raise UserError if the files changed before the lock was held; another run may have published them.
 
     Args:
-        key: of the source as it was read, if it may have changed since; None to check config.toml only.
+        key: key of the source as it was read; None to check config.toml only.
     """
     path = pipeline.loaded.path
     try:
-        same = is_unchanged(path, pipeline.loaded.on_disk)
-        same = same and (key is None or key == fingerprint(image_source(pipeline)))
+        unchanged = is_unchanged(path, pipeline.loaded.on_disk)
+        unchanged = unchanged and (key is None or key == fingerprint(image_source(pipeline)))
     except (OSError, ProviderError):
-        same = False
-    if not same:
-        told = "Nothing was changed. Run the same command again."
-        raise UserError(error("the pipeline's files changed after they were read", told, file=path))
+        unchanged = False
+    if not unchanged:
+        detail = "Nothing was changed. Run the same command again."
+        raise UserError(error("the pipeline's files changed after they were read", detail, file=path))
 
 
 def _write_config(pipeline: Pipeline) -> None:
     path, version = pipeline.loaded.path, pipeline.config.metadata.version
     try:
-        # As it is now: somebody may have edited it since it was read.
+        # Read the file again: it may have been edited since.
         replace_file(path, apply_edits(read_regular(path).decode(), pipeline.loaded.edits).encode())
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", problem)
-        told = f"{why}. {version} is published and registered; write the version there by hand."
-        raise UserError(error("config.toml could not be written", told, file=path)) from None
+        detail = f"{why}. {version} is published and registered; write the version there by hand."
+        raise UserError(error("config.toml could not be written", detail, file=path)) from None
 
 
-def _check_config(pipeline: Pipeline) -> None:
-    """config.toml is written last, but has to be writable first."""
+def _check_config_is_writable(pipeline: Pipeline) -> None:
+    """Check before the first write, as config.toml is written last."""
     path = pipeline.loaded.path
     if not (os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK)):
-        told = "The new version would have to be written there. Nothing was changed."
-        raise UserError(error("config.toml cannot be written", told, file=path))
+        detail = "The new version must be written there. Nothing was changed."
+        raise UserError(error("config.toml cannot be written", detail, file=path))
 
 
-def _check_writes(planned: PlanResult) -> None:
-    """Everything that can be checked is checked before the first write; all that is wrong is told at once."""
+def _check_steps(planned: PlanResult) -> None:
+    """Check every write before the first one. Raises one UserError with all problems."""
     problems = []
     for step in planned.plan.steps:
         kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
@@ -268,12 +268,12 @@ def _check_writes(planned: PlanResult) -> None:
             fields = effective_fields(resource.fields, step.changes, kind.facts.rules)
             kind.check(step.address.name, planned.remote_state.found.get(step.address), fields)
         except ProviderError as problem:
-            what = f"{step.address} cannot be written, so nothing was changed"
-            told = provider_diagnostic(problem, what, address=step.address)
+            summary = f"{step.address} cannot be written, so nothing was changed"
+            diagnostic = provider_diagnostic(problem, summary, address=step.address)
             if isinstance(problem, SettingError):
                 loaded = planned.pipeline.loaded
                 line = loaded.line_of("reconciler", "image", problem.setting)
-                told = replace(told, file=loaded.path, line=line)
-            problems.append(told)
+                diagnostic = replace(diagnostic, file=loaded.path, line=line)
+            problems.append(diagnostic)
     if problems:
         raise UserError(*problems)

@@ -5,7 +5,7 @@ before anything moves. Files are read for where and what the pipeline is, never 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Basis, Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
-from reconciler.engine.apply import ApplyResult, Approval, carry_out
+from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind, recorded_source
 from reconciler.engine.plan import PlanResult, plan_for
-from reconciler.engine.requests import ApplyOptions, PlanRequest
+from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session, stack_of
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
@@ -129,25 +129,24 @@ def roll_back(
     session: Session,
     pipeline: Pipeline,
     to: str | None,
-    running: ApplyOptions,
+    request: ApplyRequest,
     *,
     write: bool,
-    approve: Callable[[PlanResult, bool], Approval],
 ) -> ApplyResult:
-    """Plan what it takes to be as an earlier record says, and do it.
+    """Plan back to an earlier state version, and apply the plan.
 
     Args:
         to: see `find_earlier`.
-        write: config.toml gets the version of then, too.
-        running, approve: see `carry_out`.
+        write: also write the earlier version to config.toml.
 
     Raises: as `carry_out` and `find_earlier`.
     """
     stack = stack_of(session.target, pipeline)
-    # Before there is anything to wait for, so that an error comes at once.
+    # Before waiting for the lock, so that an error comes at once.
     first = find_earlier(session.store, stack, to, abandoned=session.store.dead_holder(str(stack)))
-    if to is None:  # the history then says where a run that is cut short was going
-        running = replace(running, command=(*running.command, "--to", str(first.snapshot.serial)))
+    if to is None:  # the history keeps the target, for a run after one that was cut short
+        command = (*request.options.command, "--to", str(first.snapshot.serial))
+        request = replace(request, options=replace(request.options, command=command))
 
     def make(abandoned: LockInfo | None) -> PlanResult:
         # Again, under the lock: a run that was waited for counts.
@@ -159,15 +158,7 @@ def roll_back(
         back = pipeline.at(parse(earlier.version)) if write and earlier.version else pipeline
         return _plan_back(session, back, earlier, stored)
 
-    return carry_out(
-        session,
-        pipeline,
-        make,
-        running,
-        key=None,
-        writes_config=write,
-        approve=approve,
-    )
+    return carry_out(session, pipeline, make, request, key=None, writes_config=write)
 
 
 def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, stored: Snapshot) -> PlanResult:

@@ -14,8 +14,9 @@ from providers.reasons import Reason, WayOut
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.plan import Action, Basis, Plan
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
+from reconciler.core.stale import PlanMismatch
 from reconciler.core.values import MISSING
-from reconciler.drift.findings import Finding, Report, StackReport
+from reconciler.drift.findings import DriftState, Finding, Report, StackReport
 from reconciler.views.counting import listed, plural, short_commit
 from reconciler.views.shown_values import SHORT_DIGEST, shown
 
@@ -165,6 +166,16 @@ def without_differences(refusal: Reason) -> Reason:
     return replace(refusal, details={**refusal.details, "differing": [], "more": 0})
 
 
+def plan_mismatch(mismatch: Reason) -> str:
+    """The words for a saved plan that cannot be applied; without a final stop."""
+    return _made(_MISMATCHES[mismatch.code], mismatch.details)
+
+
+def drift_state(state: Reason) -> str:
+    """The words for a `DriftState` in the table of `status`; "" if drift was not checked."""
+    return _made(_DRIFT_STATES[state.code], state.details)
+
+
 def way(way: WayOut) -> tuple[str, str]:
     """What a way out is, and its command; "" where there is none to run."""
     return _made(_WAYS[way.label], way.details), way.command
@@ -287,6 +298,27 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ),
 }
 """The words of each reason in a plan of the files."""
+
+_MISMATCHES: Mapping[StrEnum, _Words] = {
+    PlanMismatch.OTHER_STACK: lambda it: (
+        f"it is a plan for {it['saved']} at {it['saved_host']}, "
+        f"not for {it['current']} at {it['current_host']}"
+    ),
+    PlanMismatch.FILES_CHANGED: "config.toml, a class or the image's source changed after it was made",
+    PlanMismatch.OTHER_STATE: "it was made from another state, which was lost or replaced",
+}
+
+_DRIFT_STATES: Mapping[StrEnum, _Words] = {
+    DriftState.NOT_REQUESTED: "",
+    DriftState.IN_SYNC: "in sync",
+    DriftState.DIFFERENT: lambda it: ", ".join(f"{count} {cls}" for cls, count in it["counts"].items()),
+    DriftState.PARTLY_READ: lambda it: ", ".join(
+        [*(f"{count} {cls}" for cls, count in it["counts"].items()), "not all could be read"]
+    ),
+    DriftState.UNREADABLE: lambda it: str(it["problem"]),
+    DriftState.NO_LOGIN: "no login",
+    DriftState.DAMAGED_STATE: "damaged state",
+}
 
 _VERDICTS: Mapping[StrEnum, _Words] = {
     ImageVerdict.PUBLISHED: "",

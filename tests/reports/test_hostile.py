@@ -49,7 +49,7 @@ from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.reasons import ReasonCode, Way
 from reconciler.core.stale import StaleField, StaleStep
 from reconciler.core.values import MISSING, Address
-from reconciler.drift.findings import LastApply, Report
+from reconciler.drift.findings import DriftState, LastApply, Report
 from reconciler.drift.status import Row
 from reconciler.engine.executor import ExecutionResult
 from reconciler.views.reports.document_parts import unstated
@@ -318,7 +318,7 @@ ROWS = (
         "1.0",
         "sha256:1",
         LastApply("2025-03-01T12:00:00+00:00", "ada", "h", "c", ""),
-        "drift",
+        Reason(DriftState.UNREADABLE, {"problem": "drift"}),
     ),
 )
 RESOURCE = RecordedResource(

@@ -1,13 +1,17 @@
 """Each reason is a code with words for every audience, and nothing reads the words again."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from providers.reasons import Reason, WayOut
+from reconciler.core.plan import Plan, Stack
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
+from reconciler.core.stale import PlanMismatch, plan_mismatch
+from reconciler.drift.findings import DriftState
 from reconciler.views import phrases
 from reconciler.views.phrases import Audience
 from reconciler.views.reports import document_parts
@@ -87,6 +91,32 @@ def test_every_way_out_has_words(way: WayOut) -> None:
     assert label == label.strip() != ""
     assert command == way.command
     assert phrases.way_text(way).startswith(label)
+
+
+@pytest.mark.parametrize("code", PlanMismatch)
+def test_every_mismatch_of_a_saved_plan_has_words(code: PlanMismatch) -> None:
+    here, there = (Stack("my-org", "PROD", f"https://{host}.org", "app") for host in ("a", "b"))
+    saved = Plan(here, "lineage", 1, (), sources="digest")
+    current = {
+        PlanMismatch.OTHER_STACK: replace(saved, stack=there),
+        PlanMismatch.FILES_CHANGED: replace(saved, sources="another"),
+        PlanMismatch.OTHER_STATE: replace(saved, lineage="another"),
+    }[code]
+
+    assert plan_mismatch(saved, saved) is None
+    mismatch = plan_mismatch(saved, current)
+    assert mismatch is not None and mismatch.code is code
+    words = phrases.plan_mismatch(mismatch)
+    assert words == words.strip() != ""
+    if code is PlanMismatch.OTHER_STACK:
+        assert here.host in words and there.host in words
+
+
+@pytest.mark.parametrize("code", DriftState)
+def test_every_drift_state_has_words(code: DriftState) -> None:
+    words = phrases.drift_state(Reason(code, {"counts": {"drift": 2, "pending": 1}, "problem": "no answer"}))
+    assert bool(words) == (code is not DriftState.NOT_REQUESTED)
+    assert ("2 drift, 1 pending" in words) == (code in (DriftState.DIFFERENT, DriftState.PARTLY_READ))
 
 
 def test_a_rollback_never_speaks_of_the_files() -> None:

@@ -77,8 +77,8 @@ pipeline         environment              version  image                drift   
 dataset_cleanup  sandbox@sandbox  1.0.0    sha256:…  1 drift  just now by somebody
 
 $ reconciler status dataset_cleanup --offline
-pipeline         environment              version  image                drift      applied
-dataset_cleanup  sandbox@sandbox  1.0.0    sha256:…  not asked  just now by somebody
+pipeline         environment              version  image                drift        applied
+dataset_cleanup  sandbox@sandbox  1.0.0    sha256:…  not checked  just now by somebody
 
 $ reconciler drift dataset_cleanup
 sandbox@sandbox/dataset_cleanup  last applied … by somebody

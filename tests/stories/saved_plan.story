@@ -201,7 +201,7 @@ $ edit dataset_cleanup/pipeline.py argparse argparse2
 
 $ reconciler apply --plan second.json
 | error: the saved plan does not fit any more
-|   config.toml, the classes or the image's source changed since it was made. Plan again.
+|   config.toml, a class or the image's source changed after it was made. Make a new plan.
 [12]
 
 # Showing it never fails.

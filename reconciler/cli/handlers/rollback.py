@@ -7,7 +7,7 @@ from pathlib import Path
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Failed, Work, in_turn
 from reconciler.core.diagnostics import UserError
-from reconciler.engine.apply import ApplyResult
+from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.requests import ApplyOptions
 from reconciler.engine.rollback import pipeline_at, roll_back
 from reconciler.workspace.discovery import find
@@ -31,9 +31,8 @@ def run(
             opened,
             pipeline,
             to,
-            apply_options,
+            ApplyRequest(apply_options, talk.approve),
             write=write,
-            approve=talk.approve,
         )
 
     return in_turn(works, where, yes=yes, dialogue=_Rollback, out=sys.stdout, err=sys.stderr)

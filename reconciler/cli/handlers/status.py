@@ -10,7 +10,8 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
 from reconciler.credentials import saved
 from reconciler.credentials.target import Target, resolve
-from reconciler.drift.status import NO_LOGIN, status
+from reconciler.drift.findings import DriftState
+from reconciler.drift.status import status
 from reconciler.engine.requests import ReadOptions
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
@@ -42,7 +43,8 @@ def run(
                 folders, targets, store, read_options, now=now, emit=watch, live=not offline, failed=failed
             )
         )
-    if code == DONE and not offline and any(not row.checked and row.drift != NO_LOGIN for row in rows):
+    unchecked = (row for row in rows if not row.checked and row.drift.code is not DriftState.NO_LOGIN)
+    if code == DONE and not offline and any(unchecked):
         code = UNCHECKED
     if as_json:
         print_document(json_text(overview_document(rows)))

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from rich.text import Text
 
 from reconciler.core.values import JSON
-from reconciler.drift.status import IN_SYNC, Row
+from reconciler.drift.findings import DriftState
+from reconciler.drift.status import Row
 from reconciler.views.counting import plural
+from reconciler.views.phrases import drift_state
 from reconciler.views.terminal.console import columns
 
 _HEADER = ("pipeline", "environment", "version", "image", "drift", "applied")
@@ -47,7 +49,7 @@ def overview_document(rows: Iterable[Row]) -> dict[str, JSON]:
                 "applied_at": row.applied.at if row.applied else None,
                 "applied_by": row.applied.by if row.applied else None,
                 "git_commit": row.applied.git_commit if row.applied else None,
-                "drift": row.drift or None,
+                "drift": drift_state(row.drift) or None,
                 "checked": row.checked,
             }
             for row in sorted(rows, key=lambda row: (row.pipeline, row.where))
@@ -67,6 +69,7 @@ def age(at: str, now: datetime) -> str:
 
 
 def _drift(row: Row) -> Text:
-    if row.drift == IN_SYNC:
-        return Text(row.drift, "green")
-    return Text(row.drift or "not asked", "yellow" if row.checked else "dim")
+    words = drift_state(row.drift)
+    if row.drift.code is DriftState.IN_SYNC:
+        return Text(words, "green")
+    return Text(words or "not checked", "yellow" if row.checked else "dim")

@@ -6,15 +6,17 @@ from rich.console import Console
 from rich.text import Text
 
 from providers.reasons import Reason
+from reconciler.core.diagnostics import error
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.stale import StaleStep
 from reconciler.core.values import JSON, MISSING, Address, NoValue
 from reconciler.views.counting import plural
-from reconciler.views.phrases import Audience, audience_of, reason, way
+from reconciler.views.phrases import Audience, audience_of, plan_mismatch, reason, way
 from reconciler.views.plan_rows import _is_row, rows
 from reconciler.views.shown_values import shown
 from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
+from reconciler.views.terminal.messages import print_diagnostics
 
 SUMMARISED = (
     Action.CREATE,
@@ -77,6 +79,12 @@ def print_refusals(plan: Plan, err: Console) -> None:
         _print_conflict(step, plan, err)
 
 
+def print_mismatch(mismatch: Reason, err: Console) -> None:
+    """Why a saved plan cannot be applied at all."""
+    detail = f"{plan_mismatch(mismatch)}. Make a new plan."
+    print_diagnostics([error("the saved plan does not fit any more", detail)], err)
+
+
 def print_stale(stale: Iterable[StaleStep], err: Console) -> None:
     """The steps that a saved plan has otherwise: per field its value then and now."""
     for found in stale:
@@ -90,8 +98,8 @@ def print_stale(stale: Iterable[StaleStep], err: Console) -> None:
                 err.print(indented(Text(f".{field.path}", "bold"), 2))
             for line in columns(
                 [
-                    [Text("in the plan", "dim"), Text(_value_or_reason(field.said))],
-                    [Text("now", "dim"), Text(_value_or_reason(field.now), "red")],
+                    [Text("in the plan", "dim"), Text(_value_or_reason(field.saved))],
+                    [Text("now", "dim"), Text(_value_or_reason(field.current), "red")],
                 ]
             ):
                 err.print(indented(line, 4))
