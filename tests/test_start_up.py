@@ -43,12 +43,12 @@ DECLARATIONS = ("commands", "acknowledging", "options", "outputs")
 
 TERMINAL = {"rich"}
 FILES = {*TERMINAL, "tomlkit", "semver"}
-STATE = {*TERMINAL, "sqlite3", "tenacity"}
+PROGRESS = {"rich.progress", "rich.table", "rich.live"}
+STATE = {*TERMINAL, *PROGRESS, "sqlite3", "tenacity"}
 LOGINS = {*TERMINAL, "dotenv"}
 PLATFORM = {
-    *(FILES | LOGINS),
+    *(FILES | LOGINS | PROGRESS),
     *("requests", "urllib3", "ssl", "tenacity", "tarfile"),
-    *("rich.progress", "rich.table", "rich.live"),
 }
 """Up to the first request; `picsellia` writes only, `docker` builds only."""
 
