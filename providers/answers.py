@@ -1,7 +1,7 @@
-"""JSON from a server as data that the rest of the code can rely on, or one error.
+"""Parses JSON from a server to safe data, or raises one error.
 
-Below every provider; knows no server. Python's parser accepts more than JSON (NaN, half of a surrogate pair,
-numbers that become infinite), and what is nested deeply breaks each function that walks over it later.
+Below all providers and independent of them. Python's parser accepts more than JSON (NaN, half a surrogate
+pair, numbers that overflow to infinity), and deep nesting breaks every recursive function later on.
 """
 
 import json
@@ -9,8 +9,8 @@ import math
 import re
 from typing import Any, TypeVar
 
-DEEPEST = 64
-"""Levels of objects and lists in each other; an answer of the platform has five."""
+MAX_DEPTH = 64
+"""Maximum nesting of objects and lists; a response of the platform has five levels."""
 
 _HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -18,16 +18,16 @@ Object = TypeVar("Object", bound=dict[str, Any])
 
 
 class MalformedAnswerError(ValueError):
-    """Bytes that are not the JSON that a server should answer with; the message says why."""
+    """A response body is not valid JSON; the message has the reason."""
 
 
 def json_value(content: bytes, kind: type[dict[str, Any]] = dict) -> Any:
-    """The value that these bytes are, with objects as `kind`.
+    """Parses a JSON value, with objects as `kind`.
 
-    A number that no float is near to stays text, so that it is neither infinite nor zero.
+    A number outside the range of floats stays text, so it becomes neither infinite nor zero.
 
     Raises:
-        OddAnswerError: they are not JSON in UTF-8, or it is nested deeper than `DEEPEST` levels.
+        MalformedAnswerError: the bytes are not JSON in UTF-8, or nested deeper than `MAX_DEPTH` levels.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -37,24 +37,24 @@ def json_value(content: bytes, kind: type[dict[str, Any]] = dict) -> Any:
             parse_float=_float,
             parse_constant=str,
         )
-        if text.count("[") + text.count("{") > DEEPEST:
+        if text.count("[") + text.count("{") > MAX_DEPTH:
             _check_depth(value)
         if _HALF_A_PAIR.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
-        raise MalformedAnswerError(f"it is nested deeper than {DEEPEST} levels") from None
+        raise MalformedAnswerError(f"it is nested deeper than {MAX_DEPTH} levels") from None
     except MalformedAnswerError:
         raise
     except ValueError as problem:
-        raise MalformedAnswerError(f"it is no JSON: {str(problem)[:100]}") from None
+        raise MalformedAnswerError(f"it is not JSON: {str(problem)[:100]}") from None
     return value
 
 
 def json_object(content: bytes, kind: type[Object]) -> Object:
-    """As `json_value`, for what has to be an object. Raises OddAnswerError."""
+    """Like `json_value`, but requires an object. Raises MalformedAnswerError."""
     value = json_value(content, kind)
     if not isinstance(value, kind):
-        raise MalformedAnswerError("it is no JSON object")
+        raise MalformedAnswerError("it is not a JSON object")
     return value
 
 
@@ -65,9 +65,9 @@ def _float(text: str) -> float | str:
 
 
 def _check_depth(value: Any) -> None:
-    """Level by level, as a function that calls itself would fail where it is needed."""
+    """Level by level: a recursive function would fail on exactly these values."""
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         level = [
             child
             for parent in level
@@ -76,4 +76,4 @@ def _check_depth(value: Any) -> None:
         ]
         if not level:
             return
-    raise MalformedAnswerError(f"it is nested deeper than {DEEPEST} levels")
+    raise MalformedAnswerError(f"it is nested deeper than {MAX_DEPTH} levels")

@@ -1,6 +1,6 @@
-"""How much of an answer is read: a server may send bytes for ever, and none of ours is that long.
+"""Reads response bodies with a limit on size and time: a server may send bytes forever.
 
-Below every provider. What is read piece by piece by its caller (`stream=True`) is bounded there.
+Below all providers. Callers that read a body in pieces (`stream=True`) apply their own limits.
 """
 
 import time
@@ -10,37 +10,37 @@ import requests
 from providers.answers import MalformedAnswerError
 from providers.timeouts import answer_timeout
 
-LARGEST = 32 << 20
-"""Bytes of an answer that is read whole, after decompression; a page of a list has some 100 kB."""
+MAX_BYTES = 32 << 20
+"""Maximum size of a body after decompression; a page of a list has about 100 kB."""
 
-LONGEST = 300.0
-"""Seconds that reading one may take, unless RECONCILER_TIMEOUT is set. Some servers drip."""
+MAX_SECONDS = 300.0
+"""Maximum time to read a body, unless RECONCILER_TIMEOUT is set. Some servers send single bytes slowly."""
 
 _PIECE = 1 << 16  # bytes
 
 
 class TooLargeError(MalformedAnswerError, requests.RequestException):
-    """An answer that is larger than any that we know of."""
+    """A response body exceeds the size limit."""
 
 
-def read_whole(response: requests.Response) -> None:
-    """Read the body of an answer that was sent for with `stream=True`, so that `content` has it.
+def read_body(response: requests.Response) -> None:
+    """Read the body of a response to a request with `stream=True` into `content`.
 
     Raises:
-        TooLargeError: it has more than `LARGEST` bytes.
-        requests.Timeout: it takes too long.
+        TooLargeError: it has more than `MAX_BYTES` bytes.
+        requests.Timeout: it takes longer than the time limit.
         requests.RequestException: the connection broke.
     """
     pieces: list[bytes] = []
-    size, end = 0, time.monotonic() + answer_timeout(LONGEST)
+    size, end = 0, time.monotonic() + answer_timeout(MAX_SECONDS)
     try:
         for piece in response.iter_content(_PIECE):
             pieces.append(piece)
             size += len(piece)
-            if size > LARGEST:
-                raise TooLargeError(f"the answer has more than {LARGEST >> 20} MB")
+            if size > MAX_BYTES:
+                raise TooLargeError(f"the response has more than {MAX_BYTES >> 20} MB")
             if time.monotonic() > end:
-                raise requests.ReadTimeout("the answer did not end in time")
+                raise requests.ReadTimeout("the response did not end in time")
     except BaseException:
         response.close()
         raise

@@ -1,10 +1,12 @@
-"""An adapter of `requests` whose answers come within a bounded time, however slowly a server drips them.
+"""A `requests` adapter that bounds the total time of a response, however slowly a server sends it.
 
-Below every provider. A timeout of a socket starts anew with each byte, so one byte a second would keep a run
-waiting for ever. Here the beginning of an answer, interim ones and headers included, takes no longer than the
-timeout in all, and its body no longer than that and `SLOWEST` allow. Only time spent reading is counted.
+Below all providers. A socket timeout restarts with each byte, so a server that sends one byte per second
+would block a run forever. Here status line and headers, including interim responses, must arrive within the
+timeout in total, and the body within the timeout plus the time that `MIN_RATE` allows. Only time spent
+reading counts.
 
-The wait for an answer is announced while it lasts, without a thread: a read wakes up every `SILENCE` seconds.
+The adapter announces a pending response while it waits, without a thread: the read wakes up every `SILENCE`
+seconds.
 """
 
 import io
@@ -26,21 +28,21 @@ from urllib3.util.retry import Retry
 from providers.waits import Repeat, Silence, SilenceEnd
 
 SILENCE = 10.0
-"""Seconds without an answer that are announced, and then again after as many."""
+"""Seconds without a response until the first announcement, and between further ones."""
 
-SLOWEST = 1024.0
-"""Bytes a second that a body has to come with, on average, once the timeout of the request is used up."""
+MIN_RATE = 1024.0
+"""Minimum average rate of a body in bytes per second, once the timeout of the request is used up."""
 
 
 Announce = Callable[[Silence | Repeat | SilenceEnd], None]
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Gives an answer up that takes too long in all, as a read timeout.
+    """Raises a read timeout for a response that takes too long in total.
 
     Args:
-        announce: called while a server does not answer; from the thread that waits.
-        options: as for HTTPAdapter.
+        announce: called while a server does not respond, from the waiting thread.
+        options: passed to HTTPAdapter.
     """
 
     def __init__(self, announce: Announce | None = None, **options: Any) -> None:
@@ -51,37 +53,37 @@ class BoundedAdapter(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         timeout = kwargs.get("timeout") or 0.0
         connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-        _waiting.current = _Waiting(str(urlsplit(request.url or "").netloc), connect, read, self)
+        _thread.request = _PendingRequest(str(urlsplit(request.url or "").netloc), connect, read, self)
         try:
             return super().send(request, *args, **kwargs)
         finally:
-            _waiting.current = None
+            _thread.request = None
 
     def announce(self, event: Silence | Repeat) -> None:
-        """Announce that a server does not answer; its next byte ends that."""
+        """Announce that a server does not respond; `end_silence` follows with its next byte."""
         if self._announce is not None:
             self._silent.add(event.server)
             self._announce(event)
 
-    def answers(self, server: str) -> None:
-        """A byte came from this server."""
+    def end_silence(self, server: str) -> None:
+        """Announce the end of a silence when a byte arrives from this server."""
         if server in self._silent and self._announce is not None:
             self._silent.discard(server)
             self._announce(SilenceEnd(server))
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _bound(self.poolmanager)
+        _bound_responses(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        _bound(manager)
+        _bound_responses(manager)
         return manager
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    """Which server a request waits for, for how many seconds, and which adapter announces it."""
+class _PendingRequest:
+    """A request in progress: its server, its timeouts in seconds, and the adapter that announces silence."""
 
     server: str
     connect: float
@@ -90,15 +92,15 @@ class _Waiting:
 
 
 class _Thread(threading.local):
-    current: _Waiting | None = None
+    request: _PendingRequest | None = None
 
 
-_waiting = _Thread()
-"""The request that this thread sends: urllib3 gives an answer and a Retry no way to reach the adapter."""
+_thread = _Thread()
+"""The pending request of this thread: urllib3's responses and Retry objects have no reference to the adapter."""
 
 
 class AnnouncedRetry(Retry):
-    """Announces each repetition of a request that was not answered in time."""
+    """Announces each repetition of a request that timed out."""
 
     def increment(
         self,
@@ -106,38 +108,38 @@ class AnnouncedRetry(Retry):
         url: Any = None,
         response: Any = None,
         error: Any = None,
-        *rest: Any,
-        **more: Any,
+        *args: Any,
+        **kwargs: Any,
     ) -> Self:
-        following = super().increment(method, url, response, error, *rest, **more)
-        waiting = _waiting.current
-        if waiting is not None and isinstance(error, ConnectTimeoutError | ReadTimeoutError):
+        retry = super().increment(method, url, response, error, *args, **kwargs)
+        request = _thread.request
+        if request is not None and isinstance(error, ConnectTimeoutError | ReadTimeoutError):
             connecting = isinstance(error, ConnectTimeoutError)
-            left = following.connect if connecting else following.read
-            attempt = len(following.history) + 1
-            seconds = waiting.connect if connecting else waiting.read
-            waiting.adapter.announce(Repeat(waiting.server, seconds, attempt, attempt + int(left or 0)))
-        return following
+            remaining = retry.connect if connecting else retry.read
+            attempt = len(retry.history) + 1
+            seconds = request.connect if connecting else request.read
+            request.adapter.announce(Repeat(request.server, seconds, attempt, attempt + int(remaining or 0)))
+        return retry
 
 
-class _Bytes(io.RawIOBase):
-    """What comes over a socket for one answer.
+class _BoundedReader(io.RawIOBase):
+    """Reads the bytes of one response from a socket within a total time.
 
     Args:
-        sock: its timeout is that of the request; None for no bound.
-        raw: reads from it.
+        sock: the socket; its timeout is that of the request, None for no limit.
+        raw: the file object of the socket.
 
     Attributes:
-        in_body: whether the headers are read.
+        in_body: whether the headers have been read.
     """
 
     def __init__(self, sock: socket, raw: io.RawIOBase) -> None:
         self._sock = sock
         self._raw = raw
-        self._limit = self._left = sock.gettimeout()
-        self._waited = 0.0  # seconds without an answer, or without a further byte of its body
-        self._next = SILENCE  # when that is announced
-        self._request = _waiting.current
+        self._limit = self._remaining = sock.gettimeout()
+        self._waited = 0.0  # seconds without a response, or since the last byte of its body
+        self._next_announcement = SILENCE  # value of `_waited` at the next announcement
+        self._request = _thread.request
         self.in_body = False
 
     def readable(self) -> bool:
@@ -147,48 +149,49 @@ class _Bytes(io.RawIOBase):
         return self._raw.fileno()
 
     def readinto(self, buffer: Any) -> int | None:
-        if self._left is None:
+        if self._remaining is None:
             return self._raw.readinto(buffer)
-        if self._left <= 0:
+        if self._remaining <= 0:
             raise TimeoutError("timed out")
-        usual = self._sock.gettimeout()
-        ends = time.monotonic() + (self._left if usual is None else min(self._left, usual))
+        timeout = self._sock.gettimeout()
+        deadline = time.monotonic() + (self._remaining if timeout is None else min(self._remaining, timeout))
         try:
-            size = self._receive(buffer, ends)
+            size = self._receive(buffer, deadline)
         finally:
-            self._sock.settimeout(usual)
+            self._sock.settimeout(timeout)
         if self._request is not None:
-            self._request.adapter.answers(self._request.server)
+            self._request.adapter.end_silence(self._request.server)
         if self.in_body and size:
-            self._left += size / SLOWEST
-            self._waited, self._next = 0.0, SILENCE
+            self._remaining += size / MIN_RATE
+            self._waited, self._next_announcement = 0.0, SILENCE
         return size
 
-    def _receive(self, buffer: Any, ends: float) -> int:
-        """The next bytes, not of `raw`, which is of no use after its first timeout.
+    def _receive(self, buffer: Any, deadline: float) -> int:
+        """Reads the next bytes from the socket; `raw` is unusable after its first timeout.
 
         Raises:
-            TimeoutError: none came until the clock says `ends`.
+            TimeoutError: no byte arrived before the deadline, in monotonic seconds.
         """
-        assert self._left is not None and self._limit is not None
+        assert self._remaining is not None and self._limit is not None
         while True:
-            begun = time.monotonic()
-            if begun >= ends:
+            start = time.monotonic()
+            if start >= deadline:
                 raise TimeoutError("timed out")
-            if self._waited >= self._next:
+            if self._waited >= self._next_announcement:
                 if self._request is not None:
-                    silence = Silence(self._request.server, self._next, self._limit)
+                    silence = Silence(self._request.server, self._next_announcement, self._limit)
                     self._request.adapter.announce(silence)
-                self._next += SILENCE
-            self._sock.settimeout(min(ends - begun, max(self._next - self._waited, 0.001)))
+                self._next_announcement += SILENCE
+            until_announcement = max(self._next_announcement - self._waited, 0.001)
+            self._sock.settimeout(min(deadline - start, until_announcement))
             try:
                 return self._sock.recv_into(buffer)
             except TimeoutError:
                 pass
             finally:
-                passed = time.monotonic() - begun
-                self._left -= passed
-                self._waited += passed
+                elapsed = time.monotonic() - start
+                self._remaining -= elapsed
+                self._waited += elapsed
 
     def close(self) -> None:
         try:
@@ -198,26 +201,26 @@ class _Bytes(io.RawIOBase):
 
 
 class _Response(HTTPResponse):
-    """An answer whose bytes are counted against the timeout of its request."""
+    """A response read within the timeout of its request."""
 
     def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._bytes = _Bytes(sock, self.fp.detach())
-        self.fp = io.BufferedReader(self._bytes)
+        self._reader = _BoundedReader(sock, self.fp.detach())
+        self.fp = io.BufferedReader(self._reader)
 
     def begin(self) -> None:
         super().begin()
-        self._bytes.in_body = True
+        self._reader.in_body = True
 
 
-def _bound(manager: Any) -> None:
-    """Make every connection of a pool manager read answers as `_Response` does."""
+def _bound_responses(manager: Any) -> None:
+    """Make every connection of a pool manager use `_Response`."""
     pools = manager.pool_classes_by_scheme
-    manager.pool_classes_by_scheme = {scheme: _bounded(pool) for scheme, pool in pools.items()}
+    manager.pool_classes_by_scheme = {scheme: _bounded_pool(pool) for scheme, pool in pools.items()}
 
 
 @cache
-def _bounded(pool: Any) -> Any:
+def _bounded_pool(pool: Any) -> Any:
     if issubclass(pool.ConnectionCls.response_class, _Response):
         return pool
     connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": _Response})

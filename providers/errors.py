@@ -1,33 +1,33 @@
-"""The error families that a provider raises, named by what the engine should do about them.
+"""The errors that providers raise, named by how the engine should react.
 
-A provider never knows an address, a plan or a state: it says what the far end answered, and the engine
-adds the verb, the address and the id once.
+Providers have no addresses, plans or state: an error contains the provider's response, and the engine adds
+verb, address and id once.
 
     ProviderError
-    ├── TransientError          try again later (unreachable, rate-limited, locked, 502/503/504)
-    ├── GoneError               the object is not there (404)
-    └── FinalError              trying again changes nothing
-        ├── UnauthorizedError   the credentials are not known (401)
-        ├── ForbiddenError      the credentials do not allow it (403)
-        ├── ExistsError         an object of that name exists already (409)
-        ├── RefusedError        understood, and refused (400, 413, 422, a broken build, …)
-        │   └── SettingError    a setting of the files cannot be honoured
-        └── UnexpectedError     an answer that no such server gives (500, 412, an odd 200)
+    ├── TransientError          retry later (unreachable, rate-limited, locked, 502/503/504)
+    ├── GoneError               the object does not exist (404)
+    └── PermanentError          a retry cannot succeed
+        ├── UnauthorizedError   the credentials are unknown (401)
+        ├── ForbiddenError      the credentials lack permission (403)
+        ├── ExistsError         an object of that name already exists (409)
+        ├── RefusedError        understood and refused (400, 413, 422, a failed build, …)
+        │   └── SettingError    a setting in the files is not supported
+        └── UnexpectedError     a response that violates the protocol (500, 412, a malformed 200)
 
-No message ever holds a token or a password.
+No message contains a token or a password.
 """
 
 from providers.reasons import WayOut
 
 
 class ProviderError(Exception):
-    """What a far end answered, in one sentence, with what to do about it.
+    """A failed request, described in one sentence, and its fix.
 
     Args:
-        message: what happened and why, without a final stop.
-        hint: what to run or to change next; empty when there is nothing to say.
-        way_out: the same as a value, where a refusal of a plan ends in the same way.
-        outcome_unknown: True when a write may have been carried out although no answer came back.
+        message: the problem and its cause, without a final full stop.
+        hint: the next command or change; empty if there is none.
+        way_out: the same as a value, for the refusals of plans.
+        outcome_unknown: True if a write may have succeeded although no response arrived.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class ProviderError(Exception):
 
 
 class TransientError(ProviderError):
-    """The far end could not answer now; the same request may succeed later.
+    """The provider is unavailable for now; the same request may succeed later.
 
     Args:
-        retry_after: seconds to wait before the next try, as the server requested; None without a request.
-        waits: True where the run's `RateLimiter` delays the next try; False where the tries or the
-            time are used up; None where the caller decides.
+        retry_after: seconds to wait before the next attempt, from the server; None without a value.
+        waits: True if the run's `RateLimiter` delays the next attempt; False if attempts or time are used up;
+            None if the caller decides.
     """
 
     def __init__(
@@ -69,31 +69,31 @@ class TransientError(ProviderError):
 
 
 class GoneError(ProviderError):
-    """The object that was asked for does not exist."""
+    """The requested object does not exist."""
 
 
 class PermanentError(ProviderError):
-    """Trying again changes nothing."""
+    """A retry cannot succeed."""
 
 
 class UnauthorizedError(PermanentError):
-    """The far end does not know these credentials."""
+    """The provider rejects the credentials as unknown."""
 
 
 class ForbiddenError(PermanentError):
-    """The credentials are known, and do not allow this."""
+    """The credentials are valid but lack permission."""
 
 
 class ExistsError(PermanentError):
-    """An object of that name exists already."""
+    """An object of that name already exists."""
 
 
 class RefusedError(PermanentError):
-    """The far end understood the request and refused it."""
+    """The provider understood the request and refused it."""
 
 
 class SettingError(RefusedError):
-    """A setting of the image cannot be honoured.
+    """A setting of the image is not supported.
 
     Args:
         setting: its name in the settings, "cache_to".
@@ -105,4 +105,4 @@ class SettingError(RefusedError):
 
 
 class UnexpectedError(PermanentError):
-    """The server answered what no such server should: nothing is known of what was requested."""
+    """The response violates the protocol, so the result of the request is unknown."""

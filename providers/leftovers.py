@@ -1,6 +1,6 @@
-"""Files of ours in other people's folders: how they are named, so that no build takes them for source.
+"""Names of reconciler's own files in the user's folders, so no build treats them as source.
 
-A run that is killed while it replaces a file leaves a temporary one beside it. Its name says so, and the next
+A run killed while it replaces a file leaves a temporary file beside it, recognizable by its name. The next
 run that writes in that folder removes it.
 """
 
@@ -15,40 +15,40 @@ if os.name == "posix":
     import fcntl
 
 TEMPORARY: Final = ".reconciler-tmp"
-"""How the name of every temporary file ends that lies beside what it is going to replace."""
+"""Suffix of temporary files, which lie beside the file they will replace."""
 
 BASELINE: Final = "drift-baseline.toml"
-"""Where acknowledgements are kept, in the folder that a command runs in, unless another file is named."""
+"""Default name of the file with acknowledgements, in the working directory."""
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file of this name is one of our temporary files."""
+    """Whether this is the name of one of reconciler's temporary files."""
     return name.startswith(".") and name.endswith(TEMPORARY)
 
 
 def is_own_file(name: str) -> bool:
-    """Whether a file of this name was made by us, and so is not what an image is made from."""
+    """Whether reconciler wrote a file of this name, so it is not part of an image's source."""
     return name == BASELINE or is_temporary(name)
 
 
 def new_temporary(beside: Path) -> tuple[int, Path]:
-    """A temporary file for the new content of a file, open for writing, which `sweep` leaves alone.
+    """Creates a temporary file for the new content of a file, open for writing and protected from `sweep`.
 
-    Close the descriptor when the file has been renamed or removed; until then it is in use.
+    Close the descriptor after the file is renamed or removed; the open descriptor marks it as in use.
 
     Raises:
         OSError: the folder cannot be written.
     """
     while True:
         handle, name = tempfile.mkstemp(TEMPORARY, f".{beside.name[:100]}.", beside.parent)
-        _hold(handle)
+        _mark_in_use(handle)
         if os.name != "posix" or os.fstat(handle).st_nlink:
             return handle, Path(name)
-        os.close(handle)  # another run swept it before it was held
+        os.close(handle)  # another run swept it before it was marked
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files that killed runs left in a folder. What cannot be removed stays."""
+    """Remove the temporary files of killed runs from a folder, ignoring errors."""
     with contextlib.suppress(OSError), os.scandir(folder) as found:
         for item in found:
             if is_temporary(item.name) and item.is_file(follow_symlinks=False):
@@ -57,9 +57,9 @@ def sweep(folder: Path) -> None:
 
 
 def _remove_abandoned(path: str) -> None:
-    """Remove a temporary file that no process has open. Raises OSError when one has."""
+    """Remove a temporary file that no process has open. Raises OSError if one has."""
     if os.name != "posix":
-        Path(path).unlink()  # refused by the system while it is open
+        Path(path).unlink()  # the system refuses this for an open file
         return
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
@@ -70,8 +70,8 @@ def _remove_abandoned(path: str) -> None:
         os.close(handle)
 
 
-def _hold(handle: int) -> None:
-    """Let `sweep` see that the file is in use. A file system without locks never sweeps, which is safe."""
+def _mark_in_use(handle: int) -> None:
+    """Lock the file, so `sweep` skips it. On a file system without locks `sweep` removes nothing."""
     if os.name == "posix":
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
-"""What a resource kind must offer, and nothing about who asks: no plan, no address, no state.
+"""The protocol of a resource kind. It does not depend on the engine: no plans, no addresses, no state.
 
-One verb is one thing done at the far end. Verbs raise the families of `providers.errors` only.
+Each method performs one operation at the provider and raises only the errors of `providers.errors`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -16,12 +16,12 @@ from providers.rules import JSON, FieldRule
 
 @dataclass(frozen=True, slots=True)
 class LiveObject:
-    """One object as a far end shows it now.
+    """The current version of one object at its provider.
 
     Attributes:
-        id: the far end's own identity of the object (a uuid, an input's name, an image's digest).
+        id: the provider's identity of the object (a uuid, an input's name, an image's digest).
         name: the parts of its name, as in its address: ("app",) or ("app", "dataset").
-        fields: what was returned. A key that is missing was *not returned*, which is not the same as null.
+        fields: the returned fields. A missing key was *not returned*, which differs from null.
         outputs: facts beside the managed fields (digest, version number, page in the web application).
     """
 
@@ -33,14 +33,14 @@ class LiveObject:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Which object to read, and everything that helps to find it. A kind uses as much of it as it needs.
+    """Identifies an object to read, with everything that helps to find it. A kind uses the parts it needs.
 
     Attributes:
         name: the parts of its name, as in its address.
-        id: the identity that is recorded of it; None where nothing is.
-        parent: the object that it lives in; None where there is none, or the kind has no parent.
-        fields: as the files ask for them, else as recorded; an image reads the tags that they name.
-        outputs: what is recorded beside the fields; an image does not read again what is in there.
+        id: its recorded identity; None without one.
+        parent: the object it belongs to; None if it does not exist or the kind has no parent.
+        fields: the desired fields, or else the recorded ones; an image reads the tags that they name.
+        outputs: the recorded outputs; an image does not read these again.
     """
 
     name: tuple[str, ...]
@@ -52,15 +52,15 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Something long is moving on.
+    """The progress of a long operation.
 
     Attributes:
-        stage: "build", "push", "copy", …: what is being done.
-        item: the part of it that moves: a layer's short digest, a build step; "" for the whole stage.
-        text: one line for people, as the far end says it.
-        done: how much of it is done; None when it cannot be counted. `done == total` is its end.
-        total: how much it is in all; None when it is not known.
-        unit: what `done` and `total` count.
+        stage: the operation: "build", "push", "copy", …
+        item: the part of the operation: a layer's short digest, a build step; "" for the whole stage.
+        text: one line for people, as received from the provider.
+        done: amount done; None if it cannot be counted. The item ends when `done == total`.
+        total: total amount; None if unknown.
+        unit: unit of `done` and `total`.
     """
 
     stage: str
@@ -72,7 +72,7 @@ class Progress:
 
     @property
     def ended(self) -> bool:
-        """Whether this part is done."""
+        """Whether the item is complete."""
         return self.done is not None and self.total is not None and self.done >= self.total
 
 
@@ -80,11 +80,11 @@ Report = Callable[[Progress], None]
 
 
 def silent(_: Progress) -> None:
-    """A `Report` for when nobody is watching."""
+    """A `Report` that discards progress."""
 
 
 class RequiredAction(StrEnum):
-    """What one object needs, as its kind assesses it."""
+    """The action that a kind's own assessment requires."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -93,12 +93,12 @@ class RequiredAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """How a kind assesses one of its objects, where comparing field by field is not enough.
+    """A kind's own assessment of an object, for kinds where comparing field by field is not enough.
 
     Attributes:
-        need: what should be done.
-        reason: why.
-        refusal: why it cannot be done as asked; None when it can.
+        need: the required action.
+        reason: the reason for the action.
+        refusal: why the action is not possible; None if it is.
     """
 
     need: RequiredAction
@@ -112,25 +112,25 @@ def _no_summary(_: LiveObject) -> Iterable[JSON]:
 
 @dataclass(frozen=True, slots=True)
 class KindFacts:
-    """All that is known of a kind without a connection: no other module has a branch for one kind.
+    """The facts about a kind that need no connection. No other module has a branch for one kind.
 
     Attributes:
-        rules: field knowledge; a managed field without a rule is a bug of ours.
-        parent: the kind that its objects live in, whose name is all of theirs but the last part; or None.
-        disposable: deleting or replacing one loses nothing that the files do not hold.
-        prunable: the far end lets us delete one at all (an image is never deleted from a registry).
-        place: where one stays when it is forgotten, as a person says it.
-        repeatable: a create may be sent again whatever became of the first one: it finds out by itself.
-        shared: more than the pipeline hangs on one, so `destroy` leaves it unless told to prune.
-        published_as: the field that names one content for good, where the far end would let others be put
-            under the same name.
+        rules: one rule per managed field; a managed field without a rule is a bug in reconciler.
+        parent: the kind of the parent object, or None. An object's name is its parent's name plus one part.
+        disposable: deleting or replacing an object loses nothing that the files do not contain.
+        prunable: the provider can delete an object (images are never deleted from a registry).
+        place: where a forgotten object stays, as a phrase for messages.
+        repeatable: a create may be repeated whatever the outcome of the first: it detects an earlier one.
+        shared: other pipelines may use an object, so `destroy` keeps it without an explicit prune.
+        published_as: the field that permanently names one content, although the provider would accept other
+            content under the same name.
         assess: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Assessment,
-            for kinds where that is more than the sum of their fields.
-        config: the table and keys of config.toml that give its fields; None where code or a class gives them.
-        listed_by: the key of `[execution]` that names a class which declares the whole list of them: those
-            that it does not declare are deleted. "" where nothing declares them all.
+            for kinds where comparing field by field is not enough.
+        config: the table and keys of config.toml with its fields; None if code or a class provides them.
+        listed_by: the key of `[execution]` for the class that declares the complete list of objects; undeclared
+            ones are deleted. "" without such a class.
         summary: a few words on a live object, for the report of a deploy; None and "" are left out.
-        written: its name in an address, where that is not the names of its parents and its own.
+        written: its name in an address, if it differs from the names of its parents and its own.
         collection: its part of the platform's API, which the sandbox serves.
     """
 
@@ -142,7 +142,7 @@ class KindFacts:
     repeatable: bool = False
     shared: bool = False
     published_as: str = ""
-    assess: "Judge | None" = None
+    assess: "Assess | None" = None
     config: ConfigTable | None = None
     listed_by: str = ""
     summary: Callable[[LiveObject], Iterable[JSON]] = _no_summary
@@ -150,7 +150,7 @@ class KindFacts:
     collection: ApiCollection | None = None
 
 
-Judge = Callable[
+Assess = Callable[
     [
         Mapping[str, JSON],
         Mapping[str, JSON] | None,
@@ -163,19 +163,19 @@ Judge = Callable[
 
 
 class ResourceKind(Protocol):
-    """One kind of resource at one far end."""
+    """One kind of resource at one provider."""
 
     @property
     def facts(self) -> KindFacts:
-        """What the planner needs to know of this kind."""
+        """The facts about this kind that the planner uses."""
 
     def read(self, reference: Reference) -> LiveObject | None:
-        """The object of exactly this name, or None; where names can change, the id finds a renamed one."""
+        """The object of exactly this name, or None. Where names can change, the id finds a renamed object."""
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
     ) -> LiveObject:
-        """Make it. Raises ExistsError when one of that name is there."""
+        """Create the object. Raises ExistsError if the name is taken."""
 
     def update(
         self,
@@ -186,14 +186,14 @@ class ResourceKind(Protocol):
         parent: LiveObject | None,
         report: Report,
     ) -> LiveObject:
-        """Write `changed`; `fields` is the whole desired object, for verbs that cannot write a part."""
+        """Write `changed`; `fields` is the complete desired object, for APIs without partial updates."""
 
     def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
-        """Remove it. Raises GoneError when it is not there."""
+        """Delete the object. Raises GoneError if it does not exist."""
 
 
 class PlatformKind(ResourceKind, Protocol):
-    """A kind of the platform: made with the connection, and its facts are there without one."""
+    """A kind of the platform. It is created with a connection; its facts need none."""
 
     facts: KindFacts
 
@@ -202,14 +202,14 @@ class PlatformKind(ResourceKind, Protocol):
 
 @runtime_checkable
 class CheckedKind(ResourceKind, Protocol):
-    """A kind whose writes can be checked in advance, before the first write of the whole run."""
+    """A kind whose writes can be checked before the first write of the run."""
 
     def check(self, name: Sequence[str], live: LiveObject | None, fields: Mapping[str, JSON]) -> None:
-        """Raise now what a write of `fields` would raise later, as far as it can be known."""
+        """Raise the errors that a write of `fields` would raise later, as far as they are predictable."""
 
 
 class Published(StrEnum):
-    """What is published under a version."""
+    """The published content of a version."""
 
     NOTHING = "nothing"
     THIS_SOURCE = "this source"
@@ -217,7 +217,7 @@ class Published(StrEnum):
 
 
 class SelectedBuilder(Protocol):
-    """What builds an image, and why it was selected."""
+    """The builder of an image, and the reason for its selection."""
 
     @property
     def name(self) -> str: ...
@@ -228,24 +228,24 @@ class SelectedBuilder(Protocol):
 
 @runtime_checkable
 class PublishedKind(ResourceKind, Protocol):
-    """A kind whose objects are built from source, and published under versions that never change."""
+    """A kind whose objects are built from source and published under immutable versions."""
 
     def published(self, name: Sequence[str], version: str, outputs: Mapping[str, JSON]) -> Published:
-        """What this version names. `outputs` are those that are recorded, where any are."""
+        """The content of this version. `outputs` are the recorded ones, if any."""
 
     def is_foreign(self, live: LiveObject) -> bool:
-        """Whether another tool published this version, and nothing says from which source."""
+        """Whether another tool published this version, from unknown source."""
 
     def needs_build(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
-        """Whether a write of `fields` has to build."""
+        """Whether a write of `fields` requires a build."""
 
     def builder_for(self, live: LiveObject | None, fields: Mapping[str, JSON]) -> SelectedBuilder | None:
-        """What a write of `fields` would build with; None where nothing needs to be built."""
+        """The builder for a write of `fields`; None if no build is needed."""
 
 
 @runtime_checkable
 class ListedKind(ResourceKind, Protocol):
-    """A kind whose objects are read as the whole list of their parent, which the files may own."""
+    """A kind whose objects are read as their parent's complete list, which the files may own."""
 
     def siblings(self, parent: LiveObject) -> Sequence[LiveObject]:
         """All objects of this kind below `parent`."""

@@ -1,9 +1,9 @@
-"""How fast servers are asked, and how long a server that says "not now" is waited for.
+"""Limits the request rate, and the time spent waiting for servers that refuse requests.
 
-One for a whole run, shared by all that it sends. Sends nothing itself. A server that refuses (429, or 503 and
-its like) makes everybody wait who wants something of it. The rate is halved where the server had accepted
-something since, and grows again with what it accepts, so it stays about where the server accepts it. All that
-is waited for one server is bounded: a refused request that is accepted in the end starts the count anew.
+One limiter serves all requests of a run; it sends nothing itself. A refusal (429, or 503 and the like) delays
+all requests to that server. It also halves the rate, once per pause; accepted requests raise the rate again,
+so it settles near the server's limit. The total wait for a server is bounded; it starts over when a refused
+request is finally accepted.
 """
 
 import threading
@@ -15,23 +15,23 @@ from email.utils import parsedate_to_datetime
 from providers.timeouts import answer_timeout
 from providers.waits import Backoff, Repeat, Silence, SilenceEnd
 
-PATIENCE = 120.0
-"""Seconds that one server is waited for in all while it keeps refusing, unless RECONCILER_TIMEOUT is set."""
+MAX_WAIT = 120.0
+"""Maximum total wait in seconds for a server that keeps refusing, unless RECONCILER_TIMEOUT is set."""
 
-GIVEN_UP = (
-    f"run it again later; a run waits {PATIENCE:.0f} s for a server that keeps refusing, or as long as "
-    "RECONCILER_TIMEOUT says"
+RETRY_HINT = (
+    f"run it again later; a run waits up to {MAX_WAIT:.0f} s for a server that keeps refusing requests, "
+    "or RECONCILER_TIMEOUT seconds"
 )
 
-REFUSALS = 429, 502, 503, 504
-"""Statuses that say: not now."""
+REFUSAL_STATUSES = 429, 502, 503, 504
+"""Statuses of temporary refusals."""
 
-FIRST_WAIT = 0.3  # seconds after a refusal that names none; doubles with each that follows
-LONGEST_WAIT = 8.0  # seconds of those
-_FIRST = 0.02  # seconds between two requests, once a server refused one
-_SLOWEST = 1.0  # seconds between two requests; more only where the server asks for longer pauses
-_GROWTH = 1.02  # of the rate, with each request that is accepted …
-_DOUBLES = 10.0  # … but no more than twice as much in so many seconds
+_FIRST_BACKOFF = 0.3  # seconds after a refusal without Retry-After; doubles with each further refusal
+_MAX_BACKOFF = 8.0  # seconds; limit of the doubling
+_FIRST_INTERVAL = 0.02  # seconds between two requests after the first refusal
+_MAX_INTERVAL = 1.0  # seconds between two requests; more only if the server requests longer pauses
+_GROWTH = 1.02  # factor for the rate after each accepted request …
+_DOUBLING_TIME = 10.0  # … limited to doubling within so many seconds
 
 
 Announce = Callable[[Backoff | Silence | Repeat | SilenceEnd], None]
@@ -40,39 +40,39 @@ Announce = Callable[[Backoff | Silence | Repeat | SilenceEnd], None]
 
 @dataclass
 class _Server:
-    """What is known of one server; times as of the clock.
+    """The rate of one server; times are those of the limiter's clock.
 
     Attributes:
-        next: when the next request may go out.
-        between: seconds between two requests.
-        paused_until: nothing goes out before.
-        pauses: how many there were.
-        refused: requests that were refused and have not been accepted since.
-        streak: refusals in a row.
-        spent: seconds that were waited since a refused request was accepted.
-        accepted: whether anything was since the last pause.
-        grown: when the rate grew last.
+        next: earliest time of the next request.
+        interval: seconds between two requests.
+        paused_until: end of the pause.
+        pauses: number of pauses so far.
+        refused: refused requests that were not accepted since.
+        streak: consecutive refusals.
+        waited: seconds waited since a refused request was last accepted.
+        has_accepted: whether any request was accepted since the last pause.
+        grown_at: time of the last increase of the rate.
     """
 
     next: float = 0.0
-    between: float = 0.0
+    interval: float = 0.0
     paused_until: float = 0.0
     pauses: int = 0
     refused: set[str] = field(default_factory=set)
     streak: int = 0
-    spent: float = 0.0
-    accepted: bool = True
-    grown: float = 0.0
+    waited: float = 0.0
+    has_accepted: bool = True
+    grown_at: float = 0.0
 
 
 class RateLimiter:
-    """When the next request may go out. Safe for threads.
+    """Delays requests to the permitted rate. Thread-safe.
 
     Args:
-        rps: most requests a second, to all servers together; None for as many as there are.
-        announce: called when a server makes the run wait, also by the adapters that share this.
-        clock: monotonic seconds.
-        sleep: waits so many seconds.
+        rps: maximum requests per second, to all servers together; None for no limit.
+        announce: called when a server makes the run wait, also by the HTTP adapters of the run.
+        clock: returns monotonic seconds; for tests.
+        sleep: sleeps a number of seconds; for tests.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class RateLimiter:
         clock: Callable[[], float] | None = None,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
-        self._between = 1 / rps if rps else 0.0
+        self._interval = 1 / rps if rps else 0.0
         self._next = 0.0
         self._servers: dict[str, _Server] = {}
         self.announce = announce
@@ -92,93 +92,93 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def wait(self, server: str = "") -> None:
-        """Wait until it is this request's turn; to be called before each, repeated ones included."""
+        """Wait until this request may be sent. Call it before each request, including repeated ones."""
         with self._lock:
             now = self._clock()
             turn = max(self._next, now)
-            self._next = turn + self._between
+            self._next = turn + self._interval
         while True:
             with self._lock:
                 now = self._clock()
-                known = self._servers.get(server)
-                if known is not None:
-                    turn = max(turn, known.next, known.paused_until)
-                    known.next = turn + known.between
-                pauses = known.pauses if known is not None else 0
+                state = self._servers.get(server)
+                if state is not None:
+                    turn = max(turn, state.next, state.paused_until)
+                    state.next = turn + state.interval
+                pauses = state.pauses if state is not None else 0
             if turn > now:
                 self._sleep(turn - now)
-            if known is None or known.pauses == pauses:  # else somebody was refused meanwhile
+            if state is None or state.pauses == pauses:  # otherwise a request was refused in the meantime
                 return
 
-    def refused(self, server: str, request: str, asked: float | None, status: int = 429) -> bool:
-        """The server said "not now": everybody waits who wants something of it.
+    def report_refusal(self, server: str, request: str, delay: float | None, status: int = 429) -> bool:
+        """Note that the server temporarily refused a request, and delay all requests to it.
 
         Args:
-            request: method and path, which tell whether the same request is accepted later.
-            asked: seconds that the server asks to wait; None where it names none.
-            status: one of REFUSALS.
+            request: method and path, to recognize the request when it is accepted later.
+            delay: seconds to wait, from the server; None if it sent none.
+            status: one of REFUSAL_STATUSES.
 
         Returns:
-            Whether the request may be sent again; False once the server was waited for long enough.
+            Whether to send the request again; False once the maximum wait is used up.
         """
         with self._lock:
             now = self._clock()
-            known = self._servers.setdefault(server, _Server())
-            known.refused.add(request)
-            at_once = now < known.paused_until  # many are refused at once, and that counts once
-            streak = known.streak if at_once else known.streak + 1
-            seconds = asked or min(FIRST_WAIT * 2 ** min(streak - 1, 10), LONGEST_WAIT)
-            between = known.between
-            if known.accepted and not at_once:
-                slower = min(max(2 * known.between, _FIRST), max(_SLOWEST, asked or 0.0))
-                between = max(slower, self._between)
-            seconds = max(seconds, between)
+            state = self._servers.setdefault(server, _Server())
+            state.refused.add(request)
+            in_pause = now < state.paused_until  # concurrent refusals count once
+            streak = state.streak if in_pause else state.streak + 1
+            seconds = delay or min(_FIRST_BACKOFF * 2 ** min(streak - 1, 10), _MAX_BACKOFF)
+            interval = state.interval
+            if state.has_accepted and not in_pause:
+                slower = min(max(2 * state.interval, _FIRST_INTERVAL), max(_MAX_INTERVAL, delay or 0.0))
+                interval = max(slower, self._interval)
+            seconds = max(seconds, interval)
             until = now + seconds
-            more = until - max(now, known.paused_until)
-            if more > 0:
-                if known.spent + more > answer_timeout(PATIENCE):
-                    # Given up: what is left to send fails soon, and not one long gap after the other.
-                    known.between = min(known.between, max(_SLOWEST, self._between))
-                    known.next = min(known.next, now)
+            extension = until - max(now, state.paused_until)
+            if extension > 0:
+                if state.waited + extension > answer_timeout(MAX_WAIT):
+                    # The run gives up: let its remaining requests fail soon, without a long interval for each.
+                    state.interval = min(state.interval, max(_MAX_INTERVAL, self._interval))
+                    state.next = min(state.next, now)
                     return False
-                known.spent += more
-                known.paused_until = until
-            if at_once:
+                state.waited += extension
+                state.paused_until = until
+            if in_pause:
                 return True
-            known.streak, known.between = streak, between
-            known.pauses += 1
-            known.accepted, known.grown = False, until
+            state.streak, state.interval = streak, interval
+            state.pauses += 1
+            state.has_accepted, state.grown_at = False, until
         if self.announce is not None:
             self.announce(Backoff(server, status, seconds))
         return True
 
-    def accepted(self, server: str, request: str) -> None:
-        """The server did not refuse a request, whatever else it answered."""
+    def report_success(self, server: str, request: str) -> None:
+        """Note that the server accepted a request, whatever its response."""
         if server not in self._servers:
             return
         with self._lock:
-            known, now = self._servers[server], self._clock()
-            known.accepted = True
-            if request in known.refused:
-                known.refused.discard(request)
-                known.spent, known.streak = 0.0, 0
-            since = min(max(now - known.grown, 0.0), _DOUBLES)
-            faster = known.between / min(_GROWTH, 2 ** (since / _DOUBLES))
-            known.between, known.grown = max(faster, self._between), max(now, known.grown)
+            state, now = self._servers[server], self._clock()
+            state.has_accepted = True
+            if request in state.refused:
+                state.refused.discard(request)
+                state.waited, state.streak = 0.0, 0
+            elapsed = min(max(now - state.grown_at, 0.0), _DOUBLING_TIME)
+            faster = state.interval / min(_GROWTH, 2 ** (elapsed / _DOUBLING_TIME))
+            state.interval, state.grown_at = max(faster, self._interval), max(now, state.grown_at)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a Retry-After asks for, of whatever form; None without one, and for nonsense.
+    """The seconds of a Retry-After header, in either form; None without one or for an invalid value.
 
-    A date is taken by the server's own clock where the answer has one.
+    A date is compared with the response's own Date header, if it has one.
     """
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdecimal():
-        return float(value[:12])  # 30,000 years are as good as for ever
+        return float(value[:12])  # at most 30,000 years, practically forever
     try:
         until = parsedate_to_datetime(value).timestamp()
-        said = headers.get("Date")
-        now = parsedate_to_datetime(said).timestamp() if said else time.time()
+        date = headers.get("Date")
+        now = parsedate_to_datetime(date).timestamp() if date else time.time()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
     return max(until - now, 0.0)

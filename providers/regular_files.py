@@ -1,8 +1,8 @@
-"""Opening a file that a user names or keeps: a regular file, or an error at once.
+"""Opens the user's files: a regular file, or an immediate error.
 
-A named pipe without a writer blocks the open, a device such as /dev/zero never ends, and opening some devices
-has an effect of its own. So the kind of a file is checked before it is opened, and again on what was opened.
-Every read of a user's file goes through here; a test looks for those that do not.
+Opening a named pipe without a writer blocks, a device such as /dev/zero never ends, and opening some devices
+has side effects. So the type of a file is checked before it is opened, and again on the descriptor. Every
+read of a user's file uses this module; a test enforces it.
 """
 
 import errno
@@ -10,10 +10,10 @@ import os
 import stat
 from pathlib import Path
 
-LARGEST = 256 << 20
-"""Bytes. No config.toml, class, plan or report is near this; what is larger is not read into memory."""
+MAX_BYTES = 256 << 20
+"""Maximum size of a file to read into memory, far more than any config.toml, class, plan or report."""
 
-# Without O_NONBLOCK a file that is replaced by a pipe between check and open would block.
+# Without O_NONBLOCK, a file replaced by a pipe between check and open would block.
 READ_ONLY = (
     os.O_RDONLY
     | getattr(os, "O_BINARY", 0)
@@ -21,11 +21,11 @@ READ_ONLY = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_NONBLOCK", 0)
 )
-"""Flags for `os.open` with which no kind of file blocks."""
+"""Flags for `os.open` that never block."""
 
 
 def kind_of(mode: int) -> str:
-    """What `st_mode` stands for, as people call it: "a named pipe", "a socket", "a device", …"""
+    """The type of a file for messages, from its `st_mode`: "a named pipe", "a socket", "a device", …"""
     for is_kind, name in (
         (stat.S_ISREG, "a file"),
         (stat.S_ISDIR, "a folder"),
@@ -39,7 +39,7 @@ def kind_of(mode: int) -> str:
 
 
 def refuse_irregular(mode: int, path: str | os.PathLike[str]) -> None:
-    """Raise OSError unless this `st_mode` is a regular file's; `strerror` names what it is instead."""
+    """Raise OSError unless `st_mode` is that of a regular file; `strerror` names the actual type."""
     if stat.S_ISREG(mode):
         return
     if stat.S_ISDIR(mode):
@@ -48,15 +48,15 @@ def refuse_irregular(mode: int, path: str | os.PathLike[str]) -> None:
 
 
 def check_regular(path: str | os.PathLike[str]) -> None:
-    """Raise OSError unless `path` is a regular file or a link to one; it is not opened."""
-    refuse_irregular(os.stat(path).st_mode, path)  # noqa: PTH116 - also for plain texts, many times a second
+    """Raise OSError unless `path` is a regular file or a link to one. Does not open it."""
+    refuse_irregular(os.stat(path).st_mode, path)  # noqa: PTH116 - also for strings, many times a second
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:
-    """A descriptor to read the regular file `path` from; the caller closes it.
+    """A descriptor for reading the regular file `path`; the caller closes it.
 
     Raises:
-        OSError: it is no regular file (`strerror` names what it is instead), or cannot be opened.
+        OSError: it is not a regular file (`strerror` names the actual type), or cannot be opened.
     """
     check_regular(path)
     descriptor = os.open(path, READ_ONLY)
@@ -68,19 +68,19 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     return descriptor
 
 
-def read_regular(path: Path, largest: int = LARGEST) -> bytes:
+def read_regular(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     """The content of the regular file `path`.
 
     Args:
-        largest: bytes; a file with more is refused.
+        max_bytes: larger files are refused.
 
     Raises:
-        OSError: as `open_regular`, or it is too large.
+        OSError: as for `open_regular`, or the file is too large.
     """
     with os.fdopen(open_regular(path), "rb") as file:
-        content = file.read(largest + 1)
-    if content is None:  # some files of /proc are regular, and block all the same
-        raise BlockingIOError(errno.EAGAIN, "Would have to be waited for", os.fspath(path))
-    if len(content) > largest:
-        raise OSError(errno.EFBIG, f"Has more than {largest >> 20} MiB", os.fspath(path))
+        content = file.read(max_bytes + 1)
+    if content is None:  # some files in /proc are regular but block
+        raise BlockingIOError(errno.EAGAIN, "Reading it would block", os.fspath(path))
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f"Has more than {max_bytes >> 20} MiB", os.fspath(path))
     return content

@@ -1,20 +1,20 @@
-"""Field knowledge as data: what is known of each field of a kind, read by the engine's diff.
+"""Field rules as data: how the engine's diff compares each field of a kind.
 
-All three worlds pass through the same `normalise` function and are compared by the same `equal`, so a
-platform that answers "4" or 4.0 where the files say 4 causes no phantom change. Which values are equal:
+Desired, recorded and live values pass through the same `normalise` function and the same `equal`, so a
+platform that returns "4" or 4.0 for a 4 in the files causes no phantom change. Equality of values:
 
 | left | right | equal |
 |---|---|---|
 | null, true, false | the same one | yes |
-| number | number | when both are the same number as JSON writes them: 1, 1.0 and 1e0 |
-| text | text | when they are the same characters; "1.10" and "1.1" are two texts |
-| list | list | when they have the same length and equal values in the same order |
-| table | table | when they have the same keys with equal values |
-| number | text | only by `number_like`: when the text is that number, as JSON writes numbers |
+| number | number | if both are the same number as JSON writes them: 1, 1.0 and 1e0 |
+| text | text | if they have the same characters; "1.10" and "1.1" differ |
+| list | list | if they have the same length and equal values in the same order |
+| table | table | if they have the same keys with equal values |
+| number | text | only with `number_like`: if the text is that number, as JSON writes numbers |
 | anything | anything else | no |
 
-`number_like` holds for parameters, at any depth, and compares live with the others only: some platforms
-answer 640 as "640". The rules of a field may say more: no text is null, names of enums have no case.
+`number_like` applies to parameters, at any depth, and only to comparisons with live: some platforms return
+640 as "640". A field's rule may add more equalities: null equals "", enum names ignore case.
 """
 
 import math
@@ -30,18 +30,18 @@ JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; my
 
 _PLAIN = (str, int, type(None))
 _EXACT = 2**53
-"""Whole floats from here on are not all that they seem, and may not fit the 64 bits of the SDK's JSON."""
+"""Integral floats from here on are inexact, and may not fit the 64 bits of the SDK's JSON."""
 
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d{1,9})?", re.ASCII)
-"""A number as JSON writes it. Exponents of ten digits and more are beyond all numbers that are compared."""
+"""A number as JSON writes it. Exponents of ten or more digits are out of range for any compared number."""
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d{0,17}))(?:\.0+)?", re.ASCII)
-_LONGEST_NUMBER = 32
-"""Characters that a float or a whole number of 64 bits takes; what is longer stays a text."""
+_MAX_NUMBER_LENGTH = 32
+"""Maximum length of a float or a 64-bit integer in characters; longer text stays text."""
 
 
 class Effect(IntEnum):
-    """What is wrong with a job when a field is not as it should be; the higher, the worse."""
+    """The effect of a wrong field value on a job; higher is worse."""
 
     DESCRIPTION = 1
     RESOURCES = 2
@@ -58,11 +58,11 @@ class _Unset:
 UNSET: Final = _Unset()
 
 HIDDEN: Final = "(a secret, not shown)"
-"""Stands for a live value that looks like a secret. Nothing else leaves the kind that read it."""
+"""Replaces a live value that looks like a secret, before it leaves the kind that read it."""
 
 
 def canonical_numbers(value: JSON) -> JSON:
-    """Numbers in one shape (4.0 is 4, NaN and infinities are null as in the SDK's orjson), all else kept."""
+    """Numbers in canonical form (4.0 becomes 4; NaN and infinities null, as in the SDK's orjson)."""
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, float):
@@ -77,29 +77,29 @@ def canonical_numbers(value: JSON) -> JSON:
 
 
 def integer(value: JSON) -> JSON:
-    """4, "4", "4.0" and 4.0 are the same whole number; anything else stays as it is and will differ."""
+    """4, "4", "4.0" and 4.0 become the integer 4; any other value stays unchanged and differs."""
     if isinstance(value, str) and (whole := _WHOLE.fullmatch(value)):
         return int(whole[1])
     return canonical_numbers(value)
 
 
 def text(value: JSON) -> JSON:
-    """Null and "" are the same absence of text."""
+    """Null becomes ""."""
     return "" if value is None else value
 
 
 def flags(value: JSON) -> JSON:
-    """Null and [] are the same absence of flags."""
+    """Null becomes []."""
     return [] if value is None else canonical_numbers(value)
 
 
 def mapping(value: JSON) -> JSON:
-    """Null and {} are the same absence of parameters."""
+    """Null becomes {}."""
     return {} if value is None else canonical_numbers(value)
 
 
 def texts(value: JSON) -> JSON:
-    """A table of texts: null and {} are the same absence of them, and a number is its text."""
+    """A table of strings: null becomes {}, and numbers become text."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -110,39 +110,39 @@ def texts(value: JSON) -> JSON:
 
 
 def enum_name(value: JSON) -> JSON:
-    """Enum names without regard to case. Only ASCII has cases that are one to one: "ß" is not "SS"."""
+    """Enum names in upper case. ASCII only, where case mapping is one to one: "ß" is not "SS"."""
     return value.upper() if isinstance(value, str) and value.isascii() else value
 
 
 def configured(value: JSON) -> JSON:
-    """Enum names without regard to case; null, "" and NOT_CONFIGURED are the same, written NOT_CONFIGURED."""
+    """Enum names in upper case; null and "" become NOT_CONFIGURED."""
     return "NOT_CONFIGURED" if value is None or value == "" else enum_name(value)
 
 
 def constraint(value: JSON) -> JSON:
-    """Enum names without regard to case; null, "" and NOT_CONFIGURED are no constraint, written null."""
+    """Enum names in upper case; "" and NOT_CONFIGURED, which mean no constraint, become null."""
     name = configured(value)
     return None if name == "NOT_CONFIGURED" else name
 
 
 def equal(left: JSON, right: JSON) -> bool:
-    """Equal as JSON, by the table above."""
+    """Equality as JSON, by the table above."""
     return _equal(left, right, _same_scalar)
 
 
 def number_like(left: JSON, right: JSON) -> bool:
-    """As `equal`, and a number equals its text, at any depth. Two different texts are never equal."""
+    """Like `equal`, but a number equals its text, at any depth. Different texts are never equal."""
     return _equal(left, right, _same_scalar_or_its_text)
 
 
 def as_number(value: JSON) -> JSON:
-    """The number that a text is; the text itself where no number has its value."""
-    if not isinstance(value, str) or len(value) > _LONGEST_NUMBER:
+    """The number that a text denotes; the text itself if no number has exactly its value."""
+    if not isinstance(value, str) or len(value) > _MAX_NUMBER_LENGTH:
         return value
-    if (written := _NUMBER.fullmatch(value)) is None:
+    if (match := _NUMBER.fullmatch(value)) is None:
         return value
     exact = Decimal(value)
-    number = int(exact) if not (written[1] or written[2]) else canonical_numbers(float(value))
+    number = int(exact) if not (match[1] or match[2]) else canonical_numbers(float(value))
     return number if _is_number(number) and _decimal(number) == exact else value
 
 
@@ -182,25 +182,25 @@ def _is_number(value: JSON) -> bool:
 
 
 def _decimal(number: float) -> Decimal:
-    """The number as JSON writes it: 0.1 is a tenth here, and not the fraction that is nearest to it."""
+    """The number as JSON writes it: 0.1 is exactly a tenth, not the nearest binary fraction."""
     return Decimal(repr(number) if type(number) is float else number)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRule:
-    """What is known of one field.
+    """How one field is compared and written.
 
     Attributes:
-        normalise: applied to desired, recorded and live alike before they are compared, sent or recorded.
-        alike: for live beside the others: whether two values that are not equal mean the same all the same.
-        immutable: the far end cannot change it in place; a different value means replacing the object.
-        unordered: a list whose order carries no meaning.
+        normalise: applied to desired, recorded and live values before they are compared, sent or recorded.
+        equivalent: for comparisons with live: whether two unequal values have the same meaning.
+        immutable: the provider cannot change it in place; a different value replaces the object.
+        unordered: a list whose order has no meaning.
         keyed: a JSON object compared key by key, each key with its own recorded, desired and live value.
-        write_only: never returned; compared with the record only.
-        create_default: sent on create when the files do not manage the field (UNSET: nothing is sent).
-        effect: what a wrong value does to a job.
-        follows: for a field that config.toml does not say as it is: from what it follows, and what to change
-            instead. "" for the others.
+        write_only: never returned by the provider; compared with the recorded value only.
+        create_default: sent on create if the files do not manage the field (UNSET: nothing is sent).
+        effect: the effect of a wrong value on a job.
+        follows: for a field that is not a key of config.toml: its origin, and the change to make there. ""
+            for all others.
     """
 
     normalise: Callable[[JSON], JSON] = canonical_numbers

@@ -1,6 +1,6 @@
-"""How long a far end may take to answer: the user's word, before each room's own.
+"""The timeout of responses: RECONCILER_TIMEOUT, or the default of each caller.
 
-Read when a connection is made, so that a test or a CI job can be impatient. Opens nothing.
+The variable is read for each connection, so tests and CI jobs can shorten it. Opens nothing.
 """
 
 import os
@@ -10,21 +10,21 @@ from providers.errors import PermanentError
 VARIABLE = "RECONCILER_TIMEOUT"
 
 
-def answer_timeout(usual: float) -> float:
-    """Seconds to wait for an answer: RECONCILER_TIMEOUT, else `usual`.
+def answer_timeout(default: float) -> float:
+    """Seconds to wait for a response: RECONCILER_TIMEOUT, or else `default`.
 
     Raises:
-        FinalError: it is set, and no number of seconds.
+        PermanentError: the variable is not a number of seconds.
     """
     text = os.environ.get(VARIABLE, "")
     if not text:
-        return usual
+        return default
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not 0.0 < seconds < float("inf"):
         raise PermanentError(
-            f"{VARIABLE} is {text!r}, which is no number of seconds", hint=f"unset {VARIABLE}"
+            f"{VARIABLE} is {text!r}, not a number of seconds above 0", hint=f"unset or correct {VARIABLE}"
         )
     return seconds

@@ -1,11 +1,11 @@
-"""Why a run waits for a server, as events."""
+"""Events that report why a run waits for a server."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """A server has not answered a request for `seconds`; the request ends after `limit` seconds."""
+    """A server has not responded for `seconds`; the request ends after `limit` seconds."""
 
     server: str
     seconds: float
@@ -14,7 +14,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """A server did not answer within `seconds`; the request is sent again, as attempt so many of so many."""
+    """A server did not respond within `seconds`; the request is repeated as `attempt` of `attempts`."""
 
     server: str
     seconds: float
@@ -24,14 +24,14 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class SilenceEnd:
-    """A server whose silence was announced answers."""
+    """A server responds after an announced silence."""
 
     server: str
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """A server refuses requests for now, with this status; the next try is in so many seconds."""
+    """A server refused a request with this status; the next attempt follows after `seconds`."""
 
     server: str
     status: int

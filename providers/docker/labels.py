@@ -1,9 +1,9 @@
-"""Names of the labels that are baked into each published image, and read back without pulling it."""
+"""Names of the labels on published images, readable without pulling them."""
 
 from typing import Final
 
 SOURCE_KEY: Final = "picsellia.reconciler.source-key"
-"""The source key of the image; its absence means that another tool published it."""
+"""The source key of the image; an image without it was published by another tool."""
 
 TITLE: Final = "org.opencontainers.image.title"
 VERSION: Final = "org.opencontainers.image.version"

@@ -21,7 +21,7 @@ from providers.errors import (
 )
 from providers.http import RedirectError
 from providers.picsellia.transport import RedirectedError, RefusedAnswerError, UnreachableError
-from providers.rate_limit import GIVEN_UP
+from providers.rate_limit import RETRY_HINT
 
 LONGEST_TEXT = 500  # characters of the platform's own words; a gateway's error may be a whole page
 
@@ -104,7 +104,7 @@ class ErrorMapper:
             case 429:
                 return TransientError(
                     f"{server} says too many requests",
-                    hint=GIVEN_UP if answer.waits is False else "",
+                    hint=RETRY_HINT if answer.waits is False else "",
                     retry_after=answer.retry_after,
                     waits=answer.waits,
                 )

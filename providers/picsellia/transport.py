@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
-from providers.bodies import read_whole
+from providers.bodies import read_body
 from providers.bounded import AnnouncedRetry, BoundedAdapter
-from providers.rate_limit import REFUSALS, RateLimiter, retry_after
+from providers.rate_limit import REFUSAL_STATUSES, RateLimiter, retry_after
 
 POOL = 32  # connections; the SDK's own session holds 10
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -85,11 +85,11 @@ class Adapter(BoundedAdapter):
             self._limiter.wait(server)
             response = self._send_once(request, *args, **kwargs)
             status = response.status_code
-            if status not in REFUSALS:
-                self._limiter.accepted(server, name)
+            if status not in REFUSAL_STATUSES:
+                self._limiter.report_success(server, name)
                 break
             asked = retry_after(response.headers)
-            waits: bool | None = self._limiter.refused(server, name, asked, status)
+            waits: bool | None = self._limiter.report_refusal(server, name, asked, status)
             told = status == 429 or asked is not None  # one that is told to wait is not sent in vain
             if not reads or not waits or (attempt > _REPEATS and not told):
                 if reads:
@@ -108,7 +108,7 @@ class Adapter(BoundedAdapter):
     def _send_once(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         try:
             response = super().send(request, *args, **kwargs)
-            read_whole(response)
+            read_body(response)
         except requests.ConnectionError as problem:
             cause = problem.args[0] if problem.args else problem
             if isinstance(cause, MaxRetryError):

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 
 from rich.text import Span, Text
 
-from providers.text import HIDDEN, escaped, one_line, visible
+from providers.text import HIDDEN, escape_match, one_line, visible
 from reconciler.core.values import JSON
 
 __all__ = [
-    "escaped",
+    "escape_match",
     "has_commands",
     "in_workflow",
     "json_text",

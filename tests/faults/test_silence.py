@@ -18,7 +18,7 @@ from providers.docker.registry.connection import ConnectionPool
 from providers.errors import ProviderError
 from providers.picsellia.platform import Platform
 from providers.protocol import Progress
-from providers.rate_limit import REFUSALS, RateLimiter
+from providers.rate_limit import REFUSAL_STATUSES, RateLimiter
 from providers.sandbox import Sandbox
 from providers.waits import Backoff, Repeat, Silence, SilenceEnd
 from reconciler.core.events import ServerDelay, StepProgress
@@ -141,7 +141,7 @@ def test_a_plan_says_which_server_does_not_answer(cli: Cli, sandbox: Sandbox, pa
 
 
 @pytest.mark.parametrize("path", ["^/api/", "^/v2/"], ids=["platform", "registry"])
-@pytest.mark.parametrize("status", [status for status in REFUSALS if status != 429])
+@pytest.mark.parametrize("status", [status for status in REFUSAL_STATUSES if status != 429])
 def test_a_server_that_is_unavailable_is_not_called_rate_limited(
     cli: Cli, sandbox: Sandbox, path: str, status: int
 ) -> None:

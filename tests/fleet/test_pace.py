@@ -53,7 +53,7 @@ def test_what_was_not_used_is_not_saved_up(clock: Clock) -> None:
 
 
 def refuse(limiter: RateLimiter, asked: float | None = None, request: str = "GET /") -> bool:
-    return limiter.refused("far", request, asked)
+    return limiter.report_refusal("far", request, asked)
 
 
 def test_after_a_refusal_everybody_waits_and_goes_on_slowly_and_then_faster(clock: Clock) -> None:
@@ -62,7 +62,7 @@ def test_after_a_refusal_everybody_waits_and_goes_on_slowly_and_then_faster(cloc
     began, times = clock.now, []
     for _ in range(1000):
         limiter.wait("far")
-        limiter.accepted("far", "GET /")
+        limiter.report_success("far", "GET /")
         times.append(clock.now - began)
     assert times[0] == 7
     gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -121,9 +121,11 @@ def test_it_finds_the_rate_that_a_server_accepts(rate: float, asks: float | None
         while True:
             limiter.wait("far")
             if server.takes():
-                limiter.accepted("far", f"GET /{number}")
+                limiter.report_success("far", f"GET /{number}")
                 break
-            assert limiter.refused("far", f"GET /{number}", asks), "given up although others are accepted"
+            assert limiter.report_refusal("far", f"GET /{number}", asks), (
+                "given up although others are accepted"
+            )
     assert clock.now - 100 <= 6 * count / rate + 60
 
 
@@ -145,7 +147,7 @@ def happened(steps: list[tuple[str, float | None]], up: float) -> list[object]:
         if step == "refused":
             results.append(refuse(limiter, value))
         elif step == "accepted":
-            limiter.accepted("far", "GET /")
+            limiter.report_success("far", "GET /")
         elif step == "passes":
             clock.sleep(value or 0.0)
         else:
@@ -200,8 +202,8 @@ def test_a_server_that_refuses_for_ever_is_waited_for_as_long_as_is_said(
             while True:
                 limiter.wait("far")
                 if others:  # what else is asked of it is accepted
-                    limiter.accepted("far", "GET /other")
-                if not limiter.refused("far", f"PUT /{number}", asks):
+                    limiter.report_success("far", "GET /other")
+                if not limiter.report_refusal("far", f"PUT /{number}", asks):
                     break
     assert clock.now - 100 <= patience + 2 * requests
 

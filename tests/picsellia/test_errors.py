@@ -339,7 +339,7 @@ def test_a_list_that_is_none(connect: Connect, content: bytes) -> None:
 
 
 def test_an_answer_without_an_end_is_given_up(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("providers.bodies.LARGEST", 100_000)
+    monkeypatch.setattr("providers.bodies.MAX_BYTES", 100_000)
     for content in (b" " * 200_000, gzip.compress(b" " * 200_000)):
         compressed = {"Content-Encoding": "gzip"} if content[:1] != b" " else {}
         with odd_host(200, content, compressed) as (host, _):
@@ -417,7 +417,7 @@ def test_a_netrc_does_not_take_the_tokens_place(sandbox: Sandbox, home: Path, co
 
 def test_certificates_that_are_not_there(monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
-    with pytest.raises(PermanentError, match=r"there is no /nowhere/ca.pem") as failed:
+    with pytest.raises(PermanentError, match=r"/nowhere/ca.pem does not exist") as failed:
         connect("https://127.0.0.1:1")
     assert "REQUESTS_CA_BUNDLE" in failed.value.hint
     assert connect().username, "it matters to https only"

@@ -12,14 +12,14 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import requests
 import tenacity
 
-from providers.bodies import read_whole
+from providers.bodies import read_body
 from providers.bounded import BoundedAdapter
 from providers.docker.registry import error_mapping
 from providers.docker.registry.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed
 from providers.docker.registry.reference import Repository, is_loopback
 from providers.errors import PermanentError, ProviderError, TransientError
-from providers.http import Said, Session, origin, same_origin
-from providers.rate_limit import REFUSALS, RateLimiter, retry_after
+from providers.http import EnvironmentSettings, Session, origin, same_origin
+from providers.rate_limit import REFUSAL_STATUSES, RateLimiter, retry_after
 from providers.timeouts import answer_timeout
 from providers.waits import Repeat
 
@@ -51,14 +51,14 @@ class ConnectionPool(BoundedAdapter):
 
     Attributes:
         configurations: of images, by their digest: many pipelines may be of one image.
-        said: by the environment of an address, apart for those on this machine, to which no proxy leads.
+        settings: environment settings per host, separate for loopback hosts, which bypass proxies.
     """
 
     def __init__(self, limiter: RateLimiter) -> None:
         super().__init__(limiter.announce, pool_connections=_THREADS, pool_maxsize=_THREADS)
         self.limiter = limiter
         self.configurations: dict[str, bytes] = {}
-        self.said: dict[bool, Said] = {True: {}, False: {}}
+        self.settings: dict[bool, EnvironmentSettings] = {True: {}, False: {}}
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send it when it is its turn. A refusal has `waits`, as of TransientError."""
@@ -66,15 +66,15 @@ class ConnectionPool(BoundedAdapter):
         server, name = str(parts.netloc), f"{request.method} {parts.path!s}"
         self.limiter.wait(server)
         response = super().send(request, *args, **kwargs)
-        if response.status_code in REFUSALS:
+        if response.status_code in REFUSAL_STATUSES:
             asked = retry_after(response.headers)
             told = response.status_code == 429 or asked is not None
-            may = self.limiter.refused(server, name, asked, response.status_code)
+            may = self.limiter.report_refusal(server, name, asked, response.status_code)
             response.waits = (told and may) or (None if may else False)  # type: ignore[attr-defined]
         else:
-            self.limiter.accepted(server, name)
+            self.limiter.report_success(server, name)
         if not kwargs.get("stream") or response.status_code >= 300:
-            read_whole(response)
+            read_body(response)
         return response
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class Connection:
         self.repository = repository
         self.pool = pool or ConnectionPool(RateLimiter())
         self._own = pool is None
-        self._session = Session(self.pool.said[repository.loopback])
+        self._session = Session(self.pool.settings[repository.loopback])
         self._session.trust_env = not repository.loopback  # no proxy leads to this machine
         self._session.mount("https://", self.pool)
         self._session.mount("http://", self.pool)

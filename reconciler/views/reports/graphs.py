@@ -13,7 +13,7 @@ from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.values import Address
 from reconciler.drift.findings import Finding, StackReport
 from reconciler.views.phrases import TONES, Audience, reason, state
-from reconciler.views.safe import escaped, one_line
+from reconciler.views.safe import escape_match, one_line
 
 PALETTE = {
     # tone: light background, border and text; then the same for dark
@@ -229,7 +229,7 @@ def _box(node: Node, left: float, top: float, width: float) -> str:
 
 def escape(text: str) -> str:
     """Text of SVG."""
-    return _XML.sub(escaped, escape_html(one_line(text)))
+    return _XML.sub(escape_match, escape_html(one_line(text)))
 
 
 _XML = re.compile("[\ufffe\uffff]")

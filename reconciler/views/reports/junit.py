@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.drift.findings import Finding, Report, StackReport
 from reconciler.views.phrases import Audience, details, facts, last_applied, reason, values, ways
-from reconciler.views.safe import escaped, one_line
+from reconciler.views.safe import escape_match, one_line
 
 _ILLEGAL = re.compile("[\ufffe\uffff]")
 """What XML 1.0 has no way to write (section 2.2), beside what is hidden and escaped for that."""
@@ -90,7 +90,7 @@ def _unchecked(stack: str, problem: Diagnostic) -> ET.Element:
 
 def legal(text: str) -> str:
     """The text on one line, with what XML cannot hold or nobody would see written as `\\x1b`."""
-    return _ILLEGAL.sub(escaped, one_line(text))
+    return _ILLEGAL.sub(escape_match, one_line(text))
 
 
 def _lines(lines: Iterable[str]) -> str:
