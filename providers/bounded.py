@@ -96,7 +96,7 @@ class _Thread(threading.local):
 
 
 _thread = _Thread()
-"""The pending request of this thread: urllib3's responses and Retry objects have no reference to the adapter."""
+"""The pending request of this thread: urllib3 gives responses and Retry no reference to the adapter."""
 
 
 class AnnouncedRetry(Retry):

@@ -292,11 +292,11 @@ class ImageKind:
         version, key = fields["version"], fields["source_key"]
         name = f"{registry.repository}:{version}"
         tags = Tags(registry, fields, lambda image: self._is_this(image, key, digest), report)
-        there = tags.look(Tag.VERSION)
+        there = tags.read(Tag.VERSION)
         mine = there.digest if there else make()
-        if there is None and not tags.seen(mine).ours:
+        if there is None and not tags.state_of(mine).ours:
             raise TransientError(f"another build was pushed to {registry.repository} at the same moment")
-        outcome = tags.follow(publication(mine, self._before.get(version)), self._before)
+        outcome = tags.run(publication(mine, self._before.get(version)), self._before)
         if outcome.end is PublicationEnd.TAKEN:
             raise ExistsError(
                 f"{name} was published meanwhile, and is never overwritten", way_out=self._new_version

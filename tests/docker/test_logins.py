@@ -17,8 +17,8 @@ from providers.docker.registry.logins import (
     PASSWORDS,
     USERNAMES,
     docker_config,
-    given_login,
-    push_entry,
+    environment_login,
+    push_auth_config,
     push_login,
 )
 from providers.docker.source.key import ImageSource
@@ -68,7 +68,7 @@ def given(secured_registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Regist
 def test_the_variables_of_the_official_cli(
     variables: dict[str, str], login: tuple[str, str, str] | None
 ) -> None:
-    found = given_login(variables)
+    found = environment_login(variables)
     assert (found and (found.username, found.password, found.origin)) == login
     assert login is None or f"'{login[1]}'" not in repr(found)
 
@@ -78,7 +78,7 @@ def test_a_stored_login_comes_first(log_in: Callable[..., None], monkeypatch: py
     monkeypatch.setenv("DOCKER_PASSWORD", "secret")
     log_in("reg.io", "stored", "own")
     assert push_login("reg.io") == Login("stored", "own")
-    assert push_entry("reg.io")["username"] == "stored"
+    assert push_auth_config("reg.io")["username"] == "stored"
     with docker_config("reg.io") as variables:
         assert variables == {}
     assert push_login("other.io") == Login("given", "secret", origin="DOCKER_USERNAME")

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from providers.docker.registry.auth import Login, challenges
+from providers.docker.registry.auth import Login, parse_challenges
 from providers.docker.registry.client import RegistryClient
 from providers.errors import ForbiddenError, PermanentError, UnauthorizedError
 from tests.docker.conftest import blob_of, nobody
@@ -429,4 +429,4 @@ BOTH = {"basic": {"realm": "x"}, "bearer": {"realm": "y", "service": "z"}}
     ],
 )
 def test_what_a_challenge_offers(header: str, offered: dict[str, dict[str, str]]) -> None:
-    assert challenges(header) == offered
+    assert parse_challenges(header) == offered

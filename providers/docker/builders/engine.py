@@ -146,7 +146,7 @@ def push(target: Repository, tag: str, report: Report) -> str:
 
     digest, failed = "", None
     with _engine(_SILENCE) as api:
-        login = logins.push_entry(target.registry)
+        login = logins.push_auth_config(target.registry)
         api.tag(f"{target}:{tag}", str(target), UPLOAD_TAG, force=True)
         for line in api.push(str(target), tag=UPLOAD_TAG, stream=True, decode=True, auth_config=login):
             if "error" in line:
@@ -171,8 +171,8 @@ def _log_in(api: Any, target: Repository) -> None:
 
     The client keeps it in memory.
     """
-    given = logins.given_login()
-    if given is not None and not auth.stored_entry(target.registry):
+    given = logins.environment_login()
+    if given is not None and not auth.stored_auth_config(target.registry):
         api.login(given.username, given.password, registry=target.registry)
 
 

@@ -1,7 +1,7 @@
-"""Who we are to a registry: the login that `docker login` stored, and the tokens that a login is worth.
+"""Authentication with a registry: the login stored by `docker login`, and the tokens requested with it.
 
-The look-up is docker-py's, so that config.json, credential stores and credential helpers give what they
-give to Docker. Passwords and tokens stay in memory, in this module; none is shown, logged or saved.
+docker-py reads the login, so config.json, credential stores and credential helpers work as with Docker.
+Passwords and tokens stay in the memory of this module; none is shown, logged or saved.
 """
 
 import base64
@@ -22,22 +22,22 @@ from providers.http import origin, same_origin
 from providers.regular_files import check_regular
 from providers.timeouts import answer_timeout
 
-# One parameter of a WWW-Authenticate header, with the scheme where it begins another challenge.
+# One parameter of a WWW-Authenticate header, with the scheme if it starts a new challenge.
 _PARAMETER = re.compile(r'(?:^|,)\s*(?:([A-Za-z]+)\s+)?([A-Za-z_]+)=(?:"([^"]*)"|([^\s,"]+))')
-_HEADER = re.compile(r"[!-~]+")  # what can stand in an Authorization header after "Bearer "
+_HEADER = re.compile(r"[!-~]+")  # valid characters after "Bearer " in an Authorization header
 _CLIENT = "picsellia-reconciler"
 _DAY = 86_400  # seconds
-_MARGIN = 10.0  # seconds before its end at which a token is no longer used
+_MARGIN = 10.0  # seconds before its expiry from which a token is not used any more
 CONNECT_TIMEOUT = 10.0  # seconds
-READ_TIMEOUT = 60.0  # seconds between two bytes of an answer
+READ_TIMEOUT = 60.0  # seconds between two bytes of a response
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A user name with its password, or an identity token to be exchanged.
+    """A user name with its password, or an identity token to exchange.
 
     Attributes:
-        origin: the variable that it is from; "" when it was stored.
+        origin: the environment variable it comes from; "" for a stored login.
     """
 
     username: str
@@ -46,14 +46,14 @@ class Login:
     origin: str = ""
 
 
-def stored_entry(registry: str) -> dict[str, Any]:
-    """What `docker login` stored for `registry` ("docker.io", "reg.io:5000"), as the Engine wants it.
+def stored_auth_config(registry: str) -> dict[str, Any]:
+    """The login stored for `registry` ("docker.io", "reg.io:5000"), in the format of the Docker Engine API.
 
-    Honours DOCKER_CONFIG, `auths`, `credHelpers` and `credsStore`. May start a credential helper. Empty when
-    nothing is stored.
+    Honours DOCKER_CONFIG, `auths`, `credHelpers` and `credsStore`. May start a credential helper. Empty
+    without a stored login.
 
     Raises:
-        FinalError: the configuration or its credential helper does not work.
+        PermanentError: the configuration or its credential helper does not work.
     """
     from docker import auth, errors
     from docker.credentials.errors import StoreError
@@ -62,31 +62,31 @@ def stored_entry(registry: str) -> dict[str, Any]:
     try:
         return dict(auth.load_config().resolve_authconfig(registry) or {})
     except (errors.DockerException, StoreError, ValueError, OSError, AttributeError, TypeError) as error:
-        raise PermanentError(  # docker-py takes it for granted that what is JSON has the right shape
+        raise PermanentError(  # docker-py does not check the shape of the JSON
             f"the stored login for {registry} cannot be read: {type(error).__name__}: {error}",
             hint="check config.json in DOCKER_CONFIG or ~/.docker, and the credential helper that it names",
         ) from error
 
 
 def check_config() -> None:
-    """Raise FinalError if Docker's configuration is no regular file: docker-py would read it for ever."""
+    """Raise PermanentError unless Docker's configuration is a regular file: docker-py could block on it."""
     from docker.utils.config import find_config_file
 
     found = find_config_file()
-    file = str(found) if found is not None else None  # a path of any kind, by its annotation
+    file = str(found) if found is not None else None  # its annotation allows any path type
     try:
         if file is not None:
             check_regular(file)
     except OSError as error:
         raise PermanentError(
             f"Docker's configuration {file} cannot be read: {error.strerror}",
-            hint="name the folder of another one in DOCKER_CONFIG",
+            hint="correct it, or set DOCKER_CONFIG to the folder of another one",
         ) from error
 
 
 def stored_login(registry: str) -> Login | None:
-    """The stored login for `registry`; None when there is none. Raises as `stored_entry`."""
-    values = {key.lower(): value for key, value in stored_entry(registry).items()}
+    """The stored login for `registry`, or None. Raises as `stored_auth_config`."""
+    values = {key.lower(): value for key, value in stored_auth_config(registry).items()}
     if values.get("identitytoken"):
         return Login("<token>", identity_token=values["identitytoken"])
     if values.get("username"):
@@ -95,12 +95,12 @@ def stored_login(registry: str) -> Login | None:
 
 
 class Authorization:
-    """Answers one registry's challenges, and remembers the answers per scope. Safe for threads.
+    """Answers one registry's challenges and caches tokens by scope. Thread-safe.
 
     Args:
-        repository: whose registry it is; named in errors.
+        repository: a repository of the registry, for error messages.
         session: sends the requests to the token server.
-        look_up: finds the stored login; called at most once, and only when the registry wants one.
+        look_up: returns the stored login; called at most once, after the first challenge.
     """
 
     def __init__(
@@ -121,16 +121,16 @@ class Authorization:
 
     @property
     def username(self) -> str | None:
-        """Of the login in use, with the variable it is from; None when there is none or none was needed."""
+        """User name of the login in use, with the variable it comes from; None if no login is in use."""
         if self._login is None or not self._login.origin:
             return self._login.username if self._login else None
         return f"{self._login.username} ({self._login.origin})"
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
-        """The Authorization header to try first; None before the registry asked for one.
+        """The Authorization header to send first; None before the first challenge.
 
-        Once its token server is known, a missing or ended token is fetched before the request: nobody wants
-        to send a layer twice.
+        Once the token server is known, a missing or expired token is fetched before the request, so no layer
+        is sent twice.
 
         Raises:
             ProviderError: the token server refused.
@@ -138,39 +138,39 @@ class Authorization:
         with self._lock:
             if self._token_server is None:
                 return self._basic
-            token, end = self._tokens.get(scopes, ("", 0.0))
-            return f"Bearer {token}" if time.monotonic() < end else self._new_token(scopes)
+            token, expiry = self._tokens.get(scopes, ("", 0.0))
+            return f"Bearer {token}" if time.monotonic() < expiry else self._new_token(scopes)
 
-    def answer(self, challenge: str, scopes: tuple[str, ...]) -> str | None:
-        """The header that answers a WWW-Authenticate header; None when there is nothing to answer with.
+    def answer_challenge(self, challenge: str, scopes: tuple[str, ...]) -> str | None:
+        """The Authorization header for a WWW-Authenticate header; None without a suitable login.
 
         Raises:
             ProviderError: the token server refused, or the stored login cannot be read.
         """
-        offered = challenges(challenge)
+        schemes = parse_challenges(challenge)
         with self._lock:
             if not self._looked_up:
                 self._login = self._look_up()
                 self._looked_up = True
-            if offered.get("bearer", {}).get("realm"):
-                self._token_server = offered["bearer"]
+            if schemes.get("bearer", {}).get("realm"):
+                self._token_server = schemes["bearer"]
                 return self._new_token(scopes)
-            if "basic" in offered and self._login and not self._login.identity_token:
+            if "basic" in schemes and self._login and not self._login.identity_token:
                 self._basic = _basic(self._login)
                 return self._basic
             return None
 
     def _new_token(self, scopes: tuple[str, ...]) -> str:
         assert self._token_server is not None
-        token, _ = self._tokens[scopes] = self._token(self._token_server, scopes)
+        token, _ = self._tokens[scopes] = self._fetch_token(self._token_server, scopes)
         return f"Bearer {token}"
 
-    def _token(self, parameters: Mapping[str, str], scopes: tuple[str, ...]) -> tuple[str, float]:
-        """A bearer token for `scopes`, and when (monotonic seconds) to stop using it."""
+    def _fetch_token(self, parameters: Mapping[str, str], scopes: tuple[str, ...]) -> tuple[str, float]:
+        """A bearer token for `scopes`, and its last use in monotonic seconds."""
         realm, login = parameters["realm"], self._login
-        self._refuse_open_line(realm)
+        self._check_realm(realm)
         doing = f"fetching a token for {self._repository.path}"
-        asked = time.monotonic()
+        start = time.monotonic()
         try:
             if login and login.identity_token:
                 response = self._session.post(
@@ -191,71 +191,74 @@ class Authorization:
                 response = self._session.get(
                     realm,
                     params=query,
-                    auth=signed(_basic(login) if login else None, realm),
+                    auth=fixed_header(_basic(login) if login else None, realm),
                     timeout=(CONNECT_TIMEOUT, answer_timeout(READ_TIMEOUT)),
                 )
         except (requests.RequestException, ValueError) as error:
             raise error_mapping.from_exception(error, self._repository, doing, writing=False) from error
         if response.status_code != 200:
-            raise error_mapping.from_answer(response, self._repository, doing, username=self.username)
-        answer = _object(response)
-        token = answer.get("token") or answer.get("access_token")
+            raise error_mapping.from_response(response, self._repository, doing, username=self.username)
+        body = _object(response)
+        token = body.get("token") or body.get("access_token")
         if not isinstance(token, str) or not _HEADER.fullmatch(token):
-            raise PermanentError(f"the token server of {self._repository.registry} answered without a token")
-        lifetime = answer.get("expires_in")
+            raise PermanentError(f"the token server of {self._repository.registry} returned no token")
+        lifetime = body.get("expires_in")
         seconds = float(min(max(lifetime, 0), _DAY)) if isinstance(lifetime, int | float) else 60.0
-        return token, asked + max(seconds - _MARGIN, seconds / 2)
+        return token, start + max(seconds - _MARGIN, seconds / 2)
 
-    def _refuse_open_line(self, realm: str) -> None:
-        """A token is fetched over https, whatever a registry asks for, or else on this machine.
+    def _check_realm(self, realm: str) -> None:
+        """Refuse a token server without https, unless it is on this machine.
 
-        There a login goes to the registry's own port only: on another one, anybody's program may listen.
+        There, a login is sent to the registry's own port only: any program may listen on another one.
         """
-        there, here = origin(realm), origin(self._repository.url)
+        server, registry_origin = origin(realm), origin(self._repository.url)
         registry = self._repository.registry
-        if there is None or here is None:
+        if server is None or registry_origin is None:
             raise PermanentError(
-                f"{registry} names an address for tokens that is not usable",
-                hint="the administrator of the registry has to correct its realm",
+                f"the token server's URL from {registry} is invalid",
+                hint="the administrator of the registry must correct its realm",
             )
-        if there.scheme == "https":
+        if server.scheme == "https":
             return
-        if not is_loopback(there.host):
+        if not is_loopback(server.host):
             raise PermanentError(
-                f"{registry} sends to {there} for a token: not https",
-                hint="the registry's token server has to be reached over https",
+                f"the token server {server} of {registry} does not use https",
+                hint="the registry must use a token server with https",
             )
-        if self._login is not None and not (self._repository.loopback and there.port == here.port):
+        if self._login is not None and not (
+            self._repository.loopback and server.port == registry_origin.port
+        ):
             raise PermanentError(
-                f"{registry} sends to {there} for a token: another port, and not https",
+                f"the token server {server} of {registry} uses another port and no https",
                 hint="without https, a login is sent to the registry's own port only",
             )
 
 
-def challenges(header: str) -> dict[str, dict[str, str]]:
-    """The schemes that a WWW-Authenticate header offers, in lower case, with their parameters."""
-    offered: dict[str, dict[str, str]] = {}
-    found = _PARAMETER.findall(header)
+def parse_challenges(header: str) -> dict[str, dict[str, str]]:
+    """The schemes of a WWW-Authenticate header, in lower case, with their parameters."""
+    schemes: dict[str, dict[str, str]] = {}
     scheme = ""
-    for begins, name, quoted, plain in found:
-        scheme = begins.lower() or scheme
-        offered.setdefault(scheme, {})[name.lower()] = quoted or plain
-    return offered or ({header.strip().lower(): {}} if header.strip() else {})
+    for new_scheme, name, quoted, plain in _PARAMETER.findall(header):
+        scheme = new_scheme.lower() or scheme
+        schemes.setdefault(scheme, {})[name.lower()] = quoted or plain
+    return schemes or ({header.strip().lower(): {}} if header.strip() else {})
 
 
-def signed(header: str | None, home: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """An `auth` for requests that sets exactly this header, and keeps ~/.netrc from adding its own.
+def fixed_header(
+    header: str | None, url: str
+) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """An `auth` for requests that sets exactly this header; it also keeps ~/.netrc out.
 
     Args:
-        home: address of whom the header is for. A request that goes elsewhere is left without it.
+        url: a URL of the server that the header is for. Requests to other origins do not get it.
     """
 
-    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if header and same_origin(request.url or "", home):
+    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if header and same_origin(request.url or "", url):
             request.headers["Authorization"] = header
         return request
 
-    return sign
+    return authorize
 
 
 def _basic(login: Login) -> str:

@@ -1,11 +1,12 @@
-"""A registry, spoken to directly: what is published, and how to publish, without an Engine or a pull.
+"""The client of a container registry: reads and publishes images without a Docker Engine and without a pull.
 
-Last of the image's three steps (source, build, registry); also how a plan reads what is published. Reads,
-and writes of what is named by its digest, are repeated when the registry is briefly away; a tag is put once.
-Deletes nothing, ever.
+The last of the image's three steps (source, build, registry); plans also read published images with it.
+Reads, and writes addressed by digest, are repeated if the registry is briefly unavailable; a tag is written
+once. Never deletes anything.
 
 The protocol is the OCI distribution specification, and Docker's token authentication:
-https://github.com/opencontainers/distribution-spec · https://distribution.github.io/distribution/spec/auth/token/
+https://github.com/opencontainers/distribution-spec ·
+https://distribution.github.io/distribution/spec/auth/token/
 """
 
 import hashlib
@@ -18,17 +19,17 @@ import requests
 
 from providers.docker.registry import error_mapping, uploads
 from providers.docker.registry.auth import Login
-from providers.docker.registry.connection import ATTEMPTS, Connection, ConnectionPool, is_passing
+from providers.docker.registry.connection import ATTEMPTS, Connection, ConnectionPool, is_transient
 from providers.docker.registry.logins import push_login
 from providers.docker.registry.manifests import (
     MEDIA_TYPES,
     Blob,
     Manifest,
     PublishedImage,
-    choose,
     read_image,
     read_manifest,
     read_parts,
+    select_manifest,
     sha256,
 )
 from providers.docker.registry.reference import Repository, check_tag, is_digest, parse_repository
@@ -42,22 +43,22 @@ from providers.errors import (
 )
 from providers.protocol import Progress, Report, silent
 
-_PIECE = 1 << 20  # bytes read at a time
-_REMEMBERED = 200  # configurations, some kilobytes each, that the clients of a run share
+_CHUNK_SIZE = 1 << 20  # bytes read at a time
+_MAX_CACHED = 200  # configurations, a few kilobytes each, shared by the clients of a run
 _MANIFESTS = {"Accept": ", ".join(MEDIA_TYPES)}
 
 
 class RegistryClient:
-    """One repository in one registry. Safe for threads; close it, or use it in a `with`.
+    """A client of one repository in one registry. Thread-safe; close it, or use it in a `with`.
 
     Args:
         repository: "user/app", "reg.io/team/app" or a `Repository`.
-        look_up: finds the login for a registry's name; that of who pushes there by default.
-        pause: how to wait, in seconds, between two attempts.
-        wire: connections to share with the clients of other repositories.
+        look_up: returns the login for a registry's name; by default the login for pushing.
+        pause: sleeps a number of seconds between two attempts.
+        pool: connections to share with the clients of other repositories.
 
-    Every method raises the families of `providers.errors`: UnauthorizedError and ForbiddenError say which
-    login to change, TransientError that the registry is not answering, RefusedError what it did not take.
+    Every method raises the errors of `providers.errors`: UnauthorizedError and ForbiddenError name the login
+    to change, TransientError means the registry is unavailable, RefusedError has the registry's reason.
     """
 
     def __init__(
@@ -87,14 +88,14 @@ class RegistryClient:
     # Reading
 
     def digest(self, reference: str) -> str | None:
-        """The digest that a tag points to (a digest: itself, if it exists); None if absent."""
+        """The digest of a tag, or an existing digest itself; None if absent."""
         response = self._read_manifest("HEAD", reference)
         if response is None:
             return None
         found = response.headers.get("Docker-Content-Digest", "")
         if is_digest(found):
             return found
-        manifest = self.manifest(reference)  # an old registry: work it out
+        manifest = self.manifest(reference)  # an old registry: compute the digest
         return manifest.digest if manifest else None
 
     def manifest(self, reference: str) -> Manifest | None:
@@ -103,80 +104,80 @@ class RegistryClient:
         if response is None:
             return None
         if is_digest(reference) and sha256(response.content) != reference:
-            raise self._other_bytes(self._name(reference))
+            raise self._content_error(self._name(reference))
         content_type = response.headers.get("Content-Type", "")
         return read_manifest(response.content, content_type, self._name(reference))
 
     def image(self, reference: str, platform: str = "linux/amd64") -> PublishedImage | None:
-        """The image under a tag or digest, for one platform; None if there is no such tag.
+        """The image under a tag or digest, for one platform; None if the tag does not exist.
 
-        Nothing is pulled: a manifest and a configuration are read, some kilobytes.
+        Reads only the manifest and the configuration, a few kilobytes.
 
         Raises:
-            RefusedError: the tag exists, and has nothing for this platform.
+            RefusedError: the tag exists but has no image for this platform.
         """
         name = self._name(reference)
         top = self.manifest(reference)
         if top is None:
             return None
-        manifest = self.manifest(choose(top, platform, name)) if top.is_index else top
+        manifest = self.manifest(select_manifest(top, platform, name)) if top.is_index else top
         if manifest is None:
-            raise GoneError(f"{name} lists an image for {platform} that the registry lost")
+            raise GoneError(f"{name} lists an image for {platform} that the registry does not have")
         blob = read_parts(manifest, name)[0]
-        known = self._connection.pool.configurations
-        config = known.get(blob.digest) or b"".join(self.read_blob(blob))
-        if len(known) < _REMEMBERED:
-            known[blob.digest] = config
+        cache = self._connection.pool.configurations
+        config = cache.get(blob.digest) or b"".join(self.read_blob(blob))
+        if len(cache) < _MAX_CACHED:
+            cache[blob.digest] = config
         return read_image(top, manifest, config, name)
 
     def has_blob(self, digest: str) -> bool:
-        """Whether the repository holds this blob already."""
+        """Whether the repository already contains this blob."""
         doing = f"looking for a layer in {self.repository}"
         return self._connection.read("HEAD", self._connection.url(f"blobs/{digest}"), doing) is not None
 
     def read_blob(self, blob: Blob, start: int = 0) -> Iterator[bytes]:
-        """A blob's content from byte `start` on, streamed; gone on with where a broken line left it.
+        """Streams a blob's content from byte `start` on, and resumes after a broken connection.
 
-        What is read from its beginning is checked against the digest at the end.
+        Content read from byte 0 is verified against the digest at the end.
 
         Raises:
-            GoneError: the repository does not hold it.
-            FinalError: other bytes came than the digest stands for.
+            GoneError: the repository does not contain the blob.
+            PermanentError: the content does not match the digest.
         """
-        found = hashlib.sha256()
-        at, breaks = start, 0
+        hasher = hashlib.sha256()
+        position, breaks = start, 0
         while True:
             try:
-                for piece in self._stream(blob, at):
-                    found.update(piece)
-                    at, breaks = at + len(piece), 0
-                    if at > blob.size:
-                        raise self._other_bytes(blob.digest)
-                    yield piece
+                for chunk in self._stream(blob, position):
+                    hasher.update(chunk)
+                    position, breaks = position + len(chunk), 0
+                    if position > blob.size:
+                        raise self._content_error(blob.digest)
+                    yield chunk
                 break
             except TransientError as error:
                 breaks += 1
-                if breaks >= ATTEMPTS or not is_passing(error):
+                if breaks >= ATTEMPTS or not is_transient(error):
                     raise
-                self._connection.rest(error, breaks)
-        if not start and f"sha256:{found.hexdigest()}" != blob.digest:
-            raise self._other_bytes(blob.digest)
+                self._connection.wait_after(error, breaks)
+        if not start and f"sha256:{hasher.hexdigest()}" != blob.digest:
+            raise self._content_error(blob.digest)
 
     def _stream(self, blob: Blob, start: int) -> Iterator[bytes]:
-        """A blob's bytes from `start` on, as far as the line holds."""
+        """A blob's bytes from `start` on, until the connection breaks."""
         doing = f"reading {blob.digest[:19]} of {self.repository}"
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         url = self._connection.url(f"blobs/{blob.digest}")
         response = self._connection.read("GET", url, doing, headers=headers, stream=True)
         if response is None:
-            raise GoneError(f"{self.repository} names {blob.digest} and does not hold it")
-        surplus = start if response.status_code != 206 else 0  # it may not know how to begin further on
+            raise GoneError(f"{self.repository} refers to {blob.digest} but does not contain it")
+        surplus = start if response.status_code != 206 else 0  # the registry may not support ranges
         try:
             with response:
-                for piece in response.iter_content(_PIECE):
-                    if len(piece) > surplus:
-                        yield piece[surplus:]
-                    surplus = max(surplus - len(piece), 0)
+                for chunk in response.iter_content(_CHUNK_SIZE):
+                    if len(chunk) > surplus:
+                        yield chunk[surplus:]
+                    surplus = max(surplus - len(chunk), 0)
         except (requests.RequestException, ValueError) as error:
             raise error_mapping.from_exception(error, self.repository, doing, writing=False) from error
 
@@ -187,30 +188,30 @@ class RegistryClient:
     def _name(self, reference: str) -> str:
         return f"{self.repository}{'@' if is_digest(reference) else ':'}{reference}"
 
-    def _other_bytes(self, what: str) -> PermanentError:
-        return PermanentError(f"{self.repository.registry} answered with other bytes than {what}")
+    def _content_error(self, name: str) -> PermanentError:
+        return PermanentError(f"{self.repository.registry} returned content that does not match {name}")
 
     # Writing
 
     def check(self) -> None:
-        """Whether the registry is there and lets us push to the repository; leaves nothing behind.
+        """Check that the registry is reachable and allows a push to the repository.
 
-        An upload is begun and cancelled: no read tells whether a push would be allowed.
+        Starts an upload and cancels it, as no read request reveals push permission.
         """
         doing = f"pushing to {self.repository}"
         response = self._connection.write("POST", self._connection.url("blobs/uploads/"), doing)
         self._cancel(response)
 
     def tag(self, reference: str, new_tag: str, *, new: bool = False) -> str:
-        """Let `new_tag` point to what `reference` (a tag or digest) points to; the digest.
+        """Point `new_tag` to the image of `reference` (a tag or digest). Returns the digest.
 
-        The manifest is put back byte for byte: no layer moves, and an index stays an index.
+        The manifest is written unchanged: no layer moves, and an index stays an index.
 
         Args:
             new: as for `put_manifest`.
 
         Raises:
-            GoneError: there is no `reference`.
+            GoneError: `reference` does not exist.
         """
         check_tag(new_tag)
         manifest = self.manifest(reference)
@@ -219,12 +220,13 @@ class RegistryClient:
         return self.put_manifest(new_tag, manifest.media_type, manifest.content, new=new)
 
     def put_manifest(self, tag: str, media_type: str, content: bytes, *, new: bool = False) -> str:
-        """Store a manifest under a tag, or under its own digest; the digest. What it names has to be there.
+        """Store a manifest under a tag or under its own digest. Returns the digest.
 
-        Sent once, whatever comes of it: by a second time, the tag may be somebody else's.
+        Its blobs must exist already. A tag is sent only once, as another publisher may have written it before
+        a repetition.
 
         Args:
-            new: leave a tag alone that is there already, where the registry can do so. Most cannot.
+            new: keep an existing tag, if the registry supports this condition. Most do not.
         """
         url, doing = self._connection.url(f"manifests/{tag}"), f"pushing {self._name(tag)}"
         headers = {"Content-Type": media_type} | ({"If-None-Match": "*"} if new else {})
@@ -238,7 +240,7 @@ class RegistryClient:
             repeatable=is_digest(tag),
         )
         digest = sha256(content)
-        if response.status_code == 412:  # it is there, or the condition is not understood
+        if response.status_code == 412:  # the tag exists, or the registry does not support the condition
             return digest if self.digest(tag) else self.put_manifest(tag, media_type, content)
         stored = response.headers.get("Docker-Content-Digest", digest)
         if stored != digest:
@@ -248,10 +250,10 @@ class RegistryClient:
         return digest
 
     def mount(self, digest: str, source: Repository) -> bool:
-        """Take a blob over from another repository of the same registry, without moving a byte.
+        """Mount a blob from another repository of the same registry, without a transfer.
 
         Returns:
-            Whether the registry did so; it may be unable, or not allow us to read `source`.
+            Whether it succeeded. The registry may not support it, or the login may not read `source`.
         """
         try:
             response = self._connection.write(
@@ -271,35 +273,35 @@ class RegistryClient:
     def upload(
         self, blob: Blob, content: uploads.Content, report: Report = silent, *, stage: str = "push"
     ) -> None:
-        """Store a blob, unless it is there.
+        """Store a blob unless it exists.
 
         Args:
-            content: gives the bytes from an offset on, each time it is called.
+            content: returns the bytes from an offset on; may be called several times.
         """
         text = "already there"
         if not self.has_blob(blob.digest):
             uploads.upload(self._connection, blob, content, report, stage)
             text = "sent"
-        report(Progress(stage, uploads.short(blob.digest), text, blob.size, blob.size))
+        report(Progress(stage, uploads.short_digest(blob.digest), text, blob.size, blob.size))
 
     def copy(self, blob: Blob, source: "RegistryClient", report: Report = silent) -> None:
-        """Have a blob of another repository: mounted in the same registry, else streamed over."""
+        """Copy a blob from another repository: mounted in the same registry, streamed otherwise."""
         if self.has_blob(blob.digest):
             text = "already there"
         elif source.repository.registry == self.repository.registry and self.mount(
             blob.digest, source.repository
         ):
-            text = f"taken over from {source.repository}"
+            text = f"mounted from {source.repository}"
         else:
             uploads.upload(
                 self._connection, blob, lambda start: source.read_blob(blob, start), report, "copy"
             )
             text = "copied"
-        report(Progress("copy", uploads.short(blob.digest), text, blob.size, blob.size))
+        report(Progress("copy", uploads.short_digest(blob.digest), text, blob.size, blob.size))
 
-    def _cancel(self, begun: requests.Response) -> None:
-        """Forget a begun upload; the registry also does so by itself, after a while."""
-        location = self._connection.location(begun)
+    def _cancel(self, response: requests.Response) -> None:
+        """Cancel a started upload. Errors are ignored, as registries expire uploads by themselves."""
+        location = self._connection.location(response)
         try:
             doing = f"cancelling an upload to {self.repository}"
             scopes = self._connection.scopes("pull,push,delete")

@@ -1,8 +1,8 @@
-"""HTTP with one registry: who we are, how long it is waited for, what is asked again, what a refusal means.
+"""HTTP with one registry: authentication, timeouts, retries and errors.
 
-Below `registry` and `uploads`, which know what to ask. What fails in passing (nobody answers, 5xx, 429) is
-asked again a few times, after the pause that the registry names if it names one. 401 is answered once, with
-the login or a new token; 403 and every other refusal is an answer, and never asked again.
+Below `client` and `uploads`, which define the requests. Transient failures (no response, 5xx, 429) are
+retried a few times, after the registry's Retry-After if it sends one. A 401 is answered once, with the login
+or a new token; 403 and all other refusals are final.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +15,7 @@ import tenacity
 from providers.bodies import read_body
 from providers.bounded import BoundedAdapter
 from providers.docker.registry import error_mapping
-from providers.docker.registry.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, signed
+from providers.docker.registry.auth import CONNECT_TIMEOUT, READ_TIMEOUT, Authorization, Login, fixed_header
 from providers.docker.registry.reference import Repository, is_loopback
 from providers.errors import PermanentError, ProviderError, TransientError
 from providers.http import EnvironmentSettings, Session, origin, same_origin
@@ -24,33 +24,33 @@ from providers.timeouts import answer_timeout
 from providers.waits import Repeat
 
 ATTEMPTS = 4
-_FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each
-_WRITE_TIMEOUT = 300.0  # seconds; a registry may take minutes to file a large upload away
+_FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each further one
+_WRITE_TIMEOUT = 300.0  # seconds; a registry may take minutes to store a large upload
 _THREADS = 32
 
 
 class Body:
-    """A request's body of known size that can be sent again from its start."""
+    """A request body of known size that can be sent repeatedly."""
 
-    def __init__(self, size: int, pieces: Callable[[], Iterator[bytes]]) -> None:
+    def __init__(self, size: int, chunks: Callable[[], Iterator[bytes]]) -> None:
         self._size = size
-        self._pieces = pieces
+        self._chunks = chunks
 
     def __len__(self) -> int:
         return self._size
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._pieces()
+        return self._chunks()
 
 
 class ConnectionPool(BoundedAdapter):
-    """Open connections, and what came over them, that the clients of any number of repositories share.
+    """Connections and caches shared by the clients of any number of repositories.
 
     Args:
-        pace: of everything that the run asks.
+        limiter: the rate limiter of the run.
 
     Attributes:
-        configurations: of images, by their digest: many pipelines may be of one image.
+        configurations: image configurations by digest, as several pipelines may use one image.
         settings: environment settings per host, separate for loopback hosts, which bypass proxies.
     """
 
@@ -61,16 +61,17 @@ class ConnectionPool(BoundedAdapter):
         self.settings: dict[bool, EnvironmentSettings] = {True: {}, False: {}}
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send it when it is its turn. A refusal has `waits`, as of TransientError."""
+        """Send the request when the rate limit permits. A refusal gets `waits`, as in TransientError."""
         parts = urlsplit(request.url or "")
         server, name = str(parts.netloc), f"{request.method} {parts.path!s}"
         self.limiter.wait(server)
         response = super().send(request, *args, **kwargs)
         if response.status_code in REFUSAL_STATUSES:
-            asked = retry_after(response.headers)
-            told = response.status_code == 429 or asked is not None
-            may = self.limiter.report_refusal(server, name, asked, response.status_code)
-            response.waits = (told and may) or (None if may else False)  # type: ignore[attr-defined]
+            delay = retry_after(response.headers)
+            is_explicit = response.status_code == 429 or delay is not None
+            may_retry = self.limiter.report_refusal(server, name, delay, response.status_code)
+            waits = is_explicit or None if may_retry else False
+            response.waits = waits  # type: ignore[attr-defined]
         else:
             self.limiter.report_success(server, name)
         if not kwargs.get("stream") or response.status_code >= 300:
@@ -78,7 +79,7 @@ class ConnectionPool(BoundedAdapter):
         return response
 
     def close(self) -> None:
-        """Nothing: a client that ends leaves the connections to the others."""
+        """Does nothing: a closed client leaves the connections to the others."""
 
     def end(self) -> None:
         """Close the connections."""
@@ -92,12 +93,12 @@ class ConnectionPool(BoundedAdapter):
 
 
 class Connection:
-    """One repository in one registry. Safe for threads.
+    """HTTP with one repository in one registry. Thread-safe.
 
     Args:
-        look_up: finds the stored login for the registry's name.
-        pause: how to wait, in seconds, between two attempts.
-        wire: shared with others; one of its own when None.
+        look_up: returns the stored login for the registry's name.
+        pause: sleeps a number of seconds between two attempts.
+        pool: connections to share; None for a new pool.
     """
 
     def __init__(
@@ -109,26 +110,26 @@ class Connection:
     ) -> None:
         self.repository = repository
         self.pool = pool or ConnectionPool(RateLimiter())
-        self._own = pool is None
+        self._owns_pool = pool is None
         self._session = Session(self.pool.settings[repository.loopback])
-        self._session.trust_env = not repository.loopback  # no proxy leads to this machine
+        self._session.trust_env = not repository.loopback  # no proxy for this machine
         self._session.mount("https://", self.pool)
         self._session.mount("http://", self.pool)
         self._authorization = Authorization(repository, self._session, lambda: look_up(repository.registry))
         self._pause = pause
 
     def close(self) -> None:
-        """Close the connections that are ours."""
+        """Close the session, and the pool unless it is shared."""
         self._session.close()
-        if self._own:
+        if self._owns_pool:
             self.pool.end()
 
     def scopes(self, actions: str) -> tuple[str, ...]:
-        """What a token has to allow: `actions` ("pull", "pull,push") on the repository."""
+        """The token scopes for `actions` ("pull", "pull,push") on the repository."""
         return (f"repository:{self.repository.path}:{actions}",)
 
     def url(self, path: str) -> str:
-        """Address of `path` ("manifests/latest") in the registry's API."""
+        """URL of `path` ("manifests/latest") in the registry's API."""
         return f"{self.repository.url}/{path}"
 
     def read(
@@ -141,14 +142,14 @@ class Connection:
         actions: str = "pull",
         stream: bool = False,
     ) -> requests.Response | None:
-        """One read; None for 404.
+        """Send a read request. Returns None for 404.
 
         Args:
-            doing: what is asked for, as it stands in errors: "reading team/app:1.0".
-            actions: what a token has to allow.
+            doing: the operation, for error messages: "reading team/app:1.0".
+            actions: the actions that the token must allow.
         """
 
-        def once() -> requests.Response | None:
+        def send() -> requests.Response | None:
             response = self._exchange(
                 method,
                 url,
@@ -161,11 +162,11 @@ class Connection:
             if response.status_code == 404:
                 response.close()
                 return None
-            if response.status_code >= 300:  # a redirect that says nowhere is no answer
-                raise self.failure(response, doing)
+            if response.status_code >= 300:  # including a redirect without a Location
+                raise self.error(response, doing)
             return response
 
-        return self._retrying(is_passing)(once)
+        return self._retrying(is_transient)(send)
 
     def write(
         self,
@@ -180,14 +181,14 @@ class Connection:
         tolerated: tuple[int, ...] = (),
         repeatable: bool = True,
     ) -> requests.Response:
-        """One write; an answer of a `tolerated` status is no error. A redirect always is one.
+        """Send a write request. A `tolerated` status is not an error; a redirect always is.
 
         Args:
-            repeatable: a second time changes nothing that the first did not. So it is with what is named by
-                its digest; not with a tag, nor with a piece of an upload.
+            repeatable: whether a repetition is safe: true for content addressed by digest, not for a tag or a
+                part of an upload.
         """
 
-        def once() -> requests.Response:
+        def send() -> requests.Response:
             response = self._exchange(
                 method,
                 url,
@@ -199,56 +200,53 @@ class Connection:
                 params=params,
             )
             if response.status_code >= 300 and response.status_code not in tolerated:
-                raise self.failure(response, doing)
+                raise self.error(response, doing)
             return response
 
-        return self._retrying(_is_quick_and_passing)(once) if repeatable else once()
+        return self._retrying(_is_transient_and_fast)(send) if repeatable else send()
 
     def location(self, response: requests.Response) -> str:
-        """Where an upload goes on, as the answer says.
+        """The URL for the next request of an upload.
 
         Raises:
-            FinalError: it does not say, or not by https and not on this machine as the registry is.
+            PermanentError: the response has none, or one without https that is not on the registry's own
+                machine.
         """
         location = response.headers.get("Location")
         if not location:
-            raise PermanentError(
-                f"{self.repository.registry} began an upload and did not say where it goes on"
-            )
+            raise PermanentError(f"{self.repository.registry} started an upload without a Location header")
         try:
-            address = urljoin(response.url, location)
+            url = urljoin(response.url, location)
         except ValueError:
-            address = ""
-        if (there := origin(address)) is None:
-            raise PermanentError(
-                f"{self.repository.registry} began an upload at an address that is not usable"
-            )
-        parts = urlsplit(address)
+            url = ""
+        if (target := origin(url)) is None:
+            raise PermanentError(f"{self.repository.registry} started an upload at an invalid URL")
+        parts = urlsplit(url)
         if parts.netloc.lower() == self.repository.host.lower():
-            # Behind a proxy that ends https for it, a registry may think that it speaks http.
+            # Behind a proxy that terminates TLS, a registry may name itself with http.
             return urlunsplit(parts._replace(scheme=urlsplit(self.repository.url).scheme))
-        if there.scheme != "https" and not (self.repository.loopback and is_loopback(there.host)):
+        if target.scheme != "https" and not (self.repository.loopback and is_loopback(target.host)):
             raise PermanentError(
-                f"{self.repository.registry} sends an upload on to {there}: not https",
-                hint="the administrator of the registry has to make it name its own address",
+                f"{self.repository.registry} redirects an upload to {target}, which does not use https",
+                hint="the administrator of the registry must configure its own URL",
             )
-        return address
+        return url
 
-    def failure(self, response: requests.Response, doing: str) -> ProviderError:
-        """The error that a refusing answer stands for."""
+    def error(self, response: requests.Response, doing: str) -> ProviderError:
+        """The error for a refusing response."""
         with response:
-            return error_mapping.from_answer(
+            return error_mapping.from_response(
                 response, self.repository, doing, username=self._authorization.username
             )
 
-    def rest(self, error: TransientError, attempt: int) -> None:
+    def wait_after(self, error: TransientError, attempt: int) -> None:
         """Wait after the failure of attempt number `attempt`, counted from 1."""
         self._pause(_seconds(error, attempt))
 
-    def _retrying(self, worth_it: Callable[[BaseException], bool]) -> tenacity.Retrying:
+    def _retrying(self, may_retry: Callable[[BaseException], bool]) -> tenacity.Retrying:
         return tenacity.Retrying(
-            retry=tenacity.retry_if_exception(worth_it),
-            stop=_is_enough,
+            retry=tenacity.retry_if_exception(may_retry),
+            stop=_should_stop,
             wait=_wait,
             before_sleep=self._announce,
             sleep=self._pause,
@@ -256,7 +254,7 @@ class Connection:
         )
 
     def _announce(self, state: tenacity.RetryCallState) -> None:
-        """Announce a repetition after an answer that did not come in time."""
+        """Announce a repetition after a timeout."""
         error = state.outcome.exception() if state.outcome else None
         cause = error.__cause__ if error else None
         if isinstance(cause, requests.Timeout) and cause.request is not None:
@@ -278,9 +276,9 @@ class Connection:
         params: Mapping[str, str] | None = None,
         stream: bool = False,
     ) -> requests.Response:
-        """One request and its answer; a challenge is answered once."""
-        ours = same_origin(url, self.repository.url)  # an upload may go on at another host
-        patience = CONNECT_TIMEOUT, answer_timeout(timeout)
+        """Sends one request and answers a challenge once."""
+        is_registry = same_origin(url, self.repository.url)  # an upload may continue at another host
+        timeouts = CONNECT_TIMEOUT, answer_timeout(timeout)
 
         def send(header: str | None) -> requests.Response:
             try:
@@ -288,10 +286,10 @@ class Connection:
                     method,
                     url,
                     headers=headers,
-                    auth=signed(header, self.repository.url),
+                    auth=fixed_header(header, self.repository.url),
                     data=data,
                     params=params,
-                    timeout=patience,
+                    timeout=timeouts,
                     stream=stream,
                 )
             except (requests.RequestException, ValueError) as error:
@@ -299,26 +297,27 @@ class Connection:
                 raise error_mapping.from_exception(error, self.repository, doing, writing=writing) from error
 
         response = send(self._authorization.header(scopes))
-        if response.status_code == 401 and ours:
-            header = self._authorization.answer(response.headers.get("WWW-Authenticate", ""), scopes)
+        if response.status_code == 401 and is_registry:
+            challenge = response.headers.get("WWW-Authenticate", "")
+            header = self._authorization.answer_challenge(challenge, scopes)
             if header:
                 response.close()
                 response = send(header)
         return response
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether it is worth asking again, within the time that somebody would wait for."""
+def is_transient(error: BaseException) -> bool:
+    """Whether a retry may succeed within the permitted wait."""
     return isinstance(error, TransientError) and error.waits is not False
 
 
-def _is_quick_and_passing(error: BaseException) -> bool:
-    """As `is_passing`, but not after minutes of silence: those are not waited for again and again."""
-    return is_passing(error) and not isinstance(error.__cause__, requests.Timeout)
+def _is_transient_and_fast(error: BaseException) -> bool:
+    """Like `is_transient`, but not after a timeout of minutes, which must not add up."""
+    return is_transient(error) and not isinstance(error.__cause__, requests.Timeout)
 
 
-def _is_enough(state: tenacity.RetryCallState) -> bool:
-    """A registry that says how long to wait is waited for as long as the pace allows."""
+def _should_stop(state: tenacity.RetryCallState) -> bool:
+    """The rate limiter decides for explicit refusals, the number of attempts for other failures."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, TransientError) and error.waits is not None:
         return not error.waits
@@ -330,6 +329,6 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 
 def _seconds(error: BaseException | None, attempt: int) -> float:
-    """Before the next attempt: what the registry asked for, else 0.5, 1, 2, …"""
-    asked = error.retry_after if isinstance(error, TransientError) else None
-    return asked if asked is not None else float(_FIRST_WAIT * 2 ** min(attempt - 1, 4))
+    """Seconds until the next attempt: the registry's Retry-After, or else 0.5, 1, 2, …"""
+    delay = error.retry_after if isinstance(error, TransientError) else None
+    return delay if delay is not None else float(_FIRST_WAIT * 2 ** min(attempt - 1, 4))

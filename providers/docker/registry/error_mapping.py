@@ -1,7 +1,7 @@
-"""What a registry's refusals and broken connections mean, as the error families of `providers.errors`.
+"""Maps a registry's responses and broken connections to the errors of `providers.errors`.
 
-One place for both the registry's own answers and its token server's. Works on answers only: sends nothing,
-and never puts a header, a password or a signed address into a message.
+Used for the registry and its token server. Sends nothing, and never puts a header, a password or a signed URL
+into a message.
 """
 
 import requests
@@ -21,26 +21,26 @@ from providers.http import RedirectError, origin
 from providers.rate_limit import retry_after
 
 
-def from_answer(
+def from_response(
     response: requests.Response, repository: Repository, doing: str, *, username: str | None
 ) -> ProviderError:
-    """The error that a refusing answer stands for.
+    """The error for a refusing response.
 
     Args:
-        doing: what was asked for, for people: "reading team/app:1.0".
-        username: of the login that was used; None when there is none.
+        doing: the operation, for the message: "reading team/app:1.0".
+        username: user name of the login; None without a login.
     """
     status, registry = response.status_code, repository.registry
     detail = _detail(response)
     challenge = response.headers.get("WWW-Authenticate", "")
-    # Docker's token authentication says 401, not 403, to a good token that allows too little.
-    allows_too_little = username is not None and 'error="insufficient_scope"' in challenge
+    # Docker's token authentication returns 401, not 403, for a valid token with insufficient scope.
+    insufficient_scope = username is not None and 'error="insufficient_scope"' in challenge
     if status == 401 and username is None:
         return UnauthorizedError(
-            f"{registry} wants a login for {doing}, and none is stored{detail}",
+            f"{registry} requires a login for {doing}, and none is stored{detail}",
             hint=f"run: {repository.login}, or set DOCKER_USERNAME and DOCKER_PASSWORD",
         )
-    if status == 401 and not allows_too_little:
+    if status == 401 and not insufficient_scope:
         return UnauthorizedError(
             f"{registry} does not accept the login of {username} for {doing}{detail}",
             hint=f"log in again: {repository.login}{_project(repository)}",
@@ -49,20 +49,20 @@ def from_answer(
         who = f"{username} is" if username else "you are"
         return ForbiddenError(
             f"{registry} does not allow {doing}{detail}",
-            hint=f"{who} logged in without that right: ask for it, or log in as somebody else with "
+            hint=f"{who} logged in without that permission: request it, or log in as another user with "
             f"{repository.login}{_project(repository)}",
         )
     if status == 404:
         return GoneError(
             f"{registry} found nothing when {doing}{detail}",
-            hint=f"check the name; some registries want {repository.path} created before the first push"
+            hint=f"check the name; in some registries you must create {repository.path} before the first push"
             f"{_project(repository)}",
         )
     if status == 429:
         seconds = retry_after(response.headers)
         wait = "wait" if seconds is None else f"wait {seconds:.0f} s"
         return TransientError(
-            f"{registry} asks to slow down when {doing}{detail}",
+            f"{registry} returned 429 (too many requests) when {doing}{detail}",
             hint=f"{wait}, or log in for a higher limit: {repository.login}",
             retry_after=seconds,
             waits=getattr(response, "waits", None),
@@ -70,32 +70,32 @@ def from_answer(
     if status >= 500:
         return TransientError(
             f"{registry} failed with {status} when {doing}{detail}",
-            hint="run again later; nothing to change on this side",
+            hint="run again later; the problem is on the registry's side",
             outcome_unknown=response.request.method not in ("GET", "HEAD"),
             retry_after=retry_after(response.headers),
             waits=getattr(response, "waits", None),
         )
     if status < 400:
-        place = origin(response.headers.get("Location", ""))  # the rest of it may be signed
+        target = origin(response.headers.get("Location", ""))  # the rest of the URL may be signed
         return PermanentError(
-            f"{registry} answered {status} when {doing}: redirected{f' to {place}' if place else ''}, "
+            f"{registry} returned a redirect ({status}){f' to {target}' if target else ''} when {doing}, "
             "which is not followed",
-            hint="name the registry in image_name by the address that it is reached at",
+            hint="set image_name to the registry's final address",
         )
     if status == 413:
         return RefusedError(
-            f"{registry} takes no upload of that size when {doing}{detail}",
-            hint="a proxy before the registry usually sets that limit; .dockerignore keeps large files out",
+            f"{registry} does not accept an upload of that size when {doing}{detail}",
+            hint="usually a proxy before the registry sets the limit; exclude large files in .dockerignore",
         )
     hint = _project(repository).removeprefix("; ")
     return RefusedError(f"{registry} refused {doing} with {status}{detail}", hint=hint)
 
 
 def from_exception(error: Exception, repository: Repository, doing: str, *, writing: bool) -> ProviderError:
-    """The error that a broken or never made connection stands for.
+    """The error for a failed connection.
 
     Args:
-        writing: the request may have changed something before the connection broke.
+        writing: whether the request may have changed something before the connection broke.
     """
     host = repository.host
     if isinstance(error, requests.exceptions.SSLError):
@@ -103,24 +103,24 @@ def from_exception(error: Exception, repository: Repository, doing: str, *, writ
         return PermanentError(
             f"no secure connection to {host} when {doing}: "
             + ("it does not speak https" if plain else "its certificate is not trusted"),
-            hint="only registries on this machine may speak plain http"
+            hint="plain http is supported only for registries on this machine"
             if plain
-            else "name the authority's file in REQUESTS_CA_BUNDLE",
+            else "set REQUESTS_CA_BUNDLE to the certificate file of the authority",
         )
     if isinstance(error, RedirectError):
         return PermanentError(
-            f"{host} is not followed when {doing}: {error}",
-            hint="the administrator of the registry has to make it redirect to https",
+            f"a redirect from {host} was not followed when {doing}: {error}",
+            hint="the administrator of the registry must make it redirect to https",
         )
     if isinstance(error, requests.exceptions.ProxyError):
         return TransientError(
-            f"the proxy does not lead to {host} when {doing}", hint="check HTTPS_PROXY and NO_PROXY"
+            f"the proxy cannot reach {host} when {doing}", hint="check HTTPS_PROXY and NO_PROXY"
         )
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return TransientError(f"{host} did not answer in time when {doing}", hint=_reach(repository))
+        return TransientError(f"{host} did not respond in time when {doing}", hint=_reach(repository))
     if isinstance(error, requests.Timeout):
         return TransientError(
-            f"{host} stopped answering when {doing}", hint=_reach(repository), outcome_unknown=writing
+            f"{host} stopped responding when {doing}", hint=_reach(repository), outcome_unknown=writing
         )
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
         return TransientError(
@@ -128,13 +128,13 @@ def from_exception(error: Exception, repository: Repository, doing: str, *, writ
             hint=_reach(repository),
             outcome_unknown=writing,
         )
-    return PermanentError(f"{host} gave no usable answer when {doing}: {type(error).__name__}")
+    return PermanentError(f"{host} sent an invalid response when {doing}: {type(error).__name__}")
 
 
 def _project(repository: Repository) -> str:
-    """What may be missing in the name, at the end of a hint."""
+    """The end of a hint: a name with a project, if it may be missing."""
     better = repository.with_project
-    return f"; many registries want a project in the name: {better}" if better else ""
+    return f"; many registries require a project in the name: {better}" if better else ""
 
 
 def _reach(repository: Repository) -> str:
@@ -145,22 +145,22 @@ def _reach(repository: Repository) -> str:
 
 def _cause(error: Exception) -> str:
     text = str(error)
-    for sign, cause in (
-        ("NameResolution", "the name is not known"),
-        ("Name or service not known", "the name is not known"),
+    for marker, cause in (
+        ("NameResolution", "unknown host name"),
+        ("Name or service not known", "unknown host name"),
         ("refused", "refused"),
-        ("reset", "it was cut off"),
-        ("Broken pipe", "it was cut off"),
+        ("reset", "the connection broke"),
+        ("Broken pipe", "the connection broke"),
         ("timed out", "timed out"),
-        ("aborted", "it was cut off"),
+        ("aborted", "the connection broke"),
     ):
-        if sign in text:
+        if marker in text:
             return cause
     return type(error).__name__
 
 
 def _detail(response: requests.Response) -> str:
-    """What the registry said about it, short; "" when it said nothing readable."""
+    """The registry's own message, shortened; "" without a readable one."""
     try:
         first = json_object(response.content, dict)["errors"][0]
         text = str(first.get("message") or first.get("code") or "")

@@ -1,4 +1,4 @@
-"""What made each layer of a published image: its history, read beside its layers. Pure."""
+"""Matches the layers of a published image with the instructions in its history. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from providers.docker.registry.manifests import PublishedImage
 
 APPENDED = "picsellia-reconciler append"
-"""In the history of what the `append` builder put on top of a base image."""
+"""Marks layers of the `append` builder in the history."""
 
-# As Docker's builders write instructions down; "|2 A=1 B=2" are the values of build arguments, which nobody
-# has to see again.
+# The prefix that Docker's builders write; "|2 A=1 B=2" are the values of build arguments, left out here.
 _SHELL = re.compile(r"^(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (#\(nop\) )?\s*", re.DOTALL)
 
 
@@ -19,10 +18,10 @@ class Layer:
     """One layer, lowest first.
 
     Attributes:
-        digest: of the blob.
-        size: in bytes, as stored.
-        instruction: that made it; "" when the image does not say.
-        of_base: whether it came with the base image; None when the image does not say.
+        digest: digest of the blob.
+        size: stored size in bytes.
+        instruction: the instruction that created it; "" if unknown.
+        of_base: whether it belongs to the base image; None if unknown.
     """
 
     digest: str
@@ -32,30 +31,30 @@ class Layer:
 
 
 def layers(image: PublishedImage) -> list[Layer]:
-    """The image's layers with what its history says of them."""
-    made = [
+    """The image's layers with their instructions."""
+    created_by = [
         str(entry.get("created_by") or "")
         for entry in image.config.get("history") or ()
         if not entry.get("empty_layer")
     ]
-    if len(made) != len(image.layers):
-        made = [""] * len(image.layers)
-    of_base = _of_base(made)
+    if len(created_by) != len(image.layers):
+        created_by = [""] * len(image.layers)
+    of_base = _of_base(created_by)
     return [
         Layer(blob.digest, blob.size, _instruction(text), base)
-        for blob, text, base in zip(image.layers, made, of_base, strict=True)
+        for blob, text, base in zip(image.layers, created_by, of_base, strict=True)
     ]
 
 
-def _of_base(made: Sequence[str]) -> list[bool | None]:
-    """Known of what was appended: everything below that one layer."""
-    if not made or APPENDED not in made[-1]:
-        return [None] * len(made)
-    return [*[True] * (len(made) - 1), False]
+def _of_base(created_by: Sequence[str]) -> list[bool | None]:
+    """Known only for appended images: every layer except the last."""
+    if not created_by or APPENDED not in created_by[-1]:
+        return [None] * len(created_by)
+    return [*[True] * (len(created_by) - 1), False]
 
 
 def _instruction(text: str) -> str:
-    """As it stands in a Dockerfile, on one line."""
+    """The instruction as in a Dockerfile, on one line."""
     plain = text.removesuffix("# buildkit").removesuffix(f"# {APPENDED}")
     if match := _SHELL.match(plain):
         plain = ("" if match[1] else "RUN ") + plain[match.end() :]

@@ -1,7 +1,7 @@
-"""Who we are to the registry that is pushed to: the stored login, else the one in variables, as in CI.
+"""The login for the push registry: the stored one, or else the one from environment variables, as in CI.
 
-The variables are those that `pxl-pipeline deploy` takes, for whichever registry it pushes to. They are a
-login for that registry alone: no other one, such as a base image's, gets to see them. Nothing is stored.
+The variables are those of `pxl-pipeline deploy`. Their login is sent to the push registry only, never to
+another one, such as that of a base image. Nothing is stored.
 """
 
 import base64
@@ -20,11 +20,11 @@ from providers.regular_files import read_regular
 
 USERNAMES = ("DOCKERHUB_USERNAME", "DOCKER_USERNAME")
 PASSWORDS = ("DOCKERHUB_TOKEN", "DOCKER_PASSWORD", "DOCKER_TOKEN")
-_HUB_KEY = "https://index.docker.io/v1/"  # what Docker Hub is called in config.json
+_HUB_KEY = "https://index.docker.io/v1/"  # the key of Docker Hub in config.json
 
 
-def given_login(variables: Mapping[str, str] = os.environ) -> auth.Login | None:
-    """The login in the variables, the first of each kind; None unless there are a name and a password."""
+def environment_login(variables: Mapping[str, str] = os.environ) -> auth.Login | None:
+    """The login from the first set variable of each group; None without user name or password."""
     username = next((name for name in USERNAMES if variables.get(name)), None)
     password = next((name for name in PASSWORDS if variables.get(name)), None)
     if username is None or password is None:
@@ -33,29 +33,30 @@ def given_login(variables: Mapping[str, str] = os.environ) -> auth.Login | None:
 
 
 def push_login(registry: str) -> auth.Login | None:
-    """The login for a registry that is pushed to. Raises as `auth.stored_entry`."""
-    return auth.stored_login(registry) or given_login()
+    """The login for pushing to a registry. Raises as `auth.stored_auth_config`."""
+    return auth.stored_login(registry) or environment_login()
 
 
-def push_entry(registry: str) -> dict[str, Any]:
-    """The same as the Engine wants it. Raises as `auth.stored_entry`."""
-    stored = auth.stored_entry(registry)
-    given = None if stored else given_login()
-    return {"username": given.username, "password": given.password} if given else stored
+def push_auth_config(registry: str) -> dict[str, Any]:
+    """The login for pushing, in the format of the Docker Engine API. Raises as `auth.stored_auth_config`."""
+    stored = auth.stored_auth_config(registry)
+    login = None if stored else environment_login()
+    return {"username": login.username, "password": login.password} if login else stored
 
 
 @contextlib.contextmanager
 def docker_config(registry: str) -> Iterator[Mapping[str, str]]:
-    """Variables that make a `docker` command log in to `registry` as we do; none when it does by itself.
+    """Environment variables that make a `docker` command use the login for `registry`.
 
-    They name a folder that only this user can read, gone at the end, with all that the user's own one has.
+    Empty for a stored login. They point to a temporary folder, readable by this user only, with the user's
+    Docker configuration. It is deleted at the end.
 
     Raises:
-        RefusedError: the folder cannot be made, or config.json cannot be read.
-        FinalError: as `auth.stored_entry`.
+        RefusedError: the folder cannot be created, or config.json cannot be read.
+        PermanentError: as for `auth.stored_auth_config`.
     """
-    given = None if auth.stored_entry(registry) else given_login()
-    if given is None:
+    login = None if auth.stored_auth_config(registry) else environment_login()
+    if login is None:
         yield {}
         return
     with contextlib.ExitStack() as stack:
@@ -67,17 +68,17 @@ def docker_config(registry: str) -> Iterator[Mapping[str, str]]:
                     (folder / entry.name).symlink_to(entry.absolute())
             file = own / "config.json"
             config = json.loads(read_regular(file)) if file.exists() else {}
-            (folder / "config.json").write_text(json.dumps(_with_login(config, registry, given)))
+            (folder / "config.json").write_text(json.dumps(_with_login(config, registry, login)))
         except (OSError, ValueError) as error:
             raise RefusedError(
-                f"docker cannot be told the login of {given.origin}: {error}",
+                f"cannot pass the login of {login.origin} to docker: {error}",
                 hint="log in with `docker login` instead",
             ) from error
         yield {"DOCKER_CONFIG": str(folder)}
 
 
 def _with_login(config: dict[str, Any], registry: str, login: auth.Login) -> dict[str, Any]:
-    """This config.json with a login more, which no credential store is asked for."""
+    """This config.json with one more login, exempt from credential helpers."""
     key = _HUB_KEY if registry == HUB else registry
     encoded = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
     return {

@@ -1,7 +1,7 @@
-"""What a registry stores of an image: manifests, indexes, configurations, as data.
+"""Manifests, indexes and image configurations as data.
 
-Pure: takes apart what `registry` has read, and asks nobody. The formats are the OCI image specification's and
-Docker's schema 2: https://github.com/opencontainers/image-spec · https://distribution.github.io/distribution/spec/
+Pure: parses the responses that `client` reads. The formats are the OCI image specification's and Docker's
+schema 2: https://github.com/opencontainers/image-spec · https://distribution.github.io/distribution/spec/
 """
 
 import hashlib
@@ -19,15 +19,15 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 MEDIA_TYPES = (OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST)
 
-_LARGEST_CONFIG = 8 << 20  # bytes
-_LARGEST_BLOB = 1 << 50  # bytes
+_MAX_CONFIG_SIZE = 8 << 20  # bytes
+_MAX_BLOB_SIZE = 1 << 50  # bytes
 _PLATFORM = ("os", "architecture", "variant")
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A layer or configuration as a manifest names it; `size` in bytes, as stored."""
+    """The descriptor of a layer or configuration; `size` is the stored size in bytes."""
 
     media_type: str
     digest: str
@@ -35,7 +35,7 @@ class Blob:
     urls: tuple[str, ...] = ()
 
     def descriptor(self) -> dict[str, Any]:
-        """As it is written in a manifest."""
+        """The JSON descriptor for a manifest."""
         written: dict[str, Any] = {"mediaType": self.media_type, "size": self.size, "digest": self.digest}
         if self.urls:
             written["urls"] = list(self.urls)
@@ -52,7 +52,7 @@ class Manifest:
 
     @property
     def is_index(self) -> bool:
-        """Whether it lists manifests, one per platform."""
+        """Whether this is an index, with one manifest per platform."""
         return self.media_type in (DOCKER_INDEX, OCI_INDEX)
 
 
@@ -61,13 +61,13 @@ class PublishedImage:
     """An image in a registry.
 
     Attributes:
-        digest: what the tag points to; of the index when there is one.
-        media_type: of that.
-        manifest_digest: of this platform's manifest.
-        manifest_media_type: of that.
-        platform: "os/architecture[/variant]", as the image itself says.
-        config: its configuration, as written (labels, environment, history, …).
-        layers: lowest first.
+        digest: digest that the tag points to, that of the index if there is one.
+        media_type: media type of that index or manifest.
+        manifest_digest: digest of this platform's manifest.
+        manifest_media_type: media type of this platform's manifest.
+        platform: "os/architecture[/variant]", from the image's configuration.
+        config: the raw configuration (labels, environment, history, …).
+        layers: the layers, lowest first.
     """
 
     digest: str
@@ -80,12 +80,12 @@ class PublishedImage:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The image's labels; empty when it has none."""
+        """The image's labels."""
         return (self.config.get("config") or {}).get("Labels") or {}
 
     @property
     def size(self) -> int:
-        """Bytes of all layers, as stored."""
+        """Stored size of all layers in bytes."""
         return sum(layer.size for layer in self.layers)
 
 
@@ -95,19 +95,19 @@ def sha256(content: bytes) -> str:
 
 
 def read_manifest(content: bytes, content_type: str, name: str) -> Manifest:
-    """What a registry answered for `name`.
+    """Parses a registry's response for the image `name`.
 
     Args:
-        content_type: the answer's header, for a manifest that does not say what it is.
+        content_type: the response's header, for a manifest without a media type.
 
     Raises:
-        RefusedError: it is no manifest, or one of the format before 2016.
+        RefusedError: it is not a manifest, or has the format from before 2016.
     """
     written = read_object(content, f"the manifest of {name}")
     if written.get("schemaVersion") != 2:
         raise RefusedError(
-            f"{name} is stored in the registry's format of before 2016",
-            hint="push it again with a current Docker",
+            f"{name} is stored in a manifest format from before 2016",
+            hint="push it again with a current version of Docker",
         )
     media_type = written.get("mediaType")
     if not isinstance(media_type, str) or not media_type:
@@ -115,58 +115,63 @@ def read_manifest(content: bytes, content_type: str, name: str) -> Manifest:
     return Manifest(sha256(content), media_type, content)
 
 
-def choose(index: Manifest, platform: str, name: str) -> str:
-    """The digest of this platform's manifest.
+def select_manifest(index: Manifest, platform: str, name: str) -> str:
+    """The digest of the manifest for `platform`.
 
     Raises:
-        RefusedError: the index has none for it, or is none.
+        RefusedError: the index has no manifest for it, or is malformed.
     """
-    wanted = _platform(*platform.split("/"))
-    offered = []
-    listed = read_object(index.content, f"the index of {name}").get("manifests") or []
-    if not _are_objects(listed):
-        raise RefusedError(f"{name} is no image: its index lists something else than manifests")
-    for entry in listed:
+    target = _platform(*platform.split("/"))
+    available = []
+    entries = read_object(index.content, f"the index of {name}").get("manifests") or []
+    if not _are_objects(entries):
+        raise RefusedError(f"{name} is not an image: its index has a malformed list of manifests")
+    for entry in entries:
         parts = entry.get("platform")
         parts = parts if isinstance(parts, dict) else {}
         found = _platform(*(_text(parts.get(key)) for key in ("os", "architecture", "variant")))
-        if found[:2] == wanted[:2] and (not wanted[2] or not found[2] or wanted[2] == found[2]):
+        if found[:2] == target[:2] and (not target[2] or not found[2] or target[2] == found[2]):
             digest = _text(entry.get("digest"))
             if not is_digest(digest):
-                raise RefusedError(f"{name} is no image: its index names a manifest by no digest")
+                raise RefusedError(f"{name} is not an image: its index has a manifest without a digest")
             return digest
         if found[0] != "unknown":  # attestations are listed under unknown/unknown
-            offered.append("/".join(part for part in found if part))
+            available.append("/".join(part for part in found if part))
     raise RefusedError(
-        f"{name} has nothing for {platform}, only for {', '.join(offered) or 'no platform at all'}",
-        hint="publish it for that platform, or ask for another one",
+        f"{name} has no image for {platform}, only for {', '.join(available) or 'no platform at all'}",
+        hint="publish it for that platform, or choose another platform",
     )
 
 
 def read_parts(manifest: Manifest, name: str) -> tuple[Blob, tuple[Blob, ...]]:
-    """The configuration and the layers that a manifest names.
+    """The configuration and the layers listed in a manifest.
 
     Raises:
-        RefusedError: it is the manifest of something else than an image.
+        RefusedError: it is not the manifest of an image.
     """
     written = read_object(manifest.content, f"the manifest of {name}")
     described, listed = written.get("config"), written.get("layers")
     if not isinstance(described, dict) or not _are_objects(listed):
         raise RefusedError(
-            f"{name} is no image: it is a {manifest.media_type or 'manifest of no known type'}"
+            f"{name} is not an image: it is a {manifest.media_type or 'manifest without a media type'}"
         )
     config = _blob(described, name)
     layers = tuple(_blob(layer, name) for layer in listed)
-    if config.size > _LARGEST_CONFIG:
-        raise RefusedError(f"{name} is no image: its configuration is too large")
+    if config.size > _MAX_CONFIG_SIZE:
+        raise RefusedError(f"{name} is not an image: its configuration is too large")
     return config, layers
 
 
 def read_image(top: Manifest, manifest: Manifest, config: bytes, name: str) -> PublishedImage:
-    """An image from what a registry gave: `top` is what the tag points to, `manifest` this platform's.
+    """Builds an image from a registry's responses.
+
+    Args:
+        top: the manifest or index that the tag points to.
+        manifest: the manifest of the platform.
+        config: the content of the configuration.
 
     Raises:
-        RefusedError: they are not those of an image.
+        RefusedError: the responses are malformed.
     """
     written = read_object(config, f"the configuration of {name}")
     _check_config(written, name)
@@ -182,10 +187,10 @@ def read_image(top: Manifest, manifest: Manifest, config: bytes, name: str) -> P
 
 
 def read_object(content: bytes, what: str) -> dict[str, Any]:
-    """A JSON object.
+    """Parses a JSON object.
 
     Raises:
-        RefusedError: it is none.
+        RefusedError: it is not a JSON object.
     """
     try:
         return json_object(content, dict)
@@ -198,43 +203,43 @@ def _platform(system: str, architecture: str = "", variant: str = "") -> tuple[s
 
 
 def _check_config(written: Mapping[str, Any], name: str) -> None:
-    """Whether what is read of an image's configuration has the types that the specification gives it.
+    """Checks the types of the used keys of an image's configuration.
 
     Raises:
-        RefusedError: something has another one. Null is as good as absent: Docker writes it.
+        RefusedError: a key has the wrong type. Null counts as absent, as Docker writes it.
     """
     run = written.get("config")
     run = {} if run is None else run
     rootfs = written.get("rootfs")
     rootfs = {} if rootfs is None else rootfs
     if not isinstance(run, dict):
-        raise RefusedError(f"the configuration of {name} is not readable: config is no object")
+        raise RefusedError(f"the configuration of {name} is not readable: config is not an object")
     if not isinstance(rootfs, dict):
-        raise RefusedError(f"the configuration of {name} is not readable: rootfs is no object")
+        raise RefusedError(f"the configuration of {name} is not readable: rootfs is not an object")
     labels = run.get("Labels")
     if labels is not None and not (isinstance(labels, dict) and _are_texts([*labels.values()])):
-        raise RefusedError(f"the configuration of {name} is not readable: Labels are no texts by name")
+        raise RefusedError(f"the configuration of {name} is not readable: Labels is not an object of strings")
     checks: list[tuple[str, Any, Callable[[Any], bool], str]] = [
-        ("Env", run.get("Env"), _are_texts, "no list of texts"),
-        ("diff_ids", rootfs.get("diff_ids"), _are_texts, "no list of texts"),
-        ("history", written.get("history"), _are_objects, "no list of objects"),
-        ("WorkingDir", run.get("WorkingDir"), _is_text, "no text"),
-        ("created", written.get("created"), _is_text, "no text"),
-        *((key, written.get(key), _is_text, "no text") for key in _PLATFORM),
+        ("Env", run.get("Env"), _are_texts, "a list of strings"),
+        ("diff_ids", rootfs.get("diff_ids"), _are_texts, "a list of strings"),
+        ("history", written.get("history"), _are_objects, "a list of objects"),
+        ("WorkingDir", run.get("WorkingDir"), _is_text, "a string"),
+        ("created", written.get("created"), _is_text, "a string"),
+        *((key, written.get(key), _is_text, "a string") for key in _PLATFORM),
     ]
-    for key, value, is_right, what in checks:
-        if value is not None and not is_right(value):
-            raise RefusedError(f"the configuration of {name} is not readable: {key} is {what}")
+    for key, value, is_valid, expected in checks:
+        if value is not None and not is_valid(value):
+            raise RefusedError(f"the configuration of {name} is not readable: {key} is not {expected}")
 
 
 def _blob(descriptor: Mapping[str, Any], name: str) -> Blob:
     digest, size, urls = (descriptor.get(key) for key in ("digest", "size", "urls"))
     if not isinstance(digest, str) or not is_digest(digest):
-        raise RefusedError(f"{name} is no image: its manifest names something by no digest")
-    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < _LARGEST_BLOB:
-        raise RefusedError(f"{name} is no image: its manifest gives no size of {digest[:19]}")
+        raise RefusedError(f"{name} is not an image: its manifest has an entry without a digest")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < _MAX_BLOB_SIZE:
+        raise RefusedError(f"{name} is not an image: its manifest has no valid size for {digest[:19]}")
     if urls is not None and not _are_texts(urls):
-        raise RefusedError(f"{name} is no image: its manifest names no address of {digest[:19]}")
+        raise RefusedError(f"{name} is not an image: its manifest has no valid urls for {digest[:19]}")
     return Blob(_text(descriptor.get("mediaType")), digest, size, tuple(urls or ()))
 
 

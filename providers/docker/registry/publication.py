@@ -1,18 +1,18 @@
-"""How a version and its channel tag are put where others may publish the same version in the same moment.
+"""The protocol to publish a version and its channel tag, safe against concurrent publishers of one version.
 
-A registry writes tags without conditions: the last write stays. So two tags and the order in which they are
-written have to do. Pure: yields what to ask the registry for, and gets the answers. `image` drives it, and a
-test drives it through every interleaving of two and three publishers.
+Registries write tags unconditionally: the last write wins. The protocol therefore relies on two tags and the
+order of their writes. Pure: yields requests and receives their results. `tags` executes it, and a test runs
+it through every interleaving of two and three publishers.
 
-1. The channel is read, then the version. A version that is there ends it here.
-2. The version is put, and given some time: another publisher may have seen it missing as well.
-3. Version and channel are read. Where the version is another publisher's now, that one was later, and wins.
-   Where the channel has moved to another source of this version, that one was complete before our version
-   arrived: its version is put back, and it has won.
-4. The channel is put, and both are read again. A publisher has won only when it finds its own in both.
+1. Read the channel, then the version. If the version exists, stop.
+2. Write the version and wait, as another publisher may also have found it missing.
+3. Read version and channel. If the version belongs to another publisher now, that one wrote later and wins.
+   If the channel points to other source of this version, its publisher finished before our write: restore
+   its version; it wins.
+4. Write the channel and read both again. A publisher wins only if both are its own.
 
-Why two cannot win: one of the two puts the version last. Had the other one won, its channel would have been
-there before, and step 3 of the last one would have found it.
+Two publishers cannot both win: one of them writes the version last. If the other one had won, its channel
+would have been written before, and step 3 of the last one would have found it.
 """
 
 from collections.abc import Generator
@@ -20,23 +20,23 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-PATIENCE = 4  # looks, a rest between them, at what another publisher is going to do
+MAX_CHECKS = 4  # reads, with waits in between, to see another publisher's next step
 
 
 class Tag(Enum):
-    """Which of the two tags."""
+    """The two tags of a publication."""
 
     VERSION = "version"
     CHANNEL = "channel"
 
 
 class TagState(NamedTuple):
-    """What a tag points to.
+    """The image that a tag points to.
 
     Attributes:
-        digest: of the image.
-        ours: it is of the source that we publish.
-        claims: its label says that it was built as the version that we publish.
+        digest: digest of the image.
+        ours: whether it has the source that we publish.
+        claims: whether its label names the version that we publish.
     """
 
     digest: str
@@ -46,17 +46,17 @@ class TagState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReadTag:
-    """Read a tag; answered with a `TagState`, or None when there is no such tag."""
+    """Read a tag. The result is a `TagState`, or None if the tag does not exist."""
 
     tag: Tag
 
 
 @dataclass(frozen=True, slots=True)
 class PutTag:
-    """Let a tag point to an image that is in the registry.
+    """Point a tag to an image in the registry.
 
     Attributes:
-        new: there was no such tag a moment ago; a registry that can should refuse when there is one now.
+        new: the tag did not exist; a registry that supports conditions should refuse if it exists now.
     """
 
     tag: Tag
@@ -66,29 +66,29 @@ class PutTag:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait for as long as a request of another publisher may be under way.
+    """Wait for as long as another publisher's request may take.
 
     Attributes:
-        least: in seconds.
+        minimum: seconds to wait at least.
     """
 
-    least: float = 0.0
+    minimum: float = 0.0
 
 
 class PublicationEnd(Enum):
-    """What became of it."""
+    """The end of a publication."""
 
     WON = "both tags are ours"
-    TAKEN = "the version was published before we put anything"
+    TAKEN = "the version was published before our first write"
     LOST = "another publisher has won"
-    GONE = "the version that was put is not there"
+    GONE = "the version that we wrote is missing"
 
 
 class Outcome(NamedTuple):
-    """How a publication ended.
+    """The result of a publication.
 
     Attributes:
-        digest: what the version points to; of another image of the same source, where that was first.
+        digest: digest of the version; another image of the same source if that one was first.
     """
 
     end: PublicationEnd
@@ -103,60 +103,60 @@ def publication(mine: str, before: str | None = None) -> Steps:
 
     Args:
         mine: its digest.
-        before: what the channel pointed to before we put the version, "" for nothing, where an earlier try of
-            this run has put it; otherwise it is found out.
+        before: digest of the channel before an earlier attempt of this run wrote the version, "" for no tag;
+            None for a first attempt, which reads it.
     """
-    pointed = yield ReadTag(Tag.CHANNEL)
+    channel = yield ReadTag(Tag.CHANNEL)
     if before is None:
-        before = pointed.digest if pointed else ""
-    there = yield ReadTag(Tag.VERSION)
-    if there is None:
+        before = channel.digest if channel else ""
+    version = yield ReadTag(Tag.VERSION)
+    if version is None:
         yield PutTag(Tag.VERSION, mine, new=True)
         yield Wait()
-        there = yield ReadTag(Tag.VERSION)
-    elif not there.ours:
+        version = yield ReadTag(Tag.VERSION)
+    elif not version.ours:
         return Outcome(PublicationEnd.TAKEN)
-    if there is None:
+    if version is None:
         return Outcome(PublicationEnd.GONE)
-    if not there.ours:
+    if not version.ours:
         return Outcome(PublicationEnd.LOST)
-    pointed = yield ReadTag(Tag.CHANNEL)
-    if pointed and _is_rival(pointed) and pointed.digest != before:
-        return (yield from _give_back(pointed.digest, there.digest))
-    return (yield from _announce(there.digest))
+    channel = yield ReadTag(Tag.CHANNEL)
+    if channel and _is_rival(channel) and channel.digest != before:
+        return (yield from _restore(channel.digest, version.digest))
+    return (yield from _write_channel(version.digest))
 
 
-def _announce(announced: str) -> Steps:
-    """Put the channel, and wait until both tags belong to one publisher."""
-    yield PutTag(Tag.CHANNEL, announced)
-    there: TagState | None = None
-    for _ in range(PATIENCE):
-        there = yield ReadTag(Tag.VERSION)
-        if there is None:
+def _write_channel(written: str) -> Steps:
+    """Write the channel, and wait until both tags belong to one publisher."""
+    yield PutTag(Tag.CHANNEL, written)
+    version: TagState | None = None
+    for _ in range(MAX_CHECKS):
+        version = yield ReadTag(Tag.VERSION)
+        if version is None:
             return Outcome(PublicationEnd.GONE)
-        pointed = yield ReadTag(Tag.CHANNEL)
-        if there.ours:
-            if pointed is None or pointed.digest == there.digest or not (pointed.ours or pointed.claims):
-                return Outcome(PublicationEnd.WON, there.digest)
-            announced = there.digest
-            yield PutTag(Tag.CHANNEL, announced)
-        elif pointed is None or pointed.digest != announced:
+        channel = yield ReadTag(Tag.CHANNEL)
+        if version.ours:
+            if channel is None or channel.digest == version.digest or not (channel.ours or channel.claims):
+                return Outcome(PublicationEnd.WON, version.digest)
+            written = version.digest
+            yield PutTag(Tag.CHANNEL, written)
+        elif channel is None or channel.digest != written:
             return Outcome(PublicationEnd.LOST)
-        else:  # the other one gives the version back to us, or announces itself
-            yield Wait(least=1.0)
-    if there is not None and not there.ours:
-        yield PutTag(Tag.CHANNEL, there.digest)
+        else:  # the other publisher will restore our version, or write the channel
+            yield Wait(minimum=1.0)
+    if version is not None and not version.ours:
+        yield PutTag(Tag.CHANNEL, version.digest)
     return Outcome(PublicationEnd.LOST)
 
 
-def _give_back(theirs: str, mine: str) -> Steps:
-    """Undo what we did to a version that another publisher had completed."""
+def _restore(theirs: str, mine: str) -> Steps:
+    """Restore the version of another publisher that had finished before us."""
     yield PutTag(Tag.VERSION, theirs)
-    pointed = yield ReadTag(Tag.CHANNEL)
-    if pointed and pointed.digest == mine:  # it lost patience with us
+    channel = yield ReadTag(Tag.CHANNEL)
+    if channel and channel.digest == mine:  # it gave up waiting for us
         yield PutTag(Tag.CHANNEL, theirs)
     return Outcome(PublicationEnd.LOST)
 
 
-def _is_rival(seen: TagState) -> bool:
-    return seen.claims and not seen.ours
+def _is_rival(state: TagState) -> bool:
+    return state.claims and not state.ours

@@ -1,4 +1,4 @@
-"""Secrets in what is published of an image: its configuration, and the files of its layers."""
+"""Finds secrets in a published image: in its configuration and in the files of its layers."""
 
 import tarfile
 import zlib
@@ -18,14 +18,14 @@ from providers.docker.source.secret_scan import Secret, declared, secrets_of_fil
 from providers.errors import ProviderError, RefusedError
 from providers.secret_rules import LARGEST, kind_of_value
 
-_GZIP = 31  # for zlib: a gzip header, and the largest window
+_GZIP = 31  # zlib's wbits for a gzip header and the largest window
 
 
 def secrets_of_layer(stream: Iterator[bytes]) -> Iterator[Secret]:
-    """Every secret in the files of a layer, as it is stored; read once, never held as a whole.
+    """Finds the secrets in the files of a stored layer. Reads it as a stream, once.
 
     Raises:
-        RefusedError: it is compressed in a way that cannot be read here, or is no layer.
+        RefusedError: its compression is not supported, or it is not a layer.
     """
     try:
         with tarfile.open(
@@ -35,11 +35,11 @@ def secrets_of_layer(stream: Iterator[bytes]) -> Iterator[Secret]:
                 if member.isreg() and (file := archive.extractfile(member)) is not None:
                     yield from secrets_of_file(member.name, iter(partial(file.read, CHUNK), b""))
     except (tarfile.TarError, zlib.error, EOFError) as error:
-        raise RefusedError(f"it is no layer that can be read: {error}") from error
+        raise RefusedError(f"the layer cannot be read: {error}") from error
 
 
 def secrets_of_configuration(config: Mapping[str, Any]) -> Iterator[Secret]:
-    """Every secret in an image's configuration, which can be read without a pull.
+    """Finds the secrets in an image's configuration, which anyone can read without a pull.
 
     Their paths are "environment NAME", "label NAME" and "history N".
     """
@@ -59,9 +59,9 @@ def secrets_of_configuration(config: Mapping[str, Any]) -> Iterator[Secret]:
 
 
 def base_layers(source: ImageSource, pool: ConnectionPool | None = None) -> set[str]:
-    """Digests of the layers of every image that the source is built on, as far as they can be read.
+    """Digests of the layers of the source's base images, as far as these can be read.
 
-    What they hold is the business of whoever made them, and operating systems come with keys to test with.
+    They are not searched: their publishers are responsible for them, and operating systems contain test keys.
     """
     names = [] if source.base is None else [source.base]
     if (source.folder / source.dockerfile).exists() and (recipe := dockerfile(source)) is not None:
@@ -72,7 +72,7 @@ def base_layers(source: ImageSource, pool: ConnectionPool | None = None) -> set[
             repository, reference = parse_image(name)
             with RegistryClient(repository, pool=pool) as registry:
                 image = registry.image(reference, source.platform)
-        except ProviderError:  # then its layers are searched, too
+        except ProviderError:  # its layers are searched too
             continue
         if image is not None:
             digests.update(layer.digest for layer in image.layers)
@@ -80,23 +80,23 @@ def base_layers(source: ImageSource, pool: ConnectionPool | None = None) -> set[
 
 
 def _bases(recipe: str) -> Iterator[str]:
-    """The images that a Dockerfile names, without its own stages and without those that arguments name."""
+    """The base images in a Dockerfile, without its own stages and names with build arguments."""
     stages = {"scratch"}
     for _, instruction in instructions(recipe):
         word, *rest = instruction.split()
-        named = [part for part in rest if not part.startswith("--")]
-        if word.upper() != "FROM" or not named:
+        operands = [part for part in rest if not part.startswith("--")]
+        if word.upper() != "FROM" or not operands:
             continue
-        if named[0] not in stages and "$" not in named[0]:
-            yield named[0]
-        if len(named) == 3:
-            stages.add(named[2])
+        if operands[0] not in stages and "$" not in operands[0]:
+            yield operands[0]
+        if len(operands) == 3:
+            stages.add(operands[2])
 
 
 class _Member(tarfile.TarInfo):
-    """A member of a layer that anyone may have made: a header that takes gigabytes is refused, not read.
+    """A member of an untrusted layer: refuses headers of excessive size instead of reading them.
 
-    `_proc_member` is the method that tarfile means to be overridden.
+    `_proc_member` is tarfile's hook for subclasses.
     """
 
     def _proc_member(self, tarfile_: tarfile.TarFile) -> Any:
@@ -115,10 +115,10 @@ _LONG_HEADERS = (
 
 
 def _unpacked(stream: Iterator[bytes]) -> Iterator[bytes]:
-    """A layer's tar, of what is stored: gzip, or plain."""
+    """The uncompressed tar of a stored layer: gzip or plain."""
     first = next(stream, b"")
     if first.startswith(b"\x28\xb5\x2f\xfd"):
-        raise RefusedError("it is compressed with zstd, which cannot be read here")
+        raise RefusedError("the layer is compressed with zstd, which is not supported")
     if not first.startswith(b"\x1f\x8b"):
         yield first
         yield from stream
@@ -127,7 +127,7 @@ def _unpacked(stream: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _inflated(stream: Iterator[bytes]) -> Iterator[bytes]:
-    """At most `CHUNK` bytes at once, however many a few compressed ones stand for."""
+    """Decompresses gzip in pieces of at most `CHUNK` bytes, whatever the compression ratio."""
     inflate = zlib.decompressobj(_GZIP)
     for piece in stream:
         rest, is_full = piece, True
@@ -136,5 +136,5 @@ def _inflated(stream: Iterator[bytes]) -> Iterator[bytes]:
             if unpacked:
                 yield unpacked
             rest, is_full = inflate.unconsumed_tail, len(unpacked) == CHUNK
-            if inflate.eof:  # a layer may be several streams, one after the other
+            if inflate.eof:  # a layer may consist of several streams
                 rest, inflate = inflate.unused_data, zlib.decompressobj(_GZIP)

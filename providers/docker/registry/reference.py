@@ -1,6 +1,6 @@
-"""Names of images, taken apart the way Docker does: which registry, which repository, which tag.
+"""Parses image names like Docker, into registry, repository and tag or digest.
 
-Pure text; asks nobody whether anything exists.
+Pure; does not check whether anything exists.
 """
 
 import ipaddress
@@ -13,8 +13,8 @@ from providers.errors import RefusedError
 
 HUB = "docker.io"
 UPLOAD_TAG = "reconciler-upload"
-"""What a builder that cannot push without a tag pushes under. It moves with each build and means nothing: the
-image is known by its digest."""
+"""The tag for builders that cannot push without one. It moves with each build; the digest identifies the
+image."""
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
@@ -27,8 +27,8 @@ class Repository:
     """A repository in a registry.
 
     Attributes:
-        registry: as people and `docker login` name it: "docker.io", "localhost:5000", "reg.io".
-        path: the name inside of that registry: "library/python", "team/app".
+        registry: the name used with `docker login`: "docker.io", "localhost:5000", "reg.io".
+        path: the name inside the registry: "library/python", "team/app".
     """
 
     registry: str
@@ -36,17 +36,17 @@ class Repository:
 
     @property
     def host(self) -> str:
-        """Where the registry's API answers; only Docker Hub's differs from its name."""
+        """Host of the registry's API; it differs from the name only for Docker Hub."""
         return "registry-1.docker.io" if self.registry == HUB else self.registry
 
     @property
     def loopback(self) -> bool:
-        """Whether the registry is on this machine, where plain http is usual."""
+        """Whether the registry is on this machine, where plain http is common."""
         return _is_on_loopback(self.registry)
 
     @property
     def url(self) -> str:
-        """Base of the registry's API for this repository."""
+        """Base URL of the registry's API for this repository."""
         return f"{'http' if self.loopback else 'https'}://{self.host}/v2/{self.path}"
 
     @property
@@ -56,7 +56,7 @@ class Repository:
 
     @property
     def with_project(self) -> str:
-        """The name that Harbor and other registries would want instead; "" when this one has a project."""
+        """The name with a project, as Harbor and others require it; "" if the name already has one."""
         return "" if self.registry == HUB or "/" in self.path else f"{self.registry}/project/{self.path}"
 
     def __str__(self) -> str:
@@ -69,55 +69,55 @@ def _is_on_loopback(registry: str) -> bool:
 
 
 def parse_repository(text: str) -> Repository:
-    """A repository from "user/app", "localhost:5000/a/b" or "reg.io/team/app" (no tag).
+    """Parses "user/app", "localhost:5000/a/b" or "reg.io/team/app" (no tag).
 
     Raises:
-        RefusedError: it is no repository name; the hint has one that would do where there is one.
+        RefusedError: it is not a repository name; the hint suggests one if possible.
     """
     repository, reference = _split(text)
     if reference:
         raise RefusedError(
-            f"{text!r} holds a tag or digest, where only the repository belongs",
+            f"{text!r} contains a tag or digest; only the repository is allowed here",
             hint=f"write {_reference(text)[0]!r}; the tag comes from the pipeline's version",
         )
     return repository
 
 
 def parse_image(text: str) -> tuple[Repository, str]:
-    """A repository, and a tag or "sha256:…" digest ("latest" when none is written).
+    """Parses an image name into repository and tag or "sha256:…" digest; the default is "latest".
 
     Raises:
-        RefusedError: it is no image name.
+        RefusedError: it is not an image name.
     """
     repository, reference = _split(text)
     return repository, reference or "latest"
 
 
 def check_tag(tag: str) -> str:
-    """`tag` itself.
+    """Returns `tag` if registries accept it.
 
     Raises:
-        RefusedError: registries do not take it as a tag.
+        RefusedError: it is not a valid tag.
     """
     if _TAG.fullmatch(tag):
         return tag
     suggestion = re.sub(r"[^A-Za-z0-9_.-]", "-", tag).lstrip(".-")[:128]
     raise RefusedError(
         f"{tag!r} is not a tag: only letters, digits, '_', '.' and '-', at most 128 of them",
-        hint=f"{suggestion!r} would do" if suggestion else "",
+        hint=f"{suggestion!r} is valid" if suggestion else "",
     )
 
 
 def is_digest(reference: str) -> bool:
-    """Whether `reference` is a "sha256:…" digest, and not a tag."""
+    """Whether `reference` is a "sha256:…" digest rather than a tag."""
     return _DIGEST.fullmatch(reference) is not None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, without its port, is this machine: "localhost", 127.0.0.0/8 or ::1.
+    """Whether a host (without port) is this machine: "localhost", 127.0.0.0/8 or ::1.
 
-    Those are what Docker takes for insecure without being told. A name such as "127.example.com" or
-    "reg.localhost" is somebody's, as far as anybody here can know.
+    Docker treats these as insecure registries by default. Names such as "127.example.com" or "reg.localhost"
+    may belong to another machine.
     """
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -135,18 +135,18 @@ def _split(text: str) -> tuple[Repository, str]:
     if registry in ("index.docker.io", "registry-1.docker.io"):
         registry = HUB
     if not _HOST.fullmatch(registry) or not _PATH.fullmatch(path) or len(path) > 255:
-        raise RefusedError(f"{text!r} is not the name of an image: {_why(name, path)}", hint=_suggest(text))
+        raise RefusedError(f"{text!r} is not an image name: {_reason(name, path)}", hint=_suggest(text))
     if registry == HUB and "/" not in path:
         path = f"library/{path}"
     return Repository(registry, path), reference
 
 
 def _reference(text: str) -> tuple[str, str]:
-    """The name without its tag and digest, and whichever of the two says more."""
+    """The name without tag and digest, and the digest, or else the tag."""
     name, at, digest = text.partition("@")
     if at and not is_digest(digest):
         raise RefusedError(
-            f"{text!r} is not the name of an image: what follows the @ is no sha256 digest",
+            f"{text!r} is not an image name: the part after @ is not a sha256 digest",
             hint="copy the digest from `docker images --digests`",
         )
     head, colon, tag = name.rpartition(":")
@@ -155,16 +155,16 @@ def _reference(text: str) -> tuple[str, str]:
     return name, digest
 
 
-def _why(name: str, path: str) -> str:
+def _reason(name: str, path: str) -> str:
     if not name:
         return "it is empty"
     if "://" in name:
         return "it starts like a web address"
     if any(char.isspace() for char in name):
-        return "it holds a space"
+        return "it contains a space"
     if path != path.lower():
         return "upper case is not allowed"
-    return "lower-case letters, digits and single '.', '_', '-' between them, parts joined by '/'"
+    return "use lower-case letters and digits, single '.', '_', '-' between them, and '/' between parts"
 
 
 def _suggest(text: str) -> str:
@@ -177,5 +177,5 @@ def _suggest(text: str) -> str:
         except RefusedError:
             pass
         else:
-            return f"{plain!r} would do"
-    return "name a repository such as 'user/app' or 'registry.example.com/team/app'"
+            return f"{plain!r} is valid"
+    return "use a name such as 'user/app' or 'registry.example.com/team/app'"

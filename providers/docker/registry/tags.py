@@ -1,7 +1,7 @@
-"""The version and the channel tag of one publication, as they are in the registry.
+"""Reads and writes the version and the channel tag of one publication.
 
-Does what `publication` asks for, and measures how long that takes: the requests of another publisher take
-about as long.
+Executes the steps of `publication` and measures their duration, as an estimate for the requests of other
+publishers.
 """
 
 import time
@@ -15,16 +15,16 @@ from providers.errors import GoneError, PermanentError
 from providers.protocol import Progress, Report
 from providers.rules import JSON
 
-_TIMES = 3  # the slowest request: another publisher looks, then puts
-_LONGEST_REST = 10.0  # seconds
+_WAIT_FACTOR = 3  # times the slowest request: another publisher reads, then writes
+_MAX_WAIT = 10.0  # seconds
 
 
 class Tags:
-    """Both tags.
+    """The two tags of a publication.
 
     Args:
-        fields: of the image that is published.
-        is_ours: whether an image is of the source that is published.
+        fields: the desired fields of the published image.
+        is_ours: whether an image has the published source.
     """
 
     def __init__(
@@ -39,74 +39,74 @@ class Tags:
         self._platform = fields["platform"]
         self._is_ours = is_ours
         self._report = report
-        self._known: dict[str, TagState] = {}
+        self._cache: dict[str, TagState] = {}
         self._slowest = 0.0
 
-    def follow(self, steps: Steps, before: MutableMapping[str, str]) -> Outcome:
-        """Do the steps of a publication.
+    def run(self, steps: Steps, before: MutableMapping[str, str]) -> Outcome:
+        """Execute the steps of a publication.
 
         Args:
-            before: version -> what the channel pointed to before that version was put; is filled in, so that
-                another try of this run can say it.
+            before: version -> digest of the channel before that version was written. It is filled in here,
+                for a repeated attempt of this run.
         """
-        answer: TagState | None = None
+        state: TagState | None = None
         channel: str | None = None
         while True:
             try:
-                step = steps.send(answer)
-            except StopIteration as ended:
+                step = steps.send(state)
+            except StopIteration as end:
                 before.pop(self._names[Tag.VERSION], None)
-                outcome: Outcome = ended.value
+                outcome: Outcome = end.value
                 return outcome
-            answer = None
+            state = None
             match step:
                 case ReadTag(tag):
-                    answer = self.look(tag)
-                    if channel is None:  # that is the first thing that is looked at
-                        channel = answer.digest if answer else ""
+                    state = self.read(tag)
+                    if channel is None:  # the first step reads the channel
+                        channel = state.digest if state else ""
                 case PutTag(tag, digest, new):
                     before.setdefault(self._names[Tag.VERSION], channel or "")
                     self._put(tag, digest, new)
-                case Wait(least):
-                    self._registry.pause(max(least, min(_TIMES * self._slowest, _LONGEST_REST)))
+                case Wait(minimum):
+                    self._registry.pause(max(minimum, min(_WAIT_FACTOR * self._slowest, _MAX_WAIT)))
 
-    def look(self, tag: Tag) -> TagState | None:
-        """What a tag points to.
+    def read(self, tag: Tag) -> TagState | None:
+        """The state of a tag; None if it does not exist.
 
         Raises:
-            ProviderError: the registry did not say; for the channel, only where it points.
+            ProviderError: the tag cannot be read; for the version, also if its image cannot be read.
         """
-        began = time.monotonic()
+        start = time.monotonic()
         digest = self._registry.digest(self._names[tag])
-        self._slowest = max(self._slowest, time.monotonic() - began)
+        self._slowest = max(self._slowest, time.monotonic() - start)
         if digest is None:
             return None
         try:
-            return self.seen(digest)
+            return self.state_of(digest)
         except (PermanentError, GoneError):
             if tag is Tag.VERSION:
                 raise
-            return TagState(digest, ours=False, claims=False)  # of another platform, or no image at all
+            return TagState(digest, ours=False, claims=False)  # for another platform, or not an image
 
-    def seen(self, digest: str) -> TagState:
-        """What is known of an image of the registry.
+    def state_of(self, digest: str) -> TagState:
+        """The state of a tag that points to `digest`.
 
         Raises:
-            GoneError: it is not there.
-            ProviderError: it is no image for the platform, or the registry did not say.
+            GoneError: the image does not exist.
+            ProviderError: the image cannot be read, or is not for the platform.
         """
-        if digest not in self._known:
+        if digest not in self._cache:
             image = self._registry.image(digest, self._platform)
             if image is None:
                 raise GoneError(f"{self._registry.repository}@{digest} is not in the registry")
             claims = image.labels.get(VERSION) == self._names[Tag.VERSION]
-            self._known[digest] = TagState(digest, self._is_ours(image), claims)
-        return self._known[digest]
+            self._cache[digest] = TagState(digest, self._is_ours(image), claims)
+        return self._cache[digest]
 
     def _put(self, tag: Tag, digest: str, new: bool) -> None:
-        if not new:  # what has just been built, or is given another tag, has been reported
-            named = digest[:19] if tag is Tag.VERSION else self._names[Tag.VERSION]
-            self._report(Progress("tag", text=f"{self._names[tag]} -> {named}"))
-        began = time.monotonic()
+        if not new:  # the builder has already reported a new tag
+            target = digest[:19] if tag is Tag.VERSION else self._names[Tag.VERSION]
+            self._report(Progress("tag", text=f"{self._names[tag]} -> {target}"))
+        start = time.monotonic()
         self._registry.tag(digest, self._names[tag], new=new)
-        self._slowest = max(self._slowest, time.monotonic() - began)
+        self._slowest = max(self._slowest, time.monotonic() - start)

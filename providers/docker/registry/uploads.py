@@ -1,11 +1,11 @@
-"""One blob on its way into a registry: sent in one request, gone on with where a broken line left it.
+"""Uploads one blob to a registry, in one request, and resumes after a broken connection.
 
-Below `registry`, which asks first whether the blob is there already. A registry is asked what it has of a
-broken upload, and gets the rest. Some lose all of it (those made from distribution before its version 3, when
-the line breaks within a request): there the blob starts anew. Never tries for ever: four breaks in a row that
-moved nothing on are the end.
+Below `client`, which first checks whether the blob exists. After a break, the upload asks the registry for
+the stored offset and sends the rest. Some registries lose the whole upload (those based on distribution
+before version 3, if the connection breaks within a request); then the blob is sent from its start. An upload
+fails after four consecutive breaks without progress.
 
-The exchange: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
+The protocol: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
 """
 
 import re
@@ -13,27 +13,27 @@ from collections.abc import Callable, Iterable, Iterator
 
 import requests
 
-from providers.docker.registry.connection import ATTEMPTS, Body, Connection, is_passing
+from providers.docker.registry.connection import ATTEMPTS, Body, Connection, is_transient
 from providers.docker.registry.manifests import Blob
 from providers.errors import PermanentError, RefusedError, TransientError
 from providers.protocol import Progress, Report
 
 Content = Callable[[int], Iterable[bytes]]
-"""Gives a blob's bytes from this offset on, each time it is called."""
+"""Returns a blob's bytes from an offset on; may be called several times."""
 
-_CHUNK = 32 << 20  # bytes sent at a time to a registry, or over a line, that takes no large request
-_LOST = 404, 416  # statuses: the upload is not known, or is elsewhere
+_CHUNK = 32 << 20  # bytes per request, for registries or connections that do not support large requests
+_LOST = 404, 416  # statuses: the upload is unknown, or at another offset
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})", re.ASCII)
 
 
 def upload(connection: Connection, blob: Blob, content: Content, report: Report, stage: str) -> None:
-    """Store a blob that is not there yet.
+    """Store a blob that does not exist yet.
 
     Args:
-        stage: of the progress that is reported.
+        stage: the stage in the reported progress.
 
     Raises:
-        TransientError: the line broke, or the registry failed, too often.
+        TransientError: the connection broke, or the registry failed, too often.
         ProviderError: the registry refused it, or `content` failed.
     """
     _Upload(connection, blob, content, report, stage).run()
@@ -43,10 +43,10 @@ class _Upload:
     """The state of one upload.
 
     Attributes:
-        _location: where it goes on; None before it was begun, and when the registry lost it.
-        _stored: bytes that the registry has for certain.
-        _furthest: the most that it ever had.
-        _largest: bytes that are sent in one request.
+        _location: URL of the next request; None before the start and after the registry lost the upload.
+        _stored: bytes confirmed by the registry.
+        _furthest: maximum of `_stored` so far.
+        _request_size: bytes to send in one request.
     """
 
     def __init__(
@@ -60,43 +60,43 @@ class _Upload:
         self._doing = f"pushing a layer to {connection.repository}"
         self._location: str | None = None
         self._stored = self._furthest = 0
-        self._largest = blob.size
+        self._request_size = blob.size
 
     def run(self) -> None:
-        breaks = 0  # in a row, without one more byte stored
+        breaks = 0  # consecutive ones without progress
         while True:
             furthest = self._furthest
             try:
-                if not (breaks and self._was_filed()):
+                if not (breaks and self._is_stored_after_break()):
                     self._send_rest()
             except TransientError as error:
                 breaks = 1 if self._furthest > furthest else breaks + 1
-                if breaks >= ATTEMPTS or not is_passing(error):
+                if breaks >= ATTEMPTS or not is_transient(error):
                     raise
-                if breaks > 1:  # it may be the size that is in the way
-                    self._largest = min(self._largest, _CHUNK)
-                self._connection.rest(error, breaks)
+                if breaks > 1:  # the request size may be the cause
+                    self._request_size = min(self._request_size, _CHUNK)
+                self._connection.wait_after(error, breaks)
             else:
                 return
 
     def _send_rest(self) -> None:
-        """Everything that the registry does not have, and the request that files it away."""
+        """Send the missing bytes and complete the upload."""
         while self._location is None or self._stored < self._blob.size:
             if self._location is None:
-                self._location, self._stored = self._begin(), 0
+                self._location, self._stored = self._start(), 0
             if self._blob.size:
-                self._send_one(self._location)
-        address = _with_query(self._location, digest=self._blob.digest)
-        self._refuse_lost(
-            self._connection.write("PUT", address, self._doing, tolerated=_LOST, repeatable=False)
+                self._send_chunk(self._location)
+        url = _with_query(self._location, digest=self._blob.digest)
+        self._check_not_lost(
+            self._connection.write("PUT", url, self._doing, tolerated=_LOST, repeatable=False)
         )
 
-    def _begin(self) -> str:
+    def _start(self) -> str:
         response = self._connection.write("POST", self._connection.url("blobs/uploads/"), self._doing)
         return self._connection.location(response)
 
-    def _send_one(self, location: str) -> None:
-        start, end = self._stored, min(self._stored + self._largest, self._blob.size)
+    def _send_chunk(self, location: str) -> None:
+        start, end = self._stored, min(self._stored + self._request_size, self._blob.size)
         headers = {"Content-Type": "application/octet-stream"}
         if (start, end) != (0, self._blob.size):
             headers["Content-Range"] = f"{start}-{end - 1}"
@@ -104,41 +104,42 @@ class _Upload:
             "PATCH",
             location,
             self._doing,
-            data=Body(end - start, lambda: self._pieces(start, end)),
+            data=Body(end - start, lambda: self._read_chunk(start, end)),
             headers=headers,
             tolerated=(413, *_LOST),
             repeatable=False,
         )
-        if response.status_code == 413 and self._largest > _CHUNK:
-            self._largest, self._location = _CHUNK, None
+        if response.status_code == 413 and self._request_size > _CHUNK:
+            self._request_size, self._location = _CHUNK, None
             return
         if response.status_code == 413:
-            raise self._connection.failure(response, self._doing)
-        self._refuse_lost(response)
+            raise self._connection.error(response, self._doing)
+        self._check_not_lost(response)
         self._location = self._connection.location(response)
         self._stored = end
         self._furthest = max(self._furthest, end)
 
-    def _refuse_lost(self, response: requests.Response) -> None:
-        """Raises when the registry no longer knows the upload, or is somewhere else in it."""
+    def _check_not_lost(self, response: requests.Response) -> None:
+        """Raise TransientError if the registry lost the upload or has another offset."""
         if response.status_code in _LOST:
             raise TransientError(
                 f"{self._connection.repository.registry} lost the upload when {self._doing}",
-                hint="run again; several instances of one registry have to share their storage and secret",
+                hint="run again; several instances of one registry must share their storage and secret",
             )
 
-    def _was_filed(self) -> bool:
-        """After a break: what the registry has; True when it has the blob, and only its answer was lost."""
+    def _is_stored_after_break(self) -> bool:
+        """Resume after a break. Returns True if the blob is stored and only the response was lost."""
         if self._stored == self._blob.size:
             url = self._connection.url(f"blobs/{self._blob.digest}")
             if self._connection.read("HEAD", url, self._doing) is not None:
                 return True
-        self._find_out()
-        self._tell("going on after a break" if self._stored else "starting again after a break", self._stored)
+        self._read_offset()
+        text = "resuming after a break" if self._stored else "starting again after a break"
+        self._report_progress(text, self._stored)
         return False
 
-    def _find_out(self) -> None:
-        """What the registry has of the upload; when it cannot say, the upload begins anew."""
+    def _read_offset(self) -> None:
+        """Read the offset of the upload from the registry; without one, the upload starts again."""
         location, stored = self._location, 0
         self._location = None
         if location is None:
@@ -151,32 +152,32 @@ class _Upload:
             self._location = location
             raise
         if response is not None:
-            # "0-0" is what some say of no byte at all, so it counts as nothing.
+            # Some registries send "0-0" for zero bytes, so it counts as zero.
             match = _RANGE.fullmatch(response.headers.get("Range", ""))
             stored = int(match[1]) + 1 if match and match[1] != "0" else 0
             self._location = self._connection.location(response) if 0 < stored <= self._blob.size else None
         self._stored = stored if self._location else 0
         self._furthest = max(self._furthest, self._stored)
 
-    def _pieces(self, start: int, end: int) -> Iterator[bytes]:
+    def _read_chunk(self, start: int, end: int) -> Iterator[bytes]:
         done = start
         for piece in self._cursor.read(start, end):
             yield piece
             done += len(piece)
-            if done < self._blob.size:  # the end is reported once the registry has confirmed it
-                self._tell("sending", done)
+            if done < self._blob.size:  # completion is reported after the registry confirms it
+                self._report_progress("sending", done)
 
-    def _tell(self, text: str, done: int) -> None:
-        self._report(Progress(self._stage, short(self._blob.digest), text, done, self._blob.size))
+    def _report_progress(self, text: str, done: int) -> None:
+        self._report(Progress(self._stage, short_digest(self._blob.digest), text, done, self._blob.size))
 
 
 class _Cursor:
-    """Reads ranges of a content, without opening it again as long as they follow on each other."""
+    """Reads ranges of a content; consecutive ranges do not reopen it."""
 
     def __init__(self, content: Content, size: int) -> None:
         self._content = content
         self._size = size
-        self._at = -1
+        self._position = -1
         self._pieces: Iterator[bytes] = iter(())
         self._rest = b""
 
@@ -184,31 +185,32 @@ class _Cursor:
         """The bytes from `start` up to `end`.
 
         Raises:
-            FinalError: the content is shorter than that.
+            PermanentError: the content is too short.
         """
-        if start != self._at:
-            self._pieces, self._rest, self._at = iter(self._content(start)), b"", start
-        while self._at < end:
+        if start != self._position:
+            self._pieces, self._rest, self._position = iter(self._content(start)), b"", start
+        while self._position < end:
             piece = self._rest or self._next()
-            piece, self._rest = piece[: end - self._at], piece[end - self._at :]
-            self._at += len(piece)
+            size = end - self._position
+            piece, self._rest = piece[:size], piece[size:]
+            self._position += len(piece)
             yield piece
 
     def _next(self) -> bytes:
-        at, self._at = self._at, -1  # a content that failed is opened again
+        position, self._position = self._position, -1  # reopen the content after an error
         piece = next(self._pieces, None)
         if piece is None:
-            raise PermanentError(f"a layer of {self._size} bytes ended after {at}")
-        self._at = at
+            raise PermanentError(f"a layer of {self._size} bytes ended after {position}")
+        self._position = position
         return piece
 
 
-def short(digest: str) -> str:
+def short_digest(digest: str) -> str:
     """Twelve digits, as Docker shows layers."""
     return digest.removeprefix("sha256:")[:12]
 
 
 def _with_query(url: str, **parameters: str) -> str:
-    """`url` with further query parameters; what is in it stays as it is (it may be signed)."""
+    """`url` with added query parameters; the existing ones stay unchanged (they may be signed)."""
     query = "&".join(f"{name}={value}" for name, value in parameters.items())
     return f"{url}{'&' if '?' in url else '?'}{query}"
