@@ -310,7 +310,7 @@ def test_no_docker_engine(
 
     assert ended.code == 1
     said = readable(ended)
-    assert "no Docker Engine answers" in said
+    assert "no Docker Engine is running" in said
     assert 'builder = "append"' in said
     assert sandbox.writes(service="platform") == []
     assert not [w for w in sandbox.writes() if "/manifests/" in w["path"]], "nothing was published"

@@ -68,7 +68,7 @@ class TestOnAnEngine:
         docker(buildx=True)
         planned = json.loads(cli("plan", "app", "--json", "--out", "saved.json").out)
         [said] = [found for found in planned["diagnostics"] if "built by" in found["summary"]]
-        assert said["summary"] == "built by buildx: docker buildx 0.13.1 is there"
+        assert said["summary"] == "built by buildx: docker buildx 0.13.1 is installed"
         assert (said["severity"], said["address"].partition("/")[0]) == ("info", "image")
 
         docker(buildx=False)  # the plan is applied on another machine

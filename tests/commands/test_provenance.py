@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.docker.builders.command_line import lines_of
+from providers.docker.builders.command_line import run_docker
 from providers.docker.labels import CREATED, REVISION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.key import fingerprint
@@ -553,5 +553,5 @@ def test_docker_runs_no_git_either(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("BUILDX_GIT_LABELS", "full")
-    with lines_of(["buildx", "build"], {}) as (lines, _):
+    with run_docker(["buildx", "build"], {}) as (lines, _):
         assert [*lines] == ["BUILDX_GIT_INFO=false\n", "BUILDX_GIT_LABELS=false\n"]

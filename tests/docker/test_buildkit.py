@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from providers.docker.builders.build_log import build_log
-from providers.docker.builders.command_line import lines_of
+from providers.docker.builders.command_line import run_docker
 from providers.docker.builders.select import BuilderName, select
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.reference import UPLOAD_TAG
@@ -124,7 +124,7 @@ class TestBuildKit:
         assert "exit code: 3" in caught.value.message
         assert "\n  the reason" in caught.value.message
         [log] = build_logs.iterdir()
-        assert caught.value.hint == f"the whole log of the build is {log}"
+        assert caught.value.hint == f"the complete build log is {log}"
         assert "step 1 of 2 (COPY busybox /bin/sh)" in log.read_text()
         with RegistryClient(repository) as client:
             assert client.digest("1.0.0") is None
@@ -209,7 +209,7 @@ def until_gone(pids: list[int]) -> bool:
 class TestNothingIsLeftBehind:
     def test_when_we_fail_while_it_runs(self) -> None:
         pids: list[int] = []
-        with pytest.raises(ZeroDivisionError), lines_of(["build"], {}) as (lines, _):
+        with pytest.raises(ZeroDivisionError), run_docker(["build"], {}) as (lines, _):
             pids += map(int, next(lines).split())
             assert all(map(is_alive, pids))
             raise ZeroDivisionError
@@ -217,11 +217,11 @@ class TestNothingIsLeftBehind:
 
     def test_after_ctrl_c_twice(self) -> None:
         script = """
-from providers.docker.builders.command_line import lines_of
+from providers.docker.builders.command_line import run_docker
 from reconciler.cli.execution import interruptible
 with interruptible() as stop:
     stop.stepping = True
-    with lines_of(["build"], {}) as (lines, _):
+    with run_docker(["build"], {}) as (lines, _):
         for line in lines:
             print(line, flush=True)
 """
@@ -252,7 +252,7 @@ class TestLog:
         build_logs.write_text("in the way")
         with build_log("app", (), silent) as log:
             log.step("1", "RUN it")
-            assert log.failed("broken", "1").message == "the build failed at RUN it: broken"
+            assert log.step_error("broken", "1").message == "the build failed at RUN it: broken"
 
 
 PULL = """\

@@ -250,7 +250,7 @@ def test_an_upload_that_goes_on_at_another_host_in_plain_http_is_not_sent(home: 
     )
     problem = attempt(home, "basic", lambda client: client.upload(BLOB, lambda start: [CONTENT[start:]]))
     assert isinstance(problem, PermanentError)
-    assert "sends an upload on to http://reg.example.com: not https" in problem.message
+    assert "redirects an upload to http://reg.example.com, which does not use https" in problem.message
 
 
 def test_no_netrc_adds_a_login(

@@ -176,7 +176,9 @@ def test_append_reads_a_base_with_it_only_at_the_registry_that_is_pushed_to(
             builder.check()
             assert builder.publish(source, repository, "1.0.0", {}, silent).startswith("sha256:")
         else:
-            with pytest.raises(UnauthorizedError, match=r"wants a login for reading .*, and none is stored"):
+            with pytest.raises(
+                UnauthorizedError, match=r"requires a login for reading .*, and none is stored"
+            ):
                 builder.check()
 
 
@@ -201,5 +203,5 @@ def test_a_name_without_a_project_is_told_how_it_could_be_written(
         client = RegistryClient(f"{secured_registry.address}/{path}")
         with client, pytest.raises(UnauthorizedError) as caught:
             client.check()
-        hint = f"many registries want a project in the name: {secured_registry.address}/project/app"
+        hint = f"many registries require a project in the name: {secured_registry.address}/project/app"
         assert (hint in caught.value.hint) is told

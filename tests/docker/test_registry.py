@@ -62,7 +62,7 @@ class TestReading:
             assert not client.has_blob(f"sha256:{'0' * 64}")
             with pytest.raises(GoneError):
                 client.tag("absent", "latest")
-            with pytest.raises(GoneError, match="does not hold it"):
+            with pytest.raises(GoneError, match="does not contain it"):
                 list(client.read_blob(blob_of(b"absent")))
         with RegistryClient(f"{registry.address}/never/pushed") as client:
             assert client.image("1.0.0") is None
@@ -138,17 +138,17 @@ class TestReading:
             image = client.image("base")
             assert image
             proxy.interfere = lambda method, path, body: Answer(200, b'{"schemaVersion": 2}')
-            with pytest.raises(PermanentError, match="other bytes"):
+            with pytest.raises(PermanentError, match="does not match"):
                 client.manifest(image.digest)
-            with pytest.raises(PermanentError, match="other bytes"):
+            with pytest.raises(PermanentError, match="does not match"):
                 list(client.read_blob(image.layers[0]))
 
     @pytest.mark.parametrize(
         ("body", "message"),
         [
             (b"<html>", "is not readable"),
-            (b'{"schemaVersion": 1, "signatures": []}', "of before 2016"),
-            (b'{"schemaVersion": 2, "mediaType": "x/y"}', "is no image: it is a x/y"),
+            (b'{"schemaVersion": 1, "signatures": []}', "from before 2016"),
+            (b'{"schemaVersion": 2, "mediaType": "x/y"}', "is not an image: it is a x/y"),
         ],
     )
     def test_what_is_no_image(self, proxy: Proxy, body: bytes, message: str) -> None:
@@ -184,7 +184,7 @@ class TestWriting:
             pytest.raises(RefusedError, match="is not a tag") as caught,
         ):
             client.tag("1.0.0", "1.0+build")
-        assert caught.value.hint == "'1.0-build' would do"
+        assert caught.value.hint == "'1.0-build' is valid"
 
     def test_an_upload_once(self, proxy: Proxy) -> None:
         content = b"some layer" * 100_000
@@ -271,7 +271,7 @@ class TestPatience:
         waits: list[float] = []
         with (
             RegistryClient(f"{proxy.address}/read/app", pause=waits.append) as client,
-            pytest.raises(TransientError, match="asks to slow down") as caught,
+            pytest.raises(TransientError, match="too many requests") as caught,
         ):
             client.digest("base")
         assert waits == [30.0] * 4, "120 seconds in all"
@@ -284,7 +284,7 @@ class TestPatience:
         proxy.interfere = lambda method, path, body: Answer(429, headers={"Retry-After": wait})
         with RegistryClient(f"{proxy.address}/read/app", pause=lambda _: pytest.fail("waited")) as client:
             for ask in (lambda: client.digest("base"), client.check):
-                with pytest.raises(TransientError, match="asks to slow down") as caught:
+                with pytest.raises(TransientError, match="too many requests") as caught:
                     ask()
                 assert caught.value.retry_after and caught.value.retry_after >= 3600
                 assert re.match(r"wait \d{4} s, or log in for a higher limit", caught.value.hint)
@@ -325,7 +325,7 @@ class TestLogin:
     def test_none_is_stored(self, secured_registry: Registry) -> None:
         with RegistryClient(f"{secured_registry.address}/a/b") as client:
             with pytest.raises(
-                UnauthorizedError, match=r"wants a login for reading .*, and none is stored"
+                UnauthorizedError, match=r"requires a login for reading .*, and none is stored"
             ) as e:
                 client.image("1.0.0")
             assert e.value.hint.startswith(

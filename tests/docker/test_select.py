@@ -50,8 +50,8 @@ class TestAuto:
     @pytest.mark.parametrize(
         ("client", "others", "name", "reason"),
         [
-            ("28.2.2", {"buildx": "0.13.1"}, "buildx", "docker buildx 0.13.1 is there"),
-            ("20.10.24", {"buildx": "v0.24.0"}, "buildx", "docker buildx 0.24.0 is there"),
+            ("28.2.2", {"buildx": "0.13.1"}, "buildx", "docker buildx 0.13.1 is installed"),
+            ("20.10.24", {"buildx": "v0.24.0"}, "buildx", "docker buildx 0.24.0 is installed"),
             (
                 "20.10.24+dfsg1",
                 {},
@@ -97,7 +97,7 @@ class TestAuto:
             (
                 "20.10.24",
                 {"engine": ""},
-                "Docker CLI 20.10.24 has no buildx; Docker CLI 20.10.24 reaches no Docker Engine",
+                "Docker CLI 20.10.24 has no buildx; Docker CLI 20.10.24 cannot reach a Docker Engine",
             ),
             (
                 "28.2.2",
@@ -118,11 +118,11 @@ class TestAuto:
         docker(client, **others)
         builder = select("auto", ImageSource(folder=folder, base="busybox"))
         assert builder.name == "append"
-        assert builder.reason == f"a base image is named ({passed_over}; no Docker Engine is running)"
+        assert builder.reason == f"a base image is set ({passed_over}; no Docker Engine is running)"
 
     def test_nothing_is_there(self, docker: Callable[..., None], folder: Path) -> None:
         builder = select("auto", ImageSource(folder=folder))
-        with pytest.raises(TransientError, match="no Docker Engine answers") as caught:
+        with pytest.raises(TransientError, match="no Docker Engine is running") as caught:
             builder.check()
         assert 'builder = "append"' in caught.value.hint
         del caught
@@ -133,14 +133,14 @@ class TestAuto:
         builder = select("auto", ImageSource(folder=folder, base="busybox"))
         assert (builder.name, builder.reason) == (
             "append",
-            "there is no Dockerfile, and a base image is named",
+            "there is no Dockerfile, and a base image is set",
         )
 
 
 @pytest.mark.parametrize("name", ["buildx", "buildkit", "engine", "append"])
 def test_a_builder_that_is_asked_for_is_taken(folder: Path, name: BuilderName) -> None:
     builder = select(name, ImageSource(folder=folder, base="busybox"))
-    assert (builder.name, builder.reason) == (name, "the settings ask for it")
+    assert (builder.name, builder.reason) == (name, "set in the settings")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_settings_that_a_builder_cannot_do(
     folder: Path, name: BuilderName, setting: str, value: object
 ) -> None:
     source = ImageSource(folder=folder, base="busybox", **{setting: value})  # type: ignore[arg-type]
-    with pytest.raises(SettingError, match=f"cannot do {setting}") as caught:
+    with pytest.raises(SettingError, match=f"does not support {setting}") as caught:
         select(name, source).check()
     assert caught.value.setting == setting
 

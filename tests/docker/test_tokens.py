@@ -206,7 +206,7 @@ class TestTokens:
         with RegistryClient(f"{guarded.address}/team/app", look_up=nobody) as client:
             assert client.digest("1.0.0") is None
             with pytest.raises(
-                UnauthorizedError, match=r"wants a login for pushing .*none is stored"
+                UnauthorizedError, match=r"requires a login for pushing .*none is stored"
             ) as caught:
                 client.check()
         assert caught.value.hint.startswith(f"run: docker login {guarded.address}, or ")
@@ -254,7 +254,7 @@ class TestTokens:
         proxy.interfere = lambda method, path, body: Answer(401, headers=challenge)
         with (
             RegistryClient(f"{proxy.address}/x/y", look_up=robot) as client,
-            pytest.raises(PermanentError, match=r"not https|is not usable"),
+            pytest.raises(PermanentError, match=r"does not use https|is invalid|no https"),
         ):
             client.image("1.0.0")
 
@@ -356,14 +356,17 @@ class TestDockerHub:
         hub.interfere = lambda method, path, body: Answer(401, headers=challenge)
         with (
             RegistryClient("team/app", look_up=robot) as client,
-            pytest.raises(PermanentError, match=f"sends to http://{proxy.address} for a token"),
+            pytest.raises(PermanentError, match=f"the token server http://{proxy.address} of "),
         ):
             client.image("1.0.0")
         location = {"Location": f"http://{proxy.address}/upload"}
         hub.interfere = lambda method, path, body: Answer(202, headers=location) if method == "POST" else None
         with (
             RegistryClient("team/app", look_up=robot) as client,
-            pytest.raises(PermanentError, match=f"sends an upload on to http://{proxy.address}: not https"),
+            pytest.raises(
+                PermanentError,
+                match=f"redirects an upload to http://{proxy.address}, which does not use https",
+            ),
         ):
             client.upload(blob_of(b"layer"), lambda start: [b"layer"])
         assert proxy.seen == []

@@ -24,7 +24,7 @@ import click
 import pytest
 from rich.console import Console
 
-from providers.docker.builders.build_errors import plain
+from providers.docker.builders.build_errors import plain_text
 from providers.docker.verdicts import ImageVerdict
 from providers.errors import RefusedError
 from providers.protocol import Progress
@@ -479,7 +479,7 @@ def test_bars_show_text_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_build_says_is_text_in_its_log_and_its_error() -> None:
-    assert bad_characters(plain(PAYLOAD)) == set()
+    assert bad_characters(plain_text(PAYLOAD)) == set()
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""The builder that needs no Docker: the folder becomes one layer on top of a base image in a registry.
+"""The builder without Docker: appends the folder as one layer to a base image in a registry.
 
-Runs no Dockerfile and no code. The same source on the same base gives the same bytes, and so the same
-digest, on any machine with the same zlib: sorted entries, no times, no owners, a fixed compression level. A
-Python made with zlib-ng packs the same files into other bytes, so into another digest; nothing is decided by
-that, as what is published is told by its source key.
+Runs no Dockerfile and no code. The same source on the same base gives the same bytes, and so the same digest,
+on any machine with the same zlib: sorted entries, no times, no owners, a fixed compression level. A Python
+built with zlib-ng produces other bytes and another digest. Nothing depends on it, as published images are
+identified by their source key.
 
-A layer of the base is never read when the registry can take it over by itself.
+Layers of the base are not transferred if the registry can mount them.
 """
 
 import gzip
@@ -37,19 +37,19 @@ from providers.docker.source.key import Entry, ImageSource, context
 from providers.errors import GoneError, RefusedError
 from providers.protocol import Progress, Report
 
-_LEVEL = 6  # of compression; changing it changes every digest
-_IN_MEMORY = 64 << 20  # bytes of a compressed layer beyond which it is kept in a temporary file
-_PIECE = 1 << 20
+_COMPRESSION_LEVEL = 6  # changing it changes every digest
+_MAX_IN_MEMORY = 64 << 20  # bytes; larger compressed layers go to a temporary file
+_CHUNK_SIZE = 1 << 20  # bytes
 _EPOCH = "1970-01-01T00:00:00Z"
-_FOR_A_DOCKERFILE = ("target", "build_args", "secrets", "cache_from", "cache_to")
+_DOCKERFILE_SETTINGS = ("target", "build_args", "secrets", "cache_from", "cache_to")
 _DEFAULT_FOLDER = "/experiment"
-# Folders that images have with a mode of their own; a layer that lists them must not change it.
+# Folders with special modes in images, which a layer must preserve.
 _MODES = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}
 
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """Media types that belong together."""
+    """The media types of one image format."""
 
     manifest: str
     config: str
@@ -79,15 +79,15 @@ class AppendBuilder:
         self._pool = pool
 
     def check(self) -> None:
-        """The base image exists for the platform, and the context fits into a layer.
+        """Check that the base image exists for the platform, and that the context can become a layer.
 
         Raises:
-            RefusedError: no base is named, it has nothing for the platform, a name cannot be in a layer, or a
-                setting is one for a Dockerfile.
-            GoneError: there is no such base image.
-            ProviderError: its registry cannot be asked.
+            RefusedError: no base is set, it has no image for the platform, a file name is not allowed in a
+                layer, or a setting requires a Dockerfile.
+            GoneError: the base image does not exist.
+            ProviderError: its registry cannot be reached.
         """
-        refuse_settings(self._source, "append", *_FOR_A_DOCKERFILE)
+        refuse_settings(self._source, "append", *_DOCKERFILE_SETTINGS)
         with _base_client(self._source, self._pool) as client:
             _read_base(client, self._source)
         _entries(self._source)
@@ -95,16 +95,16 @@ class AppendBuilder:
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
     ) -> str:
-        """Push the appended image, under no tag; its digest.
+        """Push the appended image without a tag. Returns its digest.
 
         Raises:
-            ProviderError: as `check`, and what the target registry answers.
+            ProviderError: as for `check`, or an error of the target registry.
         """
         check_tag(tag)
         with (
             _base_client(source, self._pool) as base_client,
             RegistryClient(parse_repository(repository), pool=self._pool) as target,
-            tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file,
+            tempfile.SpooledTemporaryFile(max_size=_MAX_IN_MEMORY) as file,
         ):
             base = _read_base(base_client, source)
             family = _DOCKER if base.manifest_media_type == DOCKER_MANIFEST else _OCI
@@ -113,9 +113,9 @@ class AppendBuilder:
             config = _config(source, base, folder, diff_id, labels)
             config_blob = Blob(family.config, f"sha256:{hashlib.sha256(config).hexdigest()}", len(config))
             for blob in base.layers:
-                if not blob.urls:  # layers that may not be copied name where they are
+                if not blob.urls:  # layers with urls are not distributable
                     target.copy(blob, base_client, report)
-            target.upload(layer, lambda start: _pieces(file, start), report)
+            target.upload(layer, lambda start: _chunks(file, start), report)
             target.upload(config_blob, lambda start: [config[start:]], report)
             manifest = _manifest(family, config_blob, base, layer)
             return target.put_manifest(sha256(manifest), family.manifest, manifest)
@@ -132,7 +132,7 @@ def _base(source: ImageSource) -> tuple[Repository, str]:
     if source.base is None:
         raise RefusedError(
             "the append builder has no base image to add the folder to",
-            hint="name one, or build with a Docker Engine",
+            hint="set base, or build with a Docker Engine",
         )
     return parse_image(source.base)
 
@@ -142,26 +142,28 @@ def _read_base(client: RegistryClient, source: ImageSource) -> PublishedImage:
     image = client.image(reference, source.platform)
     if image is None:
         raise GoneError(
-            f"there is no base image {source.base}",
+            f"the base image {source.base} does not exist",
             hint="check its name and tag" if not is_digest(reference) else "check its name and digest",
         )
-    known = (image.config.get("rootfs") or {}).get("diff_ids")
-    if known is None or len(known) != len(image.layers):
-        raise RefusedError(f"{source.base} is no image that a layer can be added to")
-    if not _fits(image.platform, source.platform):
+    diff_ids = (image.config.get("rootfs") or {}).get("diff_ids")
+    if diff_ids is None or len(diff_ids) != len(image.layers):
+        raise RefusedError(
+            f"cannot add a layer to {source.base}: its configuration does not match its layers"
+        )
+    if not _is_compatible(image.platform, source.platform):
         raise RefusedError(
             f"the base image {source.base} is for {image.platform}, not for {source.platform}",
-            hint="name a base image for that platform",
+            hint="use a base image for that platform",
         )
     return image
 
 
-def _fits(found: str, wanted: str) -> bool:
-    return found.split("/")[:2] == wanted.split("/")[:2]
+def _is_compatible(platform: str, target: str) -> bool:
+    return platform.split("/")[:2] == target.split("/")[:2]
 
 
 def _entries(source: ImageSource) -> list[Entry]:
-    """The context; refused when a name in it would delete a file of the base (".wh.x" in a layer)."""
+    """The context. Raises RefusedError for names that would delete files of the base (".wh.x" in a layer)."""
     entries = context(source)
     for entry in entries:
         if any(part.startswith(".wh.") for part in entry.path.split("/")):
@@ -177,46 +179,46 @@ def _working_folder(base: PublishedImage) -> str:
 
 
 def _folder(source: ImageSource, base: PublishedImage) -> str:
-    """Where the context goes: an absolute path in the image."""
+    """The folder for the context: an absolute path in the image."""
     folder = source.workdir or _working_folder(base) or _DEFAULT_FOLDER
     path = PurePosixPath(folder)
     if not path.is_absolute() or ".." in path.parts:
         raise RefusedError(
-            f"the working directory {folder!r} is no absolute path",
-            hint=f"write one such as {_DEFAULT_FOLDER}",
+            f"the working directory {folder!r} is not an absolute path",
+            hint=f"use a path such as {_DEFAULT_FOLDER}",
         )
     return str(path)
 
 
 def _layer(source: ImageSource, base: PublishedImage, folder: str) -> Iterator[bytes]:
-    """The folder as a tar of what goes below `folder` in the image."""
+    """The context as a tar of files below `folder`."""
     prefix = folder.strip("/")
-    # The base's own working directory is there already; any other one has to come with the layer.
-    there = _working_folder(base).rstrip("/") == folder
+    # The base's own working directory exists; any other one must be part of the layer.
+    exists = _working_folder(base).rstrip("/") == folder
     return archive(
         source,
         _entries(source),
         prefix=f"{prefix}/" if prefix else "",
-        folders={} if there else _ancestors(prefix),
+        folders={} if exists else _ancestors(prefix),
     )
 
 
-def _pack(file: IO[bytes], pieces: Iterable[bytes], media_type: str, report: Report) -> tuple[Blob, str]:
-    """A layer compressed into `file`: the blob, and the digest of what is inside."""
-    inside = hashlib.sha256()
-    counted = _Counted(file)
+def _pack(file: IO[bytes], chunks: Iterable[bytes], media_type: str, report: Report) -> tuple[Blob, str]:
+    """Compresses a layer into `file`. Returns the blob and the digest of the uncompressed content."""
+    content_hash = hashlib.sha256()
+    output = _HashingWriter(file)
     done = 0
-    with gzip.GzipFile("", "wb", _LEVEL, counted, mtime=0) as packer:
-        for piece in pieces:
-            inside.update(piece)
-            packer.write(piece)
-            done += len(piece)
+    with gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, output, mtime=0) as compressor:
+        for chunk in chunks:
+            content_hash.update(chunk)
+            compressor.write(chunk)
+            done += len(chunk)
             report(Progress("build", "layer", "packing the folder", done))
-    return Blob(media_type, counted.digest, counted.size), f"sha256:{inside.hexdigest()}"
+    return Blob(media_type, output.digest, output.size), f"sha256:{content_hash.hexdigest()}"
 
 
-class _Counted:
-    """A file that is only written to, with the size and digest of what was written."""
+class _HashingWriter:
+    """A write-only file that computes size and digest of its content."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -227,32 +229,32 @@ class _Counted:
     def digest(self) -> str:
         return f"sha256:{self._hash.hexdigest()}"
 
-    def write(self, piece: bytes) -> int:
-        self._hash.update(piece)
-        self.size += len(piece)
-        return self._file.write(piece)
+    def write(self, chunk: bytes) -> int:
+        self._hash.update(chunk)
+        self.size += len(chunk)
+        return self._file.write(chunk)
 
     def flush(self) -> None:
         self._file.flush()
 
 
 def _ancestors(path: str) -> dict[str, int]:
-    """`path` and the folders above it, outermost first, with the modes that they have in images."""
+    """`path` and the folders above it, outermost first, with their usual modes in images."""
     parts = path.split("/") if path else []
     folders = ("/".join(parts[: count + 1]) for count in range(len(parts)))
     return {folder: _MODES.get(folder, 0o755) for folder in folders}
 
 
-def _pieces(file: IO[bytes], start: int) -> Iterator[bytes]:
+def _chunks(file: IO[bytes], start: int) -> Iterator[bytes]:
     file.seek(start)
-    while piece := file.read(_PIECE):
-        yield piece
+    while chunk := file.read(_CHUNK_SIZE):
+        yield chunk
 
 
 def _config(
     source: ImageSource, base: PublishedImage, folder: str, diff_id: str, labels: Mapping[str, str]
 ) -> bytes:
-    """The base's configuration with ours laid over it, as a Dockerfile's instructions would."""
+    """The base's configuration, changed as by a Dockerfile's instructions."""
     config: dict[str, Any] = json.loads(json.dumps(base.config))
     run = config["config"] = config.get("config") or {}
     run["WorkingDir"] = folder
@@ -260,7 +262,7 @@ def _config(
     run["Env"] = _environment(run.get("Env") or [], source.env)
     if source.entrypoint is not None:
         run["Entrypoint"] = list(source.entrypoint)
-        run.pop("Cmd", None)  # arguments for the base's entrypoint
+        run.pop("Cmd", None)  # it contains the arguments of the base's entrypoint
     created = labels.get(CREATED, _EPOCH)
     config["created"] = created
     config["rootfs"]["diff_ids"].append(diff_id)
@@ -268,16 +270,16 @@ def _config(
         *(config.get("history") or []),
         {"created": created, "created_by": f"COPY . {folder} # picsellia-reconciler append"},
     ]
-    return _encoded(config)
+    return _encode(config)
 
 
-def _environment(base: list[str], ours: Mapping[str, str]) -> list[str]:
+def _environment(base: list[str], added: Mapping[str, str]) -> list[str]:
     values = dict(line.partition("=")[::2] for line in base)
-    return [f"{name}={value}" for name, value in {**values, **ours}.items()]
+    return [f"{name}={value}" for name, value in {**values, **added}.items()]
 
 
 def _manifest(family: _Family, config: Blob, base: PublishedImage, layer: Blob) -> bytes:
-    return _encoded(
+    return _encode(
         {
             "schemaVersion": 2,
             "mediaType": family.manifest,
@@ -287,5 +289,5 @@ def _manifest(family: _Family, config: Blob, base: PublishedImage, layer: Blob) 
     )
 
 
-def _encoded(document: Mapping[str, Any]) -> bytes:
+def _encode(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""What Docker says of a build or a push, as text for people and as errors of ours. Pure."""
+"""Maps Docker's messages about builds and pushes to readable text and to provider errors. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from providers.errors import (
 from providers.text import visible
 
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-_PASSING = (
+_TRANSIENT = (
     "connection refused",
     "no such host",
     "i/o timeout",
@@ -29,38 +29,38 @@ _PASSING = (
 )
 
 
-def plain(text: object) -> str:
-    """Text of a build without the colours that programs add, and with nothing hidden in it."""
+def plain_text(text: object) -> str:
+    """Build output without colour codes, and with hidden characters escaped."""
     return visible(_COLOURS.sub("", str(text or "")).strip())
 
 
-def failure(message: str, what: str, said: Iterable[str] = (), *, hint: str = "") -> ProviderError:
-    """A build's error, by whether it may go away by itself.
+def build_error(message: str, what: str, output: Iterable[str] = (), *, hint: str = "") -> ProviderError:
+    """The error for a failed build: transient if a registry was unreachable, permanent otherwise.
 
     Args:
-        what: what was done, and failed.
-        said: the last lines before that.
+        what: the failed operation, for the message.
+        output: the last lines of output.
     """
-    whole = "\n  ".join((f"{what}: {message}", *said))
-    if _passing(message):
-        later = "run again when that registry can be reached"
-        return TransientError(whole, hint=f"{later}; {hint}" if hint else later)
-    return RefusedError(whole, hint=hint)
+    text = "\n  ".join((f"{what}: {message}", *output))
+    if _is_transient(message):
+        retry = "run again when the registry is reachable"
+        return TransientError(text, hint=f"{retry}; {hint}" if hint else retry)
+    return RefusedError(text, hint=hint)
 
 
-def push_failure(message: str, target: Repository) -> ProviderError:
-    """Docker's error for a push to `target`."""
-    lower, what = message.lower(), f"the Docker Engine could not push to {target}: {message}"
-    if any(sign in lower for sign in ("unauthorized", "no basic auth", "authentication required")):
-        return UnauthorizedError(what, hint=f"run: {target.login}")
+def push_error(message: str, target: Repository) -> ProviderError:
+    """The error for a failed push to `target`."""
+    lower, text = message.lower(), f"the Docker Engine could not push to {target}: {message}"
+    if any(marker in lower for marker in ("unauthorized", "no basic auth", "authentication required")):
+        return UnauthorizedError(text, hint=f"run: {target.login}")
     if "denied" in lower or "forbidden" in lower:
         better = target.with_project
-        project = f"; many registries want a project in the name: {better}" if better else ""
-        return ForbiddenError(what, hint=f"log in as somebody who may push there: {target.login}{project}")
-    if _passing(message):
-        return TransientError(what, hint=f"can the Engine reach {target.registry}?", outcome_unknown=True)
-    return PermanentError(what)
+        project = f"; many registries require a project in the name: {better}" if better else ""
+        return ForbiddenError(text, hint=f"log in as a user with push permission: {target.login}{project}")
+    if _is_transient(message):
+        return TransientError(text, hint=f"can the Engine reach {target.registry}?", outcome_unknown=True)
+    return PermanentError(text)
 
 
-def _passing(message: str) -> bool:
-    return any(sign in message.lower() for sign in _PASSING)
+def _is_transient(message: str) -> bool:
+    return any(marker in message.lower() for marker in _TRANSIENT)

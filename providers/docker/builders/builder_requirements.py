@@ -1,4 +1,4 @@
-"""What a source asks of the builder that is to build it, checked before anything is built. Writes nothing."""
+"""Checks a source's requirements on a builder before the build. Writes nothing."""
 
 import os
 
@@ -6,38 +6,38 @@ from providers.docker.source.key import ImageSource, dockerfile
 from providers.errors import RefusedError, SettingError
 
 
-def need_dockerfile(source: ImageSource, builder: str) -> bytes:
-    """The Dockerfile's content, for a builder that builds nothing else.
+def require_dockerfile(source: ImageSource, builder: str) -> bytes:
+    """The Dockerfile's content, for a builder that requires one.
 
     Raises:
-        RefusedError: as `dockerfile`, or there is none.
+        RefusedError: as for `dockerfile`, or it does not exist.
     """
     recipe = dockerfile(source)
     if recipe is None:
         raise RefusedError(
-            f"there is no {source.dockerfile} in {source.folder}, and {builder} builds nothing else",
-            hint='write one, or add the folder to the base image: builder = "append"',
+            f"there is no {source.dockerfile} in {source.folder}, and {builder} requires one",
+            hint='write one, or add the folder to a base image: builder = "append"',
         )
     return recipe
 
 
 def refuse_settings(source: ImageSource, builder: str, *settings: str) -> None:
-    """Refuse a source that asks for one of these settings, which `builder` cannot do.
+    """Refuse a source with one of these settings, which `builder` does not support.
 
     Raises:
-        SettingError: the first one that is given.
+        SettingError: for the first such setting.
     """
     for setting in settings:
         if getattr(source, setting):
             raise SettingError(
-                f"{builder} cannot do {setting}",
+                f"{builder} does not support {setting}",
                 setting=setting,
-                hint=f"remove {setting}, or build with docker buildx, which can",
+                hint=f"remove {setting}, or build with docker buildx, which supports it",
             )
 
 
 def secret_values(source: ImageSource) -> dict[str, str]:
-    """Each secret's value, from the environment.
+    """The values of the secrets, from the environment.
 
     Raises:
         SettingError: a variable is not set.
@@ -45,7 +45,7 @@ def secret_values(source: ImageSource) -> dict[str, str]:
     for name, variable in source.secrets.items():
         if variable not in os.environ:
             raise SettingError(
-                f"the secret {name} is taken from the environment variable {variable}, which is not set",
+                f"the secret {name} comes from the environment variable {variable}, which is not set",
                 setting="secrets",
                 hint=f"set it for this command, for example in a pipeline's secret variables: {variable}=...",
             )

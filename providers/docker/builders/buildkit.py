@@ -1,16 +1,16 @@
-"""The builder that asks the `docker` command of before version 23, which has BuildKit built in.
+"""The builder for `docker` commands before version 23, which have BuildKit built in.
 
-From version 23 on that command builds with BuildKit through its plugin buildx only, and otherwise in
-silence with the old builder, so it is never taken for one. The image is pushed by the Engine.
+From version 23 on, the command uses BuildKit only through its plugin buildx; without it, it silently uses the
+legacy builder. This builder therefore never uses such a version. The Engine pushes the image.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 
 from providers.docker.builders import engine
-from providers.docker.builders.build_log import LONGEST, BuildLog, build_log
-from providers.docker.builders.builder_requirements import need_dockerfile, refuse_settings, secret_values
-from providers.docker.builders.command_line import Probe, client_version, engine_version, lines_of
+from providers.docker.builders.build_log import MAX_ITEM_LENGTH, BuildLog, build_log
+from providers.docker.builders.builder_requirements import refuse_settings, require_dockerfile, secret_values
+from providers.docker.builders.command_line import Probe, client_version, engine_version, run_docker
 from providers.docker.registry.logins import docker_config
 from providers.docker.registry.reference import check_tag, parse_repository
 from providers.docker.source.build_context import StagedContext, unpacked_context
@@ -18,12 +18,12 @@ from providers.docker.source.key import ImageSource
 from providers.errors import PermanentError
 from providers.protocol import Progress, Report
 
-_FIRST, _BEFORE = (20, 10), (23, 0)
+_MIN_VERSION, _END_VERSION = (20, 10), (23, 0)
 _LINE = re.compile(r"#(\d+) (.*)")
-_SAID = re.compile(r"\d+\.\d+ (.*)")
-_MOVING = re.compile(r"(.*?):? ([\d.]+)([kMGT]?)B(?: / ([\d.]+)([kMGT]?)B)?(?: [\d.]+s)?( done)?")
+_OUTPUT = re.compile(r"\d+\.\d+ (.*)")
+_TRANSFER = re.compile(r"(.*?):? ([\d.]+)([kMGT]?)B(?: / ([\d.]+)([kMGT]?)B)?(?: [\d.]+s)?( done)?")
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_NOTHING = re.compile(r"(DONE|CACHED|CANCELED|\.\.\.)\b.*|\.\.\.|sha256:[0-9a-f]{64}|")
+_IGNORED = re.compile(r"(DONE|CACHED|CANCELED|\.\.\.)\b.*|\.\.\.|sha256:[0-9a-f]{64}|")
 
 
 class BuildKitBuilder:
@@ -36,30 +36,30 @@ class BuildKitBuilder:
         self._source = source
 
     def check(self) -> None:
-        """The command and the Engine are there, and the settings are what they can do.
+        """Check the command, the Engine and the settings.
 
         Raises:
-            RefusedError: there is no Dockerfile, or a setting cannot be honoured or lacks its secret.
-            FinalError: no such command line, or it reaches no Engine.
+            RefusedError: the Dockerfile or a secret is missing, or a setting is not supported.
+            PermanentError: the command line is missing or cannot reach an Engine.
         """
-        _refuse(self._source)
-        found = probe()
-        if not found.there:
-            raise PermanentError(f"cannot build with BuildKit: {found.why}", hint='leave builder to "auto"')
+        _check_source(self._source)
+        result = probe()
+        if not result.available:
+            raise PermanentError(f"cannot build with BuildKit: {result.reason}", hint='set builder to "auto"')
 
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
     ) -> str:
-        """Build the Dockerfile, push the image; its digest.
+        """Build the Dockerfile and push the image. Returns its digest.
 
         The image stays in the Engine under that tag, as after `docker build`.
 
         Raises:
             RefusedError: a step failed, with the step and the last lines of its output.
-            ProviderError: what the Engine or the registry behind it answered.
+            ProviderError: an error of the Engine or the registry.
         """
         check_tag(tag)
-        _refuse(source)
+        _check_source(source)
         target = parse_repository(repository)
         secrets = secret_values(source)
         with (
@@ -67,52 +67,55 @@ class BuildKitBuilder:
             unpacked_context(source) as folder,
             docker_config(target.registry) as variables,
         ):
-            command = ["build", "--progress=plain", *arguments(source, f"{target}:{tag}", labels, folder)]
-            with lines_of(command, {"DOCKER_BUILDKIT": "1", **variables}) as (lines, ended):
-                failure = _read(lines, log, report)
-            if ended.code:
-                raise log.failed(*failure)
+            arguments = build_arguments(source, f"{target}:{tag}", labels, folder)
+            command = ["build", "--progress=plain", *arguments]
+            with run_docker(command, {"DOCKER_BUILDKIT": "1", **variables}) as (lines, status):
+                problem = _read(lines, log, report)
+            if status.code:
+                raise log.step_error(*problem)
         return engine.push(target, tag, report)
 
 
 def probe() -> Probe:
-    """Whether the first `docker` on the PATH builds with BuildKit by itself. Asks it, and its Engine."""
+    """Whether the first `docker` on the PATH has BuildKit built in. Runs it and contacts its Engine."""
     client = client_version()
     if client is None:
         return Probe(False, "there is no docker command")
-    if client.number < _FIRST:
+    if client.number < _MIN_VERSION:
         return Probe(False, f"Docker CLI {client.text} is older than 20.10")
-    if client.number >= _BEFORE:
+    if client.number >= _END_VERSION:
         return Probe(False, f"Docker CLI {client.text} has BuildKit only with buildx")
     if engine_version() is None:
-        return Probe(False, f"Docker CLI {client.text} reaches no Docker Engine")
+        return Probe(False, f"Docker CLI {client.text} cannot reach a Docker Engine")
     return Probe(True, f"Docker CLI {client.text} builds with BuildKit")
 
 
-def arguments(source: ImageSource, image: str, labels: Mapping[str, str], folder: StagedContext) -> list[str]:
-    """What `docker build` and `docker buildx build` are told alike."""
-    told = ["--platform", source.platform, "--tag", image, "--file", str(folder.dockerfile)]
+def build_arguments(
+    source: ImageSource, image: str, labels: Mapping[str, str], folder: StagedContext
+) -> list[str]:
+    """The common arguments of `docker build` and `docker buildx build`."""
+    options = ["--platform", source.platform, "--tag", image, "--file", str(folder.dockerfile)]
     for name, value in labels.items():
-        told += ["--label", f"{name}={value}"]
+        options += ["--label", f"{name}={value}"]
     for name, value in source.build_args.items():
-        told += ["--build-arg", f"{name}={value}"]
+        options += ["--build-arg", f"{name}={value}"]
     for name, variable in source.secrets.items():
-        told += ["--secret", f"id={name},env={variable}"]
-    for place in source.cache_from:
-        told += ["--cache-from", place]
+        options += ["--secret", f"id={name},env={variable}"]
+    for cache in source.cache_from:
+        options += ["--cache-from", cache]
     if source.target is not None:
-        told += ["--target", source.target]
-    return [*told, str(folder.context)]
+        options += ["--target", source.target]
+    return [*options, str(folder.context)]
 
 
-def _refuse(source: ImageSource) -> None:
-    need_dockerfile(source, "docker build")
+def _check_source(source: ImageSource) -> None:
+    require_dockerfile(source, "docker build")
     refuse_settings(source, "the Docker CLI without buildx", "cache_to")
     secret_values(source)
 
 
 def _read(lines: Iterator[str], log: BuildLog, report: Report) -> tuple[str, str]:
-    """Follow `--progress=plain`; what went wrong and at which step, where something did."""
+    """Follow `--progress=plain`. Returns the error message and its step, "" for none."""
     names: dict[str, str] = {}
     message = step = last = ""
     for line in lines:
@@ -127,21 +130,21 @@ def _read(lines: Iterator[str], log: BuildLog, report: Report) -> tuple[str, str
             log.step(number, text)
         elif text.startswith("ERROR: "):
             message, step = text.removeprefix("ERROR: "), number
-        elif said := _SAID.match(text):
-            log.line(said[1], number)
-        elif moving := _MOVING.fullmatch(text):
-            report(_moved(log.masked(moving[1]), *moving.groups()[1:]))
-        elif text != names[number] and not _NOTHING.fullmatch(text):
+        elif output := _OUTPUT.match(text):
+            log.line(output[1], number)
+        elif transfer := _TRANSFER.fullmatch(text):
+            report(_transfer_progress(log.mask(transfer[1]), *transfer.groups()[1:]))
+        elif text != names[number] and not _IGNORED.fullmatch(text):
             log.line(text, number)
     return message or last, step
 
 
-def _moved(
-    item: str, done: str, unit: str, total: str | None, total_unit: str | None, ended: str | None
+def _transfer_progress(
+    item: str, done: str, unit: str, total: str | None, total_unit: str | None, is_done: str | None
 ) -> Progress:
-    """Bytes that BuildKit tells for people: "sha256:0f1e… 5.24MB / 29.15MB 0.4s"."""
+    """Parses BuildKit's transfer output: "sha256:0f1e… 5.24MB / 29.15MB 0.4s"."""
     size = round(float(done) * _UNITS[unit])
-    whole = round(float(total) * _UNITS[total_unit or ""]) if total else None
-    if ended:
-        size = whole = whole or size
-    return Progress("build", item.removeprefix("sha256:")[:LONGEST], "", size, whole)
+    total_size = round(float(total) * _UNITS[total_unit or ""]) if total else None
+    if is_done:
+        size = total_size = total_size or size
+    return Progress("build", item.removeprefix("sha256:")[:MAX_ITEM_LENGTH], "", size, total_size)

@@ -1,7 +1,7 @@
-"""The builder that asks `docker buildx`: BuildKit with all it can do, wherever the user has put it.
+"""The builder for `docker buildx`: BuildKit with all its features.
 
-Builds and pushes in one go. Which of buildx's own builder instances is used is buildx's affair: the one that
-`docker buildx use` or BUILDX_BUILDER names.
+Builds and pushes in one command, with the builder instance that `docker buildx use` or BUILDX_BUILDER
+selects.
 """
 
 import base64
@@ -10,11 +10,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from providers.docker.builders.build_errors import push_failure
-from providers.docker.builders.build_log import LONGEST, BuildLog, build_log
-from providers.docker.builders.builder_requirements import need_dockerfile, secret_values
-from providers.docker.builders.buildkit import arguments
-from providers.docker.builders.command_line import Probe, ask, buildx_version, client_version, lines_of
+from providers.docker.builders.build_errors import push_error
+from providers.docker.builders.build_log import MAX_ITEM_LENGTH, BuildLog, build_log
+from providers.docker.builders.builder_requirements import require_dockerfile, secret_values
+from providers.docker.builders.buildkit import build_arguments
+from providers.docker.builders.command_line import (
+    Probe,
+    buildx_version,
+    client_version,
+    docker_output,
+    run_docker,
+)
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.registry.logins import docker_config
@@ -24,7 +30,7 @@ from providers.docker.source.key import ImageSource
 from providers.errors import PermanentError
 from providers.protocol import Progress, Report
 
-_FIRST = (0, 13)  # with --progress=rawjson: https://github.com/docker/buildx/releases/tag/v0.13.0
+_MIN_VERSION = (0, 13)  # has --progress=rawjson: https://github.com/docker/buildx/releases/tag/v0.13.0
 
 
 class BuildxBuilder:
@@ -38,31 +44,31 @@ class BuildxBuilder:
         self._pool = pool
 
     def check(self) -> None:
-        """buildx is there and reaches what it builds with, and the secrets are there.
+        """Check buildx, its builder instance and the secrets.
 
         Raises:
-            RefusedError: there is no Dockerfile, or a secret's variable is not set.
-            FinalError: no buildx that we can use.
+            RefusedError: the Dockerfile is missing, or a secret's variable is not set.
+            PermanentError: buildx is not usable.
         """
-        need_dockerfile(self._source, "docker buildx")
+        require_dockerfile(self._source, "docker buildx")
         secret_values(self._source)
-        found = probe()
-        if not found.there:
-            raise PermanentError(f"cannot build with buildx: {found.why}", hint='leave builder to "auto"')
+        result = probe()
+        if not result.available:
+            raise PermanentError(f"cannot build with buildx: {result.reason}", hint='set builder to "auto"')
 
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
     ) -> str:
-        """Build the Dockerfile and push the image, under `UPLOAD_TAG`; its digest.
+        """Build the Dockerfile and push the image under `UPLOAD_TAG`. Returns its digest.
 
-        Without a tag, buildx cannot push with the builder that it has by default, the Engine's own.
+        With its default builder, that of the Engine, buildx cannot push without a tag.
 
         Raises:
             RefusedError: a step failed, with the step and the last lines of its output.
-            ProviderError: what the registry answered.
+            ProviderError: an error of the registry.
         """
         check_tag(tag)
-        need_dockerfile(source, "docker buildx")
+        require_dockerfile(source, "docker buildx")
         target = parse_repository(repository)
         secrets = secret_values(source)
         with (
@@ -72,43 +78,44 @@ class BuildxBuilder:
         ):
             command = ["buildx", "build", "--progress=rawjson", "--provenance=false", "--push"]
             command += ["--metadata-file", str(folder.metadata)]
-            for place in source.cache_to:
-                command += ["--cache-to", place]
-            command += arguments(source, f"{target}:{UPLOAD_TAG}", labels, folder)
-            with lines_of(command, variables) as (lines, ended):
+            for cache in source.cache_to:
+                command += ["--cache-to", cache]
+            command += build_arguments(source, f"{target}:{UPLOAD_TAG}", labels, folder)
+            with run_docker(command, variables) as (lines, status):
                 reader = _Reader(log, report)
                 reader.read(lines)
-            if ended.code:
+            if status.code:
                 if reader.was_pushing:
-                    raise push_failure(log.masked(reader.message), target)
-                raise log.failed(reader.message, reader.step)
+                    raise push_error(log.mask(reader.message), target)
+                raise log.step_error(reader.message, reader.step)
             digest = _digest(folder.metadata)
-        if digest is None:  # not every version says it for every driver
+        if digest is None:  # some versions do not write it for some drivers
             with RegistryClient(target, pool=self._pool) as registry:
                 digest = registry.digest(UPLOAD_TAG)
         if digest is None:
             raise PermanentError(
-                f"docker buildx pushed to {target}, and the registry does not have it",
-                hint="run again; what is published already is not built again",
+                f"docker buildx pushed to {target}, but the registry does not have the image",
+                hint="run again; published images are not rebuilt",
             )
         return digest
 
 
 def probe() -> Probe:
-    """Whether buildx is there, new enough, and reaches what it builds with. Asks it."""
-    found = buildx_version()
-    if found is None:
+    """Whether buildx is installed, recent enough, and can reach its builder instance. Runs it."""
+    version = buildx_version()
+    if version is None:
         client = client_version()
         missing = (
             "there is no docker command" if client is None else f"Docker CLI {client.text} has no buildx"
         )
         return Probe(False, missing)
-    if found.number < _FIRST:
-        return Probe(False, f"docker buildx {found.text} is older than 0.13")
-    for line in (ask("buildx", "inspect") or "Error: it does not answer").splitlines():
+    if version.number < _MIN_VERSION:
+        return Probe(False, f"docker buildx {version.text} is older than 0.13")
+    for line in (docker_output("buildx", "inspect") or "Error: it does not respond").splitlines():
         if line.startswith("Error:"):
-            return Probe(False, f"docker buildx {found.text}: {line.partition(':')[2].strip().rstrip('.')}")
-    return Probe(True, f"docker buildx {found.text} is there")
+            problem = line.partition(":")[2].strip().rstrip(".")
+            return Probe(False, f"docker buildx {version.text}: {problem}")
+    return Probe(True, f"docker buildx {version.text} is installed")
 
 
 def _digest(metadata: Path) -> str | None:
@@ -120,12 +127,12 @@ def _digest(metadata: Path) -> str | None:
 
 
 class _Reader:
-    """Follows `--progress=rawjson`: BuildKit's own events, one JSON document after the other.
+    """Reads `--progress=rawjson`: BuildKit's own events as a stream of JSON documents.
 
     https://github.com/moby/buildkit/blob/master/client/graph.go has their fields.
 
     Attributes:
-        message, step: what went wrong, and at which step's digest; "" while nothing did.
+        message, step: the error and the digest of its step; "" without an error.
     """
 
     def __init__(self, log: BuildLog, report: Report) -> None:
@@ -139,21 +146,21 @@ class _Reader:
 
     @property
     def was_pushing(self) -> bool:
-        """Whether it went wrong while the image was pushed."""
+        """Whether the error occurred during the push."""
         return "failed to push" in self.message or self._is_push(self.step)
 
     def read(self, lines: Iterator[str]) -> None:
         last = ""
-        for said in _documents(lines):
-            if isinstance(said, str):
-                last = said.strip() or last
-                self._log.note(said)
+        for event in _documents(lines):
+            if isinstance(event, str):
+                last = event.strip() or last
+                self._log.note(event)
                 continue
-            for vertex in said.get("vertexes") or ():
+            for vertex in event.get("vertexes") or ():
                 self._vertex(vertex)
-            for status in said.get("statuses") or ():
+            for status in event.get("statuses") or ():
                 self._status(status)
-            for output in said.get("logs") or ():
+            for output in event.get("logs") or ():
                 self._output(output)
         for step, rest in self._unfinished.items():
             self._log.line(rest.decode("utf-8", "replace"), step)
@@ -164,12 +171,12 @@ class _Reader:
         self._names[step] = vertex.get("name", "")
         if vertex.get("started"):
             self._log.step(step, self._names[step])
-        failed = vertex.get("error", "")
-        if failed and not self.message and "context canceled" not in failed:
-            self.message, self.step = failed, step
+        error = vertex.get("error", "")
+        if error and not self.message and "context canceled" not in error:
+            self.message, self.step = error, step
 
     def _status(self, status: Mapping[str, Any]) -> None:
-        """Bytes while something moves, and its end; an end repeats neither the bytes nor the total."""
+        """Report transferred bytes, and the end of a transfer, whose event has neither bytes nor total."""
         step, name = status.get("vertex", ""), str(status.get("id", ""))
         done, total = status.get("current") or 0, status.get("total") or self._totals.get((step, name), 0)
         self._totals[step, name] = max(done, total)
@@ -178,15 +185,15 @@ class _Reader:
         elif done == 0 or (total and done >= total):
             return
         stage = "push" if self._is_push(step) else "build"
-        item = self._log.masked(name.removeprefix("pushing layer ").removeprefix("sha256:"))
-        self._report(Progress(stage, item[:LONGEST], "", done, total if total or done == total else None))
+        item = self._log.mask(name.removeprefix("pushing layer ").removeprefix("sha256:"))[:MAX_ITEM_LENGTH]
+        self._report(Progress(stage, item, "", done, total if total or done == total else None))
 
     def _output(self, output: Mapping[str, Any]) -> None:
-        """A piece of what a step said. Only whole lines go on: half of a secret cannot be masked."""
+        """Log the complete lines of a step's output: an incomplete line may contain half a secret."""
         step = output["vertex"]
         piece = base64.b64decode(output.get("data") or "")
-        *whole, rest = (self._unfinished.pop(step, b"") + piece).replace(b"\r", b"\n").split(b"\n")
-        for line in whole:
+        *lines, rest = (self._unfinished.pop(step, b"") + piece).replace(b"\r", b"\n").split(b"\n")
+        for line in lines:
             self._log.line(line.decode("utf-8", "replace"), step)
         if rest:
             self._unfinished[step] = rest
@@ -196,7 +203,7 @@ class _Reader:
 
 
 def _documents(lines: Iterator[str]) -> Iterator[dict[str, Any] | str]:
-    """Each JSON document, on one line or on several, and each line between them."""
+    """The JSON documents, each on one or several lines, and the lines between them."""
     pending = ""
     for line in lines:
         if not pending and not line.startswith("{"):

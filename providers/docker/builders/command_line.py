@@ -1,7 +1,7 @@
-"""The `docker` command: what it is, and running it. For the builders that need it; knows nothing of images.
+"""Runs the `docker` command and reads its versions. Used by the builders that need it.
 
-The first `docker` on the PATH counts. A command runs in a process group of its own, so that Ctrl-C in a
-terminal reaches us and not it, and so that everything it started can be ended with it.
+Uses the first `docker` on the PATH. A command runs in its own process group: Ctrl-C in a terminal reaches
+reconciler only, and all child processes can be ended together.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from providers.errors import PermanentError
 
-_ANSWER = 30  # seconds for a question to the command line
-_MERCY = 5  # seconds to end by itself, after it was asked to
+_QUERY_TIMEOUT = 30  # seconds for a command that only prints information
+_TERM_TIMEOUT = 5  # seconds between SIGTERM and SIGKILL
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+)?")
 
-# `docker buildx` would run git, as it is configured, and put what git says into the image.
+# By default, `docker buildx` runs git and puts its output into the image.
 # https://docs.docker.com/build/building/variables/#buildx_git_info
 _WITHOUT_GIT = {"BUILDX_GIT_INFO": "false", "BUILDX_GIT_LABELS": "false"}
 
@@ -28,72 +28,73 @@ _running: set["subprocess.Popen[bytes]"] = set()
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Whether a way to build is there.
+    """Whether a builder is available.
 
     Attributes:
-        there: it can be used.
-        why: what was found, or what is missing, as a clause for people.
+        available: whether it can be used.
+        reason: the installed program or the missing part, as a clause for messages.
     """
 
-    there: bool
-    why: str
+    available: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A program's version: `text` as it says it, without what a packager added."""
+    """A program's version; `text` is its output without a packager's suffix."""
 
     text: str
     number: tuple[int, int]
 
 
 def client_version() -> Version | None:
-    """Of the Docker command line; None when there is none."""
+    """The version of the Docker command line; None if it is not installed."""
     return _version("version", "--format", "{{.Client.Version}}")
 
 
 def engine_version() -> Version | None:
-    """Of the Engine that the command line reaches; None when it reaches none."""
+    """The version of the Engine; None if the command line cannot reach one."""
     return _version("version", "--format", "{{.Server.Version}}")
 
 
 def buildx_version() -> Version | None:
-    """Of the plugin `docker buildx`; None when the command line has none."""
+    """The version of the plugin `docker buildx`; None if it is not installed."""
     return _version("buildx", "version")
 
 
-def ask(*arguments: str) -> str | None:
-    """What the command says on stdout; None when there is no command, or it does not answer in time."""
+def docker_output(*arguments: str) -> str | None:
+    """The standard output of a `docker` command; None if it is not installed or does not end in time."""
     docker = shutil.which("docker")
     if docker is None:
         return None
     try:
-        answer = subprocess.run(
+        result = subprocess.run(
             [docker, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_ANSWER,
+            timeout=_QUERY_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return answer.stdout.decode("utf-8", "replace")
+    return result.stdout.decode("utf-8", "replace")
 
 
 @contextlib.contextmanager
-def lines_of(
+def run_docker(
     arguments: Sequence[str], variables: Mapping[str, str]
-) -> Iterator[tuple[Iterator[str], "Exit"]]:
-    """Run `docker` with these arguments: each line that it says, on either stream, while it says it.
+) -> Iterator[tuple[Iterator[str], "ExitStatus"]]:
+    """Run `docker` and stream its output, line by line, from both stdout and stderr.
 
     Args:
-        variables: set beside our own environment.
+        variables: environment variables to add to the current ones.
 
     Yields:
-        The lines, and how it ended: known when the lines are over. Leaving the block early ends it.
+        The lines, and the exit status, which is set after the last line. Leaving the block early ends the
+        command.
 
     Raises:
-        FinalError: it cannot be started.
+        PermanentError: the command cannot be started.
     """
     try:
         process = subprocess.Popen(
@@ -108,53 +109,53 @@ def lines_of(
         raise PermanentError(f"the docker command cannot be started: {error.strerror}") from error
     _running.add(process)
     try:
-        ended = Exit()
-        yield _lines(process, ended), ended
+        status = ExitStatus()
+        yield _lines(process, status), status
     finally:
         _end(process)
         _running.discard(process)
 
 
-class Exit:
-    """How a command ended; `code` is None while it runs."""
+class ExitStatus:
+    """The exit status of a command; `code` is None while it runs."""
 
     code: int | None = None
 
 
 def end_commands() -> None:
-    """End every command that runs, at once: for a process that is about to leave, from a signal handler."""
+    """Kill all running commands at once. For signal handlers of a process that is about to exit."""
     for process in list(_running):
-        _stop(process, now=True)
+        _signal_group(process, force=True)
 
 
-def _lines(process: "subprocess.Popen[bytes]", ended: Exit) -> Iterator[str]:
+def _lines(process: "subprocess.Popen[bytes]", status: ExitStatus) -> Iterator[str]:
     assert process.stdout is not None
     for line in process.stdout:
         yield line.decode("utf-8", "replace")
-    ended.code = process.wait()
+    status.code = process.wait()
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask it to end, then make it; what it started included."""
+    """Terminate the process and its children, and kill them after a timeout."""
     if process.poll() is None:
-        _stop(process, now=False)
+        _signal_group(process, force=False)
         try:
-            process.wait(_MERCY)
+            process.wait(_TERM_TIMEOUT)
         except subprocess.TimeoutExpired:
-            _stop(process, now=True)
+            _signal_group(process, force=True)
             process.wait()
     if process.stdout is not None:
         process.stdout.close()
 
 
-def _stop(process: "subprocess.Popen[bytes]", *, now: bool) -> None:
-    with contextlib.suppress(OSError):  # it is gone already
+def _signal_group(process: "subprocess.Popen[bytes]", *, force: bool) -> None:
+    with contextlib.suppress(OSError):  # it has already ended
         if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL if now else signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGKILL if force else signal.SIGTERM)
         else:
             process.kill()
 
 
 def _version(*arguments: str) -> Version | None:
-    match = _VERSION.search(ask(*arguments) or "")
+    match = _VERSION.search(docker_output(*arguments) or "")
     return Version(match.group(), (int(match[1]), int(match[2]))) if match else None

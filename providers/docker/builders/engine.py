@@ -1,7 +1,8 @@
-"""The builder that asks a Docker Engine, through its API: no Docker command line is needed.
+"""The builder for a Docker Engine, through its API. Does not require the Docker command line.
 
-The Engine's own API builds with its legacy builder, so Dockerfiles that want BuildKit are refused by name
-before anything is built. The context is filtered here and streamed; nothing is written to this disk.
+The Engine's API builds with its legacy builder, so Dockerfiles that require BuildKit are refused before the
+build, with the lines that do. The context is filtered and streamed; nothing is written to this machine's
+disk.
 """
 
 import re
@@ -9,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from providers.docker.builders.build_errors import failure, plain, push_failure
+from providers.docker.builders.build_errors import build_error, plain_text, push_error
 from providers.docker.builders.build_log import BuildLog, build_log
-from providers.docker.builders.builder_requirements import need_dockerfile, refuse_settings
+from providers.docker.builders.builder_requirements import refuse_settings, require_dockerfile
 from providers.docker.builders.command_line import Probe
 from providers.docker.registry import auth, logins
 from providers.docker.registry.reference import UPLOAD_TAG, Repository, check_tag, is_digest, parse_repository
@@ -21,15 +22,14 @@ from providers.docker.source.key import ImageSource, context, dockerfile
 from providers.errors import PermanentError, ProviderError, RefusedError, TransientError
 from providers.protocol import Progress, Report
 
-_ANSWER = 10  # seconds for the Engine to say that it is there
-_SILENCE = 600  # seconds without a word of progress after which a push is given up
-_ENDED = ("Pushed", "Layer already exists", "Mounted from", "Pull complete", "Already exists")  # of a layer
+_PING_TIMEOUT = 10  # seconds
+_PROGRESS_TIMEOUT = 600  # seconds without progress until a build or a push fails
+_LAYER_END = ("Pushed", "Layer already exists", "Mounted from", "Pull complete", "Already exists")
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
-_INSTEAD = 'start Docker, or build without it: builder = "append"'
 
 
 class EngineBuilder:
-    """Builds with the Docker Engine that DOCKER_HOST, the Docker context, or the usual socket leads to."""
+    """Builds with the Docker Engine of DOCKER_HOST, of the Docker context, or at the default socket."""
 
     name = "engine"
 
@@ -38,54 +38,54 @@ class EngineBuilder:
         self._source = source
 
     def check(self) -> None:
-        """The Engine answers, and its builder understands the Dockerfile.
+        """Check that the Engine is running and supports the Dockerfile.
 
         Raises:
-            RefusedError: there is no Dockerfile, or it asks for what only BuildKit can do.
-            TransientError: no Engine answers.
-            FinalError: an Engine is there, and we may not use it.
+            RefusedError: the Dockerfile is missing or requires BuildKit.
+            TransientError: no Engine is running.
+            PermanentError: this user may not use the Engine.
         """
-        _refuse(self._source)
-        with _engine(_ANSWER):
+        _check_source(self._source)
+        with _engine(_PING_TIMEOUT):
             pass
 
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
     ) -> str:
-        """Build the Dockerfile, push the image; its digest.
+        """Build the Dockerfile and push the image. Returns its digest.
 
         The image stays in the Engine under that tag, as after `docker build`.
 
         Raises:
             RefusedError: a step failed, with the step and the last lines of its output.
-            ProviderError: what the Engine or the registry behind it answered.
+            ProviderError: an error of the Engine or the registry.
         """
         check_tag(tag)
-        _refuse(source)
+        _check_source(source)
         target = parse_repository(repository)
-        with _engine(_SILENCE) as api, build_log(f"{target}-{tag}", (), report) as log:
+        with _engine(_PROGRESS_TIMEOUT) as api, build_log(f"{target}-{tag}", (), report) as log:
             _log_in(api, target)
             _build(api, source, f"{target}:{tag}", labels, log, report)
         return push(target, tag, report)
 
 
-def _refuse(source: ImageSource) -> None:
-    """Refuse a Dockerfile that is missing, or what is beyond the Engine's own builder."""
-    recipe = need_dockerfile(source, "an Engine")
+def _check_source(source: ImageSource) -> None:
+    """Refuse a source without a Dockerfile, or with features that the Engine's own builder lacks."""
+    recipe = require_dockerfile(source, "an Engine")
     refuse_settings(source, "the Docker Engine's own builder", "secrets", "cache_to")
-    beyond = needs_buildkit(recipe.decode("utf-8", "replace"))
-    if beyond:
+    unsupported = needs_buildkit(recipe.decode("utf-8", "replace"))
+    if unsupported:
         raise RefusedError(
-            f"{source.dockerfile} asks for what the Docker Engine's own builder cannot do: "
-            + "; ".join(beyond),
-            hint="install docker buildx, which is used where it is there, or write these lines without it",
+            f"the Docker Engine's own builder does not support these parts of {source.dockerfile}: "
+            + "; ".join(unsupported),
+            hint="install docker buildx, or rewrite these lines",
         )
 
 
 def probe() -> Probe:
-    """Whether a Docker Engine is there to be used. Asks it for its version, nothing else."""
+    """Whether a Docker Engine is usable. Only requests its version."""
     try:
-        with _engine(_ANSWER):
+        with _engine(_PING_TIMEOUT):
             return Probe(True, "a Docker Engine is running")
     except TransientError:
         return Probe(False, "no Docker Engine is running")
@@ -95,10 +95,10 @@ def probe() -> Probe:
 
 @contextmanager
 def _engine(timeout: int) -> Iterator[Any]:
-    """docker-py's low-level client, with its errors as ours.
+    """docker-py's low-level client, with errors translated to those of `providers.errors`.
 
     Args:
-        timeout: seconds between two bytes of an answer (a build may be silent for longer).
+        timeout: seconds between two bytes of a response (a build may be silent for longer).
     """
     import docker
     import requests
@@ -111,7 +111,7 @@ def _engine(timeout: int) -> Iterator[Any]:
     try:
         yield client.api
     except docker.errors.APIError as error:
-        raise failure(str(error.explanation or error), "the Docker Engine refused") from error
+        raise build_error(str(error.explanation or error), "the Docker Engine refused") from error
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise TransientError(
             f"the connection to the Docker Engine broke: {type(error).__name__}",
@@ -126,54 +126,56 @@ def _no_engine(error: Exception) -> ProviderError:
     text = str(error)
     if "Permission denied" in text or "PermissionError" in text:
         return PermanentError(
-            "a Docker Engine is there, and this user may not use it",
+            "this user may not use the Docker Engine",
             hint='add the user to the group "docker" and log in again, or build with builder = "append"',
         )
     if "context" in text.lower() and "not found" in text.lower():
         return PermanentError(f"the Docker context is not usable: {text}", hint="see `docker context ls`")
-    return TransientError("no Docker Engine answers", hint=_INSTEAD)
+    return TransientError(
+        "no Docker Engine is running", hint='start Docker, or build without it: builder = "append"'
+    )
 
 
 def push(target: Repository, tag: str, report: Report) -> str:
-    """Push what the Engine has under this name and tag, under `UPLOAD_TAG`; its digest.
+    """Push the Engine's image of this name and tag under `UPLOAD_TAG`. Returns its digest.
 
-    An Engine pushes nothing without a tag, and looks at nothing that may be there before it puts one.
+    An Engine cannot push without a tag, and it overwrites an existing tag without a check.
 
     Raises:
-        ProviderError: what the Engine or the registry behind it answered.
+        ProviderError: an error of the Engine or the registry.
     """
     from docker import errors
 
-    digest, failed = "", None
-    with _engine(_SILENCE) as api:
+    digest, problem = "", None
+    with _engine(_PROGRESS_TIMEOUT) as api:
         login = logins.push_auth_config(target.registry)
         api.tag(f"{target}:{tag}", str(target), UPLOAD_TAG, force=True)
         for line in api.push(str(target), tag=UPLOAD_TAG, stream=True, decode=True, auth_config=login):
             if "error" in line:
-                failed = _message(line)
+                problem = _message(line)
             digest = (line.get("aux") or {}).get("Digest", digest)
-            if text := plain(line.get("status")):
-                _tell(line, "push", text, report)
-        with suppress(errors.APIError):  # a build beside us may have removed it
+            if text := plain_text(line.get("status")):
+                _report_layer(line, "push", text, report)
+        with suppress(errors.APIError):  # a concurrent build may have removed it
             api.remove_image(f"{target}:{UPLOAD_TAG}", noprune=True)
-    if failed is not None:
-        raise push_failure(failed, target)
+    if problem is not None:
+        raise push_error(problem, target)
     if not is_digest(digest):
         raise PermanentError(
-            f"the Docker Engine pushed {target}:{tag} and did not say its digest",
-            hint="run again; what is published already is not built again",
+            f"the Docker Engine pushed {target}:{tag} but did not report its digest",
+            hint="run again; published images are not rebuilt",
         )
     return digest
 
 
 def _log_in(api: Any, target: Repository) -> None:
-    """Where the login is in variables, as `docker login`, which a build needs for a base of that registry.
+    """Use a login from environment variables, for builds with a base image in that registry.
 
     The client keeps it in memory.
     """
-    given = logins.environment_login()
-    if given is not None and not auth.stored_auth_config(target.registry):
-        api.login(given.username, given.password, registry=target.registry)
+    login = logins.environment_login()
+    if login is not None and not auth.stored_auth_config(target.registry):
+        api.login(login.username, login.password, registry=target.registry)
 
 
 def _build(
@@ -193,59 +195,58 @@ def _build(
         forcerm=True,
         decode=True,
     )
-    step, failed = "", None
-    for line in lines:  # to its end, also after an error: that is what gives the connection back
+    step, problem = "", None
+    for line in lines:  # read to the end even after an error, to release the connection
         if "error" in line:
-            failed = _message(line)
+            problem = _message(line)
             continue
-        text = plain(line.get("stream") or line.get("status"))
+        text = plain_text(line.get("stream") or line.get("status"))
         if match := _STEP.match(text):
             step, count, instruction = match.groups()
             log.step(step, instruction, number=int(step), count=int(count))
         elif "id" in line:
-            _tell(line, "build", text, report)
+            _report_layer(line, "build", text, report)
         else:
             log.line(text, step)
-    if failed is not None:
-        raise log.failed(failed, step)
+    if problem is not None:
+        raise log.step_error(problem, step)
 
 
 def _context(source: ImageSource, report: Report) -> Iterator[bytes]:
-    """What the Engine is sent. Refused on the call, before a request that would have the build arguments."""
+    """The tar of the context. Errors occur on the call, before a request with the build arguments is sent."""
     entries = context(source)
-    return _sent(
-        archive(source, entries, extra=_hidden_from_copy(source, {entry.path for entry in entries})), report
-    )
+    extra = _files_hidden_from_copy(source, {entry.path for entry in entries})
+    return _report_sent(archive(source, entries, extra=extra), report)
 
 
-def _sent(pieces: Iterator[bytes], report: Report) -> Iterator[bytes]:
+def _report_sent(chunks: Iterator[bytes], report: Report) -> Iterator[bytes]:
     done = 0
-    for piece in pieces:
-        yield piece
-        done += len(piece)
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
         report(Progress("build", "context", "sending the folder", done))
 
 
-def _hidden_from_copy(source: ImageSource, seen: set[str]) -> dict[str, bytes]:
-    """What the Engine needs beside the context, and a COPY must not see.
+def _files_hidden_from_copy(source: ImageSource, paths: set[str]) -> dict[str, bytes]:
+    """Files that the Engine needs beside the context, invisible to COPY.
 
-    The Engine reads the Dockerfile from the context, then takes from it what .dockerignore says of the two
-    files themselves. So an ignored Dockerfile goes along with a .dockerignore that names both.
+    The Engine reads the Dockerfile from the context and then applies .dockerignore to both files. So an
+    ignored Dockerfile is sent with a .dockerignore that lists both.
     """
-    if source.dockerfile in seen:
+    if source.dockerfile in paths:
         return {}
     extra = {source.dockerfile: dockerfile(source) or b""}
-    if ".dockerignore" not in seen:
+    if ".dockerignore" not in paths:
         escaped = re.sub(r"([*?\[\]\\])", r"\\\1", source.dockerfile)
         extra[".dockerignore"] = f".dockerignore\n{escaped}\n".encode()
     return extra
 
 
-def _tell(line: Mapping[str, Any], stage: str, text: str, report: Report) -> None:
-    """Bytes while a layer moves, and its end once the Engine has confirmed it; not that it waits its turn."""
+def _report_layer(line: Mapping[str, Any], stage: str, text: str, report: Report) -> None:
+    """Report transferred bytes of a layer, and its end once confirmed by the Engine; not queued layers."""
     item, detail = str(line.get("id", "")), line.get("progressDetail") or {}
     done, total = detail.get("current"), detail.get("total")
-    if text.startswith(_ENDED):
+    if text.startswith(_LAYER_END):
         done = total = total or 0
     elif item and (done is None or (total and done >= total)):
         return
@@ -254,4 +255,4 @@ def _tell(line: Mapping[str, Any], stage: str, text: str, report: Report) -> Non
 
 def _message(line: Mapping[str, Any]) -> str:
     detail = line.get("errorDetail") or {}
-    return plain(detail.get("message") or line["error"])
+    return plain_text(detail.get("message") or line["error"])

@@ -1,8 +1,8 @@
-"""Ways to make an image of a source and publish it, behind one protocol; and which one is used, and why.
+"""The protocol of image builders, and the selection of one with its reason.
 
-Second of the image's three steps (source, build, registry). A builder puts no tag that anybody uses: it may
-take minutes to push, and whether a version is still free is a question for the moment its tag is put. Both
-tags are put in the registry afterwards, so that a half-done push moves neither.
+The second of the image's three steps (source, build, registry). A builder does not write the published tags:
+its push may take minutes, and whether a version is free must be checked when the tag is written. Both tags
+are written in the registry afterwards, so an incomplete push moves neither.
 """
 
 from collections.abc import Mapping
@@ -17,83 +17,83 @@ BuilderName = Literal["auto", "buildx", "buildkit", "engine", "append"]
 
 
 class Builder(Protocol):
-    """One way to make and publish an image."""
+    """Builds and publishes an image."""
 
     @property
     def name(self) -> str:
-        """As in the settings: "buildx", "append"."""
+        """The name in the settings: "buildx", "append"."""
 
     @property
     def reason(self) -> str:
-        """Why this one was selected, for people."""
+        """The reason for the selection of this builder, for messages."""
 
     def check(self) -> None:
-        """Everything about the source that was selected for, and can be known before a write; writes nothing.
+        """Check everything that can be checked before the first write. Writes nothing.
 
         Raises:
-            ProviderError: the source cannot be built this way, or what it needs is not there.
+            ProviderError: this builder cannot build the source, or a requirement is missing.
         """
 
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
     ) -> str:
-        """Build the source and push it, known by its digest there; the digest.
+        """Build the source and push the image. Returns its digest.
 
         Args:
             repository: "user/app", "reg.io/team/app".
-            tag: what it is going to be called; a builder with an Engine leaves it there under that name.
-            labels: put on the image, beside those of its base.
+            tag: the future tag; a builder with an Engine keeps the image there under this tag.
+            labels: labels to add to those of the base image.
 
         Raises:
-            RefusedError: the build failed, and at which step.
-            ProviderError: what the registry or the Engine answered.
+            RefusedError: the build failed; the message has the step.
+            ProviderError: an error of the registry or the Engine.
         """
 
 
 def select(name: BuilderName, source: ImageSource, pool: ConnectionPool | None = None) -> Builder:
-    """The builder of this name; for "auto" the first that is there of buildx, buildkit, engine and append.
+    """The builder of this name; for "auto" the first available one of buildx, buildkit, engine and append.
 
-    "auto" never fails: when nothing is there it gives the engine builder, whose `check` says what is missing.
+    "auto" never fails: if none is available it returns the engine builder, whose `check` has the problem.
 
     Args:
-        wire: connections to registries, for a builder that speaks to one itself; its own when None.
+        pool: registry connections to share; None for new ones.
     """
-    from providers.docker.builders import append, buildkit, buildx, engine  # late: most runs build nothing
+    from providers.docker.builders import append, buildkit, buildx, engine  # imported late: most runs build nothing
 
-    asked_for = "the settings ask for it"
+    configured = "set in the settings"
     match name:
         case "buildx":
-            return buildx.BuildxBuilder(source, asked_for, pool)
+            return buildx.BuildxBuilder(source, configured, pool)
         case "buildkit":
-            return buildkit.BuildKitBuilder(source, asked_for)
+            return buildkit.BuildKitBuilder(source, configured)
         case "engine":
-            return engine.EngineBuilder(source, asked_for)
+            return engine.EngineBuilder(source, configured)
         case "append":
-            return append.AppendBuilder(source, asked_for, pool)
+            return append.AppendBuilder(source, configured, pool)
         case "auto":
-            return _first_there(source, pool)
+            return _first_available(source, pool)
 
 
-def _first_there(source: ImageSource, pool: ConnectionPool | None) -> Builder:
+def _first_available(source: ImageSource, pool: ConnectionPool | None) -> Builder:
     from providers.docker.builders import append, buildkit, buildx, engine
 
     if source.base is not None and not (source.folder / source.dockerfile).exists():
-        return append.AppendBuilder(source, "there is no Dockerfile, and a base image is named", pool)
-    passed_over: list[str] = []
+        return append.AppendBuilder(source, "there is no Dockerfile, and a base image is set", pool)
+    skipped: list[str] = []
     for probe, builder in (
         (buildx.probe, partial(buildx.BuildxBuilder, pool=pool)),
         (buildkit.probe, buildkit.BuildKitBuilder),
         (engine.probe, engine.EngineBuilder),
     ):
-        found = probe()
-        if found.there:
-            return builder(source, _reason(found.why, passed_over))
-        passed_over.append(found.why)
+        result = probe()
+        if result.available:
+            return builder(source, _reason(result.reason, skipped))
+        skipped.append(result.reason)
     if source.base is not None:
-        return append.AppendBuilder(source, _reason("a base image is named", passed_over), pool)
-    return engine.EngineBuilder(source, _reason("nothing else builds without a base image", passed_over))
+        return append.AppendBuilder(source, _reason("a base image is set", skipped), pool)
+    return engine.EngineBuilder(source, _reason("the append builder requires a base image", skipped))
 
 
-def _reason(reason: str, passed_over: list[str]) -> str:
-    """The reason, and what was found of those that come first."""
-    return f"{reason} ({'; '.join(dict.fromkeys(passed_over))})" if passed_over else reason
+def _reason(reason: str, skipped: list[str]) -> str:
+    """The reason, with those for skipping the builders before."""
+    return f"{reason} ({'; '.join(dict.fromkeys(skipped))})" if skipped else reason
