@@ -205,7 +205,7 @@ class TestAppend:
         self, registry: Registry, push_base: Callable[..., str], folder: Path
     ) -> None:
         base = push_base(registry, "refuse/base")
-        with pytest.raises(GoneError, match="the base image .* does not exist"):
+        with pytest.raises(GoneError, match="absent does not exist"):
             appended(folder, base.replace(":base", ":absent"))[0].check()
         with pytest.raises(RefusedError, match="is for linux/amd64, not for linux/arm64"):
             appended(folder, base, platform="linux/arm64")[0].check()

@@ -165,7 +165,7 @@ def test_no_redirect_takes_a_login_elsewhere(
                 assert elsewhere.got == [], f"{kind} was followed"
             if asked and kind in WRITES and kind not in (("DELETE", "/blobs/uploads"),):
                 assert isinstance(problem, PermanentError), kind
-                assert f"redirected to http://{to[7:]}" in problem.message
+                assert f"returned a redirect ({status}) to http://{to[7:]} when" in problem.message
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -177,7 +177,7 @@ def test_no_write_counts_as_done_that_was_redirected(home: Proxy, status: int) -
         play(home, "basic", kind, status, "")
         problem = attempt(home, "basic", ask)
         assert isinstance(problem, PermanentError), kind
-        assert f"answered {status} when pushing" in problem.message
+        assert f"returned a redirect ({status}) when pushing" in problem.message
         assert not [seen for seen in home.seen if "/again" in seen.path]
 
 
@@ -202,7 +202,7 @@ def test_a_login_goes_to_no_other_port_of_this_machine_for_a_token(
     home.answering = lambda method, path, body, who: Answer(401, headers=challenge)
     problem = attempt(home, login, lambda client: client.manifest("1.0.0"))
     assert isinstance(problem, PermanentError)
-    assert f"sends to http://{elsewhere.proxy.address} for a token" in problem.message
+    assert f"the token server http://{elsewhere.proxy.address} of " in problem.message
     assert elsewhere.got == []
 
 

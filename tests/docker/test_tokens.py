@@ -200,7 +200,7 @@ class TestTokens:
             assert client.digest("1.0.0") is None
             with pytest.raises(ForbiddenError, match=r"does not allow pushing to .*team/app") as caught:
                 client.check()
-        assert "robot is logged in without that right" in caught.value.hint
+        assert "robot is logged in without that permission" in caught.value.hint
 
     def test_nobody_may_pull_and_not_push(self, tokens: Tokens, guarded: Registry) -> None:
         with RegistryClient(f"{guarded.address}/team/app", look_up=nobody) as client:
