@@ -1,15 +1,15 @@
 """A Picsellia platform and an OCI registry on your own machine: one server, one port, loopback by default.
 
-For the demo, for tests, for trying things. It answers what the public SDK and the official CLI rely on; where
-nobody outside knows what the real platform does, it takes one side and offers the other as a switch. What
-works here is therefore checked against the sandbox, and against nothing else.
+For demos, tests and experiments. It implements the calls that the public SDK and the official CLI use. Where
+the real platform's behaviour is not public, it implements one variant and offers the other as a switch. Tests
+against the sandbox therefore prove nothing about the real platform.
 
     with Sandbox() as sandbox:
         Client(api_token=sandbox.token, organization_name=sandbox.organization, host=sandbox.url)
         sandbox.fail("POST", "/processings$", "drop-after")
-        sandbox.platform.edit_processing("app", description="changed by somebody else")
+        sandbox.platform.edit_processing("app", description="changed by another user")
 
-Importing this package loads no web framework; that happens when a server starts.
+Importing this package does not load the web framework; starting a server does.
 """
 
 from providers.sandbox.edits import Platform

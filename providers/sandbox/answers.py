@@ -1,48 +1,49 @@
-"""How a stored object is shown in an answer: which fields, in which dress.
-
-Pure: takes a stored object and the switches, gives JSON values, changes neither.
-"""
+"""Formats stored objects for responses. Pure: returns JSON values and changes neither object nor switches."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from providers.sandbox.settings import Switches
-from providers.sandbox.store import Stored
+from providers.sandbox.store import StoredObject
 
 _NUMBERS = ("default_cpu", "default_gpu", "default_parameters", "parameters")
 
 
-def answer(
-    stored: Stored, switches: Switches, returned: Sequence[str], *, parent: tuple[str, Any] | None = None
+def object_json(
+    stored: StoredObject,
+    switches: Switches,
+    returned: Sequence[str],
+    *,
+    parent: tuple[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One object as the platform shows it.
+    """The JSON of one object in a response.
 
     Args:
         stored: the object.
-        switches: echo, numbers, reorder, extra_fields and null_connector are looked at.
-        returned: the keys that the SDK reads; whether the platform answers more is not known.
-        parent: the key under which the object that it lives in is shown, and that one's answer.
+        switches: echo, numbers, reorder, extra_fields and null_connector apply.
+        returned: the keys that the SDK reads; the platform may return more.
+        parent: key and JSON of the parent object, if the response contains it.
     """
-    shown: dict[str, Any] = {"id": stored.id, **stored.fields, **dict((parent,) if parent else ())}
+    fields: dict[str, Any] = {"id": stored.id, **stored.fields, **dict((parent,) if parent else ())}
     if switches.echo == "certain":
-        shown = {key: shown[key] for key in returned}
+        fields = {key: fields[key] for key in returned}
     if switches.null_connector and stored.kind == "organization":
-        shown["default_connector_id"] = None
+        fields["default_connector_id"] = None
     for key in _NUMBERS:
-        if key in shown:
-            shown[key] = _formatted(shown[key], switches.numbers)
+        if key in fields:
+            fields[key] = _format_numbers(fields[key], switches.numbers)
     if switches.reorder:
-        shown = {key: value[::-1] if isinstance(value, list) else value for key, value in shown.items()}
+        fields = {key: value[::-1] if isinstance(value, list) else value for key, value in fields.items()}
     if switches.extra_fields:
-        shown |= {"visibility": "ORGANIZATION", "quota": {"unit": "hour", "amount": None}}
-    return shown
+        fields |= {"visibility": "ORGANIZATION", "quota": {"unit": "hour", "amount": None}}
+    return fields
 
 
-def _formatted(value: Any, numbers: str) -> Any:
+def _format_numbers(value: Any, numbers: str) -> Any:
     if isinstance(value, dict):
-        return {key: _formatted(item, numbers) for key, item in value.items()}
+        return {key: _format_numbers(item, numbers) for key, item in value.items()}
     if isinstance(value, list):
-        return [_formatted(item, numbers) for item in value]
+        return [_format_numbers(item, numbers) for item in value]
     if isinstance(value, bool) or not isinstance(value, int | float) or numbers == "native":
         return value
     return str(value) if numbers == "text" else float(value)

@@ -1,8 +1,8 @@
-"""The bodies of the platform's write calls, and what is wrong with one.
+"""The bodies of the platform's write calls, and their validation.
 
-The keys are facts of each kind (`providers.collection`): those that the public SDK sends. What it requires as
-an argument is required here; that the server does too is an assumption. So are: names are not empty, a text
-is never taken for a number.
+The keys are facts of each kind (`providers.collection`): those that the public SDK sends. Its required
+arguments are required here; that the server requires them too is an assumption. Two more assumptions: names
+are not empty, and text is not converted to numbers.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from providers.collection import BodyKey
 
 
 class BadBodyError(Exception):
-    """A body that the platform does not accept.
+    """An invalid body.
 
     Args:
         detail: one entry per problem, each with `loc`, `msg` and `type`.
@@ -43,13 +43,13 @@ def _one_of(values: tuple[str, ...]) -> AfterValidator:
 
 
 class Body(BaseModel):
-    """A JSON object, taken literally: `"4"` is not a number."""
+    """A JSON object without type conversion: `"4"` is not a number."""
 
     model_config = ConfigDict(strict=True)
 
 
 def body(keys: Mapping[str, BodyKey]) -> type[Body]:
-    """The form of a body that has these keys."""
+    """The form of a body with these keys."""
     fields: dict[str, Any] = {}
     for name, key in keys.items():
         form = key.type
@@ -62,16 +62,16 @@ def body(keys: Mapping[str, BodyKey]) -> type[Body]:
 
 
 def parse(body: type[Body], content: object, *, strict: bool, unknown_enums: bool) -> Body:
-    """Read a decoded body.
+    """Validate a decoded body.
 
     Args:
-        body: the form it must have.
-        content: what the JSON said.
-        strict: whether unknown keys are refused rather than ignored.
+        body: the expected form.
+        content: the decoded JSON.
+        strict: whether unknown keys are refused instead of ignored.
         unknown_enums: whether any text is accepted as an enum value.
 
     Raises:
-        BadBodyError: with every problem there is.
+        BadBodyError: the body is invalid; it has all problems.
     """
     problems: list[dict[str, Any]] = []
     if strict and isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own, seen from the process that wants it; the other end is `__main__`."""
+"""Runs a sandbox in a separate process. `__main__` is the code of that process."""
 
 import contextlib
 import json
@@ -13,25 +13,25 @@ from providers.sandbox.settings import Settings
 
 
 class ChildServer:
-    """A sandbox in a process of its own. It stops with this one, however this one ends.
+    """A sandbox in a separate process, which stops when this process ends for any reason.
 
     Args:
-        settings: what to serve; they go through a pipe, so that no token is seen among the running commands.
+        settings: passed through a pipe, so tokens do not appear in the process list.
 
     Raises:
-        SandboxError: it did not start; the message is the end of what it said.
+        SandboxError: it did not start; the message has the end of its error output.
     """
 
     def __init__(self, settings: Settings) -> None:
-        # A file, because a pipe that nobody empties stops its writer.
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        # A file, as a full pipe would block the process.
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "providers.sandbox"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._stderr,
             text=True,
-            start_new_session=True,  # a Ctrl-C in the terminal is for this process to handle
+            start_new_session=True,  # Ctrl-C in the terminal must reach this process only
         )
         assert self._process.stdin and self._process.stdout
         folder = None if settings.folder is None else os.fspath(settings.folder)
@@ -40,15 +40,15 @@ class ChildServer:
         line = self._process.stdout.readline()
         if not line:
             self._process.communicate()
-            self._said.seek(0)
-            said = self._said.read().strip()[-2000:]
-            self._said.close()
-            raise SandboxError(f"the sandbox did not start: {said}")
+            self._stderr.seek(0)
+            output = self._stderr.read().strip()[-2000:]
+            self._stderr.close()
+            raise SandboxError(f"the sandbox did not start: {output}")
         self.address = Address(**json.loads(line))
         self.process_id = self._process.pid
 
     def stop(self) -> None:
-        """Stop it and wait for its end."""
+        """Stop the process and wait for its end."""
         with contextlib.suppress(BrokenPipeError):
             self._process.communicate()
-        self._said.close()
+        self._stderr.close()

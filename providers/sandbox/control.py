@@ -1,12 +1,12 @@
-"""The sandbox's own calls, under `/_sandbox`: switches, the request log, reset.
+"""The sandbox's control API under `/_sandbox`: switches, the request log, reset.
 
-All of them need the control token, as `Authorization: Bearer TOKEN`; a read takes `?token=TOKEN` as well. A
-change needs a JSON object as its body, `{}` where there is nothing to say.
+All calls require the control token as `Authorization: Bearer TOKEN`; reads also accept `?token=TOKEN`.
+Changes require a JSON object as their body, `{}` if there are no arguments.
 
-GET, PATCH /_sandbox/switches     read them; change some of them
-POST /_sandbox/faults             add one rule of failure
-GET, DELETE /_sandbox/requests    the request log (?since=N); clear it
-POST /_sandbox/reset              everything back to how it was at the start
+GET, PATCH /_sandbox/switches     read the switches; change some of them
+POST /_sandbox/faults             add a fault rule
+GET, DELETE /_sandbox/requests    read the request log (?since=N); clear it
+POST /_sandbox/reset              restore the initial data and switches
 """
 
 import json
@@ -32,8 +32,8 @@ class ControlCalls:
         panel: the switches.
         log: the request log.
         token: the control token.
-        switched: called after the switches changed.
-        reset: called after switches and log were reset; puts the data back.
+        on_change: called after a change of the switches.
+        reset: called after a reset of switches and log; restores the data.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class ControlCalls:
         panel: Panel,
         log: RequestLog,
         token: str,
-        switched: Callable[[], None],
+        on_change: Callable[[], None],
         reset: Callable[[], None],
     ) -> None:
         self._panel = panel
         self._token = token
         self._log = log
-        self._switched = switched
+        self._on_change = on_change
         self._reset = reset
 
     def routes(self) -> list[Route]:
@@ -79,26 +79,26 @@ class ControlCalls:
         return JSONResponse(self._panel.as_json())
 
     def _change_switches(self, body: dict[str, Any]) -> Response:
-        return self._turn(body, self._panel.change)
+        return self._apply(body, self._panel.change)
 
     def _add_fault(self, body: dict[str, Any]) -> Response:
-        return self._turn(body, self._panel.add_fault)
+        return self._apply(body, self._panel.add_fault)
 
-    def _turn(self, body: dict[str, Any], change: Callable[[dict[str, Any]], None]) -> Response:
+    def _apply(self, body: dict[str, Any], change: Callable[[dict[str, Any]], None]) -> Response:
         try:
             change(body)
         except ValidationError as error:
             detail = error.errors(include_url=False, include_context=False, include_input=False)
-            raise PlatformError(422, "The sandbox has no such switch, or not this value", detail) from error
+            raise PlatformError(422, "Unknown switch or invalid value", detail) from error
         except (ValueError, TypeError, re.error) as error:
-            raise PlatformError(422, "The sandbox cannot read this", str(error)) from error
-        self._switched()
+            raise PlatformError(422, "Invalid body", str(error)) from error
+        self._on_change()
         return JSONResponse(self._panel.as_json())
 
     def _read_requests(self, request: Request) -> Response:
         since = request.query_params.get("since", "0")
         if not since.isdecimal():
-            raise PlatformError(422, "since is a request's number")
+            raise PlatformError(422, "since must be the number of a request")
         return JSONResponse({"items": self._log.since(int(since))})
 
     def _clear_requests(self, body: dict[str, Any]) -> Response:
@@ -113,13 +113,13 @@ class ControlCalls:
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    """The JSON object that a request carries, and says that it is one. Raises PlatformError."""
+    """The JSON object in the body; the content type must be JSON too. Raises PlatformError."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise PlatformError(415, "The sandbox's own calls take Content-Type: application/json")
+        raise PlatformError(415, "The control API requires Content-Type: application/json")
     try:
         body = json.loads(await request.body())
     except (ValueError, RecursionError) as error:
-        raise PlatformError(422, "The sandbox cannot read this", str(error)) from error
+        raise PlatformError(422, "Invalid body", str(error)) from error
     if not isinstance(body, dict):
-        raise PlatformError(422, "The sandbox cannot read this", "a JSON object is needed, {} for nothing")
+        raise PlatformError(422, "Invalid body", "a JSON object is required; {} if there are no arguments")
     return body

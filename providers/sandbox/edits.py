@@ -1,4 +1,4 @@
-"""The platform in somebody else's hands: looks at everything there is, and changes it behind our back."""
+"""Reads and edits the sandbox's platform as another user, to cause drift."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from providers.sandbox.server import SandboxError
 
 
 class Platform:
-    """Reads and edits by somebody else.
+    """Reads and edits by another user.
 
-    Objects are named, not numbered: by their names in one organization, from the outermost parent on. Reads
-    answer None for an object that is not there; writes raise `SandboxError` for whatever is refused.
+    Objects are addressed by their names within one organization, outermost parent first. Reads return None for
+    a missing object; refused writes raise `SandboxError`.
 
     Args:
         call: sends one request, see `Sandbox.call`.
-        organization: the name of the organization to work in.
+        organization: the name of the organization.
     """
 
     def __init__(self, call: Callable[..., Any], organization: str) -> None:
@@ -26,11 +26,11 @@ class Platform:
         self._organization: str = found["id"]
 
     def objects(self, kind: str, *parents: str) -> list[dict[str, Any]]:
-        """All objects of a kind in the object that these names lead to, oldest first."""
+        """All objects of a kind in the parent with these names, oldest first."""
         return self._items(self._list_path(kind, parents))
 
     def get(self, kind: str, *name: str) -> dict[str, Any] | None:
-        """One object of a kind, by its names from the outermost parent on."""
+        """One object of a kind, by its names, outermost parent first."""
         path = self._list_path(kind, name[:-1])
         if _collection(kind).find_by:
             return self._find(path, name[-1])
@@ -43,14 +43,14 @@ class Platform:
     def edit(self, kind: str, /, *names: str, **fields: Any) -> dict[str, Any]:
         """Change fields of an object; the others stay."""
         collection = _collection(kind)
-        if collection.change_method == "PUT":  # which clears what it lacks
+        if collection.change_method == "PUT":  # a PUT clears missing keys
             given = self.get(kind, *names) or {}
             fields = {key: given.get(key) for key in collection.change} | fields
         changed: dict[str, Any] = self._call(collection.change_method, self._item_path(kind, names), fields)
         return changed
 
     def delete(self, kind: str, *name: str) -> None:
-        """Delete an object, with all that lives in it."""
+        """Delete an object with its children."""
         self._call("DELETE", self._item_path(kind, name))
 
     def processings(self) -> list[dict[str, Any]]:
@@ -62,13 +62,13 @@ class Platform:
         return self.get("processing", name)
 
     def create_processing(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Create a processing; fields that are left out get small plausible values."""
+        """Create a processing; omitted fields get small plausible values."""
         defaults = {
             "target": "DATASET_VERSION",
             "default_cpu": 1,
             "default_gpu": 0,
             "default_parameters": {},
-            "docker_image": "somebody/else",
+            "docker_image": "another/image",
             "docker_tag": "1.0",
         }
         return self.create("processing", name, **{**defaults, **fields})
@@ -179,6 +179,6 @@ def _collection(kind: str) -> Collection:
 
 def _id(found: dict[str, Any] | None, name: str) -> str:
     if found is None:
-        raise SandboxError(f"nothing on the platform is called {name}")
+        raise SandboxError(f"the platform has no object named {name}")
     id_: str = found["id"]
     return id_

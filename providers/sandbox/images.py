@@ -1,7 +1,7 @@
-"""What the registry keeps: blobs as files, manifests and tags in the sandbox's database.
+"""The registry's storage: blobs as files, manifests and tags in the sandbox's database.
 
-Content is addressed by its digest (sha256), and a repository sees only what was pushed or mounted into it.
-Knows nothing of HTTP.
+Content is addressed by its digest (sha256); a repository contains only content pushed or mounted into it.
+Independent of HTTP.
 """
 
 import gzip
@@ -24,7 +24,7 @@ _OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest or an index, byte for byte as it was pushed."""
+    """A manifest or an index, exactly as pushed."""
 
     digest: str
     media_type: str
@@ -32,7 +32,7 @@ class Manifest:
 
 
 def digest_of(content: bytes) -> str:
-    """`sha256:…` of some bytes."""
+    """The digest of `content`: `sha256:…`."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
@@ -41,7 +41,7 @@ class Images:
 
     Args:
         database: from `store.open_database`; the caller closes it.
-        folder: where blobs and unfinished uploads are kept as files.
+        folder: the folder for blobs and unfinished uploads.
     """
 
     def __init__(self, database: sqlite3.Connection, folder: Path) -> None:
@@ -65,22 +65,22 @@ class Images:
     # Blobs
 
     def blob(self, repository: str, digest: str) -> Path | None:
-        """The file of a blob that this repository has, or None."""
+        """The file of a blob in this repository, or None."""
         query = "SELECT 1 FROM blobs WHERE repository = ? AND digest = ?"
-        known = self._database.execute(query, (repository, digest)).fetchone()
-        return self._blob_file(digest) if known else None
+        row = self._database.execute(query, (repository, digest)).fetchone()
+        return self._blob_file(digest) if row else None
 
     def link_blob(self, repository: str, digest: str) -> None:
-        """Let a repository have a blob that is here already."""
+        """Add an existing blob to a repository."""
         self._database.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (repository, digest))
 
     def unlink_blob(self, repository: str, digest: str) -> None:
-        """Take a blob away from a repository; other repositories may have it too, so the file stays."""
+        """Remove a blob from a repository; the file stays, as other repositories may contain it."""
         query = "DELETE FROM blobs WHERE repository = ? AND digest = ?"
         self._database.execute(query, (repository, digest))
 
     def add_blob(self, repository: str, content: bytes) -> str:
-        """Add a blob; its digest."""
+        """Add a blob. Returns its digest."""
         digest = digest_of(content)
         self._blob_file(digest).write_bytes(content)
         self.link_blob(repository, digest)
@@ -92,7 +92,7 @@ class Images:
     # Uploads
 
     def start_upload(self) -> str:
-        """Begin an upload; its id."""
+        """Start an upload. Returns its id."""
         upload = str(uuid.uuid4())
         (self._uploads / upload).touch()
         return upload
@@ -103,12 +103,12 @@ class Images:
         return file if file.is_file() else None
 
     def digest_matches(self, upload: str, digest: str) -> bool:
-        """Whether an upload's content has this digest. Reads it all; safe on any thread."""
+        """Whether an upload's content has this digest. Reads the whole file; safe in any thread."""
         with (self._uploads / upload).open("rb") as content:
             return digest == "sha256:" + hashlib.file_digest(content, "sha256").hexdigest()
 
     def finish_upload(self, repository: str, upload: str, digest: str) -> None:
-        """Turn an upload, whose digest was checked, into a blob."""
+        """Turn an upload with a verified digest into a blob."""
         (self._uploads / upload).replace(self._blob_file(digest))
         self.link_blob(repository, digest)
 
@@ -116,18 +116,18 @@ class Images:
 
     def manifest(self, repository: str, reference: str) -> Manifest | None:
         """The manifest under a tag or a digest, or None."""
-        digest = reference if ":" in reference else self._tagged(repository, reference)
+        digest = reference if ":" in reference else self._tag_digest(repository, reference)
         query = "SELECT digest, media_type, content FROM manifests WHERE repository = ? AND digest = ?"
         row = self._database.execute(query, (repository, digest)).fetchone()
         return Manifest(*row) if row else None
 
-    def _tagged(self, repository: str, tag: str) -> str | None:
+    def _tag_digest(self, repository: str, tag: str) -> str | None:
         query = "SELECT digest FROM tags WHERE repository = ? AND tag = ?"
         row = self._database.execute(query, (repository, tag)).fetchone()
         return row[0] if row else None
 
     def add_manifest(self, repository: str, media_type: str, content: bytes, tag: str | None) -> str:
-        """Add a manifest, and point a tag at it; its digest."""
+        """Add a manifest and point a tag to it. Returns the digest."""
         digest = digest_of(content)
         row = (repository, digest, media_type, content)
         self._database.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?, ?, ?)", row)
@@ -136,7 +136,7 @@ class Images:
         return digest
 
     def remove_manifest(self, repository: str, reference: str) -> None:
-        """Remove a tag; or, for a digest, the manifest with every tag that points at it."""
+        """Remove a tag, or for a digest the manifest with all its tags."""
         column = "digest" if ":" in reference else "tag"
         tables = ("tags", "manifests") if column == "digest" else ("tags",)
         for table in tables:
@@ -144,22 +144,22 @@ class Images:
             self._database.execute(query, (repository, reference))
 
     def tags(self, repository: str) -> list[str] | None:
-        """The tags of a repository in order, or None when there is no such repository."""
+        """The tags of a repository, sorted; None if the repository does not exist."""
         query = "SELECT tag FROM tags WHERE repository = ? ORDER BY tag"
         found = [tag for (tag,) in self._database.execute(query, (repository,))]
         return found if found or repository in self.repositories() else None
 
     def repositories(self) -> list[str]:
-        """The repositories that hold a manifest, in order."""
+        """The repositories with a manifest, sorted."""
         query = "SELECT DISTINCT repository FROM manifests ORDER BY repository"
         return [name for (name,) in self._database.execute(query)]
 
 
 def seed_base_image(images: Images, repository: str = BASE_REPOSITORY, tag: str = BASE_TAG) -> str:
-    """Put a tiny base image into the registry, the same bytes on every machine; the manifest's digest.
+    """Add a tiny base image, identical on every machine, to the registry. Returns the manifest's digest.
 
-    Three layers of a few bytes each and a config for linux/amd64. It is good for building on top of and for
-    pushing; there is no Python in it, and nothing in it runs.
+    It has three layers of a few bytes each and a config for linux/amd64. Images can be built on it and
+    pushed, but it contains no Python and nothing in it runs.
     """
     trees = (
         {"etc/os-release": b'ID=sandbox\nPRETTY_NAME="Sandbox"\n'},
@@ -169,7 +169,7 @@ def seed_base_image(images: Images, repository: str = BASE_REPOSITORY, tag: str 
     layers, diff_ids = [], []
     for tree in trees:
         archive = _archive(tree)
-        # Stored, not compressed: compressors differ between machines, and so would the digest.
+        # Uncompressed, as compressors differ between machines, and so would the digests.
         packed = gzip.compress(archive, compresslevel=0, mtime=0)
         digest = images.add_blob(repository, packed)
         layers.append({"mediaType": _OCI_LAYER, "digest": digest, "size": len(packed)})

@@ -1,7 +1,4 @@
-"""The switches of a running sandbox, and the count of requests that each failure rule has seen.
-
-Decides nothing about requests but which failure rule one falls under.
-"""
+"""The switches of a running sandbox, and the number of requests matched by each fault rule."""
 
 import re
 from dataclasses import replace
@@ -16,61 +13,60 @@ _FAULT = TypeAdapter(Fault)
 
 
 class Panel:
-    """The switches as they are now.
+    """The current switches.
 
     Args:
-        switches: how they are at the start, and after `reset`.
+        switches: the initial switches, also used by `reset`.
     """
 
     def __init__(self, switches: Switches) -> None:
-        self._start = switches
-        self._seen: list[int] = []
+        self._initial = switches
+        self._counts: list[int] = []
         self.reset()
 
     def reset(self) -> None:
-        """Put every switch back to where it was at the start; the rules of failure count from 1 again."""
-        self._set(self._start)
+        """Restore the initial switches; fault rules count from 1 again."""
+        self._set(self._initial)
 
     def change(self, patch: dict[str, Any]) -> None:
-        """Change some switches; giving `faults` replaces all rules, which then count from 1.
+        """Change some switches. A value for `faults` replaces all rules, which then count from 1.
 
         Raises:
-            pydantic.ValidationError: an unknown switch, or a value it cannot have.
-            re.error: a path that is no regular expression.
+            pydantic.ValidationError: an unknown switch or an invalid value.
+            re.error: an invalid regular expression.
         """
         self._set(_SWITCHES.validate_python({**self.as_json(), **patch}), keep_counts="faults" not in patch)
 
     def add_fault(self, rule: dict[str, Any]) -> None:
-        """Add one rule of failure; those already there keep their counts.
+        """Add a fault rule; existing rules keep their counts.
 
         Raises:
-            pydantic.ValidationError: a rule that cannot be understood.
-            re.error: a path that is no regular expression.
+            pydantic.ValidationError: an invalid rule.
+            re.error: an invalid regular expression.
         """
         faults = (*self.switches.faults, _FAULT.validate_python(rule))
         self._set(replace(self.switches, faults=faults), keep_counts=True)
 
     def as_json(self) -> dict[str, Any]:
         """The switches as plain JSON values."""
-        plain: dict[str, Any] = _SWITCHES.dump_python(self.switches, mode="json")
-        return plain
+        document: dict[str, Any] = _SWITCHES.dump_python(self.switches, mode="json")
+        return document
 
-    def due(self, method: str, path: str) -> Fault | None:
-        """Count this request under every rule it matches; return the first rule that wants it to fail."""
-        due = None
+    def next_fault(self, method: str, path: str) -> Fault | None:
+        """Count this request for every rule that it matches. Returns the first rule by which it fails."""
+        result = None
         for index, fault in enumerate(self.switches.faults):
             if fault.method not in ("*", method) or not re.search(fault.path, path):
                 continue
-            self._seen[index] += 1
-            seen = self._seen[index]
-            late = seen - fault.nth
-            if due is None and late >= 0 and late % fault.every == 0:
-                due = fault if fault.times is None or late < fault.times else None
-        return due
+            self._counts[index] += 1
+            position = self._counts[index] - fault.nth
+            if result is None and position >= 0 and position % fault.every == 0:
+                result = fault if fault.times is None or position < fault.times else None
+        return result
 
     def _set(self, switches: Switches, *, keep_counts: bool = False) -> None:
         for pattern in (switches.locked, *(fault.path for fault in switches.faults)):
             re.compile(pattern or "")
-        counted = self._seen if keep_counts else []
-        self._seen = counted + [0] * (len(switches.faults) - len(counted))
+        counts = self._counts if keep_counts else []
+        self._counts = counts + [0] * (len(switches.faults) - len(counts))
         self.switches = switches

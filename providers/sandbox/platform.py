@@ -1,15 +1,15 @@
-"""The platform's calls, as the public SDK 6.37 and the official CLI 0.7.6 make them.
+"""The calls of the platform that the public SDK 6.37 and the official CLI 0.7.6 make.
 
-All collections have the same seven verbs, so there is one handler per verb; what tells collections apart is
-a fact of each kind, its `Collection`. Statuses are 201 for a creation, 204 for a deletion, 200 for the rest.
-Never deals with faults, latency or the request log: that happens in front, in `traffic`.
+All collections share the same verbs, so there is one handler per verb; their differences are facts of each
+kind, its `Collection`. Statuses: 201 for a create, 204 for a delete, 200 otherwise. Faults, latency and the
+request log are handled in front, in `traffic`.
 
-Paths, keys and error bodies are those the clients send and read. Assumptions, with no evidence either way:
-lists, those of inputs included, have pages, and without `limit` give everything, oldest first; an unknown
-`order_by` key sorts nothing; input names are unique within a processing and version names within a model; a
-version number is one more than the highest there is; a body that is not JSON is a 400 and one of the wrong
-form a 422; a version without a type or a framework reads NOT_CONFIGURED; every token sees every
-organization; deleting takes along what is inside.
+Paths, keys and error bodies are those that the clients send and read. Assumptions without evidence: lists,
+including those of inputs, have pages, and without `limit` return everything, oldest first; an unknown
+`order_by` key is ignored; input names are unique within a processing and version names within a model; a new
+version number is the highest plus one; a body that is not JSON gets 400, and one of the wrong form 422; a
+version without a type or a framework has NOT_CONFIGURED; every token has access to every organization;
+deleting an object deletes its children.
 """
 
 import json
@@ -28,22 +28,22 @@ from starlette.routing import Route
 from providers.collection import Collection
 from providers.picsellia.kinds import KINDS
 from providers.sandbox import bodies
-from providers.sandbox.answers import answer
+from providers.sandbox.answers import object_json
 from providers.sandbox.settings import Access, Switches
-from providers.sandbox.store import NameTakenError, Objects, Stored
+from providers.sandbox.store import NameTakenError, Objects, StoredObject
 
 SDK_VERSION = "6.37.0"
 NEWER = "from-a-newer-platform"
-ASIDE = "somebody-else"
+ASIDE = "another-user"
 _CONNECTOR = "6a1e9c1c-7a9f-4a0e-9a5d-3d5f0f6f1c11"
 
 
 class PlatformError(Exception):
-    """An error answer.
+    """An error response.
 
     Args:
         status: HTTP status.
-        message: what went wrong.
+        message: description of the problem.
         detail: None, a text, or a list of problems.
     """
 
@@ -54,13 +54,13 @@ class PlatformError(Exception):
         self.detail = detail
 
 
-def error_answer(error: PlatformError) -> JSONResponse:
-    """An error in the platform's form: `{"message", "detail"}`."""
+def error_response(error: PlatformError) -> JSONResponse:
+    """An error in the platform's format: `{"message", "detail"}`."""
     return JSONResponse({"message": error.message, "detail": error.detail}, error.status)
 
 
 @dataclass(frozen=True)
-class _Served:
+class _ServedCollection:
     """One collection, with the forms of the bodies of its writes."""
 
     facts: Collection
@@ -76,8 +76,8 @@ class PlatformCalls:
     """The handlers.
 
     Args:
-        objects: where everything is kept.
-        tokens: what each known token may do.
+        objects: the stored objects.
+        tokens: the valid tokens and their access.
         organizations: names; the first is the default one.
     """
 
@@ -89,7 +89,7 @@ class PlatformCalls:
                 objects.add("organization", "", {"name": name, "default_connector_id": _CONNECTOR})
         self._default = organizations[0]
         self._served = {
-            facts.name: _Served(facts, bodies.body(facts.create), bodies.body(facts.change))
+            facts.name: _ServedCollection(facts, bodies.body(facts.create), bodies.body(facts.change))
             for facts in COLLECTIONS
         }
 
@@ -112,17 +112,17 @@ class PlatformCalls:
             routes.append(self._route("DELETE", kind.item, partial(self._delete, kind)))
         return routes
 
-    def show_newer_objects(self, wanted: bool) -> None:
-        """Add objects with enum values unknown to the SDK to each organization, or take them away."""
+    def show_newer_objects(self, enabled: bool) -> None:
+        """Add objects with enum values unknown to the SDK to each organization, or remove them."""
         for organization in self._objects.page("organization", ""):
             for kind in ("processing", "model"):
                 old = self._objects.named(kind, organization.id, NEWER)
                 if old is not None:
                     self._objects.remove(old)
-            if wanted:
+            if enabled:
                 self._add_newer_objects(organization)
 
-    def _add_newer_objects(self, organization: Stored) -> None:
+    def _add_newer_objects(self, organization: StoredObject) -> None:
         image = {"docker_image": "newer/image", "docker_tag": "1.0"}
         size = {"default_cpu": 1, "default_gpu": 0, "default_parameters": {}}
         kind = {"name": NEWER, "target": "HOLOGRAM", "type": "TIME_TRAVEL"}
@@ -133,13 +133,15 @@ class PlatformCalls:
         new_version = {"name": "v1", "type": "HOLOGRAM", "framework": "YOLOV99"}
         self._add_unchecked("version", model, new_version, ASIDE)
 
-    def _add_unchecked(self, name: str, parent: Stored, content: dict[str, Any], user: str) -> Stored:
-        """Something that the platform itself makes, with whatever enum values it likes."""
+    def _add_unchecked(
+        self, name: str, parent: StoredObject, content: dict[str, Any], user: str
+    ) -> StoredObject:
+        """Adds an object of the platform itself, with any enum values."""
         served = self._served[name]
         fields = bodies.parse(served.create, content, strict=True, unknown_enums=True).model_dump()
         return self._add(served.facts, parent, fields, user)
 
-    # Who is asking
+    # Authentication
 
     def _route(self, method: str, path: str, call: Callable[[Request], Awaitable[Response]]) -> Route:
         async def guarded(request: Request) -> Response:
@@ -182,19 +184,19 @@ class PlatformCalls:
         name = request.query_params.get("name", "")
         found = self._objects.named("organization", "", name)
         if found is None:
-            raise PlatformError(404, f"No organization is called {name}")
-        return JSONResponse(answer(found, _switches(request), _ORGANIZATION))
+            raise PlatformError(404, f"No organization is named {name}")
+        return JSONResponse(object_json(found, _switches(request), _ORGANIZATION))
 
     async def _read_organization(self, request: Request) -> Response:
         found = self._existing("organization", request.path_params["id"])
-        return JSONResponse(answer(found, _switches(request), _ORGANIZATION))
+        return JSONResponse(object_json(found, _switches(request), _ORGANIZATION))
 
     # The verbs of a collection
 
     async def _list(self, kind: Collection, request: Request) -> Response:
         parent = self._parent(kind, request)
         switches = _switches(request)
-        limit, offset = _whole_number(request, "limit", 1), _whole_number(request, "offset", 0) or 0
+        limit, offset = _integer(request, "limit", 1), _integer(request, "offset", 0) or 0
         if switches.page_ignored:
             limit, offset = None, 0
         limit = limit if limit is not None else switches.page_default
@@ -202,7 +204,7 @@ class PlatformCalls:
             limit = min(limit or switches.page_cap, switches.page_cap)
         order_by = _order(request)
         page = self._objects.page(kind.name, parent.id, order_by=order_by, limit=limit, offset=offset)
-        items = [self._shown(kind, stored, switches) for stored in page]
+        items = [self._object_json(kind, stored, switches) for stored in page]
         if switches.reorder:
             items.reverse()
         count = {"count": self._objects.count(kind.name, parent.id)} if switches.counts else {}
@@ -218,11 +220,11 @@ class PlatformCalls:
         found = self._lookup(kind, parent, key, value, loose=_switches(request).loose_find)
         if found is None or found.parent != parent.id:
             raise PlatformError(404, f"No {kind.name} has the {key} {value}")
-        return self._answer(request, kind, found)
+        return self._response(request, kind, found)
 
     def _lookup(
-        self, kind: Collection, parent: Stored, key: str, value: str, *, loose: bool
-    ) -> Stored | None:
+        self, kind: Collection, parent: StoredObject, key: str, value: str, *, loose: bool
+    ) -> StoredObject | None:
         if key == "id":
             return self._objects.get(kind.name, value)
         if key == kind.number:
@@ -231,20 +233,20 @@ class PlatformCalls:
         find = self._objects.containing if loose else self._objects.named
         return find(kind.name, parent.id, value)
 
-    async def _create(self, served: _Served, request: Request) -> Response:
+    async def _create(self, served: _ServedCollection, request: Request) -> Response:
         kind, parent = served.facts, self._parent(served.facts, request)
         fields = (await _body(served.create, request)).model_dump()
         user = self._user(request)
-        with self._objects.together():
+        with self._objects.transaction():
             created = self._add(kind, parent, fields, user)
-            # Assumption: what a platform may put on a new processing that has one of the (deprecated) types.
+            # Assumption: a platform may add this input to a new processing with a (deprecated) type.
             if kind.name == "processing" and fields["type"] and _switches(request).legacy_inputs:
-                about = fields["target"]
-                legacy = {"name": f"input_{about.lower()}", "input_type": about, "required": True}
+                target = fields["target"]
+                legacy = {"name": f"input_{target.lower()}", "input_type": target, "required": True}
                 self._add_unchecked("input", created, legacy, user)
-        return self._answer(request, kind, created, status=201)
+        return self._response(request, kind, created, status=201)
 
-    def _add(self, kind: Collection, parent: Stored, fields: dict[str, Any], user: str) -> Stored:
+    def _add(self, kind: Collection, parent: StoredObject, fields: dict[str, Any], user: str) -> StoredObject:
         now = _now()
         fields = fields | {"created_at": now, "updated_at": now, "updated_by": user, **kind.new}
         if kind.number:
@@ -254,24 +256,24 @@ class PlatformCalls:
         try:
             return self._objects.add(kind.name, parent.id, _without_null(kind, fields))
         except NameTakenError as error:
-            raise PlatformError(409, f"A {kind.name} called {error} exists already") from error
+            raise PlatformError(409, f"A {kind.name} named {error} already exists") from error
 
     async def _read(self, kind: Collection, request: Request) -> Response:
-        return self._answer(request, kind, self._item(kind, request))
+        return self._response(request, kind, self._item(kind, request))
 
-    async def _change(self, served: _Served, request: Request) -> Response:
+    async def _change(self, served: _ServedCollection, request: Request) -> Response:
         kind, stored = served.facts, self._item(served.facts, request)
         body = await _body(served.change, request)
-        # A PUT says all there is: a constraint that it leaves out is cleared. A PATCH leaves out what stays.
-        taken = body.model_dump(exclude_unset=kind.change_method == "PATCH")
+        # A PUT replaces the object: omitted constraints are cleared. A PATCH keeps omitted fields.
+        changes = body.model_dump(exclude_unset=kind.change_method == "PATCH")
         for key in _switches(request).ignored_fields:
-            taken.pop(key, None)
-        fields = stored.fields | taken | {"updated_at": _now(), "updated_by": self._user(request)}
+            changes.pop(key, None)
+        fields = stored.fields | changes | {"updated_at": _now(), "updated_by": self._user(request)}
         try:
             changed = self._objects.replace(stored, _without_null(kind, fields))
         except NameTakenError as error:
-            raise PlatformError(409, f"A {kind.name} called {error} exists already") from error
-        return self._answer(request, kind, changed)
+            raise PlatformError(409, f"A {kind.name} named {error} already exists") from error
+        return self._response(request, kind, changed)
 
     async def _delete(self, kind: Collection, request: Request) -> Response:
         self._objects.remove(self._item(kind, request))
@@ -279,36 +281,36 @@ class PlatformCalls:
 
     # Helpers
 
-    def _item(self, kind: Collection, request: Request) -> Stored:
+    def _item(self, kind: Collection, request: Request) -> StoredObject:
         if "id" in request.path_params:
             return self._existing(kind.name, request.path_params["id"])
         name = unquote(request.path_params["name"])
         parent = self._parent(kind, request)
         found = self._objects.named(kind.name, parent.id, name)
         if found is None:
-            raise PlatformError(404, f"No {kind.name} is called {name}")
+            raise PlatformError(404, f"No {kind.name} is named {name}")
         return found
 
-    def _parent(self, kind: Collection, request: Request) -> Stored:
+    def _parent(self, kind: Collection, request: Request) -> StoredObject:
         return self._existing(kind.parent, request.path_params["parent"])
 
-    def _existing(self, kind: str, id_: str) -> Stored:
+    def _existing(self, kind: str, id_: str) -> StoredObject:
         found = self._objects.get(kind, unquote(id_))
         if found is None:
             raise PlatformError(404, f"No {kind} has the id {unquote(id_)}")
         return found
 
-    def _answer(
-        self, request: Request, kind: Collection, stored: Stored, *, status: int = 200
+    def _response(
+        self, request: Request, kind: Collection, stored: StoredObject, *, status: int = 200
     ) -> JSONResponse:
-        return JSONResponse(self._shown(kind, stored, _switches(request)), status)
+        return JSONResponse(self._object_json(kind, stored, _switches(request)), status)
 
-    def _shown(self, kind: Collection, stored: Stored, switches: Switches) -> dict[str, Any]:
+    def _object_json(self, kind: Collection, stored: StoredObject, switches: Switches) -> dict[str, Any]:
         parent = None
         if kind.shows_parent and (found := self._objects.get(kind.parent, stored.parent)):
             certain = Switches(echo="certain")
-            parent = (kind.shows_parent, self._shown(self._served[kind.parent].facts, found, certain))
-        return answer(stored, switches, kind.returned, parent=parent)
+            parent = (kind.shows_parent, self._object_json(self._served[kind.parent].facts, found, certain))
+        return object_json(stored, switches, kind.returned, parent=parent)
 
 
 def _switches(request: Request) -> Switches:
@@ -324,12 +326,12 @@ def _without_null(kind: Collection, fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {key: fields[key] or instead for key, instead in kind.instead_of_null.items()}
 
 
-def _whole_number(request: Request, key: str, least: int) -> int | None:
+def _integer(request: Request, key: str, minimum: int) -> int | None:
     text = request.query_params.get(key)
     if text is None:
         return None
-    if not text.isdecimal() or int(text) < least:
-        detail = [{"loc": ["query", key], "msg": f"must be a whole number from {least}", "type": "int"}]
+    if not text.isdecimal() or int(text) < minimum:
+        detail = [{"loc": ["query", key], "msg": f"must be an integer from {minimum}", "type": "int"}]
         raise PlatformError(422, "The query is not valid", detail)
     return int(text)
 

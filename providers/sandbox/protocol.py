@@ -1,6 +1,6 @@
-"""The web server, made to fit: it can cut a connection, tells when it is ready, and stops at once.
+"""The web server: uvicorn, extended to cut connections, to report readiness and to stop at once.
 
-Touches uvicorn's classes in the few places where it is meant to be extended, and in no other module.
+The only module that extends uvicorn's classes, through their documented hooks.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from providers.sandbox.traffic import CUT
 
 
 class CuttableProtocol(H11Protocol):
-    """HTTP/1.1 that lets the app cut the connection before any byte of an answer."""
+    """HTTP/1.1 that lets the app cut the connection before the first byte of a response."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -33,19 +33,19 @@ class CuttableProtocol(H11Protocol):
 
 
 class QuietServer(uvicorn.Server):
-    """A server that calls back when it answers, and whose stop waits for no client."""
+    """A server that calls back when it is ready, and stops without waiting for clients."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening, then say so."""
+        """Start listening, then call back."""
         await super().startup(sockets)
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cut what is open, so that a request that hangs on purpose holds nobody up, then stop."""
+        """Cut open connections, including requests that hang on purpose, then stop."""
         for connection in list(self.server_state.connections):
             if isinstance(connection, CuttableProtocol):
                 connection.transport.abort()
@@ -54,7 +54,7 @@ class QuietServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGINT and SIGTERM. Unlike uvicorn's own, does not raise them again once stopped."""
+        """Stop on SIGINT and SIGTERM. Unlike uvicorn's own, does not raise them again afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -69,7 +69,7 @@ class QuietServer(uvicorn.Server):
 
 
 def make_server(app: ASGIApp, on_ready: Callable[[], None]) -> QuietServer:
-    """A server for `app`; it logs errors of our own and nothing else."""
+    """A server for `app` that logs only the app's errors."""
     config = uvicorn.Config(
         app,
         http=CuttableProtocol,

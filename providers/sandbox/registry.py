@@ -1,7 +1,7 @@
-"""The registry's calls: the OCI distribution specification 1.1, push and pull, with Docker's media types.
+"""The registry's calls: push and pull of the OCI distribution specification 1.1, with Docker's media types.
 
-Errors have the registry's form, `{"errors": [{"code", "message", "detail"}]}`. Left out: referrers, and
-whatever only matters between registries. Never deals with faults, latency or the request log.
+Errors have the registry's format, `{"errors": [{"code", "message", "detail"}]}`. Not implemented: referrers
+and features for replication. Faults, latency and the request log are handled in front, in `traffic`.
 """
 
 import base64
@@ -32,14 +32,14 @@ _MEDIA_TYPES = (
 
 
 class RegistryError(Exception):
-    """An error answer.
+    """An error response.
 
     Args:
         status: HTTP status.
         code: one of the specification's codes, such as `BLOB_UNKNOWN`.
-        message: what went wrong.
-        detail: what it is about.
-        headers: extra headers of the answer.
+        message: description of the problem.
+        detail: the affected name, digest or value.
+        headers: extra headers of the response.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class RegistryError(Exception):
         self.headers = headers or {}
 
 
-def error_answer(error: RegistryError) -> JSONResponse:
-    """An error in the registry's form."""
+def error_response(error: RegistryError) -> JSONResponse:
+    """An error in the registry's format."""
     entry = {"code": error.code, "message": error.message, "detail": error.detail}
     return JSONResponse({"errors": [entry]}, error.status, error.headers)
 
@@ -68,8 +68,8 @@ class RegistryCalls:
     """The handlers.
 
     Args:
-        images: where everything is kept.
-        tokens: the passwords that `registry_auth` accepts, and what each may do.
+        images: the stored images.
+        tokens: the passwords that `registry_auth` accepts, and their access.
     """
 
     def __init__(self, images: Images, tokens: dict[str, Access]) -> None:
@@ -144,15 +144,15 @@ class RegistryCalls:
         upload = self._images.start_upload()
         if "digest" in query:
             return await self._finish(request, upload)
-        return self._upload_answer(request, upload, 202)
+        return self._upload_response(request, upload, 202)
 
     async def _upload_status(self, request: Request) -> Response:
         self._upload_file(request)
-        return self._upload_answer(request, request.path_params["upload"], 204)
+        return self._upload_response(request, request.path_params["upload"], 204)
 
     async def _upload_chunk(self, request: Request) -> Response:
         await _append(request, self._upload_file(request))
-        return self._upload_answer(request, request.path_params["upload"], 202)
+        return self._upload_response(request, request.path_params["upload"], 202)
 
     async def _finish_upload(self, request: Request) -> Response:
         self._upload_file(request)
@@ -161,7 +161,7 @@ class RegistryCalls:
     async def _finish(self, request: Request, upload: str) -> Response:
         name, digest = request.path_params["name"], request.query_params.get("digest", "")
         if not _DIGEST.fullmatch(digest):
-            raise RegistryError(400, "DIGEST_INVALID", "the digest is missing or no sha256", digest)
+            raise RegistryError(400, "DIGEST_INVALID", "the digest is missing or not a sha256 digest", digest)
         file = self._images.upload(upload)
         if file is None:
             raise RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
@@ -181,7 +181,7 @@ class RegistryCalls:
             raise RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
         return file
 
-    def _upload_answer(self, request: Request, upload: str, status: int) -> Response:
+    def _upload_response(self, request: Request, upload: str, status: int) -> Response:
         file = self._images.upload(upload)
         size = file.stat().st_size if file else 0
         headers = {
@@ -206,7 +206,7 @@ class RegistryCalls:
 
     def _blob_file(self, name: str, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
-            raise RegistryError(400, "DIGEST_INVALID", "this is no sha256 digest", digest)
+            raise RegistryError(400, "DIGEST_INVALID", "not a sha256 digest", digest)
         file = self._images.blob(name, digest)
         if file is None:
             raise RegistryError(404, "BLOB_UNKNOWN", "blob unknown to registry", digest)
@@ -235,7 +235,7 @@ class RegistryCalls:
         return _created(f"/v2/{name}/manifests/{digest}", digest)
 
     def _check_manifest(self, name: str, content_type: str, content: bytes) -> str:
-        """The media type of a manifest whose parts are all here."""
+        """The media type of a valid manifest whose parts all exist."""
         try:
             manifest = json.loads(content)
             media_type = content_type or manifest.get("mediaType", "")
@@ -243,7 +243,7 @@ class RegistryCalls:
             blob_digests = [blob["digest"] for blob in blobs if "urls" not in blob]
             children = [child["digest"] for child in manifest.get("manifests", [])]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RegistryError(400, "MANIFEST_INVALID", "this is no manifest", str(error)) from error
+            raise RegistryError(400, "MANIFEST_INVALID", "not a manifest", str(error)) from error
         if media_type not in _MEDIA_TYPES or manifest.get("mediaType", media_type) != media_type:
             raise RegistryError(400, "MANIFEST_INVALID", "the media type is not supported", media_type)
         missing: list[Any] = [digest for digest in blob_digests if not self._images.blob(name, digest)]
@@ -278,23 +278,23 @@ def _created(location: str, digest: str) -> Response:
 
 
 def _page(request: Request, path: str, about: dict[str, str], key: str, names: list[str]) -> JSONResponse:
-    """Some names of a list, as `?n=` and `?last=` ask for, and a link to the next ones."""
-    last, wanted = request.query_params.get("last", ""), request.query_params.get("n", "")
-    rest = [name for name in names if name > last]
-    shown = rest[: int(wanted)] if wanted.isdecimal() else rest
+    """The page of names selected by `?n=` and `?last=`, with a link to the next one."""
+    last, size = request.query_params.get("last", ""), request.query_params.get("n", "")
+    remaining = [name for name in names if name > last]
+    page = remaining[: int(size)] if size.isdecimal() else remaining
     headers = {}
-    if shown and len(shown) < len(rest):
-        headers["Link"] = f'<{path}?n={wanted}&last={shown[-1]}>; rel="next"'
-    return JSONResponse({**about, key: shown}, headers=headers)
+    if page and len(page) < len(remaining):
+        headers["Link"] = f'<{path}?n={size}&last={page[-1]}>; rel="next"'
+    return JSONResponse({**about, key: page}, headers=headers)
 
 
 async def _append(request: Request, file: Path) -> None:
-    """Add a request's body to an upload; a Content-Range must begin where the upload ends."""
+    """Append a request's body to an upload; a Content-Range must start at the end of the upload."""
     size = file.stat().st_size
-    begins = re.fullmatch(
+    content_range = re.fullmatch(
         r"(?:bytes[ =])?(\d+)-(\d+)(?:/.*)?", request.headers.get("content-range", f"{size}-0")
     )
-    if begins is None or int(begins[1]) != size:
+    if content_range is None or int(content_range[1]) != size:
         headers = {"Range": f"0-{max(size - 1, 0)}"}
         raise RegistryError(416, "BLOB_UPLOAD_INVALID", "the chunk is out of order", headers=headers)
     with file.open("ab") as upload:

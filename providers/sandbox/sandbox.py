@@ -1,7 +1,6 @@
-"""The handle that tests, the demo and people hold: starts a sandbox, turns its switches, reads its log.
+"""The handle of a sandbox for tests, the demo and users: starts it, changes its switches, reads its log.
 
-Speaks to the server over HTTP only, so it does the same for a server on a thread and for one of its own
-process.
+Uses only HTTP, so it works the same for a server in a thread and in a separate process.
 """
 
 from collections.abc import Mapping
@@ -25,28 +24,29 @@ class Sandbox:
     """A running sandbox, as a context manager.
 
     Args:
-        settings: what to start; a sandbox in a temporary folder on a free port when left out.
-        subprocess: run it in a process of its own, so that it takes no time from this one.
+        settings: the settings; by default a temporary folder and a free port.
+        subprocess: run it in a separate process, so it does not slow down this one.
 
     Raises:
-        OSError: the port is taken, or the folder cannot be used.
-        SandboxError: the other process did not start.
+        OSError: the port is in use, or the folder cannot be used.
+        SandboxError: the separate process did not start.
     """
 
     def __init__(self, settings: Settings | None = None, *, subprocess: bool = False) -> None:
         self._settings = settings or Settings()
-        self._apart = subprocess
+        self._subprocess = subprocess
 
     def __enter__(self) -> Self:
         import requests
 
-        with ExitStack() as open_now:
-            self._server = ChildServer(self._settings) if self._apart else BackgroundServer(self._settings)
-            open_now.callback(self._server.stop)
-            self._session = open_now.enter_context(requests.Session())
+        with ExitStack() as stack:
+            server_class = ChildServer if self._subprocess else BackgroundServer
+            self._server = server_class(self._settings)
+            stack.callback(self._server.stop)
+            self._session = stack.enter_context(requests.Session())
             self._session.trust_env = False
             self.platform = Platform(self.call, self.organization)
-            self._open = open_now.pop_all()
+            self._open = stack.pop_all()
         return self
 
     def __exit__(
@@ -56,12 +56,12 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The platform's address, to give as a host."""
+        """The platform's URL, for use as a host."""
         return self._server.address.url
 
     @property
     def process_id(self) -> int:
-        """The process that serves."""
+        """The id of the server's process."""
         return self._server.process_id
 
     @property
@@ -71,17 +71,17 @@ class Sandbox:
 
     @property
     def registry(self) -> str:
-        """The registry as image references spell it: `localhost:PORT`."""
+        """The registry in image names: `localhost:PORT`."""
         return self._server.address.registry
 
     @property
     def token(self) -> str:
-        """A token that may write (the first such one)."""
+        """The first token with write access."""
         return next(token for token, access in self._settings.tokens.items() if access == "read-write")
 
     @property
     def read_only_token(self) -> str:
-        """A token that may only read (the first such one)."""
+        """The first read-only token."""
         return next(token for token, access in self._settings.tokens.items() if access == "read-only")
 
     @property
@@ -92,13 +92,13 @@ class Sandbox:
     # The log
 
     def requests(self, *, since: int = 0, service: str | None = None) -> list[dict[str, Any]]:
-        """What was asked, oldest first: number, service, method, path, query, status, size, body, fault.
+        """The logged requests, oldest first: number, service, method, path, query, status, size, body, fault.
 
-        `path` keeps its percent-encoding; `status` is None where no answer was given; `size` is that of the
-        request's body in bytes; `body` is given for the platform only.
+        `path` keeps its percent-encoding; `status` is None without a response; `size` is the size of the
+        request's body in bytes; `body` is set for the platform only.
 
         Args:
-            since: a request's number; only later ones are given.
+            since: number of a request; only later ones are returned.
             service: `platform` or `registry`; None for both.
         """
         items: list[dict[str, Any]] = self.call("GET", f"/_sandbox/requests?since={since}")["items"]
@@ -115,10 +115,10 @@ class Sandbox:
     # The switches
 
     def switch(self, **switches: object) -> None:
-        """Turn some switches; the others stay. See `Switches`.
+        """Change some switches. See `Switches`.
 
         Raises:
-            SandboxError: no such switch, or not such a value.
+            SandboxError: an unknown switch or an invalid value.
         """
         if "faults" in switches:
             faults = switches["faults"]
@@ -127,7 +127,7 @@ class Sandbox:
         self.call("PATCH", "/_sandbox/switches", switches)
 
     def fail(self, method: str, path: str, action: FaultAction, **rule: Any) -> None:
-        """Let requests fail from now on; rules already given stay.
+        """Add a fault rule; existing rules stay.
 
         Args:
             method: HTTP method, or `*`.
@@ -141,17 +141,17 @@ class Sandbox:
         self.call("POST", "/_sandbox/faults", {"method": method, "path": path, "action": action, **rule})
 
     def reset(self) -> None:
-        """Put data, switches and log back to how they were at the start."""
+        """Restore the initial data and switches, and clear the log."""
         self.call("POST", "/_sandbox/reset")
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """One request as somebody else, with all rights: not logged, and no switch changes its course.
+        """Send one request as another user with full access. It is not logged, and switches do not apply.
 
         Returns:
-            The decoded answer, None when it is empty.
+            The decoded response; None if it is empty.
 
         Raises:
-            SandboxError: the answer is an error.
+            SandboxError: the response is an error.
         """
         control = path.startswith("/_sandbox")
         token = self._settings.control_token if control else self.token

@@ -1,6 +1,6 @@
-"""Runs the sandbox: binds the port, serves until told to stop, leaves nothing open.
+"""Runs the sandbox: binds the port, serves until it is stopped, and closes everything.
 
-Prints nothing and configures no logging. The web framework is imported when a server is made, not before.
+Prints nothing and configures no logging. The web framework is imported only when a server is created.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class SandboxError(Exception):
-    """The sandbox did not start, or refused one of our own calls.
+    """The sandbox did not start, or refused a call of this package.
 
     Args:
-        message: what happened.
-        status: the HTTP status of the refusal; None when there was none.
+        message: description of the problem.
+        status: the HTTP status of the refusal; None without a response.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -35,19 +35,19 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a sandbox listens."""
+    """The address of a sandbox."""
 
     host: str
     port: int
 
     @property
     def url(self) -> str:
-        """The platform's address, `http://host:port`."""
+        """The platform's URL, `http://host:port`."""
         return f"http://{self.host}:{self.port}"
 
     @property
     def registry(self) -> str:
-        """The registry's name as image references spell it; Docker allows plain HTTP on localhost."""
+        """The registry's name in image names; Docker allows plain HTTP on localhost."""
         return f"localhost:{self.port}" if self.host == "127.0.0.1" else f"{self.host}:{self.port}"
 
 
@@ -55,30 +55,30 @@ def serve(settings: Settings | None = None, *, on_ready: Callable[[Address], Non
     """Serve until SIGINT or SIGTERM, then clean up and return; a second SIGINT does not wait for requests.
 
     Args:
-        settings: what to serve; a sandbox in a temporary folder on a free port when left out.
-        on_ready: called once requests are answered.
+        settings: the settings; by default a temporary folder and a free port.
+        on_ready: called when the server is ready.
 
     Raises:
-        OSError: the port is taken, or the folder cannot be used.
+        OSError: the port is in use, or the folder cannot be used.
     """
     with running_server(settings or Settings(), on_ready) as (server, listener):
         server.run(sockets=[listener])
 
 
 class BackgroundServer:
-    """A sandbox on a thread of this process.
+    """A sandbox in a thread of this process.
 
     Args:
-        settings: what to serve.
+        settings: the settings.
 
     Raises:
-        OSError: the port is taken, or the folder cannot be used.
+        OSError: the port is in use, or the folder cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
         ready = threading.Event()
-        with ExitStack() as opening:
-            server, listener = opening.enter_context(running_server(settings, lambda _: ready.set()))
+        with ExitStack() as stack:
+            server, listener = stack.enter_context(running_server(settings, lambda _: ready.set()))
             self.address = _address(listener)
             self.process_id = os.getpid()
             self._server = server
@@ -89,10 +89,10 @@ class BackgroundServer:
             while not ready.wait(0.05):
                 if not self._thread.is_alive():
                     raise OSError("the sandbox's server could not start")
-            self._open = opening.pop_all()
+            self._open = stack.pop_all()
 
     def stop(self) -> None:
-        """Stop serving and clean up; requests that are being answered lose their connection."""
+        """Stop the server and clean up; open requests lose their connection."""
         with self._open:
             self._server.should_exit = True
             self._thread.join()
@@ -102,24 +102,24 @@ class BackgroundServer:
 def running_server(
     settings: Settings, on_ready: Callable[[Address], None] | None
 ) -> Iterator[tuple["uvicorn.Server", socket.socket]]:
-    """A server and its socket, ready to run; files and socket are closed on the way out."""
+    """A server and its socket, ready to run; files and socket are closed at the end."""
     from providers.sandbox.app import build_app
     from providers.sandbox.protocol import make_server
     from providers.sandbox.store import open_database
 
-    with ExitStack() as closing:
+    with ExitStack() as stack:
         folder = settings.path or Path(
-            closing.enter_context(tempfile.TemporaryDirectory(prefix="picsellia-sandbox-"))
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="picsellia-sandbox-"))
         )
-        listener = closing.enter_context(_listen(settings.host, settings.port))
-        database = closing.enter_context(contextlib.closing(open_database(folder)))
+        listener = stack.enter_context(_listen(settings.host, settings.port))
+        database = stack.enter_context(contextlib.closing(open_database(folder)))
         address = _address(listener)
         app = build_app(settings, database, folder)
         yield make_server(app, lambda: on_ready(address) if on_ready else None), listener
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    # The protocol is named because asyncio disables Nagle's algorithm only then; else an answer takes 40 ms.
+    # With an explicit protocol, asyncio disables Nagle's algorithm; otherwise a response takes 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":

@@ -1,6 +1,6 @@
-"""What a sandbox is started with, and the switches that change its behaviour while it runs.
+"""The settings of a sandbox, and the switches that change its behaviour while it runs.
 
-Plain data: nothing here opens a file or a socket, and nothing here imports a web framework.
+Plain data: opens no file or socket, and does not import a web framework.
 """
 
 import os
@@ -20,19 +20,20 @@ FaultAction = int | Literal["drop-before", "drop-after", "hang"]
 
 @dataclass(frozen=True)
 class Fault:
-    """One rule of failure: which requests, from which one on, how often, and what happens to them.
+    """A fault rule: the requests that it matches, and their failure.
 
     Args:
-        path: regular expression, searched in the path, dots resolved, percent-encoding kept, no query.
-        action: an HTTP status to answer with; `drop-before`, the connection is cut and nothing is done;
-            `drop-after`, the work is done and then the connection is cut; `hang`, the answer waits.
+        path: regular expression, searched in the path with dots resolved and percent-encoding kept, without
+            the query.
+        action: an HTTP status to return; `drop-before` cuts the connection without processing the request;
+            `drop-after` processes it and then cuts the connection; `hang` delays the response.
         method: HTTP method, or `*` for all.
-        nth: the first matching request that fails, counted from 1 and from the moment the rule is given.
-        times: how many matching requests in a row fail; None for all of them from `nth` on.
-        every: of those, only one in so many fails, the first one included.
-        seconds: how long `hang` waits. A client that leaves before that leaves its work undone.
-        after: for a status or `hang`: do the work first, as a gateway that gives up too early does.
-        headers: extra headers of a status answer, such as `Retry-After`.
+        nth: number of the first failing request, counted from 1 since the rule was added.
+        times: number of consecutive matching requests that fail; None for all from `nth` on.
+        every: only every so many of these requests fail, starting with the first.
+        seconds: delay of `hang`. If the client disconnects earlier, the request is not processed.
+        after: for a status or `hang`: process the request first, like a gateway that times out too early.
+        headers: extra headers of a status response, such as `Retry-After`.
     """
 
     path: str
@@ -45,38 +46,37 @@ class Fault:
     after: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    # Read by pydantic when a rule arrives over HTTP: a misspelt key is an error, not a rule that does less.
+    # pydantic reads this when a rule arrives over HTTP: a misspelt key is an error, not a weaker rule.
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
 
 @dataclass(frozen=True)
 class Switches:
-    """How the platform (and, for latency, faults and registry_auth, the registry) behaves.
+    """The behaviour of the platform; latency, faults and registry_auth also apply to the registry.
 
-    The defaults are one consistent platform; each switch is another one that the known facts allow.
+    The defaults form one consistent platform; each switch selects another variant that public facts allow.
 
     Args:
-        echo: `all` answers every field, with extras such as `updated_at`; `certain` answers only the fields
-            that the public SDK is known to read back.
-        page_default: items of a list page when the request gives no limit; None for all.
-        page_cap: most items of any list page, whatever limit the request gives; None for no cap.
+        echo: `all` returns every field, with extras such as `updated_at`; `certain` returns only the fields
+            that the public SDK reads.
+        page_default: items of a list page if the request has no limit; None for all.
+        page_cap: maximum items of a list page, whatever the limit of the request; None for no cap.
         page_ignored: lists ignore limit and offset: each request starts at the beginning.
         counts: lists contain `count`, the number of objects on all pages.
-        latency: seconds that every request waits before it is looked at.
-        faults: rules of failure, see `Fault`.
-        locked: regular expression; platform writes whose path it matches are answered 423.
-        legacy_inputs: a new processing that has a `type` comes with an input already on it.
+        latency: seconds to wait before processing each request.
+        faults: fault rules, see `Fault`.
+        locked: regular expression; platform writes to matching paths get status 423.
+        legacy_inputs: a new processing with a `type` gets an input automatically.
         unknown_enums: the platform is newer than the SDK: any text is accepted as an enum value, and each
-            organization holds a processing and a model that use values the SDK does not know.
+            organization has a processing and a model with values unknown to the SDK.
         null_connector: organizations have no default connector.
-        loose_find: `find` gives the oldest object whose name contains the one asked for, in any case.
-        strict_bodies: unknown keys of a body are answered 422; otherwise they are ignored.
-        ignored_fields: keys that a change (PATCH, PUT) accepts and does not take.
-        numbers: how cpu, gpu and the numbers among parameters are answered: as they are, 4 as `"4"`, or
-            4 as 4.0.
-        reorder: lists (of objects, and inside them) are answered in reverse order.
-        extra_fields: answers carry fields nobody has heard of.
-        registry_auth: the registry wants basic auth: any user name, one of the tokens as the password.
+        loose_find: `find` returns the oldest object whose name contains the requested one, ignoring case.
+        strict_bodies: unknown keys in a body get status 422 instead of being ignored.
+        ignored_fields: keys that a change (PATCH, PUT) accepts but ignores.
+        numbers: format of cpu, gpu and numbers in parameters: unchanged, 4 as `"4"`, or 4 as 4.0.
+        reorder: lists (of objects, and inside them) are returned in reverse order.
+        extra_fields: responses contain unknown fields.
+        registry_auth: the registry requires basic auth: any user name, and one of the tokens as password.
     """
 
     echo: Literal["all", "certain"] = "all"
@@ -103,18 +103,18 @@ class Switches:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a sandbox is started with.
+    """The settings of a sandbox.
 
     Args:
         port: TCP port; 0 for a free one.
-        host: IPv4 address or name to listen on. Requests have to name it, or loopback, as their host.
-        folder: where everything is kept, created when missing; None for a folder that goes with the server.
+        host: IPv4 address or name to listen on. Requests must have it, or loopback, as their Host.
+        folder: folder for all data, created if missing; None for a temporary one.
         organizations: names; the first is the default one. They are added to those already in the folder.
-        tokens: what each known token may do.
-        control_token: for the sandbox's own calls, which turn switches and delete everything; random
-            when left out.
-        seed_base: whether the registry holds `base/python:3.11` from the start.
-        switches: how the platform behaves at first, and again after a reset.
+        tokens: the valid tokens and their access.
+        control_token: token for the control API, which changes switches and deletes all data; random by
+            default.
+        seed_base: whether the registry contains `base/python:3.11` from the start.
+        switches: the initial switches, also used after a reset.
     """
 
     port: int = 0
@@ -132,5 +132,5 @@ class Settings:
 
     @property
     def path(self) -> Path | None:
-        """The folder as a path, None for a temporary one."""
+        """The folder as a path; None for a temporary one."""
         return None if self.folder is None else Path(self.folder)

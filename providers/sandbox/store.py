@@ -1,7 +1,7 @@
-"""Where the platform's objects are kept: one SQLite file, one row per object, its fields as JSON.
+"""Stores the platform's objects in one SQLite file: one row per object, its fields as JSON.
 
-Knows names, owners and order; knows nothing of HTTP, of switches, or of what the fields mean. Used by one
-thread at a time (the server's event loop), so it takes no lock.
+Handles names, parents and order; independent of HTTP, switches and the meaning of fields. Used by one thread
+at a time (the server's event loop), so it needs no lock.
 """
 
 import json
@@ -45,8 +45,8 @@ class NameTakenError(Exception):
 
 
 @dataclass(frozen=True)
-class Stored:
-    """One object: its place, and its fields as they were given."""
+class StoredObject:
+    """One object: its kind, its parent and its fields."""
 
     id: str
     kind: str
@@ -61,10 +61,10 @@ class Stored:
 
 
 def open_database(folder: Path) -> sqlite3.Connection:
-    """Open the database in `folder`, creating both when missing.
+    """Open the database in `folder`, creating both if missing.
 
-    Commits reach the file at once but are not forced to the disk: a killed server loses nothing, a power
-    cut may.
+    Commits reach the file at once but are not synced to the disk: a killed server loses nothing, a power
+    failure may.
 
     Raises:
         OSError: the folder cannot be used, or another sandbox is using it.
@@ -93,18 +93,18 @@ class Objects:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
-    def together(self) -> AbstractContextManager[object]:
-        """A block whose writes all happen, or none."""
+    def transaction(self) -> AbstractContextManager[object]:
+        """A block whose writes are atomic."""
         self._database.execute("BEGIN")
         return self._database
 
-    def add(self, kind: str, parent: str, fields: dict[str, Any]) -> Stored:
+    def add(self, kind: str, parent: str, fields: dict[str, Any]) -> StoredObject:
         """Add an object under a new id.
 
         Raises:
             NameTakenError: the name is taken.
         """
-        stored = Stored(str(uuid.uuid4()), kind, parent, fields)
+        stored = StoredObject(str(uuid.uuid4()), kind, parent, fields)
         row = (stored.id, kind, parent, json.dumps(fields))
         try:
             self._database.execute("INSERT INTO objects (id, kind, parent, fields) VALUES (?, ?, ?, ?)", row)
@@ -112,7 +112,7 @@ class Objects:
             raise NameTakenError(stored.name) from error
         return stored
 
-    def replace(self, stored: Stored, fields: dict[str, Any]) -> Stored:
+    def replace(self, stored: StoredObject, fields: dict[str, Any]) -> StoredObject:
         """Give an object other fields.
 
         Raises:
@@ -124,9 +124,9 @@ class Objects:
             )
         except sqlite3.IntegrityError as error:
             raise NameTakenError(fields["name"]) from error
-        return Stored(stored.id, stored.kind, stored.parent, fields)
+        return StoredObject(stored.id, stored.kind, stored.parent, fields)
 
-    def remove(self, stored: Stored) -> None:
+    def remove(self, stored: StoredObject) -> None:
         """Remove an object and everything under it."""
         self._database.execute("DELETE FROM objects WHERE id = ? OR parent = ?", (stored.id, stored.id))
 
@@ -134,26 +134,26 @@ class Objects:
         """Remove everything but the organizations."""
         self._database.execute("DELETE FROM objects WHERE kind <> 'organization'")
 
-    def get(self, kind: str, id_: str) -> Stored | None:
+    def get(self, kind: str, id_: str) -> StoredObject | None:
         """The object with this id, or None."""
         return self._first(self._select("kind = ? AND id = ?", (kind, id_)))
 
-    def named(self, kind: str, parent: str, name: str) -> Stored | None:
-        """The object with exactly this name, or None."""
+    def named(self, kind: str, parent: str, name: str) -> StoredObject | None:
+        """The object with this exact name, or None."""
         return self._first(self._select("kind = ? AND parent = ? AND name = ?", (kind, parent, name)))
 
-    def containing(self, kind: str, parent: str, text: str) -> Stored | None:
-        """The oldest object whose name contains this text, in any ASCII case, or None."""
+    def containing(self, kind: str, parent: str, text: str) -> StoredObject | None:
+        """The oldest object whose name contains this text, ignoring ASCII case, or None."""
         condition = "parent = ? AND kind = ? AND instr(lower(name), lower(?)) > 0 ORDER BY serial LIMIT 1"
         return self._first(self._select(condition, (parent, kind, text)))
 
-    def with_field(self, kind: str, parent: str, key: str, value: object) -> Stored | None:
-        """The oldest object that has this value in a field, or None."""
+    def with_field(self, kind: str, parent: str, key: str, value: object) -> StoredObject | None:
+        """The oldest object with this value in a field, or None."""
         condition = "parent = ? AND kind = ? AND json_extract(fields, ?) = ? ORDER BY serial LIMIT 1"
         return self._first(self._select(condition, (parent, kind, f'$."{key}"', value)))
 
     def count(self, kind: str, parent: str) -> int:
-        """How many objects of a kind there are under a parent."""
+        """The number of objects of a kind under a parent."""
         query = "SELECT count(*) FROM objects WHERE parent = ? AND kind = ?"
         total: int = self._database.execute(query, (parent, kind)).fetchone()[0]
         return total
@@ -166,15 +166,15 @@ class Objects:
         order_by: Sequence[str] = (),
         limit: int | None = None,
         offset: int = 0,
-    ) -> list[Stored]:
-        """Some objects of a kind under a parent, oldest first unless told otherwise.
+    ) -> list[StoredObject]:
+        """One page of the objects of a kind under a parent, oldest first by default.
 
         Args:
-            kind: which objects.
+            kind: the kind of the objects.
             parent: the id of their parent; empty for organizations.
-            order_by: keys of fields; one with a `-` in front sorts downwards.
-            limit: most objects to give; None for all.
-            offset: objects to skip.
+            order_by: field keys; a leading `-` sorts in descending order.
+            limit: maximum number of objects; None for all.
+            offset: number of objects to skip.
         """
         order, keys = "", []
         for key in order_by:
@@ -184,11 +184,11 @@ class Objects:
         page = (-1 if limit is None else limit, offset)
         return list(self._select(condition, (parent, kind, *keys, *page)))
 
-    def _select(self, condition: str, values: Sequence[object]) -> Iterable[Stored]:
+    def _select(self, condition: str, values: Sequence[object]) -> Iterable[StoredObject]:
         query = f"SELECT id, kind, parent, fields FROM objects WHERE {condition}"
         for id_, kind, parent, fields in self._database.execute(query, values):
-            yield Stored(id_, kind, parent, json.loads(fields))
+            yield StoredObject(id_, kind, parent, json.loads(fields))
 
     @staticmethod
-    def _first(found: Iterable[Stored]) -> Stored | None:
+    def _first(found: Iterable[StoredObject]) -> StoredObject | None:
         return next(iter(found), None)

@@ -1,6 +1,6 @@
-"""What happens to a request before and after it is answered: the path, the log, latency and failures.
+"""The outermost layer of the app: path resolution, the request log, latency and faults.
 
-The outermost layer of the app. Knows nothing of what a request asks for.
+Independent of the content of requests.
 """
 
 import asyncio
@@ -15,33 +15,33 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from providers.sandbox.panel import Panel
 from providers.sandbox.settings import Fault, Switches
 
-# A request with this header is somebody else's: it is not logged, and no switch changes its course.
+# Marks a request of another user: it is not logged, and switches do not apply to it.
 ASIDE_HEADER = "x-sandbox-aside"
-# In the scope: a function that cuts the connection; put there by the server's protocol.
+# Scope key of the function that cuts the connection, set by the server's protocol.
 CUT = "sandbox.cut"
-_KEPT = 100_000
+_MAX_ENTRIES = 100_000
 
 
 class RequestLog:
-    """The newest requests, oldest first; numbers go on counting when old ones are let go."""
+    """The newest requests, oldest first. Numbers continue when old entries are dropped."""
 
     def __init__(self) -> None:
-        self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._entries: deque[dict[str, Any]] = deque(maxlen=_MAX_ENTRIES)
         self._last = 0
 
     def open(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Add a request; the caller goes on filling the entry in."""
+        """Add a request; the caller completes the returned entry."""
         self._last += 1
         entry = {"number": self._last, **entry}
         self._entries.append(entry)
         return entry
 
     def since(self, number: int) -> list[dict[str, Any]]:
-        """The requests that came after the one with this number; 0 for all."""
+        """The requests after the one with this number; 0 for all."""
         return [entry for entry in self._entries if entry["number"] > number]
 
     def clear(self) -> None:
-        """Forget all requests."""
+        """Remove all requests."""
         self._entries.clear()
 
 
@@ -49,9 +49,9 @@ class Traffic:
     """An ASGI app in front of another one.
 
     Args:
-        app: what answers.
+        app: the app that handles requests.
         panel: the switches.
-        log: where requests are written down, never with a token.
+        log: the request log; tokens are never logged.
     """
 
     def __init__(self, app: ASGIApp, panel: Panel, log: RequestLog) -> None:
@@ -60,7 +60,7 @@ class Traffic:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or fail it as told."""
+        """Handle one request, or apply a fault to it."""
         path = resolve(scope["raw_path"].decode("ascii"))
         aside = any(key == ASIDE_HEADER.encode() for key, _ in scope["headers"])
         switches = Switches() if aside else self._panel.switches
@@ -68,11 +68,11 @@ class Traffic:
         if aside or path.startswith("/_sandbox"):
             await self._app(scope, receive, send)
             return
-        await self._logged(scope, receive, send, switches)
+        await self._handle(scope, receive, send, switches)
 
-    async def _logged(self, scope: Scope, receive: Receive, send: Send, switches: Switches) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, switches: Switches) -> None:
         method, path = scope["method"], scope["path"]
-        fault = self._panel.due(method, path)
+        fault = self._panel.next_fault(method, path)
         service = _service(path)
         entry = self._log.open(
             {
@@ -87,66 +87,68 @@ class Traffic:
             }
         )
 
-        async def wire() -> Message:
+        async def receive_counted() -> Message:
             message = await receive()
             entry["size"] += len(message.get("body", b""))
             return message
 
-        async def noted(message: Message) -> None:
+        async def send_logged(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry["status"] = message["status"]
             await send(message)
 
-        incoming: Receive = wire
+        incoming: Receive = receive_counted
         if service == "platform" or fault is not None:
-            content = await _read(wire)
-            incoming = _replay(content, wire)
+            content = await _read(receive_counted)
+            incoming = _replay(content, receive_counted)
             if service == "platform":
-                entry["body"] = _decoded(content)
+                entry["body"] = _decode(content)
         if switches.latency:
             await asyncio.sleep(switches.latency)
         if fault is None:
-            await self._app(scope, incoming, noted)
+            await self._app(scope, incoming, send_logged)
         else:
-            await self._fail(fault, wire, scope, incoming, noted)
+            await self._fail(fault, receive_counted, scope, incoming, send_logged)
 
-    async def _fail(self, fault: Fault, wire: Receive, scope: Scope, receive: Receive, send: Send) -> None:
-        # The body was read already: all that can still come over the wire is the end of the connection.
+    async def _fail(
+        self, fault: Fault, connection: Receive, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        # The body has been read, so the connection can only deliver its end.
         if fault.action == "hang":
-            answer = await self._work(scope, receive) if fault.after else None
-            if not await _stays(wire, fault.seconds):
+            response = await self._process(scope, receive) if fault.after else None
+            if not await _stays_connected(connection, fault.seconds):
                 return
-            if answer is None:
+            if response is None:
                 await self._app(scope, receive, send)
-            for message in answer or ():
+            for message in response or ():
                 await send(message)
             return
         if fault.after or fault.action == "drop-after":
-            await self._work(scope, receive)
+            await self._process(scope, receive)
         if isinstance(fault.action, int):
-            content = told(scope["path"], f"the sandbox was told to answer {fault.action}")
+            content = error_body(scope["path"], f"a fault rule of the sandbox returned {fault.action}")
             await JSONResponse(content, fault.action, dict(fault.headers))(scope, receive, send)
             return
         scope[CUT]()
-        await _stays(wire, None)
+        await _stays_connected(connection, None)
 
-    async def _work(self, scope: Scope, receive: Receive) -> list[Message]:
-        """Do what the request asks for, and keep the answer back."""
-        kept: list[Message] = []
+    async def _process(self, scope: Scope, receive: Receive) -> list[Message]:
+        """Process the request and return the response without sending it."""
+        messages: list[Message] = []
 
-        async def keep(message: Message) -> None:
-            kept.append(message)
+        async def collect(message: Message) -> None:
+            messages.append(message)
 
-        await self._app(scope, receive, keep)
-        return kept
+        await self._app(scope, receive, collect)
+        return messages
 
 
 def resolve(raw: str) -> str:
-    """The path that a request reaches: `.` and `..` resolved, no slash at the end of a platform path.
+    """The effective path of a request: `.` and `..` resolved, no trailing slash on a platform path.
 
-    Client libraries and proxies do that to a URL before anybody sees it, which is how an input called `..`
-    turns its own deletion into that of the processing. Percent-encoding is kept, so that `a%2Fb` stays one
-    name; `%2E%2E` is a name too, for the clients that send it as it is.
+    Client libraries and proxies resolve dots before they send a URL, so deleting an input named `..` deletes
+    its processing. Percent-encoding is kept: `a%2Fb` stays one name, and so does `%2E%2E` from clients that
+    send it unchanged.
     """
     segments: list[str] = []
     for segment in raw.split("/")[1:]:
@@ -162,8 +164,8 @@ def _service(path: str) -> str:
     return "registry" if path.startswith("/v2") else "platform"
 
 
-def told(path: str, message: str) -> dict[str, Any]:
-    """An error in the form of the service that was asked."""
+def error_body(path: str, message: str) -> dict[str, Any]:
+    """The body of an error in the format of the path's service."""
     if _service(path) == "registry":
         return {"errors": [{"code": "UNKNOWN", "message": message, "detail": None}]}
     return {"message": message, "detail": None}
@@ -180,28 +182,28 @@ async def _read(receive: Receive) -> bytes:
 
 
 def _replay(content: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    waiting = [content]
+    pending = [content]
 
     async def replay() -> Message:
-        if waiting:
-            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        if pending:
+            return {"type": "http.request", "body": pending.pop(), "more_body": False}
         return await receive()
 
     return replay
 
 
-async def _stays(wire: Receive, seconds: float | None) -> bool:
-    """Wait; True when the client is still there after that many seconds, False as soon as it has gone."""
+async def _stays_connected(connection: Receive, seconds: float | None) -> bool:
+    """Wait. Returns True after `seconds`, or False as soon as the client disconnects."""
     try:
         async with asyncio.timeout(seconds):
-            while (await wire())["type"] != "http.disconnect":
+            while (await connection())["type"] != "http.disconnect":
                 pass
     except TimeoutError:
         return True
     return False
 
 
-def _decoded(content: bytes) -> Any:
+def _decode(content: bytes) -> Any:
     if not content:
         return None
     try:

@@ -121,7 +121,7 @@ def test_the_table_holds_every_status_that_the_sdk_has_a_class_for() -> None:
 
 def test_what_the_platform_says_is_kept(sandbox: Sandbox, platform: Platform) -> None:
     sandbox.platform.create_model("Apples")
-    with pytest.raises(ExistsError, match="A model called Apples exists already"):
+    with pytest.raises(ExistsError, match="A model named Apples already exists"):
         write(platform)
     with pytest.raises(RefusedError, match=r"body.*name"):
         platform.post(platform.organization_path("models"), {"name": 4})

@@ -164,7 +164,7 @@ def test_a_status_becomes_the_exception_of_the_sdk(sandbox, client, status, erro
 def test_tokens_and_organizations_are_checked(sandbox, session):
     with pytest.raises(exceptions.PicselliaError, match="Cannot connect to the platform"):
         connect(sandbox, session, token="nobody's")
-    with pytest.raises(exceptions.ResourceNotFoundError, match="No organization is called elsewhere"):
+    with pytest.raises(exceptions.ResourceNotFoundError, match="No organization is named elsewhere"):
         picsellia.Client(
             api_token=sandbox.token, organization_name="elsewhere", host=sandbox.url, session=session
         )

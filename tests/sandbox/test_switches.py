@@ -169,7 +169,7 @@ def test_somebody_else_is_neither_logged_nor_held_up(sandbox):
     sandbox.switch(locked=".", echo="certain", faults=[Fault(".", "drop-before", times=None)])
     sandbox.platform.create_processing("app")
     live = sandbox.platform.edit_processing("app", description="changed")
-    assert (live["description"], live["updated_by"]) == ("changed", "somebody-else")
+    assert (live["description"], live["updated_by"]) == ("changed", "another-user")
     assert sandbox.requests() == []
 
 
@@ -186,5 +186,5 @@ def test_somebody_else_looks_and_edits_by_name(sandbox):
     platform.create_processing("app")
     platform.delete_processing("app")
     assert platform.processings() == platform.models() == []
-    with pytest.raises(SandboxError, match="nothing on the platform is called app"):
+    with pytest.raises(SandboxError, match="the platform has no object named app"):
         platform.edit_processing("app", docker_tag="2")

@@ -50,9 +50,9 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 Plan: 7 to create.
 Done: 7 created.
 | creating image/registry/examples/dataset_cleanup
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
 |   push … sent
 |   push … sent
 |   tag latest -> 1.0.0
@@ -71,21 +71,21 @@ $ platform add-input dataset_cleanup stray input_type=TEXT
 $ reconciler drift dataset_cleanup --write-baseline --owner ann --reason "a trial until friday" --expires 2999-12-31
 sandbox@sandbox/dataset_cleanup  last applied … by somebody
   drift input/dataset_cleanup/stray  added outside
-    changed       … by somebody-else
+    changed       … by another-user
     acknowledged  by ann until 2999-12-31: a trial until friday
   drift processing/dataset_cleanup#default_cpu  changed outside
     the files say  4
     it was         4
     it is now      64
     in the files   dataset_cleanup/config.toml:16
-    changed        … by somebody-else
+    changed        … by another-user
     acknowledged   by ann until 2999-12-31: a trial until friday
   drift processing/dataset_cleanup#description  changed outside
     the files say  Copies a dataset version without blurred and duplicated images.
     it was         Copies a dataset version without blurred and duplicated images.
     it is now      edited in a hurry
     in the files   dataset_cleanup/config.toml:4
-    changed        … by somebody-else
+    changed        … by another-user
     acknowledged   by ann until 2999-12-31: a trial until friday
 Found: 3 acknowledged. 0 pipelines in sync.
 | drift-baseline.toml: 3 findings acknowledged
@@ -110,21 +110,21 @@ expires = 2999-12-31
 $ reconciler drift dataset_cleanup
 sandbox@sandbox/dataset_cleanup  last applied … by somebody
   drift input/dataset_cleanup/stray  added outside
-    changed       … by somebody-else
+    changed       … by another-user
     acknowledged  by ann until 2999-12-31: a trial until friday
   drift processing/dataset_cleanup#default_cpu  changed outside
     the files say  4
     it was         4
     it is now      64
     in the files   dataset_cleanup/config.toml:16
-    changed        … by somebody-else
+    changed        … by another-user
     acknowledged   by ann until 2999-12-31: a trial until friday
   drift processing/dataset_cleanup#description  changed outside
     the files say  Copies a dataset version without blurred and duplicated images.
     it was         Copies a dataset version without blurred and duplicated images.
     it is now      edited in a hurry
     in the files   dataset_cleanup/config.toml:4
-    changed        … by somebody-else
+    changed        … by another-user
     acknowledged   by ann until 2999-12-31: a trial until friday
 Found: 3 acknowledged. 0 pipelines in sync.
 | acknowledgements are read from drift-baseline.toml
@@ -141,7 +141,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     it was         4
     it is now      65
     in the files   dataset_cleanup/config.toml:16
-    changed        … by somebody-else
+    changed        … by another-user
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
     take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
   drift processing/dataset_cleanup#description  changed outside
@@ -149,7 +149,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     it was         Copies a dataset version without blurred and duplicated images.
     it is now      edited in a hurry
     in the files   dataset_cleanup/config.toml:4
-    changed        … by somebody-else
+    changed        … by another-user
     acknowledged   by ann until 2999-12-31: a trial until friday
 Found: 1 drift, 1 acknowledged. 0 pipelines in sync.
 | acknowledgements are read from drift-baseline.toml
@@ -169,14 +169,14 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     it was         4
     it is now      65
     in the files   dataset_cleanup/config.toml:16
-    changed        … by somebody-else
+    changed        … by another-user
     acknowledged   by bob until 2999-12-31: a longer trial
   drift processing/dataset_cleanup#description  changed outside
     the files say  Copies a dataset version without blurred and duplicated images.
     it was         Copies a dataset version without blurred and duplicated images.
     it is now      edited in a hurry
     in the files   dataset_cleanup/config.toml:4
-    changed        … by somebody-else
+    changed        … by another-user
     acknowledged   by ann until 2999-12-31: a trial until friday
 Found: 2 acknowledged. 0 pipelines in sync.
 | drift-baseline.toml: 2 findings acknowledged

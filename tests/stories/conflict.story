@@ -26,9 +26,9 @@ Done: 3 created.
   model/DefectClassifier  http://sandbox/model/…
   model-version/DefectClassifier/v1  http://sandbox/model/version/…
 | creating image/registry/examples/single_training
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
 |   push … sent
 |   push … sent
 |   tag latest -> 1.0.0

@@ -77,9 +77,9 @@ Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
   input         sample_size      NUMBER, required
 | no new version: 1.0.0 was never published
 | creating image/registry/examples/dataset_cleanup
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
 |   push … sent
 |   push … sent
 |   tag latest -> 1.0.0

@@ -69,9 +69,9 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 Plan: 7 to create.
 Done: 7 created.
 | creating image/registry/examples/dataset_cleanup
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
 |   push … sent
 |   push … sent
 |   tag latest -> 1.0.0
@@ -120,7 +120,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
     take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/archive
   drift input/dataset_cleanup/stray  added outside
-    changed       … by somebody-else
+    changed       … by another-user
     put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
     take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/stray
   drift processing/dataset_cleanup#default_cpu  changed outside
@@ -128,7 +128,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     it was         4
     it is now      64
     in the files   dataset_cleanup/config.toml:16
-    changed        … by somebody-else
+    changed        … by another-user
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
     take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
   drift processing/dataset_cleanup#description  changed outside
@@ -136,7 +136,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     it was         Copies a dataset version without blurred and duplicated images.
     it is now      edited in a hurry
     in the files   dataset_cleanup/config.toml:4
-    changed        … by somebody-else
+    changed        … by another-user
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
     take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#description'
 Found: 4 drift. 0 pipelines in sync.
@@ -150,7 +150,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
     take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/archive
   drift input/dataset_cleanup/stray  added outside
-    changed       … by somebody-else
+    changed       … by another-user
     put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
     take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/stray
   drift processing/dataset_cleanup#default_cpu  changed outside
@@ -158,7 +158,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     it was         4
     it is now      64
     in the files   dataset_cleanup/config.toml:16
-    changed        … by somebody-else
+    changed        … by another-user
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
     take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
   drift processing/dataset_cleanup#description  changed outside
@@ -166,7 +166,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     it was         Copies a dataset version without blurred and duplicated images.
     it is now      edited in a hurry
     in the files   dataset_cleanup/config.toml:4
-    changed        … by somebody-else
+    changed        … by another-user
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
     take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#description'
   pending processing/dataset_cleanup#docker_flags  changed in the files, not applied yet
@@ -174,14 +174,14 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     it was         []
     it is now      []
     in the files   dataset_cleanup/config.toml:17
-    changed        … by somebody-else
+    changed        … by another-user
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
   pending processing/dataset_cleanup#default_gpu  changed in the files, not applied yet
     the files say  1
     it was         0
     it is now      0
     in the files   dataset_cleanup/config.toml:17
-    changed        … by somebody-else
+    changed        … by another-user
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
 Found: 4 drift, 2 pending. 0 pipelines in sync.
 [11]

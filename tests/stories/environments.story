@@ -56,9 +56,9 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 Plan: 7 to create.
 Done: 7 created.
 | creating image/registry/examples/dataset_cleanup
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
 |   push … sent
 |   push … sent
 |   tag latest -> 1.0.0
@@ -87,7 +87,7 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     it was         8
     it is now      9
     in the files   dataset_cleanup/config.toml:20
-    changed        … by somebody-else
+    changed        … by another-user
     put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
     take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
 Found: 1 drift. 0 pipelines in sync.

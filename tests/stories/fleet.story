@@ -93,9 +93,9 @@ Done: 7 created.
 | info: picsellia_cv_engine, picsellia_pipelines_cli: not installed in python, stand-ins were used to read the classes
 |   They behave like the official base classes. To use those, run `uv sync` in the pipeline's folder or name another interpreter with --python.
 | creating image/registry/examples/computed_inputs
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
 |   push … sent
 |   push … sent
 |   tag latest -> 1.0.0
@@ -106,9 +106,9 @@ Done: 7 created.
 | + created input/computed_inputs/model_2
 | + created input/computed_inputs/model_3
 | creating image/registry/examples/dataset_cleanup
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
 |   push … sent
 |   push … sent
 |   tag latest -> 1.0.0
@@ -141,7 +141,7 @@ sandbox@sandbox/computed_inputs  last applied … by somebody
     it was         Pre-annotates a dataset version with up to three models that vote.
     it is now      in a hurry
     in the files   computed_inputs/config.toml:4
-    changed        … by somebody-else
+    changed        … by another-user
     put it back    reconciler apply computed_inputs --organization sandbox --env CUSTOM --target processing/computed_inputs
     take it over   reconciler adopt computed_inputs --organization sandbox --env CUSTOM 'processing/computed_inputs#description'
 Found: 3 drift. 0 pipelines in sync.

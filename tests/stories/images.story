@@ -66,9 +66,9 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 Plan: 7 to create.
 Done: 7 created.
 | creating image/registry/examples/dataset_cleanup
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
 |   push … sent
 |   push … sent
 |   tag latest -> 1.0.0

@@ -26,16 +26,16 @@ sandbox@sandbox/single_training  http://sandbox
         type                      CLASSIFICATION
 Plan: 3 to create.
 | creating image/registry/examples/single_training
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
 |   push … sent
 |   push … sent
 |   tag latest -> 1.0.0
 | + created image/registry/examples/single_training
 | + created model/DefectClassifier
 | failed: creating model-version/DefectClassifier/v1
-|   sandbox failed inside (500): the sandbox was told to answer 500.
+|   sandbox failed inside (500): a fault rule of the sandbox returned 500.
 |   run the same command again; if it stays, ask Picsellia's support
 | Not finished: 2 resources done, 1 failed, 0 waited. Run the same command again to finish.
 [1]

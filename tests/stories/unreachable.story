@@ -26,9 +26,9 @@ Done: 3 created.
   model/DefectClassifier  http://sandbox/model/…
   model-version/DefectClassifier/v1  http://sandbox/model/version/…
 | creating image/registry/examples/single_training
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
 |   push … sent
 |   push … sent
 |   tag latest -> 1.0.0
@@ -41,7 +41,7 @@ $ fail GET /models/find 500
 $ reconciler plan single_training --exit-code
 | error: model/DefectClassifier could not be read
 |   at model/DefectClassifier
-|   sandbox failed inside (500): the sandbox was told to answer 500.
+|   sandbox failed inside (500): a fault rule of the sandbox returned 500.
 |   run the same command again; if it stays, ask Picsellia's support
 [13]
 

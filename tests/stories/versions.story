@@ -51,9 +51,9 @@ Plan: 7 to create.
 Done: 7 created.
   dataset_cleanup/config.toml says version 1.0.0 and image_tag latest now  commit it
 | creating image/registry/examples/dataset_cleanup
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
-|   copy … taken over from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
+|   copy … mounted from registry/base/python
 |   push … sent
 |   push … sent
 |   tag latest -> 1.0.0

@@ -58,7 +58,12 @@ def select(name: BuilderName, source: ImageSource, pool: ConnectionPool | None =
     Args:
         pool: registry connections to share; None for new ones.
     """
-    from providers.docker.builders import append, buildkit, buildx, engine  # imported late: most runs build nothing
+    from providers.docker.builders import (
+        append,
+        buildkit,
+        buildx,
+        engine,
+    )  # imported late: most runs build nothing
 
     configured = "set in the settings"
     match name:
