@@ -1,6 +1,6 @@
-"""Why something is as it is, and how a refusal ends, as data. The views make the words.
+"""Reasons, refusals and ways out of them, as data. The views turn them into words.
 
-A code is a member of an enum; its value is the `reason_code` of JSON documents.
+A code is an enum member; its value is the `reason_code` of JSON documents.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason.
+    """The reason of a decision.
 
     Attributes:
-        code: which one.
-        details: JSON values that its words need, by name.
+        code: the kind of reason.
+        details: JSON values for its text, by name.
     """
 
     code: StrEnum
@@ -27,9 +27,9 @@ class WayOut:
     """One way out of a refusal.
 
     Attributes:
-        label: which one.
-        command: the command that does it; "" where there is none to run.
-        details: JSON values that its words need, by name.
+        label: the kind of way out.
+        command: the command to run; "" if there is none.
+        details: JSON values for its text, by name.
     """
 
     label: StrEnum
@@ -39,7 +39,7 @@ class WayOut:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a step may not run as it stands, and the ways out."""
+    """The reason why a step may not run, and the ways out."""
 
     reason: Reason
     ways: tuple[WayOut, ...] = ()

@@ -1,10 +1,10 @@
-"""What is known of a published image and its source, as data: verdicts, refusals and their ways out."""
+"""Verdicts on a published image and its source, refusals and their ways out, as data."""
 
 from enum import StrEnum
 
 
 class ImageVerdict(StrEnum):
-    """How what is published compares with the source; `verdict` of `image --json`."""
+    """The comparison of the published image with the source; `verdict` of `image --json`."""
 
     PUBLISHED = "published"
     NEVER_PUBLISHED = "never-published"
@@ -16,7 +16,7 @@ class ImageVerdict(StrEnum):
 
 
 class ImageRefusal(StrEnum):
-    """Why an image cannot be published as the files ask."""
+    """The reason why an image cannot be published as configured."""
 
     FOREIGN_VERSION = "foreign-version"  # `version`
     VERSION_TAKEN = "version-taken"  # `version` has other source; details as SOURCE_CHANGED
@@ -24,7 +24,7 @@ class ImageRefusal(StrEnum):
 
 
 class ImageWay(StrEnum):
-    """How a refusal of an image ends."""
+    """A way out of the refusal of an image."""
 
     NEW_VERSION = "new-version"
     ACCEPT_FOREIGN = "accept-foreign"

@@ -135,8 +135,8 @@ class BucketStore:
             )
         if head.content not in saves and self.objects.get(f"{history_folder(stack)}/{head.content}"):
             raise StoreUnavailableError(
-                f"{self.objects.url} leaves {head.content} of {stack} out of its list, although it is there",
-                hint="check the endpoint, and the proxies on the way to it",
+                f"{self.objects.url} contains {head.content} of {stack} but does not list it",
+                hint="check the endpoint and the proxies on the way to it",
             )
         entries: list[HistoryEntry] = []
         name = head.content  # follow the chain back from the head, which skips unreferenced objects
@@ -360,7 +360,7 @@ class BucketStore:
 
     @contextmanager
     def _located(self) -> Iterator[None]:
-        """Makes damage name the bucket: it may be one that answers with something else."""
+        """Adds the bucket to errors of damage, as the endpoint may not be a bucket at all."""
         try:
             yield
         except CorruptStateError as problem:

@@ -25,10 +25,10 @@ PATIENCE: Final = 30.0
 """Default timeout of one request in seconds, including retries."""
 
 SILENCE = 10.0
-"""Seconds without an answer that are announced, and then again after as many."""
+"""Seconds without a response until the first announcement, and between further ones."""
 
 Announce = Callable[[float | None], None]
-"""Called while the bucket does not answer, with the seconds so far, and then with None as soon as it does."""
+"""Called with the seconds waited so far while the bucket does not respond, then with None when it does."""
 
 WITNESS: Final = "clock"
 """An object in every bucket with state: a list without it is incomplete, see `folders`."""
@@ -51,7 +51,7 @@ _BUSY = re.compile(
     r"SlowDown|ServiceUnavailable|ServerBusy|TooManyRequests|Too Many Requests|rateLimitExceeded"
     r"|Service Unavailable|InternalError|Internal Server Error|OperationTimedOut|Bad Gateway|Gateway Timeout"
 )
-_ODD = re.compile(
+_MALFORMED = re.compile(
     r"invalid list response|Unable to extract metadata|Header missing|Invalid last modified|missing ETag",
     re.I,
 )
@@ -93,7 +93,7 @@ class Objects:
         url: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`; endpoint and credentials
             come from the variables that obstore reads.
         patience: timeout of one request in seconds, including retries.
-        announce: called while the bucket does not answer, from a thread of its own.
+        announce: called from a separate thread while the bucket does not respond.
     """
 
     def __init__(self, url: str, *, patience: float = PATIENCE, announce: Announce | None = None) -> None:
@@ -114,12 +114,12 @@ class Objects:
             except FileNotFoundError as problem:
                 if _NO_BUCKET.search(str(problem)):
                     raise
-                if not _ERROR_CODE.search(str(problem)):  # a web server has no such page, that is all
-                    raise self._odd("it answers 404 without a code") from None
+                if not _ERROR_CODE.search(str(problem)):  # the 404 page of some other web server
+                    raise self._protocol_error("it returns 404 without an error code") from None
                 return None
             meta = found.meta
             if not meta["e_tag"]:
-                raise self._odd("an object has no ETag")
+                raise self._protocol_error("an object has no ETag")
             if meta["size"] > MAX_BYTES:
                 raise StoreUnavailableError(
                     f"{path} in {self.url} has {meta['size'] >> 20} MB, too much for state",
@@ -182,8 +182,8 @@ class Objects:
     def folders(self) -> list[str]:
         """The names of the folders directly below the URL, sorted.
 
-        XML that is no list, for example a web page, parses as an empty list. An empty list is accepted only
-        if the object that every bucket with state has does not exist.
+        Other XML, such as a web page, parses as an empty list. So an empty list is accepted only if the
+        witness object, which every bucket with state contains, does not exist.
         """
         with self._translate_errors():
             listed = self._request(self._open_client().list_with_delimiter)
@@ -191,12 +191,12 @@ class Objects:
             self._lists_work = True
         if not self._lists_work:
             if self.get(WITNESS) is not None:
-                raise self._odd("its list is empty, although there is state")
+                raise self._protocol_error("its list is empty although it contains state")
             self._lists_work = True
         return sorted(listed["common_prefixes"])
 
     def write_witness(self) -> None:
-        """Write the object that verifies lists and gives the bucket's time."""
+        """Write the object that verifies lists and provides the bucket's time."""
         self.put(WITNESS, b"verifies lists, and gives the time\n")
 
     def now(self) -> float:
@@ -237,7 +237,7 @@ class Objects:
             return self._client
 
     def _request(self, call: Callable[[], T]) -> T:
-        """The result of a call of obstore, which is announced while it takes long."""
+        """The result of a call of obstore. Announces a long wait."""
         if self._announce is None:
             return call()
         announce, done = self._announce, threading.Event()
@@ -289,8 +289,8 @@ class Objects:
         elif busy := _BUSY.search(text):
             why = f"the service refuses requests at the moment ({busy[0]})"
             hint = "try again later; nothing was lost"
-        elif _ODD.search(text):
-            return self._odd(_short(text))
+        elif _MALFORMED.search(text):
+            return self._protocol_error(_short(text))
         elif _UNREACHABLE.search(text):
             why = "the service does not respond"
             hint = "check the network and the endpoint, and try again; nothing was lost"
@@ -299,13 +299,13 @@ class Objects:
             hint = f"check the endpoint and the credentials: {variables}"
         return StoreUnavailableError(f"the state store {self.url} cannot be used: {why}", hint=hint)
 
-    def _odd(self, why: str) -> StoreUnavailableError:
-        """The error for an answer that no bucket gives."""
+    def _protocol_error(self, why: str) -> StoreUnavailableError:
+        """The error for a response that does not come from such a bucket."""
         service, variables = _SERVICES[self.url.partition(":")[0]]
         article = "an" if service.startswith("S3") else "a"
         return StoreUnavailableError(
-            f"the state store {self.url} does not answer as {article} {service} does: {why}",
-            hint=f"check the endpoint, and the proxies on the way to it: {variables}",
+            f"the state store {self.url} does not respond like {article} {service}: {why}",
+            hint=f"check the endpoint and the proxies on the way to it: {variables}",
         )
 
 

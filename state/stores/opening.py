@@ -23,7 +23,7 @@ def open_store(
         url: a path, `sqlite:///relative/path`, `sqlite:////absolute/path`, a bucket (`s3://bucket/prefix`,
             `gs://bucket/prefix`, `az://container/prefix`), or None for the file in the user's state folder.
         patience: timeout of one bucket request in seconds, including retries; None for the default.
-        announce: called while a bucket does not answer, see `state.stores.objects`.
+        announce: called while a bucket does not respond, see `state.stores.objects`.
 
     Raises:
         StoreUnavailableError: this version has no store for the URL.

@@ -78,7 +78,7 @@ def test_a_web_page_in_the_place_of_a_list_is_reported(
     with odd_bucket(Bucket(url, s3.variables), lists, BODIES["a page"], monkeypatch):
         ended = cli("state", "list")
     assert ended.code == 1
-    assert f"the state store {url} does not answer as an S3 bucket does" in ended.err
+    assert f"the state store {url} does not respond like an S3 bucket" in ended.err
     assert "AWS_ENDPOINT_URL" in ended.err
 
 
