@@ -102,7 +102,7 @@ def test_a_server_that_drips_its_answer_is_given_up(
     monkeypatch.setenv("RECONCILER_TIMEOUT", str(PATIENCE))
     with server(WAYS[way]) as host, pytest.raises(ProviderError) as failed:
         call(host)
-    assert "time" in failed.value.message or "stopped answering" in failed.value.message
+    assert "time" in failed.value.message or "stopped responding" in failed.value.message
 
 
 def test_a_body_that_comes_steadily_may_take_longer_than_the_timeout() -> None:

@@ -15,7 +15,7 @@ source
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
   record      there is none
-  built by    append: the settings ask for it
+  built by    append: set in the settings
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
@@ -127,7 +127,7 @@ source
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
   record      serial 14
-  built by    append: the settings ask for it
+  built by    append: set in the settings
 layers
   … kB  …  base    ADD etc/os-release
   … kB  …  base    ADD usr/local/bin/python
@@ -154,7 +154,7 @@ source
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
   record      there is none
-  built by    append: the settings ask for it
+  built by    append: set in the settings
 layers
   … kB  …  base    ADD etc/os-release
   … kB  …  base    ADD usr/local/bin/python

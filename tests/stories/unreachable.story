@@ -51,7 +51,7 @@ $ reconciler plan single_training --exit-code
 | error: image/registry/examples/single_training could not be read
 |   at image/registry/examples/single_training
 |   registry does not allow reading registry/examples/single_training:1.0.0.
-|   you are logged in without that right: ask for it, or log in as somebody else with docker login registry
+|   you are logged in without that permission: request it, or log in as another user with docker login registry
 [13]
 
 $ reconciler plan single_training --exit-code
