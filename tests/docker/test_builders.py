@@ -211,7 +211,7 @@ class TestAppend:
             appended(folder, base, platform="linux/arm64")[0].check()
         with pytest.raises(RefusedError, match="no base image to add"):
             AppendBuilder(ImageSource(folder=folder), "asked for").check()
-        with pytest.raises(RefusedError, match="no absolute path"):
+        with pytest.raises(RefusedError, match="not an absolute path"):
             builder, source = appended(folder, base, workdir="app")
             publish(builder, source, f"{registry.address}/refuse/app", "1.0.0", {}, silent)
         (folder / ".wh.pipeline.py").write_text("")

@@ -41,10 +41,10 @@ def test_a_registry_that_hangs_is_given_up(sandbox: Sandbox, monkeypatch: pytest
     sandbox.fail("*", "/v2/", "hang", times=None)
     pauses: list[float] = []
     with RegistryClient(f"{sandbox.registry}/examples/app", pause=pauses.append) as registry:
-        with pytest.raises(TransientError, match="stopped answering"):
+        with pytest.raises(TransientError, match="stopped responding"):
             registry.digest("latest")
         assert pauses == [0.5, 1.0, 2.0]
-        with pytest.raises(TransientError, match="stopped answering") as caught:
+        with pytest.raises(TransientError, match="stopped responding") as caught:
             registry.check()
         assert caught.value.outcome_unknown
 
