@@ -137,7 +137,7 @@ class RateLimiter:
             extension = until - max(now, state.paused_until)
             if extension > 0:
                 if state.waited + extension > answer_timeout(MAX_WAIT):
-                    # The run gives up: let its remaining requests fail soon, without a long interval for each.
+                    # The run gives up: its remaining requests fail soon, without a long interval each.
                     state.interval = min(state.interval, max(_MAX_INTERVAL, self._interval))
                     state.next = min(state.next, now)
                     return False

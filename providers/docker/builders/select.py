@@ -58,12 +58,7 @@ def select(name: BuilderName, source: ImageSource, pool: ConnectionPool | None =
     Args:
         pool: registry connections to share; None for new ones.
     """
-    from providers.docker.builders import (
-        append,
-        buildkit,
-        buildx,
-        engine,
-    )  # imported late: most runs build nothing
+    from providers.docker.builders import append, buildkit, buildx, engine  # late: most runs do not build
 
     configured = "set in the settings"
     match name:
