@@ -127,8 +127,8 @@ class KindFacts:
         assess: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Assessment,
             for kinds where comparing field by field is not enough.
         config: the table and keys of config.toml with its fields; None if code or a class provides them.
-        listed_by: the key of `[execution]` for the class that declares the complete list of objects; undeclared
-            ones are deleted. "" without such a class.
+        listed_by: the key of `[execution]` for the class that declares the complete list of objects;
+            undeclared ones are deleted. "" without such a class.
         summary: a few words on a live object, for the report of a deploy; None and "" are left out.
         written: its name in an address, if it differs from the names of its parents and its own.
         collection: its part of the platform's API, which the sandbox serves.

@@ -12,8 +12,8 @@ from providers.sandbox.server import SandboxError
 class Platform:
     """Reads and edits by another user.
 
-    Objects are addressed by their names within one organization, outermost parent first. Reads return None for
-    a missing object; refused writes raise `SandboxError`.
+    Objects are addressed by their names within one organization, outermost parent first. Reads return None
+    for a missing object; refused writes raise `SandboxError`.
 
     Args:
         call: sends one request, see `Sandbox.call`.
