@@ -135,11 +135,17 @@ def image_labels(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) 
 def check_time(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) -> None:
     """Check the time that `image_labels` gives the image, without reading its files.
 
+    A repository that git cannot read is no error here: only a build needs it.
+
     Raises:
-        RefusedError: a label cannot hold the time, or git cannot read the repository.
+        RefusedError: a label cannot hold the time.
     """
     epoch = variables.get("SOURCE_DATE_EPOCH", "")
-    _created(epoch, None if epoch else _head(pipeline)[1])
+    try:
+        commit = None if epoch else _head(pipeline)[1]
+    except RefusedError:
+        return
+    _created(epoch, commit)
 
 
 def git_revision(pipeline: Pipeline) -> str:
