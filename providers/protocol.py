@@ -149,6 +149,12 @@ class KindFacts:
     written: str = ""
     collection: ApiCollection | None = None
 
+    @property
+    def written_together(self) -> Collection[str]:
+        """The fields that a change sends all of: the platform clears those that the request lacks."""
+        collection = self.collection
+        return collection.change.keys() if collection and collection.change_method == "PUT" else ()
+
 
 Assess = Callable[
     [

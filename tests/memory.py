@@ -123,7 +123,9 @@ class MemoryKind:
         def change() -> LiveObject:
             if key not in self.world.objects:
                 raise GoneError(f"{self.kind} {'/'.join(live.name)} does not exist")
-            taken = {name: value for name, value in changed.items() if name not in self.world.stubborn}
+            together = self.facts.written_together
+            sent = {name: fields[name] for name in together if name in fields} if together else {}
+            taken = {k: value for k, value in {**sent, **changed}.items() if k not in self.world.stubborn}
             self.world.edit(self.kind, *live.name, **taken)
             return self.world.objects[key]
 

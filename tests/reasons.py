@@ -11,7 +11,7 @@ REASON_CODES: tuple[StrEnum, ...] = (*ReasonCode, *RefusalCode, *ImageVerdict, *
 WAY_CODES: tuple[StrEnum, ...] = (*Way, *ImageWay)
 
 _FIELDS = {"fields": ["default_cpu", "target"]}
-_PARTS = {"field": "default_parameters", "ignored": ["default_parameters.a", "default_parameters.b"]}
+_PARTS = {"fields": ["default_parameters"], "ignored": ["default_parameters.a", "default_parameters.b"]}
 _CHANGED = {"differing": ["pipeline.py changed"], "more": 2}
 _UNKNOWN = {"files": 5, "revision": "0123456789abcdef", "dirty": True}
 _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {

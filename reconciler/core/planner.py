@@ -106,7 +106,7 @@ def _step_for_desired(resource: Resource, scene: _PlanInputs) -> Step:
         step = Step(address, action, reason, changes, resource.depends_on, live.id, fingerprint(live, kind))
         if kind.assess is None and action is not Action.NOOP:
             step = _replaced_if_fixed(step, resource, live, kind, scene.options)
-            step = _refused_if_blind(step, scene.options.ignored.get(address, ()))
+            step = _refused_if_blind(step, kind, scene.options.ignored.get(address, ()))
     return step if kind.assess is None else _assessed(step, resource, scene)
 
 
@@ -367,17 +367,44 @@ def _replaced_if_fixed(
     return replace(step, refusal=refusal)
 
 
-def _refused_if_blind(step: Step, ignored: Collection[str]) -> Step:
-    """A field that cannot be read is written as a whole, and with it a key that is ignored."""
+def _refused_if_blind(step: Step, kind: KindFacts, ignored: Collection[str]) -> Step:
+    """What is ignored and cannot be read must not be written along with something else.
+
+    A table is written whole, and so are fields that share a request, and everything of a new object.
+    """
+    if not ignored or step.refusal is not None:
+        return step
     for change in step.changes:
-        names = [path for path in ignored if path.startswith(f"{change.path}.")] if change.path else []
-        if change.write and change.live is MISSING and names:
-            parts = {"field": change.path, "ignored": names}
-            refusal = Refusal(
-                Reason(RefusalCode.OVERWRITES_IGNORED, parts), (WayOut(Way.IGNORE_WHOLE, details=parts),)
-            )
-            return replace(step, refusal=step.refusal or refusal)
+        unread = _ignored_unread(change, ignored)
+        written = _written_with(change, step, kind) if unread else []
+        if written:
+            return replace(step, refusal=_overwrites_ignored(written, unread))
     return step
+
+
+def _ignored_unread(change: Change, ignored: Collection[str]) -> list[str]:
+    """What `ignored` names of this field, where the live value cannot be read."""
+    if change.live is not MISSING or not change.path:
+        return []
+    if change.resolution is Resolution.IGNORED:
+        return [change.path]
+    return [path for path in ignored if path.startswith(f"{change.path}.")]
+
+
+def _written_with(change: Change, step: Step, kind: KindFacts) -> list[str]:
+    """The changes that write a field, or what is in it, although it is ignored."""
+    written = [other.path for other in step.changes if other.write]
+    if step.action is Action.REPLACE:
+        return [path for path in written if kind.rules[path.partition(".")[0]].immutable]
+    if change.write:
+        return [change.path]
+    together = kind.written_together
+    return [path for path in written if path in together] if change.path in together else []
+
+
+def _overwrites_ignored(written: Collection[str], ignored: Collection[str]) -> Refusal:
+    parts = {"fields": [*written], "ignored": [*ignored]}
+    return Refusal(Reason(RefusalCode.OVERWRITES_IGNORED, parts), (WayOut(Way.IGNORE_WHOLE, details=parts),))
 
 
 def _assessed(step: Step, resource: Resource, scene: _PlanInputs) -> Step:
@@ -452,10 +479,12 @@ def _children_of_replaced(steps: Mapping[Address, Step], scene: _PlanInputs) -> 
         if step.action is not Action.REPLACE:
             besides = _carried_fields(resource, kind, scene.live[address].fields)
             step = replace(step, changes=(*step.changes, *besides))
-        with_parent = {"parent": str(parent)}
+        ignored, with_parent = scene.options.ignored.get(address, ()), {"parent": str(parent)}
         reason, refusal = Reason(ReasonCode.PARENT_REPLACED, with_parent), None
         if address in scene.options.protected:
             refusal = Refusal(Reason(RefusalCode.PROTECTED_PARENT, with_parent), (_unprotect(address),))
+        elif unread := [path for change in step.changes for path in _ignored_unread(change, ignored)]:
+            refusal = _overwrites_ignored([str(parent)], unread)
         anew[address] = replace(step, action=Action.CREATE, reason=reason, refusal=refusal)
     return anew
 

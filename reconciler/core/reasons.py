@@ -57,7 +57,7 @@ class RefusalCode(StrEnum):
     """Why a step may not run as it stands."""
 
     REPLACE_LOSES_HISTORY = "replace-loses-history"  # `fields`
-    OVERWRITES_IGNORED = "overwrites-ignored"  # `field`, and the `ignored` parts of it
+    OVERWRITES_IGNORED = "overwrites-ignored"  # `fields` to write, and the `ignored` ones that go with them
     PROTECTED = "protected"  # `action`
     PROTECTED_PARENT = "protected-parent"  # `parent`
     SECRET = "secret"
@@ -69,7 +69,7 @@ class Way(StrEnum):
 
     ALLOW_REPLACE = "allow-replace"
     RESTORE_VALUE = "restore-value"
-    IGNORE_WHOLE = "ignore-whole"  # `field`, and the `ignored` parts of it
+    IGNORE_WHOLE = "ignore-whole"  # as `OVERWRITES_IGNORED`
     UNPROTECT = "unprotect"  # `address`
     SEE_ERRORS = "see-errors"
     UNSTATED = "way-out"  # `text`, as a document without codes has it

@@ -280,8 +280,8 @@ _WORDS: Mapping[StrEnum, _Words] = {
         f"{_fields(it)} cannot be changed in place; a replacement has a new id and no history"
     ),
     RefusalCode.OVERWRITES_IGNORED: lambda it: (
-        f"{it['field']} cannot be read, and writing it would overwrite {listed(it['ignored'])}, "
-        "which ignore_changes names"
+        f"writing {_fields(it)} would overwrite {listed(it['ignored'])}, "
+        "which ignore_changes names and the platform does not return"
     ),
     RefusalCode.PROTECTED: lambda it: f"apply would {it['action']} it, and config.toml protects it",
     RefusalCode.PROTECTED_PARENT: lambda it: (
@@ -357,7 +357,7 @@ _WAYS: Mapping[StrEnum, _Words] = {
     Way.ALLOW_REPLACE: "allow it",
     Way.RESTORE_VALUE: "or restore the old value in config.toml",
     Way.IGNORE_WHOLE: lambda it: (
-        f'add "{it["field"]}" to ignore_changes in config.toml, or remove {listed(it["ignored"])} from it'
+        f"add {_fields(it)} to ignore_changes in config.toml, or remove {listed(it['ignored'])} from it"
     ),
     Way.UNPROTECT: lambda it: f'remove "{it["address"]}" from [reconciler] protect in config.toml',
     Way.SEE_ERRORS: "see the errors: they name each file and line, and what to do",

@@ -1,5 +1,6 @@
 """`[reconciler] ignore_changes`: a word of it protects exactly what it names, or is an error."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +89,20 @@ def value(kind: str, name: str, number: int) -> Any:
     return f"VALUE_{number}"
 
 
-def changed_outside(bench: Bench, kind: str, ignored: str, changed: dict[str, Any]) -> Step:
-    """The step of a resource that was applied as the files say, and then changed."""
+def applied(bench: Bench, kind: str) -> tuple[Address, list[Resource]]:
+    """A resource with the first value of each field, applied; the files, it comes last."""
     address = ADDRESSES[kind]
     fields = {name: value(kind, name, 1) for name in FACTS[kind].rules}
     parents = [PARENTS[kind]] if kind in PARENTS else []
     depends = tuple(parent.address for parent in parents)
     files = [*parents, Resource(address, fields, depends_on=depends)]
     assert bench.apply(*files).succeeded
+    return address, files
+
+
+def changed_outside(bench: Bench, kind: str, ignored: str, changed: dict[str, Any]) -> Step:
+    """The step of a resource that was applied as the files say, and then changed."""
+    address, files = applied(bench, kind)
     bench.world.edit(kind, *address.name, **changed)
     planned = bench.plan(*files, ignored={address: [ignored]}, replace=[address])
     bench.walk(planned)
@@ -126,6 +133,53 @@ def test_one_key_is_left_alone_and_no_other(bench: Bench, kind: str, name: str, 
     assert bench.live(ADDRESSES[kind])[name] == FACTS[kind].rules[name].normalise(expected)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "changed"),
+    [
+        (kind, name, changed)
+        for kind, name in FIELDS
+        for other, changed in FIELDS
+        if kind == other and name != changed
+    ],
+)
+def test_a_field_that_cannot_be_read_is_not_overwritten(
+    bench: Bench, kind: str, name: str, changed: str
+) -> None:
+    """Whatever else the files change, and whether that is an update or a replace."""
+    address, files = applied(bench, kind)
+    bench.world.edit(kind, *address.name, **{name: value(kind, name, 2)})
+    bench.world.hidden = [name]
+    fields = {**files[-1].fields, changed: value(kind, changed, 2)}
+    planned = bench.plan(
+        *files[:-1], replace(files[-1], fields=fields), ignored={address: [name]}, replace=[address]
+    )
+    step = planned.step(address)
+    if step.refusal is not None:
+        assert step.refusal.reason == Reason(
+            RefusalCode.OVERWRITES_IGNORED, {"fields": [changed], "ignored": [name]}
+        )
+        return
+    bench.walk(planned)
+    live = bench.live(address)
+    assert live[name] == value(kind, name, 2)
+    assert live[changed] == FACTS[kind].rules[changed].normalise(value(kind, changed, 2))
+
+
+@pytest.mark.parametrize("name", FACTS["input"].rules)
+def test_a_field_that_cannot_be_read_is_not_lost_with_its_parent(bench: Bench, name: str) -> None:
+    address = ADDRESSES["input"]
+    fields = {field: value("input", field, 1) for field in FACTS["input"].rules}
+    dataset = Resource(address, fields, depends_on=(APP,))
+    assert bench.apply(processing(owns=(), type="ONE"), dataset).succeeded
+    bench.world.hidden = [name]
+    step = bench.plan(
+        processing(owns=(), type="OTHER"), dataset, ignored={address: [name]}, replace=[APP]
+    ).step(address)
+    assert step.refusal is not None and step.refusal.reason == Reason(
+        RefusalCode.OVERWRITES_IGNORED, {"fields": [str(APP)], "ignored": [name]}
+    )
+
+
 def test_a_key_that_cannot_be_read_is_not_overwritten(bench: Bench) -> None:
     assert bench.apply(processing(default_parameters={"data_tag": "a", "epochs": 1})).succeeded
     bench.world.hidden = ["default_parameters"]
@@ -133,7 +187,7 @@ def test_a_key_that_cannot_be_read_is_not_overwritten(bench: Bench) -> None:
     step = bench.plan(app, ignored={APP: ["default_parameters.data_tag"]}).step(APP)
     assert step.refusal is not None and step.refusal.reason == Reason(
         RefusalCode.OVERWRITES_IGNORED,
-        {"field": "default_parameters", "ignored": ["default_parameters.data_tag"]},
+        {"fields": ["default_parameters"], "ignored": ["default_parameters.data_tag"]},
     )
     whole = bench.plan(app, ignored={APP: ["default_parameters"]}).step(APP)
     assert whole.refusal is None and not whole.writes
@@ -171,3 +225,29 @@ def test_a_path_into_a_parameter_is_refused(
         line = (folder / "config.toml").read_text().count("\n")
         assert f"config.toml:{line}" in ended.err and 'Write "default_parameters.aug"' in ended.err
         assert cli("drift", name).code == 13
+
+
+def test_an_input_that_the_platform_names_only_keeps_what_is_ignored(cli: Cli, sandbox: Sandbox) -> None:
+    """A change of an input sends its other fields, too."""
+    name = "dataset_cleanup"
+    folder = copy_example(name, cli.folder, sandbox.registry)
+    (folder / ".dockerignore").write_text("utils/\n")
+    assert cli("apply", name, "--yes").code == 0
+    sandbox.platform.edit_input(name, "archive", required=True)
+    sandbox.switch(echo="certain")
+    inputs = folder / "utils/inputs.py"
+    before = 'name="archive", '
+    after = f"{before}inference_type_constraint=InferenceType.MASK, "
+    assert before in inputs.read_text()
+    inputs.write_text(inputs.read_text().replace(before, after))
+    with (folder / "config.toml").open("a") as config:
+        config.write(f'\n[reconciler.ignore_changes]\n"input/{name}/archive" = ["required"]\n')
+
+    ended = cli("apply", name, "--yes")
+
+    assert ended.code == 12
+    assert "writing inference_type_constraint would overwrite required" in ended.err
+    assert "add inference_type_constraint to ignore_changes in config.toml" in ended.err
+    sandbox.switch(echo="all")
+    [archived] = [one for one in sandbox.platform.inputs(name) if one["name"] == "archive"]
+    assert archived["required"] is True and archived["inference_type_constraint"] is None
