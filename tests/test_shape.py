@@ -59,7 +59,7 @@ def python(code: str, given: object = None) -> str:
         input=json.dumps(given),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,  # only against a hang: the machine may be busy
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -114,7 +114,7 @@ def publish(folders: Sequence[Path], sandbox: Sandbox) -> None:
 def record(folders: Sequence[Path], reading: ReadOptions) -> None:
     """Save for each what an apply that found everything in place would have recorded."""
     where = options.TargetOptions(None, None)
-    with session(where.target(), stores.store(), ignore, threading.Event()) as opened:
+    with session(where.target(), stores.store(ignore), ignore, threading.Event()) as opened:
         for folder in folders:
             planned = make_plan(opened, validate(folder, reading), PlanRequest())
             snapshot = planned.settled
