@@ -47,6 +47,14 @@ def refuse_irregular(mode: int, path: str | os.PathLike[str]) -> None:
     raise OSError(errno.EINVAL, f"Is {kind_of(mode)}, not a file", os.fspath(path))
 
 
+def real_path(path: Path) -> Path:
+    """The path with its links followed. `Path.resolve` raises RuntimeError for a loop of links.
+
+    A loop stays as it is, so using the path raises the system's OSError.
+    """
+    return Path(os.path.realpath(path))
+
+
 def check_regular(path: str | os.PathLike[str]) -> None:
     """Raise OSError unless `path` is a regular file or a link to one. Does not open it."""
     refuse_irregular(os.stat(path).st_mode, path)  # noqa: PTH116 - also for strings, many times a second

@@ -116,6 +116,62 @@ def test_every_file_of_the_user_is_refused_by_name_if_it_is_none(
     assert not wrong, "\n".join(wrong)
 
 
+# Each output that a user names -> the command that writes it, with the output's path in place of {}.
+WRITTEN: dict[str, tuple[str, ...]] = {
+    "plan --out": ("plan", "app", "--out", "{}"),
+    "plan --markdown": ("plan", "app", "--markdown", "{}"),
+    "plan --html": ("plan", "app", "--html", "{}"),
+    "drift --json": ("drift", "app", "--json", "{}"),
+    "drift --junit": ("drift", "app", "--junit", "{}"),
+    "drift --markdown": ("drift", "app", "--markdown", "{}"),
+    "drift --html": ("drift", "app", "--html", "{}"),
+    "step summary": ("drift", "app"),
+}
+
+# What may be in the way of it, how it is made, and what is said of it.
+IN_THE_WAY: dict[str, tuple[Callable[[Path], object], str]] = {
+    "pipe that no program reads": (os.mkfifo, "named pipe"),
+    "link to a pipe": (lambda path: path.symlink_to(pipe_elsewhere()), "named pipe"),
+    "socket": (bind, "that no program reads"),
+    "link to itself": (lambda path: path.symlink_to(path.name), "symbolic links"),
+    "full disk": (lambda path: path.symlink_to("/dev/full"), "No space left"),
+}
+
+
+@pytest.mark.parametrize("output", WRITTEN)
+def test_an_output_that_cannot_be_written_is_an_error_at_once(
+    output: str, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, guard: None
+) -> None:
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry).rename(cli.folder / "app")
+    path = cli.folder / "written"
+    if output == "step summary":
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+    wrong = []
+    for kind, (make, what) in IN_THE_WAY.items():
+        path.unlink(missing_ok=True)
+        make(path)
+        ended = cli(*(part.format(path) for part in WRITTEN[output]))
+        # The summary is GitHub's, and no reason to fail.
+        if (
+            (ended.code == 1) == (output == "step summary")
+            or what not in ended.err
+            or "a bug in" in ended.err
+        ):
+            wrong.append(f"{kind}: {ended.code} {ended.err}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_module_resolves_a_path_in_a_way_that_a_loop_of_links_breaks() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in modules().values()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "resolve"
+    ]
+    assert found == []
+
+
 def test_one_that_is_replaced_by_a_pipe_after_the_check_is_refused_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guard: None
 ) -> None:

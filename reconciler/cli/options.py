@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from providers.regular_files import real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.platforms import ENVIRONMENTS
@@ -122,7 +123,7 @@ class Selection:
                 except UserError as problem:
                     failed(name, problem)
                 else:
-                    folders.setdefault(folder.resolve(), folder)
+                    folders.setdefault(real_path(folder), folder)
             return list(folders.values())
         if (here / "config.toml").exists():
             return [here]

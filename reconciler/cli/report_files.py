@@ -12,13 +12,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from providers.regular_files import real_path
 from reconciler.cli.documents import print_document
 from reconciler.cli.outputs import STDOUT, Outputs
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.plan import Plan
 from reconciler.drift.findings import Report, seen_from
 from reconciler.pipeline.image_source import is_in_image
-from reconciler.system.files import replace_file
+from reconciler.system.files import append_output, write_output
 from reconciler.views.safe import in_workflow
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
@@ -40,7 +41,7 @@ def in_images(outputs: Outputs, folders: Iterable[Path]) -> list[Diagnostic]:
         )
         for folder in (folders if places else ())
         for place in places
-        if place.resolve().is_relative_to(folder.resolve()) and is_in_image(folder, place)
+        if real_path(place).is_relative_to(real_path(folder)) and is_in_image(folder, place)
     ]
 
 
@@ -118,11 +119,10 @@ def _write(place: Path, text: str, format_: str) -> None:
     content = text.encode("utf-8", "backslashreplace")
     if place == STDOUT:
         print_document(content.decode(), format_)
-    elif place.exists() and not place.is_file():  # a pipe or a terminal has no content to keep whole
-        place.write_bytes(content)
     else:
-        # Made to be read by others: the next step's user, a web server. A file that is there keeps its mode.
-        replace_file(place, content, mode=None if place.exists() else 0o644)
+        write_output(
+            place, content, mode=0o644
+        )  # made to be read by others: the next step's user, a web server
 
 
 def _show_in_workflow(report: Report, err: Console) -> None:
@@ -145,7 +145,6 @@ def _append(summary: Path, report: Report, err: Console) -> None:
         room = SUMMARY_BYTES - 1 - (summary.stat().st_size if summary.exists() else 0)
         text = drift_markdown(report, room).encode("utf-8", "backslashreplace")
         if len(text) <= room:
-            with summary.open("ab") as file:
-                file.write(text)
+            append_output(summary, text)
     except OSError as problem:
         print_diagnostics([warning("the step summary cannot be written", f"{problem.strerror}.")], err)

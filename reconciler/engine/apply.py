@@ -14,7 +14,7 @@ from providers.errors import ProviderError, SettingError
 from providers.leftovers import sweep
 from providers.protocol import CheckedKind
 from providers.reasons import Reason
-from providers.regular_files import read_regular
+from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.diff import effective_fields
 from reconciler.core.events import Notice
@@ -170,7 +170,7 @@ def carry_out(
         if lock.previous_holder is not None:
             why = "its process is gone" if is_gone(lock.previous_holder) else "it had expired"
             session.emit(Notice(f"took over the lock of {lock.previous_holder}: {why}"))
-        sweep(path.resolve().parent)
+        sweep(real_path(path).parent)
         _refuse_changed_files(pipeline, key if waited else None)
         planned = make(lock.previous_holder)
         stale: tuple[StaleStep, ...] = ()
@@ -252,7 +252,7 @@ def _write_config(pipeline: Pipeline) -> None:
 def _check_config_is_writable(pipeline: Pipeline) -> None:
     """Check before the first write, as config.toml is written last."""
     path = pipeline.loaded.path
-    if not (os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK)):
+    if not (os.access(path, os.W_OK) and os.access(real_path(path).parent, os.W_OK)):
         detail = "The new version must be written there. Nothing was changed."
         raise UserError(error("config.toml cannot be written", detail, file=path))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from providers.docker.labels import CREATED, REVISION, TITLE
 from providers.docker.source.key import ImageSource, context, ignore_file, seen
 from providers.errors import ProviderError, RefusedError
-from providers.regular_files import read_regular
+from providers.regular_files import read_regular, real_path
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.toml.toml_edits import keyed_document, keyed_tables
@@ -26,11 +26,11 @@ def is_in_image(folder: Path, file: Path) -> bool:
         return False
     options = config.reconciler.image
     context = Path(os.path.normpath(folder.absolute() / options.context))
-    place = file.parent.resolve() / file.name
-    if not place.is_relative_to(context.resolve()):
+    place = real_path(file.parent) / file.name
+    if not place.is_relative_to(real_path(context)):
         return False
     dockerfile = _context_path(str(context), folder.absolute() / options.dockerfile)
-    path = place.relative_to(context.resolve()).as_posix()
+    path = place.relative_to(real_path(context)).as_posix()
     try:
         return path in seen(ImageSource(folder=context, dockerfile=dockerfile), [path])
     except ProviderError:
@@ -82,7 +82,7 @@ def _other_names(folder: str, config: Path) -> dict[str, bytes]:
     names: set[str] = set()
     try:
         if config.is_symlink():
-            names.add(_context_path(os.path.realpath(folder), config.resolve()))
+            names.add(_context_path(str(real_path(Path(folder))), real_path(config)))
         status = config.stat()
         if status.st_nlink > 1:
             paths = (Path(parent, name) for parent, _, files in os.walk(folder) for name in files)
@@ -204,11 +204,11 @@ def _is_dirty(repository: Repository, commit: Commit, pipeline: Pipeline) -> boo
     yet.
     """
     source = image_source(pipeline)
-    folder, top = source.folder.resolve(), repository.top
+    folder, top = real_path(source.folder), repository.top
     if not folder.is_relative_to(top):
         return True
     settings = [folder / name for name in (source.dockerfile, ignore_file(source)) if name]
-    settings.append(pipeline.loaded.path.parent.resolve() / pipeline.loaded.path.name)
+    settings.append(real_path(pipeline.loaded.path.parent) / pipeline.loaded.path.name)
     on_disk = {folder / entry.path for entry in context(source) if entry.kind != "folder"}
     on_disk |= {path for path in settings if path.is_file()}
     below = [_relative_path(top, path) for path in (folder, *settings) if path.is_relative_to(top)]

@@ -3,6 +3,7 @@
 Used for config.toml and for the official CLI's own files. Independent of their content.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from providers.leftovers import new_temporary, sweep
+from providers.regular_files import real_path
 from reconciler.core.diagnostics import BusyError, UserError, error
 
 
@@ -34,7 +36,7 @@ def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = la
     """
     from filelock import FileLock, Timeout
 
-    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
+    name = hashlib.sha256(os.fsencode(real_path(path))).hexdigest()[:32]
     lock = FileLock(_lock_folder() / f"{name}.lock")
     try:
         try:
@@ -110,7 +112,9 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
     Raises:
         OSError: it cannot be written; it is unchanged.
     """
-    target = path.resolve()
+    target = real_path(path)
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
     if target.exists() and target.stat().st_nlink > 1:
         _rewrite(target, content, mode)
         return
@@ -137,6 +141,46 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
         if os.name == "posix":  # elsewhere an open file cannot be renamed
             os.close(handle)
     _sync_folder(target.parent)
+
+
+def write_output(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file that the user named for output: replaced whole, unless it is a pipe or a terminal.
+
+    Args:
+        mode: the permission bits of a new file; an existing one keeps its own.
+
+    Raises:
+        OSError: it cannot be written, or it is a named pipe that no program reads.
+    """
+    if path.exists() and not path.is_file():  # a pipe or a terminal has no content to keep whole
+        with os.fdopen(_open_to_write(path), "wb") as file:
+            file.write(content)
+    else:
+        replace_file(path, content, mode=None if path.exists() else mode)
+
+
+def append_output(path: Path, content: bytes) -> None:
+    """Add to a file that other programs add to as well; it is created if it does not exist.
+
+    Raises:
+        OSError: as `write_output`.
+    """
+    with os.fdopen(_open_to_write(path, os.O_APPEND | os.O_CREAT), "ab") as file:
+        file.write(content)
+
+
+def _open_to_write(path: Path, flags: int = 0) -> int:
+    """A descriptor to write to. The open of a pipe does not wait for a reader: there may never be one."""
+    try:
+        handle = os.open(path, os.O_WRONLY | flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    except OSError as problem:
+        if problem.errno == errno.ENXIO:
+            told = "Is a named pipe or a device that no program reads"
+            raise OSError(errno.ENXIO, told, os.fspath(path)) from None
+        raise
+    if os.name == "posix":
+        os.set_blocking(handle, True)
+    return handle
 
 
 def _rewrite(target: Path, content: bytes, mode: int | None) -> None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from providers.regular_files import real_path
+
 _TIMEOUT = 30  # seconds
 _POINTER = 1024  # bytes; a pointer of Git LFS is shorter
 _COMMITTER = re.compile(rb"^committer .*> (-?\d+) [-+]\d+$", re.MULTILINE)
@@ -167,7 +169,7 @@ class Repository:
 
 def repository_of(folder: Path) -> Repository | None:
     """The repository that contains a folder, or None."""
-    resolved = folder.resolve()
+    resolved = real_path(folder)
     return next((Repository(top) for top in (resolved, *resolved.parents) if _is_top(top)), None)
 
 

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from providers.regular_files import read_regular
+from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.pipeline.config import FILE_NAME
 from reconciler.pipeline.enums import did_you_mean
@@ -60,7 +60,7 @@ def find(name_or_path: str, root: Path) -> Path:
     raise UserError(
         error(
             f"no pipeline is called {name_or_path}",
-            f"Searched {root.resolve()}, except hidden folders and virtual environments. "
+            f"Searched {real_path(root)}, except hidden folders and virtual environments. "
             f"{summary}{did_you_mean(name_or_path, names)}",
         )
     )
@@ -111,7 +111,7 @@ def names_in(folder: Path) -> set[str]:
 
 def _names(folder: Path) -> set[str]:
     """The names that select a pipeline: the folder's, and those in its config.toml."""
-    return {folder.resolve().name, *names_in(folder)}
+    return {real_path(folder).name, *names_in(folder)}
 
 
 def _document(folder: Path) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from providers.regular_files import real_path
 from reconciler.core.platforms import HOSTS
 from reconciler.credentials.environment import Declared, DeclaredEnvironment, Sourced
 from reconciler.workspace.globs import Glob
@@ -98,7 +99,7 @@ class Workspace:
         if self.file is None:
             return ""
         try:
-            path = folder.resolve().relative_to(self.root.resolve()).as_posix()
+            path = real_path(folder).relative_to(real_path(self.root)).as_posix()
         except ValueError:
             return f"it is outside of {self.root}, the folder of {self.file.name}"
         for glob in self.exclude:

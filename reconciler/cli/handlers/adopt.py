@@ -9,6 +9,7 @@ from typing import IO
 
 from rich.console import Console
 
+from providers.regular_files import real_path
 from reconciler.cli import options, prompts, stores
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import error
@@ -58,9 +59,9 @@ def run(
 def _print_patch(adopted: Adoption, folder: Path, out: Console, err: Console) -> bool:
     """On stdout and nothing else there, so that it can be piped into `patch -p1`."""
     here = Path.cwd()
-    base = here if folder.resolve().is_relative_to(here.resolve()) else folder
+    base = here if real_path(folder).is_relative_to(real_path(here)) else folder
     texts = [
-        patch(file.resolve().relative_to(base.resolve()), before, after)
+        patch(real_path(file).relative_to(real_path(base)), before, after)
         for file, (before, after) in adopted.patched.items()
     ]
     if in_workflow() and not _is_file(out.file) and any(map(has_commands, texts)):

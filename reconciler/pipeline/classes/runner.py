@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from providers.regular_files import read_regular
+from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import Diagnostic, error, info
 from reconciler.pipeline import enums
 from reconciler.pipeline.classes.declarations import (
@@ -345,7 +345,7 @@ def _run_child(
 ) -> _ChildRun:
     reading, writing = os.pipe()
     request = {
-        "folder": str(folder.resolve()),
+        "folder": str(real_path(folder)),
         "classes": {kind: (_relative(one), one.name) for kind, one in requested.items()},
         "enums": _ENUMS,
         "pipe": writing,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.exit_codes import CONFLICT, DRIFT, PENDING
 from reconciler.drift.findings import Finding, Report
@@ -59,12 +60,12 @@ def _where(place: str, here: Path, workspace: Path) -> str:
     if not path:
         return ""
     try:
-        file = (here / path).resolve()
-        if not file.is_relative_to(workspace.resolve()) or file.is_dir():
+        file = real_path(here / path)
+        if not file.is_relative_to(real_path(workspace)) or file.is_dir():
             return ""
     except (OSError, ValueError):  # no name that a file can have
         return ""
-    shown = _property(one_line(file.relative_to(workspace.resolve()).as_posix()))
+    shown = _property(one_line(file.relative_to(real_path(workspace)).as_posix()))
     return f"file={shown},line={line}," if line else f"file={shown},"
 
 

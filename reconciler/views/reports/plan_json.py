@@ -12,7 +12,7 @@ from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.reasons import RefusalCode, Way
 from reconciler.core.values import JSON, Address
 from reconciler.engine.requests import PlanRequest
-from reconciler.system.files import replace_file
+from reconciler.system.files import write_output
 from reconciler.views import phrases
 from reconciler.views.phrases import Audience, audience_of
 from reconciler.views.reports.document_parts import (
@@ -59,11 +59,7 @@ def save_plan(plan: Plan, path: Path) -> None:
         UserError: it cannot be written.
     """
     try:
-        content = plan_text(plan).encode()
-        if path.exists() and not path.is_file():  # a pipe or a terminal has no content to keep whole
-            path.write_bytes(content)
-        else:
-            replace_file(path, content, mode=None if path.exists() else 0o600)
+        write_output(path, plan_text(plan).encode(), mode=0o600)
     except OSError as problem:
         raise UserError(error("the plan cannot be saved", f"{problem.strerror}.", file=path)) from None
 
