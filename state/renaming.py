@@ -54,13 +54,13 @@ class RenamingStore:
         self._store.close()
 
     def load(self, stack: str) -> Snapshot | None:
-        return _renamed(self._store.load(self._stored_name(stack)), stack)
+        return _renamed(self._store.load(self.stored_name(stack)), stack)
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
-        return _renamed(self._store.load_at(self._stored_name(stack), serial), stack)
+        return _renamed(self._store.load_at(self.stored_name(stack), serial), stack)
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
-        return self._store.history(self._stored_name(stack), limit)
+        return self._store.history(self.stored_name(stack), limit)
 
     def save(self, snapshot: Snapshot, *, expected_serial: int, lock: Lock | None) -> Snapshot:
         return self._store.save(snapshot, expected_serial=expected_serial, lock=lock)
@@ -93,7 +93,7 @@ class RenamingStore:
         @contextmanager
         def hold_and_move() -> Iterator[Lock]:
             with hold(stack) as lock:
-                if (name := self._stored_name(stack)) != stack:
+                if (name := self.stored_name(stack)) != stack:
                     with hold(name):
                         # Another run may have moved it while this one waited.
                         if self._store.load(stack) is None:
@@ -112,7 +112,7 @@ class RenamingStore:
     def unlock(self, stack: str) -> LockInfo | None:
         return self._store.unlock(stack)
 
-    def _stored_name(self, stack: str) -> str:
+    def stored_name(self, stack: str) -> str:
         """The name of the stack's state in the store. Raises AmbiguousStateError."""
         if stack not in self._stored_names:
             self._stored_names[stack] = self._find_stored_name(stack)

@@ -5,23 +5,25 @@ Reads only. A row that cannot be read says why, and hides no other row.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from providers.reasons import Reason
 from reconciler.core.diagnostics import UserError, error
-from reconciler.core.events import Emit, Note
+from reconciler.core.events import Emit, Event, Note, Notice
 from reconciler.core.plan import Stack
 from reconciler.credentials.target import Target
 from reconciler.drift.check import check, last_apply
 from reconciler.drift.findings import DriftState, LastApply, Report
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.rollback import image_in, pipeline_at
-from reconciler.engine.session import Session, session, stack_of
+from reconciler.engine.session import Session, session, stack_of, with_older_names
 from reconciler.engine.validate import validate
 from reconciler.workspace.discovery import names_in
-from state.errors import CorruptStateError, StateError
+from state.errors import AmbiguousStateError, CorruptStateError, StateError
+from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.stores.base import Store
 
@@ -75,11 +77,12 @@ def status(
     Raises:
         state.errors.StateError: the store cannot be read.
     """
+    tell = _once(emit)
     stored = store.stacks()  # raises before the first row
     names = {name for folder in folders for name in names_in(folder)}
     listed: set[str] = set()
 
-    def load(stack: str) -> Snapshot | Row | None:
+    def load(store: Store, stack: str) -> Snapshot | Row | None:
         """The state of a stack; its row if the state is damaged, so that other rows still appear."""
         try:
             return store.load(stack)
@@ -91,30 +94,40 @@ def status(
     broken: set[Path] = set()
     for number, target in enumerate(targets):
         here = []
-        for folder in folders:
-            try:
-                stack = stack_of(target, pipeline_at(folder, target.environment.name))
-            except UserError as problem:
-                if folder not in broken:
-                    failed(problem)
-                broken.add(folder)
-                continue
-            state = load(str(stack))
-            if isinstance(state, Row):
-                yield state
-                listed.add(str(stack))
-            elif state is not None or number == 0:
-                here.append((folder, stack, state))
-                listed.add(str(stack))
+        with with_older_names(target, store, tell) if live else nullcontext(store) as renaming:
+            older: Store = renaming
+            for folder in folders:
+                try:
+                    stack = stack_of(target, pipeline_at(folder, target.environment.name))
+                except UserError as problem:
+                    if folder not in broken:
+                        failed(problem)
+                    broken.add(folder)
+                    continue
+                reads = older
+                try:
+                    state = load(reads, str(stack))
+                except (UserError, AmbiguousStateError) as problem:  # the row says so, after the live read
+                    reads = store
+                    older = older if isinstance(problem, AmbiguousStateError) else store
+                    state = load(reads, str(stack))
+                if isinstance(state, Row):
+                    yield state
+                    listed.add(str(stack))
+                elif state is not None or number == 0:
+                    here.append((folder, stack, _row(stack, state, reads)))
+                    listed.add(str(stack))
+                    if isinstance(reads, RenamingStore):
+                        listed.add(reads.stored_name(str(stack)))
         if not live:
-            yield from (_row(stack, state, store) for _, stack, state in here)
+            yield from (row for _, _, row in here)
         elif here:
-            yield from _live_rows(target, here, store, read_options, now, emit)
+            yield from _live_rows(target, here, store, read_options, now, tell)
     for text in stored:
         where, _, name = text.partition("/")
         if text in listed or name not in names:
             continue
-        state = load(text)
+        state = load(store, text)
         if isinstance(state, Row):
             yield state
         else:
@@ -122,9 +135,23 @@ def status(
             yield replace(row, drift=Reason(DriftState.NO_LOGIN))
 
 
+def _once(emit: Emit) -> Emit:
+    """Passes events on, and each notice once: a session finds the same older names of state again."""
+    passed: set[str] = set()
+
+    def emit_once(event: Event) -> None:
+        if isinstance(event, Notice):
+            if event.text in passed:
+                return
+            passed.add(event.text)
+        emit(event)
+
+    return emit_once
+
+
 def _live_rows(
     target: Target,
-    stacks: Iterable[tuple[Path, Stack, Snapshot | None]],
+    rows: Sequence[tuple[Path, Stack, Row]],
     store: Store,
     read_options: ReadOptions,
     now: datetime,
@@ -132,16 +159,15 @@ def _live_rows(
 ) -> Iterator[Row]:
     """The rows of one environment, with their drift."""
     read_options = replace(read_options, environment=target.environment.name)
-    stacks = list(stacks)
     try:
         with session(target, store, emit, threading.Event()) as opened:
-            for folder, stack, state in stacks:
+            for folder, stack, row in rows:
                 emit(Note(f"reading {stack}"))
                 drift = _drift(opened, folder, read_options, now)
-                yield replace(_row(stack, state, store), drift=drift)
+                yield replace(row, drift=drift)
     except UserError as problem:
         drift = _unreadable(problem.diagnostics[0].summary)
-        yield from (replace(_row(stack, state, store), drift=drift) for _, stack, state in stacks)
+        yield from (replace(row, drift=drift) for _, _, row in rows)
 
 
 def _drift(opened: Session, folder: Path, read_options: ReadOptions, now: datetime) -> Reason:

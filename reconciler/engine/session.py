@@ -4,8 +4,8 @@ Never prints and never asks: what happens goes to `emit`, what goes wrong is rai
 """
 
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from providers.docker.registry.connection import ConnectionPool
@@ -70,21 +70,48 @@ def session(
     """
     emit(Note(f"signing in to {target.host} as {target.organization}"))
     limiter = RateLimiter(rps, announce=emit)
+    platform = _sign_in(target, limiter)
+    found = _renaming(target, store, lambda state: _is_of(platform, state), emit)
+    with platform, found, ConnectionPool(limiter) as pool:
+        yield Session(target, platform, found, emit, stop, verb, pool)
+
+
+@contextmanager
+def with_older_names(target: Target, store: Store, emit: Emit) -> Iterator[RenamingStore]:
+    """The store of a session, for reading without one: it signs in only if there is state to identify.
+
+    Its methods raise CannotCheckError or UserError, as `session` does, if they sign in.
+    """
+    with ExitStack() as opened:
+        platform: Platform | None = None
+
+        def belongs(state: Snapshot) -> bool:
+            nonlocal platform
+            if platform is None:
+                platform = opened.enter_context(_sign_in(target, RateLimiter(announce=emit)))
+            return _is_of(platform, state)
+
+        yield _renaming(target, store, belongs, emit)
+
+
+def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
     try:
-        platform = Platform(target.host, target.token, target.organization, limiter=limiter)
+        return Platform(target.host, target.token, target.organization, limiter=limiter)
     except ProviderError as problem:
         told = provider_diagnostic(problem, f"cannot work with {target.organization}@{target.environment}")
         if isinstance(problem, TransientError | UnexpectedError | ExistsError | RefusedError):
             raise CannotCheckError(told) from None
         raise UserError(told) from None
-    found = RenamingStore(
+
+
+def _renaming(target: Target, store: Store, belongs: Callable[[Snapshot], bool], emit: Emit) -> RenamingStore:
+    """The store, with the state of this target's stacks also under older names."""
+    return RenamingStore(
         store,
         find_older_names=lambda stack, names: _older(target, stack, names),
-        belongs=lambda state: _is_of(platform, state),
+        belongs=belongs,
         notify=lambda text: emit(Notice(text)),
     )
-    with platform, found, ConnectionPool(limiter) as pool:
-        yield Session(target, platform, found, emit, stop, verb, pool)
 
 
 def _older(target: Target, stack: str, names: Iterable[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """One platform has one state, however its address is written; two platforms never share one."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,17 @@ def test_state_of_an_earlier_version_is_found_and_moved_once(state: str, cli: Cl
         planned = cli("plan", APP, "--exit-code")
         assert (planned.code, old in planned.err) == (11, True), "drift is known only with the state"
         assert cli("drift", APP).code == 11
+        shown = cli("status", APP, "--json")
+        [row] = json.loads(shown.out)["rows"]
+        assert (row["version"], row["applied_at"] is None, shown.err.count("using the state of")) == (
+            "1.0.0",
+            False,
+            1,
+        )
+        assert "1 drift" in row["drift"]
+        image = cli("image", APP, "--json")
+        assert before is not None
+        assert (json.loads(image.out)["serial"], old in image.err) == (before.serial, True)
         assert cli("state", "list").out.split() == [old]
 
         assert cli("apply", APP, "--yes").code == 0
@@ -86,6 +98,11 @@ def test_state_of_another_platform_of_that_name_is_not_taken(
         store.save(record, expected_serial=0, lock=None)
     monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", f"http://localhost:{port(sandbox)}")
     new = f"sandbox@localhost:{port(sandbox)}/{APP}"
+    shown = json.loads(cli("status", APP, "--json").out)["rows"]
+    rows = {f"{row['environment']}/{APP}": row for row in shown}
+    assert rows[new]["version"] is None
+    assert (rows[old]["version"], rows[old]["drift"]) == ("1.0.0", "no login")
+    assert json.loads(cli("image", APP, "--json").out)["serial"] is None
     planned = cli("plan", APP)
     assert planned.code == 0
     assert "".join(f"reconciler state move '{old}' '{new}'".split()) in "".join(planned.err.split())
@@ -112,11 +129,13 @@ def test_two_older_names_are_said_and_none_is_guessed(
         store.save(replace(record, stack=olds[1], lineage="another"), expected_serial=0, lock=None)
     monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", f"http://localhost:{port(sandbox)}")
     sandbox.clear_requests()
-    for command in (("plan", APP), ("apply", APP, "--yes"), ("drift", APP)):
+    for command in (("plan", APP), ("apply", APP, "--yes"), ("drift", APP), ("image", APP)):
         ended = cli(*command)
         assert ended.code in (1, 13), ended.err
         assert all(old in ended.err for old in olds)
         assert "reconciler state move" in ended.err
+    shown = json.loads(cli("status", APP, "--json").out)["rows"]
+    assert all(any(old in row["drift"] for row in shown) for old in olds)
     assert sandbox.writes() == []
     new = f"sandbox@localhost:{port(sandbox)}/{APP}"
     assert cli("state", "move", olds[1], new).code == 0

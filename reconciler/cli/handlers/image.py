@@ -11,9 +11,10 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Note
 from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED
 from reconciler.core.plan import Stack
+from reconciler.credentials.target import Target
 from reconciler.engine.image_report import find_published_secrets, inspect_image
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import registries, stack_of
+from reconciler.engine.session import registries, stack_of, with_older_names
 from reconciler.engine.validate import validate
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.images import image_text, print_image
@@ -29,8 +30,10 @@ def run(
     pipeline, _ = checked.sound()
     stack: Stack | None = None
     unrecorded = "there is none"
+    target: Target | None = None
     try:
-        stack = stack_of(where.target(), pipeline)
+        target = where.target()
+        stack = stack_of(target, pipeline)
     except UserError as problem:
         unrecorded = f"not looked for: {problem.diagnostics[0].summary}"
     bump, accept = (
@@ -42,7 +45,13 @@ def run(
     )
     err = console(sys.stderr)
     with ProgressView(err) as watch, stores.store(watch) as store:
-        stored = store.load(str(stack)) if stack else None
+        stored = None
+        if target is not None and stack is not None:
+            try:
+                with with_older_names(target, store, watch) as found_store:
+                    stored = found_store.load(str(stack))
+            except UserError as problem:
+                unrecorded = f"not looked for: {problem.diagnostics[0].summary}"
         watch(Note(f"reading {pipeline.config.docker.image_name}"))
         with registries(watch) as pool:
             report = inspect_image(checked, stored, bump, accept, pool)
