@@ -1,7 +1,7 @@
-"""One kind of object as the platform's API has it: paths, bodies, answers. The sandbox serves what this says.
+"""The platform's API of one kind of object: paths, bodies, responses. The sandbox serves these collections.
 
-It comes from the public SDK and not from the requests of the kind beside it, so that the sandbox refuses a
-request that the platform would refuse. Pure data.
+The facts come from the public SDK, not from the requests of the kind in this repository, so the sandbox
+refuses a request that the platform would refuse. Pure data.
 """
 
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class BodyKey:
-    """One key of the body of a write.
+    """One key in the body of a write.
 
     Attributes:
-        type: `str`, `int`, `bool`, `list[str]` or `dict[str, Any]`. Types are strict: "4" is no number.
+        type: `str`, `int`, `bool`, `list[str]` or `dict[str, Any]`. Types are strict: "4" is not a number.
         required: whether a body without it is refused.
         nullable: whether it may be null.
-        empty: whether a text may be "".
-        one_of: the texts that are taken; () for any.
+        empty: whether a string may be "".
+        one_of: the accepted strings; () for any.
     """
 
     type: Any = str
@@ -29,16 +29,16 @@ class BodyKey:
 
 
 NAME = BodyKey(required=True, nullable=False, empty=False)
-"""A text that every object of the kind has."""
+"""A string that every object of the kind has."""
 RENAME = BodyKey(nullable=False, empty=False)
-"""A text that can be changed and not be taken away."""
+"""A string that can be changed but not removed."""
 TEXT = BodyKey()
 TEXTS = BodyKey(list[str])
 TABLE = BodyKey(dict[str, Any])
 
 FRAMEWORK = BodyKey(one_of=("TENSORFLOW", "PYTORCH", "ONNX", "NOT_CONFIGURED", "YOLOV8"))
-"""Names of the SDK's enum (`picsellia.types.enums`, 6.37). No SDK lists YOLOV8, which is the example of the
-official documentation: that the platform takes it is an assumption."""
+"""Names of the SDK's enum (`picsellia.types.enums`, 6.37), and YOLOV8. The official documentation uses YOLOV8
+as an example, but no SDK lists it: that the platform accepts it is an assumption."""
 INFERENCE_TYPE = BodyKey(
     one_of=(
         "NOT_CONFIGURED",
@@ -57,22 +57,22 @@ INFERENCE_TYPE = BodyKey(
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Where objects of one kind live, how one is found, and what its writes and answers hold.
+    """The paths, search keys, bodies and responses of one kind of object.
 
     Attributes:
-        name: what the platform calls one of them.
-        parent: what it calls the object that they live in.
-        path: of the list, with `{parent}`: a GET lists and a POST creates.
-        item: of one of them, with `{id}`, or with `{parent}` and `{name}` where none has an id of its own.
-        create: keys of the body of a POST.
-        change: keys of the body of a change.
-        change_method: PATCH, which leaves the keys that it lacks as they are, or PUT, which clears them.
-        find_by: keys of the query of `{path}/find`; () where there is no such call.
-        returned: the keys of an answer that the SDK reads; whether the platform answers more is not known.
-        new: what the platform gives to a new object, whatever the body says.
-        instead_of_null: values that stand for null.
-        number: the key that counts the objects of one parent, from 0; "" where nothing does.
-        shows_parent: the key under which an answer has the parent; "" where it has none.
+        name: the platform's name of the kind.
+        parent: the platform's name of the parent's kind.
+        path: path of the list, with `{parent}`: a GET lists and a POST creates.
+        item: path of one object, with `{id}`, or with `{parent}` and `{name}` if objects have no id.
+        create: keys in the body of a POST.
+        change: keys in the body of a change.
+        change_method: PATCH, which keeps omitted keys, or PUT, which clears them.
+        find_by: keys in the query of `{path}/find`; () without such a call.
+        returned: the keys of a response that the SDK reads; the platform may return more.
+        new: values that the platform sets on a new object, independent of the body.
+        instead_of_null: values that the platform stores instead of null.
+        number: the key with the object's number within its parent, from 0; "" without one.
+        shows_parent: the key with the parent in a response; "" without one.
     """
 
     name: str

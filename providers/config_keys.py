@@ -1,7 +1,4 @@
-"""What config.toml says of a kind, as data: which table and which keys, and what each of them may hold.
-
-Who reads the file is not known here. Pure.
-"""
+"""The table, keys and value types of a kind in config.toml, as data. Pure; independent of the file's reader."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +6,7 @@ from enum import StrEnum
 
 
 class Holds(StrEnum):
-    """What a key of config.toml may hold. No text may hold a secret."""
+    """The type of a value in config.toml. No string may contain a secret."""
 
     TEXT = "text"
     COUNT = "a whole number from 0"
@@ -26,8 +23,8 @@ class Key:
     """One key.
 
     Attributes:
-        name: below its table; dots lead through further tables.
-        holds: what its value is.
+        name: name within its table; dots separate nested tables.
+        holds: the type of its value.
     """
 
     name: str
@@ -40,14 +37,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class ConfigTable:
-    """The table that has the keys of a kind.
+    """The table with the keys of a kind.
 
-    A table below `[reconciler]` has one row for each object: `[[reconciler.projects]]`, each with the `name`
-    of the object and, where it lives in another one, with that one's names by their kinds.
+    A table below `[reconciler]` has one row per object: `[[reconciler.projects]]`, each with the object's
+    `name` and, for an object with parents, their names by kind.
 
     Attributes:
         name: "reconciler.projects"; "" for the whole file.
-        keys: field -> the key that gives it. A key that the file does not have is not managed.
+        keys: field -> its key. A field without its key in the file is not managed.
     """
 
     name: str
@@ -55,5 +52,5 @@ class ConfigTable:
 
     @property
     def rows(self) -> str:
-        """The key of `[reconciler]` that has the rows; "" where this is a table of the official tool."""
+        """The key of `[reconciler]` with the rows; "" for a table of the official tool."""
         return self.name.removeprefix("reconciler.") if self.name.startswith("reconciler.") else ""

@@ -1,4 +1,4 @@
-"""The facts of every kind of resource. Imports no HTTP client: config.toml is read with this."""
+"""The facts of all kinds of resources. Imports no HTTP client, as the reader of config.toml uses them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,17 +11,17 @@ FACTS: Final[Mapping[str, KindFacts]] = {"image": IMAGE, **{name: kind.facts for
 
 
 def ancestors(kind: str) -> list[str]:
-    """The kinds that an object of this kind lives in, outermost first."""
+    """The kinds of the parents of an object of this kind, outermost first."""
     parent = FACTS[kind].parent
     return [] if parent is None else [*ancestors(parent), parent]
 
 
 def listed_in(kind: str) -> tuple[str, ...]:
-    """The kinds that live in an object of this kind, and of which a class declares the whole list."""
+    """The child kinds of this kind whose complete list a class declares."""
     return tuple(name for name, facts in FACTS.items() if facts.parent == kind and facts.listed_by)
 
 
 def address_form(kind: str) -> str:
-    """How an address of this kind is written: `model-version/MODEL/NAME`."""
+    """The form of an address of this kind: `model-version/MODEL/NAME`."""
     names = [*(parent.upper().replace("-", "_") for parent in ancestors(kind)), "NAME"]
     return f"{kind}/{FACTS[kind].written or '/'.join(names)}"
