@@ -1,4 +1,4 @@
-"""The table, keys and value types of a kind in config.toml, as data. Pure; independent of the file's reader."""
+"""The table, keys and value types of a kind in config.toml, as data. Pure; independent of the reader."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
