@@ -35,6 +35,7 @@ FOR_HELP = {
     "reconciler.drift.adopt_target",
     "reconciler.engine.requests",
     "reconciler.pipeline.bumps",
+    "reconciler.pipeline.shared",
     "reconciler.workspace.shards",
 }
 """All of ours, beside the declarations in `reconciler.cli`, that help may import: plain values."""

@@ -99,7 +99,7 @@ class ImageKind:
         version, recorded = reference.fields["version"], ImageOutputs.of(reference.outputs)
         known_as, _, known = (reference.id or "").partition("@")
         with self._connect("/".join(reference.name)) as registry:
-            wanted, other = _channels(reference.fields)
+            wanted, *others = _channels(reference.fields)
             remembered = _remembered(recorded, self._source.platform)
             image: PublishedImage | _Content | None = remembered
             if remembered is None or registry.digest(version) != remembered.digest:
@@ -107,7 +107,8 @@ class ImageKind:
             tag = version if image else None
             channels = _pointing(registry, wanted)
             if image is None or channels.get(wanted) != image.digest:
-                channels |= _pointing(registry, other)
+                for other in others:
+                    channels |= _pointing(registry, other)
             if image is None:
                 before = _pointing(registry, self._bumped_from) if self._bumped_from else {}
                 image = self._last(registry, (known, *before.values(), *channels.values()), recorded)
@@ -410,8 +411,8 @@ def _source_of(image: "PublishedImage | _Content", recorded: ImageOutputs) -> st
 
 
 def _channels(desired: Mapping[str, JSON]) -> list[str]:
-    """Both channel tags, the one that is asked for first."""
-    return sorted(("latest", "test"), key=lambda tag: tag != desired["channel"])
+    """The desired channel tag, then the usual ones, which it may have been before."""
+    return list(dict.fromkeys((desired["channel"], "latest", "test")))
 
 
 def _pointing(registry: RegistryClient, tag: str) -> dict[str, str]:

@@ -228,7 +228,8 @@ def classes(command: Command) -> Command:
     )
     @functools.wraps(command)
     def with_read_options(python: Path | None, static_only: bool, class_timeout: float, **rest: Any) -> int:
-        return command(read_options=ReadOptions(python, static_only, class_timeout), **rest)
+        shared = workspace().shared()
+        return command(read_options=ReadOptions(python, static_only, class_timeout, shared=shared), **rest)
 
     return with_read_options
 

@@ -6,7 +6,6 @@ Without a terminal nothing is asked: all that is missing is told at once, with t
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 from rich.console import Console
@@ -86,7 +85,7 @@ def _questions(loaded: LoadedConfig) -> Iterator[Question]:
             "Docker image name",
             "user/pipeline_name, or registry/project/pipeline_name",
             "--image NAME",
-            _image_like_others(loaded.path.parent, config),
+            _image_like_others(loaded, config),
         )
     if config.is_training:
         return  # a training's resources are those of the experiment that is launched
@@ -124,11 +123,11 @@ def _checked(question: Question, loaded: LoadedConfig) -> Callable[..., Value]:
     return value_of
 
 
-def _image_like_others(folder: Path, config: Config) -> Default | None:
+def _image_like_others(loaded: LoadedConfig, config: Config) -> Default | None:
     """A name beside those of the pipelines in the same folder, when they have one place in common."""
-    places = set()
+    places, folder = set(), loaded.path.parent
     for other in find_all(folder.parent):
-        found = load(other).config if other.parent == folder.parent else None
+        found = load(other, shared=loaded.shared).config if other.parent == folder.parent else None
         place, slash, _ = found.docker.image_name.rpartition("/") if found else ("", "", "")
         if slash:
             places.add(place)

@@ -19,6 +19,7 @@ from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.plan import Plan
 from reconciler.drift.findings import Report, seen_from
 from reconciler.pipeline.image_source import is_in_image
+from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import append_output, write_output
 from reconciler.views.safe import in_workflow
 from reconciler.views.terminal.console import console
@@ -30,7 +31,7 @@ def terminal(outputs: Outputs) -> Console:
     return console(sys.stderr if outputs.on_stdout else sys.stdout)
 
 
-def in_images(outputs: Outputs, folders: Iterable[Path]) -> list[Diagnostic]:
+def in_images(outputs: Outputs, folders: Iterable[Path], shared: SharedSettings) -> list[Diagnostic]:
     """A warning for each file in the folder of one of these pipelines that its image would hold."""
     places = [place for place in outputs.places.values() if place != STDOUT]
     return [
@@ -41,7 +42,7 @@ def in_images(outputs: Outputs, folders: Iterable[Path]) -> list[Diagnostic]:
         )
         for folder in (folders if places else ())
         for place in places
-        if real_path(place).is_relative_to(real_path(folder)) and is_in_image(folder, place)
+        if real_path(place).is_relative_to(real_path(folder)) and is_in_image(folder, place, shared)
     ]
 
 

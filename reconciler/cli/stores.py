@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from providers.errors import ProviderError
 from providers.timeouts import answer_timeout
 from providers.waits import Silence, SilenceEnd
+from reconciler.cli import options
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit
 from reconciler.views.terminal.console import console
@@ -16,9 +17,11 @@ from state.stores.base import Store
 from state.stores.objects import PATIENCE
 from state.stores.opening import open_store
 
+STATE = "RECONCILER_STATE"
+
 
 def store(emit: Emit, url: str | None = None) -> Store:
-    """The store that this URL names, else RECONCILER_STATE.
+    """The store that this URL names, else RECONCILER_STATE, else reconciler.toml.
 
     Args:
         emit: called while a bucket does not answer.
@@ -29,7 +32,7 @@ def store(emit: Emit, url: str | None = None) -> Store:
         patience = answer_timeout(PATIENCE)
     except ProviderError as problem:
         raise UserError(error(problem.message, problem.hint)) from None
-    url = url or os.environ.get("RECONCILER_STATE")
+    url = url or os.environ.get(STATE) or options.workspace().state
 
     def announce(silent: float | None) -> None:
         assert url is not None, "only a bucket announces"

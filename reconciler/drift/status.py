@@ -98,7 +98,8 @@ def status(
             older: Store = renaming
             for folder in folders:
                 try:
-                    stack = stack_of(target, pipeline_at(folder, target.environment.name))
+                    pipeline = pipeline_at(folder, target.environment.name, read_options.shared)
+                    stack = stack_of(target, pipeline)
                 except UserError as problem:
                     if folder not in broken:
                         failed(problem)

@@ -271,9 +271,8 @@ def _check_steps(planned: PlanResult) -> None:
             summary = f"{step.address} cannot be written, so nothing was changed"
             diagnostic = provider_diagnostic(problem, summary, address=step.address)
             if isinstance(problem, SettingError):
-                loaded = planned.pipeline.loaded
-                line = loaded.line_of("reconciler", "image", problem.setting)
-                diagnostic = replace(diagnostic, file=loaded.path, line=line)
+                file, line = planned.pipeline.loaded.place_of("reconciler", "image", problem.setting)
+                diagnostic = replace(diagnostic, file=file, line=line)
             problems.append(diagnostic)
     if problems:
         raise UserError(*problems)

@@ -93,7 +93,14 @@ def inspect_image(
     try:
         id, known = (recorded.id, recorded.outputs) if recorded else (None, {})
         live = kind.read(Reference(address.name, id, None, resource.fields, known))
-        image, tags = _published(repository, source.platform, live, str(resource.fields["version"]), pool)
+        image, tags = _published(
+            repository,
+            source.platform,
+            live,
+            str(resource.fields["version"]),
+            str(resource.fields["channel"]),
+            pool,
+        )
     except ProviderError as problem:
         detail = "\n".join(part for part in (f"{problem.message}.", problem.hint) if part)
         raise CannotCheckError(error(f"{address} could not be read", detail, address=str(address))) from None
@@ -120,11 +127,11 @@ def inspect_image(
 
 
 def _published(
-    repository: str, platform: str, live: LiveObject | None, version: str, pool: ConnectionPool
+    repository: str, platform: str, live: LiveObject | None, version: str, channel: str, pool: ConnectionPool
 ) -> tuple[PublishedImage | None, dict[str, str]]:
     """The image that was read, whole, and where the tags point."""
     with RegistryClient(repository, pool=pool) as registry:
-        found = {tag: registry.digest(tag) for tag in (version, "latest", "test")}
+        found = {tag: registry.digest(tag) for tag in dict.fromkeys((version, channel, "latest", "test"))}
         image = registry.image(live.outputs["digest"], platform) if live else None
     return image, {tag: digest for tag, digest in found.items() if digest}
 

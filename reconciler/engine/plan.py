@@ -298,12 +298,13 @@ def _refuse_inside(pipeline: Pipeline, plan: Plan) -> None:
                 continue
             for outer in sorted(other for other in there if path.startswith(f"{other}.") and "." in other):
                 if any(isinstance(value, dict) for value in (there[outer].desired, there[outer].live)):
+                    place = pipeline.loaded.place_of("reconciler", "ignore_changes", text, index)
                     problems.append(
                         error(
                             f"{path!r} is not a part of {outer} that can be ignored",
                             f'It is compared as a whole. Write "{outer}".',
-                            file=pipeline.loaded.path,
-                            line=pipeline.loaded.line_of("reconciler", "ignore_changes", text, index),
+                            file=place[0],
+                            line=place[1],
                         )
                     )
     if problems:
@@ -319,7 +320,7 @@ def _names_nothing(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[Diagno
         *((text, ("protect", index)) for index, text in enumerate(settings.protect)),
     ]
     for text, place in names:
-        if Address.parse(text) not in known:
+        if Address.parse(text) not in known and not loaded.is_inherited("reconciler", *place):
             near = did_you_mean(text, map(str, known))
             yield warning(
                 f"[reconciler] names {text}, which is no resource of this pipeline",
@@ -333,11 +334,12 @@ def _names_nothing(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[Diagno
         for index, path in enumerate(paths):
             beside = [other for other in there if other.startswith(f"{path.partition('.')[0]}.")]
             if "." in path and path not in there and beside:
+                file, line = loaded.place_of("reconciler", "ignore_changes", text, index)
                 yield warning(
                     f"ignore_changes names {path} of {text}, which neither the files nor the platform have",
                     f"There are: {', '.join(sorted(beside))}.{did_you_mean(path, beside)}",
-                    file=loaded.path,
-                    line=loaded.line_of("reconciler", "ignore_changes", text, index),
+                    file=file,
+                    line=line,
                 )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import JSON, Address
 from reconciler.pipeline.bumps import Bump
+from reconciler.pipeline.shared import SharedSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,14 @@ class ReadOptions:
         static_only: never run code of a pipeline.
         timeout: seconds that a class may take.
         environment: whose overlay of config.toml counts; None for what all of them share.
+        shared: the settings of the workspace.
     """
 
     python: Path | None = None
     static_only: bool = False
     timeout: float = 30.0
     environment: str | None = None
+    shared: SharedSettings = field(default_factory=SharedSettings)
 
 
 @dataclass(frozen=True, slots=True)

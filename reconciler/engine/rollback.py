@@ -28,6 +28,7 @@ from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session, stack_of
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.shared import SharedSettings
 from reconciler.pipeline.version import parse
 from state.lock_info import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
@@ -56,13 +57,13 @@ class EarlierState:
         return str(self.image.inputs["version"]) if self.image else ""
 
 
-def pipeline_at(folder: Path, environment: str | None) -> Pipeline:
+def pipeline_at(folder: Path, environment: str | None, shared: SharedSettings) -> Pipeline:
     """What config.toml says of where a pipeline is; its classes and its source do not matter.
 
     Raises:
         UserError: config.toml has errors.
     """
-    loaded = load(folder, environment=environment)
+    loaded = load(folder, environment=environment, shared=shared)
     if loaded.config is None:
         raise UserError(*loaded.diagnostics)
     return Pipeline(folder, loaded.config.metadata.name, loaded.config, loaded, None, None)

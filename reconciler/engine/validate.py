@@ -48,6 +48,7 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
         timeout=read_options.timeout,
         edits=edits,
         environment=read_options.environment,
+        shared=read_options.shared,
     )
     if pipeline is None:
         return ValidatedPipeline(None, None, found)

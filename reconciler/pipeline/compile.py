@@ -14,7 +14,6 @@ from reconciler.core.graph import Graph, Origin, Resource
 from reconciler.core.values import JSON, Address
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.schema import ModelTarget
-from reconciler.pipeline.version import channel_tag
 
 TARGET_OF_TYPE = {
     # The target of each type is the official deploy's.
@@ -55,11 +54,11 @@ def _image(pipeline: Pipeline, source_key: str) -> Resource:
         image_address(pipeline.config.docker.image_name),
         {
             "version": str(metadata.version),
-            "channel": channel_tag(metadata.version),
+            "channel": pipeline.channel,
             "source_key": source_key,
             "platform": options.platform,
         },
-        origins={"version": version, "channel": version, "source_key": Origin(pipeline.folder)},
+        origins={"version": version, "channel": _channel(pipeline), "source_key": Origin(pipeline.folder)},
     )
 
 
@@ -68,11 +67,11 @@ def _docker(pipeline: Pipeline) -> tuple[dict[str, JSON], dict[str, Origin]]:
     pinned = pipeline.config.reconciler.pin == "version"
     fields: dict[str, JSON] = {
         "docker_image": pipeline.config.docker.image_name,
-        "docker_tag": str(version) if pinned else channel_tag(version),
+        "docker_tag": str(version) if pinned else pipeline.channel,
     }
     return fields, {
         "docker_image": _origin(pipeline, "docker", "image_name"),
-        "docker_tag": _origin(pipeline, "metadata", "version"),
+        "docker_tag": _origin(pipeline, "metadata", "version") if pinned else _channel(pipeline),
     }
 
 
@@ -174,6 +173,15 @@ def _keys(kind: str) -> Mapping[str, Key]:
 def _origin(pipeline: Pipeline, *key: str | int) -> Origin:
     """The origin of a value that depends on this key of config.toml."""
     return Origin(pipeline.loaded.path, pipeline.loaded.line_of(*key))
+
+
+def _channel(pipeline: Pipeline) -> Origin:
+    """The origin of the channel tag: reconciler.toml, or the version that it follows from."""
+    shared = pipeline.loaded.shared
+    if pipeline.declared_channel is None or shared.file is None:
+        return _origin(pipeline, "metadata", "version")
+    key = ("environments", pipeline.loaded.environment or "", "channel")
+    return Origin(shared.file, shared.line_of(*key))
 
 
 def _value(pipeline: Pipeline, *key: str | int) -> Origin:

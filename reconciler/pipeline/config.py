@@ -17,10 +17,12 @@ from reconciler.pipeline.objects import read_objects
 from reconciler.pipeline.schema import Config
 from reconciler.pipeline.sections import read_docker, read_execution, read_metadata
 from reconciler.pipeline.settings import read_settings
+from reconciler.pipeline.shared import SharedSettings
 from reconciler.pipeline.targets import read_targets
-from reconciler.pipeline.toml.overlays import check_overlays, overlaid, overlays
+from reconciler.pipeline.toml.overlays import check_overlays, overlaid, overlays, with_defaults
 from reconciler.pipeline.toml.toml_edits import Edits, apply_edits
 from reconciler.pipeline.toml.toml_file import parse, read_text, unreadable
+from reconciler.pipeline.toml.toml_positions import Path as KeyPath
 from reconciler.pipeline.toml.toml_positions import TomlPositions
 from reconciler.pipeline.toml.toml_reader import TomlReader
 from reconciler.pipeline.toml.typos import check_spelling
@@ -42,7 +44,9 @@ class LoadedConfig:
         config: the validated content; None if there are errors.
         diagnostics: every problem of the file, errors first.
         lines: the position of every key and value.
-        document: the output of `tomllib`, with the overlays of all environments.
+        document: the output of `tomllib`, with the overlays of all environments and without defaults.
+        shared: the settings of the workspace.
+        inherited: the path of each value that comes from its defaults.
     """
 
     path: Path
@@ -55,13 +59,34 @@ class LoadedConfig:
     environment: str | None = None
     overlays: tuple[str, ...] = ()
     document: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    shared: SharedSettings = field(repr=False, default_factory=SharedSettings)
+    inherited: frozenset[KeyPath] = field(repr=False, default_factory=frozenset)
 
     def line_of(self, *path: str | int) -> int | None:
         """The line of a key, for example `("docker", "cpu")`, or of the nearest table around it."""
         return self.lines.of(*path)
 
+    def place_of(self, *path: str | int) -> tuple[Path, int | None]:
+        """The file and line of a key, which may be a default of the workspace."""
+        if self.is_inherited(*path):
+            assert self.shared.file is not None
+            return self.shared.file, self.shared.line_of("defaults", *path[1:])
+        return self.path, self.line_of(*path)
 
-def load(folder: Path, edits: Edits | None = None, environment: str | None = None) -> LoadedConfig:
+    def is_inherited(self, *path: str | int) -> bool:
+        """Whether the value at this path is a default of the workspace."""
+        starts = [path[:end] for end in range(len(path), 0, -1)]
+        return any(start in self.inherited for start in starts) and not any(
+            start in self.lines.places for start in starts
+        )
+
+
+def load(
+    folder: Path,
+    edits: Edits | None = None,
+    environment: str | None = None,
+    shared: SharedSettings | None = None,
+) -> LoadedConfig:
     """Read `folder/config.toml` for one environment, as if these edits were already in it.
 
     Never raises for the content of the file, nor if it is missing: problems are in `.diagnostics`.
@@ -73,18 +98,20 @@ def load(folder: Path, edits: Edits | None = None, environment: str | None = Non
         return LoadedConfig(path, "", None, (_unreadable(path, problem),))
     except UserError as problem:
         return LoadedConfig(path, "", None, problem.diagnostics)
-    loaded = read(text, path, environment)
+    loaded = read(text, path, environment, shared)
     return edited_config(loaded, edits) if edits and loaded.config is not None else loaded
 
 
 def edited_config(loaded: LoadedConfig, edits: Edits) -> LoadedConfig:
     """`loaded` with these values in its text; values from its environment's overlay change in the overlay."""
     placed = {loaded.lines.place(path): value for path, value in edits.items()}
-    changed = read(apply_edits(loaded.text, placed), loaded.path, loaded.environment)
+    changed = read(apply_edits(loaded.text, placed), loaded.path, loaded.environment, loaded.shared)
     return replace(changed, on_disk=loaded.on_disk, edits={**loaded.edits, **placed})
 
 
-def read(text: str, path: Path, environment: str | None = None) -> LoadedConfig:
+def read(
+    text: str, path: Path, environment: str | None = None, shared: SharedSettings | None = None
+) -> LoadedConfig:
     """Read the text of a config.toml for one environment, or with None the values that all share.
 
     `path` is only used in the diagnostics.
@@ -93,10 +120,12 @@ def read(text: str, path: Path, environment: str | None = None) -> LoadedConfig:
         document, lines = parse(text, path)
     except UserError as problem:
         return LoadedConfig(path, text, None, problem.diagnostics, on_disk=text)
-    view = overlaid(document, environment)
+    shared = shared or SharedSettings()
+    complete, inherited = with_defaults(document, shared.defaults)
+    view = overlaid(complete, environment)
     lines.places = view.places
     reader = TomlReader(view.document, lines, text, path)
-    check_overlays(reader)
+    check_overlays(reader, shared.environments)
     check_spelling(reader)
     config = _config(reader)
     found = tuple(in_order(reader.diagnostics))
@@ -110,6 +139,8 @@ def read(text: str, path: Path, environment: str | None = None) -> LoadedConfig:
         environment=environment,
         overlays=tuple(overlays(document)),
         document=document,
+        shared=shared,
+        inherited=inherited,
     )
 
 

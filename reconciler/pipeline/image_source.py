@@ -12,16 +12,17 @@ from providers.errors import ProviderError, RefusedError
 from providers.regular_files import read_regular, real_path
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.shared import SharedSettings
 from reconciler.pipeline.toml.toml_edits import keyed_document, keyed_tables
 from reconciler.system.git import Commit, GitError, Repository, is_changed, repository_of
 
 
-def is_in_image(folder: Path, file: Path) -> bool:
+def is_in_image(folder: Path, file: Path, shared: SharedSettings) -> bool:
     """Whether a file written at this place would be in the image of the pipeline in `folder`.
 
     False if config.toml has errors or .dockerignore cannot be read: those are reported elsewhere.
     """
-    config = load(folder).config
+    config = load(folder, shared=shared).config
     if config is None:
         return False
     options = config.reconciler.image

@@ -10,8 +10,9 @@ from reconciler.pipeline.classes.declarations import Inputs, Parameters
 from reconciler.pipeline.classes.evaluate import TIMEOUT, evaluate
 from reconciler.pipeline.config import LoadedConfig, edited_config, load
 from reconciler.pipeline.schema import Config
+from reconciler.pipeline.shared import SharedSettings
 from reconciler.pipeline.toml.toml_edits import Edits
-from reconciler.pipeline.version import edits_of
+from reconciler.pipeline.version import channel_tag, edits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,16 @@ class Pipeline:
     def is_training(self) -> bool:
         return self.config.is_training
 
+    @property
+    def declared_channel(self) -> str | None:
+        """The channel tag that reconciler.toml declares for the environment."""
+        return self.loaded.shared.channels.get(self.loaded.environment or "")
+
+    @property
+    def channel(self) -> str:
+        """The tag that moves with each deploy to the environment."""
+        return self.declared_channel or channel_tag(self.config.metadata.version)
+
     def at(self, version: Version) -> "Pipeline":
         """The pipeline after it is published as this version."""
         metadata = replace(self.config.metadata, version=version)
@@ -53,6 +64,7 @@ def load_pipeline(
     timeout: float = TIMEOUT,
     edits: Edits | None = None,
     environment: str | None = None,
+    shared: SharedSettings | None = None,
 ) -> tuple[Pipeline | None, tuple[Diagnostic, ...]]:
     """Read a pipeline folder. Never raises for its content.
 
@@ -61,12 +73,13 @@ def load_pipeline(
         python, static_only, timeout: see `evaluate`.
         edits: values to read as if they were in config.toml; a deploy writes them there.
         environment: the environment whose overlay applies; None for the values that all share.
+        shared: the settings of the workspace.
 
     Returns:
         The pipeline, or None if there are errors; and every diagnostic, errors first. Classes are evaluated
         only if config.toml itself has no errors.
     """
-    loaded = load(folder, edits, environment)
+    loaded = load(folder, edits, environment, shared)
     if loaded.config is None:
         return None, loaded.diagnostics
     classes = evaluate(loaded, python=python, static_only=static_only, timeout=timeout)

@@ -41,9 +41,10 @@ def secret_findings(
 def _finding(
     pipeline: Pipeline, source: ImageSource, secret: Secret, today: date, is_published: bool
 ) -> Diagnostic:
-    line = secret.line
+    file, line = _file(pipeline, source, secret.path), secret.line
     if secret.setting:
-        line = pipeline.loaded.line_of("reconciler", "image", *secret.setting.split(".", 1))
+        place, line = pipeline.loaded.place_of("reconciler", "image", *secret.setting.split(".", 1))
+        file = place if place != pipeline.loaded.path else file
     detail = [f"{_expired(pipeline, secret)}Everyone who can pull the image can read it."]
     if is_published:
         detail.append("Revoke it, then publish a version without it.")
@@ -57,7 +58,7 @@ def _finding(
         Severity.WARNING if is_published else Severity.ERROR,
         f"the published image holds {secret.kind}" if is_published else f"the image would hold {secret.kind}",
         "\n".join(detail),
-        file=_file(pipeline, source, secret.path),
+        file=file,
         line=line,
     )
 
@@ -77,13 +78,14 @@ def _expired(pipeline: Pipeline, secret: Secret) -> str:
 
 
 def _unused_acceptances(pipeline: Pipeline, paths: set[str]) -> Iterator[Diagnostic]:
+    key = ("reconciler", "image", "accepted_secrets")
     for index, accepted in enumerate(pipeline.config.reconciler.image.accepted_secrets):
-        if accepted.path not in paths:
+        if accepted.path not in paths and not pipeline.loaded.is_inherited(*key):
             yield warning(
                 f"accepted_secrets names {accepted.path}, which contains no secret",
                 "Paths are relative to the build context. Correct the path or remove the entry.",
                 file=pipeline.loaded.path,
-                line=pipeline.loaded.line_of("reconciler", "image", "accepted_secrets", index),
+                line=pipeline.loaded.line_of(*key, index),
             )
 
 

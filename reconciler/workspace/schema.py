@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from providers.regular_files import real_path
-from reconciler.core.platforms import HOSTS
+from reconciler.core.platforms import ENVIRONMENTS, HOSTS
 from reconciler.credentials.environment import Declared, DeclaredEnvironment, Sourced
+from reconciler.pipeline.shared import SharedSettings
 from reconciler.workspace.globs import Glob
 
 FILE_NAME: Final = "reconciler.toml"
@@ -93,6 +94,17 @@ class Workspace:
             )
             for name, environment in self.environments.items()
         }
+
+    def shared(self) -> SharedSettings:
+        """The part that every pipeline gets."""
+        channels = {name: one.channel for name, one in self.environments.items() if one.channel}
+        return SharedSettings(
+            self.file,
+            tuple(dict.fromkeys((*ENVIRONMENTS, *self.environments))),
+            channels,
+            self.defaults,
+            {path: line for path, line in self.lines.items() if path[0] in ("environments", "defaults")},
+        )
 
     def excludes(self, folder: Path) -> str:
         """Why this folder is no pipeline of the workspace: the key and its place; "" if it can be one."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from reconciler.cli import options
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import DONE
 from reconciler.pipeline.bumps import Bump
@@ -20,7 +21,7 @@ def run(kind: str, name: str) -> int:
     folder = find(name, Path.cwd())
     path = folder / FILE_NAME
     with locked(path):
-        loaded = load(folder)
+        loaded = load(folder, shared=options.workspace().shared())
         if loaded.config is None:
             raise UserError(*loaded.diagnostics)
         before = loaded.config.metadata.version

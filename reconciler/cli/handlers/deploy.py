@@ -110,7 +110,7 @@ class _Deploy(Dialogue):
 def _read(folder: Path, given: Edits, read_options: ReadOptions) -> ValidatedPipeline:
     """The pipeline, with everything that was missing in its config.toml. Raises UserError."""
     out, err = console(sys.stdout), console(sys.stderr)
-    loaded = load(folder, given, read_options.environment)
+    loaded = load(folder, given, read_options.environment, read_options.shared)
     if loaded.config is None:
         raise UserError(*loaded.diagnostics)
     print_details(loaded.config, out)

@@ -59,5 +59,5 @@ def run(
     print_report(report, terminal(outputs))
     print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)
     write_report(report, outputs, err)
-    print_diagnostics(in_images(outputs, folders), err)
+    print_diagnostics(in_images(outputs, folders, read_options.shared), err)
     return report.exit_code

@@ -26,7 +26,7 @@ from reconciler.workspace.discovery import find
 def run(
     name: str, where: options.TargetOptions, as_json: bool, secrets: bool, read_options: ReadOptions
 ) -> int:
-    checked = validate(find(name, Path.cwd()), read_options)
+    checked = validate(find(name, Path.cwd()), where.reads(read_options))
     pipeline, _ = checked.sound()
     stack: Stack | None = None
     unrecorded = "there is none"

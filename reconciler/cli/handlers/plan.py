@@ -53,7 +53,7 @@ def run(
     if out is not None:
         if len(folders) > 1:
             raise click.UsageError("--out saves the plan of one pipeline")
-        if any(is_in_image(folder, out) for folder in folders):
+        if any(is_in_image(folder, out, read_options.shared) for folder in folders):
             raise click.UsageError(
                 f"{out} would become part of the image; save the plan outside of the build context"
             )
@@ -82,7 +82,7 @@ def run(
             err.print(f"saved to {out}; apply it with: reconciler apply --plan {out}")
     print_diagnostics(errors, err)
     write_plans(plans, errors, outputs)
-    print_diagnostics(in_images(outputs, folders), err)
+    print_diagnostics(in_images(outputs, folders, read_options.shared), err)
     if exit_code:
         codes |= {plan.exit_code for plan in plans}
     return worst(codes)

@@ -23,7 +23,9 @@ def run(
 ) -> int:
     def works(failed: Failed) -> Iterator[Work]:
         try:
-            pipeline = pipeline_at(find(name, Path.cwd()), where.environment_name())
+            pipeline = pipeline_at(
+                find(name, Path.cwd()), where.environment_name(), options.workspace().shared()
+            )
         except UserError as problem:
             failed(problem)
             return

@@ -1,14 +1,14 @@
 """`[reconciler.env.PROD.docker] cpu = 8`: values of a config.toml for one environment only.
 
 An overlay has the tables of a config.toml, and its values replace theirs. Lists and `[[model_versions]]` are
-replaced as a whole. Pure: works on the output of `tomllib`, and keeps the position of each value.
+replaced as a whole. Below both are the defaults that a reconciler.toml has for `[reconciler]`. Pure:
+works on the output of `tomllib`, and keeps the position of each value.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reconciler.core.platforms import ENVIRONMENTS
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.toml.toml_positions import Path
 from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
@@ -44,6 +44,17 @@ def overlaid(document: dict[str, Any], environment: str | None) -> OverlaidDocum
     return OverlaidDocument(_merged(document, overlay, (), start, places), places)
 
 
+def with_defaults(
+    document: dict[str, Any], defaults: Mapping[str, Any]
+) -> tuple[dict[str, Any], frozenset[Path]]:
+    """The document with these defaults below its `[reconciler]`, and the paths that come from them."""
+    own = document.get("reconciler", {})
+    if not defaults or not isinstance(own, dict):
+        return document, frozenset()
+    inherited: set[Path] = set()
+    return {**document, "reconciler": _below(own, defaults, ("reconciler",), inherited)}, frozenset(inherited)
+
+
 def overlays(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Each environment's overlay; values that are not tables are left out."""
     environments: Any = document
@@ -54,13 +65,13 @@ def overlays(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: table for name, table in environments.items() if isinstance(table, dict)}
 
 
-def check_overlays(reader: TomlReader) -> None:
+def check_overlays(reader: TomlReader, environments: Sequence[str]) -> None:
     """Report every invalid overlay, so that a misspelt environment or table is not ignored silently."""
-    for path, problem, advice in _problems(reader.document):
+    for path, problem, advice in _problems(reader.document, environments):
         reader.error(problem, advice, *path)
 
 
-def _problems(document: Mapping[str, Any]) -> Iterator[tuple[Path, str, str]]:
+def _problems(document: Mapping[str, Any], known: Sequence[str]) -> Iterator[tuple[Path, str, str]]:
     settings = document.get("reconciler")
     environments = settings.get("env", {}) if isinstance(settings, dict) else {}
     if not isinstance(environments, dict):
@@ -72,9 +83,9 @@ def _problems(document: Mapping[str, Any]) -> Iterator[tuple[Path, str, str]]:
         return
     for name, overlay in environments.items():
         path: Path = (*_PLACE, name)
-        if name not in ENVIRONMENTS:
-            hint = did_you_mean(name.upper(), ENVIRONMENTS)
-            yield path, f"{name!r} is not an environment", f"Use one of {', '.join(ENVIRONMENTS)}.{hint}"
+        if name not in known:
+            hint = did_you_mean(name.upper(), known)
+            yield path, f"{name!r} is not an environment", f"Use one of {', '.join(known)}.{hint}"
         elif not isinstance(overlay, dict):
             advice = below(f"reconciler.env.{name}.docker")
             yield path, f"reconciler.env.{name} must hold tables, not {named(overlay)}", advice
@@ -104,4 +115,17 @@ def _merged(
         else:
             merged[key] = value
             places[(*path, key)] = (*place, key)
+    return merged
+
+
+def _below(
+    own: Mapping[str, Any], defaults: Mapping[str, Any], path: Path, inherited: set[Path]
+) -> dict[str, Any]:
+    merged = dict(own)
+    for key, value in defaults.items():
+        if key not in own:
+            merged[key] = value
+            inherited.add((*path, key))
+        elif isinstance(value, dict) and isinstance(own[key], dict):
+            merged[key] = _below(own[key], value, (*path, key), inherited)
     return merged
