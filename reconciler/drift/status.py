@@ -98,8 +98,9 @@ def status(
             older: Store = renaming
             for folder in folders:
                 try:
-                    pipeline = pipeline_at(folder, target.environment.name, read_options.shared)
-                    stack = stack_of(target, pipeline)
+                    stack = stack_of(
+                        target, pipeline_at(folder, target.environment.name, read_options.shared)
+                    )
                 except UserError as problem:
                     if folder not in broken:
                         failed(problem)

@@ -4,6 +4,7 @@ Strict: an unknown key is an error, because a misspelt one would be ignored sile
 no platform and reads no variable: `token` is the name of one.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ def find_workspace(folder: Path) -> Workspace:
     """
     folder = folder.absolute()
     for parent in (folder, *folder.parents):
-        if (parent / FILE_NAME).exists():
+        if os.path.lexists(parent / FILE_NAME):  # a broken link is an error
             workspace, problems = load(parent / FILE_NAME)
             if workspace is None:
                 raise UserError(*problems)

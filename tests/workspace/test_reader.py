@@ -364,6 +364,12 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> No
     assert problem.file == path
 
 
+def test_a_broken_link_is_not_a_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "reconciler.toml").symlink_to("elsewhere")
+    with pytest.raises(UserError, match=r"reconciler\.toml cannot be read: No such file"):
+        find_workspace(tmp_path)
+
+
 def test_the_closest_file_upwards_is_the_workspace(tmp_path: Path) -> None:
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)
