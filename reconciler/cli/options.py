@@ -72,6 +72,13 @@ def workspace() -> "Workspace":
     return find_workspace(Path.cwd())
 
 
+def pipeline_folder(name: str) -> Path:
+    """The folder of the pipeline with this name or path. Raises UserError."""
+    from reconciler.workspace.discovery import find
+
+    return find(name, Path.cwd(), workspace())
+
+
 def environment_names() -> list[str]:
     """The environments that can be named here. Raises UserError."""
     from reconciler.credentials.target import known_environments
@@ -105,28 +112,33 @@ class Selection:
 
         Raises UsageError, and UserError when there is no pipeline at all.
         """
-        from reconciler.workspace.discovery import find, find_all
+        from reconciler.workspace.discovery import checked_folder, find, find_all
 
         here = Path.cwd()
         if self.everything:
             if self.names:
                 raise click.UsageError("name pipelines, or use --all, not both")
-            found = find_all(here)
+            found = find_all(here, limits := workspace())
             if not found:
-                raise UserError(error(f"there is no pipeline below {here}", "A pipeline has a config.toml."))
+                limited = (
+                    f" {limits.file} limits where to look." if limits.pipelines or limits.exclude else ""
+                )
+                detail = f"A pipeline has a config.toml.{limited}"
+                raise UserError(error(f"there is no pipeline below {here}", detail))
             return found
         if self.names:
             folders: dict[Path, Path] = {}
+            limits = workspace()
             for name in self.names:
                 try:
-                    folder = find(name, here)
+                    folder = find(name, here, limits)
                 except UserError as problem:
                     failed(name, problem)
                 else:
                     folders.setdefault(real_path(folder), folder)
             return list(folders.values())
         if (here / "config.toml").exists():
-            return [here]
+            return [checked_folder(here, workspace())]
         raise click.UsageError("name a pipeline or be in its folder, or use --all")
 
 

@@ -26,6 +26,8 @@ from reconciler.credentials.saved import Login
 TOKEN = "PICSELLIA_TOKEN"
 ORGANIZATION = "PICSELLIA_ORGANIZATION"
 ENVIRONMENT = "PICSELLIA_ENV"
+FIXED = "fixed"
+"""The source of the address of PROD, STAGING and LOCAL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def resolve(
         token.source,
         owner.source,
         name.source,
-        host.source,
+        "" if host.source == FIXED else host.source,
     )
 
 
@@ -143,7 +145,7 @@ class TargetSettings:
         """The address of the platform. Raises UserError if it is missing or invalid."""
         name = self.environment.value
         if name in HOSTS:
-            return Sourced(HOSTS[name], "")
+            return Sourced(HOSTS[name], FIXED)
         declared, variable = self._declared.get(name), host_variable(name)
         found = self._first((self._variables.get(variable), variable))
         found = found or (declared.host if declared else None)

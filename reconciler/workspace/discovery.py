@@ -14,12 +14,13 @@ from reconciler.core.diagnostics import UserError, error
 from reconciler.pipeline.config import FILE_NAME
 from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.toml.overlays import overlays
+from reconciler.workspace.schema import Workspace
 
 _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
 _SECTIONS = frozenset({"metadata", "execution", "docker"})
 
 
-def find(name_or_path: str, root: Path) -> Path:
+def find(name_or_path: str, root: Path, workspace: Workspace | None = None) -> Path:
     """The folder of one pipeline.
 
     Args:
@@ -27,16 +28,18 @@ def find(name_or_path: str, root: Path) -> Path:
             `team/app`, `.`); else the name of a pipeline's folder or its metadata.name, which may contain a
             slash.
         root: where to search.
+        workspace: limits the pipelines to its own.
 
     Raises:
-        UserError: no folder matches, or more than one does.
+        UserError: no folder matches, more than one does, or the workspace excludes it.
     """
     path = root / name_or_path
     if path.name == FILE_NAME and path.exists():
-        return path.parent
+        return checked_folder(path.parent, workspace)
     if _is_path(name_or_path) and (path / FILE_NAME).exists():
-        return path
-    pipelines = find_all(root)
+        return checked_folder(path, workspace)
+    everything = find_all(root)
+    pipelines = _within(everything, workspace)
     matches = [folder for folder in pipelines if name_or_path in _names(folder)]
     if len(matches) == 1:
         return matches[0]
@@ -55,6 +58,9 @@ def find(name_or_path: str, root: Path) -> Path:
                 "\n".join([*map(str, matches), "Give the path of the one you mean."]),
             )
         )
+    for folder in everything:
+        if name_or_path in _names(folder):
+            return checked_folder(folder, workspace)  # raises: the workspace excludes it
     names = sorted({name for folder in pipelines for name in _names(folder)})
     summary = f"It contains {', '.join(names)}." if names else "It contains no pipeline."
     raise UserError(
@@ -66,11 +72,23 @@ def find(name_or_path: str, root: Path) -> Path:
     )
 
 
-def find_all(root: Path) -> list[Path]:
+def checked_folder(folder: Path, workspace: Workspace | None) -> Path:
+    """The folder. Raises UserError if the workspace excludes it."""
+    if workspace is not None and (reason := workspace.excludes(folder)):
+        raise UserError(
+            error(f"{folder} is not a pipeline of the workspace", f"{reason} Change that, or name another.")
+        )
+    return folder
+
+
+def find_all(root: Path, workspace: Workspace | None = None) -> list[Path]:
     """Every pipeline folder below `root`, including `root`, sorted by path.
 
     Skips hidden folders, virtual environments, node_modules and site-packages, and does not follow links to
     folders. A config.toml without any table of a pipeline belongs to another tool and is left out.
+
+    Args:
+        workspace: limits the pipelines to its own.
 
     Raises:
         UserError: `root` is not a folder.
@@ -83,7 +101,11 @@ def find_all(root: Path) -> list[Path]:
         if FILE_NAME in files and _is_pipeline(folder):
             found.append(folder)
         folders[:] = [name for name in folders if _is_searched(folder / name)]
-    return sorted(found)
+    return _within(sorted(found), workspace)
+
+
+def _within(folders: list[Path], workspace: Workspace | None) -> list[Path]:
+    return [folder for folder in folders if workspace is None or not workspace.excludes(folder)]
 
 
 def _is_path(text: str) -> bool:

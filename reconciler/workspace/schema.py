@@ -106,18 +106,24 @@ class Workspace:
             {path: line for path, line in self.lines.items() if path[0] in ("environments", "defaults")},
         )
 
+    def path_of(self, folder: Path) -> str | None:
+        """The folder from the root on, with slashes; None if it is outside of the workspace."""
+        try:
+            return real_path(folder).relative_to(real_path(self.root)).as_posix()
+        except ValueError:
+            return None
+
     def excludes(self, folder: Path) -> str:
         """Why this folder is no pipeline of the workspace: the key and its place; "" if it can be one."""
         if self.file is None:
             return ""
-        try:
-            path = real_path(folder).relative_to(real_path(self.root)).as_posix()
-        except ValueError:
-            return f"it is outside of {self.root}, the folder of {self.file.name}"
+        path = self.path_of(folder)
+        if path is None:
+            return f"It is outside of {self.root}, the folder of {self.file.name}."
         for glob in self.exclude:
             if glob.matches(path):
-                return f"exclude has {glob} ({self.file}:{glob.line})"
+                return f"{self.file}:{glob.line} excludes {glob}."
         if self.pipelines and not any(glob.matches(path) for glob in self.pipelines):
             globs = ", ".join(map(str, self.pipelines))
-            return f"pipelines has {globs} ({self.place('workspace', 'pipelines')})"
+            return f"{self.place('workspace', 'pipelines')} has the pipelines in {globs} only."
         return ""

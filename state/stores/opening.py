@@ -31,9 +31,7 @@ def open_store(
     from state.stores.sqlite import SqliteStore
 
     if not url:
-        from platformdirs import user_state_path
-
-        return SqliteStore(user_state_path("reconciler") / "state.db")
+        return SqliteStore(default_path())
     check_url(url)
     if _BUCKET.match(url):
         from state.stores.bucket import BucketStore
@@ -41,6 +39,13 @@ def open_store(
 
         return BucketStore(Objects(url, patience=patience or PATIENCE, announce=announce))
     return SqliteStore(Path(url.removeprefix(_SQLITE)).expanduser())
+
+
+def default_path() -> Path:
+    """The file in the user's state folder."""
+    from platformdirs import user_state_path
+
+    return user_state_path("reconciler") / "state.db"
 
 
 def check_url(url: str) -> None:

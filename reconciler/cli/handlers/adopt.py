@@ -25,7 +25,6 @@ from reconciler.views.terminal.adopted import print_adopted, print_config
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
-from reconciler.workspace.discovery import find
 
 
 def run(
@@ -36,7 +35,7 @@ def run(
     read_options: ReadOptions,
 ) -> int:
     out, err = console(sys.stdout), console(sys.stderr)
-    folder = find(name, Path.cwd())
+    folder = options.pipeline_folder(name)
     checked = validate(folder, where.reads(read_options))
     with (
         ProgressView(err) as watch,

@@ -1,7 +1,6 @@
 """What `reconciler bump` does."""
 
 import sys
-from pathlib import Path
 
 from rich.text import Text
 
@@ -14,11 +13,10 @@ from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.pipeline.version import bump, channel_tag, edits_of
 from reconciler.system.files import locked, replace_file
 from reconciler.views.terminal.console import console
-from reconciler.workspace.discovery import find
 
 
 def run(kind: str, name: str) -> int:
-    folder = find(name, Path.cwd())
+    folder = options.pipeline_folder(name)
     path = folder / FILE_NAME
     with locked(path):
         loaded = load(folder, shared=options.workspace().shared())

@@ -25,7 +25,6 @@ from reconciler.views.phrases import reason
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.deployed import print_deployed, print_details
 from reconciler.views.terminal.messages import print_applied
-from reconciler.workspace.discovery import find
 
 KEEP = "keep"
 
@@ -45,7 +44,7 @@ def run(
 
     def found(failed: Failed) -> Iterator[ValidatedPipeline]:
         try:
-            yield _read(find(name, Path.cwd()), given, where.reads(read_options))
+            yield _read(options.pipeline_folder(name), given, where.reads(read_options))
         except UserError as problem:
             failed(problem)
 

@@ -1,7 +1,6 @@
 """What `reconciler image` does."""
 
 import sys
-from pathlib import Path
 
 from providers.docker.verdicts import ImageWay
 from providers.reasons import WayOut
@@ -20,13 +19,12 @@ from reconciler.views.terminal.console import console
 from reconciler.views.terminal.images import image_text, print_image
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
-from reconciler.workspace.discovery import find
 
 
 def run(
     name: str, where: options.TargetOptions, as_json: bool, secrets: bool, read_options: ReadOptions
 ) -> int:
-    checked = validate(find(name, Path.cwd()), where.reads(read_options))
+    checked = validate(options.pipeline_folder(name), where.reads(read_options))
     pipeline, _ = checked.sound()
     stack: Stack | None = None
     unrecorded = "there is none"

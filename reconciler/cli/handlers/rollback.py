@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Failed, Work, in_turn
@@ -10,7 +9,6 @@ from reconciler.core.diagnostics import UserError
 from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.requests import ApplyOptions
 from reconciler.engine.rollback import pipeline_at, roll_back
-from reconciler.workspace.discovery import find
 
 
 def run(
@@ -24,7 +22,7 @@ def run(
     def works(failed: Failed) -> Iterator[Work]:
         try:
             pipeline = pipeline_at(
-                find(name, Path.cwd()), where.environment_name(), options.workspace().shared()
+                options.pipeline_folder(name), where.environment_name(), options.workspace().shared()
             )
         except UserError as problem:
             failed(problem)

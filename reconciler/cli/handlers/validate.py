@@ -13,6 +13,7 @@ from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics, print_pipeline
+from reconciler.workspace.checks import unmatched_globs
 
 
 def run(selection: options.Selection, read_options: ReadOptions) -> int:
@@ -24,6 +25,8 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
         code = FAILED
         print_diagnostics(problem.diagnostics, err)
 
+    if selection.everything and (unmatched := unmatched_globs(options.workspace())):
+        failed(UserError(*unmatched))
     for folder in selection.folders(failed):
         checked = validate(folder, read_options)
         problems, secrets = [*checked.diagnostics], _secrets(checked)

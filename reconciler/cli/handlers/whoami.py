@@ -1,18 +1,89 @@
 """What `reconciler whoami` does."""
 
+import os
 import sys
 import threading
+from collections.abc import Callable
 
 from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
-from reconciler.core.exit_codes import DONE
+from reconciler.core.diagnostics import Diagnostic, UserError, error
+from reconciler.core.exit_codes import DONE, FAILED
 from reconciler.credentials import saved
+from reconciler.credentials.environment import Sourced
 from reconciler.credentials.saved import Login
 from reconciler.engine.session import session
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.messages import print_pairs
+from reconciler.views.terminal.messages import print_diagnostics, print_pairs
 from reconciler.views.terminal.progress import ProgressView
+from reconciler.workspace.schema import Workspace
+from state.errors import StoreUnavailableError
+from state.stores.opening import check_url, default_path
+
+
+def explain(where: options.TargetOptions, as_json: bool) -> int:
+    """Print each value with its source. Contacts no platform; a value that is missing hides no other."""
+    workspace, settings = options.workspace(), where.settings()
+    lookups: dict[str, Callable[[], Sourced]] = {
+        "workspace": lambda: Sourced(str(workspace.root), str(workspace.file or "no reconciler.toml")),
+        "pipelines": lambda: _pipelines(workspace),
+        "environment": lambda: settings.environment,
+        "organization": lambda: settings.organization,
+        "host": lambda: settings.host,
+        "token": lambda: Sourced("set", settings.token.source),
+        "channel": lambda: _channel(workspace, settings.environment.value),
+        "state": lambda: _state(workspace),
+    }
+    found: dict[str, Sourced | None] = {}
+    problems: list[Diagnostic] = []
+    for name, lookup in lookups.items():
+        try:
+            found[name] = lookup()
+        except UserError as problem:
+            found[name] = None
+            problems += problem.diagnostics
+    if as_json:
+        print_document(
+            json_text(
+                {
+                    name: {"value": one.value if one else None, "from": one.source if one else None}
+                    for name, one in found.items()
+                }
+            )
+        )
+    else:
+        facts = {name: f"{one.value}  ({one.source})" if one else "missing" for name, one in found.items()}
+        print_pairs(facts, console(sys.stdout))
+    print_diagnostics(dict.fromkeys(problems), console(sys.stderr))
+    return FAILED if problems else DONE
+
+
+def _pipelines(workspace: Workspace) -> Sourced:
+    globs = ", ".join(map(str, workspace.pipelines)) or "everything below the workspace"
+    without = f", without {', '.join(map(str, workspace.exclude))}" if workspace.exclude else ""
+    keys = [key for key in ("pipelines", "exclude") if getattr(workspace, key)]
+    return Sourced(globs + without, workspace.place("workspace", keys[0]) if keys else "default")
+
+
+def _channel(workspace: Workspace, environment: str) -> Sourced:
+    declared = workspace.environments.get(environment)
+    if declared is None or declared.channel is None:
+        return Sourced("latest, or test for an rc", "default")
+    return Sourced(declared.channel, workspace.place("environments", environment, "channel"))
+
+
+def _state(workspace: Workspace) -> Sourced:
+    """The place of state. Raises UserError if the URL is invalid, and does not repeat it then."""
+    if url := os.environ.get(stores.STATE):
+        try:
+            check_url(url)
+        except StoreUnavailableError as problem:
+            raise UserError(error(problem.message, problem.hint)) from None
+        return Sourced(url, stores.STATE)
+    if workspace.state is not None:
+        return Sourced(workspace.state, workspace.place("workspace", "state"))
+    return Sourced(str(default_path()), "default")
 
 
 def run(where: options.TargetOptions, as_json: bool) -> int:

@@ -1,0 +1,160 @@
+"""`pipelines` and `exclude` limit the pipelines that commands find: by `--all`, by name and by path."""
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.diagnostics import Diagnostic, UserError
+from reconciler.workspace.discovery import find, find_all
+from reconciler.workspace.reader import find_workspace
+from tests.conftest import EXAMPLES, Cli, copy_example
+from tests.pipeline.conftest import PROCESSING
+
+FILE = '[workspace]\npipelines = ["pipelines/**", "clip/training"]\nexclude = ["pipelines/legacy/**"]\n'
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository with pipelines in several folders."""
+    for path in (
+        "pipelines/sam",
+        "pipelines/team/sharp",
+        "pipelines/legacy/old",
+        "clip/training",
+        "scratch/try",
+    ):
+        folder = tmp_path / path
+        folder.mkdir(parents=True)
+        (folder / "config.toml").write_text(PROCESSING.replace('"cleanup"', f'"{folder.name}-1"'))
+    (tmp_path / "reconciler.toml").write_text(FILE)
+    return tmp_path
+
+
+def refusal(name: str, root: Path) -> Diagnostic:
+    with pytest.raises(UserError) as caught:
+        find(name, root, find_workspace(root))
+    (problem,) = caught.value.diagnostics
+    return problem
+
+
+def test_all_pipelines_of_the_workspace(root: Path) -> None:
+    found = find_all(root, find_workspace(root))
+    assert [folder.relative_to(root).as_posix() for folder in found] == [
+        "clip/training",
+        "pipelines/sam",
+        "pipelines/team/sharp",
+    ]
+    below = root / "pipelines" / "team"
+    assert find_all(below, find_workspace(below)) == [below / "sharp"], "below the current folder"
+
+
+@pytest.mark.parametrize(
+    "name", ["sam", "sam-1", "pipelines/sam", "./pipelines/sam", "pipelines/sam/config.toml"]
+)
+def test_a_name_or_a_path(root: Path, name: str) -> None:
+    assert find(name, root, find_workspace(root)).resolve() == root / "pipelines" / "sam"
+
+
+@pytest.mark.parametrize("name", ["old", "old-1", "pipelines/legacy/old"])
+def test_an_excluded_pipeline_names_the_line(root: Path, name: str) -> None:
+    problem = refusal(name, root)
+    assert problem.summary == f"{root / 'pipelines/legacy/old'} is not a pipeline of the workspace"
+    assert f"{root / 'reconciler.toml'}:3 excludes pipelines/legacy/**" in problem.detail
+
+
+def test_a_pipeline_elsewhere_names_the_line(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert f"{root / 'reconciler.toml'}:2 has the pipelines in pipelines/**, clip/training only" in (
+        refusal("try", root).detail
+    )
+    other = tmp_path_factory.mktemp("other")
+    (other / "config.toml").write_text(PROCESSING)
+    assert f"It is outside of {root}" in refusal(f"{other}/", root).detail
+
+
+def test_a_link_leads_to_the_pipeline_behind_it(root: Path) -> None:
+    (root / "linked").symlink_to(root / "pipelines" / "sam")
+    (root / "retired").symlink_to(root / "pipelines" / "legacy" / "old")
+    assert find("./linked", root, find_workspace(root)) == root / "linked"
+    assert "excludes pipelines/legacy/**" in refusal("./retired", root).detail
+
+
+def test_an_excluded_pipeline_does_not_make_a_name_ambiguous(root: Path) -> None:
+    twin = root / "pipelines" / "legacy" / "sam"
+    twin.mkdir()
+    (twin / "config.toml").write_text(PROCESSING)
+    assert find("sam", root, find_workspace(root)) == root / "pipelines" / "sam"
+
+
+@pytest.fixture
+def repository(cli: Cli, home: Path) -> Path:
+    """A repository of three examples, one of them in `legacy`."""
+    copy_example("dataset_cleanup", cli.folder / "pipelines", "localhost:8000")
+    copy_example("computed_inputs", cli.folder / "pipelines", "localhost:8000")
+    copy_example("single_training", cli.folder / "legacy", "localhost:8000")
+    assert (EXAMPLES / "single_training").is_dir()
+    return cli.folder
+
+
+def test_validate_all_checks_the_pipelines_of_the_workspace(cli: Cli, repository: Path) -> None:
+    assert "single_training" in cli("validate", "--all").out
+    (repository / "reconciler.toml").write_text('[workspace]\nexclude = ["legacy/**"]\n')
+    ended = cli("validate", "--all")
+    assert ended.code == 0
+    assert "dataset_cleanup" in ended.out
+    assert "single_training" not in ended.out
+
+
+UNMATCHED = {
+    "pipelines": (
+        '[workspace]\npipelines = ["pipelines/**",\n"piplines/**"]',
+        3,
+        "Correct or remove the glob",
+    ),
+    "exclude": ('[workspace]\nexclude = ["legacy"]', 2, 'Write "legacy/**" for the pipelines in this folder'),
+    "groups": (
+        '[groups]\nsam = ["pipelines/SAM*"]',
+        2,
+        "pipelines/computed_inputs, pipelines/dataset_cleanup",
+    ),
+}
+
+
+@pytest.mark.parametrize("key", UNMATCHED)
+def test_validate_all_reports_globs_that_match_nothing(cli: Cli, repository: Path, key: str) -> None:
+    text, line, advice = UNMATCHED[key]
+    (repository / "reconciler.toml").write_text(text)
+
+    ended = cli("validate", "--all")
+
+    assert ended.code == 1
+    assert "matches no pipeline" in ended.err
+    assert f"reconciler.toml:{line}" in ended.err
+    assert advice in ended.err
+    assert "dataset_cleanup" in ended.out, "the pipelines are checked all the same"
+    assert cli("validate", "dataset_cleanup").code == 0, "only --all looks at every folder"
+
+
+def test_validate_all_reports_every_problem_of_the_file(cli: Cli, repository: Path) -> None:
+    (repository / "reconciler.toml").write_text(
+        '[workspace]\nnam = "x"\n\n[environments.PROD]\nchannel = "1.0.0"\npromote_from = "MOON"\n'
+    )
+    ended = cli("validate", "--all")
+    assert ended.code == 1
+    for line in (2, 4, 5, 6):
+        assert f"reconciler.toml:{line}\n" in ended.err, ended.err
+
+
+def test_a_workspace_without_pipelines_says_what_limits_it(cli: Cli, repository: Path) -> None:
+    (repository / "reconciler.toml").write_text('[workspace]\npipelines = ["none/**"]\n')
+    ended = cli("plan", "--all")
+    assert ended.code == 1
+    assert f"{repository / 'reconciler.toml'} limits where to look" in ended.err
+
+
+def test_the_current_folder_can_be_excluded(
+    cli: Cli, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "reconciler.toml").write_text('[workspace]\nexclude = ["legacy/**"]\n')
+    monkeypatch.chdir(repository / "legacy" / "single_training")
+    ended = cli("validate")
+    assert (ended.code, "is not a pipeline of the workspace" in ended.err) == (1, True)
