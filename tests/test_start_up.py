@@ -31,7 +31,6 @@ FOR_HELP = {
     "reconciler.core.plan_options",
     "reconciler.core.platforms",
     "reconciler.core.values",
-    "reconciler.credentials.environment",
     "reconciler.drift.adopt_target",
     "reconciler.engine.requests",
     "reconciler.pipeline.bumps",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from providers.regular_files import real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.platforms import ENVIRONMENTS
@@ -112,6 +111,7 @@ class Selection:
 
         Raises UsageError, and UserError when there is no pipeline at all.
         """
+        from providers.regular_files import real_path
         from reconciler.workspace.discovery import checked_folder, find, find_all
 
         here = Path.cwd()
