@@ -1,4 +1,4 @@
-"""What a person is told: a problem or a remark, with its place and the way out. Printed by views only."""
+"""Diagnostics: problems and remarks for the user, with their place and a fix. Only views print them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,15 +18,15 @@ _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One thing to tell the user.
+    """One message for the user.
 
     Attributes:
-        severity: an error stops the command, a warning and an info do not.
-        summary: what happened, one line, no final stop.
-        detail: why, and what to run or to change next; may have several lines; may be empty.
+        severity: only an error stops the command.
+        summary: what happened; one line without a final stop.
+        detail: why, and what to run or change next; any number of lines.
         address: the resource concerned, or "".
         file: the file concerned, or None.
-        line: its line, counted from 1, or None.
+        line: line in the file, counted from 1, or None.
     """
 
     severity: Severity
@@ -44,7 +44,7 @@ class Diagnostic:
         return f"{self.file}:{self.line}" if self.line is not None else str(self.file)
 
     def seen_from(self, folder: Path) -> Self:
-        """With a file below `folder` named from there."""
+        """A copy whose file, if it is below `folder`, is relative to it."""
         if self.file is None or not self.file.is_relative_to(folder):
             return self
         return replace(self, file=self.file.relative_to(folder))
@@ -69,7 +69,7 @@ def info(
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Errors first, then by file and line: the order in which they are shown and stored."""
+    """The order for display and storage: errors first, then by file and line."""
     return sorted(
         diagnostics,
         key=lambda d: (_ORDER[d.severity], str(d.file or ""), d.line or 0, d.address, d.summary),
@@ -81,16 +81,16 @@ def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
 
 
 class UserError(Exception):
-    """The user can mend this; carries every diagnostic that was found, not only the first."""
+    """A problem that the user can fix. Carries all diagnostics, not only the first."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         super().__init__("; ".join(d.summary for d in diagnostics))
         self.diagnostics = diagnostics
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To be raised in one process and told in another."""
+        """Support pickling: worker processes pass errors to the command."""
         return type(self), self.diagnostics
 
 
 class BusyError(UserError):
-    """Another run is about to write the same file, and held it for as long as this one could wait."""
+    """Another run locked a file that this run writes, and did not release it before the timeout."""

@@ -1,7 +1,7 @@
-"""Desired, recorded and live values of one resource, compared field by field. Pure, and all of it is here.
+"""Compares the desired, recorded and live values of one resource, field by field. Pure.
 
-Left out on purpose: fields that the files do not manage (the live value stays), and fields that the record
-knows and the files dropped (no longer managed, so the live value stays).
+This module contains every rule of the comparison. It ignores fields that the files do not manage, also those
+that are recorded because the files managed them earlier. Their live values stay.
 """
 
 import json
@@ -27,27 +27,27 @@ class ChangeClass(StrEnum):
 
 
 class Resolution(StrEnum):
-    """What the user said of a change."""
+    """The user's decision about a change."""
 
     NONE = ""
-    OURS = "ours"  # the files win a conflict
-    THEIRS = "theirs"  # live is kept in a conflict, and recorded
-    IGNORED = "ignored"  # left alone, whatever it is
+    OURS = "ours"  # in a conflict, the files win
+    THEIRS = "theirs"  # in a conflict, the live value is kept and recorded
+    IGNORED = "ignored"  # the live value is kept
 
 
 class Change(NamedTuple):
-    """One field of one resource, with its three values after normalising.
+    """One field of one resource, with its three normalised values.
 
-    A tuple, because a plan has one for each field of each resource, and most of them say nothing.
+    A tuple, because a plan has one for every field of every resource, and most are in sync.
 
     Attributes:
-        path: the field, or `field.key` for one key of a keyed field; "" for the object as a whole.
+        path: the field, or `field.key` for one key of a keyed field; "" for the whole object.
         cls: the class that follows from the three values.
-        desired, recorded, live: a JSON value, MISSING (not known) or ABSENT (known to have no such key).
-        reason: why this class.
+        desired, recorded, live: a JSON value, MISSING (unknown) or ABSENT (no such key or object).
+        reason: why the change has this class.
         write: whether applying the plan writes this field.
-        resolution: what the user said of it.
-        place: where the files say it, `config.toml:12`; "" where they do not.
+        resolution: the user's decision about it.
+        place: where the files set it, such as `config.toml:12`; "" if they do not.
     """
 
     path: str
@@ -62,13 +62,13 @@ class Change(NamedTuple):
 
     @property
     def field(self) -> str:
-        """The field that the platform knows: `default_parameters` of `default_parameters.epochs`."""
+        """The field without its key: `default_parameters` of `default_parameters.epochs`."""
         return self.path.partition(".")[0]
 
 
 def same(left: JSON | NoValue, right: JSON | NoValue) -> bool:
-    """Equal as JSON, as `providers.rules` has it; nothing is equal to the same nothing only."""
-    if type(left) is type(right) and not isinstance(left, _NESTED):  # most are, and this is asked often
+    """Whether two values are equal by `providers.rules.equal`. MISSING and ABSENT equal only themselves."""
+    if type(left) is type(right) and not isinstance(left, _NESTED):  # the common case, kept fast
         return bool(left == right)
     if isinstance(left, NoValue) or isinstance(right, NoValue):
         return False
@@ -76,7 +76,7 @@ def same(left: JSON | NoValue, right: JSON | NoValue) -> bool:
 
 
 def classify(desired: JSON | NoValue, recorded: JSON | NoValue, live: JSON | NoValue) -> ChangeClass:
-    """The class of a change from its three values: the table, and nothing else."""
+    """The class of a change, from its three values alone."""
     if live is MISSING:
         return ChangeClass.UNVERIFIED
     if recorded is MISSING:
@@ -99,49 +99,51 @@ def compare(
     rules: Mapping[str, FieldRule],
     places: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Change]:
-    """Every managed field as a Change, in the order of the fields' names.
+    """Every managed field as a Change, sorted by name.
 
     Args:
         desired: the managed fields.
-        recorded: the fields as last applied, or None when nothing is recorded of this resource.
-        live: the fields that the far end returned; a missing key could not be read.
-        rules: the kind's field knowledge.
-        places: field -> where the files say it.
+        recorded: the fields as last applied; None if the resource is not recorded.
+        live: the fields that the provider returned; a field that it cannot read is missing.
+        rules: the kind's rule for each field.
+        places: field -> where the files set it.
 
     Raises:
-        KeyError: a managed field has no rule (a bug of ours).
+        KeyError: a managed field has no rule (a bug in reconciler).
     """
     changes: list[Change] = []
     for name in sorted(desired):
         rule = rules[name]
-        wanted, found = desired[name], live.get(name, MISSING)
-        applied = recorded.get(name, MISSING) if recorded else MISSING
-        ours = normalised(wanted, rule)
-        known = ours if _is_written_as(applied, wanted) else normalised(applied, rule)
+        raw_desired, raw_live = desired[name], live.get(name, MISSING)
+        raw_recorded = recorded.get(name, MISSING) if recorded else MISSING
+        value = normalised(raw_desired, rule)
+        recorded_value = value if _is_identical(raw_recorded, raw_desired) else normalised(raw_recorded, rule)
         if rule.write_only:
-            theirs: JSON | NoValue = MISSING
+            live_value: JSON | NoValue = MISSING
+        elif _is_identical(raw_live, raw_desired):
+            live_value = value
         else:
-            theirs = ours if _is_written_as(found, wanted) else normalised_live(found, rule, known, ours)
-        changes += _compare_field(name, ours, known, theirs, rule, places.get(name, ""))
+            live_value = normalised_live(raw_live, rule, recorded_value, value)
+        changes += _compare_field(name, value, recorded_value, live_value, rule, places.get(name, ""))
     return changes
 
 
-def _is_written_as(value: JSON | NoValue, wanted: JSON) -> bool:
-    """Whether it need not be normalised, because it will be what the wanted value is then."""
+def _is_identical(value: JSON | NoValue, desired: JSON) -> bool:
+    """Whether normalising can be skipped, because both values are the same simple value."""
     kind = type(value)
-    return kind is type(wanted) and kind in _SIMPLE and bool(value == wanted)
+    return kind is type(desired) and kind in _SIMPLE and bool(value == desired)
 
 
 def normalised_live(live: JSON | NoValue, rule: FieldRule, *ours: JSON | NoValue) -> JSON | NoValue:
-    """The live value, normalised; where the rule says that it is only another way to write one of ours, ours.
+    """The normalised live value; if it is equivalent to one of ours by the rule, that one.
 
-    An exact match comes first, so a change of ours from "4" to 4 is still one where live has "4". Then the
-    first of ours comes first: with the record there, what live means is what was applied, and a new value of
-    the files that means the same is still written.
+    An exact match comes first: if the files change "4" to 4 while live has "4", that is still a change.
+    Otherwise the first equivalent value is used. The recorded value precedes the desired one, so that a new
+    but equivalent value in the files is still written.
 
     Args:
-        live: as the far end returned it.
-        ours: what the record and the files have, in this order, normalised.
+        live: the value that the provider returned.
+        ours: the recorded and the desired value, in this order, normalised.
     """
     live = normalised(live, rule)
     if rule.equivalent is None or isinstance(live, NoValue):
@@ -164,7 +166,7 @@ def _equivalent_live(
 
 
 def normalised(value: JSON | NoValue, rule: FieldRule) -> JSON | NoValue:
-    """`value` in the one shape in which it is compared, recorded and fingerprinted."""
+    """`value` in the form that is compared, recorded and fingerprinted."""
     if isinstance(value, NoValue):
         return value
     value = rule.normalise(value)
@@ -176,13 +178,13 @@ def normalised(value: JSON | NoValue, rule: FieldRule) -> JSON | NoValue:
 def effective_fields(
     desired: Mapping[str, JSON], changes: Iterable[Change], rules: Mapping[str, FieldRule]
 ) -> dict[str, JSON]:
-    """The fields to write and to record: as the files say, but for those where live is kept."""
+    """The fields to write and record: the desired values, or the live value where it is kept."""
     fields: dict[str, JSON] = {name: normalised(value, rules[name]) for name, value in desired.items()}
     for change in changes:
         if change.resolution not in (Resolution.THEIRS, Resolution.IGNORED) or change.live is MISSING:
             continue
         name, keyed, key = change.path.partition(".")
-        if not keyed:  # a key may be the empty text
+        if not keyed:  # a key may be an empty string
             fields[name] = change.live
             continue
         fields[name] = {k: v for k, v in fields[name].items() if k != key}
@@ -199,16 +201,16 @@ def _compare_field(
         if rule.immutable and change.cls is ChangeClass.UNVERIFIED and recorded is MISSING:
             change = change._replace(write=False, reason=_UNREADABLE_IMMUTABLE)
         return [change]
-    known: dict[str, JSON] | None = recorded if isinstance(recorded, dict) else None
+    recorded_keys: dict[str, JSON] | None = recorded if isinstance(recorded, dict) else None
     return [
         _change(
             f"{name}.{key}",
             desired.get(key, ABSENT),
-            MISSING if known is None else known.get(key, ABSENT),
+            MISSING if recorded_keys is None else recorded_keys.get(key, ABSENT),
             live.get(key, ABSENT),
             place,
         )
-        for key in sorted({*desired, *live, *(known or ())})
+        for key in sorted({*desired, *live, *(recorded_keys or ())})
     ]
 
 

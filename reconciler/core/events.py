@@ -1,4 +1,4 @@
-"""What happens while the engine works, as data. The engine emits, views render; nothing here prints."""
+"""Events of a run, as data. The engine emits them and views render them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from reconciler.core.values import Address
 class Status(Enum):
     DONE = "done"
     FAILED = "failed"
-    BLOCKED = "blocked"  # something that it depends on failed
-    SKIPPED = "skipped"  # the run was interrupted before it started
+    BLOCKED = "blocked"  # a step that it depends on failed
+    SKIPPED = "skipped"  # the run was interrupted before the step started
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one step ended.
+    """The outcome of one step.
 
     Attributes:
-        step: which one.
+        step: the step.
         status: how it ended.
-        error: what went wrong, for a failed one.
-        live: the object as read back, where there is one.
-        blocked_by: the failed address that a blocked one waited for.
+        error: the error of a failed step.
+        live: the object as read back, or None.
+        blocked_by: the address whose failure blocked the step.
         seconds: how long it took.
     """
 
@@ -52,7 +52,7 @@ class StepProgress:
 
 @dataclass(frozen=True, slots=True)
 class StepRetried:
-    """A transient problem; the step tries again after `delay` seconds."""
+    """A transient problem; the step is retried after `delay` seconds."""
 
     address: Address
     problem: ProviderError
@@ -66,32 +66,32 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One line about what the run is doing now: signing in, reading, …"""
+    """The present activity of the run, as one line: signing in, reading, …"""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One line that is worth reading afterwards, too: a lock was waited for, or taken over."""
+    """One line that stays on the screen: waiting for a lock, or taking one over."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """So many of all pipelines have been looked at."""
+class FleetProgress:
+    """The number of pipelines that are finished, of all pipelines of the command."""
 
     done: int
     total: int
 
 
 ServerDelay = Backoff | Silence | Repeat | SilenceEnd
-"""A server makes the run wait, or does so no longer."""
+"""A server delays the run, or no longer does."""
 
-Event = StepStarted | StepProgress | StepRetried | StepFinished | Note | Notice | ServerDelay | Counted
+Event = StepStarted | StepProgress | StepRetried | StepFinished | Note | Notice | ServerDelay | FleetProgress
 Emit = Callable[[Event], None]
 
 
 def ignore(_: Event) -> None:
-    """An `Emit` for when nobody is watching."""
+    """An `Emit` that drops all events."""

@@ -1,4 +1,4 @@
-"""Exit codes, as scripts rely on them."""
+"""Exit codes. Scripts rely on them."""
 
 from collections.abc import Collection
 
@@ -14,7 +14,7 @@ INTERRUPTED = 130
 
 
 def code_of(problem: Exception) -> int:
-    """The exit code for something that went wrong and was told."""
+    """The exit code for an error that was reported to the user."""
     from reconciler.core.diagnostics import BusyError
     from state.errors import LockedError
 
@@ -22,5 +22,5 @@ def code_of(problem: Exception) -> int:
 
 
 def worst(codes: Collection[int]) -> int:
-    """The exit code of several pipelines: FAILED if one failed, else the highest."""
+    """The exit code for several pipelines: FAILED if any failed, otherwise the highest."""
     return FAILED if FAILED in codes else max(codes)

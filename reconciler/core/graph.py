@@ -1,4 +1,4 @@
-"""Which resources should exist and what must come before what. Pure; knows no provider and no state."""
+"""The desired graph: the resources that should exist, and their order. Pure; uses no provider or state."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from reconciler.core.values import JSON, Address
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the files say it: shown beside a change, and where `adopt` writes what is live.
+    """Where the files set a value. Shown beside a change; `adopt` writes the live value there.
 
     Attributes:
         file: config.toml, the file of a class, or the folder.
-        line: counted from 1; None where code computed it.
-        key: path of the value in config.toml where it stands there as it is; () where it does not.
-        by_class: whether a literal argument in a class says it.
+        line: counted from 1; None if code computes the value.
+        key: key path of the value in config.toml; () if config.toml does not contain it unchanged.
+        by_class: whether a literal argument in a class sets it.
     """
 
     file: Path
@@ -26,20 +26,20 @@ class Origin:
 
     @property
     def adoptable(self) -> bool:
-        """Whether another value can be written there; what is computed from other values cannot."""
+        """Whether `adopt` can write another value there. Computed values have no such place."""
         return bool(self.key) or self.by_class
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One thing that should exist.
+    """One resource that should exist.
 
     Attributes:
-        address: which one.
-        fields: the managed fields; a field that is not here is left alone on the platform.
-        depends_on: what must be done before; the resource that it lives in is always among them.
-        owns: kinds of children of which the files give the whole list, so that others are deleted.
-        origins: field -> where the files say so.
+        address: its address.
+        fields: the managed fields; the platform keeps its values of all others.
+        depends_on: resources whose steps come first, always including the parent.
+        owns: kinds of children that the files list completely, so that others are deleted.
+        origins: field -> where the files set it.
     """
 
     address: Address
@@ -50,10 +50,10 @@ class Resource:
 
 
 class Graph:
-    """Resources by address, as given; `ordered` sorts them.
+    """Resources by address, in the order of the argument.
 
-    Raises ValueError for an address given twice, or a dependency that is not in the graph: both are bugs of
-    ours, as the files cannot express them.
+    Raises ValueError for a repeated address, or a dependency that is not in the graph. Both are bugs in
+    reconciler, as the files cannot express them.
     """
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
@@ -81,9 +81,9 @@ class Graph:
 
 
 def ordered(dependencies: Mapping[Address, Iterable[Address]]) -> list[Address]:
-    """Addresses with every dependency first; those that are free of each other in address order.
+    """Addresses sorted so that dependencies come first; independent ones by address.
 
-    Raises ValueError, naming the addresses, when they depend on each other in a circle.
+    Raises ValueError, with the addresses, for circular dependencies.
     """
     sorter = TopologicalSorter(dependencies)
     order: list[Address] = []

@@ -1,6 +1,6 @@
-"""The plan: every step with its edges, as data. Each rule about a plan has its one home here.
+"""The plan: all steps with their dependencies, as data, and every rule about a plan.
 
-Pure: made by the planner, walked by apply, drawn and saved by the views.
+Pure. The planner makes plans, apply runs them, views show and save them.
 """
 
 import shlex
@@ -18,7 +18,7 @@ from reconciler.core.values import JSON, Address
 
 
 class Action(Enum):
-    """What a step does: (word, symbol, severity for ordering, verb while it runs, verb when done)."""
+    """The effect of a step: (word, symbol, severity for sorting, verb while it runs, verb when done)."""
 
     CREATE = ("create", "+", 3, "creating", "created")
     UPDATE = ("update", "~", 2, "updating", "updated")
@@ -38,10 +38,10 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One pipeline on one organization of one environment; its text is the name of its state.
+    """One pipeline in one organization of one environment. Its text is the name of its state.
 
     Attributes:
-        host: address of the platform, in its one spelling.
+        host: canonical address of the platform.
     """
 
     organization: str
@@ -55,13 +55,13 @@ class Stack:
         return f"{organization}@{place(self.environment, self.host)}/{self.pipeline}"
 
     def command(self, verb: str, *more: str) -> str:
-        """A command line that does something to this stack and no other, whatever is saved; safe to paste."""
+        """A command line for exactly this stack, whichever login is in use. Quoted for shells."""
         where = ("--organization", self.organization, "--env", self.environment)
         return shlex.join(("reconciler", verb, self.pipeline, *where, *more))
 
 
 class Basis(Enum):
-    """What a plan makes the platform and the registry equal to."""
+    """The source of the desired values of a plan."""
 
     FILES = "files"
     STATE_VERSION = "state version"
@@ -73,13 +73,13 @@ class Step:
 
     Attributes:
         address: the resource.
-        action: what is done.
-        reason: why, also when nothing is done.
-        changes: every managed field with its three values, in-sync ones included.
-        depends_on: addresses whose steps must have succeeded before.
-        id: the far end's identity of the live object, or None when there is none.
-        fingerprint: of the live object that the decision relied on; "" when there was none.
-        refusal: why it may not run, or None.
+        action: what the step does.
+        reason: why, also for a noop.
+        changes: every managed field with its three values, including those in sync.
+        depends_on: addresses whose steps must succeed first.
+        id: the provider's id of the live object; None if there is none.
+        fingerprint: of the live object that the decision is based on; "" if there is none.
+        refusal: why the step must not run, or None.
     """
 
     address: Address
@@ -93,7 +93,7 @@ class Step:
 
     @property
     def writes(self) -> bool:
-        """Whether running it sends a write to a far end."""
+        """Whether the step sends a write to a provider."""
         match self.action:
             case Action.NOOP | Action.FORGET:
                 return False
@@ -104,29 +104,28 @@ class Step:
 
     @property
     def conflicts(self) -> tuple[Change, ...]:
-        """Conflicting fields of which nobody has said yet who wins."""
+        """Conflicts without a decision of the user."""
         return tuple(c for c in self.changes if c.cls is ChangeClass.CONFLICT and not c.resolution)
 
     @property
     def drifts(self) -> tuple[Change, ...]:
-        """Fields that somebody else changed, but for those that the user wants ignored."""
+        """Fields that were changed outside, except ignored ones."""
         return tuple(c for c in self.changes if c.cls is ChangeClass.DRIFT and not c.resolution)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done to one stack.
+    """All steps for one stack.
 
     Attributes:
-        stack: which one.
-        lineage: of the state document it was made from; "" when there was none.
-        serial: of that document; 0 when there was none.
-        steps: in an order in which every step comes after what it depends on.
-        diagnostics: what the user should know besides.
-        sources: what the files said, as one digest, so that a plan saved in a file can be refused when
-            they have changed since.
-        asked: what the user asked for and allowed, so that a saved plan can be made again and compared.
-        basis: the files, but for a rollback.
+        stack: the stack.
+        lineage: of the state that the plan was made from; "" if there was none.
+        serial: of that state; 0 if there was none.
+        steps: sorted so that dependencies come first.
+        diagnostics: other messages for the user.
+        sources: digest of the desired graph; a saved plan is refused if it changed.
+        request: the options of the plan as a document, so that a saved plan can be made again and compared.
+        basis: the files, except for a rollback.
     """
 
     stack: Stack
@@ -135,7 +134,7 @@ class Plan:
     steps: tuple[Step, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
     sources: str = ""
-    asked: Mapping[str, JSON] = field(default_factory=dict)
+    request: Mapping[str, JSON] = field(default_factory=dict)
     basis: Basis = Basis.FILES
     _by_address: dict[Address, Step] = field(init=False, repr=False, compare=False)
 
@@ -147,12 +146,12 @@ class Plan:
 
     @property
     def conflicts(self) -> tuple[Step, ...]:
-        """Steps with a field that was changed in the files and outside."""
+        """Steps with a conflict that the user has not decided."""
         return tuple(step for step in self.steps if step.conflicts)
 
     @property
     def refused(self) -> tuple[Step, ...]:
-        """Steps that may not run as they stand."""
+        """Steps that must not run."""
         return tuple(step for step in self.steps if step.refusal)
 
     @property
@@ -165,7 +164,7 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing to do at all: no write, and no record to refresh."""
+        """Whether there is nothing to do: no write, and no change of state."""
         return all(step.action is Action.NOOP for step in self.steps)
 
     @property
@@ -174,7 +173,7 @@ class Plan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many steps of each action, and how many fields drifted or conflict."""
+        """The number of steps by action, and of fields with drift or a conflict."""
         counts = {action.word: 0 for action in Action}
         for step in self.steps:
             counts[step.action.word] += 1
@@ -184,7 +183,7 @@ class Plan:
 
     @property
     def exit_code(self) -> int:
-        """0 in sync, 10 changes to apply, 11 drift, 12 conflict or something that is not allowed."""
+        """0 in sync, 10 changes to apply, 11 drift, 12 a conflict or a refused step."""
         if self.conflicts or self.refused:
             return CONFLICT
         if any(step.drifts for step in self.steps):
@@ -192,36 +191,36 @@ class Plan:
         return PENDING if any(s.writes or s.action is Action.FORGET for s in self.steps) else DONE
 
     def only(self, targets: Iterable[Address]) -> Self:
-        """The plan cut down to `targets` and what they depend on."""
-        wanted: set[Address] = set()
+        """The plan reduced to `targets` and the steps that they depend on."""
+        selected: set[Address] = set()
         todo = [address for address in targets if address in self._by_address]
         while todo:
             address = todo.pop()
-            if address not in wanted:
-                wanted.add(address)
+            if address not in selected:
+                selected.add(address)
                 todo.extend(self._by_address[address].depends_on)
-                if self._by_address[address].action is Action.REPLACE:  # which takes those below with it
+                if self._by_address[address].action is Action.REPLACE:  # also replaces its children
                     todo.extend(s.address for s in self.steps if address in s.depends_on)
-        return replace(self, steps=tuple(step for step in self.steps if step.address in wanted))
+        return replace(self, steps=tuple(step for step in self.steps if step.address in selected))
 
     @property
     def apply_command(self) -> str:
-        """The command that applies this plan, with what was asked for when it was made."""
-        bump = self.asked.get("bump")
-        more = ["--bump", bump] if bump else []
+        """The command that applies this plan, with the version options that it was made with."""
+        bump = self.request.get("bump")
+        options = ["--bump", bump] if bump else []
         for name in ("force_bump", "accept_foreign"):
-            more += [f"--{name.replace('_', '-')}"] if self.asked.get(name) else []
-        return self.stack.command("apply", *more)
+            options += [f"--{name.replace('_', '-')}"] if self.request.get(name) else []
+        return self.stack.command("apply", *options)
 
     @property
     def unverified(self) -> int:
-        """How many fields are as last applied for all that can be told: the platform does not return them."""
+        """The number of fields that the platform does not return and the files have not changed."""
         return sum(c.cls is ChangeClass.UNVERIFIED and not c.write for s in self.steps for c in s.changes)
 
     def without(self, addresses: Collection[Address]) -> Self:
-        """The plan without these steps, and without what depends on them."""
-        left_out = set(addresses)
-        for step in self.steps:  # in order, so one pass finds all that depends on what is left out
-            if left_out.intersection(step.depends_on):
-                left_out.add(step.address)
-        return replace(self, steps=tuple(step for step in self.steps if step.address not in left_out))
+        """The plan without these steps and the steps that depend on them."""
+        excluded = set(addresses)
+        for step in self.steps:  # dependencies come first, so one pass is enough
+            if excluded.intersection(step.depends_on):
+                excluded.add(step.address)
+        return replace(self, steps=tuple(step for step in self.steps if step.address not in excluded))

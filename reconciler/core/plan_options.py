@@ -1,4 +1,4 @@
-"""What the user allows a plan to do."""
+"""Options of the user for a plan."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -8,18 +8,18 @@ from reconciler.core.values import Address
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What the user allows.
+    """Options of the user for a plan.
 
     Attributes:
-        ours: addresses where the files win a conflict; None for everywhere.
-        theirs: addresses where the live value is kept in a conflict; None for everywhere. Of the two the one
-            that names an address comes first.
-        replace: addresses that may be deleted and made anew, with all that hangs on them.
-        prune: delete what left the files, where it would be forgotten otherwise.
-        destroy: nothing is desired any more; delete what is this pipeline's own.
-        ignored: fields, or keys of keyed fields, that are left as they are on an existing object.
-        protected: addresses that are neither deleted nor replaced, whatever else is said.
-        again: the command that would apply this plan, which refusals suggest with one more option.
+        ours: addresses where the files win a conflict; None for all.
+        theirs: addresses where the live value wins a conflict; None for all. An option with the address
+            takes precedence over one for all.
+        replace: addresses that may be deleted and created again, with their children.
+        prune: delete resources that left the files. Otherwise they are only removed from state.
+        destroy: delete everything that belongs to this pipeline alone.
+        ignored: fields, or keys of keyed fields, whose live values stay on an existing object.
+        protected: addresses that are never deleted or replaced, whatever the other options are.
+        apply_command: the command that applies this plan; refusals suggest it with one more option.
     """
 
     ours: Collection[Address] | None = ()
@@ -29,4 +29,4 @@ class PlanOptions:
     destroy: bool = False
     ignored: Mapping[Address, Collection[str]] = field(default_factory=dict)
     protected: Collection[Address] = ()
-    again: str = "reconciler apply"
+    apply_command: str = "reconciler apply"

@@ -1,6 +1,6 @@
-"""(desired graph, record, live world, kinds' facts, options) -> steps. No I/O, no clock, no environment.
+"""The planner: desired graph, recorded resources, live objects, kind facts, options -> steps. Pure.
 
-Every decision carries its reason, doing nothing included. Nothing here is undone or repeated while applying.
+Every step has a reason, also a noop. Apply only runs the steps; it decides nothing.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from state.snapshot import Intent, RecordedResource
 
 @dataclass(frozen=True, slots=True)
 class _PlanInputs:
-    """The three worlds of one stack, and what is known and allowed."""
+    """The desired, recorded and live worlds of one stack, with kind facts, options and unfinished writes."""
 
     desired: Graph
     recorded: Mapping[Address, RecordedResource]
@@ -36,13 +36,13 @@ class _PlanInputs:
     unfinished_replaces: Mapping[Address, Intent]
 
     def desired_owns(self, address: Address) -> bool:
-        """Whether nothing can live in it, or the files say all that does."""
+        """Whether the resource has no kinds of children, or the files list all of its children."""
         kinds = [name for name, facts in self.facts.items() if facts.parent == address.kind]
         resource = self.desired.get(address)
         return resource is not None and set(kinds) <= set(resource.owns)
 
     def owner(self, address: Address) -> Resource | None:
-        """The desired resource whose list of this kind belongs to the files, if `address` is in one."""
+        """The desired parent if the files list its children of this kind completely, or None."""
         parent = parent_of(address, self.facts[address.kind])
         resource = self.desired.get(parent) if parent else None
         return resource if resource is not None and address.kind in resource.owns else None
@@ -57,28 +57,31 @@ def plan_steps(
     contested: Collection[Address] = (),
     unfinished_replaces: Mapping[Address, Intent] = MappingProxyType({}),
 ) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
-    """One step for every resource that is desired, recorded, or alive in a list that the files own.
+    """One step for every resource that is desired, recorded, or live in a list that the files own.
 
     Args:
-        contested: objects that an unfinished run may have made, or somebody else: see `recovery.settle`.
-        unmade: resources that an unfinished run deleted to make them again, with what it was to send.
+        contested: objects of unknown origin, possibly created by an unfinished run: see `recovery.settle`.
+        unfinished_replaces: resources that an unfinished run deleted and did not create again, with their
+            intents.
     """
-    scene = _PlanInputs(desired, recorded, remote_state.found, facts, options, contested, unfinished_replaces)
-    steps = {resource.address: _step_for_desired(resource, scene) for resource in desired}
+    inputs = _PlanInputs(
+        desired, recorded, remote_state.found, facts, options, contested, unfinished_replaces
+    )
+    steps = {resource.address: _step_for_desired(resource, inputs) for resource in desired}
     for address in sorted(
         (recorded.keys() | remote_state.found.keys() | unfinished_replaces.keys()) - steps.keys()
     ):
-        if address in recorded or address in unfinished_replaces or scene.owner(address):
-            steps[address] = _step_for_undesired(address, scene)
-    steps |= _children_of_replaced(steps, scene)
-    steps |= _protected(steps, options)
+        if address in recorded or address in unfinished_replaces or inputs.owner(address):
+            steps[address] = _step_for_undesired(address, inputs)
+    steps |= _children_of_replaced(steps, inputs)
+    steps |= _refuse_protected(steps, options)
     steps |= _parents_after_children(steps, facts)
     order = ordered({address: step.depends_on for address, step in steps.items()})
-    return tuple(steps[address] for address in order), tuple(_remarks(steps, scene))
+    return tuple(steps[address] for address in order), tuple(_remarks(steps, inputs))
 
 
 def fingerprint(live: LiveObject, facts: KindFacts) -> str:
-    """A digest of the live object as the diff sees it: equal when nothing that matters has moved."""
+    """A digest of the normalised fields of a live object: equal if no field of the kind has changed."""
     fields = {
         name: normalised(value, facts.rules[name])
         for name, value in live.fields.items()
@@ -90,24 +93,24 @@ def fingerprint(live: LiveObject, facts: KindFacts) -> str:
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-def _step_for_desired(resource: Resource, scene: _PlanInputs) -> Step:
-    address, kind = resource.address, scene.facts[resource.address.kind]
-    record, live = scene.recorded.get(address), scene.live.get(address)
+def _step_for_desired(resource: Resource, inputs: _PlanInputs) -> Step:
+    address, kind = resource.address, inputs.facts[resource.address.kind]
+    record, live = inputs.recorded.get(address), inputs.live.get(address)
     if live is None:
-        begun = scene.unfinished_replaces.get(address)
-        reason = _DELETED_OUTSIDE if record else _NOT_CREATED if begun is None else _UNFINISHED_REPLACE
-        changes = _created(resource, record, kind, begun, scene.options)
+        unfinished = inputs.unfinished_replaces.get(address)
+        reason = _DELETED_OUTSIDE if record else _NOT_CREATED if unfinished is None else _UNFINISHED_REPLACE
+        changes = _create_changes(resource, record, kind, unfinished, inputs.options)
         step = Step(address, Action.CREATE, reason, changes, resource.depends_on)
     else:
-        changes = _changes(resource, record, live, kind, scene)
-        action, reason = _in_place(changes, resource, record)
-        if action is Action.NOOP and address in scene.contested:
+        changes = _live_changes(resource, record, live, kind, inputs)
+        action, reason = _action_in_place(changes, resource, record)
+        if action is Action.NOOP and address in inputs.contested:
             action, reason = Action.ADOPT, Reason(ReasonCode.UNFINISHED_CREATE)
         step = Step(address, action, reason, changes, resource.depends_on, live.id, fingerprint(live, kind))
         if kind.assess is None and action is not Action.NOOP:
-            step = _replaced_if_fixed(step, resource, live, kind, scene.options)
-            step = _refused_if_blind(step, kind, scene.options.ignored.get(address, ()))
-    return step if kind.assess is None else _assessed(step, resource, scene)
+            step = _replace_if_immutable(step, resource, live, kind, inputs.options)
+            step = _refuse_overwriting_ignored(step, kind, inputs.options.ignored.get(address, ()))
+    return step if kind.assess is None else _with_assessment(step, resource, inputs)
 
 
 _NEW = Reason(ReasonCode.NEW)
@@ -120,25 +123,25 @@ _UNFINISHED_REPLACE = Reason(ReasonCode.UNFINISHED_REPLACE)
 _CONTESTED = Reason(ReasonCode.CONTESTED)
 
 
-def _created(
+def _create_changes(
     resource: Resource,
     record: RecordedResource | None,
     kind: KindFacts,
-    begun: Intent | None,
+    unfinished: Intent | None,
     options: PlanOptions,
 ) -> tuple[Change, ...]:
-    """Everything that a new object gets; before that, whose place it takes.
+    """Every field of a new object. If it replaces a recorded one, a change of the whole object comes first.
 
     Args:
-        begun: what an unfinished run was to send after it had deleted the old object.
+        unfinished: the intent of an unfinished run that deleted the old object.
     """
     recorded = record.inputs if record else {}
-    as_it_was = _kept_fields(resource, kind, begun, options) if begun else []
-    spared = {change.path for change in as_it_was}
+    kept = _kept_fields(resource, kind, unfinished, options) if unfinished else []
+    excluded = {change.path for change in kept}
     changes = [
-        *as_it_was,
-        *_new_fields(resource, kind, recorded, spared),
-        *_carried_fields(resource, kind, {**begun.fields, **begun.kept} if begun else {}),
+        *kept,
+        *_new_fields(resource, kind, recorded, excluded),
+        *_carried_fields(resource, kind, {**unfinished.fields, **unfinished.kept} if unfinished else {}),
     ]
     changes = sorted(changes, key=lambda change: change.path)
     if record is None:
@@ -148,59 +151,61 @@ def _created(
 
 
 def _new_fields(
-    resource: Resource, kind: KindFacts, recorded: Mapping[str, JSON], spared: Collection[str]
+    resource: Resource, kind: KindFacts, recorded: Mapping[str, JSON], excluded: Collection[str]
 ) -> list[Change]:
-    """What the files say of a new object, but for these fields and keys."""
+    """The desired fields of a new object, without the excluded fields and keys."""
 
-    def said(name: str, value: JSON) -> JSON:
+    def desired_value(name: str, value: JSON) -> JSON:
         value = normalised(value, kind.rules[name])
         if not (kind.rules[name].keyed and isinstance(value, dict)):
             return value
-        return {key: item for key, item in value.items() if f"{name}.{key}" not in spared}
+        return {key: item for key, item in value.items() if f"{name}.{key}" not in excluded}
 
     return [
         Change(
             name,
             ChangeClass.PENDING,
-            said(name, value),
+            desired_value(name, value),
             normalised(recorded.get(name, MISSING), kind.rules[name]),
             ABSENT,
             _NEW,
             write=True,
-            place=_place(resource, name),
+            place=_place_of(resource, name),
         )
         for name, value in resource.fields.items()
-        if name not in spared
+        if name not in excluded
     ]
 
 
-def _kept_fields(resource: Resource, kind: KindFacts, begun: Intent, options: PlanOptions) -> list[Change]:
-    """The managed fields that a new object gets as the old one had them: ignored ones, and by `--theirs`.
+def _kept_fields(
+    resource: Resource, kind: KindFacts, unfinished: Intent, options: PlanOptions
+) -> list[Change]:
+    """Managed fields that a new object takes from the deleted one: ignored ones, and those of `--theirs`.
 
-    The old object is compared as it would have been, had it been there still.
+    The fields of the deleted object, which the intent contains, are compared as if it were still live.
     """
     ignored = options.ignored.get(resource.address, ())
-    theirs = begun.kept if _winner(resource.address, options) is Resolution.THEIRS else {}
-    had = {
+    theirs = unfinished.kept if _winner(resource.address, options) is Resolution.THEIRS else {}
+    old = {
         name: value
-        for name, value in {**begun.fields, **begun.kept}.items()
+        for name, value in {**unfinished.fields, **unfinished.kept}.items()
         if name in resource.fields and not kind.rules[name].write_only
     }
-    wanted = {name: resource.fields[name] for name in had}
-    found = []
-    for change in compare(wanted, None, had, kind.rules, {name: _place(resource, name) for name in had}):
+    desired = {name: resource.fields[name] for name in old}
+    kept = []
+    for change in compare(desired, None, old, kind.rules, {name: _place_of(resource, name) for name in old}):
         if change.cls is not ChangeClass.UNRECORDED:
             continue
         if change.field in ignored or change.path in ignored:
-            found.append(_ignored(change))
+            kept.append(_ignore(change))
         elif change.field in theirs:
-            found.append(_kept_by_theirs(change))
-    return found
+            kept.append(_keep_live(change))
+    return kept
 
 
-def _carried_fields(resource: Resource, kind: KindFacts, shown: Mapping[str, JSON]) -> list[Change]:
-    """What a new object gets although the files do not say: what the old one had, else the kind's default."""
-    had = {name: shown[name] for name, rule in kind.rules.items() if name in shown and not rule.write_only}
+def _carried_fields(resource: Resource, kind: KindFacts, old: Mapping[str, JSON]) -> list[Change]:
+    """Unmanaged fields of a new object: the value of the old object, or the kind's default for new ones."""
+    carried = {name: old[name] for name, rule in kind.rules.items() if name in old and not rule.write_only}
     defaults = {name: rule.create_default for name, rule in kind.rules.items()}
     return [
         Change(
@@ -209,50 +214,54 @@ def _carried_fields(resource: Resource, kind: KindFacts, shown: Mapping[str, JSO
             normalised(value, kind.rules[name]),
             MISSING,
             ABSENT,
-            _CARRIED_OVER if name in had else _CREATE_DEFAULT,
+            _CARRIED_OVER if name in carried else _CREATE_DEFAULT,
             write=True,
         )
-        for name, value in sorted({**defaults, **had}.items())
+        for name, value in sorted({**defaults, **carried}.items())
         if name not in resource.fields and value is not UNSET
     ]
 
 
-def _changes(
-    resource: Resource, record: RecordedResource | None, live: LiveObject, kind: KindFacts, scene: _PlanInputs
+def _live_changes(
+    resource: Resource,
+    record: RecordedResource | None,
+    live: LiveObject,
+    kind: KindFacts,
+    inputs: _PlanInputs,
 ) -> tuple[Change, ...]:
-    """Every managed field, with what the user said of it; before them, whether it is another object now."""
-    address, options = resource.address, scene.options
-    ignored, contested = options.ignored.get(address, ()), address in scene.contested
+    """Every managed field, with the user's decision. If the object was recreated, that change comes first."""
+    address, options = resource.address, inputs.options
+    ignored, contested = options.ignored.get(address, ()), address in inputs.contested
     changes = []
     if kind.assess is None and record is not None and record.id != live.id:
         recreated = Change(
             "", ChangeClass.DRIFT, MISSING, record.id, live.id, _RECREATED_OUTSIDE, write=False
         )
         changes.append(recreated)
-    recorded = _recorded_of(live, record, resource, kind)
-    places = {name: _place(resource, name) for name in resource.origins}
+    recorded = _recorded_fields(live, record, resource, kind)
+    places = {name: _place_of(resource, name) for name in resource.origins}
     compared = compare(resource.fields, recorded, live.fields, kind.rules, places)
     if kind.assess is not None and recorded is not None and record is not None and record.id != live.id:
-        changes.extend(_overwritten(record, live, compared))
+        changes.extend(_overwrite_change(record, live, compared))
     for change in compared:
         if contested and change.live is not MISSING and change.write:
             change = change._replace(cls=ChangeClass.CONFLICT, reason=_CONTESTED)  # noqa: PLW2901 - the same one
         if ignored and (change.field in ignored or change.path in ignored):
-            changes.append(_ignored(change))
+            changes.append(_ignore(change))
         elif change.cls is ChangeClass.CONFLICT:
-            changes.append(_resolved(change, address, kind, options))
+            changes.append(_resolve_conflict(change, address, kind, options))
         else:
             changes.append(change)
     return tuple(changes)
 
 
-def _recorded_of(
+def _recorded_fields(
     live: LiveObject, record: RecordedResource | None, resource: Resource, kind: KindFacts
 ) -> Mapping[str, JSON] | None:
-    """What is recorded of this very object.
+    """The recorded fields that apply to this live object, or None.
 
-    A kind that judges for itself says what another id means: for an image it is another content, of which the
-    record says nothing, unless it was put under the name of the one that is recorded and still asked for.
+    For an image, another id means other content. The recorded fields then apply only if the content was
+    pushed under the recorded version and the files still have that version.
     """
     if record is None or kind.assess is None or record.id == live.id:
         return record.inputs if record else None
@@ -260,56 +269,56 @@ def _recorded_of(
     return record.inputs if kind.published_as and len(names) == 1 else None
 
 
-def _overwritten(
+def _overwrite_change(
     record: RecordedResource, live: LiveObject, compared: Collection[Change]
 ) -> Iterator[Change]:
-    """Another content under the name of ours, where fields that nobody can read would tell them apart."""
-    told = any(change.cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT) for change in compared)
-    if not told and any(change.cls is ChangeClass.UNVERIFIED for change in compared):
+    """Drift of the whole object if other content has its name, and only unreadable fields may differ."""
+    differs = any(change.cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT) for change in compared)
+    if not differs and any(change.cls is ChangeClass.UNVERIFIED for change in compared):
         reason = Reason(ReasonCode.OVERWRITTEN_OUTSIDE)
         yield Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, reason, write=False)
 
 
-def _place(resource: Resource, name: str) -> str:
+def _place_of(resource: Resource, name: str) -> str:
     origin = resource.origins.get(name)
     if origin is None:
         return ""
     return f"{origin.file}:{origin.line}" if origin.line is not None else str(origin.file)
 
 
-def _ignored(change: Change) -> Change:
-    """A field that the user wants ignored keeps its live value, and is nobody's drift or conflict."""
+def _ignore(change: Change) -> Change:
+    """Keep the live value of an ignored field; it counts neither as drift nor as a conflict."""
     if change.cls is ChangeClass.IN_SYNC:
         return change
     reason = Reason(ReasonCode.IGNORED)
     return change._replace(write=False, resolution=Resolution.IGNORED, reason=reason)
 
 
-def _resolved(change: Change, address: Address, kind: KindFacts, options: PlanOptions) -> Change:
+def _resolve_conflict(change: Change, address: Address, kind: KindFacts, options: PlanOptions) -> Change:
     match _winner(address, options):
         case Resolution.OURS:
             return change._replace(resolution=Resolution.OURS, reason=Reason(ReasonCode.OURS))
-        # What a kind judges as a whole cannot be kept field by field.
+        # A kind with an assessment is kept or written as a whole, so no single field can be kept.
         case Resolution.THEIRS if kind.assess is None:
-            return _kept_by_theirs(change)
+            return _keep_live(change)
     return change
 
 
-def _kept_by_theirs(change: Change) -> Change:
+def _keep_live(change: Change) -> Change:
     return change._replace(resolution=Resolution.THEIRS, reason=Reason(ReasonCode.THEIRS), write=False)
 
 
 def _winner(address: Address, options: PlanOptions) -> Resolution:
-    """Who wins a conflict of this resource: an option that names it comes before one for everywhere."""
+    """The winner of a conflict. An option with this address takes precedence over one for all."""
 
-    def names(side: Collection[Address] | None) -> bool:
+    def has_address(side: Collection[Address] | None) -> bool:
         return side is not None and address in side
 
-    def is_everywhere(side: Collection[Address] | None) -> bool:
+    def is_for_all(side: Collection[Address] | None) -> bool:
         return side is None
 
-    for speaks in (names, is_everywhere):
-        match speaks(options.ours), speaks(options.theirs):
+    for applies in (has_address, is_for_all):
+        match applies(options.ours), applies(options.theirs):
             case True, False:
                 return Resolution.OURS
             case False, True:
@@ -319,10 +328,10 @@ def _winner(address: Address, options: PlanOptions) -> Resolution:
     return Resolution.NONE
 
 
-def _in_place(
+def _action_in_place(
     changes: Collection[Change], resource: Resource, record: RecordedResource | None
 ) -> tuple[Action, Reason]:
-    """What to do with an object that is there: the action that its changes ask for, and why."""
+    """The action that the changes of a live object require, with the reason."""
     differing = [change for change in changes if change.cls is not ChangeClass.IN_SYNC]
     reasons = {change.reason.code: change.reason for change in differing if change.write}
     if record is None:
@@ -345,32 +354,35 @@ def _in_place(
     return Action.NOOP, IN_SYNC
 
 
-def _replaced_if_fixed(
+def _replace_if_immutable(
     step: Step, resource: Resource, live: LiveObject, kind: KindFacts, options: PlanOptions
 ) -> Step:
-    """A change that the far end cannot make in place needs a new object, and a user who knows what goes."""
-    fixed = [change.path for change in step.changes if change.write and kind.rules[change.field].immutable]
-    if not fixed:
+    """Replace the object if an immutable field changes; without `--replace`, only disposable kinds."""
+    immutable = [
+        change.path for change in step.changes if change.write and kind.rules[change.field].immutable
+    ]
+    if not immutable:
         return step
     changes = (*step.changes, *_carried_fields(resource, kind, live.fields))
-    reason = Reason(ReasonCode.IMMUTABLE, {"fields": fixed})
+    reason = Reason(ReasonCode.IMMUTABLE, {"fields": immutable})
     step = replace(step, action=Action.REPLACE, reason=reason, changes=changes)
     if kind.disposable or step.address in options.replace:
         return step
     refusal = Refusal(
-        Reason(RefusalCode.REPLACE_LOSES_HISTORY, {"fields": fixed}),
+        Reason(RefusalCode.REPLACE_LOSES_HISTORY, {"fields": immutable}),
         (
-            WayOut(Way.ALLOW_REPLACE, f"{options.again} --replace {step.address}"),
+            WayOut(Way.ALLOW_REPLACE, f"{options.apply_command} --replace {step.address}"),
             WayOut(Way.RESTORE_VALUE),
         ),
     )
     return replace(step, refusal=refusal)
 
 
-def _refused_if_blind(step: Step, kind: KindFacts, ignored: Collection[str]) -> Step:
-    """What is ignored and cannot be read must not be written along with something else.
+def _refuse_overwriting_ignored(step: Step, kind: KindFacts, ignored: Collection[str]) -> Step:
+    """Refuse to write an ignored, unreadable value together with another one.
 
-    A table is written whole, and so are fields that share a request, and everything of a new object.
+    A table is written whole, fields that share a request are written together, and a new object gets all
+    fields.
     """
     if not ignored or step.refusal is not None:
         return step
@@ -383,7 +395,7 @@ def _refused_if_blind(step: Step, kind: KindFacts, ignored: Collection[str]) -> 
 
 
 def _ignored_unread(change: Change, ignored: Collection[str]) -> list[str]:
-    """What `ignored` names of this field, where the live value cannot be read."""
+    """The ignored paths of a field whose live value cannot be read."""
     if change.live is not MISSING or not change.path:
         return []
     if change.resolution is Resolution.IGNORED:
@@ -392,7 +404,7 @@ def _ignored_unread(change: Change, ignored: Collection[str]) -> list[str]:
 
 
 def _written_with(change: Change, step: Step, kind: KindFacts) -> list[str]:
-    """The changes that write a field, or what is in it, although it is ignored."""
+    """The paths of the changes that also write this field, although it is ignored."""
     written = [other.path for other in step.changes if other.write]
     if step.action is Action.REPLACE:
         return [path for path in written if kind.rules[path.partition(".")[0]].immutable]
@@ -403,16 +415,18 @@ def _written_with(change: Change, step: Step, kind: KindFacts) -> list[str]:
 
 
 def _overwrites_ignored(written: Collection[str], ignored: Collection[str]) -> Refusal:
-    parts = {"fields": [*written], "ignored": [*ignored]}
-    return Refusal(Reason(RefusalCode.OVERWRITES_IGNORED, parts), (WayOut(Way.IGNORE_WHOLE, details=parts),))
+    details = {"fields": [*written], "ignored": [*ignored]}
+    return Refusal(
+        Reason(RefusalCode.OVERWRITES_IGNORED, details), (WayOut(Way.IGNORE_WHOLE, details=details),)
+    )
 
 
-def _assessed(step: Step, resource: Resource, scene: _PlanInputs) -> Step:
-    """What the kind itself says should be done, in place of what its fields add up to."""
-    assess = scene.facts[step.address.kind].assess
+def _with_assessment(step: Step, resource: Resource, inputs: _PlanInputs) -> Step:
+    """The step with the action of the kind's own assessment, instead of the one that its fields require."""
+    assess = inputs.facts[step.address.kind].assess
     assert assess is not None
-    record, live = scene.recorded.get(step.address), scene.live.get(step.address)
-    others = [other for address, other in scene.live.items() if address != step.address]
+    record, live = inputs.recorded.get(step.address), inputs.live.get(step.address)
+    others = [other for address, other in inputs.live.items() if address != step.address]
     assessment = assess(
         resource.fields, record.inputs if record else None, record.outputs if record else {}, live, others
     )
@@ -423,74 +437,74 @@ def _assessed(step: Step, resource: Resource, scene: _PlanInputs) -> Step:
         case RequiredAction.UPDATE:
             return replace(step, action=Action.ADOPT if record is None else Action.UPDATE)
         case RequiredAction.NOTHING:
-            canonical_numbers = tuple(change._replace(write=False) for change in step.changes)
+            changes = tuple(change._replace(write=False) for change in step.changes)
             stale = record is None or (live is not None and record.id != live.id)
-            stale = stale or any(change.cls is ChangeClass.CONVERGED for change in canonical_numbers)
-            return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=canonical_numbers)
+            stale = stale or any(change.cls is ChangeClass.CONVERGED for change in changes)
+            return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=changes)
 
 
-def _step_for_undesired(address: Address, scene: _PlanInputs) -> Step:
-    kind, options = scene.facts[address.kind], scene.options
-    record, live, owner = scene.recorded.get(address), scene.live.get(address), scene.owner(address)
+def _step_for_undesired(address: Address, inputs: _PlanInputs) -> Step:
+    kind, options = inputs.facts[address.kind], inputs.options
+    record, live, owner = inputs.recorded.get(address), inputs.live.get(address), inputs.owner(address)
     parent = parent_of(address, kind)
-    kept = ReasonCode.NOT_DESTROYED if options.destroy else ReasonCode.LEFT_FILES_KEPT
+    forget_code = ReasonCode.NOT_DESTROYED if options.destroy else ReasonCode.LEFT_FILES_KEPT
     step = Step(
         address,
         Action.FORGET,
-        Reason(kept, {"place": kind.place}),
-        depends_on=(parent,) if parent and parent in scene.desired else (),
+        Reason(forget_code, {"place": kind.place}),
+        depends_on=(parent,) if parent and parent in inputs.desired else (),
         id=live.id if live else record.id if record else None,
         fingerprint=fingerprint(live, kind) if live else "",
     )
-    if live is None and address in scene.unfinished_replaces:
+    if live is None and address in inputs.unfinished_replaces:
         return replace(step, reason=_UNFINISHED_REPLACE)
-    unwanted = options.prune or (options.destroy and not kind.shared)
-    if owner is None and not (unwanted and kind.prunable):
+    may_delete = kind.prunable and (options.prune or (options.destroy and not kind.shared))
+    if owner is None and not may_delete:
         return step
     if live is None:
         return replace(step, reason=Reason(ReasonCode.GONE))
     if record is not None and record.id != live.id:
         return replace(step, reason=Reason(ReasonCode.NOT_OURS))
-    taken_over = owner is None or owner.address in scene.recorded
+    owner_is_recorded = owner is None or owner.address in inputs.recorded
     cls, code = (
         (ChangeClass.PENDING, ReasonCode.DESTROYED if options.destroy else ReasonCode.LEFT_FILES)
         if record
         else (ChangeClass.DRIFT, ReasonCode.ADDED_OUTSIDE)
-        if taken_over
+        if owner_is_recorded
         else (ChangeClass.UNRECORDED, ReasonCode.UNDECLARED)
     )
     reason = Reason(code)
-    gone = Change("", cls, ABSENT, record.id if record else MISSING, live.id, reason, write=True)
-    return replace(step, action=Action.DELETE, reason=reason, changes=(gone,))
+    removal = Change("", cls, ABSENT, record.id if record else MISSING, live.id, reason, write=True)
+    return replace(step, action=Action.DELETE, reason=reason, changes=(removal,))
 
 
-def _children_of_replaced(steps: Mapping[Address, Step], scene: _PlanInputs) -> dict[Address, Step]:
-    """A replaced parent takes its children with it: those that the files want are made anew."""
-    anew: dict[Address, Step] = {}
-    lost = {address for address, step in steps.items() if step.action is Action.REPLACE}
-    if not lost:
-        return anew
-    for resource in sorted(scene.desired, key=lambda resource: len(resource.address.name)):
-        address, kind = resource.address, scene.facts[resource.address.kind]
+def _children_of_replaced(steps: Mapping[Address, Step], inputs: _PlanInputs) -> dict[Address, Step]:
+    """Create steps for desired children whose parent is replaced, as they are deleted with it."""
+    recreated: dict[Address, Step] = {}
+    deleted = {address for address, step in steps.items() if step.action is Action.REPLACE}
+    if not deleted:
+        return recreated
+    for resource in sorted(inputs.desired, key=lambda resource: len(resource.address.name)):
+        address, kind = resource.address, inputs.facts[resource.address.kind]
         parent, step = parent_of(address, kind), steps[address]
-        if parent not in lost or step.action is Action.CREATE:
+        if parent not in deleted or step.action is Action.CREATE:
             continue
-        lost.add(address)
+        deleted.add(address)
         if step.action is not Action.REPLACE:
-            besides = _carried_fields(resource, kind, scene.live[address].fields)
-            step = replace(step, changes=(*step.changes, *besides))
-        ignored, with_parent = scene.options.ignored.get(address, ()), {"parent": str(parent)}
-        reason, refusal = Reason(ReasonCode.PARENT_REPLACED, with_parent), None
-        if address in scene.options.protected:
-            refusal = Refusal(Reason(RefusalCode.PROTECTED_PARENT, with_parent), (_unprotect(address),))
+            carried = _carried_fields(resource, kind, inputs.live[address].fields)
+            step = replace(step, changes=(*step.changes, *carried))
+        ignored, details = inputs.options.ignored.get(address, ()), {"parent": str(parent)}
+        reason, refusal = Reason(ReasonCode.PARENT_REPLACED, details), None
+        if address in inputs.options.protected:
+            refusal = Refusal(Reason(RefusalCode.PROTECTED_PARENT, details), (_unprotect(address),))
         elif unread := [path for change in step.changes for path in _ignored_unread(change, ignored)]:
             refusal = _overwrites_ignored([str(parent)], unread)
-        anew[address] = replace(step, action=Action.CREATE, reason=reason, refusal=refusal)
-    return anew
+        recreated[address] = replace(step, action=Action.CREATE, reason=reason, refusal=refusal)
+    return recreated
 
 
-def _protected(steps: Mapping[Address, Step], options: PlanOptions) -> dict[Address, Step]:
-    """A protected resource that would be deleted or replaced is refused, whatever allowed it."""
+def _refuse_protected(steps: Mapping[Address, Step], options: PlanOptions) -> dict[Address, Step]:
+    """Refuse to delete or replace protected resources, whatever the other options are."""
     refused: dict[Address, Step] = {}
     for address in options.protected:
         step = steps.get(address)
@@ -507,7 +521,7 @@ def _unprotect(address: Address) -> WayOut:
 def _parents_after_children(
     steps: Mapping[Address, Step], facts: Mapping[str, KindFacts]
 ) -> dict[Address, Step]:
-    """Deletes walk the edges backwards: a parent that is deleted goes after its children."""
+    """Let the delete of a parent depend on the steps of its children, so that it comes last."""
     children: dict[Address, list[Address]] = {
         address: [] for address, step in steps.items() if step.action is Action.DELETE
     }
@@ -521,23 +535,23 @@ def _parents_after_children(
     }
 
 
-def _remarks(steps: Mapping[Address, Step], scene: _PlanInputs) -> list[Diagnostic]:
-    """What the user should know besides the steps."""
+def _remarks(steps: Mapping[Address, Step], inputs: _PlanInputs) -> list[Diagnostic]:
+    """Warnings about the effects of steps."""
     found = []
     for step in steps.values():
-        if step.action is Action.REPLACE and not scene.desired_owns(step.address):
+        if step.action is Action.REPLACE and not inputs.desired_owns(step.address):
             found.append(
                 warning(
-                    f"replacing {step.address} deletes all that lives in it",
-                    "What the files do not declare of that is not made again.",
+                    f"replacing {step.address} also deletes its children",
+                    "Children that the files do not declare are not created again.",
                     address=str(step.address),
                 )
             )
         if any(change.resolution is Resolution.THEIRS for change in step.changes):
             found.append(
                 warning(
-                    "live is kept, but the files still say otherwise",
-                    "Write it into the files, or the next apply puts the files' value there.",
+                    "the live value is kept, but the files still have another one",
+                    "Write the live value to the files (reconciler adopt), or the next apply overwrites it.",
                     address=str(step.address),
                 )
             )

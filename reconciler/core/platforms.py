@@ -1,8 +1,8 @@
-"""Which platform an address means: one spelling per platform, the same for credentials, stacks and state.
+"""Canonical platform addresses, shared by credentials, stacks and state. Pure: no DNS, no requests.
 
-Two spellings are one platform exactly where the same requests go to the same place: case of scheme and host,
-default ports, a final dot, Unicode or Punycode, ways to write an IP address, escapes, and slashes at the end
-make no difference; another scheme, host, port or path does. Pure: nothing is resolved or requested.
+Two spellings are the same platform exactly if the same requests go to the same place. The case of scheme and
+host, default ports, a final dot, Unicode or Punycode, notations of an IP address, escapes and final slashes
+make no difference. Another scheme, host, port or path does.
 """
 
 import re
@@ -16,7 +16,7 @@ HOSTS = {
     "STAGING": "https://staging.picsellia.com",
     "LOCAL": "http://localhost:8000",
 }
-"""The address of each environment of the official CLI, but for CUSTOM, whose address the user gives."""
+"""The address of each environment of the official CLI, except CUSTOM, whose address the user sets."""
 
 CUSTOM = "CUSTOM"
 ENVIRONMENTS = (*HOSTS, CUSTOM)
@@ -34,11 +34,11 @@ _LOOPBACK = re.compile(r"(.*\.)?localhost|127(\.[0-9]+){3}|\[::1\]")
 
 
 def platform_address(text: str) -> str:
-    """The one spelling of this address: `https://host`, `http://host:8000`, `https://host/path`.
+    """The canonical form of an address: `https://host`, `http://host:8000`, `https://host/path`.
 
     Raises:
-        ValueError: it is no address of a platform; the message says what it must be, as in "must name a
-            host", and does not repeat the text, which may hold a password.
+        ValueError: `text` is not the address of a platform. The message states the rule, as in "must name a
+            host", and does not repeat the text, which may contain a password.
     """
     text = text.strip(" \t\r\n")
     scheme, colon, rest = text.partition("://")
@@ -46,10 +46,10 @@ def platform_address(text: str) -> str:
     if not colon or scheme not in _PORTS:
         raise ValueError("must start with http:// or https://")
     if any(character in text for character in "?#\\") or not text.isprintable() or " " in text:
-        raise ValueError("must hold no blank, backslash, question mark or number sign")
+        raise ValueError("must not contain a space, backslash, question mark or number sign")
     authority, slash, path = rest.partition("/")
     if "@" in authority:
-        raise ValueError("must hold no user name and no password")
+        raise ValueError("must not contain a user name or password")
     found = _AUTHORITY.fullmatch(authority)
     number = int(found["port"]) if found and found["port"] else _PORTS[scheme]
     if found is None or not 0 < number < 65536:
@@ -60,11 +60,10 @@ def platform_address(text: str) -> str:
 
 
 def place(environment: str, address: str) -> str:
-    """How a stack's name gives its platform: by the official CLI's name for it, else by its host.
+    """The platform in the name of a stack: the official CLI's name for it, otherwise its host.
 
-    So it is one stack whatever name a reconciler.toml has for the platform.
-
-    The scheme is left out where it is the usual one: https, and http on this machine.
+    The stack is therefore the same under any name that a reconciler.toml gives the platform. The scheme is
+    omitted if it is the usual one: https, or http for a loopback address.
     """
     if environment in HOSTS:
         return environment
@@ -77,27 +76,28 @@ def place(environment: str, address: str) -> str:
 
 
 def older_names(organization: str, address: str, pipeline: str, names: Iterable[str]) -> list[str]:
-    """The names, among these, under which earlier versions may have kept the state of this stack.
+    """The names, among these, under which earlier versions may have stored the state of this stack.
 
-    They wrote the host as the user did, without scheme and path, so the same name may be of another platform.
+    Earlier versions used the host as the user wrote it, without scheme and path, so the name may also be that
+    of another platform.
 
     Args:
-        address: of the stack's platform.
+        address: address of the stack's platform.
     """
-    here = _origin(address)
+    origin = _origin(address)
     before, after = f"{organization}@", f"/{pipeline}"
-    found = []
+    older = []
     for name in names:
         host = name[len(before) : -len(after)]
         if name != before + host + after or "/" in host or host in ENVIRONMENTS:
             continue
         try:
-            spelled = platform_address(f"{address.partition('://')[0]}://{host}")
+            canonical = platform_address(f"{address.partition('://')[0]}://{host}")
         except ValueError:
             continue
-        if spelled == here:
-            found.append(name)
-    return found
+        if canonical == origin:
+            older.append(name)
+    return older
 
 
 def _origin(address: str) -> str:
@@ -113,16 +113,16 @@ def _host(name: str) -> str:
 
         try:  # as `requests` does
             name = idna.encode(name, uts46=True).decode("ascii")
-        except UnicodeError:  # idna's own errors are of this kind
-            raise ValueError("must name a host, and this name cannot be one") from None
+        except UnicodeError:  # the base of idna's errors
+            raise ValueError("must name a host, and this is not a valid host name") from None
     name = name.removesuffix(".")
     if len(name) > 253 or not _NAME.fullmatch(name):
-        raise ValueError("must name a host, and this name cannot be one")
-    if _NUMERIC.fullmatch(name):  # 127.1 and 0x7f.0.0.1 are ways to write an address
+        raise ValueError("must name a host, and this is not a valid host name")
+    if _NUMERIC.fullmatch(name):  # 127.1 and 0x7f.0.0.1 are notations of an IP address
         try:
             return socket.inet_ntoa(socket.inet_aton(name))
         except OSError:
-            raise ValueError("must name a host, and these numbers are no IP address") from None
+            raise ValueError("must name a host, and these numbers are not an IP address") from None
     return name
 
 
@@ -130,20 +130,20 @@ def _six(text: str) -> str:
     try:
         return str(IPv6Address(text))
     except ValueError:
-        raise ValueError("must name a host, and this is no IPv6 address") from None
+        raise ValueError("must name a host, and this is not an IPv6 address") from None
 
 
 def _path(path: str) -> str:
-    """With as few escapes as can be, without dots, and without slashes at the end."""
+    """The path with minimal escapes, without dot segments and final slashes."""
     if re.search(r"%(?![0-9A-Fa-f]{2})", path):
         raise ValueError("must have two hexadecimal digits after each % in its path")
 
-    def plain(escape: re.Match[str]) -> str:
+    def unescape(escape: re.Match[str]) -> str:
         character = chr(int(escape[1], 16))
         return character if character in _UNRESERVED else escape[0].upper()
 
     parts: list[str] = []
-    for part in _ESCAPE.sub(plain, quote(path, safe=_IN_PATHS)).split("/")[1:]:
+    for part in _ESCAPE.sub(unescape, quote(path, safe=_IN_PATHS)).split("/")[1:]:
         if part == "..":
             parts = parts[:-1]
         elif part != ".":

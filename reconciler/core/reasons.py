@@ -1,4 +1,4 @@
-"""Every reason that a plan gives, as data. Their words are made in `reconciler.views.phrases`. Pure."""
+"""The reason codes of a plan. `reconciler.views.phrases` has the words. Pure."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from providers.reasons import Reason
 
 
 class ReasonCode(StrEnum):
-    """Why a change has its class, or a step its action; the details that it carries are named beside it."""
+    """Why a change has its class, or a step its action. Comments name the details that a code carries."""
 
     # of a field
     NEW = "new"
@@ -50,29 +50,29 @@ class ReasonCode(StrEnum):
     GONE = "gone"
     NOT_OURS = "not-ours"
     # of a document
-    UNSTATED = "unstated"  # `text`, as a document without codes has it
+    UNSTATED = "unstated"  # `text`, from a document of an earlier version without codes
 
 
 class RefusalCode(StrEnum):
-    """Why a step may not run as it stands."""
+    """Why a step must not run."""
 
     REPLACE_LOSES_HISTORY = "replace-loses-history"  # `fields`
     OVERWRITES_IGNORED = "overwrites-ignored"  # `fields` to write, and the `ignored` ones that go with them
     PROTECTED = "protected"  # `action`
     PROTECTED_PARENT = "protected-parent"  # `parent`
     SECRET = "secret"
-    UNSTATED = "refused"  # `text`, as a document without codes has it
+    UNSTATED = "refused"  # `text`, from a document of an earlier version without codes
 
 
 class Way(StrEnum):
-    """How a refusal ends."""
+    """A way out of a refusal."""
 
     ALLOW_REPLACE = "allow-replace"
     RESTORE_VALUE = "restore-value"
     IGNORE_WHOLE = "ignore-whole"  # as `OVERWRITES_IGNORED`
     UNPROTECT = "unprotect"  # `address`
     SEE_ERRORS = "see-errors"
-    UNSTATED = "way-out"  # `text`, as a document without codes has it
+    UNSTATED = "way-out"  # `text`, from a document of an earlier version without codes
 
 
 IN_SYNC = Reason(ReasonCode.IN_SYNC)

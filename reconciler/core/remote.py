@@ -1,4 +1,4 @@
-"""What the far ends answered, as data for the planner: nothing in it is guessed. Pure."""
+"""The answers of the providers, as data for the planner. Pure."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -10,19 +10,19 @@ from reconciler.core.values import Address
 
 @dataclass(frozen=True, slots=True)
 class RemoteState:
-    """What the far ends answered.
+    """The live objects of one stack.
 
     Attributes:
         found: the objects that exist.
-        unreadable: the resources that could not be asked about, with the reason.
-        asked: the resources that were asked about; of any other, nothing is known.
+        unreadable: the resources that could not be read, with the error.
+        requested: the resources that were requested; the state of any other is unknown.
     """
 
     found: Mapping[Address, LiveObject]
     unreadable: Mapping[Address, ProviderError] = field(default_factory=dict)
-    asked: Collection[Address] = ()
+    requested: Collection[Address] = ()
 
 
 def parent_of(address: Address, facts: KindFacts) -> Address | None:
-    """The resource that `address` lives in: its name is all of the child's but the last part."""
+    """The parent of `address`, whose name is the child's name without its last part; None without parent."""
     return None if facts.parent is None else Address(facts.parent, address.name[:-1])

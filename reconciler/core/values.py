@@ -1,4 +1,4 @@
-"""The words that every room shares: addresses, and the value that stands for "nothing there"."""
+"""Values that every package uses: addresses, and the markers for a missing value."""
 
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -8,22 +8,22 @@ JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]
 
 
 class NoValue(Enum):
-    """Two ways of having no value. Null is a value; these are not."""
+    """The two markers for a missing value. Null is a value."""
 
-    MISSING = "missing"  # not managed, never recorded, or not returned: nothing is known
-    ABSENT = "absent"  # known not to be there: an object that has no such key
+    MISSING = "missing"  # unknown: not managed, never recorded, or not returned
+    ABSENT = "absent"  # known not to exist: the object has no such key
 
 
-_ANY = "surrogatepass"  # JSON can have half a character in a name
+_ANY = "surrogatepass"  # a JSON string can contain lone surrogates
 MISSING: Final = NoValue.MISSING
 ABSENT: Final = NoValue.ABSENT
 
 
 class Address(NamedTuple):
-    """Which resource: its kind and the parts of its name, written `kind/part/part`.
+    """The address of a resource: its kind and the parts of its name, written `kind/part/part`.
 
-    Parts are percent-encoded when written, so that a name may hold any character. It is a tuple because all
-    is looked up and ordered by address, and tuples hash and compare without a call of Python.
+    Parts are percent-encoded in text, so that a name may contain any character. A tuple, because addresses
+    are hashed and compared everywhere, and tuples do that in C.
     """
 
     kind: str
@@ -35,7 +35,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """The address that `str(address)` wrote. Raises ValueError when `text` is none."""
+        """Parse the text of an address. Raises ValueError if `text` is not an address."""
         kind, *parts = text.split("/")
         if not kind or not parts or not all(parts):
             raise ValueError(f"{text!r} is not an address: expected kind/name, for example processing/my_app")

@@ -243,7 +243,7 @@ def findings(
     for step in plan.steps:
         if (
             step.action is Action.FORGET
-            and step.address in remote_state.asked
+            and step.address in remote_state.requested
             and step.address not in remote_state.found
         ):
             continue  # it left the files and the platform; only the record has to let go of it

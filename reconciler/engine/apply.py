@@ -184,7 +184,7 @@ def carry_out(
         if not planned.plan.can_apply:
             return ApplyResult(planned, ApplyStatus.REFUSED, stale_steps=stale)
         writes = any(step.writes for step in planned.plan.steps)
-        must_confirm = saved is None and (writes or bool(planned.plan.asked.get("destroy")))
+        must_confirm = saved is None and (writes or bool(planned.plan.request.get("destroy")))
         match request.approve(planned, must_confirm):
             case Approval.DECLINED:
                 return ApplyResult(planned, ApplyStatus.DECLINED, stale_steps=stale)

@@ -19,7 +19,7 @@ from typing import Any, Generic, Self, TypeVar
 from uuid import uuid4
 
 from reconciler.core.diagnostics import UserError, error
-from reconciler.core.events import Counted, Emit, Event, Note
+from reconciler.core.events import Emit, Event, FleetProgress, Note
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import CannotCheckError, Session
 from reconciler.engine.validate import ValidatedPipeline, of_one_name, validate
@@ -346,7 +346,7 @@ class _Count:
         with self._lock:
             self._done = min(self._done + count, self._total)  # a lost chunk is read once more
             if self._emit is not None:
-                self._emit(Counted(self._done, self._total))
+                self._emit(FleetProgress(self._done, self._total))
 
 
 def _without_notes(emit: Emit, event: Event) -> None:

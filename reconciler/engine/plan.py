@@ -144,7 +144,7 @@ def plan_for(
 
     options = replace(
         request.options,
-        again=stack.command(session.verb, *request.version_options),
+        apply_command=stack.command(session.verb, *request.version_options),
         ignored={
             Address.parse(text): fields for text, fields in pipeline.config.reconciler.ignore_changes.items()
         },
@@ -166,7 +166,7 @@ def plan_for(
         steps,
         (*remarks, *told, *_names_nothing(pipeline, steps)),
         sources=_digest_of(wanted),
-        asked=request.to_document(),
+        request=request.to_document(),
     )
     if unread:
         plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in remote_state.unreadable))

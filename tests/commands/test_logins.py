@@ -123,7 +123,7 @@ def test_an_address_or_a_token_that_is_none(
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
     here = ("login", "--organization", nobody.organization, "--token-stdin", "--host")
     assert "there is no API token on stdin" in cli(*here, nobody.url).err
-    assert "must hold no user name and no password" in cli(*here, "https://me:hunter2@x.example").err
+    assert "must not contain a user name or password" in cli(*here, "https://me:hunter2@x.example").err
     assert "hunter2" not in cli(*here, "https://me:hunter2@x.example").err
 
 

@@ -146,7 +146,7 @@ def stack(random: Random) -> list[Resource]:
 def found(bench: Bench, made: list[Resource], recorded: Mapping[Address, RecordedResource]) -> list[str]:
     """The findings of a plan, made without the threads that a reading takes."""
     live = {Address(*key): bench.world.answer(live) for key, live in bench.world.objects.items()}
-    world = RemoteState(live, asked=live.keys())
+    world = RemoteState(live, requested=live.keys())
     steps, _ = plan_steps(Graph(made), recorded, world, FACTS)
     plan = Plan(STACK, "lineage-1", 1, steps)
     known = findings(plan, world, FACTS, adoptable={}, first_seen={}, now=NOW)

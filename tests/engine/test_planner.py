@@ -312,7 +312,7 @@ class TestWhatCannotChangeInPlace:
 
     def test_a_processing_is_not_replaced(self, three: Three) -> None:
         three.was_applied(processing(type="AUTO_TAGGING"))
-        step = three.step(processing(type="PRE_ANNOTATION"), again="reconciler apply app")
+        step = three.step(processing(type="PRE_ANNOTATION"), apply_command="reconciler apply app")
         assert step.action is REPLACE and step.refusal is not None
         assert step.refusal.reason.code is RefusalCode.REPLACE_LOSES_HISTORY
         assert step.refusal.ways[0].command == "reconciler apply app --replace processing/app"

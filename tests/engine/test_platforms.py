@@ -156,8 +156,8 @@ def test_the_addresses_of_the_environments_are_in_their_one_spelling(environment
         ("https://h?secret=x", "question mark"),
         ("https://h#x", "number sign"),
         ("https://h\\@evil", "backslash"),
-        ("https://h/a b", "blank"),
-        ("https://h\x00", "blank"),
+        ("https://h/a b", "space"),
+        ("https://h\x00", "space"),
         ("https://h/%zz", "hexadecimal"),
     ],
 )

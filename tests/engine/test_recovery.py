@@ -41,12 +41,12 @@ def settled(
     live: LiveObject | None,
     *,
     unreadable: Collection[Address] = (),
-    asked: Collection[Address] = (APP,),
+    requested: Collection[Address] = (APP,),
 ) -> Snapshot:
     snapshot = Snapshot.new("my-org@STAGING/app", "lineage-1").with_intent(open)
     snapshot = snapshot.with_resource(record) if record else snapshot
     problems: dict[Address, ProviderError] = dict.fromkeys(unreadable, TransientError("busy"))
-    return settle(snapshot, RemoteState({} if live is None else {APP: live}, problems, asked), FACTS)
+    return settle(snapshot, RemoteState({} if live is None else {APP: live}, problems, requested), FACTS)
 
 
 def left(snapshot: Snapshot) -> RecordedResource | None:
@@ -127,8 +127,8 @@ class TestDelete:
 
 @pytest.mark.parametrize("verb", ["create", "update", "delete"])
 class TestWhatIsNotKnownStaysOpen:
-    def test_what_was_not_asked(self, verb: Verb) -> None:
-        snapshot = settled(intent(verb), recorded(default_cpu=4), None, asked=[OTHER])
+    def test_a_resource_that_was_not_requested(self, verb: Verb) -> None:
+        snapshot = settled(intent(verb), recorded(default_cpu=4), None, requested=[OTHER])
         assert set(snapshot.intents) == {"processing/app"}
         assert snapshot.resources["processing/app"] == recorded(default_cpu=4)
 

@@ -72,7 +72,7 @@ def read_plan(path: Path) -> tuple[Plan, PlanRequest]:
     """
     try:
         plan = plan_from_document(json.loads(read_regular(path)))
-        return plan, PlanRequest.from_document(plan.asked)
+        return plan, PlanRequest.from_document(plan.request)
     except OSError as problem:
         raise UserError(error("the plan cannot be read", f"{problem.strerror}.", file=path)) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
@@ -95,7 +95,7 @@ def plan_to_document(plan: Plan) -> dict[str, JSON]:
         "lineage": plan.lineage,
         "serial": plan.serial,
         "sources": plan.sources,
-        "asked": dict(plan.asked),
+        "asked": dict(plan.request),
         "summary": plan.counts,
         "steps": [_step_to_document(step, audience) for step in plan.steps],
         "diagnostics": [diagnostic_to_document(d) for d in in_order(plan.diagnostics)],
@@ -124,7 +124,7 @@ def plan_from_document(document: JSON) -> Plan:
         lineage=document["lineage"],
         serial=document["serial"],
         sources=document["sources"],
-        asked=document["asked"],
+        request=document["asked"],
         steps=tuple(_step_from_document(step) for step in steps),
         diagnostics=tuple(diagnostic_from_document(d) for d in document["diagnostics"]),
     )

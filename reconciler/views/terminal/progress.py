@@ -23,8 +23,8 @@ from rich.text import Text
 from providers import protocol
 from providers.waits import Backoff, Repeat, Silence, SilenceEnd
 from reconciler.core.events import (
-    Counted,
     Event,
+    FleetProgress,
     Note,
     Notice,
     Outcome,
@@ -116,7 +116,7 @@ class ProgressView:
                 self._delay(server, f"no answer for {_seconds(seconds)}", again)
             case SilenceEnd(server):
                 self._end_delay(server)
-            case Counted(done, total):
+            case FleetProgress(done, total):
                 self._count(done, total)
             case StepStarted(step):
                 self._stop_notes()

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from reconciler.core.events import Counted
+from reconciler.core.events import FleetProgress
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.progress import SILENCE, ProgressView
 
@@ -14,7 +14,7 @@ def test_a_log_gets_a_line_now_and_then() -> None:
     with ProgressView(console(log), lambda: now) as watch:
         for done in range(1, 1101):
             now += SILENCE / 512  # a power of two, so that nothing is lost when they are added up
-            watch(Counted(done, 1100))
+            watch(FleetProgress(done, 1100))
 
     assert log.getvalue().splitlines() == ["513 of 1,100 pipelines", "1,025 of 1,100 pipelines"]
 
@@ -25,8 +25,8 @@ def test_a_terminal_gets_a_bar_that_goes_away() -> None:
         file=shown, force_terminal=True, force_interactive=True, width=80, legacy_windows=False
     )
     with ProgressView(terminal) as watch:
-        watch(Counted(3, 1000))
-        watch(Counted(4, 1000))
+        watch(FleetProgress(3, 1000))
+        watch(FleetProgress(4, 1000))
 
     printed = shown.getvalue()
     assert "4/1000" in printed
