@@ -5,15 +5,46 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "adding-a-kind.md"
 COPIED = ("reconciler", "providers", "state", "tests", "examples")
 
 
-def test_the_page_leads_from_nothing_to_a_kind_that_passes_every_test(tmp_path: Path) -> None:
+def with_a_choice(file: str) -> str:
+    """The same kind with one more field: one of two texts, which cannot be changed in place."""
+    for old, changed in (
+        (
+            'RULES = {"name": rules.NAME, ',
+            'RULES = {\n    "name": rules.NAME,\n    "scope": FieldRule(immutable=True),\n    ',
+        ),
+        ("effect=Effect.DESCRIPTION)}", "effect=Effect.DESCRIPTION),\n}"),
+        (
+            '{"description": Key("description")})',
+            '{"description": Key("description"), "scope": Key("scope")})',
+        ),
+        ("TEXT, Collection", "TEXT, BodyKey, Collection"),
+        ('create={"name": NAME, ', 'create={"name": NAME, "scope": BodyKey(one_of=("TEAM", "COMPANY")), '),
+    ):
+        assert file.count(old) == 1, old
+        file = file.replace(old, changed)
+    return file
+
+
+def as_written(file: str) -> str:
+    return file
+
+
+@pytest.mark.parametrize("variant", [as_written, with_a_choice])
+def test_the_page_leads_from_nothing_to_a_kind_that_passes_every_test(
+    variant: Callable[[str], str], tmp_path: Path
+) -> None:
     file, line = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    file = variant(file)
     for folder in COPIED:
         ignored = shutil.ignore_patterns("__pycache__", "*.story")
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from providers.config_keys import Holds
+from providers.collection import Collection
+from providers.config_keys import Holds, Key
 from providers.picsellia.kinds import KINDS
 from providers.sandbox import Sandbox
 from providers.table import FACTS, ancestors
@@ -52,15 +53,29 @@ class Row:
         lines = [
             f"[[{config.name}]]",
             *(f'{key} = "{part}"' for key, part in zip([*names, "name"], self.address.name, strict=True)),
-            *(f"{key.name} = {WRITTEN[key.holds]}" for key in config.keys.values()),
+            *(f"{key.name} = {self.written(field, key)}" for field, key in config.keys.items()),
         ]
         return "".join(f"{one.text}\n" for one in above[-1:]) + "\n".join(lines) + "\n"
 
-    def on_platform(self, sandbox: Sandbox, number: int) -> dict[str, Any]:
-        """Each field as the platform would have it."""
+    @property
+    def collection(self) -> Collection:
         collection = FACTS[self.kind].collection
         assert collection is not None
-        return {field: sample(collection.create[field], number) for field in self.fields}
+        return collection
+
+    def written(self, field: str, key: Key) -> str:
+        """The first value of a field, as TOML."""
+        choices = self.collection.create[field].one_of
+        return f'"{choices[0]}"' if choices else WRITTEN[key.holds]
+
+    def on_platform(self, number: int) -> dict[str, Any]:
+        """Each field as the platform would have it."""
+        return {field: sample(self.collection.create[field], number) for field in self.fields}
+
+    def changed_on_platform(self) -> dict[str, Any]:
+        """The second value of each field that the platform can change in place."""
+        changeable = self.collection.change
+        return {field: value for field, value in self.on_platform(1).items() if field in changeable}
 
 
 def found(cli: Cli, pipeline: str) -> dict[str, str]:
@@ -99,11 +114,12 @@ def test_an_object_with_a_row_is_made_watched_taken_over_and_let_go(
     assert cli("apply", pipeline).code == 0
     live = sandbox.platform.get(kind, *row.address.name)
     assert live is not None
-    assert {field: live[field] for field in row.fields} == row.on_platform(sandbox, 0)
+    assert {field: live[field] for field in row.fields} == row.on_platform(0)
     assert "Nothing to do" in cli("plan", pipeline).out
 
-    sandbox.platform.edit(kind, *row.address.name, **row.on_platform(sandbox, 1))
-    assert found(cli, pipeline) == {f"{address}#{field}": "drift" for field in row.fields}
+    changed = row.changed_on_platform()
+    sandbox.platform.edit(kind, *row.address.name, **changed)
+    assert found(cli, pipeline) == {f"{address}#{field}": "drift" for field in changed}
     assert cli("adopt", pipeline).code == 0
     assert found(cli, pipeline) == {}
     assert cli("apply", pipeline).code == 0
