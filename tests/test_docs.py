@@ -67,6 +67,13 @@ def test_links_from_outside_the_site_lead_somewhere(document: Path) -> None:
         assert link.startswith("https://") or (document.parent / link).exists(), f"{document.name}: {link}"
 
 
+@pytest.mark.parametrize("document", [*OUTSIDE, *PAGES], ids=lambda document: document.stem)
+def test_paths_of_this_repository_exist(document: Path) -> None:
+    text = re.sub(r"\bCreate `[^`]+`", "", document.read_text())  # the file that the reader writes
+    for path in re.findall(r"`((?:reconciler|providers|state|tests|scripts|examples|docs)/[\w./*-]+)`", text):
+        assert [*ROOT.glob(path.rstrip("/"))], f"{document.name}: {path}"
+
+
 def test_the_readme_of_a_package_index_has_no_path_into_the_repository(tmp_path: Path) -> None:
     (wheel,) = built(tmp_path, "wheel", ROOT)
     with zipfile.ZipFile(wheel) as archive:
