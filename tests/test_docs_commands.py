@@ -27,6 +27,7 @@ TUTORIAL = [ROOT / "docs" / "tutorial" / f"{name}.md" for name in ("first-pipeli
 ELSEWHERE = {
     "docs/how-to/share-state.md": "tests/commands/test_state.py, which has a bucket",
     "docs/how-to/replace-pxl-pipeline.md": "tests/commands/test_deploy.py",
+    "docs/how-to/adding-a-kind.md": "tests/kinds/test_adding.py, which follows the page in a copy",
     "README.md": "tests/test_readme.py",
     "examples/README.md": "tests/test_readme.py",
 }

@@ -8,7 +8,7 @@ query or a header, as some credentials travel there. Independent of the state fo
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar, cast
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from state.errors import StateError, StoreUnavailableError
 
 if TYPE_CHECKING:
-    from obstore import PutMode
+    from obstore import ListResult, ObjectMeta, PutMode
     from obstore.store import ObjectStore
 
 T = TypeVar("T")
@@ -183,17 +183,24 @@ class Objects:
         """The names of the folders directly below the URL, sorted.
 
         Other XML, such as a web page, parses as an empty list. So an empty list is accepted only if the
-        witness object, which every bucket with state contains, does not exist.
+        witness object, which every bucket with state contains, does not exist. Another run may write it
+        between the two requests; the list is then read again.
         """
-        with self._translate_errors():
-            listed = self._request(self._open_client().list_with_delimiter)
-        if listed["common_prefixes"] or listed["objects"]:
-            self._lists_work = True
-        if not self._lists_work:
-            if self.get(WITNESS) is not None:
+        listed = self._list_top()
+        if self._is_empty(listed) and not self._lists_work and self.get(WITNESS) is not None:
+            listed = self._list_top()
+            if self._is_empty(listed):
                 raise self._protocol_error("its list is empty although it contains state")
-            self._lists_work = True
+        self._lists_work = True
         return sorted(listed["common_prefixes"])
+
+    def _list_top(self) -> "ListResult[Sequence[ObjectMeta]]":
+        with self._translate_errors():
+            return self._request(self._open_client().list_with_delimiter)
+
+    @staticmethod
+    def _is_empty(listed: "ListResult[Sequence[ObjectMeta]]") -> bool:
+        return not listed["common_prefixes"] and not listed["objects"]
 
     def write_witness(self) -> None:
         """Write the object that verifies lists and provides the bucket's time."""

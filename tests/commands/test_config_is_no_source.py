@@ -169,7 +169,7 @@ def earlier(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
     with monkeypatch.context() as patched:
         patched.setattr("providers.docker.image.fingerprint", first_recipe)  # compares what it packs
-        for module in ("reconciler.engine.session", "reconciler.engine.apply"):
+        for module in ("reconciler.engine.validate", "reconciler.engine.apply"):
             patched.setattr(f"{module}.fingerprint", as_recorded)
         yield patched
 

@@ -10,7 +10,7 @@ import pytest
 
 from state.errors import CorruptStateError, LostLockError, NewerFormatError, StoreUnavailableError
 from state.stores.bucket import BucketStore
-from state.stores.objects import Objects, PreconditionFailedError, Version
+from state.stores.objects import WITNESS, Objects, PreconditionFailedError, StoredObject, Version
 from state.stores.opening import open_store
 from tests.services import free_port
 from tests.state.conftest import STACK, bucket_url, count, counting, run
@@ -91,6 +91,22 @@ def test_reading_writes_nothing(place: str) -> None:
         assert store.holder(STACK) is None
         assert store.unlock(STACK) is None
         assert objects.folders() == []
+
+
+def test_state_that_appears_while_an_empty_list_is_verified_is_found(place: str) -> None:
+    """Another run saves the first state between this run's list and its look at the witness."""
+
+    class Overtaken(Objects):
+        def get(self, path: str) -> StoredObject | None:
+            if path == WITNESS and not overtaken:
+                overtaken.append(True)
+                with BucketStore(Objects(place)) as other:
+                    save(other, counting(1), expected=0)
+            return super().get(path)
+
+    overtaken: list[bool] = []
+    assert Overtaken(place).folders() != []
+    assert overtaken
 
 
 def test_a_stack_that_was_only_locked_has_no_record(place: str) -> None:
