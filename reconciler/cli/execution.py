@@ -16,7 +16,7 @@ from reconciler.core.events import Emit
 from reconciler.core.exit_codes import INTERRUPTED
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session, session
-from reconciler.engine.validate import ValidatedPipeline, of_one_name, validate
+from reconciler.engine.validate import ValidatedPipeline, duplicate_name_error, validate
 
 
 def shown(folder: Path) -> str:
@@ -33,9 +33,9 @@ def checked(
     for folder in folders:
         found = validate(folder, read_options)
         try:
-            pipeline, _ = found.sound()
+            pipeline, _ = found.require_valid()
             if pipeline.name in names:
-                raise of_one_name(pipeline.name, names[pipeline.name], folder)
+                raise duplicate_name_error(pipeline.name, names[pipeline.name], folder)
         except UserError as problem:
             failed(problem)
         else:

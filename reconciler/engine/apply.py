@@ -116,7 +116,7 @@ def apply_plan(
 
     Raises: as `carry_out`.
     """
-    pipeline, key = validated.sound()
+    pipeline, key = validated.require_valid()
 
     def make(_: LockInfo | None) -> PlanResult:
         planned = make_plan(session, validated, plan_request)

@@ -1,7 +1,7 @@
-"""Walking the plan: per step save the intent, one provider call, read back, save the result, wake others.
+"""Executes a plan. Each step saves its intent, makes one provider call, reads back and saves the result.
 
-Decides nothing: what is done and in what order is the plan's. Never prints. A step that fails blocks what
-depends on it, and nothing else.
+Decides nothing: the plan has the actions and their order. Prints nothing. A failed step blocks only the steps
+that depend on it.
 """
 
 import threading
@@ -33,12 +33,12 @@ T = TypeVar("T")
 
 ATTEMPTS = 4
 FIRST_DELAY = 0.5  # seconds; doubles with each attempt
-LONGEST_DELAY = 30.0  # seconds; also the most that a Retry-After is waited for
+LONGEST_DELAY = 30.0  # seconds; also the limit for a Retry-After
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionResult:
-    """How every step ended, in the plan's order."""
+    """The outcome of every step, in the plan's order."""
 
     outcomes: tuple[Outcome, ...]
 
@@ -51,19 +51,19 @@ class ExecutionResult:
 
 
 class Executor:
-    """One run of one plan.
+    """One execution of one plan. Call it once.
 
     Args:
-        plan: walked as it is.
-        desired: the graph that the plan was made from; gives the fields to write.
+        plan: the plan to execute.
+        desired: the graph that the plan was made from; has the fields to write.
         found: the live objects that the plan was made from.
-        kinds: who can create, update and delete.
-        recorder: keeps the record; every change of it is durable before the walk goes on.
-        emit: told everything that happens, from several threads.
-        stop: set it to start no further step.
-        parallel: how many steps may run at once.
-        now: the time as ISO-8601 text, for the record.
-        run: an identity of this run, for the record.
+        kinds: the kinds of the plan's resources.
+        writer: saves state; each change is durable before the execution continues.
+        emit: receives the events, from several threads.
+        stop: when set, no further step starts.
+        parallel: most steps at once.
+        now: returns the time as ISO 8601 text, for intents.
+        run: id of this run, for intents.
     """
 
     def __init__(
@@ -84,21 +84,21 @@ class Executor:
         self._desired = desired
         self._lives = dict(found)
         self._kinds = kinds
-        self._recorder = writer
+        self._writer = writer
         self._emit = emit
         self._stop = stop
         self._parallel = parallel
         self._now = now
         self._run = run
-        self._unclear: set[Address] = set()  # of these, some write was sent and never answered
+        self._unanswered: set[Address] = set()  # resources with a write that was sent and not answered
 
     def __call__(self) -> ExecutionResult:
-        """Run every step that can run. Raises only what is a bug of ours, or a record that cannot be kept."""
+        """Run every step that can run. Raises only for a bug in reconciler, or if state cannot be saved."""
         steps = {step.address: step for step in self._plan.steps}
         order = TopologicalSorter({step.address: step.depends_on for step in self._plan.steps})
         order.prepare()
         outcomes: dict[Address, Outcome] = {}
-        running: dict[Future[Outcome], int] = {}  # as started, which is how those that end together are told
+        running: dict[Future[Outcome], int] = {}  # start order; futures that end together are reported in it
         ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
 
         def finish(outcome: Outcome) -> None:
@@ -110,9 +110,9 @@ class Executor:
             try:
                 while order.is_active():
                     for address in order.get_ready():
-                        held = self._held_back(steps[address], outcomes)
-                        if held is not None:
-                            finish(held)
+                        outcome = self._outcome_without_running(steps[address], outcomes)
+                        if outcome is not None:
+                            finish(outcome)
                         else:
                             future = pool.submit(self._run_step, steps[address])
                             running[future] = len(outcomes) + len(running)
@@ -122,15 +122,15 @@ class Executor:
                             del running[future]
                             finish(future.result())
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)  # what runs may finish, nothing else starts
+                pool.shutdown(wait=False, cancel_futures=True)  # running steps may finish; no other starts
                 raise
         result = ExecutionResult(tuple(outcomes[step.address] for step in self._plan.steps))
         if result.succeeded:
-            self._record_kept()
+            self._record_kept_values()
         return result
 
-    def _held_back(self, step: Step, outcomes: Mapping[Address, Outcome]) -> Outcome | None:
-        """The outcome of a step that is not run: nothing to do, blocked, or interrupted."""
+    def _outcome_without_running(self, step: Step, outcomes: Mapping[Address, Outcome]) -> Outcome | None:
+        """The outcome of a step that does not run: noop, blocked or interrupted. None if it must run."""
         unfinished = [d for d in step.depends_on if outcomes[d].status is not Status.DONE]
         failed = [d for d in unfinished if outcomes[d].status is not Status.SKIPPED]
         if failed:
@@ -143,11 +143,11 @@ class Executor:
 
     def _run_step(self, step: Step) -> Outcome:
         if self._stop.is_set():
-            return Outcome(step, Status.SKIPPED)  # it was ready, and waited for a thread
+            return Outcome(step, Status.SKIPPED)  # interrupted while it waited for a thread
         started = time.monotonic()
         self._emit(StepStarted(step))
         try:
-            live = self._do(step)
+            live = self._perform(step)
         except ProviderError as problem:
             outcome = Outcome(step, Status.FAILED, error=problem)
         else:
@@ -156,7 +156,7 @@ class Executor:
             outcome = Outcome(step, Status.DONE, live=live)
         return replace(outcome, seconds=time.monotonic() - started)
 
-    def _do(self, step: Step) -> LiveObject | None:
+    def _perform(self, step: Step) -> LiveObject | None:
         match step.action:
             case Action.FORGET:
                 self._forget(step)
@@ -165,10 +165,10 @@ class Executor:
                 self._delete(step)
                 return None
             case Action.CREATE:
-                return self._cleared(step, self._create(step))
+                return self._clear_owned_lists(step, self._create(step))
             case Action.REPLACE:
-                self._delete_to_make_again(step)
-                return self._cleared(step, self._create(step))
+                self._delete_for_replace(step)
+                return self._clear_owned_lists(step, self._create(step))
             case _ if step.writes:
                 return self._update(step)
             case _:
@@ -183,7 +183,7 @@ class Executor:
         kind = self._kinds[step.address.kind]
         managed = self._fields(step)
         fields = {**_carried_fields(step, managed), **managed}
-        self._intend(self._creation(step))
+        self._save_intents(self._create_intent(step))
         unsettled: ProviderError | None = None
 
         def create() -> LiveObject:
@@ -199,18 +199,18 @@ class Executor:
                     ):
                         raise
                     if problem.outcome_unknown:
-                        self._unclear.add(step.address)
+                        self._unanswered.add(step.address)
                     unsettled = problem
             live = self._look_up(step, fields, unsettled)
             if live is None:
-                nothing_made, unsettled = unsettled, None  # so it may be sent again
-                raise nothing_made
+                failure, unsettled = unsettled, None  # not created, so the next attempt sends it again
+                raise failure
             return live
 
         return self._write(step, fields, create)
 
-    def _cleared(self, step: Step, live: LiveObject) -> LiveObject:
-        """A new object may come with children nobody declared; a list that the files own starts empty."""
+    def _clear_owned_lists(self, step: Step, live: LiveObject) -> LiveObject:
+        """Delete the children of a new object in lists that the files own; platforms may add default ones."""
         resource = self._desired.get(step.address)
         for name in resource.owns if resource else ():
             kind = self._kinds[name]
@@ -221,7 +221,7 @@ class Executor:
         return live
 
     def _look_up(self, step: Step, fields: Mapping[str, JSON], unsettled: ProviderError) -> LiveObject | None:
-        """A create without a clear answer is settled by a look-up by name, never by repeating it blindly."""
+        """The object of a create without a clear answer; None if it was not created, so may be repeated."""
         live = self._read(step, fields)
         if live is None:
             return None
@@ -231,8 +231,8 @@ class Executor:
         ]
         if differing:
             raise PermanentError(
-                f"an object of that name appeared meanwhile, and its {', '.join(differing)} differ",
-                hint="plan again to see both sides",
+                f"an object of that name was created meanwhile, and its {', '.join(differing)} differ",
+                hint="run plan to see both values",
             ) from unsettled
         return live
 
@@ -241,10 +241,10 @@ class Executor:
         fields = self._fields(step)
         names = {change.field for change in step.changes if change.write}
         changed = {name: value for name, value in fields.items() if name in names}
-        kept = {change.field for change in _kept_by_theirs(step)}  # not sent, and recorded in the end only
+        kept = {change.field for change in _kept_by_theirs(step)}  # not sent; recorded after the last step
         sent = {name: value for name, value in fields.items() if name not in kept}
-        if not self._holds_kept(step):
-            self._intend(self._intent(step, "update", live.id, sent))
+        if not self._create_intent_stays(step):
+            self._save_intents(self._intent(step, "update", live.id, sent))
         return self._write(
             step,
             fields,
@@ -253,17 +253,17 @@ class Executor:
 
     def _forget(self, step: Step) -> None:
         address = str(step.address)
-        self._recorder.update(lambda s: s.without_intent(address).without_resource(address))
+        self._writer.update(lambda s: s.without_intent(address).without_resource(address))
 
     def _delete(self, step: Step) -> None:
-        self._intend(self._intent(step, "delete", self._lives[step.address].id, {}))
+        self._save_intents(self._intent(step, "delete", self._lives[step.address].id, {}))
         self._send_delete(step)
         self._forget(step)
 
-    def _delete_to_make_again(self, step: Step) -> None:
-        """What is to be made again is in the record before anything is deleted, and until it is made."""
-        intents = [self._replacement(one) for one in (step, *self._lost_with(step))]
-        self._intend(*intents)
+    def _delete_for_replace(self, step: Step) -> None:
+        """Delete the old object. State keeps an intent for it and each child until they are created again."""
+        intents = [self._replace_intent(other) for other in (step, *self._recreated_children(step))]
+        self._save_intents(*intents)
         self._send_delete(step, *intents)
 
         def change(snapshot: Snapshot) -> Snapshot:
@@ -271,7 +271,7 @@ class Executor:
                 snapshot = snapshot.without_resource(intent.address).with_intent(replace(intent, id=None))
             return snapshot
 
-        self._recorder.update(change)
+        self._writer.update(change)
 
     def _send_delete(self, step: Step, *intents: Intent) -> None:
         kind, live = self._kinds[step.address.kind], self._lives[step.address]
@@ -280,93 +280,91 @@ class Executor:
             try:
                 kind.delete(live, parent=self._parent(step))
             except GoneError:
-                pass  # somebody was faster, or our own first try got through
+                pass  # deleted outside, or by our own first attempt
 
         self._send(step, delete, *intents)
 
-    def _lost_with(self, step: Step) -> list[Step]:
-        """The steps that make again what lives in this one's object, and so is deleted with it."""
-        lost = {step.address}
-        steps = []
-        for one in self._plan.steps:  # parents come first
-            if one.action is Action.CREATE and one.id is not None and self._parent_of(one) in lost:
-                lost.add(one.address)
-                steps.append(one)
-        return steps
+    def _recreated_children(self, step: Step) -> list[Step]:
+        """The steps that create this object's descendants again, as they are deleted with it."""
+        deleted = {step.address}
+        children = []
+        for other in self._plan.steps:  # parents come first
+            if other.action is Action.CREATE and other.id is not None and self._parent_of(other) in deleted:
+                deleted.add(other.address)
+                children.append(other)
+        return children
 
     def _write(self, step: Step, fields: Mapping[str, JSON], write: Callable[[], LiveObject]) -> LiveObject:
-        """Write, read back, and record what was taken; what was not taken is a failure of the step."""
-        written = self._send(step, write)
-        live = self._attempt(step, lambda: self._read(step, fields, written))
+        """Write, read back and save. Raises PermanentError if the live values are not the values sent."""
+        response = self._send(step, write)
+        live = self._attempt(step, lambda: self._read(step, fields, response))
         if live is None:
-            raise PermanentError("it was written, but cannot be found when read back")
-        live = replace(live, outputs={**written.outputs, **live.outputs})
-        refused = _rejected_fields(fields, live, self._kinds[step.address.kind])
-        before = self._recorder.snapshot.resources.get(str(step.address))
-        kept = {name: value for name, value in before.inputs.items() if name in refused} if before else {}
-        taken = {name: value for name, value in fields.items() if name not in refused}
-        self._save(step, live, {**kept, **taken})
-        if refused:
+            raise PermanentError("the write succeeded, but reading back did not find the object")
+        live = replace(live, outputs={**response.outputs, **live.outputs})
+        rejected = _rejected_fields(fields, live, self._kinds[step.address.kind])
+        before = self._writer.snapshot.resources.get(str(step.address))
+        kept = {name: value for name, value in before.inputs.items() if name in rejected} if before else {}
+        written = {name: value for name, value in fields.items() if name not in rejected}
+        self._save(step, live, {**kept, **written})
+        if rejected:
             raise PermanentError(
-                "the write was answered with success, but did not take "
-                + "; ".join(f"{name}: sent {fields[name]!r}, has {live.fields[name]!r}" for name in refused)
+                "the write succeeded, but these fields do not have the values sent: "
+                + "; ".join(f"{name}: sent {fields[name]!r}, has {live.fields[name]!r}" for name in rejected)
             )
         return live
 
     def _send(self, step: Step, write: Callable[[], T], *intents: Intent) -> T:
-        """Attempt a write; its intent is closed when no attempt can have been carried out.
+        """Attempt a write. On failure, close its intent and `intents`, unless an attempt may have succeeded.
 
-        So are these others, which wait for the same write. What is deleted already and was to be made again
-        still is, and its intent stays.
+        The intent of a replace stays open once its old object is deleted.
         """
 
-        def once() -> T:
+        def send() -> T:
             try:
                 return write()
             except ProviderError as problem:
                 if problem.outcome_unknown:
-                    self._unclear.add(step.address)
+                    self._unanswered.add(step.address)
                 raise
 
         try:
-            return self._attempt(step, once)
+            return self._attempt(step, send)
         except ProviderError:
-            if step.address not in self._unclear and not self._holds_kept(step):
+            if step.address not in self._unanswered and not self._create_intent_stays(step):
                 addresses = {str(step.address), *(intent.address for intent in intents)}
-                self._recorder.update(partial(_closed, addresses=addresses))
+                self._writer.update(partial(_close_intents, addresses=addresses))
             raise
 
     def _attempt(self, step: Step, call: Callable[[], T]) -> T:
-        """Call it again while the trouble is transient, for a bounded time."""
+        """Make a provider call; retry after transient errors, at most `ATTEMPTS` calls in all."""
 
         def delay(state: RetryCallState) -> float:
             problem = state.outcome.exception() if state.outcome else None
-            asked = problem.retry_after if isinstance(problem, TransientError) else None
+            retry_after = problem.retry_after if isinstance(problem, TransientError) else None
             if isinstance(problem, TransientError) and problem.waits:
-                return asked or 0.0  # the pace holds the next try back as long as it takes
-            return min(
-                asked if asked is not None else FIRST_DELAY * 2 ** (state.attempt_number - 1), LONGEST_DELAY
-            )
+                return retry_after or 0.0  # the rate limiter delays the next attempt as long as needed
+            backoff = FIRST_DELAY * 2 ** (state.attempt_number - 1)
+            return min(retry_after if retry_after is not None else backoff, LONGEST_DELAY)
 
         def announce(state: RetryCallState) -> None:
             problem = state.outcome.exception() if state.outcome else None
-            told = isinstance(problem, TransientError) and problem.waits  # by the pace
-            if isinstance(problem, ProviderError) and state.next_action and not told:
+            announced = isinstance(problem, TransientError) and problem.waits  # by the rate limiter
+            if isinstance(problem, ProviderError) and state.next_action and not announced:
                 self._emit(StepRetried(step.address, problem, state.next_action.sleep))
 
-        def is_passing(problem: BaseException) -> bool:
-            again = isinstance(problem, TransientError) and problem.waits is not False
-            return again and not self._stop.is_set()
+        def may_retry(problem: BaseException) -> bool:
+            transient = isinstance(problem, TransientError) and problem.waits is not False
+            return transient and not self._stop.is_set()
 
-        def is_enough(state: RetryCallState) -> bool:
+        def has_used_attempts(state: RetryCallState) -> bool:
             problem = state.outcome.exception() if state.outcome else None
             waits = isinstance(problem, TransientError) and problem.waits
             return not waits and state.attempt_number >= ATTEMPTS
 
         return Retrying(
-            retry=retry_if_exception(is_passing),
+            retry=retry_if_exception(may_retry),
             wait=delay,
-            stop=is_enough,
+            stop=has_used_attempts,
             before_sleep=announce,
             sleep=self._sleep,
             reraise=True,
@@ -400,29 +398,29 @@ class Executor:
     def _intent(self, step: Step, verb: Verb, id: str | None, fields: Mapping[str, JSON]) -> Intent:
         return Intent(str(step.address), verb, id, fields, self._now(), self._run)
 
-    def _creation(self, step: Step) -> Intent:
-        """A create, or the second half of a replace, which keeps what the old object had."""
+    def _create_intent(self, step: Step) -> Intent:
+        """The intent of a create, or of the second half of a replace, with kept fields of the old object."""
         managed = self._fields(step)
-        open = self._recorder.snapshot.intents.get(str(step.address))
-        if open is None or open.verb != "replace":
+        open_intent = self._writer.snapshot.intents.get(str(step.address))
+        if open_intent is None or open_intent.verb != "replace":
             return self._intent(step, "create", None, managed)
-        kept = {**open.kept, **_copied_fields(step, managed)}
+        kept = {**open_intent.kept, **_copied_fields(step, managed)}
         return replace(self._intent(step, "replace", None, managed), kept=kept)
 
-    def _replacement(self, step: Step) -> Intent:
+    def _replace_intent(self, step: Step) -> Intent:
         managed = self._fields(step)
         intent = self._intent(step, "replace", self._lives[step.address].id, managed)
         return replace(intent, kept=_copied_fields(step, managed))
 
-    def _intend(self, *intents: Intent) -> None:
-        self._unclear -= {Address.parse(intent.address) for intent in intents}
+    def _save_intents(self, *intents: Intent) -> None:
+        self._unanswered -= {Address.parse(intent.address) for intent in intents}
 
         def change(snapshot: Snapshot) -> Snapshot:
             for intent in intents:
                 snapshot = snapshot.with_intent(intent)
             return snapshot
 
-        self._recorder.update(change)
+        self._writer.update(change)
 
     def _save(self, step: Step, live: LiveObject, inputs: Mapping[str, JSON]) -> None:
         address = str(step.address)
@@ -433,7 +431,7 @@ class Executor:
         }
         managed = (resource.fields.keys() if resource else inputs.keys()) - unknown
         inputs = self._with_kept_values(inputs, step, lambda change: change.recorded)
-        record = RecordedResource(
+        recorded = RecordedResource(
             address,
             step.address.kind,
             live.id,
@@ -442,42 +440,42 @@ class Executor:
             depends_on,
         )
 
-        holds_kept = self._holds_kept(step)
+        intent_stays = self._create_intent_stays(step)
 
         def change(snapshot: Snapshot) -> Snapshot:
-            snapshot = snapshot if holds_kept else snapshot.without_intent(address)
-            return snapshot.with_resource(record)
+            snapshot = snapshot if intent_stays else snapshot.without_intent(address)
+            return snapshot.with_resource(recorded)
 
-        self._recorder.update(change)
+        self._writer.update(change)
 
-    def _holds_kept(self, step: Step) -> bool:
-        """Whether an open creation holds what `--theirs` keeps: it stays open until every step is done."""
-        intent = self._recorder.snapshot.intents.get(str(step.address))
+    def _create_intent_stays(self, step: Step) -> bool:
+        """Whether an open create intent has values kept by `--theirs`; it stays open until the last step."""
+        intent = self._writer.snapshot.intents.get(str(step.address))
         return intent is not None and creates(intent) and _keeps_by_theirs(step)
 
-    def _record_kept(self) -> None:
-        """Record what `--theirs` keeps, once every step is done.
+    def _record_kept_values(self) -> None:
+        """Record the values that `--theirs` keeps, after every step succeeded.
 
-        Until then it stays the conflict that it is: the same command again would take it for a change of the
-        files alone, and overwrite it.
+        Until then the conflict must stay: if the run fails, the same command would otherwise see a change of
+        the files alone, and overwrite the live value.
         """
 
         def change(snapshot: Snapshot) -> Snapshot:
             for step in self._plan.steps:
-                record = snapshot.resources.get(str(step.address))
+                recorded = snapshot.resources.get(str(step.address))
                 if _keeps_by_theirs(step):
                     snapshot = snapshot.without_intent(str(step.address))
-                if record is not None and _kept_by_theirs(step):
-                    inputs = self._with_kept_values(record.inputs, step, lambda change: change.live)
-                    snapshot = snapshot.with_resource(replace(record, inputs=inputs))
+                if recorded is not None and _kept_by_theirs(step):
+                    inputs = self._with_kept_values(recorded.inputs, step, lambda change: change.live)
+                    snapshot = snapshot.with_resource(replace(recorded, inputs=inputs))
             return snapshot
 
-        self._recorder.update(change)
+        self._writer.update(change)
 
     def _with_kept_values(
         self, inputs: Mapping[str, JSON], step: Step, value: Callable[[Change], JSON | NoValue]
     ) -> Mapping[str, JSON]:
-        """These fields, with such a value for each that `--theirs` keeps."""
+        """The inputs, with `value` of each change that `--theirs` keeps."""
         kept = [change._replace(live=value(change)) for change in _kept_by_theirs(step)]
         return effective_fields(inputs, kept, self._kinds[step.address.kind].facts.rules) if kept else inputs
 
@@ -487,12 +485,12 @@ def _keeps_by_theirs(step: Step) -> bool:
 
 
 def _kept_by_theirs(step: Step) -> list[Change]:
-    """The conflicts in which live is kept. Where nothing is recorded there is nothing to wait with."""
+    """The conflicts in which the live value is kept, except unrecorded fields, which are recorded at once."""
     return [c for c in step.changes if c.resolution is Resolution.THEIRS and c.recorded is not MISSING]
 
 
-def _closed(snapshot: Snapshot, addresses: Collection[str]) -> Snapshot:
-    """Without these intents, but for a replace that has deleted its object and must make it again."""
+def _close_intents(snapshot: Snapshot, addresses: Collection[str]) -> Snapshot:
+    """Remove these intents, except a replace whose old object is deleted and must be created again."""
     for address in addresses:
         intent = snapshot.intents.get(address)
         if intent is not None and not (intent.verb == "replace" and intent.id is None):
@@ -501,20 +499,20 @@ def _closed(snapshot: Snapshot, addresses: Collection[str]) -> Snapshot:
 
 
 def _wait_for_any(ended: SimpleQueue[T]) -> list[T]:
-    """Waits for one, and takes along all that are there by then."""
-    taken = [ended.get()]
+    """Wait for an item, and return it with all others in the queue."""
+    items = [ended.get()]
     while not ended.empty():
-        taken.append(ended.get())
-    return taken
+        items.append(ended.get())
+    return items
 
 
 def _carried_fields(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:
-    """What a create sends beside the managed fields: the plan has it as changes of fields of their own."""
+    """The unmanaged fields that a create sends, from the plan's changes."""
     return {c.path: c.desired for c in step.changes if c.path and c.write and c.field not in managed}
 
 
 def _copied_fields(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:
-    """What a new object gets because the old one has it: once that is deleted, it is nowhere else."""
+    """The values that a new object takes from the old one; after the delete, only the intent has them."""
     resolved = {c.field for c in step.changes if c.resolution in (Resolution.THEIRS, Resolution.IGNORED)}
     return {**_carried_fields(step, managed), **{name: managed[name] for name in resolved if name in managed}}
 

@@ -1,8 +1,8 @@
-"""Many pipelines at once, for commands that read: one task per chunk of pipelines, run by standard executors.
+"""Reads many pipelines at once: one task per chunk of pipelines, in threads and worker processes.
 
-A task reads its pipelines with some threads and returns their outcomes, which can be pickled. One failing
-pipeline never hides another, and a worker process that dies costs one more attempt at its chunk. Between the
-commands and `plan`; decides nothing about a pipeline itself.
+A task reads its pipelines with several threads and returns their outcomes, which can be pickled. A failing
+pipeline hides no other, and a chunk whose worker process dies gets another attempt. Used by commands that
+only read; decides nothing about a pipeline.
 """
 
 import os
@@ -22,25 +22,25 @@ from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Event, FleetProgress, Note
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import CannotCheckError, Session
-from reconciler.engine.validate import ValidatedPipeline, of_one_name, validate
+from reconciler.engine.validate import ValidatedPipeline, duplicate_name_error, validate
 from state.errors import StateError
 
 T = TypeVar("T")
 Problem = UserError | StateError
 SignIn = Callable[[Emit, int], AbstractContextManager[Session]]
-"""Opens a session; the number says how many sessions share the allowed requests per second."""
+"""Opens a session. The number is that of all sessions, which share the allowed requests per second."""
 Done = Callable[[int], None]
-"""Counts pipelines that are finished."""
+"""Gets the number of pipelines that have just finished."""
 
 THREADS = 32
-"""Pipelines read at once, whatever their number."""
+"""Most pipelines read at once, in all processes together."""
 
 _MANY = 100
-"""From this many pipelines on, starting worker processes pays off."""
+"""The number of pipelines from which on worker processes save time."""
 _CHUNKS_EACH = 8
-"""Chunks per process: few enough to keep the threads of a chunk busy, enough to balance uneven ones."""
+"""Chunks per process: few, to keep the threads of a chunk busy, but enough to balance uneven chunks."""
 _ATTEMPTS = 2
-"""Times that a chunk is given to worker processes that die."""
+"""Attempts at a chunk whose worker process dies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class FleetResult(Generic[T]):
     """The outcome of each pipeline.
 
     Attributes:
-        results: of the pipelines that were read, in the order in which the folders were given.
-        problems: why the others were not.
-        sign_in_error: why no process could sign in, where trying again does not help.
+        results: the results of the pipelines that were read, in the order of the folders.
+        problems: the errors of the others.
+        sign_in_error: the error of signing in, if it failed in every process and is not transient.
     """
 
     results: Mapping[Path, T]
@@ -68,13 +68,13 @@ def inspect_all(
     """Inspect every pipeline whose files have no errors.
 
     Args:
-        sign_in: opens the session, once a first pipeline needs it.
-        inspect: is called once per pipeline, from several threads, and only reads.
+        sign_in: opens the session when the first pipeline needs it.
+        inspect: called once per pipeline, from several threads; only reads.
 
-    From `_MANY` pipelines on, worker processes share the work: `sign_in` and `inspect` can be pickled then,
-    and so can the results.
+    From `_MANY` pipelines on, worker processes share the work, so `sign_in`, `inspect` and the results must
+    support pickling.
     """
-    count = _Count(len(folders), emit if len(folders) > 1 else None)
+    count = _Counter(len(folders), emit if len(folders) > 1 else None)
     quiet = partial(_without_notes, emit) if len(folders) > 1 else emit
     processes = max(1, min(_cores(), THREADS, 2 * len(folders) // _MANY))
     task = _Task(read_options, sign_in, inspect, len(folders), processes)
@@ -83,17 +83,17 @@ def inspect_all(
             chunks = [here(folders, count)]
         else:
             chunks = _in_processes(task, here, folders, quiet, count)
-    return _settled(folders, chunks)
+    return _combine(folders, chunks)
 
 
 @dataclass(frozen=True, slots=True)
 class _Task(Generic[T]):
-    """What is done with each pipeline, as every process gets it.
+    """The work for each pipeline, as passed to every process.
 
     Attributes:
-        total: the number of all pipelines.
-        processes: how many processes share them, and the allowed requests per second.
-        key: tells this task from others in the same process.
+        total: number of all pipelines.
+        processes: number of processes, which share the pipelines and the allowed requests per second.
+        key: identifies the task within a process.
     """
 
     read_options: ReadOptions
@@ -109,10 +109,10 @@ class _Chunk(Generic[T]):
     """The outcomes of some pipelines.
 
     Attributes:
-        outcomes: of the pipelines that were read, or have a problem of their own.
-        names: of those whose files have no errors.
-        lost: why the other pipelines have no outcome: no sign-in, or the process was killed.
-        events: emitted while a worker process read them.
+        outcomes: result or error of each pipeline that was read.
+        names: names of the pipelines whose files have no errors.
+        lost: why the other pipelines have no outcome: signing in failed, or the process was killed.
+        events: events of a worker process.
     """
 
     folders: Sequence[Path]
@@ -123,7 +123,7 @@ class _Chunk(Generic[T]):
 
 
 class _Worker(Generic[T]):
-    """Reads chunks of pipelines in one process, which signs in once. Closed at the end of the block."""
+    """Reads chunks of pipelines in one process, with one session, which ends with the `with` block."""
 
     def __init__(self, task: _Task[T], emit: Emit) -> None:
         self._task = task
@@ -142,7 +142,7 @@ class _Worker(Generic[T]):
         self._open.close()
 
     def __call__(self, folders: Sequence[Path], done: Done) -> _Chunk[T]:
-        """The outcome of each of these pipelines."""
+        """Read these pipelines."""
         outcomes: dict[Path, T | Problem] = {}
         names: dict[Path, str] = {}
         stopped = threading.Event()
@@ -153,11 +153,11 @@ class _Worker(Generic[T]):
                 try:
                     with self._computing:
                         checked = validate(folder, self._task.read_options)
-                    names[folder] = checked.sound()[0].name
+                    names[folder] = checked.require_valid()[0].name
                     if (session := self._signed_in()) is not None:
                         outcomes[folder] = self._task.inspect(session, checked)
                     elif self._task.processes > 1:
-                        return  # a quick failure must not take the work from processes that can do it
+                        return  # leave the work to processes that could sign in
                 except (UserError, StateError) as problem:
                     outcomes[folder] = problem
                 done(1)
@@ -176,11 +176,11 @@ class _Worker(Generic[T]):
         return self._sign_in_error is None
 
     def try_again(self) -> None:
-        """Sign in once more for the next chunk, if that failed before."""
+        """Let the next chunk sign in again after a failure."""
         self._sign_in_error = None
 
     def _signed_in(self) -> Session | None:
-        """The session that all threads share; None where signing in failed."""
+        """The session that all threads share; None if signing in failed."""
         with self._lock:
             if self._session is None and self._sign_in_error is None:
                 try:
@@ -196,7 +196,7 @@ class _Worker(Generic[T]):
 def _in_processes(
     task: _Task[T], here: _Worker[T], folders: Sequence[Path], emit: Emit, done: Done
 ) -> list[_Chunk[T]]:
-    """Every chunk's outcome. A chunk whose process was killed, or could not sign in, is read once more."""
+    """Read all chunks. A chunk whose process was killed, or could not sign in, gets another attempt."""
     size = -(-len(folders) // (task.processes * _CHUNKS_EACH))
     waiting = [folders[start : start + size] for start in range(0, len(folders), size)]
     finished: list[_Chunk[T]] = []
@@ -214,8 +214,8 @@ def _in_processes(
 def _attempt(
     task: _Task[T], here: _Worker[T], chunks: Sequence[Sequence[Path]], emit: Emit, done: Done
 ) -> list[_Chunk[T]]:
-    """The outcome of these chunks, read by worker processes and by this one."""
-    from concurrent.futures import ProcessPoolExecutor  # few runs have pipelines for more than one process
+    """Read these chunks in worker processes and in this one."""
+    from concurrent.futures import ProcessPoolExecutor  # few runs need more than one process
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import active_children, get_context
 
@@ -226,7 +226,7 @@ def _attempt(
             done(len(future.result().outcomes))
 
     def start() -> None:
-        """Give each worker process a chunk to read and the next one."""
+        """Submit chunks so that each worker process has one to read and one waiting."""
         while waiting and sum(not future.done() for future, _ in started) < 2 * others:
             with _without_ctrl_c():
                 started.append((pool.submit(_read_chunk, task, waiting[0]), waiting[0]))
@@ -271,11 +271,11 @@ _KILLED = (
 
 
 _workers: dict[str, tuple[_Worker[Any], list[Event]]] = {}
-"""In a worker process: its worker and the events since the last chunk, by the key of the task."""
+"""In a worker process: task key -> its worker, and the events since the last chunk."""
 
 
 def _read_chunk(task: _Task[T], folders: Sequence[Path]) -> _Chunk[T]:
-    """In a worker process: the outcome of a chunk. The process ends with its session open."""
+    """In a worker process: read a chunk. The session stays open until the process ends."""
     if task.key not in _workers:
         events: list[Event] = []
         _workers[task.key] = (_Worker(task, events.append), events)
@@ -286,7 +286,7 @@ def _read_chunk(task: _Task[T], folders: Sequence[Path]) -> _Chunk[T]:
 
 
 def _end_with_the_command() -> None:
-    """In a worker process: end when the command does, however that ends."""
+    """In a worker process: exit when the command's process ends for any reason."""
     from multiprocessing import parent_process
 
     parent = parent_process()
@@ -301,7 +301,7 @@ def _end_with_the_command() -> None:
 
 @contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """Processes that are started in this block leave Ctrl-C to the command, from their first moment on."""
+    """Let processes started in this block ignore Ctrl-C from the start; the command handles it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -312,8 +312,8 @@ def _without_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _settled(folders: Sequence[Path], chunks: Sequence[_Chunk[T]]) -> FleetResult[T]:
-    """Every outcome, in the order of the folders; of two pipelines with one name the second is a problem."""
+def _combine(folders: Sequence[Path], chunks: Sequence[_Chunk[T]]) -> FleetResult[T]:
+    """All outcomes, in the order of the folders. A pipeline with the name of an earlier one is an error."""
     outcomes = {folder: outcome for chunk in chunks for folder, outcome in chunk.outcomes.items()}
     names = {folder: name for chunk in chunks for folder, name in chunk.names.items()}
     lost = next((chunk.lost for chunk in chunks if chunk.lost is not None), None)
@@ -323,7 +323,7 @@ def _settled(folders: Sequence[Path], chunks: Sequence[_Chunk[T]]) -> FleetResul
     for folder in folders:
         outcome = outcomes.get(folder, lost)
         if (name := names.get(folder)) is not None and first.setdefault(name, folder) != folder:
-            outcome = of_one_name(name, first[name], folder)
+            outcome = duplicate_name_error(name, first[name], folder)
         if isinstance(outcome, UserError | StateError):
             problems[folder] = outcome
         else:
@@ -333,8 +333,8 @@ def _settled(folders: Sequence[Path], chunks: Sequence[_Chunk[T]]) -> FleetResul
     return FleetResult(results, problems, lost if final else None)
 
 
-class _Count:
-    """Emits how many pipelines are finished. Safe for threads."""
+class _Counter:
+    """Emits the number of finished pipelines. Thread-safe."""
 
     def __init__(self, total: int, emit: Emit | None) -> None:
         self._total = total
@@ -344,13 +344,13 @@ class _Count:
 
     def __call__(self, count: int) -> None:
         with self._lock:
-            self._done = min(self._done + count, self._total)  # a lost chunk is read once more
+            self._done = min(self._done + count, self._total)  # a lost chunk is counted twice
             if self._emit is not None:
                 self._emit(FleetProgress(self._done, self._total))
 
 
 def _without_notes(emit: Emit, event: Event) -> None:
-    """A note is a line for one pipeline; for many at once it would only flicker."""
+    """Drop notes: they describe one pipeline, and would flicker for many at once."""
     if not isinstance(event, Note):
         emit(event)
 
@@ -362,7 +362,7 @@ def _threads(count: int, stopped: threading.Event) -> Iterator[ThreadPoolExecuto
         yield pool
     finally:
         stopped.set()
-        pool.shutdown(wait=False, cancel_futures=True)  # after an interruption the rest is not waited for
+        pool.shutdown(wait=False, cancel_futures=True)  # after an interruption, do not wait for the rest
 
 
 def _cores() -> int:

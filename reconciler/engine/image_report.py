@@ -1,6 +1,6 @@
-"""What is published of a pipeline's image, and how that compares with its source: for `reconciler image`.
+"""`image`: compares a pipeline's published image with its source.
 
-Asks the registry, and the record where there is one; never the platform. Reads only, builds nothing.
+Reads the registry, and state if there is any. Sends nothing to the platform and builds nothing.
 """
 
 from collections.abc import Mapping
@@ -35,16 +35,19 @@ from state.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class ImageReport:
-    """What there is to say of a pipeline's image.
+    """A pipeline's image and its source.
 
     Attributes:
-        desired: the image's fields as the files ask for them.
-        image: what is published: under the version tag, else what was published last; None for nothing.
-        tags: those of the version and the channels that exist, and the digests they point to.
-        assessment: as in a plan.
-        differing: what differs between the source and what is published, a line each; None when not known.
-        builder: what would build it; None when no build is needed.
-        serial: of the record that was used; None for no record.
+        pipeline: the pipeline.
+        source: the source of the image.
+        key: its source key.
+        desired: the desired fields of the image.
+        image: the image with the version tag, otherwise the last published one; None if there is none.
+        tags: digests by tag: the version, and each channel that exists.
+        assessment: the assessment, as in a plan.
+        differing: differences between the source and the published image, a line each; None if unknown.
+        builder: the builder that a build would use; None if no build is needed.
+        serial: serial of the state that was read; None if there is none.
     """
 
     pipeline: Pipeline
@@ -60,12 +63,12 @@ class ImageReport:
 
     @property
     def repository(self) -> str:
-        """As the files name it."""
+        """The repository in config.toml."""
         return self.pipeline.config.docker.image_name
 
 
 def inspect_image(
-    checked: ValidatedPipeline,
+    validated: ValidatedPipeline,
     stored: Snapshot | None,
     new_version: WayOut,
     accept: WayOut,
@@ -74,16 +77,16 @@ def inspect_image(
     """Compare a pipeline's source with what its registry has.
 
     Args:
-        stored: the stack's record, where there is one: it knows which files differ.
-        new_version: how the user publishes the source as a new version.
-        accept: how the user takes a version of another tool for this source.
+        stored: the stack's state, or None. It has the digest of each file, so shows which files differ.
+        new_version: the way out that publishes the source as a new version.
+        accept: the way out that accepts a version of another tool as this source.
         pool: connections to the registry.
 
     Raises:
         UserError: the files have errors.
-        CannotCheckError: the registry could not be asked.
+        CannotCheckError: the registry cannot be read.
     """
-    pipeline, key = checked.sound()
+    pipeline, key = validated.require_valid()
     repository, source = pipeline.config.docker.image_name, image_source(pipeline)
     address = image_address(repository)
     recorded = stored.resources.get(str(address)) if stored else None
@@ -91,8 +94,8 @@ def inspect_image(
     assert resource is not None
     kind = image_kind(pipeline, key, pool, new_version=new_version, accept=accept)
     try:
-        id, known = (recorded.id, recorded.outputs) if recorded else (None, {})
-        live = kind.read(Reference(address.name, id, None, resource.fields, known))
+        id, outputs = (recorded.id, recorded.outputs) if recorded else (None, {})
+        live = kind.read(Reference(address.name, id, None, resource.fields, outputs))
         image, tags = _published(
             repository,
             source.platform,
@@ -106,10 +109,9 @@ def inspect_image(
         raise CannotCheckError(error(f"{address} could not be read", detail, address=str(address))) from None
     assess = kind.facts.assess
     assert assess is not None
-    outputs = recorded.outputs if recorded else {}
     assessment = assess(resource.fields, recorded.inputs if recorded else None, outputs, live, ())
     builder = kind.builder_for(live, resource.fields)
-    if assessment.refusal:  # under another version it would be built
+    if assessment.refusal:  # show the builder that a new version would use
         builder = select(pipeline.config.reconciler.image.builder, source, pool)
     differing = kind.differing(outputs, live) if live is not None else None
     return ImageReport(
@@ -129,7 +131,7 @@ def inspect_image(
 def _published(
     repository: str, platform: str, live: LiveObject | None, version: str, channel: str, pool: ConnectionPool
 ) -> tuple[PublishedImage | None, dict[str, str]]:
-    """The image that was read, whole, and where the tags point."""
+    """The complete live image, and the digests of the tags that exist."""
     with RegistryClient(repository, pool=pool) as registry:
         found = {tag: registry.digest(tag) for tag in dict.fromkeys((version, channel, "latest", "test"))}
         image = registry.image(live.outputs["digest"], platform) if live else None
@@ -138,13 +140,13 @@ def _published(
 
 @dataclass(frozen=True, slots=True)
 class PublishedSecrets:
-    """What of a published image should not be readable for everyone who can pull it.
+    """Secrets in a published image, which everyone who can pull it can read.
 
     Attributes:
         found: each secret with the digest of its layer; "" for the image's configuration.
-        unread: why layers could not be searched, by their digests.
-        searched: layers that were.
-        of_base: layers that were not, as they came with a base image.
+        unread: layers that could not be searched: digest -> error.
+        searched: number of layers that were searched.
+        of_base: number of layers that were skipped because they are part of a base image.
     """
 
     found: tuple[tuple[str, Secret], ...]
@@ -154,14 +156,14 @@ class PublishedSecrets:
 
 
 def find_published_secrets(report: ImageReport, pool: ConnectionPool, emit: Emit) -> PublishedSecrets:
-    """Search the configuration and each layer of the published image, one after the other, as streams."""
+    """Search the configuration and each layer of the published image. Layers are streamed one by one."""
     image = report.image
     if image is None:
         return PublishedSecrets((), {}, 0, 0)
     found = [("", secret) for secret in secrets_of_configuration(image.config)]
     unread: dict[str, str] = {}
-    known = base_layers(report.source, pool) | {layer.digest for layer in layers(image) if layer.of_base}
-    ours = [blob for blob in image.layers if blob.digest not in known]
+    base = base_layers(report.source, pool) | {layer.digest for layer in layers(image) if layer.of_base}
+    ours = [blob for blob in image.layers if blob.digest not in base]
     with RegistryClient(report.repository, pool=pool) as registry:
         for number, blob in enumerate(ours, 1):
             emit(Note(f"searching layer {number} of {len(ours)} of {report.repository}"))
@@ -172,8 +174,8 @@ def find_published_secrets(report: ImageReport, pool: ConnectionPool, emit: Emit
     return PublishedSecrets(tuple(found), unread, len(ours) - len(unread), len(image.layers) - len(ours))
 
 
-def what_apply_does(report: ImageReport) -> str:
-    """`nothing`, `re-tag`, `build` or `refuse`."""
+def effect_of_apply(report: ImageReport) -> str:
+    """The effect of apply on the image: `nothing`, `re-tag`, `build` or `refuse`."""
     if report.assessment.refusal:
         return "refuse"
     if report.assessment.need is RequiredAction.NOTHING:

@@ -1,6 +1,6 @@
-"""The kinds of one pipeline, ready for use: the only place of the engine that makes them.
+"""Creates the kinds of one pipeline. The rest of the engine uses them through `providers.protocol`.
 
-Everything else in the engine sees `providers.protocol`. Opens no connection: those are the session's.
+Opens no connection; the session has them.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from state.snapshot import RecordedResource
 
 
 def kinds_of(platform: Platform, image: ResourceKind | None = None) -> dict[str, ResourceKind]:
-    """Every kind by its name: those of the platform, and the image where there is one."""
+    """Every kind by its name: the platform's kinds, and `image` if given."""
     return {**kinds(platform), **({} if image is None else {"image": image})}
 
 
@@ -38,19 +38,19 @@ def image_kind(
     accept_foreign: bool = False,
     bumped_from: str = "",
 ) -> ImageKind:
-    """The image of a pipeline's folder.
+    """The kind of the image in a pipeline's folder.
 
     Args:
-        key: of the folder as it is now.
+        key: key of the source in the folder.
         pool: connections to the registry.
         new_version, accept, accept_foreign, bumped_from: see `ImageKind`.
     """
-    source, wanted = image_source(pipeline), pipeline.config.reconciler.image.builder
+    source, builder = image_source(pipeline), pipeline.config.reconciler.image.builder
     return ImageKind(
         pipeline.config.docker.image_name,
         source,
         key,
-        builder=cache(lambda: select(wanted, source, pool)),
+        builder=cache(lambda: select(builder, source, pool)),
         labels=lambda: image_labels(pipeline),
         new_version=new_version,
         accept=accept,
@@ -63,7 +63,7 @@ def image_kind(
 def recorded_image_kind(
     pipeline: Pipeline, image: RecordedResource, pool: ConnectionPool, *, new_version: WayOut
 ) -> ImageKind:
-    """The image that was published once, whatever the folder holds now. It is never built."""
+    """The kind of an image that was published earlier, whatever the folder contains. It cannot build."""
     outputs = ImageOutputs.of(image.outputs)
     return ImageKind(
         "/".join(Address.parse(image.address).name),
@@ -81,10 +81,10 @@ def _no_builder() -> Builder:
 
 
 def recorded_source(image: RecordedResource) -> str:
-    """The source of a recorded image; "" where nothing says which."""
+    """The source key of a recorded image; "" if it is unknown."""
     return str(image.inputs.get("source_key") or ImageOutputs.of(image.outputs).source or "")
 
 
 def digest_of(outputs: Mapping[str, JSON]) -> str:
-    """The digest of an image, live or recorded; "" where it is not known, as for all other kinds."""
+    """The digest of a live or recorded image; "" if it is unknown, and for all other kinds."""
     return ImageOutputs.of(outputs).digest

@@ -47,12 +47,17 @@ from state.snapshot import RecordedResource, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
-    """A plan with everything that applying it needs.
+    """A plan with all data that apply needs.
 
     Attributes:
-        stored: the record as it was loaded.
-        settled: the same, with the writes that an earlier run left open settled by what is live.
-        unread: what could not be asked, and is not in the plan; only where a part is better than nothing.
+        plan: the plan.
+        pipeline: the pipeline, with the version after a bump.
+        desired: the desired graph; empty for a destroy.
+        remote_state: the live objects.
+        stored: the state as loaded.
+        settled: the state after settling open writes of an earlier run.
+        kinds: every kind by its name.
+        unread: errors of resources that could not be read, so are not in the plan. Only in partial plans.
     """
 
     plan: Plan
@@ -66,7 +71,7 @@ class PlanResult:
 
     @property
     def foreign_version(self) -> str | None:
-        """The version that another tool published, while nothing says that it is made from these files."""
+        """A version that another tool published and the user has not accepted as made from these files."""
         for resource in self.desired:
             kind, live = self.kinds[resource.address.kind], self.remote_state.found.get(resource.address)
             if isinstance(kind, PublishedKind) and live is not None and kind.is_foreign(live):
@@ -75,67 +80,76 @@ class PlanResult:
 
 
 def make_plan(
-    session: Session, checked: ValidatedPipeline, request: PlanRequest, *, partial: bool = False
+    session: Session, validated: ValidatedPipeline, request: PlanRequest, *, partial: bool = False
 ) -> PlanResult:
-    """Files -> desired; state -> recorded; far ends -> live; the three of them -> plan. Reads only.
+    """Plan from the desired values in the files, the recorded ones in state and the live ones. Reads only.
 
     Args:
-        partial: what cannot be asked is left out of the plan and told in `unread`, instead of raised.
+        partial: omit resources that cannot be read from the plan, with an error in `unread`, instead of
+            raising CannotCheckError.
 
     Raises:
-        UserError: the files have errors, or an option names a resource that is not there.
-        CannotCheckError: something live could not be asked.
-        state.errors.StateError: the record cannot be read.
+        UserError: the files have errors, or an option has the address of a resource that does not exist.
+        CannotCheckError: a live object cannot be read.
+        state.errors.StateError: the state cannot be read.
     """
-    pipeline, key = checked.sound()
+    pipeline, key = validated.require_valid()
     stack = stack_of(session.target, pipeline)
     stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
     if request.options.destroy and not stored.resources and not stored.intents:
-        told = f"Let the record take it over first: {stack.command('apply')}"
-        raise UserError(error(f"nothing is recorded of {stack}, so there is nothing to destroy", told))
-    bumped, notes = _with_bump(session, pipeline, request, key, stored)
+        detail = f"Add its resources to the state first: {stack.command('apply')}"
+        raise UserError(error(f"{stack} has no state, so there is nothing to destroy", detail))
+    bumped, remarks = _with_bump(session, pipeline, request, key, stored)
     kinds = _kinds(session, pipeline, bumped, key, request)
-    pipeline, files = bumped, desired_graph(bumped, key.key)
-    remarks = (*checked.diagnostics, *notes)
-    planned = plan_for(session, pipeline, files, kinds, stored, request, remarks=remarks, partial=partial)
+    planned = plan_for(
+        session,
+        bumped,
+        desired_graph(bumped, key.key),
+        kinds,
+        stored,
+        request,
+        remarks=(*validated.diagnostics, *remarks),
+        partial=partial,
+    )
     if partial:  # a report builds nothing
         return planned
     _refuse_time(planned)
-    return _refuse_secrets(planned, image_source(pipeline))
+    return _refuse_secrets(planned, image_source(bumped))
 
 
 def plan_for(
     session: Session,
     pipeline: Pipeline,
-    wanted: Graph,
+    target: Graph,
     kinds: Mapping[str, ResourceKind],
     stored: Snapshot,
     request: PlanRequest,
     *,
     remarks: Sequence[Diagnostic] = (),
     partial: bool = False,
-    known: Mapping[Address, RecordedResource] | None = None,
+    identities: Mapping[Address, RecordedResource] | None = None,
 ) -> PlanResult:
-    """What it takes to have `wanted`, whoever wants it: the files, or a record of earlier.
+    """Plan to reach `target`, which comes from the files or from an earlier state version.
 
     Args:
-        stored: the record as it is.
-        remarks: what the plan should tell besides.
-        known: the identities to look for; those of the record when not given.
+        stored: the present state.
+        remarks: other diagnostics for the plan.
+        partial: see `make_plan`.
+        identities: recorded resources whose ids find the live objects; None for those of `stored`.
 
     Raises: as `make_plan`.
     """
     stack = stack_of(session.target, pipeline)
-    desired = Graph() if request.options.destroy else wanted
+    desired = Graph() if request.options.destroy else target
     facts = {name: kind.facts for name, kind in kinds.items()}
-    session.emit(Note(f"reading {stack} as it is now"))
+    session.emit(Note(f"reading {stack}"))
     recorded = _by_address(stored)
-    identities = recorded if known is None else known
+    identities = recorded if identities is None else identities
     everything = request.options.prune or request.options.destroy
     also = {Address.parse(text) for text in stored.intents} | (set(identities) if everything else set())
     _refuse_unknown_kinds(stack, stored, {*recorded, *identities, *also}, kinds)
     remote_state = refresh.read(desired, identities, kinds, also=also, threads=session.threads)
-    unread = _unread(remote_state)
+    unread = _read_errors(remote_state)
     if unread and not partial:
         raise CannotCheckError(*unread)
     settled = settle(stored, remote_state, facts)
@@ -150,7 +164,7 @@ def plan_for(
         },
         protected=[Address.parse(text) for text in pipeline.config.reconciler.protect],
     )
-    steps, told = plan_steps(
+    steps, warnings = plan_steps(
         desired,
         recorded,
         remote_state,
@@ -164,31 +178,31 @@ def plan_for(
         stored.lineage if stored.serial else "",
         stored.serial,
         steps,
-        (*remarks, *told, *_names_nothing(pipeline, steps)),
-        sources=_digest_of(wanted),
+        (*remarks, *warnings, *_unmatched_settings(pipeline, steps)),
+        sources=_graph_digest(target),
         request=request.to_document(),
     )
     if unread:
         plan = replace(plan, steps=tuple(s for s in plan.steps if s.address not in remote_state.unreadable))
-    _refuse_unknown(request.addresses, plan)
-    _refuse_inside(pipeline, plan)
+    _refuse_unknown_addresses(request.addresses, plan)
+    _refuse_paths_into_parameters(pipeline, plan)
     if request.targets:
         plan = plan.only(request.targets)
     if pipeline.config.reconciler.image.builder == "auto" and not partial:  # a report builds nothing
-        named = _builders_named(plan, desired, remote_state, kinds)
-        plan = replace(plan, diagnostics=(*plan.diagnostics, *named))
+        builders = _selected_builders(plan, desired, remote_state, kinds)
+        plan = replace(plan, diagnostics=(*plan.diagnostics, *builders))
     return PlanResult(plan, pipeline, desired, remote_state, stored, settled, kinds, unread)
 
 
 def _refuse_unknown_kinds(
     stack: Stack, stored: Snapshot, addresses: Iterable[Address], kinds: Mapping[str, ResourceKind]
 ) -> None:
-    """Raises NewerFormatError: state has a kind of resource that this version does not know."""
+    """Raise NewerFormatError if state has a kind of resource that this version does not support."""
     unknown = sorted(str(address) for address in addresses if address.kind not in kinds)
     if unknown:
         raise NewerFormatError(
-            f"the record of {stack}, written by reconciler {stored.written_by}, holds {unknown[0]}, "
-            "and this version knows no such kind",
+            f"the state of {stack}, written by reconciler {stored.written_by}, has {unknown[0]}, "
+            "a kind of resource that this version does not support",
             hint=f"install reconciler {stored.written_by} or newer: "
             "pip install --upgrade picsellia-reconciler",
         )
@@ -197,55 +211,49 @@ def _refuse_unknown_kinds(
 def _with_bump(
     session: Session, pipeline: Pipeline, request: PlanRequest, key: SourceKey, stored: Snapshot
 ) -> tuple[Pipeline, list[Diagnostic]]:
-    """The pipeline as it will be once the bump is published, and remarks.
+    """The pipeline with the bumped version, and remarks.
 
-    A bump is carried out only where the version in config.toml is not published from this very source, unless
-    it is forced, or makes a candidate of a release or a release of a candidate: those two name the image that
-    is there. Versions that are published from
-    other source are used up, as by a run that failed after the push, or by a colleague who has not committed
-    yet: the first free one is taken.
+    There is no bump if the version in config.toml is published from this source, unless the bump is forced,
+    or turns a release into a candidate or a candidate into a release: these two re-tag the same image.
+    Versions that are published from other source are skipped. A run that failed after the push leaves one, or
+    a colleague who has not committed yet.
 
     Raises:
-        CannotCheckError: the registry could not be asked.
+        CannotCheckError: the registry cannot be read.
     """
     kind, current = request.bump, pipeline.config.metadata.version
     if kind is None:
         return pipeline, []
     repository = pipeline.config.docker.image_name
     address = image_address(repository)
-    record = stored.resources.get(str(address))
+    recorded = stored.resources.get(str(address))
     image = image_kind(pipeline, key, session.pool, new_version=WayOut(ImageWay.NEW_VERSION))
 
     def published(version: Version) -> Published:
-        return image.published(address.name, str(version), record.outputs if record else {})
+        return image.published(address.name, str(version), recorded.outputs if recorded else {})
 
     try:
-        makes_sense = request.force_bump or promotes(current, kind)
-        if not makes_sense and published(current) is Published.THIS_SOURCE:
-            told = f"nothing needs a new version: {current} is published from this source"
-            way = "Publish it once more with --force-bump."
-            return pipeline, [info(told, way, address=str(address))]
-        version, taken = bump(current, kind), []
+        always = request.force_bump or promotes(current, kind)
+        if not always and published(current) is Published.THIS_SOURCE:
+            summary = f"nothing needs a new version: {current} is published from this source"
+            return pipeline, [info(summary, "Publish it again with --force-bump.", address=str(address))]
+        version, skipped = bump(current, kind), []
         while published(version) is Published.OTHER_SOURCE:
-            taken.append(str(version))
+            skipped.append(str(version))
             version = bump(version, Bump.PATCH if kind is Bump.FINAL else kind)
     except ProviderError as problem:
         raise CannotCheckError(
             provider_diagnostic(problem, f"{address} could not be read", address=address)
         ) from None
-    are = "is" if len(taken) == 1 else "are"
-    remarks = [
-        info(
-            f"{', '.join(taken)} of {repository} {are} published from other source, so this becomes {version}"
-        )
-    ]
-    return pipeline.at(version), remarks if taken else []
+    are = "is" if len(skipped) == 1 else "are"
+    skipped_text = f"{', '.join(skipped)} of {repository} {are} published from other source"
+    return pipeline.at(version), [info(f"{skipped_text}, so this becomes {version}")] if skipped else []
 
 
 def _kinds(
     session: Session, pipeline: Pipeline, bumped: Pipeline, key: SourceKey, request: PlanRequest
 ) -> dict[str, ResourceKind]:
-    """Every kind by its name: those of the platform, and the image of this folder."""
+    """Every kind by its name: the platform's kinds, and the image of the pipeline's folder."""
     command = partial(stack_of(session.target, bumped).command, session.verb)
     before, after = pipeline.config.metadata.version, bumped.config.metadata.version
     image = image_kind(
@@ -260,23 +268,22 @@ def _kinds(
     return kinds_of(session.platform, image)
 
 
-def _unread(remote_state: RemoteState) -> tuple[Diagnostic, ...]:
-    """What could not be asked, and why."""
+def _read_errors(remote_state: RemoteState) -> tuple[Diagnostic, ...]:
     return tuple(
         provider_diagnostic(problem, f"{address} could not be read", address=address)
-        for address, problem in _one_each(remote_state.unreadable)
+        for address, problem in _distinct_problems(remote_state.unreadable)
     )
 
 
 def _by_address(snapshot: Snapshot) -> dict[Address, RecordedResource]:
-    return {Address.parse(text): record for text, record in snapshot.resources.items()}
+    return {Address.parse(text): recorded for text, recorded in snapshot.resources.items()}
 
 
-def _refuse_unknown(addresses: Collection[Address], plan: Plan) -> None:
-    """An option that names a resource which is not there is a mistake, not a wish that is granted."""
-    known = [str(step.address) for step in plan.steps]
+def _refuse_unknown_addresses(addresses: Collection[Address], plan: Plan) -> None:
+    """Raise UserError if an option has the address of a resource that is not in the plan."""
+    existing = [str(step.address) for step in plan.steps]
     problems = [
-        error(f"no resource is called {address}", f"There are: {', '.join(known)}.")
+        error(f"no resource is called {address}", f"There are: {', '.join(existing)}.")
         for address in sorted(addresses)
         if plan.step(address) is None
     ]
@@ -284,20 +291,20 @@ def _refuse_unknown(addresses: Collection[Address], plan: Plan) -> None:
         raise UserError(*problems)
 
 
-def _refuse_inside(pipeline: Pipeline, plan: Plan) -> None:
-    """Refuse a path into a parameter: it is compared as a whole, so the path would protect nothing.
+def _refuse_paths_into_parameters(pipeline: Pipeline, plan: Plan) -> None:
+    """Refuse `ignore_changes` paths into a parameter: it is compared whole, so the path has no effect.
 
-    Only the values show that it is one: the name of a parameter may hold a dot.
+    Only the values show this, as the name of a parameter may contain a dot.
     """
     problems = []
     for text, paths in pipeline.config.reconciler.ignore_changes.items():
         step = plan.step(Address.parse(text))
-        there = {change.path: change for change in step.changes} if step else {}
+        changes = {change.path: change for change in step.changes} if step else {}
         for index, path in enumerate(paths):
-            if path in there:
+            if path in changes:
                 continue
-            for outer in sorted(other for other in there if path.startswith(f"{other}.") and "." in other):
-                if any(isinstance(value, dict) for value in (there[outer].desired, there[outer].live)):
+            for outer in sorted(other for other in changes if path.startswith(f"{other}.") and "." in other):
+                if any(isinstance(value, dict) for value in (changes[outer].desired, changes[outer].live)):
                     place = pipeline.loaded.place_of("reconciler", "ignore_changes", text, index)
                     problems.append(
                         error(
@@ -311,33 +318,33 @@ def _refuse_inside(pipeline: Pipeline, plan: Plan) -> None:
         raise UserError(*problems)
 
 
-def _names_nothing(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[Diagnostic]:
-    """Addresses and keys in `[reconciler]` that match nothing: they protect nothing, and may be misspelt."""
+def _unmatched_settings(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[Diagnostic]:
+    """Warnings for addresses and paths in `[reconciler]` that match nothing; they may be misspelt."""
     settings, loaded = pipeline.config.reconciler, pipeline.loaded
-    known = {step.address: step for step in steps}
+    by_address = {step.address: step for step in steps}
     names: list[tuple[str, tuple[str | int, ...]]] = [
         *((text, ("ignore_changes", text)) for text in settings.ignore_changes),
         *((text, ("protect", index)) for index, text in enumerate(settings.protect)),
     ]
     for text, place in names:
-        if Address.parse(text) not in known and not loaded.is_inherited("reconciler", *place):
-            near = did_you_mean(text, map(str, known))
+        if Address.parse(text) not in by_address and not loaded.is_inherited("reconciler", *place):
+            near = did_you_mean(text, map(str, by_address))
             yield warning(
-                f"[reconciler] names {text}, which is no resource of this pipeline",
-                f"There are: {', '.join(map(str, sorted(known)))}.{near}",
+                f"[reconciler] names {text}, which is not a resource of this pipeline",
+                f"There are: {', '.join(map(str, sorted(by_address)))}.{near}",
                 file=loaded.path,
                 line=loaded.line_of("reconciler", *place),
             )
     for text, paths in settings.ignore_changes.items():
-        step = known.get(Address.parse(text))
-        there = {change.path for change in step.changes} if step else set()
+        step = by_address.get(Address.parse(text))
+        existing = {change.path for change in step.changes} if step else set()
         for index, path in enumerate(paths):
-            beside = [other for other in there if other.startswith(f"{path.partition('.')[0]}.")]
-            if "." in path and path not in there and beside:
+            siblings = [other for other in existing if other.startswith(f"{path.partition('.')[0]}.")]
+            if "." in path and path not in existing and siblings:
                 file, line = loaded.place_of("reconciler", "ignore_changes", text, index)
                 yield warning(
                     f"ignore_changes names {path} of {text}, which neither the files nor the platform have",
-                    f"There are: {', '.join(sorted(beside))}.{did_you_mean(path, beside)}",
+                    f"There are: {', '.join(sorted(siblings))}.{did_you_mean(path, siblings)}",
                     file=file,
                     line=line,
                 )
@@ -347,9 +354,9 @@ _SECRET = Refusal(Reason(RefusalCode.SECRET), (WayOut(Way.SEE_ERRORS),))
 
 
 def _refuse_secrets(planned: PlanResult, source: ImageSource) -> PlanResult:
-    """The plan, refused where its build would put a secret into the image.
+    """The plan, with a refusal if a build would put a secret into the image.
 
-    Where this source is published already, nothing is built, and the plan warns only.
+    If this source is published already, nothing is built, so there is only a warning.
     """
     plan = planned.plan
     for step in plan.steps:
@@ -367,14 +374,14 @@ def _refuse_secrets(planned: PlanResult, source: ImageSource) -> PlanResult:
 
 
 def _refuse_time(planned: PlanResult) -> None:
-    """Raises UserError if the plan builds an image that cannot get a time."""
+    """Raise UserError if the plan builds an image whose creation time is invalid."""
     builds = any(_is_built(planned, step) for step in planned.plan.steps if not step.refusal)
     if builds and (problems := time_problems(planned.pipeline)):
         raise UserError(*problems)
 
 
 def _is_built(planned: PlanResult, step: Step) -> bool:
-    """Whether applying this step builds an image."""
+    """Whether the step builds an image."""
     kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
     if not isinstance(kind, PublishedKind) or resource is None or not step.writes:
         return False
@@ -382,10 +389,10 @@ def _is_built(planned: PlanResult, step: Step) -> bool:
     return found is None or kind.needs_build(found, resource.fields)
 
 
-def _builders_named(
+def _selected_builders(
     plan: Plan, desired: Graph, remote_state: RemoteState, kinds: Mapping[str, ResourceKind]
 ) -> Iterator[Diagnostic]:
-    """What each build would be made with, and why. Nothing is asked when there is nothing to build."""
+    """The builder of each build, and why it is selected. Checks no builder if nothing is built."""
     for step in plan.steps:
         kind, resource = kinds[step.address.kind], desired.get(step.address)
         if isinstance(kind, PublishedKind) and step.writes and not step.refusal and resource is not None:
@@ -394,8 +401,10 @@ def _builders_named(
                 yield info(f"built by {builder.name}: {builder.reason}", address=str(step.address))
 
 
-def _one_each(unreadable: Mapping[Address, ProviderError]) -> Iterator[tuple[Address, ProviderError]]:
-    """One address per problem: children of an unreadable parent carry the parent's problem."""
+def _distinct_problems(
+    unreadable: Mapping[Address, ProviderError],
+) -> Iterator[tuple[Address, ProviderError]]:
+    """One address for each problem. Children of an unreadable parent have the parent's problem."""
     seen: set[str] = set()
     for address in sorted(unreadable, key=lambda address: (len(address.name), address)):
         problem = unreadable[address]
@@ -404,7 +413,7 @@ def _one_each(unreadable: Mapping[Address, ProviderError]) -> Iterator[tuple[Add
             yield address, problem
 
 
-def _digest_of(desired: Graph) -> str:
-    """One digest of everything that the files ask for, so that a saved plan can tell when they changed."""
+def _graph_digest(desired: Graph) -> str:
+    """A digest of all desired fields. A saved plan is refused if it changed."""
     fields: dict[str, JSON] = {str(resource.address): dict(resource.fields) for resource in desired}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

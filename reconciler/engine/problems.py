@@ -1,4 +1,4 @@
-"""Errors of providers as diagnostics."""
+"""Converts errors of providers to diagnostics."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""Reading what is there now: concurrent, read-only, and in as few requests as the kinds allow.
+"""Reads the live objects of a stack: concurrent, read-only, with as few requests as the kinds allow.
 
-The result is data for the planner. What could not be read is in it too; nothing is guessed.
+The result is data for the planner, with an error for each object that could not be read.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -25,20 +25,19 @@ def read(
     also: Collection[Address] = (),
     threads: int = THREADS,
 ) -> RemoteState:
-    """Everything that the files ask for, and all siblings in lists that the files own.
+    """Read every desired resource, and all siblings in lists that the files own.
 
-    A child is read after its parent, as it is found through it; a child of something that does not exist
-    does not exist either.
+    A child is read through its parent, so after it. A child of a missing parent does not exist.
 
     Args:
-        recorded: gives the identities under which renamed objects are found.
-        also: recorded resources that left the files and have to be read all the same.
-        threads: requests at once; with 1 they are sent from here, so that many may do this side by side.
+        recorded: the recorded resources, whose ids find renamed objects.
+        also: recorded resources to read although they left the files.
+        threads: most requests at once; 1 sends them from the calling thread.
     """
-    wanted = {resource.address for resource in desired} | set(also)
-    wanted |= {a for a in recorded if _is_listed(a, parent_of(a, kinds[a.kind].facts), desired)}
-    wanted |= {p for a in also if (p := parent_of(a, kinds[a.kind].facts))}
-    parents = {address: parent_of(address, kinds[address.kind].facts) for address in wanted}
+    requested = {resource.address for resource in desired} | set(also)
+    requested |= {a for a in recorded if _is_listed(a, parent_of(a, kinds[a.kind].facts), desired)}
+    requested |= {p for a in also if (p := parent_of(a, kinds[a.kind].facts))}
+    parents = {address: parent_of(address, kinds[address.kind].facts) for address in requested}
     listed = {address for address, parent in parents.items() if _is_listed(address, parent, desired)}
     waiting = parents.keys() - listed
     found: dict[Address, LiveObject] = {}
@@ -47,7 +46,7 @@ def read(
     def read_one(address: Address) -> None:
         parent = parents[address]
         try:
-            live = _ask(address, desired, recorded, kinds, found[parent] if parent else None)
+            live = _read_live(address, desired, recorded, kinds, found[parent] if parent else None)
             if live is None:
                 return
             found[address] = live
@@ -59,19 +58,19 @@ def read(
         except ProviderError as problem:
             unreadable[address] = problem
 
-    with _side_by_side(threads) as each:
+    with _concurrent_calls(threads) as call_each:
         while waiting:
             wave = sorted(address for address in waiting if parents[address] not in waiting)
             waiting = waiting - set(wave)
-            each(read_one, [a for a in wave if (p := parents[a]) is None or p in found])
+            call_each(read_one, [a for a in wave if (p := parents[a]) is None or p in found])
             unreadable.update({a: unreadable[p] for a in wave if (p := parents[a]) in unreadable})
     unreadable.update({a: unreadable[p] for a in listed if (p := parents[a]) in unreadable})
-    return RemoteState(found, unreadable, wanted | found.keys())
+    return RemoteState(found, unreadable, requested | found.keys())
 
 
 @contextmanager
-def _side_by_side(threads: int) -> Iterator[Callable[[Callable[[Address], None], list[Address]], object]]:
-    """Calls a function with each of some addresses, and returns when all are done."""
+def _concurrent_calls(threads: int) -> Iterator[Callable[[Callable[[Address], None], list[Address]], object]]:
+    """A function that calls another one with each address, and returns after all calls."""
     if threads == 1:
         yield lambda call, addresses: list(map(call, addresses))
         return
@@ -79,26 +78,26 @@ def _side_by_side(threads: int) -> Iterator[Callable[[Callable[[Address], None],
     try:
         yield lambda call, addresses: list(pool.map(call, addresses))
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # after an interruption nobody waits for the rest
+        pool.shutdown(wait=False, cancel_futures=True)  # after an interruption, do not wait for the rest
 
 
 def _is_listed(address: Address, parent: Address | None, desired: Graph) -> bool:
-    """Whether its owner's list answers for it, so that it needs no request of its own."""
+    """Whether the parent's list contains it, so that no separate request is needed."""
     owner = desired.get(parent) if parent else None
     return owner is not None and address.kind in owner.owns
 
 
-def _ask(
+def _read_live(
     address: Address,
     desired: Graph,
     recorded: Mapping[Address, RecordedResource],
     kinds: Mapping[str, ResourceKind],
     parent: LiveObject | None,
 ) -> LiveObject | None:
-    resource, record = desired.get(address), recorded.get(address)
-    fields = resource.fields if resource else record.inputs if record else {}
+    resource, known = desired.get(address), recorded.get(address)
+    fields = resource.fields if resource else known.inputs if known else {}
     return kinds[address.kind].read(
-        Reference(address.name, record.id, parent, fields, record.outputs)
-        if record
+        Reference(address.name, known.id, parent, fields, known.outputs)
+        if known
         else Reference(address.name, None, parent, fields)
     )

@@ -1,4 +1,4 @@
-"""What a command asks of the engine: plain values, so that reading the options imports no engine."""
+"""Requests of a command to the engine, as plain values. Imports no engine, so options load fast."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from reconciler.pipeline.shared import SharedSettings
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How the files of a pipeline are read.
+    """How to read the files of a pipeline.
 
     Attributes:
-        python: the interpreter for classes that need code to run; None for the pipeline's own, then ours.
+        python: interpreter for classes that must be run; None for the pipeline's own, otherwise ours.
         static_only: never run code of a pipeline.
-        timeout: seconds that a class may take.
-        environment: whose overlay of config.toml counts; None for what all of them share.
-        shared: the settings of the workspace.
+        timeout: seconds that running a class may take.
+        environment: the environment whose overlay of config.toml applies; None for no overlay.
+        shared: settings of the workspace.
     """
 
     python: Path | None = None
@@ -31,12 +31,14 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What the user asks of a plan, for every pipeline of the command.
+    """Options for the plan of every pipeline of the command.
 
     Attributes:
-        bump: publish as the next version, where what is published is other source.
-        force_bump: publish as the next version all the same.
-        accept_foreign: a version that another tool published is taken for the source in the folder.
+        bump: publish the next version if the source differs from the published one.
+        force_bump: publish the next version in any case.
+        accept_foreign: accept a version that another tool published as made from the folder's source.
+        options: what the plan may do.
+        targets: addresses to limit the plan to; empty for all.
     """
 
     bump: Bump | None = None
@@ -47,7 +49,7 @@ class PlanRequest:
 
     @property
     def version_options(self) -> list[str]:
-        """What was said of the version, as options of a command."""
+        """The options about versions, for a command line."""
         bump = ["--bump", self.bump.value] if self.bump else []
         force = ["--force-bump"] if self.force_bump else []
         return [*bump, *force, *(["--accept-foreign"] if self.accept_foreign else [])]
@@ -59,7 +61,7 @@ class PlanRequest:
         return {*self.targets, *options.replace, *(options.ours or ()), *(options.theirs or ())}
 
     def to_document(self) -> dict[str, JSON]:
-        """As a saved plan carries it, to be made again."""
+        """The document of this request, which a saved plan contains."""
         options = self.options
         return {
             "bump": self.bump.value if self.bump else None,
@@ -75,10 +77,10 @@ class PlanRequest:
 
     @classmethod
     def from_document(cls, document: Mapping[str, JSON]) -> "PlanRequest":
-        """What `to_document` wrote. Raises ValueError, KeyError or TypeError for anything else."""
-        document = {"force_bump": False, "accept_foreign": False, **document}  # plans of before have neither
+        """The request of a document by `to_document`. Raises ValueError, KeyError or TypeError if invalid."""
+        document = {"force_bump": False, "accept_foreign": False, **document}  # older plans have neither
         if set(document) != set(cls().to_document()):
-            raise ValueError(f"the plan was asked for with {', '.join(map(str, document)) or 'nothing'}")
+            raise ValueError(f"unexpected plan options: {', '.join(map(str, document)) or 'none'}")
 
         def addresses(name: str) -> tuple[Address, ...] | None:
             return None if document[name] is None else tuple(map(Address.parse, document[name]))
@@ -100,12 +102,12 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """How a plan is carried out.
+    """How to apply a plan.
 
     Attributes:
-        parallel: steps at once.
-        lock_timeout: seconds to wait for another run.
-        command: what was asked for, for the record.
+        parallel: most steps at once.
+        lock_timeout: seconds to wait for another run's lock.
+        command: the command line, for the lock and the history.
     """
 
     parallel: int

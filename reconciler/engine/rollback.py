@@ -1,7 +1,7 @@
-"""The story of `rollback`: an ordinary plan, back to what a record of earlier says.
+"""`rollback`: plan and apply back to an earlier state version.
 
-The image goes back by moving tags in the registry: nothing is built, and an image that is gone is told
-before anything moves. Files are read for where and what the pipeline is, never for what it should be.
+The image goes back by moving tags in the registry, without a build. If the image no longer exists, that is an
+error before the first write. The files only identify the pipeline; the desired values come from state.
 """
 
 import re
@@ -37,11 +37,11 @@ from state.stores.base import HistoryEntry, Store, saves_by_run
 
 @dataclass(frozen=True, slots=True)
 class EarlierState:
-    """A record that a run left when it had ended.
+    """The last state version of a run that ended.
 
     Attributes:
-        snapshot: what was applied then.
-        entry: when, and by whom.
+        snapshot: the state.
+        entry: its entry in the history: when, and by whom.
     """
 
     snapshot: Snapshot
@@ -53,12 +53,12 @@ class EarlierState:
 
     @property
     def version(self) -> str:
-        """Of the image; "" when there was none."""
+        """The version of the image; "" if there is no image."""
         return str(self.image.inputs["version"]) if self.image else ""
 
 
 def pipeline_at(folder: Path, environment: str | None, shared: SharedSettings) -> Pipeline:
-    """What config.toml says of where a pipeline is; its classes and its source do not matter.
+    """The pipeline from config.toml alone, without its classes and source.
 
     Raises:
         UserError: config.toml has errors.
@@ -72,56 +72,56 @@ def pipeline_at(folder: Path, environment: str | None, shared: SharedSettings) -
 def find_earlier(
     store: Store, stack: Stack, to: str | None, *, abandoned: LockInfo | None = None
 ) -> EarlierState:
-    """The record to go back to.
+    """The state version to roll back to.
 
     Args:
-        to: a serial, or a version (the last that was left with it); None for the one that the last run began
-            to go back to and did not reach, else for the latest that differs from what is recorded now, or
-            for the latest there is where a run since has left writes open.
-        abandoned: a run that did not give its lock back. Without `to`, the record that it was going back to,
-            even if it got there: it was killed, so its user may not have seen that it did.
+        to: a serial, or an image version, which selects the last state version with it. None selects the
+            target of an unfinished rollback by the last run; otherwise the latest state version that differs
+            from the present one, or the latest of all if a later run left writes open.
+        abandoned: a run that did not release its lock, or None. If it was a rollback and `to` is None, its
+            target is selected even if it was reached: the run was killed, so its user may not know.
 
     Raises:
-        UserError: there is no such record.
+        UserError: there is no such state version.
     """
-    ended, now = _ends(store, str(stack)), store.load(str(stack))
+    candidates, now = _finished_states(store, str(stack)), store.load(str(stack))
     if now is None:
-        told = f"What was never applied cannot be gone back to. Apply it first: {stack.command('apply')}"
-        raise UserError(error(f"nothing is recorded of {stack}", told))
-    ended = (earlier for earlier in ended if earlier.snapshot.resources)
+        detail = f"There is nothing to roll back to. Apply the pipeline first: {stack.command('apply')}"
+        raise UserError(error(f"{stack} was never applied", detail))
+    candidates = (earlier for earlier in candidates if earlier.snapshot.resources)
     if to is None:
-        if abandoned is not None and (begun := _target(store, stack, abandoned.command)) is not None:
-            return begun
+        if abandoned is not None and (target := _target(store, stack, abandoned.command)) is not None:
+            return target
         last = next(saves_by_run(store, str(stack)), None)
-        begun = _target(store, stack, last[0].command) if last else None
-        # What it left differs from what was there before, so the latest record that differs from it would
-        # be the one to get away from.
-        if begun is not None and not _is_at(now, begun):
-            return begun
-        for earlier in ended:
+        target = _target(store, stack, last[0].command) if last else None
+        # An unfinished rollback left a state of its own. The latest one that differs from it would be the
+        # state that the user wants to leave.
+        if target is not None and not _is_at(now, target):
+            return target
+        for earlier in candidates:
             if not _is_at(now, earlier):
                 return earlier
-        raise UserError(error(f"{stack} was never different", "There is nothing to go back to."))
-    for earlier in ended:
-        # A whole number is a serial: 1 would read as version 1.0.0, which later runs may have left, too.
+        raise UserError(error(f"{stack} has no other state version", "There is nothing to roll back to."))
+    for earlier in candidates:
+        # A whole number is a serial, as 1 would also parse as version 1.0.0.
         serial, version = str(earlier.snapshot.serial), earlier.version
         if to == serial if to.isdecimal() else version and _is_version(to, version):
             return earlier
-    told = (
-        "Give a version, or the serial of a run's last save. Runs that failed, and those that left nothing, "
-        f"are nothing to go back to. See: reconciler state history '{stack}'"
+    detail = (
+        "Use the version of an image, or the last serial of a run that succeeded and left resources. List "
+        f"them with: reconciler state history '{stack}'"
     )
-    raise UserError(error(f"{stack} has no record of {to}", told))
+    raise UserError(error(f"{stack} has no state version {to}", detail))
 
 
-_GOING_BACK = re.compile(r"\brollback .*--to[ =](\S+)", re.DOTALL)
+_ROLLBACK_COMMAND = re.compile(r"\brollback .*--to[ =](\S+)", re.DOTALL)
 
 
 def _target(store: Store, stack: Stack, command: str) -> EarlierState | None:
-    """Where a run with this command was going back to; None if it was no rollback, or that is gone."""
-    going = _GOING_BACK.search(command)
+    """The target of a rollback with this command line; None for other commands, or if it does not exist."""
+    rollback = _ROLLBACK_COMMAND.search(command)
     try:
-        return find_earlier(store, stack, going[1]) if going else None
+        return find_earlier(store, stack, rollback[1]) if rollback else None
     except UserError:
         return None
 
@@ -150,70 +150,74 @@ def roll_back(
         request = replace(request, options=replace(request.options, command=command))
 
     def make(abandoned: LockInfo | None) -> PlanResult:
-        # Again, under the lock: a run that was waited for counts.
+        # Search again under the lock: another run may have saved meanwhile.
         earlier = find_earlier(session.store, stack, to, abandoned=abandoned)
         if earlier.snapshot.serial != first.snapshot.serial:
-            told = "Nothing was changed. Run the same command again."
-            raise UserError(error("another run changed what there is to go back to", told))
+            detail = "Nothing was changed. Run the same command again."
+            raise UserError(error("another run changed the state to roll back to", detail))
         stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=earlier.snapshot.lineage)
-        back = pipeline.at(parse(earlier.version)) if write and earlier.version else pipeline
-        return _plan_back(session, back, earlier, stored)
+        at_version = pipeline.at(parse(earlier.version)) if write and earlier.version else pipeline
+        return _plan_back(session, at_version, earlier, stored)
 
     return carry_out(session, pipeline, make, request, key=None, writes_config=write)
 
 
 def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, stored: Snapshot) -> PlanResult:
-    wanted = _graph(earlier.snapshot, stored)
     image = earlier.image
     kinds = kinds_of(session.platform)
     if (published := image or image_in(stored)) is not None:
         kinds["image"] = recorded_image_kind(
             pipeline, published, session.pool, new_version=WayOut(ImageWay.OTHER_STATE)
         )
-    known = {Address.parse(text): record for text, record in stored.resources.items()}
-    if image is not None:  # found by its digest, should its tag be gone
-        known[Address.parse(image.address)] = image
-    # Whoever goes back wants what was, and not what somebody made of it since.
+    identities = {Address.parse(text): recorded for text, recorded in stored.resources.items()}
+    if image is not None:  # its digest finds it even if its tag is gone
+        identities[Address.parse(image.address)] = image
     planned = plan_for(
-        session, pipeline, wanted, kinds, stored, PlanRequest(options=PlanOptions(ours=None)), known=known
+        session,
+        pipeline,
+        _graph_of(earlier.snapshot, stored),
+        kinds,
+        stored,
+        PlanRequest(options=PlanOptions(ours=None)),  # a rollback overwrites later changes
+        identities=identities,
     )
-    _refuse_lost(planned, earlier)
+    _refuse_missing_image(planned, earlier)
     entry = earlier.entry
     who = f" by {entry.owner}@{entry.host}" if entry.owner else ""
     version = f"version {earlier.version}, " if earlier.version else ""
-    told = f"going back to {version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
-    session.emit(Notice(f"{told} (serial {entry.serial})"))
+    target = f"{version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
+    session.emit(Notice(f"rolling back to {target} (serial {entry.serial})"))
     return replace(planned, plan=replace(planned.plan, basis=Basis.STATE_VERSION))
 
 
-def _graph(then: Snapshot, now: Snapshot) -> Graph:
-    """What was recorded then, as what should be. Inputs that came since go, as deploying then would do it."""
-    recorded = {Address.parse(text) for text in (*then.resources, *now.resources)}
+def _graph_of(then: Snapshot, now: Snapshot) -> Graph:
+    """The earlier state as a desired graph. Children in owned lists that were added since are deleted."""
+    addresses = {Address.parse(text) for text in (*then.resources, *now.resources)}
     resources = []
-    for record in then.resources.values():
-        address = Address.parse(record.address)
+    for recorded in then.resources.values():
+        address = Address.parse(recorded.address)
         fields = (
-            {**record.inputs, "source_key": recorded_source(record)}
-            if record.kind == "image"
-            else record.inputs
+            {**recorded.inputs, "source_key": recorded_source(recorded)}
+            if recorded.kind == "image"
+            else recorded.inputs
         )
         resources.append(
             Resource(
                 address,
                 fields,
-                depends_on=tuple(Address.parse(text) for text in record.depends_on),
+                depends_on=tuple(Address.parse(text) for text in recorded.depends_on),
                 owns=tuple(
                     kind
                     for kind in listed_in(address.kind)
-                    if any(child.kind == kind and child.name[:-1] == address.name for child in recorded)
+                    if any(child.kind == kind and child.name[:-1] == address.name for child in addresses)
                 ),
             )
         )
     return Graph(resources)
 
 
-def _refuse_lost(planned: PlanResult, earlier: EarlierState) -> None:
-    """An image that is gone, or is not what it was, is told before anything moves."""
+def _refuse_missing_image(planned: PlanResult, earlier: EarlierState) -> None:
+    """Raise UserError, before the first write, if the image no longer exists or has other content."""
     image = earlier.image
     if image is None:
         return
@@ -221,59 +225,61 @@ def _refuse_lost(planned: PlanResult, earlier: EarlierState) -> None:
     live, digest = planned.remote_state.found.get(address), digest_of(image.outputs)
     if live is not None and (not digest or digest_of(live.outputs) == digest):
         return
-    what = f"{'/'.join(address.name)}:{earlier.version}"
-    now = f"is {digest_of(live.outputs)[:19]} now" if live else "is gone from the registry"
-    told = "Nothing was changed. Go back further, with --to, or publish that source as a new version."
-    raise UserError(error(f"{what} was {digest[:19]} then, and {now}", told, address=str(address)))
+    tag = f"{'/'.join(address.name)}:{earlier.version}"
+    now = f"is {digest_of(live.outputs)[:19]} now" if live else "is no longer in the registry"
+    detail = (
+        "Nothing was changed. Roll back to an older state version with --to, or publish that source as a "
+        "new version."
+    )
+    raise UserError(error(f"{tag} was {digest[:19]} then, and {now}", detail, address=str(address)))
 
 
-def _ends(store: Store, stack: str) -> Iterator[EarlierState]:
-    """What each run left that did all it began to do, latest first."""
+def _finished_states(store: Store, stack: str) -> Iterator[EarlierState]:
+    """The last state version of each run whose writes all succeeded, latest first."""
     for entry, *before in saves_by_run(store, stack):
         snapshot = store.load_at(stack, entry.serial)
         if snapshot is None or snapshot.intents:
             continue
-        # In the order in which they were saved, as a store reads what changed since the one before.
-        during = (store.load_at(stack, save.serial) for save in reversed(before))
-        begun = (intent for save in during if save for intent in save.intents.values())
-        if all(_changed_something(intent, snapshot) for intent in begun):
+        # In the order of the saves, as a store reads each as a delta to the one before.
+        snapshots = (store.load_at(stack, save.serial) for save in reversed(before))
+        intents = (intent for save in snapshots if save for intent in save.intents.values())
+        if all(_was_carried_out(intent, snapshot) for intent in intents):
             yield EarlierState(snapshot, entry)
 
 
-def _changed_something(begun: Intent, left: Snapshot) -> bool:
-    """Whether a write got through; one that was refused leaves the record as it was."""
-    record = left.resources.get(begun.address)
-    if begun.verb == "delete":
-        return record is None or record.id != begun.id
-    if record is None:  # of a replace whose old object was deleted already, the new one was let go
-        return begun.verb == "replace" and begun.id is None
-    return all(same(record.inputs.get(name, value), value) for name, value in begun.fields.items())
+def _was_carried_out(intent: Intent, after: Snapshot) -> bool:
+    """Whether a write succeeded. A refused write leaves the recorded resource unchanged."""
+    recorded = after.resources.get(intent.address)
+    if intent.verb == "delete":
+        return recorded is None or recorded.id != intent.id
+    if recorded is None:  # a replace whose old object was deleted and whose new object left the files
+        return intent.verb == "replace" and intent.id is None
+    return all(same(recorded.inputs.get(name, value), value) for name, value in intent.fields.items())
 
 
 def image_in(snapshot: Snapshot) -> RecordedResource | None:
-    """What a record says of the image; None when it says nothing."""
+    """The recorded image, or None."""
     return next((one for one in snapshot.resources.values() if one.kind == "image"), None)
 
 
 def _is_at(now: Snapshot, earlier: EarlierState) -> bool:
-    """Whether going back there would change nothing but the record. With a write open nobody can tell."""
+    """Whether a rollback would change only the state. False if writes are open: their result is unknown."""
     then = earlier.snapshot.resources
     return (
         not now.intents
         and now.resources.keys() == then.keys()
-        and all(_is_as(record, now.resources[address]) for address, record in then.items())
+        and all(_is_equal(recorded, now.resources[address]) for address, recorded in then.items())
     )
 
 
-def _is_as(then: RecordedResource, now: RecordedResource) -> bool:
-    """Whether a resource was applied as it is now.
+def _is_equal(then: RecordedResource, now: RecordedResource) -> bool:
+    """Whether two versions of a recorded resource are equal in the fields that both manage.
 
-    A field that only one of the two has is not managed by the other, so it stays. An image of the same
-    version and digest is the same, whatever recipe its source key was made by.
+    Images of the same version and digest are equal, whichever format their source keys have.
     """
     names = (then.inputs.keys() & now.inputs.keys()) - {"source_key"}
-    was, digest = (digest_of(record.outputs) for record in (then, now))
-    return was == digest and all(same(then.inputs[name], now.inputs[name]) for name in names)
+    same_digest = digest_of(then.outputs) == digest_of(now.outputs)
+    return same_digest and all(same(then.inputs[name], now.inputs[name]) for name in names)
 
 
 def _is_version(text: str, version: str) -> bool:

@@ -1,4 +1,4 @@
-"""Who this run is, as the lock and the history tell it. Reads the environment, and decides nothing."""
+"""The identity of this run for the lock and the history: user, host, process, commit, CI job."""
 
 import getpass
 import os
@@ -17,11 +17,11 @@ CI_NUMBERS = ("GITHUB_RUN_ID", "CI_JOB_ID", "BITBUCKET_BUILD_NUMBER", "BUILD_BUI
 
 
 def this_run(command: Sequence[str], git_commit: str) -> LockInfo:
-    """This process.
+    """The identity of this process.
 
     Args:
-        command: what was asked for, without secrets.
-        git_commit: of the files it works from, with "+dirty" when they differ from it; "" for none.
+        command: the command line, without secrets.
+        git_commit: commit of the pipeline's files, with "+dirty" if they differ from it; "" for none.
     """
     return LockInfo(
         owner=getpass.getuser(),
@@ -37,9 +37,9 @@ def this_run(command: Sequence[str], git_commit: str) -> LockInfo:
 
 
 def ci_job(environment: Mapping[str, str]) -> str:
-    """Where the log of the CI job that this process is can be read, else its number; "" outside of CI.
+    """The address of this CI job's log, otherwise the job's number; "" outside of CI.
 
-    GitHub Actions gives the parts of the address, the others all of it.
+    GitHub Actions sets the parts of the address, other systems all of it.
     https://docs.github.com/actions/reference/variables-reference
     https://docs.gitlab.com/ci/variables/predefined_variables
     """

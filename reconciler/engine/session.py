@@ -1,6 +1,6 @@
-"""Signed in to one environment, with a store: where the stories that use the platform begin.
+"""The session of a command: signed in to one environment, with a store.
 
-Never prints and never asks: what happens goes to `emit`, what goes wrong is raised as a UserError.
+Prints nothing and never prompts. Events go to `emit`; errors of the user are raised as UserError.
 """
 
 import threading
@@ -38,15 +38,15 @@ class Session:
     emit: Emit
     stop: threading.Event = field(default_factory=threading.Event)
     verb: str = "apply"
-    """The command that a hint names as the way on."""
+    """The command that hints suggest."""
     pool: ConnectionPool = field(default_factory=lambda: ConnectionPool(RateLimiter()))
-    """Connections to registries, which all pipelines share."""
+    """Connections to registries, shared by all pipelines."""
     threads: int = refresh.THREADS
-    """Reads at once for one pipeline."""
+    """Most reads at once for one pipeline."""
 
 
 class CannotCheckError(UserError):
-    """Something could not be asked, so nothing can be said of it, in sync or not."""
+    """A live object could not be read, so it is unknown whether it is in sync."""
 
 
 @contextmanager
@@ -59,14 +59,15 @@ def session(
     verb: str = "apply",
     rps: float | None = None,
 ) -> Iterator[Session]:
-    """Sign in to the platform; everything is closed at the end of the block.
+    """Sign in to the platform. All connections are closed at the end of the block.
 
     Args:
-        rps: most requests a second, to all far ends together; None for as many as there are.
+        verb: the command that hints suggest.
+        rps: most requests per second, to all servers together; None for no limit.
 
     Raises:
         CannotCheckError: the platform cannot be reached.
-        UserError: it does not know the token or the organization.
+        UserError: the platform refuses the token or the organization.
     """
     emit(Note(f"signing in to {target.host} as {target.organization}"))
     limiter = RateLimiter(rps, announce=emit)
@@ -78,9 +79,9 @@ def session(
 
 @contextmanager
 def with_older_names(target: Target, store: Store, emit: Emit) -> Iterator[RenamingStore]:
-    """The store of a session, for reading without one: it signs in only if there is state to identify.
+    """The store for reading without a session. It signs in only if there is state to identify.
 
-    Its methods raise CannotCheckError or UserError, as `session` does, if they sign in.
+    Its methods may then raise CannotCheckError or UserError, as `session` does.
     """
     with ExitStack() as opened:
         platform: Platform | None = None
@@ -98,33 +99,34 @@ def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
     try:
         return Platform(target.host, target.token, target.organization, limiter=limiter)
     except ProviderError as problem:
-        told = provider_diagnostic(problem, f"cannot work with {target.organization}@{target.environment}")
+        where = f"{target.organization}@{target.environment}"
+        diagnostic = provider_diagnostic(problem, f"could not sign in to {where}")
         if isinstance(problem, TransientError | UnexpectedError | ExistsError | RefusedError):
-            raise CannotCheckError(told) from None
-        raise UserError(told) from None
+            raise CannotCheckError(diagnostic) from None
+        raise UserError(diagnostic) from None
 
 
 def _renaming(target: Target, store: Store, belongs: Callable[[Snapshot], bool], emit: Emit) -> RenamingStore:
-    """The store, with the state of this target's stacks also under older names."""
+    """The store, which also finds state of this target's stacks under older names."""
     return RenamingStore(
         store,
-        find_older_names=lambda stack, names: _older(target, stack, names),
+        find_older_names=lambda stack, names: _older_stack_names(target, stack, names),
         belongs=belongs,
         notify=lambda text: emit(Notice(text)),
     )
 
 
-def _older(target: Target, stack: str, names: Iterable[str]) -> list[str]:
-    """The names under which earlier versions may have kept the state of a stack of this target."""
+def _older_stack_names(target: Target, stack: str, names: Iterable[str]) -> list[str]:
+    """The names under which earlier versions may have stored the state of a stack of this target."""
     root = str(Stack(target.organization, target.environment.name, target.host, ""))
     return older_names(target.organization, target.host, stack.removeprefix(root), names)
 
 
 def _is_of(platform: Platform, state: Snapshot) -> bool:
-    """Whether an object that this state knows by its id is on this platform: no other one has the id.
+    """Whether the state belongs to this platform: an object with a recorded id exists, and ids are unique.
 
     Raises:
-        CannotCheckError: the platform cannot be asked.
+        CannotCheckError: the platform cannot be read.
     """
     kinds = kinds_of(platform)
     for text, recorded in state.resources.items():
@@ -143,10 +145,10 @@ def _is_of(platform: Platform, state: Snapshot) -> bool:
 
 
 def registries(emit: Emit) -> ConnectionPool:
-    """Connections to registries, for what needs no platform."""
+    """Connections to registries, for commands without a session."""
     return ConnectionPool(RateLimiter(announce=emit))
 
 
 def stack_of(target: Target, pipeline: Pipeline) -> Stack:
-    """The stack that this pipeline is there."""
+    """The stack of a pipeline in a target."""
     return Stack(target.organization, target.environment.name, target.host, pipeline.name)

@@ -1,4 +1,4 @@
-"""A pipeline's files, read and checked offline: what `validate` does, and the first step of the others."""
+"""`validate`: read and check a pipeline's files offline. Also the first step of other commands."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,30 +16,30 @@ from reconciler.pipeline.toml.toml_edits import Edits
 
 @dataclass(frozen=True, slots=True)
 class ValidatedPipeline:
-    """What a pipeline's files say, as far as they could be read.
+    """The result of reading a pipeline's files.
 
     Attributes:
-        pipeline: None when config.toml has errors.
-        key: of the image's source; None when it could not be read.
-        diagnostics: everything that is wrong or worth knowing.
+        pipeline: None if config.toml has errors.
+        key: key of the image's source; None if the source cannot be read.
+        diagnostics: all errors, warnings and remarks.
     """
 
     pipeline: Pipeline | None
     key: SourceKey | None
     diagnostics: tuple[Diagnostic, ...]
 
-    def sound(self) -> tuple[Pipeline, SourceKey]:
-        """The pipeline and its source key. Raises UserError, with all that was found, on errors."""
+    def require_valid(self) -> tuple[Pipeline, SourceKey]:
+        """The pipeline and its source key. Raises UserError with all diagnostics if there are errors."""
         if self.pipeline is None or self.key is None or has_errors(self.diagnostics):
             raise UserError(*self.diagnostics)
         return self.pipeline, self.key
 
 
 def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None) -> ValidatedPipeline:
-    """Read and check a pipeline's files, classes and build context included. Asks no far end.
+    """Read and check a pipeline's files, including its classes and build context. Sends no request.
 
     Args:
-        edits: values that config.toml is read with, and gets once they are deployed.
+        edits: values to set in config.toml. They apply to this run, and are written after it succeeds.
     """
     pipeline, found = load_pipeline(
         folder,
@@ -74,13 +74,13 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
         place = source.folder / source.dockerfile
         problems += missing_in_context(recipe or b"", place, source.folder, key.files, source.target)
     for name, why in unneeded_folders(key.files if key is not None else ()):
-        told = f"{why}, which wants a new version. Add {name} to .dockerignore."
-        problems.append(warning(f"the image would hold the folder {name}", told, file=folder))
+        detail = f"{why}, so the image needs a new version. Add {name} to .dockerignore."
+        problems.append(warning(f"the image would contain the folder {name}", detail, file=folder))
     return ValidatedPipeline(pipeline, key, tuple(problems))
 
 
 def time_problems(pipeline: Pipeline) -> list[Diagnostic]:
-    """What is wrong with the time that the image would get; it matters only if the image is built."""
+    """Errors of the image's creation time. They matter only if the image is built."""
     try:
         check_time(pipeline)
     except ProviderError as problem:
@@ -88,7 +88,7 @@ def time_problems(pipeline: Pipeline) -> list[Diagnostic]:
     return []
 
 
-def of_one_name(name: str, first: Path, second: Path) -> UserError:
-    """What is wrong with two folders whose pipelines are one on the platform."""
-    told = f"{first} and {second} would undo each other's work. Rename one of them."
-    return UserError(error(f"two pipelines have metadata.name = {name!r}", told))
+def duplicate_name_error(name: str, first: Path, second: Path) -> UserError:
+    """The error for two folders whose pipelines have the same name, so are the same on the platform."""
+    detail = f"{first} and {second} would overwrite each other. Rename one of them."
+    return UserError(error(f"two pipelines have metadata.name = {name!r}", detail))

@@ -84,7 +84,7 @@ def test_a_repository_in_its_own_image_is_warned_about(cli: Cli, home: Path) -> 
     (pipeline / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
     ignored = (pipeline / ".dockerignore").read_text()
     (pipeline / ".dockerignore").write_text("")
-    assert "warning: the image would hold the folder .git" in cli("validate", "dataset_cleanup").err
+    assert "warning: the image would contain the folder .git" in cli("validate", "dataset_cleanup").err
     (pipeline / ".dockerignore").write_text(f"{ignored}\n.git\n")
     assert cli("validate", "dataset_cleanup").err == ""
 
@@ -94,7 +94,7 @@ def test_a_virtual_environment_in_the_image_is_warned_about_whatever_its_name(cl
     (pipeline / "env").mkdir()
     (pipeline / "env" / "pyvenv.cfg").write_text("home = /usr/bin\n")
     told = cli("validate", "dataset_cleanup").err
-    assert "warning: the image would hold the folder env" in told
+    assert "warning: the image would contain the folder env" in told
     assert "Add env to .dockerignore" in told
 
 

@@ -57,12 +57,12 @@ def repository(cli: Cli, sandbox: Sandbox) -> Path:
 
 
 def labels(folder: Path, **variables: str) -> dict[str, str]:
-    pipeline, _ = validate(folder, ReadOptions()).sound()
+    pipeline, _ = validate(folder, ReadOptions()).require_valid()
     return image_labels(pipeline, variables)
 
 
 def revision(folder: Path) -> str:
-    pipeline, _ = validate(folder, ReadOptions()).sound()
+    pipeline, _ = validate(folder, ReadOptions()).require_valid()
     return git_revision(pipeline)
 
 
@@ -542,7 +542,7 @@ def test_a_repository_that_git_cannot_read_is_told(repository: Path, cli: Cli) -
 
 
 def test_the_source_key_does_not_depend_on_the_commit(repository: Path) -> None:
-    pipeline, key = validate(repository / NAME, ReadOptions()).sound()
+    pipeline, key = validate(repository / NAME, ReadOptions()).require_valid()
     git(repository, "commit", "--quiet", "--allow-empty", "-m", "b")
     assert fingerprint(image_source(pipeline)).key == key.key
 

@@ -183,7 +183,7 @@ def test_destroy_without_a_record_says_so(app: Path, cli: Cli, tmp_path: Path) -
     ended = cli("destroy", "app", "--yes")
 
     assert ended.code == 1
-    assert "nothing is recorded of sandbox@" in ended.err
+    assert "has no state, so there is nothing to destroy" in ended.err
 
 
 @pytest.mark.parametrize("command", ["plan", "apply", "validate"])
@@ -398,7 +398,7 @@ def test_rollback_passes_by_a_run_that_failed_half_way(app: Path, cli: Cli, sand
 
     ended = cli("rollback", "app", "--yes")
 
-    assert "going back to version 1.0.0" in ended.err
+    assert "rolling back to version 1.0.0" in ended.err
     assert cli("rollback", "app", "--to", "1.0.1").code == 1
 
 
@@ -416,10 +416,10 @@ def test_a_rollback_that_failed_half_way_is_finished_by_the_next_one(
     ended = cli("rollback", "app", "--yes")
 
     assert ended.code == 0, ended.err
-    assert "going back to version 1.0.0" in ended.err
+    assert "rolling back to version 1.0.0" in ended.err
     assert sandbox.platform.processing("app")["default_parameters"]["size"] == 640
     back = cli("rollback", "app", "--yes")
-    assert "going back to version 1.0.1" in back.err, "from one that is finished, as ever"
+    assert "rolling back to version 1.0.1" in back.err, "from one that is finished, as ever"
 
 
 def test_rollback_to_a_record_without_an_image(app: Path, cli: Cli, sandbox: Sandbox) -> None:
@@ -441,7 +441,7 @@ def test_rollback_to_nothing_is_refused(app: Path, cli: Cli) -> None:
     ended = cli("rollback", "app", "--to", str(last["serial"]), "--yes")
 
     assert ended.code == 1
-    assert "has no record of" in ended.err
+    assert "has no state version" in ended.err
     assert cli("rollback", "app", "--yes").code == 0
 
 

@@ -178,7 +178,10 @@ def test_a_write_that_the_platform_ignores_is_a_failure(bench: Bench, before: JS
     assert bench.apply(processing(default_parameters={"version": before})).succeeded
     bench.world.habit = lambda name, value: {"version": before} if name == PARAMETERS else value
     [outcome] = bench.apply(processing(default_parameters={"version": asked})).outcomes
-    assert outcome.error is not None and "did not take default_parameters" in outcome.error.message
+    assert (
+        outcome.error is not None
+        and "do not have the values sent: default_parameters" in outcome.error.message
+    )
     assert bench.recorded(APP).inputs[PARAMETERS] == {"version": before}
 
 

@@ -13,7 +13,7 @@ from reconciler.core.reasons import ReasonCode
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.values import Address
 from reconciler.engine.refresh import RemoteState
-from reconciler.engine.rollback import _changed_something, find_earlier
+from reconciler.engine.rollback import _was_carried_out, find_earlier
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
 from state.stores.base import HistoryEntry
 from state.stores.sqlite import SqliteStore
@@ -197,7 +197,7 @@ class TestWhetherARunDidAllItBegan:
     )
     def test_all_verbs(self, begun: Intent, record: RecordedResource | None, done: bool) -> None:
         snapshot = Snapshot.new("my-org@STAGING/app", "lineage-1")
-        assert _changed_something(begun, snapshot.with_resource(record) if record else snapshot) is done
+        assert _was_carried_out(begun, snapshot.with_resource(record) if record else snapshot) is done
 
 
 class TestTheWholeStory:

@@ -134,7 +134,7 @@ def record(folders: Sequence[Path], reading: ReadOptions) -> None:
 
 
 def _publish(checked: ValidatedPipeline, sandbox: Sandbox, http: requests.Session) -> None:
-    pipeline, key = checked.sound()
+    pipeline, key = checked.require_valid()
     for resource in desired_graph(pipeline, key.key):
         fields, name = dict(resource.fields), resource.address.name
         match resource.address.kind:

@@ -149,7 +149,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 │       required                   false
 └── - input/dataset_cleanup/cold_store  delete  not in that state version
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
-| going back to version 1.0.0, applied … by somebody (serial …)
+| rolling back to version 1.0.0, applied … by somebody (serial …)
 | refused: the plan deletes or replaces resources; without a terminal this needs --yes
 [12]
 
@@ -168,7 +168,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 └── - input/dataset_cleanup/cold_store  delete  not in that state version
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 Done: 1 created, 2 updated, 1 deleted.
-| going back to version 1.0.0, applied … by somebody (serial …)
+| rolling back to version 1.0.0, applied … by somebody (serial …)
 | updating image/registry/examples/dataset_cleanup
 |   tag latest -> 1.0.0
 | ~ updated image/registry/examples/dataset_cleanup
@@ -213,7 +213,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 Done: 1 created, 2 updated, 1 deleted.
   dataset_cleanup/config.toml says version 1.1.0 and image_tag latest now  commit it
-| going back to version 1.1.0, applied … by somebody (serial …)
+| rolling back to version 1.1.0, applied … by somebody (serial …)
 | updating image/registry/examples/dataset_cleanup
 |   tag latest -> 1.1.0
 | ~ updated image/registry/examples/dataset_cleanup
@@ -223,6 +223,6 @@ Done: 1 created, 2 updated, 1 deleted.
 |   your classes and source stay as they are: the next apply brings back what they say
 
 $ reconciler rollback dataset_cleanup --to 7.0
-| error: sandbox@sandbox/dataset_cleanup has no record of 7.0
-|   Give a version, or the serial of a run's last save. Runs that failed, and those that left nothing, are nothing to go back to. See: reconciler state history 'sandbox@sandbox/dataset_cleanup'
+| error: sandbox@sandbox/dataset_cleanup has no state version 7.0
+|   Use the version of an image, or the last serial of a run that succeeded and left resources. List them with: reconciler state history 'sandbox@sandbox/dataset_cleanup'
 [1]

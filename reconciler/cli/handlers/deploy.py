@@ -115,7 +115,7 @@ def _read(folder: Path, given: Edits, read_options: ReadOptions) -> ValidatedPip
     print_details(loaded.config, out)
     edits = _edits_to_write(loaded, answers(loaded, given, err))
     checked = validate(folder, read_options, edits)
-    checked.sound()
+    checked.require_valid()
     return checked
 
 

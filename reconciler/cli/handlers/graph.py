@@ -30,5 +30,5 @@ def _of_pipeline(name: str | None, read_options: ReadOptions) -> Drawing:
         raise problem
 
     (folder,) = options.Selection((name,) if name else (), everything=False).folders(failed)
-    pipeline, key = validate(folder, read_options).sound()
+    pipeline, key = validate(folder, read_options).require_valid()
     return of_files(pipeline.name, desired_graph(pipeline, key.key))

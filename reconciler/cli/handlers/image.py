@@ -25,7 +25,7 @@ def run(
     name: str, where: options.TargetOptions, as_json: bool, secrets: bool, read_options: ReadOptions
 ) -> int:
     checked = validate(options.pipeline_folder(name), where.reads(read_options))
-    pipeline, _ = checked.sound()
+    pipeline, _ = checked.require_valid()
     stack: Stack | None = None
     unrecorded = "there is none"
     target: Target | None = None

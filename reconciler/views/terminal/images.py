@@ -10,7 +10,7 @@ from providers.docker.labels import SOURCE_KEY
 from providers.docker.registry.layers import layers
 from providers.docker.registry.manifests import PublishedImage
 from reconciler.core.values import JSON
-from reconciler.engine.image_report import ImageReport, PublishedSecrets, what_apply_does
+from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect_of_apply
 from reconciler.views import phrases
 from reconciler.views.counting import plural, size
 from reconciler.views.safe import json_text
@@ -97,7 +97,7 @@ def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> 
             "verdict": assessment.reason.code.value,
             "reason": phrases.reason(assessment.reason),
             "reason_details": dict(assessment.reason.details),
-            "apply": what_apply_does(report),
+            "apply": effect_of_apply(report),
             "refusal": phrases.reason(refusal.reason) if refusal else None,
             "refusal_code": refusal.reason.code.value if refusal else None,
             "warning": None,  # kept for scripts that read it
@@ -120,7 +120,7 @@ def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> 
 
 
 def _verdict(report: ImageReport) -> Iterator[Text]:
-    assessment, does = report.assessment, what_apply_does(report)
+    assessment, does = report.assessment, effect_of_apply(report)
     head = Text(
         f"{_SYMBOLS[does]} {report.desired['version']}  {assessment.reason.code.value}", _STYLES[does]
     )
