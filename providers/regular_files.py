@@ -50,7 +50,7 @@ def refuse_irregular(mode: int, path: str | os.PathLike[str]) -> None:
 def real_path(path: Path) -> Path:
     """The path with its links followed. `Path.resolve` raises RuntimeError for a loop of links.
 
-    A loop stays as it is, so using the path raises the system's OSError.
+    A loop stays unchanged, so using the path raises the system's OSError.
     """
     return Path(os.path.realpath(path))
 

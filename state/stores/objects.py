@@ -309,7 +309,7 @@ class Objects:
     def _protocol_error(self, why: str) -> StoreUnavailableError:
         """The error for a response that does not come from such a bucket."""
         service, variables = _SERVICES[self.url.partition(":")[0]]
-        article = "an" if service.startswith("S3") else "a"
+        article = "a" if service.startswith("Google") else "an"
         return StoreUnavailableError(
             f"the state store {self.url} does not respond like {article} {service}: {why}",
             hint=f"check the endpoint and the proxies on the way to it: {variables}",
