@@ -205,7 +205,7 @@ MISTAKES = {
         f'[environments.EU]\norganization = "o"\nhost = "https://me:{SECRET}@x.example"',
         3,
         "environments.EU.host is not the address of a platform",
-        "no password",
+        "user name or password",
     ),
     "another host for a known environment": (
         '[environments.PROD]\norganization = "o"\nhost = "https://elsewhere.example"',
