@@ -1,7 +1,7 @@
 """Every command of every page is run in a shell, as it is written, and prints the output that the page shows.
 
 Only names of other machines are replaced: the organization, environment and port of the pages by those of the
-sandbox. A remark `# exits with N` states a code other than 0.
+sandbox. A remark `# exits with N` states a code other than 0. A line `…` stands for output that is left out.
 """
 
 import os
@@ -54,7 +54,7 @@ def steps(document: Path) -> Iterator[Step]:
     for kind, block in BLOCK.findall(document.read_text()):
         if kind == "text":
             assert found, f"{document.name} shows output before any command"
-            found[-1].shown += [line.rstrip() for line in block.splitlines() if line.strip()]
+            found[-1].shown += [line.rstrip() for line in block.splitlines() if line.strip(" …")]
             continue
         for line in block.splitlines():
             command, _, remark = line.partition("  # ")

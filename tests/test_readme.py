@@ -22,6 +22,7 @@ from providers.docker.registry.logins import PASSWORDS, USERNAMES
 from providers.sandbox import ORGANIZATION, TOKEN, Sandbox
 from reconciler.cli import COMMANDS
 from reconciler.core import exit_codes
+from reconciler.core.plan import Action
 from reconciler.engine.run_identity import CI_ADDRESSES, CI_NUMBERS
 from reconciler.pipeline.schema import Builder, ImageOptions, Reconciler
 from tests.conftest import EXAMPLES, Cli, copy_example
@@ -35,6 +36,7 @@ SETTINGS = ROOT / "docs" / "reference" / "settings.md"
 REPORTS = ROOT / "docs" / "reference" / "reports.md"
 EXIT_CODES = ROOT / "docs" / "reference" / "exit-codes.md"
 ENVIRONMENT = ROOT / "docs" / "reference" / "environment.md"
+GLOSSARY = ROOT / "docs" / "reference" / "glossary.md"
 GENERATED = ROOT / "docs" / "reference" / "commands.md"
 PAGES = sorted({*(ROOT / "docs").rglob("*.md")} - {GENERATED})
 WITH_SETTINGS = [page for page in PAGES if re.search(r"^```toml\n\[+reconciler", page.read_text(), re.M)]
@@ -106,6 +108,11 @@ def test_the_readmes_commands_work_as_they_are_written(
             ended = cli(*here(line, sandbox))
         assert ended.code == 0, f"{line}\n{ended.err}"
     assert sandbox.platform.processings() != []
+
+
+def test_the_glossary_has_every_action_with_its_sign() -> None:
+    listed = {word: sign.strip("`") for word, sign, _ in Text(GLOSSARY).table("action", "sign", "when")}
+    assert listed == {action.word: action.symbol.strip() or "none" for action in Action}
 
 
 def test_the_outputs_of_a_drift_report_are_options_and_its_exit_codes_are_described(cli: Cli) -> None:
