@@ -90,8 +90,8 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         required                   true
 Plan: 7 to create.
 Done: 7 created.
-| info: picsellia_cv_engine, picsellia_pipelines_cli: not installed in python, stand-ins were used to read the classes
-|   They behave like the official base classes. To use those, run `uv sync` in the pipeline's folder or name another interpreter with --python.
+| info: python lacks picsellia_cv_engine and picsellia_pipelines_cli, so the classes were read with built-in replacements
+|   These behave like the official base classes. To use the official ones, run `uv sync` in the pipeline's folder, or choose another interpreter with --python.
 | creating image/registry/examples/computed_inputs
 |   copy … mounted from registry/base/python
 |   copy … mounted from registry/base/python

@@ -117,7 +117,7 @@ class Teller:
         line = re.sub(r" by (\S+@\S+|(?<=just now by )\S+)", " by somebody", line)
         line = re.sub(r"(?<=…  )\S+@\S+(?=  reconciler )", "somebody", line)
         line = re.sub(r"\b\d+(\.\d)? (bytes|kB|MB)\b", "… kB", line)
-        line = re.sub(r"not installed in \S+,", "not installed in python,", line)
+        line = re.sub(r"info: \S+ lacks ", "info: python lacks ", line)
         line = re.sub(r"\(serial \d+\)", "(serial …)", line)  # threads share saves
         return re.sub(r"  \d+\.\d s$", "", line)
 

@@ -154,7 +154,7 @@ def _run(
 
 def _stand_ins_remark(stand_ins: tuple[str, ...], python: Path) -> Diagnostic:
     return info(
-        f"{', '.join(stand_ins)}: not installed in {python}, stand-ins were used to read the classes",
-        "They behave like the official base classes. To use those, run `uv sync` in the pipeline's "
-        "folder or name another interpreter with --python.",
+        f"{python} lacks {' and '.join(stand_ins)}, so the classes were read with built-in replacements",
+        "These behave like the official base classes. To use the official ones, run `uv sync` in the "
+        "pipeline's folder, or choose another interpreter with --python.",
     )
