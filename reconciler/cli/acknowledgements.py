@@ -9,7 +9,7 @@ from rich.console import Console
 from providers.leftovers import BASELINE
 from providers.regular_files import read_regular
 from reconciler.cli.acknowledging import DAYS, BaselineOptions
-from reconciler.drift.baseline import Rule, acknowledged_report, read_rules, rewritten
+from reconciler.drift.baseline import Rule, acknowledged_report, read_rules, updated_text
 from reconciler.drift.findings import Acknowledgement, Report
 from reconciler.system.files import replace_file
 from reconciler.views.counting import plural
@@ -46,7 +46,7 @@ def _write(
         known.reason or f"known on {today}; nobody said why",
         (known.expires or today + timedelta(days=DAYS)).isoformat(),
     )
-    after = rewritten(before, rules, report, acknowledgement, today)
+    after = updated_text(before, rules, report, acknowledgement, today)
     pending = sum(finding.is_pending for finding in report.findings)
     if pending:
         told = "not applied yet: no drift, so it is not acknowledged"

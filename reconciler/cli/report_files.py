@@ -17,7 +17,7 @@ from reconciler.cli.documents import print_document
 from reconciler.cli.outputs import STDOUT, Outputs
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.plan import Plan
-from reconciler.drift.findings import Report, seen_from
+from reconciler.drift.findings import Report, with_relative_paths
 from reconciler.pipeline.image_source import is_in_image
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import append_output, write_output
@@ -52,7 +52,7 @@ def write_report(report: Report, outputs: Outputs, err: Console) -> None:
     Raises:
         UserError: some could not be written.
     """
-    report = seen_from(report, Path.cwd())
+    report = with_relative_paths(report, Path.cwd())
     if in_workflow():
         _show_in_workflow(report, err)
     if not outputs.places:
@@ -85,9 +85,9 @@ def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -
     from reconciler.views.reports.markdown import plan_markdown
 
     here = Path.cwd()
-    errors = [problem.seen_from(here) for problem in errors]
+    errors = [problem.with_relative_paths(here) for problem in errors]
     plans = [
-        replace(plan, diagnostics=tuple(problem.seen_from(here) for problem in plan.diagnostics))
+        replace(plan, diagnostics=tuple(problem.with_relative_paths(here) for problem in plan.diagnostics))
         for plan in plans
     ]
     _write_all(

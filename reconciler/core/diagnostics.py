@@ -43,7 +43,7 @@ class Diagnostic:
             return ""
         return f"{self.file}:{self.line}" if self.line is not None else str(self.file)
 
-    def seen_from(self, folder: Path) -> Self:
+    def with_relative_paths(self, folder: Path) -> Self:
         """A copy whose file, if it is below `folder`, is relative to it."""
         if self.file is None or not self.file.is_relative_to(folder):
             return self

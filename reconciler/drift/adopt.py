@@ -1,8 +1,8 @@
-"""The story of `adopt`: what is live is written back into the files, or shown as a patch for them.
+"""`adopt`: writes live values back into the files, or shows them as a patch.
 
-Comes after a plan and changes nothing but the user's own files: no far end, and not the record, which catches
-up at the next apply. config.toml gets the values that stand in it as they are; what a class says becomes a
-patch; what is computed from other values is refused, with where it comes from.
+Works from a plan and changes only the user's files. It writes nothing to a provider, and not to state, which
+the next apply updates. Values that config.toml contains unchanged are written there, values in a class become
+a patch, and computed values are refused with their origin.
 """
 
 import difflib
@@ -25,7 +25,7 @@ from reconciler.core.diff import Change, ChangeClass, normalised, normalised_liv
 from reconciler.core.plan import Step
 from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
 from reconciler.drift.adopt_target import AdoptTarget
-from reconciler.drift.check import adoptable
+from reconciler.drift.check import adoptable_fields
 from reconciler.engine.plan import PlanResult
 from reconciler.pipeline.classes.class_edits import (
     ManualEditError,
@@ -54,7 +54,7 @@ _SETTLED = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
 
 @dataclass(frozen=True, slots=True)
 class AdoptedValue:
-    """One live value that the files will say."""
+    """One live value that the files will contain."""
 
     address: Address
     change: Change
@@ -65,16 +65,16 @@ class AdoptedValue:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What becomes of the files.
+    """The changes of the files.
 
     Attributes:
-        config: with its new values.
-        written: what config.toml will say.
-        patched: file -> its content now and with what the classes will say.
-        in_patch: what that is.
-        by_hand: what a person has to change, and where.
-        left: what is live otherwise than the files say, and was neither named nor can be taken over unasked.
-        new_source: whether the image's source is another one then.
+        config: config.toml with its new values.
+        written: the values in config.toml.
+        patched: file of a class -> its content before and after.
+        in_patch: the values in these files.
+        by_hand: values that need an edit by hand, with their places.
+        remaining: other values that differ from the files. They can only be adopted by name, if at all.
+        new_source: whether these changes change the image's source.
     """
 
     config: LoadedConfig
@@ -82,7 +82,7 @@ class Adoption:
     patched: Mapping[Path, tuple[str, str]] = field(default_factory=dict)
     in_patch: tuple[AdoptedValue, ...] = ()
     by_hand: tuple[Diagnostic, ...] = ()
-    left: tuple[AdoptedValue, ...] = ()
+    remaining: tuple[AdoptedValue, ...] = ()
     new_source: bool = False
 
     @property
@@ -90,176 +90,182 @@ class Adoption:
         return not (self.written or self.in_patch or self.by_hand)
 
 
-def adoption(planned: PlanResult, wanted: Sequence[AdoptTarget]) -> Adoption:
-    """What the files have to say so that they ask for what is live.
+def adoption(planned: PlanResult, targets: Sequence[AdoptTarget]) -> Adoption:
+    """The changes of the files that make their desired values equal to the live ones.
 
     Args:
-        wanted: what to take over; everything that changed outside and can be, when empty.
+        targets: the values to adopt; empty for all values that changed outside and can be adopted.
 
     Raises:
-        UserError: something that was named is not there, or is nothing that a file says as it is.
+        UserError: a target does not exist, or no file contains its value unchanged.
     """
-    taken = _chosen(planned, wanted) if wanted else list(_changed_outside(planned))
-    config = _config(planned, [one for one in taken if _key_of(planned, one)])
-    said = [one for one in taken if not _key_of(planned, one)]
-    patched, in_patch, by_hand = _classes(planned, said)
-    left = () if wanted else tuple(_remaining_differences(planned, taken))
-    adopted = replace(config, patched=patched, in_patch=in_patch, by_hand=by_hand, left=left)
+    values = _selected_values(planned, targets) if targets else list(_changed_outside(planned))
+    adopted = _with_config_edits(planned, [value for value in values if _key_of(planned, value)])
+    in_classes = [value for value in values if not _key_of(planned, value)]
+    patched, in_patch, by_hand = _class_edits(planned, in_classes)
+    remaining = () if targets else tuple(_remaining_differences(planned, values))
+    adopted = replace(adopted, patched=patched, in_patch=in_patch, by_hand=by_hand, remaining=remaining)
     return replace(adopted, new_source=_is_new_source(planned.pipeline, adopted))
 
 
 def write(adopted: Adoption) -> None:
-    """Give config.toml its new values.
+    """Write config.toml with its new values.
 
     Raises:
-        UserError: it changed since it was read, or cannot be written.
+        UserError: config.toml changed after it was read, or cannot be written.
     """
     path = adopted.config.path
     with locked(path):
         if not is_unchanged(path, adopted.config.on_disk):
-            told = "Nothing was written. Run the same command again."
-            raise UserError(error("config.toml changed after it was read", told, file=path))
+            detail = "Nothing was written. Run the same command again."
+            raise UserError(error("config.toml changed after it was read", detail, file=path))
         try:
             replace_file(path, adopted.config.text.encode())
         except OSError as problem:
-            told = f"{problem.strerror}. Nothing was written."
-            raise UserError(error("config.toml could not be written", told, file=path)) from None
+            detail = f"{problem.strerror}. Nothing was written."
+            raise UserError(error("config.toml could not be written", detail, file=path)) from None
 
 
 def patch(file: Path, before: str, after: str) -> str:
-    """A unified diff that `git apply` and `patch -p1` take, in the folder that `file` is relative to."""
+    """A unified diff for `git apply` and `patch -p1`, run in the folder that `file` is relative to."""
     old, new = (re.findall(r"[^\n]*\n|[^\n]+", text) for text in (before, after))
-    found = difflib.unified_diff(old, new, f"a/{file.as_posix()}", f"b/{file.as_posix()}")
+    lines = difflib.unified_diff(old, new, f"a/{file.as_posix()}", f"b/{file.as_posix()}")
     return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
 
 
 def _is_new_source(pipeline: Pipeline, adopted: Adoption) -> bool:
-    """Whether the image would be made from other files; those that are kept out of it change nothing."""
+    """Whether the changes change the image's source. Files outside of the build context do not."""
     before, after = (image_source(one) for one in (pipeline, replace(pipeline, loaded=adopted.config)))
-    said = {
+    patched = {
         Path(os.path.relpath(file.absolute(), after.folder)).as_posix(): text.encode()
         for file, (_, text) in adopted.patched.items()
     }
-    return fingerprint(before).key != fingerprint(replace(after, keyed={**after.keyed, **said})).key
+    return fingerprint(before).key != fingerprint(replace(after, keyed={**after.keyed, **patched})).key
 
 
-# What is taken over
+# Selecting values
 
 
 def _changed_outside(planned: PlanResult) -> Iterator[AdoptedValue]:
-    can = adoptable(planned)
+    adoptable = adoptable_fields(planned)
     for step in planned.plan.steps:
         for change in step.changes:
             differs = change.cls in _CHANGED_OUTSIDE and not change.resolution
-            known = change.live is not MISSING and change.live != HIDDEN
-            if differs and known and change.field in can.get(step.address, ()):
+            readable = change.live is not MISSING and change.live != HIDDEN
+            if differs and readable and change.field in adoptable.get(step.address, ()):
                 yield AdoptedValue(step.address, change)
 
 
-def _remaining_differences(planned: PlanResult, taken: Sequence[AdoptedValue]) -> Iterator[AdoptedValue]:
-    """What of the rest differs outside: computed values, and what nobody recorded."""
+def _remaining_differences(planned: PlanResult, adopted: Sequence[AdoptedValue]) -> Iterator[AdoptedValue]:
+    """The other values that differ from the files: computed or unrecorded ones."""
     for step in planned.plan.steps:
         for change in step.changes:
-            one = AdoptedValue(step.address, change)
+            value = AdoptedValue(step.address, change)
             differs = change.cls in (*_CHANGED_OUTSIDE, ChangeClass.UNRECORDED) and not change.resolution
-            if differs and one not in taken:
-                yield one
+            if differs and value not in adopted:
+                yield value
 
 
-def _chosen(planned: PlanResult, wanted: Sequence[AdoptTarget]) -> list[AdoptedValue]:
-    found: dict[tuple[Address, str], AdoptedValue] = {}
+def _selected_values(planned: PlanResult, targets: Sequence[AdoptTarget]) -> list[AdoptedValue]:
+    selected: dict[tuple[Address, str], AdoptedValue] = {}
     problems: list[Diagnostic] = []
-    can = adoptable(planned)
-    for one in wanted:
-        step = planned.plan.step(one.address)
+    adoptable = adoptable_fields(planned)
+    for target in targets:
+        address = target.address
+        step = planned.plan.step(address)
         if step is None:
-            known = ", ".join(str(step.address) for step in planned.plan.steps)
-            problems.append(error(f"no resource is called {one.address}", f"There are: {known}."))
+            existing = ", ".join(str(step.address) for step in planned.plan.steps)
+            problems.append(error(f"no resource is called {address}", f"There are: {existing}."))
             continue
-        changes = [c for c in step.changes if one.path in ("", c.path, c.field)]
-        fields = can.get(one.address, ())
+        changes = [c for c in step.changes if target.path in ("", c.path, c.field)]
+        fields = adoptable.get(address, ())
         if whole := next((c for c in changes if not c.path and "" in fields), None):
-            changes = [whole]  # it came or went as a whole
-        allowed = [c for c in changes if c.field in fields and _is_known(c)]
-        if not allowed and (one.path or changes):
-            problems.append(_refused(one, step, changes, planned.kinds[one.address.kind].facts))
-        found.update(
-            {(one.address, c.path): AdoptedValue(one.address, c) for c in allowed if c.cls not in _SETTLED}
+            changes = [whole]  # the object was added or deleted
+        allowed = [c for c in changes if c.field in fields and _is_readable(c)]
+        if not allowed and (target.path or changes):
+            problems.append(_refusal(target, step, changes, planned.kinds[address.kind].facts))
+        selected.update(
+            {(address, c.path): AdoptedValue(address, c) for c in allowed if c.cls not in _SETTLED}
         )
     if problems:
         raise UserError(*problems)
-    return list(found.values())
+    return list(selected.values())
 
 
-def _is_known(change: Change) -> bool:
-    """Whether there is a live value; that an object or a parameter is not there is one."""
+def _is_readable(change: Change) -> bool:
+    """Whether the live value is known. For an object or a key, ABSENT is a value."""
     is_part = change.path != change.field or not change.path
     return change.live not in (MISSING, HIDDEN) and (change.live is not ABSENT or is_part)
 
 
-def _refused(wanted: AdoptTarget, step: Step, changes: Sequence[Change], facts: KindFacts) -> Diagnostic:
-    """Why nothing can be written for it, and what can be done instead."""
-    address = str(wanted.address)
-    what = f"{address}#{wanted.path}" if wanted.path else address
+def _refusal(target: AdoptTarget, step: Step, changes: Sequence[Change], facts: KindFacts) -> Diagnostic:
+    """Why the target cannot be adopted, and what to do instead."""
+    address = str(target.address)
+    name = f"{address}#{target.path}" if target.path else address
+    apply_command = f"reconciler apply --target {address}"
     if facts.published_as:
-        told = "An image is made from the folder. Put it back with apply, or publish a new one: apply --bump."
-        return error(f"{what} cannot be written into the files", told, address=address)
+        detail = (
+            "An image is built from the folder. Restore it with apply, or publish a new version with "
+            "apply --bump."
+        )
+        return error(f"{name} cannot be written to the files", detail, address=address)
     if not changes:
-        there = [change.path for change in step.changes if change.path]
-        told = (
-            "What the files do not say stays as it is on the platform. "
-            f"They say: {', '.join(there) or 'nothing of it'}.{did_you_mean(wanted.path, there)}"
+        managed = [change.path for change in step.changes if change.path]
+        detail = (
+            "The platform keeps its values of fields that the files do not set. "
+            f"They set: {', '.join(managed) or 'none'}.{did_you_mean(target.path, managed)}"
         )
-        return error(f"the files do not say {what}", told, address=address)
+        return error(f"the files do not set {name}", detail, address=address)
     if any(change.live == HIDDEN for change in changes):
-        told = (
-            "config.toml is no place for a secret. To leave it alone on the platform, write in [reconciler]: "
-            f'ignore_changes = {{ "{address}" = ["{wanted.path}"] }}'
+        detail = (
+            "Secrets do not belong in config.toml. To keep the platform's value, add to [reconciler]: "
+            f'ignore_changes = {{ "{address}" = ["{target.path}"] }}'
         )
-        return error(f"{what} is a secret on the platform", told, address=address)
+        return error(f"{name} is a secret on the platform", detail, address=address)
     if all(change.live is MISSING for change in changes):
-        return error(f"{what} cannot be read", "The platform does not return it.", address=address)
+        return error(f"{name} cannot be read", "The platform does not return it.", address=address)
     if all(change.live is ABSENT for change in changes):
-        return error(f"{what} is not there", "What does not exist has nothing to take over.", address=address)
+        detail = f"There is no live value to adopt. Create it with: {apply_command}"
+        return error(f"{name} does not exist", detail, address=address)
     rule = facts.rules.get(changes[0].field)
-    told = (rule and rule.follows) or f"Put it back with: reconciler apply --target {address}"
-    return error(f"{what} is nothing that a file says as it is", told, address=address)
+    detail = (rule and rule.follows) or f"Restore it with: {apply_command}"
+    return error(f"{name} is computed from other values", detail, address=address)
 
 
 # config.toml
 
 
-def _key_of(planned: PlanResult, taken: AdoptedValue) -> KeyPath:
-    """Where in config.toml the value stands, or would; () where it does not."""
-    resource = planned.desired.get(taken.address)
-    origin = resource.origins.get(taken.change.field) if resource and taken.change.path else None
+def _key_of(planned: PlanResult, value: AdoptedValue) -> KeyPath:
+    """The key path in config.toml that has the value, or will; () if config.toml does not contain it."""
+    resource = planned.desired.get(value.address)
+    origin = resource.origins.get(value.change.field) if resource and value.change.path else None
     if origin is None or not origin.key:
         return ()
-    _, keyed, key = taken.change.path.partition(".")
+    _, keyed, key = value.change.path.partition(".")
     return (*origin.key, key) if keyed else origin.key
 
 
-def _config(planned: PlanResult, taken: Sequence[AdoptedValue]) -> Adoption:
-    """config.toml with the live values, checked to mean just them."""
+def _with_config_edits(planned: PlanResult, values: Sequence[AdoptedValue]) -> Adoption:
+    """An adoption that writes these values to config.toml."""
     loaded = planned.pipeline.loaded
-    if not taken:
+    if not values:
         return Adoption(loaded)
     document = tomllib.loads(loaded.text.removeprefix(BOM))
     edits: dict[KeyPath, Value] = {}
-    for one in taken:
-        key = _key_of(planned, one)
-        edits[key] = _as_written(one, _at(document, loaded.lines.place(key)))
-    changed = edited_config(loaded, edits)
-    if changed.config is None:
-        told = "Put the live value back with apply."
-        raise UserError(error("config.toml cannot say what is live", told), *changed.diagnostics)
-    _check(planned, changed, taken)
-    return Adoption(changed, tuple(taken))
+    for value in values:
+        key = _key_of(planned, value)
+        edits[key] = _edit_of(value, _value_at(document, loaded.lines.place(key)))
+    edited = edited_config(loaded, edits)
+    if edited.config is None:
+        summary = "config.toml would have errors with the live values"
+        raise UserError(error(summary, "Restore the files' values with apply."), *edited.diagnostics)
+    _check_config(planned, edited, values)
+    return Adoption(edited, tuple(values))
 
 
-def _at(document: Any, path: KeyPath) -> Any:
+def _value_at(document: Any, path: KeyPath) -> Any:
     for step in path:
         if isinstance(document, dict) and step not in document:
             return None
@@ -267,40 +273,40 @@ def _at(document: Any, path: KeyPath) -> Any:
     return document
 
 
-def _as_written(taken: AdoptedValue, now: Any) -> Value:
-    """The live value as this file writes it: `cpu = "4"` stays a text."""
-    live = taken.change.live
-    if live is ABSENT and taken.change.path != taken.change.field:
+def _edit_of(value: AdoptedValue, present: Any) -> Value:
+    """The live value in the type that the file has: `cpu = "4"` stays a string."""
+    live = value.change.live
+    if live is ABSENT and value.change.path != value.change.field:
         return REMOVED
     if isinstance(live, NoValue) or not isinstance(live, str | int | float):
-        told = "config.toml has no way to write that. Put it back with apply, or take the key out by hand."
-        raise UserError(error(f"{taken} is {_shown(live)} on the platform", told))
-    return str(live) if isinstance(now, str) else live
+        detail = "config.toml cannot contain this value. Restore it with apply, or remove the key by hand."
+        raise UserError(error(f"{value} is {_shown(live)} on the platform", detail))
+    return str(live) if isinstance(present, str) else live
 
 
 def _shown(live: JSON | NoValue) -> str:
-    return "not there" if isinstance(live, NoValue) else literal(live)
+    return "not set" if isinstance(live, NoValue) else literal(live)
 
 
-def _check(planned: PlanResult, changed: LoadedConfig, taken: Sequence[AdoptedValue]) -> None:
-    """What the edited file asks for is what is live: else the edit would be a new difference."""
-    assert changed.config is not None
-    pipeline: Pipeline = replace(planned.pipeline, config=changed.config, loaded=changed)
+def _check_config(planned: PlanResult, edited: LoadedConfig, values: Sequence[AdoptedValue]) -> None:
+    """Raise UserError if the edited file does not have exactly the live values."""
+    assert edited.config is not None
+    pipeline: Pipeline = replace(planned.pipeline, config=edited.config, loaded=edited)
     graph = desired_graph(pipeline, source_key="")
-    for one in taken:
-        resource = graph.get(one.address)
-        rule = planned.kinds[one.address.kind].facts.rules[one.change.field]
-        asked = normalised(resource.fields[one.change.field], rule) if resource else MISSING
-        _, keyed, key = one.change.path.partition(".")
+    for value in values:
+        resource = graph.get(value.address)
+        rule = planned.kinds[value.address.kind].facts.rules[value.change.field]
+        desired = normalised(resource.fields[value.change.field], rule) if resource else MISSING
+        _, keyed, key = value.change.path.partition(".")
         if keyed:
-            asked = asked.get(key, ABSENT) if isinstance(asked, dict) else MISSING
-        if not same(asked, one.change.live):
+            desired = desired.get(key, ABSENT) if isinstance(desired, dict) else MISSING
+        if not same(desired, value.change.live):
             raise UserError(
                 error(
-                    f"config.toml cannot say what {one} is on the platform",
-                    f"It would ask for {_shown(asked)} instead of "
-                    f"{_shown(one.change.live)}. Put it back with apply.",
-                    address=str(one.address),
+                    f"config.toml cannot contain the live value of {value}",
+                    f"The result would be {_shown(desired)} instead of "
+                    f"{_shown(value.change.live)}. Restore the file's value with apply.",
+                    address=str(value.address),
                 )
             )
 
@@ -308,38 +314,39 @@ def _check(planned: PlanResult, changed: LoadedConfig, taken: Sequence[AdoptedVa
 # Classes
 
 
-def _classes(
-    planned: PlanResult, taken: Sequence[AdoptedValue]
+def _class_edits(
+    planned: PlanResult, values: Sequence[AdoptedValue]
 ) -> tuple[dict[Path, tuple[str, str]], tuple[AdoptedValue, ...], tuple[Diagnostic, ...]]:
-    """The files of the classes as they are and as they would have to be; what no edit of ours can do."""
+    """File -> content before and after; the values in these files; errors for edits by hand."""
     texts: dict[Path, tuple[str, str]] = {}
     done: list[AdoptedValue] = []
     by_hand: list[Diagnostic] = []
-    for one in taken:
-        reference = _class_of(planned, one)
+    for value in values:
+        reference = _class_of(planned, value)
         try:
             before = _content(reference.file)
-            now = texts.get(reference.file, (before, before))[1]
-            after = _edited(planned, reference, now, one)
-            _check_class(planned, reference, after, one)
+            present = texts.get(reference.file, (before, before))[1]
+            after = _edited_source(planned, reference, present, value)
+            _check_class(planned, reference, after, value)
         except ManualEditError as problem:
-            by_hand.append(_error(one, reference, problem, is_listed=_is_listed(planned, one)))
+            is_listed = _is_listed(planned, value)
+            by_hand.append(_manual_edit_error(value, reference, problem, is_listed=is_listed))
         else:
             texts[reference.file] = (before, after)
-            done.append(one)
+            done.append(value)
     return texts, tuple(done), tuple(by_hand)
 
 
-def _is_listed(planned: PlanResult, taken: AdoptedValue) -> bool:
-    """Whether a class declares the resource itself, and not only values of it."""
-    return bool(planned.kinds[taken.address.kind].facts.listed_by)
+def _is_listed(planned: PlanResult, value: AdoptedValue) -> bool:
+    """Whether a class declares the resource itself, not only values of it."""
+    return bool(planned.kinds[value.address.kind].facts.listed_by)
 
 
-def _class_of(planned: PlanResult, taken: AdoptedValue) -> ClassReference:
-    key = planned.kinds[taken.address.kind].facts.listed_by or "parameters_class"
-    named = getattr(planned.pipeline.config.execution, key)
-    assert named is not None  # it is what says the field
-    return ClassReference.parse(planned.pipeline.folder, named)
+def _class_of(planned: PlanResult, value: AdoptedValue) -> ClassReference:
+    key = planned.kinds[value.address.kind].facts.listed_by or "parameters_class"
+    reference = getattr(planned.pipeline.config.execution, key)
+    assert reference is not None  # the class sets the field
+    return ClassReference.parse(planned.pipeline.folder, reference)
 
 
 def _content(file: Path) -> str:
@@ -349,18 +356,18 @@ def _content(file: Path) -> str:
         raise ManualEditError(f"the file cannot be read ({problem})") from None
 
 
-def _edited(planned: PlanResult, reference: ClassReference, source: str, taken: AdoptedValue) -> str:
-    """The source of a class where it says what is live."""
-    change, name = taken.change, taken.address.name[-1]
-    if _is_listed(planned, taken):
+def _edited_source(planned: PlanResult, reference: ClassReference, source: str, value: AdoptedValue) -> str:
+    """The source of a class with the live value."""
+    change, name = value.change, value.address.name[-1]
+    if _is_listed(planned, value):
         if change.path:
             return with_input_field(source, reference.name, name, change.path, change.live)
         if change.live is ABSENT:
             return without_input(source, reference.name, name)
-        return with_input(source, reference.name, name, _live_fields(planned, taken.address))
+        return with_input(source, reference.name, name, _live_fields(planned, value.address))
     _, keyed, key = change.path.partition(".")
     if not keyed:
-        raise ManualEditError("they are no table on the platform")
+        raise ManualEditError("the live value is not a table")
     if change.live is ABSENT:
         return without_parameter(source, reference.name, key)
     return with_parameter(source, reference.name, key, change.live)
@@ -375,54 +382,54 @@ def _live_fields(planned: PlanResult, address: Address) -> dict[str, Any]:
     }
 
 
-def _check_class(planned: PlanResult, reference: ClassReference, source: str, taken: AdoptedValue) -> None:
-    """What the edited class says is what is live, as far as it can be told without running it."""
+def _check_class(planned: PlanResult, reference: ClassReference, source: str, value: AdoptedValue) -> None:
+    """Raise ManualEditError if the edited class does not have the live value. Reads it without running it."""
     with tempfile.TemporaryDirectory() as folder:
         edited = replace(reference, file=Path(folder) / reference.file.name)
         edited.file.write_bytes(source.encode())
-        read = read_inputs if _is_listed(planned, taken) else read_parameters
-        said = read(edited)
-    if isinstance(said, NotStatic):
+        read = read_inputs if _is_listed(planned, value) else read_parameters
+        result = read(edited)
+    if isinstance(result, NotStatic):
         return
-    if said.value is None:
-        problem = said.diagnostics[0]
+    if result.value is None:
+        problem = result.diagnostics[0]
         raise ManualEditError(f"{problem.summary}: {problem.detail}".rstrip(".: "))
-    name, path = taken.address.name[-1], taken.change.path
-    rules = planned.kinds[taken.address.kind].facts.rules
-    asked: Any
-    if isinstance(said.value, dict):
+    name, path = value.address.name[-1], value.change.path
+    rules = planned.kinds[value.address.kind].facts.rules
+    desired: Any
+    if isinstance(result.value, dict):
         field, _, key = path.partition(".")
-        table = normalised(said.value, rules[field])
+        table = normalised(result.value, rules[field])
         assert isinstance(table, dict)
-        asked = table.get(key, ABSENT)
-        live = taken.change.live
+        desired = table.get(key, ABSENT)
+        live = value.change.live
         if not isinstance(live, NoValue):
             live = normalised_live({key: live}, rules[field], table)[key]  # type: ignore[index]
     else:
-        declared = next((one for one in said.value if one.name == name), None)
+        declared = next((one for one in result.value if one.name == name), None)
         if not path:
-            asked, live = declared is None, taken.change.live is ABSENT
+            desired, live = declared is None, value.change.live is ABSENT
         else:
-            asked = normalised(getattr(declared, path), rules[path])
-            live = taken.change.live
-    if not same(asked, live):
-        raise ManualEditError(f"{reference.name} would say {_shown(asked)} all the same")
+            desired = normalised(getattr(declared, path), rules[path])
+            live = value.change.live
+    if not same(desired, live):
+        raise ManualEditError(f"{reference.name} would still have {_shown(desired)}")
 
 
-def _error(
-    taken: AdoptedValue, reference: ClassReference, problem: ManualEditError, *, is_listed: bool
+def _manual_edit_error(
+    value: AdoptedValue, reference: ClassReference, problem: ManualEditError, *, is_listed: bool
 ) -> Diagnostic:
-    live = taken.change.live
-    if is_listed and not taken.change.path:
-        what = "Take its define_input out" if live is ABSENT else f"Declare {taken.address.name[-1]}"
+    live = value.change.live
+    if is_listed and not value.change.path:
+        edit = "Remove its define_input from" if live is ABSENT else f"Declare {value.address.name[-1]} in"
     else:
-        _, keyed, key = taken.change.path.partition(".")
-        name = one_line((key or repr(key)) if keyed else taken.change.path)
-        what = f"Take {name} out" if live is ABSENT else f"Make {name} {_shown(live)}"
+        _, keyed, key = value.change.path.partition(".")
+        name = one_line((key or repr(key)) if keyed else value.change.path)
+        edit = f"Remove {name} from" if live is ABSENT else f"Set {name} to {_shown(live)} in"
     return error(
-        f"{taken} has to be changed by hand: {problem.reason}",
-        f"{what} in {reference.name}.",
-        address=str(taken.address),
+        f"{value} needs an edit by hand: {problem.reason}",
+        f"{edit} {reference.name}.",
+        address=str(value.address),
         file=reference.file,
         line=problem.line,
     )

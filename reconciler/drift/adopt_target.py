@@ -1,4 +1,4 @@
-"""What `adopt` is asked to take over, as the command line names it."""
+"""The arguments of `adopt`."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from reconciler.core.values import Address
 
 @dataclass(frozen=True, slots=True)
 class AdoptTarget:
-    """What should be taken over: a field, one key of it, or all about a resource where `path` is ""."""
+    """A value to adopt: a field, one key of a field, or all fields of a resource if `path` is ""."""
 
     address: Address
     path: str
 
     @classmethod
     def parse(cls, text: str) -> "AdoptTarget":
-        """`processing/app#default_cpu`. Raises ValueError when it is none."""
+        """Parse text such as `processing/app#default_cpu`. Raises ValueError if it has no address."""
         address, _, path = text.partition("#")
         return cls(Address.parse(address), path)

@@ -1,12 +1,11 @@
-"""drift-baseline.toml: the findings that somebody knows of, each with who, why and until when.
+"""drift-baseline.toml: rules that acknowledge findings, each with an owner, a reason and an expiry date.
 
-Comes after `drift` and takes nothing away: an acknowledged finding is still found, shown and counted. It
-says nothing to `plan` and `apply`, which never read it. Reading and writing work on the file's text, so that
-comments and the order of the rules stay as they are.
+A baseline removes nothing: acknowledged findings are still reported and counted. `plan` and `apply` ignore
+it. Edits of the file keep its comments and the order of its rules.
 
-A rule is for one pair of values: what the files say, and what is live. When one of them changes once more, or
-the rule's last day is over, its findings are news again. The values stand there as digests where we write
-them, as a parameter may be a secret. What only waits for an apply is no drift, and no rule acknowledges it.
+A rule acknowledges one pair of values, the desired and the live one. If either changes, or the rule expires,
+the finding is new again. Rules that we write contain digests of the values, as a parameter may be a secret.
+Pending changes are not drift, so no rule acknowledges them.
 """
 
 import hashlib
@@ -32,12 +31,12 @@ from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.toml.toml_positions import lines_of
 
 _TABLE = "acknowledge"
-_NEEDED = ("address", "owner", "reason", "expires", "live")
+_REQUIRED = ("address", "owner", "reason", "expires", "live")
 _KEYS = ("stack", "address", "field", "owner", "reason", "expires", "desired", "live")
 _EMPTY_LINE = re.compile(r"[ \t\r]*\n")
 _HEAD = """\
-# What `reconciler drift` finds and somebody knows of. Each is still found and counted, and is news again
-# after its last day, or once the live value or the files change once more.
+# Findings of `reconciler drift` that are acknowledged. They are still reported and counted, and are new
+# again after their last day, or when the live value or the files change again.
 """
 
 
@@ -46,26 +45,26 @@ class Rule:
     """One `[[acknowledge]]` of the file.
 
     Attributes:
-        stack: glob of the stack; "*" for any.
-        address: glob of the address.
-        field: glob of the field; "" for the object as a whole, None for everything about it.
-        known: who, why and until when.
-        live: the value that is acknowledged: a JSON value, or "sha256:…" of one.
-        file, line: where the rule stands.
-        desired: the value that the files say beside it, written as `live`; MISSING for what was applied last.
+        stack: glob for the stack; "*" for any.
+        address: glob for the address.
+        field: glob for the field; "" for the whole object, None for the object and all its fields.
+        acknowledgement: owner, reason and expiry date.
+        live: the acknowledged live value: a JSON value, or its digest "sha256:…".
+        file, line: the place of the rule.
+        desired: the acknowledged desired value, in the same form; MISSING for the recorded value.
     """
 
     stack: str
     address: str
     field: str | None
-    known: Acknowledgement
+    acknowledgement: Acknowledgement
     live: JSON
     file: Path
     line: int
     desired: JSON | NoValue = MISSING
 
-    def is_about(self, finding: Finding) -> bool:
-        """Whether it names this field, whatever its values are."""
+    def matches_field(self, finding: Finding) -> bool:
+        """Whether the rule is for the field of this finding, whatever the values are."""
         return (
             not finding.is_pending
             and fnmatchcase(str(finding.stack), self.stack)
@@ -74,32 +73,32 @@ class Rule:
         )
 
     @property
-    def is_of_one_stack(self) -> bool:
+    def is_for_one_stack(self) -> bool:
         return not has_magic(self.stack)
 
-    def is_over(self, today: date) -> bool:
-        return today > date.fromisoformat(self.known.expires)
+    def has_expired(self, today: date) -> bool:
+        return today > date.fromisoformat(self.acknowledgement.expires)
 
-    def knows_values_of(self, finding: Finding) -> bool:
-        """Whether the pair of values is the one that was acknowledged."""
+    def matches_values(self, finding: Finding) -> bool:
+        """Whether the finding has the acknowledged pair of values."""
         if self.desired is MISSING:
-            knows_files = finding.change.cls is ChangeClass.DRIFT
+            matches_desired = finding.change.cls is ChangeClass.DRIFT
         else:
-            knows_files = _stands_for(self.desired, finding.expected)
-        return knows_files and _stands_for(self.live, finding.change.live)
+            matches_desired = _matches(self.desired, finding.expected)
+        return matches_desired and _matches(self.live, finding.change.live)
 
     def acknowledges(self, finding: Finding, today: date) -> bool:
-        return self.is_about(finding) and not self.is_over(today) and self.knows_values_of(finding)
+        return self.matches_field(finding) and not self.has_expired(today) and self.matches_values(finding)
 
 
-def _stands_for(written: JSON | NoValue, value: JSON | NoValue) -> bool:
+def _matches(written: JSON | NoValue, value: JSON | NoValue) -> bool:
     return written == digest(value) or (not isinstance(value, NoValue) and same(written, value))
 
 
 def digest(value: JSON | NoValue) -> str:
-    """What stands for a value in the file: `sha256:…`, also for there being none."""
-    said = {"nothing": value.value} if isinstance(value, NoValue) else {"value": value}
-    return f"sha256:{hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}"
+    """The digest of a value in the file, `sha256:…`; MISSING and ABSENT have one, too."""
+    document = {"nothing": value.value} if isinstance(value, NoValue) else {"value": value}
+    return f"sha256:{hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()}"
 
 
 def acknowledge(
@@ -107,41 +106,42 @@ def acknowledge(
     rules: Sequence[Rule],
     today: date,
     *,
-    looked_at: Iterable[str],
-    in_part: bool = False,
+    checked_stacks: Iterable[str],
+    is_partial: bool = False,
 ) -> tuple[tuple[Finding, ...], tuple[Diagnostic, ...]]:
-    """The findings with what somebody said of them, and what there is to say of the rules. Pure.
+    """The findings with their acknowledgements, and warnings about rules. Pure.
 
     Args:
-        found: every finding, in its order.
-        today: in UTC.
-        looked_at: the stacks of which everything was looked at; of others no rule is said to match nothing.
-        in_part: others were to be looked at, too, so that a rule for more than one stack may be about those.
+        found: all findings, in order.
+        today: the date in UTC.
+        checked_stacks: stacks that were checked completely; rules for other stacks are never reported as
+            unused.
+        is_partial: other stacks were not checked. Rules for several stacks are then never reported as unused.
     """
-    known = {
-        finding.id: rule.known
+    acknowledgements = {
+        finding.id: rule.acknowledgement
         for finding in found
-        for rule in reversed(rules)  # the first one of the file has the last word
+        for rule in reversed(rules)  # the first rule in the file takes precedence
         if rule.acknowledges(finding, today)
     }
-    stacks = tuple(looked_at)
+    stacks = tuple(checked_stacks)
     remarks = tuple(
         remark
         for rule in rules
         for remark in _remarks(
-            rule, found, rules, today, stacks if rule.is_of_one_stack or not in_part else ()
+            rule, found, rules, today, stacks if rule.is_for_one_stack or not is_partial else ()
         )
     )
-    return acknowledged(found, known), remarks
+    return acknowledged(found, acknowledgements), remarks
 
 
 def acknowledged_report(report: Report, rules: Sequence[Rule], today: date) -> Report:
-    """The report with what the rules say of its findings."""
-    in_part = bool(report.shard or report.unchecked)
-    known, remarks = acknowledge(
-        report.findings, rules, today, looked_at=_checked_stacks(report), in_part=in_part
+    """The report with the acknowledgements and warnings of the rules."""
+    is_partial = bool(report.shard or report.unchecked)
+    found, remarks = acknowledge(
+        report.findings, rules, today, checked_stacks=_checked_stacks(report), is_partial=is_partial
     )
-    by_id = {finding.id: finding for finding in known}
+    by_id = {finding.id: finding for finding in found}
     stacks = tuple(
         replace(stack, findings=tuple(by_id[finding.id] for finding in stack.findings))
         for stack in report.stacks
@@ -152,40 +152,33 @@ def acknowledged_report(report: Report, rules: Sequence[Rule], today: date) -> R
 def _remarks(
     rule: Rule, found: Sequence[Finding], rules: Sequence[Rule], today: date, stacks: Sequence[str]
 ) -> Iterator[Diagnostic]:
-    about = [finding for finding in found if rule.is_about(finding)]
-    news = [finding for finding in about if not any(other.acknowledges(finding, today) for other in rules)]
-    if not about:
+    matching = [finding for finding in found if rule.matches_field(finding)]
+    news = [finding for finding in matching if not any(other.acknowledges(finding, today) for other in rules)]
+    name = f"{rule.address}#{rule.field}" if rule.field else rule.address
+    owner, reason = rule.acknowledgement.owner, rule.acknowledgement.reason
+    if not matching:
         if any(fnmatchcase(stack, rule.stack) for stack in stacks):
-            told = "Nothing was changed outside there, or it has another name. Remove the rule."
+            detail = "It is in sync, or has another name. Remove the rule."
             yield warning(
-                f"the acknowledgement of {_named(rule)} matches nothing", told, file=rule.file, line=rule.line
+                f"the acknowledgement of {name} matches nothing", detail, file=rule.file, line=rule.line
             )
-    elif news and rule.is_over(today):
-        told = (
-            f"It was {rule.known.owner}'s: {rule.known.reason}. Put it back, take it over, or acknowledge it "
-            "again with: reconciler drift --write-baseline"
+    elif news and rule.has_expired(today):
+        detail = (
+            f"Owner: {owner}. Reason: {reason}. Restore the value, adopt it, or acknowledge it again with: "
+            "reconciler drift --write-baseline"
         )
+        expires = rule.acknowledgement.expires
         yield warning(
-            f"the acknowledgement of {_named(rule)} ended on {rule.known.expires}",
-            told,
-            file=rule.file,
-            line=rule.line,
+            f"the acknowledgement of {name} ended on {expires}", detail, file=rule.file, line=rule.line
         )
     elif news:
-        told = (
-            f"It was {rule.known.owner}'s: {rule.known.reason}. The live value or the files changed once "
-            "more since, so it is news again."
+        detail = (
+            f"Owner: {owner}. Reason: {reason}. The live value or the files changed again, so the finding "
+            "is new again."
         )
         yield warning(
-            f"the acknowledgement of {_named(rule)} is for another value",
-            told,
-            file=rule.file,
-            line=rule.line,
+            f"the acknowledgement of {name} is for another value", detail, file=rule.file, line=rule.line
         )
-
-
-def _named(rule: Rule) -> str:
-    return f"{rule.address}#{rule.field}" if rule.field else rule.address
 
 
 def _checked_stacks(report: Report) -> list[str]:
@@ -199,29 +192,27 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     """The rules of a file.
 
     Raises:
-        UserError: it is not there, is not TOML, or has rules that are not complete; every problem is told.
+        UserError: the file does not exist, is not valid TOML, or has invalid rules. Carries all problems.
     """
     try:
         text = read_regular(path).decode()
         document = tomllib.loads(text)
         lines = lines_of(text)
     except FileNotFoundError:
-        told = "Let drift write it: reconciler drift --write-baseline"
-        raise UserError(error("there is no such file of acknowledgements", told, file=path)) from None
+        detail = "Create it with: reconciler drift --write-baseline"
+        raise UserError(error("the baseline does not exist", detail, file=path)) from None
     except OSError as problem:
-        raise UserError(
-            error("the acknowledgements cannot be read", f"{problem.strerror}.", file=path)
-        ) from None
-    except (ValueError, RecursionError) as problem:  # the latter is of tomllib, for what is nested too deeply
+        raise UserError(error("the baseline cannot be read", f"{problem.strerror}.", file=path)) from None
+    except (ValueError, RecursionError) as problem:  # tomllib raises the latter for deeply nested values
         place = re.search(r"\(at line (\d+)", str(problem))
         line = int(place[1]) if place else None
         raise UserError(
-            error("the acknowledgements are no TOML", f"{problem}.", file=path, line=line)
+            error("the baseline is not valid TOML", f"{problem}.", file=path, line=line)
         ) from None
     problems = [
         error(
-            f"{key} is no table of this file",
-            f"There is [[{_TABLE}]] only.{did_you_mean(key, [_TABLE])}",
+            f"{key} is not a table of a baseline",
+            f"The only table is [[{_TABLE}]].{did_you_mean(key, [_TABLE])}",
             file=path,
             line=lines.of(key),
         )
@@ -229,17 +220,17 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         if key != _TABLE
     ]
     if _TABLE in document and (_TABLE, 0) not in lines.sections:
-        told = f"Write [[{_TABLE}]] above each of them."
-        raise UserError(*problems, error(f"{_TABLE} must be rows", told, file=path, line=lines.of(_TABLE)))
+        detail = f"Write [[{_TABLE}]] above each rule."
+        raise UserError(*problems, error(f"{_TABLE} must be rows", detail, file=path, line=lines.of(_TABLE)))
     rules = []
     for index, row in enumerate(document.get(_TABLE, [])):
         line = lines.of(_TABLE, index) or 1
-        found = [
+        row_problems = [
             error(summary, detail, file=path, line=lines.of(_TABLE, index, key) if key in row else line)
             for key, summary, detail in _problems(row)
         ]
-        problems += found
-        if not found:
+        problems += row_problems
+        if not row_problems:
             rules.append(_rule(row, path, line))
     if problems:
         raise UserError(*problems)
@@ -247,39 +238,39 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
 
 
 def _problems(row: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """(key, what is wrong, what to do)."""
+    """(key, summary, detail) of each problem."""
     for key in row:
         if key not in _KEYS:
             yield (
                 key,
-                f"{key} is no key of a rule",
-                f"There are {', '.join(_KEYS)}.{did_you_mean(key, _KEYS)}",
+                f"{key} is not a key of a rule",
+                f"The keys are {', '.join(_KEYS)}.{did_you_mean(key, _KEYS)}",
             )
-    for key in _NEEDED:
+    for key in _REQUIRED:
         if key not in row:
-            yield key, f"the rule has no {key}", _WHY[key]
+            yield key, f"the rule has no {key}", _HELP[key]
     for key in ("stack", "address", "field", "owner", "reason"):
         value = row.get(key, "x")
         if not isinstance(value, str) or (key != "field" and not value.strip()):
-            yield key, f"{key} must be text", _WHY.get(key, "It may hold * and ?.")
+            yield key, f"{key} must be text", _HELP.get(key, "It may contain * and ?.")
     if "expires" in row and _date(row["expires"]) is None:
-        yield "expires", "expires is no date", _WHY["expires"]
+        yield "expires", "expires is not a date", _HELP["expires"]
     for key in ("desired", "live"):
         if key in row and not _is_json(row[key]):
             yield (
                 key,
-                f"{key} is nothing that a far end can answer",
-                "It answers texts, numbers, lists, tables.",
+                f"{key} is not a value that a platform can return",
+                "Use text, a number, a list or a table.",
             )
 
 
-_WHY = {
-    "address": 'Write which resource it is about, for example address = "processing/app"; * is any text.',
-    "owner": "Write who is asked when it ends.",
-    "reason": "Write why it is left as it is.",
-    "expires": "Write the last day on which it holds, for example expires = 2030-12-31.",
-    "live": "Write the value that is acknowledged, for example live = 64, so that the next change is news; "
-    "or let drift write the rule: reconciler drift --write-baseline",
+_HELP = {
+    "address": 'Set the resource, for example address = "processing/app"; * matches any text.',
+    "owner": "Set the person to contact when the rule expires.",
+    "reason": "Set the reason for keeping the live value.",
+    "expires": "Set the last day of the rule, for example expires = 2030-12-31.",
+    "live": "Set the acknowledged value, for example live = 64, so that another value is reported; or let "
+    "drift write the rule: reconciler drift --write-baseline",
 }
 
 
@@ -303,12 +294,12 @@ def _date(value: Any) -> date | None:
 def _rule(row: dict[str, Any], file: Path, line: int) -> Rule:
     expires = _date(row["expires"])
     assert expires is not None
-    known = Acknowledgement(row["owner"], row["reason"], expires.isoformat())
+    acknowledgement = Acknowledgement(row["owner"], row["reason"], expires.isoformat())
     return Rule(
         row.get("stack", "*"),
         row["address"],
         row.get("field"),
-        known,
+        acknowledgement,
         row["live"],
         file,
         line,
@@ -316,20 +307,23 @@ def _rule(row: dict[str, Any], file: Path, line: int) -> Rule:
     )
 
 
-def rewritten(text: str, rules: Sequence[Rule], report: Report, known: Acknowledgement, today: date) -> str:
-    """The text of a baseline that acknowledges every finding of the report but those that are pending.
+def updated_text(
+    text: str, rules: Sequence[Rule], report: Report, acknowledgement: Acknowledgement, today: date
+) -> str:
+    """The text of a baseline that acknowledges every finding of the report, except pending changes.
 
-    Rules that acknowledge one stay as they are, and so do those of what was not looked at. The others go,
-    with the comment right above them.
+    Rules that acknowledge a finding stay unchanged, and so do rules for resources that were not checked. The
+    others are removed, with the comment directly above them.
 
     Args:
-        text: of the file as it is; "" for a new one.
-        rules: what it says.
-        known: who, why and until when, for what is new.
+        text: present text of the file; "" for a new file.
+        rules: its rules.
+        acknowledgement: owner, reason and expiry date of new rules.
+        today: the date in UTC.
     """
     stays = [
         any(rule.acknowledges(finding, today) for finding in report.findings)
-        or not _is_answered(rule, report)
+        or not _was_checked(rule, report)
         for rule in rules
     ]
     kept = [rule for rule, stay in zip(rules, stays, strict=True) if stay]
@@ -338,26 +332,27 @@ def rewritten(text: str, rules: Sequence[Rule], report: Report, known: Acknowled
         for finding in report.findings
         if not finding.is_pending and not any(rule.acknowledges(finding, today) for rule in kept)
     ]
-    text = _without(text, [index for index, stay in enumerate(stays) if not stay]) if text else _HEAD
+    text = _without_rows(text, [index for index, stay in enumerate(stays) if not stay]) if text else _HEAD
     newline = "\r\n" if "\r\n" in text else "\n"
     if text and not text.endswith("\n"):
         text += newline
-    return text + "".join(newline + _written(finding, known, newline) for finding in news)
+    return text + "".join(newline + _row_text(finding, acknowledgement, newline) for finding in news)
 
 
-def _is_answered(rule: Rule, report: Report) -> bool:
-    """Whether what it is about was looked at. A rule for any stack may be about a pipeline of another run."""
+def _was_checked(rule: Rule, report: Report) -> bool:
+    """Whether the report covers the rule. A rule for several stacks may be for one of another run."""
     stacks = [s for s in report.stacks if not s.unchecked and fnmatchcase(str(s.stack), rule.stack)]
     return any(
-        rule.is_of_one_stack or any(fnmatchcase(str(step.address), rule.address) for step in stack.plan.steps)
+        rule.is_for_one_stack
+        or any(fnmatchcase(str(step.address), rule.address) for step in stack.plan.steps)
         for stack in stacks
     )
 
 
-def _without(text: str, rows: Sequence[int]) -> str:
-    """The text without these rows, and without what is said right above each of them."""
+def _without_rows(text: str, rows: Sequence[int]) -> str:
+    """The text without these rows and the comments directly above them."""
     lines = lines_of(text)
-    ends: dict[str | int, int] = {}  # of the line that a row's last value ends on
+    ends: dict[str | int, int] = {}  # row -> offset after the line of its last value
     for path, (_, end) in lines.span.items():
         ends[path[1]] = text.find("\n", end) + 1 or len(text)
     for index in sorted(rows, reverse=True):
@@ -372,14 +367,14 @@ def _without(text: str, rows: Sequence[int]) -> str:
     return text
 
 
-def _written(finding: Finding, known: Acknowledgement, newline: str) -> str:
+def _row_text(finding: Finding, acknowledgement: Acknowledgement, newline: str) -> str:
     values: dict[str, Any] = {
         "stack": escape(str(finding.stack)),
         "address": escape(str(finding.address)),
         "field": escape(finding.change.path),
-        "owner": known.owner,
-        "reason": known.reason,
-        "expires": date.fromisoformat(known.expires),
+        "owner": acknowledgement.owner,
+        "reason": acknowledgement.reason,
+        "expires": date.fromisoformat(acknowledgement.expires),
         "desired": digest(finding.expected),
         "live": digest(finding.change.live),
     }

@@ -1,6 +1,6 @@
-"""The story of `drift`: a plan made with reads only, and what of it somebody has to know.
+"""`drift`: the findings of a partial plan.
 
-Sends no write, takes no lock and saves nothing. What cannot be asked is told apart from what is in sync.
+Sends no write, takes no lock and saves nothing. Resources that cannot be read are reported as unchecked.
 """
 
 from collections.abc import Mapping
@@ -16,25 +16,29 @@ from state.stores.base import Store
 
 
 def check(
-    session: Session, checked: ValidatedPipeline, *, first_seen: Mapping[str, datetime], now: datetime
+    session: Session, validated: ValidatedPipeline, *, first_seen: Mapping[str, datetime], now: datetime
 ) -> StackReport:
-    """Everything that is not as the files of one pipeline say.
+    """The differences between the files of one pipeline and the live objects.
 
     Args:
-        first_seen: finding id -> when an earlier run saw it first.
+        first_seen: finding id -> the first time that an earlier run reported it.
 
     Raises:
         UserError: the files have errors.
-        state.errors.StateError: the record cannot be read.
+        state.errors.StateError: the state cannot be read.
     """
-    planned = make_plan(session, checked, PlanRequest(), partial=True)
-    facts = {name: kind.facts for name, kind in planned.kinds.items()}
-    can = adoptable(planned)
-    found = findings(planned.plan, planned.remote_state, facts, adoptable=can, first_seen=first_seen, now=now)
+    planned = make_plan(session, validated, PlanRequest(), partial=True)
     stack = planned.plan.stack
     return StackReport(
         stack,
-        found,
+        findings(
+            planned.plan,
+            planned.remote_state,
+            {name: kind.facts for name, kind in planned.kinds.items()},
+            adoptable=adoptable_fields(planned),
+            first_seen=first_seen,
+            now=now,
+        ),
         outline(planned.plan),
         planned.unread,
         last_apply(session.store, str(stack)),
@@ -42,10 +46,10 @@ def check(
     )
 
 
-def adoptable(planned: PlanResult) -> dict[Address, list[str]]:
-    """Per resource the fields that some file can say; "" for whether it is there at all.
+def adoptable_fields(planned: PlanResult) -> dict[Address, list[str]]:
+    """Address -> the fields whose live values `adopt` can write to a file; "" for the object's existence.
 
-    That is so of a kind that a class lists: one that came or went can come or go there, too.
+    A class lists the objects of some kinds, so it can also adopt an object that was added or deleted.
     """
     fields = {
         resource.address: [name for name, origin in resource.origins.items() if origin.adoptable]
@@ -58,7 +62,7 @@ def adoptable(planned: PlanResult) -> dict[Address, list[str]]:
 
 
 def last_apply(store: Store, stack: str) -> LastApply | None:
-    """Who left the record as it is; None when there is none."""
+    """The last run that saved the state; None if there is no state."""
     for entry in store.history(stack, 1):
         return LastApply(entry.written_at, entry.owner, entry.host, entry.git_commit, entry.ci)
     return None

@@ -1,7 +1,6 @@
-"""What of a plan somebody has to know: one finding per field that is not as the files say. Pure.
+"""Findings: the changes of a plan that a report shows, one per field that differs from the files. Pure.
 
-Comes after the planner and decides nothing of its own: a finding is a change of the plan with what a person
-on call needs beside it. Never writes, and never asks a far end.
+A finding is a change of the plan with the data that a person on call needs. The planner decides the class.
 """
 
 import hashlib
@@ -24,16 +23,16 @@ from reconciler.workspace.shards import Shard
 
 _QUIET = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
 _WHOLE = frozenset({Action.CREATE, Action.DELETE, Action.FORGET})
-"""Actions on an object as a whole: what its fields would become is no finding of its own."""
+"""Actions on a whole object, which are one finding instead of one per field."""
 _CODES = {
     ChangeClass.CONFLICT: CONFLICT,
     ChangeClass.DRIFT: DRIFT,
     ChangeClass.PENDING: PENDING,
     ChangeClass.UNRECORDED: PENDING,
-    ChangeClass.UNVERIFIED: PENDING,  # only where the files changed: an unreadable field is no finding
+    ChangeClass.UNVERIFIED: PENDING,  # only if the files changed; otherwise an unreadable field is no finding
 }
 _PENDING = frozenset({ChangeClass.PENDING, ChangeClass.UNVERIFIED})
-_TAKEN_OVER = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED})
+_ADOPTABLE = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED})
 
 
 class DriftState(StrEnum):
@@ -61,7 +60,7 @@ class LastApply:
 
 @dataclass(frozen=True, slots=True)
 class FindingDates:
-    """When a finding was first and last found, both with their offset from UTC."""
+    """The first and the last time that a finding was reported, both with their offset from UTC."""
 
     first: datetime
     last: datetime
@@ -69,12 +68,12 @@ class FindingDates:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """Somebody knows of a finding, and when that ends to be an excuse.
+    """The acknowledgement of a finding.
 
     Attributes:
-        owner: who.
-        reason: why it is left as it is.
-        expires: ISO date after which it alarms again; "" for never.
+        owner: the person to contact.
+        reason: why the live value is kept.
+        expires: last day of the acknowledgement as an ISO date; "" if it never expires.
     """
 
     owner: str
@@ -84,21 +83,21 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One field, or one object as a whole, that is not as the files say.
+    """One field, or one whole object, that differs from the files.
 
     Attributes:
-        id: the same in every run as long as it is the same field of the same stack.
-        stack: where.
-        address: which resource.
+        id: id of the field in its stack, equal in every run.
+        stack: the stack.
+        address: the resource.
         change: the field with its three values, class, reason and place in the files; its path is "" for
-            the object as a whole.
-        effect: how bad it is.
-        seen: first and last time.
-        modified_at, modified_by: as the far end says it; "" when it does not.
-        page: where a person can look at it.
-        put_back: command that makes it what the files say.
-        take_over: command that writes it into the files; "" where no file can say it.
-        acknowledged: by whom and until when; None when it is news.
+            the whole object.
+        effect: how severe it is.
+        seen: first and last time that it was reported.
+        modified_at, modified_by: as the provider returns them; "" if it does not.
+        page: address of the object's web page.
+        put_back: command that restores the files' value.
+        take_over: command that writes the live value to the files; "" if no file can contain it.
+        acknowledged: the acknowledgement, or None for a new finding.
     """
 
     id: str
@@ -121,12 +120,12 @@ class Finding:
 
     @property
     def is_pending(self) -> bool:
-        """Whether only the files changed: apply it. It is no drift, and cannot be acknowledged."""
+        """Whether only the files changed. That is not drift, and cannot be acknowledged."""
         return self.change.cls in _PENDING
 
     @property
     def expected(self) -> JSON | NoValue:
-        """What live should be: what the files say, or for an object as a whole what is recorded."""
+        """The expected live value: the desired one, or the recorded one if the files have none."""
         return self.change.recorded if self.change.desired is MISSING else self.change.desired
 
     @property
@@ -136,7 +135,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The same change, found once or in many stacks: what a list shows as one row."""
+    """The same change in one or more stacks, which a list shows as one row."""
 
     findings: tuple[Finding, ...]
 
@@ -146,7 +145,7 @@ class Cause:
 
     @property
     def where(self) -> str:
-        """`processing/app#default_cpu`, or `processing/*#default_cpu` where it is so in several pipelines."""
+        """`processing/app#default_cpu`, or `processing/*#default_cpu` for several pipelines."""
         if len({finding.address for finding in self.findings}) == 1:
             return self.first.field
         pipeline, address, path = self.first.stack.pipeline, self.first.address, self.first.change.path
@@ -156,15 +155,15 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class StackReport:
-    """What was found of one stack.
+    """The findings of one stack.
 
     Attributes:
-        stack: which one.
-        findings: worst first.
-        plan: that they are from, in outline: every resource, what would be done, and what it depends on.
-        unchecked: what could not be asked about, and why.
-        last_apply: None when nothing is recorded.
-        unverified: how many fields the platform does not return.
+        stack: the stack.
+        findings: the findings, worst first.
+        plan: outline of their plan: every resource with its action and dependencies.
+        unchecked: errors of the resources that could not be read.
+        last_apply: the last apply; None if there is no state.
+        unverified: number of fields that the platform does not return.
     """
 
     stack: Stack
@@ -177,14 +176,14 @@ class StackReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found of all of them.
+    """The findings of all stacks.
 
     Attributes:
-        at: when, with its offset from UTC.
-        stacks: those that could be looked at.
-        failed: folder or stack -> why it could not be.
-        remarks: what else should be known, such as acknowledgements that match nothing.
-        shard: the part of all pipelines that was looked at; None for all.
+        at: the time, with its offset from UTC.
+        stacks: the stacks that could be checked.
+        failed: folder or stack -> why it could not be checked.
+        remarks: other diagnostics, such as acknowledgements that match nothing.
+        shard: the part of the pipelines that was checked; None for all.
     """
 
     at: datetime
@@ -195,17 +194,17 @@ class Report:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Of all stacks, worst first."""
+        """The findings of all stacks, worst first."""
         return tuple(sorted((f for stack in self.stacks for f in stack.findings), key=_rank))
 
     @property
     def in_sync(self) -> tuple[StackReport, ...]:
-        """The stacks of which everything was looked at and nothing was found."""
+        """The stacks that were checked completely and have no finding."""
         return tuple(stack for stack in self.stacks if not stack.findings and not stack.unchecked)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many findings of each class are news, worst first, then how many are acknowledged."""
+        """The number of new findings by class, worst first, and of acknowledged ones."""
         counts = {cls.value: 0 for cls in _CODES} | {"acknowledged": 0}
         for finding in self.findings:
             counts["acknowledged" if finding.acknowledged else finding.change.cls.value] += 1
@@ -213,9 +212,9 @@ class Report:
 
     @property
     def unchecked(self) -> tuple[Diagnostic, ...]:
-        """Everything that was not looked at, so that nobody takes it for in sync."""
-        asked = (problem for stack in self.stacks for problem in stack.unchecked)
-        return (*asked, *(problem for problems in self.failed.values() for problem in problems))
+        """The errors of everything that could not be checked."""
+        in_stacks = (problem for stack in self.stacks for problem in stack.unchecked)
+        return (*in_stacks, *(problem for problems in self.failed.values() for problem in problems))
 
     @property
     def exit_code(self) -> int:
@@ -236,8 +235,8 @@ def findings(
     """Every finding of a plan, worst first.
 
     Args:
-        adoptable: per resource the fields that some file can say; "" for the object as a whole.
-        first_seen: finding id -> when an earlier run saw it first.
+        adoptable: address -> the fields that `adopt` can write to a file; "" for the whole object.
+        first_seen: finding id -> the first time that an earlier run reported it.
     """
     found = []
     for step in plan.steps:
@@ -246,8 +245,8 @@ def findings(
             and step.address in remote_state.requested
             and step.address not in remote_state.found
         ):
-            continue  # it left the files and the platform; only the record has to let go of it
-        for change in _changes(step):
+            continue  # gone from the files and the platform; only the state still has it
+        for change in _reported_changes(step):
             id = _id(plan.stack, step.address, change.path)
             live = remote_state.found.get(step.address)
             outputs = live.outputs if live else {}
@@ -264,25 +263,27 @@ def findings(
                 modified_by=str(outputs.get("modified_by") or ""),
                 page=str(outputs.get("page") or plan.stack.host),
                 put_back=_restore_command(plan.stack, step, change, facts[step.address.kind]),
-                take_over=_take_over(plan.stack, step.address, change, adoptable.get(step.address, ())),
+                take_over=_adopt_command(plan.stack, step.address, change, adoptable.get(step.address, ())),
             )
             found.append(finding)
     return tuple(sorted(found, key=_rank))
 
 
 def outline(plan: Plan) -> Plan:
-    """The plan without what the findings say already, so that a thousand of them are not much."""
+    """The plan without the data that findings have, so that a report of many stacks stays small."""
     steps = (Step(s.address, s.action, UNSTATED, depends_on=s.depends_on) for s in plan.steps)
     return Plan(plan.stack, "", 0, tuple(steps))
 
 
-def acknowledged(found: Iterable[Finding], known: Mapping[str, Acknowledgement]) -> tuple[Finding, ...]:
-    """The findings with what somebody said of them, by their id."""
-    return tuple(replace(finding, acknowledged=known.get(finding.id)) for finding in found)
+def acknowledged(
+    found: Iterable[Finding], acknowledgements: Mapping[str, Acknowledgement]
+) -> tuple[Finding, ...]:
+    """The findings with their acknowledgements, which are given by finding id."""
+    return tuple(replace(finding, acknowledged=acknowledgements.get(finding.id)) for finding in found)
 
 
-def seen_from(report: Report, folder: Path) -> Report:
-    """The report with the files below `folder` named from there, so that it reads the same on any machine."""
+def with_relative_paths(report: Report, folder: Path) -> Report:
+    """The report with paths below `folder` made relative to it, so that it is the same on every machine."""
     return replace(
         report,
         stacks=tuple(
@@ -290,45 +291,44 @@ def seen_from(report: Report, folder: Path) -> Report:
                 stack,
                 findings=tuple(
                     replace(
-                        finding, change=finding.change._replace(place=_from(finding.change.place, folder))
+                        finding,
+                        change=finding.change._replace(place=_relative_place(finding.change.place, folder)),
                     )
                     for finding in stack.findings
                 ),
-                unchecked=tuple(problem.seen_from(folder) for problem in stack.unchecked),
+                unchecked=tuple(problem.with_relative_paths(folder) for problem in stack.unchecked),
             )
             for stack in report.stacks
         ),
         failed={
-            name: tuple(problem.seen_from(folder) for problem in problems)
+            name: tuple(problem.with_relative_paths(folder) for problem in problems)
             for name, problems in report.failed.items()
         },
-        remarks=tuple(remark.seen_from(folder) for remark in report.remarks),
+        remarks=tuple(remark.with_relative_paths(folder) for remark in report.remarks),
     )
 
 
-def _from(place: str, folder: Path) -> str:
+def _relative_place(place: str, folder: Path) -> str:
     return place.removeprefix(str(folder / "_").removesuffix("_"))
 
 
 def causes(found: Iterable[Finding]) -> tuple[Cause, ...]:
-    """The findings, in their order, with those as one that differ in nothing but their pipeline's name."""
+    """The findings in order, grouped if they differ only in the name of their pipeline."""
     equivalent: dict[str, list[Finding]] = {}
     for finding in found:
         change = finding.change
         name = tuple(None if part == finding.stack.pipeline else part for part in finding.address.name)
         values = (change.desired, change.recorded, change.live)
-        what = (finding.address.kind, name, change.path, change.cls, change.reason, values)
-        equivalent.setdefault(repr((*what, finding.acknowledged)), []).append(finding)
+        key = (finding.address.kind, name, change.path, change.cls, change.reason, values)
+        equivalent.setdefault(repr((*key, finding.acknowledged)), []).append(finding)
     return tuple(Cause(tuple(findings)) for findings in equivalent.values())
 
 
-def _changes(step: Step) -> Iterator[Change]:
-    """What of a step is worth a finding; ignored fields and settled conflicts are not."""
+def _reported_changes(step: Step) -> Iterator[Change]:
+    """The changes that are findings: not those in sync, ignored or decided by the user."""
     whole = [change for change in step.changes if not change.path]
-    with_its_parent = (
-        step.action is Action.CREATE and step.id is not None
-    )  # it is there, and goes for a while
-    if step.action in _WHOLE and not with_its_parent:
+    recreated_with_parent = step.action is Action.CREATE and step.id is not None  # the object exists now
+    if step.action in _WHOLE and not recreated_with_parent:
         yield (
             whole[0]
             if whole
@@ -337,19 +337,19 @@ def _changes(step: Step) -> Iterator[Change]:
         return
     for change in step.changes:
         unread = change.cls is ChangeClass.UNVERIFIED and not change.write
-        if change.cls in _QUIET or unread or change.resolution or _is_kept(change, step):
+        if change.cls in _QUIET or unread or change.resolution or _is_carried_over(change, step):
             continue
         yield change
 
 
-def _is_kept(change: Change, step: Step) -> bool:
-    """Whether the field is only sent again because its object is made anew, and nothing is wrong with it."""
-    anew = step.action in (Action.CREATE, Action.REPLACE)
-    return anew and change.live is ABSENT and change.recorded is MISSING and not change.place
+def _is_carried_over(change: Change, step: Step) -> bool:
+    """Whether the field does not differ, and is only sent because its object is created again."""
+    creates = step.action in (Action.CREATE, Action.REPLACE)
+    return creates and change.live is ABSENT and change.recorded is MISSING and not change.place
 
 
 def _rank(finding: Finding) -> tuple[object, ...]:
-    """Alarms before what is acknowledged, worse classes and effects before others."""
+    """Sort key: new findings before acknowledged ones, then by class and effect, worst first."""
     return (
         finding.acknowledged is not None,
         -_CODES[finding.change.cls],
@@ -366,17 +366,16 @@ def _id(stack: Stack, address: Address, path: str) -> str:
 
 def _restore_command(stack: Stack, step: Step, change: Change, facts: KindFacts) -> str:
     if step.refusal is not None and facts.published_as:
-        return stack.command(
-            "apply", "--bump", "patch"
-        )  # what is published stays; the files get a new version
-    more = ["--ours", str(step.address)] if change.cls is ChangeClass.CONFLICT else []
+        # The published version stays; the files get a new one.
+        return stack.command("apply", "--bump", "patch")
+    options = ["--ours", str(step.address)] if change.cls is ChangeClass.CONFLICT else []
     if step.action in (Action.DELETE, Action.REPLACE):
-        more.append("--yes")
-    return stack.command("apply", *more, "--target", str(step.address))
+        options.append("--yes")
+    return stack.command("apply", *options, "--target", str(step.address))
 
 
-def _take_over(stack: Stack, address: Address, change: Change, adoptable: Sequence[str]) -> str:
-    """The command, where a file can say what is live; what the files ask for anew is no reason to."""
-    if change.field not in adoptable or change.cls not in _TAKEN_OVER or change.live == HIDDEN:
+def _adopt_command(stack: Stack, address: Address, change: Change, adoptable: Sequence[str]) -> str:
+    """The command that adopts the live value; "" if no file can contain it, or only the files changed."""
+    if change.field not in adoptable or change.cls not in _ADOPTABLE or change.live == HIDDEN:
         return ""
     return stack.command("adopt", f"{address}#{change.path}" if change.path else str(address))

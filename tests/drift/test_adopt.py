@@ -97,9 +97,9 @@ def test_a_conflict_ends_with_what_is_live(cli: Cli, sandbox: Sandbox, applied: 
         (f"processing/{PROCESSING}#docker_flags", "docker.gpu"),
         (f"processing/{PROCESSING}#docker_image", "docker.image_name"),
         (f"processing/{PROCESSING}#target", "metadata.type"),
-        (f"processing/{PROCESSING}#nothing", "the files do not say"),
+        (f"processing/{PROCESSING}#nothing", "the files do not set"),
         (f"input/{PROCESSING}/nothing", "no resource is called"),
-        (f"image/{{}}/examples/{PROCESSING}#source_key", "publish a new one"),
+        (f"image/{{}}/examples/{PROCESSING}#source_key", "publish a new version"),
     ],
 )
 def test_what_no_file_says_as_it_is_is_refused_and_nothing_is_written(
@@ -130,9 +130,9 @@ def test_what_code_computes_is_told_with_its_place(cli: Cli, sandbox: Sandbox) -
     ended = cli("adopt", PROCESSING)
     line = before[: before.index("eaned")].count("\n") + 1
     assert ended.code == 1
-    assert "data_tag has to be changed by hand" in ended.err
+    assert "data_tag needs an edit by hand" in ended.err
     assert f"{PROCESSING}/utils/parameters.py:{line}" in ended.err
-    assert 'Make data_tag "raw" in ProcessingParameters' in ended.err
+    assert 'Set data_tag to "raw" in ProcessingParameters' in ended.err
     assert 'cpu = "64"' in (folder / "config.toml").read_text()  # what can be taken over is
     assert parameters.read_text() == before
 
@@ -147,7 +147,7 @@ def test_what_the_file_cannot_say_is_not_written(
     else:
         app = sandbox.platform.processing(PROCESSING)
         assert app is not None
-        words = "least_sharpness has to be changed by hand"
+        words = "least_sharpness needs an edit by hand"
         live = {**app["default_parameters"], "least_sharpness": "blurred"}
         sandbox.platform.edit_processing(PROCESSING, default_parameters=live)
     before = snapshot(cli.folder)

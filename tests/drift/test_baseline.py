@@ -16,7 +16,7 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.diff import Change, ChangeClass, compare
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
-from reconciler.drift.baseline import acknowledge, digest, read_rules, rewritten
+from reconciler.drift.baseline import acknowledge, digest, read_rules, updated_text
 from reconciler.drift.findings import Acknowledgement, Finding, FindingDates, Report, StackReport
 from tests.conftest import Cli
 from tests.drift.conftest import PROCESSING, TRAINING, Check
@@ -60,12 +60,12 @@ def found_in(desired: JSON, recorded: JSON | NoValue, live: JSON) -> list[Findin
 
 
 def said_of(
-    folder: Path, text: str, *found: Finding, today: date = TODAY, looked_at: tuple[str, ...] = (NAME,)
+    folder: Path, text: str, *found: Finding, today: date = TODAY, checked_stacks: tuple[str, ...] = (NAME,)
 ) -> tuple[list[str], list[str]]:
     """The findings that are acknowledged, and what is said of the rules."""
     file = folder / "drift-baseline.toml"
     file.write_text(text)
-    known, remarks = acknowledge(found, read_rules(file), today, looked_at=looked_at)
+    known, remarks = acknowledge(found, read_rules(file), today, checked_stacks=checked_stacks)
     assert [one.id for one in known] == [one.id for one in found]
     return [one.id for one in known if one.acknowledged], [remark.summary for remark in remarks]
 
@@ -91,7 +91,7 @@ def test_what_is_written_acknowledges_the_very_pair_of_values_and_nothing_that_i
     seen = found_in(desired, recorded, live)
     report = Report(NOW, (StackReport(STACK, tuple(seen), Plan(STACK, "", 0, ())),))
     known = Acknowledgement("eve", "a trial", "2999-12-31")
-    text = rewritten("", (), report, known, TODAY)
+    text = updated_text("", (), report, known, TODAY)
     assert ("[[acknowledge]]" in text) == any(one.change.cls is not ChangeClass.PENDING for one in seen)
     for later in WORLDS:
         for one in found_in(*later):
@@ -167,10 +167,10 @@ def test_a_rule_that_matches_nothing_is_told_where_it_was_looked_for(tmp_path: P
     assert said_of(tmp_path, RULE) == ([], nothing)
     elsewhere = RULE.replace("address", 'stack = "my-org@PROD/*"\naddress', 1)
     assert said_of(tmp_path, elsewhere) == ([], [])
-    assert said_of(tmp_path, RULE, looked_at=()) == ([], [])
+    assert said_of(tmp_path, RULE, checked_stacks=()) == ([], [])
     # … and not where another part of the pipelines may be what it is about.
     rules = read_rules(tmp_path / "drift-baseline.toml")
-    assert acknowledge([], rules, TODAY, looked_at=[NAME], in_part=True) == ((), ())
+    assert acknowledge([], rules, TODAY, checked_stacks=[NAME], is_partial=True) == ((), ())
 
 
 def test_one_of_two_rules_is_enough(tmp_path: Path) -> None:
@@ -185,19 +185,19 @@ def test_one_of_two_rules_is_enough(tmp_path: Path) -> None:
         ('owner = "ann"\n', "", 2, "the rule has no owner"),
         ("expires = 2025-03-01\n", "", 2, "the rule has no expires"),
         ("live = 64\n", "", 2, "the rule has no live"),
-        ("2025-03-01", '"soon"', 7, "expires is no date"),
-        ("2025-03-01", "2025-03-01T12:00:00", 7, "expires is no date"),
+        ("2025-03-01", '"soon"', 7, "expires is not a date"),
+        ("2025-03-01", "2025-03-01T12:00:00", 7, "expires is not a date"),
         ('"ann"', '" "', 5, "owner must be text"),
         ('"a trial"', "1", 6, "reason must be text"),
         ("[[acknowledge]]", "[acknowledge]", 2, "acknowledge must be rows"),
         (RULE, "\nacknowledge = []\n", 2, "acknowledge must be rows"),
         (RULE, "\nacknowledge = [{ live = 1 }]\n", 2, "acknowledge must be rows"),
         ("live = 64", "live = " + "[" * 101 + "]" * 101, 8, "nested more than 100 levels deep"),
-        (RULE, "live = " + "[" * 5000, None, "no TOML"),
+        (RULE, "live = " + "[" * 5000, None, "not valid TOML"),
         ("[[acknowledge]]", "[[acknowledged]]", 2, "Did you mean 'acknowledge'?"),
-        ("live = 64", "live = ", 8, "no TOML"),
-        ("live = 64", "live = 2025-03-01", 8, "live is nothing that a far end can answer"),
-        ("live = 64", "live = nan", 8, "live is nothing that a far end can answer"),
+        ("live = 64", "live = ", 8, "not valid TOML"),
+        ("live = 64", "live = 2025-03-01", 8, "live is not a value that a platform can return"),
+        ("live = 64", "live = nan", 8, "live is not a value that a platform can return"),
     ],
 )
 def test_a_file_that_is_not_as_it_should_be(
@@ -259,7 +259,11 @@ live = 64
     assert "this goes" not in text and "secret words" not in text
     assert text.count("[[acknowledge]]") == 4
     (*_, new) = read_rules(file)
-    assert (new.address, new.field, new.known.owner) == (f"processing/{PROCESSING}", "description", "eve")
+    assert (new.address, new.field, new.acknowledgement.owner) == (
+        f"processing/{PROCESSING}",
+        "description",
+        "eve",
+    )
     sandbox.platform.edit_processing(PROCESSING, default_cpu=65)
     assert check("--all", "--baseline", str(file)).classes[f"processing/{PROCESSING}#default_cpu"] == "drift"
 
@@ -297,7 +301,7 @@ def test_rules_that_go_take_along_what_is_said_above_them_and_nothing_else(tmp_p
     file.write_text(f"# head\n\n{ours}\n{dotted}{table}\n# kept\n\n{stays}{table}# tail\n")
     report = Report(NOW, (StackReport(STACK, (), Plan(STACK, "", 0, ())),))
     known = Acknowledgement("eve", "a trial", "2999-12-31")
-    text = rewritten(file.read_text(), read_rules(file), report, known, TODAY)
+    text = updated_text(file.read_text(), read_rules(file), report, known, TODAY)
     assert text == f"# head\n\n# kept\n\n{stays}# tail\n"
 
 

@@ -1,4 +1,4 @@
-# What somebody knows of is counted, and is news again once it changes once more.
+# Acknowledged findings are counted, and are new again after another change.
 $ example dataset_cleanup
 
 $ reconciler apply dataset_cleanup --parallel 1
@@ -155,10 +155,10 @@ Found: 1 drift, 1 acknowledged. 0 pipelines in sync.
 | acknowledgements are read from drift-baseline.toml
 | warning: the acknowledgement of input/dataset_cleanup/stray matches nothing
 |   at drift-baseline.toml:4
-|   Nothing was changed outside there, or it has another name. Remove the rule.
+|   It is in sync, or has another name. Remove the rule.
 | warning: the acknowledgement of processing/dataset_cleanup#default_cpu is for another value
 |   at drift-baseline.toml:14
-|   It was ann's: a trial until friday. The live value or the files changed once more since, so it is news again.
+|   Owner: ann. Reason: a trial until friday. The live value or the files changed again, so the finding is new again.
 [11]
 
 # Writing again keeps what still holds, and drops what does not.

@@ -98,7 +98,7 @@ $ platform edit-processing dataset_cleanup 'default_parameters={"datalake":"othe
 
 # What is computed is refused, and nothing is written then.
 $ reconciler adopt dataset_cleanup processing/dataset_cleanup#target processing/dataset_cleanup#default_cpu
-| error: processing/dataset_cleanup#target is nothing that a file says as it is
+| error: processing/dataset_cleanup#target is computed from other values
 |   at processing/dataset_cleanup
 |   It follows from metadata.type.
 [1]

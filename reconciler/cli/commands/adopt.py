@@ -29,7 +29,7 @@ def command(**given: Any) -> int:
 
     Values of config.toml are written there. What a class says is printed as a patch for `git apply` or
     `patch -p1`. Without ADDR all that changed outside is taken over, as far as a file says it. Nothing is
-    written on the platform. Exits with 1 when something has to be changed by hand.
+    written on the platform. Exits with 1 when something needs an edit by hand.
     """
     from reconciler.cli.handlers.adopt import run
 

@@ -22,15 +22,15 @@ def print_config(adopted: Adoption, err: Console) -> None:
 def print_adopted(adopted: Adoption, stack: Stack, err: Console) -> None:
     """What was taken over, and what follows from it."""
     if adopted.is_empty:
-        said = "nothing of it is what a file says" if adopted.left else "nothing was changed outside"
+        said = "nothing of it is what a file says" if adopted.remaining else "nothing was changed outside"
         err.print(f"nothing to adopt: {said}")
     if adopted.written:
         names = ", ".join(map(str, adopted.written))
         err.print(f"{adopted.config.path}: {plural(len(adopted.written), 'value')} written ({names})")
     if adopted.in_patch:
         err.print(f"in the patch, and in no file yet: {', '.join(map(str, adopted.in_patch))}")
-    if adopted.left:
-        names = ", ".join(map(str, adopted.left))
+    if adopted.remaining:
+        names = ", ".join(map(str, adopted.remaining))
         err.print(f"not taken over: {names}; see {stack.command('drift')}, or name one to be told why")
     if adopted.new_source:
         publish = stack.command("apply", "--bump", "patch")
