@@ -50,7 +50,7 @@ class Stack:
     pipeline: str
 
     def __str__(self) -> str:
-        # CUSTOM is no place of its own: two of them must not share a record.
+        # Two CUSTOM platforms must not share a state, so the name contains the host.
         organization = self.organization.replace("%", "%25").replace("/", "%2F")
         return f"{organization}@{place(self.environment, self.host)}/{self.pipeline}"
 

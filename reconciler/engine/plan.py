@@ -1,7 +1,6 @@
-"""The story of `plan`: files, record and far ends are brought together. Reads only.
+"""`plan`: compiles the files, loads the state, reads the live objects and calls the planner. Reads only.
 
-Brings the rooms together and decides nothing itself: what the files say is compiled, what is there is read,
-and the planner compares.
+Connects these parts and decides nothing: the planner compares the values.
 """
 
 import hashlib

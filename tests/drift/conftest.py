@@ -1,4 +1,4 @@
-"""A scheduled check that is held to its promise: whatever it looks at, it only reads."""
+"""Scheduled checks that verify that drift sends only reads."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Found = dict[str, tuple[str, str]]
 
 @dataclass
 class Report:
-    """What one run of drift said."""
+    """The output of one run of drift."""
 
     code: int
     found: Found
@@ -36,7 +36,7 @@ class Report:
 
 
 class Check:
-    """Runs drift over a line that lets only reads through, with a token that may only read."""
+    """Runs drift through a proxy that passes only reads, with a token that may only read."""
 
     def __init__(self, cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._cli = cli
@@ -100,7 +100,7 @@ env = { WORKERS = "4" }
 
 @pytest.fixture
 def applied(cli: Cli, sandbox: Sandbox) -> None:
-    """One pipeline of each sort, whose files say all that they can."""
+    """One pipeline of each type, whose files set every field."""
     for name in (PROCESSING, TRAINING):
         config = copy_example(name, cli.folder, sandbox.registry) / "config.toml"
         if name == TRAINING:
@@ -112,7 +112,7 @@ def applied(cli: Cli, sandbox: Sandbox) -> None:
 
 
 def recorded(pipeline: str) -> dict[Address, dict[str, Any]]:
-    """What the record has of each resource of a pipeline."""
+    """The recorded resources of a pipeline."""
     with open_store(os.environ["RECONCILER_STATE"]) as store:
         snapshot = store.load(stack_of(pipeline))
     assert snapshot is not None
@@ -125,7 +125,7 @@ def record_as(
     ids: Mapping[Address, str] = {},
     without: Collection[Address] = (),
 ) -> None:
-    """Have the record of an earlier apply say this instead."""
+    """Replace recorded values of an earlier apply."""
     with open_store(os.environ["RECONCILER_STATE"]) as store:
         snapshot = store.load(stack_of(pipeline))
         assert snapshot is not None

@@ -1,4 +1,4 @@
-"""What adopt writes is what is live: the patch applies, the plan is empty for it, twice is once."""
+"""adopt writes exactly the live values: its patch applies, the next plan is empty, a second run is a noop."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def patched(folder: Path, text: str, how: list[str]) -> None:
 
 @pytest.mark.parametrize("how", PATCH, ids=["git", "patch"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["unix", "windows"])
-def test_everything_that_a_file_says_can_be_taken_over(
+def test_every_value_in_a_file_can_be_adopted(
     how: list[str], newline: str, cli: Cli, sandbox: Sandbox, check: Check
 ) -> None:
     folder = copy_example(PROCESSING, cli.folder, sandbox.registry)
@@ -80,7 +80,7 @@ def test_only_the_bytes_of_the_value_change(cli: Cli, sandbox: Sandbox, applied:
     assert [cls for cls in check(TRAINING).classes.values() if cls != "pending"] == []
 
 
-def test_a_conflict_ends_with_what_is_live(cli: Cli, sandbox: Sandbox, applied: None, check: Check) -> None:
+def test_adopting_ends_a_conflict(cli: Cli, sandbox: Sandbox, applied: None, check: Check) -> None:
     config = cli.folder / PROCESSING / "config.toml"
     config.write_text(config.read_text().replace('cpu = "4"', "cpu = 8  # more"))
     sandbox.platform.edit_processing(PROCESSING, default_cpu=16)
@@ -102,7 +102,7 @@ def test_a_conflict_ends_with_what_is_live(cli: Cli, sandbox: Sandbox, applied: 
         (f"image/{{}}/examples/{PROCESSING}#source_key", "publish a new version"),
     ],
 )
-def test_what_no_file_says_as_it_is_is_refused_and_nothing_is_written(
+def test_computed_values_are_refused_and_nothing_is_written(
     what: str, words: str, cli: Cli, sandbox: Sandbox, applied: None
 ) -> None:
     sandbox.platform.edit_processing(
@@ -116,7 +116,7 @@ def test_what_no_file_says_as_it_is_is_refused_and_nothing_is_written(
     assert snapshot(cli.folder) == before
 
 
-def test_what_code_computes_is_told_with_its_place(cli: Cli, sandbox: Sandbox) -> None:
+def test_values_computed_by_code_are_reported_with_their_place(cli: Cli, sandbox: Sandbox) -> None:
     folder = copy_example(PROCESSING, cli.folder, sandbox.registry)
     parameters = folder / "utils" / "parameters.py"
     parameters.write_text(parameters.read_text().replace('default="cleaned"', 'default="cl" + "eaned"'))
@@ -138,7 +138,7 @@ def test_what_code_computes_is_told_with_its_place(cli: Cli, sandbox: Sandbox) -
 
 
 @pytest.mark.parametrize("value", [0.5, -1])
-def test_what_the_file_cannot_say_is_not_written(
+def test_values_that_the_file_cannot_contain_are_not_written(
     value: float, cli: Cli, sandbox: Sandbox, applied: None
 ) -> None:
     if isinstance(value, int):
@@ -157,7 +157,7 @@ def test_what_the_file_cannot_say_is_not_written(
     assert snapshot(cli.folder) == before
 
 
-def test_what_is_not_taken_over_is_told(
+def test_remaining_differences_are_reported(
     cli: Cli, sandbox: Sandbox, applied: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.platform.edit_processing(PROCESSING, docker_tag="1.0.0")
@@ -174,7 +174,9 @@ def test_what_is_not_taken_over_is_told(
     assert 'cpu = "64"' in (cli.folder / PROCESSING / "config.toml").read_text()
 
 
-def test_one_environments_value_goes_where_that_has_it(cli: Cli, sandbox: Sandbox, check: Check) -> None:
+def test_a_value_of_an_environment_is_written_to_its_overlay(
+    cli: Cli, sandbox: Sandbox, check: Check
+) -> None:
     config = copy_example(PROCESSING, cli.folder, sandbox.registry) / "config.toml"
     with config.open("a") as file:
         file.write("\n[reconciler.env.CUSTOM.docker]\ncpu = 2 # here\n")
@@ -186,7 +188,9 @@ def test_one_environments_value_goes_where_that_has_it(cli: Cli, sandbox: Sandbo
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
-def test_at_a_terminal_it_asks(answer: str, code: int, cli: Cli, sandbox: Sandbox, applied: None) -> None:
+def test_adopt_prompts_at_a_terminal(
+    answer: str, code: int, cli: Cli, sandbox: Sandbox, applied: None
+) -> None:
     config = cli.folder / PROCESSING / "config.toml"
     sandbox.platform.edit_processing(PROCESSING, default_cpu=64)
     before = config.read_text()
@@ -198,7 +202,7 @@ def test_at_a_terminal_it_asks(answer: str, code: int, cli: Cli, sandbox: Sandbo
     assert config.read_text() == (before.replace('cpu = "4"', 'cpu = "64"') if code == 0 else before)
 
 
-def test_nobody_else_is_written_to(cli: Cli, sandbox: Sandbox, applied: None, tmp_path: Path) -> None:
+def test_adopt_writes_to_no_provider(cli: Cli, sandbox: Sandbox, applied: None, tmp_path: Path) -> None:
     sandbox.platform.edit_processing(PROCESSING, default_cpu=64)
     sandbox.clear_requests()
     record = (tmp_path / "state.db").read_bytes()

@@ -1,4 +1,4 @@
-"""What somebody knows of: counted and never silent, until its last day, or until it changes once more."""
+"""Acknowledged findings: counted and reported, and new again after their last day or another change."""
 
 import re
 from dataclasses import replace
@@ -52,7 +52,7 @@ def finding(address: str = "processing/app", path: str = "default_cpu", live: JS
 
 
 def found_in(desired: JSON, recorded: JSON | NoValue, live: JSON) -> list[Finding]:
-    """What drift finds of one field with these three values."""
+    """The finding of one field with these three values."""
     sides = ({} if value is MISSING else {"default_cpu": value} for value in (desired, recorded, live))
     [change] = compare(*sides, RULES)
     quiet = (ChangeClass.IN_SYNC, ChangeClass.CONVERGED)
@@ -62,7 +62,7 @@ def found_in(desired: JSON, recorded: JSON | NoValue, live: JSON) -> list[Findin
 def said_of(
     folder: Path, text: str, *found: Finding, today: date = TODAY, checked_stacks: tuple[str, ...] = (NAME,)
 ) -> tuple[list[str], list[str]]:
-    """The findings that are acknowledged, and what is said of the rules."""
+    """The acknowledged findings, and the warnings about rules."""
     file = folder / "drift-baseline.toml"
     file.write_text(text)
     known, remarks = acknowledge(found, read_rules(file), today, checked_stacks=checked_stacks)
@@ -70,7 +70,7 @@ def said_of(
     return [one.id for one in known if one.acknowledged], [remark.summary for remark in remarks]
 
 
-def test_a_finding_is_known_until_the_end_of_the_last_day(tmp_path: Path) -> None:
+def test_a_finding_is_acknowledged_until_the_end_of_the_last_day(tmp_path: Path) -> None:
     assert said_of(tmp_path, RULE, finding()) == (["processing/app#default_cpu"], [])
     known, remarks = said_of(tmp_path, RULE, finding(), today=date(2025, 3, 2))
     assert known == []
@@ -84,10 +84,10 @@ WORLDS = list(product(VALUES, [*VALUES, MISSING], VALUES))
 
 
 @pytest.mark.parametrize(("desired", "recorded", "live"), WORLDS)
-def test_what_is_written_acknowledges_the_very_pair_of_values_and_nothing_that_is_pending(
+def test_a_written_rule_acknowledges_one_pair_of_values_and_no_pending_change(
     desired: int, recorded: Any, live: int, tmp_path: Path
 ) -> None:
-    """All that can be found, acknowledged, and then looked at in all worlds that may come after it."""
+    """Every finding is acknowledged, and then compared with every later combination of values."""
     seen = found_in(desired, recorded, live)
     report = Report(NOW, (StackReport(STACK, tuple(seen), Plan(STACK, "", 0, ())),))
     known = Acknowledgement("eve", "a trial", "2999-12-31")
@@ -102,7 +102,7 @@ def test_what_is_written_acknowledges_the_very_pair_of_values_and_nothing_that_i
 
 
 @pytest.mark.parametrize("cls", [*ChangeClass])
-def test_only_what_was_changed_outside_can_be_acknowledged(cls: ChangeClass, tmp_path: Path) -> None:
+def test_only_changes_outside_can_be_acknowledged(cls: ChangeClass, tmp_path: Path) -> None:
     one = finding()
     one = replace(one, change=one.change._replace(cls=cls))
     drift = cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED)
@@ -113,7 +113,7 @@ def test_only_what_was_changed_outside_can_be_acknowledged(cls: ChangeClass, tmp
 
 
 @pytest.mark.parametrize("desired", [5, "4", None, ABSENT, MISSING, [4]])
-def test_another_value_in_the_files_is_news(desired: Any, tmp_path: Path) -> None:
+def test_another_value_in_the_files_is_a_new_finding(desired: Any, tmp_path: Path) -> None:
     text = RULE.replace("live = 64", "desired = 4\nlive = 64")
     one = finding()
     assert said_of(tmp_path, text, one)[0] == [one.id]
@@ -124,14 +124,14 @@ def test_another_value_in_the_files_is_news(desired: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("live", [65, "64", 64.5, True, None, ABSENT, MISSING, [64]])
-def test_another_live_value_is_news(live: Any, tmp_path: Path) -> None:
+def test_another_live_value_is_a_new_finding(live: Any, tmp_path: Path) -> None:
     known, remarks = said_of(tmp_path, RULE, finding(live=live))
     assert known == []
     assert remarks == ["the acknowledgement of processing/app#default_cpu is for another value"]
 
 
 @pytest.mark.parametrize("live", [64, "x" * 1000, "ünï", True, None, ABSENT, MISSING, {"b": 1, "a": [1.5]}])
-def test_a_digest_stands_for_any_value(live: Any, tmp_path: Path) -> None:
+def test_a_digest_matches_any_value(live: Any, tmp_path: Path) -> None:
     text = RULE.replace("live = 64", f'live = "{digest(live)}"')
     assert said_of(tmp_path, text, finding(live=live))[0] == ["processing/app#default_cpu"]
     assert said_of(tmp_path, text, finding(live="other"))[0] == []
@@ -150,19 +150,19 @@ def test_a_digest_stands_for_any_value(live: Any, tmp_path: Path) -> None:
         ('stack = "other-org@*"\nfield = "default_cpu"', False),
     ],
 )
-def test_what_a_rule_is_about(replaced: str, matches: bool, tmp_path: Path) -> None:
+def test_the_findings_that_a_rule_matches(replaced: str, matches: bool, tmp_path: Path) -> None:
     known, _ = said_of(tmp_path, RULE.replace('field = "default_cpu"', replaced), finding())
     assert bool(known) == matches
 
 
-def test_an_address_may_be_a_pattern_and_brackets_of_a_name_are_none(tmp_path: Path) -> None:
+def test_an_address_may_be_a_pattern_and_brackets_are_literal(tmp_path: Path) -> None:
     text = RULE.replace("processing/app", "input/*").replace('field = "default_cpu"', 'field = ""')
     stray = finding("input/app/a%5B1%5D", "", "a[1]")
     known, _ = said_of(tmp_path, text.replace("live = 64", f'live = "{digest("a[1]")}"'), stray)
     assert known == [stray.id]
 
 
-def test_a_rule_that_matches_nothing_is_told_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_an_unused_rule_is_reported_if_its_stack_was_checked(tmp_path: Path) -> None:
     nothing = ["the acknowledgement of processing/app#default_cpu matches nothing"]
     assert said_of(tmp_path, RULE) == ([], nothing)
     elsewhere = RULE.replace("address", 'stack = "my-org@PROD/*"\naddress', 1)
@@ -200,9 +200,7 @@ def test_one_of_two_rules_is_enough(tmp_path: Path) -> None:
         ("live = 64", "live = nan", 8, "live is not a value that a platform can return"),
     ],
 )
-def test_a_file_that_is_not_as_it_should_be(
-    old: str, new: str, line: int | None, words: str, tmp_path: Path
-) -> None:
+def test_an_invalid_file(old: str, new: str, line: int | None, words: str, tmp_path: Path) -> None:
     file = tmp_path / "known.toml"
     file.write_text(RULE.replace(old, new, 1))
     with pytest.raises(UserError) as refused:
@@ -213,7 +211,7 @@ def test_a_file_that_is_not_as_it_should_be(
     assert (found.file, found.line) == (file, line)
 
 
-def test_every_problem_of_the_file_is_told_and_nothing_is_asked(cli: Cli, sandbox: Sandbox) -> None:
+def test_every_problem_of_the_file_is_reported_before_any_request(cli: Cli, sandbox: Sandbox) -> None:
     sandbox.clear_requests()
     (cli.folder / "drift-baseline.toml").write_text(
         RULE.replace("owner", "onwer").replace("2025-03-01", '"x"')
@@ -229,7 +227,7 @@ def test_every_problem_of_the_file_is_told_and_nothing_is_asked(cli: Cli, sandbo
     assert cli("drift", "--write-baseline", "nowhere/known.toml").code == 2
 
 
-def test_writing_again_keeps_what_holds_and_what_was_not_looked_at(
+def test_writing_again_keeps_valid_rules_and_rules_of_unchecked_stacks(
     cli: Cli, sandbox: Sandbox, applied: None, check: Check
 ) -> None:
     file = cli.folder / "known.toml"
@@ -268,7 +266,7 @@ live = 64
     assert check("--all", "--baseline", str(file)).classes[f"processing/{PROCESSING}#default_cpu"] == "drift"
 
 
-def test_an_edit_that_is_not_applied_yet_is_not_acknowledged_and_neither_is_the_next(
+def test_pending_edits_are_never_acknowledged(
     cli: Cli, sandbox: Sandbox, applied: None, check: Check
 ) -> None:
     config, field = cli.folder / PROCESSING / "config.toml", f"processing/{PROCESSING}#default_cpu"
@@ -292,7 +290,7 @@ def test_an_edit_that_is_not_applied_yet_is_not_acknowledged_and_neither_is_the_
     assert report.code == 12 and report.classes[field] == "conflict"
 
 
-def test_rules_that_go_take_along_what_is_said_above_them_and_nothing_else(tmp_path: Path) -> None:
+def test_removed_rules_take_only_their_comments_along(tmp_path: Path) -> None:
     ours = RULE.replace("address", f'stack = "{NAME}"\naddress', 1)
     dotted = ours.replace("live = 64", "live.x = 64")
     table = ours.replace("live = 64", '[acknowledge.live]\nx = """\n# of the text\n"""')
@@ -305,7 +303,9 @@ def test_rules_that_go_take_along_what_is_said_above_them_and_nothing_else(tmp_p
     assert text == f"# head\n\n# kept\n\n{stays}# tail\n"
 
 
-def test_a_broken_neighbour_is_still_told(cli: Cli, sandbox: Sandbox, applied: None, check: Check) -> None:
+def test_a_broken_neighbour_is_still_reported(
+    cli: Cli, sandbox: Sandbox, applied: None, check: Check
+) -> None:
     sandbox.platform.edit_processing(PROCESSING, default_cpu=64)
     sandbox.fail("*", "/models/find", 503, times=None)
     report = check("--all", "--write-baseline")

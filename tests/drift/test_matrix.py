@@ -1,7 +1,7 @@
-"""Every class of change on every field of every kind, made by somebody else on the platform itself.
+"""Every class of change on every field of every kind, made on the platform itself.
 
-The fields are those of the kinds' own tables, and their values are made up from what they have, so a field
-that is new is covered by itself.
+The fields come from the tables of the kinds and their values are derived from the present ones, so a new
+field is covered automatically.
 """
 
 import json
@@ -35,7 +35,7 @@ Values = dict[Address, dict[str, Any]]
 
 
 def others(field: str, value: Any) -> list[Any]:
-    """Two more values that the field could have, as far as there are two; of a table, two values of a key."""
+    """Two other values of the field, if there are two; for a table, two values of a key."""
     match value:
         case bool():
             return [not value]
@@ -68,7 +68,7 @@ def path_of(field: str, value: Any) -> str:
 
 @pytest.fixture
 def now(applied: None) -> Values:
-    """Every field of one resource of each kind, as it was applied: all those that the kind knows."""
+    """Every field of one resource of each kind, as applied."""
     known = {**recorded(PROCESSING), **recorded(TRAINING)}
     for address, rules in RULES.items():
         assert set(known[address]) == set(rules), f"the examples do not say all fields of a {address.kind}"
@@ -88,7 +88,7 @@ def changed(now: Values, which: int) -> Values:
 
 
 def live_as(sandbox: Sandbox, values: Values) -> None:
-    """Somebody else has these values on the platform. What nobody can change there is made anew with them."""
+    """Set these values on the platform. Objects with immutable fields are created again."""
     platform = sandbox.platform
     app = {**(platform.processing(PROCESSING) or {}), **values.get(APP, {})}
     inputs = {one["name"]: one for one in platform.inputs(PROCESSING)}
@@ -120,7 +120,9 @@ def fields_of(values: Values) -> set[str]:
     }
 
 
-def test_in_sync_is_silent_and_so_is_what_changed_back(check: Check, sandbox: Sandbox, now: Values) -> None:
+def test_a_value_that_is_in_sync_or_changed_back_is_no_finding(
+    check: Check, sandbox: Sandbox, now: Values
+) -> None:
     assert check("--all").found == {}
     live_as(sandbox, changed(now, 0))
     assert check("--all").code != 0
@@ -150,7 +152,7 @@ def test_pending(check: Check, sandbox: Sandbox, now: Values) -> None:
     assert report.code == 10
 
 
-def test_converged_is_silent(check: Check, now: Values) -> None:
+def test_a_converged_value_is_no_finding(check: Check, now: Values) -> None:
     recorded_as(changed(now, 0))
     report = check("--all")
     assert (report.code, report.found) == (0, {})
@@ -182,7 +184,7 @@ def test_unrecorded(
     assert report.code == 10
 
 
-def test_unverified_is_counted_and_no_finding_until_the_files_change(
+def test_an_unreadable_value_is_only_counted_until_the_files_change(
     check: Check, sandbox: Sandbox, now: Values
 ) -> None:
     sandbox.switch(echo="certain")
@@ -213,7 +215,7 @@ def test_unverified_is_counted_and_no_finding_until_the_files_change(
     assert report.code == 10
 
 
-def test_objects_that_went_came_or_are_others_now(check: Check, sandbox: Sandbox, applied: None) -> None:
+def test_objects_deleted_added_or_recreated_outside(check: Check, sandbox: Sandbox, applied: None) -> None:
     platform = sandbox.platform
     platform.delete_input(PROCESSING, "archive")
     platform.add_input(PROCESSING, "stray")
@@ -268,7 +270,7 @@ def test_a_whole_processing_and_a_whole_model(check: Check, sandbox: Sandbox, ap
 
 @pytest.fixture
 def image(cli: Cli, sandbox: Sandbox, applied: None) -> str:
-    """The address of the processing's image; of other source is 0.9.0 in the same repository."""
+    """The address of the processing's image. 0.9.0 in the same repository has other source."""
     folder = cli.folder / PROCESSING
     config, source = (folder / "config.toml").read_text(), (folder / "steps.py").read_text()
     (folder / "config.toml").write_text(config.replace('version = "1.0"', 'version = "0.9"'))
@@ -286,7 +288,7 @@ def repository(sandbox: Sandbox, name: str = f"examples/{PROCESSING}") -> Regist
 
 
 def another_tools_image(sandbox: Sandbox, tag: str) -> None:
-    """Somebody pushes an image under this tag that says nothing of its source."""
+    """Push an image without a source label under this tag."""
     with repository(sandbox, "base/python") as base, repository(sandbox) as ours:
         manifest = base.manifest("3.11")
         assert manifest is not None
@@ -332,13 +334,13 @@ def test_a_version_tag_that_another_tool_overwrote(check: Check, sandbox: Sandbo
     assert (report.code, report.found) == (11, {f"{image}#source_key": ("drift", "changed outside")})
 
 
-def test_a_version_tag_that_is_gone(check: Check, sandbox: Sandbox, image: str) -> None:
+def test_a_deleted_version_tag(check: Check, sandbox: Sandbox, image: str) -> None:
     sandbox.call("DELETE", f"/v2/examples/{PROCESSING}/manifests/1.0.0")
     report = check(PROCESSING)
     assert (report.code, report.classes) == (11, {f"{image}#version": "drift"})
 
 
-def test_an_image_that_is_gone(check: Check, sandbox: Sandbox, image: str) -> None:
+def test_a_deleted_image(check: Check, sandbox: Sandbox, image: str) -> None:
     with repository(sandbox) as ours:
         digests = {ours.digest(tag) for tag in ("0.9.0", "1.0.0", "latest")}
     for digest in digests:
@@ -353,7 +355,7 @@ def test_a_platform_that_points_at_another_tag(check: Check, sandbox: Sandbox, i
     assert (report.code, report.classes) == (11, {f"{APP}#docker_tag": "drift"})
 
 
-def test_files_that_ask_for_another_image_are_no_drift(check: Check, cli: Cli, image: str) -> None:
+def test_another_image_name_in_the_files_is_not_drift(check: Check, cli: Cli, image: str) -> None:
     folder = cli.folder / PROCESSING
     config, source = (folder / "config.toml").read_text(), (folder / "steps.py").read_text()
     (folder / "steps.py").write_text(source + "\n# another\n")
@@ -369,7 +371,7 @@ def test_files_that_ask_for_another_image_are_no_drift(check: Check, cli: Cli, i
     assert report.code == 10
 
 
-def test_what_a_colleague_published_from_the_same_files_is_silent(
+def test_an_image_published_by_a_colleague_from_the_same_files_is_no_finding(
     check: Check, cli: Cli, image: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     steps = cli.folder / PROCESSING / "steps.py"
@@ -381,7 +383,7 @@ def test_what_a_colleague_published_from_the_same_files_is_silent(
     assert (report.code, report.found) == (0, {})
 
 
-def test_a_lost_record_of_what_is_as_the_files_say_is_silent(
+def test_lost_state_of_a_stack_in_sync_is_no_finding(
     check: Check, image: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "lost.db"))
@@ -389,7 +391,7 @@ def test_a_lost_record_of_what_is_as_the_files_say_is_silent(
     assert (report.code, report.found) == (0, {})
 
 
-def test_what_cannot_be_asked_is_not_in_sync(check: Check, sandbox: Sandbox, image: str) -> None:
+def test_an_unreadable_resource_is_not_in_sync(check: Check, sandbox: Sandbox, image: str) -> None:
     sandbox.fail("*", "/v2/", 503, times=None)
     sandbox.platform.edit_processing(PROCESSING, default_cpu=64)
     report = check(PROCESSING)

@@ -1,7 +1,7 @@
-"""Nothing changed, so nothing is found: whatever the platform makes of what it was told.
+"""No change means no finding, whatever the platform's formatting of values.
 
-Worlds are made up: stacks of every kind with values of every form, and a platform that answers numbers as
-text or as floats, flags in another order, enum names in lower case, nothing as null, and that hides fields.
+Stacks of every kind are generated with values of every form. The platform returns numbers as text or floats,
+flags in another order, enum names in lower case and missing values as null, and hides fields.
 """
 
 from collections.abc import Callable, Mapping
@@ -71,7 +71,7 @@ WORDS: list[Habit] = [in_lower_case, nothing_as_null, nothing_as_a_word, in_anot
 
 
 def habits(random: Random) -> Habit:
-    """One way to write numbers, and any of the others besides."""
+    """One formatting of numbers, and any of the others."""
     chosen = [random.choice(NUMBERS), *some(random, WORDS)]
 
     def told(name: str, value: Any) -> Any:
@@ -83,7 +83,7 @@ def habits(random: Random) -> Habit:
 
 
 def value(random: Random, depth: int = 2) -> Any:
-    """What a parameter may be."""
+    """The value of a parameter."""
     forms: list[Callable[[], Any]] = [
         lambda: random.randint(-(2**53) + 1, 2**53 - 1),
         lambda: random.choice([0, 1, 640, 0.0, 4.0, 1e-05, 1 / 3, -2.5]),
@@ -144,7 +144,7 @@ def stack(random: Random) -> list[Resource]:
 
 
 def found(bench: Bench, made: list[Resource], recorded: Mapping[Address, RecordedResource]) -> list[str]:
-    """The findings of a plan, made without the threads that a reading takes."""
+    """The findings of a plan, without the threads of a read."""
     live = {Address(*key): bench.world.answer(live) for key, live in bench.world.objects.items()}
     world = RemoteState(live, requested=live.keys())
     steps, _ = plan_steps(Graph(made), recorded, world, FACTS)
@@ -153,7 +153,7 @@ def found(bench: Bench, made: list[Resource], recorded: Mapping[Address, Recorde
     return [finding.field for finding in known]
 
 
-def test_nobody_changed_anything_and_nothing_is_found() -> None:
+def test_unchanged_objects_have_no_findings() -> None:
     random = Random(20250301)
     hideable = sorted({name for facts in FACTS.values() for name in facts.rules} - {"version"})
     for _ in range(STACKS):

@@ -1,4 +1,4 @@
-"""One stack on a far end in memory: what every story of the engine starts from."""
+"""One stack on a provider in memory, for the tests of the engine."""
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
@@ -51,7 +51,7 @@ def image(version: str = "1.0.0") -> Resource:
 
 
 def processing(name: str = "app", *, owns: tuple[str, ...] = ("input",), **fields: Any) -> Resource:
-    """A processing of which the files give these fields, and the whole list of inputs."""
+    """A processing with these fields, whose list of inputs the files own."""
     return Resource(Address.of("processing", name), fields, owns=owns)
 
 
@@ -78,12 +78,12 @@ def version_of(model: str, name: str, **fields: Any) -> Resource:
 
 
 def after(resource: Resource, *others: Resource) -> Resource:
-    """The same resource, waiting for the others, too."""
+    """The same resource, which also depends on the others."""
     return replace(resource, depends_on=(*resource.depends_on, *(other.address for other in others)))
 
 
 def record(resource: Resource, id: str | None = None, **inputs: Any) -> RecordedResource:
-    """What a record says after `resource` was applied; `inputs` replaces its fields when given."""
+    """The recorded resource after an apply of `resource`; `inputs` replaces its fields if given."""
     address = str(resource.address)
     edges = tuple(str(other) for other in resource.depends_on)
     fields = inputs or dict(resource.fields)
@@ -91,7 +91,7 @@ def record(resource: Resource, id: str | None = None, **inputs: Any) -> Recorded
 
 
 class Impatient(threading.Event):
-    """A stop event that nobody has to wait for; knows how long the walk meant to."""
+    """A stop event whose waits return at once; `waited` has the seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Impatient(threading.Event):
 
 @dataclass(frozen=True)
 class PlanResult:
-    """A plan with what it was made from."""
+    """A plan with its inputs."""
 
     plan: Plan
     desired: Graph
@@ -122,11 +122,11 @@ class PlanResult:
 
 
 class Bench:
-    """One stack, the memory world it lives in, and its record: the commands, without a command line.
+    """One stack with its provider in memory and its state, with methods for the commands.
 
     Attributes:
-        world: what the far end has.
-        kinds: how it is reached.
+        world: the objects of the provider.
+        kinds: the kinds of the provider.
         stop: stops a running apply; waiting for a retry takes no time.
     """
 
@@ -140,7 +140,7 @@ class Bench:
 
     @property
     def record(self) -> Snapshot:
-        """What the store has."""
+        """The stored state."""
         return self.store.load(str(STACK)) or Snapshot.new(str(STACK), "lineage-1")
 
     def recorded(self, address: Address) -> RecordedResource:
@@ -150,7 +150,7 @@ class Bench:
         return self.world.objects[address.kind, address.name].fields
 
     def plan(self, *resources: Resource, **options: Any) -> PlanResult:
-        """What `plan` does: read, settle what is open, compare."""
+        """As `plan`: read, settle open writes, compare."""
         desired, snapshot, request = Graph(resources), self.record, PlanOptions(**options)
         facts = {name: kind.facts for name, kind in self.kinds.items()}
         recorded = {Address.parse(text): entry for text, entry in snapshot.resources.items()}
@@ -169,7 +169,7 @@ class Bench:
         )
 
     def apply(self, *resources: Resource, **options: Any) -> ExecutionResult:
-        """What `apply` does: plan, and walk the plan."""
+        """As `apply`: plan, and execute the plan."""
         return self.walk(self.plan(*resources, **options))
 
     def walk(self, planned: PlanResult, *, parallel: int = 1, emit: Emit = ignore) -> ExecutionResult:
@@ -190,7 +190,7 @@ class Bench:
         )()
 
     def writes(self) -> list[tuple[str, str]]:
-        """(verb, address) of what the far end carried out since this was asked last."""
+        """(verb, address) of each write since the last call of this method."""
         done = [(verb, str(Address(kind, name))) for verb, kind, name in self.world.writes]
         self.world.writes.clear()
         return done

@@ -1,4 +1,4 @@
-"""A plan walked on a far end in memory, with a real record: what is sent, what is saved, and when."""
+"""Executing plans on a provider in memory, with real state: what is sent and saved, and in which order."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -19,14 +19,14 @@ from tests.failing_kind import READS, WRITES, Died, Fault, Faults, FaultyKind
 
 
 class TestDelete:
-    def test_takes_along_what_lives_in_it_and_nothing_of_the_same_name(self, bench: Bench) -> None:
+    def test_deletes_children_but_no_namesake(self, bench: Bench) -> None:
         bench.apply(processing("app"), input_of("app", "x"), model("app"), version_of("app", "x"))
         assert bench.apply(model("app"), version_of("app", "x"), prune=True).succeeded
         assert {kind for kind, _ in bench.world.objects} == {"model", "model-version"}
 
 
 class TestReplace:
-    def test_it_is_deleted_and_made_anew_with_everything_that_it_had(self, bench: Bench) -> None:
+    def test_a_replaced_object_keeps_all_its_fields(self, bench: Bench) -> None:
         bench.apply(processing(type="AUTO_TAGGING", default_parameters={"epochs": 1}))
         bench.world.edit("processing", "app", default_cpu=16)
         bench.writes()
@@ -42,7 +42,7 @@ class TestReplace:
         assert bench.recorded(APP).inputs == dict(app.fields)
         assert bench.plan(app).plan.is_empty
 
-    def test_its_children_go_with_it_and_are_made_anew(self, bench: Bench) -> None:
+    def test_children_are_deleted_and_created_again(self, bench: Bench) -> None:
         dataset = input_of("app", "dataset")
         bench.apply(processing(type="AUTO_TAGGING"), dataset)
         bench.writes()
@@ -58,8 +58,8 @@ class TestReplace:
         assert bench.plan(app, dataset).plan.is_empty
 
 
-class TestReplaceThatFailsHalfWay:
-    """The old object is gone, and the new one is not there: what it had is in the record only."""
+class TestInterruptedReplace:
+    """The old object is deleted and the new one not created: only the state has its fields."""
 
     DATASET = input_of("app", "dataset")
 
@@ -80,7 +80,7 @@ class TestReplaceThatFailsHalfWay:
         bench.kinds["processing"] = healthy
         bench.writes()
 
-    def test_it_is_made_again_with_what_it_had_by_whichever_run_gets_through(self, half: Bench) -> None:
+    def test_the_next_successful_run_creates_it_with_its_old_fields(self, half: Bench) -> None:
         app = processing(type="PRE_ANNOTATION", default_parameters={"epochs": 1})
         self.failing(half, app, self.DATASET)  # no --replace any more: there is nothing to lose
         planned = half.plan(app, self.DATASET)
@@ -97,19 +97,19 @@ class TestReplaceThatFailsHalfWay:
         }
         assert half.plan(app, self.DATASET).plan.is_empty and not half.record.intents
 
-    def test_what_left_the_files_meanwhile_is_let_go(self, half: Bench) -> None:
+    def test_a_resource_that_left_the_files_is_not_created_again(self, half: Bench) -> None:
         app = processing(type="PRE_ANNOTATION")
         assert half.apply(app).succeeded
         assert set(half.record.resources) == {"processing/app"} and not half.record.intents
         assert half.apply().succeeded
         assert not half.record.resources and half.plan().plan.is_empty
 
-    def test_what_somebody_made_under_its_name_is_a_conflict(self, half: Bench) -> None:
+    def test_another_object_with_its_name_is_a_conflict(self, half: Bench) -> None:
         half.world.put("processing", "app", type="DATA_AUGMENTATION", default_cpu=1)
         planned = half.plan(processing(type="PRE_ANNOTATION"), self.DATASET)
         assert [step.address for step in planned.plan.conflicts] == [APP]
 
-    def test_a_deletion_that_is_refused_leaves_nothing_open(self, bench: Bench) -> None:
+    def test_a_refused_delete_leaves_no_intent(self, bench: Bench) -> None:
         assert bench.apply(processing(type="AUTO_TAGGING"), self.DATASET).succeeded
         before = bench.record.resources
         faults = Faults(Fault(1, RefusedError("no"), times=99), verbs=["delete"])
@@ -118,8 +118,8 @@ class TestReplaceThatFailsHalfWay:
         assert dict(bench.record.resources) == dict(before) and not bench.record.intents
 
 
-class TestTheRecordSaysWhatIsKnown:
-    def test_a_field_that_nobody_wrote_or_read_is_not_recorded(self, bench: Bench) -> None:
+class TestRecordedFields:
+    def test_a_field_that_was_neither_written_nor_read_is_not_recorded(self, bench: Bench) -> None:
         bench.world.put("processing", "app", type="AUTO_TAGGING", default_cpu=4)
         bench.world.hidden = ["type"]
         app = processing(type="AUTO_TAGGING", default_cpu=8)
@@ -160,7 +160,7 @@ class TestInterrupted:
         assert bench.writes() == [("create", "processing/a")]
         assert set(bench.record.resources) == {"processing/a"} and not bench.record.intents
 
-    def test_nothing_at_all_starts_once_it_is_stopped(self, bench: Bench) -> None:
+    def test_nothing_starts_after_a_stop(self, bench: Bench) -> None:
         bench.apply(model("M"))
         bench.writes()
         bench.stop.set()
@@ -171,7 +171,7 @@ class TestInterrupted:
         ]
         assert bench.writes() == []
 
-    def test_it_does_not_try_again(self, bench: Bench) -> None:
+    def test_a_stop_ends_retries(self, bench: Bench) -> None:
         def interrupt(event: Event) -> None:
             if isinstance(event, StepRetried):
                 bench.stop.set()
@@ -188,33 +188,33 @@ BUSY = TransientError("busy")
 
 
 def failing(bench: Bench, kind: str, *faults: Fault, verbs: Collection[str] = WRITES) -> Faults:
-    """From now on these calls of one kind fail."""
+    """Let the calls of one kind fail from now on."""
     counted = Faults(*faults, verbs=verbs)
     bench.kinds[kind] = FaultyKind(bench.kinds[kind], counted)
     return counted
 
 
-class TestAnswersThatGotLost:
-    def test_a_create_that_was_carried_out_is_found_and_not_repeated(self, bench: Bench) -> None:
+class TestLostAnswers:
+    def test_a_create_that_succeeded_is_found_and_not_repeated(self, bench: Bench) -> None:
         faults = failing(bench, "processing", Fault(1, LOST, after=True))
         assert bench.apply(processing(default_cpu=8)).succeeded
         assert [verb for verb, _ in faults.calls] == ["create"]
         assert bench.recorded(APP).inputs == {"default_cpu": 8} and not bench.record.intents
 
-    def test_a_create_that_never_arrived_is_sent_again_after_a_look(self, bench: Bench) -> None:
+    def test_a_create_that_did_not_arrive_is_sent_again_after_a_look_up(self, bench: Bench) -> None:
         planned = bench.plan(processing())
         faults = failing(bench, "processing", Fault(1, LOST), verbs=[*READS, *WRITES])
         assert bench.walk(planned).succeeded
         assert [verb for verb, _ in faults.calls] == ["create", "read", "create", "read"]
 
-    def test_while_the_look_up_fails_nothing_is_sent_again(self, bench: Bench) -> None:
+    def test_nothing_is_sent_again_while_the_look_up_fails(self, bench: Bench) -> None:
         planned = bench.plan(processing())
         lost, busy = Fault(1, LOST, after=True), Fault(2, BUSY, times=2)
         faults = failing(bench, "processing", lost, busy, verbs=[*READS, *WRITES])
         assert bench.walk(planned).succeeded
         assert [verb for verb, _ in faults.calls] == ["create", "read", "read", "read", "read"]
 
-    def test_what_cannot_be_settled_stays_open_for_the_next_run(self, bench: Bench) -> None:
+    def test_an_unsettled_write_stays_open_for_the_next_run(self, bench: Bench) -> None:
         planned = bench.plan(processing())
         healthy = bench.kinds["processing"]
         failing(
@@ -228,7 +228,7 @@ class TestAnswersThatGotLost:
         assert bench.writes() == [] and not bench.record.intents
         assert bench.recorded(APP).id == bench.world.objects["processing", ("app",)].id
 
-    def test_a_clear_no_after_a_lost_answer_does_not_settle_it(self, bench: Bench) -> None:
+    def test_a_refusal_after_a_lost_answer_does_not_settle_it(self, bench: Bench) -> None:
         bench.apply(processing(default_cpu=4))
         failing(bench, "processing", Fault(1, LOST, after=True), Fault(2, RefusedError("no")))
         assert not bench.apply(processing(default_cpu=8)).succeeded
@@ -246,8 +246,8 @@ class TestAnswersThatGotLost:
         assert "processing/app" in planned.snapshot.resources, "settled: it is ours"
 
 
-class TestStubbornFields:
-    def test_a_value_that_was_not_taken_fails_the_step_and_is_not_recorded(self, bench: Bench) -> None:
+class TestIgnoredWrites:
+    def test_an_ignored_value_fails_the_step_and_is_not_recorded(self, bench: Bench) -> None:
         bench.apply(processing(default_cpu=4, description="apples"))
         bench.world.stubborn = ["default_cpu"]
         result = bench.apply(processing(default_cpu=8, description="pears"))
@@ -256,21 +256,21 @@ class TestStubbornFields:
         assert "default_cpu: sent 8, has 4" in str(outcome.error)
         assert bench.recorded(APP).inputs == {"default_cpu": 4, "description": "pears"}
 
-    def test_the_next_plan_tries_again_and_is_no_take_over(self, bench: Bench) -> None:
+    def test_the_next_plan_writes_it_again_as_an_update(self, bench: Bench) -> None:
         bench.apply(processing(default_cpu=4))
         bench.world.stubborn = ["default_cpu"]
         bench.apply(processing(default_cpu=8))
         assert bench.plan(processing(default_cpu=8)).step(APP).reason.code is ReasonCode.FILES_CHANGED
 
-    def test_one_of_the_first_take_over_leaves_no_record_of_it(self, bench: Bench) -> None:
+    def test_an_ignored_value_of_an_adoption_is_not_recorded(self, bench: Bench) -> None:
         bench.world.put("processing", "app", default_cpu=4)
         bench.world.stubborn = ["default_cpu"]
         assert not bench.apply(processing(default_cpu=8)).succeeded
         assert bench.recorded(APP).inputs == {}
 
 
-class TestTheRecordIsAlwaysAhead:
-    def test_the_intent_is_on_the_disk_before_the_call_and_the_result_after_it(self, bench: Bench) -> None:
+class TestWriteOrder:
+    def test_the_intent_is_saved_before_the_call_and_the_result_after_it(self, bench: Bench) -> None:
         seen: list[tuple[str, str, list[str], list[str]]] = []
 
         class Watched(FaultyKind):
@@ -302,7 +302,7 @@ class TestTheRecordIsAlwaysAhead:
         ]
         assert list(bench.record.resources) == ["processing/app"] and not bench.record.intents
 
-    def test_the_intent_says_what_and_the_record_what_came_of_it(self, bench: Bench) -> None:
+    def test_the_intent_has_the_fields_sent_and_the_resource_the_result(self, bench: Bench) -> None:
         failing(bench, "processing", Fault(1, Died()))
         with pytest.raises(Died):
             bench.apply(processing(default_cpu=8))
@@ -326,8 +326,8 @@ class TestTheRecordIsAlwaysAhead:
         assert bench.live(APP)["docker_tag"] == "not managed"
 
 
-class TestTheRecordCannotBeKept:
-    def test_nothing_more_is_started(self, bench: Bench) -> None:
+class TestStateCannotBeSaved:
+    def test_no_further_step_starts(self, bench: Bench) -> None:
         names = [f"app-{number:02}" for number in range(20)]
         planned = bench.plan(*(processing(name) for name in names))
         faults = failing(bench, "processing")
@@ -347,8 +347,8 @@ class TestTheRecordCannotBeKept:
         }
 
 
-class TestTransientTrouble:
-    def test_it_is_tried_again_for_a_bounded_number_of_times(self, bench: Bench) -> None:
+class TestTransientErrors:
+    def test_the_number_of_attempts_is_limited(self, bench: Bench) -> None:
         faults = failing(bench, "processing", Fault(1, BUSY, times=99))
         [outcome] = bench.apply(processing()).outcomes
         assert outcome.status is Status.FAILED and outcome.error is BUSY
@@ -356,7 +356,7 @@ class TestTransientTrouble:
         assert bench.stop.waited == [0.5, 1.0, 2.0]
         assert not bench.record.intents, "a clear no: nothing was written"
 
-    def test_it_passes(self, bench: Bench) -> None:
+    def test_a_retry_succeeds(self, bench: Bench) -> None:
         faults = failing(bench, "processing", Fault(1, BUSY, times=2))
         events: list[Event] = []
         assert bench.walk(bench.plan(processing()), emit=events.append).succeeded
@@ -367,26 +367,26 @@ class TestTransientTrouble:
             ("processing/app", BUSY, 1.0),
         ]
 
-    def test_the_far_end_says_how_long_to_wait(self, bench: Bench) -> None:
+    def test_a_retry_after_sets_the_delay(self, bench: Bench) -> None:
         asked = [TransientError("slow down", retry_after=seconds) for seconds in (7.0, 3600.0)]
         failing(bench, "processing", Fault(1, asked[0]), Fault(2, asked[1]))
         assert bench.apply(processing()).succeeded
         assert bench.stop.waited == [7.0, LONGEST_DELAY]
 
-    def test_what_is_final_is_not_tried_again(self, bench: Bench) -> None:
+    def test_a_permanent_error_is_not_retried(self, bench: Bench) -> None:
         faults = failing(bench, "processing", Fault(1, RefusedError("no")))
         assert not bench.apply(processing()).succeeded
         assert len(faults.calls) == 1 and bench.stop.waited == [] and not bench.record.intents
 
 
-class TestSomebodyWasFaster:
-    def test_an_equal_object_is_ours_too(self, bench: Bench) -> None:
+class TestConcurrentChanges:
+    def test_an_equal_object_is_adopted(self, bench: Bench) -> None:
         planned = bench.plan(processing(default_cpu=8))
         theirs = bench.world.put("processing", "app", default_cpu="8", default_gpu=0, default_parameters=None)
         assert bench.walk(planned).succeeded
         assert bench.writes() == [] and bench.recorded(APP).id == theirs.id
 
-    def test_a_different_one_fails_the_step_and_names_the_fields(self, bench: Bench) -> None:
+    def test_a_different_object_fails_the_step_with_the_fields(self, bench: Bench) -> None:
         planned = bench.plan(processing(default_cpu=8))
         bench.world.put("processing", "app", default_cpu=2, default_gpu=0, default_parameters={})
         [outcome] = bench.walk(planned).outcomes
@@ -394,14 +394,14 @@ class TestSomebodyWasFaster:
         assert not bench.record.resources and not bench.record.intents
         assert bench.live(APP)["default_cpu"] == 2
 
-    def test_what_should_be_deleted_is_gone_already(self, bench: Bench) -> None:
+    def test_a_deleted_object_needs_no_delete(self, bench: Bench) -> None:
         bench.apply(processing(), input_of("app", "x"))
         planned = bench.plan(processing())
         del bench.world.objects["input", ("app", "x")]
         assert bench.walk(planned).succeeded
         assert list(bench.record.resources) == ["processing/app"] and not bench.record.intents
 
-    def test_what_should_be_updated_is_gone(self, bench: Bench) -> None:
+    def test_an_update_of_a_deleted_object_fails(self, bench: Bench) -> None:
         bench.apply(processing(default_cpu=4))
         planned = bench.plan(processing(default_cpu=8))
         bench.world.objects.clear()
@@ -419,7 +419,7 @@ STACK_OF_ALL = [
 ]
 
 
-class TestAgain:
+class TestRepeatedApply:
     def test_a_second_apply_does_nothing(self, bench: Bench) -> None:
         assert bench.apply(*STACK_OF_ALL).succeeded
         before = bench.record
@@ -429,14 +429,14 @@ class TestAgain:
         assert bench.walk(planned).succeeded
         assert bench.writes() == [] and bench.record == before, "no write, no new serial"
 
-    def test_what_left_the_files_is_forgotten_once(self, bench: Bench) -> None:
+    def test_a_resource_that_left_the_files_is_forgotten_once(self, bench: Bench) -> None:
         bench.apply(processing(), model("M"))
         bench.writes()
         assert bench.apply(processing()).succeeded
         assert bench.writes() == [] and list(bench.record.resources) == ["processing/app"]
         assert bench.plan(processing()).plan.is_empty
 
-    def test_live_that_was_kept_is_recorded_and_no_conflict_any_more(self, bench: Bench) -> None:
+    def test_a_kept_live_value_is_recorded_and_ends_the_conflict(self, bench: Bench) -> None:
         bench.apply(processing(default_cpu=4))
         bench.world.edit("processing", "app", default_cpu=2)
         bench.writes()
@@ -445,13 +445,13 @@ class TestAgain:
         assert not bench.plan(processing(default_cpu=8)).plan.conflicts
         assert bench.plan(processing(default_cpu=2)).plan.is_empty, "once the files say so, too"
 
-    def test_the_files_that_won_are_written_and_recorded(self, bench: Bench) -> None:
+    def test_winning_file_values_are_written_and_recorded(self, bench: Bench) -> None:
         bench.apply(processing(default_cpu=4))
         bench.world.edit("processing", "app", default_cpu=2)
         assert bench.apply(processing(default_cpu=8), ours=None).succeeded
         assert bench.live(APP)["default_cpu"] == 8 and bench.recorded(APP).inputs == {"default_cpu": 8}
 
-    def test_an_empty_record_takes_the_world_over_without_a_write(self, bench: Bench, tmp_path: Path) -> None:
+    def test_an_empty_state_adopts_everything_without_a_write(self, bench: Bench, tmp_path: Path) -> None:
         bench.apply(*STACK_OF_ALL)
         bench.writes()
         with SqliteStore(tmp_path / "lost.db") as empty:
@@ -461,7 +461,7 @@ class TestAgain:
             assert bench.plan(*STACK_OF_ALL).plan.is_empty
 
 
-def test_how_many_run_at_once_makes_no_difference_but_time(tmp_path: Path) -> None:
+def test_parallelism_does_not_change_the_result(tmp_path: Path) -> None:
     ends = []
     for parallel in (1, 8):
         with SqliteStore(tmp_path / f"{parallel}.db") as store:

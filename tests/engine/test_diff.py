@@ -1,4 +1,4 @@
-"""Three values, one class: the table row by row, and what normalising makes of a platform's habits."""
+"""The class of three values: every row of the table, and normalising of a platform's formatting."""
 
 import string
 from collections.abc import Mapping
@@ -67,11 +67,11 @@ class TestTheTable:
         assert (change.desired, change.recorded, change.live) == (desired, recorded, live)
         assert change.reason
 
-    def test_nothing_recorded_of_the_resource_is_like_nothing_recorded_of_its_fields(self) -> None:
+    def test_an_unrecorded_resource_is_like_unrecorded_fields(self) -> None:
         [change] = compare({"free": 1}, None, {"free": 2}, RULES)
         assert (change.cls, change.recorded) == (UNRECORDED, MISSING)
 
-    def test_null_is_a_value_and_missing_is_none(self) -> None:
+    def test_null_is_a_value_and_missing_is_not(self) -> None:
         assert one("free", None, None, None).cls is IN_SYNC
         assert one("free", None, None, MISSING).cls is UNVERIFIED
         assert one("free", None, MISSING, None).cls is CONVERGED
@@ -79,7 +79,7 @@ class TestTheTable:
         assert one("free", None, 1, 1).cls is PENDING
         assert one("free", 1, 1, None).cls is DRIFT
 
-    def test_what_the_files_do_not_give_is_left_alone(self) -> None:
+    def test_fields_that_the_files_do_not_set_are_ignored(self) -> None:
         assert compare({}, {"free": 1}, {"free": 2, "description": "theirs"}, RULES) == []
 
     def test_an_explicit_empty_value_clears(self) -> None:
@@ -87,21 +87,21 @@ class TestTheTable:
         assert (change.cls, change.desired) == (PENDING, "")
         assert by_path({}, {"epochs": 1}, {"epochs": 1}) == {"default_parameters.epochs": PENDING}
 
-    def test_a_field_that_is_never_returned_is_compared_with_the_record_whatever_live_says(self) -> None:
+    def test_a_write_only_field_is_compared_with_the_recorded_value_alone(self) -> None:
         assert one("token_name", "a", "a", "***").cls is UNVERIFIED
         assert not one("token_name", "a", "a", "***").write
         assert one("token_name", "b", "a", "***").write
 
-    def test_fields_come_in_the_order_of_their_names(self) -> None:
+    def test_changes_are_sorted_by_name(self) -> None:
         sides: dict[str, Any] = {"type": "A", "description": "", "free": 1}
         assert [c.path for c in compare(sides, None, {}, RULES)] == ["description", "free", "type"]
 
-    def test_a_managed_field_that_nobody_knows_is_a_bug_of_ours(self) -> None:
+    def test_a_managed_field_without_a_rule_raises_a_key_error(self) -> None:
         with pytest.raises(KeyError):
             compare({"colour": 1}, None, {}, RULES)
 
 
-class TestKeyByKey:
+class TestKeyedFields:
     def test_each_key_has_its_own_class(self) -> None:
         recorded = {"same": 1, "files": 1, "outside": 1, "both": 1, "met": 1, "dropped": 1, "deleted": 1}
         desired = {"same": 1, "files": 2, "outside": 1, "both": 2, "met": 2, "deleted": 1, "new": 1}
@@ -118,7 +118,7 @@ class TestKeyByKey:
             "default_parameters.new": PENDING,
         }
 
-    def test_an_absent_key_is_known_not_to_be_there(self) -> None:
+    def test_a_missing_key_is_absent(self) -> None:
         [change] = compare(
             {"default_parameters": {"new": None}},
             {"default_parameters": {}},
@@ -128,20 +128,20 @@ class TestKeyByKey:
         assert (change.desired, change.recorded, change.live) == (None, ABSENT, ABSENT)
         assert change.cls is PENDING, "null and no key at all are two things"
 
-    def test_when_nothing_is_recorded_every_difference_is_a_take_over(self) -> None:
+    def test_without_a_recorded_value_every_difference_is_unrecorded(self) -> None:
         assert by_path({"a": 1, "b": 1}, None, {"b": 1, "c": 1}) == {
             "default_parameters.a": UNRECORDED,
             "default_parameters.b": CONVERGED,
             "default_parameters.c": UNRECORDED,
         }
 
-    def test_when_live_cannot_be_read_the_field_is_compared_as_a_whole(self) -> None:
+    def test_an_unreadable_field_is_compared_whole(self) -> None:
         assert by_path({"a": 1}, {"a": 1}, MISSING) == {"default_parameters": UNVERIFIED}
 
-    def test_a_key_that_both_sides_dropped_is_converged(self) -> None:
+    def test_a_key_that_both_sides_removed_is_converged(self) -> None:
         assert by_path({"a": 1}, {"a": 1, "b": 1}, {"a": 1})["default_parameters.b"] is CONVERGED
 
-    def test_a_key_may_hold_a_dot(self) -> None:
+    def test_a_key_may_contain_a_dot(self) -> None:
         [change] = compare(
             {"default_parameters": {"a.b": 1}}, None, {"default_parameters": {"a.b": 2}}, RULES
         )
@@ -170,7 +170,7 @@ class TestNormalising:
             ("framework", "NOT_CONFIGURED", None),
         ],
     )
-    def test_two_ways_of_writing_one_value(self, field: str, left: Any, right: Any) -> None:
+    def test_two_spellings_of_one_value(self, field: str, left: Any, right: Any) -> None:
         for desired, live in ((left, right), (right, left)):
             for recorded in (left, right):
                 changes = compare({field: desired}, {field: recorded}, {field: live}, RULES)
@@ -196,12 +196,12 @@ class TestNormalising:
             ("free", None, ""),
         ],
     )
-    def test_two_values(self, field: str, left: Any, right: Any) -> None:
+    def test_two_different_values(self, field: str, left: Any, right: Any) -> None:
         for desired, live in ((left, right), (right, left)):
             changes = compare({field: desired}, {field: desired}, {field: live}, RULES)
             assert [change.cls for change in changes] == [DRIFT]
 
-    def test_nothing_is_equal_to_nothing_only(self) -> None:
+    def test_a_missing_value_equals_only_itself(self) -> None:
         assert same(MISSING, MISSING) and same(ABSENT, ABSENT)
         assert not same(MISSING, ABSENT) and not same(MISSING, None) and not same(None, ABSENT)
 
@@ -235,7 +235,7 @@ objects = st.fixed_dictionaries(
 
 
 def reshuffled(value: Any, draw: Any) -> Any:
-    """Equal JSON in another order of keys, and whole numbers as floats."""
+    """Equal JSON with another order of keys, and whole numbers as floats."""
     if isinstance(value, dict):
         items = draw(st.permutations(list(value.items())))
         return {key: reshuffled(item, draw) for key, item in items}
@@ -248,7 +248,7 @@ def reshuffled(value: Any, draw: Any) -> Any:
 
 @st.composite
 def answers(draw: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """How a platform with its own habits answers for an object that it stores as it was sent."""
+    """The response of a platform that stores the object as sent but formats values its own way."""
     shown: dict[str, Any] = {"created_by": "somebody", "updated_at": draw(st.integers())}
     for name, value in draw(st.permutations(list(stored.items()))):
         match name:
@@ -267,7 +267,7 @@ def answers(draw: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
 
 @settings(max_examples=80)
 @given(st.data(), objects)
-def test_no_habit_of_a_platform_is_a_change(data: st.DataObject, sent: dict[str, Any]) -> None:
+def test_no_formatting_of_a_platform_is_a_change(data: st.DataObject, sent: dict[str, Any]) -> None:
     live = data.draw(answers(sent))
     assert {change.cls for change in compare(sent, sent, live, RULES)} <= {IN_SYNC}
     assert {change.cls for change in compare(sent, None, live, RULES)} <= {CONVERGED}
@@ -276,7 +276,7 @@ def test_no_habit_of_a_platform_is_a_change(data: st.DataObject, sent: dict[str,
 @settings(max_examples=80)
 @given(st.data(), objects.filter(bool))
 def test_every_real_change_is_found(data: st.DataObject, sent: dict[str, Any]) -> None:
-    """Whatever else the platform makes of the answer, an edit is seen on exactly the field it was made on."""
+    """Whatever the formatting, an edit is a change of exactly the edited field."""
     name = data.draw(st.sampled_from(sorted(sent)))
     value = data.draw(objects.filter(lambda other: name in other))[name]
     edited = data.draw(answers({**sent, name: value}))
@@ -291,7 +291,7 @@ def test_every_real_change_is_found(data: st.DataObject, sent: dict[str, Any]) -
 
 
 def really_equal(name: str, left: Any, right: Any) -> bool:
-    """Equal for people, worked out without the code under test: by type and value, flags in any order."""
+    """Expected equality without the code under test: by type and value, flags in any order."""
     if name == "docker_flags":
         return sorted(left) == sorted(right)
     return shape(left) == shape(right)
@@ -307,7 +307,7 @@ def shape(value: Any) -> Any:
 
 @settings(max_examples=50)
 @given(st.data(), objects.filter(bool))
-def test_what_is_not_returned_is_never_in_sync(data: st.DataObject, sent: dict[str, Any]) -> None:
+def test_a_field_that_is_not_returned_is_never_in_sync(data: st.DataObject, sent: dict[str, Any]) -> None:
     dropped = data.draw(st.sets(st.sampled_from(sorted(sent)), min_size=1))
     live = {name: value for name, value in data.draw(answers(sent)).items() if name not in dropped}
     for change in compare(sent, sent, live, RULES):
@@ -320,10 +320,10 @@ TABLES = st.dictionaries(KEYS, st.integers(0, 2), max_size=4)
 
 
 @given(desired=TABLES, recorded=TABLES, live=TABLES)
-def test_whatever_its_name_each_key_is_kept_as_it_is_live_by_itself(
+def test_each_key_can_be_kept_alone_whatever_its_name(
     desired: dict[str, int], recorded: dict[str, int], live: dict[str, int]
 ) -> None:
-    """The empty name is a key of its own, and not the table around it."""
+    """The empty name is a key, not the table around it."""
     sides = ({"default_parameters": table} for table in (desired, recorded, live))
     theirs = [change._replace(resolution=Resolution.THEIRS) for change in compare(*sides, RULES)]
     for change in theirs:

@@ -1,7 +1,7 @@
-"""When two values are equal: the table of `providers.rules`, for all pairs in all three worlds.
+"""Equality of values: the table of `providers.rules`, for all pairs in all three worlds.
 
-What is expected is worked out from the values as JSON writes them, with decimals of its own, and not with
-the code under test.
+The expected results are computed from the JSON text of the values, with separate decimal arithmetic, not
+with the code under test.
 """
 
 import json
@@ -73,7 +73,7 @@ def means(left: JSON, right: JSON) -> bool:
 
 
 def expected(desired: JSON, recorded: JSON | NoValue, live: JSON) -> ChangeClass:
-    """The class by the table of three worlds; live is what it is, else as applied, else as the files say."""
+    """The class by the table of three worlds. A missing live value is the recorded, then the desired one."""
     as_applied = recorded is not MISSING and equal(live, recorded)
     as_asked = equal(live, desired)
     if not as_applied and not as_asked:
@@ -93,7 +93,7 @@ def found(desired: JSON, recorded: JSON | NoValue, live: JSON) -> ChangeClass:
     return change.cls
 
 
-def test_all_pairs_are_equal_exactly_where_the_table_says() -> None:
+def test_all_pairs_follow_the_table() -> None:
     rule = RULES[PARAMETERS]
     for (one, left), (other, right) in product(VALUES, VALUES):
         told = f"{one} and {other}"
@@ -110,14 +110,14 @@ def check_worlds(values: Sequence[JSON]) -> None:
         assert found(desired, MISSING, live) is expected(desired, MISSING, live), (desired, live)
 
 
-def test_values_of_the_three_worlds_have_the_class_that_the_table_says() -> None:
+def test_values_of_the_three_worlds_have_the_class_of_the_table() -> None:
     check_worlds(
         [value for literal, value in VALUES if re.search(r"^(null|true|0)$|1\.?[01]|567|543", literal)]
     )
 
 
 @pytest.mark.full
-def test_all_values_of_the_three_worlds_have_the_class_that_the_table_says() -> None:
+def test_all_values_of_the_three_worlds_have_the_class_of_the_table() -> None:
     check_worlds([value for _, value in VALUES])
 
 
@@ -131,7 +131,7 @@ nested = st.recursive(
 
 @st.composite
 def worlds(draw: Callable[..., Any]) -> tuple[JSON, JSON, JSON]:
-    """Three values of one shape, each leaf of one drawn near that of another."""
+    """Three values of the same shape with similar leaves."""
     form = draw(nested)
 
     def again(value: JSON) -> JSON:
@@ -146,7 +146,7 @@ def worlds(draw: Callable[..., Any]) -> tuple[JSON, JSON, JSON]:
 
 
 @given(worlds())
-def test_nested_values_are_equal_exactly_where_the_table_says(values: tuple[JSON, JSON, JSON]) -> None:
+def test_nested_values_follow_the_table(values: tuple[JSON, JSON, JSON]) -> None:
     desired, recorded, live = values
     assert found(desired, recorded, live) is expected(desired, recorded, live)
     assert found(live, recorded, desired) is expected(live, recorded, desired)
@@ -165,7 +165,7 @@ SPELLINGS: dict[Callable[[JSON], JSON], list[list[JSON]]] = {
 
 
 @pytest.mark.parametrize("normalise", SPELLINGS, ids=lambda function: function.__name__)
-def test_a_rule_makes_its_spellings_equal_and_no_others(normalise: Callable[[JSON], JSON]) -> None:
+def test_a_rule_makes_only_its_own_spellings_equal(normalise: Callable[[JSON], JSON]) -> None:
     rule = FieldRule(normalise)
     everything = [(row, value) for row, values in enumerate(SPELLINGS[normalise]) for value in values]
     for (row, left), (other, right) in product(everything, everything):
@@ -185,19 +185,19 @@ def test_a_write_that_the_platform_ignores_is_a_failure(bench: Bench, before: JS
     assert bench.recorded(APP).inputs[PARAMETERS] == {"version": before}
 
 
-def test_three_texts_that_look_like_numbers_are_a_conflict(bench: Bench) -> None:
-    """The story: a version that is a text, changed in the files and by a colleague."""
+def test_strings_that_look_like_numbers_can_conflict(bench: Bench) -> None:
+    """A version string, changed in the files and on the platform."""
     assert bench.apply(processing(default_parameters={"version": "1.0"})).succeeded
     bench.world.edit("processing", "app", default_parameters={"version": "1.10"})
     [change] = bench.plan(processing(default_parameters={"version": "1.1"})).step(APP).changes
     assert change.cls is CONFLICT
 
 
-def test_a_new_spelling_in_the_files_is_written_although_live_means_both() -> None:
+def test_a_new_spelling_in_the_files_is_written_although_live_is_equivalent() -> None:
     assert found(desired="1.10", recorded="1.1", live=1.1) is PENDING
     assert found(desired=1.1, recorded="1.1", live="1.1") is PENDING
 
 
-def test_nothing_is_equal_to_nothing_only() -> None:
+def test_a_missing_value_equals_only_itself() -> None:
     for left, right in product([MISSING, ABSENT, None, "", {}], repeat=2):
         assert same(left, right) is (left is right or left == right)

@@ -1,4 +1,4 @@
-"""`[reconciler] ignore_changes`: a word of it protects exactly what it names, or is an error."""
+"""`[reconciler] ignore_changes`: each entry protects exactly the field that it names, or is an error."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +48,7 @@ image_name = "reg.io/app"
 
 
 def refused(kind: str, word: str) -> list[str]:
-    """What is said of this word in a config.toml, in the line where it stands."""
+    """The diagnostics for this entry of a config.toml, in its line."""
     first = next(iter(FACTS[kind].rules))
     text = CONFIG.format(address=ADDRESSES[kind], first=first, word=word)
     loaded = read(text, Path("config.toml"))
@@ -57,12 +57,12 @@ def refused(kind: str, word: str) -> list[str]:
     return [f"{one.summary} {one.detail}" for one in loaded.diagnostics]
 
 
-def test_all_kinds_are_there() -> None:
+def test_every_kind_is_tested() -> None:
     assert set(ADDRESSES) == set(FACTS)
 
 
 @pytest.mark.parametrize(("kind", "name"), FIELDS)
-def test_a_field_is_taken_and_what_is_nearly_one_is_an_error_with_its_line(kind: str, name: str) -> None:
+def test_a_field_is_accepted_and_a_misspelt_one_is_an_error_with_its_line(kind: str, name: str) -> None:
     assert refused(kind, name) == []
     [told] = refused(kind, name[:-1])
     assert f"is not a field of the kind {kind}" in told and f"Did you mean {name!r}?" in told
@@ -71,7 +71,7 @@ def test_a_field_is_taken_and_what_is_nearly_one_is_an_error_with_its_line(kind:
 
 
 @pytest.mark.parametrize("word", ["", ".", "cpu", "*", "id", "DEFAULT_CPU", "default_*", "docker.cpu"])
-def test_no_other_word_is_taken(word: str) -> None:
+def test_no_other_text_is_accepted(word: str) -> None:
     assert refused("processing", word)
 
 
@@ -90,7 +90,7 @@ def value(kind: str, name: str, number: int) -> Any:
 
 
 def applied(bench: Bench, kind: str) -> tuple[Address, list[Resource]]:
-    """A resource with the first value of each field, applied; the files, it comes last."""
+    """The files after an apply; the last resource has the first value of each field."""
     address = ADDRESSES[kind]
     fields = {name: value(kind, name, 1) for name in FACTS[kind].rules}
     parents = [PARENTS[kind]] if kind in PARENTS else []
@@ -101,7 +101,7 @@ def applied(bench: Bench, kind: str) -> tuple[Address, list[Resource]]:
 
 
 def changed_outside(bench: Bench, kind: str, ignored: str, changed: dict[str, Any]) -> Step:
-    """The step of a resource that was applied as the files say, and then changed."""
+    """The step of a resource that was applied and then changed."""
     address, files = applied(bench, kind)
     bench.world.edit(kind, *address.name, **changed)
     planned = bench.plan(*files, ignored={address: [ignored]}, replace=[address])
@@ -110,7 +110,7 @@ def changed_outside(bench: Bench, kind: str, ignored: str, changed: dict[str, An
 
 
 @pytest.mark.parametrize(("kind", "name"), FIELDS)
-def test_a_field_is_left_alone_and_no_other(bench: Bench, kind: str, name: str) -> None:
+def test_only_the_ignored_field_keeps_its_live_value(bench: Bench, kind: str, name: str) -> None:
     rules = FACTS[kind].rules
     step = changed_outside(bench, kind, name, {field: value(kind, field, 2) for field in rules})
     written = {change.field for change in step.changes if change.write}
@@ -124,7 +124,7 @@ def test_a_field_is_left_alone_and_no_other(bench: Bench, kind: str, name: str) 
 
 @pytest.mark.parametrize(("kind", "name"), TABLES)
 @pytest.mark.parametrize("key", ["a.b", "c"])
-def test_one_key_is_left_alone_and_no_other(bench: Bench, kind: str, name: str, key: str) -> None:
+def test_only_the_ignored_key_keeps_its_live_value(bench: Bench, kind: str, name: str, key: str) -> None:
     after = value(kind, name, 2)
     step = changed_outside(bench, kind, f"{name}.{key}", {name: {**after, "theirs": 1}})
     written = {change.path for change in step.changes if change.write}
@@ -200,7 +200,7 @@ def test_a_key_that_cannot_be_read_is_not_overwritten(bench: Bench) -> None:
 def test_a_path_into_a_parameter_is_refused(
     path: str, kept: dict[str, int] | None, cli: Cli, sandbox: Sandbox
 ) -> None:
-    """By the commands that know the values: a parameter may have a dot in its name."""
+    """By commands that read the values, as a parameter may have a dot in its name."""
     name = "dataset_cleanup"
     folder = copy_example(name, cli.folder, sandbox.registry)
     (folder / ".dockerignore").write_text("utils/\n")
@@ -227,8 +227,8 @@ def test_a_path_into_a_parameter_is_refused(
         assert cli("drift", name).code == 13
 
 
-def test_an_input_that_the_platform_names_only_keeps_what_is_ignored(cli: Cli, sandbox: Sandbox) -> None:
-    """A change of an input sends its other fields, too."""
+def test_an_input_without_readable_fields_keeps_its_ignored_values(cli: Cli, sandbox: Sandbox) -> None:
+    """An update of an input also sends its other fields."""
     name = "dataset_cleanup"
     folder = copy_example(name, cli.folder, sandbox.registry)
     (folder / ".dockerignore").write_text("utils/\n")

@@ -1,4 +1,4 @@
-"""From three worlds to one plan: each action with its reason, the order, and the plan as a document."""
+"""The planner: each action with its reason, the order of steps, and the plan as a document."""
 
 from enum import StrEnum
 from random import Random
@@ -42,22 +42,22 @@ CREATE, UPDATE, REPLACE, DELETE, ADOPT, FORGET, NOOP = Action
 
 
 class Three:
-    """The three worlds of one plan: what the files say is the argument of `plan`."""
+    """The recorded and live worlds of one plan; the desired one is the argument of `plan`."""
 
     def __init__(self) -> None:
-        self.provider_diagnostic = MemoryWorld()
+        self.world = MemoryWorld()
         self.records: dict[Address, RecordedResource] = {}
 
     def lives(self, *resources: Resource, **fields: Any) -> None:
-        """It exists, with its own fields or these."""
+        """Make the resource live, with its own fields or these."""
         for resource in resources:
             address = resource.address
-            self.provider_diagnostic.put(address.kind, *address.name, **(fields or dict(resource.fields)))
+            self.world.put(address.kind, *address.name, **(fields or dict(resource.fields)))
 
     def is_recorded(self, *resources: Resource, **inputs: Any) -> None:
-        """It was applied by us, with its own fields or these; and is the object that lives, if one does."""
+        """Make the resources recorded, with their own fields or these, and the ids of their live objects."""
         for resource in resources:
-            live = self.provider_diagnostic.objects.get((resource.address.kind, resource.address.name))
+            live = self.world.objects.get((resource.address.kind, resource.address.name))
             self.records[resource.address] = record(resource, live.id if live else None, **inputs)
 
     def was_applied(self, *resources: Resource) -> None:
@@ -66,8 +66,7 @@ class Three:
 
     def plan(self, *desired: Resource, **options: Any) -> Plan:
         found = {
-            Address(kind, name): self.provider_diagnostic.answer(live)
-            for (kind, name), live in self.provider_diagnostic.objects.items()
+            Address(kind, name): self.world.answer(live) for (kind, name), live in self.world.objects.items()
         }
         steps, remarks = plan_steps(
             Graph(desired), self.records, RemoteState(found), FACTS, PlanOptions(**options)
@@ -95,7 +94,7 @@ def classes(step: Step) -> dict[str, ChangeClass]:
 
 
 class TestOneResource:
-    def test_it_does_not_exist_yet(self, three: Three) -> None:
+    def test_a_new_resource_is_created(self, three: Three) -> None:
         step = three.step(processing(default_cpu=8))
         assert decision(step) == (CREATE, ReasonCode.NOT_CREATED)
         assert step.id is None and step.fingerprint == "" and step.writes
@@ -103,9 +102,7 @@ class TestOneResource:
         assert sent["default_cpu"] == 8
         assert all(change.live is ABSENT for change in step.changes)
 
-    def test_what_is_sent_on_create_and_the_files_do_not_give_is_shown_as_a_default(
-        self, three: Three
-    ) -> None:
+    def test_a_default_of_the_kind_is_shown_on_create(self, three: Three) -> None:
         step = three.step(processing())
         shown = {change.path: (change.desired, change.reason.code) for change in step.changes}
         why = ReasonCode.CREATE_DEFAULT
@@ -115,21 +112,21 @@ class TestOneResource:
             "default_parameters": ({}, why),
         }
 
-    def test_it_is_in_sync(self, three: Three) -> None:
+    def test_a_resource_in_sync_is_a_noop(self, three: Three) -> None:
         app = processing(default_cpu=8)
         three.was_applied(app)
         step = three.step(app)
         assert decision(step) == (NOOP, ReasonCode.IN_SYNC)
         assert not step.writes and classes(step) == {"default_cpu": ChangeClass.IN_SYNC}
 
-    def test_it_was_deleted_outside(self, three: Three) -> None:
+    def test_a_resource_deleted_outside_is_created(self, three: Three) -> None:
         app = processing(default_cpu=8)
         three.is_recorded(app)
         step = three.step(app)
         assert decision(step) == (CREATE, ReasonCode.DELETED_OUTSIDE)
         assert step.drifts and step.drifts[0].path == ""
 
-    def test_it_was_recreated_outside_as_it_was(self, three: Three) -> None:
+    def test_an_equal_resource_recreated_outside_is_adopted(self, three: Three) -> None:
         app = processing(default_cpu=8)
         three.is_recorded(app)
         three.lives(app)
@@ -138,7 +135,7 @@ class TestOneResource:
         assert not step.writes and [change.reason for change in step.drifts] == [step.reason]
         assert step.id != three.records[APP].id
 
-    def test_it_was_recreated_outside_with_other_values(self, three: Three) -> None:
+    def test_a_different_resource_recreated_outside_is_updated(self, three: Three) -> None:
         app = processing(default_cpu=8)
         three.is_recorded(app)
         three.lives(app, default_cpu=2)
@@ -146,103 +143,103 @@ class TestOneResource:
         assert step.action is UPDATE
         assert {change.path for change in step.drifts} == {"", "default_cpu"}
 
-    def test_the_files_changed(self, three: Three) -> None:
+    def test_a_change_of_the_files_is_an_update(self, three: Three) -> None:
         three.was_applied(processing(default_cpu=4))
         step = three.step(processing(default_cpu=8))
         assert decision(step) == (UPDATE, ReasonCode.FILES_CHANGED)
         assert classes(step) == {"default_cpu": ChangeClass.PENDING} and not step.drifts
 
-    def test_somebody_changed_it_outside(self, three: Three) -> None:
+    def test_a_change_outside_is_an_update(self, three: Three) -> None:
         app = processing(default_cpu=4)
         three.was_applied(app)
-        three.provider_diagnostic.edit("processing", "app", default_cpu=2)
+        three.world.edit("processing", "app", default_cpu=2)
         step = three.step(app)
         assert decision(step) == (UPDATE, ReasonCode.CHANGED_OUTSIDE)
         assert classes(step) == {"default_cpu": ChangeClass.DRIFT}
 
-    def test_the_files_changed_one_field_and_somebody_another(self, three: Three) -> None:
+    def test_a_change_in_the_files_and_another_outside_is_one_update(self, three: Three) -> None:
         three.was_applied(processing(default_cpu=4, description="apples"))
-        three.provider_diagnostic.edit("processing", "app", default_cpu=2)
+        three.world.edit("processing", "app", default_cpu=2)
         step = three.step(processing(default_cpu=4, description="pears"))
         assert decision(step) == (UPDATE, ReasonCode.SEVERAL)
         assert step.reason.details == {"codes": ["changed-outside", "files-changed"]}
 
-    def test_it_exists_as_the_files_say_but_nothing_is_recorded(self, three: Three) -> None:
+    def test_an_equal_unrecorded_object_is_adopted(self, three: Three) -> None:
         app = processing(default_cpu=4)
         three.lives(app)
         step = three.step(app)
         assert decision(step) == (ADOPT, ReasonCode.TAKEN_OVER)
         assert not step.writes and classes(step) == {"default_cpu": ChangeClass.CONVERGED}
 
-    def test_it_exists_and_differs_and_nothing_is_recorded(self, three: Three) -> None:
+    def test_a_different_unrecorded_object_is_adopted_and_changed(self, three: Three) -> None:
         three.lives(processing(default_cpu=2))
         step = three.step(processing(default_cpu=4))
         assert decision(step) == (ADOPT, ReasonCode.TAKEN_OVER_AND_CHANGED)
         assert step.writes and classes(step) == {"default_cpu": ChangeClass.UNRECORDED}
         assert (step.changes[0].desired, step.changes[0].live) == (4, 2), "old and new, side by side"
 
-    def test_files_and_live_met(self, three: Three) -> None:
+    def test_equal_changes_on_both_sides_are_adopted(self, three: Three) -> None:
         three.was_applied(processing(default_cpu=4))
-        three.provider_diagnostic.edit("processing", "app", default_cpu=8)
+        three.world.edit("processing", "app", default_cpu=8)
         step = three.step(processing(default_cpu=8))
         assert decision(step) == (ADOPT, ReasonCode.CONVERGED)
         assert not step.writes and not step.drifts
 
-    def test_a_field_left_the_files(self, three: Three) -> None:
+    def test_a_field_that_left_the_files_is_no_longer_managed(self, three: Three) -> None:
         three.was_applied(processing(default_cpu=4, description="apples"))
         step = three.step(processing(default_cpu=4))
         assert decision(step) == (ADOPT, ReasonCode.UNMANAGED)
         assert not step.writes
 
-    def test_a_field_that_the_files_never_gave_may_change_outside(self, three: Three) -> None:
+    def test_an_unmanaged_field_may_change_outside(self, three: Three) -> None:
         app = processing(default_cpu=4)
         three.was_applied(app)
-        three.provider_diagnostic.edit("processing", "app", description="theirs")
+        three.world.edit("processing", "app", description="theirs")
         assert three.step(app).action is NOOP
 
 
-class TestWhatIsNotReturned:
-    def test_is_never_said_to_be_in_sync(self, three: Three) -> None:
+class TestUnreadableFields:
+    def test_an_unreadable_field_is_never_in_sync(self, three: Three) -> None:
         app = processing(default_cpu=4, docker_tag="latest")
         three.was_applied(app)
-        three.provider_diagnostic.hidden = ["docker_tag"]
+        three.world.hidden = ["docker_tag"]
         step = three.step(app)
         assert decision(step) == (NOOP, ReasonCode.UNREADABLE_FIELDS)
         assert three.plan(app).exit_code == 0
 
-    def test_is_written_when_the_files_changed(self, three: Three) -> None:
+    def test_an_unreadable_field_is_written_after_a_change_of_the_files(self, three: Three) -> None:
         three.was_applied(processing(docker_tag="latest"))
-        three.provider_diagnostic.hidden = ["docker_tag"]
+        three.world.hidden = ["docker_tag"]
         step = three.step(processing(docker_tag="test"))
         assert decision(step) == (UPDATE, ReasonCode.UNREADABLE_CHANGED)
         assert not step.drifts
 
-    def test_is_written_on_a_take_over(self, three: Three) -> None:
+    def test_an_unreadable_field_is_written_on_an_adoption(self, three: Three) -> None:
         three.lives(processing(docker_tag="latest"))
-        three.provider_diagnostic.hidden = ["docker_tag"]
+        three.world.hidden = ["docker_tag"]
         assert three.step(processing(docker_tag="latest")).writes
 
-    def test_is_no_reason_to_replace_what_may_well_be_right(self, three: Three) -> None:
+    def test_an_unreadable_immutable_field_is_not_replaced_on_an_adoption(self, three: Three) -> None:
         three.lives(processing(type="AUTO_TAGGING"))
-        three.provider_diagnostic.hidden = ["type"]
+        three.world.hidden = ["type"]
         step = three.step(processing(type="AUTO_TAGGING"))
         assert step.action is ADOPT and step.refusal is None and not step.writes
         assert classes(step) == {"type": ChangeClass.UNVERIFIED}
 
-    def test_but_another_value_than_we_applied_is(self, three: Three) -> None:
+    def test_a_changed_unreadable_immutable_field_is_replaced(self, three: Three) -> None:
         three.was_applied(processing(type="AUTO_TAGGING"))
-        three.provider_diagnostic.hidden = ["type"]
+        three.world.hidden = ["type"]
         assert three.step(processing(type="PRE_ANNOTATION")).action is REPLACE
 
 
-class TestWhatLeftTheFiles:
+class TestResourcesThatLeftTheFiles:
     def test_a_processing_is_forgotten_and_stays(self, three: Three) -> None:
         three.was_applied(processing())
         [step] = three.plan().steps
         assert decision(step) == (FORGET, ReasonCode.LEFT_FILES_KEPT)
         assert not step.writes
 
-    def test_unless_it_shall_be_pruned(self, three: Three) -> None:
+    def test_a_processing_is_deleted_with_prune(self, three: Three) -> None:
         three.was_applied(processing())
         [step] = three.plan(prune=True).steps
         assert decision(step) == (DELETE, ReasonCode.LEFT_FILES)
@@ -253,7 +250,7 @@ class TestWhatLeftTheFiles:
         assert [step.action for step in three.plan(prune=True).steps] == [FORGET]
 
     @pytest.mark.parametrize("prune", [False, True])
-    def test_what_is_gone_already_is_only_forgotten(self, three: Three, prune: bool) -> None:
+    def test_a_deleted_object_is_only_forgotten(self, three: Three, prune: bool) -> None:
         three.was_applied(processing())
         three.is_recorded(input_of("app", "dataset"))
         step = three.plan(processing(), prune=prune).step(Address.parse("input/app/dataset"))
@@ -266,27 +263,27 @@ class TestWhatLeftTheFiles:
 
 
 class TestUndeclaredInputs:
-    """`inputs_class` owns the whole list."""
+    """`inputs_class` owns the complete list."""
 
     def undeclared(self, three: Three) -> Step:
         step = three.plan(processing()).step(Address.parse("input/app/dataset"))
         assert step is not None
         return step
 
-    def test_one_that_we_applied_left_the_files(self, three: Three) -> None:
+    def test_a_recorded_input_that_left_the_files_is_deleted(self, three: Three) -> None:
         three.was_applied(processing(), input_of("app", "dataset"))
         step = self.undeclared(three)
         assert decision(step) == (DELETE, ReasonCode.LEFT_FILES)
         assert not step.drifts and step.depends_on == (APP,)
 
-    def test_one_that_somebody_added_is_drift(self, three: Three) -> None:
+    def test_an_input_added_outside_is_drift(self, three: Three) -> None:
         three.was_applied(processing())
         three.lives(input_of("app", "dataset"))
         step = self.undeclared(three)
         assert decision(step) == (DELETE, ReasonCode.ADDED_OUTSIDE)
         assert len(step.drifts) == 1
 
-    def test_one_that_was_there_when_we_took_over_is_not(self, three: Three) -> None:
+    def test_an_input_that_preceded_an_adoption_is_not_drift(self, three: Three) -> None:
         three.lives(processing(), input_of("app", "dataset"))
         step = self.undeclared(three)
         assert decision(step) == (DELETE, ReasonCode.UNDECLARED)
@@ -299,14 +296,14 @@ class TestUndeclaredInputs:
         assert step.action is FORGET
 
 
-class TestWhatCannotChangeInPlace:
+class TestImmutableFields:
     def test_an_input_is_replaced(self, three: Three) -> None:
         three.was_applied(processing(), input_of("app", "dataset"))
         step = three.step(input_of("app", "dataset", input_type="MODEL_VERSION"), processing())
         assert decision(step) == (REPLACE, ReasonCode.IMMUTABLE)
         assert step.refusal is None
 
-    def test_an_input_changes_in_place_where_it_can(self, three: Three) -> None:
+    def test_an_input_changes_in_place_if_possible(self, three: Three) -> None:
         three.was_applied(processing(), input_of("app", "dataset"))
         assert three.step(input_of("app", "dataset", required=False), processing()).action is UPDATE
 
@@ -317,14 +314,14 @@ class TestWhatCannotChangeInPlace:
         assert step.refusal.reason.code is RefusalCode.REPLACE_LOSES_HISTORY
         assert step.refusal.ways[0].command == "reconciler apply app --replace processing/app"
 
-    def test_unless_the_user_says_so(self, three: Three) -> None:
+    def test_a_processing_is_replaced_with_the_option(self, three: Three) -> None:
         three.was_applied(processing(type="AUTO_TAGGING"))
         step = three.step(processing(type="PRE_ANNOTATION"), replace=[APP])
         assert step.action is REPLACE and step.refusal is None
 
-    def test_the_new_one_keeps_what_the_files_do_not_say(self, three: Three) -> None:
+    def test_a_replacement_keeps_unmanaged_fields(self, three: Three) -> None:
         three.was_applied(processing(type="AUTO_TAGGING"))
-        three.provider_diagnostic.edit("processing", "app", default_cpu=16, description="theirs")
+        three.world.edit("processing", "app", default_cpu=16, description="theirs")
         step = three.step(processing(type="PRE_ANNOTATION"), replace=[APP])
         besides = {change.path: change.desired for change in step.changes if change.path != "type"}
         assert besides == {
@@ -334,10 +331,10 @@ class TestWhatCannotChangeInPlace:
             "default_parameters": {},
         }
 
-    def test_drift_of_such_a_field_is_a_replacement_too(self, three: Three) -> None:
+    def test_drift_of_an_immutable_field_is_a_replace(self, three: Three) -> None:
         app = processing(type="AUTO_TAGGING")
         three.was_applied(app)
-        three.provider_diagnostic.edit("processing", "app", type="PRE_ANNOTATION")
+        three.world.edit("processing", "app", type="PRE_ANNOTATION")
         assert three.step(app).refusal is not None
 
 
@@ -349,10 +346,10 @@ class TestConflicts:
     @pytest.fixture
     def changed_twice(self, three: Three) -> Three:
         three.was_applied(processing(default_cpu=4))
-        three.provider_diagnostic.edit("processing", "app", default_cpu=2)
+        three.world.edit("processing", "app", default_cpu=2)
         return three
 
-    def test_nobody_wins_until_somebody_says_so(self, changed_twice: Three) -> None:
+    def test_a_conflict_needs_a_decision(self, changed_twice: Three) -> None:
         plan = changed_twice.plan(processing(default_cpu=8))
         assert [step.address for step in plan.conflicts] == [APP]
         assert not plan.can_apply and plan.exit_code == 12 and plan.counts["conflict"] == 1
@@ -367,7 +364,7 @@ class TestConflicts:
         assert effective_fields({"default_cpu": 8}, step.changes, rules) == {"default_cpu": 8}
 
     @pytest.mark.parametrize("theirs", [None, [APP]])
-    def test_live_is_kept(self, changed_twice: Three, theirs: Any) -> None:
+    def test_the_live_value_is_kept(self, changed_twice: Three, theirs: Any) -> None:
         plan = changed_twice.plan(processing(default_cpu=8), theirs=theirs)
         [step] = plan.steps
         assert plan.can_apply and not step.writes
@@ -375,7 +372,7 @@ class TestConflicts:
         assert effective_fields({"default_cpu": 8}, step.changes, rules) == {"default_cpu": 2}
         assert step.action is ADOPT, "live is kept, and recorded"
 
-    def test_of_another_resource_only(self, changed_twice: Three) -> None:
+    def test_an_option_for_another_resource_does_not_apply(self, changed_twice: Three) -> None:
         other = [Address.of("processing", "other")]
         assert not changed_twice.plan(processing(default_cpu=8), ours=other, theirs=other).can_apply
 
@@ -390,9 +387,9 @@ class TestConflicts:
         assert change.write == (expected != "theirs")
         assert plan.can_apply == bool(expected)
 
-    def test_one_key_is_kept_and_the_files_have_their_way_with_the_others(self, three: Three) -> None:
+    def test_one_key_is_kept_and_the_others_are_written(self, three: Three) -> None:
         three.was_applied(processing(default_parameters={"a": 1, "b": 1, "c": 1}))
-        three.provider_diagnostic.edit("processing", "app", default_parameters={"a": 3, "b": 1})
+        three.world.edit("processing", "app", default_parameters={"a": 3, "b": 1})
         app = processing(default_parameters={"a": 2, "b": 2, "c": 2})
         [step] = three.plan(app, theirs=None).steps
         fields = effective_fields(app.fields, step.changes, FACTS["processing"].rules)
@@ -406,19 +403,19 @@ class TestOrder:
         assert order.index("processing/app") < order.index("input/app/dataset")
         assert order.index("model/M") < order.index("model-version/M/v1")
 
-    def test_deletes_walk_backwards(self, three: Three) -> None:
+    def test_deletes_come_in_reverse_order(self, three: Three) -> None:
         three.was_applied(processing(), input_of("app", "a"), input_of("app", "b"))
         plan = three.plan(prune=True)
         assert addresses(plan.steps) == ["input/app/a", "input/app/b", "processing/app"]
         assert plan.steps[-1].depends_on == (plan.steps[0].address, plan.steps[1].address)
 
-    def test_what_is_free_of_each_other_comes_in_the_order_of_addresses(self, three: Three) -> None:
+    def test_independent_steps_are_sorted_by_address(self, three: Three) -> None:
         plan = three.plan(*(model(name) for name in "cab"))
         assert addresses(plan.steps) == ["model/a", "model/b", "model/c"]
 
     @settings(max_examples=30)
     @given(st.randoms(use_true_random=False))
-    def test_the_plan_does_not_know_in_which_order_it_was_told(self, random: Random) -> None:
+    def test_the_order_of_the_arguments_makes_no_difference(self, random: Random) -> None:
         def shuffled(items: list[Any]) -> list[Any]:
             return random.sample(items, len(items))
 
@@ -427,7 +424,7 @@ class TestOrder:
         inputs = [input_of(app, name) for app in "abc" for name in "xy"]
         three = Three()
         three.was_applied(*apps, *inputs)
-        three.provider_diagnostic.objects = dict(shuffled(list(three.provider_diagnostic.objects.items())))
+        three.world.objects = dict(shuffled(list(three.world.objects.items())))
         three.records = dict(shuffled(list(three.records.items())))
         desired = [base, *apps, *inputs[:-2], model("M"), version_of("M", "v1")]
         told = three.plan(*shuffled(desired))
@@ -505,16 +502,16 @@ class TestPlan:
         }
 
     @pytest.mark.parametrize("action", Action)
-    def test_only_nothing_is_empty_and_only_losing_something_is_destructive(self, action: Action) -> None:
+    def test_only_noops_are_empty_and_only_deletes_are_destructive(self, action: Action) -> None:
         plan = plan_of(step_of(action))
         assert plan.is_empty == (action is NOOP)
         assert plan.is_destructive == (action in (DELETE, REPLACE))
 
-    def test_an_error_keeps_it_from_being_applied(self) -> None:
+    def test_a_plan_with_an_error_cannot_be_applied(self) -> None:
         assert not Plan(STACK, "", 0, (), (Diagnostic(Severity.ERROR, "no"),)).can_apply
         assert Plan(STACK, "", 0, (), (Diagnostic(Severity.WARNING, "careful"),)).can_apply
 
-    def test_cut_down_to_a_target_it_keeps_what_that_waits_for(self, three: Three) -> None:
+    def test_a_plan_for_a_target_keeps_its_dependencies(self, three: Three) -> None:
         base = image()
         app, other = after(processing("app"), base), after(processing("other"), base)
         plan = three.plan(base, app, other, input_of("app", "dataset"), input_of("other", "dataset"))
@@ -523,18 +520,18 @@ class TestPlan:
         assert cut.step(other.address) is None
         assert plan.only([]).steps == () == plan.only([Address.parse("model/unknown")]).steps
 
-    def test_a_fingerprint_knows_the_object_and_what_the_diff_would_see(self, three: Three) -> None:
+    def test_a_fingerprint_covers_the_id_and_normalised_fields(self, three: Three) -> None:
         facts = FACTS["processing"]
-        live = three.provider_diagnostic.put("processing", "app", default_cpu=4, docker_flags=["a", "b"])
+        live = three.world.put("processing", "app", default_cpu=4, docker_flags=["a", "b"])
         seen = fingerprint(live, facts)
 
         def changed(**fields: Any) -> str:
-            three.provider_diagnostic.edit("processing", "app", **fields)
-            return fingerprint(three.provider_diagnostic.objects["processing", ("app",)], facts)
+            three.world.edit("processing", "app", **fields)
+            return fingerprint(three.world.objects["processing", ("app",)], facts)
 
         assert changed(default_cpu="4", docker_flags=["b", "a"], updated_at="now") == seen
         assert changed(default_cpu=5) != seen
-        assert fingerprint(three.provider_diagnostic.put("processing", "app", **live.fields), facts) != seen
+        assert fingerprint(three.world.put("processing", "app", **live.fields), facts) != seen
 
 
 words = st.text("ab/%é. ", min_size=1, max_size=4)
@@ -593,7 +590,7 @@ plans = st.builds(
 class TestDocument:
     @settings(max_examples=50)
     @given(plans)
-    def test_a_plan_survives_being_written(self, plan: Plan) -> None:
+    def test_a_plan_survives_a_round_trip(self, plan: Plan) -> None:
         assert plan_from_document(plan_to_document(plan)) == plan
 
     def test_it_has_the_keys_that_scripts_rely_on(self, three: Three) -> None:
@@ -643,7 +640,7 @@ class TestDocument:
             plan_from_document(document)
 
     def test_a_plan_of_version_1_is_read_with_its_texts(self) -> None:
-        """Saved by the version before: no codes, and ways out as texts."""
+        """A plan of the previous version has no codes, and its ways out are texts."""
         now = self.written()
         [step] = now["steps"]
         for part in (step, step["changes"][0]):

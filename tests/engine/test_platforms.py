@@ -1,4 +1,4 @@
-"""Which spellings of an address are one platform: those with the same requests, and no others."""
+"""Canonical addresses: two spellings are the same platform exactly if their requests are the same."""
 
 import re
 from ipaddress import IPv6Address
@@ -15,7 +15,7 @@ UNRESERVED = "abcXYZ019-._~"
 PORTS = {"http": 80, "https": 443}
 
 Parts = tuple[str, str, int, str]
-"""Scheme, host, port and path: what a request is sent to."""
+"""Scheme, host, port and path of a request."""
 
 names = st.lists(
     st.one_of(
@@ -43,7 +43,7 @@ def written(one: Parts) -> str:
 
 @st.composite
 def spellings(draw: st.DrawFn, one: Parts) -> str:
-    """Another way to write the same."""
+    """Another spelling of the same address."""
     scheme, host, port, path = one
 
     def cased(text: str) -> str:
@@ -77,7 +77,7 @@ def test_spellings_of_one_address_are_one_platform(data: st.DataObject, one: Par
 
 @given(one=parts, other=parts, share=st.lists(st.booleans(), min_size=4, max_size=4))
 def test_different_addresses_are_different_platforms(one: Parts, other: Parts, share: list[bool]) -> None:
-    """Alike in all but a part or two of them."""
+    """The addresses differ in one or two parts."""
     other = tuple(a if same else b for a, b, same in zip(one, other, share, strict=True))  # type: ignore[assignment]
     assume(one != other)
     assert platform_address(written(one)) != platform_address(written(other))
@@ -85,7 +85,7 @@ def test_different_addresses_are_different_platforms(one: Parts, other: Parts, s
 
 
 @given(one=parts)
-def test_the_one_spelling_is_what_is_requested(one: Parts) -> None:
+def test_requests_go_to_the_canonical_address(one: Parts) -> None:
     address = platform_address(written(one))
     assert platform_address(address) == address
     request = requests.Request("GET", f"{address}/api/home/ping").prepare()
@@ -93,8 +93,8 @@ def test_the_one_spelling_is_what_is_requested(one: Parts) -> None:
 
 
 @given(one=parts)
-def test_an_older_name_of_it_is_found(one: Parts) -> None:
-    """Earlier versions took the host as it was written, and neither scheme nor path."""
+def test_an_older_name_is_found(one: Parts) -> None:
+    """Earlier versions used the host as written, without scheme and path."""
     scheme, host, port, _ = one
     old = f"my-org@{host.upper() if host.isascii() else host}:{port}/my_pipeline"
     others = [f"my-org@{host}:{port}/another", f"other@{host}:{port}/my_pipeline", "my-org@PROD/my_pipeline"]
@@ -128,12 +128,12 @@ def test_an_older_name_of_it_is_found(one: Parts) -> None:
         ("https://app.picsellia.com/x", "app.picsellia.com%2Fx"),
     ],
 )
-def test_how_a_stack_names_its_platform(address: str, text: str) -> None:
+def test_the_platform_in_the_name_of_a_stack(address: str, text: str) -> None:
     assert place("CUSTOM", platform_address(address)) == text
 
 
 @pytest.mark.parametrize("environment", HOSTS)
-def test_the_addresses_of_the_environments_are_in_their_one_spelling(environment: str) -> None:
+def test_the_addresses_of_the_environments_are_canonical(environment: str) -> None:
     assert platform_address(HOSTS[environment]) == HOSTS[environment]
 
 
@@ -161,13 +161,13 @@ def test_the_addresses_of_the_environments_are_in_their_one_spelling(environment
         ("https://h/%zz", "hexadecimal"),
     ],
 )
-def test_what_is_no_address_is_refused_without_being_repeated(address: str, says: str) -> None:
+def test_an_invalid_address_is_refused_without_repeating_it(address: str, says: str) -> None:
     with pytest.raises(ValueError, match=says) as caught:
         platform_address(address)
     assert "secret" not in str(caught.value)
 
 
-def test_an_organization_with_a_slash_is_no_other_stack() -> None:
+def test_an_organization_with_a_slash_is_escaped() -> None:
     one = Stack("a", "PROD", HOSTS["PROD"], "x@PROD/p")
     other = Stack("a@PROD/x", "PROD", HOSTS["PROD"], "p")
     assert str(one) != str(other)

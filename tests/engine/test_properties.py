@@ -1,7 +1,7 @@
-"""Whatever is asked for and whatever goes wrong: apply is idempotent, convergent and honest.
+"""Properties of apply for generated stacks, edits and failures: idempotent, convergent, correct state.
 
-Stacks, edits by others and failures are made up; what must hold is not. A run that failed or died is
-repeated, as a person would, and then the world must be the one that an undisturbed run makes.
+A run that fails or is killed is repeated, as a user would. Afterwards the platform and the state must be
+those of an undisturbed run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ from tests.failing_kind import READS, WRITES, Died, Fault, Faults, FaultyKind
 
 
 class FragileStore:
-    """Keeps one record in memory, and dies at the k-th save: before it, or right after."""
+    """Stores one state in memory, and raises at the k-th save: before it, or right after."""
 
     def __init__(self) -> None:
         self.kept: Snapshot | None = None
@@ -71,17 +71,17 @@ Edit = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Story:
-    """What was applied, what others did since, and what the files say now.
+    """What was applied, the edits made outside since, and the present files.
 
     Attributes:
         before: applied first.
         edits: ("edit", address, fields), ("delete", address), ("recreate", address) or ("add", resource).
-        now: what the files say now.
-        prune: whether what left the files is deleted.
-        lost: whether the record got lost in between.
-        hidden: fields that the far end never returns.
-        ignored: fields and keys that are left as they are on the platform.
-        theirs: whether live is kept in a conflict, instead of what the files say.
+        now: the present files.
+        prune: whether resources that left the files are deleted.
+        lost: whether the state was lost in between.
+        hidden: fields that the provider never returns.
+        ignored: fields and keys whose live values stay.
+        theirs: whether live values win conflicts.
     """
 
     before: Sequence[Resource]
@@ -94,7 +94,7 @@ class Story:
     theirs: bool = False
 
     def told(self) -> tuple[Bench, FragileStore]:
-        """A bench just before the files as they are now are applied. The same one every time."""
+        """A bench just before the present files are applied; equal every time."""
         store = FragileStore()
         bench = Bench(cast(Store, store))
         bench.world.hidden = self.hidden
@@ -109,7 +109,7 @@ class Story:
         return bench, store
 
     def plan(self, bench: Bench) -> PlanResult:
-        """Everything that needs somebody's word has it."""
+        """The plan of the present files, with options that allow replaces and resolve conflicts."""
         return bench.plan(
             *self.now,
             prune=self.prune,
@@ -124,7 +124,7 @@ class Story:
         return bench.walk(self.plan(bench), emit=told.append).succeeded
 
     def world(self, bench: Bench) -> dict[str, Any]:
-        """Everything that exists, and its fields as far as anybody can see them, managed or not."""
+        """All objects with their readable fields, managed or not."""
         return {
             str(Address(*key)): self.visible(Address(*key), live.fields, live.fields)
             for key, live in sorted(bench.world.objects.items())
@@ -144,7 +144,7 @@ class Story:
 
 
 def habit(name: str, value: Any) -> Any:
-    """A platform that answers in its own words."""
+    """A platform with its own formatting of values."""
     match name:
         case "default_cpu":
             return str(value)
@@ -173,7 +173,7 @@ def someone_else(bench: Bench, what: str, where: Any, fields: Mapping[str, Any] 
 
 
 def check_claims(story: Story, bench: Bench, before: Snapshot, record: Snapshot) -> None:
-    """Every value that the record claims was known before, or is there now."""
+    """Every recorded value was recorded before, or is live now."""
     assert verify(record) == []
     for text, entry in record.resources.items():
         address, known = Address.parse(text), before.resources.get(text)
@@ -187,7 +187,7 @@ def check_claims(story: Story, bench: Bench, before: Snapshot, record: Snapshot)
 
 
 def parts(value: Any, *others: Any) -> list[tuple[Any, ...]]:
-    """The values of the keys of a table, each beside what others have there; any other value as it is."""
+    """The values of the keys of a table, each with the same key of `others`; any other value unchanged."""
     if not isinstance(value, dict) or not value:
         return [(value, *others)]
     tables = [other if isinstance(other, dict) else {} for other in others]
@@ -195,7 +195,7 @@ def parts(value: Any, *others: Any) -> list[tuple[Any, ...]]:
 
 
 def check_honest(story: Story, bench: Bench, before: Snapshot, events: Sequence[Event]) -> None:
-    """What the record says is so, also once settled; and what was done is in the record or still open."""
+    """Recorded values are live, also after settling; every write is recorded or has an open intent."""
     record = bench.record
     check_claims(story, bench, before, record)
     check_claims(story, bench, before, story.plan(bench).snapshot)
@@ -214,7 +214,7 @@ def check_honest(story: Story, bench: Bench, before: Snapshot, events: Sequence[
 
 
 def disturb(story: Story, bench: Bench, faults: Faults) -> list[Event]:
-    """One run on a bad day; afterwards the sun shines again. Planning is not disturbed."""
+    """One run with faults, which do not affect planning and end afterwards."""
     planned, healthy, events = story.plan(bench), bench.kinds, list[Event]()
     bench.kinds = {name: FaultyKind(kind, faults) for name, kind in healthy.items()}
     with suppress(Died):
@@ -225,10 +225,10 @@ def disturb(story: Story, bench: Bench, faults: Faults) -> list[Event]:
 
 @dataclass(frozen=True)
 class GoodRun:
-    """What one run leaves when nothing goes wrong, and how many calls and saves it takes.
+    """The result of a run without faults, with its number of calls and saves.
 
     Attributes:
-        gone: what others had deleted before it.
+        gone: objects that were deleted outside before it.
     """
 
     world: Mapping[str, Any]
@@ -239,7 +239,7 @@ class GoodRun:
 
 
 def deleted_outside(story: Story, bench: Bench) -> set[Address]:
-    """What a plan blames others for."""
+    """The resources that a plan reports as deleted outside."""
     return {
         step.address
         for step in story.plan(bench).plan.steps
@@ -255,7 +255,7 @@ def undisturbed(story: Story) -> GoodRun:
 
 
 def check_recovery(story: Story, bench: Bench, good: GoodRun) -> None:
-    """Only others are blamed for what they deleted, the next run gets through, and one more does nothing."""
+    """Only real outside deletes are reported, the next run succeeds, and one more does nothing."""
     assert deleted_outside(story, bench) <= good.gone
     if story.theirs and story.record(bench) == good.record:  # it got through: the next run obeys the files
         assert story.world(bench) == good.world
@@ -332,7 +332,7 @@ LEFT_ALONE = Story(
     ],
     ignored={A: ["default_cpu", "default_parameters.x", "default_parameters.z"], X: ["required"]},
 )
-"""A replace of what holds values that the user has set on the platform, and wants to stay."""
+"""A replace of an object with ignored values of the platform."""
 
 KEPT = Story(
     before=[
@@ -351,12 +351,12 @@ KEPT = Story(
     ],
     theirs=True,
 )
-"""Conflicts in which live is kept, beside other changes of the same objects."""
+"""Conflicts in which the live value is kept, with other changes of the same objects."""
 
 TOLD = {"everything": EVERYTHING, "left alone": LEFT_ALONE, "kept": KEPT}
 
 
-def test_what_is_kept_in_a_conflict_stays_beside_what_is_written() -> None:
+def test_values_kept_in_a_conflict_stay_beside_written_ones() -> None:
     bench, _ = KEPT.told()
     assert KEPT.apply(bench)
     made = bench.live(A)
@@ -364,7 +364,7 @@ def test_what_is_kept_in_a_conflict_stays_beside_what_is_written() -> None:
     assert made["default_parameters"] == {"x": 2, "y": 3}
 
 
-def test_a_replace_leaves_alone_what_is_ignored() -> None:
+def test_a_replace_keeps_ignored_values() -> None:
     bench, _ = LEFT_ALONE.told()
     assert LEFT_ALONE.apply(bench)
     made = bench.live(A)
@@ -373,7 +373,7 @@ def test_a_replace_leaves_alone_what_is_ignored() -> None:
     assert bench.live(X)["required"] is False
 
 
-def test_the_story_of_everything_has_every_action() -> None:
+def test_the_largest_story_has_every_action() -> None:
     bench, _ = EVERYTHING.told()
     plan = EVERYTHING.plan(bench).plan
     assert {step.action for step in plan.steps} == set(Action) - {Action.FORGET}
@@ -382,7 +382,7 @@ def test_the_story_of_everything_has_every_action() -> None:
 
 @pytest.mark.parametrize("story", TOLD.values(), ids=TOLD)
 @pytest.mark.parametrize("failure", FAILURES)
-def test_any_call_may_fail_or_be_the_last(story: Story, failure: str) -> None:
+def test_every_call_may_fail_or_be_the_last(story: Story, failure: str) -> None:
     error, afterwards, times = FAILURES[failure]
     good = undisturbed(story)
     for number in range(1, good.calls + 1):
@@ -395,7 +395,7 @@ def test_any_call_may_fail_or_be_the_last(story: Story, failure: str) -> None:
 
 @pytest.mark.parametrize("story", TOLD.values(), ids=TOLD)
 @pytest.mark.parametrize("afterwards", [False, True])
-def test_any_save_may_be_the_last(story: Story, afterwards: bool) -> None:
+def test_every_save_may_be_the_last(story: Story, afterwards: bool) -> None:
     good = undisturbed(story)
     for number in range(1, good.saves + 1):
         bench, store = story.told()
@@ -429,7 +429,7 @@ fields_of_a_version = st.fixed_dictionaries(
 
 @st.composite
 def stacks(draw: Any) -> list[Resource]:
-    """An image, processings that may wait for each other, their inputs; a model and its versions."""
+    """An image, processings that may depend on each other, their inputs; a model and its versions."""
     base = image(draw(st.sampled_from(["1.0.0", "1.1.0"])))
     made = [base]
     for name in draw(st.sets(st.sampled_from("abc"))):
@@ -476,7 +476,7 @@ some_fields = st.sampled_from(
 
 @st.composite
 def stories_with_ignored_fields(draw: Any) -> Story:
-    """A field that is ignored and not returned cannot be written around, so all are returned here."""
+    """All fields are readable here: writes that would overwrite ignored, unreadable ones are refused."""
     story = draw(stories)
     ignored = draw(st.dictionaries(some_processing | some_input, st.lists(some_fields, max_size=3)))
     return replace(story, hidden=(), ignored=ignored)
@@ -487,7 +487,7 @@ any_stories = stories | stories_with_ignored_fields()
 
 @settings(max_examples=60)
 @given(stories)
-def test_apply_does_what_the_files_say_and_then_nothing(story: Story) -> None:
+def test_apply_reaches_the_files_values_and_then_does_nothing(story: Story) -> None:
     bench, store = story.told()
     assert story.apply(bench)
     for resource in story.now:
@@ -502,7 +502,7 @@ def test_apply_does_what_the_files_say_and_then_nothing(story: Story) -> None:
 
 @settings(max_examples=60)
 @given(any_stories, st.sampled_from(sorted(FAILURES)), st.data())
-def test_whatever_call_fails_the_next_run_gets_there(story: Story, failure: str, data: st.DataObject) -> None:
+def test_the_next_run_recovers_from_any_failing_call(story: Story, failure: str, data: st.DataObject) -> None:
     error, afterwards, times = FAILURES[failure]
     good = undisturbed(story)
     number = data.draw(st.integers(1, max(1, good.calls)), label="call")
@@ -516,7 +516,7 @@ def test_whatever_call_fails_the_next_run_gets_there(story: Story, failure: str,
 
 @settings(max_examples=40)
 @given(any_stories, st.booleans(), st.data())
-def test_whatever_save_is_the_last_the_next_run_gets_there(
+def test_the_next_run_recovers_from_a_kill_after_any_save(
     story: Story, afterwards: bool, data: st.DataObject
 ) -> None:
     good = undisturbed(story)

@@ -1,4 +1,4 @@
-"""Every reason code, refusal and way out occurs: none is left over from a rule that is gone."""
+"""Every reason code, refusal and way out is used by the planner or the image."""
 
 from random import Random
 from typing import Any
@@ -48,7 +48,7 @@ KINDS = {
 
 
 def a_plan(random: Random) -> tuple[Step, ...]:
-    """The steps of one of all the situations that a stack can be in."""
+    """The steps of a random situation of a stack."""
 
     def some(address: Address) -> dict[str, Any]:
         fields = {name: random.choice(values) for name, values in VALUES[address].items()}

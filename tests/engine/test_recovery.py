@@ -1,4 +1,4 @@
-"""What an earlier run left open, settled by what is there now."""
+"""Settling open writes of an earlier run by the live objects."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -50,7 +50,7 @@ def settled(
 
 
 def left(snapshot: Snapshot) -> RecordedResource | None:
-    """What is recorded afterwards; nothing may be open any more."""
+    """The recorded resource afterwards; no intent may be open."""
     assert not snapshot.intents
     return snapshot.resources.get("processing/app")
 
@@ -63,14 +63,14 @@ class TestCreate:
         assert (record.id, dict(record.inputs)) == ("id-7", {"default_cpu": 8, "docker_flags": ["a", "b"]})
         assert record.outputs == {"page": "https://…"}
 
-    def test_it_was_carried_out_as_far_as_can_be_read(self) -> None:
+    def test_it_was_carried_out_with_unreadable_fields(self) -> None:
         record = left(
             settled(intent("create", default_cpu=8, docker_tag="latest"), None, lives(default_cpu=8))
         )
         assert record is not None and record.inputs == {"default_cpu": 8, "docker_tag": "latest"}
 
     @pytest.mark.parametrize("before", [None, recorded(default_cpu=8)])
-    def test_whose_an_object_is_that_differs_cannot_be_told(self, before: RecordedResource | None) -> None:
+    def test_a_different_object_has_an_unknown_origin(self, before: RecordedResource | None) -> None:
         snapshot = settled(intent("create", default_cpu=8), before, lives("id-7", default_cpu=4))
         assert set(snapshot.intents) == {"processing/app"}
         assert snapshot.resources.get("processing/app") == before
@@ -78,11 +78,11 @@ class TestCreate:
     def test_it_was_not_carried_out(self) -> None:
         assert left(settled(intent("create", default_cpu=8), None, None)) is None
 
-    def test_what_was_recorded_of_one_deleted_outside_is_kept_when_it_was_not_made_anew(self) -> None:
+    def test_a_deleted_object_that_was_not_created_again_stays_recorded(self) -> None:
         before = recorded(default_cpu=8)
         assert left(settled(intent("create", default_cpu=8), before, None)) == before
 
-    def test_one_deleted_outside_was_made_anew(self) -> None:
+    def test_a_deleted_object_was_created_again(self) -> None:
         record = left(
             settled(intent("create", default_cpu=8), recorded(default_cpu=8), lives("id-7", default_cpu=8))
         )
@@ -104,7 +104,7 @@ class TestUpdate:
         record = left(settled(sent, before, lives(default_cpu=8, description="apples")))
         assert record == recorded(default_cpu=8, description="apples")
 
-    def test_what_cannot_be_read_is_not_claimed(self) -> None:
+    def test_unreadable_fields_are_not_recorded(self) -> None:
         record = left(settled(intent("update", docker_tag="test"), recorded(docker_tag="latest"), lives()))
         assert record == recorded(docker_tag="latest")
 
@@ -112,7 +112,7 @@ class TestUpdate:
         before = recorded(default_cpu=4)
         assert left(settled(intent("update", default_cpu=8), before, None)) == before
 
-    def test_of_a_take_over_nothing_is_recorded_yet(self) -> None:
+    def test_an_unfinished_adoption_is_not_recorded(self) -> None:
         assert left(settled(intent("update", default_cpu=8), None, lives(default_cpu=8))) is None
 
 
@@ -126,13 +126,13 @@ class TestDelete:
 
 
 @pytest.mark.parametrize("verb", ["create", "update", "delete"])
-class TestWhatIsNotKnownStaysOpen:
+class TestUnknownResultsStayOpen:
     def test_a_resource_that_was_not_requested(self, verb: Verb) -> None:
         snapshot = settled(intent(verb), recorded(default_cpu=4), None, requested=[OTHER])
         assert set(snapshot.intents) == {"processing/app"}
         assert snapshot.resources["processing/app"] == recorded(default_cpu=4)
 
-    def test_what_could_not_be_read(self, verb: Verb) -> None:
+    def test_an_unreadable_resource(self, verb: Verb) -> None:
         snapshot = settled(intent(verb), recorded(default_cpu=4), None, unreadable=[APP])
         assert set(snapshot.intents) == {"processing/app"}
         assert snapshot.resources["processing/app"] == recorded(default_cpu=4)
@@ -170,15 +170,15 @@ class TestReplace:
         assert contested(snapshot, world) == {APP}
         assert settle(snapshot, world, FACTS) == snapshot, "until the user says who wins"
 
-    def test_whose_an_object_is_that_differs_cannot_be_told(self) -> None:
+    def test_a_different_object_has_an_unknown_origin(self) -> None:
         snapshot = settled(replacing(None, type="B"), None, lives("id-2", type="C"))
         assert set(snapshot.intents) == {"processing/app"} and not snapshot.resources
         world = RemoteState({APP: lives("id-2", type="C")}, {}, [APP])
         assert contested(snapshot, world) == {APP} and unfinished_replaces(snapshot, world) == {}
 
 
-class TestWhetherARunDidAllItBegan:
-    """What rollback asks of a write that was begun, once nothing is open any more."""
+class TestWasCarriedOut:
+    """Whether rollback counts a write of a finished run as carried out."""
 
     @pytest.mark.parametrize(
         ("begun", "record", "done"),
@@ -200,9 +200,9 @@ class TestWhetherARunDidAllItBegan:
         assert _was_carried_out(begun, snapshot.with_resource(record) if record else snapshot) is done
 
 
-class TestTheWholeStory:
+class TestRecoveryAfterAKill:
     @pytest.mark.parametrize("after", [False, True])
-    def test_a_run_that_died_creating_leaves_nothing_to_explain(self, bench: Bench, after: bool) -> None:
+    def test_a_run_that_was_killed_while_creating_is_settled(self, bench: Bench, after: bool) -> None:
         healthy = bench.kinds["processing"]
         bench.kinds["processing"] = FaultyKind(healthy, Faults(Fault(1, Died(), after=after), verbs=WRITES))
         with pytest.raises(Died):
@@ -228,7 +228,7 @@ SECOND = refreshed({"source_key": "v2:1"}, {"description": "apples"})
 
 
 def gone_back_to(store: SqliteStore, last: Snapshot) -> Snapshot:
-    """What a rollback goes back to, of three runs, from what the last one left."""
+    """The state version that a rollback selects of three runs, from the state of the last one."""
     for serial, snapshot in enumerate([FIRST, SECOND, last], start=1):
         saved = snapshot.written(serial=serial, by="0.1.0", at=AT)
         store.copy_in(saved, HistoryEntry.of(saved, None), expected_serial=serial - 1)
@@ -244,7 +244,7 @@ def gone_back_to(store: SqliteStore, last: Snapshot) -> Snapshot:
         refreshed({"source_key": "v2:1"}, {"description": "apples", "default_gpu": 1}),
     ],
 )
-def test_what_differs_in_the_record_only_is_passed_by(store: SqliteStore, last: Snapshot) -> None:
+def test_a_rollback_skips_states_that_differ_in_state_only(store: SqliteStore, last: Snapshot) -> None:
     assert gone_back_to(store, last).serial == 1
 
 

@@ -1,7 +1,7 @@
-"""A fleet that was applied: many pipelines with their images, objects on the platform, and records.
+"""A fleet that was applied: many pipelines with their images, platform objects and state.
 
-Made without a build: what is published and registered is worked out from the files, as `plan` does, and put
-there by somebody else, and the records say so.
+Made without a build: the desired values are computed from the files, as `plan` does, and written directly to
+the registry, the platform and the state.
 """
 
 import hashlib
@@ -80,7 +80,7 @@ class Inputs(PipelineInputs):
 
 
 def pipelines(folder: Path, registry: str, count: int, *, trainings: int = 0) -> list[Path]:
-    """That many pipeline folders below `folder`, with five inputs each; the last `trainings` train models."""
+    """Create pipeline folders below `folder`, with five inputs each; the last `trainings` train models."""
     return [_pipeline(folder, registry, number, number >= count - trainings) for number in range(count)]
 
 
@@ -104,7 +104,7 @@ def _pipeline(folder: Path, registry: str, number: int, training: bool) -> Path:
 
 
 def publish(folders: Sequence[Path], sandbox: Sandbox) -> None:
-    """Put everything that the folders ask for into the registry and onto the platform."""
+    """Create everything that the folders declare in the registry and on the platform."""
     with ThreadPoolExecutor(8) as pool, requests.Session() as http:
         http.headers["X-Sandbox-Aside"] = "1"
         http.headers["Authorization"] = f"Bearer {sandbox.token}"
@@ -112,7 +112,7 @@ def publish(folders: Sequence[Path], sandbox: Sandbox) -> None:
 
 
 def record(folders: Sequence[Path], reading: ReadOptions) -> None:
-    """Save for each what an apply that found everything in place would have recorded."""
+    """Save the state of an apply that found everything in sync."""
     where = options.TargetOptions(None, None)
     with session(where.target(), stores.store(ignore), ignore, threading.Event()) as opened:
         for folder in folders:
@@ -152,7 +152,7 @@ def _publish(checked: ValidatedPipeline, sandbox: Sandbox, http: requests.Sessio
 
 
 def _push(image: str, tags: Sequence[str], said: Mapping[str, str], http: requests.Session) -> None:
-    """An image without content that has these labels, under each of these tags."""
+    """Push an empty image with these labels under each of these tags."""
     url = parse_repository(image).url
     config = json.dumps(
         {"architecture": "amd64", "os": "linux", "config": {"Labels": said}, "rootfs": {"type": "layers"}}

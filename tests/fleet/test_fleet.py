@@ -1,4 +1,4 @@
-"""Many pipelines in one run: how little is asked, and that what was not asked is never taken for in sync."""
+"""Many pipelines in one run: few requests, and unread pipelines are never reported as in sync."""
 
 import json
 import os
@@ -29,7 +29,7 @@ COUNT = PROCESSINGS + TRAININGS
 
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Path]]:
-    """A fleet that is as its files say, and the folder that it and its records are in."""
+    """A fleet in sync, and the folder with its pipelines and state."""
     folder = tmp_path_factory.mktemp("fleet")
     with Sandbox() as sandbox, pytest.MonkeyPatch.context() as user:
         _sign_in(user, sandbox, folder)
@@ -48,7 +48,7 @@ def _sign_in(user: pytest.MonkeyPatch, sandbox: Sandbox, folder: Path) -> None:
 
 
 class Fleet:
-    """The fleet, with a user who is in its folder."""
+    """The fleet, with its folder as the working directory."""
 
     def __init__(self, sandbox: Sandbox, cli: Cli, folder: Path, reports: Path) -> None:
         self.sandbox = sandbox
@@ -64,8 +64,8 @@ class Fleet:
         assert file.exists(), ended.err
         return ended, json.loads(file.read_text())
 
-    def asked(self) -> Counter[str]:
-        """How often each call was made, with its status where it is none of success."""
+    def request_counts(self) -> Counter[str]:
+        """The number of requests by path, with names and ids replaced by `*`."""
         return Counter(
             re.sub(r"[0-9a-f-]{36}|(?<=fleet/)pipeline_\d+|sha256:\w+", "*", request["path"])
             for request in self.sandbox.requests()
@@ -88,7 +88,7 @@ def fleet(
 
 
 def comparable(document: dict[str, Any]) -> dict[str, Any]:
-    """What two reports of the same world have in common."""
+    """The part of a report that is equal in two runs."""
     return {
         "stacks": sorted(map(json.dumps, document["stacks"])),
         "failed": document["failed"],
@@ -97,11 +97,11 @@ def comparable(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_as_few_requests_as_there_are_lists(fleet: Fleet) -> None:
+def test_one_request_per_list(fleet: Fleet) -> None:
     ended, report = fleet.drift("--all")
 
     assert (ended.code, len(report["stacks"]), fleet.sandbox.writes()) == (0, COUNT, [])
-    assert fleet.asked() == {
+    assert fleet.request_counts() == {
         "/api/home/ping": 1,
         "/api/organizations/find": 1,
         "/api/organization/*/processings": 1,
@@ -113,14 +113,14 @@ def test_as_few_requests_as_there_are_lists(fleet: Fleet) -> None:
     }
 
 
-def test_one_pipeline_is_no_reason_to_read_lists(fleet: Fleet) -> None:
+def test_one_pipeline_reads_no_lists(fleet: Fleet) -> None:
     ended, _ = fleet.drift("pipeline_0000")
 
     assert ended.code == 0
-    assert fleet.asked()["/api/organization/*/processings"] == 0
+    assert fleet.request_counts()["/api/organization/*/processings"] == 0
 
 
-def test_every_request_waits_for_its_turn(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_request_passes_the_rate_limiter(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[RateLimiter] = []
     wait = RateLimiter.wait
     monkeypatch.setattr(
@@ -132,17 +132,17 @@ def test_every_request_waits_for_its_turn(fleet: Fleet, monkeypatch: pytest.Monk
 
     assert ended.code == 0
     assert len(set(turns)) == 1
-    assert len(turns) == sum(fleet.asked().values())
+    assert len(turns) == sum(fleet.request_counts().values())
 
 
-def test_plan_asks_the_same(fleet: Fleet) -> None:
+def test_plan_sends_the_same_requests(fleet: Fleet) -> None:
     fleet.sandbox.clear_requests()
 
     ended = fleet.cli("plan", "--all", "--json", "--exit-code")
 
     assert (ended.code, len(json.loads(ended.out)["plans"])) == (0, COUNT)
-    assert fleet.asked()["/api/organization/*/processings"] == 1
-    assert fleet.asked()["/api/organization/*/processings/find"] == 0
+    assert fleet.request_counts()["/api/organization/*/processings"] == 1
+    assert fleet.request_counts()["/api/organization/*/processings/find"] == 0
 
 
 def test_worker_processes_read_the_same(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,8 +160,8 @@ def _in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
 
 
-def test_a_killed_worker_costs_another_attempt(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel kills a worker once: its pipelines are read by another one."""
+def test_a_killed_worker_is_replaced(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel kills a worker once; another one reads its pipelines."""
     _, undisturbed = fleet.drift("--all")
     _in_two_processes(monkeypatch)
     killed = _kill_workers(monkeypatch, times=1)
@@ -191,7 +191,7 @@ def test_workers_that_are_always_killed_hide_nothing_else(
 
 
 def _kill_workers(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
-    """Kill the worker processes of that many attempts while this process reads; the pids of the killed."""
+    """Kill the worker processes of this many attempts while this process reads; returns their pids."""
     from reconciler.engine.fleet import _Worker
 
     read, killed = _Worker.__call__, list[int]()
@@ -208,11 +208,11 @@ def _kill_workers(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
     return killed
 
 
-def test_ctrl_c_while_workers_start_is_one_word(fleet: Fleet) -> None:
+def test_ctrl_c_while_workers_start_prints_one_word(fleet: Fleet) -> None:
     assert _interrupted(fleet, lambda _: True) == (130, ["interrupted"])
 
 
-def test_ctrl_c_while_workers_read_is_one_word(fleet: Fleet) -> None:
+def test_ctrl_c_while_workers_read_prints_one_word(fleet: Fleet) -> None:
     def asks(_: str) -> bool:
         return any(request["path"].endswith("/inputs") for request in fleet.sandbox.requests())
 
@@ -220,7 +220,7 @@ def test_ctrl_c_while_workers_read_is_one_word(fleet: Fleet) -> None:
 
 
 def _interrupted(fleet: Fleet, ready: Callable[[str], bool]) -> tuple[int, list[str]]:
-    """Press Ctrl-C once there is a worker process and `ready`; the exit code and the words on stderr."""
+    """Press Ctrl-C when a worker process runs and `ready`; returns the exit code and the words on stderr."""
     code = """
 import os, signal
 from reconciler import cli
@@ -263,9 +263,7 @@ def test_a_process_that_cannot_sign_in_leaves_its_pipelines_to_the_others(
     assert _without_times(report) == _without_times(undisturbed)
 
 
-def test_where_no_process_can_sign_in_that_is_the_error(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sign_in_error_of_all_processes_is_the_error(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     _in_two_processes(monkeypatch)
     fleet.sandbox.fail("GET", "/api/home/ping$", 401, times=None)
 
@@ -275,8 +273,8 @@ def test_where_no_process_can_sign_in_that_is_the_error(
     assert "does not know this API token" in ended.err
 
 
-def test_a_list_that_says_less_is_not_believed(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a read answers and a list leaves out is read; nothing of it becomes unverified."""
+def test_incomplete_lists_are_completed_by_reads(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fields that a list lacks are read one by one, so none becomes unverified."""
     from providers.picsellia.answer import Answer
     from providers.picsellia.platform import Platform
 
@@ -300,26 +298,26 @@ def test_a_list_that_says_less_is_not_believed(fleet: Fleet, monkeypatch: pytest
     assert {stack["unverified"] for stack in report["stacks"]} == {0}
 
 
-def test_what_neither_list_nor_read_answers_costs_no_read_each(fleet: Fleet) -> None:
+def test_fields_that_reads_lack_too_cost_no_further_reads(fleet: Fleet) -> None:
     fleet.sandbox.switch(echo="certain")
 
     ended, report = fleet.drift("--all")
 
     assert ended.code == 0
     assert sum(stack["unverified"] for stack in report["stacks"]) > COUNT
-    assert fleet.asked()["/api/organization/*/processings/find"] < PROCESSINGS
+    assert fleet.request_counts()["/api/organization/*/processings/find"] < PROCESSINGS
 
 
-def test_an_object_that_no_list_shows_is_looked_for(fleet: Fleet) -> None:
+def test_an_object_missing_in_the_lists_is_read(fleet: Fleet) -> None:
     fleet.sandbox.fail("GET", "/processings$", 500, times=None)
 
     ended, report = fleet.drift("--all")
 
     assert (ended.code, len(report["stacks"])) == (0, COUNT)
-    assert fleet.asked()["/api/organization/*/processings/find"] == PROCESSINGS
+    assert fleet.request_counts()["/api/organization/*/processings/find"] == PROCESSINGS
 
 
-def test_a_platform_that_is_too_busy_slows_us_down_and_changes_nothing_else(fleet: Fleet) -> None:
+def test_a_busy_platform_only_slows_the_run_down(fleet: Fleet) -> None:
     fleet.sandbox.platform.edit_processing("pipeline_0003", default_gpu=1)
     try:
         _, calm = fleet.drift("--all")
@@ -339,7 +337,9 @@ def _without_times(document: dict[str, Any]) -> str:
     return re.sub(r'"(at|first_seen|last_seen|age_seconds)": ("[^"]*"|\d+)', "", json.dumps(document))
 
 
-def test_a_platform_that_stays_busy_is_not_checked(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platform_that_stays_busy_is_reported_as_unchecked(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fleet.sandbox.fail("GET", "/inputs$", 429, times=None, headers={"Retry-After": "3600"})
 
     ended, report = fleet.drift("--all")
@@ -405,7 +405,7 @@ class TestShards:
         assert into.exists(), ended.err
         return ended, json.loads(into.read_text())
 
-    def test_together_say_what_one_run_says(self, fleet: Fleet) -> None:
+    def test_shards_together_equal_one_run(self, fleet: Fleet) -> None:
         parts = self.parts(fleet, 3)
         whole = json.loads((fleet.reports / "whole.json").read_text())
 
@@ -422,7 +422,7 @@ class TestShards:
         assert sum(sizes) == COUNT
         assert all(sizes)
 
-    def test_a_part_that_never_came_was_not_checked(self, fleet: Fleet) -> None:
+    def test_a_missing_part_is_reported_as_unchecked(self, fleet: Fleet) -> None:
         first, _, third = self.parts(fleet, 3)
 
         ended, report = self.merge(fleet, first, third)
@@ -430,7 +430,7 @@ class TestShards:
         assert (ended.code, list(report["failed"])) == (13, ["part 2/3"])
         assert "part 2/3 is missing" in ended.err
 
-    def test_two_reports_that_differ_are_no_report(self, fleet: Fleet) -> None:
+    def test_two_different_reports_of_a_stack_are_an_error(self, fleet: Fleet) -> None:
         (part,) = self.parts(fleet, 1)
         other = fleet.reports / "other.json"
         other.write_text(part.read_text().replace('"live": 64', '"live": 32'))
@@ -443,10 +443,10 @@ class TestShards:
         assert (ended.code, failed.endswith("/pipeline_0011")) == (13, True)
 
     @pytest.mark.parametrize("shard", ["0/3", "4/3", "1/0", "x", "1/2/3"])
-    def test_a_part_that_cannot_be(self, fleet: Fleet, shard: str) -> None:
+    def test_an_invalid_part(self, fleet: Fleet, shard: str) -> None:
         assert fleet.cli("drift", "--all", "--shard", shard).code == 2
 
-    def test_a_file_that_is_no_report(self, fleet: Fleet) -> None:
+    def test_a_file_that_is_not_a_report(self, fleet: Fleet) -> None:
         other = fleet.reports / "other.json"
         other.write_text('{"format": "reconciler/plan"}')
 

@@ -1,4 +1,4 @@
-"""How far a run of many pipelines is: a bar for a person, a line now and then for a log."""
+"""Progress of a run of many pipelines: a bar on a terminal, a line at intervals in a log."""
 
 import io
 
@@ -9,7 +9,7 @@ from reconciler.views.terminal.console import console
 from reconciler.views.terminal.progress import SILENCE, ProgressView
 
 
-def test_a_log_gets_a_line_now_and_then() -> None:
+def test_a_log_gets_a_line_at_intervals() -> None:
     now, log = 0.0, io.StringIO()
     with ProgressView(console(log), lambda: now) as watch:
         for done in range(1, 1101):
@@ -19,7 +19,7 @@ def test_a_log_gets_a_line_now_and_then() -> None:
     assert log.getvalue().splitlines() == ["513 of 1,100 pipelines", "1,025 of 1,100 pipelines"]
 
 
-def test_a_terminal_gets_a_bar_that_goes_away() -> None:
+def test_a_terminal_gets_a_bar_that_disappears() -> None:
     shown = io.StringIO()
     terminal = Console(
         file=shown, force_terminal=True, force_interactive=True, width=80, legacy_windows=False

@@ -1,4 +1,4 @@
-"""How fast far ends are asked, by a clock of our own."""
+"""Rate limits, measured with a fake clock."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from providers.waits import Backoff
 
 
 class Clock:
-    """Time that passes only where somebody sleeps."""
+    """A clock that advances only during sleeps."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -29,7 +29,7 @@ def clock() -> Clock:
 
 
 def sent(limiter: RateLimiter, clock: Clock, count: int) -> list[float]:
-    """When each of some requests went out, in seconds from now."""
+    """The time at which each request was sent, in seconds from now."""
     began, times = clock.now, []
     for _ in range(count):
         limiter.wait()
@@ -37,15 +37,15 @@ def sent(limiter: RateLimiter, clock: Clock, count: int) -> list[float]:
     return times
 
 
-def test_nobody_waits_without_a_limit(clock: Clock) -> None:
+def test_without_a_limit_no_request_waits(clock: Clock) -> None:
     assert sent(RateLimiter(clock=clock, sleep=clock.sleep), clock, 1000) == [0.0] * 1000
 
 
-def test_so_many_a_second_and_no_more(clock: Clock) -> None:
+def test_no_more_requests_per_second_than_the_limit(clock: Clock) -> None:
     assert sent(RateLimiter(4, clock=clock, sleep=clock.sleep), clock, 5) == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
-def test_what_was_not_used_is_not_saved_up(clock: Clock) -> None:
+def test_unused_requests_are_not_saved_up(clock: Clock) -> None:
     limiter = RateLimiter(4, clock=clock, sleep=clock.sleep)
     limiter.wait()
     clock.now += 60
@@ -56,7 +56,7 @@ def refuse(limiter: RateLimiter, asked: float | None = None, request: str = "GET
     return limiter.report_refusal("far", request, asked)
 
 
-def test_after_a_refusal_everybody_waits_and_goes_on_slowly_and_then_faster(clock: Clock) -> None:
+def test_after_a_refusal_all_requests_wait_and_continue_slowly_then_faster(clock: Clock) -> None:
     limiter = RateLimiter(clock=clock, sleep=clock.sleep)
     assert refuse(limiter, 7)
     began, times = clock.now, []
@@ -73,7 +73,7 @@ def test_after_a_refusal_everybody_waits_and_goes_on_slowly_and_then_faster(cloc
     assert clock.now == before, "another server refused nothing"
 
 
-def test_many_who_are_refused_at_once_count_once(clock: Clock) -> None:
+def test_simultaneous_refusals_count_once(clock: Clock) -> None:
     announced: list[object] = []
     limiter = RateLimiter(clock=clock, sleep=clock.sleep, announce=announced.append)
     assert all(refuse(limiter, 1) for _ in range(500))
@@ -82,7 +82,7 @@ def test_many_who_are_refused_at_once_count_once(clock: Clock) -> None:
     assert clock.now == 101
 
 
-def test_a_pause_asks_for_no_more_than_the_limit(clock: Clock) -> None:
+def test_a_pause_does_not_raise_the_rate_above_the_limit(clock: Clock) -> None:
     limiter = RateLimiter(1, clock=clock, sleep=clock.sleep)
     refuse(limiter, 2)
     times = []
@@ -94,7 +94,7 @@ def test_a_pause_asks_for_no_more_than_the_limit(clock: Clock) -> None:
 
 
 class Server:
-    """Accepts so many requests in each window of time, and says when to come again, or does not."""
+    """Accepts a number of requests per window of time; may send a Retry-After."""
 
     def __init__(self, clock: Clock, rate: float, asks: float | None) -> None:
         self.window = max(1.0, 1 / rate)
@@ -114,7 +114,7 @@ class Server:
 )
 @settings(max_examples=60)
 def test_it_finds_the_rate_that_a_server_accepts(rate: float, asks: float | None, count: int) -> None:
-    """Whatever that is, and whatever the server asks for: all are accepted, not much later than could be."""
+    """For any rate and Retry-After: all requests are accepted, not much later than possible."""
     clock = Clock()
     server, limiter = Server(clock, rate, asks), RateLimiter(clock=clock, sleep=clock.sleep)
     for number in range(count):
@@ -138,7 +138,7 @@ STEPS = st.one_of(
 
 
 def happened(steps: list[tuple[str, float | None]], up: float) -> list[object]:
-    """What each step came to, on a machine that has been up for so many seconds."""
+    """The result of each step, on a machine with this uptime in seconds."""
     clock = Clock()
     clock.now = up
     limiter, results = RateLimiter(clock=clock, sleep=clock.sleep), list[object]()
@@ -158,17 +158,17 @@ def happened(steps: list[tuple[str, float | None]], up: float) -> list[object]:
 
 @given(steps=st.lists(STEPS, max_size=30), up=st.sampled_from([0.0, 20_000.0, 1e6, 1e8]))
 @example(steps=[("refused", 121.0), ("accepted", None)], up=1e6)
-def test_how_long_the_machine_has_been_up_makes_no_difference(
+def test_the_uptime_of_the_machine_makes_no_difference(
     steps: list[tuple[str, float | None]], up: float
 ) -> None:
     assert happened(steps, up) == happened(steps, 100.0)
 
 
 @given(refusals=st.lists(st.integers(0, 40), max_size=20), asks=st.sampled_from([None, 1.0, 8.0]))
-def test_the_count_starts_again_only_with_a_refused_request_that_is_accepted(
+def test_the_count_restarts_only_when_a_refused_request_is_accepted(
     refusals: list[int], asks: float | None
 ) -> None:
-    """Each request is refused so often, and then accepted: a long run goes on, and no longer than is said."""
+    """Each request is refused several times, then accepted: a long run continues, within the limit."""
     clock = Clock()
     limiter = RateLimiter(clock=clock, sleep=clock.sleep)
     for number, times in enumerate(refusals):
@@ -191,7 +191,7 @@ def test_the_count_starts_again_only_with_a_refused_request_that_is_accepted(
 )
 @example(asks=8.0, patience=120.0, requests=40, others=True)
 @settings(max_examples=60)
-def test_a_server_that_refuses_for_ever_is_waited_for_as_long_as_is_said(
+def test_a_server_that_always_refuses_ends_the_wait_at_the_limit(
     asks: float | None, patience: float, requests: int, others: bool
 ) -> None:
     clock = Clock()
@@ -217,7 +217,7 @@ def test_a_server_that_refuses_for_ever_is_waited_for_as_long_as_is_said(
         ("Fri, 99 Nov 9999 99:99:99 GMT", None), ("Fri, 28 Nov 0001 10:00:08 GMT", 0),
     ],
 )  # fmt: skip
-def test_what_a_server_asks_for(value: str, seconds: float | None) -> None:
+def test_the_delay_in_a_response(value: str, seconds: float | None) -> None:
     assert retry_after({"Retry-After": value, "Date": "Fri, 28 Nov 2025 10:00:00 GMT"}) == seconds
     retry_after({"Retry-After": value, "Date": value})
     retry_after({"Retry-After": value})
