@@ -95,15 +95,15 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 def _step_for_desired(resource: Resource, inputs: _PlanInputs) -> Step:
     address, kind = resource.address, inputs.facts[resource.address.kind]
-    record, live = inputs.recorded.get(address), inputs.live.get(address)
+    recorded, live = inputs.recorded.get(address), inputs.live.get(address)
     if live is None:
         unfinished = inputs.unfinished_replaces.get(address)
-        reason = _DELETED_OUTSIDE if record else _NOT_CREATED if unfinished is None else _UNFINISHED_REPLACE
-        changes = _create_changes(resource, record, kind, unfinished, inputs.options)
+        reason = _DELETED_OUTSIDE if recorded else _NOT_CREATED if unfinished is None else _UNFINISHED_REPLACE
+        changes = _create_changes(resource, recorded, kind, unfinished, inputs.options)
         step = Step(address, Action.CREATE, reason, changes, resource.depends_on)
     else:
-        changes = _live_changes(resource, record, live, kind, inputs)
-        action, reason = _action_in_place(changes, resource, record)
+        changes = _live_changes(resource, recorded, live, kind, inputs)
+        action, reason = _action_in_place(changes, resource, recorded)
         if action is Action.NOOP and address in inputs.contested:
             action, reason = Action.ADOPT, Reason(ReasonCode.UNFINISHED_CREATE)
         step = Step(address, action, reason, changes, resource.depends_on, live.id, fingerprint(live, kind))
@@ -125,7 +125,7 @@ _CONTESTED = Reason(ReasonCode.CONTESTED)
 
 def _create_changes(
     resource: Resource,
-    record: RecordedResource | None,
+    recorded: RecordedResource | None,
     kind: KindFacts,
     unfinished: Intent | None,
     options: PlanOptions,
@@ -135,18 +135,18 @@ def _create_changes(
     Args:
         unfinished: the intent of an unfinished run that deleted the old object.
     """
-    recorded = record.inputs if record else {}
+    recorded_fields = recorded.inputs if recorded else {}
     kept = _kept_fields(resource, kind, unfinished, options) if unfinished else []
     excluded = {change.path for change in kept}
     changes = [
         *kept,
-        *_new_fields(resource, kind, recorded, excluded),
+        *_new_fields(resource, kind, recorded_fields, excluded),
         *_carried_fields(resource, kind, {**unfinished.fields, **unfinished.kept} if unfinished else {}),
     ]
     changes = sorted(changes, key=lambda change: change.path)
-    if record is None:
+    if recorded is None:
         return tuple(changes)
-    gone = Change("", ChangeClass.DRIFT, MISSING, record.id, ABSENT, _DELETED_OUTSIDE, write=True)
+    gone = Change("", ChangeClass.DRIFT, MISSING, recorded.id, ABSENT, _DELETED_OUTSIDE, write=True)
     return (gone, *changes)
 
 
@@ -224,7 +224,7 @@ def _carried_fields(resource: Resource, kind: KindFacts, old: Mapping[str, JSON]
 
 def _live_changes(
     resource: Resource,
-    record: RecordedResource | None,
+    recorded: RecordedResource | None,
     live: LiveObject,
     kind: KindFacts,
     inputs: _PlanInputs,
@@ -233,16 +233,21 @@ def _live_changes(
     address, options = resource.address, inputs.options
     ignored, contested = options.ignored.get(address, ()), address in inputs.contested
     changes = []
-    if kind.assess is None and record is not None and record.id != live.id:
+    if kind.assess is None and recorded is not None and recorded.id != live.id:
         recreated = Change(
-            "", ChangeClass.DRIFT, MISSING, record.id, live.id, _RECREATED_OUTSIDE, write=False
+            "", ChangeClass.DRIFT, MISSING, recorded.id, live.id, _RECREATED_OUTSIDE, write=False
         )
         changes.append(recreated)
-    recorded = _recorded_fields(live, record, resource, kind)
+    recorded_fields = _recorded_fields(live, recorded, resource, kind)
     places = {name: _place_of(resource, name) for name in resource.origins}
-    compared = compare(resource.fields, recorded, live.fields, kind.rules, places)
-    if kind.assess is not None and recorded is not None and record is not None and record.id != live.id:
-        changes.extend(_overwrite_change(record, live, compared))
+    compared = compare(resource.fields, recorded_fields, live.fields, kind.rules, places)
+    if (
+        kind.assess is not None
+        and recorded_fields is not None
+        and recorded is not None
+        and recorded.id != live.id
+    ):
+        changes.extend(_overwrite_change(recorded, live, compared))
     for change in compared:
         if contested and change.live is not MISSING and change.write:
             change = change._replace(cls=ChangeClass.CONFLICT, reason=_CONTESTED)  # noqa: PLW2901 - the same one
@@ -256,27 +261,27 @@ def _live_changes(
 
 
 def _recorded_fields(
-    live: LiveObject, record: RecordedResource | None, resource: Resource, kind: KindFacts
+    live: LiveObject, recorded: RecordedResource | None, resource: Resource, kind: KindFacts
 ) -> Mapping[str, JSON] | None:
     """The recorded fields that apply to this live object, or None.
 
     For an image, another id means other content. The recorded fields then apply only if the content was
     pushed under the recorded version and the files still have that version.
     """
-    if record is None or kind.assess is None or record.id == live.id:
-        return record.inputs if record else None
-    names = {str(fields.get(kind.published_as)) for fields in (record.inputs, resource.fields, live.fields)}
-    return record.inputs if kind.published_as and len(names) == 1 else None
+    if recorded is None or kind.assess is None or recorded.id == live.id:
+        return recorded.inputs if recorded else None
+    names = {str(fields.get(kind.published_as)) for fields in (recorded.inputs, resource.fields, live.fields)}
+    return recorded.inputs if kind.published_as and len(names) == 1 else None
 
 
 def _overwrite_change(
-    record: RecordedResource, live: LiveObject, compared: Collection[Change]
+    recorded: RecordedResource, live: LiveObject, compared: Collection[Change]
 ) -> Iterator[Change]:
     """Drift of the whole object if other content has its name, and only unreadable fields may differ."""
     differs = any(change.cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT) for change in compared)
     if not differs and any(change.cls is ChangeClass.UNVERIFIED for change in compared):
         reason = Reason(ReasonCode.OVERWRITTEN_OUTSIDE)
-        yield Change("", ChangeClass.DRIFT, MISSING, record.id, live.id, reason, write=False)
+        yield Change("", ChangeClass.DRIFT, MISSING, recorded.id, live.id, reason, write=False)
 
 
 def _place_of(resource: Resource, name: str) -> str:
@@ -329,12 +334,12 @@ def _winner(address: Address, options: PlanOptions) -> Resolution:
 
 
 def _action_in_place(
-    changes: Collection[Change], resource: Resource, record: RecordedResource | None
+    changes: Collection[Change], resource: Resource, recorded: RecordedResource | None
 ) -> tuple[Action, Reason]:
     """The action that the changes of a live object require, with the reason."""
     differing = [change for change in changes if change.cls is not ChangeClass.IN_SYNC]
     reasons = {change.reason.code: change.reason for change in differing if change.write}
-    if record is None:
+    if recorded is None:
         return Action.ADOPT, Reason(ReasonCode.TAKEN_OVER_AND_CHANGED if reasons else ReasonCode.TAKEN_OVER)
     match sorted(reasons):
         case [code]:
@@ -347,7 +352,7 @@ def _action_in_place(
         return Action.ADOPT, Reason(ReasonCode.THEIRS)
     if any(change.cls is ChangeClass.CONVERGED and not change.resolution for change in differing):
         return Action.ADOPT, Reason(ReasonCode.CONVERGED)
-    if dropped := sorted(record.inputs.keys() - resource.fields.keys()):
+    if dropped := sorted(recorded.inputs.keys() - resource.fields.keys()):
         return Action.ADOPT, Reason(ReasonCode.UNMANAGED, {"fields": dropped})
     if unread := [change.path for change in differing if change.cls is ChangeClass.UNVERIFIED]:
         return Action.NOOP, Reason(ReasonCode.UNREADABLE_FIELDS, {"fields": unread})
@@ -425,27 +430,31 @@ def _with_assessment(step: Step, resource: Resource, inputs: _PlanInputs) -> Ste
     """The step with the action of the kind's own assessment, instead of the one that its fields require."""
     assess = inputs.facts[step.address.kind].assess
     assert assess is not None
-    record, live = inputs.recorded.get(step.address), inputs.live.get(step.address)
+    recorded, live = inputs.recorded.get(step.address), inputs.live.get(step.address)
     others = [other for address, other in inputs.live.items() if address != step.address]
     assessment = assess(
-        resource.fields, record.inputs if record else None, record.outputs if record else {}, live, others
+        resource.fields,
+        recorded.inputs if recorded else None,
+        recorded.outputs if recorded else {},
+        live,
+        others,
     )
     step = replace(step, reason=assessment.reason, refusal=assessment.refusal)
     match assessment.need:
         case RequiredAction.CREATE:
             return replace(step, action=Action.CREATE)
         case RequiredAction.UPDATE:
-            return replace(step, action=Action.ADOPT if record is None else Action.UPDATE)
+            return replace(step, action=Action.ADOPT if recorded is None else Action.UPDATE)
         case RequiredAction.NOTHING:
             changes = tuple(change._replace(write=False) for change in step.changes)
-            stale = record is None or (live is not None and record.id != live.id)
+            stale = recorded is None or (live is not None and recorded.id != live.id)
             stale = stale or any(change.cls is ChangeClass.CONVERGED for change in changes)
             return replace(step, action=Action.ADOPT if stale else Action.NOOP, changes=changes)
 
 
 def _step_for_undesired(address: Address, inputs: _PlanInputs) -> Step:
     kind, options = inputs.facts[address.kind], inputs.options
-    record, live, owner = inputs.recorded.get(address), inputs.live.get(address), inputs.owner(address)
+    recorded, live, owner = inputs.recorded.get(address), inputs.live.get(address), inputs.owner(address)
     parent = parent_of(address, kind)
     forget_code = ReasonCode.NOT_DESTROYED if options.destroy else ReasonCode.LEFT_FILES_KEPT
     step = Step(
@@ -453,7 +462,7 @@ def _step_for_undesired(address: Address, inputs: _PlanInputs) -> Step:
         Action.FORGET,
         Reason(forget_code, {"place": kind.place}),
         depends_on=(parent,) if parent and parent in inputs.desired else (),
-        id=live.id if live else record.id if record else None,
+        id=live.id if live else recorded.id if recorded else None,
         fingerprint=fingerprint(live, kind) if live else "",
     )
     if live is None and address in inputs.unfinished_replaces:
@@ -463,18 +472,18 @@ def _step_for_undesired(address: Address, inputs: _PlanInputs) -> Step:
         return step
     if live is None:
         return replace(step, reason=Reason(ReasonCode.GONE))
-    if record is not None and record.id != live.id:
+    if recorded is not None and recorded.id != live.id:
         return replace(step, reason=Reason(ReasonCode.NOT_OURS))
     owner_is_recorded = owner is None or owner.address in inputs.recorded
     cls, code = (
         (ChangeClass.PENDING, ReasonCode.DESTROYED if options.destroy else ReasonCode.LEFT_FILES)
-        if record
+        if recorded
         else (ChangeClass.DRIFT, ReasonCode.ADDED_OUTSIDE)
         if owner_is_recorded
         else (ChangeClass.UNRECORDED, ReasonCode.UNDECLARED)
     )
     reason = Reason(code)
-    removal = Change("", cls, ABSENT, record.id if record else MISSING, live.id, reason, write=True)
+    removal = Change("", cls, ABSENT, recorded.id if recorded else MISSING, live.id, reason, write=True)
     return replace(step, action=Action.DELETE, reason=reason, changes=(removal,))
 
 

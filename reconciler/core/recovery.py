@@ -77,25 +77,25 @@ def _is_contested(intent: Intent, live: LiveObject | None, kind: KindFacts) -> b
 
 
 def _settled_resource(
-    record: RecordedResource | None, intent: Intent, live: LiveObject | None, kind: KindFacts
+    recorded: RecordedResource | None, intent: Intent, live: LiveObject | None, kind: KindFacts
 ) -> RecordedResource | None:
     match intent.verb:
         case _ if creates(intent):
             if live is None or not _equals_intent(intent, live, kind):
-                return record
+                return recorded
             return RecordedResource(
                 intent.address, Address.parse(intent.address).kind, live.id, intent.fields, live.outputs
             )
-        case "update" if record is not None and live is not None:
+        case "update" if recorded is not None and live is not None:
             written = {
                 name: value
                 for name, value in intent.fields.items()
                 if _was_written(value, live.fields.get(name, MISSING), kind.rules[name])
             }
-            return replace(record, inputs={**record.inputs, **written})
+            return replace(recorded, inputs={**recorded.inputs, **written})
         case "delete" if live is None:
             return None
-    return record
+    return recorded
 
 
 def keeps_live_values(intent: Intent) -> bool:

@@ -195,7 +195,7 @@ def _selected_values(planned: PlanResult, targets: Sequence[AdoptTarget]) -> lis
 
 
 def _is_readable(change: Change) -> bool:
-    """Whether the live value is known. For an object or a key, ABSENT is a value."""
+    """Whether the live value can be read. For an object or a key, ABSENT is a value."""
     is_part = change.path != change.field or not change.path
     return change.live not in (MISSING, HIDDEN) and (change.live is not ABSENT or is_part)
 

@@ -77,7 +77,7 @@ def status(
     Raises:
         state.errors.StateError: the store cannot be read.
     """
-    tell = _once(emit)
+    emit_once = _once(emit)
     stored = store.stacks()  # raises before the first row
     names = {name for folder in folders for name in names_in(folder)}
     listed: set[str] = set()
@@ -94,7 +94,7 @@ def status(
     broken: set[Path] = set()
     for number, target in enumerate(targets):
         here = []
-        with with_older_names(target, store, tell) if live else nullcontext(store) as renaming:
+        with with_older_names(target, store, emit_once) if live else nullcontext(store) as renaming:
             older: Store = renaming
             for folder in folders:
                 try:
@@ -109,8 +109,8 @@ def status(
                 reads = older
                 try:
                     state = load(reads, str(stack))
-                except (UserError, AmbiguousStateError) as problem:  # the row says so, after the live read
-                    reads = store
+                except (UserError, AmbiguousStateError) as problem:
+                    reads = store  # the live read repeats the error, for the row
                     older = older if isinstance(problem, AmbiguousStateError) else store
                     state = load(reads, str(stack))
                 if isinstance(state, Row):
@@ -124,7 +124,7 @@ def status(
         if not live:
             yield from (row for _, _, row in here)
         elif here:
-            yield from _live_rows(target, here, store, read_options, now, tell)
+            yield from _live_rows(target, here, store, read_options, now, emit_once)
     for text in stored:
         where, _, name = text.partition("/")
         if text in listed or name not in names:
