@@ -201,7 +201,7 @@ def test_a_secret_that_the_platform_has_is_neither_shown_nor_deleted_nor_written
     assert "a secret in the environment variable HF_TOKEN, which would be deleted" in refused.err
     assert adopted.code == 0, adopted.err
     assert asked.code == 1
-    assert "config.toml is no place for a secret" in asked.err
+    assert "Secrets do not belong in config.toml" in asked.err
     assert live(sandbox)["docker_env_variables"]["HF_TOKEN"] == TOKEN
     assert 'WORKERS = "8"\n' in config.read_text() and "HF_TOKEN" not in config.read_text()
 
