@@ -127,6 +127,8 @@ class Selection:
                 raise UserError(error(f"there is no pipeline below {here}", detail))
             return found
         if self.names:
+            from providers.regular_files import real_path
+
             folders: dict[Path, Path] = {}
             limits = workspace()
             for name in self.names:
