@@ -18,7 +18,7 @@ from providers.docker.registry.published_secrets import (
 )
 from providers.docker.source.key import ImageSource, SourceKey
 from providers.docker.source.secret_scan import Secret
-from providers.errors import ProviderError
+from providers.errors import ProviderError, TransientError
 from providers.protocol import Assessment, LiveObject, Reference, RequiredAction
 from providers.reasons import WayOut
 from reconciler.core.diagnostics import error
@@ -169,6 +169,9 @@ def find_published_secrets(report: ImageReport, pool: ConnectionPool, emit: Emit
             emit(Note(f"searching layer {number} of {len(ours)} of {report.repository}"))
             try:
                 found += [(blob.digest, secret) for secret in secrets_of_layer(registry.read_blob(blob))]
+            except TransientError as problem:  # the registry is away: waiting for each layer would take long
+                unread |= {rest.digest: problem.message for rest in ours[number - 1 :]}
+                break
             except ProviderError as problem:
                 unread[blob.digest] = problem.message
     return PublishedSecrets(tuple(found), unread, len(ours) - len(unread), len(image.layers) - len(ours))

@@ -12,7 +12,7 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import OCI_MANIFEST, Blob, sha256
 from providers.protocol import silent
-from providers.sandbox import Sandbox
+from providers.sandbox import Fault, Sandbox
 from tests.conftest import Cli, copy_example
 from tests.docker.tokens import tokens
 
@@ -286,3 +286,19 @@ def test_every_layer_and_setting_of_another_tools_image_is_searched(
     assert ended.code == 13
     assert "compressed with zstd" in ended.out
     assert "id_ed25519" in ended.out
+
+
+def test_a_registry_that_stops_answering_is_not_waited_for_at_each_layer(
+    cli: Cli, sandbox: Sandbox, pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = [gzip.compress(layer({f"app/{number}.py": b"print(1)"})) for number in range(5)]
+    publish(f"{sandbox.registry}/examples/dataset_cleanup", layers, {"config": {}})
+    monkeypatch.setenv("RECONCILER_TIMEOUT", "0.5")
+    first = sha256(layers[0])
+    sandbox.switch(faults=[Fault(f"/blobs/{first}", "hang", times=None)])
+    sandbox.clear_requests()
+    ended = cli("image", NAME, "--json", "--secrets")
+    assert ended.code == 13, ended.err
+    assert len(json.loads(ended.out)["secrets"]["unread"]) == 5
+    asked = [request["path"] for request in sandbox.requests() if request["method"] == "GET"]
+    assert not any(sha256(each) in path for each in layers[1:] for path in asked)

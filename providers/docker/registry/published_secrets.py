@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from io import BufferedReader
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
@@ -32,9 +32,13 @@ def secrets_of_layer(stream: Iterator[bytes]) -> Iterator[Secret]:
             fileobj=BufferedReader(ChunkReader(_unpacked(stream)), CHUNK), mode="r|", tarinfo=_Member
         ) as archive:
             for member in archive:
+                if member.issparse():  # its holes may be exabytes of zeros
+                    raise RefusedError(f"the layer cannot be read: {member.name} is a sparse file")
                 if member.isreg() and (file := archive.extractfile(member)) is not None:
                     yield from secrets_of_file(member.name, iter(partial(file.read, CHUNK), b""))
-    except (tarfile.TarError, zlib.error, EOFError) as error:
+    except ProviderError:
+        raise
+    except Exception as error:  # tarfile converts what headers contain without checking it
         raise RefusedError(f"the layer cannot be read: {error}") from error
 
 
@@ -98,6 +102,17 @@ class _Member(tarfile.TarInfo):
 
     `_proc_member` is tarfile's hook for subclasses.
     """
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        """The next member. tarfile takes a header that it cannot read for the end of the archive."""
+        try:
+            member = super().fromtarfile(tarfile_)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(str(error)) from error
+        if member.size < 0:
+            raise tarfile.ReadError("a size in it is negative")
+        return member
 
     def _proc_member(self, tarfile_: tarfile.TarFile) -> Any:
         if self.type in _LONG_HEADERS and self.size > LARGEST:
