@@ -10,11 +10,13 @@ and port) and are sent to no other one. Only reads follow redirects, and never f
 refuses a redirected write: clients that follow it send a GET, whose response looks like success.
 """
 
+import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import requests
 from requests.hooks import default_hooks
@@ -74,6 +76,25 @@ def same_origin(address: str, other: str) -> bool:
     """Whether credentials for one URL may be sent to the other."""
     first = origin(address)
     return first is not None and first == origin(other)
+
+
+def sent_secrets(request: requests.PreparedRequest) -> list[str]:
+    """What proves who we are in this request: in its Authorization header, or a token in its form."""
+    scheme, _, credentials = str(request.headers.get("Authorization") or "").partition(" ")
+    secrets = [credentials]
+    if scheme == "Basic":
+        with suppress(ValueError):
+            login = base64.b64decode(credentials).decode()
+            secrets += [login, login.partition(":")[2]]
+    if isinstance(request.body, str | bytes) and b"refresh_token" in (form := _bytes(request.body)):
+        secrets += [
+            value for name, value in parse_qsl(form.decode(errors="replace")) if name == "refresh_token"
+        ]
+    return [secret for secret in secrets if secret]
+
+
+def _bytes(body: str | bytes) -> bytes:
+    return body.encode() if isinstance(body, str) else body
 
 
 class Session(requests.Session):

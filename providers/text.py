@@ -4,7 +4,10 @@ Terminals execute control characters. Other characters reverse the reading direc
 a new line. Each is replaced by its escape, as in a Python string.
 """
 
+import base64
 import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
 
 _CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # Cc but tab and line feed
 _FORMAT = (  # Cf of Unicode 16: bidirectional controls, zero-width characters, tags and others
@@ -30,6 +33,25 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """The text on one line, with line feeds and every hidden character escaped."""
     return _HIDDEN_OR_END.sub(escape_match, text)
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """The text with each of these secrets replaced by "…": as it is, percent-encoded and in base64.
+
+    Servers repeat in their messages what they were sent.
+    """
+    forms = set()
+    for secret in secrets:
+        encoded = base64.b64encode(secret.encode()).decode()
+        forms |= {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), encoded.rstrip("=")}
+    for form in sorted(forms - {""}, key=len, reverse=True):
+        text = text.replace(form, "…")
+    return text
+
+
+def utf8(text: str) -> str:
+    """The text with bytes that were not UTF-8, as arguments and variables may have, escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def escape_match(match: re.Match[str]) -> str:

@@ -22,6 +22,7 @@ from providers.errors import (
 from providers.http import RedirectError
 from providers.picsellia.transport import RedirectedError, RefusedAnswerError, UnreachableError
 from providers.rate_limit import RETRY_HINT
+from providers.text import without_secrets
 
 LONGEST_TEXT = 500  # characters of the platform's own words; a gateway's error may be a whole page
 
@@ -129,7 +130,7 @@ class ErrorMapper:
 
     def _words(self, said: object) -> str:
         """What was said, in one line, not too long."""
-        text = " ".join(str(said).replace(self.token, "…").split())
+        text = " ".join(without_secrets(str(said), [self.token]).split())
         return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
 
 

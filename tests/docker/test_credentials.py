@@ -9,6 +9,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, quote
 
 import pytest
 
@@ -129,12 +130,17 @@ def play(home: Proxy, login: str, kind: tuple[str, str], status: int, to: str) -
     home.answering = answer
 
 
-def attempt(home: Proxy, login: str, ask: Callable[[RegistryClient], object]) -> ProviderError | None:
-    with RegistryClient(
-        f"{home.address}/team/app",
-        look_up=lambda _: LOGINS[login],
-        pause=lambda _: pytest.fail("a redirect is no failure in passing"),
-    ) as client:
+def no_pause(_: float) -> None:
+    pytest.fail("a redirect is no failure in passing")
+
+
+def attempt(
+    home: Proxy,
+    login: str,
+    ask: Callable[[RegistryClient], object],
+    pause: Callable[[float], None] = no_pause,
+) -> ProviderError | None:
+    with RegistryClient(f"{home.address}/team/app", look_up=lambda _: LOGINS[login], pause=pause) as client:
         try:
             ask(client)
         except ProviderError as problem:
@@ -204,6 +210,63 @@ def test_a_login_goes_to_no_other_port_of_this_machine_for_a_token(
     assert isinstance(problem, PermanentError)
     assert f"the token server http://{elsewhere.proxy.address} of " in problem.message
     assert elsewhere.got == []
+
+
+REFUSALS = (400, 401, 403, 404, 405, 409, 413, 418, 422, 500)
+FORMS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "percent-encoded": lambda secret: quote(secret, safe=""),
+    "base64": lambda secret: base64.b64encode(secret.encode()).decode(),
+}
+ODD_PASSWORD = "p%ss:w0rd/é+of the robot"
+ODD_BASIC = base64.b64encode(f"robot:{ODD_PASSWORD}".encode()).decode()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("login", LOGINS)
+def test_no_message_of_a_server_repeats_a_login(
+    home: Proxy, login: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request is refused with each status, in words that hold all that was sent with it."""
+    if login != "identity":
+        monkeypatch.setitem(LOGINS, login, Login("robot", ODD_PASSWORD))
+    secrets = [FORMS[form](secret) for secret in (TOKEN, IDENTITY, ODD_PASSWORD, ODD_BASIC)]
+    repeated: set[str] = set()
+    shown: list[str] = []
+    for kind, ask in {**READS, **WRITES, **TOKENS}.items():
+        for status in REFUSALS:
+            play(home, login, kind, status, "")
+            usual = home.answering
+            assert usual is not None
+
+            def answer(
+                method: str,
+                path: str,
+                body: bytes,
+                who: str,
+                kind: tuple[str, str] = kind,
+                status: int = status,
+                usual: Callable[[str, str, bytes, str], Answer | None] = usual,
+            ) -> Answer | None:
+                token = path.startswith("/token")
+                if method != kind[0] or kind[1] not in path or not (who or token):
+                    return usual(method, path, body, who)
+                credentials = who.partition(" ")[2]
+                sent = [credentials, *dict(parse_qsl(body.decode(errors="replace"))).values()]
+                if who.startswith("Basic "):
+                    sent.append(base64.b64decode(credentials).decode().partition(":")[2])
+                told = [FORMS[form](text) for text in sent]
+                repeated.update(secret for secret in secrets if secret in told)
+                message = f"no such login: {' '.join(told)}"[:190]
+                return Answer(status, json.dumps({"errors": [{"message": message}]}).encode())
+
+            home.answering = answer
+            problem = attempt(home, login, ask, pause=lambda _: None)
+            if problem is not None:
+                shown.append(f"{problem} {problem.hint}")
+    assert repeated
+    assert any("no such login" in text for text in shown)
+    assert [text for text in shown if any(secret in text for secret in secrets)] == []
 
 
 def test_who_has_no_login_may_have_a_token_from_another_port(home: Proxy, elsewhere: Elsewhere) -> None:

@@ -17,8 +17,9 @@ from providers.errors import (
     TransientError,
     UnauthorizedError,
 )
-from providers.http import RedirectError, origin
+from providers.http import RedirectError, origin, sent_secrets
 from providers.rate_limit import retry_after
+from providers.text import without_secrets
 
 
 def from_response(
@@ -166,4 +167,5 @@ def _detail(response: requests.Response) -> str:
         text = str(first.get("message") or first.get("code") or "")
     except (ValueError, LookupError, TypeError, AttributeError, requests.RequestException):
         return ""
+    text = without_secrets(text, sent_secrets(response.request))
     return f": {' '.join(text.split())[:200]}" if text else ""
