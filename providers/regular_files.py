@@ -55,6 +55,12 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def home_folder() -> Path:
+    """The user's home folder. Without one, as in some containers, a path that does not exist."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home raises RuntimeError
+    return Path(home if os.path.isabs(home) else "/nonexistent")  # noqa: PTH117 - a text
+
+
 def check_regular(path: str | os.PathLike[str]) -> None:
     """Raise OSError unless `path` is a regular file or a link to one. Does not open it."""
     refuse_irregular(os.stat(path).st_mode, path)  # noqa: PTH116 - also for strings, many times a second

@@ -151,6 +151,16 @@ class AmbiguousStateError(StateError):
         self.names = tuple(names)
 
 
+class InvalidNameError(StateError):
+    """No state can have this name: it comes from bytes that are not UTF-8."""
+
+    def __init__(self, stack: str) -> None:
+        super().__init__(
+            f"{ascii(stack)[1:-1]} cannot be the name of a state: it is not valid UTF-8",
+            hint="reconciler state list shows the names",
+        )
+
+
 class LockedError(StateError):
     """Another run held the lock until the timeout of this one."""
 

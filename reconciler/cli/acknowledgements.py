@@ -1,6 +1,5 @@
 """The rules of drift-baseline.toml around a report: read before it, and written after it."""
 
-import getpass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -8,9 +7,11 @@ from rich.console import Console
 
 from providers.leftovers import BASELINE
 from providers.regular_files import read_regular
+from providers.text import utf8
 from reconciler.cli.acknowledging import DAYS, BaselineOptions
 from reconciler.drift.baseline import Rule, acknowledged_report, read_rules, updated_text
 from reconciler.drift.findings import Acknowledgement, Report
+from reconciler.engine.run_identity import user_name
 from reconciler.system.files import replace_file
 from reconciler.views.counting import plural
 
@@ -42,8 +43,8 @@ def _write(
     source = known.file or path
     before = read_regular(source).decode() if source.exists() else ""
     acknowledgement = Acknowledgement(
-        known.owner or getpass.getuser(),
-        known.reason or f"known on {today}; nobody said why",
+        utf8(known.owner or user_name()),
+        utf8(known.reason or f"known on {today}; nobody said why"),
         (known.expires or today + timedelta(days=DAYS)).isoformat(),
     )
     after = updated_text(before, rules, report, acknowledgement, today)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from providers.regular_files import read_regular
+from providers.regular_files import home_folder, read_regular
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.platforms import CUSTOM, HOSTS
 from reconciler.credentials.env_file import values_of, with_values
@@ -40,7 +40,7 @@ class Login:
 
 def folder() -> Path:
     """The folder of the official CLI's files."""
-    return Path.home() / ".config" / "picsellia"
+    return home_folder() / ".config" / "picsellia"
 
 
 def credentials_file() -> Path:

@@ -24,7 +24,7 @@ def this_run(command: Sequence[str], git_commit: str) -> LockInfo:
         git_commit: commit of the pipeline's files, with "+dirty" if they differ from it; "" for none.
     """
     return LockInfo(
-        owner=getpass.getuser(),
+        owner=user_name(),
         host=socket.gethostname(),
         pid=os.getpid(),
         command=" ".join(command),
@@ -34,6 +34,14 @@ def this_run(command: Sequence[str], git_commit: str) -> LockInfo:
         processes=process_table(),
         ci=ci_job(os.environ),
     )
+
+
+def user_name() -> str:
+    """The user's name, or their number if the system has no name for it, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, ImportError, OSError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
 
 
 def ci_job(environment: Mapping[str, str]) -> str:

@@ -79,7 +79,7 @@ def _lock_folder() -> Path:
     for make in (runtime, temporary):
         try:
             folder = make()
-        except OSError as problem:
+        except (OSError, RuntimeError) as problem:  # RuntimeError: no home folder
             problems.append(str(problem))
             continue
         if _is_mine(folder) and os.access(folder, os.W_OK | os.X_OK):

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from state.document import dumps, loads
-from state.errors import CorruptStateError, NewerFormatError
+from state.errors import CorruptStateError, InvalidNameError, NewerFormatError
 from state.invariants import is_time
 from state.lock_info import LockInfo
 from state.snapshot import JSON
@@ -62,7 +62,11 @@ class HistoryObject:
 
 
 def folder_of(stack: str) -> str:
-    return quote(stack, safe="")
+    """Raises InvalidNameError."""
+    try:
+        return quote(stack, safe="")
+    except UnicodeEncodeError:
+        raise InvalidNameError(stack) from None
 
 
 def stack_of(folder: str) -> str:

@@ -5,6 +5,7 @@ version that was read). Errors are translated to messages that users can act on;
 query or a header, as some credentials travel there. Independent of the state format.
 """
 
+import os
 import re
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar, cast
+from urllib.parse import urlsplit
 
 from state.errors import StateError, StoreUnavailableError
 
@@ -41,6 +43,12 @@ _SERVICES = {
     "gs": ("Google Cloud Storage bucket", "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT"),
     "az": ("Azure Blob container", "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY"),
 }
+_PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+_ADDRESS = re.compile(r"ENDPOINT|ENDPOINT_URL(_S3)?|STORAGE_ENDPOINT|BASE_URL")
+_PLAIN = re.compile(
+    r"ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|DEFAULT_REGION"
+    r"|STORAGE_(ACCOUNT_NAME|ACCOUNT_KEY|SAS_KEY|CLIENT_ID|CLIENT_SECRET|TENANT_ID)"
+)
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|specified bucket does not exist")
 _WRONG_CREDENTIALS = re.compile(
     r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|AuthenticationFailed"
@@ -234,6 +242,7 @@ class Objects:
 
                 from obstore.store import from_url
 
+                self._check_variables()
                 patience = timedelta(seconds=self._patience)
                 self._client = from_url(
                     self.url,
@@ -278,6 +287,36 @@ class Objects:
             yield
         except (exceptions.BaseError, OSError, ValueError, TypeError) as problem:
             raise self._unavailable_error(str(problem), type(problem).__name__) from None
+        except BaseException as problem:
+            if type(problem).__name__ != "PanicException":  # Rust's, which no module exports
+                raise
+            variables = _SERVICES[self.url.partition(":")[0]][1]
+            raise StoreUnavailableError(
+                f"the state store {self.url} cannot be used: its client failed",
+                hint=f"check the endpoint and the credentials: {variables}",
+            ) from None
+
+    def _check_variables(self) -> None:
+        """Refuse variables by name that obstore would panic on, or send in vain.
+
+        Raises:
+            StoreUnavailableError: one is no address, or contains blanks or line breaks.
+        """
+        prefix = _PREFIXES[self.url.partition(":")[0]]
+        for variable, value in os.environ.items():
+            name = variable.upper().removeprefix(prefix)
+            if not variable.upper().startswith(prefix):
+                continue
+            if _PLAIN.fullmatch(name) and not re.fullmatch(r"[!-~]*", value):
+                raise StoreUnavailableError(
+                    f"{variable} contains a blank, a line break or a similar character",
+                    hint=f"set {variable} again, without it",
+                )
+            if _ADDRESS.fullmatch(name) and not _is_address(value):
+                raise StoreUnavailableError(
+                    f"{variable} is not an address, so the state store {self.url} cannot be used",
+                    hint=f"set {variable} to an address such as https://storage.example.com, or unset it",
+                )
 
     def _unavailable_error(self, text: str, kind: str) -> StoreUnavailableError:
         """Translates the text of an obstore error. Only error codes of the text reach the message."""
@@ -314,6 +353,18 @@ class Objects:
             f"the state store {self.url} does not respond like {article} {service}: {why}",
             hint=f"check the endpoint and the proxies on the way to it: {variables}",
         )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises ValueError
+    except ValueError:
+        return False
+    plain = re.fullmatch(r"[!-~]+", text)
+    return bool(
+        plain and parts.scheme in ("http", "https") and re.fullmatch(r"[\w.:-]+", parts.hostname or "")
+    )
 
 
 def _version(e_tag: str | None, version: str | None) -> Version:

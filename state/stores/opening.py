@@ -1,6 +1,8 @@
 """Opens the store for a URL."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,14 +40,27 @@ def open_store(
         from state.stores.objects import PATIENCE, Objects
 
         return BucketStore(Objects(url, patience=patience or PATIENCE, announce=announce))
-    return SqliteStore(Path(url.removeprefix(_SQLITE)).expanduser())
+    with _needs_home():
+        return SqliteStore(Path(url.removeprefix(_SQLITE)).expanduser())
+
+
+@contextmanager
+def _needs_home() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError:
+        raise StoreUnavailableError(
+            "the state file is in a home folder that does not exist",
+            hint="set RECONCILER_STATE to an absolute path, or set HOME",
+        ) from None
 
 
 def default_path() -> Path:
-    """The file in the user's state folder."""
+    """The file in the user's state folder. Raises StoreUnavailableError without a home folder."""
     from platformdirs import user_state_path
 
-    return user_state_path("reconciler") / "state.db"
+    with _needs_home():
+        return user_state_path("reconciler") / "state.db"
 
 
 def check_url(url: str) -> None:

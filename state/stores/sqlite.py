@@ -28,6 +28,7 @@ from state.document import bodies, dumps, from_document, header, loads, to_json,
 from state.errors import (
     CorruptStateError,
     ExistingStateError,
+    InvalidNameError,
     InvalidSnapshotError,
     NewerFormatError,
     StaleStateError,
@@ -525,6 +526,8 @@ class SqliteStore:
         """
         try:
             yield
+        except UnicodeEncodeError as error:  # only names are passed to SQLite as they are
+            raise InvalidNameError(error.object) from None
         except (sqlite3.Error, OSError) as error:
             if _code(error) in _DAMAGE or "decode to UTF-8" in str(error):
                 message = f"the state file {self.path} is damaged: {error}"
@@ -609,5 +612,10 @@ def _check_lock(lock: Lock, row: tuple[int, str | None] | None) -> None:
 def _insert(
     connection: sqlite3.Connection, stack: str, entry: HistoryEntry, *, whole: bool, body: bytes
 ) -> None:
-    connection.execute("INSERT INTO saves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (stack, *astuple(entry)))
+    # File names on the command line and variables may be any bytes; SQLite stores UTF-8 only.
+    fields = (
+        field.encode("utf-8", "backslashreplace").decode() if isinstance(field, str) else field
+        for field in astuple(entry)
+    )
+    connection.execute("INSERT INTO saves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (stack, *fields))
     connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?)", (stack, entry.serial, int(whole), body))

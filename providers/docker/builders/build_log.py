@@ -107,7 +107,7 @@ def build_log(name: str, secrets: Iterable[str], report: Report) -> Iterator[Bui
             path = folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', name)}-{now}.log"
             file = stack.enter_context(path.open("a", encoding="utf-8", errors="backslashreplace"))
             path.chmod(0o600)
-        except OSError:
+        except (OSError, RuntimeError):  # RuntimeError: no home folder
             file = None
         yield BuildLog(file, secrets, report)
 

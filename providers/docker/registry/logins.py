@@ -16,7 +16,7 @@ from typing import Any
 from providers.docker.registry import auth
 from providers.docker.registry.reference import HUB
 from providers.errors import RefusedError
-from providers.regular_files import read_regular
+from providers.regular_files import home_folder, read_regular
 
 USERNAMES = ("DOCKERHUB_USERNAME", "DOCKER_USERNAME")
 PASSWORDS = ("DOCKERHUB_TOKEN", "DOCKER_PASSWORD", "DOCKER_TOKEN")
@@ -62,7 +62,7 @@ def docker_config(registry: str) -> Iterator[Mapping[str, str]]:
     with contextlib.ExitStack() as stack:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reconciler-docker-")))
-            own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+            own = Path(os.environ.get("DOCKER_CONFIG") or home_folder() / ".docker")
             for entry in own.iterdir() if own.is_dir() else ():
                 if entry.name != "config.json":
                     (folder / entry.name).symlink_to(entry.absolute())
