@@ -28,6 +28,7 @@ class MemoryWorld:
         objects: what exists, by kind and name.
         hidden: fields that are never returned.
         stubborn: fields whose updates are accepted and ignored.
+        keeps: whether deletes are accepted and ignored.
         habit: what the far end makes of (field, value) when it answers.
         writes: (verb, kind, name) of every write that was carried out, in order.
         parents: of each kind, the kind that its objects live in, and go with.
@@ -36,6 +37,7 @@ class MemoryWorld:
     objects: dict[Key, LiveObject] = field(default_factory=dict)
     hidden: Collection[str] = ()
     stubborn: Collection[str] = ()
+    keeps: bool = False
     habit: Callable[[str, JSON], JSON] = _unchanged
     writes: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     parents: dict[str, str | None] = field(default_factory=dict)
@@ -139,6 +141,7 @@ class MemoryKind:
         def change() -> None:
             if key not in self.world.objects:
                 raise GoneError(f"{self.kind} {'/'.join(live.name)} does not exist")
-            self.world.remove(key)
+            if not self.world.keeps:
+                self.world.remove(key)
 
         self.world.write("delete", *key, change)

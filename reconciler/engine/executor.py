@@ -34,6 +34,7 @@ T = TypeVar("T")
 ATTEMPTS = 4
 FIRST_DELAY = 0.5  # seconds; doubles with each attempt
 LONGEST_DELAY = 30.0  # seconds; also the limit for a Retry-After
+_STILL_THERE = "the deletion was answered with success, but the object is still there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +216,12 @@ class Executor:
         for name in resource.owns if resource else ():
             kind = self._kinds[name]
             assert isinstance(kind, ListedKind), f"{name} is owned, but cannot be listed"
-            for child in self._attempt(step, partial(kind.siblings, live)):
+            children = self._attempt(step, partial(kind.siblings, live))
+            for child in children:
                 with suppress(GoneError):
                     self._attempt(step, partial(kind.delete, child, parent=live))
+            if children and self._attempt(step, partial(kind.siblings, live)):
+                raise PermanentError(_STILL_THERE)
         return live
 
     def _look_up(self, step: Step, fields: Mapping[str, JSON], unsettled: ProviderError) -> LiveObject | None:
@@ -283,6 +287,11 @@ class Executor:
                 pass  # deleted outside, or by our own first attempt
 
         self._send(step, delete, *intents)
+        found = self._attempt(step, lambda: self._read(step, {}))
+        if found is not None and found.id == live.id:
+            addresses = {str(step.address), *(intent.address for intent in intents)}
+            self._writer.update(partial(_close_intents, addresses=addresses))
+            raise PermanentError(_STILL_THERE)
 
     def _recreated_children(self, step: Step) -> list[Step]:
         """The steps that create this object's descendants again, as they are deleted with it."""

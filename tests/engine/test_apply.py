@@ -9,6 +9,7 @@ import pytest
 from providers.errors import GoneError, RefusedError, TransientError
 from providers.protocol import LiveObject
 from reconciler.core.events import Event, Status, StepFinished, StepRetried, StepStarted
+from reconciler.core.graph import Resource
 from reconciler.core.reasons import ReasonCode
 from reconciler.core.values import Address
 from reconciler.engine.executor import ATTEMPTS, LONGEST_DELAY
@@ -267,6 +268,33 @@ class TestIgnoredWrites:
         bench.world.stubborn = ["default_cpu"]
         assert not bench.apply(processing(default_cpu=8)).succeeded
         assert bench.recorded(APP).inputs == {}
+
+
+class TestDeletesThatAreIgnored:
+    """Answered with success, and the object stays."""
+
+    @pytest.mark.parametrize("parents", [(), (processing(),)])
+    def test_it_fails_the_step_and_stays_recorded(self, bench: Bench, parents: tuple[Resource, ...]) -> None:
+        dataset = input_of("app", "x")
+        bench.apply(processing(), dataset)
+        bench.world.keeps = True
+        result = bench.apply(*parents, prune=True)
+        assert "still there" in " ".join(str(outcome.error) for outcome in result.outcomes)
+        assert set(bench.record.resources) == {"input/app/x", "processing/app"} and not bench.record.intents
+        bench.world.keeps = False
+        assert bench.apply(*parents, prune=True).succeeded
+        assert set(bench.record.resources) == {str(parent.address) for parent in parents}
+
+    def test_a_replace_ends_before_anything_is_made(self, bench: Bench) -> None:
+        bench.apply(processing(type="AUTO_TAGGING", description="apples"))
+        bench.world.keeps = True
+        app = processing(type="PRE_ANNOTATION")
+        [outcome] = bench.apply(app, replace=[APP]).outcomes
+        assert "still there" in str(outcome.error)
+        assert bench.recorded(APP).inputs["type"] == "AUTO_TAGGING" and not bench.record.intents
+        bench.world.keeps = False
+        assert bench.apply(app, replace=[APP]).succeeded
+        assert bench.live(APP)["description"] == "apples"
 
 
 class TestWriteOrder:

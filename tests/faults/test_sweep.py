@@ -31,6 +31,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "dropped after": {"action": "drop-after"},
     "hung before": {"action": "hang"},
     "hung after": {"action": "hang", "after": True},
+    "200 and not done": {"action": 200},
+    "204 and not done": {"action": 204},
 }
 APPLY = ("--yes", "--parallel", "1", "--bump", "minor")
 
