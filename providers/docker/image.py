@@ -191,7 +191,8 @@ class ImageKind:
 
         def build() -> str:
             labels = {**self._labels(), VERSION: version, SOURCE_KEY: fields["source_key"]}
-            return self._builder().publish(source, "/".join(name), version, labels, report)
+            pushed = self._builder().publish(source, "/".join(name), version, labels, report)
+            return registry.seal(pushed)
 
         with self._connect("/".join(name)) as registry:
             digest = self._publish(registry, fields, build, report)

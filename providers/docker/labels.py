@@ -5,6 +5,9 @@ from typing import Final
 SOURCE_KEY: Final = "picsellia.reconciler.source-key"
 """The source key of the image; an image without it was published by another tool."""
 
+SEAL: Final = "picsellia.reconciler.seal"
+"""A digest of the rest of the configuration: see `providers.docker.registry.seal`."""
+
 TITLE: Final = "org.opencontainers.image.title"
 VERSION: Final = "org.opencontainers.image.version"
 REVISION: Final = "org.opencontainers.image.revision"

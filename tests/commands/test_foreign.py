@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from providers.docker.labels import SOURCE_KEY
 from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.manifests import Blob, sha256
 from providers.sandbox import Sandbox
 from reconciler.cli import stores
 from reconciler.core.events import ignore
@@ -33,6 +35,21 @@ def publish(sandbox: Sandbox, name: str, *tags: str) -> None:
             assert client.mount(blob["digest"], base.repository)
         for tag in tags:
             client.put_manifest(tag, content.media_type, content.content)
+
+
+def put_on_top(sandbox: Sandbox, name: str, *tags: str) -> None:
+    """Give the tags to an image made from 1.0.0, with all its labels, as `docker commit` makes one."""
+    with RegistryClient(f"{sandbox.registry}/examples/{name}") as client:
+        content, image = client.manifest("1.0.0"), client.image("1.0.0")
+        assert content is not None and image is not None and SOURCE_KEY in image.labels
+        config = {**image.config, "history": [*image.config["history"], {"comment": "a hotfix"}]}
+        written = json.dumps(config).encode()
+        document = json.loads(content.content)
+        blob = Blob(document["config"]["mediaType"], sha256(written), len(written))
+        client.upload(blob, lambda start: [written[start:]])
+        document["config"] = blob.descriptor()
+        for tag in tags:
+            client.put_manifest(tag, content.media_type, json.dumps(document).encode())
 
 
 @pytest.fixture
@@ -178,3 +195,26 @@ def test_what_an_earlier_version_took_over_stays_accepted(folder: Path, cli: Cli
     assert cli("apply", APP, "--bump", "patch").code == 0
     ended = cli("rollback", APP, "--to", "1.0.0", "--yes")
     assert ended.code == 0, ended.out + ended.err
+
+
+@pytest.mark.parametrize("knows", ["with its state", "without state"])
+@pytest.mark.parametrize("tags", [("1.0.0",), ("1.0.0", "latest")])
+def test_an_image_made_on_top_of_a_version_is_never_taken_for_it(
+    tags: tuple[str, ...], knows: str, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has all labels of that version, the source key included."""
+    copy_example(APP, cli.folder, sandbox.registry)
+    assert cli("apply", APP, "--yes").code == 0
+    put_on_top(sandbox, APP, *tags)
+    if knows == "without state":
+        monkeypatch.setenv("RECONCILER_STATE", str(cli.folder.parent / "other.db"))
+    sandbox.clear_requests()
+
+    assert cli("drift", APP).code in (10, 11)
+    assert "1.0.0 was published by another tool, from unknown source" in cli("plan", APP).err
+    assert cli("apply", APP, "--yes").code == 12
+    assert [one for one in sandbox.requests() if one["method"] not in ("GET", "HEAD")] == []
+
+    ended = cli("apply", APP, "--yes", "--bump", "patch")
+    assert ended.code == 0, ended.err
+    assert cli("drift", APP).code == 0

@@ -32,6 +32,7 @@ from providers.docker.registry.reference import (
     parse_image,
     parse_repository,
 )
+from providers.docker.registry.seal import sealed
 from providers.docker.source.archive import archive
 from providers.docker.source.key import Entry, ImageSource, context
 from providers.errors import GoneError, RefusedError
@@ -270,7 +271,7 @@ def _config(
         *(config.get("history") or []),
         {"created": created, "created_by": f"COPY . {folder} # picsellia-reconciler append"},
     ]
-    return _encode(config)
+    return _encode(sealed(config))
 
 
 def _environment(base: list[str], added: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ https://distribution.github.io/distribution/spec/auth/token/
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -28,11 +29,13 @@ from providers.docker.registry.manifests import (
     PublishedImage,
     read_image,
     read_manifest,
+    read_object,
     read_parts,
     select_manifest,
     sha256,
 )
 from providers.docker.registry.reference import Repository, check_tag, is_digest, parse_repository
+from providers.docker.registry.seal import is_sealed, sealed
 from providers.errors import (
     ForbiddenError,
     GoneError,
@@ -248,6 +251,32 @@ class RegistryClient:
                 f"{self.repository.registry} stored {self._name(tag)} as {stored}, not as {digest}"
             )
         return digest
+
+    def seal(self, digest: str) -> str:
+        """Store an image of the repository with a seal in its configuration; the digest of that one.
+
+        No layer moves. An image with a seal stays as it is, and so does an index, which no builder makes.
+
+        Raises:
+            GoneError: the image is not in the registry.
+        """
+        name = self._name(digest)
+        manifest = self.manifest(digest)
+        if manifest is None:
+            raise GoneError(f"{name} is not in the registry")
+        if manifest.is_index:
+            return digest
+        described = read_parts(manifest, name)[0]
+        config = read_object(b"".join(self.read_blob(described)), f"the configuration of {name}")
+        if is_sealed(config):
+            return digest
+        content = json.dumps(sealed(config), separators=(",", ":")).encode()
+        blob = Blob(described.media_type, sha256(content), len(content))
+        self.upload(blob, lambda start: [content[start:]])
+        document = read_object(manifest.content, f"the manifest of {name}")
+        document["config"] |= {"digest": blob.digest, "size": blob.size}
+        written = json.dumps(document, separators=(",", ":")).encode()
+        return self.put_manifest(sha256(written), manifest.media_type, written)
 
     def mount(self, digest: str, source: Repository) -> bool:
         """Mount a blob from another repository of the same registry, without a transfer.

@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 from providers.answers import MalformedAnswerError, json_object
 from providers.docker.registry.reference import is_digest
+from providers.docker.registry.seal import is_derived
 from providers.errors import RefusedError
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -80,8 +81,8 @@ class PublishedImage:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The image's labels."""
-        return (self.config.get("config") or {}).get("Labels") or {}
+        """The image's labels; none if they are those of the image that it was made from."""
+        return {} if is_derived(self.config) else (self.config.get("config") or {}).get("Labels") or {}
 
     @property
     def size(self) -> int:
