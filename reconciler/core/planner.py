@@ -473,7 +473,9 @@ def _step_for_undesired(address: Address, inputs: _PlanInputs) -> Step:
     if live is None:
         return replace(step, reason=Reason(ReasonCode.GONE))
     if recorded is not None and recorded.id != live.id:
-        return replace(step, reason=Reason(ReasonCode.NOT_OURS))
+        if owner is None:
+            return replace(step, reason=Reason(ReasonCode.NOT_OURS))
+        recorded = None  # another one was added to a list that the files own
     owner_is_recorded = owner is None or owner.address in inputs.recorded
     cls, code = (
         (ChangeClass.PENDING, ReasonCode.DESTROYED if options.destroy else ReasonCode.LEFT_FILES)

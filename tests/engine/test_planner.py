@@ -283,6 +283,14 @@ class TestUndeclaredInputs:
         assert decision(step) == (DELETE, ReasonCode.ADDED_OUTSIDE)
         assert len(step.drifts) == 1
 
+    def test_an_input_recreated_outside_is_drift_and_not_forgotten(self, three: Three) -> None:
+        """If it were forgotten, the next apply would delete it."""
+        three.was_applied(processing(), input_of("app", "dataset"))
+        three.lives(input_of("app", "dataset"))
+        step = self.undeclared(three)
+        assert decision(step) == (DELETE, ReasonCode.ADDED_OUTSIDE)
+        assert len(step.drifts) == 1
+
     def test_an_input_that_preceded_an_adoption_is_not_drift(self, three: Three) -> None:
         three.lives(processing(), input_of("app", "dataset"))
         step = self.undeclared(three)
