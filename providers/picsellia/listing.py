@@ -77,9 +77,8 @@ def pages(ask: Callable[[int], Page]) -> Iterator[PageOfNew]:
         requests += 1
         if len(seen) < count and stale and (stale > _STALE or not moves):
             raise PermanentError(
-                f"the platform's list has {count} objects, and gives only {len(seen)} of them, whatever "
-                "page is asked for",
-                hint="nothing is known of the others, so nothing is done: ask Picsellia's support",
+                f"the platform's list has {count} objects, but its pages contain only {len(seen)} of them",
+                hint="nothing was changed, because the list is incomplete: contact Picsellia's support",
             )
         if requests > _MOST:
             raise PermanentError(f"the platform's list does not end after {len(seen)} objects")

@@ -1,7 +1,7 @@
-"""The command line: the only place that prints, asks and exits.
+"""The command line: the only place that prints, prompts and exits.
 
-`commands/` declares arguments, options and help, and imports no engine. Each command has a handler
-of its name in `handlers/`, which imports what it needs when the command runs, so that help is quick.
+`commands/` declares arguments, options and help, and does not import the engine. The handler of the same name
+in `handlers/` does the work, and is imported when the command runs. This keeps `--help` fast.
 """
 
 import os
@@ -19,30 +19,30 @@ from reconciler.core.exit_codes import FAILED, INTERRUPTED, code_of
 
 COMMANDS = {
     "plan": "Show what apply would change, and why.",
-    "apply": "Make the platform and the registry what the files say.",
+    "apply": "Bring the platform and the registry in line with the files.",
     "deploy": "Build, push and register a pipeline, as pxl-pipeline deploy does.",
-    "rollback": "Go back to what was applied earlier.",
-    "status": "Show each pipeline in each environment: version, age and drift.",
-    "drift": "Tell what somebody changed outside of the files.",
-    "adopt": "Take over what somebody changed outside, into the files.",
-    "show": "Show a plan that was saved in a file.",
-    "graph": "Draw what a pipeline is made of, or a plan.",
-    "destroy": "Delete what a pipeline has on the platform.",
-    "image": "Show what is published of the image, and how it compares with the source.",
+    "rollback": "Restore the state of an earlier run.",
+    "status": "Show version, image, last apply and drift of each pipeline.",
+    "drift": "Report changes made outside of the files.",
+    "adopt": "Write changes made outside of the files into the files.",
+    "show": "Show a saved plan.",
+    "graph": "Draw a pipeline's resources and their dependencies.",
+    "destroy": "Delete a pipeline's resources from the platform.",
+    "image": "Show the published image, and compare it with the source.",
     "validate": "Check config.toml, classes and build context, offline.",
     "bump": "Write the next version into config.toml.",
     "login": "Save an API token, and use it from now on.",
-    "logout": "Forget a saved API token.",
+    "logout": "Remove a saved API token.",
     "switch": "Use another saved login.",
-    "whoami": "Show which platform, organization and token would be used.",
-    "state": "Look after the record of what was applied.",
-    "sandbox": "Run a platform and a registry on your own machine.",
-    "demo": "Play plan, apply and drift against a sandbox, in a minute.",
+    "whoami": "Show the platform, organization and token in use.",
+    "state": "Show, check and repair state.",
+    "sandbox": "Run a platform and a registry on your machine.",
+    "demo": "Run plan, apply and drift against a sandbox, in a minute.",
 }
 
 
 class _Commands(click.Group):
-    """Commands that are imported when they are run, each in a module of its own name."""
+    """Imports each command from the module of its name when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -63,28 +63,28 @@ class _Commands(click.Group):
 )
 @click.version_option(package_name="picsellia-reconciler", prog_name="reconciler")
 def group() -> None:
-    """Plan, apply and watch Picsellia pipelines: what the files say is what the platform has.
+    """Deploy Picsellia pipelines from their folders, and report drift.
 
-    A pipeline is a folder with a config.toml, as pxl-pipeline init makes it. Try it without an account:
+    A pipeline is a folder with a config.toml, as pxl-pipeline init creates it. Try it without an account:
 
         reconciler demo
     """
-    import logging  # not for --help, which it would slow down
+    import logging  # imported here, as it would slow down --help
 
-    # What libraries log or warn of repeats what servers sent, and goes to stderr unless something takes it.
+    # Logs and warnings of libraries repeat text from servers. Without a handler they would go to stderr.
     logging.captureWarnings(True)
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its code; every way out that is not a bug of ours is one message."""
+    """Run the command line and exit with its code. Errors other than bugs print one message, no traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # what cannot be shown is no reason to stop
+            stream.reconfigure(errors="backslashreplace")  # unprintable characters must not end the run
     code = run(arguments)
     if code == INTERRUPTED:
-        # Reads may be under way that nobody waits for any more; Python would, for as long as they may take.
+        # Pending reads are abandoned. A normal exit would wait for their threads.
         with suppress(OSError):
             sys.stdout.flush()
         os._exit(code)
@@ -92,49 +92,49 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; its exit code."""
+    """Run the command line and return its exit code."""
     try:
         code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
     except click.ClickException as problem:
         from reconciler.views.safe import in_workflow, one_line, without_workflow_commands
 
-        told = one_line(problem.message)  # it repeats what was typed
-        problem.message = without_workflow_commands(told) if in_workflow() else told  # type: ignore[misc]
+        message = one_line(problem.message)  # it quotes the arguments
+        problem.message = without_workflow_commands(message) if in_workflow() else message  # type: ignore[misc]
         problem.show()
         return problem.exit_code
     except (click.Abort, KeyboardInterrupt):
-        # A terminal has put ^C at the end of whatever line it was on.
+        # The terminal has printed ^C at the end of the current line.
         print("\ninterrupted" if sys.stderr.isatty() else "interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output went away (`| head`); nothing is left to say, nor anyone to say it to.
+        # The reader of the pipe ended (`| head`), so nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except Exception as problem:  # noqa: BLE001 - the last handler: what comes here is told and counted
+    except Exception as problem:  # noqa: BLE001 - the last handler, which reports the exception
         return _report_error(problem)
     return code if isinstance(code, int) else 0
 
 
 def _report_error(problem: Exception) -> int:
-    """Tell the user what went wrong; the exit code that goes with it."""
+    """Print an error and return its exit code."""
     from reconciler.core.diagnostics import UserError, error
     from reconciler.views.terminal.console import console
-    from reconciler.views.terminal.messages import diagnosed, print_diagnostics
+    from reconciler.views.terminal.messages import diagnostics_of, print_diagnostics
     from state.errors import StateError
 
     err = console(sys.stderr)
     if isinstance(problem, UserError | StateError):
-        print_diagnostics(diagnosed(problem), err)
+        print_diagnostics(diagnostics_of(problem), err)
         return code_of(problem)
     if isinstance(problem, OSError) and problem.strerror:
         where = f"{problem.filename}: " if problem.filename else ""
-        print_diagnostics([error(f"the system does not let us go on: {where}{problem.strerror}")], err)
+        print_diagnostics([error(f"the operating system reports an error: {where}{problem.strerror}")], err)
         return FAILED
     print_diagnostics(
         [
             error(
                 f"a bug in reconciler: {type(problem).__name__}: {problem}",
-                "Nothing that you did should lead here. Please report it with what follows.\n"
+                "This is not your mistake. Please report it with the following text.\n"
                 + traceback.format_exc(),
             )
         ],

@@ -1,4 +1,4 @@
-"""What `apply`, `deploy` and `destroy` share: show the plan, ask, apply each pipeline, tell how it ended."""
+"""Shared by `apply`, `deploy`, `destroy` and `rollback`: show each plan, ask, apply it, print the result."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -18,7 +18,12 @@ from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.session import Session, session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.messages import diagnosed, print_applied, print_diagnostics, print_outcomes
+from reconciler.views.terminal.messages import (
+    diagnostics_of,
+    print_applied,
+    print_diagnostics,
+    print_outcomes,
+)
 from reconciler.views.terminal.plans import print_mismatch, print_plan, print_refusals, print_stale
 from reconciler.views.terminal.progress import ProgressView
 from state.errors import StateError
@@ -28,69 +33,70 @@ Failed = Callable[[UserError | StateError], None]
 
 @dataclass
 class Dialogue:
-    """What is shown and asked between the plan and the deed, and what is told afterwards.
+    """The output and questions between a plan and its apply, and the output after it.
 
     Attributes:
-        yes: the answer to every question is known.
-        shown: whether the plan was shown already.
+        yes: skip all questions.
+        is_shown: whether the plan was printed.
     """
 
     out: Console
     err: Console
-    watch: ProgressView
+    progress: ProgressView
     yes: bool
-    shown: bool = False
+    is_shown: bool = False
 
     verb = "apply"
     question = "Apply this?"
-    usually = False
-    """The answer that Enter gives."""
-    bumps = False
-    """Whether `revise` may bump: config.toml may be written then, and by no other run meanwhile."""
+    default_answer = False
+    """The answer to `question` for Enter."""
+    may_bump = False
+    """Whether `revise` may bump the version. If so, the run locks config.toml, as it may write to it."""
 
     def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:
-        """The wishes that the plan should be made with again, after a question about its version."""
+        """The request for the final plan, after a question about the version of the first plan."""
         version = planned.foreign_version
-        if version is None or self.yes or not prompts.someone_watches():
+        if version is None or self.yes or not prompts.is_interactive():
             return request
-        self.watch.pause()
+        self.progress.pause()
         self.show(planned.plan)
-        taken = confirm(f"Take {version} as it is, as made from these files?", default=False)
-        return replace(request, accept_foreign=taken)
+        accepted = confirm(f"Accept {version} as made from these files?", default=False)
+        return replace(request, accept_foreign=accepted)
 
     def approve(self, planned: PlanResult, ask: bool) -> Approval:
-        """Show the plan, and ask whether to apply it."""
-        self.watch.pause()
+        """Show the plan, and ask for approval."""
+        self.progress.pause()
         self.show(planned.plan)
         if self.yes or not ask:
             return Approval.GIVEN
-        if prompts.someone_watches():
-            given = confirm(self.question, default=self.usually)
-            return Approval.GIVEN if given else Approval.DECLINED
-        return Approval.UNATTENDED if self.is_refused_unseen(planned.plan) else Approval.GIVEN
+        if prompts.is_interactive():
+            is_approved = confirm(self.question, default=self.default_answer)
+            return Approval.GIVEN if is_approved else Approval.DECLINED
+        return Approval.UNATTENDED if self.needs_yes(planned.plan) else Approval.GIVEN
 
-    def is_refused_unseen(self, plan: Plan) -> bool:
-        """Whether this plan needs an answer where there is no terminal to ask at; prints why."""
+    def needs_yes(self, plan: Plan) -> bool:
+        """Whether the plan needs --yes without a terminal; prints the reason."""
         if plan.is_destructive:
-            told = "refused: the plan deletes or replaces resources; without a terminal this needs --yes"
-            self.err.print(told)
+            self.err.print(
+                "refused: the plan deletes or replaces resources; without a terminal this needs --yes"
+            )
         return plan.is_destructive
 
     def show(self, plan: Plan) -> None:
         print_plan(plan, self.out)
         print_diagnostics(plan.diagnostics, self.err)
-        self.shown = True
+        self.is_shown = True
 
-    def undone(self, planned: PlanResult) -> None:
-        """Tell what else there is to know when nothing was applied."""
+    def report_not_applied(self, planned: PlanResult) -> None:
+        """Print the consequences if nothing was applied; none by default."""
 
-    def done(self, applied: ApplyResult) -> None:
-        """Tell how it ended."""
+    def report_applied(self, applied: ApplyResult) -> None:
+        """Print the result of an apply."""
         print_applied(applied, self.out, self.err)
 
 
-Work = Callable[[Session, Dialogue], ApplyResult]
-"""What is done for one pipeline, once we are signed in."""
+Task = Callable[[Session, Dialogue], ApplyResult]
+"""The work for one pipeline, in a signed-in session."""
 
 
 def apply_all(
@@ -106,29 +112,29 @@ def apply_all(
     out: TextIO,
     err: TextIO,
 ) -> int:
-    """Apply each pipeline in turn; the exit code.
+    """Apply the pipelines one after the other and return the exit code.
 
     Args:
-        find: gives the pipelines whose files have no errors, and what is wrong with others to its argument.
+        find: returns the pipelines whose files have no errors; passes other problems to its argument.
     """
 
-    def work_for(found: ValidatedPipeline) -> Work:
-        return lambda opened, talk: apply_plan(
+    def task(validated: ValidatedPipeline) -> Task:
+        return lambda opened, dialogue: apply_plan(
             opened,
-            found,
+            validated,
             request,
-            ApplyRequest(apply_options, talk.approve, saved, skip_moved),
-            revise=talk.revise,
-            may_bump=talk.bumps,
+            ApplyRequest(apply_options, dialogue.approve, saved, skip_moved),
+            revise=dialogue.revise,
+            may_bump=dialogue.may_bump,
         )
 
-    return in_turn(
-        lambda failed: map(work_for, find(failed)), where, yes=yes, dialogue=dialogue, out=out, err=err
+    return run_each(
+        lambda failed: map(task, find(failed)), where, yes=yes, dialogue=dialogue, out=out, err=err
     )
 
 
-def in_turn(
-    find: Callable[[Failed], Iterable[Work]],
+def run_each(
+    find: Callable[[Failed], Iterable[Task]],
     where: options.TargetOptions,
     *,
     yes: bool,
@@ -136,66 +142,66 @@ def in_turn(
     out: TextIO,
     err: TextIO,
 ) -> int:
-    """Do one thing after the other and tell how each ended; the exit code.
+    """Run the tasks one after the other, print each result and return the exit code.
 
-    One that fails does not keep the others from their turn.
+    A failed task does not stop the others.
 
     Args:
-        find: gives what is to be done, and what cannot be to its argument.
+        find: returns the tasks; passes problems to its argument.
     """
-    shown, told = console(out), console(err)
+    out_console, err_console = console(out), console(err)
     codes = {DONE}
 
     def failed(problem: UserError | StateError) -> None:
-        watch.pause()
-        print_diagnostics(diagnosed(problem), told)
+        progress.pause()
+        print_diagnostics(diagnostics_of(problem), err_console)
         codes.add(code_of(problem))
 
     def emit(event: Event) -> None:
-        stop.stepping = stop.stepping or isinstance(event, StepStarted)
-        watch(event)
+        stop.steps_running = stop.steps_running or isinstance(event, StepStarted)
+        progress(event)
 
-    with execution.interruptible() as stop, ProgressView(told) as watch:
-        todo = list(find(failed))
-        if todo:
+    with execution.interruptible() as stop, ProgressView(err_console) as progress:
+        tasks = list(find(failed))
+        if tasks:
             with session(where.target(), stores.store(emit), emit, stop, verb=dialogue.verb) as opened:
-                for work in todo:
+                for task in tasks:
                     if stop.is_set():
                         break
-                    talk = dialogue(shown, told, watch, yes)
+                    dialogue_of_task = dialogue(out_console, err_console, progress, yes)
                     try:
-                        applied = work(opened, talk)
+                        applied = task(opened, dialogue_of_task)
                     except (UserError, StateError) as problem:
                         failed(problem)
                         continue
                     finally:
-                        stop.stepping = False
-                    watch.pause()
-                    codes.add(_report_outcome(applied, talk))
+                        stop.steps_running = False
+                    progress.pause()
+                    codes.add(_report_result(applied, dialogue_of_task))
         if stop.is_set():
             return INTERRUPTED
     return worst(codes)
 
 
-def _report_outcome(applied: ApplyResult, talk: Dialogue) -> int:
-    """Say how it ended; the exit code that goes with it."""
+def _report_result(applied: ApplyResult, dialogue: Dialogue) -> int:
+    """Print the result and return its exit code."""
     plan = applied.planned.plan
     if applied.mismatch is not None:
-        print_mismatch(applied.mismatch, talk.err)
+        print_mismatch(applied.mismatch, dialogue.err)
         return CONFLICT
-    if not talk.shown:
-        talk.show(plan)
+    if not dialogue.is_shown:
+        dialogue.show(plan)
     if applied.stale_steps:
-        print_stale(applied.stale_steps, talk.err)
+        print_stale(applied.stale_steps, dialogue.err)
     if applied.result is None:
-        print_refusals(plan, talk.err)
+        print_refusals(plan, dialogue.err)
         declined = applied.status is ApplyStatus.DECLINED
         if declined:
-            talk.err.print("Nothing was applied.")
-        talk.undone(applied.planned)
+            dialogue.err.print("Nothing was applied.")
+        dialogue.report_not_applied(applied.planned)
         return FAILED if declined else CONFLICT
-    print_outcomes(applied.result.outcomes, talk.err)
-    talk.done(applied)
+    print_outcomes(applied.result.outcomes, dialogue.err)
+    dialogue.report_applied(applied)
     if not applied.succeeded:
         return FAILED
     return CONFLICT if applied.stale_steps else DONE

@@ -1,4 +1,4 @@
-"""Documents on stdout, for programs: the one way that they get there."""
+"""Prints documents for programs on stdout. No other module does."""
 
 import sys
 
@@ -6,5 +6,5 @@ from reconciler.views.safe import in_workflow, safe_for_workflows
 
 
 def print_document(text: str, format_: str = "json") -> None:
-    """Print a document; where GitHub Actions reads it, nothing in it is a command to the workflow."""
+    """Print a document. In GitHub Actions, text that reads as a workflow command is escaped."""
     sys.stdout.write(safe_for_workflows(text, format_) if in_workflow() else text)

@@ -1,4 +1,4 @@
-"""What handlers share around the engine: pipelines, sessions, the store, and how a run is interrupted."""
+"""Shared by the handlers: validated pipelines, sessions, and the interruption of a run."""
 
 import os
 import signal
@@ -19,55 +19,67 @@ from reconciler.engine.session import Session, session
 from reconciler.engine.validate import ValidatedPipeline, duplicate_name_error, validate
 
 
-def shown(folder: Path) -> str:
-    """A pipeline's folder as the user would write it."""
+def display_path(folder: Path) -> str:
+    """A pipeline's folder, relative to the current one if it is below it."""
     relative = os.path.relpath(folder)
     return str(folder) if relative.startswith(os.pardir) else relative
 
 
-def checked(
+def validated_pipelines(
     folders: Sequence[Path], read_options: ReadOptions, failed: Callable[[UserError], None]
 ) -> Iterator[ValidatedPipeline]:
-    """What the files of each pipeline say, before any far end is asked; those with errors go to `failed`."""
+    """Reads the pipelines offline, and yields those whose files have no errors.
+
+    Args:
+        failed: called with the errors of the other pipelines.
+    """
     names: dict[str, Path] = {}
     for folder in folders:
-        found = validate(folder, read_options)
+        validated = validate(folder, read_options)
         try:
-            pipeline, _ = found.require_valid()
+            pipeline, _ = validated.require_valid()
             if pipeline.name in names:
                 raise duplicate_name_error(pipeline.name, names[pipeline.name], folder)
         except UserError as problem:
             failed(problem)
         else:
             names[pipeline.name] = folder
-            yield found
+            yield validated
 
 
-def signed_in(
+def shared_session(
     where: TargetOptions, rps: float | None, emit: Emit, shares: int
 ) -> AbstractContextManager[Session]:
-    """One of so many sessions that share the requests of a second. Raises UserError or StateError."""
+    """A session that gets an equal share of the allowed requests per second.
+
+    Args:
+        rps: requests per second of all sessions together; None for no limit.
+        shares: number of sessions.
+
+    Raises:
+        UserError, StateError: as `session`.
+    """
     return session(where.target(), stores.store(emit), emit, threading.Event(), rps=rps and rps / shares)
 
 
 class StopSignal(threading.Event):
-    """Set once somebody wants us to stop.
+    """Set at the first Ctrl-C or SIGTERM.
 
     Attributes:
-        stepping: whether steps run, which are let finish; without any there is nothing to wait for.
+        steps_running: whether the run has to wait for running steps to finish.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stepping = False
+        self.steps_running = False
 
 
 @contextmanager
 def interruptible() -> Iterator[StopSignal]:
-    """What the first Ctrl-C or SIGTERM sets; the second ends the process at once.
+    """Handles Ctrl-C and SIGTERM: the first one sets the signal, the second ends the process at once.
 
     Raises:
-        KeyboardInterrupt: at the first one, while no step runs.
+        KeyboardInterrupt: at the first one, if no step runs.
     """
     stop = StopSignal()
 
@@ -76,9 +88,9 @@ def interruptible() -> Iterator[StopSignal]:
             end_commands()
             os._exit(INTERRUPTED)
         stop.set()
-        if not stop.stepping:
+        if not stop.steps_running:
             raise KeyboardInterrupt
-        os.write(2, b"\ninterrupted: running steps finish, no other starts; once more to stop now\n")
+        os.write(2, b"\ninterrupted: waiting for running steps to finish; interrupt again to stop now\n")
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,4 +1,4 @@
-"""What `login`, `logout`, `switch` and `whoami` share: saved logins, chosen among and told of."""
+"""Shared by `login`, `logout` and `switch`: selection of saved logins, and warnings about variables."""
 
 import os
 from collections.abc import Sequence
@@ -16,64 +16,64 @@ from reconciler.credentials.target import ENVIRONMENT, ORGANIZATION, TOKEN
 from reconciler.views.terminal.messages import print_diagnostics
 
 
-def matching(organization: str | None, environment: str | None) -> list[Login]:
-    """The saved logins that the two options leave.
+def matching_logins(organization: str | None, environment: str | None) -> list[Login]:
+    """The saved logins that match the two options.
 
     Raises:
-        UserError: there is none; it says which there are.
+        UserError: none matches. The message lists the saved ones.
     """
-    known = saved.logins()
-    found = [
+    logins = saved.logins()
+    matching = [
         login
-        for login in known
+        for login in logins
         if organization in (None, login.organization) and environment in (None, login.environment)
     ]
-    if not found:
-        asked = "@".join(part for part in (organization, environment) if part)
-        there = f"Saved: {', '.join(map(str, known))}." if known else "Nothing is saved."
+    if not matching:
+        name = "@".join(part for part in (organization, environment) if part)
+        existing = f"Saved: {', '.join(map(str, logins))}." if logins else "Nothing is saved."
         raise UserError(
             error(
-                f"no login is saved for {asked}" if asked else "no login is saved",
-                f"{there} Another one: reconciler login",
+                f"no login is saved for {name}" if name else "no login is saved",
+                f"{existing} To add one:  reconciler login",
             )
         )
-    return found
+    return matching
 
 
-def chosen(among: Sequence[Login], err: Console) -> Login:
-    """The only one, or the one that the user picks.
+def select_login(logins: Sequence[Login], err: Console) -> Login:
+    """The only login, or the one that the user selects.
 
     Raises:
-        UserError: there are several and nobody can be asked.
+        UserError: there are several logins and no terminal.
     """
-    if len(among) == 1:
-        return among[0]
-    if not prompts.someone_watches():
+    if len(logins) == 1:
+        return logins[0]
+    if not prompts.is_interactive():
         raise UserError(
             error(
-                "several logins are saved, and nobody can be asked",
-                f"Use --organization and --env for one of {', '.join(map(str, among))}.",
+                "several logins are saved, and there is no terminal to select one",
+                f"Use --organization and --env for one of {', '.join(map(str, logins))}.",
             )
         )
     now = saved.current()
-    numbers = {str(number): str(login) for number, login in enumerate(among, 1)}
-    default = Default(str(among.index(now) + 1), "in use now") if now in among else None
-    return among[int(choose("Login", numbers, default, err)) - 1]
+    numbers = {str(number): str(login) for number, login in enumerate(logins, 1)}
+    default = Default(str(logins.index(now) + 1), "in use now") if now in logins else None
+    return logins[int(choose("Login", numbers, default, err)) - 1]
 
 
 def warn_of_variables(login: Login, err: Console) -> None:
-    """Say which variables come before what was saved, so that nothing seems to be in use that is not."""
-    says = {ORGANIZATION: login.organization, ENVIRONMENT: login.environment}
+    """Print a warning that names the environment variables which override the saved login."""
+    saved_values = {ORGANIZATION: login.organization, ENVIRONMENT: login.environment}
     if login.environment not in HOSTS:
         variable = host_variable(login.environment)
-        says[variable] = saved.entries().get(variable, "")
-    names = [name for name, value in says.items() if _differs(os.environ.get(name), value)]
+        saved_values[variable] = saved.entries().get(variable, "")
+    names = [name for name, value in saved_values.items() if _differs(os.environ.get(name), value)]
     names += [name for name in (TOKEN, login.key) if os.environ.get(name)]
     if names:
         print_diagnostics(
             [
                 warning(
-                    f"{', '.join(names)} set in the environment: that comes before this login",
+                    f"this login is not in use: {', '.join(names)} in the environment overrides it",
                     f"To use the login:  unset {' '.join(names)}",
                 )
             ],
@@ -81,11 +81,11 @@ def warn_of_variables(login: Login, err: Console) -> None:
         )
 
 
-def _differs(given: str | None, value: str) -> bool:
-    """Whether a variable says something else; two spellings of one address are the same."""
-    if not given or given == value:
+def _differs(variable: str | None, value: str) -> bool:
+    """Whether a variable is set to another value. Two spellings of one address are equal."""
+    if not variable or variable == value:
         return False
     try:
-        return platform_address(given) != platform_address(value)
+        return platform_address(variable) != platform_address(value)
     except ValueError:
         return True

@@ -1,4 +1,4 @@
-"""Options that several commands share. Each decorator hands its options over as one value."""
+"""Options that several commands share. Each decorator passes its options to the command as one value."""
 
 import dataclasses
 import functools
@@ -39,7 +39,7 @@ class AddressType(click.ParamType[Address]):
 
 
 class WinnerType(click.ParamType[Address | None]):
-    """An address, or nothing for everywhere; a pipeline's name in its place is a mistake worth a word."""
+    """An address, or nothing for every resource. A pipeline's name here gets an error of its own."""
 
     name = "ADDR"
 
@@ -53,14 +53,14 @@ class WinnerType(click.ParamType[Address | None]):
 
 
 class EnvironmentType(click.ParamType[str]):
-    """The name of an environment, in capitals."""
+    """The name of an environment, converted to upper case."""
 
     name = "ENV"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         name: str = value.upper()
-        if name not in ENVIRONMENTS and name not in (known := environment_names()):
-            self.fail(f"{value!r} is not one of {', '.join(known)}", param, ctx)
+        if name not in ENVIRONMENTS and name not in (names := environment_names()):
+            self.fail(f"{value!r} is not one of {', '.join(names)}", param, ctx)
         return name
 
 
@@ -79,7 +79,7 @@ def pipeline_folder(name: str) -> Path:
 
 
 def environment_names() -> list[str]:
-    """The environments that can be named here. Raises UserError."""
+    """The valid values of --env in the current folder. Raises UserError."""
     from reconciler.credentials.target import known_environments
 
     return known_environments(workspace().declared())
@@ -97,19 +97,24 @@ class ShardType(click.ParamType[Shard]):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The pipelines that the arguments name."""
+    """The pipelines that the arguments select."""
 
     names: tuple[str, ...]
     everything: bool
 
     def folders(self, failed: Callable[[UserError], None]) -> list[Path]:
-        """As `named_folders`, where nobody asks which name was not found."""
+        """As `named_folders`, for callers that do not need the names of missing pipelines."""
         return self.named_folders(lambda _, problem: failed(problem))
 
     def named_folders(self, failed: Callable[[str, UserError], None]) -> list[Path]:
-        """All, those named, or the current folder, each once; a name that is not found goes to `failed`.
+        """All folders, the named ones, or the current one, each once.
 
-        Raises UsageError, and UserError when there is no pipeline at all.
+        Args:
+            failed: called for each name that matches no pipeline.
+
+        Raises:
+            UsageError: no pipeline is selected, or both names and --all are.
+            UserError: there is no pipeline below the current folder.
         """
         from providers.regular_files import real_path
         from reconciler.workspace.discovery import checked_folder, find, find_all
@@ -117,13 +122,11 @@ class Selection:
         here = Path.cwd()
         if self.everything:
             if self.names:
-                raise click.UsageError("name pipelines, or use --all, not both")
+                raise click.UsageError("pass names of pipelines or --all, not both")
             found = find_all(here, limits := workspace())
             if not found:
-                limited = (
-                    f" {limits.file} limits where to look." if limits.pipelines or limits.exclude else ""
-                )
-                detail = f"A pipeline has a config.toml.{limited}"
+                limited = f" {limits.file} limits the search." if limits.pipelines or limits.exclude else ""
+                detail = f"A pipeline is a folder with a config.toml.{limited}"
                 raise UserError(error(f"there is no pipeline below {here}", detail))
             return found
         if self.names:
@@ -141,28 +144,28 @@ class Selection:
             return list(folders.values())
         if (here / "config.toml").exists():
             return [checked_folder(here, workspace())]
-        raise click.UsageError("name a pipeline or be in its folder, or use --all")
+        raise click.UsageError("name a pipeline, run the command in its folder, or use --all")
 
 
 @dataclass(frozen=True, slots=True)
 class TargetOptions:
-    """The flags that name a target, before variables and files are asked."""
+    """The options that select a target. `target` adds variables and files."""
 
     organization: str | None
     environment: str | None
 
     def target(self) -> "Target":
-        """Raises UserError."""
+        """The target with all its values. Raises UserError."""
         from reconciler.credentials.target import resolve
 
         return resolve(self.organization, self.environment, declared=workspace().declared())
 
     def reads(self, read_options: ReadOptions) -> ReadOptions:
-        """How files are read for the environment that this names. Raises UserError."""
+        """The options for reading files, with the environment of this target. Raises UserError."""
         return replace(read_options, environment=self.environment_name())
 
     def environment_name(self) -> str:
-        """The environment alone, which needs neither token nor organization. Raises UserError."""
+        """The environment. Needs neither a token nor an organization. Raises UserError."""
         return self.settings().environment.value
 
     def settings(self) -> "TargetSettings":
@@ -173,10 +176,10 @@ class TargetOptions:
 
 
 def pipelines(command: Command) -> Command:
-    """`[PIPELINE]...` and `--all`, as `selection`."""
+    """`[PIPELINE]...` and `--all`, passed as `selection`."""
 
     @click.argument("names", metavar="[PIPELINE]...", nargs=-1)
-    @click.option("--all", "everything", is_flag=True, help="Every pipeline below the current folder.")
+    @click.option("--all", "everything", is_flag=True, help="Select every pipeline below the current folder.")
     @functools.wraps(command)
     def with_selection(names: tuple[str, ...], everything: bool, **rest: Any) -> int:
         return command(selection=Selection(names, everything), **rest)
@@ -185,10 +188,13 @@ def pipelines(command: Command) -> Command:
 
 
 def fleet(command: Command) -> Command:
-    """How many pipelines are looked at, as `rps`."""
+    """`--rps`, passed as `rps`."""
 
     @click.option(
-        "--rps", type=click.FloatRange(0, min_open=True), metavar="N", help="Most requests a second."
+        "--rps",
+        type=click.FloatRange(0, min_open=True),
+        metavar="N",
+        help="Maximum number of requests per second.",
     )
     @functools.wraps(command)
     def unchanged(**rest: Any) -> int:
@@ -198,7 +204,7 @@ def fleet(command: Command) -> Command:
 
 
 def where(command: Command) -> Command:
-    """`--organization` and `--env`, as `where`."""
+    """`--organization` and `--env`, passed as `where`."""
 
     @click.option("--organization", metavar="ORG", help="Organization on the platform.")
     @click.option(
@@ -206,7 +212,7 @@ def where(command: Command) -> Command:
         "environment",
         type=EnvironmentType(),
         metavar="[" + "|".join(ENVIRONMENTS) + "|NAME]",
-        help="Environment; PICSELLIA_ENV, the saved context and PROD come next.",
+        help="Environment. Default: PICSELLIA_ENV, else the login in use, else PROD.",
     )
     @functools.wraps(command)
     def with_where(organization: str | None, environment: str | None, **rest: Any) -> int:
@@ -216,21 +222,26 @@ def where(command: Command) -> Command:
 
 
 def login_filter_options(command: Command) -> Command:
-    """`--organization` and `--env`, without a default: they choose among what is saved."""
-    command = click.option("--env", "environment", type=EnvironmentType(), help="Its environment.")(command)
-    return click.option("--organization", metavar="ORG", help="Organization of a saved login.")(command)
+    """`--organization` and `--env` without defaults, to select saved logins."""
+    environment = click.option(
+        "--env", "environment", type=EnvironmentType(), help="Environment of the saved login."
+    )
+    organization = click.option("--organization", metavar="ORG", help="Organization of the saved login.")
+    return organization(environment(command))
 
 
 def classes(command: Command) -> Command:
-    """How classes are read, as `read_options`."""
+    """The options for reading classes, passed as `read_options`."""
 
     @click.option(
         "--python",
         type=click.Path(path_type=Path, dir_okay=False, exists=True),
-        help="Interpreter for classes that need code to run.",
+        help="Python interpreter for classes that must be executed to be read.",
     )
     @click.option(
-        "--static-only", is_flag=True, help="Never run a pipeline's code; what needs it is an error."
+        "--static-only",
+        is_flag=True,
+        help="Never execute a pipeline's code. A class that needs it is an error.",
     )
     @click.option(
         "--class-timeout",
@@ -238,7 +249,7 @@ def classes(command: Command) -> Command:
         default=30.0,
         show_default=True,
         metavar="SECONDS",
-        help="Longest that a class may run.",
+        help="Maximum time to execute a class.",
     )
     @functools.wraps(command)
     def with_read_options(python: Path | None, static_only: bool, class_timeout: float, **rest: Any) -> int:
@@ -249,7 +260,7 @@ def classes(command: Command) -> Command:
 
 
 def planning(command: Command) -> Command:
-    """What a plan is asked for, as `request`."""
+    """The options of a plan, passed as `request`."""
     winner: dict[str, Any] = {
         "type": WinnerType(),
         "multiple": True,
@@ -264,14 +275,25 @@ def planning(command: Command) -> Command:
         "targets",
         type=AddressType(),
         multiple=True,
-        help="Only this resource and what it depends on.",
+        help="Plan only this resource and its dependencies.",
     )
     @click.option(
-        "--replace", type=AddressType(), multiple=True, help="Allow to delete this and make it again."
+        "--replace",
+        type=AddressType(),
+        multiple=True,
+        help="Allow this resource to be deleted and created again.",
     )
-    @click.option("--prune", is_flag=True, help="Delete what left the files instead of forgetting it.")
-    @click.option("--ours", help="In a conflict the files win, at ADDR or else everywhere.", **winner)
-    @click.option("--theirs", help="In a conflict live is kept, at ADDR or else everywhere.", **winner)
+    @click.option(
+        "--prune",
+        is_flag=True,
+        help="Delete resources that left the files. Default: only remove them from the state.",
+    )
+    @click.option(
+        "--ours", help="Resolve conflicts with the values of the files, for ADDR or all resources.", **winner
+    )
+    @click.option(
+        "--theirs", help="Resolve conflicts with the live values, for ADDR or all resources.", **winner
+    )
     @functools.wraps(command)
     def with_request(
         version: PlanRequest,
@@ -283,40 +305,41 @@ def planning(command: Command) -> Command:
         **rest: Any,
     ) -> int:
         if set(ours) & set(theirs):
-            raise click.UsageError("--ours and --theirs say opposite things")
+            raise click.UsageError("--ours and --theirs contradict each other")
         options = PlanOptions(ours=_winners(ours), theirs=_winners(theirs), replace=replace, prune=prune)
-        wished = dataclasses.replace(version, options=options, targets=targets)
-        return command(request=wished, **rest)
+        return command(request=dataclasses.replace(version, options=options, targets=targets), **rest)
 
     return with_request
 
 
 def versions(command: Command) -> Command:
-    """What the user says of the image's version, as `version`."""
+    """The options for the image's version, passed as `version`."""
 
     @click.option(
         "--bump",
         type=click.Choice([kind.value for kind in Bump]),
-        help="Publish as the next version, where what is published is other source.",
+        help="Publish as the next version if the published version has another source.",
     )
-    @click.option("--force-bump", is_flag=True, help="With --bump: publish this source once more.")
+    @click.option(
+        "--force-bump", is_flag=True, help="With --bump: publish even if this source is already published."
+    )
     @click.option(
         "--accept-foreign",
         is_flag=True,
-        help="A version that another tool published is made from these files.",
+        help="Accept a version that another tool published as made from these files.",
     )
     @functools.wraps(command)
     def with_version(bump: str | None, force_bump: bool, accept_foreign: bool, **rest: Any) -> int:
         if force_bump and bump is None:
-            raise click.UsageError("--force-bump goes with --bump KIND")
+            raise click.UsageError("--force-bump needs --bump KIND")
         version = PlanRequest(Bump(bump) if bump else None, force_bump, accept_foreign)
         return command(version=version, **rest)
 
     return with_version
 
 
-def _winners(given: tuple[Address | None, ...]) -> tuple[Address, ...] | None:
-    return None if None in given else tuple(address for address in given if address is not None)
+def _winners(addresses: tuple[Address | None, ...]) -> tuple[Address, ...] | None:
+    return None if None in addresses else tuple(address for address in addresses if address is not None)
 
 
 lock_timeout = click.option(
@@ -324,15 +347,20 @@ lock_timeout = click.option(
     type=click.FloatRange(0),
     default=0.0,
     metavar="SECONDS",
-    help="Wait so long for another run.",
+    show_default=True,
+    help="Seconds to wait for another run's lock.",
 )
 
 
 def applying(command: Command) -> Command:
-    """How a plan is carried out, as `apply_options`."""
+    """The options for applying a plan, passed as `apply_options`."""
 
     @click.option(
-        "--parallel", type=click.IntRange(1, 64), default=8, show_default=True, help="Steps at once."
+        "--parallel",
+        type=click.IntRange(1, 64),
+        default=8,
+        show_default=True,
+        help="Maximum number of concurrent steps.",
     )
     @lock_timeout
     @functools.wraps(command)
@@ -343,5 +371,5 @@ def applying(command: Command) -> Command:
 
 
 def command_line() -> list[str]:
-    """What was asked for, for the record. No option of ours takes a secret."""
+    """The command and its arguments, for the history. No option takes a secret."""
     return ["reconciler", *sys.argv[1:]]

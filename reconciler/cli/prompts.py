@@ -1,4 +1,4 @@
-"""How something is asked at a terminal: what it is, what Enter answers and why that, and a line to type."""
+"""Questions at a terminal. Each shows its text, the default with a reason, and a line for the answer."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Default:
-    """What Enter answers, and why that."""
+    """The answer for Enter, and the reason for it."""
 
     value: "Value"
     reason: str
 
 
-def someone_watches() -> bool:
-    """Whether a person can be asked: the question and the answer both go through a terminal."""
+def is_interactive() -> bool:
+    """Whether stdin and stderr are terminals, for the answer and the question."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
@@ -38,20 +38,20 @@ def ask(
     *,
     hidden: bool = False,
 ) -> "Value":
-    """A line that is typed, again and again until it can be used.
+    """Ask for a value, until the answer is valid.
 
     Args:
-        form: what the answer should look like.
-        convert: from what was typed to the value; raises UsageError with what is wrong with it.
-        hidden: do not show what is typed.
+        form: the form of an answer, shown beside the question.
+        convert: returns the value of an answer; raises UsageError for an invalid one.
+        hidden: hide the answer while it is typed.
     """
     err.print(Text.assemble(("? ", "cyan"), (text, "bold"), (f"  {form}" if form else "", "dim")))
     return _prompt(default, convert, err, hidden=hidden)
 
 
 def confirm(question: str, *, default: bool) -> bool:
-    """A yes or a no. What was typed before the question was there is no answer to it."""
-    with suppress(ImportError, OSError, ValueError):  # Windows, or a stream that is no terminal
+    """Ask for yes or no. Discards input typed before the question appeared."""
+    with suppress(ImportError, OSError, ValueError):  # Windows, or a stream that is not a terminal
         import termios
 
         with suppress(termios.error):
@@ -60,7 +60,7 @@ def confirm(question: str, *, default: bool) -> bool:
 
 
 def choose(text: str, choices: Mapping[str, str], default: Default | None, err: Console) -> str:
-    """One of some words, shown as a list with what each means."""
+    """Ask for one of the choices, shown as a list with their meanings."""
     err.print(Text.assemble(("? ", "cyan"), (text, "bold")))
     widest = max(map(len, choices))
     for word, meaning in choices.items():
@@ -95,5 +95,5 @@ def _prompt(
         )
         try:
             return convert(typed)
-        except click.UsageError as problem:  # not click's own loop, which breaks lines within words
+        except click.UsageError as problem:  # click's own loop breaks lines within words
             err.print(Text.assemble(("Error: ", "red"), problem.message), soft_wrap=False)

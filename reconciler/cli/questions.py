@@ -1,7 +1,7 @@
-"""What a deploy has to know and config.toml does not say: asked for, with a default and its reason.
+"""Asks for the values that deploy needs and config.toml lacks.
 
-Answers are edits of config.toml, which the pipeline is read with and the file gets once they are deployed.
-Without a terminal nothing is asked: all that is missing is told at once, with the options that give it.
+The answers are edits: the pipeline is read with them, and config.toml gets them after a successful deploy.
+Without a terminal, one error lists all missing values with the options that set them.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,11 +31,11 @@ class Question:
     """One value that config.toml should have.
 
     Attributes:
-        path: where it goes.
-        text: what is asked.
-        form: what an answer looks like, or what it is for.
-        option: gives the answer where nobody can be asked.
-        default: None when there is nothing to suggest.
+        path: the key in config.toml.
+        text: the question.
+        form: the form or the purpose of the answer.
+        option: the option that sets the value without a terminal.
+        default: the suggested answer; None for no suggestion.
     """
 
     path: KeyPath
@@ -45,21 +45,21 @@ class Question:
     default: Default | None = None
 
 
-def answers(loaded: LoadedConfig, given: Edits, err: Console) -> Edits:
-    """What config.toml gets: what options gave, and what was missing besides.
+def answers(loaded: LoadedConfig, option_edits: Edits, err: Console) -> Edits:
+    """The edits of the options, and the answers to the questions that remain.
 
     Raises:
-        UserError: something is missing and nobody can be asked.
+        UserError: values are missing, and there is no terminal.
     """
     assert loaded.config is not None
-    found: dict[KeyPath, Value] = dict(given)
-    open_questions = [question for question in _questions(loaded) if question.path not in found]
-    if open_questions and not prompts.someone_watches():
+    edits: dict[KeyPath, Value] = dict(option_edits)
+    open_questions = [question for question in _questions(loaded) if question.path not in edits]
+    if open_questions and not prompts.is_interactive():
         raise UserError(
             *(
                 error(
-                    f"{'.'.join(map(str, question.path))} is missing, and nobody can be asked",
-                    f"Use {question.option}, or write it into config.toml.",
+                    f"{'.'.join(map(str, question.path))} is missing",
+                    f"Use {question.option}, or set it in config.toml.",
                     file=loaded.path,
                     line=loaded.line_of(*question.path),
                 )
@@ -67,13 +67,13 @@ def answers(loaded: LoadedConfig, given: Edits, err: Console) -> Edits:
             )
         )
     for question in open_questions:
-        convert = _checked(question, loaded)
+        convert = _converter(question, loaded)
         answer = ask(question.text, question.form, question.default, convert, err)
         if question.path == _IMAGE and (better := parse_repository(str(answer)).with_project):
-            form = f"many registries want a project in it: {better}"
-            answer = ask(question.text, form, Default(answer, "as you wrote it"), convert, err)
-        found[question.path] = answer
-    return found
+            form = f"many registries require a project in it: {better}"
+            answer = ask(question.text, form, Default(answer, "as you typed it"), convert, err)
+        edits[question.path] = answer
+    return edits
 
 
 def _questions(loaded: LoadedConfig) -> Iterator[Question]:
@@ -88,35 +88,35 @@ def _questions(loaded: LoadedConfig) -> Iterator[Question]:
             _image_like_others(loaded, config),
         )
     if config.is_training:
-        return  # a training's resources are those of the experiment that is launched
+        return  # a training gets its CPU and GPU from the experiment that launches it
     if config.docker.cpu is None:
         yield Question(
             _CPU,
             "CPU cores",
-            "that a job gets on Picsellia",
+            "of a job on Picsellia",
             "--cpu NUMBER",
-            Default(4, "what most processings use"),
+            Default(4, "the usual number for a processing"),
         )
     if config.docker.gpu is None:
         yield Question(
             _GPU,
             "GPUs",
-            "that a job gets on Picsellia",
+            "of a job on Picsellia",
             "--gpu NUMBER",
-            Default(0, "none; more add the flags --gpus=all and --ipc=host"),
+            Default(0, "no GPU; a higher number adds the flags --gpus=all and --ipc=host"),
         )
 
 
-def _checked(question: Question, loaded: LoadedConfig) -> Callable[..., Value]:
-    """Turns what was typed into a value that config.toml can have there, as the file itself is checked."""
+def _converter(question: Question, loaded: LoadedConfig) -> Callable[..., Value]:
+    """A converter from an answer to a value. It applies the checks for config.toml to the answer."""
 
-    known = {problem.summary for problem in loaded.diagnostics}
+    existing_problems = {problem.summary for problem in loaded.diagnostics}
 
     def value_of(typed: Value, *_: object) -> Value:
         text = str(typed).strip()
         value: Value = int(text) if question.path != _IMAGE and text.isascii() and text.isdecimal() else text
         for problem in edited_config(loaded, {question.path: value}).diagnostics:
-            if problem.summary not in known:
+            if problem.summary not in existing_problems:
                 raise click.UsageError(f"{problem.summary}. {problem.detail}")
         return value
 
@@ -124,13 +124,13 @@ def _checked(question: Question, loaded: LoadedConfig) -> Callable[..., Value]:
 
 
 def _image_like_others(loaded: LoadedConfig, config: Config) -> Default | None:
-    """A name beside those of the pipelines in the same folder, when they have one place in common."""
-    places, folder = set(), loaded.path.parent
+    """An image name next to those of the other pipelines in the parent folder, if they share one project."""
+    projects, folder = set(), loaded.path.parent
     for other in find_all(folder.parent):
-        found = load(other, shared=loaded.shared).config if other.parent == folder.parent else None
-        place, slash, _ = found.docker.image_name.rpartition("/") if found else ("", "", "")
+        other_config = load(other, shared=loaded.shared).config if other.parent == folder.parent else None
+        project, slash, _ = other_config.docker.image_name.rpartition("/") if other_config else ("", "", "")
         if slash:
-            places.add(place)
-    if len(places) != 1:
+            projects.add(project)
+    if len(projects) != 1:
         return None
-    return Default(f"{places.pop()}/{config.metadata.name.lower()}", "beside the other pipelines here")
+    return Default(f"{projects.pop()}/{config.metadata.name.lower()}", "as the other pipelines here")

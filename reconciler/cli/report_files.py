@@ -1,7 +1,7 @@
-"""Reports and plans in the formats that were asked for, beside what a command prints.
+"""Writes reports and plans in the requested formats.
 
-A file is written whole or not at all, whatever the exit code; `-` is stdout, where then nothing else goes.
-The reports are imported when one is written: most runs print for people only.
+Each file is written completely or not at all, whatever the exit code. `-` is stdout, which then has nothing
+else. The report modules are imported on use, as most runs only print to the terminal.
 """
 
 import os
@@ -27,17 +27,17 @@ from reconciler.views.terminal.messages import print_diagnostics
 
 
 def terminal(outputs: Outputs) -> Console:
-    """For people: stdout, or stderr when a format goes to stdout."""
+    """The console for people: stdout, or stderr if a document goes to stdout."""
     return console(sys.stderr if outputs.on_stdout else sys.stdout)
 
 
 def in_images(outputs: Outputs, folders: Iterable[Path], shared: SharedSettings) -> list[Diagnostic]:
-    """A warning for each file in the folder of one of these pipelines that its image would hold."""
+    """A warning for each output file that is in the build context of one of these pipelines."""
     places = [place for place in outputs.places.values() if place != STDOUT]
     return [
         warning(
-            f"{place} is in the folder of a pipeline, so it would become part of the image",
-            "The image is of other source then, which wants a new version. Write it outside of the "
+            f"{place} is in the build context of a pipeline",
+            "This changes the image's source, which then needs a new version. Write the file outside of the "
             "folder, or add it to .dockerignore.",
         )
         for folder in (folders if places else ())
@@ -47,10 +47,10 @@ def in_images(outputs: Outputs, folders: Iterable[Path], shared: SharedSettings)
 
 
 def write_report(report: Report, outputs: Outputs, err: Console) -> None:
-    """A drift report in every format that was asked for, and where GitHub runs it, as GitHub shows it.
+    """Write a drift report in all requested formats. In GitHub Actions, add annotations and a step summary.
 
     Raises:
-        UserError: some could not be written.
+        UserError: a file could not be written.
     """
     report = with_relative_paths(report, Path.cwd())
     if in_workflow():
@@ -74,10 +74,10 @@ def write_report(report: Report, outputs: Outputs, err: Console) -> None:
 
 
 def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -> None:
-    """Plans in every format that was asked for.
+    """Write plans in all requested formats.
 
     Raises:
-        UserError: some could not be written.
+        UserError: a file could not be written.
     """
     if not outputs.places:
         return
@@ -100,18 +100,18 @@ def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -
 
 
 def _write_all(outputs: Outputs, texts: Mapping[str, Callable[[], str]]) -> None:
-    """Write each format that was asked for; one that fails keeps no other from being written.
+    """Write each format. A failure does not stop the others.
 
     Raises:
-        UserError: some could not be written.
+        UserError: a file could not be written.
     """
     failed = []
     for format_, place in outputs.places.items():
         try:
             _write(place, texts[format_](), format_)
         except OSError as problem:
-            told = f"{problem.strerror}. What was found is above, and in the other outputs."
-            failed.append(error(f"the {format_} output cannot be written", told, file=place))
+            detail = f"{problem.strerror}. The results are above, and in the other outputs."
+            failed.append(error(f"the {format_} output cannot be written", detail, file=place))
     if failed:
         raise UserError(*failed)
 
@@ -121,24 +121,22 @@ def _write(place: Path, text: str, format_: str) -> None:
     if place == STDOUT:
         print_document(content.decode(), format_)
     else:
-        write_output(
-            place, content, mode=0o644
-        )  # made to be read by others: the next step's user, a web server
+        write_output(place, content, mode=0o644)  # readable by all: the user of the next step, a web server
 
 
 def _show_in_workflow(report: Report, err: Console) -> None:
-    """Annotations of the files, and the summary of the step."""
+    """Print annotations for the files, and write the step summary."""
     from reconciler.views.reports.github import annotations
 
     workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
     for line in annotations(report, Path.cwd(), workspace):
-        err.file.write(f"{line}\n")  # as it is: this is a command, and meant as one
+        err.file.write(f"{line}\n")  # not escaped: this is a workflow command
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         _append(Path(summary), report, err)
 
 
 def _append(summary: Path, report: Report, err: Console) -> None:
-    """Add to the step's summary what GitHub takes; one that cannot be written is no reason to fail."""
+    """Append to the step summary up to GitHub's limit. A write error is only a warning."""
     from reconciler.views.reports.github import SUMMARY_BYTES
     from reconciler.views.reports.markdown import drift_markdown
 

@@ -1,4 +1,4 @@
-"""The store that a command uses."""
+"""Opens the store of a command."""
 
 import os
 import sys
@@ -21,12 +21,14 @@ STATE = "RECONCILER_STATE"
 
 
 def store(emit: Emit, url: str | None = None) -> Store:
-    """The store that this URL names, else RECONCILER_STATE, else reconciler.toml.
+    """The store at this URL, else at RECONCILER_STATE, else in reconciler.toml.
 
     Args:
-        emit: called while a bucket does not answer.
+        emit: receives `Silence` while a bucket does not answer, and `SilenceEnd` after it.
 
-    Raises: UserError or StateError.
+    Raises:
+        UserError: RECONCILER_TIMEOUT is invalid.
+        StateError: the store cannot be opened.
     """
     try:
         patience = answer_timeout(PATIENCE)
@@ -35,7 +37,7 @@ def store(emit: Emit, url: str | None = None) -> Store:
     url = url or os.environ.get(STATE) or options.workspace().state
 
     def announce(silent: float | None) -> None:
-        assert url is not None, "only a bucket announces"
+        assert url is not None, "only buckets announce silence"
         emit(SilenceEnd(url) if silent is None else Silence(url, silent, patience))
 
     return open_store(url, patience=patience, announce=announce)
@@ -43,6 +45,6 @@ def store(emit: Emit, url: str | None = None) -> Store:
 
 @contextmanager
 def opened(url: str | None = None) -> Iterator[Store]:
-    """The store for a command that only uses the store, and shows when a bucket does not answer."""
-    with ProgressView(console(sys.stderr)) as watch, store(watch, url) as found:
-        yield found
+    """A store for commands that need no session. Shows when a bucket does not answer."""
+    with ProgressView(console(sys.stderr)) as progress, store(progress, url) as state_store:
+        yield state_store

@@ -24,12 +24,12 @@ def plural(count: int, noun: str) -> str:
 
 
 def size(count: int) -> str:
-    """`12 bytes`, `4.1 kB`, `12.5 MB`: with powers of ten, as registries show them."""
+    """`12 bytes`, `4.1 kB`, `12.5 MB`, in powers of ten, as in registries."""
     return filesize.decimal(count)
 
 
 def amount(done: int, total: int | None, unit: str) -> str:
-    """`3/7` steps, `12.5/40.0 MB`; without a total how much it was so far; nothing before the start."""
+    """`3/7` steps, `12.5/40.0 MB`; the amount so far without a total; "" before the start."""
     if unit == "steps":
         return f"{done}/{total}" if total else ""
     if not total:
@@ -42,11 +42,11 @@ def amount(done: int, total: int | None, unit: str) -> str:
 
 
 def pace(rate: float, rest: float | None) -> str:
-    """`4.0 MB/s, 0:07 left`; only the rate where the rest is not known.
+    """`4.0 MB/s, 0:07 left`, or only the rate if the rest is unknown.
 
     Args:
         rate: bytes per second.
-        rest: bytes that are left.
+        rest: bytes left; None if unknown.
     """
     if rest is None:
         return f"{size(int(rate))}/s"

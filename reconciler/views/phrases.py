@@ -1,6 +1,6 @@
-"""The words that all outputs share: reasons, ways out, counts, facts of a finding, times. No markup.
+"""The texts that all outputs share: reasons, ways out, counts, facts of a finding, times. No markup.
 
-Reasons are values everywhere else. Here they become words, once per audience.
+Reasons are values everywhere else. This module turns them into words, once per audience.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from reconciler.core.stale import PlanMismatch
 from reconciler.core.values import MISSING
 from reconciler.drift.findings import DriftState, Finding, Report, StackReport
 from reconciler.views.counting import listed, plural, short_commit
-from reconciler.views.shown_values import SHORT_DIGEST, shown
+from reconciler.views.shown_values import SHORT_DIGEST, format_value
 
 TONES = {
     "in-sync": "good",
@@ -37,87 +37,90 @@ TONES = {
     Action.FORGET.word: "muted",
     Action.NOOP.word: "muted",
 }
-"""Class or action -> how it looks, wherever there are colours that say how bad it is."""
+"""Class or action -> tone. Each output with colours has one colour per tone."""
+
+
+WORLDS = {"desired": "in the files", "recorded": "last applied", "live": "live"}
+"""World -> label of its value."""
 
 
 def counts(report: Report) -> list[tuple[str, int]]:
-    """Each class that was found with its count, worst first: `("drift", 2)`, `("acknowledged", 3)`."""
+    """Each class with its number of findings, worst first: `("drift", 2)`, `("acknowledged", 3)`."""
     return [(word, count) for word, count in report.counts.items() if count]
 
 
 def headline(report: Report) -> str:
-    """The whole of it in a few words; what could not be asked is never called in sync."""
+    """The result in a few words. A report with unchecked parts is never called in sync."""
     if report.findings:
         return ", ".join(f"{count:,} {word}" for word, count in counts(report))
-    return "No drift in what could be checked" if report.unchecked else "No drift"
+    return "No drift found, but not everything was checked" if report.unchecked else "No drift"
 
 
 def coverage(report: Report) -> str:
-    """How much of it is in sync, and how much was not looked at."""
+    """How many pipelines are in sync, and how many problems prevented a check."""
     text = f"{plural(len(report.in_sync), 'pipeline')} in sync."
     return f"{text} {len(report.unchecked):,} not checked." if report.unchecked else text
 
 
 def unchecked(report: Report) -> dict[Diagnostic, list[str]]:
-    """Each reason why something was not checked, with the stacks or pipelines that it is one for."""
-    told: dict[Diagnostic, list[str]] = {}
+    """Each problem that prevented a check, with the stacks or pipelines that have it."""
+    names_by_problem: dict[Diagnostic, list[str]] = {}
     for stack in report.stacks:
         for problem in stack.unchecked:
-            told.setdefault(problem, []).append(str(stack.stack))
+            names_by_problem.setdefault(problem, []).append(str(stack.stack))
     for name, problems in report.failed.items():
         for problem in problems:
-            told.setdefault(problem, []).append(name)
-    return told
+            names_by_problem.setdefault(problem, []).append(name)
+    return names_by_problem
 
 
 def details(problem: Diagnostic) -> list[str]:
-    """The lines of its detail, indented, so that none looks like one of what it belongs to."""
+    """The lines of a diagnostic's detail, indented below its summary."""
     return [f"  {line}" for line in problem.detail.split("\n")] if problem.detail else []
 
 
 def state(finding: Finding) -> str:
-    """The word that a list shows before it."""
+    """The class of a finding, or "acknowledged"."""
     return "acknowledged" if finding.acknowledged else finding.change.cls.value
 
 
 def value(finding: Finding, world: str) -> str:
-    """The value of a world ("desired", "recorded" or "live") on one line; "" where it is missing."""
-    found = getattr(finding.change, world)
-    return shown(found) if finding.change.path and found is not MISSING else ""
+    """The value of a world ("desired", "recorded" or "live") on one line; "" if it is missing."""
+    raw = getattr(finding.change, world)
+    return format_value(raw) if finding.change.path and raw is not MISSING else ""
 
 
 def values(finding: Finding) -> list[tuple[str, str]]:
-    """The label and the value of each world that has one, on one line; empty for an object as a whole."""
-    worlds = (("the files say", "desired"), ("it was", "recorded"), ("it is now", "live"))
-    return [(label, found) for label, world in worlds if (found := value(finding, world))]
+    """The label and the value of each world, on one line. Empty for a finding about a whole object."""
+    return [(label, text) for world, label in WORLDS.items() if (text := value(finding, world))]
 
 
 def facts(finding: Finding) -> list[tuple[str, str]]:
-    """What is known beside the values: where, since when, by whom."""
-    told = [("in the files", finding.change.place)]
+    """The place, the age, the last modification and the acknowledgement of a finding, with labels."""
+    pairs = [("set at", finding.change.place)]
     if finding.seen.first < finding.seen.last:
-        told.append(("seen since", moment(finding.seen.first)))
+        pairs.append(("seen since", moment(finding.seen.first)))
     if finding.modified_at or finding.modified_by:
         when = finding.modified_at[:16].replace("T", " ")
-        told.append(("changed", " by ".join(filter(None, (when, finding.modified_by)))))
+        pairs.append(("changed", " by ".join(filter(None, (when, finding.modified_by)))))
     if finding.acknowledged is not None:
-        known = finding.acknowledged
-        until = f" until {known.expires}" if known.expires else ""
-        told.append(("acknowledged", f"by {known.owner}{until}: {known.reason}"))
-    return [(word, value) for word, value in told if value]
+        acknowledged = finding.acknowledged
+        until = f" until {acknowledged.expires}" if acknowledged.expires else ""
+        pairs.append(("acknowledged", f"by {acknowledged.owner}{until}: {acknowledged.reason}"))
+    return [(label, text) for label, text in pairs if text]
 
 
 def ways(finding: Finding) -> list[tuple[str, str]]:
-    """The commands that end it; what somebody acknowledged needs none."""
-    both = (("put it back", finding.put_back), ("take it over", finding.take_over))
-    return [] if finding.acknowledged else [(word, command) for word, command in both if command]
+    """The commands that resolve a finding, with labels. None for an acknowledged finding."""
+    both = (("apply the files", finding.put_back), ("adopt the change", finding.take_over))
+    return [] if finding.acknowledged else [(label, command) for label, command in both if command]
 
 
 def last_applied(stack: StackReport) -> str:
-    """When, by whom and from which commit the record was left as it is."""
+    """The time, user, host and commit of the last apply."""
     last = stack.last_apply
     if last is None:
-        return "nothing is recorded, so nobody knows who changed what"
+        return "never applied, so the origin of a change is unknown"
     who = f" by {last.by}@{last.host}" if last.by else ""
     commit = f" from {short_commit(last.git_commit)}" if last.git_commit else ""
     return f"last applied {last.at[:16].replace('T', ' ')}{who}{commit}"
@@ -129,7 +132,7 @@ def moment(when: datetime) -> str:
 
 
 def age(finding: Finding) -> str:
-    """`new`, `5 hours`, `3 days`: how long it has been found."""
+    """The time since the finding was first seen: `new`, `5 hours`, `3 days`."""
     hours = int((finding.seen.last - finding.seen.first).total_seconds() // 3600)
     if hours >= 48:
         return plural(hours // 24, "day")
@@ -137,7 +140,7 @@ def age(finding: Finding) -> str:
 
 
 class Audience(Enum):
-    """Who reads the words of a reason."""
+    """The output that a reason is worded for."""
 
     PLAN = "a plan of the files"
     ROLLBACK = "a plan back to a state version"
@@ -149,7 +152,7 @@ def audience_of(plan: Plan) -> Audience:
 
 
 def reason(reason: Reason, audience: Audience = Audience.PLAN) -> str:
-    """The words of a reason of a change, a step or a refusal; without a final stop."""
+    """The words of a reason of a change, a step or a refusal, without a final full stop."""
     if isinstance(reason.code, ImageVerdict):
         details = verdict_details(reason)
         return f"{reason.code.value}: {details}" if details else reason.code.value
@@ -157,17 +160,17 @@ def reason(reason: Reason, audience: Audience = Audience.PLAN) -> str:
 
 
 def verdict_details(verdict: Reason) -> str:
-    """The words of a verdict on an image beside its name; "" where the name is enough."""
+    """The words after the name of a verdict on an image; "" if the name is enough."""
     return _made(_VERDICTS[verdict.code], verdict.details)
 
 
 def without_differences(refusal: Reason) -> Reason:
-    """A refusal of an image without what differs from its source, for a view that lists that itself."""
+    """A refusal of an image without its differing files, for a view that lists them itself."""
     return replace(refusal, details={**refusal.details, "differing": [], "more": 0})
 
 
 def plan_mismatch(mismatch: Reason) -> str:
-    """The words for a saved plan that cannot be applied; without a final stop."""
+    """The words for a saved plan that cannot be applied, without a final full stop."""
     return _made(_MISMATCHES[mismatch.code], mismatch.details)
 
 
@@ -177,7 +180,7 @@ def drift_state(state: Reason) -> str:
 
 
 def way(way: WayOut) -> tuple[str, str]:
-    """What a way out is, and its command; "" where there is none to run."""
+    """The label and the command of a way out; "" for no command."""
     return _made(_WAYS[way.label], way.details), way.command
 
 
@@ -208,7 +211,7 @@ def _several_of_rollback(details: Details) -> str:
 
 
 def _differing(details: Details) -> str:
-    """What differs between a published image and its source; "" where that is not known in detail."""
+    """The differing files of a published image and its source; "" if the details are unknown."""
     if "differing" in details:
         more = f" and {details['more']} more" if details["more"] else ""
         return f"{', '.join(details['differing'])}{more}"
@@ -232,8 +235,8 @@ def _foreign(details: Details) -> str:
 
 def _version_taken(details: Details) -> str:
     differing = _differing(details)
-    what = f" ({differing})" if differing else ""
-    return f"{details['version']} is published from other source, and is never overwritten{what}"
+    files = f" ({differing})" if differing else ""
+    return f"{details['version']} is published from another source, and is never overwritten{files}"
 
 
 _WORDS: Mapping[StrEnum, _Words] = {
@@ -265,7 +268,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.TAKEN_OVER: "exists already; added to the state",
     ReasonCode.TAKEN_OVER_AND_CHANGED: "exists already; added to the state and changed",
     ReasonCode.SEVERAL: _several,
-    ReasonCode.UNMANAGED: lambda it: f"no longer managed, as the files do not set it any more: {_fields(it)}",
+    ReasonCode.UNMANAGED: lambda it: f"no longer managed, as the files no longer set it: {_fields(it)}",
     ReasonCode.UNREADABLE_FIELDS: lambda it: f"unchanged since the last apply; cannot be read: {_fields(it)}",
     ReasonCode.IMMUTABLE: lambda it: f"{_fields(it)} cannot be changed in place",
     ReasonCode.PARENT_REPLACED: lambda it: f"recreated with {it['parent']}, which is replaced",
@@ -283,9 +286,9 @@ _WORDS: Mapping[StrEnum, _Words] = {
         f"writing {_fields(it)} would overwrite {listed(it['ignored'])}, "
         "which ignore_changes names and the platform does not return"
     ),
-    RefusalCode.PROTECTED: lambda it: f"apply would {it['action']} it, and config.toml protects it",
+    RefusalCode.PROTECTED: lambda it: f"apply would {it['action']} it, but config.toml protects it",
     RefusalCode.PROTECTED_PARENT: lambda it: (
-        f"apply would delete and recreate it with {it['parent']}, and config.toml protects it"
+        f"apply would delete and recreate it with {it['parent']}, but config.toml protects it"
     ),
     RefusalCode.SECRET: "the image would hold a secret",
     RefusalCode.UNSTATED: lambda it: str(it["text"]),
@@ -294,7 +297,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ),
     ImageRefusal.VERSION_TAKEN: _version_taken,
     ImageRefusal.PUBLISHED_AS: lambda it: (
-        f"{it['version']} is published from other source; this source is published as {it['published']}"
+        f"{it['version']} is published from another source; this source is published as {it['published']}"
     ),
 }
 """The words of each reason in a plan of the files."""
@@ -329,7 +332,7 @@ _VERDICTS: Mapping[StrEnum, _Words] = {
     ImageVerdict.FOREIGN: _foreign,
     ImageVerdict.MISSING: "the platform uses a tag that the registry does not have",
 }
-"""The words beside the name of a verdict, for every audience."""
+"""The words after the name of a verdict, for every audience."""
 
 _OTHER_WORDS: Mapping[Audience, Mapping[StrEnum, _Words]] = {
     Audience.PLAN: {},
@@ -360,7 +363,7 @@ _WAYS: Mapping[StrEnum, _Words] = {
         f"add {_fields(it)} to ignore_changes in config.toml, or remove {listed(it['ignored'])} from it"
     ),
     Way.UNPROTECT: lambda it: f'remove "{it["address"]}" from [reconciler] protect in config.toml',
-    Way.SEE_ERRORS: "see the errors: they name each file and line, and what to do",
+    Way.SEE_ERRORS: "see the errors, which name each file and line and the fix",
     Way.UNSTATED: lambda it: str(it["text"]),
     ImageWay.NEW_VERSION: "publish it as a new version",
     ImageWay.ACCEPT_FOREIGN: "accept it as made from these files",

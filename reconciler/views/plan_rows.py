@@ -1,4 +1,4 @@
-"""The fields of a step that are worth a row, the same in every output."""
+"""The rows for the fields of a step, the same in every output."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from reconciler.core.reasons import ReasonCode
 from reconciler.views.phrases import Audience, reason
 from reconciler.views.shown_values import old_and_new
 
-# Nothing happens to such a field, and nothing is wrong with it.
+# Fields that need no attention if the step does not write them.
 _SILENT = frozenset({ChangeClass.IN_SYNC, ChangeClass.UNVERIFIED, ChangeClass.CONVERGED})
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One field of a step as a list shows it: its values in short, and why."""
+    """One field of a step: its shortened values and the reason."""
 
     path: str
     old: str
@@ -24,7 +24,7 @@ class Row:
 
 
 def rows(step: Step, audience: Audience = Audience.PLAN) -> list[Row]:
-    """The fields that are worth one; several for a large value of which parts differ."""
+    """The rows of a step. A large value gets one row for each part that differs."""
     return [
         Row(path, old, new, _remark(change, audience), change.cls)
         for change in step.changes
@@ -40,7 +40,7 @@ def _remark(change: Change, audience: Audience) -> str:
 
 
 def _is_row(change: Change) -> bool:
-    """A field is worth a row when it is written, or when it is neither in sync nor merely unverified."""
+    """Whether a field gets a row: the step writes it, or it is neither in sync nor merely unverified."""
     if not change.path:
-        return False  # about the object as a whole, which its head says
+        return False  # a change of the whole object, which the head of the step shows
     return change.write or change.cls not in _SILENT

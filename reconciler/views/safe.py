@@ -1,9 +1,9 @@
-"""Where text of others becomes safe for an output: one function per kind of output.
+"""Makes text of servers and files safe for an output: one function per kind of output.
 
-What a server or a file says is text everywhere: it begins no line, is no command to a terminal or a workflow,
-no markup, and hides nothing. The console of `lines` puts every text that it prints through `on_one_line`.
-Markdown, annotations, JUnit and drawings use `one_line` before their own quoting, HTML pages `visible`, JSON
-documents `json_text`. A document on stdout goes through `safe_for_workflows` where a workflow reads it.
+Such text can neither start a line, send a command to a terminal or a workflow, nor add markup. Hidden
+characters become visible. The console in `terminal/console.py` passes every text through `on_one_line`.
+Markdown, annotations, JUnit and drawings use `one_line` before their own quoting, HTML pages `visible`, and
+JSON documents `json_text`. In a workflow, a document on stdout passes through `safe_for_workflows`.
 """
 
 import json
@@ -30,18 +30,18 @@ __all__ = [
 
 _HIDDEN = re.compile(f"[\n{HIDDEN}]")
 _BUT_LINES = re.compile(f"[{HIDDEN}]")
-# The runner's own reading: `::` at the beginning of a line, blanks aside, and `##[` anywhere in it.
+# Commands as the runner parses them: `::` at the beginning of a line, after blanks, and `##[` anywhere.
 # https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
 _COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#\[)", re.MULTILINE)
 
 
 def in_workflow() -> bool:
-    """Whether GitHub Actions reads what is printed, and obeys it."""
+    """Whether GitHub Actions reads the output and runs workflow commands in it."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def on_one_line(text: Text) -> Text:
-    """The text on one line of a terminal or a log, its styles kept."""
+    """The text on one line of a terminal or a log, with its styles."""
     marks = {found.start() for found in _HIDDEN.finditer(text.plain)}
     if in_workflow():
         marks |= {found.end() - 1 for found in _COMMAND.finditer(text.plain)}
@@ -58,25 +58,25 @@ def on_one_line(text: Text) -> Text:
 
 
 def without_workflow_commands(text: str) -> str:
-    """The text without commands to a workflow: their first character is written as an escape."""
+    """The text without workflow commands: their first character is escaped."""
     return _COMMAND.sub(lambda found: f"{found[1] or ''}{_by_number(found[0][-1])}", text)
 
 
 def has_commands(text: str) -> bool:
-    """Whether a workflow would obey something in it."""
+    """Whether the text has workflow commands."""
     return _COMMAND.search(text) is not None
 
 
 def json_text(document: JSON) -> str:
-    """The document as JSON that a terminal can show: hidden characters of its texts are escaped."""
+    """The document as JSON. Hidden characters are escaped, so that a terminal can show it."""
     return _BUT_LINES.sub(_for_json, json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
 def safe_for_workflows(document: str, format_: str) -> str:
-    """A document that reads the same and holds no command to a workflow, for stdout there.
+    """A document with the same meaning and without workflow commands, for stdout in a workflow.
 
     Args:
-        format_: which one, for how it writes a character by its number.
+        format_: the format of the document, which has its own way to escape a character.
     """
     write = _NUMBERED[format_]
     return _COMMAND.sub(lambda found: f"{found[1] or ''}{write(found[0][-1])}", document)

@@ -1,4 +1,4 @@
-"""How a value looks: short, on one line, and with only the part that differs when it is a large one."""
+"""Formats values: short, on one line, and only the differing parts of large ones."""
 
 import json
 import re
@@ -11,8 +11,8 @@ SHORT_DIGEST = 19  # characters of a digest, with its "sha256:"
 _SOURCE_KEY = re.compile(r"v[0-9]+:[0-9a-f]{64}")
 
 
-def shown(value: JSON | NoValue) -> str:
-    """One value on one line. Text is in quotes only where it would be mistaken for something else."""
+def format_value(value: JSON | NoValue) -> str:
+    """One value on one line. Text is in quotes only if it could be read as something else."""
     if isinstance(value, NoValue):
         return "(none)"
     if isinstance(value, str):
@@ -30,18 +30,20 @@ def shown(value: JSON | NoValue) -> str:
 
 
 def old_and_new(change: Change) -> list[tuple[str, str, str]]:
-    """(path, live, desired) of a change; one row for each inner difference of two long structured values."""
+    """(path, live, desired) of a change, or of each inner difference of two long structured values."""
     old, new = change.live, change.desired
     if isinstance(old, NoValue) and isinstance(new, dict) and new:
-        return [(f"{change.path}.{key}", shown(old), shown(value)) for key, value in new.items()]
-    whole = (shown(old), shown(new))
-    if isinstance(old, dict | list) and isinstance(new, dict | list) and any(t.endswith("…") for t in whole):
-        return _inner(change.path, old, new)
-    return [(change.path, *whole)]
+        return [
+            (f"{change.path}.{key}", format_value(old), format_value(value)) for key, value in new.items()
+        ]
+    texts = (format_value(old), format_value(new))
+    if isinstance(old, dict | list) and isinstance(new, dict | list) and any(t.endswith("…") for t in texts):
+        return _inner_differences(change.path, old, new)
+    return [(change.path, *texts)]
 
 
 def _ambiguous(text: str) -> bool:
-    """Whether the text, without quotes, would read as another JSON value."""
+    """Whether the text without quotes is a JSON value of another type."""
     try:
         json.loads(text)
     except ValueError:
@@ -49,14 +51,14 @@ def _ambiguous(text: str) -> bool:
     return True
 
 
-def _inner(path: str, old: JSON, new: JSON) -> list[tuple[str, str, str]]:
+def _inner_differences(path: str, old: JSON, new: JSON) -> list[tuple[str, str, str]]:
     from deepdiff import DeepDiff  # imported here, as it takes a tenth of a second and is rarely needed
 
     rows = []
     for kind, changes in DeepDiff(old, new, view="tree").items():
-        for found in changes:
-            before = "(none)" if kind.endswith("_added") else shown(found.t1)
-            after = "(none)" if kind.endswith("_removed") else shown(found.t2)
-            keys = found.path(output_format="list")
+        for change in changes:
+            before = "(none)" if kind.endswith("_added") else format_value(change.t1)
+            after = "(none)" if kind.endswith("_removed") else format_value(change.t2)
+            keys = change.path(output_format="list")
             rows.append((path + "".join(f"[{key!r}]" for key in keys), before, after))
     return sorted(rows)

@@ -1,4 +1,4 @@
-"""What the stories about commands share."""
+"""Fixtures for tests of commands."""
 
 import pytest
 from urllib3.util.retry import Retry
@@ -9,7 +9,7 @@ from tests.quick import skip_waits
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Repeated reads follow each other at once."""
+    """Retries do not wait."""
     monkeypatch.setattr(Retry, "sleep", lambda retry, response=None: None)
     skip_waits(monkeypatch)
     monkeypatch.setattr(connection, "_wait", lambda state: 0.0)

@@ -1,4 +1,4 @@
-"""Pipeline folders for tests: small, and of images that a machine without any base image can build."""
+"""Small pipeline folders for tests. Their images build without a base image."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class ProcessingInputs(PipelineInputs):
         self.define_input(name="title", input_type=ProcessingInputType.TEXT, required=False)
 """
 METADATA = """\
-# kept as it is
+# stays unchanged
 [metadata]
 name = "{name}"
 version = "1.0"
@@ -77,6 +77,6 @@ def _common(folder: Path, kind: str, busybox: Path | None) -> None:
     (folder / "pipeline.py").write_text('print("hello")\n')
     (folder / "parameters.py").write_text(PARAMETERS)
     (folder / "requirements.txt").touch()
-    # Without one to run the image is never built.
+    # Tests without busybox never build the image.
     (folder / "busybox").write_bytes(b"" if busybox is None else busybox.read_bytes())
     (folder / "busybox").chmod(0o755)

@@ -1,4 +1,4 @@
-"""The command line at a terminal of its own: what it asks is waited for, and answered as a person would."""
+"""Runs the command line in a pseudo-terminal, and answers its prompts."""
 
 import os
 import pty
@@ -18,7 +18,7 @@ class Terminal:
     """A running command.
 
     Attributes:
-        shown: all that it has printed, without colours.
+        shown: the output so far, without colours.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", screen: int) -> None:
@@ -28,42 +28,42 @@ class Terminal:
         self.shown = ""
 
     def expect(self, text: str) -> None:
-        """Wait until it has printed this, after what was waited for before."""
+        """Wait for this text, after the text of the last call."""
         while (at := self.shown.find(text, self._read)) < 0:
-            assert self._more(), f"it ended without {text!r}:\n{self.shown}"
+            assert self._more(), f"the command ended without {text!r}:\n{self.shown}"
         self._read = at + len(text)
 
     def answer(self, line: str) -> None:
-        """Type this once it waits for it: hidden input drops what came before."""
+        """Type a line after the next prompt. Hidden input discards earlier input."""
         self.expect("> ")
         self.type(line)
 
     def type(self, line: str) -> None:
-        """Type this at once."""
+        """Type a line at once."""
         os.write(self._screen, f"{line}\n".encode())
 
     def interrupt(self) -> None:
-        """Press Ctrl-C, once it waits: CPython does not see a signal between its prompt and its read."""
+        """Press Ctrl-C once the process waits. CPython misses a signal between its prompt and its read."""
         while self._state() not in ("S", "Z"):
             time.sleep(0.01)
         os.write(self._screen, b"\x03")
 
     def _state(self) -> str:
-        """Of its main thread, as `ps` has it: "S" is waiting."""
+        """The state of the main thread, as in `ps`: "S" is waiting."""
         return Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(") ")[2][0]
 
     def end(self) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for the end and return the exit code."""
         while self._more():
             pass
         return self._process.wait(PATIENCE)
 
     def _more(self) -> bool:
         ready, _, _ = select.select([self._screen], [], [], PATIENCE)
-        assert ready, f"it prints nothing more, and does not end:\n{self.shown}"
+        assert ready, f"no more output, and no end:\n{self.shown}"
         try:
             data = os.read(self._screen, 65536)
-        except OSError:  # Linux: nobody is at the other end any more
+        except OSError:  # Linux: the process has closed its end
             return False
         self.shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode(errors="replace")).replace("\r", "")
         return bool(data)
@@ -71,7 +71,7 @@ class Terminal:
 
 @contextmanager
 def terminal(*arguments: str, cwd: Path, environment: Mapping[str, str]) -> Iterator[Terminal]:
-    """`reconciler` with these arguments, at a terminal."""
+    """`reconciler` with these arguments in a pseudo-terminal."""
     screen, inside = pty.openpty()
     command = ["setsid", "--ctty", sys.executable, "-m", "reconciler", *arguments]
     env = {**environment, "TERM": "xterm", "COLUMNS": "120", "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -1,6 +1,6 @@
-"""What can be wrong outside of us is told in one piece, with its place and a way out, and nothing is written.
+"""Problems outside of the program are reported with their place and fix, and nothing is written.
 
-Each story checks all of that at once: see `Told`.
+Each test checks all of this: see `ErrorReport`.
 """
 
 import json
@@ -30,8 +30,8 @@ class ProcessingInputs:
 """
 
 
-class Told:
-    """Runs a command that must fail: nothing may be written anywhere, and what is said must be of use."""
+class ErrorReport:
+    """Runs a command that must fail, and checks that it writes nothing and reports a useful error."""
 
     def __init__(self, cli: Cli, sandbox: Sandbox, tmp_path: Path) -> None:
         self._cli = cli
@@ -51,7 +51,7 @@ class Told:
 
 
 def readable(ended: Ended, problems: int = 1) -> str:
-    """What was said, after a look at its form: each problem says what, why and what to do; no internals."""
+    """The errors, after checks of their form: each has a summary, a cause and a fix, and no internals."""
     blocks = re.split(r"^(?=error: )", ended.err, flags=re.MULTILINE)
     told = [block for block in blocks if block.startswith("error: ")]
     assert len(told) == problems, ended.err
@@ -66,8 +66,8 @@ def readable(ended: Ended, problems: int = 1) -> str:
 
 
 @pytest.fixture
-def told(cli: Cli, sandbox: Sandbox, tmp_path: Path) -> Told:
-    return Told(cli, sandbox, tmp_path)
+def told(cli: Cli, sandbox: Sandbox, tmp_path: Path) -> ErrorReport:
+    return ErrorReport(cli, sandbox, tmp_path)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def test_the_pipeline_of_these_stories_is_sound_but_for_what_they_break(pipeline: Path, cli: Cli) -> None:
+def test_the_pipeline_is_valid_before_a_test_breaks_it(pipeline: Path, cli: Cli) -> None:
     assert cli("validate", NAME).code == 0
     assert cli("plan", NAME).code == 0
 
@@ -121,7 +121,7 @@ CONFIG: dict[str, tuple[Break, int, str]] = {
 
 @pytest.mark.parametrize("what", CONFIG)
 @pytest.mark.parametrize("command", ["validate", "plan", "apply"])
-def test_a_config_that_is_wrong(told: Told, pipeline: Path, command: str, what: str) -> None:
+def test_an_invalid_config(told: ErrorReport, pipeline: Path, command: str, what: str) -> None:
     spoil, problems, expected = CONFIG[what]
     spoil(pipeline / "config.toml")
     said = told(command, f"./{NAME}", problems=problems)
@@ -149,7 +149,7 @@ CLASSES: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("what", CLASSES)
-def test_a_class_that(told: Told, pipeline: Path, what: str) -> None:
+def test_an_invalid_class(told: ErrorReport, pipeline: Path, what: str) -> None:
     source, expected = CLASSES[what]
     (pipeline / "utils" / "inputs.py").write_text(source)
     said = told("plan", NAME, "--class-timeout", "1")
@@ -157,14 +157,12 @@ def test_a_class_that(told: Told, pipeline: Path, what: str) -> None:
     assert "inputs.py" in said, "it names the file"
 
 
-def test_a_class_without_its_file(told: Told, pipeline: Path) -> None:
+def test_a_class_without_its_file(told: ErrorReport, pipeline: Path) -> None:
     (pipeline / "utils" / "inputs.py").unlink()
     assert "utils/inputs.py" in told("plan", NAME)
 
 
-def test_what_a_class_prints_does_not_get_into_the_document(
-    pipeline: Path, cli: Cli, sandbox: Sandbox
-) -> None:
+def test_output_of_a_class_stays_out_of_the_document(pipeline: Path, cli: Cli, sandbox: Sandbox) -> None:
     source = "import sys\nprint('from the module')\n" + INPUTS.format(
         "print('from the class'); sys.stdout.flush(); import os; os.write(1, b'from below')"
     )
@@ -174,7 +172,7 @@ def test_what_a_class_prints_does_not_get_into_the_document(
     assert json.loads(ended.out)["format"] == "reconciler/plan"
 
 
-def test_no_dockerfile(told: Told, pipeline: Path) -> None:
+def test_no_dockerfile(told: ErrorReport, pipeline: Path) -> None:
     (pipeline / "Dockerfile").unlink()
     edit(pipeline / "config.toml", '"append"', '"engine"')
     said = told("apply", NAME)
@@ -184,7 +182,7 @@ def test_no_dockerfile(told: Told, pipeline: Path) -> None:
 
 @contextmanager
 def as_somebody() -> Iterator[None]:
-    """Root may read everything; give that up for a while."""
+    """Drop root's right to read everything during the test."""
     if os.geteuid() != 0:
         yield
         return
@@ -197,16 +195,16 @@ def as_somebody() -> Iterator[None]:
 
 @pytest.mark.parametrize("command", ["validate", "plan", "apply"])
 @pytest.mark.parametrize("secret", ["pipeline.py", "config.toml", "data", "utils/inputs.py"])
-def test_a_file_that_may_not_be_read(
+def test_an_unreadable_file(
     cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, command: str, secret: str
 ) -> None:
     with tempfile.TemporaryDirectory() as everybodys:
-        Path(everybodys).chmod(0o755)  # pytest's own folders are for their owner alone
+        Path(everybodys).chmod(0o755)  # pytest's own folders are private
         folder = copy_example(NAME, Path(everybodys), sandbox.registry)
         (folder / "data").mkdir()
         (folder / "data" / "labels.csv").write_text("cat,1\n")
         monkeypatch.chdir(everybodys)
-        # Everything is imported before rights are given up: the interpreter may be root's own.
+        # Imports come first: only root may be able to read the interpreter.
         assert cli("validate", NAME).code == 0
         assert cli(command, "./nowhere").code == 1
         (folder / secret).chmod(0)
@@ -225,9 +223,7 @@ def test_a_file_that_may_not_be_read(
     assert sandbox.writes() == []
 
 
-def test_links_that_lead_in_circles_or_nowhere_simply_work(
-    pipeline: Path, cli: Cli, sandbox: Sandbox
-) -> None:
+def test_circular_and_broken_links_work(pipeline: Path, cli: Cli, sandbox: Sandbox) -> None:
     (pipeline / "itself").symlink_to("itself")
     (pipeline / "above").symlink_to("..")
     (pipeline / "nowhere").symlink_to("/does/not/exist")
@@ -235,17 +231,17 @@ def test_links_that_lead_in_circles_or_nowhere_simply_work(
     assert cli("plan", NAME, "--exit-code").code == 0
 
 
-# Far ends
+# Servers
 
 
-def test_no_token(told: Told, pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_token(told: ErrorReport, pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PICSELLIA_TOKEN")
     assert "PICSELLIA_TOKEN" in told("plan", NAME)
     assert "reconciler login" in told("apply", NAME)
     told("whoami")
 
 
-def test_a_token_that_nobody_knows(told: Told, pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_token(told: ErrorReport, pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PICSELLIA_TOKEN", "nobodys-token")
     for command in (["plan", NAME], ["apply", NAME], ["whoami"]):
         said = told(*command)
@@ -253,14 +249,14 @@ def test_a_token_that_nobody_knows(told: Told, pipeline: Path, monkeypatch: pyte
         assert "nobodys-token" not in said
 
 
-def test_an_organization_that_nobody_knows(told: Told, pipeline: Path) -> None:
+def test_an_unknown_organization(told: ErrorReport, pipeline: Path) -> None:
     for command in (["plan", NAME], ["apply", NAME], ["whoami"]):
         said = told(*command, "--organization", "elsewhere")
         assert "knows no organization 'elsewhere'" in said
         assert "--organization" in said
 
 
-def test_a_platform_that_is_down(told: Told, pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platform_that_is_down(told: ErrorReport, pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", address)
     for command in (["plan", NAME], ["apply", NAME], ["whoami"]):
@@ -270,14 +266,14 @@ def test_a_platform_that_is_down(told: Told, pipeline: Path, monkeypatch: pytest
     told("plan", NAME, "--exit-code", code=13)
 
 
-def test_a_host_that_is_no_platform(
-    told: Told, pipeline: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+def test_a_host_without_a_platform(
+    told: ErrorReport, pipeline: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.fail("GET", "/api/home/ping", 404, times=None)
     assert f"{sandbox.url} does not answer as a Picsellia platform does" in told("plan", NAME)
 
 
-def test_an_object_that_cannot_be_read(told: Told, pipeline: Path, sandbox: Sandbox) -> None:
+def test_an_unreadable_object(told: ErrorReport, pipeline: Path, sandbox: Sandbox) -> None:
     sandbox.fail("GET", "/processings/find", 500, times=None)
     said = told("plan", NAME)
     assert f"/{NAME}" in said
@@ -286,7 +282,7 @@ def test_an_object_that_cannot_be_read(told: Told, pipeline: Path, sandbox: Sand
 
 
 def test_a_registry_that_is_down(
-    told: Told, pipeline: Path, sandbox: Sandbox, cli: Cli, no_pauses: None
+    told: ErrorReport, pipeline: Path, sandbox: Sandbox, cli: Cli, no_pauses: None
 ) -> None:
     nowhere = f"localhost:{free_port()}"
     edit(pipeline / "config.toml", f'image_name = "{sandbox.registry}', f'image_name = "{nowhere}')
@@ -317,7 +313,7 @@ def test_no_docker_engine(
     assert snapshot(pipeline) == before
 
 
-def test_a_token_that_may_only_read(
+def test_a_read_only_token(
     pipeline: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PICSELLIA_TOKEN", sandbox.read_only_token)
@@ -339,7 +335,7 @@ def test_a_token_that_may_only_read(
     assert 'version = "1.0"' in (pipeline / "config.toml").read_text()
 
 
-def test_a_registry_that_refuses_tells_so_before_the_first_write(
+def test_a_refused_push_is_reported_before_the_first_write(
     pipeline: Path, cli: Cli, sandbox: Sandbox
 ) -> None:
     sandbox.fail("POST", "/v2/.*/blobs/uploads", 403, times=None)
@@ -350,12 +346,12 @@ def test_a_registry_that_refuses_tells_so_before_the_first_write(
     assert not [w for w in sandbox.writes() if "/manifests/" in w["path"]]
 
 
-# The record
+# State
 
 
 @pytest.mark.parametrize("state", ["s3", "a folder", "garbage"])
-def test_a_record_that_cannot_be_opened(
-    told: Told, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+def test_state_that_cannot_be_opened(
+    told: ErrorReport, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     place = tmp_path / "record"
     if state == "a folder":
@@ -367,7 +363,7 @@ def test_a_record_that_cannot_be_opened(
     assert ("nosuch://" if state == "s3" else str(place)) in said
 
 
-# A kept plan
+# Saved plans
 
 
 @pytest.mark.parametrize(
@@ -383,7 +379,7 @@ def test_a_record_that_cannot_be_opened(
         b'{"format": "reconciler/plan", "version": 1, "stack": {}}',
     ],
 )
-def test_a_file_that_is_no_plan(told: Told, pipeline: Path, workplace: Path, content: bytes) -> None:
+def test_a_file_without_a_plan(told: ErrorReport, pipeline: Path, workplace: Path, content: bytes) -> None:
     (workplace / "kept.json").write_bytes(content)
     for command in (["show", "kept.json"], ["apply", "--plan", "kept.json"]):
         said = told(*command)
@@ -391,8 +387,8 @@ def test_a_file_that_is_no_plan(told: Told, pipeline: Path, workplace: Path, con
         assert "reconciler plan" in said
 
 
-def test_a_plan_with_a_key_that_nobody_knows_is_refused(
-    told: Told, pipeline: Path, cli: Cli, workplace: Path
+def test_a_plan_with_an_unknown_key_is_refused(
+    told: ErrorReport, pipeline: Path, cli: Cli, workplace: Path
 ) -> None:
     kept = workplace / "kept.json"
     assert cli("plan", NAME, "--out", str(kept)).code == 0
@@ -415,7 +411,7 @@ def test_a_plan_with_a_key_that_nobody_knows_is_refused(
         (["plan", NAME, "--bump", "huge"], "huge"),
         (["plan", NAME, "--target", "nonsense"], "nonsense"),
         (["plan", NAME, "--class-timeout", "soon"], "soon"),
-        (["apply", NAME, "--ours", "--theirs"], "opposite"),
+        (["apply", NAME, "--ours", "--theirs"], "contradict"),
         (["apply", NAME, "--parallel", "0"], "--parallel"),
         (["apply", NAME, "--lock-timeout", "-1"], "--lock-timeout"),
         (["validate", NAME, "--bump", "patch"], "--bump"),
@@ -424,8 +420,8 @@ def test_a_plan_with_a_key_that_nobody_knows_is_refused(
         (["sandbox", "--switch", "nosuch=1"], "nosuch"),
     ],
 )
-def test_a_wrong_call_is_told_with_exit_2(
-    told: Told, cli: Cli, sandbox: Sandbox, pipeline: Path, arguments: list[str], expected: str
+def test_wrong_usage_exits_with_2(
+    told: ErrorReport, cli: Cli, sandbox: Sandbox, pipeline: Path, arguments: list[str], expected: str
 ) -> None:
     before = snapshot(pipeline)
     ended = cli(*arguments)
@@ -439,7 +435,7 @@ def test_a_wrong_call_is_told_with_exit_2(
 
 
 @pytest.mark.parametrize(("name", "expected"), [("dataset_cleanupp", "dataset_cleanup"), ("./no", "no")])
-def test_a_pipeline_that_is_not_there(told: Told, pipeline: Path, name: str, expected: str) -> None:
+def test_a_missing_pipeline(told: ErrorReport, pipeline: Path, name: str, expected: str) -> None:
     for command in ("validate", "plan", "apply"):
         assert expected in told(command, name)
 

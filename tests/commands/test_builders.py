@@ -1,4 +1,4 @@
-"""How commands choose a builder, say which, and refuse what it cannot do."""
+"""Commands select a builder, name it, and refuse settings that it does not support."""
 
 import json
 from collections.abc import Callable
@@ -23,13 +23,13 @@ esac
 
 @pytest.fixture
 def calls(tmp_path: Path) -> Path:
-    """What the `docker` command was asked, a line each."""
+    """The calls of the `docker` command, one per line."""
     return tmp_path / "calls"
 
 
 @pytest.fixture
 def docker(tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Make the `docker` command one that answers from a script, without buildx or with it."""
+    """Replace the `docker` command with a script, with or without buildx."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
@@ -61,7 +61,7 @@ class TestOnAnEngine:
         monkeypatch.setenv("DOCKER_HOST", docker_engine)
         return f"{registry.address}/{tmp_path.name}/app"
 
-    def test_the_one_that_is_taken_is_said_and_nothing_is_asked_without_a_build(
+    def test_the_builder_is_named_and_only_a_build_needs_one(
         self, cli: Cli, image_name: str, docker: Callable[..., None], calls: Path
     ) -> None:
         folders.processing(cli.folder / "app", image_name, BUSYBOX)
@@ -111,7 +111,7 @@ class TestOnAnEngine:
         assert "source-changed: shared.py changed" in cli("plan", "app").out
 
 
-def test_a_setting_that_cannot_be_honoured_is_refused_at_its_line(
+def test_an_unsupported_setting_is_refused_with_its_line(
     cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIP_TOKEN", raising=False)
@@ -125,7 +125,7 @@ def test_a_setting_that_cannot_be_honoured_is_refused_at_its_line(
     assert sandbox.writes(service="platform") == []
 
 
-def test_a_value_in_the_place_of_a_secrets_name_is_not_shown(cli: Cli, sandbox: Sandbox) -> None:
+def test_a_secret_value_instead_of_its_name_is_not_shown(cli: Cli, sandbox: Sandbox) -> None:
     app = folders.processing(cli.folder / "app", f"{sandbox.registry}/team/app")
     settings(app, 'secrets = ["hush-hush"]')
     refused = cli("validate", "app")

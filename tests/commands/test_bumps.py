@@ -1,4 +1,4 @@
-"""`--bump`: carried out where what is published is other source, and what it makes of what is there."""
+"""`--bump` publishes a next version only if another source is published."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.conftest import Cli, copy_example
 APP = "dataset_cleanup"
 NOTHING = "nothing needs a new version"
 
-# What config.toml says, what is published of that, and the version that each of `KINDS` gives.
+# The version in config.toml, the published source, and the result of each of `KINDS`.
 KINDS = ("patch", "minor", "major", "rc", "final")
 TABLE = {
     "a release of this source": ("1.0.0", "same", "1.0.0 1.0.0 1.0.0 1.0.1-rc 1.0.0"),
@@ -49,7 +49,7 @@ def published(sandbox: Sandbox, *versions: str) -> dict[str, str | None]:
 
 
 def planned(cli: Cli, *more: str) -> tuple[str, bool]:
-    """The image's version, and whether it is said that nothing needs a new one."""
+    """The image's version, and whether the plan reports that no new version is needed."""
     document = json.loads(cli("plan", APP, "--json", *more).out)
     image = next(step for step in document["steps"] if step["kind"] == "image")
     version = next(change["desired"] for change in image["changes"] if change["path"] == "version")
@@ -57,7 +57,7 @@ def planned(cli: Cli, *more: str) -> tuple[str, bool]:
 
 
 @pytest.mark.parametrize(("version", "of", "expected"), TABLE.values(), ids=TABLE.keys())
-def test_a_bump_is_carried_out_where_other_source_is_published(
+def test_a_bump_applies_if_another_source_is_published(
     version: str, of: str, expected: str, folder: Path, cli: Cli
 ) -> None:
     at(folder, version)
@@ -72,7 +72,7 @@ def test_a_bump_is_carried_out_where_other_source_is_published(
 
 @pytest.mark.parametrize("kind", ["patch", "minor", "major", "rc"])
 @pytest.mark.parametrize("verb", ["apply", "deploy"])
-def test_no_bump_makes_a_second_version_of_one_source(
+def test_no_bump_publishes_one_source_twice(
     verb: str, kind: str, folder: Path, cli: Cli, sandbox: Sandbox
 ) -> None:
     assert cli("apply", APP).code == 0
@@ -92,7 +92,7 @@ def test_no_bump_makes_a_second_version_of_one_source(
     assert sandbox.writes() == []
 
 
-def test_the_rest_goes_on_without_the_bump(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_other_changes_are_applied_without_the_bump(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
     assert cli("apply", APP).code == 0
     config = folder / "config.toml"
     config.write_text(config.read_text().replace('cpu = "4"', "cpu = 6"))
@@ -106,7 +106,7 @@ def test_the_rest_goes_on_without_the_bump(folder: Path, cli: Cli, sandbox: Sand
     assert version_in(folder) == "1.0"
 
 
-def test_one_that_is_forced_names_the_same_image(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_a_forced_bump_tags_the_same_image(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
     assert cli("apply", APP).code == 0
     ended = cli("apply", APP, "--bump", "patch", "--force-bump")
     assert ended.code == 0
@@ -138,7 +138,7 @@ def test_a_promotion_is_a_tag_on_the_same_digest(
     assert cli("plan", APP, "--exit-code").code == 0
 
 
-def test_a_candidate_is_released_although_both_channels_name_something_else(
+def test_a_candidate_is_released_even_if_both_channels_moved(
     folder: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at(folder, "1.0.1-rc")

@@ -1,4 +1,4 @@
-"""What config.toml says of the deployment is no source: the platform gets it, and nothing is built."""
+"""Deployment settings in config.toml are not source: they change the platform and need no build."""
 
 import json
 import re
@@ -65,7 +65,7 @@ def steps(cli: Cli, name: str, *more: str) -> dict[str, Mapping[str, object]]:
 @pytest.mark.parametrize(
     ("published", "old", "new", "field"), DEPLOYED.values(), ids=DEPLOYED.keys(), indirect=["published"]
 )
-def test_it_updates_the_platform_alone(
+def test_a_config_change_updates_only_the_platform(
     published: str, old: str, new: str, field: str, cli: Cli, sandbox: Sandbox
 ) -> None:
     edit(cli, published, old, new)
@@ -87,7 +87,7 @@ def test_it_updates_the_platform_alone(
 @pytest.mark.parametrize(
     ("published", "old", "new"), LEFT_ALONE.values(), ids=LEFT_ALONE.keys(), indirect=["published"]
 )
-def test_what_is_nothing_to_the_platform_either_changes_nothing(
+def test_keys_without_a_meaning_change_nothing(
     published: str, old: str, new: str, cli: Cli, sandbox: Sandbox
 ) -> None:
     edit(cli, published, old, new)
@@ -98,16 +98,14 @@ def test_what_is_nothing_to_the_platform_either_changes_nothing(
 
 @pytest.mark.parametrize("published", [APP], indirect=True)
 @pytest.mark.parametrize("new", ["[my_settings]\nthreshold = 0.5", "[tool.mine]\na = 1"])
-def test_a_table_that_is_nobodys_else_is_source(published: str, new: str, cli: Cli) -> None:
+def test_a_table_of_another_tool_is_source(published: str, new: str, cli: Cli) -> None:
     edit(cli, published, "", new)
     assert cli("plan", published, "--exit-code").code == 12
     assert "source-changed: config.toml changed" in cli("plan", published).out
 
 
 @pytest.mark.parametrize("published", [APP], indirect=True)
-def test_a_pipeline_that_reads_its_file_says_so_and_gets_a_version_for_each_edit(
-    published: str, cli: Cli
-) -> None:
+def test_a_pipeline_that_reads_config_toml_gets_a_version_for_each_edit(published: str, cli: Cli) -> None:
     edit(cli, published, "[reconciler.image]", '[reconciler.image]\nconfig = "source"')
     assert "source-changed: config.toml changed" in cli("plan", published).out
     assert cli("apply", published, "--bump", "patch").code == 0
@@ -119,9 +117,7 @@ def test_a_pipeline_that_reads_its_file_says_so_and_gets_a_version_for_each_edit
 
 
 @pytest.mark.parametrize("published", [APP], indirect=True)
-def test_what_adopt_writes_into_config_toml_asks_for_no_version(
-    published: str, cli: Cli, sandbox: Sandbox
-) -> None:
+def test_adopted_values_need_no_new_version(published: str, cli: Cli, sandbox: Sandbox) -> None:
     sandbox.platform.edit_processing(APP, default_cpu=9)
     adopted = cli("adopt", published)
     assert adopted.code == 0
@@ -132,9 +128,7 @@ def test_what_adopt_writes_into_config_toml_asks_for_no_version(
 
 
 @pytest.mark.parametrize("link", ["symbolic", "hard"])
-def test_another_name_of_config_toml_is_no_more_source_than_itself(
-    link: str, cli: Cli, sandbox: Sandbox
-) -> None:
+def test_a_link_to_config_toml_is_not_source_either(link: str, cli: Cli, sandbox: Sandbox) -> None:
     folder = copy_example(APP, cli.folder, sandbox.registry)
     config, other = folder / "config.toml", folder / "utils" / "settings.toml"
     if link == "symbolic":
@@ -158,7 +152,7 @@ def test_another_name_of_config_toml_is_no_more_source_than_itself(
 
 @pytest.fixture
 def earlier(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """While it is not undone, source keys are those of the earlier version."""
+    """Compute source keys as the earlier release did."""
 
     def first_recipe(source: ImageSource) -> SourceKey:
         found = fingerprint(source)
@@ -168,14 +162,15 @@ def earlier(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         return replace(first_recipe(source), files=fingerprint(source).files_as_of("sha256:"))
 
     with monkeypatch.context() as patched:
-        patched.setattr("providers.docker.image.fingerprint", first_recipe)  # compares what it packs
+        # The earlier release compared the packed files.
+        patched.setattr("providers.docker.image.fingerprint", first_recipe)
         for module in ("reconciler.engine.validate", "reconciler.engine.apply"):
             patched.setattr(f"{module}.fingerprint", as_recorded)
         yield patched
 
 
 @pytest.mark.parametrize("record", ["kept", "lost"])
-def test_nobody_has_to_publish_anew(
+def test_existing_images_need_no_new_version(
     record: str,
     cli: Cli,
     sandbox: Sandbox,

@@ -1,4 +1,4 @@
-"""Two stacks of one folder write one config.toml: one run at a time."""
+"""Two stacks of one folder share one config.toml: only one run at a time writes it."""
 
 import threading
 from pathlib import Path
@@ -17,7 +17,7 @@ def config(cli: Cli, sandbox: Sandbox) -> Path:
     return copy_example(NAME, cli.folder, sandbox.registry) / "config.toml"
 
 
-def test_a_run_that_would_write_it_does_not_begin_while_another_one_may(
+def test_a_run_that_may_write_config_toml_waits_for_another_one(
     cli: Cli, sandbox: Sandbox, config: Path
 ) -> None:
     before = config.read_bytes()
@@ -32,9 +32,7 @@ def test_a_run_that_would_write_it_does_not_begin_while_another_one_may(
     assert cli("bump", "patch", NAME).code == 0
 
 
-def test_a_run_that_waited_does_not_publish_what_it_read_before(
-    cli: Cli, sandbox: Sandbox, config: Path
-) -> None:
+def test_a_run_that_waited_reads_config_toml_again(cli: Cli, sandbox: Sandbox, config: Path) -> None:
     held, waits = threading.Event(), threading.Event()
 
     def other() -> None:
@@ -46,7 +44,7 @@ def test_a_run_that_waited_does_not_publish_what_it_read_before(
     run = threading.Thread(target=other)
     run.start()
     held.wait(30)
-    threading.Timer(0.3, waits.set).start()  # the outcome is the same whenever it comes
+    threading.Timer(0.3, waits.set).start()  # the result does not depend on the time
     ended = cli("apply", NAME, "--bump", "patch", "--yes", "--lock-timeout", "30")
     run.join()
     assert ended.code == 1

@@ -1,4 +1,4 @@
-"""A secret in the build context is refused before anything is sent, and one that is published is found."""
+"""A secret in the build context is refused before any request. A published secret is found."""
 
 import gzip
 import io
@@ -71,7 +71,9 @@ def test_a_token_in_an_env_file_is_refused_before_anything_is_sent(
     assert cli(*command).code == 0
 
 
-def test_every_command_that_reads_the_files_says_so(cli: Cli, sandbox: Sandbox, pipeline: Path) -> None:
+def test_every_command_that_reads_the_files_reports_the_secret(
+    cli: Cli, sandbox: Sandbox, pipeline: Path
+) -> None:
     (pipeline / "utils" / "client.py").write_text(f"import x\n\nKEY = '{GITHUB}'\n")
     said = f"{NAME}/utils/client.py:3"
 
@@ -100,7 +102,7 @@ def test_deploy_asks_for_no_version_of_a_source_with_a_secret(
     def asked(*_: object, **__: object) -> str:
         raise AssertionError("asked for a version")
 
-    monkeypatch.setattr("reconciler.cli.prompts.someone_watches", lambda: True)
+    monkeypatch.setattr("reconciler.cli.prompts.is_interactive", lambda: True)
     monkeypatch.setattr("reconciler.cli.handlers.deploy.choose", asked)
     ended = cli("deploy", NAME, "--yes")
     assert ended.code == 12, ended.err
@@ -108,7 +110,7 @@ def test_deploy_asks_for_no_version_of_a_source_with_a_secret(
     assert sandbox.writes() == []
 
 
-def test_settings_are_searched_too(cli: Cli, sandbox: Sandbox, pipeline: Path) -> None:
+def test_settings_are_searched(cli: Cli, sandbox: Sandbox, pipeline: Path) -> None:
     config = pipeline / "config.toml"
     line = f'env = {{ MODE = "fast", HF_TOKEN = "{tokens()["hugging face"]}" }}'
     config.write_text(config.read_text().replace('builder = "append"', f'builder = "append"\n{line}'))
@@ -124,9 +126,7 @@ def test_settings_are_searched_too(cli: Cli, sandbox: Sandbox, pipeline: Path) -
 
 
 @pytest.mark.parametrize("path", ["./key.pem", "keys/../key.pem", ".//key.pem"])
-def test_an_acceptance_names_its_file_however_the_path_is_written(
-    cli: Cli, pipeline: Path, path: str
-) -> None:
+def test_an_acceptance_matches_any_spelling_of_its_path(cli: Cli, pipeline: Path, path: str) -> None:
     (pipeline / "key.pem").write_text(tokens()["rsa key"])
     accept(pipeline, path, TODAY)
     ended = cli("validate", NAME)
@@ -150,7 +150,7 @@ def test_an_acceptance_has_a_last_day(cli: Cli, sandbox: Sandbox, pipeline: Path
     assert cli("apply", NAME).code == 0
 
 
-def test_an_acceptance_of_nothing_is_reported_with_its_line(cli: Cli, pipeline: Path) -> None:
+def test_an_unused_acceptance_is_reported_with_its_line(cli: Cli, pipeline: Path) -> None:
     accept(pipeline, "keys.pem", TODAY)
     ended = cli("validate", NAME)
     assert ended.code == 0
@@ -166,7 +166,7 @@ def test_a_certificate_an_example_and_a_model_configuration_are_no_secrets(cli: 
     assert cli("validate", NAME).code == 0
 
 
-def test_many_are_counted_and_the_first_are_named(cli: Cli, pipeline: Path) -> None:
+def test_many_secrets_are_counted_and_the_first_are_listed(cli: Cli, pipeline: Path) -> None:
     for number in range(30):
         (pipeline / f"key_{number:02}.pem").write_text(tokens(number)["key"])
     ended = cli("validate", NAME)
@@ -181,10 +181,10 @@ class Tomorrow(date):
         return TODAY + timedelta(days=1)
 
 
-def test_what_is_published_already_is_a_warning(
+def test_a_published_secret_is_a_warning(
     cli: Cli, sandbox: Sandbox, pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with an acceptance that is over since: nothing is built, and the secret is out already."""
+    """For example after an acceptance expired: there is no build, and the secret is already public."""
     (pipeline / ".env").write_text(f"{TOKEN}\n")
     accept(pipeline, ".env", TODAY)
     assert cli("apply", NAME).code == 0
@@ -211,7 +211,7 @@ def test_what_is_published_already_is_a_warning(
     assert sandbox.writes() == []
 
 
-def test_a_clean_image_has_none(cli: Cli, sandbox: Sandbox, pipeline: Path) -> None:
+def test_a_clean_image_has_no_secrets(cli: Cli, sandbox: Sandbox, pipeline: Path) -> None:
     assert cli("apply", NAME).code == 0
     found = cli("image", NAME, "--secrets")
     assert found.code == 0, found.err
@@ -229,7 +229,7 @@ def layer(files: dict[str, bytes]) -> bytes:
 
 
 def publish(repository: str, layers: list[bytes], config: dict[str, object]) -> None:
-    """An image as another tool may have made it."""
+    """Publish an image as another tool could make it."""
     whole = json.dumps(
         {
             "os": "linux",
@@ -255,7 +255,7 @@ def publish(repository: str, layers: list[bytes], config: dict[str, object]) -> 
 def test_every_layer_and_setting_of_another_tools_image_is_searched(
     cli: Cli, sandbox: Sandbox, pipeline: Path
 ) -> None:
-    """Also what a later layer deletes; and a layer that cannot be read is no clean one."""
+    """Including files that a later layer deletes. An unreadable layer is not clean."""
     key, hugging = tokens()["openssh key"].encode(), tokens()["hugging face"].encode()
     first = gzip.compress(layer({"root/.ssh/id_ed25519": key, "etc/passwd": b"root:x:0:0\n"}))
     parts = layer({"app/weights.bin": bytes(3_000_000) + b" " + hugging + b" " + bytes(3_000_000)})

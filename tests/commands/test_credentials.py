@@ -1,4 +1,4 @@
-"""Whose platform, and with which token: flags, then variables, then what the official CLI saved."""
+"""The target comes from options, then variables, then the login of the official CLI."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def saved(home: Path) -> Path:
 
 
 def refused(organization: str | None = None, env: str | None = None, **variables: str) -> str:
-    """All that is said when it cannot be resolved; never a token."""
+    """The error of a target that cannot be resolved. It never contains a token."""
     with pytest.raises(UserError) as problem:
         resolve(organization, env, variables)
     (diagnostic,) = problem.value.diagnostics
@@ -37,7 +37,7 @@ def refused(organization: str | None = None, env: str | None = None, **variables
     return text
 
 
-def test_what_the_official_cli_saved_is_enough(saved: Path) -> None:
+def test_the_login_of_the_official_cli_is_enough(saved: Path) -> None:
     target = resolve(None, None, {})
     assert target == Target(
         "saved-org",
@@ -49,7 +49,7 @@ def test_what_the_official_cli_saved_is_enough(saved: Path) -> None:
     )
 
 
-def test_variables_win_over_what_was_saved_and_flags_over_variables(saved: Path) -> None:
+def test_options_override_variables_and_variables_the_login(saved: Path) -> None:
     variables = {"PICSELLIA_ENV": "local", "PICSELLIA_ORGANIZATION": "other", "PICSELLIA_TOKEN": TOKEN}
     target = resolve(None, None, variables)
     assert (target.organization, target.environment.name) == ("other", "LOCAL")
@@ -65,7 +65,7 @@ def test_a_variable_named_as_in_the_file_is_a_token_too(home: Path) -> None:
     assert (target.token, target.host) == (TOKEN, "https://app.picsellia.com")
 
 
-def test_nothing_saved_means_prod(home: Path) -> None:
+def test_the_default_environment_is_prod(home: Path) -> None:
     assert resolve("org", None, {"PICSELLIA_TOKEN": TOKEN}).environment.name == "PROD"
 
 
@@ -75,7 +75,7 @@ def test_the_end_of_a_line_is_not_part_of_a_token(home: Path, token: str) -> Non
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\nX-Evil: 1", f"{TOKEN}é", f"\x1b{TOKEN}"])
-def test_a_token_that_no_header_can_hold_is_refused_unseen(home: Path, token: str) -> None:
+def test_a_token_that_is_no_header_value_is_refused_and_not_shown(home: Path, token: str) -> None:
     assert "the API token in PICSELLIA_TOKEN cannot be sent" in refused("org", "PROD", PICSELLIA_TOKEN=token)
 
 
@@ -89,7 +89,7 @@ def test_no_organization_and_no_token(home: Path) -> None:
     assert "reconciler login" in refused("org", "PROD", PICSELLIA_TOKEN="  \n")
 
 
-def test_an_environment_that_does_not_exist_says_where_it_may_come_from(saved: Path) -> None:
+def test_an_unknown_environment_is_reported_with_its_source(saved: Path) -> None:
     (saved / "context.json").write_text('{"organization": "saved-org", "env": "MOON"}')
     said = refused()
     assert "'MOON' is not an environment" in said
@@ -109,7 +109,7 @@ def test_an_environment_that_does_not_exist_says_where_it_may_come_from(saved: P
         f"https://robot:{TOKEN}@x",
     ],
 )
-def test_an_address_that_is_none(home: Path, address: str) -> None:
+def test_an_invalid_address(home: Path, address: str) -> None:
     said = refused("org", "CUSTOM", PICSELLIA_TOKEN=TOKEN, PICSELLIA_CUSTOM_ENV=address)
     assert "PICSELLIA_CUSTOM_ENV is not the address of a platform" in said
 
@@ -126,17 +126,17 @@ def test_a_broken_context_does_not_silently_mean_prod(saved: Path, content: byte
 
 
 @pytest.mark.parametrize("content", [b"[]", b'"text"', b"null", b'{"organization": 3, "env": null}'])
-def test_a_context_of_another_form_says_nothing(saved: Path, content: bytes) -> None:
+def test_a_context_of_another_form_is_ignored(saved: Path, content: bytes) -> None:
     (saved / "context.json").write_bytes(content)
     assert resolve("org", None, {"PICSELLIA_TOKEN": TOKEN}).environment.name == "PROD"
 
 
-def test_a_credentials_file_that_is_no_text(saved: Path) -> None:
+def test_a_binary_credentials_file(saved: Path) -> None:
     (saved / ".env").write_bytes(b"PICSELLIA_saved-org_STAGING_API_TOKEN=\xff" + TOKEN.encode())
     assert str(saved / ".env") in refused()
 
 
-def test_files_are_read_and_left_alone(saved: Path) -> None:
+def test_files_are_read_and_not_changed(saved: Path) -> None:
     before = {path: path.read_bytes() for path in saved.iterdir()}
     resolve(None, None, {})
     assert {path: path.read_bytes() for path in saved.iterdir()} == before

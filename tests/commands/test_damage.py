@@ -1,4 +1,4 @@
-"""Damaged state is called damaged, with the way out, by every command on every store; never "no state"."""
+"""Every command on every store reports damaged state with a repair, and never as missing."""
 
 import json
 import re
@@ -117,12 +117,12 @@ def test_a_damaged_file(
             assert cli("state", "copy", str(path), str(tmp_path / f"copy {number}.db")).code == 1
         except AssertionError as problem:
             raise AssertionError(f"{name}: {problem}") from None
-        if not ("latest" in name or "is gone" in name):  # there a lock was taken and given back
+        if not ("latest" in name or "is gone" in name):  # a lock was taken and released there
             assert (path.read_bytes() == before) is True, name
 
 
 class Damaged:
-    """The objects of one stack in a bucket, to be damaged and mended."""
+    """The objects of one stack in a bucket, with methods to damage and repair them."""
 
     def __init__(self, url: str, stack: str) -> None:
         self.objects = Objects(url)
@@ -178,7 +178,7 @@ def test_a_damaged_bucket(
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["azure", "gcs"])
-def test_a_damaged_bucket_of_the_others(
+def test_a_damaged_bucket_of_another_cloud(
     name: str,
     applied: Path,
     cli: Cli,
@@ -216,7 +216,7 @@ def check_bucket(
         assert {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)} <= (
             {place.head} if "save" in damage else set()
         ), damage
-        if "head" in damage:  # what is left of it is all of it
+        if "head" in damage:  # the remaining state is complete
             monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / f"copy {number}.db"))
             assert cli("plan", APP, "--exit-code").code == 0
             assert SqliteStore(tmp_path / f"copy {number}.db").load(stack_of(APP)) == SqliteStore(
@@ -224,7 +224,7 @@ def check_bucket(
             ).load(stack_of(APP))
 
 
-def test_one_damaged_stack_hides_no_other_in_a_status(applied: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_status_shows_other_stacks_beside_a_damaged_one(applied: Path, cli: Cli, sandbox: Sandbox) -> None:
     copy_example("multi_training", cli.folder, sandbox.registry)
     assert cli("apply", "multi_training", "--yes").code == 0
     sql(f"UPDATE contents SET body = x'00' WHERE stack = '{stack_of(APP)}'")(applied)
@@ -238,7 +238,7 @@ def test_one_damaged_stack_hides_no_other_in_a_status(applied: Path, cli: Cli, s
 
 
 def of_a_newer_kind(where: str) -> Callable[[Path], None]:
-    """Adds what a newer version would keep, a resource or an intent of a kind that this one does not know."""
+    """Add a resource or an intent of an unknown kind, as a newer release would."""
     resource = {"address": "dream/one", "kind": "dream", "id": "1", "inputs": {}, "outputs": {}}
     intent: dict[str, Any] = {
         "address": "dream/one",
@@ -274,7 +274,7 @@ def test_state_of_a_newer_kind_is_refused_by_every_command(
 ) -> None:
     of_a_newer_kind(where)(applied)
     sandbox.clear_requests()
-    reading = {"image", "state", "rollback", "status"}  # of these some have nothing to do with it
+    reading = {"image", "state", "rollback", "status"}  # the damage does not affect some of these
     for command in COMMANDS:
         ended = cli(*command)
         told = f"{command}\n{ended.out}{ended.err}"

@@ -1,4 +1,4 @@
-"""The page that replaces `pxl-pipeline deploy`: its commands work as written, its tables match the code."""
+"""The how-to page on `pxl-pipeline deploy`: its commands work, and its tables match the code."""
 
 import pytest
 
@@ -11,9 +11,7 @@ from tests.test_readme import ROOT, Text, here
 DOCUMENT = Text(ROOT / "docs" / "how-to" / "replace-pxl-pipeline.md")
 
 
-def test_its_commands_work_as_they_are_written(
-    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_commands_of_the_page_work(cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PICSELLIA_ORGANIZATION")
     monkeypatch.delenv("PICSELLIA_ENV")
     copy_example("dataset_cleanup", cli.folder, sandbox.registry).rename(cli.folder / "my_pipeline")
@@ -24,7 +22,7 @@ def test_its_commands_work_as_they_are_written(
         assert ended.code == 0, f"{line}\n{ended.err}"
 
 
-def test_its_options_variables_and_exit_codes_exist(cli: Cli) -> None:
+def test_the_options_variables_and_exit_codes_of_the_page_exist(cli: Cli) -> None:
     helped = cli("deploy", "--help").out
     options = [row[3].strip("`") for row in DOCUMENT.table("question", "when", "Enter answers", "option")]
     assert [option for option in options if f"{option} " not in helped and f"{option}," not in helped] == []
@@ -33,8 +31,8 @@ def test_its_options_variables_and_exit_codes_exist(cli: Cli) -> None:
     assert {int(row[0]) for row in DOCUMENT.table("exit", "meaning")} <= defined
 
 
-def test_what_it_shows_was_typed_and_answered() -> None:
-    """The transcript is a recording; one that is out of date asks what nobody is asked any more."""
+def test_the_transcript_of_the_page_is_up_to_date() -> None:
+    """The transcript is a recording. If it is stale, its questions differ from those in the table."""
     shown = DOCUMENT.content.partition("```text\n")[2].partition("```")[0]
     asked = {line.removeprefix("? ").partition("  ")[0] for line in shown.splitlines() if line[:2] == "? "}
     documented = {row[0] for row in DOCUMENT.table("question", "when", "Enter answers", "option")}

@@ -1,4 +1,4 @@
-"""The whole way with a real Docker Engine and a real registry: built once, told apart by content alone."""
+"""Deploys with a real Docker Engine and registry: one build per source."""
 
 import json
 import os

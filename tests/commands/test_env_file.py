@@ -1,4 +1,4 @@
-"""Editing a `.env` file changes the entries it was asked to change, and no other byte."""
+"""Edits of a `.env` file change the given entries and no other byte."""
 
 from io import StringIO
 
@@ -39,7 +39,7 @@ def test_edits(before: str, changes: dict[str, str | None], after: str) -> None:
     "changes",
     [{"A": "1\nB=2"}, {"A": "'1"}, {"A": " 1"}, {"A": "1 #"}, {"A": "${HOME}"}, {"A'B": "1"}, {"#A": "1"}],
 )
-def test_what_such_a_file_cannot_hold_is_refused(changes: dict[str, str | None]) -> None:
+def test_unsupported_values_are_refused(changes: dict[str, str | None]) -> None:
     if "#A" in changes:
         assert values_of(with_values("", changes)) == changes
         return

@@ -1,4 +1,4 @@
-"""Every example goes the whole way: planned, applied, in sync, and left alone by a second apply."""
+"""Every example can be planned and applied, is then in sync, and needs no second apply."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def serial_of(state: Path, name: str) -> int:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("echo", ["all", "certain"])
-def test_an_example_converges_and_is_then_left_alone(
+def test_an_example_converges_and_then_needs_nothing(
     name: str, echo: str, cli: Cli, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.switch(echo=echo)
@@ -45,7 +45,7 @@ def test_an_example_converges_and_is_then_left_alone(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_machine_without_state_takes_an_example_over_without_writing(
+def test_a_machine_without_state_adopts_an_example_without_writing(
     name: str, cli: Cli, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     copy_example(name, cli.folder, sandbox.registry)
@@ -77,9 +77,7 @@ def test_the_documented_training_example_reaches_the_platform_as_written(cli: Cl
     assert version["parameters"]["epochs"] > 0
 
 
-def test_a_repeated_deploy_target_is_deployed_once_and_as_its_last_row_says(
-    cli: Cli, sandbox: Sandbox
-) -> None:
+def test_a_repeated_deploy_target_is_deployed_once_from_its_last_row(cli: Cli, sandbox: Sandbox) -> None:
     copy_example("multi_training", cli.folder, sandbox.registry)
 
     assert cli("apply", "multi_training").code == 0

@@ -1,4 +1,4 @@
-"""A version that another tool published: what is asked and refused, and what an answer is good for."""
+"""Versions that another tool published: questions, refusals, and the scope of an acceptance."""
 
 import json
 import os
@@ -21,11 +21,11 @@ from tests.commands.terminal import terminal
 from tests.conftest import Cli, copy_example, stack_of
 
 APP, OTHER = "dataset_cleanup", "single_training"
-QUESTION = "Take 1.0.0 as it is, as made from these files? [y/N]: "
+QUESTION = "Accept 1.0.0 as made from these files? [y/N]: "
 
 
 def publish(sandbox: Sandbox, name: str, *tags: str) -> None:
-    """Publish an image without a label of ours."""
+    """Publish an image without the source key label."""
     with RegistryClient(f"{sandbox.registry}/base/python") as base:
         content = base.manifest("3.11")
     assert content is not None
@@ -84,7 +84,7 @@ def test_apply_asks_at_a_terminal(answer: str, code: int, folder: Path, cli: Cli
         assert cli("plan", APP, "--exit-code").code == 0
 
 
-def test_apply_does_not_ask_what_yes_does_not_answer(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_yes_does_not_accept_a_foreign_version(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
     with terminal("apply", APP, "--yes", cwd=cli.folder, environment=os.environ) as screen:
         assert screen.end() == 12
     assert QUESTION not in screen.shown
@@ -92,13 +92,13 @@ def test_apply_does_not_ask_what_yes_does_not_answer(folder: Path, cli: Cli, san
 
 
 @pytest.mark.parametrize(("answer", "version"), [("keep", "1.0.0"), ("patch", "1.0.1")])
-def test_deploy_asks_for_the_version_or_keeps_what_is_there(
+def test_deploy_offers_a_new_version_or_the_foreign_one(
     answer: str, version: str, folder: Path, cli: Cli, sandbox: Sandbox
 ) -> None:
     with terminal("deploy", APP, cwd=cli.folder, environment=os.environ) as screen:
         screen.expect("1.0.0 was published by another tool")
         screen.expect("? Version bump")
-        screen.expect("take 1.0.0 as it is, as made from these files")
+        screen.expect("accept 1.0.0 as made from these files")
         screen.answer(answer)
         screen.expect("Deploy this?")
         screen.type("")
@@ -128,9 +128,7 @@ def test_a_whole_repository_is_accepted_at_once_and_each_edit_asks_afterwards(
     assert "source-changed: pipeline.py changed" in cli("plan", APP).out
 
 
-def test_it_is_accepted_for_the_image_that_was_seen_and_for_no_other(
-    folder: Path, cli: Cli, sandbox: Sandbox
-) -> None:
+def test_only_the_inspected_image_is_accepted(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
     assert cli("apply", APP, "--accept-foreign").code == 0
     with RegistryClient(f"{sandbox.registry}/examples/{APP}") as client:
         content = client.manifest("1.0.0")
@@ -140,7 +138,7 @@ def test_it_is_accepted_for_the_image_that_was_seen_and_for_no_other(
     assert cli("apply", APP).code == 12
 
 
-def test_a_saved_plan_says_that_it_was_accepted(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_a_saved_plan_contains_the_acceptance(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
     saved = cli.folder.parent / "plan.json"
     assert cli("plan", APP, "--accept-foreign", "--out", str(saved)).code == 0
     document = json.loads(saved.read_text())
@@ -149,7 +147,7 @@ def test_a_saved_plan_says_that_it_was_accepted(folder: Path, cli: Cli, sandbox:
     assert image_action(cli) == "noop"
 
 
-def test_a_plan_of_an_earlier_version_was_asked_for_without_either_option() -> None:
+def test_a_plan_of_an_earlier_version_has_neither_option() -> None:
     asked = PlanRequest().to_document()
     earlier = {name: value for name, value in asked.items() if name not in ("force_bump", "accept_foreign")}
     assert PlanRequest.from_document(earlier) == PlanRequest()
@@ -157,7 +155,7 @@ def test_a_plan_of_an_earlier_version_was_asked_for_without_either_option() -> N
         PlanRequest.from_document({**asked, "more": True})
 
 
-def test_rollback_goes_back_to_one_that_was_accepted(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_rollback_restores_an_accepted_version(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
     assert cli("apply", APP, "--accept-foreign").code == 0
     (folder / "pipeline.py").write_text("print('edited')\n")
     assert cli("apply", APP, "--bump", "patch").code == 0
@@ -170,8 +168,10 @@ def test_rollback_goes_back_to_one_that_was_accepted(folder: Path, cli: Cli, san
         assert client.digest("latest") == client.digest("1.0.0") != client.digest("1.0.1")
 
 
-def test_what_an_earlier_version_took_over_stays_accepted(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
-    """It kept the source under another name, and by the first recipe."""
+def test_a_version_accepted_by_an_earlier_release_stays_accepted(
+    folder: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    """It stored the source under another name, with the first version of the key."""
     assert cli("apply", APP, "--accept-foreign").code == 0
     (folder / "config.toml").write_text((folder / "config.toml").read_text() + "\n# same source\n")
     key = validate(folder, ReadOptions(environment="CUSTOM")).key

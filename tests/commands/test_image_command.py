@@ -1,4 +1,4 @@
-"""`reconciler image`: asks the registry alone, as data for scripts, and never writes."""
+"""`reconciler image` reads only the registry, and prints data for scripts."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def document(cli: Cli, *options: str) -> dict[str, Any]:
     return found
 
 
-def test_it_needs_no_token_no_platform_and_no_record(
+def test_image_needs_no_token_no_platform_and_no_state(
     cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
@@ -43,12 +43,12 @@ def test_it_needs_no_token_no_platform_and_no_record(
         assert found["tags"] == dict.fromkeys(("1.0.0", "latest"), found["published"]["digest"])
         assert [layer["of_base"] for layer in found["published"]["layers"]] == [True, True, True, False]
         assert found["published"]["size"] == sum(layer["size"] for layer in found["published"]["layers"])
-    assert "not looked for: no organization is selected" in cli("image", "dataset_cleanup").out
+    assert "not read: no organization is selected" in cli("image", "dataset_cleanup").out
     assert {request["path"].split("/")[1] for request in sandbox.requests()} == {"v2"}
     assert sandbox.writes() == []
 
 
-def test_what_another_tool_pushed_is_said_to_be_so(cli: Cli, sandbox: Sandbox) -> None:
+def test_an_image_of_another_tool_is_reported_as_such(cli: Cli, sandbox: Sandbox) -> None:
     copy_example("dataset_cleanup", cli.folder, sandbox.registry)
     assert cli("apply", "dataset_cleanup").code == 0
     with RegistryClient(f"{sandbox.registry}/base/python") as base:
@@ -70,7 +70,7 @@ def test_what_another_tool_pushed_is_said_to_be_so(cli: Cli, sandbox: Sandbox) -
         assert f"reconciler apply dataset_cleanup --organization another --env CUSTOM {option}" in shown
 
 
-def test_a_registry_that_cannot_be_asked_is_an_error(cli: Cli, sandbox: Sandbox, no_pauses: None) -> None:
+def test_an_unreachable_registry_is_an_error(cli: Cli, sandbox: Sandbox, no_pauses: None) -> None:
     copy_example("dataset_cleanup", cli.folder, "127.0.0.1:1")
     ended = cli("image", "dataset_cleanup")
     assert ended.code == 1
@@ -117,7 +117,7 @@ def test_an_instruction_is_shown_as_in_a_dockerfile(written: str, shown: str) ->
     assert layer.of_base is None
 
 
-def test_a_history_that_does_not_fit_says_nothing() -> None:
+def test_an_inconsistent_history_is_left_out() -> None:
     assert [layer.instruction for layer in layers(published([{"created_by": "COPY . /"}], 2))] == ["", ""]
 
 

@@ -1,4 +1,4 @@
-"""Never built what is published: what costs a build and what does not, with an Engine and a registry."""
+"""Published images are not built again: which changes need a build, with a Docker Engine and a registry."""
 
 import subprocess
 import time
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.docker
 
 @dataclass
 class Costs:
-    """What was spent since somebody last asked."""
+    """Counts builds and uploads since the last call."""
 
     engine: str
     repository: str
@@ -29,7 +29,7 @@ class Costs:
     since: float
 
     def builds(self) -> int:
-        """Images that the Engine finished: it gives each build's result the tag that was asked for."""
+        """The images that the Engine built: it tags each result as requested."""
         client = engine_client(self.engine)
         try:
             until = time.time()
@@ -58,10 +58,10 @@ def costs(docker_engine: str, registry: Registry, tmp_path: Path) -> Iterator[Co
 def pipeline(
     cli: Cli, sandbox: Sandbox, costs: Costs, docker_engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A pipeline that is published, in a repository of its own."""
+    """A published pipeline with its own repository."""
     monkeypatch.setenv("DOCKER_HOST", docker_engine)
     folder = folders.processing(cli.folder / "app", costs.repository)
-    # Of one step: the Engine's own builder fails on a cached one of another platform.
+    # One step only: the Engine's builder fails if the cache has it for another platform.
     (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /app\n")
     (folder / "run.sh").write_text("cat /app/pipeline.py\n")
     with (folder / "config.toml").open("a") as config:
@@ -104,7 +104,7 @@ def test_a_fresh_clone_on_another_machine_builds_nothing_and_pushes_nothing(
     assert "Nothing to do" in planned.out
 
 
-def test_each_change_of_the_source_is_named_and_costs_one_build(
+def test_each_change_of_the_source_is_listed_and_costs_one_build(
     pipeline: Path, cli: Cli, costs: Costs
 ) -> None:
     def edit() -> None:
@@ -153,9 +153,7 @@ def test_only_a_new_version_is_a_new_tag(pipeline: Path, cli: Cli, costs: Costs)
         assert client.digest("2.0.0") == client.digest("1.0.0") == client.digest("latest")
 
 
-def test_a_channel_tag_that_was_moved_by_hand_is_found_and_put_back(
-    pipeline: Path, cli: Cli, costs: Costs
-) -> None:
+def test_a_channel_tag_moved_by_hand_is_found_and_restored(pipeline: Path, cli: Cli, costs: Costs) -> None:
     (pipeline / "pipeline.py").write_text("print(2)\n")
     assert cli("apply", "app", "--bump", "patch").code == 0
     with RegistryClient(costs.repository) as client:

@@ -1,4 +1,4 @@
-"""`login`, `logout`, `switch` and `whoami` on the official CLI's own files."""
+"""`login`, `logout`, `switch` and `whoami` with the files of the official CLI."""
 
 import io
 import json
@@ -21,7 +21,7 @@ VARIABLES = ("PICSELLIA_TOKEN", "PICSELLIA_ORGANIZATION", "PICSELLIA_ENV", "PICS
 
 @pytest.fixture
 def nobody(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """A sandbox, and a user who has not signed in to it."""
+    """A sandbox and a user without a login."""
     for name in VARIABLES:
         monkeypatch.delenv(name)
     return sandbox
@@ -29,12 +29,12 @@ def nobody(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 
 @pytest.fixture
 def saved(home: Path) -> Path:
-    """The official CLI's folder; made by the first login."""
+    """The folder of the official CLI. The first login creates it."""
     return home / ".config" / "picsellia"
 
 
 def log_in(cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, token: str = "") -> Ended:
-    """As CI does."""
+    """Log in as in CI, with the token on stdin."""
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{token or sandbox.token}\n"))
     return cli("login", "--organization", sandbox.organization, "--host", sandbox.url, "--token-stdin")
 
@@ -43,7 +43,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_login_is_saved_for_its_owner_only_and_is_enough_from_then_on(
+def test_a_login_is_readable_by_its_owner_only_and_is_enough(
     cli: Cli, nobody: Sandbox, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = log_in(cli, nobody, monkeypatch)
@@ -60,7 +60,7 @@ def test_a_login_is_saved_for_its_owner_only_and_is_enough_from_then_on(
     assert cli("whoami").code == 0
 
 
-def test_what_else_is_in_the_files_stays_and_strangers_may_not_read_it_any_more(
+def test_other_entries_stay_and_become_private(
     cli: Cli, nobody: Sandbox, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved.mkdir(parents=True)
@@ -80,7 +80,7 @@ def test_what_else_is_in_the_files_stays_and_strangers_may_not_read_it_any_more(
     assert sorted(path.name for path in saved.iterdir()) == [".env", "context.json"]
 
 
-def test_a_token_that_the_platform_does_not_know_is_not_saved(
+def test_an_unknown_token_is_not_saved(
     cli: Cli, nobody: Sandbox, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = log_in(cli, nobody, monkeypatch, token="wrong-0123456789")
@@ -90,24 +90,22 @@ def test_a_token_that_the_platform_does_not_know_is_not_saved(
     assert not saved.exists()
 
 
-def test_without_a_terminal_all_that_is_missing_is_told_at_once(
+def test_without_a_terminal_all_missing_options_are_reported_at_once(
     cli: Cli, nobody: Sandbox, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(nobody.token))
     ended = cli("login")
     assert ended.code == 1
-    assert (
-        "nobody can be asked, and this is missing: --organization ORG, --env ENV, --token-stdin" in ended.err
-    )
+    assert "login without a terminal needs --organization ORG, --env ENV, --token-stdin" in ended.err
     ended = cli("login", "--env", "custom", "--organization", "org", "--token-stdin")
-    assert (ended.code, "this is missing: --host URL" in ended.err) == (1, True)
+    assert (ended.code, "login without a terminal needs --host URL" in ended.err) == (1, True)
     assert not saved.exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--env", "PROD", "--host", "https://x.example"], "--host is the address of CUSTOM"),
+        (["--env", "PROD", "--host", "https://x.example"], "--host is only for CUSTOM"),
         (["--env", "MOON"], "not one of PROD, STAGING, LOCAL, CUSTOM"),
         (["--token", "secret"], "No such option"),
     ],
@@ -117,9 +115,7 @@ def test_wrong_usage(cli: Cli, nobody: Sandbox, arguments: list[str], said: str)
     assert (ended.code, said in ended.err) == (2, True)
 
 
-def test_an_address_or_a_token_that_is_none(
-    cli: Cli, nobody: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_invalid_address_or_token(cli: Cli, nobody: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
     here = ("login", "--organization", nobody.organization, "--token-stdin", "--host")
     assert "there is no API token on stdin" in cli(*here, nobody.url).err
@@ -127,26 +123,26 @@ def test_an_address_or_a_token_that_is_none(
     assert "hunter2" not in cli(*here, "https://me:hunter2@x.example").err
 
 
-def test_a_login_that_variables_come_before_says_so(
+def test_login_warns_of_variables_that_override_it(
     cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = log_in(cli, sandbox, monkeypatch)
     assert ended.code == 0
-    assert "warning: PICSELLIA_TOKEN set in the environment: that comes before this login" in ended.err
+    assert "warning: this login is not in use: PICSELLIA_TOKEN in the environment overrides it" in ended.err
     monkeypatch.setenv("PICSELLIA_ENV", "PROD")
-    assert "warning: PICSELLIA_ENV, PICSELLIA_TOKEN set in the environment" in cli("switch").err
+    assert "login is not in use: PICSELLIA_ENV, PICSELLIA_TOKEN in the environment" in cli("switch").err
 
 
 @pytest.fixture
 def two(cli: Cli, nobody: Sandbox, saved: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """Logged in to the sandbox, with a token for PROD saved as well."""
+    """A login to the sandbox and one to PROD."""
     assert log_in(cli, nobody, monkeypatch).code == 0
     with (saved / ".env").open("a") as env:
         env.write("PICSELLIA_Acme_Inc_PROD_API_TOKEN=prod-token\n")
     return nobody
 
 
-def test_whoami_says_where_everything_is_from_and_what_else_is_saved(
+def test_whoami_shows_each_source_and_other_logins(
     cli: Cli, two: Sandbox, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = json.loads(cli("whoami", "--json").out)
@@ -180,7 +176,7 @@ def test_switch_uses_a_saved_login_and_only_one(cli: Cli, two: Sandbox, saved: P
 
     ended = cli("switch", "--env", "prod")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == "Using Acme_Inc@PROD at https://app.picsellia.com now.\n"
+    assert ended.out == "Now using Acme_Inc@PROD at https://app.picsellia.com.\n"
     assert json.loads((saved / "context.json").read_text()) == {"organization": "Acme_Inc", "env": "PROD"}
 
     unknown = cli("switch", "--organization", "nobody", "--env", "LOCAL")
@@ -190,7 +186,7 @@ def test_switch_uses_a_saved_login_and_only_one(cli: Cli, two: Sandbox, saved: P
     assert json.loads((saved / "context.json").read_text())["env"] == "PROD", "nothing was changed"
 
 
-def test_logout_forgets_the_login_in_use_and_leaves_the_others(cli: Cli, two: Sandbox, saved: Path) -> None:
+def test_logout_removes_only_the_login_in_use(cli: Cli, two: Sandbox, saved: Path) -> None:
     ended = cli("logout")
     assert (ended.code, ended.err) == (0, "")
     assert f"Logged out of {two.organization}@CUSTOM." in ended.out
@@ -218,7 +214,7 @@ def test_logout_of_everything(cli: Cli, two: Sandbox, saved: Path) -> None:
     assert "no login is saved" in cli("switch").err
 
 
-def test_another_address_for_custom_is_said_to_be_that_of_every_login_there(
+def test_login_reports_a_new_address_for_all_logins_to_custom(
     cli: Cli, nobody: Sandbox, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved.mkdir(parents=True)
@@ -227,8 +223,8 @@ def test_another_address_for_custom_is_said_to_be_that_of_every_login_there(
     )
     ended = log_in(cli, nobody, monkeypatch)
     assert ended.code == 0
-    assert "there is one address for all of CUSTOM" in ended.err
-    assert "Acme@CUSTOM had another one" in ended.err
+    assert "all logins to CUSTOM now use " in ended.err
+    assert "Acme@CUSTOM had another address" in ended.err
     assert log_in(cli, nobody, monkeypatch).err == "", "it is not another one any more"
 
 
@@ -242,9 +238,7 @@ def test_an_organization_with_a_blank_in_its_name(
     assert (saved / ".env").read_text() == ""
 
 
-def test_at_a_terminal_everything_is_asked_for_with_its_default_and_the_reason(
-    cli: Cli, nobody: Sandbox, home: Path, saved: Path
-) -> None:
+def test_prompts_show_their_defaults_and_reasons(cli: Cli, nobody: Sandbox, home: Path, saved: Path) -> None:
     environment = {
         "HOME": str(home),
         "PATH": os.environ["PATH"],
@@ -257,7 +251,7 @@ def test_at_a_terminal_everything_is_asked_for_with_its_default_and_the_reason(
         user.answer("")
         user.expect("? Environment")
         user.expect("STAGING  https://staging.picsellia.com")
-        user.expect("Enter for PROD, where most work")
+        user.expect("Enter for PROD, the usual one")
         user.answer("custm")
         user.expect("Error: 'custm' is not one of PROD, STAGING, LOCAL, CUSTOM.")
         user.answer("custom")
@@ -278,7 +272,7 @@ def test_at_a_terminal_everything_is_asked_for_with_its_default_and_the_reason(
         user.expect(f"2  {nobody.organization}@CUSTOM")
         user.expect("Enter for 2, in use now")
         user.answer("1")
-        user.expect("Using Acme@PROD at https://app.picsellia.com now.")
+        user.expect("Now using Acme@PROD at https://app.picsellia.com.")
         assert user.end() == 0
     with terminal("logout", cwd=cli.folder, environment=environment) as user:
         user.expect("Logged out of Acme@PROD.")

@@ -1,4 +1,4 @@
-"""One bucket, three machines: what one applied another one checks, and a third one takes back."""
+"""Three machines share a bucket: one applies, one checks, one rolls back."""
 
 import json
 import os
@@ -20,7 +20,7 @@ APP = "dataset_cleanup"
 
 @dataclass(frozen=True)
 class Machine:
-    """A home with nothing in it but a checkout; all that it shares with others is the bucket."""
+    """A home folder with a checkout. It shares only the bucket with other machines."""
 
     home: Path
     user: str
@@ -49,7 +49,7 @@ class Machine:
 def machines(
     sandbox: Sandbox, s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Machine, Machine, Machine]:
-    """A laptop, a CI runner and the laptop of the person on call, with a clone of one repository each."""
+    """Two laptops and a CI runner, each with a clone of one repository."""
     use(s3, monkeypatch)
     monkeypatch.setenv("RECONCILER_STATE", f"{s3.url}/{uuid4()}")
     origin = tmp_path / "origin.git"
@@ -119,7 +119,7 @@ def test_an_apply_a_drift_and_a_rollback_from_three_machines(
 
 
 def _stamps(sandbox: Sandbox) -> dict[str, object]:
-    """What of an object says when it was written and by whom."""
+    """The time and the user of the last write to an object."""
     now = sandbox.platform.processing(APP)
     assert now is not None
     return {key: value for key, value in now.items() if key.startswith(("updated", "modified"))}

@@ -1,4 +1,4 @@
-"""Description, labels and environment of a model version: as config.toml has them, and never a secret."""
+"""Description, labels and environment of a model version come from config.toml, and never hold secrets."""
 
 import json
 import os
@@ -58,9 +58,7 @@ def findings(cli: Cli, *options: str) -> dict[str, tuple[str, Any]]:
     }
 
 
-def test_what_the_file_has_is_applied_and_what_it_lacks_is_left_alone(
-    cli: Cli, sandbox: Sandbox, folder: Path
-) -> None:
+def test_set_fields_are_applied_and_others_are_not_managed(cli: Cli, sandbox: Sandbox, folder: Path) -> None:
     assert cli("apply", APP).code == 0
     assert live(sandbox) == dict.fromkeys(GIVEN)
     assert all(f"{name}" not in cli("plan", APP).out for name in GIVEN)
@@ -78,7 +76,7 @@ def test_what_the_file_has_is_applied_and_what_it_lacks_is_left_alone(
     assert live(sandbox) == {**GIVEN, "description": ""}
 
 
-def test_what_changed_outside_is_found_and_taken_over(cli: Cli, sandbox: Sandbox, folder: Path) -> None:
+def test_an_outside_change_is_found_and_adopted(cli: Cli, sandbox: Sandbox, folder: Path) -> None:
     config = say(folder, TABLES)
     assert cli("apply", APP).code == 0
     changed = {
@@ -122,7 +120,7 @@ def test_one_environment_has_values_of_its_own(cli: Cli, sandbox: Sandbox, folde
     assert findings(cli) == {}
 
 
-def test_a_rollback_brings_back_what_was_applied_then(cli: Cli, sandbox: Sandbox, folder: Path) -> None:
+def test_a_rollback_restores_the_applied_values(cli: Cli, sandbox: Sandbox, folder: Path) -> None:
     config = say(folder, TABLES)
     assert cli("apply", APP).code == 0
     config.write_text(
@@ -170,7 +168,7 @@ def test_a_secret_is_an_error_with_its_line_and_is_not_shown(
         ('descriptoin = "x"\n', "Did you mean 'description'?"),
     ],
 )
-def test_what_is_no_such_value_is_told_with_its_line(tables: str, words: str, cli: Cli, folder: Path) -> None:
+def test_an_invalid_value_is_reported_with_its_line(tables: str, words: str, cli: Cli, folder: Path) -> None:
     say(folder, tables)
     ended = cli("validate", APP)
     assert words in ended.err

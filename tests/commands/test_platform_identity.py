@@ -23,7 +23,7 @@ APP = "dataset_cleanup"
 
 @pytest.fixture(params=["sqlite", "s3", "azure", "gcs"])
 def state(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> str:
-    """Where state is kept."""
+    """The state file."""
     url = str(tmp_path / "state.db")
     if request.param != "sqlite":
         bucket: Bucket = request.getfixturevalue(request.param)
@@ -39,8 +39,10 @@ def port(sandbox: Sandbox) -> int:
     return found
 
 
-def test_state_of_an_earlier_version_is_found_and_moved_once(state: str, cli: Cli, sandbox: Sandbox) -> None:
-    """Earlier versions kept it under the host as it was written."""
+def test_state_of_an_earlier_version_is_found_and_renamed_once(
+    state: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    """Earlier versions used the host as it was written."""
     copy_example(APP, cli.folder, sandbox.registry)
     assert cli("apply", APP, "--yes").code == 0
     old = f"sandbox@LocalHost.:0{port(sandbox)}/{APP}"
@@ -82,10 +84,10 @@ def test_state_of_an_earlier_version_is_found_and_moved_once(state: str, cli: Cl
         monkeypatch.undo()
 
 
-def test_state_of_another_platform_of_that_name_is_not_taken(
+def test_state_of_another_platform_with_that_name_is_not_used(
     cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An older name gave neither scheme nor path. The identities in the state show whose it is."""
+    """An older name has neither scheme nor path. The identities in the state show its platform."""
     copy_example(APP, cli.folder, sandbox.registry)
     assert cli("apply", APP, "--yes").code == 0
     old = f"sandbox@LOCALHOST:{port(sandbox)}/{APP}"
@@ -109,14 +111,14 @@ def test_state_of_another_platform_of_that_name_is_not_taken(
     assert cli("apply", APP, "--yes").code == 0
     assert {old, new} <= set(cli("state", "list").out.split())
 
-    # Who knows better says so.
+    # The user can name the right one.
     assert cli("state", "move", new, "sandbox@elsewhere/kept").code == 0
     assert cli("state", "move", old, new).code == 0
     assert cli("state", "move", "sandbox@elsewhere/kept", new).code == 1
     assert '"lineage": "another"' in cli("state", "show", new, "--json").out
 
 
-def test_two_older_names_are_said_and_none_is_guessed(
+def test_two_older_names_are_reported_and_none_is_used(
     cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_example(APP, cli.folder, sandbox.registry)
@@ -144,7 +146,7 @@ def test_two_older_names_are_said_and_none_is_guessed(
 
 @contextmanager
 def below(prefix: str, sandbox: Sandbox) -> Iterator[tuple[str, list[str]]]:
-    """A platform below a path, as a reverse proxy has it; its address, and the paths that were requested."""
+    """A platform below a path, as behind a reverse proxy: its address and the requested paths."""
     asked: list[str] = []
 
     class Proxy(BaseHTTPRequestHandler):
@@ -184,10 +186,10 @@ def below(prefix: str, sandbox: Sandbox) -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
 
 
-def test_a_platform_below_a_path_is_read_and_written_there_and_is_one_of_its_own(
+def test_a_platform_below_a_path_gets_all_requests_and_its_own_state(
     cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK drops a path; reads that keep it and writes that do not would go to two platforms."""
+    """The SDK drops the path. Reads with it and writes without it would reach two platforms."""
     copy_example(APP, cli.folder, sandbox.registry)
     with below("/team-a", sandbox) as (root, asked):
         monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", f"{root}/team-a/")

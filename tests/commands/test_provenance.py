@@ -1,4 +1,4 @@
-"""What an image says of where it comes from: its commit and its time, whatever git is configured to do."""
+"""The commit and the time in the labels of an image do not depend on git's configuration."""
 
 import hashlib
 import json
@@ -126,7 +126,7 @@ HOSTILE = {
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Callable[[str], tuple[str, Path]]:
-    """A configuration with every setting that runs a program or changes an answer, and what they leave."""
+    """A git configuration with all settings that run a program or change a result, and their traces."""
     traces = tmp_path / "traces"
     traces.mkdir()
     run = tmp_path / "run.sh"
@@ -153,7 +153,7 @@ def hostile(tmp_path: Path) -> Callable[[str], tuple[str, Path]]:
 
 
 @pytest.mark.parametrize("where", ["system", "global", "repository", "variables"])
-def test_no_git_configuration_changes_what_an_image_says_or_runs_a_program(
+def test_no_git_configuration_changes_a_label_or_runs_a_program(
     where: str,
     repository: Path,
     cli: Cli,
@@ -162,7 +162,7 @@ def test_no_git_configuration_changes_what_an_image_says_or_runs_a_program(
     hostile: Callable[[str], tuple[str, Path]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each setting alone, on the labels; all of them together, through the commands that could run git."""
+    """Each setting alone with the labels, and all together with the commands that could run git."""
     (repository / NAME / ".gitattributes").write_text("* filter=hostile diff=hostile\n")
     tree = committed(repository)
     signed = git(repository, "cat-file", "commit", tree).replace(
@@ -215,7 +215,7 @@ def test_no_git_configuration_changes_what_an_image_says_or_runs_a_program(
     "variable",
     ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_TRACE"],
 )
-def test_nor_does_a_variable_of_git(
+def test_no_git_variable_changes_a_label_or_runs_a_program(
     variable: str, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = labels(repository / NAME)
@@ -229,7 +229,7 @@ def test_nor_does_a_variable_of_git(
     assert not (tmp_path / "trace").exists()
 
 
-def test_a_replaced_commit_is_not_taken_for_the_real_one(repository: Path) -> None:
+def test_a_replaced_commit_is_ignored(repository: Path) -> None:
     expected = labels(repository / NAME)
     head = git(repository, "rev-parse", "HEAD")
     other = git(repository, "commit-tree", "-m", "b", f"{head}^{{tree}}", date="100000000")
@@ -238,7 +238,7 @@ def test_a_replaced_commit_is_not_taken_for_the_real_one(repository: Path) -> No
 
 
 def test_git_runs_in_one_place_only() -> None:
-    """Any other call would need the same care."""
+    """Any other call would need the same protection."""
     root = Path(__file__).parents[2]
     files = [path for room in ("reconciler", "providers", "state") for path in (root / room).rglob("*.py")]
     assert [
@@ -251,7 +251,7 @@ def edited(folder: Path) -> None:
 
 
 def same_size(folder: Path) -> None:
-    """With the times that it had, which is what git itself goes by."""
+    """With unchanged times, which git compares."""
     path = folder / "pipeline.py"
     times, content = path.stat(), path.read_bytes()
     path.write_bytes(content[:-2] + b"#\n")
@@ -312,14 +312,16 @@ CHANGES = (
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_any_change_of_the_source_makes_it_dirty(change: Callable[[Path], None], repository: Path) -> None:
+def test_any_change_of_the_source_makes_the_tree_dirty(
+    change: Callable[[Path], None], repository: Path
+) -> None:
     commit = git(repository, "rev-parse", "HEAD")
     assert revision(repository / NAME) == commit
     change(repository / NAME)
     assert revision(repository / NAME) == f"{commit}+dirty"
 
 
-def test_a_committed_file_that_is_gone_makes_it_dirty_unless_no_build_sees_it(repository: Path) -> None:
+def test_a_deleted_file_makes_the_tree_dirty_if_it_is_source(repository: Path) -> None:
     folder = repository / NAME
     for name in ("notes.txt", "ignored.txt"):
         (folder / name).write_text("1\n")
@@ -331,7 +333,9 @@ def test_a_committed_file_that_is_gone_makes_it_dirty_unless_no_build_sees_it(re
     assert revision(folder) == f"{commit}+dirty"
 
 
-def test_what_no_build_of_it_sees_does_not(repository: Path, sandbox: Sandbox) -> None:
+def test_changes_outside_of_the_build_context_do_not_make_it_dirty(
+    repository: Path, sandbox: Sandbox
+) -> None:
     (repository / "other").mkdir()
     copy_example(NAME, repository / "other", sandbox.registry)
     (repository / "README.md").write_text("more\n")
@@ -341,7 +345,7 @@ def test_what_no_build_of_it_sees_does_not(repository: Path, sandbox: Sandbox) -
     assert revision(repository / NAME) == git(repository, "rev-parse", "HEAD")
 
 
-def test_nor_does_a_clone_with_another_umask(repository: Path, tmp_path: Path) -> None:
+def test_a_clone_with_another_umask_is_clean(repository: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     subprocess.run(f"umask 077 && git clone -q {repository} {elsewhere}", shell=True, check=True)
     assert labels(elsewhere / NAME) == labels(repository / NAME)
@@ -355,7 +359,7 @@ def test_a_worktree_and_a_folder_behind_a_link_have_their_commit(repository: Pat
     assert revision(tmp_path / "link" / NAME) == commit
 
 
-def test_a_submodule_is_what_its_commit_says(repository: Path, tmp_path: Path) -> None:
+def test_a_submodule_has_the_content_of_its_commit(repository: Path, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     git(shared, "init", "--quiet")
@@ -370,7 +374,7 @@ def test_a_submodule_is_what_its_commit_says(repository: Path, tmp_path: Path) -
     assert revision(repository / NAME) == f"{commit}+dirty"
 
 
-def test_a_file_of_lfs_is_what_its_pointer_names(repository: Path) -> None:
+def test_an_lfs_file_has_the_content_of_its_pointer(repository: Path) -> None:
     weights = repository / NAME / "weights.bin"
     content = b"weights" * 1000
     weights.write_text(
@@ -384,7 +388,7 @@ def test_a_file_of_lfs_is_what_its_pointer_names(repository: Path) -> None:
     assert revision(repository / NAME) == f"{commit}+dirty"
 
 
-def test_a_dirty_tree_is_named_in_the_label_the_history_and_reports_and_costs_no_build_once_committed(
+def test_a_dirty_tree_is_labelled_and_needs_no_build_once_committed(
     repository: Path, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edited(repository / NAME)
@@ -419,7 +423,7 @@ def test_a_bump_of_a_clean_tree_is_clean(repository: Path, cli: Cli, sandbox: Sa
     assert published(sandbox)[REVISION] == commit
 
 
-def test_a_label_that_is_no_commit_is_no_command_to_run() -> None:
+def test_an_invalid_commit_label_adds_no_command() -> None:
     from providers.docker.image import _REVISION
 
     assert _REVISION.fullmatch("0123456789abcdef")
@@ -454,7 +458,7 @@ NO_TIMES = (
 
 
 @pytest.mark.parametrize("epoch", NO_TIMES)
-def test_a_time_that_no_image_can_have_is_refused_before_anything_is_written(
+def test_an_invalid_time_is_refused_before_any_write(
     epoch: str, repository: Path, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
@@ -472,7 +476,7 @@ def test_a_time_that_no_image_can_have_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize("command", ["validate", "plan"])
 @pytest.mark.parametrize("epoch", NO_TIMES)
-def test_it_is_reported_before_an_apply(
+def test_an_invalid_time_is_reported_before_an_apply(
     command: str, epoch: str, repository: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
@@ -484,7 +488,7 @@ def test_it_is_reported_before_an_apply(
 
 
 @pytest.mark.parametrize("command", [("plan", "--exit-code"), ("drift",), ("apply", "--yes")], ids=" ".join)
-def test_where_nothing_is_built_no_time_is_needed(
+def test_without_a_build_the_time_is_not_checked(
     command: tuple[str, ...], repository: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cli("apply", NAME, "--yes").code == 0
@@ -499,12 +503,12 @@ def test_where_nothing_is_built_no_time_is_needed(
     (str(LATEST), "9999-12-31T23:59:59Z"),
     ("", CREATED_THEN),
 ])  # fmt: skip
-def test_a_time_that_one_can_have_is_the_time(epoch: str, created: str, repository: Path) -> None:
+def test_a_valid_time_is_used(epoch: str, created: str, repository: Path) -> None:
     assert labels(repository / NAME, SOURCE_DATE_EPOCH=epoch)[CREATED] == created
 
 
 @pytest.mark.parametrize("date", [LATEST + 1, 2**62, -1])
-def test_so_is_a_commit_of_such_a_time(
+def test_the_time_of_a_commit_is_used(
     date: int, repository: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = git(repository, "cat-file", "commit", "HEAD").replace(f"{DATE} +0000", f"{date} +0000")
@@ -533,7 +537,7 @@ def test_without_git_or_a_commit_there_is_no_revision(
     assert REVISION not in labels(folder)
 
 
-def test_a_repository_that_git_cannot_read_is_told(repository: Path, cli: Cli) -> None:
+def test_an_unreadable_repository_is_reported(repository: Path, cli: Cli) -> None:
     (repository / ".git" / "config").write_text("[core\n")
     ended = cli("apply", NAME, "--yes")
     assert ended.code == 1
@@ -547,7 +551,7 @@ def test_the_source_key_does_not_depend_on_the_commit(repository: Path) -> None:
     assert fingerprint(image_source(pipeline)).key == key.key
 
 
-def test_docker_runs_no_git_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docker_runs_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     docker = tmp_path / "docker"
     docker.write_text("#!/bin/sh\nenv | grep BUILDX_GIT | sort\n")
     docker.chmod(0o755)

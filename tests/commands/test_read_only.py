@@ -1,4 +1,4 @@
-"""State that cannot be written: what reads works as ever, what writes is refused before it begins."""
+"""With read-only state, reads work and writes are refused at the start."""
 
 import os
 import shutil
@@ -49,7 +49,7 @@ os._exit(0)
 
 @pytest.fixture
 def state(cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The state file of an applied pipeline, in a folder of its own."""
+    """The state file of an applied pipeline, in its own folder."""
     path = tmp_path / "kept" / "state.db"
     monkeypatch.setenv("RECONCILER_STATE", str(path))
     folder = copy_example(APP, cli.folder, sandbox.registry)
@@ -79,17 +79,15 @@ def check_reads_and_refuses(cli: Cli, sandbox: Sandbox, state: Path, tmp_path: P
     assert snapshot(state.parent) == before
 
 
-def test_what_reads_works_and_what_writes_is_refused(
-    state: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_reads_work_and_writes_are_refused(state: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path) -> None:
     check_reads_and_refuses(cli, sandbox, state, tmp_path)
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["with its index", "without its index"])
-def test_what_a_killed_run_saved_last_is_read_too(
+def test_the_last_save_of_a_killed_run_is_read(
     state: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, shared: bool
 ) -> None:
-    """It is in the log beside the file, which an immutable file is read without."""
+    """The save is in the write-ahead log, which SQLite ignores for an immutable file."""
     subprocess.run([sys.executable, "-c", KILLED, str(state), stack_of(APP)], check=True)
     assert Path(f"{state}-wal").stat().st_size
     if not shared:
@@ -99,7 +97,7 @@ def test_what_a_killed_run_saved_last_is_read_too(
     check_reads_and_refuses(cli, sandbox, state, tmp_path)
 
 
-def test_no_state_in_a_folder_that_cannot_be_written(
+def test_a_read_only_folder_without_state(
     state: Path, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECONCILER_STATE", str(state.parent / "other.db"))
@@ -112,10 +110,10 @@ def test_no_state_in_a_folder_that_cannot_be_written(
 
 
 @pytest.mark.parametrize("owner", ["another user", "nobody's to write"])
-def test_a_runtime_folder_that_is_not_ours(
+def test_a_runtime_folder_of_another_user(
     state: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str
 ) -> None:
-    """As `sudo` and `su` leave it in the environment. Locks are kept elsewhere, and keep others out there."""
+    """`sudo` and `su` leave it in the environment. Locks then use another folder, and still work."""
     folder = tmp_path / "runtime"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -126,7 +124,7 @@ def test_a_runtime_folder_that_is_not_ours(
     elif owner == "another user":
         folder = Path("/")
     else:
-        folder = Path("/proc")  # root writes nothing there either
+        folder = Path("/proc")  # not even root can write there
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
 
     ended = cli("apply", APP, "--yes", "--bump", "patch")

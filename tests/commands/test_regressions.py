@@ -1,4 +1,4 @@
-"""Ways in which the whole once lied, lost or confused; each is one short story."""
+"""Regression tests, one short story each."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def test_two_versions_of_the_same_source_are_no_conflict(app: Path, cli: Cli) ->
     assert 'version = "1.0.3"' in (app / "config.toml").read_text()
 
 
-def test_destroy_leaves_what_somebody_else_made_under_the_name(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_destroy_keeps_a_recreated_object(app: Path, cli: Cli, sandbox: Sandbox) -> None:
     assert cli("apply", "app").code == 0
     sandbox.platform.delete_processing("app")
     sandbox.platform.create_processing("app", docker_image="someone/else")
@@ -91,7 +91,7 @@ def test_an_edit_of_config_toml_during_an_apply_is_kept(
     assert 'version = "1.0.1"' in text
 
 
-def test_two_folders_of_one_name_are_told_apart_from_two_pipelines(cli: Cli, sandbox: Sandbox) -> None:
+def test_two_folders_with_one_pipeline_name_are_an_error(cli: Cli, sandbox: Sandbox) -> None:
     for place in ("one", "two"):
         folder = folders.processing(cli.folder / place, f"{sandbox.registry}/team/{place}")
         _edit(_appended(folder, sandbox), "config.toml", f'name = "{place}"', 'name = "twin"')
@@ -120,7 +120,7 @@ def test_a_protected_input_is_not_lost_with_its_processing(app: Path, cli: Cli, 
     assert {found["name"] for found in sandbox.platform.inputs("app")} == {"dataset", "title"}
 
 
-def test_a_replace_that_fails_half_way_is_finished_with_what_it_promised(
+def test_an_interrupted_replace_is_finished_with_its_planned_values(
     app: Path, cli: Cli, sandbox: Sandbox
 ) -> None:
     assert cli("apply", "app").code == 0
@@ -147,9 +147,11 @@ def test_a_replace_that_fails_half_way_is_finished_with_what_it_promised(
     assert cli("plan", "app", "--exit-code").code == 0
 
 
-def test_a_word_that_protects_nothing_is_told_with_its_line(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_an_unused_ignore_changes_entry_is_reported_with_its_line(
+    app: Path, cli: Cli, sandbox: Sandbox
+) -> None:
     def ignored(words: str) -> int:
-        """The line of the table, which is written after the application was applied."""
+        """The line of the ignore_changes entry, added after the first apply."""
         text = applied + f'\n[reconciler.ignore_changes]\n"processing/app" = {words}\n'
         (app / "config.toml").write_text(text)
         return len(text.splitlines())
@@ -176,7 +178,7 @@ def test_a_word_that_protects_nothing_is_told_with_its_line(app: Path, cli: Cli,
     assert cli("drift", "app").code == 0
 
 
-def test_destroy_without_a_record_says_so(app: Path, cli: Cli, tmp_path: Path) -> None:
+def test_destroy_without_state_is_an_error(app: Path, cli: Cli, tmp_path: Path) -> None:
     assert cli("apply", "app").code == 0
     (tmp_path / "state.db").unlink()
 
@@ -193,18 +195,14 @@ def test_a_folder_without_pipelines_is_an_error(command: str, cli: Cli, sandbox:
     assert "there is no pipeline below" in ended.err
 
 
-def test_one_unknown_name_does_not_keep_the_others_from_their_turn(
-    app: Path, cli: Cli, sandbox: Sandbox
-) -> None:
+def test_an_unknown_name_does_not_stop_the_others(app: Path, cli: Cli, sandbox: Sandbox) -> None:
     ended = cli("apply", "app", "nosuch")
     assert ended.code == 1
     assert "nosuch" in ended.err
     assert sandbox.platform.processing("app") is not None
 
 
-def test_a_version_that_a_failed_run_used_up_is_not_asked_for_again(
-    app: Path, cli: Cli, sandbox: Sandbox
-) -> None:
+def test_a_version_used_by_a_failed_run_is_skipped(app: Path, cli: Cli, sandbox: Sandbox) -> None:
     assert cli("apply", "app").code == 0
     (app / "pipeline.py").write_text("print(2)\n")
     sandbox.fail("PATCH", "/processing/", 500)
@@ -222,7 +220,7 @@ def test_a_version_that_a_failed_run_used_up_is_not_asked_for_again(
     assert 'version = "1.0.2"' in (app / "config.toml").read_text()
 
 
-def test_a_plan_is_not_saved_into_the_image(app: Path, cli: Cli) -> None:
+def test_a_plan_is_not_saved_into_the_build_context(app: Path, cli: Cli) -> None:
     ended = cli("plan", "app", "--out", "app/plan.json")
     assert ended.code == 2
     assert not (app / "plan.json").exists()
@@ -243,15 +241,13 @@ def test_a_plan_is_not_saved_into_a_build_context_above_the_pipeline(app: Path, 
 
 @pytest.mark.parametrize("command", ["plan", "drift"])
 @pytest.mark.parametrize("place", ["app/out", "app/runs/out", "out", "-"])
-def test_a_report_that_the_image_would_hold_is_warned_about(
-    app: Path, cli: Cli, command: str, place: str
-) -> None:
+def test_a_report_in_the_build_context_is_a_warning(app: Path, cli: Cli, command: str, place: str) -> None:
     (app / ".dockerignore").write_text("runs\n")
     (app / "runs").mkdir()
     assert cli("apply", "app").code == 0
     ended = cli(command, "app", "--html", place)
     assert ended.code == 0, ended.err
-    assert ("would become part of the image" in ended.err) is (place == "app/out")
+    assert ("is in the build context of a pipeline" in ended.err) is (place == "app/out")
     assert cli("plan", "app", "--exit-code").code == (12 if place == "app/out" else 0)
 
 
@@ -293,11 +289,11 @@ def test_a_tampered_plan_is_refused_in_one_message(tamper: dict[str, object], ap
     ended = cli("apply", "--plan", "plan.json")
 
     assert ended.code == 1
-    assert "this is not a plan that can be used" in ended.err
+    assert "the file is not a usable plan" in ended.err
     assert "Traceback" not in ended.err
 
 
-def test_several_plans_are_one_document_however_many_there_are(app: Path, cli: Cli) -> None:
+def test_several_plans_are_one_document(app: Path, cli: Cli) -> None:
     assert json.loads(cli("plan", "--all", "--json").out)["format"] == "reconciler/plans"
     assert json.loads(cli("plan", "app", "--json").out)["format"] == "reconciler/plan"
 
@@ -309,14 +305,14 @@ def test_an_unknown_address_is_a_mistake(app: Path, cli: Cli) -> None:
         assert "no resource is called processing/nosuch" in ended.err
 
 
-def test_inputs_that_a_new_processing_comes_with_are_not_kept(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_default_inputs_of_a_new_processing_are_not_kept(app: Path, cli: Cli, sandbox: Sandbox) -> None:
     sandbox.switch(legacy_inputs=True)
     assert cli("apply", "app").code == 0
     assert {found["name"] for found in sandbox.platform.inputs("app")} == {"dataset", "title"}
     assert cli("plan", "app", "--exit-code").code == 0
 
 
-def test_two_custom_platforms_do_not_share_a_record(
+def test_two_custom_platforms_do_not_share_state(
     app: Path, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cli("apply", "app").code == 0
@@ -327,13 +323,13 @@ def test_two_custom_platforms_do_not_share_a_record(
     assert {step["action"] for step in document["steps"]} == {"adopt"}, "nothing is recorded of this one"
 
 
-def test_a_version_that_a_colleague_published_is_passed_by(
+def test_a_version_of_a_colleague_is_skipped(
     app: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cli("apply", "app").code == 0
     config = (app / "config.toml").read_bytes()
     (app / "pipeline.py").write_text("print('theirs')\n")
-    assert cli("apply", "app", "--bump", "patch").code == 0  # 1.0.1, which they have not committed
+    assert cli("apply", "app", "--bump", "patch").code == 0  # the colleague has not committed 1.0.1
 
     (app / "config.toml").write_bytes(config)
     (app / "pipeline.py").write_text("print('mine')\n")
@@ -351,7 +347,7 @@ def test_a_version_that_a_colleague_published_is_passed_by(
     assert re.search(r"1\.0\.1, 1\.0\.2 of \S+ are published from other source", ended.err), ended.err
 
 
-def test_the_plan_comes_before_what_it_does(app: Path, cli: Cli, tmp_path: Path) -> None:
+def test_the_plan_is_printed_before_its_steps(app: Path, cli: Cli, tmp_path: Path) -> None:
     assert cli("apply", "app").code == 0
     (tmp_path / "state.db").unlink()
     ended = cli("apply", "app")
@@ -359,7 +355,7 @@ def test_the_plan_comes_before_what_it_does(app: Path, cli: Cli, tmp_path: Path)
     assert ended.out.index("Plan:") < ended.out.index("Done:")
 
 
-def test_status_of_a_broken_pipeline_hides_no_other_one(app: Path, cli: Cli) -> None:
+def test_status_shows_other_pipelines_beside_a_broken_one(app: Path, cli: Cli) -> None:
     folders.processing(cli.folder / "broken", "team/broken").joinpath("config.toml").write_text("oops")
 
     ended = cli("status", "--all", "--offline")
@@ -369,7 +365,7 @@ def test_status_of_a_broken_pipeline_hides_no_other_one(app: Path, cli: Cli) -> 
     assert ended.err.count("config.toml is not valid TOML") == 1
 
 
-def test_status_without_a_platform_is_no_success(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_status_fails_without_a_platform(app: Path, cli: Cli, sandbox: Sandbox) -> None:
     sandbox.fail("GET", "^/api", 403)
 
     ended = cli("status", "app")
@@ -379,7 +375,7 @@ def test_status_without_a_platform_is_no_success(app: Path, cli: Cli, sandbox: S
     assert cli("status", "app", "--offline").code == 0
 
 
-def test_a_pipeline_answers_to_the_name_that_one_environment_gives_it(app: Path, cli: Cli) -> None:
+def test_a_pipeline_is_found_by_its_name_in_one_environment(app: Path, cli: Cli) -> None:
     _edit(app, "config.toml", 'name = "app"\n', "")
     with (app / "config.toml").open("a") as config:
         config.write('\n[reconciler.env.CUSTOM.metadata]\nname = "app-of-mine"\n')
@@ -388,7 +384,7 @@ def test_a_pipeline_answers_to_the_name_that_one_environment_gives_it(app: Path,
     assert "app-of-mine" in cli("status", "app-of-mine").out
 
 
-def test_rollback_passes_by_a_run_that_failed_half_way(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_rollback_skips_a_failed_run(app: Path, cli: Cli, sandbox: Sandbox) -> None:
     assert cli("apply", "app").code == 0
     _edit(app, "parameters.py", "640", "641")
     sandbox.fail("PATCH", "^/api", 400, times=1)
@@ -403,10 +399,10 @@ def test_rollback_passes_by_a_run_that_failed_half_way(app: Path, cli: Cli, sand
 
 
 @pytest.mark.parametrize("option", [[], ["--to", "1.0.0"]], ids=str)
-def test_a_rollback_that_failed_half_way_is_finished_by_the_next_one(
+def test_an_interrupted_rollback_is_finished_by_the_next_one(
     app: Path, cli: Cli, sandbox: Sandbox, option: list[str]
 ) -> None:
-    """Never by going back to the version that it was to get away from."""
+    """It never restores the version that the rollback was leaving."""
     assert cli("apply", "app").code == 0
     _edit(app, "parameters.py", "640", "641")
     assert cli("apply", "app", "--bump", "patch").code == 0
@@ -422,7 +418,7 @@ def test_a_rollback_that_failed_half_way_is_finished_by_the_next_one(
     assert "rolling back to version 1.0.1" in back.err, "from one that is finished, as ever"
 
 
-def test_rollback_to_a_record_without_an_image(app: Path, cli: Cli, sandbox: Sandbox) -> None:
+def test_rollback_to_state_without_an_image(app: Path, cli: Cli, sandbox: Sandbox) -> None:
     assert cli("apply", "app").code == 0
     assert cli("state", "forget", stack_of("app"), f"image/{sandbox.registry}/team/app", "--yes").code == 0
     assert cli("apply", "app").code == 0

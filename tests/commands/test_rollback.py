@@ -1,4 +1,4 @@
-"""The way back after a bad deploy: what was applied then, by tags alone, or nothing at all."""
+"""Rollback after a bad deploy restores the earlier run by moving tags, or changes nothing."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ CLEANUP = "dataset_cleanup"
 
 @pytest.fixture
 def repository(cli: Cli, sandbox: Sandbox) -> str:
-    """Of a training pipeline that was deployed well as 1.0.0, and then badly as 1.1.0."""
+    """The repository of a training pipeline with a good deploy of 1.0.0 and a bad one of 1.1.0."""
     folder = copy_example(APP, cli.folder, sandbox.registry)
     assert cli("apply", APP).code == 0
     _edit(folder / "pipeline.py", "import argparse", "import argparse  # oh no")
@@ -30,7 +30,7 @@ def digests(repository: str) -> dict[str, str | None]:
         return {tag: registry.digest(tag) for tag in ("1.0.0", "1.1.0", "latest")}
 
 
-def test_a_training_goes_back_by_its_tag_alone(repository: str, cli: Cli, sandbox: Sandbox) -> None:
+def test_a_training_is_rolled_back_by_its_tag(repository: str, cli: Cli, sandbox: Sandbox) -> None:
     before = digests(repository)
     assert before["latest"] == before["1.1.0"] != before["1.0.0"]
 
@@ -42,14 +42,14 @@ def test_a_training_goes_back_by_its_tag_alone(repository: str, cli: Cli, sandbo
     assert written - {("POST", ""), ("DELETE", _upload(sandbox))} == {("PUT", "latest")}, "one tag, no layer"
 
 
-def test_going_back_from_going_back(repository: str, cli: Cli) -> None:
+def test_a_rollback_is_rolled_back(repository: str, cli: Cli) -> None:
     before = digests(repository)
     assert cli("rollback", APP).code == 0
     assert cli("rollback", APP).code == 0
     assert digests(repository) == before
 
 
-def test_a_serial_of_the_history_is_gone_back_to(repository: str, cli: Cli) -> None:
+def test_a_serial_of_the_history_is_restored(repository: str, cli: Cli) -> None:
     first = digests(repository)["1.0.0"]
     saves = json.loads(cli("state", "history", stack_of(APP), "--json").out)["saves"]
     last_of_first_run = max(save["serial"] for save in saves if save["run"] == saves[-1]["run"])
@@ -60,7 +60,7 @@ def test_a_serial_of_the_history_is_gone_back_to(repository: str, cli: Cli) -> N
     assert 'version = "1.0.0"' in (cli.folder / APP / "config.toml").read_text()
 
 
-def test_what_somebody_made_of_it_since_goes_too(repository: str, cli: Cli, sandbox: Sandbox) -> None:
+def test_outside_changes_since_are_undone(repository: str, cli: Cli, sandbox: Sandbox) -> None:
     target = ("SiteDetector", "lyon")
     sandbox.platform.edit_version(*target, docker_tag="hotfix")
 
@@ -71,9 +71,7 @@ def test_what_somebody_made_of_it_since_goes_too(repository: str, cli: Cli, sand
     assert version["docker_tag"] == "latest"
 
 
-def test_an_image_that_is_gone_is_told_before_anything_moves(
-    repository: str, cli: Cli, sandbox: Sandbox
-) -> None:
+def test_a_missing_image_is_reported_before_any_write(repository: str, cli: Cli, sandbox: Sandbox) -> None:
     before = digests(repository)
     name = repository.partition("/")[2]
     for reference in ("1.0.0", before["1.0.0"]):
@@ -92,7 +90,7 @@ def test_an_image_that_is_gone_is_told_before_anything_moves(
 
 
 def _upload(sandbox: Sandbox) -> str:
-    """The upload that was begun and cancelled to see whether a push would be allowed."""
+    """The upload that checks the right to push: it is started and cancelled."""
     return next(w["path"].rpartition("/")[2] for w in sandbox.writes() if w["method"] == "DELETE")
 
 
@@ -115,10 +113,10 @@ INPUT = ("utils/inputs.py", 'name="archive"', 'name="folder"')
         ("DELETE", "/inputs/archive$", "drop-after", INPUT),
     ],
 )
-def test_after_a_write_without_an_answer_the_run_before_is_gone_back_to(
+def test_after_a_write_without_an_answer_the_run_before_is_restored(
     method: str, path: str, lost: str, edit: tuple[str, str, str], cli: Cli, sandbox: Sandbox
 ) -> None:
-    """And not the one before that, which is what the record differs from."""
+    """And not the run before it, from which the state differs."""
     folder = copy_example(CLEANUP, cli.folder, sandbox.registry)
     with (folder / ".dockerignore").open("a") as ignored:
         ignored.write("config.toml\nutils/\n")
@@ -141,7 +139,7 @@ def test_after_a_write_without_an_answer_the_run_before_is_gone_back_to(
 
 
 @pytest.mark.parametrize(("first", "second"), [("1", "True"), ("1.0", "True"), ('"1"', "1")])
-def test_values_that_only_look_alike_are_a_difference_to_go_back_to(
+def test_similar_values_are_a_difference_to_restore(
     first: str, second: str, cli: Cli, sandbox: Sandbox
 ) -> None:
     folder = copy_example(CLEANUP, cli.folder, sandbox.registry)

@@ -1,7 +1,7 @@
-"""No token and no password ever leaves through an output, a log, a plan, the record or a file.
+"""No output, log, plan, state or file contains a token or a password.
 
-The platform's token and the registry's password are unmistakable; every kind of run is made with them, the
-ones that fail as well, and then everything that any of them left behind is searched.
+The token and the registry's password are unique texts. The tests run every kind of command with them, also
+failing ones, and then search everything that the commands left behind.
 """
 
 import base64
@@ -30,14 +30,14 @@ WRONG_PASSWORD = "marked-pässword-90aa17"
 
 
 def forms(secret: str) -> set[bytes]:
-    """A secret as it may be written: as text, in JSON, in an address, in base64."""
+    """The possible forms of a secret: text, JSON, part of an address, base64."""
     text = {secret, json.dumps(secret)[1:-1], quote(secret), quote(secret, safe=""), repr(secret)[1:-1]}
     encoded = {form.encode() for form in text} | {secret.encode("latin-1", "replace")}
     return encoded | {base64.b64encode(secret.encode()).rstrip(b"=")}
 
 
 class Watched:
-    """Runs commands and keeps all that they say; `found` searches it, and everything on the disk."""
+    """Runs commands and keeps their output. `found` searches it and all files."""
 
     def __init__(self, cli: Cli, everything: Path, caplog: pytest.LogCaptureFixture, *secrets: str) -> None:
         self._cli = cli
@@ -53,7 +53,7 @@ class Watched:
         return ended.out + ended.err
 
     def found(self) -> list[str]:
-        """Where a secret turned up."""
+        """The places where a secret was found."""
         places = [(f"output of {command}", text.encode()) for command, text in self.said]
         places += [(f"log of {r.name}", r.getMessage().encode()) for r in self._caplog.records]
         places += [(f"file {name}", content) for name, (_, content) in snapshot(self._everything).items()]
@@ -63,7 +63,7 @@ class Watched:
 
 @pytest.fixture
 def marked(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A platform whose tokens are unmistakable, and a user who is signed in to it."""
+    """A platform with unique tokens, and a user who is signed in."""
     with Sandbox(Settings(tokens={TOKEN: "read-write", READ_ONLY: "read-only"})) as sandbox:
         monkeypatch.setenv("PICSELLIA_TOKEN", TOKEN)
         monkeypatch.setenv("PICSELLIA_ORGANIZATION", sandbox.organization)
@@ -76,7 +76,7 @@ def marked(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 def log_in(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Registry, str], None]:
-    """Stores a registry's login as `docker login` does, in a folder that is not searched."""
+    """Save a registry login as `docker login` does, in a folder that is not searched."""
     folder = tmp_path_factory.mktemp("docker")
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
 
@@ -96,7 +96,7 @@ def run(
     log_in: Callable[[Registry, str], None],
     caplog: pytest.LogCaptureFixture,
 ) -> Watched:
-    """A pipeline whose image lives in a registry that wants a password."""
+    """A pipeline with an image in a registry that needs a password."""
     caplog.set_level(logging.DEBUG)
     folder = copy_example(NAME, cli.folder, marked.registry)
     config = folder / "config.toml"
@@ -112,7 +112,7 @@ def run(
 
 
 @pytest.mark.registry
-def test_a_working_life_tells_no_secret(run: Watched, marked: Sandbox, workplace: Path) -> None:
+def test_no_command_leaks_a_secret(run: Watched, marked: Sandbox, workplace: Path) -> None:
     run("validate", NAME)
     assert "PICSELLIA_TOKEN" in run("whoami"), "it says where the token is from"
     run("whoami", "--json")
@@ -135,7 +135,7 @@ def test_a_working_life_tells_no_secret(run: Watched, marked: Sandbox, workplace
 
 
 @pytest.mark.registry
-def test_failures_tell_no_secret(
+def test_no_failure_leaks_a_secret(
     run: Watched,
     marked: Sandbox,
     workplace: Path,
@@ -178,7 +178,7 @@ def test_failures_tell_no_secret(
 
 
 @pytest.mark.registry
-def test_a_class_is_not_given_what_it_could_tell(run: Watched, workplace: Path) -> None:
+def test_a_class_gets_no_secret(run: Watched, workplace: Path) -> None:
     (workplace / NAME / "utils" / "inputs.py").write_text(
         "import os, sys\n"
         "class ProcessingInputs:\n"
@@ -194,8 +194,10 @@ def test_a_class_is_not_given_what_it_could_tell(run: Watched, workplace: Path) 
     assert run.found() == []
 
 
-def test_the_search_finds_what_is_there(tmp_path: Path, cli: Cli, caplog: pytest.LogCaptureFixture) -> None:
-    """Each place is looked at, so that the stories above mean something."""
+def test_the_search_finds_a_secret_in_each_place(
+    tmp_path: Path, cli: Cli, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A secret in any place is found, so the tests above cannot pass vacuously."""
     caplog.set_level(logging.DEBUG)
     watched = Watched(cli, tmp_path, caplog, TOKEN)
     watched.said.append(("plan", f"Bearer {TOKEN}"))

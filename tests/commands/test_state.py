@@ -1,4 +1,4 @@
-"""`reconciler state`: what it tells of a record, as text and as a document; a team that shares a bucket."""
+"""`reconciler state` as text and as documents, and a team that shares a bucket."""
 
 import json
 import re
@@ -25,7 +25,7 @@ Document = Callable[..., Any]
 
 @pytest.fixture
 def record(home: Path) -> Path:
-    """Where a record of two saves is: one by nobody with a lock, one by a run in CI."""
+    """A store with a state of two saves: one without a lock, one by a run in CI."""
     path = home.parent / "state.db"
     with SqliteStore(path) as store:
         store.save(counting(4).with_resource(resource("model/M", a=1)), expected_serial=0, lock=None)
@@ -38,7 +38,7 @@ def record(home: Path) -> Path:
 
 @pytest.fixture
 def document(cli: Cli) -> Document:
-    """What a command prints with --json; nothing else may be on stdout."""
+    """The document that a command prints with --json, alone on stdout."""
 
     def printed(*arguments: str, code: int = 0) -> Any:
         ended = cli("state", *arguments, "--json")
@@ -71,7 +71,7 @@ CHANGED = {
 }
 
 
-def test_the_history_says_who_when_from_where_with_what_and_what_changed(
+def test_the_history_shows_user_time_place_command_and_changes(
     record: Path, cli: Cli, document: Document
 ) -> None:
     told = document("history", "my_pipeline")
@@ -90,7 +90,7 @@ def test_the_history_says_who_when_from_where_with_what_and_what_changed(
 
 
 def saved(path: Path, who: LockInfo | None, *contents: Snapshot) -> None:
-    """These saves, one after the other; by one run, or by nobody with a lock."""
+    """Write these saves, by one run or without a lock."""
     with (
         SqliteStore(path) as store,
         store.lock(STACK, who, timeout=0) if who else nullcontext() as lock,
@@ -119,7 +119,7 @@ def runs(home: Path) -> Path:
     return path
 
 
-def test_a_run_is_told_once_with_all_that_its_saves_changed(runs: Path, cli: Cli) -> None:
+def test_a_run_is_one_block_with_the_changes_of_its_saves(runs: Path, cli: Cli) -> None:
     told = f"""\
 6-7  {AT}  ada@build-1     reconciler destroy app
     - model/M
@@ -139,7 +139,7 @@ def test_a_run_is_told_once_with_all_that_its_saves_changed(runs: Path, cli: Cli
     ]
 
 
-def test_each_save_is_told_to_those_who_ask_and_to_scripts(runs: Path, cli: Cli, document: Document) -> None:
+def test_saves_are_listed_with_an_option_and_in_documents(runs: Path, cli: Cli, document: Document) -> None:
     assert (
         cli("state", "history", "my_pipeline", "--saves", "--limit", "3").out
         == f"""\
@@ -160,7 +160,7 @@ def test_each_save_is_told_to_those_who_ask_and_to_scripts(runs: Path, cli: Cli,
         assert [save["serial"] for save in told] == [7, 6, 5]
 
 
-def test_a_run_of_which_the_record_before_or_after_is_lost_says_so(runs: Path, cli: Cli) -> None:
+def test_a_run_without_the_state_before_or_after_is_marked(runs: Path, cli: Cli) -> None:
     change(runs, "UPDATE contents SET body = x'00' WHERE serial = 5")
     told = cli("state", "history", "my_pipeline").out.splitlines()
     headlines = [number for number, line in enumerate(told) if not line.startswith(" ")]
@@ -178,7 +178,7 @@ def test_two_serials_are_compared_field_by_field(record: Path, cli: Cli, documen
     assert "default_cpu  6 -> 4" in cli("state", "diff", "my_pipeline", "2", "1").out
 
 
-def test_the_rest_has_documents_too(record: Path, document: Document) -> None:
+def test_the_other_commands_have_documents(record: Path, document: Document) -> None:
     assert document("list")["stacks"] == [STACK]
     assert document("show", "my_pipeline")["serial"] == 2
     assert document("show", "my_pipeline", "--serial", "1")["serial"] == 1
@@ -190,14 +190,14 @@ def test_the_rest_has_documents_too(record: Path, document: Document) -> None:
     assert addresses == ["processing/app"]
 
 
-def test_what_is_forgotten_is_under_the_lock(record: Path, cli: Cli) -> None:
+def test_forget_takes_the_lock(record: Path, cli: Cli) -> None:
     with SqliteStore(record) as store, store.lock(STACK, run("bob"), timeout=0):
         ended = cli("state", "forget", "my_pipeline", "input/app/new", "--yes")
     assert ended.code == 13
     assert "bob@build-1" in ended.err
 
 
-def test_a_damaged_record_is_told_with_the_way_out_which_works(
+def test_damaged_state_is_reported_with_a_repair_that_works(
     record: Path, cli: Cli, document: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(record, "UPDATE contents SET body = x'00' WHERE serial = 2")
@@ -205,12 +205,12 @@ def test_a_damaged_record_is_told_with_the_way_out_which_works(
     assert (told["whole"], told["whole_serials"]) == (False, [1])
     ended = cli("state", "verify", "my_pipeline")
     assert ended.code == 1
-    assert "Serials that are whole: 1." in ended.err
+    assert "Intact serials: 1." in ended.err
     assert "reconciler state copy" in ended.err
     repaired = str(record.parent / "repaired.db")
     copied = cli("state", "copy", str(record), repaired)
     assert copied.code == 1, "a copy that is not whole is no success"
-    assert "serials 2, damaged" in copied.err
+    assert "serials 2 not copied: damaged" in copied.err
     monkeypatch.setenv("RECONCILER_STATE", repaired)
     assert document("verify", "my_pipeline")["serial"] == 1
 
@@ -219,7 +219,7 @@ def test_a_damaged_record_is_told_with_the_way_out_which_works(
 def test_a_team_works_through_one_bucket(
     name: str, cli: Cli, sandbox: Sandbox, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was applied with a file goes to the bucket, and from there on everybody sees the same."""
+    """State in a file is copied to the bucket, and then shared."""
     bucket: Bucket = request.getfixturevalue(name)
     use(bucket, monkeypatch)
     copy_example("dataset_cleanup", cli.folder, sandbox.registry)
@@ -233,7 +233,7 @@ def test_a_team_works_through_one_bucket(
     assert cli("plan", "dataset_cleanup", "--exit-code").code == 11
     assert cli("apply", "dataset_cleanup", "--yes").code == 0
     assert cli("plan", "dataset_cleanup", "--exit-code").code == 0
-    assert f"{stack_of('dataset_cleanup')} is whole" in cli("state", "verify", "dataset_cleanup").out
+    assert f"{stack_of('dataset_cleanup')} is intact" in cli("state", "verify", "dataset_cleanup").out
 
 
 @pytest.mark.parametrize(
@@ -256,11 +256,11 @@ def test_a_team_works_through_one_bucket(
         ({"BUILD_URL": "", "BUILD_ID": "7"}, "7"),
     ],
 )
-def test_a_ci_job_is_named_by_its_address(environment: dict[str, str], expected: str) -> None:
+def test_a_ci_job_is_shown_by_its_address(environment: dict[str, str], expected: str) -> None:
     assert ci_job(environment) == expected
 
 
-def test_the_documents_commands_work_as_they_are_written(
+def test_the_commands_of_the_page_work(
     cli: Cli, sandbox: Sandbox, s3: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(s3, monkeypatch)

@@ -1,4 +1,4 @@
-"""What is seen of a long run: bars that say only what is known, and a log that stays short and alive."""
+"""The progress of a long run: bars on a terminal, and a short log with regular lines."""
 
 import io
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ MB = 1_000_000
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that tests advance."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -37,7 +37,7 @@ def clock() -> Clock:
 
 
 class Terminal:
-    """Bars on a terminal of 80 columns, and what stands there."""
+    """Bars on a terminal of 80 columns, and its contents."""
 
     def __init__(self, clock: Clock) -> None:
         self.bars = ProgressBars(Console(file=io.StringIO(), force_terminal=True, width=80), clock)
@@ -51,7 +51,7 @@ class Terminal:
         paper = Console(file=io.StringIO(), width=80)
         with paper.capture() as captured:
             paper.print(self.bars)
-        return [line[2:].rstrip() for line in captured.get().splitlines()]  # without what turns
+        return [line[2:].rstrip() for line in captured.get().splitlines()]  # without the spinner
 
 
 @pytest.fixture
@@ -75,16 +75,14 @@ class TestBars:
         assert layer.startswith("  abc ━")
         assert layer.endswith(" 12.0/40.0 MB 4.0 MB/s, 0:07 left sending")
 
-    def test_steps_are_no_bytes_and_have_no_rate(self, terminal: Terminal, clock: Clock) -> None:
+    def test_steps_have_no_rate(self, terminal: Terminal, clock: Clock) -> None:
         terminal.show(Progress("build", "", "FROM python", 1, 7, "steps"))
         clock.now = 1
         terminal.show(Progress("build", "", "COPY . /app", 2, 7, "steps"), Progress("build", "", "a word"))
         [build] = terminal.lines
         assert build.endswith(" 2/7  a word")
 
-    def test_what_has_no_known_size_has_no_bar_and_no_question_mark(
-        self, terminal: Terminal, clock: Clock
-    ) -> None:
+    def test_a_part_without_a_size_has_no_bar(self, terminal: Terminal, clock: Clock) -> None:
         for second in range(3):
             clock.now = second
             terminal.show(Progress("build", "context", "sending the folder", second * MB))
@@ -93,11 +91,11 @@ class TestBars:
             "context 2.0 MB 1.0 MB/s sending the folder",
         ]
 
-    def test_and_is_over_when_another_part_moves(self, terminal: Terminal) -> None:
+    def test_a_part_without_a_size_ends_when_another_one_starts(self, terminal: Terminal) -> None:
         terminal.show(Progress("build", "context", "sending the folder", MB), sent("abc", 1))
         assert [line.split()[0] for line in terminal.lines] == ["build", "push", "abc"]
 
-    def test_layers_that_ended_are_counted(self, terminal: Terminal) -> None:
+    def test_finished_layers_are_counted(self, terminal: Terminal) -> None:
         for number in range(30):
             terminal.show(sent(f"layer{number}", 1), sent(f"layer{number}", 40))
         terminal.show(Progress("push", "there", "already there", 0, 0), sent("last", 1))
@@ -105,18 +103,18 @@ class TestBars:
         assert stage.split() == ["push", "31", "done"]
         assert last.split()[0] == "last"
 
-    def test_more_at_once_than_fit_are_counted(self, terminal: Terminal) -> None:
+    def test_parts_that_do_not_fit_are_counted(self, terminal: Terminal) -> None:
         terminal.show(*(sent(f"layer{number}", 1) for number in range(30)))
         assert len(terminal.lines) == progress_bars.MOST + 1
         assert terminal.lines[-1] == "and 23 more"
 
-    def test_long_words_are_cut_and_numbers_are_not(self, terminal: Terminal) -> None:
+    def test_long_texts_are_truncated_and_numbers_are_not(self, terminal: Terminal) -> None:
         terminal.show(Progress("build", "", "RUN " + "x" * 200, 3, 7, "steps"))
         [build] = terminal.lines
         assert " 3/7 " in build
         assert build.endswith("x…")
 
-    def test_a_step_that_ended_leaves_nothing(self, terminal: Terminal) -> None:
+    def test_a_finished_step_leaves_no_bar(self, terminal: Terminal) -> None:
         terminal.show(sent("abc", 1))
         terminal.bars.show(OTHER, sent("def", 2))
         terminal.bars.end(IMAGE)
@@ -126,7 +124,7 @@ class TestBars:
 
 
 class TestInATerminal:
-    def test_notes_and_bars_take_turns_and_only_what_was_done_stays(self, clock: Clock) -> None:
+    def test_notes_and_bars_alternate_and_only_results_stay(self, clock: Clock) -> None:
         screen = io.StringIO()
         with ProgressView(
             Console(file=screen, force_terminal=True, width=80, color_system=None), clock
@@ -166,7 +164,7 @@ class TestInALog:
             "  tag latest -> 1.0.0",
         ]
 
-    def test_what_takes_long_gives_a_sign_of_life_now_and_then(
+    def test_a_long_part_prints_progress_at_intervals(
         self, watch: ProgressView, log: io.StringIO, clock: Clock
     ) -> None:
         watch(StepStarted(STEP))
@@ -179,7 +177,7 @@ class TestInALog:
             "  push abc sending 20.0/40.0 MB, 1.0 MB/s, 0:20 left",
         ]
 
-    def test_a_quick_step_is_only_done(self, watch: ProgressView, log: io.StringIO) -> None:
+    def test_a_quick_step_prints_only_its_result(self, watch: ProgressView, log: io.StringIO) -> None:
         with watch:
             watch(Note("reading"))
             watch(StepStarted(STEP))

@@ -1,4 +1,4 @@
-"""Everything below a folder as one value, to hold before and after against each other."""
+"""The contents of a folder as one value, to compare before and after."""
 
 import stat
 from pathlib import Path

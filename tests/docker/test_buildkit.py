@@ -220,7 +220,7 @@ class TestNothingIsLeftBehind:
 from providers.docker.builders.command_line import run_docker
 from reconciler.cli.execution import interruptible
 with interruptible() as stop:
-    stop.stepping = True
+    stop.steps_running = True
     with run_docker(["build"], {}) as (lines, _):
         for line in lines:
             print(line, flush=True)

@@ -100,7 +100,7 @@ def test_a_published_version_of_other_source_is_refused_and_names_what_changed()
         "source-changed: a.py changed, gone.py removed, here.py moved to there.py, new.py added"
     )
     assert verdict.refusal is not None
-    assert "1.0.1 is published from other source" in phrases.reason(verdict.refusal.reason)
+    assert "1.0.1 is published from another source" in phrases.reason(verdict.refusal.reason)
     assert verdict.refusal.ways == (NEW_VERSION,)
 
 

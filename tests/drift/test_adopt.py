@@ -162,13 +162,13 @@ def test_remaining_differences_are_reported(
 ) -> None:
     sandbox.platform.edit_processing(PROCESSING, docker_tag="1.0.0")
     ended = adopt(cli, PROCESSING)
-    assert f"not taken over: processing/{PROCESSING}#docker_tag;" in ended.err
+    assert f"not adopted: processing/{PROCESSING}#docker_tag;" in ended.err
     assert "nothing was changed outside" not in ended.err
     # Without a record nobody knows who changed it, so it takes a word.
     sandbox.platform.edit_processing(PROCESSING, docker_tag="latest", default_cpu=64)
     monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "lost.db"))
     before = snapshot(cli.folder)
-    assert f"not taken over: processing/{PROCESSING}#default_cpu;" in adopt(cli, PROCESSING).err
+    assert f"not adopted: processing/{PROCESSING}#default_cpu;" in adopt(cli, PROCESSING).err
     assert snapshot(cli.folder) == before
     adopt(cli, PROCESSING, f"processing/{PROCESSING}")
     assert 'cpu = "64"' in (cli.folder / PROCESSING / "config.toml").read_text()

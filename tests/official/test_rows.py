@@ -77,8 +77,8 @@ def test_row_2_the_image_name_is_asked_for_when_empty_and_saved(
         screen.answer("Not A Name")
         screen.expect("Error: docker.image_name 'Not A Name' is not an image name")
         screen.answer(short)
-        screen.expect(f"many registries want a project in it: {sandbox.registry}/project/cleanup")
-        screen.expect(f"Enter for {short}, as you wrote it")
+        screen.expect(f"many registries require a project in it: {sandbox.registry}/project/cleanup")
+        screen.expect(f"Enter for {short}, as you typed it")
         screen.answer(name)
         screen.expect("Deploy this? [Y/n]: ")
         screen.type("")
@@ -90,7 +90,7 @@ def test_row_2_the_image_name_is_asked_for_when_empty_and_saved(
 def test_row_3_the_bump_is_asked_for_only_when_one_is_needed(
     cli: Cli, pipeline: Path, at_terminal: AtTerminal
 ) -> None:
-    assert "no new version: 1.0.0 was never published" in cli("deploy", NAME).err
+    assert "no new version: 1.0.0 is not published yet" in cli("deploy", NAME).err
     again = cli("deploy", NAME)
     assert "no new version: 1.0.0 is published from this source" in again.err
     assert "Nothing to do" in again.out
@@ -101,7 +101,7 @@ def test_row_3_the_bump_is_asked_for_only_when_one_is_needed(
         for kind, version in (("patch", "1.0.1"), ("minor", "1.1.0"), ("major", "2.0.0"), ("rc", "1.0.1-rc")):
             screen.expect(kind)
             screen.expect(f"1.0.0 -> {version}")
-        screen.expect("Enter for patch, the smallest step")
+        screen.expect("Enter for patch, the smallest bump")
         screen.answer("huge")
         screen.expect("Error: 'huge' is not one of")
         screen.answer("")
@@ -145,7 +145,7 @@ def test_row_4_cpu_and_gpu_are_asked_for_when_missing_and_saved_as_integers(
             screen.expect("Error: docker.cpu must be a whole number from 0")
         screen.answer("")
         screen.expect("? GPUs")
-        screen.expect("Enter for 0, none; more add the flags --gpus=all and --ipc=host")
+        screen.expect("Enter for 0, no GPU; a higher number adds the flags --gpus=all and --ipc=host")
         screen.answer("2")
         screen.expect("Deploy this? [Y/n]: ")
         screen.type("")
@@ -372,7 +372,7 @@ def test_an_answer_that_was_not_saved_is_told(cli: Cli, pipeline: Path, sandbox:
     ended = cli("deploy", NAME, "--cpu", "8", "--bump", "patch")
     assert ended.code == 12
     assert "conflict: processing/dataset_cleanup" in ended.err
-    assert "Not saved in config.toml, as nothing was applied: cpu 8\n" in ended.err
+    assert "Not saved in config.toml, because nothing was applied: cpu 8\n" in ended.err
     assert config(pipeline)["docker"]["cpu"] == "4"
 
 

@@ -70,7 +70,9 @@ def test_a_list_that_starts_at_the_beginning_each_time_ends(size: int, most: int
     made_up = MadeUpList(size, most, said, whole=True)
     there = min(size, most)
     if said is not None and 0 < there < said:
-        with pytest.raises(PermanentError, match=f"has {said} objects, and gives only {there} of them"):
+        with pytest.raises(
+            PermanentError, match=f"has {said} objects, but its pages contain only {there} of them"
+        ):
             read(made_up)
     else:
         assert sorted(read(made_up)) == list(range(there))
@@ -211,7 +213,7 @@ def test_each_list_of_the_platform(sandbox: Sandbox, lists: ListReader, which: s
 
 def test_inputs_that_cannot_be_seen_are_no_reason_to_create_them(sandbox: Sandbox, lists: ListReader) -> None:
     sandbox.switch(page_cap=5, page_ignored=True)
-    with pytest.raises(PermanentError, match="has 12 objects, and gives only 5 of them"):
+    with pytest.raises(PermanentError, match="has 12 objects, but its pages contain only 5 of them"):
         lists.names("inputs")
 
 

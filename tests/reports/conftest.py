@@ -1,4 +1,4 @@
-"""Reports as a check makes them, without a far end, and names that break what is not escaped."""
+"""Reports without a server, with names that break outputs which do not escape them."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ KNOWN = Acknowledgement("ada", "while we move", "2025-04-01")
 
 
 def finding(**given: Any) -> Finding:
-    """Drift of a processing's cpu, or what of it is given: attributes of the finding and of its change."""
+    """A finding: drift of a processing's cpu, with the given attributes of the finding or its change."""
     stack = replace(STACK, pipeline=given.pop("pipeline", "app"))
     address = given.pop("address", Address.of("processing", stack.pipeline))
     change = Change(
@@ -53,7 +53,7 @@ def finding(**given: Any) -> Finding:
 def stack_report(
     *findings: Finding, pipeline: str = "app", unchecked: tuple[Diagnostic, ...] = ()
 ) -> StackReport:
-    """Of an image, a processing and an input, all in sync but for what was found."""
+    """A report of an image, a processing and an input, in sync except for the findings."""
     stack = replace(STACK, pipeline=pipeline)
     image = Step(Address.of("image", "reg.io", pipeline), Action.NOOP, Reason(ImageVerdict.PUBLISHED))
     processing = Step(Address.of("processing", pipeline), Action.NOOP, IN_SYNC, depends_on=(image.address,))
@@ -79,7 +79,7 @@ def report(*stacks: StackReport, **more: Any) -> Report:
 
 
 def everything() -> Report:
-    """One of each class and way to be unchecked, a pipeline in sync, and nasty names."""
+    """A report with each class of finding, each kind of unchecked part, and hostile names."""
     nasty = Address.of("input", "app", NASTY)
     unread = error("the registry does not answer", NASTY, address="input/app/dataset")
     return report(

@@ -1,4 +1,4 @@
-"""Workflow commands, read back as the runner of GitHub Actions does."""
+"""Workflow commands, parsed as by the runner of GitHub Actions."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ HERE = Path("/repo/pipelines")
 
 
 def parsed(line: str) -> tuple[str, dict[str, str], str]:
-    """(command, properties, message), as actions/runner reads a line (ActionCommand.TryParseV2)."""
+    """(command, properties, message) of a line, as actions/runner parses it (ActionCommand.TryParseV2)."""
     found = re.fullmatch(r"::(\w+) ([^:]*)::(.*)", line)
     assert found is not None, line
     properties = dict(part.split("=", 1) for part in found[2].split(","))
@@ -39,12 +39,12 @@ def test_a_finding_is_at_its_line_of_the_repository() -> None:
     }
     assert message.splitlines()[:3] == [
         "my-org@STAGING/app: changed outside",
-        "the files say: 4",
-        "it was: 4",
+        "in the files: 4",
+        "last applied: 4",
     ]
 
 
-def test_what_the_files_ask_for_is_only_a_warning_and_what_is_known_is_none() -> None:
+def test_pending_is_a_warning_and_acknowledged_drift_has_no_annotation() -> None:
     told = [parsed(line) for line in annotations(everything(), HERE, Path("/repo"))]
     commands = [(command, properties["title"].partition(":")[0]) for command, properties, _ in told]
     assert commands.count(("warning", "pending")) == 1
@@ -53,14 +53,14 @@ def test_what_the_files_ask_for_is_only_a_warning_and_what_is_known_is_none() ->
     assert len(commands) == 6
 
 
-def test_a_file_outside_of_the_repository_is_not_named() -> None:
+def test_a_file_outside_of_the_repository_has_no_place() -> None:
     (line,) = annotations(
         report(stack_report(finding(place="/elsewhere/config.toml:3"))), HERE, Path("/repo")
     )
     assert set(parsed(line)[1]) == {"title"}
 
 
-def test_ten_at_most_and_the_last_one_counts_the_rest() -> None:
+def test_ten_annotations_at_most_and_the_last_counts_the_rest() -> None:
     many = report(stack_report(*(finding(path=f"default_parameters.{n}") for n in range(12))))
     lines = annotations(many, HERE, Path("/repo"))
     assert len(lines) == 10
@@ -68,7 +68,7 @@ def test_ten_at_most_and_the_last_one_counts_the_rest() -> None:
     assert parsed(lines[-1])[2] == "3 more; 12 drift in all."
 
 
-def test_no_value_is_read_as_a_command() -> None:
+def test_no_value_is_a_workflow_command() -> None:
     value = f"50%0A\r\n::set-env name=x::{NASTY}, a: b"
     (line,) = annotations(report(stack_report(finding(path=value, live=value))), HERE, Path("/repo"))
     assert len(line.splitlines()) == 1
@@ -78,7 +78,7 @@ def test_no_value_is_read_as_a_command() -> None:
     )
 
 
-def test_run_by_github_drift_annotates_and_adds_to_the_summary(
+def test_in_github_actions_drift_annotates_and_adds_to_the_summary(
     cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     copy_example("dataset_cleanup", cli.folder, sandbox.registry)
@@ -107,7 +107,7 @@ def test_a_conflict_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("command", ["drift", "plan", "adopt"])
-def test_no_name_is_a_command_to_the_workflow(
+def test_no_name_is_a_workflow_command(
     command: str, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_example("dataset_cleanup", cli.folder, sandbox.registry)

@@ -1,4 +1,4 @@
-"""Graphs, as Graphviz, a browser and Mermaid's grammar read them."""
+"""Graphs, read by Graphviz, a browser and Mermaid's grammar."""
 
 import re
 import subprocess
@@ -44,7 +44,7 @@ def test_graphviz_draws_every_node_and_edge(drawing: Drawing, graphviz: str) -> 
     assert {str(node.address) for node in drawing.nodes} <= titles
 
 
-def test_graphviz_reads_any_text_as_it_is(graphviz: str) -> None:
+def test_graphviz_reads_any_text_unchanged(graphviz: str) -> None:
     odd = Address("kind", (NASTY,))
     graph = of_files(NASTY, Graph([Resource(odd, {})]))
     done = subprocess.run(
@@ -53,14 +53,14 @@ def test_graphviz_reads_any_text_as_it_is(graphviz: str) -> None:
     assert done.stderr == ""
 
 
-def test_mermaid_gets_lines_that_it_knows(drawing: Drawing) -> None:
+def test_mermaid_gets_valid_lines(drawing: Drawing) -> None:
     text = mermaid(drawing)
     assert MERMAID.fullmatch(text), text
     assert len(re.findall(NODE, text)) == len(drawing.nodes)
     assert text.count(" --> ") == len(drawing.edges)
 
 
-def test_the_svg_stands_alone_and_nothing_of_it_overlaps(drawing: Drawing) -> None:
+def test_the_svg_is_complete_and_has_no_overlaps(drawing: Drawing) -> None:
     drawn = ET.fromstring(svg(drawing))
     boxes = [
         tuple(float(box.attrib[a]) for a in ("x", "y", "width", "height")) for box in drawn.iter(f"{SVG}rect")
@@ -75,13 +75,13 @@ def test_the_svg_stands_alone_and_nothing_of_it_overlaps(drawing: Drawing) -> No
     assert "script" not in {element.tag for element in drawn.iter()}
 
 
-def test_what_was_found_is_marked_by_colour_and_in_words(drawing: Drawing) -> None:
+def test_findings_have_a_colour_and_words(drawing: Drawing) -> None:
     shown = {str(node.address): (node.tone, node.note) for node in drawing.nodes}
     assert shown["processing/app"] == ("bad", "drift: default_cpu and 3 more")
     assert shown["image/reg.io/app"] == ("good", "in sync")
 
 
-def test_inputs_come_after_what_they_live_in_also_where_they_are_deleted_first() -> None:
+def test_inputs_come_after_their_parent_even_if_deleted_first() -> None:
     app, below = Address.of("processing", "app"), Address.of("input", "app", "x")
     steps = (Step(below, Action.DELETE, GONE), Step(app, Action.DELETE, GONE, depends_on=(below,)))
     assert of_plan(Plan(STACK, "", 0, steps)).edges == ((app, below),)

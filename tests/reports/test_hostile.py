@@ -1,7 +1,7 @@
-"""Whatever a server or a file says, in any position of any output, is text, and all of it is seen.
+"""Text of servers and files stays visible text in every position of every output.
 
-The payload is put into every text of a report, a plan, a record and so on, one at a time. Each output is
-checked as a terminal, a workflow, a browser or a parser would read it.
+The payload replaces every text of a report, a plan, a state and so on, one at a time. Each output is checked
+as a terminal, a workflow, a browser or a parser reads it.
 """
 
 import io
@@ -66,9 +66,9 @@ from reconciler.views.terminal.drift import print_report
 from reconciler.views.terminal.history import (
     change_lines,
     history_document,
-    record_lines,
     run_lines,
     save_lines,
+    state_lines,
 )
 from reconciler.views.terminal.messages import print_diagnostics, print_outcomes, print_sandbox
 from reconciler.views.terminal.overview import overview_document, overview_lines
@@ -108,14 +108,14 @@ BEGINNINGS = (
 
 
 def spoiled(value: Any, payload: str) -> Iterator[Any]:
-    """The value, once for each text in it, with the payload in the place of that text."""
+    """Copies of the value, each with the payload in place of one text."""
     if isinstance(value, Enum | int | float | datetime | Stack) or value is None:
-        return  # a stack is the same one wherever it is named: see `all_spoiled`
+        return  # a stack has one name everywhere: see `all_spoiled`
     if isinstance(value, str):
         yield payload
     elif isinstance(value, Path):
         yield Path(payload.replace("\0", ""))
-    elif isinstance(value, Reason | WayOut):  # the names of its details are ours
+    elif isinstance(value, Reason | WayOut):  # the keys of its details are fixed
         for name, detail in value.details.items():
             for other in spoiled(detail, payload):
                 yield replace(value, details={**value.details, name: other})
@@ -141,7 +141,7 @@ def spoiled(value: Any, payload: str) -> Iterator[Any]:
 
 
 def all_spoiled(value: Any, payload: str) -> Any:
-    """The value with the payload in the place of all its texts at once; what names a resource still does."""
+    """The value with the payload in place of all texts. Names of resources stay consistent."""
     if isinstance(value, Enum | Address):
         return value
     if isinstance(value, Diagnostic):
@@ -171,7 +171,7 @@ def bad_characters(text: str) -> set[str]:
 
 
 def check_text(text: str) -> None:
-    """What a terminal shows and a workflow reads."""
+    """Check an output as a terminal and a workflow read it."""
     assert bad_characters(text) == set(), ascii(text)
     for line in text.split("\n"):
         assert not line.startswith(FORGED), ascii(text)
@@ -180,7 +180,7 @@ def check_text(text: str) -> None:
 
 
 def check_log(text: str) -> None:
-    """The same for what goes past a person: colours of our own apart."""
+    """Check a log, ignoring the program's own colours."""
     check_text(re.sub(r"\x1b\[[0-9;]*m", "", text))
 
 
@@ -238,7 +238,7 @@ def check_annotations(lines: list[str]) -> None:
 
 
 def printed(show: Callable[[Console], object]) -> str:
-    """What a log gets, and a terminal with colours."""
+    """The output for a log, and for a terminal with colours."""
     stream = io.StringIO()
     show(console(stream))
     with patch.dict(os.environ, FORCE_COLOR="1"):
@@ -375,7 +375,7 @@ def check_plan(plan: Plan) -> None:
 
 @pytest.fixture(autouse=True)
 def workflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything is looked at as GitHub Actions would read it, the strictest of all readers."""
+    """Check everything as in GitHub Actions, the strictest reader."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
 
 
@@ -411,7 +411,7 @@ def test_every_text_of_a_plan_is_text_in_every_output(one_in: int) -> None:
 
 
 @pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])
-def test_every_text_of_the_rest_is_text(payload: str) -> None:
+def test_every_text_of_other_views_is_text(payload: str) -> None:
     for outcomes in spoiled(OUTCOMES, payload):
         check_log(printed(lambda out, them=outcomes: print_outcomes(ExecutionResult(them).outcomes, out)))  # type: ignore[misc]
     failed = Outcome(PLAN.steps[1], Status.FAILED, error=RefusedError(payload, hint=payload))
@@ -420,7 +420,7 @@ def test_every_text_of_the_rest_is_text(payload: str) -> None:
         check_log(printed(lambda out, it=stale_steps: print_stale([it], out)))  # type: ignore[misc]
     for rows in spoiled(ROWS, payload):
         if rows[0].applied.at == payload:
-            continue  # a time that the store itself wrote
+            continue  # a time written by the store
         check_log(lines(overview_lines(rows, NOW)))
         check_json(overview_document(rows), safe_for_workflows(json_text(overview_document(rows)), "json"))
     for holder in spoiled(
@@ -432,7 +432,7 @@ def test_every_text_of_the_rest_is_text(payload: str) -> None:
 
 
 @pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])
-def test_every_text_of_a_record_and_its_history_is_text(payload: str) -> None:
+def test_every_text_of_state_and_its_history_is_text(payload: str) -> None:
     before = Snapshot.new("my-org@PROD/app", "lineage")
     for resource in spoiled(RESOURCE, payload):
         after = replace(
@@ -444,7 +444,7 @@ def test_every_text_of_a_record_and_its_history_is_text(payload: str) -> None:
             intents={payload: Intent(payload, "create", None, {}, payload, payload)},
         )
         changed = changes(before, after)
-        check_log(lines(record_lines(after)))
+        check_log(lines(state_lines(after)))
         check_log(lines(change_lines(changed)))
         check_log(lines(change_lines(changes(after, before))))
         for entry in spoiled(ENTRY, payload) if resource.address == payload else ():
@@ -478,16 +478,14 @@ def test_bars_show_text_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(line.strip().startswith(FORGED) for line in shown.split("\n"))
 
 
-def test_what_a_build_says_is_text_in_its_log_and_its_error() -> None:
+def test_build_output_is_text_in_logs_and_errors() -> None:
     assert bad_characters(plain_text(PAYLOAD)) == set()
 
 
 @pytest.mark.parametrize(
     "argument", [PAYLOAD.replace("\0", ""), *BEGINNINGS], ids=lambda text: ascii(text)[:30]
 )
-def test_what_was_typed_is_repeated_as_text(
-    argument: str, capsys: pytest.CaptureFixture[str], cli: Cli
-) -> None:
+def test_quoted_arguments_are_text(argument: str, capsys: pytest.CaptureFixture[str], cli: Cli) -> None:
     for before, after in (
         *(((), ()), (("plan",), ()), (("plan", "--env"), ()), (("bump",), ("x",)), (("bump", "patch"), ())),
         *((("drift", "--shard"), ()), (("apply", "--target"), ()), (("show",), ()), (("state", "show"), ())),
@@ -508,7 +506,7 @@ def test_a_question_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bad_characters(asked[0]) == set()
 
 
-def test_a_command_is_found_wherever_the_runner_finds_one() -> None:
+def test_commands_are_found_where_the_runner_finds_them() -> None:
     """https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs"""
     for text in ("::error::x", "  ::error::x", "\u3000::a::", "x\n::error::x", "a ##[error]x", "####[x"):
         safe = without_workflow_commands(text)
@@ -519,7 +517,7 @@ def test_a_command_is_found_wherever_the_runner_finds_one() -> None:
 
 
 def check_ended(ended: Ended, check: Callable[[str], None] = check_log) -> None:
-    """Of what a command printed only our own annotations are commands, and each is one line."""
+    """Only annotations are workflow commands in the output, and each is one line."""
     ours = re.compile(r"::(error|warning|notice) (file=|title=)")
     mine = [line for line in ended.err.split("\n") if ours.match(line)]
     check_annotations(mine)
@@ -546,7 +544,7 @@ COMMANDS = (
 
 
 def test_a_parameters_name_is_text_in_every_command(cli: Cli, sandbox: Sandbox) -> None:
-    """The story: somebody names a parameter so that it takes over a terminal, a workflow and a page."""
+    """A parameter has a name that attacks a terminal, a workflow and a page."""
     name = "dataset_cleanup"
     copy_example(name, cli.folder, sandbox.registry)
     assert cli("apply", name).code == 0
@@ -563,7 +561,7 @@ def test_a_parameters_name_is_text_in_every_command(cli: Cli, sandbox: Sandbox) 
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 409, 422, 423, 500])
-def test_what_a_platform_answers_is_text(
+def test_platform_responses_are_text(
     status: int, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "dataset_cleanup"
@@ -583,8 +581,8 @@ def test_what_a_platform_answers_is_text(
                 check_ended(ended)
 
 
-def test_what_a_file_says_is_text(cli: Cli, sandbox: Sandbox) -> None:
-    """Names and keys of config.toml, an environment's name, a file's name, a class."""
+def test_file_contents_are_text(cli: Cli, sandbox: Sandbox) -> None:
+    """Names and keys of config.toml, names of environments and files, classes."""
     name = "dataset_cleanup"
     folder = copy_example(name, cli.folder, sandbox.registry)
     config = (folder / "config.toml").read_text()
@@ -618,10 +616,10 @@ def test_what_a_file_says_is_text(cli: Cli, sandbox: Sandbox) -> None:
             check_ended(ended)
 
 
-def test_a_patch_that_a_workflow_would_obey_is_not_printed_there(
+def test_a_patch_with_workflow_commands_is_not_printed_in_a_workflow(
     cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It cannot be written otherwise: each of its bytes counts."""
+    """A patch cannot be escaped: each byte matters."""
     name = "dataset_cleanup"
     folder = copy_example(name, cli.folder, sandbox.registry)
     source = folder / "utils" / "parameters.py"
@@ -643,8 +641,8 @@ def test_a_patch_that_a_workflow_would_obey_is_not_printed_there(
     assert f"##[error]{FORGED}" in printed.out
 
 
-def test_documents_and_lines_leave_in_one_place_each() -> None:
-    """Anything else that prints would need the same care. The classes' child prints to a pipe."""
+def test_documents_and_lines_are_printed_in_one_place_each() -> None:
+    """Any other print would need the same protection. The child process for classes prints to a pipe."""
     rooms = Path(__file__).parents[2] / "reconciler"
     printing = re.compile(r"stdout\.write|stderr\.write|click\.(?:echo|secho)|(?<!def )(?<![.\w])print\(")
     found = {

@@ -1,4 +1,4 @@
-"""The pages, opened in a browser: at two widths, light and dark, with names that would break them."""
+"""The HTML pages in a browser: two widths, light and dark, with hostile names."""
 
 import html
 import json
@@ -19,7 +19,7 @@ from reconciler.views.reports.html import drift_html, plan_html
 from tests.reports.conftest import NASTY, STACK, everything, finding, report, stack_report
 
 WIDTHS = (400, 1280)
-# Each page in a frame of its own, as no window of a browser is 400 pixels wide; everything unfolded.
+# Each page is in its own frame, as browser windows cannot be 400 pixels wide. All details are open.
 LOOK = """<!doctype html><meta charset="utf-8">
 <script>
 const seen = [];
@@ -67,7 +67,7 @@ Look = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def look(browser: Callable[..., str], tmp_path: Path) -> Look:
-    """What a browser makes of these pages, each at both widths."""
+    """The pages as a browser renders them, each at both widths."""
 
     def looked(*pages: str, dark: bool = False) -> list[dict[str, Any]]:
         frames = [
@@ -101,7 +101,7 @@ def plan() -> Plan:
     return Plan(STACK, "", 0, (refused,), (error(NASTY, NASTY),))
 
 
-def test_the_pages_fit_show_the_counts_and_run_nobodys_code(look: Look) -> None:
+def test_the_pages_fit_show_the_counts_and_run_no_foreign_code(look: Look) -> None:
     long = finding(path="x" * 300, live="y" * 3000, desired={"z" * 300: ["w" * 300]})
     seen = look(drift_html(everything()), drift_html(report(stack_report(long))), plan_html([plan()], []))
     assert [page["width"] for page in seen] == [*WIDTHS] * 3
@@ -120,12 +120,12 @@ def test_the_pages_fit_show_the_counts_and_run_nobodys_code(look: Look) -> None:
         assert page["nodes"] == ["good", "bad", "bad", "unknown", "good", "good", "good"]
 
 
-def test_who_prefers_dark_gets_it(look: Look) -> None:
+def test_the_pages_have_a_dark_scheme(look: Look) -> None:
     assert all(page["bright"] < 60 for page in look(drift_html(everything()), dark=True))
 
 
 @pytest.mark.parametrize("page", [drift_html(everything()), plan_html([plan()], [error(NASTY)])])
-def test_a_page_has_everything_inside_and_may_load_nothing(page: str) -> None:
+def test_a_page_is_self_contained_and_loads_nothing(page: str) -> None:
     (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
     assert policy == "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
     assert not re.search(r"<(?:link|img|iframe|object|embed)\b|<script [^>]*src|@import|url\(", page)
@@ -133,7 +133,7 @@ def test_a_page_has_everything_inside_and_may_load_nothing(page: str) -> None:
     assert html.escape(NASTY, quote=False).partition(" ")[0] in page
 
 
-def test_without_scripts_everything_is_there_and_the_filter_is_not() -> None:
+def test_without_scripts_a_page_is_complete_except_for_the_filter() -> None:
     page = drift_html(everything())
     static = page.partition("<script>\n")[0]
     assert '<form class="filter" role="search" hidden>' in static
@@ -141,7 +141,7 @@ def test_without_scripts_everything_is_there_and_the_filter_is_not() -> None:
         assert told in html.unescape(static)
 
 
-def test_a_page_that_is_no_page_of_the_web_is_no_link() -> None:
+def test_only_web_addresses_are_links() -> None:
     page = drift_html(report(stack_report(finding(page="javascript:alert(1)"))))
     assert "javascript:" not in page
 
@@ -154,7 +154,7 @@ def test_the_same_change_in_many_pipelines_is_one_card() -> None:
     assert "processing/*#default_cpu" in page
 
 
-def test_all_in_sync_looks_like_it() -> None:
+def test_a_report_in_sync_is_green() -> None:
     page = drift_html(report(stack_report()))
     assert '<header class="state good">' in page
     assert "<h1>No drift</h1>" in page

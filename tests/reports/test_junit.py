@@ -1,4 +1,4 @@
-"""JUnit XML, as its readers take it."""
+"""JUnit XML, read by its parsers and schemas."""
 
 from xml.etree import ElementTree as ET
 
@@ -9,8 +9,8 @@ from reconciler.views.reports.junit import junit_text
 from tests.reports.conftest import NASTY, everything, finding, report, stack_report
 
 SCHEMA = {
-    # element: (attributes that it must have, that it may have, children): Jenkins' junit-10.xsd, but for what
-    # Maven Surefire's schema does not know
+    # element: (required attributes, optional attributes, children): Jenkins' junit-10.xsd, without the parts
+    # that Maven Surefire's schema lacks
     "testsuites": (set(), {"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
     "testsuite": (
         {"name", "tests", "failures", "errors"},
@@ -30,7 +30,7 @@ def read(found: Report) -> dict[str, dict[str, list[object]]]:
     return {suite.name: {case.name: list(case.result) for case in suite} for suite in suites}
 
 
-def test_each_finding_fails_and_all_else_passed() -> None:
+def test_each_finding_is_a_failure_and_the_rest_passes() -> None:
     cases = read(everything())
     assert list(cases) == ["my-org@STAGING/app", "my-org@STAGING/quiet", "broken"]
     app = cases["my-org@STAGING/app"]
@@ -43,14 +43,14 @@ def test_each_finding_fails_and_all_else_passed() -> None:
     assert [type(result) for result in cases["broken"]["files"]] == [Error]
 
 
-def test_a_failure_says_what_it_is_and_what_to_run() -> None:
+def test_a_failure_names_the_change_and_the_command() -> None:
     (failure,) = read(everything())["my-org@STAGING/app"]["processing/app#default_cpu"]
     assert isinstance(failure, Failure)
     assert failure.type == "drift"
     assert failure.message == (
-        "processing/app#default_cpu changed outside: the files say 4; it was 4; it is now 64"
+        "processing/app#default_cpu changed outside: in the files 4; last applied 4; live 64"
     )
-    assert "put it back: reconciler apply app --organization my-org --env STAGING" in str(failure.text)
+    assert "apply the files: reconciler apply app --organization my-org --env STAGING" in str(failure.text)
 
 
 def test_the_counts_are_those_of_the_cases() -> None:
@@ -62,7 +62,7 @@ def test_the_counts_are_those_of_the_cases() -> None:
     assert (root.attrib["tests"], root.attrib["failures"], root.attrib["errors"]) == ("11", "4", "2")
 
 
-def test_it_keeps_to_the_schema() -> None:
+def test_the_document_matches_the_schemas() -> None:
     for element in ET.fromstring(junit_text(everything())).iter():
         must, may, children = SCHEMA[element.tag]
         assert must <= set(element.attrib) <= must | may
@@ -71,7 +71,7 @@ def test_it_keeps_to_the_schema() -> None:
             assert len(element) <= 1, "some readers take the first result only"
 
 
-def test_what_xml_cannot_hold_is_written_out() -> None:
+def test_characters_outside_of_xml_are_escaped() -> None:
     found = read(report(stack_report(finding(path="a\x00b\ufffe", live=NASTY))))
     (failure,) = found["my-org@STAGING/app"][r"processing/app#a\x00b\ufffe"]
     assert isinstance(failure, Failure)

@@ -1,4 +1,4 @@
-"""Markdown as a renderer reads it, and as GitHub takes it."""
+"""Markdown as rendered, and within GitHub's limits."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ from tests.reports.conftest import KNOWN, NASTY, STACK, everything, finding, rep
 
 @dataclass
 class Rendered(HTMLParser):
-    """What a reader sees: elements, text, and which of it is code."""
+    """The rendered text: elements, text and code."""
 
     tags: list[str] = field(default_factory=list)
     within: Counter[str] = field(default_factory=Counter)
@@ -77,7 +77,7 @@ def test_the_marker_and_the_counts_come_first() -> None:
 
 def test_each_finding_is_a_row_worst_first() -> None:
     found = Rendered.of(drift_markdown(everything())).rows
-    assert found[0] == ["what", "severity", "where", "the files say", "it is now", "since"]
+    assert found[0] == ["finding", "severity", "field", "in the files", "live", "age"]
     assert [(row[0], row[1]) for row in found[1:5]] == [
         ("drift", "existence"),
         ("drift", "parameters"),
@@ -88,7 +88,7 @@ def test_each_finding_is_a_row_worst_first() -> None:
     assert found[-1][0] == "acknowledged"
 
 
-def test_nothing_of_a_value_is_markup_or_a_mention() -> None:
+def test_no_value_is_markup_or_a_mention() -> None:
     page = Rendered.of(drift_markdown(everything()))
     assert {tag.strip("/") for tag in page.tags} <= ALLOWED
     assert {len(row) for row in page.rows} == {6}
@@ -97,7 +97,7 @@ def test_nothing_of_a_value_is_markup_or_a_mention() -> None:
     assert "#7" not in page.prose
 
 
-def test_a_plans_values_are_no_markup_either() -> None:
+def test_no_value_of_a_plan_is_markup() -> None:
     step = Step(
         Address.of("input", "app", NASTY),
         Action.DELETE,
@@ -115,7 +115,7 @@ def test_a_plan_is_found_by_the_marker_of_its_stack() -> None:
     assert text.splitlines()[0] == "<!-- reconciler:plan my-org@STAGING/app -->"
 
 
-def test_several_plans_have_one_marker_and_fit_however_many_they_are() -> None:
+def test_several_plans_share_one_marker_and_fit() -> None:
     step = Step(Address.of("input", "app", "x"), Action.DELETE, unstated("gone"))
     plans = [Plan(replace(STACK, pipeline=f"app{n}"), "", 0, (step,)) for n in range(2000)]
     text = plan_markdown(plans, [])
@@ -149,7 +149,7 @@ def big(count: int) -> Report:
 
 
 @pytest.mark.parametrize("count", [1000, 5000])
-def test_it_fits_into_a_comment_and_counts_what_it_leaves_out(count: int) -> None:
+def test_a_report_fits_into_a_comment_and_counts_omitted_items(count: int) -> None:
     text = drift_markdown(big(count))
     assert len(text) <= len(text.encode()) <= COMMENT
     page = Rendered.of(text)
@@ -159,23 +159,23 @@ def test_it_fits_into_a_comment_and_counts_what_it_leaves_out(count: int) -> Non
     assert page.tags.count("details") == page.tags.count("/details") >= 2
 
 
-def test_a_small_report_is_shown_whole() -> None:
+def test_a_small_report_is_complete() -> None:
     assert "not shown" not in drift_markdown(everything())
 
 
-def test_what_is_acknowledged_asks_for_nothing() -> None:
+def test_an_acknowledged_finding_has_no_commands() -> None:
     text = drift_markdown(report(stack_report(finding(acknowledged=KNOWN, cls=ChangeClass.DRIFT))))
     assert text.splitlines()[1] == "## Drift: 1 acknowledged"
     assert "reconciler apply" not in text
 
 
-def test_what_could_not_be_checked_is_not_called_in_sync() -> None:
+def test_unchecked_pipelines_are_not_in_sync() -> None:
     text = drift_markdown(report(failed={"broken": (error("no TOML"),)}))
-    assert text.splitlines()[1] == "## No drift in what could be checked"
+    assert text.splitlines()[1] == "## No drift found, but not everything was checked"
     assert "no TOML" in text
 
 
-def test_one_reason_for_many_pipelines_is_told_once_and_names_them() -> None:
+def test_a_shared_problem_is_one_row_with_its_pipelines() -> None:
     away = error("the platform does not answer")
     text = drift_markdown(report(failed=dict.fromkeys([f"app{n}" for n in range(12)], (away,))))
     (line,) = [line for line in text.splitlines() if "does not answer" in line]

@@ -1,4 +1,4 @@
-"""All outputs of one run, as files and on stdout; the JSON document against its schema."""
+"""The outputs of one run, as files and on stdout. The JSON document matches its schema."""
 
 import json
 import os
@@ -32,7 +32,7 @@ OUTPUTS = ("--json", "d.json", "--junit", "d.xml", "--markdown", "d.md", "--html
 
 @pytest.fixture
 def drifted(cli: Cli, sandbox: Sandbox) -> Cli:
-    """A pipeline that was applied, and then edited on the platform."""
+    """An applied pipeline with edits on the platform."""
     copy_example("dataset_cleanup", cli.folder, sandbox.registry)
     assert cli("apply", "dataset_cleanup").code == 0
     sandbox.platform.edit_processing("dataset_cleanup", default_cpu=64, description="</title><b>oh")
@@ -48,7 +48,7 @@ def valid(text: str) -> dict[str, object]:
     return document
 
 
-def test_one_run_writes_them_all_beside_what_it_prints(drifted: Cli) -> None:
+def test_one_run_prints_and_writes_all_formats(drifted: Cli) -> None:
     ended = drifted("drift", "dataset_cleanup", *OUTPUTS)
     assert ended.code == 11
     assert "Found: 3 drift" in ended.out
@@ -72,7 +72,7 @@ def test_the_document_of_every_kind_of_finding_is_valid() -> None:
     valid(report_text(everything()))
 
 
-def test_a_report_that_was_read_again_says_the_same() -> None:
+def test_a_report_survives_a_round_trip() -> None:
     again = report_from_document(json.loads(report_text(everything())))
     for output in (report_text, junit_text, drift_markdown, drift_html):
         assert output(again) == output(everything())
@@ -81,7 +81,7 @@ def test_a_report_that_was_read_again_says_the_same() -> None:
 @pytest.mark.parametrize(
     ("format_", "read"), [("json", valid), ("junit", ET.fromstring), ("markdown", str), ("html", str)]
 )
-def test_a_dash_is_stdout_and_nothing_else_goes_there(
+def test_a_dash_reserves_stdout_for_one_format(
     drifted: Cli, format_: str, read: Callable[[str], object]
 ) -> None:
     ended = drifted("drift", "dataset_cleanup", f"--{format_}", "-")
@@ -91,7 +91,7 @@ def test_a_dash_is_stdout_and_nothing_else_goes_there(
     assert "Found: 3 drift. 0 pipelines" not in ended.out
 
 
-def test_what_cannot_be_written_fails_and_keeps_the_others(drifted: Cli) -> None:
+def test_a_failed_output_does_not_stop_the_others(drifted: Cli) -> None:
     (drifted.folder / "taken").mkdir()
     assert drifted("drift", "dataset_cleanup", "--json", "taken").code == 2
     assert drifted("drift", "dataset_cleanup", "--json", "no/d.json").code == 2
@@ -105,7 +105,7 @@ def test_what_cannot_be_written_fails_and_keeps_the_others(drifted: Cli) -> None
     assert "<h1>3 drift</h1>" in (drifted.folder / "d.html").read_text()
 
 
-def test_a_file_that_is_there_is_replaced_and_keeps_its_mode(drifted: Cli) -> None:
+def test_an_existing_file_is_replaced_and_keeps_its_mode(drifted: Cli) -> None:
     file = drifted.folder / "d.md"
     file.write_text("old")
     file.chmod(0o600)
@@ -114,7 +114,7 @@ def test_a_file_that_is_there_is_replaced_and_keeps_its_mode(drifted: Cli) -> No
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_without_a_platform_the_outputs_say_that_nothing_was_checked(
+def test_without_a_platform_the_outputs_report_no_check(
     drifted: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", f"http://127.0.0.1:{free_port()}")
@@ -122,7 +122,7 @@ def test_without_a_platform_the_outputs_say_that_nothing_was_checked(
     assert ended.code == 13
     assert valid((drifted.folder / "d.json").read_text())["exit_code"] == 13
     assert ET.parse(drifted.folder / "d.xml").getroot().attrib["errors"] == "1"
-    assert "No drift in what could be checked" in (drifted.folder / "d.md").read_text()
+    assert "No drift found, but not everything was checked" in (drifted.folder / "d.md").read_text()
     assert "in sync" not in (drifted.folder / "d.html").read_text().partition("<h1>")[2].partition("</h1>")[0]
 
 
@@ -139,7 +139,7 @@ def test_a_plan_as_markdown_and_as_a_page(drifted: Cli) -> None:
     assert "Plan: 1 to create" in there.err
 
 
-def test_a_pipeline_without_a_plan_is_told_in_the_outputs(cli: Cli, sandbox: Sandbox) -> None:
+def test_a_pipeline_without_a_plan_is_in_the_outputs(cli: Cli, sandbox: Sandbox) -> None:
     folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
     (folder / "config.toml").write_text("[metadata\n")
     ended = cli("plan", "dataset_cleanup", "--markdown", "p.md", "--html", "p.html")
@@ -148,7 +148,7 @@ def test_a_pipeline_without_a_plan_is_told_in_the_outputs(cli: Cli, sandbox: San
     assert "No plan could be made" in (cli.folder / "p.html").read_text()
 
 
-def test_what_somebody_wrote_is_no_command_to_the_terminal(drifted: Cli, sandbox: Sandbox) -> None:
+def test_no_live_value_is_a_terminal_command(drifted: Cli, sandbox: Sandbox) -> None:
     sandbox.platform.edit_processing(
         "dataset_cleanup", default_parameters={"\x1b]0;title\x07": 1, "\x9b31m": 2, "\u202erev": 3}
     )
@@ -172,7 +172,7 @@ VALUES: tuple[JSON | NoValue, ...] = (4, None, MISSING, ABSENT)
 
 
 @pytest.mark.parametrize("path", ["default_cpu", ""])
-def test_every_output_shows_findings_whichever_values_they_lack(path: str, tmp_path: Path) -> None:
+def test_every_output_shows_findings_without_values(path: str, tmp_path: Path) -> None:
     classes = sorted(set(ChangeClass) - {ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
     findings = [
         finding(

@@ -1,4 +1,4 @@
-"""Each reason is a code with words for every audience, and nothing reads the words again."""
+"""Each reason is a code with words for every audience, and no code parses the words."""
 
 import re
 from dataclasses import replace
@@ -45,7 +45,7 @@ def first_of_each(found: list[T], code: str) -> list[T]:
 
 
 def page() -> str:
-    """The reference of all codes, with the words of a plan of the files."""
+    """The reference page of all codes, with their words in a plan of the files."""
     reasons = [
         (reason.code.value, "text of a document of an earlier version")
         if reason.code in TEXTS
@@ -119,8 +119,8 @@ def test_every_drift_state_has_words(code: DriftState) -> None:
     assert ("2 drift, 1 pending" in words) == (code in (DriftState.DIFFERENT, DriftState.PARTLY_READ))
 
 
-def test_a_rollback_never_speaks_of_the_files() -> None:
-    """Whoever goes back has other files: no reason may blame them."""
+def test_reasons_of_a_rollback_do_not_mention_the_files() -> None:
+    """A rollback does not use the files, so no reason may mention them."""
     exempt = {ReasonCode.NOT_DESTROYED, ReasonCode.DESTROYED, *TEXTS}  # no rollback destroys
     for reason in REASONS:
         if isinstance(reason.code, ReasonCode) and reason.code not in exempt:
@@ -133,8 +133,8 @@ def test_the_reference_page_has_every_code(request: pytest.FixtureRequest) -> No
     assert PAGE.read_text() == page()
 
 
-def test_no_code_takes_words_apart() -> None:
-    """Reasons and ways out are values until they are printed; a separator in words would make them data."""
+def test_no_code_parses_words() -> None:
+    """Reasons and ways out stay values until they are printed. A separator would make their words data."""
     split = re.compile(r"""\.(r?partition|r?split)\(["'][^"']*:\s+["']""")
     edited = re.compile(r"\b(reason|way_text|verdict_details)\([^()]*\)\.\w+\(")
     found = [

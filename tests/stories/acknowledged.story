@@ -1,4 +1,4 @@
-# Acknowledged findings are counted, and are new again after another change.
+# Acknowledged drift is counted, and reported again after another change.
 $ example dataset_cleanup
 
 $ reconciler apply dataset_cleanup --parallel 1
@@ -74,19 +74,19 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     changed       … by another-user
     acknowledged  by ann until 2999-12-31: a trial until friday
   drift processing/dataset_cleanup#default_cpu  changed outside
-    the files say  4
-    it was         4
-    it is now      64
-    in the files   dataset_cleanup/config.toml:16
-    changed        … by another-user
-    acknowledged   by ann until 2999-12-31: a trial until friday
+    in the files  4
+    last applied  4
+    live          64
+    set at        dataset_cleanup/config.toml:16
+    changed       … by another-user
+    acknowledged  by ann until 2999-12-31: a trial until friday
   drift processing/dataset_cleanup#description  changed outside
-    the files say  Copies a dataset version without blurred and duplicated images.
-    it was         Copies a dataset version without blurred and duplicated images.
-    it is now      edited in a hurry
-    in the files   dataset_cleanup/config.toml:4
-    changed        … by another-user
-    acknowledged   by ann until 2999-12-31: a trial until friday
+    in the files  Copies a dataset version without blurred and duplicated images.
+    last applied  Copies a dataset version without blurred and duplicated images.
+    live          edited in a hurry
+    set at        dataset_cleanup/config.toml:4
+    changed       … by another-user
+    acknowledged  by ann until 2999-12-31: a trial until friday
 Found: 3 acknowledged. 0 pipelines in sync.
 | drift-baseline.toml: 3 findings acknowledged
 
@@ -113,23 +113,23 @@ sandbox@sandbox/dataset_cleanup  last applied … by somebody
     changed       … by another-user
     acknowledged  by ann until 2999-12-31: a trial until friday
   drift processing/dataset_cleanup#default_cpu  changed outside
-    the files say  4
-    it was         4
-    it is now      64
-    in the files   dataset_cleanup/config.toml:16
-    changed        … by another-user
-    acknowledged   by ann until 2999-12-31: a trial until friday
+    in the files  4
+    last applied  4
+    live          64
+    set at        dataset_cleanup/config.toml:16
+    changed       … by another-user
+    acknowledged  by ann until 2999-12-31: a trial until friday
   drift processing/dataset_cleanup#description  changed outside
-    the files say  Copies a dataset version without blurred and duplicated images.
-    it was         Copies a dataset version without blurred and duplicated images.
-    it is now      edited in a hurry
-    in the files   dataset_cleanup/config.toml:4
-    changed        … by another-user
-    acknowledged   by ann until 2999-12-31: a trial until friday
+    in the files  Copies a dataset version without blurred and duplicated images.
+    last applied  Copies a dataset version without blurred and duplicated images.
+    live          edited in a hurry
+    set at        dataset_cleanup/config.toml:4
+    changed       … by another-user
+    acknowledged  by ann until 2999-12-31: a trial until friday
 Found: 3 acknowledged. 0 pipelines in sync.
-| acknowledgements are read from drift-baseline.toml
+| using the acknowledgements in drift-baseline.toml
 
-# Another change of the same field is news; what an acknowledgement is about may be gone, too.
+# Another change of the same field is reported. An acknowledgement may match nothing any more.
 $ platform edit-processing dataset_cleanup default_cpu=65
 
 $ platform delete-input dataset_cleanup stray
@@ -137,22 +137,22 @@ $ platform delete-input dataset_cleanup stray
 $ reconciler drift dataset_cleanup
 sandbox@sandbox/dataset_cleanup  last applied … by somebody
   drift processing/dataset_cleanup#default_cpu  changed outside
-    the files say  4
-    it was         4
-    it is now      65
-    in the files   dataset_cleanup/config.toml:16
-    changed        … by another-user
-    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
-    take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
+    in the files      4
+    last applied      4
+    live              65
+    set at            dataset_cleanup/config.toml:16
+    changed           … by another-user
+    apply the files   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    adopt the change  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
   drift processing/dataset_cleanup#description  changed outside
-    the files say  Copies a dataset version without blurred and duplicated images.
-    it was         Copies a dataset version without blurred and duplicated images.
-    it is now      edited in a hurry
-    in the files   dataset_cleanup/config.toml:4
-    changed        … by another-user
-    acknowledged   by ann until 2999-12-31: a trial until friday
+    in the files  Copies a dataset version without blurred and duplicated images.
+    last applied  Copies a dataset version without blurred and duplicated images.
+    live          edited in a hurry
+    set at        dataset_cleanup/config.toml:4
+    changed       … by another-user
+    acknowledged  by ann until 2999-12-31: a trial until friday
 Found: 1 drift, 1 acknowledged. 0 pipelines in sync.
-| acknowledgements are read from drift-baseline.toml
+| using the acknowledgements in drift-baseline.toml
 | warning: the acknowledgement of input/dataset_cleanup/stray matches nothing
 |   at drift-baseline.toml:4
 |   It is in sync, or has another name. Remove the rule.
@@ -161,23 +161,23 @@ Found: 1 drift, 1 acknowledged. 0 pipelines in sync.
 |   Owner: ann. Reason: a trial until friday. The live value or the files changed again, so the finding is new again.
 [11]
 
-# Writing again keeps what still holds, and drops what does not.
+# Writing again keeps the rules that still match, and drops the others.
 $ reconciler drift dataset_cleanup --write-baseline --owner bob --reason "a longer trial" --expires 2999-12-31
 sandbox@sandbox/dataset_cleanup  last applied … by somebody
   drift processing/dataset_cleanup#default_cpu  changed outside
-    the files say  4
-    it was         4
-    it is now      65
-    in the files   dataset_cleanup/config.toml:16
-    changed        … by another-user
-    acknowledged   by bob until 2999-12-31: a longer trial
+    in the files  4
+    last applied  4
+    live          65
+    set at        dataset_cleanup/config.toml:16
+    changed       … by another-user
+    acknowledged  by bob until 2999-12-31: a longer trial
   drift processing/dataset_cleanup#description  changed outside
-    the files say  Copies a dataset version without blurred and duplicated images.
-    it was         Copies a dataset version without blurred and duplicated images.
-    it is now      edited in a hurry
-    in the files   dataset_cleanup/config.toml:4
-    changed        … by another-user
-    acknowledged   by ann until 2999-12-31: a trial until friday
+    in the files  Copies a dataset version without blurred and duplicated images.
+    last applied  Copies a dataset version without blurred and duplicated images.
+    live          edited in a hurry
+    set at        dataset_cleanup/config.toml:4
+    changed       … by another-user
+    acknowledged  by ann until 2999-12-31: a trial until friday
 Found: 2 acknowledged. 0 pipelines in sync.
 | drift-baseline.toml: 2 findings acknowledged
 
@@ -189,7 +189,7 @@ address = "processing/dataset_cleanup"
 field = "default_cpu"
 owner = "bob"
 
-# apply does not read it: what was acknowledged is put back all the same.
+# apply ignores the baseline, and undoes acknowledged drift.
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  changed outside

@@ -1,4 +1,4 @@
-# Somebody's change is taken over: into config.toml, and as a patch for what a class says.
+# adopt writes outside changes into config.toml, and prints a patch for classes.
 $ example dataset_cleanup
 
 $ reconciler apply dataset_cleanup --parallel 1
@@ -96,14 +96,14 @@ $ platform add-input dataset_cleanup stray input_type=NUMBER required=false
 
 $ platform edit-processing dataset_cleanup 'default_parameters={"datalake":"other","data_tag":"cleaned","smallest_side":128,"least_sharpness":13,"drop_duplicates":true,"margin":2}'
 
-# What is computed is refused, and nothing is written then.
+# A computed value is refused, and nothing is written.
 $ reconciler adopt dataset_cleanup processing/dataset_cleanup#target processing/dataset_cleanup#default_cpu
 | error: processing/dataset_cleanup#target is computed from other values
 |   at processing/dataset_cleanup
 |   It follows from metadata.type.
 [1]
 
-# One field of config.toml: only its value changes, written as the file writes it.
+# One field of config.toml: only its value changes, in the style of the file.
 $ reconciler adopt dataset_cleanup processing/dataset_cleanup#default_cpu
 |   @@ -13,7 +13,7 @@
 |    [docker]
@@ -123,7 +123,7 @@ cpu = "64"
 $ reconciler adopt dataset_cleanup processing/dataset_cleanup#default_cpu
 | nothing to adopt: nothing was changed outside
 
-# Everything else.
+# All other changes.
 $ reconciler adopt dataset_cleanup
 --- a/dataset_cleanup/utils/parameters.py
 +++ b/dataset_cleanup/utils/parameters.py
@@ -164,10 +164,10 @@ $ reconciler adopt dataset_cleanup
 |    type = "DATASET_VERSION_CREATION"
 |    
 |    [execution]
-| apply it with git apply or patch -p1, in this folder
+| apply the patch with git apply or patch -p1 in this folder
 | dataset_cleanup/config.toml: 1 value written (processing/dataset_cleanup#description)
-| in the patch, and in no file yet: processing/dataset_cleanup#default_parameters.datalake, processing/dataset_cleanup#default_parameters.least_sharpness, processing/dataset_cleanup#default_parameters.margin, processing/dataset_cleanup#default_parameters.smallest_side, input/dataset_cleanup/archive#inference_type_constraint, input/dataset_cleanup/archive#required, input/dataset_cleanup/report_title, input/dataset_cleanup/stray
-| with that the image's source is another one; publish it: reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --bump patch
+| in the patch, not yet in a file: processing/dataset_cleanup#default_parameters.datalake, processing/dataset_cleanup#default_parameters.least_sharpness, processing/dataset_cleanup#default_parameters.margin, processing/dataset_cleanup#default_parameters.smallest_side, input/dataset_cleanup/archive#inference_type_constraint, input/dataset_cleanup/archive#required, input/dataset_cleanup/report_title, input/dataset_cleanup/stray
+| this changes the image's source; publish it:  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --bump patch
 
 $ show dataset_cleanup/config.toml cpu|description
 description = "two \"words\""

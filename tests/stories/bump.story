@@ -1,4 +1,4 @@
-# The next version and its tag go into config.toml, and nothing else of it changes.
+# bump writes the next version and its tag into config.toml, and changes nothing else.
 $ example dataset_cleanup
 
 $ reconciler bump minor dataset_cleanup
@@ -21,11 +21,11 @@ $ show dataset_cleanup/config.toml '^version|^image_tag'
 version = "1.1.1"
 image_tag = "latest"
 
-# What is final cannot become final.
+# Only a release candidate can become final.
 $ reconciler bump final dataset_cleanup
-| error: 1.1.1 is final already
+| error: 1.1.1 is already final
 |   at dataset_cleanup/config.toml:3
-|   Only a release candidate, such as 1.0.1-rc, becomes final. Use patch, minor, major or rc.
+|   bump final needs a release candidate, such as 1.0.1-rc. Use patch, minor, major or rc.
 [1]
 
 $ reconciler bump huge dataset_cleanup
@@ -34,7 +34,7 @@ $ reconciler bump huge dataset_cleanup
 | Error: Invalid value for 'KIND': 'huge' is not one of 'patch', 'minor', 'major', 'rc', 'final'.
 [2]
 
-# It is offline: nothing is published before somebody applies it.
+# bump works offline: the version is published by the next apply.
 $ writes
 none
 

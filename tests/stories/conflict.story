@@ -1,4 +1,4 @@
-# The files and somebody else changed the same field: apply stops until it is told who wins.
+# A field changed in the files and outside: apply stops until an option resolves the conflict.
 $ example single_training
 
 $ reconciler apply single_training --parallel 1
@@ -47,9 +47,9 @@ sandbox@sandbox/single_training  http://sandbox
 Plan: 1 to update, 2 unchanged. 1 conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
 |   .framework  single_training/config.toml:19
-|     the files say  ONNX
-|     it is now      TENSORFLOW
-|     it was         PYTORCH
+|     in the files  ONNX
+|     live          TENSORFLOW
+|     last applied  PYTORCH
 |   Choose which value to keep, or write the live value into the files:
 |     keep the files' values  reconciler apply single_training --organization sandbox --env CUSTOM --ours
 |     keep the live values    reconciler apply single_training --organization sandbox --env CUSTOM --theirs
@@ -63,9 +63,9 @@ sandbox@sandbox/single_training  http://sandbox
 Plan: 1 to update, 2 unchanged. 1 conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
 |   .framework  single_training/config.toml:19
-|     the files say  ONNX
-|     it is now      TENSORFLOW
-|     it was         PYTORCH
+|     in the files  ONNX
+|     live          TENSORFLOW
+|     last applied  PYTORCH
 |   Choose which value to keep, or write the live value into the files:
 |     keep the files' values  reconciler apply single_training --organization sandbox --env CUSTOM --ours
 |     keep the live values    reconciler apply single_training --organization sandbox --env CUSTOM --theirs
@@ -89,4 +89,4 @@ image_tag = ""
 
 $ reconciler plan single_training --exit-code
 sandbox@sandbox/single_training  http://sandbox
-Nothing to do: 3 resources as the files say.
+Nothing to do: 3 resources unchanged.

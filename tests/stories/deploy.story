@@ -1,4 +1,4 @@
-# The official command's arguments, files and result; nobody is asked, so options say what is missing.
+# deploy with the arguments, files and result of the official command. Without a terminal, options set missing values.
 $ example dataset_cleanup
 
 $ edit dataset_cleanup/config.toml 'cpu = "4"' ''
@@ -8,12 +8,12 @@ $ edit dataset_cleanup/config.toml 'gpu = "0"' ''
 $ reconciler deploy dataset_cleanup
 dataset_cleanup  DATASET_VERSION_CREATION  1.0.0
   Copies a dataset version without blurred and duplicated images.
-| error: docker.cpu is missing, and nobody can be asked
+| error: docker.cpu is missing
 |   at dataset_cleanup/config.toml:13
-|   Use --cpu NUMBER, or write it into config.toml.
-| error: docker.gpu is missing, and nobody can be asked
+|   Use --cpu NUMBER, or set it in config.toml.
+| error: docker.gpu is missing
 |   at dataset_cleanup/config.toml:13
-|   Use --gpu NUMBER, or write it into config.toml.
+|   Use --gpu NUMBER, or set it in config.toml.
 [1]
 
 $ reconciler deploy dataset_cleanup --parallel 1 --cpu 4 --gpu 1
@@ -66,7 +66,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         required                   true
 Plan: 7 to create.
 Done: 7 created.
-  dataset_cleanup/config.toml says cpu 4, gpu 1 and image_tag latest now  commit it
+  dataset_cleanup/config.toml now has cpu 4, gpu 1 and image_tag latest  commit it
 Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
   image       dataset_cleanup    registry/examples/dataset_cleanup:1.0.0, latest
   processing  dataset_cleanup    4 CPU, 1 GPU, latest
@@ -75,7 +75,7 @@ Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
   input         archive          DATALAKE, optional
   input         report_title     TEXT, optional
   input         sample_size      NUMBER, required
-| no new version: 1.0.0 was never published
+| no new version: 1.0.0 is not published yet
 | creating image/registry/examples/dataset_cleanup
 |   copy … mounted from registry/base/python
 |   copy … mounted from registry/base/python
@@ -95,7 +95,7 @@ $ reconciler deploy dataset_cleanup
 dataset_cleanup  DATASET_VERSION_CREATION  1.0.0
   Copies a dataset version without blurred and duplicated images.
 sandbox@sandbox/dataset_cleanup  http://sandbox
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.
 Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
   image       dataset_cleanup    registry/examples/dataset_cleanup:1.0.0, latest
   processing  dataset_cleanup    4 CPU, 1 GPU, latest
@@ -116,7 +116,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     source_key  v2:… -> v2:…  pending: the files changed
 Plan: 1 to update, 6 unchanged.
 | refused: image/registry/examples/dataset_cleanup
-|   1.0.0 is published from other source, and is never overwritten (pipeline.py changed)
+|   1.0.0 is published from another source, and is never overwritten (pipeline.py changed)
 |     publish it as a new version:  reconciler deploy dataset_cleanup --organization sandbox --env CUSTOM --bump patch
 [12]
 
@@ -129,7 +129,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     version     1.0.0 -> 1.1.0                              pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
-  dataset_cleanup/config.toml says version 1.1.0 and image_tag latest now  commit it
+  dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit it
 Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
   image       dataset_cleanup    registry/examples/dataset_cleanup:1.1.0, latest
   processing  dataset_cleanup    4 CPU, 1 GPU, latest
@@ -149,4 +149,4 @@ Deployed to sandbox@sandbox/dataset_cleanup  http://sandbox
 
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.

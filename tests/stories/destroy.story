@@ -1,4 +1,4 @@
-# What a pipeline has on the platform goes, children first; models stay unless they are named.
+# destroy deletes a pipeline's resources, children first. Models stay without --prune.
 $ example dataset_cleanup
 
 $ reconciler apply dataset_cleanup --parallel 1

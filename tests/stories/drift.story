@@ -1,4 +1,4 @@
-# Somebody edits the platform; plan says which field, apply puts it back.
+# A user edits the platform. plan shows the field, and apply restores it.
 $ example dataset_cleanup
 
 $ reconciler apply dataset_cleanup --yes --parallel 1
@@ -148,4 +148,4 @@ DELETE /api/processing/…/inputs/stray 204
 
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.

@@ -1,22 +1,22 @@
-# A scheduled check: it cannot write, tells only what changed, and how to put it back.
+# A scheduled check: it only reads, and reports each change with the commands to resolve it.
 $ example dataset_cleanup
 
 $ reconciler drift dataset_cleanup
-sandbox@sandbox/dataset_cleanup  nothing is recorded, so nobody knows who changed what
+sandbox@sandbox/dataset_cleanup  never applied, so the origin of a change is unknown
   pending image/registry/examples/dataset_cleanup  never-published
-    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target image/registry/examples/dataset_cleanup
+    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target image/registry/examples/dataset_cleanup
   pending input/dataset_cleanup/archive  does not exist yet
-    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
+    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
   pending input/dataset_cleanup/dataset  does not exist yet
-    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/dataset
+    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/dataset
   pending input/dataset_cleanup/embedding_model  does not exist yet
-    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/embedding_model
+    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/embedding_model
   pending input/dataset_cleanup/report_title  does not exist yet
-    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/report_title
+    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/report_title
   pending input/dataset_cleanup/sample_size  does not exist yet
-    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/sample_size
+    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/sample_size
   pending processing/dataset_cleanup  does not exist yet
-    put it back  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
 Found: 7 pending. 0 pipelines in sync.
 [10]
 
@@ -117,28 +117,28 @@ POST /api/processing/…/inputs 201
 $ reconciler drift dataset_cleanup
 sandbox@sandbox/dataset_cleanup  last applied … by somebody
   drift input/dataset_cleanup/archive  deleted outside
-    put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
-    take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/archive
+    apply the files   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
+    adopt the change  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/archive
   drift input/dataset_cleanup/stray  added outside
-    changed       … by another-user
-    put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
-    take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/stray
+    changed           … by another-user
+    apply the files   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
+    adopt the change  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/stray
   drift processing/dataset_cleanup#default_cpu  changed outside
-    the files say  4
-    it was         4
-    it is now      64
-    in the files   dataset_cleanup/config.toml:16
-    changed        … by another-user
-    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
-    take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
+    in the files      4
+    last applied      4
+    live              64
+    set at            dataset_cleanup/config.toml:16
+    changed           … by another-user
+    apply the files   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    adopt the change  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
   drift processing/dataset_cleanup#description  changed outside
-    the files say  Copies a dataset version without blurred and duplicated images.
-    it was         Copies a dataset version without blurred and duplicated images.
-    it is now      edited in a hurry
-    in the files   dataset_cleanup/config.toml:4
-    changed        … by another-user
-    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
-    take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#description'
+    in the files      Copies a dataset version without blurred and duplicated images.
+    last applied      Copies a dataset version without blurred and duplicated images.
+    live              edited in a hurry
+    set at            dataset_cleanup/config.toml:4
+    changed           … by another-user
+    apply the files   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    adopt the change  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#description'
 Found: 4 drift. 0 pipelines in sync.
 [11]
 
@@ -147,42 +147,42 @@ $ edit dataset_cleanup/config.toml 'gpu = "0"' 'gpu = 1'
 $ reconciler drift dataset_cleanup
 sandbox@sandbox/dataset_cleanup  last applied … by somebody
   drift input/dataset_cleanup/archive  deleted outside
-    put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
-    take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/archive
+    apply the files   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target input/dataset_cleanup/archive
+    adopt the change  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/archive
   drift input/dataset_cleanup/stray  added outside
-    changed       … by another-user
-    put it back   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
-    take it over  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/stray
+    changed           … by another-user
+    apply the files   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --yes --target input/dataset_cleanup/stray
+    adopt the change  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM input/dataset_cleanup/stray
   drift processing/dataset_cleanup#default_cpu  changed outside
-    the files say  4
-    it was         4
-    it is now      64
-    in the files   dataset_cleanup/config.toml:16
-    changed        … by another-user
-    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
-    take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
+    in the files      4
+    last applied      4
+    live              64
+    set at            dataset_cleanup/config.toml:16
+    changed           … by another-user
+    apply the files   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    adopt the change  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
   drift processing/dataset_cleanup#description  changed outside
-    the files say  Copies a dataset version without blurred and duplicated images.
-    it was         Copies a dataset version without blurred and duplicated images.
-    it is now      edited in a hurry
-    in the files   dataset_cleanup/config.toml:4
-    changed        … by another-user
-    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
-    take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#description'
+    in the files      Copies a dataset version without blurred and duplicated images.
+    last applied      Copies a dataset version without blurred and duplicated images.
+    live              edited in a hurry
+    set at            dataset_cleanup/config.toml:4
+    changed           … by another-user
+    apply the files   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    adopt the change  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#description'
   pending processing/dataset_cleanup#docker_flags  changed in the files, not applied yet
-    the files say  ["--gpus=all", "--ipc=host"]
-    it was         []
-    it is now      []
-    in the files   dataset_cleanup/config.toml:17
-    changed        … by another-user
-    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    in the files     ["--gpus=all", "--ipc=host"]
+    last applied     []
+    live             []
+    set at           dataset_cleanup/config.toml:17
+    changed          … by another-user
+    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
   pending processing/dataset_cleanup#default_gpu  changed in the files, not applied yet
-    the files say  1
-    it was         0
-    it is now      0
-    in the files   dataset_cleanup/config.toml:17
-    changed        … by another-user
-    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    in the files     1
+    last applied     0
+    live             0
+    set at           dataset_cleanup/config.toml:17
+    changed          … by another-user
+    apply the files  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
 Found: 4 drift, 2 pending. 0 pipelines in sync.
 [11]
 

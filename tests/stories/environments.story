@@ -1,4 +1,4 @@
-# Values for one environment only, and a table of what is where.
+# Values for one environment, and the table of all environments.
 $ example dataset_cleanup
 
 $ edit dataset_cleanup/config.toml '# The sandbox' '[reconciler.env.CUSTOM.docker]\ncpu = 8\n\n[reconciler.env.PROD.docker]\ncpu = 64\n\n# The sandbox'
@@ -83,12 +83,12 @@ dataset_cleanup  sandbox@sandbox  1.0.0    sha256:…  not checked  just now by 
 $ reconciler drift dataset_cleanup
 sandbox@sandbox/dataset_cleanup  last applied … by somebody
   drift processing/dataset_cleanup#default_cpu  changed outside
-    the files say  8
-    it was         8
-    it is now      9
-    in the files   dataset_cleanup/config.toml:20
-    changed        … by another-user
-    put it back    reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
-    take it over   reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
+    in the files      8
+    last applied      8
+    live              9
+    set at            dataset_cleanup/config.toml:20
+    changed           … by another-user
+    apply the files   reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --target processing/dataset_cleanup
+    adopt the change  reconciler adopt dataset_cleanup --organization sandbox --env CUSTOM 'processing/dataset_cleanup#default_cpu'
 Found: 1 drift. 0 pipelines in sync.
 [11]

@@ -1,4 +1,4 @@
-# A pipeline is planned and applied; the second apply has nothing to do and writes nothing.
+# A pipeline is planned and applied. The second apply writes nothing.
 $ example dataset_cleanup
 
 $ reconciler plan dataset_cleanup
@@ -136,11 +136,11 @@ POST /api/processing/…/inputs 201
 
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.
 
 $ writes
 none

@@ -1,4 +1,4 @@
-# Several pipelines at once: what happened to all of them in the same way is told once.
+# Several pipelines at once: a finding that they share is reported once.
 $ example dataset_cleanup
 
 $ example computed_inputs
@@ -129,20 +129,20 @@ $ platform edit-processing computed_inputs description="in a hurry"
 $ reconciler drift --all
 The same in several pipelines
   drift processing/*#default_cpu  changed outside
-    the files say  4
-    it was         4
-    it is now      64
-    pipelines      2: computed_inputs, dataset_cleanup
-    put it back    in each, such as: reconciler apply computed_inputs --organization sandbox --env CUSTOM --target processing/computed_inputs
-    take it over   in each, such as: reconciler adopt computed_inputs --organization sandbox --env CUSTOM 'processing/computed_inputs#default_cpu'
+    in the files      4
+    last applied      4
+    live              64
+    pipelines         2: computed_inputs, dataset_cleanup
+    apply the files   in each, for example: reconciler apply computed_inputs --organization sandbox --env CUSTOM --target processing/computed_inputs
+    adopt the change  in each, for example: reconciler adopt computed_inputs --organization sandbox --env CUSTOM 'processing/computed_inputs#default_cpu'
 sandbox@sandbox/computed_inputs  last applied … by somebody
   drift processing/computed_inputs#description  changed outside
-    the files say  Pre-annotates a dataset version with up to three models that vote.
-    it was         Pre-annotates a dataset version with up to three models that vote.
-    it is now      in a hurry
-    in the files   computed_inputs/config.toml:4
-    changed        … by another-user
-    put it back    reconciler apply computed_inputs --organization sandbox --env CUSTOM --target processing/computed_inputs
-    take it over   reconciler adopt computed_inputs --organization sandbox --env CUSTOM 'processing/computed_inputs#description'
+    in the files      Pre-annotates a dataset version with up to three models that vote.
+    last applied      Pre-annotates a dataset version with up to three models that vote.
+    live              in a hurry
+    set at            computed_inputs/config.toml:4
+    changed           … by another-user
+    apply the files   reconciler apply computed_inputs --organization sandbox --env CUSTOM --target processing/computed_inputs
+    adopt the change  reconciler adopt computed_inputs --organization sandbox --env CUSTOM 'processing/computed_inputs#description'
 Found: 3 drift. 0 pipelines in sync.
 [11]

@@ -1,4 +1,4 @@
-# A field that the team edits on the platform, and a processing that nobody may lose by accident.
+# A field that the team edits on the platform, and a protected processing.
 $ example dataset_cleanup
 
 $ edit dataset_cleanup/config.toml "[reconciler.image]" "[reconciler]\nprotect = [\"processing/dataset_cleanup\"]\nignore_changes = { \"processing/dataset_cleanup\" = [\"description\", \"default_cpu\"] }\n\n[reconciler.image]"
@@ -95,14 +95,14 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
   processing/dataset_cleanup  unchanged  in sync
     default_cpu  16 -> 4  drift: ignored (ignore_changes)
     description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: ignored (ignore_changes)
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
   processing/dataset_cleanup  unchanged  in sync
     default_cpu  16 -> 4  drift: ignored (ignore_changes)
     description  ours by hand -> Copies a dataset version without blurred and duplicated images.  drift: ignored (ignore_changes)
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.
 
 $ writes
 none
@@ -118,6 +118,6 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 └── - input/dataset_cleanup/sample_size  delete  destroyed, as requested
 Plan: 6 to delete, 1 to forget.
 | refused: processing/dataset_cleanup
-|   apply would delete it, and config.toml protects it
+|   apply would delete it, but config.toml protects it
 |     remove "processing/dataset_cleanup" from [reconciler] protect in config.toml
 [12]

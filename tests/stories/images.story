@@ -1,11 +1,11 @@
-# What a registry has of a pipeline's image, asked of the registry alone.
+# The published image of a pipeline, read from the registry only.
 $ example dataset_cleanup
 
 $ reconciler image dataset_cleanup
 dataset_cleanup  registry/examples/dataset_cleanup
 + 1.0.0  never-published
 published
-  nothing under this version, nor under a channel tag
+  neither this version nor a channel tag is published
 source
   source key  v2:…
   files       10 files, … kB
@@ -14,7 +14,7 @@ source
   base        registry/base/python:3.11
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
-  record      there is none
+  state       none
   built by    append: set in the settings
 
 $ reconciler apply dataset_cleanup --parallel 1
@@ -96,7 +96,7 @@ source
   base        registry/base/python:3.11
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
-  record      serial 14
+  state       serial 14
 layers
   … kB  …  base    ADD etc/os-release
   … kB  …  base    ADD usr/local/bin/python
@@ -104,14 +104,14 @@ layers
    … kB  …  folder  COPY . /experiment/dataset_cleanup
   … kB in 4 layers, … kB on top of the base
 
-# The record knows which files differ; where there is none, they are counted.
+# The state has the files that differ. Without state, they are counted.
 $ edit dataset_cleanup/pipeline.py "import argparse" "import argparse  # better"
 
 $ reconciler image dataset_cleanup
 dataset_cleanup  registry/examples/dataset_cleanup
 ! 1.0.0  source-changed
     pipeline.py changed
-  1.0.0 is published from other source, and is never overwritten
+  1.0.0 is published from another source, and is never overwritten
   publish it as a new version:  reconciler apply dataset_cleanup --organization sandbox --env CUSTOM --bump patch
 published
   tags        1.0.0, latest
@@ -126,7 +126,7 @@ source
   base        registry/base/python:3.11
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
-  record      serial 14
+  state       serial 14
   built by    append: set in the settings
 layers
   … kB  …  base    ADD etc/os-release
@@ -138,7 +138,7 @@ layers
 $ reconciler image dataset_cleanup --organization another
 dataset_cleanup  registry/examples/dataset_cleanup
 ! 1.0.0  source-changed  the state does not say which of its 10 files differ
-  1.0.0 is published from other source, and is never overwritten
+  1.0.0 is published from another source, and is never overwritten
   publish it as a new version:  reconciler apply dataset_cleanup --organization another --env CUSTOM --bump patch
 published
   tags        1.0.0, latest
@@ -153,7 +153,7 @@ source
   base        registry/base/python:3.11
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
-  record      there is none
+  state       none
   built by    append: set in the settings
 layers
   … kB  …  base    ADD etc/os-release
@@ -162,7 +162,7 @@ layers
    … kB  …  folder  COPY . /experiment/dataset_cleanup
   … kB in 4 layers, … kB on top of the base
 
-# The next version is published, and somebody moves the channel tag back.
+# The next version is published, and a user moves the channel tag back.
 $ reconciler apply dataset_cleanup --parallel 1 --bump patch
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: pipeline.py changed
@@ -170,7 +170,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     version     1.0.0 -> 1.0.1                              pending: the files changed
 Plan: 1 to update, 6 unchanged.
 Done: 1 updated.
-  dataset_cleanup/config.toml says version 1.0.1 and image_tag latest now  commit it
+  dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit it
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there
@@ -199,7 +199,7 @@ source
   base        registry/base/python:3.11
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
-  record      serial 16
+  state       serial 16
 layers
   … kB  …  base    ADD etc/os-release
   … kB  …  base    ADD usr/local/bin/python
@@ -226,4 +226,4 @@ Done: 1 updated.
 
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.

@@ -1,4 +1,4 @@
-# A bad deploy, and the way back: one command, no build, both tags and the platform as before.
+# A bad deploy and its rollback: one command, no build, both tags and the platform as before.
 $ example dataset_cleanup
 
 $ reconciler apply dataset_cleanup --yes --parallel 1
@@ -86,7 +86,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         required                   false
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 Done: 1 created, 2 updated, 1 deleted.
-  dataset_cleanup/config.toml says version 1.1.0 and image_tag latest now  commit it
+  dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit it
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there
@@ -175,7 +175,7 @@ Done: 1 created, 2 updated, 1 deleted.
 | ~ updated processing/dataset_cleanup
 | + created input/dataset_cleanup/archive
 | - deleted input/dataset_cleanup/cold_store
-|   your files stay as they are: the next apply brings back what they say
+|   your files are unchanged: the next apply brings their values back
 
 $ writes
 POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
@@ -195,7 +195,7 @@ $ edit dataset_cleanup/config.toml '1.1.0' '1.0'
 
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.
 
 $ reconciler rollback dataset_cleanup --to 1.1.0 --write --yes --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
@@ -212,7 +212,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         required                   false
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 Done: 1 created, 2 updated, 1 deleted.
-  dataset_cleanup/config.toml says version 1.1.0 and image_tag latest now  commit it
+  dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit it
 | rolling back to version 1.1.0, applied … by somebody (serial …)
 | updating image/registry/examples/dataset_cleanup
 |   tag latest -> 1.1.0
@@ -220,7 +220,7 @@ Done: 1 created, 2 updated, 1 deleted.
 | ~ updated processing/dataset_cleanup
 | - deleted input/dataset_cleanup/archive
 | + created input/dataset_cleanup/cold_store
-|   your classes and source stay as they are: the next apply brings back what they say
+|   your classes and source are unchanged: the next apply brings their values back
 
 $ reconciler rollback dataset_cleanup --to 7.0
 | error: sandbox@sandbox/dataset_cleanup has no state version 7.0

@@ -1,4 +1,4 @@
-# A plan is saved and approved; before it is applied, somebody edits the platform.
+# A plan is saved and approved. Before apply, a user edits the platform.
 $ example dataset_cleanup
 
 $ reconciler plan dataset_cleanup --out first.json
@@ -48,7 +48,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         input_type                 NUMBER
         required                   true
 Plan: 7 to create.
-| saved to first.json; apply it with: reconciler apply --plan first.json
+| saved to first.json; apply it with:  reconciler apply --plan first.json
 
 $ reconciler apply --plan first.json --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
@@ -115,7 +115,7 @@ Done: 7 created.
 
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.
 
 $ edit dataset_cleanup/utils/parameters.py 64 128
 
@@ -127,11 +127,11 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ processing/dataset_cleanup  update  the files changed
     default_parameters.smallest_side  64 -> 128  pending: the files changed
 Plan: 2 to update, 5 unchanged.
-| saved to second.json; apply it with: reconciler apply --plan second.json
+| saved to second.json; apply it with:  reconciler apply --plan second.json
 
 $ platform edit-processing dataset_cleanup description="edited meanwhile"
 
-# Nothing is done: what was approved is not what would happen.
+# Nothing is applied: the approved plan is stale.
 $ writes
 POST /v2/examples/dataset_cleanup/blobs/uploads/ 202
 DELETE /v2/examples/dataset_cleanup/blobs/uploads/… 204
@@ -173,7 +173,7 @@ Plan: 2 to update, 5 unchanged. 1 field changed outside.
 $ writes
 none
 
-# The rest of it may go on, by a flag; the exit code still tells.
+# --skip-moved applies the other steps. The exit code still reports the stale one.
 $ reconciler apply --plan second.json --skip-moved --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed
@@ -196,15 +196,15 @@ Done: 1 updated.
 |   Make a new plan, or apply the rest of this one with --skip-moved.
 [12]
 
-# A plan of files that have changed since is refused as a whole.
+# A plan of files that changed since is refused completely.
 $ edit dataset_cleanup/pipeline.py argparse argparse2
 
 $ reconciler apply --plan second.json
-| error: the saved plan does not fit any more
+| error: the saved plan cannot be applied
 |   config.toml, a class or the image's source changed after it was made. Make a new plan.
 [12]
 
-# Showing it never fails.
+# show works with a stale plan.
 $ reconciler show second.json
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  source-changed: utils/parameters.py changed

@@ -2,14 +2,14 @@
 
     # a remark
     $ reconciler plan app          run in-process, against a fresh sandbox
-    what it prints                 stdout, then stderr behind "| "
-    [11]                           the exit code, when it is not 0
-    $ platform edit-processing app default_cpu=64      somebody else, see `Platform` of the sandbox
-    $ registry tag team/app 1.0.0 latest           somebody else moves a tag
+    output                         stdout, then stderr after "| "
+    [11]                           the exit code, if it is not 0
+    $ platform edit-processing app default_cpu=64      another user, see `Platform` of the sandbox
+    $ registry tag team/app 1.0.0 latest           another user moves a tag
     $ edit app/config.toml 'old' 'new'                 the user edits a file
     $ writes                                           the write requests since the last such line
 
-Digests, ports, sizes and durations become `…`. `pytest --update` writes what is printed into the story.
+Digests, ports, sizes and durations become `…`. `pytest --update` writes the output into the story.
 """
 
 import json
@@ -35,33 +35,33 @@ def test_story(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in (*CI_ADDRESSES, *CI_NUMBERS):  # the history would tell of the job that runs the tests
+    for name in (*CI_ADDRESSES, *CI_NUMBERS):  # the history would show the CI job of the tests
         monkeypatch.delenv(name, raising=False)
-    told = Teller(cli, sandbox).tell(story.read_text())
+    played = Player(cli, sandbox).play(story.read_text())
     if request.config.getoption("--update"):
-        story.write_text(told)
-    assert told == story.read_text()
+        story.write_text(played)
+    assert played == story.read_text()
 
 
-class Teller:
-    """Plays a story and writes down what happens."""
+class Player:
+    """Plays a story and adds the output."""
 
     def __init__(self, cli: Cli, sandbox: Sandbox) -> None:
         self._cli = cli
         self._sandbox = sandbox
 
-    def tell(self, story: str) -> str:
-        told: list[str] = []
+    def play(self, story: str) -> str:
+        played: list[str] = []
         for line in story.splitlines():
             if line.startswith("#") or not line:
-                if not line and told and told[-1] == "":
+                if not line and played and played[-1] == "":
                     continue
-                told.append(line)
+                played.append(line)
             elif line.startswith("$ "):
-                told.append(line)
-                told.extend(self._run(shlex.split(line[2:])))
-                told.append("")
-        return "\n".join(told).rstrip("\n") + "\n"
+                played.append(line)
+                played.extend(self._run(shlex.split(line[2:])))
+                played.append("")
+        return "\n".join(played).rstrip("\n") + "\n"
 
     def _run(self, words: list[str]) -> list[str]:
         match words:

@@ -1,5 +1,5 @@
-# The platform failed in the middle of a creation, and then somebody made one of that name: whose it is cannot
-# be told, so nothing is overwritten until somebody says who wins.
+# A create fails half-way, and a user creates an object of that name. Its origin is unknown, so nothing is
+# overwritten until an option resolves the conflict.
 $ example single_training
 
 $ fail POST /versions$ 500
@@ -37,7 +37,7 @@ Plan: 3 to create.
 | failed: creating model-version/DefectClassifier/v1
 |   sandbox failed inside (500): a fault rule of the sandbox returned 500.
 |   run the same command again; if it stays, ask Picsellia's support
-| Not finished: 2 resources done, 1 failed, 0 waited. Run the same command again to finish.
+| Not finished: 2 resources done, 1 failed, 0 not started. Run the same command again to finish.
 [1]
 
 $ platform create-version DefectClassifier v1 framework=ONNX type=CLASSIFICATION docker_image=somebody/elses docker_tag=latest
@@ -55,26 +55,26 @@ sandbox@sandbox/single_training  http://sandbox
 Plan: 1 to adopt, 2 unchanged. 7 conflicts.
 | conflict: model-version/DefectClassifier/v1  7 fields not as sent by an interrupted run
 |   .docker_flags  
-|     the files say  ["--gpus all", "--ipc host", "--name training"]
-|     it is now      []
+|     in the files  ["--gpus all", "--ipc host", "--name training"]
+|     live          []
 |   .docker_image  single_training/config.toml:13
-|     the files say  registry/examples/single_training
-|     it is now      somebody/elses
+|     in the files  registry/examples/single_training
+|     live          somebody/elses
 |   .framework  single_training/config.toml:19
-|     the files say  PYTORCH
-|     it is now      ONNX
+|     in the files  PYTORCH
+|     live          ONNX
 |   .parameters.batch_size  single_training/config.toml:10
-|     the files say  8
-|     it is now      (none)
+|     in the files  8
+|     live          (none)
 |   .parameters.epochs  single_training/config.toml:10
-|     the files say  3
-|     it is now      (none)
+|     in the files  3
+|     live          (none)
 |   .parameters.image_size  single_training/config.toml:10
-|     the files say  224
-|     it is now      (none)
+|     in the files  224
+|     live          (none)
 |   .parameters.learning_rate  single_training/config.toml:10
-|     the files say  0.001
-|     it is now      (none)
+|     in the files  0.001
+|     live          (none)
 |   Choose which value to keep, or write the live value into the files:
 |     keep the files' values  reconciler apply single_training --organization sandbox --env CUSTOM --ours
 |     keep the live values    reconciler apply single_training --organization sandbox --env CUSTOM --theirs
@@ -98,9 +98,9 @@ Done: 1 adopted.
 
 $ reconciler plan single_training --exit-code
 sandbox@sandbox/single_training  http://sandbox
-Nothing to do: 3 resources as the files say.
+Nothing to do: 3 resources unchanged.
 
-# The first run left a write open; the last one settled it.
+# The first run left a write open. The last one settled it.
 $ reconciler state history single_training
 6-7  …  somebody  reconciler apply single_training --ours --parallel 1
     + model-version/DefectClassifier/v1

@@ -1,4 +1,4 @@
-# What cannot be asked is neither in sync nor changed: the plan says so with 13, and the next one is whole again.
+# Without the platform, plan exits with 13. The next plan is complete again.
 $ example single_training
 
 $ reconciler apply single_training --parallel 1
@@ -56,4 +56,4 @@ $ reconciler plan single_training --exit-code
 
 $ reconciler plan single_training --exit-code
 sandbox@sandbox/single_training  http://sandbox
-Nothing to do: 3 resources as the files say.
+Nothing to do: 3 resources unchanged.

@@ -1,4 +1,4 @@
-# A release, a candidate for the next one, and its release: what is built, and which tag moves.
+# A release, a release candidate and its release: the builds and the tags.
 $ example dataset_cleanup
 
 $ reconciler apply dataset_cleanup --parallel 1 --bump final
@@ -49,7 +49,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         required                   true
 Plan: 7 to create.
 Done: 7 created.
-  dataset_cleanup/config.toml says version 1.0.0 and image_tag latest now  commit it
+  dataset_cleanup/config.toml now has version 1.0.0 and image_tag latest  commit it
 | creating image/registry/examples/dataset_cleanup
 |   copy … mounted from registry/base/python
 |   copy … mounted from registry/base/python
@@ -88,7 +88,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     docker_tag  latest -> test  pending: the files changed
 Plan: 2 to update, 5 unchanged.
 Done: 2 updated.
-  dataset_cleanup/config.toml says version 1.0.1-rc and image_tag test now  commit it
+  dataset_cleanup/config.toml now has version 1.0.1-rc and image_tag test  commit it
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there
@@ -105,9 +105,9 @@ image_tag = "test"
 
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.
 
-# The release of the candidate is the same source: the image gets its new tags, and is not built again.
+# The release has the source of the candidate: the image gets new tags, and is not built again.
 $ reconciler apply dataset_cleanup --bump final --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
 ~ image/registry/examples/dataset_cleanup  update  same-source: re-tagged, no build
@@ -117,7 +117,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     docker_tag  test -> latest  pending: the files changed
 Plan: 2 to update, 5 unchanged.
 Done: 2 updated.
-  dataset_cleanup/config.toml says version 1.0.1 and image_tag latest now  commit it
+  dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit it
 | updating image/registry/examples/dataset_cleanup
 |   tag 1.0.1 -> sha256:…
 |   tag latest -> 1.0.1
@@ -130,4 +130,4 @@ image_tag = "latest"
 
 $ reconciler plan dataset_cleanup --exit-code
 sandbox@sandbox/dataset_cleanup  http://sandbox
-Nothing to do: 7 resources as the files say.
+Nothing to do: 7 resources unchanged.

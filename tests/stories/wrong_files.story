@@ -1,4 +1,4 @@
-# Every problem of the files is told at once, each with its line, and nothing is asked or written.
+# All problems in the files are reported at once, each with its line. Nothing is sent or written.
 $ example dataset_cleanup
 
 $ edit dataset_cleanup/config.toml '"1.0"' '"v1.2"'
@@ -19,7 +19,7 @@ $ reconciler apply dataset_cleanup
 |   It is the number of CPU cores a job gets by default. Write for example cpu = 4.
 [1]
 
-# Put right again, and now the class has another name than config.toml says.
+# After the fix, the class has another name than in config.toml.
 $ edit dataset_cleanup/config.toml '"v1.2"' '"1.0"'
 
 $ edit dataset_cleanup/config.toml DATASET_CREATION DATASET_VERSION_CREATION
@@ -34,7 +34,7 @@ $ reconciler validate dataset_cleanup
 |   The file has PipelineInputs_. Did you mean 'PipelineInputs_'? Correct [execution] in config.toml or the file.
 [1]
 
-# A folder that is not there.
+# A missing folder.
 $ reconciler plan ./dataset_cleanups
 | error: ./dataset_cleanups is not a folder
 |   A pipeline is a folder with a config.toml. Give such a folder, or the name of a pipeline.

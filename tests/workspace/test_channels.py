@@ -122,7 +122,7 @@ def test_a_report_names_the_line_of_the_channel(cli: Cli, file: Path, sandbox: S
     sandbox.platform.edit_processing(NAME, docker_tag="latest")
     ended = cli("drift", NAME, "--env", "EU")
     assert ended.code == 11
-    assert f"in the files   {file}:4" in ended.out
+    assert f"set at           {file}:4" in ended.out
 
 
 def test_image_shows_the_channel(cli: Cli, file: Path, sandbox: Sandbox) -> None:

@@ -102,14 +102,14 @@ def test_a_login_is_saved_with_the_address_that_it_is_for(
     assert cli("whoami").code == 0, "the login is in use"
     (cli.folder / "reconciler.toml").unlink()
     assert f"EU  ({saved / 'context.json'})" in cli("whoami").out, "everything that it needs is saved"
-    assert cli("switch", "--env", "eu").out == f"Using {eu.organization}@EU at {eu.url} now.\n"
+    assert cli("switch", "--env", "eu").out == f"Now using {eu.organization}@EU at {eu.url}.\n"
     assert cli("logout", "--env", "EU").code == 0
     assert eu.token not in (saved / ".env").read_text()
 
 
 def test_a_declared_environment_needs_no_host_option(cli: Cli, eu: Sandbox) -> None:
     ended = cli("login", "--env", "EU", "--host", eu.url)
-    assert (ended.code, "--host is the address of CUSTOM" in ended.err) == (2, True)
+    assert (ended.code, "--host is only for CUSTOM" in ended.err) == (2, True)
 
 
 def test_an_unknown_name_lists_the_declared_ones(cli: Cli, eu: Sandbox) -> None:

@@ -148,7 +148,7 @@ def test_a_workspace_without_pipelines_says_what_limits_it(cli: Cli, repository:
     (repository / "reconciler.toml").write_text('[workspace]\npipelines = ["none/**"]\n')
     ended = cli("plan", "--all")
     assert ended.code == 1
-    assert f"{repository / 'reconciler.toml'} limits where to look" in ended.err
+    assert f"{repository / 'reconciler.toml'} limits the search" in ended.err
 
 
 def test_the_current_folder_can_be_excluded(

@@ -75,7 +75,7 @@ class ModelKind:
         if versions:
             raise PermanentError(
                 f"it has versions that are not this pipeline's: {', '.join(versions)}",
-                hint="delete those first, on the platform, if nobody needs them",
+                hint="delete those first, on the platform, if they are not needed",
             )
         self._platform.delete(path("model", live.id))
 

@@ -20,17 +20,17 @@ class _AdoptTargetType(click.ParamType[AdoptTarget]):
 
 @click.command("adopt")
 @click.argument("name", metavar="PIPELINE")
-@click.argument("wanted", metavar="[ADDR[#FIELD]]...", type=_AdoptTargetType(), nargs=-1)
+@click.argument("targets", metavar="[ADDR[#FIELD]]...", type=_AdoptTargetType(), nargs=-1)
 @options.where
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
 @options.classes
-def command(**given: Any) -> int:
-    """Take over what somebody changed outside: write it into the files, so that apply leaves it.
+def command(**arguments: Any) -> int:
+    """Write changes made outside of the files into the files, so that apply keeps them.
 
-    Values of config.toml are written there. What a class says is printed as a patch for `git apply` or
-    `patch -p1`. Without ADDR all that changed outside is taken over, as far as a file says it. Nothing is
-    written on the platform. Exits with 1 when something needs an edit by hand.
+    adopt writes values into config.toml, and prints changes to a class as a patch for `git apply` or
+    `patch -p1`. Without ADDR, it adopts every change that the files can hold. It writes nothing to the
+    platform. It exits with 1 if you have to edit something by hand.
     """
     from reconciler.cli.handlers.adopt import run
 
-    return run(**given)
+    return run(**arguments)

@@ -16,18 +16,20 @@ from reconciler.cli import options
     "--plan",
     "plan_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Apply exactly this plan, saved by plan --out; what has moved since is refused.",
+    help="Apply exactly this plan, saved by plan --out. Refused if the plan is stale.",
 )
-@click.option("--skip-moved", is_flag=True, help="With --plan: do the rest when a part has moved.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask; allow inputs to be deleted and replaced.")
+@click.option("--skip-moved", is_flag=True, help="With --plan: skip the stale steps and apply the others.")
+@click.option(
+    "--yes", "-y", is_flag=True, help="Do not ask for approval; allow inputs to be deleted and replaced."
+)
 @options.applying
 @options.classes
-def command(**given: Any) -> int:
-    """Make the platform and the registry what the files say.
+def command(**arguments: Any) -> int:
+    """Bring the platform and the registry in line with the files.
 
-    Shows the plan first and asks, in a terminal. Elsewhere it goes on by itself, unless something would be
-    deleted or replaced: that needs --yes.
+    apply shows the plan, and asks for your approval in a terminal. Without a terminal, it applies the plan at
+    once, unless the plan deletes or replaces resources: that needs --yes.
     """
     from reconciler.cli.handlers.apply import run
 
-    return run(**given)
+    return run(**arguments)

@@ -10,11 +10,12 @@ from reconciler.pipeline.bumps import Bump
 @click.command("bump")
 @click.argument("kind", metavar="KIND", type=click.Choice([kind.value for kind in Bump]))
 @click.argument("name", metavar="PIPELINE")
-def command(**given: Any) -> int:
-    """Write the next version and its image tag into config.toml, and change nothing else. Works offline.
+def command(**arguments: Any) -> int:
+    """Write the next version and its image tag into config.toml.
 
-    KIND is patch, minor, major, rc (a candidate for the next patch) or final (what the candidate was for).
+    Changes nothing else, and works offline. KIND is patch, minor, major, rc (a release candidate for the next
+    patch version) or final (the version that the release candidate was for).
     """
     from reconciler.cli.handlers.bump import run
 
-    return run(**given)
+    return run(**arguments)

@@ -5,9 +5,9 @@ import click
 
 @click.command("demo")
 def command() -> int:
-    """Play plan, apply and drift against a sandbox, in a minute.
+    """Run plan, apply and drift against a sandbox, in a minute.
 
-    Needs no account and no Docker, and leaves nothing behind: everything happens in a temporary folder.
+    Needs neither an account nor Docker. Uses a temporary folder and removes it at the end.
     """
     from reconciler.cli.handlers.demo import run
 

@@ -11,37 +11,37 @@ from reconciler.cli import options
 @click.argument("name", metavar="PIPELINE_NAME")
 @options.where
 @options.versions
-@click.option("--image", metavar="NAME", help="Docker image name, saved in config.toml.")
+@click.option("--image", metavar="NAME", help="Docker image name. Saved in config.toml.")
 @click.option(
-    "--cpu", type=click.IntRange(0), metavar="NUMBER", help="CPU cores of a job, saved in config.toml."
+    "--cpu", type=click.IntRange(0), metavar="NUMBER", help="CPU cores of a job. Saved in config.toml."
 )
-@click.option("--gpu", type=click.IntRange(0), metavar="NUMBER", help="GPUs of a job, saved in config.toml.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask whether to go on.")
+@click.option("--gpu", type=click.IntRange(0), metavar="NUMBER", help="GPUs of a job. Saved in config.toml.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
 @options.applying
 @options.classes
-def command(**given: Any) -> int:
+def command(**arguments: Any) -> int:
     """Build and push a pipeline's image, and register the pipeline on Picsellia.
 
-    PIPELINE_NAME is a folder, or the name of a pipeline below the current one. Takes the arguments of
-    pxl-pipeline deploy and reads the same files. It asks for what config.toml lacks: the image name, CPU
-    and GPU; and for the version bump (patch, minor, major, rc, final) when the published version is from
-    other source, or may be because another tool published it. Nothing new to publish means no question, no
-    build and no new version.
+    PIPELINE_NAME is a folder, or the name of a pipeline below the current folder. deploy has the arguments of
+    pxl-pipeline deploy and reads the same files. It asks for values that config.toml lacks: the image name,
+    CPU and GPU. It asks for a version bump (patch, minor, major, rc, final) if the published version has
+    another source, or was published by another tool. If there is nothing new to publish, it asks nothing,
+    builds nothing and keeps the version.
 
     \b
-    1. The plan is shown, and you are asked.
-    2. The image is built and pushed as the new version, and latest (test for
-       an rc) moves there.
-    3. The processing is created or updated, and its inputs become those of
-       inputs_class: new ones are added, existing ones updated, undeclared ones
-       removed. A training pipeline's models and model versions get the image,
-       the parameters and the docker flags instead.
-    4. Only then config.toml gets the new version and the answers. A failure
-       leaves it as it was, and the same command again finishes.
+    1. deploy shows the plan and asks for your approval.
+    2. It builds the image and pushes it as the new version, then moves the
+       channel tag: latest, or test for an rc.
+    3. It creates or updates the processing and its inputs. It adds the new
+       inputs of inputs_class, updates existing ones and removes undeclared ones.
+       For a training pipeline, it gives the models and model versions the image,
+       the parameters and the Docker flags instead.
+    4. It writes the new version and your answers into config.toml. After a
+       failure config.toml is unchanged; run the same command again to finish.
 
-    Without a terminal nothing is asked: what is missing is told, with the option that gives it. The token
-    and the organization come from the variables or the login that pxl-pipeline uses, too; the registry's
-    login from docker login, or from DOCKER_USERNAME and DOCKER_PASSWORD.
+    Without a terminal, deploy asks nothing: it reports each missing value with the option that sets it. The
+    token and the organization come from the same variables and logins as for pxl-pipeline. The registry login
+    comes from docker login, or from DOCKER_USERNAME and DOCKER_PASSWORD.
 
     \b
     Examples:
@@ -50,4 +50,4 @@ def command(**given: Any) -> int:
     """
     from reconciler.cli.handlers.deploy import run
 
-    return run(**given)
+    return run(**arguments)

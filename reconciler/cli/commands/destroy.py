@@ -11,14 +11,15 @@ from reconciler.cli import options
 @click.argument("name", metavar="PIPELINE")
 @options.where
 @click.option("--prune", is_flag=True, help="Delete models and model versions, too.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
 @options.applying
 @options.classes
-def command(**given: Any) -> int:
-    """Delete from the platform what a pipeline's record says is its own.
+def command(**arguments: Any) -> int:
+    """Delete a pipeline's resources from the platform.
 
-    Models and model versions are forgotten, and stay, unless --prune. Images stay in the registry.
+    Deletes the resources in the pipeline's state. Models and model versions stay on the platform and are only
+    removed from the state, unless you use --prune. Images stay in the registry.
     """
     from reconciler.cli.handlers.destroy import run
 
-    return run(**given)
+    return run(**arguments)

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from reconciler.cli import options
-from reconciler.cli.acknowledging import acknowledging
+from reconciler.cli.baseline_options import baseline_options
 from reconciler.cli.outputs import output_files
 
 
@@ -26,20 +26,22 @@ class _DriftCommand(click.Command):
 @options.pipelines
 @options.where
 @output_files("json", "junit", "markdown", "html")
-@acknowledging
+@baseline_options
 @options.fleet
-@click.option("--shard", type=options.ShardType(), help="Only this part of the pipelines, for CI matrices.")
+@click.option(
+    "--shard", type=options.ShardType(), help="Check only part K of N of the pipelines, for CI matrices."
+)
 @options.classes
-def command(**given: Any) -> int:
-    """Tell what somebody changed outside of the files.
+def command(**arguments: Any) -> int:
+    """Report changes made outside of the files.
 
-    Reads only: it sends no write of any kind, takes no lock, and works with a read-only token. Exits with 0
-    when all is in sync, 10 when the files ask for changes, 11 for drift, 12 for a conflict, and 13 when
-    something could not be checked; the highest wins.
+    Only reads: drift sends no writes, takes no lock and works with a read-only token. It exits with 0 if
+    everything is in sync, 10 if the files have changes that are not applied yet, 11 for drift, 12 for a
+    conflict and 13 if something could not be checked. The highest code wins.
 
-    Several jobs share the pipelines with --shard; `reconciler drift merge FILE...` makes one report of
-    theirs. (A pipeline called merge is ./merge.)
+    In CI, use --shard to split the pipelines among several jobs, and `reconciler drift merge FILE...` to
+    merge their reports. (For a pipeline named merge, write ./merge.)
     """
     from reconciler.cli.handlers.drift import run
 
-    return run(**given)
+    return run(**arguments)

@@ -11,11 +11,11 @@ from reconciler.cli.outputs import output_files
 @click.command("merge")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @output_files("json", "junit", "markdown", "html")
-def command(**given: Any) -> int:
-    """Make one report of those that `drift --shard K/N --json FILE` wrote.
+def command(**arguments: Any) -> int:
+    """Merge the reports that `drift --shard K/N --json FILE` wrote into one.
 
-    A part that is missing was not checked. Exits as `drift` does.
+    The pipelines of a missing part are reported as not checked. Exits with the codes of `drift`.
     """
     from reconciler.cli.handlers.drift_merge import run
 
-    return run(**given)
+    return run(**arguments)

@@ -18,20 +18,20 @@ FORMATS = ("mermaid", "dot", "svg")
     type=click.Choice(FORMATS),
     default="mermaid",
     show_default=True,
-    help="Mermaid for Markdown, DOT for Graphviz, SVG for anything that shows pictures.",
+    help="Mermaid for Markdown, DOT for Graphviz, SVG as a picture.",
 )
 @click.option(
     "--plan",
     "plan_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw this plan, made by plan --out, with its actions in colour.",
+    help="Draw this plan, saved by plan --out, with a colour for each action.",
 )
 @options.classes
-def command(**given: Any) -> int:
-    """Draw what a pipeline is made of, and what must come before what.
+def command(**arguments: Any) -> int:
+    """Draw a pipeline's resources and their dependencies.
 
-    Of the files alone, or of a saved plan. Asks nobody, so it works offline and without a token.
+    Draws the files, or a saved plan. Works offline and without a token.
     """
     from reconciler.cli.handlers.graph import run
 
-    return run(**given)
+    return run(**arguments)

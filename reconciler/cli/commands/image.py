@@ -10,18 +10,20 @@ from reconciler.cli import options
 @click.command("image")
 @click.argument("name", metavar="PIPELINE")
 @options.where
-@click.option("--json", "as_json", is_flag=True, help="Print it as a JSON document.")
-@click.option("--secrets", is_flag=True, help="Search what is published for secrets: 12 where there are any.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@click.option(
+    "--secrets", is_flag=True, help="Search the published image for secrets. Exits with 12 if it has any."
+)
 @options.classes
-def command(**given: Any) -> int:
-    """Show what is published of a pipeline's image, and how it compares with the source.
+def command(**arguments: Any) -> int:
+    """Show the published image of a pipeline, and compare it with the source.
 
-    Asks the registry only, so it needs no token of the platform. Which files differ is known where the
-    pipeline was applied from: the record of that organization is used when there is one.
+    Reads the registry only, so it needs no token for the platform. If the state contains the last apply,
+    image also lists the files that differ.
 
-    --secrets reads every layer that is not of the base image, and the settings and the history of the
-    image. No secret is shown, only what it is and where.
+    --secrets searches the settings, the history and all layers of the image except those of the base image.
+    It shows the kind and the place of each secret, and never the secret itself.
     """
     from reconciler.cli.handlers.image import run
 
-    return run(**given)
+    return run(**arguments)

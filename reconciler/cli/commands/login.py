@@ -15,15 +15,16 @@ from reconciler.core.platforms import ENVIRONMENTS
     "environment",
     type=options.EnvironmentType(),
     metavar="[" + "|".join(ENVIRONMENTS) + "|NAME]",
-    help="Environment that the organization is in.",
+    help="Environment of the organization.",
 )
 @click.option("--host", metavar="URL", help="Address of the platform, for CUSTOM.")
 @click.option("--token-stdin", is_flag=True, help="Read the API token from stdin, for CI.")
-def command(**given: Any) -> int:
-    """Save an API token, after the platform has taken it, and use that login from now on.
+def command(**arguments: Any) -> int:
+    """Check an API token, save it, and use this login from now on.
 
-    What no option says is asked for. The files are those of pxl-pipeline, which finds the login there, too.
+    Asks for each value that you do not pass as an option. Logins are shared with pxl-pipeline: both use the
+    same files.
     """
     from reconciler.cli.handlers.login import run
 
-    return run(**given)
+    return run(**arguments)

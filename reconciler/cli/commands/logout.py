@@ -9,9 +9,12 @@ from reconciler.cli import options
 
 @click.command("logout")
 @options.login_filter_options
-@click.option("--all", "everything", is_flag=True, help="Every saved login.")
-def command(**given: Any) -> int:
-    """Forget a saved API token: the one in use, unless options say otherwise."""
+@click.option("--all", "everything", is_flag=True, help="Remove every saved login.")
+def command(**arguments: Any) -> int:
+    """Remove a saved API token.
+
+    Without options, removes the login in use.
+    """
     from reconciler.cli.handlers.logout import run
 
-    return run(**given)
+    return run(**arguments)

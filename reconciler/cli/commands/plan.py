@@ -16,16 +16,20 @@ from reconciler.cli.outputs import output_files
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for apply --plan FILE."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as a JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @output_files("markdown", "html")
-@click.option("--exit-code", is_flag=True, help="0 in sync, 10 changes, 11 drift, 12 conflict, 13 unasked.")
+@click.option(
+    "--exit-code",
+    is_flag=True,
+    help="Exit with 0 if in sync, 10 for changes, 11 for drift, 12 for a conflict, 13 if not checked.",
+)
 @options.fleet
 @options.classes
-def command(**given: Any) -> int:
+def command(**arguments: Any) -> int:
     """Show what apply would change, and why.
 
-    Reads only: it sends no write of any kind, takes no lock, and works with a read-only token.
+    Only reads: plan sends no writes, takes no lock and works with a read-only token.
     """
     from reconciler.cli.handlers.plan import run
 
-    return run(**given)
+    return run(**arguments)

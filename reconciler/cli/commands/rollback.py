@@ -13,20 +13,24 @@ from reconciler.cli import options
 @click.option(
     "--to",
     metavar="SERIAL|VERSION",
-    help="The last serial of a run, as state history shows it, or a version; the last that differs from now "
-    "when it is not given.",
+    help="A version, or the last serial of a run in state history. Default: the latest that differs from the "
+    "present state.",
 )
-@click.option("--write", is_flag=True, help="Write that version into config.toml, too.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask; allow inputs to be deleted and replaced.")
+@click.option("--write", is_flag=True, help="Also write the restored version into config.toml.")
+@click.option(
+    "--yes", "-y", is_flag=True, help="Do not ask for approval; allow inputs to be deleted and replaced."
+)
 @options.applying
-def command(**given: Any) -> int:
-    """Go back to what was applied earlier.
+def command(**arguments: Any) -> int:
+    """Restore the state of an earlier run.
 
-    An ordinary plan, back to an earlier record: the platform gets the parameters, inputs and resources of
-    then, and the tags in the registry go back to the image of then. Nothing is built. The files stay as they
-    are, so the next apply brings back what they say: go back there, too, with --write and your version
-    control.
+    Shows a plan and applies it, as apply does. The plan restores the parameters, inputs and resources of an
+    earlier state version on the platform, and moves the tags in the registry back to its image. rollback
+    builds nothing.
+
+    rollback leaves your files unchanged, so the next apply would undo it. Restore the files, too: use --write
+    for the version in config.toml, and version control for the rest.
     """
     from reconciler.cli.handlers.rollback import run
 
-    return run(**given)
+    return run(**arguments)

@@ -12,25 +12,25 @@ import click
     type=click.IntRange(0, 65535),
     default=8000,
     show_default=True,
-    help="8000 is what --env LOCAL expects; 0 for a free one.",
+    help="Port to listen on; 0 for a free one. --env LOCAL expects 8000.",
 )
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Keep everything here; without it, it goes when the sandbox ends.",
+    help="Keep the data in this folder. Default: a temporary folder.",
 )
 @click.option(
     "--switch",
     "switches",
     metavar="NAME=VALUE",
     multiple=True,
-    help="How the platform behaves: echo=certain, latency=0.05, page_cap=10, … (VALUE is JSON or text).",
+    help="Set how the platform behaves: echo=certain, latency=0.05, page_cap=10, … VALUE is JSON or text.",
 )
-def command(**given: Any) -> int:
-    """Run a platform and a registry on your own machine.
+def command(**arguments: Any) -> int:
+    """Run a platform and a registry on your machine.
 
-    It speaks the platform's protocol as far as it is known, so the official SDK and CLI work with it, too.
-    Ctrl-C ends it. Switches can be changed while it runs, with the control token that it prints:
+    The sandbox implements the platform's API, so the official SDK and CLI work with it, too. Press Ctrl-C to
+    stop it. To change a switch while it runs, use the control token that it prints:
 
     \b
       curl -X PATCH http://localhost:8000/_sandbox/switches \\
@@ -38,4 +38,4 @@ def command(**given: Any) -> int:
     """
     from reconciler.cli.handlers.sandbox import run
 
-    return run(**given)
+    return run(**arguments)

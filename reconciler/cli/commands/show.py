@@ -8,11 +8,11 @@ import click
 
 @click.command("show")
 @click.argument("plan_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
-def command(**given: Any) -> int:
-    """Show a plan that was saved by plan --out, as it was made.
+def command(**arguments: Any) -> int:
+    """Show a plan that plan --out saved.
 
-    Asks nobody, so it works for a plan that is long out of date.
+    Reads only the file, so it shows the plan as it was made, even if it is stale.
     """
     from reconciler.cli.handlers.show import run
 
-    return run(**given)
+    return run(**arguments)

@@ -1,4 +1,4 @@
-"""`reconciler state …`. A stack is named as plans and messages write it: my-org@STAGING/my_pipeline."""
+"""`reconciler state …`. STACK is a stack's name as in plans and messages: my-org@STAGING/my_pipeline."""
 
 from typing import Any
 
@@ -6,62 +6,65 @@ import click
 
 from reconciler.cli import options
 
-MOST = 20  # runs or saves of the history that are shown, unless asked for more
+MOST = 20  # runs or saves that `state history` shows by default
 _stack = click.argument("name", metavar="STACK")
-_json = click.option("--json", "as_json", is_flag=True, help="Print a document.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 
 
 @click.group("state")
 def command() -> None:
-    """Look after the record of what was applied.
+    """Show, check and repair state.
 
-    STACK is a name as plans write it, my-org@STAGING/my_pipeline, or that of the pipeline where only one
-    stack has it.
+    STACK is the name of a stack as in plans, my-org@STAGING/my_pipeline. The name of the pipeline is enough
+    if the pipeline has only one stack.
     """
 
 
 @command.command("list")
 @_json
-def list_stacks(**given: Any) -> int:
-    """List the stacks of which there is a record."""
+def list_stacks(**arguments: Any) -> int:
+    """List the stacks that have state."""
     from reconciler.cli.handlers import state
 
-    return state.list_stacks(**given)
+    return state.list_stacks(**arguments)
 
 
 @command.command("show")
 @_stack
-@click.option("--serial", type=click.IntRange(1), help="As it was at this serial, instead of now.")
+@click.option(
+    "--serial", type=click.IntRange(1), help="Show the state version with this serial. Default: the latest."
+)
 @_json
-def show(**given: Any) -> int:
-    """Show a stack's record: what was applied last, with every field."""
+def show(**arguments: Any) -> int:
+    """Show a stack's state: the resources of the last apply with all fields."""
     from reconciler.cli.handlers import state
 
-    return state.show(**given)
+    return state.show(**arguments)
 
 
 @command.command("history")
 @_stack
 @click.option(
-    "--saves", "by_save", is_flag=True, help="Each save by itself: a run saves before and after each write."
+    "--saves", "by_save", is_flag=True, help="Show each save. A run saves before and after each write."
 )
 @click.option(
     "--limit",
     type=click.IntRange(1),
     default=MOST,
     show_default=True,
-    help="So many runs at most; so many saves with --saves, and with --json, which prints saves.",
+    help="Largest number of runs to show; of saves with --saves or --json.",
 )
 @_json
-def history(**given: Any) -> int:
-    """Show who changed a record when and from where, with which command, and what; latest first.
+def history(**arguments: Any) -> int:
+    """Show each run that changed a stack's state, latest first.
 
-    A run is told once, with the serials of its saves: 12-19. A write that it left open was begun, and nobody
-    knows whether it was done: the run did not end well, or is still at work.
+    Each run has the time, the user and host, the command, the changes and the serials of its saves: 12-19. A
+    write is "left open" if the run started it and has not recorded its result: the run was interrupted, or
+    still runs.
     """
     from reconciler.cli.handlers import state
 
-    return state.history(**given)
+    return state.history(**arguments)
 
 
 @command.command("diff")
@@ -69,27 +72,27 @@ def history(**given: Any) -> int:
 @click.argument("before", metavar="A", type=click.IntRange(1))
 @click.argument("after", metavar="B", type=click.IntRange(1))
 @_json
-def diff(**given: Any) -> int:
-    """Show what changed in a stack's record from serial A to serial B, field by field."""
+def diff(**arguments: Any) -> int:
+    """Show the changes in a stack's state from serial A to serial B, field by field."""
     from reconciler.cli.handlers import state
 
-    return state.diff(**given)
+    return state.diff(**arguments)
 
 
 @command.command("forget")
 @_stack
 @click.argument("address", metavar="ADDR", type=options.AddressType())
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
 @options.lock_timeout
 @_json
-def forget(**given: Any) -> int:
-    """Take one resource out of a stack's record. What exists stays as it is.
+def forget(**arguments: Any) -> int:
+    """Remove one resource from a stack's state. The resource itself stays.
 
-    The next plan finds it anew by its name, if the files still ask for it.
+    If the resource is still in the files, the next plan finds it by its name again.
     """
     from reconciler.cli.handlers import state
 
-    return state.forget(**given)
+    return state.forget(**arguments)
 
 
 @command.command("move")
@@ -97,50 +100,51 @@ def forget(**given: Any) -> int:
 @click.argument("after", metavar="TO")
 @options.lock_timeout
 @_json
-def move(**given: Any) -> int:
-    """Give the state of a stack another name, with its history. What exists stays as it is.
+def move(**arguments: Any) -> int:
+    """Rename the state of a stack, with its history. The resources themselves stay.
 
-    For state of the same platform under an older name that plan and apply found but did not use. TO is a name
-    as plans write it: my-org@STAGING/my_pipeline.
+    Use it if plan or apply reports state of the same platform under an older name. TO is the name of a stack
+    as in plans: my-org@STAGING/my_pipeline.
     """
     from reconciler.cli.handlers import state
 
-    return state.move(**given)
+    return state.move(**arguments)
 
 
 @command.command("unlock")
 @click.argument("stack", metavar="STACK")
 @_json
-def unlock(**given: Any) -> int:
-    """Take the lock of a stack away from a run that will never give it back.
+def unlock(**arguments: Any) -> int:
+    """Remove the lock of a run that ended without releasing it.
 
-    A run that is still alive can no longer save once its lock is taken.
+    If the run is still alive, it can no longer save its state.
     """
     from reconciler.cli.handlers import state
 
-    return state.unlock(**given)
+    return state.unlock(**arguments)
 
 
 @command.command("verify")
 @_stack
 @_json
-def verify(**given: Any) -> int:
-    """Check a stack's record against its numbered invariants, and say how to repair it."""
+def verify(**arguments: Any) -> int:
+    """Check a stack's state for damage, and show how to repair it."""
     from reconciler.cli.handlers import state
 
-    return state.verify(**given)
+    return state.verify(**arguments)
 
 
 @command.command("copy")
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 @_json
-def copy(**given: Any) -> int:
-    """Copy all records with their history to another store, as RECONCILER_STATE names it.
+def copy(**arguments: Any) -> int:
+    """Copy the state of all stacks, with its history, to another store.
 
-    A second time copies what was added since. A record there that is newer, or another one, is never
-    overwritten. What is damaged is left out and listed, and the exit code is 1.
+    FROM and TO are stores as in RECONCILER_STATE. Copying again adds the state versions that are new since.
+    copy never overwrites state in TO that is newer or has another lineage. It leaves damaged state versions
+    out, lists them and exits with 1.
     """
     from reconciler.cli.handlers import state
 
-    return state.copy(**given)
+    return state.copy(**arguments)

@@ -10,15 +10,15 @@ from reconciler.cli import options
 @click.command("status")
 @options.pipelines
 @options.where
-@click.option("--offline", is_flag=True, help="Ask the records only, neither platform nor registry.")
-@click.option("--json", "as_json", is_flag=True, help="Print the rows as a JSON document.")
+@click.option("--offline", is_flag=True, help="Read only the state, neither the platform nor the registry.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @options.classes
-def command(**given: Any) -> int:
-    """Show each pipeline in each environment: version, image, when and by whom, and whether it drifted.
+def command(**arguments: Any) -> int:
+    """Show the version, image, last apply and drift of each pipeline in each environment.
 
-    Environments are those that you are logged in to, and those that are recorded. Reads only. Exits with 13
-    when one of those that you are logged in to could not be asked, whatever differs.
+    Lists the environments that you are logged in to and those in the state. Only reads. Exits with 13 if an
+    environment that you are logged in to could not be checked. Drift does not change the exit code.
     """
     from reconciler.cli.handlers.status import run
 
-    return run(**given)
+    return run(**arguments)

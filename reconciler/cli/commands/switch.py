@@ -9,8 +9,11 @@ from reconciler.cli import options
 
 @click.command("switch")
 @options.login_filter_options
-def command(**given: Any) -> int:
-    """Use another saved login from now on. Asks which one, unless the options leave only one."""
+def command(**arguments: Any) -> int:
+    """Use another saved login from now on.
+
+    Asks for the login if the options match several.
+    """
     from reconciler.cli.handlers.switch import run
 
-    return run(**given)
+    return run(**arguments)

@@ -10,11 +10,11 @@ from reconciler.cli import options
 @click.command("validate")
 @options.pipelines
 @options.classes
-def command(**given: Any) -> int:
+def command(**arguments: Any) -> int:
     """Check config.toml, classes and build context, offline.
 
-    Every problem is reported at once, each with its file and line.
+    Reports all problems in one run, each with its file and line.
     """
     from reconciler.cli.handlers.validate import run
 
-    return run(**given)
+    return run(**arguments)

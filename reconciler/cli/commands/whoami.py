@@ -10,9 +10,12 @@ from reconciler.cli import options
 @click.command("whoami")
 @options.where
 @click.option("--explain", is_flag=True, help="Show each value with its source, offline.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as a JSON document.")
-def command(**given: Any) -> int:
-    """Show which platform, organization and token would be used, what said so, and whether they work."""
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+def command(**arguments: Any) -> int:
+    """Show the platform, organization and token in use, and check that they work.
+
+    Names the source of each value: an option, a variable, a file or the default.
+    """
     from reconciler.cli.handlers.whoami import explain, run
 
-    return explain(**given) if given.pop("explain") else run(**given)
+    return explain(**arguments) if arguments.pop("explain") else run(**arguments)

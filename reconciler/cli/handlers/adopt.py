@@ -1,4 +1,4 @@
-"""What `reconciler adopt` does."""
+"""Runs `reconciler adopt`."""
 
 import os
 import stat
@@ -29,24 +29,24 @@ from reconciler.views.terminal.progress import ProgressView
 
 def run(
     name: str,
-    wanted: tuple[AdoptTarget, ...],
+    targets: tuple[AdoptTarget, ...],
     where: options.TargetOptions,
     yes: bool,
     read_options: ReadOptions,
 ) -> int:
     out, err = console(sys.stdout), console(sys.stderr)
     folder = options.pipeline_folder(name)
-    checked = validate(folder, where.reads(read_options))
+    validated = validate(folder, where.reads(read_options))
     with (
-        ProgressView(err) as watch,
-        session(where.target(), stores.store(watch), watch, threading.Event(), verb="apply") as opened,
+        ProgressView(err) as progress,
+        session(where.target(), stores.store(progress), progress, threading.Event(), verb="apply") as opened,
     ):
-        planned = make_plan(opened, checked, PlanRequest())
-    adopted = adoption(planned, wanted)
+        planned = make_plan(opened, validated, PlanRequest())
+    adopted = adoption(planned, targets)
     if adopted.written:
         print_config(adopted, err)
-        if not yes and prompts.someone_watches() and not confirm("Write this?", default=False):
-            err.print("declined; nothing was written")
+        if not yes and prompts.is_interactive() and not confirm("Write this?", default=False):
+            err.print("Nothing was written.")
             return FAILED
         write(adopted)
     printed = _print_patch(adopted, folder, out, err)
@@ -56,7 +56,7 @@ def run(
 
 
 def _print_patch(adopted: Adoption, folder: Path, out: Console, err: Console) -> bool:
-    """On stdout and nothing else there, so that it can be piped into `patch -p1`."""
+    """Print the patch alone on stdout, for a pipe into `patch -p1`. False if it could not be printed."""
     here = Path.cwd()
     base = here if real_path(folder).is_relative_to(real_path(here)) else folder
     texts = [
@@ -64,21 +64,21 @@ def _print_patch(adopted: Adoption, folder: Path, out: Console, err: Console) ->
         for file, (before, after) in adopted.patched.items()
     ]
     if in_workflow() and not _is_file(out.file) and any(map(has_commands, texts)):
-        told = (
-            "It has lines that GitHub Actions would obey, and a patch cannot be written otherwise.\n"
+        detail = (
+            "GitHub Actions would run lines of it as workflow commands, and a patch cannot escape them.\n"
             "Write it to a file:  reconciler adopt … > adopt.patch"
         )
-        print_diagnostics([error("the patch is not printed", told)], err)
+        print_diagnostics([error("the patch is not printed", detail)], err)
         return False
     for text in texts:
         out.file.write(text)
     if adopted.patched:
-        err.print(f"apply it with git apply or patch -p1, in {'this folder' if base == here else base}")
+        err.print(f"apply the patch with git apply or patch -p1 in {'this folder' if base == here else base}")
     return True
 
 
 def _is_file(stream: IO[str]) -> bool:
-    """Whether what is printed goes to a file, and to no log."""
+    """Whether the stream is a regular file, which no workflow reads."""
     try:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What `reconciler apply` does."""
+"""Runs `reconciler apply`."""
 
 import sys
 from dataclasses import replace
@@ -25,7 +25,7 @@ def run(
     saved = None
     if plan_file is not None:
         if request != PlanRequest():
-            raise click.UsageError("--plan holds what was asked for; other planning options cannot be added")
+            raise click.UsageError("a saved plan has its own options: --plan excludes other planning options")
         saved, request = read_plan(plan_file)
         stack = saved.stack
         where = replace(
@@ -35,9 +35,11 @@ def run(
         )
         selection = selection if selection.names else options.Selection((stack.pipeline,), everything=False)
     elif skip_moved:
-        raise click.UsageError("--skip-moved goes with --plan")
+        raise click.UsageError("--skip-moved needs --plan")
     return apply_all(
-        lambda failed: execution.checked(selection.folders(failed), where.reads(read_options), failed),
+        lambda failed: execution.validated_pipelines(
+            selection.folders(failed), where.reads(read_options), failed
+        ),
         where,
         request,
         apply_options,

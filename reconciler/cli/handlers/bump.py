@@ -1,4 +1,4 @@
-"""What `reconciler bump` does."""
+"""Runs `reconciler bump`."""
 
 import sys
 
@@ -39,8 +39,8 @@ def _check(kind: Bump, loaded: LoadedConfig) -> None:
     if kind is Bump.FINAL and version.prerelease is None:
         raise UserError(
             error(
-                f"{version} is final already",
-                "Only a release candidate, such as 1.0.1-rc, becomes final. Use patch, minor, major or rc.",
+                f"{version} is already final",
+                "bump final needs a release candidate, such as 1.0.1-rc. Use patch, minor, major or rc.",
                 file=loaded.path,
                 line=loaded.line_of("metadata", "version"),
             )

@@ -1,4 +1,4 @@
-"""What `reconciler demo` does."""
+"""Runs `reconciler demo`."""
 
 import contextlib
 import os
@@ -29,35 +29,35 @@ def run() -> int:
         config.write_text(config.read_text().replace("localhost:8000", sandbox.registry))
         play = _DemoRun(Path(home), sandbox.url, sandbox.token, sandbox.organization, out)
 
-        play.say("A pipeline folder, and a platform that has never heard of it. What would happen?")
+        play.say("A pipeline folder, and an empty platform. What would apply do?")
         play.run("plan", PIPELINE)
-        play.say("Do it: build and push the image (without Docker), register the processing and its inputs.")
+        play.say("Apply: build and push the image (without Docker), register the processing and its inputs.")
         play.run("apply", PIPELINE, "--yes")
-        play.say("Again: there is nothing to do, and so nothing is done.")
+        play.say("Plan again: there is nothing to do.")
         play.run("plan", PIPELINE, "--exit-code", expect=0)
-        play.say("Now somebody edits the processing on the platform, and deletes an input …")
+        play.say("Now a user edits the processing on the platform and deletes an input …")
         sandbox.platform.edit_processing(PIPELINE, description="edited in a hurry", default_cpu=64)
         sandbox.platform.delete_input(PIPELINE, sandbox.platform.inputs(PIPELINE)[0]["name"])
-        play.say("… and the plan says what, field by field. It exits with 11, which is drift.")
+        play.say("… and the plan shows the changes field by field. It exits with 11: drift.")
         play.run("plan", PIPELINE, "--exit-code", expect=11)
-        play.say("Put it back as the files say.")
+        play.say("Apply restores the values of the files.")
         play.run("apply", PIPELINE, "--yes")
         play.run("plan", PIPELINE, "--exit-code", expect=0)
-        play.say("The plan is empty: the platform is what the files say.")
-    return DONE if play.went_well else FAILED
+        play.say("The plan is empty: the platform is in sync with the files.")
+    return DONE if play.succeeded else FAILED
 
 
 def example() -> Path:
-    """The example that is played: in the package when installed, in the repository else."""
+    """The folder of the demo's pipeline: in the installed package, else in the repository."""
     package = Path(__file__).parents[2]
     for place in (package / "examples" / PIPELINE, package.parent / "examples" / PIPELINE):
         if place.is_dir():
             return place
-    raise UserError(error("the demo's example is not there", "Install picsellia-reconciler again."))
+    raise UserError(error("the demo's example is missing", "Install picsellia-reconciler again."))
 
 
 class _DemoRun:
-    """Runs commands as a user would, in a home of their own."""
+    """Runs commands as a user does, with a temporary home folder."""
 
     def __init__(self, home: Path, url: str, token: str, organization: str, out: Console) -> None:
         self._home = home
@@ -72,18 +72,18 @@ class _DemoRun:
             "PICSELLIA_CUSTOM_ENV": url,
             "RECONCILER_STATE": str(home / "state.db"),
         }
-        self.went_well = True
+        self.succeeded = True
 
     def say(self, text: str) -> None:
         self._out.print()
         self._out.print(Text(text, "bold cyan"))
 
     def run(self, *arguments: str, expect: int = 0) -> None:
-        """Run it in this process and show what it shows; remembers when it did not end as it should."""
+        """Run a command in this process and show its output. Sets `succeeded` for an unexpected exit code."""
         self._out.print()
         self._out.print(Text.assemble(("$ ", "dim"), ("reconciler " + " ".join(arguments), "bold")))
         with contextlib.chdir(self._home):
             code = cli.run(arguments)
         if code != expect:
             self._out.print(Text(f"exit {code}, expected {expect}", "bold red"))
-            self.went_well = False
+            self.succeeded = False

@@ -1,4 +1,4 @@
-"""What `reconciler deploy` does."""
+"""Runs `reconciler deploy`."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -40,16 +40,16 @@ def run(
     apply_options: ApplyOptions,
     read_options: ReadOptions,
 ) -> int:
-    given = _given(image, cpu, gpu)
+    edits = _edits_of_options(image, cpu, gpu)
 
-    def found(failed: Failed) -> Iterator[ValidatedPipeline]:
+    def pipelines(failed: Failed) -> Iterator[ValidatedPipeline]:
         try:
-            yield _read(options.pipeline_folder(name), given, where.reads(read_options))
+            yield _read(options.pipeline_folder(name), edits, where.reads(read_options))
         except UserError as problem:
             failed(problem)
 
     return apply_all(
-        found,
+        pipelines,
         where,
         version,
         apply_options,
@@ -63,63 +63,63 @@ def run(
 class _Deploy(Dialogue):
     verb = "deploy"
     question = "Deploy this?"
-    usually = True
-    bumps = True
+    default_answer = True
+    may_bump = True
 
     def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:
         if request.bump is not None or planned.plan.has_errors:
-            return request  # with errors no version is published, so there is none to choose
+            return request  # a plan with errors publishes no version
         reason, current = _new_version_reason(planned), planned.pipeline.config.metadata.version
-        self.watch.pause()
+        self.progress.pause()
         if reason is None:
             self.err.print(f"no new version: {current} {_no_bump_reason(planned)}", style="dim")
-        if reason is None or not prompts.someone_watches():
+        if reason is None or not prompts.is_interactive():
             return request
         self.err.print()
         self.err.print(reason, soft_wrap=not self.err.is_terminal)
         choices = {kind.value: f"{current} -> {bump(current, kind)}" for kind in Bump}
         if not is_rc(current):
             del choices[Bump.FINAL.value]
-        default = Default(Bump.PATCH.value, "the smallest step")
+        default = Default(Bump.PATCH.value, "the smallest bump")
         if is_rc(current):
-            default = Default(Bump.RC.value, f"{current} is a candidate")
+            default = Default(Bump.RC.value, f"{current} is a release candidate")
         if planned.foreign_version:
-            choices[KEEP] = f"take {current} as it is, as made from these files"
+            choices[KEEP] = f"accept {current} as made from these files"
         answer = choose("Version bump", choices, default, self.err)
         if answer == KEEP:
             return replace(request, accept_foreign=True)
         return replace(request, bump=Bump(answer))
 
-    def is_refused_unseen(self, plan: Plan) -> bool:
-        """Never: inputs that the class does not declare any more are documented to be removed."""
+    def needs_yes(self, plan: Plan) -> bool:
+        """Never: deploy is documented to remove inputs that the class no longer declares."""
         return False
 
-    def undone(self, planned: PlanResult) -> None:
+    def report_not_applied(self, planned: PlanResult) -> None:
         edits = planned.pipeline.loaded.edits.items()
         lost = [f"{path[-1]} {value}" for path, value in edits if path[-2:] in ASKED]
         if lost:
-            self.err.print(f"Not saved in config.toml, as nothing was applied: {listed(lost)}")
+            self.err.print(f"Not saved in config.toml, because nothing was applied: {listed(lost)}")
 
-    def done(self, applied: ApplyResult) -> None:
+    def report_applied(self, applied: ApplyResult) -> None:
         print_applied(applied, self.out, self.err, pages=False)
         if applied.succeeded:
             print_deployed(applied, self.out)
 
 
-def _read(folder: Path, given: Edits, read_options: ReadOptions) -> ValidatedPipeline:
-    """The pipeline, with everything that was missing in its config.toml. Raises UserError."""
+def _read(folder: Path, option_edits: Edits, read_options: ReadOptions) -> ValidatedPipeline:
+    """The pipeline, with answers for the values that its config.toml lacks. Raises UserError."""
     out, err = console(sys.stdout), console(sys.stderr)
-    loaded = load(folder, given, read_options.environment, read_options.shared)
+    loaded = load(folder, option_edits, read_options.environment, read_options.shared)
     if loaded.config is None:
         raise UserError(*loaded.diagnostics)
     print_details(loaded.config, out)
-    edits = _edits_to_write(loaded, answers(loaded, given, err))
-    checked = validate(folder, read_options, edits)
-    checked.require_valid()
-    return checked
+    edits = _with_image_tag(loaded, answers(loaded, option_edits, err))
+    validated = validate(folder, read_options, edits)
+    validated.require_valid()
+    return validated
 
 
-def _given(image: str | None, cpu: int | None, gpu: int | None) -> Edits:
+def _edits_of_options(image: str | None, cpu: int | None, gpu: int | None) -> Edits:
     values: Mapping[KeyPath, Value | None] = {
         ("docker", "image_name"): image,
         ("docker", "cpu"): cpu,
@@ -128,23 +128,25 @@ def _given(image: str | None, cpu: int | None, gpu: int | None) -> Edits:
     return {path: value for path, value in values.items() if value is not None}
 
 
-def _edits_to_write(loaded: LoadedConfig, found: Edits) -> Edits:
-    """The edits, and the image tag where config.toml has another one than is about to be registered."""
+def _with_image_tag(loaded: LoadedConfig, edits: Edits) -> Edits:
+    """The edits, and the image tag of the version if config.toml has another one."""
     config = loaded.config
     assert config is not None
     tag = channel_tag(config.metadata.version)
-    return found if config.docker.image_tag == tag else {**found, ("docker", "image_tag"): tag}
+    return edits if config.docker.image_tag == tag else {**edits, ("docker", "image_tag"): tag}
 
 
 def _no_bump_reason(planned: PlanResult) -> str:
-    """Why the version in config.toml is good enough."""
+    """Why the version in config.toml stays."""
     image = next(step for step in planned.plan.steps if step.address.kind == "image")
     if image.action is Action.CREATE:
-        return "was never published"
-    return "is published from this source" if image.action is Action.NOOP else "is this source"
+        return "is not published yet"
+    if image.action is Action.NOOP:
+        return "is published from this source"
+    return "is built from this source"
 
 
 def _new_version_reason(planned: PlanResult) -> str | None:
-    """Why a new version has to be published, or may have to be; None when nothing is to be published."""
+    """Why the plan needs a new version, or may need one; None if it needs none."""
     refusals = (step.refusal for step in planned.plan.steps if step.address.kind == "image")
     return next((reason(refusal.reason) for refusal in refusals if refusal is not None), None)

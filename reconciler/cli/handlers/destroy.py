@@ -1,4 +1,4 @@
-"""What `reconciler destroy` does."""
+"""Runs `reconciler destroy`."""
 
 import sys
 
@@ -18,7 +18,9 @@ def run(
 ) -> int:
     selection = options.Selection((name,), everything=False)
     return apply_all(
-        lambda failed: execution.checked(selection.folders(failed), where.reads(read_options), failed),
+        lambda failed: execution.validated_pipelines(
+            selection.folders(failed), where.reads(read_options), failed
+        ),
         where,
         PlanRequest(options=PlanOptions(prune=prune, destroy=True)),
         apply_options,

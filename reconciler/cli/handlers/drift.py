@@ -1,4 +1,4 @@
-"""What `reconciler drift` does."""
+"""Runs `reconciler drift`."""
 
 import sys
 from datetime import UTC, datetime
@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from reconciler.cli import execution, options
-from reconciler.cli.acknowledgements import acknowledged_rules, with_acknowledgements
-from reconciler.cli.acknowledging import BaselineOptions
+from reconciler.cli.baseline_options import BaselineOptions
+from reconciler.cli.baseline_rules import load_rules, with_acknowledgements
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_report
 from reconciler.core.diagnostics import Diagnostic, UserError
@@ -18,7 +18,7 @@ from reconciler.engine.requests import ReadOptions
 from reconciler.views.reports.drift_json import first_seen
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
-from reconciler.views.terminal.messages import diagnosed, print_diagnostics
+from reconciler.views.terminal.messages import diagnostics_of, print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.shards import Shard, part_of
 
@@ -27,34 +27,36 @@ def run(
     selection: options.Selection,
     where: options.TargetOptions,
     outputs: Outputs,
-    known: BaselineOptions,
+    baseline: BaselineOptions,
     rps: float | None,
     shard: Shard | None,
     read_options: ReadOptions,
 ) -> int:
     err = console(sys.stderr)
     now = datetime.now(UTC).replace(microsecond=0)
-    rules = acknowledged_rules(known, err)
+    rules = load_rules(baseline, err)
     earlier = outputs.file("json")
     since = first_seen(earlier) if earlier else {}
     failed: dict[str, tuple[Diagnostic, ...]] = {}
 
     def not_found(name: str, problem: UserError) -> None:
-        failed[name] = diagnosed(problem)
+        failed[name] = diagnostics_of(problem)
 
-    with ProgressView(err) as watch:
+    with ProgressView(err) as progress:
         result = fleet.inspect_all(
             folders := part_of(selection.named_folders(not_found), Path.cwd(), shard),
             where.reads(read_options),
-            partial(execution.signed_in, where, rps),
+            partial(execution.shared_session, where, rps),
             partial(check, first_seen=since, now=now),
-            watch,
+            progress,
         )
     if result.sign_in_error is not None:
         raise result.sign_in_error
-    failed |= {execution.shown(folder): diagnosed(problem) for folder, problem in result.problems.items()}
+    failed |= {
+        execution.display_path(folder): diagnostics_of(problem) for folder, problem in result.problems.items()
+    }
     report = with_acknowledgements(
-        known, Report(now, tuple(result.results.values()), failed, shard=shard), rules, err
+        baseline, Report(now, tuple(result.results.values()), failed, shard=shard), rules, err
     )
     print_report(report, terminal(outputs))
     print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)

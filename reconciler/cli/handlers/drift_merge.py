@@ -1,4 +1,4 @@
-"""What `reconciler drift merge` does."""
+"""Runs `reconciler drift merge`."""
 
 import sys
 from pathlib import Path

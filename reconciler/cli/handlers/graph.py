@@ -1,4 +1,4 @@
-"""What `reconciler graph` does."""
+"""Runs `reconciler graph`."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ DRAWN = {"mermaid": mermaid, "dot": dot, "svg": svg}
 
 def run(name: str | None, format_: str, plan_file: Path | None, read_options: ReadOptions) -> int:
     if name and plan_file:
-        raise click.UsageError("name a pipeline, or use --plan, not both")
+        raise click.UsageError("pass a pipeline or --plan, not both")
     drawing = of_plan(read_plan(plan_file)[0]) if plan_file else _of_pipeline(name, read_options)
     print_document(DRAWN[format_](drawing), format_)
     return DONE

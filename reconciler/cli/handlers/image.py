@@ -1,4 +1,4 @@
-"""What `reconciler image` does."""
+"""Runs `reconciler image`."""
 
 import sys
 
@@ -24,16 +24,16 @@ from reconciler.views.terminal.progress import ProgressView
 def run(
     name: str, where: options.TargetOptions, as_json: bool, secrets: bool, read_options: ReadOptions
 ) -> int:
-    checked = validate(options.pipeline_folder(name), where.reads(read_options))
-    pipeline, _ = checked.require_valid()
+    validated = validate(options.pipeline_folder(name), where.reads(read_options))
+    pipeline, _ = validated.require_valid()
     stack: Stack | None = None
-    unrecorded = "there is none"
+    no_state_reason = "none"
     target: Target | None = None
     try:
         target = where.target()
         stack = stack_of(target, pipeline)
     except UserError as problem:
-        unrecorded = f"not looked for: {problem.diagnostics[0].summary}"
+        no_state_reason = f"not read: {problem.diagnostics[0].summary}"
     bump, accept = (
         WayOut(label, stack.command("apply", *more) if stack else " ".join(["reconciler apply", name, *more]))
         for label, more in (
@@ -42,23 +42,23 @@ def run(
         )
     )
     err = console(sys.stderr)
-    with ProgressView(err) as watch, stores.store(watch) as store:
+    with ProgressView(err) as progress, stores.store(progress) as store:
         stored = None
         if target is not None and stack is not None:
             try:
-                with with_older_names(target, store, watch) as found_store:
+                with with_older_names(target, store, progress) as found_store:
                     stored = found_store.load(str(stack))
             except UserError as problem:
-                unrecorded = f"not looked for: {problem.diagnostics[0].summary}"
-        watch(Note(f"reading {pipeline.config.docker.image_name}"))
-        with registries(watch) as pool:
-            report = inspect_image(checked, stored, bump, accept, pool)
-            found = find_published_secrets(report, pool, watch) if secrets else None
-    print_diagnostics(checked.diagnostics, err)
+                no_state_reason = f"not read: {problem.diagnostics[0].summary}"
+        progress(Note(f"reading {pipeline.config.docker.image_name}"))
+        with registries(progress) as pool:
+            report = inspect_image(validated, stored, bump, accept, pool)
+            found = find_published_secrets(report, pool, progress) if secrets else None
+    print_diagnostics(validated.diagnostics, err)
     if as_json:
         print_document(image_text(report, found))
     else:
-        print_image(report, console(sys.stdout), unrecorded=unrecorded, secrets=found)
+        print_image(report, console(sys.stdout), no_state_reason=no_state_reason, secrets=found)
     if found is None or not (found.found or found.unread):
         return DONE
     return UNCHECKED if found.unread else CONFLICT

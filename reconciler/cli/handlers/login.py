@@ -1,4 +1,4 @@
-"""What `reconciler login` does."""
+"""Runs `reconciler login`."""
 
 import os
 import sys
@@ -34,29 +34,30 @@ from reconciler.views.terminal.progress import ProgressView
 
 def run(organization: str | None, environment: str | None, host: str | None, token_stdin: bool) -> int:
     if host is not None and environment not in (None, CUSTOM):
-        raise click.UsageError("--host is the address of CUSTOM; the other environments have theirs")
+        raise click.UsageError("--host is only for CUSTOM; other environments have their own address")
     if token_stdin and sys.stdin.isatty():
-        raise click.UsageError("--token-stdin reads the token from a pipe; leave it out to be asked")
+        raise click.UsageError("--token-stdin reads the token from a pipe; omit it to type the token")
     out, err = console(sys.stdout), console(sys.stderr)
     login, address = _where(organization, environment, host, err, token_stdin)
     token = _token(login, token_stdin, err)
     target = Target(
-        login.organization, Environment(login.environment, address), token, token_from="what was given"
+        login.organization, Environment(login.environment, address), token, token_from="the login"
     )
-    with ProgressView(err) as watch, session(target, stores.store(watch), watch, threading.Event()) as opened:
+    with (
+        ProgressView(err) as progress,
+        session(target, stores.store(progress), progress, threading.Event()) as opened,
+    ):
         user = opened.platform.username
     name = login.environment
     before = _spelled(saved.entries().get(host_variable(name), address))
     shared = name not in HOSTS
     saved.save(login, token, address if shared else None)
     out.print(Text.assemble(("Logged in ", "bold green"), f"to {login} at {address} as {user}."))
-    out.print(f"  the token is in {saved.credentials_file()}")
+    out.print(f"  the token is saved in {saved.credentials_file()}")
     others = [one for one in saved.logins() if one.environment == name and one != login]
     if shared and before != address and others:
-        told = f"{', '.join(map(str, others))} had another one: log in there again to go back."
-        print_diagnostics(
-            [info(f"there is one address for all of {name}, and it is the new one now", told)], err
-        )
+        detail = f"{', '.join(map(str, others))} had another address. To go back to it, log in there again."
+        print_diagnostics([info(f"all logins to {name} now use {address}", detail)], err)
     logins.warn_of_variables(login, err)
     return DONE
 
@@ -68,16 +69,16 @@ def _where(
     err: Console,
     token_stdin: bool,
 ) -> tuple[Login, str]:
-    """What is logged in to, and its address: from the options, and from the user or else from variables.
+    """The login and its address, from options, else from prompts or, without a terminal, from variables.
 
     Raises:
-        UserError: something is missing and nobody can be asked; a value is not one.
+        UserError: a value is missing without a terminal, or invalid.
     """
     declared = options.workspace().declared()
     organization = organization or None
     if host is not None:
         environment = CUSTOM
-    if not prompts.someone_watches():
+    if not prompts.is_interactive():
         environment = environment or _environment(os.environ.get(ENVIRONMENT, ""), declared)
         if (default := _default_organization(environment, declared, saved_too=False)) is not None:
             organization = organization or str(default.value)
@@ -105,12 +106,14 @@ def _where(
         default = Default(address, place) if address else None
         host = str(ask("Address", "https://host[:port]", default, _no_problem(address_problem), err))
     if (problem := address_problem(host)) is not None:
-        raise UserError(error("this is not the address of a platform", f"It {problem}: https://host[:port]."))
+        raise UserError(
+            error("--host is not the address of a platform", f"It {problem}: https://host[:port].")
+        )
     return Login(organization, environment), platform_address(host)
 
 
 def _spelled(address: str) -> str:
-    """In its one spelling; as it is when it is no address."""
+    """The normalized address; an invalid one stays unchanged."""
     return address if address_problem(address) else platform_address(address)
 
 
@@ -118,10 +121,10 @@ def _token(login: Login, from_stdin: bool, err: Console) -> str:
     if from_stdin:
         token = checked_token(sys.stdin.read(), "stdin")
         if not token:
-            told = "For example:  printenv MY_TOKEN | reconciler login --token-stdin …"
-            raise UserError(error("there is no API token on stdin", told))
+            example = "For example:  printenv MY_TOKEN | reconciler login --token-stdin …"
+            raise UserError(error("there is no API token on stdin", example))
         return token
-    form = f"of {login}; what you type is not shown"
+    form = f"of {login}; hidden while you type"
     return checked_token(str(ask("API token", form, None, str, err, hidden=True)), "the answer")
 
 
@@ -130,7 +133,7 @@ def _refuse_missing(options_missing: Mapping[str, bool]) -> None:
     if missing:
         raise UserError(
             error(
-                f"nobody can be asked, and this is missing: {', '.join(missing)}",
+                f"login without a terminal needs {', '.join(missing)}",
                 "For example:  printenv MY_TOKEN | "
                 "reconciler login --organization my-org --env STAGING --token-stdin",
             )
@@ -138,7 +141,7 @@ def _refuse_missing(options_missing: Mapping[str, bool]) -> None:
 
 
 def _no_problem(problem_with: Callable[[str], str | None]) -> Callable[[Value], str]:
-    """What was typed, without blanks around it; a problem with it is told and asked about again."""
+    """A converter that strips the answer and checks it. A problem is shown, and the prompt repeated."""
 
     def convert(typed: Value) -> str:
         answer = str(typed).strip()
@@ -169,7 +172,7 @@ def _default_environment(declared: Declared) -> Default:
     if given := _environment(os.environ.get(ENVIRONMENT, ""), declared):
         return Default(given, f"from {ENVIRONMENT}")
     now = saved.current()
-    return Default(now.environment, "in use now") if now else Default("PROD", "where most work")
+    return Default(now.environment, "in use now") if now else Default("PROD", "the usual one")
 
 
 def _environment(name: str, declared: Declared) -> str | None:
@@ -177,14 +180,14 @@ def _environment(name: str, declared: Declared) -> str | None:
 
 
 def _address(name: str, declared: Declared) -> str:
-    """The address of an environment, for a choice among them."""
+    """The address of an environment, for the list of choices."""
     host = declared[name].host if name in declared else None
     address = HOSTS.get(name) or (host.value if host else saved.entries().get(host_variable(name)))
-    return "an address of your own" if name == CUSTOM else address or ""
+    return "your own address" if name == CUSTOM else address or ""
 
 
 def _known_host(declared: Declared) -> tuple[str, str]:
-    """The address of CUSTOM as it is known already, and where from; "" when it is not."""
+    """The present address of CUSTOM and its source; "" for no address."""
     variable = host_variable(CUSTOM)
     if given := os.environ.get(variable):
         return given, f"from {variable}"

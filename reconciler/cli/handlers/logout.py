@@ -1,4 +1,4 @@
-"""What `reconciler logout` does."""
+"""Runs `reconciler logout`."""
 
 import sys
 
@@ -15,27 +15,27 @@ from reconciler.views.terminal.console import console
 
 def run(organization: str | None, environment: str | None, everything: bool) -> int:
     if everything and (organization or environment):
-        raise click.UsageError("choose logins, or use --all, not both")
-    gone = saved.logins() if everything else _gone(organization, environment)
-    if everything and (now := saved.current()) is not None and now not in gone:
-        gone.append(now)
-    if not gone:
-        raise UserError(error("no login is saved", "There is nothing to forget."))
-    saved.forget(gone)
+        raise click.UsageError("pass --organization and --env, or --all, not both")
+    removed = saved.logins() if everything else _selected(organization, environment)
+    if everything and (now := saved.current()) is not None and now not in removed:
+        removed.append(now)
+    if not removed:
+        raise UserError(error("no login is saved", "There is nothing to remove."))
+    saved.forget(removed)
     out = console(sys.stdout)
-    out.print(Text.assemble(("Logged out ", "bold green"), f"of {', '.join(map(str, gone))}."))
-    out.print("  the tokens stay valid until they are revoked on the platform", style="dim")
-    logins.warn_of_variables(gone[0], console(sys.stderr))
+    out.print(Text.assemble(("Logged out ", "bold green"), f"of {', '.join(map(str, removed))}."))
+    out.print("  the tokens stay valid until you revoke them on the platform", style="dim")
+    logins.warn_of_variables(removed[0], console(sys.stderr))
     return DONE
 
 
-def _gone(organization: str | None, environment: str | None) -> list[Login]:
+def _selected(organization: str | None, environment: str | None) -> list[Login]:
     if organization or environment:
-        return logins.matching(organization, environment)
+        return logins.matching_logins(organization, environment)
     now = saved.current()
     if now is None:
-        known = ", ".join(map(str, saved.logins())) or "none"
+        names = ", ".join(map(str, saved.logins())) or "none"
         raise UserError(
-            error("no login is in use", f"Saved: {known}. Use --organization and --env, or --all.")
+            error("no login is in use", f"Saved: {names}. Use --organization and --env, or --all.")
         )
     return [now]

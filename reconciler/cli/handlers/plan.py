@@ -1,4 +1,4 @@
-"""What `reconciler plan` does."""
+"""Runs `reconciler plan`."""
 
 import sys
 from functools import partial
@@ -21,7 +21,7 @@ from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.image_source import is_in_image
 from reconciler.views.reports.plan_json import plan_text, plans_text, save_plan
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.messages import diagnosed, print_diagnostics
+from reconciler.views.terminal.messages import diagnostics_of, print_diagnostics
 from reconciler.views.terminal.plans import print_plan, print_refusals
 from reconciler.views.terminal.progress import ProgressView
 from state.errors import StateError
@@ -45,9 +45,9 @@ def run(
     codes = {DONE}
 
     def failed(problem: UserError | StateError) -> None:
-        errors.extend(diagnosed(problem))
-        unasked = exit_code and isinstance(problem, CannotCheckError)
-        codes.add(UNCHECKED if unasked else code_of(problem))
+        errors.extend(diagnostics_of(problem))
+        unchecked = exit_code and isinstance(problem, CannotCheckError)
+        codes.add(UNCHECKED if unchecked else code_of(problem))
 
     folders = selection.folders(failed)
     if out is not None:
@@ -57,13 +57,13 @@ def run(
             raise click.UsageError(
                 f"{out} would become part of the image; save the plan outside of the build context"
             )
-    with ProgressView(err) as watch:
+    with ProgressView(err) as progress:
         result = fleet.inspect_all(
             folders,
             where.reads(read_options),
-            partial(execution.signed_in, where, rps),
+            partial(execution.shared_session, where, rps),
             partial(_plan, request),
-            watch,
+            progress,
         )
     plans = list(result.results.values())
     for problem in dict.fromkeys(result.problems.values()):
@@ -79,7 +79,7 @@ def run(
             print_refusals(plan, err)
         if out is not None:
             save_plan(plan, out)
-            err.print(f"saved to {out}; apply it with: reconciler apply --plan {out}")
+            err.print(f"saved to {out}; apply it with:  reconciler apply --plan {out}")
     print_diagnostics(errors, err)
     write_plans(plans, errors, outputs)
     print_diagnostics(in_images(outputs, folders, read_options.shared), err)

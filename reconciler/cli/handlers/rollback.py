@@ -1,10 +1,10 @@
-"""What `reconciler rollback` does."""
+"""Runs `reconciler rollback`."""
 
 import sys
 from collections.abc import Iterator
 
 from reconciler.cli import options
-from reconciler.cli.applying import Dialogue, Failed, Work, in_turn
+from reconciler.cli.applying import Dialogue, Failed, Task, run_each
 from reconciler.core.diagnostics import UserError
 from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.requests import ApplyOptions
@@ -19,7 +19,7 @@ def run(
     yes: bool,
     apply_options: ApplyOptions,
 ) -> int:
-    def works(failed: Failed) -> Iterator[Work]:
+    def tasks(failed: Failed) -> Iterator[Task]:
         try:
             pipeline = pipeline_at(
                 options.pipeline_folder(name), where.environment_name(), options.workspace().shared()
@@ -27,24 +27,24 @@ def run(
         except UserError as problem:
             failed(problem)
             return
-        yield lambda opened, talk: roll_back(
+        yield lambda opened, dialogue: roll_back(
             opened,
             pipeline,
             to,
-            ApplyRequest(apply_options, talk.approve),
+            ApplyRequest(apply_options, dialogue.approve),
             write=write,
         )
 
-    return in_turn(works, where, yes=yes, dialogue=_Rollback, out=sys.stdout, err=sys.stderr)
+    return run_each(tasks, where, yes=yes, dialogue=_Rollback, out=sys.stdout, err=sys.stderr)
 
 
 class _Rollback(Dialogue):
     verb = "rollback"
-    question = "Go back to this?"
+    question = "Roll back to this?"
 
-    def done(self, applied: ApplyResult) -> None:
-        """Tell how it ended, and that the next apply undoes it unless the files go back, too."""
-        super().done(applied)
+    def report_applied(self, applied: ApplyResult) -> None:
+        """Print the result, and a reminder that the next apply undoes it unless the files change, too."""
+        super().report_applied(applied)
         if applied.succeeded and not applied.planned.plan.is_empty:
             rest = "classes and source" if applied.config_written else "files"
-            self.err.print(f"  your {rest} stay as they are: the next apply brings back what they say")
+            self.err.print(f"  your {rest} are unchanged: the next apply brings their values back")

@@ -1,4 +1,4 @@
-"""What `reconciler sandbox` does."""
+"""Runs `reconciler sandbox`."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What `reconciler show` does."""
+"""Runs `reconciler show`."""
 
 import sys
 from pathlib import Path

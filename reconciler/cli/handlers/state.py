@@ -1,4 +1,4 @@
-"""What `reconciler state` does."""
+"""Runs `reconciler state`."""
 
 import re
 import sys
@@ -23,9 +23,9 @@ from reconciler.views.terminal.history import (
     change_lines,
     diff_document,
     history_document,
-    record_lines,
     run_lines,
     save_lines,
+    state_lines,
 )
 from reconciler.views.terminal.messages import print_diagnostics
 from state.changes import Changes, changes
@@ -35,7 +35,7 @@ from state.lock_info import LockInfo
 from state.snapshot import Snapshot
 from state.stores.base import Store, saves_by_run
 
-MOST = 20  # runs or saves of the history that are shown, unless asked for more
+MOST = 20  # latest serials that `state verify` checks
 
 
 def list_stacks(as_json: bool) -> int:
@@ -50,7 +50,7 @@ def show(name: str, serial: int | None, as_json: bool) -> int:
         stack = _named(store, name)
         snapshot = _at(store, stack, serial) if serial else store.load(stack)
     assert snapshot is not None
-    _print(as_json, to_document(snapshot), record_lines(snapshot))
+    _print(as_json, to_document(snapshot), state_lines(snapshot))
     return DONE
 
 
@@ -72,8 +72,8 @@ def history(name: str, by_save: bool, limit: int, as_json: bool) -> int:
 def diff(name: str, before: int, after: int, as_json: bool) -> int:
     with stores.opened() as store:
         stack = _named(store, name)
-        found = changes(_at(store, stack, before), _at(store, stack, after))
-    _print(as_json, diff_document(stack, before, after, found), change_lines(found))
+        changed = changes(_at(store, stack, before), _at(store, stack, after))
+    _print(as_json, diff_document(stack, before, after, changed), change_lines(changed))
     return DONE
 
 
@@ -87,21 +87,27 @@ def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json:
         stack = _named(store, name)
         run = this_run(options.command_line(), git_commit(Path.cwd()))
         with store.lock(stack, run, timeout=lock_timeout, on_wait=_describe_holder) as lock:
-            record = store.load(stack)
-            assert record is not None
-            kept = record.without_resource(str(address)).without_intent(str(address))
-            if kept == record:
-                there = "\n".join(sorted({*record.resources, *record.intents})) or "nothing"
-                raise UserError(error(f"nothing is recorded of {address}", f"Recorded of {stack}:\n{there}"))
-            if not yes and not _confirmed(f"Forget {address} of {stack}?", "forget"):
+            snapshot = store.load(stack)
+            assert snapshot is not None
+            kept = snapshot.without_resource(str(address)).without_intent(str(address))
+            if kept == snapshot:
+                addresses = "\n".join(sorted({*snapshot.resources, *snapshot.intents})) or "nothing"
+                raise UserError(
+                    error(f"{address} is not in the state", f"The state of {stack} has:\n{addresses}")
+                )
+            if not yes and not _is_confirmed(f"Remove {address} from the state of {stack}?"):
                 err.print("Nothing was changed.")
                 return FAILED
             saved = store.save(
-                replace(kept, written_by=VERSION, written_at=now()), expected_serial=record.serial, lock=lock
+                replace(kept, written_by=VERSION, written_at=now()),
+                expected_serial=snapshot.serial,
+                lock=lock,
             )
-    told = {"format": "reconciler/forgotten", "version": 1, "stack": stack, "address": str(address)}
-    line = f"forgot {address} of {stack}: serial {saved.serial}; what exists stays as it is"
-    _print(as_json, {**told, "serial": saved.serial}, [Text(line)])
+    document = {"format": "reconciler/forgotten", "version": 1, "stack": stack, "address": str(address)}
+    line = (
+        f"{address} is no longer in the state of {stack} (serial {saved.serial}); the resource itself stays"
+    )
+    _print(as_json, {**document, "serial": saved.serial}, [Text(line)])
     return DONE
 
 
@@ -110,7 +116,7 @@ def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
     from reconciler.pipeline.image_source import git_commit
 
     if not re.fullmatch(r"[^/@]+@[^/]+/.+", after):
-        raise click.UsageError(f"{after!r} is not the name of a stack: my-org@STAGING/my_pipeline")
+        raise click.UsageError(f"{after!r} is not the name of a stack, such as my-org@STAGING/my_pipeline")
     run = this_run(options.command_line(), git_commit(Path.cwd()))
     with stores.opened() as store:
         stack = _named(store, before)
@@ -122,16 +128,16 @@ def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
         ):
             store.move(stack, after)
     document = {"format": "reconciler/moved", "version": 1, "from": stack, "to": after}
-    _print(as_json, document, [Text(f"{stack} is {after} now; what exists stays as it is")])
+    _print(as_json, document, [Text(f"renamed {stack} to {after}; the resources themselves stay")])
     return DONE
 
 
 def unlock(stack: str, as_json: bool) -> int:
     with stores.opened() as store:
         holder = store.unlock(stack)
-    told = f"{stack} was locked by {holder}" if holder else f"{stack} was not locked"
+    line = f"{stack} was locked by {holder}" if holder else f"{stack} was not locked"
     document = {"format": "reconciler/unlocked", "version": 1, "stack": stack}
-    _print(as_json, {**document, "holder": asdict(holder) if holder else None}, [Text(told)])
+    _print(as_json, {**document, "holder": asdict(holder) if holder else None}, [Text(line)])
     return DONE
 
 
@@ -142,22 +148,22 @@ def verify(name: str, as_json: bool) -> int:
         try:
             snapshot = store.load(stack)
         except CorruptStateError as problem:
-            whole = _readable_serials(store, stack)
+            intact = _intact_serials(store, stack)
             if as_json:
-                told = {"problems": list(problem.problems) or [problem.message], "whole_serials": whole}
-                print_document(json_text({**document, "whole": False, "serial": None, **told}))
-            _print_damage(problem, whole)
+                findings = {"problems": list(problem.problems) or [problem.message], "whole_serials": intact}
+                print_document(json_text({**document, "whole": False, "serial": None, **findings}))
+            _print_damage(problem, intact)
             return FAILED
-        whole = _readable_serials(store, stack)
+        intact = _intact_serials(store, stack)
     assert snapshot is not None
-    told = {"whole": True, "serial": snapshot.serial, "problems": [], "whole_serials": whole}
+    findings = {"whole": True, "serial": snapshot.serial, "problems": [], "whole_serials": intact}
     lines = [
-        Text(f"{stack} is whole: serial {snapshot.serial}, {plural(len(snapshot.resources), 'resource')}")
+        Text(f"{stack} is intact: serial {snapshot.serial}, {plural(len(snapshot.resources), 'resource')}")
     ]
     if snapshot.intents:
         open_writes = plural(len(snapshot.intents), "write")
-        lines.append(Text(f"an unfinished run left {open_writes} open; the next apply settles that"))
-    _print(as_json, {**document, **told}, lines)
+        lines.append(Text(f"an unfinished run left {open_writes} open; the next apply settles them"))
+    _print(as_json, {**document, **findings}, lines)
     return DONE
 
 
@@ -168,19 +174,19 @@ def copy(source: str, target: str, as_json: bool) -> int:
         raise click.UsageError("FROM and TO are the same")
     err = console(sys.stderr)
     with stores.opened(source) as old, stores.opened(target) as new:
-        copied = list(copy_states(old, new))
-    for done in copied:
-        if done.damage:
-            err.print(Text(f"{done.damage}: what is whole of it was copied"))
-        if done.left_out:
-            lost = ", ".join(map(str, done.left_out))
-            err.print(Text(f"left out of {done.stack}: serials {lost}, damaged or no longer kept"))
-    lossy = any(done.left_out or done.damage for done in copied)
+        results = list(copy_states(old, new))
+    for result in results:
+        if result.damage:
+            err.print(Text(f"{result.damage}: only its intact state versions were copied"))
+        if result.left_out:
+            serials = ", ".join(map(str, result.left_out))
+            err.print(Text(f"{result.stack}: serials {serials} not copied: damaged or no longer kept"))
+    lossy = any(result.left_out or result.damage for result in results)
     if lossy:
-        err.print(Text(f"everything else is in {target}; keep {source} until you need nothing of it"))
-    document = {"format": "reconciler/copied", "version": 1, "stacks": [asdict(done) for done in copied]}
-    lines = [Text(f"{done.stack}: {plural(len(done.serials), 'serial')} copied") for done in copied]
-    _print(as_json, document, lines or [Text(f"there are no records in {source}")])
+        err.print(Text(f"everything else is in {target}; keep {source} until you do not need it any more"))
+    document = {"format": "reconciler/copied", "version": 1, "stacks": [asdict(result) for result in results]}
+    lines = [Text(f"{result.stack}: {plural(len(result.serials), 'serial')} copied") for result in results]
+    _print(as_json, document, lines or [Text(f"there is no state in {source}")])
     return FAILED if lossy else DONE
 
 
@@ -198,39 +204,39 @@ def _print_lines(lines: Iterable[Text]) -> None:
 
 
 def _named(store: Store, name: str) -> str:
-    """The stack of this name, or the only one of a pipeline of this name. Raises UserError."""
-    known = store.stacks()
-    found = [stack for stack in known if name in (stack, stack.partition("/")[2])]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(error(f"{name} has several records", f"There are: {', '.join(found)}."))
-    there = f"There are: {', '.join(known)}." if known else "There are no records at all."
-    raise UserError(error(f"there is no record of {name}", there))
+    """The stack of this name, or the only stack of the pipeline of this name. Raises UserError."""
+    stacks = store.stacks()
+    matching = [stack for stack in stacks if name in (stack, stack.partition("/")[2])]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise UserError(error(f"{name} has several stacks", f"Use one of {', '.join(matching)}."))
+    existing = f"There is state of {', '.join(stacks)}." if stacks else "The store is empty."
+    raise UserError(error(f"there is no state of {name}", existing))
 
 
 def _at(store: Store, stack: str, serial: int) -> Snapshot:
-    """The record at that serial. Raises UserError when it is not there."""
+    """The state version with this serial. Raises UserError if it does not exist."""
     snapshot = store.load_at(stack, serial)
     if snapshot is None:
         saves = store.history(stack, 1)
-        told = f"The latest is {saves[0].serial}; " if saves else ""
+        latest = f"The latest is {saves[0].serial}. " if saves else ""
         raise UserError(
-            error(f"{stack} has no serial {serial}", f"{told}see reconciler state history {stack}")
+            error(f"{stack} has no serial {serial}", f"{latest}See:  reconciler state history {stack}")
         )
     return snapshot
 
 
 def _readable(store: Store, stack: str, serial: int) -> Snapshot | None:
-    """The record at that serial, or None when it is damaged or no longer kept."""
+    """The state version with this serial; None if it is damaged or no longer kept."""
     try:
         return store.load_at(stack, serial)
     except CorruptStateError:
         return None
 
 
-def _readable_serials(store: Store, stack: str) -> list[int]:
-    """Of the latest ones, those that can be read, latest first."""
+def _intact_serials(store: Store, stack: str) -> list[int]:
+    """The intact ones among the latest serials, latest first."""
     try:
         saves = store.history(stack, MOST)
     except CorruptStateError:
@@ -239,7 +245,7 @@ def _readable_serials(store: Store, stack: str) -> list[int]:
 
 
 def _changed(store: Store, stack: str, first: int, last: int) -> Changes | None:
-    """What the saves from first to last changed; None when one side of it is not there to be compared."""
+    """The changes of the saves from first to last; None if one side is damaged or no longer kept."""
     after = _readable(store, stack, last)
     if after is None:
         return None
@@ -251,20 +257,20 @@ def _describe_holder(holder: LockInfo) -> None:
     console(sys.stderr).print(f"waiting for {holder}")
 
 
-def _confirmed(question: str, what: str) -> bool:
-    """The answer at a terminal. Raises UserError where nobody can be asked."""
-    if not prompts.someone_watches():
-        raise UserError(error(f"nobody can be asked whether to {what} this", "Say so with --yes."))
+def _is_confirmed(question: str) -> bool:
+    """The answer at a terminal. Raises UserError without a terminal."""
+    if not prompts.is_interactive():
+        raise UserError(error("state forget needs your approval", "Without a terminal, use --yes."))
     return confirm(question, default=False)
 
 
-def _print_damage(problem: CorruptStateError, whole: Sequence[int]) -> None:
-    earlier = f"Serials that are whole: {', '.join(map(str, whole)) or 'none'}."
+def _print_damage(problem: CorruptStateError, intact: Sequence[int]) -> None:
+    earlier = f"Intact serials: {', '.join(map(str, intact)) or 'none'}."
     repair = (
-        "To go on from the latest of them, copy what is whole to a new place and use that from now on:\n"
+        "To continue from the latest of them, copy the intact state to a new store and use that store:\n"
         "  reconciler state copy FROM TO"
-        if whole
-        else "Name an empty place with RECONCILER_STATE and apply: what exists is taken over by its name."
+        if intact
+        else "Set RECONCILER_STATE to an empty store and apply: existing resources are found by their names."
     )
-    told = "\n".join((*problem.problems, earlier, repair))
-    print_diagnostics([error(problem.message, told)], console(sys.stderr))
+    detail = "\n".join((*problem.problems, earlier, repair))
+    print_diagnostics([error(problem.message, detail)], console(sys.stderr))

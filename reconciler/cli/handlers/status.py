@@ -1,4 +1,4 @@
-"""What `reconciler status` does."""
+"""Runs `reconciler status`."""
 
 import sys
 from collections.abc import Iterator
@@ -35,12 +35,12 @@ def run(
         code = FAILED
         print_diagnostics(problem.diagnostics, err)
 
-    with ProgressView(err) as watch, stores.store(watch) as store:
+    with ProgressView(err) as progress, stores.store(progress) as store:
         folders = selection.folders(failed)
         targets = _targets(where)
         rows = list(
             status(
-                folders, targets, store, read_options, now=now, emit=watch, live=not offline, failed=failed
+                folders, targets, store, read_options, now=now, emit=progress, live=not offline, failed=failed
             )
         )
     unchecked = (row for row in rows if not row.checked and row.drift.code is not DriftState.NO_LOGIN)
@@ -55,7 +55,7 @@ def run(
 
 
 def _targets(where: options.TargetOptions) -> Iterator[Target]:
-    """The target in use, then every other login that is saved."""
+    """The target in use, then all other saved logins."""
     first, declared = where.target(), options.workspace().declared()
     yield first
     for login in saved.logins():

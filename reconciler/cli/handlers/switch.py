@@ -1,4 +1,4 @@
-"""What `reconciler switch` does."""
+"""Runs `reconciler switch`."""
 
 import sys
 
@@ -13,9 +13,9 @@ from reconciler.views.terminal.console import console
 
 def run(organization: str | None, environment: str | None) -> int:
     err = console(sys.stderr)
-    login = logins.chosen(logins.matching(organization, environment), err)
-    target = resolve(login.organization, login.environment, {})  # it has all that a request needs
+    login = logins.select_login(logins.matching_logins(organization, environment), err)
+    target = resolve(login.organization, login.environment, {})  # raises if the login is incomplete
     saved.use(login)
-    console(sys.stdout).print(Text.assemble("Using ", (str(login), "bold"), f" at {target.host} now."))
+    console(sys.stdout).print(Text.assemble("Now using ", (str(login), "bold"), f" at {target.host}."))
     logins.warn_of_variables(login, err)
     return DONE

@@ -1,4 +1,4 @@
-"""What `reconciler validate` does."""
+"""Runs `reconciler validate`."""
 
 import sys
 from dataclasses import replace
@@ -28,10 +28,10 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
     if selection.everything and (unmatched := unmatched_globs(options.workspace())):
         failed(UserError(*unmatched))
     for folder in selection.folders(failed):
-        checked = validate(folder, read_options)
-        problems, secrets = [*checked.diagnostics], _secrets(checked)
-        problems += time_problems(checked.pipeline) if checked.pipeline else []
-        for environment in checked.pipeline.loaded.overlays if checked.pipeline else ():
+        validated = validate(folder, read_options)
+        problems, secrets = [*validated.diagnostics], _secrets(validated)
+        problems += time_problems(validated.pipeline) if validated.pipeline else []
+        for environment in validated.pipeline.loaded.overlays if validated.pipeline else ():
             overlaid = validate(folder, replace(read_options, environment=environment))
             problems += [problem for problem in overlaid.diagnostics if problem not in problems]
             secrets += [problem for problem in _secrets(overlaid) if problem not in secrets]
@@ -40,13 +40,13 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
             code = FAILED
         elif has_errors(secrets):
             code = code or CONFLICT
-        elif checked.pipeline is not None and checked.key is not None:
-            print_pipeline(checked.pipeline, checked.key, out)
+        elif validated.pipeline is not None and validated.key is not None:
+            print_pipeline(validated.pipeline, validated.key, out)
     return code
 
 
-def _secrets(checked: ValidatedPipeline) -> list[Diagnostic]:
-    """The secrets that the image would hold; nothing where the files have other errors."""
-    if checked.pipeline is None or checked.key is None:
+def _secrets(validated: ValidatedPipeline) -> list[Diagnostic]:
+    """The secrets that the image would hold; none if the files have other errors."""
+    if validated.pipeline is None or validated.key is None:
         return []
-    return secret_findings(checked.pipeline, image_source(checked.pipeline), date.today())
+    return secret_findings(validated.pipeline, image_source(validated.pipeline), date.today())

@@ -1,4 +1,4 @@
-"""What `reconciler whoami` does."""
+"""Runs `reconciler whoami`."""
 
 import os
 import sys
@@ -89,8 +89,8 @@ def _state(workspace: Workspace) -> Sourced:
 def run(where: options.TargetOptions, as_json: bool) -> int:
     target = where.target()
     with (
-        ProgressView(console(sys.stderr)) as watch,
-        session(target, stores.store(watch), watch, threading.Event()) as opened,
+        ProgressView(console(sys.stderr)) as progress,
+        session(target, stores.store(progress), progress, threading.Event()) as opened,
     ):
         user = opened.platform.username
     values = {

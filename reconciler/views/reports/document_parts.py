@@ -25,7 +25,7 @@ _DIAGNOSTIC_KEYS = frozenset(["severity", "summary", "detail", "address", "file"
 
 
 def reason_to_document(reason: Reason, audience: Audience) -> dict[str, JSON]:
-    """The words for people, the code for scripts, and the values that the words were made from."""
+    """The words for people, and the code with its details for scripts."""
     return {
         "reason": phrases.reason(reason, audience),
         "reason_code": reason.code.value,
@@ -34,14 +34,14 @@ def reason_to_document(reason: Reason, audience: Audience) -> dict[str, JSON]:
 
 
 def reason_from_document(document: Mapping[str, JSON]) -> Reason:
-    """What `reason_to_document` wrote. Raises ValueError for other codes and details."""
+    """The reason in a document of `reason_to_document`. Raises ValueError for unknown codes and details."""
     reason = Reason(_code(document["reason_code"], REASON_CODES), _details(document["reason_details"]))
     _expect_words(reason.code, lambda: phrases.reason(reason))
     return reason
 
 
 def unstated(text: str) -> Reason:
-    """The reason of a document that has no codes."""
+    """The reason in a document without codes."""
     return Reason(ReasonCode.UNSTATED, {"text": text})
 
 
@@ -50,14 +50,14 @@ def way_to_document(way: WayOut) -> dict[str, JSON]:
 
 
 def way_from_document(document: Mapping[str, JSON]) -> WayOut:
-    """What `way_to_document` wrote. Raises ValueError for other codes and details."""
+    """The way out in a document of `way_to_document`. Raises ValueError for unknown codes and details."""
     way = WayOut(_code(document["code"], WAY_CODES), str(document["command"]), _details(document["details"]))
     _expect_words(way.label, lambda: phrases.way(way))
     return way
 
 
 def values_to_document(change: Change) -> dict[str, JSON]:
-    """A missing value is written as null and named in `absent`, as null is a value of its own."""
+    """The values of a change. A missing one is null and listed in `absent`, as null is also a value."""
     values = {name: getattr(change, name) for name in VALUES}
     return {
         **{name: None if isinstance(value, NoValue) else value for name, value in values.items()},
@@ -66,7 +66,7 @@ def values_to_document(change: Change) -> dict[str, JSON]:
 
 
 def values_from_document(document: Mapping[str, JSON]) -> dict[str, Any]:
-    """What `values_to_document` wrote, by name. Raises ValueError or KeyError for anything else."""
+    """The values in a document of `values_to_document`. Raises ValueError or KeyError for any other."""
     absent = document["absent"]
     return {name: NoValue(absent[name]) if name in absent else document[name] for name in VALUES}
 
@@ -83,7 +83,7 @@ def diagnostic_to_document(diagnostic: Diagnostic) -> dict[str, JSON]:
 
 
 def diagnostic_from_document(document: Mapping[str, JSON]) -> Diagnostic:
-    """What `diagnostic_to_document` wrote. Raises ValueError for anything else."""
+    """The diagnostic in a document of `diagnostic_to_document`. Raises ValueError for any other."""
     only_keys(document, _DIAGNOSTIC_KEYS, "a diagnostic")
     return Diagnostic(
         Severity(document["severity"]),
@@ -95,35 +95,39 @@ def diagnostic_from_document(document: Mapping[str, JSON]) -> Diagnostic:
     )
 
 
-def expect(value: JSON, kind: type, what: str) -> None:
-    """Raises ValueError: the value is of another kind."""
+def expect(value: JSON, kind: type, noun: str) -> None:
+    """Raises ValueError if the value has another type.
+
+    Args:
+        noun: the expected value, for the message: "a plan".
+    """
     if not isinstance(value, kind):
-        raise ValueError(f"not {what}")  # noqa: TRY004 - a bad document, not a bad argument
+        raise ValueError(f"not {noun}")  # noqa: TRY004 - a bad document, not a bad argument
 
 
-def only_keys(document: JSON, known: frozenset[str], what: str) -> None:
-    """Raises ValueError: the document has other keys than these."""
-    expect(document, dict, what)
-    unknown = sorted(set(document) - known)
+def only_keys(document: JSON, keys: frozenset[str], noun: str) -> None:
+    """Raises ValueError if the document has other keys than these."""
+    expect(document, dict, noun)
+    unknown = sorted(set(document) - keys)
     if unknown:
-        raise ValueError(f"{what} has keys that this version does not know: {', '.join(unknown)}")
-    missing = sorted(known - set(document))
+        raise ValueError(f"{noun} has unknown keys: {', '.join(unknown)}")
+    missing = sorted(keys - set(document))
     if missing:
-        raise ValueError(f"{what} lacks {', '.join(missing)}")
+        raise ValueError(f"{noun} lacks {', '.join(missing)}")
 
 
 def _code(text: JSON, codes: Mapping[str, StrEnum]) -> StrEnum:
     if text not in codes:
-        raise ValueError(f"{text!r} is a code that this version does not know")
+        raise ValueError(f"{text!r} is an unknown code")
     return codes[text]
 
 
 def _expect_words(code: StrEnum, words: Callable[[], object]) -> None:
-    """Raises ValueError: the words of this code need other details."""
+    """Raises ValueError if the details do not fit the code."""
     try:
         words()
     except (KeyError, TypeError, ValueError):
-        raise ValueError(f"the details of {code.value} are not those that this version knows") from None
+        raise ValueError(f"{code.value} has unknown details") from None
 
 
 def _details(value: JSON) -> dict[str, JSON]:

@@ -1,4 +1,4 @@
-"""A drift report as a versioned JSON document: what scripts read, and what the next run reads again."""
+"""A drift report as a versioned JSON document, for scripts and for the next run."""
 
 import json
 from collections.abc import Mapping
@@ -30,12 +30,12 @@ FORMAT, VERSION = "reconciler/drift", 1
 
 
 def report_text(report: Report) -> str:
-    """The document, with the same bytes for the same findings."""
+    """The report as JSON, with the same bytes for the same findings."""
     return json_text(report_to_document(report))
 
 
 def report_to_document(report: Report) -> dict[str, JSON]:
-    """Everything that a report says; values that are missing are null and named in `absent`."""
+    """The whole report. A missing value is null and listed in `absent`."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -52,22 +52,26 @@ def report_to_document(report: Report) -> dict[str, JSON]:
 
 
 def read_report(path: Path) -> Report:
-    """The report that `report_text` wrote into this file.
+    """The report in a file that `report_text` wrote.
 
     Raises:
-        UserError: it is not there, or is no report of ours.
+        UserError: the file cannot be read, or is not a drift report.
     """
     try:
         return report_from_document(json.loads(read_regular(path)))
     except OSError as problem:
         raise UserError(error("the report cannot be read", f"{problem.strerror}.", file=path)) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        told = f"{problem!r}. What `reconciler drift --json` writes was expected there."
-        raise UserError(error("the file is no drift report", told, file=path)) from None
+        detail = f"{problem!r}. Use a file that `reconciler drift --json FILE` wrote."
+        raise UserError(error("the file is not a drift report", detail, file=path)) from None
 
 
 def report_from_document(document: Mapping[str, JSON]) -> Report:
-    """What `report_to_document` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+    """The report in a document of `report_to_document`.
+
+    Raises:
+        ValueError, KeyError, TypeError: the document is not such a report.
+    """
     if (document["format"], document["version"]) != (FORMAT, VERSION):
         raise ValueError(f"its format is {document['format']!r} {document['version']!r}")
     return Report(
@@ -83,13 +87,13 @@ def report_from_document(document: Mapping[str, JSON]) -> Report:
 
 
 def first_seen(path: Path) -> dict[str, datetime]:
-    """Finding id -> when it was seen first, as the report of an earlier run in this file says.
+    """Finding id -> the time when it was first seen, from the report of an earlier run.
 
     Raises:
-        UserError: the file is there and is no report of ours.
+        UserError: the file exists and is not a drift report.
     """
     if path.exists() and not path.is_file():
-        return {}  # a pipe or a terminal keeps no report of an earlier run
+        return {}  # a pipe or a terminal has no earlier report
     try:
         document = json.loads(read_regular(path))
         if document["format"] != FORMAT:
@@ -106,10 +110,11 @@ def first_seen(path: Path) -> dict[str, datetime]:
             error("the report of an earlier run cannot be read", f"{problem.strerror}.", file=path)
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        told = (
-            f"{problem}. A report was expected there, to know since when things are as they are. Remove it."
+        detail = (
+            f"{problem}. The age of findings comes from the report of an earlier run in this file. "
+            "Remove the file, or use another one."
         )
-        raise UserError(error("the file is no report of an earlier run", told, file=path)) from None
+        raise UserError(error("the file is not the report of an earlier run", detail, file=path)) from None
 
 
 def _stack_to_document(stack: StackReport) -> dict[str, JSON]:
@@ -169,10 +174,10 @@ def _last_apply(last: LastApply | None) -> dict[str, JSON] | None:
     return {"at": last.at, "by": last.by, "host": last.host, "git_commit": last.git_commit, "ci": last.ci}
 
 
-def _acknowledged(known: Acknowledgement | None) -> dict[str, JSON] | None:
-    if known is None:
+def _acknowledged(rule: Acknowledgement | None) -> dict[str, JSON] | None:
+    if rule is None:
         return None
-    return {"owner": known.owner, "reason": known.reason, "expires": known.expires}
+    return {"owner": rule.owner, "reason": rule.reason, "expires": rule.expires}
 
 
 def _time(when: datetime) -> str:
@@ -199,8 +204,8 @@ def _step_from_document(document: Mapping[str, JSON]) -> Step:
 
 
 def _finding_from_document(stack: Stack, document: Mapping[str, JSON]) -> Finding:
-    known = document["acknowledged"]
-    has_code = "reason_code" in document  # reports of earlier versions have the text only
+    acknowledged = document["acknowledged"]
+    has_code = "reason_code" in document  # reports of earlier versions have only the text
     return Finding(
         id=document["id"],
         stack=stack,
@@ -210,21 +215,21 @@ def _finding_from_document(stack: Stack, document: Mapping[str, JSON]) -> Findin
             ChangeClass(document["class"]),
             **values_from_document(document),
             reason=reason_from_document(document) if has_code else unstated(document["reason"]),
-            write=False,  # a report is read to be told, not to be applied
+            write=False,  # a report is never applied
             place=document["place"],
         ),
         effect=Effect[document["severity"].upper()],
         seen=FindingDates(
             datetime.fromisoformat(document["first_seen"]), datetime.fromisoformat(document["last_seen"])
         ),
-        modified_at=_known(document["modified_at"]),
-        modified_by=_known(document["modified_by"]),
+        modified_at=_without_unknown(document["modified_at"]),
+        modified_by=_without_unknown(document["modified_by"]),
         page=document["page"],
         put_back=document["put_back"],
         take_over=document["take_over"],
-        acknowledged=Acknowledgement(**known) if known else None,
+        acknowledged=Acknowledgement(**acknowledged) if acknowledged else None,
     )
 
 
-def _known(text: str) -> str:
+def _without_unknown(text: str) -> str:
     return "" if text == "unknown" else text

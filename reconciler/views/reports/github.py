@@ -1,4 +1,4 @@
-"""What a step of GitHub Actions can show beside its log: annotations at lines of files. Text only."""
+"""Annotations for GitHub Actions, at lines of files. Plain text only."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,28 +7,28 @@ from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.exit_codes import CONFLICT, DRIFT, PENDING
 from reconciler.drift.findings import Finding, Report
-from reconciler.views.phrases import Audience, details, headline, reason, unchecked, values
+from reconciler.views.phrases import Audience, details, headline, reason, unchecked, values, ways
 from reconciler.views.safe import one_line
 
 MOST = 10
-"""Annotations of one kind that GitHub keeps of a step; those above are dropped without a word."""
+"""Annotations of one level that GitHub keeps per step. It drops the others silently."""
 SUMMARY_BYTES = 1024 * 1024
-"""A step summary that is longer is refused as a whole."""
+"""Maximum size of a step summary. GitHub refuses a longer one completely."""
 _LEVELS = {PENDING: "warning", DRIFT: "error", CONFLICT: "error"}
 
 
 def annotations(report: Report, here: Path, workspace: Path) -> list[str]:
-    """Workflow commands, worst first, at most ten; the last one tells how many there would be more.
+    """Workflow commands, worst first, at most ten. The last one has the number of the others.
 
     Args:
-        here: folder that places in the report are relative to.
-        workspace: the checked out repository, which GitHub shows files relative to.
+        here: the folder that places in the report are relative to.
+        workspace: the checkout of the repository. GitHub shows files relative to it.
     """
-    told = [*_all(report, here, workspace)]
-    if len(told) > MOST:
-        rest = len(told) - MOST + 1
-        told[MOST - 1 :] = [_command("notice", "drift", "", [f"{rest} more; {headline(report)} in all."])]
-    return told
+    commands = [*_all(report, here, workspace)]
+    if len(commands) > MOST:
+        rest = len(commands) - MOST + 1
+        commands[MOST - 1 :] = [_command("notice", "drift", "", [f"{rest} more; {headline(report)} in all."])]
+    return commands
 
 
 def _all(report: Report, here: Path, workspace: Path) -> Iterator[str]:
@@ -39,21 +39,23 @@ def _all(report: Report, here: Path, workspace: Path) -> Iterator[str]:
             yield _command(_LEVELS[finding.exit_code], title, where, _message(finding))
     for problem in unchecked(report):
         where = _where(problem.place, here, workspace)
-        yield _command("error", f"not checked: {problem.address or problem.summary}", where, _said(problem))
+        yield _command(
+            "error", f"not checked: {problem.address or problem.summary}", where, _problem(problem)
+        )
 
 
 def _message(finding: Finding) -> list[str]:
-    said = [f"{word}: {value}" for word, value in values(finding)]
     first = f"{finding.stack}: {reason(finding.change.reason, Audience.DRIFT)}"
-    return [first, *said, f"put it back: {finding.put_back}"]
+    pairs = [*values(finding), *ways(finding)[:1]]
+    return [first, *(f"{label}: {text}" for label, text in pairs)]
 
 
-def _said(problem: Diagnostic) -> list[str]:
+def _problem(problem: Diagnostic) -> list[str]:
     return [problem.summary, *details(problem)]
 
 
 def _where(place: str, here: Path, workspace: Path) -> str:
-    """`file=…,line=…,`; nothing for a file outside of the repository, which GitHub could not show."""
+    """`file=…,line=…,`; "" for a file outside of the repository, which GitHub cannot show."""
     path, _, line = place.rpartition(":")
     if not line.isdecimal():
         path, line = place, ""
@@ -63,20 +65,20 @@ def _where(place: str, here: Path, workspace: Path) -> str:
         file = real_path(here / path)
         if not file.is_relative_to(real_path(workspace)) or file.is_dir():
             return ""
-    except (OSError, ValueError):  # no name that a file can have
+    except (OSError, ValueError):  # not a valid file name
         return ""
     shown = _property(one_line(file.relative_to(real_path(workspace)).as_posix()))
     return f"file={shown},line={line}," if line else f"file={shown},"
 
 
 def _command(level: str, title: str, where: str, message: Iterable[str]) -> str:
-    """One command; each of the message's lines is one where it is shown, whatever is in it."""
-    told = "\n".join(map(one_line, message))
-    return f"::{level} {where}title={_property(one_line(title))}::{_data(told)}"
+    """A workflow command with the lines of a message."""
+    text = "\n".join(map(one_line, message))
+    return f"::{level} {where}title={_property(one_line(title))}::{_data(text)}"
 
 
 def _data(text: str) -> str:
-    """As the runner reads it back (actions/toolkit, command.ts)."""
+    """Text escaped for the runner (actions/toolkit, command.ts)."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -1,6 +1,6 @@
-"""The resource graph as Mermaid, Graphviz DOT and SVG: of the files, of a plan, of what drift found.
+"""Graphs of resources as Mermaid, Graphviz DOT and SVG, for files, plans and drift reports.
 
-All three are drawn from one `Drawing`; the SVG needs no other program, and is what the HTML pages show.
+All formats are drawn from one `Drawing`. The SVG needs no other program; HTML pages contain it.
 """
 
 import re
@@ -30,7 +30,7 @@ _CHARACTER, _ROW, _HEIGHT, _GAP, _LONGEST = 7.3, 52, 40, 56, 46  # pixels, and c
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One resource: which, how it looks (a key of PALETTE), and what is to be said of it."""
+    """One resource with its tone (a key of PALETTE) and a note."""
 
     address: Address
     tone: str = "plain"
@@ -47,18 +47,18 @@ class Drawing:
 
 
 def of_files(title: str, graph: Graph) -> Drawing:
-    """What the files ask for."""
+    """The resources in the files."""
     needs = {resource.address: resource.depends_on for resource in graph}
     return Drawing(title, tuple(Node(address) for address in ordered(needs)), _edges(needs))
 
 
 def of_plan(plan: Plan) -> Drawing:
-    """What would be done to each resource."""
+    """The resources of a plan with their actions."""
     return _drawn(plan, [_of_step(step) for step in plan.steps])
 
 
 def of_report(stack: StackReport) -> Drawing:
-    """What was found of each resource; the worst finding says how it looks."""
+    """The resources of a stack with their findings. The worst finding gives the tone."""
     unread = {Address.parse(problem.address) for problem in stack.unchecked if problem.address}
     nodes = [
         _of_findings(step.address, stack.findings) for step in stack.plan.steps if step.address not in unread
@@ -75,13 +75,13 @@ def _of_step(step: Step) -> Node:
 
 
 def _of_findings(address: Address, findings: Iterable[Finding]) -> Node:
-    found = [finding for finding in findings if finding.address == address]
-    if not found:
+    own = [finding for finding in findings if finding.address == address]
+    if not own:
         return Node(address, TONES["in-sync"], "in sync")
-    first, others = found[0], len(found) - 1
+    first, others = own[0], len(own) - 1
     more = f" and {others} more" if others else ""
-    what = first.change.path or reason(first.change.reason, Audience.DRIFT)
-    return Node(address, TONES[state(first)], f"{state(first)}: {what}{more}")
+    subject = first.change.path or reason(first.change.reason, Audience.DRIFT)
+    return Node(address, TONES[state(first)], f"{state(first)}: {subject}{more}")
 
 
 def mermaid(drawing: Drawing) -> str:
@@ -117,10 +117,10 @@ def dot(drawing: Drawing) -> str:
 
 
 def svg(drawing: Drawing, *, alone: bool = True) -> str:
-    """A drawing from left to right: a column for each step away from the first resource.
+    """A drawing from left to right, with a column for each distance from the first resource.
 
     Args:
-        alone: with its own colours, light and dark; else the page that it stands in has `style()`.
+        alone: include the colours, light and dark. False for a page that has `style()`.
     """
     columns = _columns(drawing)
     widths = [max(_width(node) for node in column) for column in columns]
@@ -131,11 +131,11 @@ def svg(drawing: Drawing, *, alone: bool = True) -> str:
         for index, node in enumerate(column):
             at[node.address] = (left, 4.0 + index * _ROW, width)
         left += width + _GAP
-    whole = max(left - _GAP + 4, 8)
+    width = max(left - _GAP + 4, 8)
     title = escape(f"Resources of {drawing.title}")
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" role="img" aria-label="{title}" '
-        f'width="{whole:g}" height="{height:g}" viewBox="0 0 {whole:g} {height:g}">'
+        f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}">'
     ]
     if alone:
         parts.append(f"<style>{style()}</style>")
@@ -145,7 +145,7 @@ def svg(drawing: Drawing, *, alone: bool = True) -> str:
 
 
 def style() -> str:
-    """The CSS of a drawing, and of everything else that has a tone."""
+    """The CSS of a drawing and of all tones."""
     light = " ".join(_colours(tone, *colours[:3]) for tone, colours in PALETTE.items())
     dark = " ".join(_colours(tone, *colours[3:]) for tone, colours in PALETTE.items())
     return (
@@ -163,12 +163,12 @@ def _colours(tone: str, fill: str, line: str, ink: str) -> str:
 
 
 def _edges(needs: Mapping[Address, Iterable[Address]]) -> tuple[tuple[Address, Address], ...]:
-    """From above to below; what is not drawn has no edge."""
+    """The edges between drawn resources, from a dependency to its dependant."""
     return tuple((above, below) for below, many in needs.items() for above in many if above in needs)
 
 
 def _drawn(plan: Plan, nodes: Iterable[Node]) -> Drawing:
-    """With edges as resources live in each other, also where a delete has to wait for those below."""
+    """The drawing of a plan. Edges lead from a resource to its children, even if these are deleted first."""
     edges = []
     for above, below in _edges({step.address: step.depends_on for step in plan.steps}):
         first = plan.step(above)
@@ -180,7 +180,7 @@ def _drawn(plan: Plan, nodes: Iterable[Node]) -> Drawing:
 
 
 def _columns(drawing: Drawing) -> list[list[Node]]:
-    """Nodes by their distance from the first ones, each near to what it hangs on."""
+    """The nodes by their distance from the first ones, each near its dependencies."""
     depth: dict[Address, int] = {}
     row: dict[Address, float] = {}
     above: dict[Address, list[Address]] = {node.address: [] for node in drawing.nodes}
@@ -228,7 +228,7 @@ def _box(node: Node, left: float, top: float, width: float) -> str:
 
 
 def escape(text: str) -> str:
-    """Text of SVG."""
+    """Text escaped for SVG."""
     return _XML.sub(escape_match, escape_html(one_line(text)))
 
 
@@ -236,12 +236,14 @@ _XML = re.compile("[\ufffe\uffff]")
 
 
 def _for_mermaid(text: str) -> str:
-    """Text of a label: what Mermaid, Markdown or HTML would read is written as its number."""
+    """Text for a label. Characters with a meaning in Mermaid, Markdown or HTML become their numbers."""
     return "".join(c if c.isalnum() or c in " /.:,_-=+@%" else f"#{ord(c)};" for c in one_line(text))
 
 
 def _for_dot(*lines: str) -> str:
-    """Lines of a label or a name. Graphviz reads HTML's entities in it."""
-    said = (one_line(line).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') for line in lines)
-    whole = "\\n".join(said)
-    return f'"{whole}"'
+    """Lines of a label or a name. Graphviz reads HTML entities in it."""
+    escaped_lines = (
+        one_line(line).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') for line in lines
+    )
+    label = "\\n".join(escaped_lines)
+    return f'"{label}"'

@@ -1,7 +1,7 @@
-"""Drift and plans as one HTML page each: everything is inside, so that it opens from anywhere, and offline.
+"""Drift reports and plans as one HTML page each, without external files.
 
-The page asks no network for anything and says so (its Content-Security-Policy allows none); without
-JavaScript all of it is there, with it there is a filter and a button to copy a command.
+The page sends no requests; its Content-Security-Policy forbids them. It is complete without JavaScript, which
+only adds a filter and buttons to copy commands.
 """
 
 import json
@@ -20,7 +20,6 @@ from reconciler.views.counting import plural
 from reconciler.views.plan_rows import rows
 from reconciler.views.reports.graphs import of_plan, of_report, style, svg
 from reconciler.views.safe import visible
-from reconciler.views.shown_values import shown
 from reconciler.views.terminal.plans import summary
 
 if TYPE_CHECKING:
@@ -30,14 +29,14 @@ LONGEST_VALUE = 20_000  # characters
 
 
 def drift_html(report: Report) -> str:
-    """The page of a report: its state, what was found worst first, the graphs, what is known of the rest."""
-    found = causes(report.findings)
+    """The page of a report: its state, the findings (worst first), the graphs and the remarks."""
+    all_causes = causes(report.findings)
     tones = [phrases.TONES[word] for word, count in report.counts.items() if count]
     return _page("drift.html").render(
         report=report,
         tone="unknown" if report.unchecked and "bad" not in tones else next(iter(tones), "good"),
-        news=[cause for cause in found if not cause.first.acknowledged],
-        known=[cause for cause in found if cause.first.acknowledged],
+        unacknowledged=[cause for cause in all_causes if not cause.first.acknowledged],
+        acknowledged=[cause for cause in all_causes if cause.first.acknowledged],
         stacks=sorted(report.stacks, key=_rank),
         last_applied={stack.stack: phrases.last_applied(stack) for stack in report.stacks},
         remarks=in_order(report.remarks),
@@ -45,7 +44,7 @@ def drift_html(report: Report) -> str:
 
 
 def plan_html(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
-    """The page of some plans: what would be done, field by field, and what stands in the way."""
+    """The page of plans: the steps field by field, with refusals, conflicts and errors."""
     stopped = any(not plan.can_apply for plan in plans) or errors
     writes = any(not plan.is_empty for plan in plans)
     return _page("plan.html").render(
@@ -57,7 +56,7 @@ def plan_html(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
 
 @cache
 def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # imported here, as only pages need it
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # imported here: only pages need it
 
     environment = Environment(
         loader=PackageLoader("reconciler.views", "pages"),
@@ -67,9 +66,9 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(whole=whole, shown=shown, plural=plural, web=_web)
+    environment.filters.update(full_text=full_text, plural=plural, web=_web)
     environment.globals.update(
-        # Markup is text that is not escaped again: svg() does that itself, and the style is ours.
+        # Markup is not escaped again: svg() escapes its texts, and style() has none from outside.
         style=lambda: Markup(style()),
         graph_of_plan=lambda plan: Markup(svg(of_plan(plan), alone=False)),
         graph_of_report=lambda stack: Markup(svg(of_report(stack), alone=False)),
@@ -105,8 +104,8 @@ def _page(name: str) -> "Template":
     return _environment().get_template(name)
 
 
-def whole(value: JSON | NoValue) -> str:
-    """A value in full, over as many lines as it takes."""
+def full_text(value: JSON | NoValue) -> str:
+    """A value in full, on several lines if needed."""
     if isinstance(value, NoValue):
         return "(none)"
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
@@ -114,14 +113,14 @@ def whole(value: JSON | NoValue) -> str:
 
 
 def _in_a_page(value: object) -> object:
-    """What a page says of a value: nothing in it is hidden or begins a line. Markup is ours."""
+    """A value for a page, escaped, with hidden characters made visible. Markup stays unchanged."""
     if isinstance(value, Markup):
         return value
     return Markup(escape(visible(str(value))).replace("\n", Markup("&#10;")))
 
 
 def _web(address: str) -> bool:
-    """Whether it is a page to link to: what far ends answer is not to be run."""
+    """Whether the address is safe to link to: servers may send `javascript:` addresses."""
     return address.startswith(("https://", "http://"))
 
 
@@ -130,5 +129,5 @@ def _rank(stack: StackReport) -> tuple[bool, bool, str]:
 
 
 def _steps(plan: Plan) -> list[Step]:
-    """What is done, worst first; what is not, last."""
+    """The steps of a plan, worst first and unchanged resources last."""
     return sorted(plan.steps, key=lambda s: (s.refusal is None, not s.conflicts, -s.action.severity))

@@ -1,8 +1,8 @@
-"""Drift as JUnit XML, for the CI systems that show test results: one suite per stack.
+"""Drift reports as JUnit XML, for CI systems that show test results. Each stack is a suite.
 
-A resource that is as the files say is a test that passed; each finding of another one is a test that failed,
-or was skipped when somebody acknowledged it; what could not be checked is a test with an error. The format
-has no owner: this keeps to what Jenkins' schema (junit-10.xsd) and Maven Surefire's have in common.
+A resource in sync is a passed test, a finding is a failed one, an acknowledged finding a skipped one, and a
+problem that prevented a check an error. The format has no official schema: the document uses only the parts
+that the schemas of Jenkins (junit-10.xsd) and Maven Surefire share.
 """
 
 import re
@@ -15,7 +15,7 @@ from reconciler.views.phrases import Audience, details, facts, last_applied, rea
 from reconciler.views.safe import escape_match, one_line
 
 _ILLEGAL = re.compile("[\ufffe\uffff]")
-"""What XML 1.0 has no way to write (section 2.2), beside what is hidden and escaped for that."""
+"""Characters that XML 1.0 excludes (section 2.2), except hidden ones, which `one_line` escapes."""
 
 
 def junit_text(report: Report) -> str:
@@ -56,8 +56,8 @@ def _cases(stack: StackReport) -> list[ET.Element]:
         for step in stack.plan.steps
         if step.address not in found and str(step.address) not in unread
     ]
-    told = [_finding(stack, finding) for finding in stack.findings]
-    return [*told, *(_unchecked(str(stack.stack), problem) for problem in stack.unchecked), *clean]
+    findings = [_finding(stack, finding) for finding in stack.findings]
+    return [*findings, *(_unchecked(str(stack.stack), problem) for problem in stack.unchecked), *clean]
 
 
 def _case(stack: str, name: str) -> ET.Element:
@@ -66,30 +66,30 @@ def _case(stack: str, name: str) -> ET.Element:
 
 def _finding(stack: StackReport, finding: Finding) -> ET.Element:
     case = _case(str(stack.stack), finding.field)
-    said = "; ".join(f"{word} {value}" for word, value in values(finding))
-    message = f"{finding.field} {reason(finding.change.reason, Audience.DRIFT)}" + (
-        f": {said}" if said else ""
-    )
-    lines = [f"{word}: {value}" for word, value in (*values(finding), *facts(finding), *ways(finding))]
-    ended = ET.SubElement(
+    worlds = "; ".join(f"{label} {text}" for label, text in values(finding))
+    message = f"{finding.field} {reason(finding.change.reason, Audience.DRIFT)}"
+    if worlds:
+        message += f": {worlds}"
+    lines = [f"{label}: {text}" for label, text in (*values(finding), *facts(finding), *ways(finding))]
+    result = ET.SubElement(
         case,
         "skipped" if finding.acknowledged else "failure",
         type=finding.change.cls.value,
         message=legal(message),
     )
-    ended.text = _lines([message, *lines, last_applied(stack)])
+    result.text = _lines([message, *lines, last_applied(stack)])
     return case
 
 
 def _unchecked(stack: str, problem: Diagnostic) -> ET.Element:
     case = _case(stack, problem.address or problem.place or "files")
-    ended = ET.SubElement(case, "error", type="not-checked", message=legal(problem.summary))
-    ended.text = _lines([problem.summary, problem.place, *details(problem)])
+    result = ET.SubElement(case, "error", type="not-checked", message=legal(problem.summary))
+    result.text = _lines([problem.summary, problem.place, *details(problem)])
     return case
 
 
 def legal(text: str) -> str:
-    """The text on one line, with what XML cannot hold or nobody would see written as `\\x1b`."""
+    """The text on one line. Hidden characters and those that XML excludes are escaped: `\\x1b`."""
     return _ILLEGAL.sub(escape_match, one_line(text))
 
 

@@ -1,7 +1,7 @@
-"""Drift and plans as Markdown for comments, issues and step summaries: what counts first, the rest folded.
+"""Drift reports and plans as Markdown for comments, issues and step summaries. Details are folded.
 
-Never longer than what it is for takes: what does not fit is counted and said. Whatever comes from files or
-far ends is written so that it is neither markup nor a mention of anybody.
+The text never exceeds the limit of its destination: items that do not fit are counted. Text of files and
+servers is escaped, and can neither add markup nor mention a user.
 """
 
 import re
@@ -37,21 +37,21 @@ from reconciler.views.safe import one_line
 from reconciler.views.terminal.plans import summary
 
 COMMENT = 65_536
-"""What GitHub takes as a comment or an issue, in characters; counted in bytes here, which are never fewer."""
+"""GitHub's limit for a comment or an issue, in characters. Counted in bytes here, which are never fewer."""
 MANY = 20
-"""Pipelines of which the commands are written out when the same has to be done for each."""
+"""Pipelines whose commands are listed for a finding that several share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part with any number of items, of which as many are shown as there is room for.
+    """A part with as many items as fit.
 
     Attributes:
-        head, foot: around the items.
+        head, foot: the text around the items.
         items: most important first.
-        draw: one of them as Markdown; asked only as long as there is room.
-        noun: what one of them is.
-        share: part of the room that is left which it may take.
+        draw: returns an item as Markdown. Called only for items that may fit.
+        noun: the name of one item.
+        share: fraction of the remaining space that the section may use.
     """
 
     head: str
@@ -63,10 +63,10 @@ class Section:
 
 
 def drift_markdown(report: Report, limit: int = COMMENT) -> str:
-    """The report in at most `limit` bytes, behind the marker by which a workflow finds its own issue."""
-    found = causes(report.findings)
-    news = [cause for cause in found if not cause.first.acknowledged]
-    known = [cause for cause in found if cause.first.acknowledged]
+    """The report in at most `limit` bytes. It starts with a marker, by which a workflow finds its issue."""
+    all_causes = causes(report.findings)
+    unacknowledged = [cause for cause in all_causes if not cause.first.acknowledged]
+    acknowledged = [cause for cause in all_causes if cause.first.acknowledged]
     head = (
         f"<!-- reconciler:drift -->\n## {'Drift: ' if report.findings else ''}{headline(report)}\n\n"
         f"{coverage(report)} Checked {moment(report.at)}.\n"
@@ -74,10 +74,10 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
     return _fitted(
         head,
         [
-            Section(_TABLE, news, _row, "finding", share=0.5),
+            Section(_TABLE, unacknowledged, _row, "finding", share=0.5),
             _folded("Not checked", [*unchecked(report).items()], _unchecked, "problem", share=0.5),
-            _folded("What to do", news, _ways, "finding", share=0.8),
-            _folded("Acknowledged", known, _row, "finding", table=_TABLE),
+            _folded("What to do", unacknowledged, _ways, "finding", share=0.8),
+            _folded("Acknowledged", acknowledged, _row, "finding", table=_TABLE),
             _folded("Remarks", in_order(report.remarks), _problem, "remark"),
             _folded(
                 "Last applied",
@@ -91,20 +91,20 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
 
 
 def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: int = COMMENT) -> str:
-    """The plans in at most `limit` bytes, behind the marker of its stack, or of several."""
-    whose = f" {quote(str(plans[0].stack), '@/:', errors='backslashreplace')}" if len(plans) == 1 else ""
+    """The plans in at most `limit` bytes. The marker at the start names the stack, if there is one plan."""
+    stack = f" {quote(str(plans[0].stack), '@/:', errors='backslashreplace')}" if len(plans) == 1 else ""
     steps = sorted(
         ((plan, step) for plan in plans for step in plan.steps if step.action is not Action.NOOP),
         key=lambda found: -(found[1].action.severity + 10 * bool(found[1].refusal or found[1].conflicts)),
     )
     remarks = in_order(problem for plan in plans for problem in plan.diagnostics)
     return _fitted(
-        f"<!-- reconciler:plan{whose} -->\n## Plan\n",
+        f"<!-- reconciler:plan{stack} -->\n## Plan\n",
         [
             Section("\n", plans, _head, "plan", share=0.5),
             Section(_PLAN_TABLE, steps, partial(_step, many=len(plans) > 1), "step", share=0.5),
             _folded("Not planned", errors, _problem, "problem", share=0.5),
-            _folded("Refused as it stands", [*_refusals(plans)], str, "step", share=0.5),
+            _folded("Refused", [*_refusals(plans)], str, "step", share=0.5),
             _folded("Fields", [found for found in steps if rows(found[1])], _fields, "step"),
             _folded("Remarks", remarks, _problem, "remark"),
         ],
@@ -112,17 +112,17 @@ def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: in
     )
 
 
-_TABLE = "\n| what | severity | where | the files say | it is now | since |\n|---|---|---|---|---|---|\n"
-_PLAN_TABLE = "\n| action | resource | why |\n|---|---|---|\n"
+_TABLE = "\n| finding | severity | field | in the files | live | age |\n|---|---|---|---|---|---|\n"
+_PLAN_TABLE = "\n| action | resource | reason |\n|---|---|---|\n"
 
 
 def code(text: str) -> str:
-    """Text as code that is only text: in HTML, as Markdown has no way to quote a backtick in a table."""
+    """Text as code, in HTML: Markdown cannot quote a backtick in a table."""
     return f"<code>{_numbered(one_line(text))}</code>" if text else ""
 
 
 def plain(text: str) -> str:
-    """Text on one line that is no markup, no mention and no reference to an issue."""
+    """Text on one line without markup, mentions and references to issues."""
     joined = " ".join(one_line(line) for line in text.split("\n"))
     return _numbered(re.sub(r"[@#](?=\w)", "\\g<0>\u200b", joined))
 
@@ -131,7 +131,7 @@ _READ = re.compile(r"""[^\w .,;:/=+()'"@#%?…“”\u200b-]|(?<![^\W_])_|_(?![^
 
 
 def _numbered(text: str) -> str:
-    """With every character that Markdown, a table or HTML could read as its own by its number."""
+    """The text with every character that has a meaning in Markdown, tables or HTML as its number."""
     return _READ.sub(lambda found: f"&#{ord(found[0])};", text)
 
 
@@ -149,7 +149,7 @@ def _folded(
 
 
 def _fitted(head: str, sections: Iterable[Section], limit: int) -> str:
-    """The head, and of each section what there is room for."""
+    """The head, and as much of each section as fits."""
     text = head
     for section in sections:
         if section.items:
@@ -158,7 +158,7 @@ def _fitted(head: str, sections: Iterable[Section], limit: int) -> str:
 
 
 def _part(section: Section, room: int) -> str:
-    """As many items as the section's share of the room holds, and how many those were not."""
+    """The items that fit the section's share of the space, and the number of the others."""
 
     def rest(count: int) -> str:
         return f"\n_{plural(count, section.noun)} not shown here._\n"
@@ -172,10 +172,10 @@ def _part(section: Section, room: int) -> str:
             break
         shown.append(item)
     missing = len(section.items) - len(shown)
-    told = rest(missing) if missing else ""
+    note = rest(missing) if missing else ""
     if not shown:
-        return told if _length(told) <= room else ""
-    return section.head + "".join(shown) + told + section.foot
+        return note if _length(note) <= room else ""
+    return section.head + "".join(shown) + note + section.foot
 
 
 def _length(text: str) -> int:
@@ -200,14 +200,14 @@ def _row(cause: Cause) -> str:
 
 
 def _ways(cause: Cause) -> str:
-    """What is known of it, and the ways out for each pipeline that it was found in."""
+    """The values and facts of a finding, and the commands for each of its pipelines."""
     first = cause.first
-    told = [f"- {word}: {code(said)}" for word, said in (*values(first), *facts(first))]
+    lines = [f"- {label}: {code(text)}" for label, text in (*values(first), *facts(first))]
     commands = [command for finding in cause.findings[:MANY] for _, command in ways(finding)]
     if len(cause.findings) > MANY:
-        told.append(f"- {plural(len(cause.findings) - MANY, 'pipeline')} more, with the same commands")
+        lines.append(f"- {plural(len(cause.findings) - MANY, 'pipeline')} more, with the same commands")
     head = f"{code(cause.where)} {_why(first)}"
-    return "\n".join([head, "", *told, "", _block(commands), ""])
+    return "\n".join([head, "", *lines, "", _block(commands), ""])
 
 
 def _why(finding: Finding) -> str:
@@ -215,7 +215,7 @@ def _why(finding: Finding) -> str:
 
 
 def _block(lines: Sequence[str]) -> str:
-    """Lines to copy, in a fence that none of them can end."""
+    """Lines to copy, in a fence that is longer than any in the text."""
     text = "\n".join(map(one_line, lines))
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -228,8 +228,8 @@ def _problem(problem: Diagnostic) -> str:
     return f"- {at}{': ' if at else ''}{plain(problem.summary)}.{detail}\n"
 
 
-def _unchecked(told: tuple[Diagnostic, Sequence[str]]) -> str:
-    problem, names = told
+def _unchecked(problem_and_names: tuple[Diagnostic, Sequence[str]]) -> str:
+    problem, names = problem_and_names
     shown = ", ".join(code(name) for name in names[:10])
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return f"{_problem(problem).rstrip()} {shown}{more}\n"
@@ -239,16 +239,16 @@ def _head(plan: Plan) -> str:
     return f"{code(str(plan.stack))}  \n{plain(summary(plan).plain)}\n"
 
 
-def _step(found: tuple[Plan, Step], *, many: bool) -> str:
-    plan, step = found
+def _step(plan_and_step: tuple[Plan, Step], *, many: bool) -> str:
+    plan, step = plan_and_step
     where = code(str(step.address)) + (f"<br>{code(str(plan.stack))}" if many else "")
     stopped = " **refused**" if step.refusal else " **conflict**" if step.conflicts else ""
     return f"| {step.action.word}{stopped} | {where} | {plain(reason(step.reason, audience_of(plan)))} |\n"
 
 
-def _fields(found: tuple[Plan, Step]) -> str:
-    plan, step = found
-    head = f"{code(str(step.address))}\n\n| field | it is now | it becomes | why |\n|---|---|---|---|\n"
+def _fields(plan_and_step: tuple[Plan, Step]) -> str:
+    plan, step = plan_and_step
+    head = f"{code(str(step.address))}\n\n| field | live | new | reason |\n|---|---|---|---|\n"
     cells = (
         f"| {code(row.path)} | {code(row.old)} | {code(row.new)} | {plain(row.remark)} |\n"
         for row in rows(step, audience_of(plan))

@@ -1,4 +1,4 @@
-"""Plans as JSON documents: the same bytes for `--json` and `--out`, in the shape of the contract."""
+"""Plans as JSON documents, with the same bytes for `--json` and `--out`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from reconciler.views.safe import json_text
 
 FORMAT = "reconciler/plan"
 VERSION = 2
-"""2 has codes beside reasons. A plan of version 1 is read, too: its reasons stay the texts that they are."""
+"""Version 2 adds codes to reasons. Version 1 can be read, too; its reasons keep their texts."""
 PLANS_FORMAT = "reconciler/plans"
 
 
@@ -41,7 +41,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def plans_text(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
-    """Several plans in one document; pipelines without a plan are told apart by their errors."""
+    """Several plans in one document. `errors` has the problems of pipelines without a plan."""
     return json_text(
         {
             "format": PLANS_FORMAT,
@@ -53,10 +53,10 @@ def plans_text(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
 
 
 def save_plan(plan: Plan, path: Path) -> None:
-    """Write the plan to a file that only its owner may read: parameters may be nobody else's business.
+    """Write the plan to a file that only its owner can read, as parameters may be confidential.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     try:
         write_output(path, plan_text(plan).encode(), mode=0o600)
@@ -65,10 +65,10 @@ def save_plan(plan: Plan, path: Path) -> None:
 
 
 def read_plan(path: Path) -> tuple[Plan, PlanRequest]:
-    """The plan that `save_plan` wrote, and what it was asked for.
+    """The plan that `save_plan` wrote, and its request.
 
     Raises:
-        UserError: it cannot be read, or is no plan that this version knows.
+        UserError: the file cannot be read, or is not a plan of a supported version.
     """
     try:
         plan = plan_from_document(json.loads(read_regular(path)))
@@ -76,8 +76,8 @@ def read_plan(path: Path) -> tuple[Plan, PlanRequest]:
     except OSError as problem:
         raise UserError(error("the plan cannot be read", f"{problem.strerror}.", file=path)) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        told = f"{problem}. Make it with: reconciler plan PIPELINE --out FILE"
-        raise UserError(error("this is not a plan that can be used", told, file=path)) from None
+        detail = f"{problem}. Make a new plan:  reconciler plan PIPELINE --out FILE"
+        raise UserError(error("the file is not a usable plan", detail, file=path)) from None
 
 
 def plan_to_document(plan: Plan) -> dict[str, JSON]:
@@ -103,10 +103,10 @@ def plan_to_document(plan: Plan) -> dict[str, JSON]:
 
 
 def plan_from_document(document: JSON) -> Plan:
-    """The plan that `plan_to_document` wrote, or that version 1 of the format had.
+    """The plan in a document of `plan_to_document`, or of version 1 of the format.
 
     Raises:
-        ValueError: not a plan, a newer version, or keys that this version does not know.
+        ValueError: not a plan, a newer version, or unknown keys.
     """
     expect(document, dict, "a plan")
     if document.get("format") != FORMAT:
@@ -179,7 +179,7 @@ def _step_from_document(document: Mapping[str, JSON]) -> Step:
     only_keys(document, _STEP_KEYS, f"step {document.get('address')}")
     address, refusal = document["address"], document["refusal"]
     if document["action"] not in _ACTIONS:
-        raise ValueError(f"step {address} has an action that is not known: {document['action']}")
+        raise ValueError(f"step {address} has an unknown action: {document['action']}")
     return Step(
         address=Address.parse(address),
         action=_ACTIONS[document["action"]],
@@ -235,7 +235,7 @@ def _change_from_document(document: Mapping[str, JSON]) -> Change:
 
 
 def _step_with_codes(step: JSON) -> JSON:
-    """A step of version 1, which has texts only, in the shape of version 2."""
+    """A step of version 1, which has only texts, converted to version 2."""
     expect(step, dict, "a step")
     refusal = step["refusal"]
     if refusal is not None:

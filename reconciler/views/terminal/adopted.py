@@ -1,4 +1,4 @@
-"""What adopt does to the files, for a person."""
+"""Prints the edits of adopt."""
 
 from rich.console import Console
 from rich.text import Text
@@ -12,7 +12,7 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def print_config(adopted: Adoption, err: Console) -> None:
-    """What changes in config.toml."""
+    """Print the diff of config.toml."""
     for line in (
         patch(adopted.config.path, adopted.config.on_disk, adopted.config.text).rstrip("\n").split("\n")[2:]
     ):
@@ -20,18 +20,18 @@ def print_config(adopted: Adoption, err: Console) -> None:
 
 
 def print_adopted(adopted: Adoption, stack: Stack, err: Console) -> None:
-    """What was taken over, and what follows from it."""
+    """Print the adopted values, the others, and the next commands."""
     if adopted.is_empty:
-        said = "nothing of it is what a file says" if adopted.remaining else "nothing was changed outside"
-        err.print(f"nothing to adopt: {said}")
+        reason = "no file sets a changed value" if adopted.remaining else "nothing was changed outside"
+        err.print(f"nothing to adopt: {reason}")
     if adopted.written:
         names = ", ".join(map(str, adopted.written))
         err.print(f"{adopted.config.path}: {plural(len(adopted.written), 'value')} written ({names})")
     if adopted.in_patch:
-        err.print(f"in the patch, and in no file yet: {', '.join(map(str, adopted.in_patch))}")
+        err.print(f"in the patch, not yet in a file: {', '.join(map(str, adopted.in_patch))}")
     if adopted.remaining:
         names = ", ".join(map(str, adopted.remaining))
-        err.print(f"not taken over: {names}; see {stack.command('drift')}, or name one to be told why")
+        err.print(f"not adopted: {names}; see {stack.command('drift')}, or name one to see the reason")
     if adopted.new_source:
         publish = stack.command("apply", "--bump", "patch")
-        err.print(f"with that the image's source is another one; publish it: {publish}")
+        err.print(f"this changes the image's source; publish it:  {publish}")

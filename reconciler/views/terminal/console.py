@@ -1,4 +1,4 @@
-"""What all terminal views are made of: a console, colours by meaning, aligned columns, counted nouns."""
+"""The parts of all terminal views: a console, colours by meaning, aligned columns."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
@@ -26,18 +26,18 @@ SEVERITY_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Sever
 
 
 WIDEST = 42
-"""The longest value that a column is padded to: a longer one must not push away what is beside the others."""
+"""Maximum width of a column. A longer value does not move the columns of the other rows."""
 
 
 class _Console(Console):
-    """Prints lines: each text that it is given becomes one, whatever is in it. See `safe`."""
+    """Prints each text on one line, with hidden characters made visible. See `views/safe.py`."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        as_text = (Text(one) if isinstance(one, str) else one for one in objects)
-        super().print(*(on_one_line(one) if isinstance(one, Text) else one for one in as_text), **options)
+        texts = (Text(item) if isinstance(item, str) else item for item in objects)
+        super().print(*(on_one_line(item) if isinstance(item, Text) else item for item in texts), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """What bars show does not come through `print`; and a line that is wrapped begins again."""
+        """Also cleans the text of progress bars, which bypasses `print`, and the starts of wrapped lines."""
         commands = in_workflow()
         for segment in super().render(renderable, options):
             if segment.control is not None:
@@ -48,12 +48,12 @@ class _Console(Console):
 
 
 def console(stream: IO[str]) -> Console:
-    """A console on this stream: colours where a terminal shows them and NO_COLOR is not set."""
+    """A console on this stream, with colours on a terminal unless NO_COLOR is set."""
     return _Console(file=stream, highlight=False, emoji=False, markup=False, soft_wrap=True)
 
 
 def columns(rows: Iterable[Sequence[Text]], gap: int = 2) -> list[Text]:
-    """Rows as lines with aligned columns, and nothing behind the last of them."""
+    """Rows as lines with aligned columns, without trailing blanks."""
     rows = list(rows)
     widths = [
         max((cell.cell_len for cell in column if cell.cell_len <= WIDEST), default=0)
@@ -70,7 +70,7 @@ def columns(rows: Iterable[Sequence[Text]], gap: int = 2) -> list[Text]:
 
 
 def pairs(values: Mapping[str, str], indent: int = 0) -> list[Text]:
-    """Names and values, one line each."""
+    """A line for each name and value, aligned."""
     return [
         indented(line, indent)
         for line in columns([Text(name, "dim"), Text(value)] for name, value in values.items())

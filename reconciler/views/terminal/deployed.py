@@ -1,4 +1,4 @@
-"""A pipeline before and after its deploy: what its files say it is, and how the platform shows it now."""
+"""Prints a pipeline before and after its deploy: the facts in its files, and its live resources."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ from reconciler.views.terminal.console import columns, indented
 
 
 def print_details(config: Config, out: Console) -> None:
-    """What config.toml says the pipeline is."""
+    """Print the name, type, version and description of the pipeline in config.toml."""
     metadata = config.metadata
     out.print(Text.assemble((metadata.name, "bold"), f"  {metadata.type}  {metadata.version}"))
     if metadata.description:
@@ -22,17 +22,17 @@ def print_details(config: Config, out: Console) -> None:
 
 
 def print_deployed(applied: ApplyResult, out: Console) -> None:
-    """Everything that the pipeline has now, as the far ends answered last, with the pages that show it.
+    """Print the live resources of the pipeline with their pages.
 
-    A page stands below its resource: beside it, the two would be wider than most terminals.
+    A page is on a line below its resource, as both together are wider than most terminals.
     """
     rows, pages = [], []
     for address, live in _live(applied):
         depth = len(ancestors(address.kind))
         name = Text("  " * depth + address.name[-1])
         facts = applied.planned.kinds[address.kind].facts
-        said = ", ".join(str(part) for part in facts.summary(live) if part)
-        rows.append([Text(address.kind, "dim"), name, Text(said)])
+        summary = ", ".join(str(part) for part in facts.summary(live) if part)
+        rows.append([Text(address.kind, "dim"), name, Text(summary)])
         pages.append(live.outputs.get("page"))
     stack = applied.planned.plan.stack
     out.print(Text.assemble("Deployed to ", (str(stack), "bold"), (f"  {stack.host}", "dim")))
@@ -43,7 +43,7 @@ def print_deployed(applied: ApplyResult, out: Console) -> None:
 
 
 def _live(applied: ApplyResult) -> Iterator[tuple[Address, LiveObject]]:
-    """Each resource of the files, parents first, as it was read back or, where nothing was done, found."""
+    """The live object of each resource in the files, parents first, as read back or as read by the plan."""
     planned = applied.planned
     result = applied.result
     written = {o.step.address: o.live for o in result.outcomes if o.live} if result else {}

@@ -1,4 +1,4 @@
-"""Drift for a person: worst first, each finding with its old and new value and the two ways out."""
+"""Prints a drift report: worst first, each finding with its values and the commands that resolve it."""
 
 from collections.abc import Iterable, Iterator
 
@@ -20,22 +20,22 @@ from reconciler.views.phrases import (
 )
 from reconciler.views.terminal.console import CLASS_STYLES, columns, indented
 
-_NAMED = 8  # pipelines that are named where the same is found in more
+_NAMED = 8  # pipelines to list for the same finding in several
 _STYLES = {**CLASS_STYLES, ChangeClass.PENDING: "yellow", ChangeClass.UNRECORDED: "cyan"}
 _STYLE_OF_WORD = {cls.value: style for cls, style in _STYLES.items()} | {"acknowledged": "dim"}
 
 
 def print_report(report: Report, out: Console) -> None:
-    """What is the same in several pipelines once, then each stack with more to tell, then all in one line."""
+    """Print findings that several pipelines share, the other findings of each stack, and a summary."""
     shared = [cause for cause in causes(report.findings) if len(cause.findings) > 1]
     if shared:
         out.print(Text("The same in several pipelines", "bold"))
         for cause in shared:
             _print_indented(_cause(cause), out)
         out.print()
-    told = {finding.id for cause in shared for finding in cause.findings}
+    shared_ids = {finding.id for cause in shared for finding in cause.findings}
     for stack in report.stacks:
-        own = [finding for finding in stack.findings if finding.id not in told]
+        own = [finding for finding in stack.findings if finding.id not in shared_ids]
         if own or stack.unchecked:
             out.print(Text.assemble((str(stack.stack), "bold"), f"  {last_applied(stack)}"))
             for finding in own:
@@ -53,7 +53,7 @@ def _cause(cause: Cause) -> Iterator[Text]:
     first, stacks = cause.first, [finding.stack.pipeline for finding in cause.findings]
     more = f" and {len(stacks) - _NAMED:,} more" if len(stacks) > _NAMED else ""
     where = ("pipelines", f"{len(stacks):,}: {', '.join(stacks[:_NAMED])}{more}")
-    example = [(word, f"in each, such as: {command}") for word, command in ways(first)]
+    example = [(label, f"in each, for example: {command}") for label, command in ways(first)]
     yield _head(first, cause.where)
     yield from _rows((*values(first), where, *example))
 
@@ -71,15 +71,15 @@ def _head(finding: Finding, field: str) -> Text:
     )
 
 
-def _rows(told: Iterable[tuple[str, str]]) -> Iterator[Text]:
-    for line in columns([Text(word, "dim"), Text(value)] for word, value in told):
+def _rows(pairs: Iterable[tuple[str, str]]) -> Iterator[Text]:
+    for line in columns([Text(label, "dim"), Text(value)] for label, value in pairs):
         yield indented(line, 2)
 
 
 def _summary(report: Report) -> Text:
     if report.findings:
-        found = [Text(f"{count:,} {word}", _STYLE_OF_WORD.get(word, "")) for word, count in counts(report)]
-        text = Text.assemble(("Found: ", "bold"), Text(", ").join(found))
+        parts = [Text(f"{count:,} {word}", _STYLE_OF_WORD.get(word, "")) for word, count in counts(report)]
+        text = Text.assemble(("Found: ", "bold"), Text(", ").join(parts))
     else:
         text = Text(headline(report), "yellow" if report.unchecked else "green")
     return text.append(f". {coverage(report)}")

@@ -1,4 +1,4 @@
-"""Records and their history, as a person and as a script read them. Decides nothing."""
+"""State and its history, as lines for people and as documents for scripts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -7,7 +7,7 @@ from rich.text import Text
 
 from reconciler.core.values import JSON
 from reconciler.views.counting import plural, short_commit
-from reconciler.views.shown_values import shown
+from reconciler.views.shown_values import format_value
 from reconciler.views.terminal.console import columns, indented
 from state.changes import ABSENT, Absent, Changes, ResourceChange
 from state.snapshot import Snapshot
@@ -16,15 +16,15 @@ from state.stores.base import HistoryEntry
 _SYMBOLS = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
 
 
-def record_lines(snapshot: Snapshot) -> list[Text]:
-    """The resources of a record with their fields, and the writes that are open."""
+def state_lines(snapshot: Snapshot) -> list[Text]:
+    """The resources of a state with their fields, and its open writes."""
     lines = [
         Text.assemble((snapshot.stack, "bold"), f"  serial {snapshot.serial}, written {snapshot.written_at}")
     ]
     for resource in snapshot.resources.values():
         lines.append(Text.assemble((resource.address, "bold"), (f"  {resource.id}", "dim")))
         values = {**_flat(resource.inputs), **{f"outputs.{name}": v for name, v in resource.outputs.items()}}
-        lines += _indented([Text(name, "dim"), Text(shown(value))] for name, value in values.items())
+        lines += _indented([Text(name, "dim"), Text(format_value(value))] for name, value in values.items())
         if resource.depends_on:
             lines.append(indented(Text(f"depends on {', '.join(resource.depends_on)}", "dim"), 4))
     for intent in snapshot.intents.values():
@@ -37,13 +37,13 @@ def record_lines(snapshot: Snapshot) -> list[Text]:
 
 
 def run_lines(runs: Sequence[tuple[Sequence[HistoryEntry], Changes | None]]) -> list[Text]:
-    """A block per run, of its saves, latest first, and what they changed together."""
-    return _blocks([(_serials(saves), saves[0], changed) for saves, changed in runs], opened="left open")
+    """A block per run, with the changes of all its saves together. The saves of a run are latest first."""
+    return _blocks([(_serials(saves), saves[0], changed) for saves, changed in runs], open_label="left open")
 
 
 def save_lines(saves: Sequence[tuple[HistoryEntry, Changes | None]]) -> list[Text]:
     """A block per save."""
-    return _blocks([(str(entry.serial), entry, changed) for entry, changed in saves], opened="opened")
+    return _blocks([(str(entry.serial), entry, changed) for entry, changed in saves], open_label="opened")
 
 
 def _serials(saves: Sequence[HistoryEntry]) -> str:
@@ -51,11 +51,11 @@ def _serials(saves: Sequence[HistoryEntry]) -> str:
     return str(last) if first == last else f"{first}-{last}"
 
 
-def _blocks(blocks: Sequence[tuple[str, HistoryEntry, Changes | None]], *, opened: str) -> list[Text]:
-    """Each with a line of serials, time, who, from where, the command; and below it what changed.
+def _blocks(blocks: Sequence[tuple[str, HistoryEntry, Changes | None]], *, open_label: str) -> list[Text]:
+    """Blocks with a line of serials, time, user, host and command, and the changes below it.
 
     Args:
-        opened: what to say of writes that were begun, and not settled.
+        open_label: the label of writes that are open after the block.
     """
     rows = [
         [
@@ -72,7 +72,7 @@ def _blocks(blocks: Sequence[tuple[str, HistoryEntry, Changes | None]], *, opene
     lines = []
     for line, (_, entry, changed) in zip(columns(rows), blocks, strict=True):
         lines.append(line)
-        lines += [indented(found, 4) for found in _below(entry, changed, opened)]
+        lines += [indented(detail, 4) for detail in _details(entry, changed, open_label)]
     return lines
 
 
@@ -82,11 +82,11 @@ def change_lines(changed: Changes) -> list[Text]:
     for resource in changed.resources:
         lines.append(_headline(resource))
         lines += _indented(
-            [Text(field.path, "dim"), Text(f"{_shown(field.before)} -> {_shown(field.after)}")]
+            [Text(field.path, "dim"), Text(f"{_side(field.before)} -> {_side(field.after)}")]
             if resource.verb == "changed"
             else [
                 Text(field.path, "dim"),
-                Text(_shown(field.before if resource.verb == "removed" else field.after)),
+                Text(_side(field.before if resource.verb == "removed" else field.after)),
             ]
             for field in resource.fields
         )
@@ -118,7 +118,7 @@ def diff_document(stack: str, before: int, after: int, changed: Changes) -> JSON
 
 
 def changes_document(changed: Changes) -> Mapping[str, JSON]:
-    """A side of a field that is not there is left out, as null is a value."""
+    """The changes as a document. An absent side of a field is left out, as null is a value."""
     return {
         "resources": [
             {
@@ -143,20 +143,20 @@ def changes_document(changed: Changes) -> Mapping[str, JSON]:
     }
 
 
-def _below(entry: HistoryEntry, changed: Changes | None, opened: str) -> list[Text]:
+def _details(entry: HistoryEntry, changed: Changes | None, open_label: str) -> list[Text]:
     lines = []
     if changed is None:
         lines.append(Text("content no longer kept, or damaged", "dim"))
     else:
-        told = [_counted(resource) for resource in changed.resources]
-        told += [Text.assemble((f"{opened} ", "yellow"), address) for address in changed.opened]
-        lines += told or [Text("writes that were open are settled" if changed.closed else "nothing", "dim")]
+        change_lines = [_headline_with_count(resource) for resource in changed.resources]
+        change_lines += [Text.assemble((f"{open_label} ", "yellow"), address) for address in changed.opened]
+        lines += change_lines or [Text("settled the open writes" if changed.closed else "no changes", "dim")]
     place = [f"commit {short_commit(entry.git_commit)}"] if entry.git_commit else []
     place += [entry.ci] if entry.ci else []
     return [*lines, Text("  ".join(place), "dim")] if place else lines
 
 
-def _counted(resource: ResourceChange) -> Text:
+def _headline_with_count(resource: ResourceChange) -> Text:
     line = _headline(resource)
     return (
         line.append(f"  {plural(len(resource.fields), 'field')}", "dim")
@@ -171,7 +171,7 @@ def _headline(resource: ResourceChange) -> Text:
 
 
 def _flat(fields: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Keyed fields key by key, as a plan shows them."""
+    """The fields with the keys of a mapping as separate fields, as in a plan."""
     flat: dict[str, JSON] = {}
     for name, value in fields.items():
         keyed = isinstance(value, dict) and value
@@ -183,5 +183,5 @@ def _indented(rows: Iterable[Sequence[Text]]) -> list[Text]:
     return [indented(line, 4) for line in columns(rows)]
 
 
-def _shown(value: JSON | Absent) -> str:
-    return "(none)" if isinstance(value, Absent) else shown(value)
+def _side(value: JSON | Absent) -> str:
+    return "(none)" if isinstance(value, Absent) else format_value(value)

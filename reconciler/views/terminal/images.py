@@ -1,4 +1,4 @@
-"""What is published of an image and what its source is: for a person, and as a JSON document."""
+"""The report on a published image and its source, for a terminal and as a JSON document."""
 
 from collections.abc import Iterator
 
@@ -20,20 +20,20 @@ FORMAT = "reconciler/image"
 
 _STYLES = {"nothing": "green", "re-tag": "yellow", "build": "yellow", "refuse": "bold red"}
 _SYMBOLS = {"nothing": "=", "re-tag": "~", "build": "+", "refuse": "!"}
-_NEVER = "1970-01-01T00:00:00Z"  # what an image of a folder without a commit says
-_DIGITS = 19  # of a digest, with its "sha256:"
+_NEVER = "1970-01-01T00:00:00Z"  # creation time of an image of a folder without a commit
+_DIGITS = 19  # characters of a digest, with its "sha256:"
 _BESIDE = 34  # columns before an instruction
-_LONGEST = 100  # columns of an instruction where there is no terminal to fit
+_LONGEST = 100  # columns of an instruction without a terminal
 
 
 def print_image(
-    report: ImageReport, out: Console, *, unrecorded: str = "", secrets: PublishedSecrets | None = None
+    report: ImageReport, out: Console, *, no_state_reason: str = "", secrets: PublishedSecrets | None = None
 ) -> None:
-    """The verdict and its reasons, what is published, what the source is, and the layers.
+    """Print the verdict with its reasons, the published image, the source, the layers and the secrets.
 
     Args:
-        unrecorded: why no record was used, where none was.
-        secrets: what a search of what is published has found; None where none was made.
+        no_state_reason: why the report uses no state, if it uses none.
+        secrets: the result of a search for secrets; None without a search.
     """
     out.print(Text.assemble((report.pipeline.name, "bold"), (f"  {report.repository}", "dim")))
     out.print()
@@ -41,7 +41,7 @@ def print_image(
         out.print(line)
     for title, lines in (
         ("published", _published(report)),
-        ("source", _source(report, unrecorded)),
+        ("source", _source(report, no_state_reason)),
         ("layers", _layers(report, out.width - _BESIDE if out.is_terminal else _LONGEST)),
         ("secrets", [] if secrets is None else _secrets(secrets)),
     ):
@@ -53,7 +53,7 @@ def print_image(
 
 
 def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> str:
-    """The same as a document."""
+    """The report as a JSON document."""
     searched: dict[str, JSON] = {}
     if secrets is not None:
         searched["secrets"] = {
@@ -139,7 +139,7 @@ def _verdict(report: ImageReport) -> Iterator[Text]:
 def _published(report: ImageReport) -> list[Text]:
     image = report.image
     if image is None:
-        return [Text("nothing under this version, nor under a channel tag", "dim")]
+        return [Text("neither this version nor a channel tag is published", "dim")]
     here = [tag for tag, digest in report.tags.items() if digest == image.digest]
     elsewhere = [
         f"{tag} -> {digest[:_DIGITS]}" for tag, digest in report.tags.items() if digest != image.digest
@@ -155,24 +155,24 @@ def _published(report: ImageReport) -> list[Text]:
         "revision": image.labels.get(labels.REVISION, ""),
         "source key": image.labels[SOURCE_KEY][:_DIGITS] if ours else "none: another tool pushed it",
     }
-    return _shown(facts)
+    return _nonempty_pairs(facts)
 
 
-def _source(report: ImageReport, unrecorded: str) -> list[Text]:
+def _source(report: ImageReport, no_state_reason: str) -> list[Text]:
     key = report.key
     facts = {
         "source key": key.key[:_DIGITS],
         "files": f"{plural(len(key.files), 'file')}, {size(key.bytes)}",
         **{name: str(value) for name, value in _settings(report).items()},
-        "record": f"serial {report.serial}" if report.serial is not None else unrecorded,
+        "state": f"serial {report.serial}" if report.serial is not None else no_state_reason,
     }
     if report.builder is not None:
         facts["built by"] = f"{report.builder.name}: {report.builder.reason}"
-    return _shown(facts)
+    return _nonempty_pairs(facts)
 
 
 def _settings(report: ImageReport) -> dict[str, JSON]:
-    """What else makes the image, as far as it is given; of what may be secret only the names."""
+    """The build settings. Build arguments, variables and secrets only by name: values may be secret."""
     source = report.source
     return {
         name: value
@@ -214,7 +214,7 @@ def _layers(report: ImageReport, width: int) -> list[Text]:
 
 
 def _secrets(secrets: PublishedSecrets) -> list[Text]:
-    """What was found, by its place; a secret itself is never shown."""
+    """The kind and the place of each secret, never the secret itself."""
     rows = [
         [
             Text(digest.removeprefix("sha256:")[:12] or "settings", "dim"),
@@ -246,5 +246,5 @@ def _created(image: PublishedImage) -> str | None:
     return str(created) if created else None
 
 
-def _shown(facts: dict[str, str]) -> list[Text]:
+def _nonempty_pairs(facts: dict[str, str]) -> list[Text]:
     return pairs({name: value for name, value in facts.items() if value})

@@ -1,4 +1,4 @@
-"""What else a person is told: diagnostics, how an apply ended, what a pipeline says, where a sandbox is."""
+"""Prints diagnostics, the results of an apply, the facts of a pipeline and the addresses of a sandbox."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from reconciler.pipeline.load import Pipeline
 
 
-def diagnosed(problem: UserError | StateError) -> tuple[Diagnostic, ...]:
-    """What to tell of something that went wrong and is no bug of ours."""
+def diagnostics_of(problem: UserError | StateError) -> tuple[Diagnostic, ...]:
+    """The diagnostics of an error that is not a bug."""
     if isinstance(problem, UserError):
         return problem.diagnostics
     return (error(problem.message, problem.hint),)
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], err: Console) -> None:
-    """Each with its place and its way out, errors first."""
+    """Print diagnostics with their places and details, errors first."""
     for diagnostic in in_order(diagnostics):
         style = "bold" if diagnostic.severity is Severity.ERROR else ""
         err.print(
@@ -47,13 +47,13 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], err: Console) -> None:
 
 
 def print_block(text: str, err: Console, style: str = "") -> None:
-    """Lines of a detail or a message, below what they belong to."""
+    """Print the lines of a detail, indented."""
     for line in text.split("\n") if text else ():
         err.print(indented(Text(line, style), 2))
 
 
 def print_outcomes(outcomes: Iterable[Outcome], err: Console) -> None:
-    """What failed and why, and what waited for it."""
+    """Print the failed steps with their errors, and the steps that did not run."""
     for outcome in outcomes:
         address = str(outcome.step.address)
         match outcome.status:
@@ -66,24 +66,28 @@ def print_outcomes(outcomes: Iterable[Outcome], err: Console) -> None:
                     print_block(way_text(outcome.error.way_out), err, "cyan")
             case Status.BLOCKED:
                 err.print(
-                    Text.assemble(("blocked: ", "yellow"), f"{address}, as {outcome.blocked_by} failed")
+                    Text.assemble(("blocked: ", "yellow"), f"{address}, because {outcome.blocked_by} failed")
                 )
             case Status.SKIPPED:
                 err.print(Text.assemble(("not started: ", "yellow"), address))
 
 
 def print_applied(applied: "ApplyResult", out: Console, err: Console, *, pages: bool = True) -> None:
-    """What was done in one line, where to see it unless told otherwise, and what is left to do."""
+    """Print the result in one line, the pages of changed resources, and the edits of config.toml.
+
+    Args:
+        pages: print the pages.
+    """
     result = applied.result
     assert result is not None
     changed = [outcome for outcome in result.of(Status.DONE) if outcome.step.action is not Action.NOOP]
     if not result.succeeded:
         failed = len(result.of(Status.FAILED))
-        waited = len(result.of(Status.BLOCKED)) + len(result.of(Status.SKIPPED))
+        not_started = len(result.of(Status.BLOCKED)) + len(result.of(Status.SKIPPED))
         err.print(
             Text.assemble(
                 ("Not finished: ", "bold red"),
-                f"{plural(len(changed), 'resource')} done, {failed} failed, {waited} waited. "
+                f"{plural(len(changed), 'resource')} done, {failed} failed, {not_started} not started. "
                 "Run the same command again to finish.",
             )
         )
@@ -101,12 +105,12 @@ def print_applied(applied: "ApplyResult", out: Console, err: Console, *, pages: 
         if path.is_relative_to(here):
             path = path.relative_to(here)
         edits = applied.planned.pipeline.loaded.edits.items()
-        said = f"  {path} says {listed(f'{key[-1]} {value}' for key, value in edits)} now"
-        out.print(Text.assemble(said, ("  commit it", "dim")), soft_wrap=not out.is_terminal)
+        line = f"  {path} now has {listed(f'{key[-1]} {value}' for key, value in edits)}"
+        out.print(Text.assemble(line, ("  commit it", "dim")), soft_wrap=not out.is_terminal)
 
 
 def print_pipeline(pipeline: "Pipeline", key: "SourceKey", out: Console) -> None:
-    """What a pipeline's files say, in a few lines."""
+    """Print the facts of a pipeline in a few lines."""
     config = pipeline.config
     out.print(Text.assemble(("ok ", "green"), (pipeline.name, "bold"), f"  {config.metadata.type}"))
     facts = {
@@ -129,8 +133,8 @@ def print_pairs(facts: Mapping[str, str], out: Console, *, indent: int = 0) -> N
 
 
 def print_sandbox(url: str, registry: str, settings: "Settings", out: Console) -> None:
-    """Where a sandbox that has just started is, and how to use it."""
-    out.print(Text.assemble(("sandbox ", "bold"), f"at {url}; Ctrl-C ends it"))
+    """Print the addresses of a sandbox, and the variables to use it."""
+    out.print(Text.assemble(("sandbox ", "bold"), f"at {url}; press Ctrl-C to stop it"))
     token = settings.control_token
     facts = {
         "registry": registry,

@@ -1,4 +1,4 @@
-"""Pipelines and environments as one table, for `status`."""
+"""The table of `status`: pipelines and their environments."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ _UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", t
 
 
 def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
-    """The table, sorted by pipeline; a name stands once for all its environments."""
+    """The table, sorted by pipeline. The name of a pipeline appears once for all its environments."""
     lines, above = [[Text(word, "dim") for word in _HEADER]], ""
     for row in sorted(rows, key=lambda row: (row.pipeline, row.where)):
         by = f" by {row.applied.by}" if row.applied and row.applied.by else ""
@@ -36,7 +36,7 @@ def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
 
 
 def overview_document(rows: Iterable[Row]) -> dict[str, JSON]:
-    """The same for scripts."""
+    """The table as a document for scripts."""
     return {
         "format": "reconciler/status",
         "version": 1,
@@ -58,7 +58,7 @@ def overview_document(rows: Iterable[Row]) -> dict[str, JSON]:
 
 
 def age(at: str, now: datetime) -> str:
-    """How long ago that was, in its largest unit; "" for no time."""
+    """The time since `at` in its largest unit: `3 days ago`, `just now`; "" for no time."""
     if not at:
         return ""
     passed = now - datetime.fromisoformat(at)

@@ -1,4 +1,4 @@
-"""A plan for a person: a tree by resource, each field's old and new value with its class and reason."""
+"""Prints a plan: a tree of resources, each field with its old and new value, class and reason."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,9 +12,9 @@ from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.stale import StaleStep
 from reconciler.core.values import JSON, MISSING, Address, NoValue
 from reconciler.views.counting import plural
-from reconciler.views.phrases import Audience, audience_of, plan_mismatch, reason, way
+from reconciler.views.phrases import WORLDS, Audience, audience_of, plan_mismatch, reason, way
 from reconciler.views.plan_rows import _is_row, rows
-from reconciler.views.shown_values import shown
+from reconciler.views.shown_values import format_value
 from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
 from reconciler.views.terminal.messages import print_diagnostics
 
@@ -29,7 +29,7 @@ SUMMARISED = (
 
 
 def print_plan(plan: Plan, out: Console) -> None:
-    """The plan as a tree by resource, and its summary in one line."""
+    """Print the plan as a tree of resources, and its summary."""
     out.print(Text.assemble((str(plan.stack), "bold"), ("  " + plan.stack.host, "dim")))
     lines = list(_tree([step for step in plan.steps if _is_shown(step)], audience_of(plan)))
     if lines:
@@ -41,7 +41,7 @@ def print_plan(plan: Plan, out: Console) -> None:
 
 
 def summary(plan: Plan) -> Text:
-    """How many resources of each action, and what did not match, in one line."""
+    """The number of resources per action, and of fields with drift and conflicts, in one line."""
     counts = plan.counts
     parts = [
         Text(f"{counts[action.word]} to {action.word}", STYLES[action])
@@ -53,7 +53,7 @@ def summary(plan: Plan) -> Text:
         text = Text.assemble(("Plan: ", "bold"), Text(", ").join([*parts, *unchanged]), ".")
     else:
         text = Text.assemble(("Nothing to do: ", "green")).append(
-            f"{plural(counts['noop'], 'resource')} as the files say."
+            f"{plural(counts['noop'], 'resource')} unchanged."
         )
     if counts["drift"]:
         text.append(f" {plural(counts['drift'], 'field')} changed outside.", "red")
@@ -67,7 +67,7 @@ def summary(plan: Plan) -> Text:
 
 
 def print_refusals(plan: Plan, err: Console) -> None:
-    """Why the plan may not be applied as it stands: each refusal and conflict with its ways out."""
+    """Print each refusal and conflict of a plan with its ways out."""
     for step in plan.refused:
         assert step.refusal is not None
         err.print(Text.assemble(("refused: ", "bold red"), (str(step.address), "bold")))
@@ -80,20 +80,18 @@ def print_refusals(plan: Plan, err: Console) -> None:
 
 
 def print_mismatch(mismatch: Reason, err: Console) -> None:
-    """Why a saved plan cannot be applied at all."""
+    """Print the reason why a saved plan cannot be applied."""
     detail = f"{plan_mismatch(mismatch)}. Make a new plan."
-    print_diagnostics([error("the saved plan does not fit any more", detail)], err)
+    print_diagnostics([error("the saved plan cannot be applied", detail)], err)
 
 
 def print_stale(stale: Iterable[StaleStep], err: Console) -> None:
-    """The steps that a saved plan has otherwise: per field its value then and now."""
-    for found in stale:
+    """Print the stale steps of a saved plan, each field with its value then and now."""
+    for step in stale:
         err.print(
-            Text.assemble(
-                ("changed: ", "bold red"), (str(found.address), "bold"), "  after the plan was made"
-            )
+            Text.assemble(("changed: ", "bold red"), (str(step.address), "bold"), "  after the plan was made")
         )
-        for field in found.fields:
+        for field in step.fields:
             if field.path:
                 err.print(indented(Text(f".{field.path}", "bold"), 2))
             for line in columns(
@@ -107,11 +105,11 @@ def print_stale(stale: Iterable[StaleStep], err: Console) -> None:
 
 
 def _value_or_reason(value: JSON | NoValue | Reason) -> str:
-    return reason(value) if isinstance(value, Reason) else shown(value)
+    return reason(value) if isinstance(value, Reason) else format_value(value)
 
 
 def _print_conflict(step: Step, plan: Plan, err: Console) -> None:
-    again, many = plan.apply_command, plural(len(step.conflicts), "field")
+    command, many = plan.apply_command, plural(len(step.conflicts), "field")
     why = reason(step.conflicts[0].reason, audience_of(plan))
     err.print(
         Text.assemble(
@@ -123,26 +121,26 @@ def _print_conflict(step: Step, plan: Plan, err: Console) -> None:
     for change in step.conflicts:
         err.print(indented(Text.assemble((f".{change.path}", "bold"), (f"  {change.place}", "dim")), 2))
         rows = [
-            [Text("the files say", "dim"), Text(shown(change.desired), "green")],
-            [Text("it is now", "dim"), Text(shown(change.live), "red")],
+            [Text(WORLDS["desired"], "dim"), Text(format_value(change.desired), "green")],
+            [Text(WORLDS["live"], "dim"), Text(format_value(change.live), "red")],
         ]
         if change.recorded is not MISSING:
-            rows.append([Text("it was", "dim"), Text(shown(change.recorded))])
+            rows.append([Text(WORLDS["recorded"], "dim"), Text(format_value(change.recorded))])
         for line in columns(rows):
             err.print(indented(line, 4))
     err.print(indented(Text("Choose which value to keep, or write the live value into the files:"), 2))
     for line in columns(
         [
-            [Text("keep the files' values", "dim"), Text(f"{again} --ours", "cyan")],
-            [Text("keep the live values", "dim"), Text(f"{again} --theirs", "cyan")],
-            [Text("for this resource only", "dim"), Text(f"{again} --ours {step.address}", "cyan")],
+            [Text("keep the files' values", "dim"), Text(f"{command} --ours", "cyan")],
+            [Text("keep the live values", "dim"), Text(f"{command} --theirs", "cyan")],
+            [Text("for this resource only", "dim"), Text(f"{command} --ours {step.address}", "cyan")],
         ]
     ):
         err.print(indented(line, 4))
 
 
 def _tree(steps: Iterable[Step], audience: Audience) -> Iterable[Text]:
-    """Each step, and below it those of what lives in it."""
+    """The lines of each step, followed by those of the resources inside its resource."""
     steps = list(steps)
     named: dict[tuple[str, ...], list[Step]] = {}
     for step in steps:
@@ -152,17 +150,17 @@ def _tree(steps: Iterable[Step], audience: Audience) -> Iterable[Text]:
         below.setdefault(_parent(step, named.get(step.address.name[:-1], ())), []).append(step)
 
     def branches(parent: Address | None) -> Iterable[tuple[Text, bool]]:
-        """Lines of the steps below `parent`, each with whether it is the head of one of them."""
+        """The lines of the steps below `parent`, each with whether it is the head of a step."""
         for step in below.get(parent, ()):
             yield _head(step, audience), True
             yield from ((indented(row, 4), False) for row in _rows(step, audience))
-            yield from _below(list(branches(step.address)))
+            yield from _with_guides(list(branches(step.address)))
 
     return (line for line, _ in branches(None))
 
 
-def _below(lines: list[tuple[Text, bool]]) -> Iterable[tuple[Text, bool]]:
-    """The lines of the children of a resource, with the guides that lead to them."""
+def _with_guides(lines: list[tuple[Text, bool]]) -> Iterable[tuple[Text, bool]]:
+    """The lines of the children of a resource, with the guides of the tree."""
     last = max((index for index, (_, is_head) in enumerate(lines) if is_head), default=0)
     for index, (line, is_head) in enumerate(lines):
         head, below = ("└── ", "    ") if index >= last else ("├── ", "│   ")
@@ -171,10 +169,10 @@ def _below(lines: list[tuple[Text, bool]]) -> Iterable[tuple[Text, bool]]:
 
 
 def _parent(step: Step, namesakes: Sequence[Step]) -> Address | None:
-    """The shown step whose resource this one's lives in.
+    """The step of the resource that contains this one, if the plan shows it.
 
     Args:
-        namesakes: the shown steps whose name is this one's but for the last part.
+        namesakes: the shown steps with this step's name without its last part.
     """
     for other in namesakes:
         if other.address in step.depends_on or step.address in other.depends_on:

@@ -1,4 +1,4 @@
-"""The engine's events while they happen: bars in a terminal, plain lines when nobody is watching."""
+"""Shows the engine's events during a run: bars on a terminal, plain lines in a log."""
 
 import threading
 import time
@@ -42,16 +42,16 @@ from reconciler.views.terminal.console import STYLES
 from reconciler.views.terminal.progress_bars import Key, ProgressBars
 
 SILENCE = 10.0
-"""Seconds after which a log says how far something is that is still under way."""
+"""Seconds between two progress lines in a log."""
 
-_TOLERANCE = 1.0  # seconds that an event may come early by a busy machine's clock
+_TOLERANCE = 1.0  # seconds by which an event may be early on a busy machine
 
 
 class ProgressView:
-    """Renders events on stderr. Safe for threads; a context manager, so that no bar outlives its command.
+    """Renders events on stderr. Thread-safe. A context manager, which removes all bars at the end.
 
     Args:
-        clock: seconds, for rates and signs of life.
+        clock: returns seconds, for rates and intervals.
     """
 
     def __init__(self, err: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -89,7 +89,7 @@ class ProgressView:
         self.pause()
 
     def pause(self) -> None:
-        """Leave the terminal alone, to print or to ask something; the next event takes it again."""
+        """Remove all bars, to print or to prompt. The next event shows them again."""
         if self._live:
             with self._lock:
                 self._bars.stop()
@@ -130,7 +130,7 @@ class ProgressView:
                 self._outcome(outcome)
 
     def _note(self, text: str) -> None:
-        """What is being done right now, gone as soon as something else is; nobody reads it in a log."""
+        """Show the present activity until the next event. Only on a terminal."""
         if not self._live:
             return
         self._bars.stop()
@@ -141,12 +141,12 @@ class ProgressView:
     def _delay(
         self, server: str, reason: str, outlook: str, seconds: float = 0.0, passed: float = 0.0
     ) -> None:
-        """A server makes the run wait: counted down on a terminal, or a line in a log now and then.
+        """Show that the run waits for a server: a countdown on a terminal, occasional lines in a log.
 
         Args:
-            outlook: what follows, with {} in place of the seconds.
-            seconds: until then.
-            passed: those of them that are over.
+            outlook: the next action, with {} for the seconds until it.
+            seconds: duration of the wait.
+            passed: seconds of it that are over.
         """
         now = self._clock()
         if self._live and not self._pipelines.task_ids:
@@ -167,7 +167,7 @@ class ProgressView:
                 self._notes.stop()
 
     def _count(self, done: int, total: int) -> None:
-        """How many pipelines are done: a bar, or a line in a log now and then."""
+        """Show the number of finished pipelines: a bar on a terminal, occasional lines in a log."""
         if not self._live:
             self._log.count(done, total)
             return
@@ -204,7 +204,7 @@ def _seconds(seconds: float) -> str:
 
 
 class _Countdown(ProgressColumn):
-    """What follows for a task that has an `outlook`, and in how many seconds."""
+    """The `outlook` of a task, with the seconds left."""
 
     max_refresh = 0.2
 
@@ -221,51 +221,52 @@ class _Countdown(ProgressColumn):
 
 
 class _Log:
-    """Lines for a log: each step of a build, each part as it ends, and signs of life between them."""
+    """Lines for a log: each step of a build, each finished part, and progress in between."""
 
     def __init__(self, err: Console, clock: Callable[[], float]) -> None:
         self._err = err
         self._clock = clock
         self._started: dict[Address, Step] = {}
-        self._said: set[tuple[Address, str]] = set()
-        self._spoke: dict[Address, float] = {}
-        self._began: dict[Key, tuple[float, int]] = {}
-        self._counted: float | None = None
+        self._printed: set[tuple[Address, str]] = set()
+        self._last_line_at: dict[Address, float] = {}
+        self._start_of_part: dict[Key, tuple[float, int]] = {}
+        self._last_count_at: float | None = None
 
     def start(self, step: Step) -> None:
-        """Said before its first line; a quick step needs none."""
+        """Print the step before its first progress line. A step without progress gets no line."""
         self._started[step.address] = step
 
     def show(self, address: Address, progress: protocol.Progress) -> None:
         if progress.done is None or progress.ended or progress.unit == "steps":
             counted = amount(progress.done or 0, progress.total, "steps") if progress.unit == "steps" else ""
-            self._say(address, progress.stage, counted, progress.item, progress.text)
+            self._print_once(address, progress.stage, counted, progress.item, progress.text)
             return
         now = self._clock()
-        began, before = self._began.setdefault((address, progress.stage, progress.item), (now, progress.done))
-        if now - self._spoke.setdefault(address, now) < SILENCE:
+        part = (address, progress.stage, progress.item)
+        started_at, done_before = self._start_of_part.setdefault(part, (now, progress.done))
+        if now - self._last_line_at.setdefault(address, now) < SILENCE:
             return
-        moved = amount(progress.done, progress.total, progress.unit)
-        rate = (progress.done - before) / (now - began) if now > began else 0
+        line = amount(progress.done, progress.total, progress.unit)
+        rate = (progress.done - done_before) / (now - started_at) if now > started_at else 0
         if rate > 0:
-            moved += ", " + pace(rate, progress.total - progress.done if progress.total else None)
-        self._say(address, progress.stage, progress.item, progress.text, moved)
+            line += ", " + pace(rate, progress.total - progress.done if progress.total else None)
+        self._print_once(address, progress.stage, progress.item, progress.text, line)
 
     def count(self, done: int, total: int) -> None:
-        """A sign of life."""
+        """Print the number of finished pipelines, at most once per interval."""
         now = self._clock()
-        if self._counted is None:
-            self._counted = now
-        if now - self._counted >= SILENCE:
-            self._counted = now
+        if self._last_count_at is None:
+            self._last_count_at = now
+        if now - self._last_count_at >= SILENCE:
+            self._last_count_at = now
             self._err.print(Text(f"{done:,} of {total:,} pipelines", "dim"))
 
-    def _say(self, address: Address, *parts: str) -> None:
-        """One line, and once: an Engine repeats itself."""
+    def _print_once(self, address: Address, *parts: str) -> None:
+        """Print a line unless the same one was printed before: a Docker Engine repeats messages."""
         if step := self._started.pop(address, None):
             self._err.print(Text(f"{step.action.doing} {address}"))
         words = " ".join(part for part in parts if part)
-        if (address, words) not in self._said:
-            self._said.add((address, words))
-            self._spoke[address] = self._clock()
+        if (address, words) not in self._printed:
+            self._printed.add((address, words))
+            self._last_line_at[address] = self._clock()
             self._err.print(Text(f"  {words}", "dim"))

@@ -1,7 +1,7 @@
-"""Bars in a terminal for what is moving: a line per stage, and one per part of it that is at work.
+"""Progress bars on a terminal: a line per stage, and one per active part of it.
 
-What has ended is only counted, so that an image of many layers takes no more room than a small one. Knows
-nothing of logs: `watch` writes lines where nobody is watching.
+Finished parts are only counted, so an image of many layers takes no more space than a small one. Logs are the
+task of `progress.py`.
 """
 
 import time
@@ -19,25 +19,25 @@ from reconciler.views.counting import amount, pace
 from reconciler.views.safe import one_line
 
 MOST = 8
-"""Lines at once; how many more there are is said below them."""
+"""Maximum number of lines. A count of the others appears below them."""
 
 Key = tuple[Address, str, str]  # step, stage, part
 
 
 class ProgressBars:
-    """What is moving, on a terminal. One thread at a time.
+    """The bars of the active steps. Not thread-safe.
 
     Args:
-        clock: seconds, for rates.
+        clock: returns seconds, for rates.
     """
 
     def __init__(self, err: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._progress = _Few(
-            _Spinner(_whole()),
-            TextColumn("{task.description}", markup=False, table_column=_whole()),
-            _Bar(_whole()),
-            _Amount(_whole()),
-            _Pace(_whole()),
+        self._progress = _LimitedProgress(
+            _Spinner(_uncut_column()),
+            TextColumn("{task.description}", markup=False, table_column=_uncut_column()),
+            _Bar(_uncut_column()),
+            _Amount(_uncut_column()),
+            _Rate(_uncut_column()),
             TextColumn(
                 "{task.fields[text]}",
                 style="dim",
@@ -54,13 +54,12 @@ class ProgressBars:
         self._unmeasured: dict[Address, Key] = {}
 
     def show(self, address: Address, progress: protocol.Progress) -> None:
-        """Take the terminal, and show that this moved."""
-        words = (progress.stage, progress.item, progress.text)
-        named, item, text = map(one_line, words)
-        progress = replace(progress, stage=named, item=item, text=text)
+        """Show the progress of a step."""
+        stage_name, item, text = map(one_line, (progress.stage, progress.item, progress.text))
+        progress = replace(progress, stage=stage_name, item=item, text=text)
         stage = (address, progress.stage, "")
         if stage not in self._lines:
-            for other in self._of(address):  # what was before stands still
+            for other in self._of(address):  # earlier stages are over
                 ended = self._ended.get(other)
                 self._progress.update(
                     self._lines[other], spins=False, text=f"{len(ended)} done" if ended else ""
@@ -71,7 +70,7 @@ class ProgressBars:
             return
         part = (address, progress.stage, progress.item)
         if self._unmeasured.get(address, part) != part:
-            self._remove(self._unmeasured.pop(address))  # it never says that it ended: another one moves
+            self._remove(self._unmeasured.pop(address))  # parts without a total send no end
         ended = self._ended.setdefault(stage, set())
         if progress.ended:
             ended.add(progress.item)
@@ -88,20 +87,20 @@ class ProgressBars:
             self._update(part, progress)
 
     def end(self, address: Address) -> None:
-        """Nothing of this step moves any more."""
+        """Remove the bars of a step."""
         for key in self._of(address):
             self._remove(key)
             self._ended.pop(key, None)
         self._unmeasured.pop(address, None)
 
     def stop(self) -> None:
-        """Leave the terminal alone; the next `show` takes it again."""
+        """Remove all bars. The next `show` adds them again."""
         self._progress.stop()
         for address in {key[0] for key in self._lines}:
             self.end(address)
 
     def __rich__(self) -> RenderableType:
-        """As it looks now."""
+        """The present bars."""
         return self._progress.get_renderable()
 
     def _of(self, address: Address) -> list[Key]:
@@ -113,7 +112,7 @@ class ProgressBars:
 
     def _update(self, key: Key, progress: protocol.Progress) -> None:
         line = self._lines[key]
-        if progress.done is None:  # words between two counts
+        if progress.done is None:  # a text without a count
             self._progress.update(line, text=progress.text)
             return
         self._progress.update(
@@ -125,13 +124,13 @@ class ProgressBars:
             self._progress.remove_task(self._lines.pop(key))
 
 
-def _whole() -> Column:
-    """A column that is never cut; what a far end says is, as it is the last one."""
+def _uncut_column() -> Column:
+    """A column that is never truncated. Only the last one, with the text of a server, is."""
     return Column(no_wrap=True)
 
 
-class _Few(Progress):
-    """As many lines as a small terminal shows."""
+class _LimitedProgress(Progress):
+    """At most `MOST` lines, so that they fit a small terminal."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield self.make_tasks_table(self.tasks[:MOST])
@@ -140,7 +139,7 @@ class _Few(Progress):
 
 
 class _Spinner(ProgressColumn):
-    """Turns where something moves."""
+    """Spins for active stages and parts."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
@@ -151,7 +150,7 @@ class _Spinner(ProgressColumn):
 
 
 class _Bar(ProgressColumn):
-    """A bar where the whole is known."""
+    """A bar if the total is known."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(column)
@@ -162,15 +161,15 @@ class _Bar(ProgressColumn):
 
 
 class _Amount(ProgressColumn):
-    """`3/7`, `12.5/40.0 MB`, or how much there was so far."""
+    """`3/7`, `12.5/40.0 MB`, or the amount so far."""
 
     def render(self, task: Task) -> Text:
         total = None if task.total is None else int(task.total)
         return Text(amount(int(task.completed), total, task.fields["unit"]), "progress.download")
 
 
-class _Pace(ProgressColumn):
-    """`4.0 MB/s, 0:07 left`, as far as it can be told."""
+class _Rate(ProgressColumn):
+    """`4.0 MB/s, 0:07 left`; empty without a rate."""
 
     max_refresh = 0.5
 

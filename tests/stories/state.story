@@ -1,11 +1,11 @@
-# The record is looked at and compared, and lets go of a resource; the next apply takes that one over again.
+# State is shown and compared, and forgets a resource. The next apply adds the resource to the state again.
 $ example dataset_cleanup
 
 $ reconciler state list
 
 $ reconciler state show dataset_cleanup
-| error: there is no record of dataset_cleanup
-|   There are no records at all.
+| error: there is no state of dataset_cleanup
+|   The store is empty.
 [1]
 
 $ reconciler apply dataset_cleanup --yes --parallel 1
@@ -159,7 +159,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     default_cpu  4 -> 6  pending: the files changed
 Plan: 2 to update, 5 unchanged.
 Done: 2 updated.
-  dataset_cleanup/config.toml says version 1.0.1 and image_tag latest now  commit it
+  dataset_cleanup/config.toml now has version 1.0.1 and image_tag latest  commit it
 | updating image/registry/examples/dataset_cleanup
 |   copy … already there
 |   copy … already there
@@ -170,7 +170,7 @@ Done: 2 updated.
 | ~ updated image/registry/examples/dataset_cleanup
 | ~ updated processing/dataset_cleanup
 
-# A run is told once, with the serials of its saves; what a save did is there for those who ask.
+# The history has one block per run, with the serials of its saves. --saves shows each save.
 $ reconciler state history dataset_cleanup
 15-18  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
     ~ image/registry/examples/dataset_cleanup  8 fields
@@ -205,21 +205,21 @@ no difference
 
 $ reconciler state diff dataset_cleanup 1 99
 | error: sandbox@sandbox/dataset_cleanup has no serial 99
-|   The latest is 18; see reconciler state history sandbox@sandbox/dataset_cleanup
+|   The latest is 18. See:  reconciler state history sandbox@sandbox/dataset_cleanup
 [1]
 
-# Without a terminal nobody is asked.
+# Without a terminal, forget needs --yes.
 $ reconciler state forget dataset_cleanup input/dataset_cleanup/archive
-| error: nobody can be asked whether to forget this
-|   Say so with --yes.
+| error: state forget needs your approval
+|   Without a terminal, use --yes.
 [1]
 
 $ reconciler state forget dataset_cleanup input/dataset_cleanup/archive --yes
-forgot input/dataset_cleanup/archive of sandbox@sandbox/dataset_cleanup: serial 19; what exists stays as it is
+input/dataset_cleanup/archive is no longer in the state of sandbox@sandbox/dataset_cleanup (serial …); the resource itself stays
 
 $ reconciler state forget dataset_cleanup input/dataset_cleanup/archive --yes
-| error: nothing is recorded of input/dataset_cleanup/archive
-|   Recorded of sandbox@sandbox/dataset_cleanup:
+| error: input/dataset_cleanup/archive is not in the state
+|   The state of sandbox@sandbox/dataset_cleanup has:
 |   image/registry/examples/dataset_cleanup
 |   input/dataset_cleanup/dataset
 |   input/dataset_cleanup/embedding_model
@@ -229,7 +229,7 @@ $ reconciler state forget dataset_cleanup input/dataset_cleanup/archive --yes
 [1]
 
 $ reconciler state verify dataset_cleanup
-sandbox@sandbox/dataset_cleanup is whole: serial 19, 6 resources
+sandbox@sandbox/dataset_cleanup is intact: serial 19, 6 resources
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
