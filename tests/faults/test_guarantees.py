@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROW = re.compile(r"^\| (?P<promise>.+) \| `(?P<file>tests/\S+\.py)::(?P<test>\w+)` \|$", re.MULTILINE)
+ROW = re.compile(
+    r"^\| (?P<promise>.+) \| `(?P<file>tests/\S+\.py)::(?:\w+::)?(?P<test>\w+)` \|$", re.MULTILINE
+)
 PROMISES = ROW.findall((ROOT / "docs" / "reference" / "guarantees.md").read_text())
 
 

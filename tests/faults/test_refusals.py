@@ -60,8 +60,10 @@ def refuse_all(cli: Cli, sandbox: Sandbox, command: str, where: int, cases: list
         case = f"{status} {str(headers)[:60]}: exit code {ended.code} after {took:.1f} s\n{ended.err[:1500]}"
         if ended.code not in allowed[where] or "bug in reconciler" in ended.err or took > ENOUGH:
             wrong.append(case)
-        if ended.code and not re.search("error|failed|cannot|not all could be read", ended.out + ended.err):
-            wrong.append(f"{case}\nand says nothing of it")
+        if ended.code and not re.search(
+            "error|failed|cannot|could not|not all could be read", ended.out + ended.err
+        ):
+            wrong.append(f"{case}\nand says nothing of it\n{ended.out}")
     CASES["commands whose server refuses everything"] += len(cases)
     assert not wrong, "\n\n".join(wrong)
 
