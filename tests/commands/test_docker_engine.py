@@ -81,7 +81,7 @@ def test_a_new_time_is_not_new_source_and_a_new_byte_is(pipeline: Path, cli: Cli
     bumped = cli("apply", "app", "--bump", "patch")
     assert bumped.code == 0, bumped.err
     assert 'version = "1.0.1"' in (pipeline / "config.toml").read_text()
-    assert (pipeline / "config.toml").read_text().startswith("# kept as it is\n")
+    assert (pipeline / "config.toml").read_text().startswith("# stays unchanged\n")
     assert cli("plan", "app", "--exit-code").code == 0
 
 

@@ -12,7 +12,7 @@ import pytest
 from providers.docker.builders.append import AppendBuilder
 from providers.docker.builders.engine import EngineBuilder
 from providers.docker.builders.select import BuilderName, select
-from providers.docker.labels import SOURCE_KEY
+from providers.docker.labels import SEAL, SOURCE_KEY
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
 from providers.docker.source.key import ImageSource
@@ -116,6 +116,7 @@ class TestAppend:
         assert run_config["Env"] == ["PATH=/bin", "A=ours", "B=2"]
         assert run_config["Entrypoint"] == ["sh", "/app/run"]
         assert "Cmd" not in run_config
+        assert run_config["Labels"].pop(SEAL).startswith("sha256:")
         assert run_config["Labels"] == {"base": "busybox", **LABELS}
         assert len(after.config["rootfs"]["diff_ids"]) == 2
 

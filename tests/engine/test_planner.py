@@ -669,7 +669,7 @@ class TestDocument:
         document = self.written()
         document["steps"][0] |= {"reason_code": reason.code.value, "reason_details": {}}
         if reason.details:
-            with pytest.raises(ValueError, match=f"details of {reason.code.value}"):
+            with pytest.raises(ValueError, match=f"{reason.code.value} has unknown details"):
                 plan_from_document(document)
         else:
             assert plan_from_document(document).steps[0].reason == reason
