@@ -73,7 +73,7 @@ class Workspace:
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, compare=False, repr=False)
 
     def place(self, *path: str | int) -> str:
-        """`/work/reconciler.toml:7` for this key, or for the closest table around it; "" without a file."""
+        """`/repo/reconciler.toml:7` for this key, or for the closest table around it; "" without a file."""
         if self.file is None:
             return ""
         while path and path not in self.lines:

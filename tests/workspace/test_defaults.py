@@ -11,7 +11,7 @@ from reconciler.pipeline.shared import SharedSettings
 from reconciler.workspace.reader import read as read_workspace
 from tests.pipeline.conftest import PROCESSING
 
-FILE = Path("/work/reconciler.toml")
+FILE = Path("/repo/reconciler.toml")
 
 
 def shared(text: str) -> SharedSettings:

@@ -21,7 +21,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_is_a_valid_file(example: str) -> None:
-    workspace, problems = read(example, Path("/work/reconciler.toml"))
+    workspace, problems = read(example, Path("/repo/reconciler.toml"))
     assert workspace is not None and problems == ()
 
 
@@ -37,7 +37,7 @@ def test_there_are_examples() -> None:
     ],
 )
 def test_the_tables_have_the_keys_of_the_code(section: str, text: str) -> None:
-    _, (problem,) = read(text, Path("/work/reconciler.toml"))
+    _, (problem,) = read(text, Path("/repo/reconciler.toml"))
     known = set(re.findall(r"\w+", problem.detail.partition(" has ")[2].partition(".")[0]))
     part = Text(REFERENCE).content.partition(f"## {section}\n")[2].partition("\n## ")[0]
     documented = set(re.findall(r"^\| `(\w+)` \|", part, re.M))

@@ -44,14 +44,14 @@ sam = ["pipelines/SAM*"]
 
 
 def workspace(text: str) -> Workspace:
-    found, problems = read(text, Path("/work/reconciler.toml"))
+    found, problems = read(text, Path("/repo/reconciler.toml"))
     assert problems == ()
     assert found is not None
     return found
 
 
 def problems_of(text: str) -> tuple[Diagnostic, ...]:
-    found, problems = read(text, Path("/work/reconciler.toml"))
+    found, problems = read(text, Path("/repo/reconciler.toml"))
     assert found is None
     for problem in problems:
         assert problem.line is not None and problem.detail, problem
@@ -62,7 +62,7 @@ def problems_of(text: str) -> tuple[Diagnostic, ...]:
 def test_everything_that_a_file_can_declare() -> None:
     found = workspace(WHOLE)
 
-    assert (found.root, found.name, found.state) == (Path("/work"), "vision", "s3://bucket/prefix")
+    assert (found.root, found.name, found.state) == (Path("/repo"), "vision", "s3://bucket/prefix")
     assert list(map(str, found.pipelines)) == ["pipelines/**", "clip/training"]
     assert list(map(str, found.exclude)) == ["pipelines/legacy/**"]
     assert {name: list(map(str, globs)) for name, globs in found.groups.items()} == {
@@ -93,21 +93,21 @@ def test_everything_that_a_file_can_declare() -> None:
 
 def test_each_value_has_its_line() -> None:
     found = workspace(WHOLE)
-    assert found.place("environments", "STAGING", "channel") == "/work/reconciler.toml:9"
-    assert found.place("environments", "EU", "token") == "/work/reconciler.toml:12", "the table's"
-    assert found.place("nothing") == "/work/reconciler.toml"
+    assert found.place("environments", "STAGING", "channel") == "/repo/reconciler.toml:9"
+    assert found.place("environments", "EU", "token") == "/repo/reconciler.toml:12", "the table's"
+    assert found.place("nothing") == "/repo/reconciler.toml"
     assert found.environments["EU"].lines == {"": 12, "host": 13, "organization": 14}
 
 
 def test_an_empty_file_declares_nothing() -> None:
-    assert workspace("") == Workspace(Path("/work"), Path("/work/reconciler.toml"))
+    assert workspace("") == Workspace(Path("/repo"), Path("/repo/reconciler.toml"))
 
 
 @pytest.mark.parametrize(
     ("state", "url"),
     [
-        ("state.db", "/work/state.db"),
-        ("sqlite:///states/state.db", "sqlite:////work/states/state.db"),
+        ("state.db", "/repo/state.db"),
+        ("sqlite:///states/state.db", "sqlite:////repo/states/state.db"),
         ("/srv/state.db", "/srv/state.db"),
         ("sqlite:////srv/state.db", "sqlite:////srv/state.db"),
         ("~/state.db", "~/state.db"),
@@ -322,7 +322,7 @@ def test_a_mistake_is_reported_with_its_line_and_the_way_out(mistake: str) -> No
 
     assert summary in problem.summary
     assert way in problem.detail
-    assert (problem.file, problem.line) == (Path("/work/reconciler.toml"), line)
+    assert (problem.file, problem.line) == (Path("/repo/reconciler.toml"), line)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
