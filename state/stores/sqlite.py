@@ -236,7 +236,20 @@ class SqliteStore:
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
         # By position, as a file with an older schema has fewer columns.
         sql = "SELECT * FROM saves WHERE stack = ? ORDER BY serial DESC LIMIT ?"
-        return [HistoryEntry(*row[1:]) for row in self._read(sql, stack, limit)]
+        return [self._entry(row[1:]) for row in self._read(sql, stack, limit)]
+
+    def _entry(self, row: Sequence[Any]) -> HistoryEntry:
+        """Raises CorruptStateError. SQLite itself checks neither the columns of a file nor their types."""
+        try:
+            entry = HistoryEntry(*row)
+            serial, *texts = astuple(entry)
+        except TypeError:
+            texts = [None]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(serial, int):
+            raise CorruptStateError(
+                f"the state file {self.path} is damaged: a save is invalid", hint=_RESTORE
+            )
+        return entry
 
     def stacks(self) -> Sequence[str]:
         sql = "SELECT stack FROM saves UNION SELECT stack FROM contents ORDER BY stack"
@@ -528,8 +541,10 @@ class SqliteStore:
             yield
         except UnicodeEncodeError as error:  # only names are passed to SQLite as they are
             raise InvalidNameError(error.object) from None
-        except (sqlite3.Error, OSError) as error:
-            if _code(error) in _DAMAGE or "decode to UTF-8" in str(error):
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+            # SQLite's message about a damaged schema contains bytes of it.
+            is_decoding = isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error)
+            if _code(error) in _DAMAGE or is_decoding:
                 message = f"the state file {self.path} is damaged: {error}"
                 raise CorruptStateError(message, hint=_RESTORE) from error
             denied = isinstance(error, OSError) and error.errno in _DENIED

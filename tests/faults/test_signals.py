@@ -86,7 +86,7 @@ def test_twice_stops_now_and_the_next_run_settles_what_was_open(
     run = warm.start(APPLY, cli.folder)
     until(asked(sandbox, "POST", "/processings"), run)
     run.signal(number)
-    until(said(run, "once more to stop now"), run)
+    until(said(run, "interrupt again to stop now"), run)
     run.signal(number)
 
     assert warm.wait(run) == 130

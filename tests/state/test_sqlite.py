@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from state.errors import CorruptStateError, NewerFormatError, StoreUnavailableError
@@ -122,6 +122,7 @@ def test_a_folder_or_a_pipe_is_no_state_file(tmp_path: Path) -> None:
             store.load(STACK)
 
 
+@example(cut=0.15234375, fill=0xA5)  # SQLite's message is not UTF-8
 @given(cut=st.floats(0, 1), fill=st.sampled_from([None, 0x00, 0xA5, 0xFF]))
 @settings(max_examples=40)
 def test_a_file_that_is_cut_or_overwritten_is_read_or_called_damaged(cut: float, fill: int | None) -> None:
@@ -138,6 +139,21 @@ def test_a_file_that_is_cut_or_overwritten_is_read_or_called_damaged(cut: float,
                 assert store.load(STACK) == record
             except CorruptStateError as problem:
                 assert "damaged" in problem.message
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "ALTER TABLE saves ADD COLUMN more TEXT",
+        "UPDATE saves SET owner = x'ff00'",
+    ],
+)
+def test_a_history_whose_columns_are_damaged_is_called_damaged(path: Path, damage: str) -> None:
+    with SqliteStore(path) as store:
+        grown(store, 3)
+    change(path, damage)
+    with SqliteStore(path) as store, pytest.raises(CorruptStateError, match="damaged"):
+        store.history(STACK, 5)
 
 
 def test_a_place_where_nothing_can_be_made_is_told_by_its_path(tmp_path: Path) -> None:
