@@ -21,14 +21,18 @@ BASELINE: Final = "drift-baseline.toml"
 """Default name of the file with acknowledgements, in the working directory."""
 
 
+WORKSPACE: Final = "reconciler.toml"
+"""Name of the file with the settings of a workspace. Its folder can be the folder of a pipeline, too."""
+
+
 def is_temporary(name: str) -> bool:
     """Whether this is the name of one of reconciler's temporary files."""
     return name.startswith(".") and name.endswith(TEMPORARY)
 
 
 def is_own_file(name: str) -> bool:
-    """Whether reconciler wrote a file of this name, so it is not part of an image's source."""
-    return name == BASELINE or is_temporary(name)
+    """Whether only reconciler reads a file of this name, so it is not part of an image's source."""
+    return name in (BASELINE, WORKSPACE) or is_temporary(name)
 
 
 def new_temporary(beside: Path) -> tuple[int, Path]:

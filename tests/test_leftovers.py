@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from providers.docker.source.key import ImageSource, context, fingerprint
-from providers.leftovers import BASELINE, TEMPORARY, is_temporary, new_temporary, sweep
+from providers.leftovers import BASELINE, TEMPORARY, WORKSPACE, is_temporary, new_temporary, sweep
 from providers.sandbox import Sandbox
 from reconciler.system.files import replace_file
 from tests.conftest import Cli, copy_example
@@ -134,15 +135,16 @@ def test_nothing_else_is_swept(folder: Path, tmp_path: Path) -> None:
     assert outside.read_text() == "kept"
 
 
-def test_the_baseline_is_no_source_and_earlier_keys_still_count_it(folder: Path) -> None:
+@pytest.mark.parametrize("name", [BASELINE, WORKSPACE])
+def test_our_own_files_are_not_source_and_earlier_keys_still_count_them(name: str, folder: Path) -> None:
     source = ImageSource(folder=folder)
     before = fingerprint(source)
-    (folder / BASELINE).write_text("# nothing\n")
+    (folder / name).write_text("# nothing\n")
     after = fingerprint(source)
     assert (after.key, after.files, context(source)[0].path) == (before.key, before.files, "Dockerfile")
-    assert BASELINE not in {entry.path for entry in context(source)}
+    assert name not in {entry.path for entry in context(source)}
     assert after.first != before.first
-    assert BASELINE in after.files_as_of(after.first)
+    assert name in after.files_as_of(after.first)
 
 
 WRITERS: dict[str, Callable[[Cli, Path], object]] = {
@@ -187,3 +189,39 @@ def test_a_baseline_that_is_written_in_the_folder_asks_for_no_version(
     assert cli("drift").code == 0
     assert cli("apply").code == 0
     assert cli("plan", "--exit-code").code == 0
+
+
+@pytest.mark.parametrize("state", ["state.db", "below/state.db", "sqlite:///state.db", "absolute"])
+@pytest.mark.parametrize("ignored", ["", "*.db\n"])
+@pytest.mark.parametrize("from_workspace", [False, True])
+def test_state_in_the_build_context_is_refused_before_any_write(
+    state: str,
+    ignored: str,
+    from_workspace: bool,
+    cli: Cli,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It changes with each save, as do the files beside it."""
+    folder = copy_example(APP, cli.folder, sandbox.registry)
+    (folder / ".dockerignore").write_text(ignored)
+    monkeypatch.chdir(folder)
+    url = str(folder / "state.db") if state == "absolute" else state
+    monkeypatch.delenv("RECONCILER_STATE")
+    if from_workspace:
+        (folder / WORKSPACE).write_text(f'[workspace]\nstate = "{url}"\n')
+    else:
+        monkeypatch.setenv("RECONCILER_STATE", url)
+    there = names(folder)
+
+    for command in (["apply", ".", "--yes"], ["deploy", ".", "--yes"], ["plan", "."], ["validate", "."]):
+        ended = cli(*command)
+        assert ended.code == 1, command
+        assert "state.db would become part of the image" in ended.err
+        [pattern] = re.findall("add (.+) to .dockerignore", ended.err)
+    assert names(folder) == there
+    assert all(request["method"] in ("GET", "HEAD") for request in sandbox.requests())
+
+    (folder / ".dockerignore").write_text(f"{pattern}\n")
+    assert cli("apply", ".", "--yes").code == 0
+    assert cli("plan", ".", "--exit-code").code == 0

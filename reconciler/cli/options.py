@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Command = Callable[..., int]
 EVERYWHERE = "*"
+STATE = "RECONCILER_STATE"
 
 
 class AddressType(click.ParamType[Address]):
@@ -69,6 +71,11 @@ def workspace() -> "Workspace":
     from reconciler.workspace.reader import find_workspace
 
     return find_workspace(Path.cwd())
+
+
+def state_url() -> str | None:
+    """RECONCILER_STATE, else the state of reconciler.toml; None for the default. Raises UserError."""
+    return os.environ.get(STATE) or workspace().state
 
 
 def pipeline_folder(name: str) -> Path:
@@ -253,8 +260,16 @@ def classes(command: Command) -> Command:
     )
     @functools.wraps(command)
     def with_read_options(python: Path | None, static_only: bool, class_timeout: float, **rest: Any) -> int:
-        shared = workspace().shared()
-        return command(read_options=ReadOptions(python, static_only, class_timeout, shared=shared), **rest)
+        from state.stores.opening import state_files
+
+        read_options = ReadOptions(
+            python,
+            static_only,
+            class_timeout,
+            shared=workspace().shared(),
+            state_files=state_files(state_url()),
+        )
+        return command(read_options=read_options, **rest)
 
     return with_read_options
 

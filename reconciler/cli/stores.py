@@ -1,6 +1,5 @@
 """Opens the store of a command."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +16,6 @@ from state.stores.base import Store
 from state.stores.objects import PATIENCE
 from state.stores.opening import open_store
 
-STATE = "RECONCILER_STATE"
-
 
 def store(emit: Emit, url: str | None = None) -> Store:
     """The store at this URL, else at RECONCILER_STATE, else in reconciler.toml.
@@ -34,7 +31,7 @@ def store(emit: Emit, url: str | None = None) -> Store:
         patience = answer_timeout(PATIENCE)
     except ProviderError as problem:
         raise UserError(error(problem.message, problem.hint)) from None
-    url = url or os.environ.get(STATE) or options.workspace().state
+    url = url or options.state_url()
 
     def announce(silent: float | None) -> None:
         assert url is not None, "only buckets announce silence"

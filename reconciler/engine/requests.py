@@ -20,6 +20,7 @@ class ReadOptions:
         timeout: seconds that running a class may take.
         environment: the environment whose overlay of config.toml applies; None for no overlay.
         shared: settings of the workspace.
+        state_files: files that the state store writes. None of them may be part of an image.
     """
 
     python: Path | None = None
@@ -27,6 +28,7 @@ class ReadOptions:
     timeout: float = 30.0
     environment: str | None = None
     shared: SharedSettings = field(default_factory=SharedSettings)
+    state_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """`validate`: read and check a pipeline's files offline. Also the first step of other commands."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from providers.docker.source.key import SourceKey, dockerfile, fingerprint
+from providers.docker.source.key import ImageSource, SourceKey, dockerfile, fingerprint, seen
 from providers.errors import ProviderError
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
 from reconciler.engine.problems import provider_diagnostic
@@ -66,6 +67,7 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
     key = None
     try:
         source = image_source(pipeline)
+        problems += _state_problems(source, read_options.state_files)
         key = fingerprint(source)
         recipe = dockerfile(source) if pipeline.config.reconciler.image.builder != "append" else None
     except ProviderError as problem:
@@ -77,6 +79,32 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
         detail = f"{why}, so the image needs a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would contain the folder {name}", detail, file=folder))
     return ValidatedPipeline(pipeline, key, tuple(problems))
+
+
+def _state_problems(source: ImageSource, state_files: Collection[Path]) -> list[Diagnostic]:
+    """An error if a file of the state store is source: it changes with each save, so no build could end.
+
+    The same goes for a folder that the store would create for it, as empty folders are source.
+
+    Raises:
+        RefusedError: the ignore file cannot be read.
+    """
+    folder = source.folder.resolve()
+    places = [file.parent.resolve() / file.name for file in state_files]
+    files = [place.relative_to(folder) for place in places if place.is_relative_to(folder)]
+    if not files:
+        return []
+    new_folders = [parent for parent in files[0].parents if not (folder / parent).exists()]
+    paths = [path.as_posix() for path in (*files, *new_folders)]
+    if not seen(source, paths):
+        return []
+    pattern = new_folders[-1].as_posix() if new_folders else f"{paths[0]}*"
+    detail = (
+        "It changes with each save, so the image needs a new version each time. Keep state outside of the "
+        f"build context (RECONCILER_STATE), or add {pattern} to .dockerignore."
+    )
+    summary = f"the state file {paths[0]} would become part of the image"
+    return [error(summary, detail, file=folder / paths[0])]
 
 
 def time_problems(pipeline: Pipeline) -> list[Diagnostic]:

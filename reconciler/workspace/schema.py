@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from providers.leftovers import WORKSPACE
 from providers.regular_files import real_path
 from reconciler.core.platforms import ENVIRONMENTS, HOSTS
 from reconciler.credentials.environment import Declared, DeclaredEnvironment, Sourced
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.workspace.globs import Glob
 
-FILE_NAME: Final = "reconciler.toml"
+FILE_NAME: Final = WORKSPACE
 Review = Literal["always", "destructive", "never"]
 Pin = Literal["channel", "version"]
 

@@ -63,6 +63,20 @@ def default_path() -> Path:
         return user_state_path("reconciler") / "state.db"
 
 
+def state_files(url: str | None) -> tuple[Path, ...]:
+    """The files that the store for a URL writes; none for a bucket, or if no store supports the URL."""
+    try:
+        if url:
+            check_url(url)
+            if _BUCKET.match(url):
+                return ()
+        with _needs_home():
+            path = Path(url.removeprefix(_SQLITE)).expanduser() if url else default_path()
+    except StoreUnavailableError:
+        return ()
+    return path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))
+
+
 def check_url(url: str) -> None:
     """Check the form of a URL, offline.
 

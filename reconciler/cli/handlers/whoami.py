@@ -75,12 +75,12 @@ def _channel(workspace: Workspace, environment: str) -> Sourced:
 
 def _state(workspace: Workspace) -> Sourced:
     """The place of state. Raises UserError if the URL is invalid, and does not repeat it then."""
-    if url := os.environ.get(stores.STATE):
+    if url := os.environ.get(options.STATE):
         try:
             check_url(url)
         except StoreUnavailableError as problem:
             raise UserError(error(problem.message, problem.hint)) from None
-        return Sourced(url, stores.STATE)
+        return Sourced(url, options.STATE)
     if workspace.state is not None:
         return Sourced(workspace.state, workspace.place("workspace", "state"))
     return Sourced(str(default_path()), "default")
