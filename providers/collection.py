@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from providers import enums
+
 
 @dataclass(frozen=True, slots=True)
 class BodyKey:
@@ -36,23 +38,8 @@ TEXT = BodyKey()
 TEXTS = BodyKey(list[str])
 TABLE = BodyKey(dict[str, Any])
 
-FRAMEWORK = BodyKey(one_of=("TENSORFLOW", "PYTORCH", "ONNX", "NOT_CONFIGURED", "YOLOV8"))
-"""Names of the SDK's enum (`picsellia.types.enums`, 6.37), and YOLOV8. The official documentation uses YOLOV8
-as an example, but no SDK lists it: that the platform accepts it is an assumption."""
-INFERENCE_TYPE = BodyKey(
-    one_of=(
-        "NOT_CONFIGURED",
-        "CLASSIFICATION",
-        "OBJECT_DETECTION",
-        "SEGMENTATION",
-        "POINT",
-        "KEYPOINT",
-        "LINE",
-        "MASK",
-        "MULTI",
-    )
-)
-"""Names of the SDK's enum (`picsellia.types.enums`, 6.37)."""
+FRAMEWORK = BodyKey(one_of=(*enums.FRAMEWORKS, *enums.DOCUMENTED_FRAMEWORKS))
+INFERENCE_TYPE = BodyKey(one_of=enums.INFERENCE_TYPES)
 
 
 @dataclass(frozen=True, slots=True)

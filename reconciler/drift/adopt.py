@@ -40,9 +40,9 @@ from reconciler.pipeline.classes.declarations import ClassReference
 from reconciler.pipeline.classes.static import NotStatic, read_inputs, read_parameters
 from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.config import LoadedConfig, edited_config, is_unchanged
-from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_edits import REMOVED, Value
 from reconciler.pipeline.toml.toml_positions import BOM
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath

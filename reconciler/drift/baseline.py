@@ -27,7 +27,7 @@ from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.diff import ChangeClass, same
 from reconciler.core.values import JSON, MISSING, NoValue
 from reconciler.drift.findings import Acknowledgement, Finding, Report, acknowledged
-from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_positions import lines_of
 
 _TABLE = "acknowledge"

@@ -35,10 +35,10 @@ from reconciler.engine.session import CannotCheckError, Session, stack_of
 from reconciler.engine.validate import ValidatedPipeline, time_problems
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.compile import desired_graph, image_address
-from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.secret_findings import secret_findings
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.version import bump, promotes
 from state.errors import NewerFormatError
 from state.snapshot import RecordedResource, Snapshot

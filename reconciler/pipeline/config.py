@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from providers.enums import TRAINING
 from providers.regular_files import read_regular
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, in_order
 from reconciler.core.values import Address
-from reconciler.pipeline.enums import TRAINING
 from reconciler.pipeline.objects import read_objects
 from reconciler.pipeline.schema import Config
 from reconciler.pipeline.sections import read_docker, read_execution, read_metadata

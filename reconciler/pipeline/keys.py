@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from providers import enums
 from providers.config_keys import ConfigTable, Holds, Key
 from reconciler.core.values import JSON
-from reconciler.pipeline import enums
-from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
 
 Reader = Callable[[TomlReader, Any, tuple[str | int, ...]], JSON]

@@ -10,9 +10,9 @@ from typing import Any
 from providers.config_keys import ConfigTable
 from providers.table import FACTS, ancestors
 from reconciler.core.values import Address
-from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.keys import dotted, read_keys
 from reconciler.pipeline.schema import DeclaredObject
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader
 
 

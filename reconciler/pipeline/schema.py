@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from semver import Version
 
+from providers.enums import TRAINING
 from reconciler.core.values import Address
-from reconciler.pipeline.enums import TRAINING
 
 Pin = Literal["channel", "version"]
 Builder = Literal["auto", "buildx", "buildkit", "engine", "append"]

@@ -7,9 +7,10 @@ from typing import Any
 
 from semver import Version
 
-from reconciler.pipeline import enums, version
-from reconciler.pipeline.enums import did_you_mean
+from providers import enums
+from reconciler.pipeline import version
 from reconciler.pipeline.schema import Docker, Execution, Metadata
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader, named
 
 _MOST_CORES = 2**31 - 1

@@ -5,9 +5,9 @@ from typing import Any
 
 from providers.table import FACTS, address_form, ancestors
 from reconciler.core.values import Address
-from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.objects import row_tables
 from reconciler.pipeline.schema import Reconciler
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader, below
 
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.schema import AcceptedSecret, Builder, ConfigRole, ImageOptions, Pin, Reconciler
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
 
 

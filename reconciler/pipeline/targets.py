@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from providers import enums
 from providers.config_keys import ConfigTable
 from providers.table import FACTS
 from reconciler.core.diagnostics import has_errors
-from reconciler.pipeline import enums
 from reconciler.pipeline.keys import dotted, read_keys
 from reconciler.pipeline.schema import ModelTarget
 from reconciler.pipeline.toml.toml_reader import TomlReader, below

@@ -12,7 +12,7 @@ from typing import Any
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.pipeline.config import FILE_NAME
-from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.overlays import overlays
 from reconciler.workspace.schema import Workspace
 

@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors, in_order
 from reconciler.core.platforms import ENVIRONMENTS, HOSTS, platform_address
-from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_file import parse, read_text, unreadable
 from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
 from reconciler.pipeline.version import parse as parse_version

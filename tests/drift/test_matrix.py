@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from providers import enums
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.reference import Repository
 from providers.picsellia.kinds.input import RULES as INPUT
@@ -19,7 +20,6 @@ from providers.picsellia.kinds.model_version import RULES as VERSION
 from providers.picsellia.kinds.processing import RULES as PROCESSING_RULES
 from providers.sandbox import Sandbox
 from reconciler.core.values import Address
-from reconciler.pipeline import enums
 from tests.conftest import Cli
 from tests.drift.conftest import PROCESSING, TRAINING, Check, record_as, recorded
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, cast
 
+from providers import enums
 from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Plan
 from reconciler.core.planner import plan_steps
 from reconciler.core.remote import RemoteState
 from reconciler.core.values import Address
 from reconciler.drift.findings import findings
-from reconciler.pipeline import enums
 from state.snapshot import RecordedResource
 from state.stores.base import Store
 from tests.conftest import CASES

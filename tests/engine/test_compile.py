@@ -165,7 +165,7 @@ class TestProcessing:
         assert folder.resource(APP).fields["target"] == target
 
     def test_every_type_of_processing_has_a_target(self, folder: Folder) -> None:
-        from reconciler.pipeline.enums import PROCESSING_TYPES
+        from providers.enums import PROCESSING_TYPES
 
         assert set(PROCESSING_TYPES) == set(TARGET_OF_TYPE)
 

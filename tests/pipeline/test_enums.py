@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from reconciler.pipeline import enums
+from providers import enums
+from reconciler.pipeline.suggestions import did_you_mean
 
 ASK = """
 import json
@@ -31,7 +32,7 @@ def test_our_names_equal_the_sdks() -> None:
     [("onxx", " Did you mean 'ONNX'?"), ("PYTORCH", " Did you mean 'PYTORCH'?"), ("zzz", "")],
 )
 def test_hints(word: str, hint: str) -> None:
-    assert enums.did_you_mean(word, enums.FRAMEWORKS) == hint
+    assert did_you_mean(word, enums.FRAMEWORKS) == hint
 
 
 def test_reading_a_pipeline_imports_neither_the_sdk_nor_docker() -> None:

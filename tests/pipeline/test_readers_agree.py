@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.pipeline import enums
+from providers import enums
 from reconciler.pipeline.classes import runner
 from reconciler.pipeline.classes.constants import NotConstant, Scope, value_of
 from reconciler.pipeline.classes.declarations import ClassReference, ClassValue

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from providers import rules
+from providers import enums, rules
 from providers.collection import FRAMEWORK, INFERENCE_TYPE, NAME, BodyKey, Collection
 from providers.errors import PermanentError
 from providers.picsellia.answer import Answer
@@ -37,7 +37,7 @@ COLLECTION = Collection(
         "input_type": BodyKey(
             required=True,
             nullable=False,
-            one_of=("TEXT", "NUMBER", "DATASET_VERSION", "MODEL_VERSION", "MODEL", "DATALAKE", "DATASET"),
+            one_of=enums.INPUT_TYPES,
         ),
         **_CHANGE,
     },

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from providers import rules
+from providers import enums, rules
 from providers.collection import NAME, RENAME, TABLE, TEXT, TEXTS, BodyKey, Collection
 from providers.config_keys import ConfigTable, Holds, Key
 from providers.picsellia.answer import Answer
@@ -52,18 +52,7 @@ COLLECTION = Collection(
         "docker_image": NAME,
         "docker_tag": NAME,
         "docker_flags": TEXTS,
-        "type": BodyKey(
-            one_of=(
-                "PRE_ANNOTATION",
-                "DATA_AUGMENTATION",
-                "DATASET_VERSION_CREATION",
-                "AUTO_TAGGING",
-                "AUTO_ANNOTATION",
-                "DATA_AUTO_TAGGING",
-                "MODEL_COMPRESSION",
-                "MODEL_CONVERSION",
-            )
-        ),
+        "type": BodyKey(one_of=enums.PROCESSING_TYPES),
         "description": TEXT,
     },
     change={

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from providers import enums
 from providers.rules import as_number
-from reconciler.pipeline import enums
 from reconciler.pipeline.classes.parse_lock import parsing
 
 _INPUT_FIELDS: Final = ("input_type", "required", "inference_type_constraint", "framework_constraint")

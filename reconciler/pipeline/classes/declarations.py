@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
+from providers import enums
 from reconciler.core.diagnostics import Diagnostic, error
-from reconciler.pipeline import enums
-from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.suggestions import did_you_mean
 
 T = TypeVar("T")
 

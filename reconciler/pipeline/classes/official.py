@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from providers import enums
 from providers.regular_files import read_regular
-from reconciler.pipeline import enums
 from reconciler.pipeline.classes import class_child
 from reconciler.pipeline.classes.installed import Installed, UnknownError
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from providers import enums
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import Diagnostic, error, info
-from reconciler.pipeline import enums
 from reconciler.pipeline.classes.declarations import (
     ClassReference,
     ClassValue,

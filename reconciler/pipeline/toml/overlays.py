@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_positions import Path
 from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
 

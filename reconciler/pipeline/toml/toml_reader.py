@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.diagnostics import Diagnostic, error, warning
-from reconciler.pipeline.enums import did_you_mean
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_positions import TomlPositions
 
 

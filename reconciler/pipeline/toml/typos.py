@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
-from reconciler.pipeline.enums import did_you_mean
 from reconciler.pipeline.schema import Docker, Execution, Metadata
+from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.overlays import TABLES
 from reconciler.pipeline.toml.toml_reader import TomlReader
 
