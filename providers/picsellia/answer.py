@@ -31,7 +31,7 @@ class Answer(dict[str, JSON]):
         raise self._odd(f"has no {key!r}")
 
     def text(self, key: str) -> str:
-        """A name or an identity. Raises FinalError where it is none."""
+        """A name or an identity. Raises PermanentError where it is none."""
         value = self[key]
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
@@ -45,7 +45,7 @@ class Answer(dict[str, JSON]):
         return {name: value for name, value in given.items() if isinstance(value, str) and value}
 
     def page(self, identity: str) -> Page:
-        """As the answer of a list, whose objects are told apart by this key. Raises FinalError."""
+        """As the answer of a list, whose objects are told apart by this key. Raises PermanentError."""
         items, count = self["items"], self.get("count")
         if not isinstance(items, list):
             raise self._odd("has 'items' that are no list")
@@ -63,6 +63,6 @@ class Answer(dict[str, JSON]):
 
 
 class WriteAnswer(Answer):
-    """The same after a write, of which nobody knows then what became of it."""
+    """The response to a write. If it is malformed, the outcome of the write is unknown."""
 
     writing = True

@@ -43,7 +43,7 @@ class ErrorMapper:
         """The family of an answer that is a refusal, of none at all, or of one that cannot be read.
 
         Args:
-            writing: whether it was a write, of which nobody knows now what became of it.
+            writing: whether the request was a write, so that its outcome is now unknown.
         """
         server = self._server
         match problem:

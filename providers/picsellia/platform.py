@@ -61,7 +61,7 @@ class Platform:
         username: whom the token belongs to, as the platform says.
 
     Raises:
-        UnauthorizedError, FinalError, TransientError: no session could be had.
+        UnauthorizedError, PermanentError, TransientError: no session could be had.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ class ModelKind:
         return self._live(self._platform.patch(path("model", live.id), changed))
 
     def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
-        """Remove it, unless versions of somebody else live in it. Raises FinalError naming them."""
+        """Remove the model, unless it has versions of other pipelines. Raises PermanentError naming them."""
         items = self._platform.items(path("model", live.id, "versions"))
         versions = [str(item.get("name") or item.text("id")) for item in items]
         if versions:

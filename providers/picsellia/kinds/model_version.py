@@ -114,7 +114,7 @@ class ModelVersionKind:
         model = _model(parent)
         body = {**fields, "name": name[-1]}
         if body.get("type") == "NOT_CONFIGURED":
-            # The SDK refuses to send it on a create, so nobody knows whether the platform takes it.
+            # The SDK refuses to send it on a create, so whether the platform accepts it is unknown.
             del body["type"]
         return self._live(model, self._platform.post(path("model", model.id, "versions"), body))
 
