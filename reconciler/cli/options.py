@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Command = Callable[..., int]
 EVERYWHERE = "*"
 STATE = "RECONCILER_STATE"
+_WORKSPACE = "reconciler.workspace"  # in the meta of click's context
 
 
 class AddressType(click.ParamType[Address]):
@@ -67,10 +68,16 @@ class EnvironmentType(click.ParamType[str]):
 
 
 def workspace() -> "Workspace":
-    """The workspace around the current folder. Raises UserError."""
+    """The workspace around the current folder, read once per command. Raises UserError."""
     from reconciler.workspace.reader import find_workspace
 
-    return find_workspace(Path.cwd())
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return find_workspace(Path.cwd())
+    if _WORKSPACE not in context.meta:
+        context.meta[_WORKSPACE] = find_workspace(Path.cwd())
+    found: Workspace = context.meta[_WORKSPACE]
+    return found
 
 
 def state_url() -> str | None:
@@ -123,7 +130,6 @@ class Selection:
             UsageError: no pipeline is selected, or both names and --all are.
             UserError: there is no pipeline below the current folder.
         """
-        from providers.regular_files import real_path
         from reconciler.workspace.discovery import checked_folder, find, find_all
 
         here = Path.cwd()

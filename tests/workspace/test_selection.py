@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.diagnostics import Diagnostic, UserError
+from reconciler.workspace import reader
 from reconciler.workspace.discovery import find, find_all
-from reconciler.workspace.reader import find_workspace
+from reconciler.workspace.reader import find_workspace, load
 from tests.conftest import EXAMPLES, Cli, copy_example
 from tests.pipeline.conftest import PROCESSING
 
@@ -158,3 +159,31 @@ def test_the_current_folder_can_be_excluded(
     monkeypatch.chdir(repository / "legacy" / "single_training")
     ended = cli("validate")
     assert (ended.code, "is not a pipeline of the workspace" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "--all", "--env", "EU"),
+        ("validate", "--all"),
+        ("whoami", "--explain", "--env", "EU"),
+        ("status", "--all", "--offline", "--env", "EU"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_reads_the_file_once(
+    arguments: tuple[str, ...], cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every value of one command comes from the same text, also while the file is edited."""
+    (cli.folder / "reconciler.toml").write_text(
+        '[environments.EU]\nhost = "http://127.0.0.1:1"\norganization = "eu-team"\n'
+    )
+    reads: list[Path] = []
+
+    def counted(path: Path) -> object:
+        reads.append(path)
+        return load(path)
+
+    monkeypatch.setattr(reader, "load", counted)
+    cli(*arguments)
+    assert len(reads) == 1
