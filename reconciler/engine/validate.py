@@ -6,6 +6,7 @@ from pathlib import Path
 
 from providers.docker.source.key import ImageSource, SourceKey, dockerfile, fingerprint, seen
 from providers.errors import ProviderError
+from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ReadOptions
@@ -89,8 +90,8 @@ def _state_problems(source: ImageSource, state_files: Collection[Path]) -> list[
     Raises:
         RefusedError: the ignore file cannot be read.
     """
-    folder = source.folder.resolve()
-    places = [file.parent.resolve() / file.name for file in state_files]
+    folder = real_path(source.folder)
+    places = [real_path(file.parent) / file.name for file in state_files]
     files = [place.relative_to(folder) for place in places if place.is_relative_to(folder)]
     if not files:
         return []
