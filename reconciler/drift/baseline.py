@@ -214,19 +214,21 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
             f"{key} is not a table of a baseline",
             f"The only table is [[{_TABLE}]].{did_you_mean(key, [_TABLE])}",
             file=path,
-            line=lines.of(key),
+            line=lines.line_of(key),
         )
         for key in document
         if key != _TABLE
     ]
     if _TABLE in document and (_TABLE, 0) not in lines.sections:
         detail = f"Write [[{_TABLE}]] above each rule."
-        raise UserError(*problems, error(f"{_TABLE} must be rows", detail, file=path, line=lines.of(_TABLE)))
+        raise UserError(
+            *problems, error(f"{_TABLE} must be rows", detail, file=path, line=lines.line_of(_TABLE))
+        )
     rules = []
     for index, row in enumerate(document.get(_TABLE, [])):
-        line = lines.of(_TABLE, index) or 1
+        line = lines.line_of(_TABLE, index) or 1
         row_problems = [
-            error(summary, detail, file=path, line=lines.of(_TABLE, index, key) if key in row else line)
+            error(summary, detail, file=path, line=lines.line_of(_TABLE, index, key) if key in row else line)
             for key, summary, detail in _problems(row)
         ]
         problems += row_problems

@@ -64,7 +64,7 @@ class LoadedConfig:
 
     def line_of(self, *path: str | int) -> int | None:
         """The line of a key, for example `("docker", "cpu")`, or of the nearest table around it."""
-        return self.lines.of(*path)
+        return self.lines.line_of(*path)
 
     def place_of(self, *path: str | int) -> tuple[Path, int | None]:
         """The file and line of a key, which may be a default of the workspace."""

@@ -12,7 +12,7 @@ from providers import enums
 from providers.config_keys import ConfigTable, Holds, Key
 from reconciler.core.values import JSON
 from reconciler.pipeline.suggestions import did_you_mean
-from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
+from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_advice
 
 Reader = Callable[[TomlReader, Any, tuple[str | int, ...]], JSON]
 """(reader, value, where it stands) -> what it means; None for a value that is an error."""
@@ -44,7 +44,9 @@ def _at(reader: TomlReader, table: Mapping[str, Any], where: tuple[str | int, ..
     for depth, name in enumerate(key.path):
         if not isinstance(value, Mapping):
             path = (*where, *key.path[:depth])
-            reader.error(f"{dotted(path)} must be a table, not {named(value)}", below(dotted(path)), *path)
+            reader.error(
+                f"{dotted(path)} must be a table, not {described(value)}", table_advice(dotted(path)), *path
+            )
             return None
         value = value.get(name)
         if value is None:
@@ -59,7 +61,9 @@ def dotted(where: tuple[str | int, ...]) -> str:
 
 def _text(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
     if not isinstance(value, str):
-        reader.error(f"{dotted(where)} must be text, not {named(value)}", "Put it between quotes.", *where)
+        reader.error(
+            f"{dotted(where)} must be text, not {described(value)}", "Put it between quotes.", *where
+        )
         return None
     return None if _is_secret(reader, value, where) else value
 
@@ -83,7 +87,7 @@ def _count(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     reader.error(
-        f"{dotted(where)} must be a whole number from 0, not {named(value)}", "Write a number.", *where
+        f"{dotted(where)} must be a whole number from 0, not {described(value)}", "Write a number.", *where
     )
     return None
 
@@ -92,14 +96,16 @@ def _flag(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
     if isinstance(value, bool):
         return value
     reader.error(
-        f"{dotted(where)} must be true or false, not {named(value)}", "Write it without quotes.", *where
+        f"{dotted(where)} must be true or false, not {described(value)}", "Write it without quotes.", *where
     )
     return None
 
 
 def _texts(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
     if not isinstance(value, Mapping):
-        reader.error(f"{dotted(where)} must be a table, not {named(value)}", below(dotted(where)), *where)
+        reader.error(
+            f"{dotted(where)} must be a table, not {described(value)}", table_advice(dotted(where)), *where
+        )
         return None
     found = {name: _text(reader, text, (*where, name)) for name, text in value.items()}
     return None if None in found.values() else found

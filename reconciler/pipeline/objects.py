@@ -39,7 +39,7 @@ def read_objects(reader: TomlReader, others: Collection[Address]) -> tuple[Decla
         for where, row in _rows(reader, ours, table):
             one = _object(reader, row, where, kind, config)
             if one is not None and one.address in found:
-                first = reader.lines.of(*found[one.address].key)
+                first = reader.lines.line_of(*found[one.address].key)
                 reader.error(f"{one.address} is declared twice", f"First at line {first}.", *where)
             elif one is not None:
                 found[one.address] = one

@@ -11,7 +11,7 @@ from providers import enums
 from reconciler.pipeline import version
 from reconciler.pipeline.schema import Docker, Execution, Metadata
 from reconciler.pipeline.suggestions import did_you_mean
-from reconciler.pipeline.toml.toml_reader import TomlReader, named
+from reconciler.pipeline.toml.toml_reader import TomlReader, described
 
 _MOST_CORES = 2**31 - 1
 _IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
@@ -48,7 +48,7 @@ def _version(reader: TomlReader, table: Mapping[str, Any]) -> Version | None:
         start, end = reader.lines.span["metadata", "version"]
         value = reader.text_of_file[start:end]  # the text of the file: 1.10 means 1.10.0, not 1.1.0
     if not isinstance(value, str):
-        summary = f'metadata.version must be text like "1.0.0", not {named(value)}'
+        summary = f'metadata.version must be text like "1.0.0", not {described(value)}'
         reader.error(summary, 'Write version = "1.0.0".', "metadata", "version")
         return None
     try:
@@ -155,7 +155,7 @@ def _count(reader: TomlReader, table: Mapping[str, Any], key: str) -> int | None
     if number is None or not 0 <= number <= _MOST_CORES:
         quantity = "the number of CPU cores" if key == "cpu" else "the number of GPUs"
         reader.error(
-            f"docker.{key} must be a whole number from 0, not {named(value)}",
+            f"docker.{key} must be a whole number from 0, not {described(value)}",
             f"It is {quantity} a job gets by default. Write for example {key} = {4 if key == 'cpu' else 0}.",
             "docker",
             key,

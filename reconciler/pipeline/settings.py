@@ -8,14 +8,14 @@ from reconciler.core.values import Address
 from reconciler.pipeline.objects import row_tables
 from reconciler.pipeline.schema import Reconciler
 from reconciler.pipeline.suggestions import did_you_mean
-from reconciler.pipeline.toml.toml_reader import TomlReader, below
+from reconciler.pipeline.toml.toml_reader import TomlReader, table_advice
 
 
 def read_settings(reader: TomlReader) -> Reconciler | None:
     """`[reconciler]` with its defaults, or None and the errors."""
     table = reader.document.get("reconciler", {})
     if not isinstance(table, dict):
-        reader.error("reconciler must be a table", below("reconciler"), "reconciler")
+        reader.error("reconciler must be a table", table_advice("reconciler"), "reconciler")
         return None
     rows = row_tables()
     shared = {key: table[key] for key in table if key != "env" and key not in rows}

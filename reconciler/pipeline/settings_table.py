@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from reconciler.pipeline.schema import AcceptedSecret, Builder, ConfigRole, ImageOptions, Pin, Reconciler
 from reconciler.pipeline.suggestions import did_you_mean
-from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
+from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_advice
 
 
 class _Table(BaseModel):
@@ -131,16 +131,16 @@ def _add_error(reader: TomlReader, details: ErrorDetails, section: str, also: It
             )
         case "value_error" if where[-1] == "until":
             reader.error(
-                f"{name} must be a date, not {named(value)}",
+                f"{name} must be a date, not {described(value)}",
                 "Write the last day: until = 2027-01-31.",
                 *where,
             )
         case "literal_error":
             expected = str(details["ctx"]["expected"])
             hint = did_you_mean(str(value), re.findall(r"'(\w+)'", expected))
-            reader.error(f"{name} must be {expected}, not {named(value)}", hint.strip(), *where)
+            reader.error(f"{name} must be {expected}, not {described(value)}", hint.strip(), *where)
         case "string_type":
-            reader.error(f"{name} must be text, not {named(value)}", "Put it between quotes.", *where)
+            reader.error(f"{name} must be text, not {described(value)}", "Put it between quotes.", *where)
         case "string_too_short":
             reader.error(f"{name} is empty", "Remove the line or give a value.", *where)
         case "string_pattern_mismatch" if "secrets" in where:  # the invalid value may be a secret
@@ -158,24 +158,24 @@ def _add_error(reader: TomlReader, details: ErrorDetails, section: str, also: It
             )
         case "tuple_type" if where[-1] == "accepted_secrets":
             reader.error(
-                f"{name} must be a list of tables, not {named(value)}",
+                f"{name} must be a list of tables, not {described(value)}",
                 f"Write [[{section}.image.accepted_secrets]] on a line of its own, with path, reason and "
                 "until below.",
                 *where,
             )
         case "tuple_type":
             reader.error(
-                f"{name} must be a list of texts, not {named(value)}", 'Write ["...", "..."].', *where
+                f"{name} must be a list of texts, not {described(value)}", 'Write ["...", "..."].', *where
             )
         case "dict_type" if where[-1] == "secrets":
             reader.error(
-                f"{name} must be a list of names of environment variables, not {named(value)}",
+                f"{name} must be a list of names of environment variables, not {described(value)}",
                 'Write secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } if the build uses another name.',
                 *where,
             )
         case _:
             reader.error(
-                f"{name} must be a table, not {named(value)}",
-                below(name),
+                f"{name} must be a table, not {described(value)}",
+                table_advice(name),
                 *where,
             )

@@ -9,7 +9,7 @@ from providers.table import FACTS
 from reconciler.core.diagnostics import has_errors
 from reconciler.pipeline.keys import dotted, read_keys
 from reconciler.pipeline.schema import ModelTarget
-from reconciler.pipeline.toml.toml_reader import TomlReader, below
+from reconciler.pipeline.toml.toml_reader import TomlReader, table_advice
 from reconciler.pipeline.toml.typos import check_keys
 
 _NAMES: Final = ("origin_name", "name")
@@ -30,7 +30,7 @@ def read_targets(reader: TomlReader, kind: str | None) -> tuple[ModelTarget, ...
                 )
         return ()
     if single is not None and not isinstance(single, dict):
-        reader.error("model_version must be a table", below("model_version"), "model_version")
+        reader.error("model_version must be a table", table_advice("model_version"), "model_version")
         return ()
     if rows is not None and not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
         reader.error(
@@ -53,7 +53,7 @@ def read_targets(reader: TomlReader, kind: str | None) -> tuple[ModelTarget, ...
 
 
 def _both_tables(reader: TomlReader, deploys: Mapping[str, Any]) -> None:
-    many = reader.lines.of("model_versions")
+    many = reader.lines.line_of("model_versions")
     advice = (
         "[model_version] is empty: delete it."
         if not any(deploys.values())
@@ -106,7 +106,7 @@ def _target(reader: TomlReader, table: Mapping[str, Any], *where: str | int) -> 
         origin_name=names["origin_name"] or "",
         name=names["name"] or "",
         fields=fields,
-        line=reader.lines.of(*where),
+        line=reader.lines.line_of(*where),
         key=where,
     )
 
@@ -151,7 +151,7 @@ def _last_of_each(reader: TomlReader, rows: list[ModelTarget | None]) -> tuple[M
             continue
         pair = (row.origin_name, row.name)
         if pair in kept:
-            first, last = (reader.lines.of("model_versions", at) for at in (kept[pair][0], index))
+            first, last = (reader.lines.line_of("model_versions", at) for at in (kept[pair][0], index))
             reader.warn(
                 f"two rows for {row.origin_name}/{row.name}: the one at line {last} is used",
                 f"The row at line {first} has no effect; delete it, or give one of them another name.",

@@ -14,7 +14,7 @@ from reconciler.core.diagnostics import Diagnostic, UserError, has_errors, in_or
 from reconciler.core.platforms import ENVIRONMENTS, HOSTS, platform_address
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_file import parse, read_text, unreadable
-from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
+from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_advice
 from reconciler.pipeline.version import parse as parse_version
 from reconciler.system.git import repository_of
 from reconciler.workspace.globs import Glob, glob_problem
@@ -104,7 +104,7 @@ def _table(reader: TomlReader, around: Mapping[str, Any], *where: str) -> Mappin
     if isinstance(table, dict):
         return table
     name = ".".join(where)
-    reader.error(f"{name} must be a table, not {named(table)}", below(name), *where)
+    reader.error(f"{name} must be a table, not {described(table)}", table_advice(name), *where)
     return {}
 
 
@@ -140,8 +140,8 @@ def _globs(reader: TomlReader, table: Mapping[str, Any], *where: str) -> tuple[G
     for index, text in enumerate(texts):
         if (problem := glob_problem(text)) is not None:
             advice = 'Write folders from the workspace on, for example "pipelines/**".'
-            reader.error(f"the glob {named(text)} of {'.'.join(where)} {problem}", advice, *where, index)
-    return tuple(Glob(text, reader.lines.of(*where, index)) for index, text in enumerate(texts))
+            reader.error(f"the glob {described(text)} of {'.'.join(where)} {problem}", advice, *where, index)
+    return tuple(Glob(text, reader.lines.line_of(*where, index)) for index, text in enumerate(texts))
 
 
 def _environments(reader: TomlReader, tables: Mapping[str, Any]) -> dict[str, WorkspaceEnvironment]:
@@ -152,7 +152,7 @@ def _environments(reader: TomlReader, tables: Mapping[str, Any]) -> dict[str, Wo
             capitals = re.sub(r"[^A-Z0-9]+", "-", name.upper()).strip("-0123456789")
             example = capitals or "EU"
             reader.error(
-                f"{named(name)} cannot be the name of an environment",
+                f"{described(name)} cannot be the name of an environment",
                 f"A name has capital letters, digits and hyphens. Write [environments.{example}].",
                 *("environments", name),
             )
@@ -181,7 +181,8 @@ def _environment(reader: TomlReader, name: str, table: Mapping[str, Any]) -> Wor
         review=_choice(reader, table, get_args(Review), *where, "review"),
         follows=_filled(reader, table, *where, "follows"),
         pin=_choice(reader, table, get_args(Pin), *where, "pin"),
-        lines={key: reader.lines.of(*where, key) or 1 for key in table} | {"": reader.lines.of(*where) or 1},
+        lines={key: reader.lines.line_of(*where, key) or 1 for key in table}
+        | {"": reader.lines.line_of(*where) or 1},
     )
 
 
@@ -223,14 +224,14 @@ def _channel(reader: TomlReader, table: Mapping[str, Any], *where: str) -> str |
     name = ".".join(where)
     if not _TAG.fullmatch(tag):
         advice = "A tag has letters, digits, '_', '.' and '-', and starts with none of the last two."
-        reader.error(f"{name} {named(tag)} is not a tag", advice, *where)
+        reader.error(f"{name} {described(tag)} is not a tag", advice, *where)
         return None
     try:
         parse_version(tag)
     except ValueError:
         return tag
     reader.error(
-        f"{name} {named(tag)} is a version", "The tag of a version never moves. Choose a word.", *where
+        f"{name} {described(tag)} is a version", "The tag of a version never moves. Choose a word.", *where
     )
     return None
 
@@ -254,7 +255,7 @@ def _choice(reader: TomlReader, table: Mapping[str, Any], choices: Sequence[str]
     if text is None or text in choices:
         return text
     advice = f"Use one of {', '.join(choices)}.{did_you_mean(text, choices)}"
-    reader.error(f"{'.'.join(where)} cannot be {named(text)}", advice, *where)
+    reader.error(f"{'.'.join(where)} cannot be {described(text)}", advice, *where)
     return None
 
 
@@ -267,7 +268,7 @@ def _check_links(
         for name, other in links.items():
             if other is not None and other not in tables:
                 reader.error(
-                    f"environments.{name}.{key} names {named(other)}, which this file does not declare",
+                    f"environments.{name}.{key} names {described(other)}, which this file does not declare",
                     f"Add [environments.{other}], or use one of {', '.join(found)}."
                     f"{did_you_mean(other, found)}",
                     *("environments", name, key),

@@ -92,9 +92,9 @@ def test_a_byte_order_mark_is_not_part_of_the_first_key() -> None:
 
 def test_a_missing_key_has_the_line_of_its_table() -> None:
     lines = lines_of('\n[docker]\nimage_name = ""\n')
-    assert lines.of("docker", "cpu") == 2
-    assert lines.of("docker", "image_name", "deeper") == 3
-    assert lines.of("metadata", "name") is None
+    assert lines.line_of("docker", "cpu") == 2
+    assert lines.line_of("docker", "image_name", "deeper") == 3
+    assert lines.line_of("metadata", "name") is None
 
 
 @given(documents())

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_positions import Path
-from reconciler.pipeline.toml.toml_reader import TomlReader, below, named
+from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_advice
 
 TABLES: Final = ("metadata", "execution", "docker", "model_version", "model_versions", "reconciler")
 _PLACE: Final = ("reconciler", "env")
@@ -77,8 +77,8 @@ def _problems(document: Mapping[str, Any], known: Sequence[str]) -> Iterator[tup
     if not isinstance(environments, dict):
         yield (
             _PLACE,
-            f"reconciler.env must be a table, not {named(environments)}",
-            below("reconciler.env.PROD.docker"),
+            f"reconciler.env must be a table, not {described(environments)}",
+            table_advice("reconciler.env.PROD.docker"),
         )
         return
     for name, overlay in environments.items():
@@ -87,8 +87,8 @@ def _problems(document: Mapping[str, Any], known: Sequence[str]) -> Iterator[tup
             hint = did_you_mean(name.upper(), known)
             yield path, f"{name!r} is not an environment", f"Use one of {', '.join(known)}.{hint}"
         elif not isinstance(overlay, dict):
-            advice = below(f"reconciler.env.{name}.docker")
-            yield path, f"reconciler.env.{name} must hold tables, not {named(overlay)}", advice
+            advice = table_advice(f"reconciler.env.{name}.docker")
+            yield path, f"reconciler.env.{name} must hold tables, not {described(overlay)}", advice
         else:
             for table, value in overlay.items():
                 yield from _table_problems((*path, table), table, value)
@@ -102,7 +102,7 @@ def _table_problems(path: Path, table: str, value: Any) -> Iterator[tuple[Path, 
     elif table == "reconciler" and isinstance(value, dict) and "env" in value:
         yield (*path, "env"), "an overlay cannot have overlays of its own", "Remove the table."
     elif not isinstance(value, dict) and table != "model_versions":
-        yield path, f"{table} must be a table, not {named(value)}", below(".".join(map(str, path)))
+        yield path, f"{table} must be a table, not {described(value)}", table_advice(".".join(map(str, path)))
 
 
 def _merged(

@@ -54,7 +54,7 @@ class TomlPositions:
     sections: dict[Path, tuple[int, int]] = field(default_factory=dict)
     places: Mapping[Path, Path] = field(default_factory=dict)
 
-    def of(self, *path: str | int) -> int | None:
+    def line_of(self, *path: str | int) -> int | None:
         """The line of this path, or of the closest table or array around it; None if the file has neither."""
         path = self.place(path)
         while path:

@@ -40,7 +40,7 @@ class TomlReader:
             )
             return None
         if not isinstance(table, dict):
-            self.error(f"{name} must be a table, not {named(table)}", below(name), name)
+            self.error(f"{name} must be a table, not {described(table)}", table_advice(name), name)
             return None
         return table
 
@@ -57,7 +57,7 @@ class TomlReader:
         if isinstance(value, str):
             self.error(f"{name} has control characters", "Write it on one line, as plain text.", *where)
             return None
-        self.error(f"{name} must be text, not {named(value)}", "Put it between quotes.", *where)
+        self.error(f"{name} must be text, not {described(value)}", "Put it between quotes.", *where)
         return None
 
     def required_text(self, table: Mapping[str, Any], section: str, key: str, hint: str) -> str | None:
@@ -77,7 +77,7 @@ class TomlReader:
         if value is None or (isinstance(value, list) and all(isinstance(text, str) for text in value)):
             return value
         name = ".".join(str(part) for part in where)
-        self.error(f"{name} must be a list of texts, not {named(value)}", 'Write ["...", "..."].', *where)
+        self.error(f"{name} must be a list of texts, not {described(value)}", 'Write ["...", "..."].', *where)
         return None
 
     def check_keys(self, table: Mapping[str, Any], known: Sequence[str], *where: str | int) -> None:
@@ -90,19 +90,21 @@ class TomlReader:
 
     def error(self, summary: str, detail: str, *where: str | int) -> None:
         """Add an error at the line of this path; line 1 if the file does not have it."""
-        self.diagnostics.append(error(summary, detail, file=self.path, line=self.lines.of(*where) or 1))
+        self.diagnostics.append(error(summary, detail, file=self.path, line=self.lines.line_of(*where) or 1))
 
     def warn(self, summary: str, detail: str, *where: str | int) -> None:
         """Add a warning at the line of this path; line 1 if the file does not have it."""
-        self.diagnostics.append(warning(summary, detail, file=self.path, line=self.lines.of(*where) or 1))
+        self.diagnostics.append(
+            warning(summary, detail, file=self.path, line=self.lines.line_of(*where) or 1)
+        )
 
 
-def below(table: str) -> str:
+def table_advice(table: str) -> str:
     """Advice for a value that must be a table."""
     return f"Write [{table}] on a line of its own and its keys below."
 
 
-def named(value: Any) -> str:
+def described(value: Any) -> str:
     """A value for a message: `"2.5"`, `4.9`, `true`, `a table`."""
     match value:
         case bool():
