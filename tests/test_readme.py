@@ -262,7 +262,7 @@ def test_the_demo_ends_well_and_with_an_empty_plan(home: Path, tmp_path: Path) -
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.rstrip().endswith("The plan is empty: the platform is in sync with the files.")
+    assert done.stdout.rstrip().endswith("The platform is in sync with the files again.")
     _, _, last = done.stdout.rpartition("$ reconciler plan")
     assert "Nothing to do" in last
     assert "Traceback" not in done.stderr

@@ -96,4 +96,4 @@ def _prompt(
         try:
             return convert(typed)
         except click.UsageError as problem:  # click's own loop breaks lines within words
-            err.print(Text.assemble(("Error: ", "red"), problem.message), soft_wrap=False)
+            err.print(Text.assemble(("Error: ", "red"), problem.message))

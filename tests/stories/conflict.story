@@ -46,11 +46,11 @@ sandbox@sandbox/single_training  http://sandbox
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
 Plan: 1 to update, 2 unchanged. 1 conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
-|   .framework  single_training/config.toml:19
+|   framework  single_training/config.toml:19
 |     in the files  ONNX
 |     live          TENSORFLOW
 |     last applied  PYTORCH
-|   Choose which value to keep, or write the live value into the files:
+|   Choose which value to keep:
 |     keep the files' values  reconciler apply single_training --organization sandbox --env CUSTOM --ours
 |     keep the live values    reconciler apply single_training --organization sandbox --env CUSTOM --theirs
 |     for this resource only  reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1
@@ -62,11 +62,11 @@ sandbox@sandbox/single_training  http://sandbox
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
 Plan: 1 to update, 2 unchanged. 1 conflict.
 | conflict: model-version/DefectClassifier/v1  1 field changed in the files and outside
-|   .framework  single_training/config.toml:19
+|   framework  single_training/config.toml:19
 |     in the files  ONNX
 |     live          TENSORFLOW
 |     last applied  PYTORCH
-|   Choose which value to keep, or write the live value into the files:
+|   Choose which value to keep:
 |     keep the files' values  reconciler apply single_training --organization sandbox --env CUSTOM --ours
 |     keep the live values    reconciler apply single_training --organization sandbox --env CUSTOM --theirs
 |     for this resource only  reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1

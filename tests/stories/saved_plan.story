@@ -164,7 +164,7 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     description                       edited meanwhile -> Copies a dataset version without blurred and duplicated images.  drift: changed outside
 Plan: 2 to update, 5 unchanged. 1 field changed outside.
 | changed: processing/dataset_cleanup  after the plan was made
-|   .description
+|   description
 |     in the plan  Copies a dataset version without blurred and duplicated images.
 |     now          edited meanwhile
 |   Make a new plan, or apply the rest of this one with --skip-moved.
@@ -190,7 +190,7 @@ Done: 1 updated.
 |   tag latest -> 1.0.1
 | ~ updated image/registry/examples/dataset_cleanup
 | changed: processing/dataset_cleanup  after the plan was made
-|   .description
+|   description
 |     in the plan  Copies a dataset version without blurred and duplicated images.
 |     now          edited meanwhile
 |   Make a new plan, or apply the rest of this one with --skip-moved.

@@ -54,28 +54,28 @@ sandbox@sandbox/single_training  http://sandbox
     parameters.learning_rate  (none) -> 0.001  conflict: not as sent by an interrupted run
 Plan: 1 to adopt, 2 unchanged. 7 conflicts.
 | conflict: model-version/DefectClassifier/v1  7 fields not as sent by an interrupted run
-|   .docker_flags  
+|   docker_flags  
 |     in the files  ["--gpus all", "--ipc host", "--name training"]
 |     live          []
-|   .docker_image  single_training/config.toml:13
+|   docker_image  single_training/config.toml:13
 |     in the files  registry/examples/single_training
 |     live          somebody/elses
-|   .framework  single_training/config.toml:19
+|   framework  single_training/config.toml:19
 |     in the files  PYTORCH
 |     live          ONNX
-|   .parameters.batch_size  single_training/config.toml:10
+|   parameters.batch_size  single_training/config.toml:10
 |     in the files  8
 |     live          (none)
-|   .parameters.epochs  single_training/config.toml:10
+|   parameters.epochs  single_training/config.toml:10
 |     in the files  3
 |     live          (none)
-|   .parameters.image_size  single_training/config.toml:10
+|   parameters.image_size  single_training/config.toml:10
 |     in the files  224
 |     live          (none)
-|   .parameters.learning_rate  single_training/config.toml:10
+|   parameters.learning_rate  single_training/config.toml:10
 |     in the files  0.001
 |     live          (none)
-|   Choose which value to keep, or write the live value into the files:
+|   Choose which value to keep:
 |     keep the files' values  reconciler apply single_training --organization sandbox --env CUSTOM --ours
 |     keep the live values    reconciler apply single_training --organization sandbox --env CUSTOM --theirs
 |     for this resource only  reconciler apply single_training --organization sandbox --env CUSTOM --ours model-version/DefectClassifier/v1

@@ -29,21 +29,23 @@ def run() -> int:
         config.write_text(config.read_text().replace("localhost:8000", sandbox.registry))
         play = _DemoRun(Path(home), sandbox.url, sandbox.token, sandbox.organization, out)
 
-        play.say("A pipeline folder, and an empty platform. What would apply do?")
+        play.say("A pipeline folder and an empty platform: the plan creates everything.")
         play.run("plan", PIPELINE)
-        play.say("Apply: build and push the image (without Docker), register the processing and its inputs.")
+        play.say(
+            "Apply builds and pushes the image without Docker, and creates the processing and its inputs."
+        )
         play.run("apply", PIPELINE, "--yes")
-        play.say("Plan again: there is nothing to do.")
+        play.say("After that, the plan is empty.")
         play.run("plan", PIPELINE, "--exit-code", expect=0)
-        play.say("Now a user edits the processing on the platform and deletes an input …")
-        sandbox.platform.edit_processing(PIPELINE, description="edited in a hurry", default_cpu=64)
+        play.say("A user edits the processing on the platform and deletes an input.")
+        sandbox.platform.edit_processing(PIPELINE, description="edited on the platform", default_cpu=64)
         sandbox.platform.delete_input(PIPELINE, sandbox.platform.inputs(PIPELINE)[0]["name"])
-        play.say("… and the plan shows the changes field by field. It exits with 11: drift.")
+        play.say("The plan shows each changed field, and exits with 11: drift.")
         play.run("plan", PIPELINE, "--exit-code", expect=11)
         play.say("Apply restores the values of the files.")
         play.run("apply", PIPELINE, "--yes")
         play.run("plan", PIPELINE, "--exit-code", expect=0)
-        play.say("The plan is empty: the platform is in sync with the files.")
+        play.say("The platform is in sync with the files again.")
     return DONE if play.succeeded else FAILED
 
 

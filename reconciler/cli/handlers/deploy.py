@@ -76,7 +76,7 @@ class _Deploy(Dialogue):
         if reason is None or not prompts.is_interactive():
             return request
         self.err.print()
-        self.err.print(reason, soft_wrap=not self.err.is_terminal)
+        self.err.print(reason)
         choices = {kind.value: f"{current} -> {bump(current, kind)}" for kind in Bump}
         if not is_rc(current):
             del choices[Bump.FINAL.value]

@@ -1,8 +1,10 @@
 """The parts of all terminal views: a console, colours by meaning, aligned columns."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -28,13 +30,23 @@ SEVERITY_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Sever
 WIDEST = 42
 """Maximum width of a column. A longer value does not move the columns of the other rows."""
 
+_MIN_WIDTH = 40  # columns; on a narrower terminal, lines are not wrapped
+_GUIDES = re.compile(r"[ │├└─]*")
+
 
 class _Console(Console):
-    """Prints each text on one line, with hidden characters made visible. See `views/safe.py`."""
+    """Prints each text on one line, with hidden characters made visible. See `views/safe.py`.
+
+    A terminal gets long lines wrapped between words.
+    """
 
     def print(self, *objects: Any, **options: Any) -> None:
         texts = (Text(item) if isinstance(item, str) else item for item in objects)
-        super().print(*(on_one_line(item) if isinstance(item, Text) else item for item in texts), **options)
+        super().print(*(self._line(item) if isinstance(item, Text) else item for item in texts), **options)
+
+    def _line(self, text: Text) -> Text:
+        line = on_one_line(text)
+        return wrapped(line, self.width) if self.is_terminal and self.width >= _MIN_WIDTH else line
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Also cleans the text of progress bars, which bypasses `print`, and the starts of wrapped lines."""
@@ -50,6 +62,28 @@ class _Console(Console):
 def console(stream: IO[str]) -> Console:
     """A console on this stream, with colours on a terminal unless NO_COLOR is set."""
     return _Console(file=stream, highlight=False, emoji=False, markup=False, soft_wrap=True)
+
+
+def wrapped(line: Text, width: int) -> Text:
+    """The line broken between words, the rest indented like its start; below a tree's guides.
+
+    A line with a command stays as it is, so that it can be copied.
+    """
+    if line.cell_len <= width or "reconciler " in line.plain:
+        return line
+    start = _GUIDES.match(line.plain)
+    assert start is not None  # the pattern matches an empty text
+    below = "".join("│" if guide in "│├" else " " for guide in start[0])
+    room, used, breaks = width - len(below), 0, []
+    for word in re.finditer(r"\S+\s*", line.plain[len(below) :]):
+        if used and used + cell_len(word[0].rstrip()) > room:
+            breaks.append(len(below) + word.start())
+            used = 0
+        used += cell_len(word[0])
+    first, *others = line.divide(breaks)
+    for part in (first, *others):
+        part.rstrip()
+    return Text("\n").join([first, *(Text.assemble((below, "dim"), other) for other in others)])
 
 
 def columns(rows: Iterable[Sequence[Text]], gap: int = 2) -> list[Text]:

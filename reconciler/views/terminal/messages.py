@@ -106,7 +106,7 @@ def print_applied(applied: "ApplyResult", out: Console, err: Console, *, pages: 
             path = path.relative_to(here)
         edits = applied.planned.pipeline.loaded.edits.items()
         line = f"  {path} now has {listed(f'{key[-1]} {value}' for key, value in edits)}"
-        out.print(Text.assemble(line, ("  commit it", "dim")), soft_wrap=not out.is_terminal)
+        out.print(Text.assemble(line, ("  commit it", "dim")))
 
 
 def print_pipeline(pipeline: "Pipeline", key: "SourceKey", out: Console) -> None:

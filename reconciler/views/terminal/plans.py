@@ -93,7 +93,7 @@ def print_stale(stale: Iterable[StaleStep], err: Console) -> None:
         )
         for field in step.fields:
             if field.path:
-                err.print(indented(Text(f".{field.path}", "bold"), 2))
+                err.print(indented(Text(field.path, "bold"), 2))
             for line in columns(
                 [
                     [Text("in the plan", "dim"), Text(_value_or_reason(field.saved))],
@@ -119,7 +119,7 @@ def _print_conflict(step: Step, plan: Plan, err: Console) -> None:
         )
     )
     for change in step.conflicts:
-        err.print(indented(Text.assemble((f".{change.path}", "bold"), (f"  {change.place}", "dim")), 2))
+        err.print(indented(Text.assemble((change.path, "bold"), (f"  {change.place}", "dim")), 2))
         rows = [
             [Text(WORLDS["desired"], "dim"), Text(format_value(change.desired), "green")],
             [Text(WORLDS["live"], "dim"), Text(format_value(change.live), "red")],
@@ -128,7 +128,7 @@ def _print_conflict(step: Step, plan: Plan, err: Console) -> None:
             rows.append([Text(WORLDS["recorded"], "dim"), Text(format_value(change.recorded))])
         for line in columns(rows):
             err.print(indented(line, 4))
-    err.print(indented(Text("Choose which value to keep, or write the live value into the files:"), 2))
+    err.print(indented(Text("Choose which value to keep:"), 2))
     for line in columns(
         [
             [Text("keep the files' values", "dim"), Text(f"{command} --ours", "cyan")],
