@@ -13,7 +13,7 @@ from providers.reasons import Reason, Refusal
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING
-from reconciler.core.platforms import place
+from reconciler.core.platforms import scope
 from reconciler.core.values import JSON, Address
 
 
@@ -51,8 +51,12 @@ class Stack:
 
     def __str__(self) -> str:
         # Two CUSTOM platforms must not share a state, so the name contains the host.
-        organization = self.organization.replace("%", "%25").replace("/", "%2F")
-        return f"{organization}@{place(self.environment, self.host)}/{self.pipeline}"
+        return f"{self.scope}/{self.pipeline}"
+
+    @property
+    def scope(self) -> str:
+        """The organization and its platform: `my-org@STAGING`."""
+        return scope(self.organization, self.environment, self.host)
 
     def command(self, verb: str, *more: str) -> str:
         """A command line for exactly this stack, whichever login is in use. Quoted for shells."""

@@ -75,6 +75,12 @@ def place(environment: str, address: str) -> str:
     return ("" if scheme == usual else f"{scheme}:") + host + (quote(slash + path, safe="") if slash else "")
 
 
+def scope(organization: str, environment: str, address: str) -> str:
+    """The first part of the name of a stack: `my-org@STAGING`."""
+    organization = organization.replace("%", "%25").replace("/", "%2F")
+    return f"{organization}@{place(environment, address)}"
+
+
 def older_names(organization: str, address: str, pipeline: str, names: Iterable[str]) -> list[str]:
     """The names, among these, under which earlier versions may have stored the state of this stack.
 

@@ -64,7 +64,7 @@ def _image(pipeline: Pipeline, source_key: str) -> Resource:
 
 def _docker(pipeline: Pipeline) -> tuple[dict[str, JSON], dict[str, Origin]]:
     version = pipeline.config.metadata.version
-    pinned = pipeline.config.reconciler.pin == "version"
+    pinned = pipeline.is_pinned
     fields: dict[str, JSON] = {
         "docker_image": pipeline.config.docker.image_name,
         "docker_tag": str(version) if pinned else pipeline.channel,
@@ -180,8 +180,9 @@ def _channel(pipeline: Pipeline) -> Origin:
     shared = pipeline.loaded.shared
     if pipeline.declared_channel is None or shared.file is None:
         return _origin(pipeline, "metadata", "version")
-    key = ("environments", pipeline.loaded.environment or "", "channel")
-    return Origin(shared.file, shared.line_of(*key))
+    table = ("environments", pipeline.loaded.environment or "")
+    key = "channel" if (*table, "channel") in shared.lines else "follows"
+    return Origin(shared.file, shared.line_of(*table, key))
 
 
 def _value(pipeline: Pipeline, *key: str | int) -> Origin:

@@ -49,6 +49,17 @@ class Pipeline:
         """The tag that moves with each deploy to the environment."""
         return self.declared_channel or channel_tag(self.config.metadata.version)
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the platform gets the tag of the version, which never moves, instead of the channel.
+
+        The first of these counts: `[reconciler] pin`, `pin` of the environment in reconciler.toml, and
+        `[defaults] pin`.
+        """
+        declared = self.loaded.shared.pins.get(self.loaded.environment or "")
+        own = self.loaded.lines.place(("reconciler", "pin")) in self.loaded.lines.line
+        return (self.config.reconciler.pin if own or declared is None else declared) == "version"
+
     def at(self, version: Version) -> "Pipeline":
         """The pipeline after it is published as this version."""
         metadata = replace(self.config.metadata, version=version)

@@ -15,14 +15,22 @@ class SharedSettings:
     Attributes:
         file: reconciler.toml; None if there is none.
         environments: the names that `[reconciler.env.NAME]` can have.
+        declared: the environments that the file has a table for.
+        names: scope of a stack, as in `my-org@STAGING` -> the declared environment there.
         channels: the tag that moves with each deploy, by environment; the others have the usual ones.
+        follows: environment -> the one whose channel it shares on purpose.
+        pins: environment -> the tag that the platform gets, `channel` or `version`.
         defaults: tables of `[reconciler]`, as `tomllib` returns them. The pipeline's own values come first.
         lines: the line of each key of the file, by path.
     """
 
     file: Path | None = None
     environments: tuple[str, ...] = ENVIRONMENTS
+    declared: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
     channels: Mapping[str, str] = field(default_factory=dict)
+    follows: Mapping[str, str] = field(default_factory=dict)
+    pins: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False)
 
@@ -31,3 +39,10 @@ class SharedSettings:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path)
+
+    def is_follower(self, environment: str, of: str) -> bool:
+        """Whether an environment follows another one, directly or through others."""
+        at: str | None = self.follows.get(environment)
+        while at is not None and at != of:
+            at = self.follows.get(at)
+        return at is not None

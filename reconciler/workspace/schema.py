@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from providers.leftovers import WORKSPACE
 from providers.regular_files import real_path
-from reconciler.core.platforms import ENVIRONMENTS, HOSTS
+from reconciler.core.platforms import ENVIRONMENTS, HOSTS, scope
 from reconciler.credentials.environment import Declared, DeclaredEnvironment, Sourced
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.workspace.globs import Glob
@@ -98,14 +98,26 @@ class Workspace:
 
     def shared(self) -> SharedSettings:
         """The part that every pipeline gets."""
-        channels = {name: one.channel for name, one in self.environments.items() if one.channel}
+        environments = self.environments
+        channels = {name: giver.channel for name in environments if (giver := self.channel_of(name))}
         return SharedSettings(
             self.file,
-            tuple(dict.fromkeys((*ENVIRONMENTS, *self.environments))),
-            channels,
-            self.defaults,
-            {path: line for path, line in self.lines.items() if path[0] in ("environments", "defaults")},
+            tuple(dict.fromkeys((*ENVIRONMENTS, *environments))),
+            declared=tuple(environments),
+            names={scope(one.organization, name, one.host): name for name, one in environments.items()},
+            channels={name: channel for name, channel in channels.items() if channel},
+            follows={name: one.follows for name, one in environments.items() if one.follows},
+            pins={name: one.pin for name, one in environments.items() if one.pin},
+            defaults=self.defaults,
+            lines={path: n for path, n in self.lines.items() if path[0] in ("environments", "defaults")},
         )
+
+    def channel_of(self, name: str) -> WorkspaceEnvironment | None:
+        """The environment that gives the channel of this one: itself, or one that it follows."""
+        environment = self.environments.get(name)
+        while environment is not None and environment.channel is None:
+            environment = self.environments.get(environment.follows or "")
+        return environment
 
     def path_of(self, folder: Path) -> str | None:
         """The folder from the root on, with slashes; None if it is outside of the workspace."""

@@ -9,7 +9,7 @@ from reconciler.workspace.reader import read
 from tests.test_readme import DOCUMENTS, ROOT, Text
 
 REFERENCE = ROOT / "docs" / "reference" / "workspace.md"
-WITHOUT_EFFECT = {"name", "promote_from", "review", "follows", "pin"}
+WITHOUT_EFFECT = {"name", "promote_from", "review"}
 """Keys that are read and checked, and that no command uses yet; no page has them."""
 EXAMPLES = [
     pytest.param(block, id=f"{page.stem}-{number}")

@@ -9,6 +9,7 @@ from reconciler.core.diagnostics import Diagnostic, UserError, has_errors
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.validate import ValidatedPipeline, time_problems, validate
+from reconciler.pipeline.channels import channel_warnings
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.views.terminal.console import console
@@ -18,7 +19,7 @@ from reconciler.workspace.checks import unmatched_globs
 
 def run(selection: options.Selection, read_options: ReadOptions) -> int:
     out, err = console(sys.stdout), console(sys.stderr)
-    code = DONE
+    code, said = DONE, set[Diagnostic]()  # several pipelines have the same warning about reconciler.toml
 
     def failed(problem: UserError) -> None:
         nonlocal code
@@ -35,6 +36,10 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
             overlaid = validate(folder, replace(read_options, environment=environment))
             problems += [problem for problem in overlaid.diagnostics if problem not in problems]
             secrets += [problem for problem in _secrets(overlaid) if problem not in secrets]
+        if validated.pipeline is not None:
+            shared = [problem for problem in channel_warnings(validated.pipeline) if problem not in said]
+            problems += shared
+            said.update(shared)
         print_diagnostics([*problems, *secrets], err)
         if has_errors(problems):
             code = FAILED

@@ -67,10 +67,10 @@ def _pipelines(workspace: Workspace) -> Sourced:
 
 
 def _channel(workspace: Workspace, environment: str) -> Sourced:
-    declared = workspace.environments.get(environment)
-    if declared is None or declared.channel is None:
+    giver = workspace.channel_of(environment)
+    if giver is None or giver.channel is None:
         return Sourced("latest, or test for an rc", "default")
-    return Sourced(declared.channel, workspace.place("environments", environment, "channel"))
+    return Sourced(giver.channel, workspace.place("environments", giver.name, "channel"))
 
 
 def _state(workspace: Workspace) -> Sourced:

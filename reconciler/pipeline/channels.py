@@ -1,0 +1,78 @@
+"""The environments that register the same tag of a pipeline's image, as far as the files show it.
+
+What such environments run changes together: each deploy to one moves the tag of all. The environments are the
+tables of reconciler.toml and the overlays of config.toml. An environment with `pin = "version"` registers a
+tag that never moves, so it shares nothing.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from reconciler.core.diagnostics import Diagnostic, warning
+from reconciler.pipeline.config import load
+from reconciler.pipeline.load import Pipeline
+
+WAYS = "Give each environment a channel in reconciler.toml, or share it on purpose: "
+
+
+@dataclass(frozen=True, slots=True)
+class MovingTag:
+    """The tag that one environment registers, and that each deploy moves."""
+
+    environment: str
+    repository: str
+    tag: str
+
+
+def known_environments(pipeline: Pipeline) -> tuple[str, ...]:
+    """The environments that reconciler.toml or an overlay of config.toml names, in their order."""
+    return tuple(dict.fromkeys((*pipeline.loaded.shared.declared, *pipeline.loaded.overlays)))
+
+
+def moving_tag(pipeline: Pipeline, environment: str) -> MovingTag | None:
+    """The moving tag of a pipeline in an environment; None if it is pinned, or if config.toml has errors."""
+    if environment != pipeline.loaded.environment:
+        loaded = load(pipeline.folder, environment=environment, shared=pipeline.loaded.shared)
+        if loaded.config is None:
+            return None
+        pipeline = Pipeline(pipeline.folder, pipeline.name, loaded.config, loaded, None, None)
+    if pipeline.is_pinned or not pipeline.config.docker.image_name:
+        return None
+    return MovingTag(environment, pipeline.config.docker.image_name, pipeline.channel)
+
+
+def affected_environments(pipeline: Pipeline) -> list[str]:
+    """The other environments with the tag that a deploy to this one moves, without those that follow it."""
+    here, shared = pipeline.loaded.environment or "", pipeline.loaded.shared
+    others = (moving_tag(pipeline, other) for other in known_environments(pipeline) if other != here)
+    return [
+        other.environment
+        for other in others
+        if other is not None
+        and (other.repository, other.tag) == (pipeline.config.docker.image_name, pipeline.channel)
+        and not shared.is_follower(other.environment, of=here)
+    ]
+
+
+def channel_warnings(pipeline: Pipeline) -> Iterator[Diagnostic]:
+    """A warning for each tag that several environments register without saying so."""
+    shared, groups = pipeline.loaded.shared, dict[tuple[str, str], list[str]]()
+    for environment in known_environments(pipeline):
+        if (moving := moving_tag(pipeline, environment)) is not None:
+            groups.setdefault((moving.repository, moving.tag), []).append(environment)
+    for (_, tag), environments in groups.items():
+        followed = [one for one in environments if not _follows_any(pipeline, one, environments)]
+        if len(followed) > 1:
+            first, last = followed[0], followed[-1]
+            line = shared.line_of("environments", last) if last in shared.declared else None
+            names, all_run = f"{', '.join(followed[:-1])} and {last}", "all" if followed[2:] else "both"
+            yield warning(
+                f"{names} share the tag {tag}: a deploy to one changes what {all_run} run",
+                f'{WAYS}[environments.{last}] follows = "{first}".',
+                file=pipeline.loaded.path if line is None else shared.file,
+                line=pipeline.loaded.line_of("reconciler", "env", last) if line is None else line,
+            )
+
+
+def _follows_any(pipeline: Pipeline, environment: str, others: Iterable[str]) -> bool:
+    return any(pipeline.loaded.shared.is_follower(environment, of=other) for other in others)
