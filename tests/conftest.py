@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from providers.docker.registry.logins import PASSWORDS, USERNAMES
-from providers.sandbox import TOKEN, Sandbox
+from providers.sandbox import TOKEN, Environment, Sandbox, Settings
 from reconciler.cli import run
 from tests.leaks import leaked
 
@@ -134,6 +134,39 @@ def sandbox(
     monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", one_sandbox.url)
     yield one_sandbox
     assert leaked(tmp_path, one_sandbox.token) == []
+
+
+@pytest.fixture(scope="session")
+def one_sandbox_with_environments() -> Iterator[Sandbox]:
+    environments = (Environment("TEST", ("my-test-org",)), Environment("LIVE", ("my-org",)))
+    with Sandbox(Settings(environments=environments)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def environments(
+    one_sandbox_with_environments: Sandbox,
+    home: Path,
+    workplace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Sandbox]:
+    """Two fresh platforms beside one registry, TEST and LIVE, and a user with a reconciler.toml for both."""
+    sandbox = one_sandbox_with_environments
+    sandbox.reset()
+    sandbox.clear_requests()
+    tables = []
+    for name in ("TEST", "LIVE"):
+        account = sandbox.account(name)
+        monkeypatch.setenv(f"{name}_TOKEN", account.token)
+        tables.append(
+            f'[environments.{name}]\nhost = "{account.url}"\norganization = "{account.organization}"\n'
+            f'channel = "{name.lower()}"\ntoken = "{name}_TOKEN"\n'
+        )
+    (workplace / "reconciler.toml").write_text("\n".join(tables))
+    yield sandbox
+    for name in ("TEST", "LIVE"):
+        assert leaked(tmp_path, sandbox.account(name).token) == []
 
 
 @pytest.fixture

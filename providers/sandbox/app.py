@@ -1,44 +1,54 @@
-"""Builds the sandbox's ASGI app from the platform, the registry and the control API."""
+"""Builds the sandbox's ASGI app from the platforms, the registry and the control API."""
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from providers.sandbox import platform, registry
+from providers.sandbox import platform
+from providers.sandbox import registry as registry_calls
 from providers.sandbox.control import ControlCalls
 from providers.sandbox.guard import Guard
 from providers.sandbox.images import Images, seed_base_image
 from providers.sandbox.panel import Panel
 from providers.sandbox.platform import PlatformCalls, PlatformError
-from providers.sandbox.registry import RegistryCalls, RegistryError
+from providers.sandbox.registry import RegistryCalls, RegistryError, elsewhere
 from providers.sandbox.settings import Settings
 from providers.sandbox.store import Objects
 from providers.sandbox.traffic import RequestLog, Traffic, error_body
 
 
-def build_app(settings: Settings, database: sqlite3.Connection, folder: Path) -> ASGIApp:
+def build_app(
+    settings: Settings, ports: Mapping[str, int], registry: str, database: sqlite3.Connection, folder: Path
+) -> ASGIApp:
     """The sandbox as an ASGI app.
 
     Args:
-        settings: host, organizations, tokens, switches and seed_base apply.
+        settings: host, environments, organizations, tokens, switches and seed_base apply.
+        ports: the port of each environment, by its name.
+        registry: the registry in image names; the first environment's address.
         database: from `store.open_database`; the caller closes it after the app has stopped.
         folder: the folder for blobs.
     """
     panel, log = Panel(settings.switches), RequestLog()
     objects, images = Objects(database), Images(database, folder)
-    platform_calls = PlatformCalls(objects, dict(settings.tokens), settings.organizations)
+    served = {
+        environment.name: PlatformCalls(objects, environment, settings.grants(environment))
+        for environment in settings.served()
+    }
     newer_shown: bool | None = None
 
     def apply_switches() -> None:
         nonlocal newer_shown
         unknown_enums = panel.switches.unknown_enums
         if unknown_enums != newer_shown:
-            platform_calls.show_newer_objects(unknown_enums)
+            for calls in served.values():
+                calls.show_newer_objects(unknown_enums)
             newer_shown = unknown_enums
 
     def seed() -> None:
@@ -54,20 +64,31 @@ def build_app(settings: Settings, database: sqlite3.Connection, folder: Path) ->
         seed()
 
     seed()
-    app = Starlette(
-        routes=[
-            *platform_calls.routes(),
-            *RegistryCalls(images, dict(settings.tokens)).routes(),
-            *ControlCalls(panel, log, settings.control_token, apply_switches, reset).routes(),
-        ],
-        exception_handlers={
-            HTTPException: _unknown_call,
-            PlatformError: _platform_error,
-            RegistryError: _registry_error,
-        },
-    )
-    app.router.redirect_slashes = False
-    return Guard(Traffic(app, panel, log), settings.host, error_body)
+    grants = {
+        token: grant
+        for environment in settings.served()
+        for token, grant in settings.grants(environment).items()
+    }
+    registry_routes = RegistryCalls(images, grants).routes()
+    control_routes = ControlCalls(panel, log, settings.control_token, apply_switches, reset).routes()
+    apps: dict[int, ASGIApp] = {}
+    for name, calls in served.items():
+        app = Starlette(
+            routes=[*calls.routes(), *registry_routes, *control_routes],
+            exception_handlers={
+                HTTPException: _unknown_call,
+                PlatformError: _platform_error,
+                RegistryError: _registry_error,
+            },
+        )
+        app.router.redirect_slashes = False
+        apps[ports[name]] = Traffic(app, name, panel, log)
+        registry_routes = [elsewhere(registry)]
+
+    async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
+        await apps[scope["server"][1]](scope, receive, send)
+
+    return Guard(by_port, settings.host, error_body)
 
 
 async def _platform_error(request: Request, error: Exception) -> Response:
@@ -77,7 +98,7 @@ async def _platform_error(request: Request, error: Exception) -> Response:
 
 async def _registry_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RegistryError)
-    return registry.error_response(error)
+    return registry_calls.error_response(error)
 
 
 async def _unknown_call(request: Request, error: Exception) -> Response:
@@ -85,5 +106,5 @@ async def _unknown_call(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = f"{request.method} {request.scope['path']}: {error.detail}"
     if request.scope["path"].startswith("/v2"):
-        return registry.error_response(RegistryError(error.status_code, "UNSUPPORTED", message))
+        return registry_calls.error_response(RegistryError(error.status_code, "UNSUPPORTED", message))
     return platform.error_response(PlatformError(error.status_code, message))

@@ -52,11 +52,17 @@ class Panel:
         document: dict[str, Any] = _SWITCHES.dump_python(self.switches, mode="json")
         return document
 
-    def next_fault(self, method: str, path: str) -> Fault | None:
-        """Count this request for every rule that it matches. Returns the first rule by which it fails."""
+    def next_fault(self, method: str, path: str, environment: str | None) -> Fault | None:
+        """Count this request for every rule that it matches. Returns the first rule by which it fails.
+
+        Args:
+            environment: the environment of a request to a platform; None for the registry.
+        """
         result = None
         for index, fault in enumerate(self.switches.faults):
             if fault.method not in ("*", method) or not re.search(fault.path, path):
+                continue
+            if fault.environment not in (None, environment):
                 continue
             self._counts[index] += 1
             position = self._counts[index] - fault.nth

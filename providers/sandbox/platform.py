@@ -8,8 +8,8 @@ Paths, keys and error bodies are those that the clients send and read. Assumptio
 including those of inputs, have pages, and without `limit` return everything, oldest first; an unknown
 `order_by` key is ignored; input names are unique within a processing and version names within a model; a new
 version number is the highest plus one; a body that is not JSON gets 400, and one of the wrong form 422; a
-version without a type or a framework has NOT_CONFIGURED; every token has access to every organization;
-deleting an object deletes its children.
+version without a type or a framework has NOT_CONFIGURED; objects that a token cannot see do not exist for
+it; deleting an object deletes its children.
 """
 
 import json
@@ -29,7 +29,7 @@ from providers.collection import Collection
 from providers.picsellia.kinds import KINDS
 from providers.sandbox import bodies
 from providers.sandbox.answers import object_json
-from providers.sandbox.settings import Access, Switches
+from providers.sandbox.settings import Environment, Grant, Switches
 from providers.sandbox.store import NameTakenError, Objects, StoredObject
 
 SDK_VERSION = "6.37.0"
@@ -73,21 +73,22 @@ _ORGANIZATION = ("id", "name", "default_connector_id")
 
 
 class PlatformCalls:
-    """The handlers.
+    """The handlers of one environment.
 
     Args:
-        objects: the stored objects.
-        tokens: the valid tokens and their access.
-        organizations: names; the first is the default one.
+        objects: the stored objects, of all environments.
+        environment: its first organization is the default one.
+        grants: the valid tokens, and what each allows.
     """
 
-    def __init__(self, objects: Objects, tokens: dict[str, Access], organizations: tuple[str, ...]) -> None:
+    def __init__(self, objects: Objects, environment: Environment, grants: dict[str, Grant]) -> None:
         self._objects = objects
-        self._tokens = tokens
-        for name in organizations:
-            if objects.named("organization", "", name) is None:
-                objects.add("organization", "", {"name": name, "default_connector_id": _CONNECTOR})
-        self._default = organizations[0]
+        self._environment = environment
+        self._grants = grants
+        for name in environment.organizations:
+            if self._organization(name) is None:
+                fields = {"name": name, "default_connector_id": _CONNECTOR}
+                objects.add("organization", environment.name, fields)
         self._served = {
             facts.name: _ServedCollection(facts, bodies.body(facts.create), bodies.body(facts.change))
             for facts in COLLECTIONS
@@ -114,7 +115,7 @@ class PlatformCalls:
 
     def show_newer_objects(self, enabled: bool) -> None:
         """Add objects with enum values unknown to the SDK to each organization, or remove them."""
-        for organization in self._objects.page("organization", ""):
+        for organization in self._objects.page("organization", self._environment.name):
             for kind in ("processing", "model"):
                 old = self._objects.named(kind, organization.id, NEWER)
                 if old is not None:
@@ -151,28 +152,39 @@ class PlatformCalls:
         return Route(path, guarded, methods=[method])
 
     def _check(self, request: Request) -> None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        access = self._tokens.get(token) if scheme.lower() == "bearer" else None
-        if access is None:
-            raise PlatformError(401, "Authentication credentials were not provided or are not valid")
+        grant = self._grant(request)
         if request.method in ("GET", "HEAD"):
             return
-        if access == "read-only":
+        if grant.access == "read-only":
             raise PlatformError(403, "This token may only read")
         locked = _switches(request).locked
         if locked is not None and re.search(locked, request.scope["path"]):
             raise PlatformError(423, "This resource is locked")
 
+    def _grant(self, request: Request) -> Grant:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        grant = self._grants.get(token) if scheme.lower() == "bearer" else None
+        if grant is None:
+            raise PlatformError(401, "Authentication credentials were not provided or are not valid")
+        return grant
+
     def _user(self, request: Request) -> str:
-        if request.scope["sandbox.aside"]:
-            return ASIDE
-        token = request.headers["authorization"].partition(" ")[2]
-        return f"{self._tokens[token]}-user"
+        return ASIDE if request.scope["sandbox.aside"] else f"{self._grant(request).access}-user"
+
+    def _organization(self, name: str) -> StoredObject | None:
+        return self._objects.named("organization", self._environment.name, name)
+
+    def _visible(self, request: Request, stored: StoredObject) -> bool:
+        """Whether an object is in this environment, and in an organization that the token can see."""
+        organization = self._objects.root(stored)
+        names = self._grant(request).organizations
+        return organization.parent == self._environment.name and (names is None or organization.name in names)
 
     # Start-up
 
     async def _ping(self, request: Request) -> Response:
-        default = self._objects.named("organization", "", self._default)
+        names = self._grant(request).organizations or self._environment.organizations
+        default = self._organization(names[0])
         content = {
             "sdk_version": SDK_VERSION,
             "username": self._user(request),
@@ -182,13 +194,13 @@ class PlatformCalls:
 
     async def _find_organization(self, request: Request) -> Response:
         name = request.query_params.get("name", "")
-        found = self._objects.named("organization", "", name)
-        if found is None:
+        found = self._organization(name)
+        if found is None or not self._visible(request, found):
             raise PlatformError(404, f"No organization is named {name}")
         return JSONResponse(object_json(found, _switches(request), _ORGANIZATION))
 
     async def _read_organization(self, request: Request) -> Response:
-        found = self._existing("organization", request.path_params["id"])
+        found = self._existing(request, "organization", request.path_params["id"])
         return JSONResponse(object_json(found, _switches(request), _ORGANIZATION))
 
     # The verbs of a collection
@@ -283,7 +295,7 @@ class PlatformCalls:
 
     def _item(self, kind: Collection, request: Request) -> StoredObject:
         if "id" in request.path_params:
-            return self._existing(kind.name, request.path_params["id"])
+            return self._existing(request, kind.name, request.path_params["id"])
         name = unquote(request.path_params["name"])
         parent = self._parent(kind, request)
         found = self._objects.named(kind.name, parent.id, name)
@@ -292,11 +304,11 @@ class PlatformCalls:
         return found
 
     def _parent(self, kind: Collection, request: Request) -> StoredObject:
-        return self._existing(kind.parent, request.path_params["parent"])
+        return self._existing(request, kind.parent, request.path_params["parent"])
 
-    def _existing(self, kind: str, id_: str) -> StoredObject:
+    def _existing(self, request: Request, kind: str, id_: str) -> StoredObject:
         found = self._objects.get(kind, unquote(id_))
-        if found is None:
+        if found is None or not self._visible(request, found):
             raise PlatformError(404, f"No {kind} has the id {unquote(id_)}")
         return found
 

@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from providers.sandbox.images import OCI_MANIFEST, Images, digest_of
-from providers.sandbox.settings import Access, Switches
+from providers.sandbox.settings import Grant, Switches
 
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -69,12 +69,12 @@ class RegistryCalls:
 
     Args:
         images: the stored images.
-        tokens: the passwords that `registry_auth` accepts, and their access.
+        grants: the passwords that `registry_auth` accepts, and their access.
     """
 
-    def __init__(self, images: Images, tokens: dict[str, Access]) -> None:
+    def __init__(self, images: Images, grants: dict[str, Grant]) -> None:
         self._images = images
-        self._tokens = tokens
+        self._grants = grants
 
     def routes(self) -> list[Route]:
         """Every call of the registry."""
@@ -110,11 +110,11 @@ class RegistryCalls:
     def _check(self, request: Request) -> None:
         switches: Switches = request.scope["sandbox.switches"]
         if switches.registry_auth:
-            access = self._tokens.get(_password(request))
-            if access is None:
+            grant = self._grants.get(_password(request))
+            if grant is None:
                 challenge = {"WWW-Authenticate": 'Basic realm="sandbox"'}
                 raise RegistryError(401, "UNAUTHORIZED", "authentication required", headers=challenge)
-            if access == "read-only" and request.method not in ("GET", "HEAD"):
+            if grant.access == "read-only" and request.method not in ("GET", "HEAD"):
                 raise RegistryError(403, "DENIED", "these credentials may only pull")
         name = request.path_params.get("name")
         if name is not None and not _NAME.fullmatch(name):
@@ -258,6 +258,15 @@ class RegistryCalls:
             raise RegistryError(404, "MANIFEST_UNKNOWN", "manifest unknown", {"Tag": reference})
         self._images.remove_manifest(name, reference)
         return Response(status_code=202)
+
+
+def elsewhere(registry: str) -> Route:
+    """The route of an environment that has no registry: it refuses, and names the registry."""
+
+    async def refuse(request: Request) -> Response:
+        raise RegistryError(404, "UNSUPPORTED", f"the registry of this sandbox is {registry}")
+
+    return Route("/v2{rest:path}", refuse, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 
 
 _BYTES = "application/octet-stream"

@@ -8,9 +8,9 @@ import os
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,15 +35,26 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """The address of a sandbox."""
+    """The address of a sandbox.
+
+    Args:
+        host: the address that it listens on.
+        port: the port of the registry, and of the first environment's platform.
+        ports: the port of each environment's platform, by the environment's name.
+    """
 
     host: str
     port: int
+    ports: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
-        """The platform's URL, `http://host:port`."""
+        """The first platform's URL, `http://host:port`."""
         return f"http://{self.host}:{self.port}"
+
+    def url_of(self, environment: str) -> str:
+        """The URL of one environment's platform."""
+        return f"http://{self.host}:{self.ports[environment]}"
 
     @property
     def registry(self) -> str:
@@ -61,8 +72,8 @@ def serve(settings: Settings | None = None, *, on_ready: Callable[[Address], Non
     Raises:
         OSError: the port is in use, or the folder cannot be used.
     """
-    with running_server(settings or Settings(), on_ready) as (server, listener):
-        server.run(sockets=[listener])
+    with running_server(settings or Settings(), on_ready) as (server, listeners, _):
+        server.run(sockets=listeners)
 
 
 class BackgroundServer:
@@ -78,12 +89,13 @@ class BackgroundServer:
     def __init__(self, settings: Settings) -> None:
         ready = threading.Event()
         with ExitStack() as stack:
-            server, listener = stack.enter_context(running_server(settings, lambda _: ready.set()))
-            self.address = _address(listener)
+            server, listeners, self.address = stack.enter_context(
+                running_server(settings, lambda _: ready.set())
+            )
             self.process_id = os.getpid()
             self._server = server
             self._thread = threading.Thread(
-                target=server.run, kwargs={"sockets": [listener]}, name="sandbox", daemon=True
+                target=server.run, kwargs={"sockets": listeners}, name="sandbox", daemon=True
             )
             self._thread.start()
             while not ready.wait(0.05):
@@ -101,8 +113,8 @@ class BackgroundServer:
 @contextlib.contextmanager
 def running_server(
     settings: Settings, on_ready: Callable[[Address], None] | None
-) -> Iterator[tuple["uvicorn.Server", socket.socket]]:
-    """A server and its socket, ready to run; files and socket are closed at the end."""
+) -> Iterator[tuple["uvicorn.Server", list[socket.socket], Address]]:
+    """A server, its sockets and its address, ready to run; files and sockets are closed at the end."""
     from providers.sandbox.app import build_app
     from providers.sandbox.protocol import make_server
     from providers.sandbox.store import open_database
@@ -111,11 +123,14 @@ def running_server(
         folder = settings.path or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="picsellia-sandbox-"))
         )
-        listener = stack.enter_context(_listen(settings.host, settings.port))
+        served = settings.served()
+        listeners = [stack.enter_context(_listen(settings.host, one.port)) for one in served]
         database = stack.enter_context(contextlib.closing(open_database(folder)))
-        address = _address(listener)
-        app = build_app(settings, database, folder)
-        yield make_server(app, lambda: on_ready(address) if on_ready else None), listener
+        host = listeners[0].getsockname()[0]
+        ports = {one.name: listener.getsockname()[1] for one, listener in zip(served, listeners, strict=True)}
+        address = Address(host, ports[served[0].name], ports)
+        app = build_app(settings, ports, address.registry, database, folder)
+        yield make_server(app, lambda: on_ready(address) if on_ready else None), listeners, address
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -130,8 +145,3 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def _address(listener: socket.socket) -> Address:
-    host, port = listener.getsockname()[:2]
-    return Address(host, port)

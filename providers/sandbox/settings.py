@@ -3,6 +3,7 @@
 Plain data: opens no file or socket, and does not import a web framework.
 """
 
+import hashlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ class Fault:
         seconds: delay of `hang`. If the client disconnects earlier, the request is not processed.
         after: for a status or `hang`: process the request first, like a gateway that times out too early.
         headers: extra headers of a status response, such as `Retry-After`.
+        environment: only requests to this environment match; None for all, and for the registry.
     """
 
     path: str
@@ -45,6 +47,7 @@ class Fault:
     seconds: float = 3600.0
     after: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    environment: str | None = None
 
     # pydantic reads this when a rule arrives over HTTP: a misspelt key is an error, not a weaker rule.
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -102,15 +105,53 @@ class Switches:
 
 
 @dataclass(frozen=True)
+class Grant:
+    """What a token of one environment allows.
+
+    Args:
+        access: whether it may write.
+        organizations: the names of the organizations that it can see; None for all of the environment.
+    """
+
+    access: Access
+    organizations: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One platform, with an address and organizations of its own.
+
+    Args:
+        name: the name, as in `[environments.NAME]` of a `reconciler.toml`.
+        organizations: names; each has its own tokens, which see nothing of the others.
+        port: TCP port; 0 for a free one.
+    """
+
+    name: str
+    organizations: tuple[str, ...] = (ORGANIZATION,)
+    port: int = 0
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def token(self, organization: str, access: Access = "read-write") -> str:
+        """The token of one organization: always the same, and of ASCII characters whatever the names are."""
+        prefix = TOKEN if access == "read-write" else READ_ONLY_TOKEN
+        names = f"{self.name}\0{organization}".encode()
+        return f"{prefix}-{hashlib.sha256(names).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True)
 class Settings:
-    """The settings of a sandbox.
+    """The settings of a sandbox: of one environment, or of several beside one registry.
 
     Args:
         port: TCP port; 0 for a free one.
         host: IPv4 address or name to listen on. Requests must have it, or loopback, as their Host.
         folder: folder for all data, created if missing; None for a temporary one.
         organizations: names; the first is the default one. They are added to those already in the folder.
-        tokens: the valid tokens and their access.
+        tokens: the valid tokens and their access; each can see every organization.
+        environments: several environments instead of one. Then `port`, `organizations` and `tokens` do not
+            apply. The first one's address is also that of the registry.
         control_token: token for the control API, which changes switches and deletes all data; random by
             default.
         seed_base: whether the registry contains `base/python:3.11` from the start.
@@ -124,6 +165,7 @@ class Settings:
     tokens: Mapping[str, Access] = field(
         default_factory=lambda: {TOKEN: "read-write", READ_ONLY_TOKEN: "read-only"}
     )
+    environments: tuple[Environment, ...] = ()
     control_token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     seed_base: bool = True
     switches: Switches = field(default_factory=Switches)
@@ -134,3 +176,25 @@ class Settings:
     def path(self) -> Path | None:
         """The folder as a path; None for a temporary one."""
         return None if self.folder is None else Path(self.folder)
+
+    def __post_init__(self) -> None:
+        for names in ([one.name for one in self.environments], *(e.organizations for e in self.served())):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{', '.join(names)}: each name may appear only once")
+        if not all(one.organizations for one in self.served()):
+            raise ValueError("an environment needs an organization")
+
+    def served(self) -> tuple[Environment, ...]:
+        """The environments; the only one has an empty name if `environments` is empty."""
+        return self.environments or (Environment("", self.organizations, self.port),)
+
+    def grants(self, environment: Environment) -> dict[str, Grant]:
+        """The tokens of one environment."""
+        if not self.environments:
+            return {token: Grant(access) for token, access in self.tokens.items()}
+        accesses: tuple[Access, ...] = ("read-write", "read-only")
+        return {
+            environment.token(organization, access): Grant(access, (organization,))
+            for organization in environment.organizations
+            for access in accesses
+        }

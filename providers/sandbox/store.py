@@ -138,6 +138,14 @@ class Objects:
         """The object with this id, or None."""
         return self._first(self._select("kind = ? AND id = ?", (kind, id_)))
 
+    def root(self, stored: StoredObject) -> StoredObject:
+        """The organization that an object belongs to."""
+        while stored.kind != "organization":
+            found = self._first(self._select("id = ?", (stored.parent,)))
+            assert found is not None, f"{stored.kind} {stored.id} has no parent"
+            stored = found
+        return stored
+
     def named(self, kind: str, parent: str, name: str) -> StoredObject | None:
         """The object with this exact name, or None."""
         return self._first(self._select("kind = ? AND parent = ? AND name = ?", (kind, parent, name)))
@@ -171,7 +179,7 @@ class Objects:
 
         Args:
             kind: the kind of the objects.
-            parent: the id of their parent; empty for organizations.
+            parent: the id of their parent; for organizations, the name of their environment.
             order_by: field keys; a leading `-` sorts in descending order.
             limit: maximum number of objects; None for all.
             offset: number of objects to skip.

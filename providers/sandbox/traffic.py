@@ -50,12 +50,14 @@ class Traffic:
 
     Args:
         app: the app that handles requests.
+        environment: the name of its environment.
         panel: the switches.
         log: the request log; tokens are never logged.
     """
 
-    def __init__(self, app: ASGIApp, panel: Panel, log: RequestLog) -> None:
+    def __init__(self, app: ASGIApp, environment: str, panel: Panel, log: RequestLog) -> None:
         self._app = app
+        self._environment = environment
         self._panel = panel
         self._log = log
 
@@ -72,11 +74,13 @@ class Traffic:
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send, switches: Switches) -> None:
         method, path = scope["method"], scope["path"]
-        fault = self._panel.next_fault(method, path)
         service = _service(path)
+        environment = self._environment if service == "platform" else None
+        fault = self._panel.next_fault(method, path, environment)
         entry = self._log.open(
             {
                 "service": service,
+                "environment": environment,
                 "method": method,
                 "path": path,
                 "query": scope["query_string"].decode("ascii"),

@@ -29,7 +29,7 @@ _ENVIRONMENT: Final = (
     *("promote_from", "review", "follows", "pin"),
 )
 _LINKS: Final = ("promote_from", "follows")
-_NAME: Final = re.compile(r"[A-Z][A-Z0-9-]*")
+ENVIRONMENT_NAME: Final = re.compile(r"[A-Z][A-Z0-9-]*")
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
@@ -148,7 +148,7 @@ def _environments(reader: TomlReader, tables: Mapping[str, Any]) -> dict[str, Wo
     found = {}
     for name in tables:
         table = _table(reader, tables, "environments", name)
-        if not _NAME.fullmatch(name):
+        if not ENVIRONMENT_NAME.fullmatch(name):
             capitals = re.sub(r"[^A-Z0-9]+", "-", name.upper()).strip("-0123456789")
             example = capitals or "EU"
             reader.error(

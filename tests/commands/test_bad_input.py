@@ -418,6 +418,11 @@ def test_a_plan_with_an_unknown_key_is_refused(
         (["sandbox", "--switch", "echo"], "NAME=VALUE"),
         (["sandbox", "--switch", "echo=loud"], "echo"),
         (["sandbox", "--switch", "nosuch=1"], "nosuch"),
+        (["sandbox", "--env", "TEST"], "NAME=ORGANIZATION"),
+        (["sandbox", "--env", "test=north"], "capital letters"),
+        (["sandbox", "--env", "PROD=north"], "https://app.picsellia.com"),
+        (["sandbox", "--env", "TEST=a", "--env", "TEST=a"], "twice"),
+        (["sandbox", "--port", "65535", "--env", "TEST=a", "--env", "LIVE=a"], "--port"),
     ],
 )
 def test_wrong_usage_exits_with_2(

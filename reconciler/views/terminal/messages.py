@@ -1,5 +1,6 @@
 """Prints diagnostics, the results of an apply, the facts of a pipeline and the addresses of a sandbox."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from state.errors import StateError
 
 if TYPE_CHECKING:
     from providers.docker.source.key import SourceKey
-    from providers.sandbox import Settings
+    from providers.sandbox import Address, Settings
     from reconciler.engine.apply import ApplyResult
     from reconciler.pipeline.load import Pipeline
 
@@ -132,21 +133,43 @@ def print_pairs(facts: Mapping[str, str], out: Console, *, indent: int = 0) -> N
         out.print(line)
 
 
-def print_sandbox(url: str, registry: str, settings: "Settings", out: Console) -> None:
-    """Print the addresses of a sandbox, and the variables to use it."""
-    out.print(Text.assemble(("sandbox ", "bold"), f"at {url}; press Ctrl-C to stop it"))
+def print_sandbox(address: "Address", settings: "Settings", out: Console) -> None:
+    """Print the addresses of a sandbox, and the settings to use it."""
+    several = {one.name: address.url_of(one.name) for one in settings.environments}
+    where = f"with {plural(len(several), 'environment')}" if several else f"at {address.url}"
+    out.print(Text.assemble(("sandbox ", "bold"), f"{where}; press Ctrl-C to stop it"))
     token = settings.control_token
     facts = {
-        "registry": registry,
-        "requests": f"{url}/_sandbox/requests?token={token}",
+        **several,
+        "registry": address.registry,
+        "requests": f"{address.url}/_sandbox/requests?token={token}",
         "control token": token,
     }
     print_pairs(facts, out, indent=2)
+    variables = {
+        "PICSELLIA_TOKEN": next(iter(settings.tokens)),
+        "PICSELLIA_ORGANIZATION": settings.organizations[0],
+        "PICSELLIA_ENV": "CUSTOM",
+        "PICSELLIA_CUSTOM_ENV": address.url,
+    }
+    if several:
+        variables = {}
+        out.print(Text("To use it, add these lines to reconciler.toml:", "dim"))
+        for environment in settings.environments:
+            for number, organization in enumerate(environment.organizations, 1):
+                name = environment.name if number == 1 else f"{environment.name}-{number}"
+                variable = f"{name.replace('-', '_')}_TOKEN"
+                variables[variable] = environment.token(organization)
+                table = {
+                    "host": several[environment.name],
+                    "organization": organization,
+                    "channel": name.lower(),
+                    "token": variable,
+                }
+                out.print(f"  [environments.{name}]")
+                for key, value in table.items():
+                    out.print(f"  {key} = {json.dumps(value, ensure_ascii=False)}")
+                out.print("")
     out.print(Text("To use it from another terminal:", "dim"))
-    for name, value in (
-        ("PICSELLIA_TOKEN", next(iter(settings.tokens))),
-        ("PICSELLIA_ORGANIZATION", settings.organizations[0]),
-        ("PICSELLIA_ENV", "CUSTOM"),
-        ("PICSELLIA_CUSTOM_ENV", url),
-    ):
-        out.print(f"  export {name}={value}")
+    for variable, value in variables.items():
+        out.print(f"  export {variable}={value}")
