@@ -184,8 +184,14 @@ def cli(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
 
 
 def stack_of(name: str) -> str:
-    """The stack of a pipeline on the sandbox that the user is signed in to, as messages write it."""
-    return f"sandbox@{urlsplit(os.environ['PICSELLIA_CUSTOM_ENV']).netloc}/{name}"
+    """The stack of a pipeline on the sandbox that the user is signed in to, as messages write it.
+
+    That of an example that trains is named by its image.
+    """
+    sandbox = urlsplit(os.environ["PICSELLIA_CUSTOM_ENV"])
+    if name.endswith("_training"):
+        name = f"localhost:{sandbox.port}/examples/{name}"
+    return f"sandbox@{sandbox.netloc}/{name}"
 
 
 def copy_example(name: str, folder: Path, registry: str) -> Path:

@@ -16,13 +16,7 @@ from reconciler.core.events import Emit
 from reconciler.core.exit_codes import INTERRUPTED
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session, session
-from reconciler.engine.validate import ValidatedPipeline, duplicate_name_error, validate
-
-
-def display_path(folder: Path) -> str:
-    """A pipeline's folder, relative to the current one if it is below it."""
-    relative = os.path.relpath(folder)
-    return str(folder) if relative.startswith(os.pardir) else relative
+from reconciler.engine.validate import ValidatedPipeline, duplicate_stack_error, validate
 
 
 def validated_pipelines(
@@ -33,17 +27,18 @@ def validated_pipelines(
     Args:
         failed: called with the errors of the other pipelines.
     """
-    names: dict[str, Path] = {}
+    first: dict[str, Path] = {}  # name of a stack -> its folder
     for folder in folders:
         validated = validate(folder, read_options)
         try:
             pipeline, _ = validated.require_valid()
-            if pipeline.name in names:
-                raise duplicate_name_error(pipeline.name, names[pipeline.name], folder)
+            name = pipeline.config.stack_name
+            if name in first:
+                raise duplicate_stack_error(name, first[name], folder)
         except UserError as problem:
             failed(problem)
         else:
-            names[pipeline.name] = folder
+            first[name] = folder
             yield validated
 
 

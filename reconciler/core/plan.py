@@ -42,16 +42,25 @@ class Stack:
 
     Attributes:
         host: canonical address of the platform.
+        pipeline: metadata.name. Several trainings may share it.
+        name: the name of the stack in its organization and environment; metadata.name if it is not given.
+        folder: the pipeline's folder, relative to the current one if it is below it; "" if it is unknown.
+            It only helps people, and is no part of the identity.
     """
 
     organization: str
     environment: str
     host: str
-    pipeline: str
+    pipeline: str = field(compare=False)
+    name: str = ""
+    folder: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.pipeline)
 
     def __str__(self) -> str:
         # Two CUSTOM platforms must not share a state, so the name contains the host.
-        return f"{self.scope}/{self.pipeline}"
+        return f"{self.scope}/{self.name}"
 
     @property
     def scope(self) -> str:
@@ -61,7 +70,7 @@ class Stack:
     def command(self, verb: str, *more: str) -> str:
         """A command line for exactly this stack, whichever login is in use. Quoted for shells."""
         where = ("--organization", self.organization, "--env", self.environment)
-        return shlex.join(("reconciler", verb, self.pipeline, *where, *more))
+        return shlex.join(("reconciler", verb, self.name, *where, *more))
 
 
 class Basis(Enum):

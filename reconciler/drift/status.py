@@ -21,7 +21,7 @@ from reconciler.engine.requests import ReadOptions
 from reconciler.engine.rollback import image_in, pipeline_at
 from reconciler.engine.session import Session, session, stack_of, with_older_names
 from reconciler.engine.validate import validate
-from reconciler.workspace.discovery import names_in
+from reconciler.workspace.discovery import stacks_in
 from state.errors import AmbiguousStateError, CorruptStateError, StateError
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
@@ -79,7 +79,7 @@ def status(
     """
     emit_once = _once(emit)
     stored = store.stacks()  # raises before the first row
-    names = {name for folder in folders for name in names_in(folder)}
+    names = {name for folder in folders for name in stacks_in(folder)}
     listed: set[str] = set()
 
     def load(store: Store, stack: str) -> Snapshot | Row | None:

@@ -22,7 +22,7 @@ from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Event, FleetProgress, Note
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import CannotCheckError, Session
-from reconciler.engine.validate import ValidatedPipeline, duplicate_name_error, validate
+from reconciler.engine.validate import ValidatedPipeline, duplicate_stack_error, validate
 from state.errors import StateError
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ class _Chunk(Generic[T]):
 
     Attributes:
         outcomes: result or error of each pipeline that was read.
-        names: names of the pipelines whose files have no errors.
+        names: names of the stacks of the pipelines whose files have no errors.
         lost: why the other pipelines have no outcome: signing in failed, or the process was killed.
         events: events of a worker process.
     """
@@ -153,7 +153,7 @@ class _Worker(Generic[T]):
                 try:
                     with self._computing:
                         checked = validate(folder, self._task.read_options)
-                    names[folder] = checked.require_valid()[0].name
+                    names[folder] = checked.require_valid()[0].config.stack_name
                     if (session := self._signed_in()) is not None:
                         outcomes[folder] = self._task.inspect(session, checked)
                     elif self._task.processes > 1:
@@ -313,7 +313,7 @@ def _without_ctrl_c() -> Iterator[None]:
 
 
 def _combine(folders: Sequence[Path], chunks: Sequence[_Chunk[T]]) -> FleetResult[T]:
-    """All outcomes, in the order of the folders. A pipeline with the name of an earlier one is an error."""
+    """All outcomes, in the order of the folders. A pipeline with the stack of an earlier one is an error."""
     outcomes = {folder: outcome for chunk in chunks for folder, outcome in chunk.outcomes.items()}
     names = {folder: name for chunk in chunks for folder, name in chunk.names.items()}
     lost = next((chunk.lost for chunk in chunks if chunk.lost is not None), None)
@@ -323,7 +323,7 @@ def _combine(folders: Sequence[Path], chunks: Sequence[_Chunk[T]]) -> FleetResul
     for folder in folders:
         outcome = outcomes.get(folder, lost)
         if (name := names.get(folder)) is not None and first.setdefault(name, folder) != folder:
-            outcome = duplicate_name_error(name, first[name], folder)
+            outcome = duplicate_stack_error(name, first[name], folder)
         if isinstance(outcome, UserError | StateError):
             problems[folder] = outcome
         else:

@@ -22,7 +22,9 @@ from reconciler.credentials.target import Target
 from reconciler.engine import refresh
 from reconciler.engine.kinds import kinds_of
 from reconciler.engine.problems import provider_diagnostic
+from reconciler.engine.validate import unnamed_image
 from reconciler.pipeline.load import Pipeline
+from reconciler.system.files import display_path
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.stores.base import Store
@@ -150,5 +152,13 @@ def registries(emit: Emit) -> ConnectionPool:
 
 
 def stack_of(target: Target, pipeline: Pipeline) -> Stack:
-    """The stack of a pipeline in a target."""
-    return Stack(target.organization, target.environment.name, target.host, pipeline.name)
+    """The stack of a pipeline in a target. It depends on config.toml alone.
+
+    Raises:
+        UserError: a training has no image name, which names its stack.
+    """
+    name = pipeline.config.stack_name
+    if not name:
+        raise UserError(unnamed_image(pipeline))
+    where = (target.organization, target.environment.name, target.host)
+    return Stack(*where, pipeline.name, name, display_path(pipeline.folder))

@@ -56,14 +56,7 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
         return ValidatedPipeline(None, None, found)
     problems = [*found]
     if not pipeline.config.docker.image_name:
-        problems.append(
-            error(
-                "docker.image_name is empty",
-                'Name the image in config.toml, for example image_name = "user/my_pipeline".',
-                file=pipeline.loaded.path,
-                line=pipeline.loaded.line_of("docker", "image_name"),
-            )
-        )
+        problems.append(unnamed_image(pipeline))
     problems += [*missing_files(pipeline), *unused_inputs_classes(pipeline)]
     key = None
     try:
@@ -80,6 +73,16 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
         detail = f"{why}, so the image needs a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would contain the folder {name}", detail, file=folder))
     return ValidatedPipeline(pipeline, key, tuple(problems))
+
+
+def unnamed_image(pipeline: Pipeline) -> Diagnostic:
+    """The error for a pipeline without an image name."""
+    return error(
+        "docker.image_name is empty",
+        'Name the image in config.toml, for example image_name = "user/my_pipeline".',
+        file=pipeline.loaded.path,
+        line=pipeline.loaded.line_of("docker", "image_name"),
+    )
 
 
 def _state_problems(source: ImageSource, state_files: Collection[Path]) -> list[Diagnostic]:
@@ -117,7 +120,14 @@ def time_problems(pipeline: Pipeline) -> list[Diagnostic]:
     return []
 
 
-def duplicate_name_error(name: str, first: Path, second: Path) -> UserError:
-    """The error for two folders whose pipelines have the same name, so are the same on the platform."""
-    detail = f"{first} and {second} would overwrite each other. Rename one of them."
-    return UserError(error(f"two pipelines have metadata.name = {name!r}", detail))
+def duplicate_stack_error(name: str, first: Path, second: Path) -> UserError:
+    """The error for two folders whose pipelines have the same stack, so would overwrite each other.
+
+    Args:
+        name: the name of the stack.
+    """
+    detail = (
+        f"{first} and {second} would overwrite each other's state. A stack is named by [reconciler] stack, "
+        "else by docker.image_name of a training, else by metadata.name: change it in one of them."
+    )
+    return UserError(error(f"two pipelines have the stack {name!r}", detail))

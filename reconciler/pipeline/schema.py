@@ -9,6 +9,7 @@ from semver import Version
 
 from providers.enums import TRAINING
 from reconciler.core.values import Address
+from reconciler.pipeline.stack_name import stack_name
 
 Pin = Literal["channel", "version"]
 Builder = Literal["auto", "buildx", "buildkit", "engine", "append"]
@@ -102,6 +103,7 @@ class Reconciler:
     """`[reconciler]`: our own table, which the official tool ignores."""
 
     pin: Pin = "channel"
+    stack: str | None = None
     ignore_changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     protect: tuple[str, ...] = ()
     image: ImageOptions = field(default_factory=ImageOptions)
@@ -128,3 +130,10 @@ class Config:
     @property
     def is_training(self) -> bool:
         return self.metadata.type == TRAINING
+
+    @property
+    def stack_name(self) -> str:
+        """The name of the pipeline's stack; "" for a training without an image name."""
+        return stack_name(
+            self.metadata.type, self.metadata.name, self.docker.image_name, self.reconciler.stack
+        )

@@ -24,19 +24,24 @@ def read_metadata(reader: TomlReader) -> Metadata | None:
     if table is None:
         return None
     name = reader.required_text(table, "metadata", "name", 'for example name = "my_pipeline"')
-    if name is not None and (name.startswith("-") or name in (".", "..")):
-        reader.error(
-            f"metadata.name {name!r} looks like an option or a folder on the command line",
-            "Start it with a letter or a digit.",
-            "metadata",
-            "name",
-        )
+    if name is not None:
+        check_selectable(reader, name, "metadata", "name")
     number = _version(reader, table)
     description = reader.text(table, "metadata", "description", free=True)
     kind = _type(reader, table)
     if name is None or number is None or kind is None:
         return None
     return Metadata(name=name, version=number, description=description, type=kind)
+
+
+def check_selectable(reader: TomlReader, name: str, *where: str) -> None:
+    """Report a name that could not select its pipeline on the command line."""
+    if name.startswith("-") or name in (".", ".."):
+        reader.error(
+            f"{'.'.join(where)} {name!r} looks like an option or a folder on the command line",
+            "Start it with a letter or a digit.",
+            *where,
+        )
 
 
 def _version(reader: TomlReader, table: Mapping[str, Any]) -> Version | None:

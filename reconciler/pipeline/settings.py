@@ -7,6 +7,7 @@ from providers.table import FACTS, address_form, ancestors
 from reconciler.core.values import Address
 from reconciler.pipeline.objects import row_tables
 from reconciler.pipeline.schema import Reconciler
+from reconciler.pipeline.sections import check_selectable
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader, table_advice
 
@@ -43,7 +44,29 @@ def _settings(
             _check_ignored_fields(reader, kind, paths, *where)
     for index, address in enumerate(settings.protect):
         _kind_of_address(reader, address, section, "protect", index)
+    if settings.stack is not None:
+        _check_stack(reader, settings.stack, section)
     return settings
+
+
+def _check_stack(reader: TomlReader, stack: str, section: str) -> None:
+    """Report the name of a stack that cannot select its pipeline, or that several pipelines would share."""
+    if section == "defaults":
+        reader.error(
+            "defaults.stack would give all pipelines one stack",
+            "A stack belongs to one pipeline: set stack in [reconciler] of its config.toml.",
+            section,
+            "stack",
+        )
+    elif not stack.isprintable() or stack != stack.strip():
+        reader.error(
+            f"{section}.stack {stack!r} is not a name",
+            "Use printable characters, without spaces at the ends.",
+            section,
+            "stack",
+        )
+    else:
+        check_selectable(reader, stack, section, "stack")
 
 
 def _kind_of_address(reader: TomlReader, text: str, *where: str | int) -> str | None:

@@ -76,6 +76,7 @@ class ReconcilerTable(_Table):
     """`[reconciler]`."""
 
     pin: Pin = "channel"
+    stack: _Text | None = None
     ignore_changes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     protect: tuple[str, ...] = ()
     image: ImageTable = ImageTable()

@@ -18,6 +18,12 @@ from providers.regular_files import real_path
 from reconciler.core.diagnostics import BusyError, UserError, error
 
 
+def display_path(path: Path) -> str:
+    """A path relative to the current folder if it is below it, with `/`."""
+    relative = os.path.relpath(path)
+    return (path if relative.startswith(os.pardir) else Path(relative)).as_posix()
+
+
 @contextmanager
 def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the lock of this file while the block runs. It is released if the process dies.

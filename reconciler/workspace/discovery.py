@@ -6,14 +6,16 @@ matches are an error that lists both.
 
 import os
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.pipeline.config import FILE_NAME
+from reconciler.pipeline.stack_name import stack_name
 from reconciler.pipeline.suggestions import did_you_mean
-from reconciler.pipeline.toml.overlays import overlays
+from reconciler.pipeline.toml.overlays import overlaid, overlays
 from reconciler.workspace.schema import Workspace
 
 _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
@@ -25,8 +27,8 @@ def find(name_or_path: str, root: Path, workspace: Workspace | None = None) -> P
 
     Args:
         name_or_path: a folder (or its config.toml) relative to `root`, if written as a path (`./app`,
-            `team/app`, `.`); else the name of a pipeline's folder or its metadata.name, which may contain a
-            slash.
+            `team/app`, `.`); else the name of a pipeline's folder, its metadata.name or the name of its
+            stack, which may contain slashes.
         root: where to search.
         workspace: limits the pipelines to its own.
 
@@ -40,7 +42,7 @@ def find(name_or_path: str, root: Path, workspace: Workspace | None = None) -> P
         return checked_folder(path, workspace)
     everything = find_all(root)
     pipelines = _within(everything, workspace)
-    matches = [folder for folder in pipelines if name_or_path in _names(folder)]
+    matches = _called(name_or_path, pipelines)
     if len(matches) == 1:
         return matches[0]
     if _is_path(name_or_path) and not matches:
@@ -55,12 +57,11 @@ def find(name_or_path: str, root: Path, workspace: Workspace | None = None) -> P
         raise UserError(
             error(
                 f"{len(matches)} pipelines are called {name_or_path}",
-                "\n".join([*map(str, matches), "Give the path of the one you mean."]),
+                "\n".join([*map(_with_stacks, matches), "Give the path or the stack of the one you mean."]),
             )
         )
-    for folder in everything:
-        if name_or_path in _names(folder):
-            return checked_folder(folder, workspace)  # raises: the workspace excludes it
+    for folder in _called(name_or_path, everything):
+        return checked_folder(folder, workspace)  # raises: the workspace excludes it
     names = sorted({name for folder in pipelines for name in _names(folder)})
     summary = f"It contains {', '.join(names)}." if names else "It contains no pipeline."
     raise UserError(
@@ -70,6 +71,15 @@ def find(name_or_path: str, root: Path, workspace: Workspace | None = None) -> P
             f"{summary}{did_you_mean(name_or_path, names)}",
         )
     )
+
+
+def stacks_called(name_or_path: str, root: Path, workspace: Workspace | None = None) -> set[str]:
+    """The names of the stacks of each pipeline that `find` would find; empty if there is none."""
+    try:
+        folders = [find(name_or_path, root, workspace)]
+    except UserError:
+        folders = _called(name_or_path, find_all(root, workspace))
+    return {name for folder in folders for name in stacks_in(folder)}
 
 
 def checked_folder(folder: Path, workspace: Workspace | None) -> Path:
@@ -123,17 +133,47 @@ def _is_pipeline(folder: Path) -> bool:
     return document is None or not _SECTIONS.isdisjoint(document)
 
 
-def names_in(folder: Path) -> set[str]:
-    """Every name that a config.toml gives its pipeline, including those of single environments."""
-    document = _document(folder) or {}
-    sections = (tables.get("metadata") for tables in (document, *overlays(document).values()))
-    names = (metadata.get("name") for metadata in sections if isinstance(metadata, dict))
-    return {name for name in names if isinstance(name, str)}
+def stacks_in(folder: Path) -> set[str]:
+    """The name of the pipeline's stack in each environment, also if its config.toml has errors."""
+    return set(map(_stack_name, _views(folder))) - {""}
+
+
+def _stack_name(tables: Mapping[str, Any]) -> str:
+    return stack_name(
+        _text(tables, "metadata", "type").upper(),
+        _text(tables, "metadata", "name"),
+        _text(tables, "docker", "image_name"),
+        _text(tables, "reconciler", "stack") or None,
+    )
 
 
 def _names(folder: Path) -> set[str]:
-    """The names that select a pipeline: the folder's, and those in its config.toml."""
-    return {real_path(folder).name, *names_in(folder)}
+    """The names of a pipeline: the folder's, and metadata.name in each environment."""
+    named = {_text(tables, "metadata", "name") for tables in _views(folder)}
+    return {real_path(folder).name, *named} - {""}
+
+
+def _called(name: str, folders: Iterable[Path]) -> list[Path]:
+    """The pipelines with this name, or with a stack of this name."""
+    return [folder for folder in folders if name in _names(folder) | stacks_in(folder)]
+
+
+def _with_stacks(folder: Path) -> str:
+    return "  ".join([str(folder), ", ".join(sorted(stacks_in(folder)))]).rstrip()
+
+
+def _views(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """The content of config.toml without an environment, and for each one that it has values of."""
+    document = _document(folder) or {}
+    for environment in (None, *overlays(document)):
+        yield overlaid(document, environment).document
+
+
+def _text(tables: Mapping[str, Any], table: str, key: str) -> str:
+    """The text at this key; "" if there is none."""
+    section = tables.get(table)
+    value = section.get(key) if isinstance(section, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _document(folder: Path) -> dict[str, Any] | None:

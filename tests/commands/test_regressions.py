@@ -99,7 +99,7 @@ def test_two_folders_with_one_pipeline_name_are_an_error(cli: Cli, sandbox: Sand
     ended = cli("plan", "--all")
 
     assert ended.code == 1
-    assert "two pipelines have metadata.name = 'twin'" in ended.err
+    assert "two pipelines have the stack 'twin'" in ended.err
     assert "one and " in ended.err
 
 

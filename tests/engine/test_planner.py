@@ -609,6 +609,8 @@ class TestDocument:
             "environment": "STAGING",
             "host": "https://staging.picsellia.com",
             "pipeline": "app",
+            "name": "app",
+            "folder": "",
         }
         assert {"lineage", "serial", "summary", "steps", "diagnostics"} <= set(document)
         [step] = document["steps"]

@@ -384,7 +384,7 @@ def test_a_broken_pipeline_is_listed_under_its_folder(fleet: Fleet) -> None:
             folder.rmdir()
 
     assert (ended.code, sorted(report["failed"]), len(report["stacks"])) == (13, ["broken", "twin"], COUNT)
-    assert "two pipelines have metadata.name" in report["failed"]["twin"][0]["summary"]
+    assert "two pipelines have the stack 'pipeline_0001'" in report["failed"]["twin"][0]["summary"]
     assert (named.code, "no pipeline is called nowhere" in named.err) == (13, True)
 
 

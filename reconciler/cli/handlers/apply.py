@@ -33,7 +33,7 @@ def run(
             organization=where.organization or stack.organization,
             environment=where.environment or stack.environment,
         )
-        selection = selection if selection.names else options.Selection((stack.pipeline,), everything=False)
+        selection = selection if selection.names else options.Selection((stack.name,), everything=False)
     elif skip_moved:
         raise click.UsageError("--skip-moved needs --plan")
     return apply_all(

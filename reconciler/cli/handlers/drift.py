@@ -15,6 +15,7 @@ from reconciler.drift.check import check
 from reconciler.drift.findings import Report
 from reconciler.engine import fleet
 from reconciler.engine.requests import ReadOptions
+from reconciler.system.files import display_path
 from reconciler.views.reports.drift_json import first_seen
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
@@ -52,9 +53,7 @@ def run(
         )
     if result.sign_in_error is not None:
         raise result.sign_in_error
-    failed |= {
-        execution.display_path(folder): diagnostics_of(problem) for folder, problem in result.problems.items()
-    }
+    failed |= {display_path(folder): diagnostics_of(problem) for folder, problem in result.problems.items()}
     report = with_acknowledgements(
         baseline, Report(now, tuple(result.results.values()), failed, shard=shard), rules, err
     )

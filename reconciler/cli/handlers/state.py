@@ -205,8 +205,13 @@ def _print_lines(lines: Iterable[Text]) -> None:
 
 def _named(store: Store, name: str) -> str:
     """The stack of this name, or the only stack of the pipeline of this name. Raises UserError."""
+    from reconciler.workspace.discovery import stacks_called
+
     stacks = store.stacks()
     matching = [stack for stack in stacks if name in (stack, stack.partition("/")[2])]
+    if stacks and not matching:
+        names = stacks_called(name, Path.cwd(), options.workspace())
+        matching = [stack for stack in stacks if stack.partition("/")[2] in names]
     if len(matching) == 1:
         return matching[0]
     if matching:

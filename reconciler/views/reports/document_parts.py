@@ -9,6 +9,7 @@ from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.reasons import Reason, WayOut
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change
+from reconciler.core.plan import Stack
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
 from reconciler.core.values import JSON, NoValue
 from reconciler.views import phrases
@@ -22,6 +23,17 @@ REASON_CODES: Mapping[str, StrEnum] = {
 WAY_CODES: Mapping[str, StrEnum] = {code.value: code for codes in (Way, ImageWay) for code in codes}
 """Every `code` of a way out."""
 _DIAGNOSTIC_KEYS = frozenset(["severity", "summary", "detail", "address", "file", "line"])
+
+
+def stack_to_document(stack: Stack) -> dict[str, JSON]:
+    return {
+        "organization": stack.organization,
+        "environment": stack.environment,
+        "host": stack.host,
+        "pipeline": stack.pipeline,
+        "name": stack.name,
+        "folder": stack.folder,
+    }
 
 
 def reason_to_document(reason: Reason, audience: Audience) -> dict[str, JSON]:

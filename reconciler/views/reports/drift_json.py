@@ -19,6 +19,7 @@ from reconciler.views.reports.document_parts import (
     diagnostic_to_document,
     reason_from_document,
     reason_to_document,
+    stack_to_document,
     unstated,
     values_from_document,
     values_to_document,
@@ -119,7 +120,7 @@ def first_seen(path: Path) -> dict[str, datetime]:
 
 def _stack_to_document(stack: StackReport) -> dict[str, JSON]:
     return {
-        "stack": _stack(stack.stack),
+        "stack": stack_to_document(stack.stack),
         "last_apply": _last_apply(stack.last_apply),
         "resources": [_step_to_document(step) for step in stack.plan.steps],
         "unverified": stack.unverified,
@@ -156,15 +157,6 @@ def _finding_to_document(finding: Finding) -> dict[str, JSON]:
         "put_back": finding.put_back,
         "take_over": finding.take_over,
         "acknowledged": _acknowledged(finding.acknowledged),
-    }
-
-
-def _stack(stack: Stack) -> dict[str, JSON]:
-    return {
-        "organization": stack.organization,
-        "environment": stack.environment,
-        "host": stack.host,
-        "pipeline": stack.pipeline,
     }
 
 

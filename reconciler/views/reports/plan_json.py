@@ -22,6 +22,7 @@ from reconciler.views.reports.document_parts import (
     only_keys,
     reason_from_document,
     reason_to_document,
+    stack_to_document,
     unstated,
     values_from_document,
     values_to_document,
@@ -86,12 +87,7 @@ def plan_to_document(plan: Plan) -> dict[str, JSON]:
     return {
         "format": FORMAT,
         "version": VERSION,
-        "stack": {
-            "organization": plan.stack.organization,
-            "environment": plan.stack.environment,
-            "host": plan.stack.host,
-            "pipeline": plan.stack.pipeline,
-        },
+        "stack": stack_to_document(plan.stack),
         "lineage": plan.lineage,
         "serial": plan.serial,
         "sources": plan.sources,
@@ -134,7 +130,7 @@ _REASON_KEYS = frozenset(["reason", "reason_code", "reason_details"])
 _PLAN_KEYS = frozenset(
     ["format", "version", "stack", "lineage", "serial", "sources", "asked", "summary", "steps", "diagnostics"]
 )
-_STACK_KEYS = frozenset(["organization", "environment", "host", "pipeline"])
+_STACK_KEYS = frozenset(["organization", "environment", "host", "pipeline", "name", "folder"])
 _STEP_KEYS = _REASON_KEYS | {
     "address",
     "kind",
