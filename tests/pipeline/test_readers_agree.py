@@ -1,6 +1,7 @@
 """Both readers agree on generated classes: the values of the static reader equal those of a run."""
 
 import ast
+import tempfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -221,3 +222,102 @@ def test_running_a_class_equals_reading_it(both: tuple[str, str], place: Path, b
             continue
         assert answer is not None
         assert repr(without_lines(answer)) == repr(without_lines(read))
+
+
+ODD_NAMES = ["float", "max", "len", "self", "log_data", "inputs", "__class__"]
+
+
+@st.composite
+def folders(draw: st.DrawFn) -> dict[str, str]:
+    """Files that import from each other, share an enum, and give names a second meaning."""
+    package = draw(st.sampled_from(["", "", "inputs = 3\n"]))
+    files = {
+        "utils/__init__.py": package,
+        "utils/modes.py": "from enum import Enum\n\nclass Mode(Enum):\n    FAST = 'fast'\n",
+    }
+    bound = {"utils.modes": ["Mode"], "utils": ["inputs"] if package else []}
+    for module in ("inputs", "base", "values"):
+        names = {
+            name: other for other in draw(st.sets(st.sampled_from(sorted(bound)))) for name in bound[other]
+        }
+        default = draw(st.sampled_from(["1", "float('2')", *["Mode.FAST"] * ("Mode" in names)]))
+        hint = draw(st.sampled_from([*["", ": int | None", ": list[int]"] * 3, ": int[str]", ": int | 3"]))
+        files[f"utils/{module}.py"] = (
+            "".join(f"from {other} import {name}\n" for name, other in names.items())
+            + f"{module}_value{hint} = {default}\n"
+        )
+        bound[f"utils.{module}"] = [*names, f"{module}_value"]
+    imports = [f"from {module} import {name}\n" for module in bound for name in bound[module]]
+    imported = draw(st.lists(st.sampled_from(imports), min_size=1, max_size=4, unique=True))
+    imported += draw(st.sampled_from([[], [], ["from utils import inputs\n"]]))
+    odd = st.sampled_from([*["rate", "names", "rate_of"] * 5, *ODD_NAMES])
+    constants = f"class {draw(odd)}:\n    rate = 7\n" if draw(st.integers(0, 3)) == 0 else ""
+    attribute = draw(odd)
+    value = draw(st.sampled_from(["float(1)", "max(1, 2)", "len((1, 2))", "3"]))
+    other = draw(st.sampled_from([*"12345", "inputs", "log_data.rate", "__class__.rate"]))
+    kind = "Mode" if any("import Mode" in line for line in imported) else "float"
+    files["parameters.py"] = (
+        f"{sources.PARAMETERS_HEAD}{''.join(imported)}{constants}"
+        f"class Params(Parameters):\n    def {draw(odd)}(*_):\n        return 5\n"
+        f"    {attribute} = {value}\n"
+        "    def __init__(self, log_data):\n        super().__init__(log_data=log_data)\n"
+        f"        self.a = self.{attribute}\n"
+        f"        self.b = {other}\n"
+    )
+    for name in sorted({line.split()[-1] for line in imported} - {"inputs", "Mode"}):
+        files["parameters.py"] += f"        self.of_{name} = self.extract_parameter(['k'], {kind}, {name})\n"
+    return files
+
+
+@settings(max_examples=80)
+@given(files=folders())
+def test_running_several_files_equals_reading_them(files: dict[str, str], bare: Path) -> None:
+    """Files that the reader accepts can also be run, and give the same values, or both report a problem."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path, source in files.items():
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_text(source)
+        reference = ClassReference(folder, folder / "parameters.py", "Params")
+        read = read_parameters(reference)
+        CASES["folders that were read"] += not isinstance(read, NotStatic)
+        CASES["folders that had to be run"] += isinstance(read, NotStatic)
+        if not isinstance(read, NotStatic):
+            answer = runner.run(folder, inputs=None, parameters=reference, python=bare, timeout=20).parameters
+            assert answer is not None
+            assert repr(without_lines(answer)) == repr(without_lines(read))
+
+
+def test_an_enum_is_the_same_one_in_every_file(tmp_path: Path) -> None:
+    (tmp_path / "modes.py").write_text("from enum import Enum\n\nclass Mode(Enum):\n    FAST = 'fast'\n")
+    (tmp_path / "base.py").write_text("from modes import Mode\nDEFAULT = Mode.FAST\n")
+    top = "from base import DEFAULT\nfrom modes import Mode\n"
+    source = sources.parameters("self.a = self.extract_parameter(['a'], Mode, DEFAULT)", top=top)
+    (tmp_path / "parameters.py").write_text(source)
+    read = read_parameters(ClassReference(tmp_path, tmp_path / "parameters.py", "Params"))
+    assert isinstance(read, ClassValue)
+    assert read.value == {"a": "fast"}
+
+
+def test_each_file_is_read_once_however_often_it_is_imported(tmp_path: Path) -> None:
+    """Otherwise a few short files in a pull request would take hours to plan."""
+    names = [f"a{number}" for number in range(40)]
+    for level in range(4):
+        imports = "".join(f"from level{level + 1} import {name}\n" for name in names)
+        (tmp_path / f"level{level}.py").write_text(imports)
+    (tmp_path / "level4.py").write_text("".join(f"{name} = 1\n" for name in names))
+    top = "".join(f"from level0 import {name}\n" for name in names)
+    (tmp_path / "parameters.py").write_text(sources.parameters("self.a = a7", top=top))
+    read = read_parameters(ClassReference(tmp_path, tmp_path / "parameters.py", "Params"))
+    assert isinstance(read, ClassValue)
+    assert read.value == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["b.cpython-311-x86_64-linux-gnu.so", "b.pyd"])
+def test_a_compiled_module_takes_precedence_over_a_source_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / "b.py").write_text("rate = 1\n")
+    (tmp_path / "parameters.py").write_text(sources.parameters("self.a = rate", top="from b import rate\n"))
+    reference = ClassReference(tmp_path, tmp_path / "parameters.py", "Params")
+    assert isinstance(read_parameters(reference), ClassValue)
+    (tmp_path / name).touch()
+    assert isinstance(read_parameters(reference), NotStatic)

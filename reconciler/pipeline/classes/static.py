@@ -50,11 +50,14 @@ _ENUM_BASES: Final[dict[tuple[str, ...], type | None]] = {
     ("int", "enum.Enum"): int,
 }
 """Bases of an enum -> the second type of its members."""
+_GENERIC: Final = frozenset({"list", "dict", "tuple", "set", "frozenset", "type"})
 # Names that the base classes use; a class that defines or sets one of them must be run.
 _RESERVED: Final = frozenset(
     {"define_input", "inputs", "to_list", "extract_parameter", "to_dict", "validate_log_data"}
     | {"parameters_data", "defaulted_keys"}
 )
+_LOCALS: Final = frozenset({"self", "log_data"})  # names with another meaning in `__init__`
+_COMPILED: Final = (".so", ".pyd", ".pyc")
 _DEEPEST: Final = 5  # levels of imports between files of the pipeline
 
 
@@ -162,18 +165,29 @@ class _Class:
 
 @dataclass(slots=True)
 class _Module:
+    """A file of the pipeline.
+
+    Attributes:
+        own: the modules in the pipeline's folder.
+        names: the names that it binds, with their values.
+        room: characters and items that the values of all files may still have; one number.
+        imported: the files that any file imports, read once: an enum must be the same one everywhere. None
+            for a file that is still being read.
+    """
+
     reference: ClassReference
     installed: Installed
-    own: frozenset[str]  # modules in the pipeline's folder
+    own: frozenset[str]
     names: dict[str, Any] = field(default_factory=dict)
     lazy_annotations: bool = False
     room: list[int] = field(default_factory=lambda: [1_000_000])
+    imported: "dict[Path, _Module | None]" = field(default_factory=dict)
 
     def bind(self, name: str, value: Any, node: ast.AST) -> None:
-        if name in self.names or hasattr(builtins, name):
+        if name in self.names or name in _LOCALS or hasattr(builtins, name):
             raise _NotUnderstood(f"{name} has more than one meaning", node)
-        if name.startswith("__") and not name.endswith("__"):
-            raise _NotUnderstood(f"{name} has another name inside of a class", node)
+        if name.startswith("__") and name != "__all__":
+            raise _NotUnderstood(f"{name} has another meaning inside of a class", node)
         self.names[name] = value
 
     def scope(self, names: dict[str, Any] | None = None) -> Scope:
@@ -261,7 +275,13 @@ def _first_undecodable_line(source: bytes) -> int:
     return 1
 
 
-def _module(reference: ClassReference, installed: Installed, own: frozenset[str], depth: int = 0) -> _Module:
+def _module(
+    reference: ClassReference,
+    installed: Installed,
+    own: frozenset[str],
+    importer: _Module | None = None,
+    depth: int = 0,
+) -> _Module:
     """The names that a file defines; raises _NotUnderstood if importing it does more than define them."""
     try:
         source = read_regular(reference.file)
@@ -280,6 +300,8 @@ def _module(reference: ClassReference, installed: Installed, own: frozenset[str]
     except (OSError, ValueError, RecursionError, MemoryError) as problem:
         raise _NotUnderstood(f"the file cannot be read ({problem})") from None
     module = _Module(reference, installed, own)
+    if importer is not None:
+        module.room, module.imported = importer.room, importer.imported
     for node in tree.body:
         match node:
             case ast.Expr(ast.Constant()) | ast.Pass():
@@ -310,7 +332,19 @@ def _module(reference: ClassReference, installed: Installed, own: frozenset[str]
 
 def _own_names(reference: ClassReference) -> frozenset[str]:
     """The modules in the pipeline's folder: they take precedence over installed packages of the same name."""
-    return frozenset(path.stem if path.suffix == ".py" else path.name for path in reference.folder.iterdir())
+    return frozenset(map(_module_name, _entries(reference.folder)))
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as problem:
+        raise _NotUnderstood(f"{folder} cannot be read: {problem.strerror}") from None
+
+
+def _module_name(path: Path) -> str:
+    """The name by which Python imports this file or folder: `a` for a.py and a.cpython-311-darwin.so."""
+    return path.name.partition(".")[0] if path.suffix in (".py", *_COMPILED) else path.name
 
 
 def _refuse_own(module: _Module, name: str, node: ast.AST) -> None:
@@ -329,7 +363,7 @@ def _import(module: _Module, node: ast.ImportFrom, depth: int) -> None:
         if alias.name == "*":
             raise _NotUnderstood(f"it imports * from {source}", node)
         if own is not None:
-            if alias.name not in own.names:
+            if alias.name not in own.names or _is_submodule(own, alias.name):
                 raise _NotUnderstood(f"it imports {alias.name} from {source}", node)
             value = own.names[alias.name]
         else:
@@ -337,6 +371,12 @@ def _import(module: _Module, node: ast.ImportFrom, depth: int) -> None:
         if (source, alias.name) == ("__future__", "annotations"):
             module.lazy_annotations = True
         module.bind(alias.asname or alias.name, value, node)
+
+
+def _is_submodule(package: _Module, name: str) -> bool:
+    """Whether a package has a module of this name, which its first import binds in place of a value."""
+    file = package.reference.file
+    return file.name == "__init__.py" and any(_module_name(path) == name for path in _entries(file.parent))
 
 
 def _imported(module: _Module, source: str, name: str, node: ast.AST) -> Any:
@@ -368,6 +408,8 @@ def _own_module(module: _Module, source: str, node: ast.AST, depth: int) -> _Mod
         place /= package
         if (place / "__init__.py").is_file():
             _other_file(module, place / "__init__.py", source, node, depth)
+    if any(_module_name(path) == last and path.suffix in (".so", ".pyd") for path in _entries(place)):
+        raise _NotUnderstood(f"{source} is compiled", node)  # Python prefers it to a .py file
     for file in (place / last / "__init__.py", place / f"{last}.py"):  # Python's order
         if file.is_file() and found is None:
             found = _other_file(module, file, source, node, depth)
@@ -377,11 +419,19 @@ def _own_module(module: _Module, source: str, node: ast.AST, depth: int) -> _Mod
 
 
 def _other_file(module: _Module, file: Path, source: str, node: ast.AST, depth: int) -> _Module:
+    if file in module.imported:
+        known = module.imported[file]
+        if known is None:
+            raise _NotUnderstood(f"it imports {source} in a circle", node)
+        return known
+    module.imported[file] = None
     reference = ClassReference(module.reference.folder, file, "")
     try:
-        return _module(reference, module.installed, module.own, depth + 1)
+        found = _module(reference, module.installed, module.own, module, depth + 1)
     except _NotUnderstood as problem:
         raise _NotUnderstood(f"it imports {source}, where {problem.answer.reason}", node) from None
+    module.imported[file] = found
+    return found
 
 
 def _never_holds(module: _Module, test: ast.expr) -> bool:
@@ -437,6 +487,8 @@ def _class(module: _Module, node: ast.ClassDef) -> Any:
                     raise _NotUnderstood("__init__ is defined twice", item)
                 initialised = True
             case ast.FunctionDef(name=name) if not name.startswith("_") and name not in _RESERVED:
+                if hasattr(builtins, name):  # the statements below it would call the method
+                    raise _NotUnderstood(f"{name} has more than one meaning", item)
                 _signature(module, item)
                 attributes[name] = _Opaque()  # shadows a name of the file and a value of a base
             case ast.Assign([ast.Name(name)], value) if not name.startswith("_") and name not in _RESERVED:
@@ -497,18 +549,33 @@ def _annotation(module: _Module, node: ast.expr) -> None:
             pass
         case ast.Name(name) if name in module.names or isinstance(getattr(builtins, name, None), type):
             pass
-        case ast.Attribute(inner):
-            _annotation(module, inner)
-        case ast.BinOp(ast.Constant(str()), ast.BitOr()) | ast.BinOp(_, ast.BitOr(), ast.Constant(str())):
-            raise _NotUnderstood(f"the annotation {shortened(node)}", node)  # str does not support `|`
-        case ast.BinOp(left, ast.BitOr(), right) | ast.Subscript(left, right):
+        case ast.Attribute(inner) if _is_imported(module, inner):
+            pass
+        case ast.BinOp(left, ast.BitOr(), right) if _is_type(module, left) and _is_type(module, right):
             _annotation(module, left)
+            _annotation(module, right)
+        case ast.Subscript(left, right) if _name(left) in _GENERIC or _is_imported(module, left):
             _annotation(module, right)
         case ast.Tuple(items) | ast.List(items):
             for item in items:
                 _annotation(module, item)
         case _:
             raise _NotUnderstood(f"the annotation {shortened(node)}", node)
+
+
+def _is_imported(module: _Module, node: ast.expr) -> bool:
+    """Whether this is an object of another package, or an attribute of one: their operations are unknown."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(module.names.get(_name(node) or ""), _Imported)
+
+
+def _is_type(module: _Module, node: ast.expr) -> bool:
+    """Whether `node` can be one side of `|` in an annotation, as far as known."""
+    if isinstance(node, ast.Name):
+        bound = module.names.get(node.id, getattr(builtins, node.id, None))
+        return isinstance(bound, type | _Imported | _Official | _Class)
+    return not isinstance(node, ast.Constant | ast.Tuple | ast.List) or _is_none(node)
 
 
 # One instance of the class: the statements of its `__init__`, in order
@@ -566,7 +633,7 @@ class _Instance:
             case ast.AnnAssign(ast.Attribute(ast.Name("self"), name), _, ast.expr() as value):
                 self._assign(found, name, value, node, scope)  # such an annotation is never evaluated
             case ast.Assign([ast.Name(name)], value):
-                if name in found.module.names or hasattr(builtins, name) or name in ("self", "log_data"):
+                if name in found.module.names or hasattr(builtins, name) or name in _LOCALS:
                     raise _NotUnderstood(f"{name} has more than one meaning", node)
                 local[name] = _evaluate(value, scope)
             case _:
@@ -589,7 +656,7 @@ class _Instance:
         names = {
             name: value
             for name, value in {**module.names, **local}.items()
-            if not isinstance(value, _NOT_VALUES) and name not in ("self", "log_data")
+            if not isinstance(value, _NOT_VALUES)
         }
         scope = Scope(names, attribute, call, module.room)
         return scope
