@@ -90,7 +90,6 @@ _NAMED = re.compile(
     + _HEX
     + rb"\Z"
 )
-_NUMBER = re.compile(rb"(?<![0-9A-Za-z])" + _HEX + rb"(?![0-9A-Za-z])")
 _LONGEST_NAME = 300  # bytes of a name and what is between it and its value
 # A part near the end of every name, in any case, and what may follow it up to the number; `_NAMED` decides.
 _ENDINGS = tuple(
@@ -100,11 +99,17 @@ _ENDINGS = tuple(
         for letters in product(*zip(ending, ending.upper(), strict=True))
     )
 )
-_TO_NUMBER = re.compile(rb"(?i:[nr]|[_-]?api[_-]?key)?%b{0,31}(?=%b)" % (_BETWEEN, _HEX))
-_SAMPLE = 4096  # bytes
-_MANY = 16  # endings in a sample: annotations can have thousands of names and no number
+# Nothing between them can be a part of a number, so no shorter match is tried ("++").
+_TO_NUMBER = re.compile(
+    rb"(?i:[nr]|[_-]?api[_-]?key)?%b{0,31}+(?<![0-9A-Za-z])(?=%b(?![0-9A-Za-z]))" % (_BETWEEN, _HEX)
+)
+_SAMPLE = 1024  # bytes
+_MANY = 2  # endings in a sample: each takes as long as a search of 500 bytes for digits
+_STEP = 4  # forty digits in a row are ten of every fourth byte; those of a UUID never are
 _IS_DIGIT = bytes(byte in b"0123456789abcdefABCDEF" for byte in range(256))
-_DIGITS = b"\1" * 40
+_CLASSES = bytes(1 if _IS_DIGIT[byte] else 2 * chr(byte).isalnum() * (byte < 128) for byte in range(256))
+_ALONE = b"\0" + b"\1" * 40 + b"\0"  # forty digits, of `_CLASSES`, that are not a part of something longer
+_BATCH = 64 << 10  # bytes; larger ones take no less time
 
 _WIDE = (b"\xff\xfe", b"\xfe\xff")  # what a text in UTF-16 begins with
 
@@ -140,6 +145,12 @@ _BY_CONTENT = tuple(
 )
 _WITH_CONTENT = re.compile("|".join(name for name, _, _ in _CONTENTS), re.IGNORECASE | re.DOTALL)
 
+# In every name that `is_notable`, in small letters: to search many names at once.
+_NAME_PARTS = (
+    *(b".env", b"netrc", b"credentials", b"pypirc", b"pgpass", b"kaggle", b"id_", b".p12", b".pfx", b".jks"),
+    *(b".ppk", b".kdbx", b"config", b".dockercfg", b".npmrc", b".key", b".der", b".pk8"),
+    *(b"token", b"secret", b"api_key"),
+)
 _NOTABLE = re.compile(
     "|".join((*_NAMES.values(), *(name for name, _, _ in _CONTENTS), "credentials", "config")),
     re.IGNORECASE | re.DOTALL,
@@ -199,9 +210,45 @@ def is_secret_value(name: str, value: str) -> bool:
     return bool(_SECRET_NAME.fullmatch(name) and _LITERAL.fullmatch(value))
 
 
-def is_clean(content: bytes) -> bool:
-    """Whether `find` has nothing to report of the whole content; this is faster for many small files."""
-    return not _matches(content.replace(b"\0", b"") if content.startswith(_WIDE) else content)
+class Sieve:
+    """Sorts out the files that are no secret and hold none, which are most; many small ones in one search.
+
+    Attributes:
+        suspects: paths of the others, once `end` was called. Some of them may hold no secret either.
+    """
+
+    def __init__(self) -> None:
+        self.suspects: list[str] = []
+        self._paths: list[str] = []
+        self._contents: list[bytes] = []
+        self._size = 0
+
+    def add(self, path: str, content: bytes) -> None:
+        """A file with its whole content."""
+        if content.startswith(_WIDE):
+            self.suspects.append(path)
+            return
+        self._paths.append(path)
+        self._contents.append(content)
+        self._size += len(content)
+        if self._size >= _BATCH:
+            self.end()
+
+    def add_pieces(self, path: str, pieces: Iterable[bytes]) -> None:
+        """A file with its content in pieces, all of which are read."""
+        if sum(1 for _ in find(pieces)) or is_notable(path):
+            self.suspects.append(path)
+
+    def end(self) -> None:
+        """Search what was not searched yet."""
+        names = "\0".join(self._paths).casefold().encode("utf-8", "surrogateescape")
+        named = {names.count(b"\0", 0, at) for _, at, _ in _searches().name_parts(names)}
+        suspects = {number for number in named if is_notable(self._paths[number])}
+        # The end of a line beside a token is as good as the end of a file.
+        if _matches(b"\n".join(self._contents)):
+            suspects |= {number for number, content in enumerate(self._contents) if _matches(content)}
+        self.suspects += [self._paths[number] for number in suspects]
+        self._paths, self._contents, self._size = [], [], 0
 
 
 def kind_of_value(name: str, value: str) -> str | None:
@@ -248,7 +295,7 @@ def _with_last(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 def _matches(buffer: bytes) -> list[SecretMatch]:
     """The secrets in it; in most there is neither a mark nor the ending of a name."""
-    search_marks, search_endings = _searches()
+    search_marks, search_endings, _ = _searches()
     found: list[SecretMatch] = []
     if marks := search_marks(buffer):
         for number, at, _ in marks:
@@ -256,37 +303,50 @@ def _matches(buffer: bytes) -> list[SecretMatch]:
             match = whole.match(buffer, at - ahead) if at >= ahead else None
             if match and not _is_placeholder(match[0]):
                 found.append(SecretMatch(kind, match.start()))
-    if _may_hold_a_number(buffer) and (endings := search_endings(buffer)):
+    if _has_few_names(buffer) or _has_a_number(buffer):
         to_number = _TO_NUMBER.match
-        numbers = {match.end() for _, _, end in endings if (match := to_number(buffer, end))}
+        numbers = {match.end() for _, _, end in search_endings(buffer) if (match := to_number(buffer, end))}
         found += [SecretMatch("an API token", start) for start in numbers if _is_token(buffer, start)]
     if len(found) > 1:
         found.sort(key=attrgetter("offset"))
     return found
 
 
-def _may_hold_a_number(buffer: bytes) -> bool:
-    """False where there are many names and no forty digits in a row, which takes less time than the names."""
-    if len(buffer) <= _SAMPLE or len(_searches()[1](buffer[:_SAMPLE])) < _MANY:
-        return True
-    return _DIGITS in buffer.translate(_IS_DIGIT)
+def _has_few_names(buffer: bytes) -> bool:
+    """Whether it takes less time to look at every name than to search for numbers first."""
+    return len(buffer) <= _SAMPLE or len(_searches().endings(buffer[:_SAMPLE])) < _MANY
+
+
+def _has_a_number(buffer: bytes) -> bool:
+    """Whether there are forty digits in a row that are not a part of something longer."""
+    # `rfind` takes half the time of `in` where there are many shorter rows.
+    if buffer[::_STEP].translate(_IS_DIGIT).rfind(b"\1" * (40 // _STEP)) < 0:
+        return False
+    return (b"\0%b\0" % buffer.translate(_CLASSES)).rfind(_ALONE) >= 0
 
 
 def _is_token(buffer: bytes, start: int) -> bool:
-    """Whether the forty digits from here on are a number, and the value of a name that makes them a token."""
-    number = _NUMBER.match(buffer, start)
-    if number is None or _is_placeholder(number[0]):
+    """Whether the number that begins here is the value of a name that makes it a token."""
+    end = start + 40
+    if _is_placeholder(buffer[start:end]):
         return False
-    return _NAMED.search(buffer, max(start - _LONGEST_NAME, 0), number.end()) is not None
+    return _NAMED.search(buffer, max(start - _LONGEST_NAME, 0), end) is not None
 
 
 _Search = Callable[[bytes], Sequence[tuple[int, int, int]]]
 
 
+class _Searches(NamedTuple):
+    """Searches for `_MARKS`, `_ENDINGS` and `_NAME_PARTS`."""
+
+    marks: _Search
+    endings: _Search
+    name_parts: _Search
+
+
 @cache
-def _searches() -> tuple[_Search, _Search]:
-    """Search for `_MARKS`, and for `_ENDINGS`."""
-    return _search(_MARKS), _search(_ENDINGS)
+def _searches() -> _Searches:
+    return _Searches(_search(_MARKS), _search(_ENDINGS), _search(_NAME_PARTS))
 
 
 def _search(literals: Sequence[bytes]) -> _Search:

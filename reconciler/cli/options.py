@@ -173,9 +173,9 @@ class TargetOptions:
 
         return resolve(self.organization, self.environment, declared=workspace().declared())
 
-    def reads(self, read_options: ReadOptions) -> ReadOptions:
+    def reads(self, read_options: ReadOptions, *, search: bool = False) -> ReadOptions:
         """The options for reading files, with the environment of this target. Raises UserError."""
-        return replace(read_options, environment=self.environment_name())
+        return replace(read_options, environment=self.environment_name(), search=search)
 
     def environment_name(self) -> str:
         """The environment. Needs neither a token nor an organization. Raises UserError."""

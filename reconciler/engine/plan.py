@@ -113,7 +113,7 @@ def make_plan(
     if partial:  # a report builds nothing
         return planned
     _refuse_time(planned)
-    return _refuse_secrets(planned, image_source(bumped))
+    return _refuse_secrets(planned, image_source(bumped), key)
 
 
 def plan_for(
@@ -352,7 +352,7 @@ def _unmatched_settings(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[D
 _SECRET = Refusal(Reason(RefusalCode.SECRET), (WayOut(Way.SEE_ERRORS),))
 
 
-def _refuse_secrets(planned: PlanResult, source: ImageSource) -> PlanResult:
+def _refuse_secrets(planned: PlanResult, source: ImageSource, key: SourceKey) -> PlanResult:
     """The plan, with a refusal if a build would put a secret into the image.
 
     If this source is published already, nothing is built, so there is only a warning.
@@ -363,7 +363,9 @@ def _refuse_secrets(planned: PlanResult, source: ImageSource) -> PlanResult:
         if not isinstance(kind, PublishedKind) or resource is None:
             continue
         builds = step.refusal is not None or _is_built(planned, step)
-        problems = secret_findings(planned.pipeline, source, date.today(), is_published=not builds)
+        problems = secret_findings(
+            planned.pipeline, source, date.today(), suspects=key.suspects, is_published=not builds
+        )
         refused = step
         if step.refusal is None and has_errors(problems):
             refused = replace(step, refusal=_SECRET)

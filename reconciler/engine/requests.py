@@ -21,6 +21,7 @@ class ReadOptions:
         environment: the environment whose overlay of config.toml applies; None for no overlay.
         shared: settings of the workspace.
         state_files: files that the state store writes. None of them may be part of an image.
+        search: search the source for secrets while it is hashed. A command that plans writes does.
     """
 
     python: Path | None = None
@@ -29,6 +30,7 @@ class ReadOptions:
     environment: str | None = None
     shared: SharedSettings = field(default_factory=SharedSettings)
     state_files: tuple[Path, ...] = ()
+    search: bool = False
 
 
 @dataclass(frozen=True, slots=True)

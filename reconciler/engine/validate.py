@@ -62,7 +62,7 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
     try:
         source = image_source(pipeline)
         problems += _state_problems(source, read_options.state_files)
-        key = fingerprint(source)
+        key = fingerprint(source, search=read_options.search)
         recipe = dockerfile(source) if pipeline.config.reconciler.image.builder != "append" else None
     except ProviderError as problem:
         problems.append(provider_diagnostic(problem, "the image's build context cannot be read", file=folder))

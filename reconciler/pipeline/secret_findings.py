@@ -1,7 +1,7 @@
 """Diagnostics for secrets that an image would contain: where, why, and the ways out."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,16 +16,22 @@ _DAYS = 30  # length of a suggested acceptance
 
 
 def secret_findings(
-    pipeline: Pipeline, source: ImageSource, today: date, *, is_published: bool = False
+    pipeline: Pipeline,
+    source: ImageSource,
+    today: date,
+    *,
+    suspects: Iterable[str] | None = None,
+    is_published: bool = False,
 ) -> list[Diagnostic]:
     """Errors for the secrets that the pipeline's image would hold, and warnings for unused acceptances.
 
     Args:
+        suspects: files to search, if the others were found to be clean when the source was hashed.
         is_published: whether the image of this source is already published. Nothing is built then, and the
             secrets are warnings instead of errors.
     """
     try:
-        found = list(secrets_of(source))
+        found = list(secrets_of(source, suspects=suspects))
     except ProviderError as problem:
         folder = pipeline.folder
         return [error("the image's build context cannot be read", f"{problem.message}.", file=folder)]

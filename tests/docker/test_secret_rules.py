@@ -11,14 +11,14 @@ import uuid
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from providers import secret_rules
 from providers.docker.source.key import CHUNK
 from providers.secret_rules import (
+    Sieve,
     find,
-    is_clean,
     is_notable,
     is_secret_value,
     kind_by_content,
@@ -108,7 +108,8 @@ BITS = (
     "hf_|api_org_|ghp_|github_pat_|npm_|dckr_pat_|glpat-|glagent-|gloas-|xoxb-|sk-ant-api03-|sk-proj-|sk-"
     "|T3BlbkFJ|pypi-AgE|AKIA|ACCA|AIza|-----BEGIN |RSA |PRIVATE KEY-----|\n|\\n|\\| |_|-|\0|\xff"
     "|token|API_TOKEN|Client(|cLiEnT(|bearer |BeArEr |tokEN|wandb|hub_pat_"
-    '|WANDB_API_KEY|=|"|: |Proc-Type: 4'
+    '|WANDB_API_KEY|=|"|: |Proc-Type: 4|None|str|SecretStr|Optional[|Bearer |tokens'
+    "|token\t|api-token|--x-token"
 )
 PARTS = st.one_of(
     st.sampled_from(BITS.encode("latin-1").split(b"|")),
@@ -132,7 +133,7 @@ def plain(content: bytes) -> list[tuple[str, int]]:
         for at in range(len(content))
         if (match := shape.match(content, at)) and not secret_rules._is_placeholder(match[0])
     ]
-    for number in secret_rules._NUMBER.finditer(content):
+    for number in NUMBER.finditer(content):
         first = max(number.start() - secret_rules._LONGEST_NAME, 0)
         named = secret_rules._NAMED.search(content, first, number.end())
         if named and not secret_rules._is_placeholder(number[0]):
@@ -140,6 +141,7 @@ def plain(content: bytes) -> list[tuple[str, int]]:
     return sorted(matches, key=lambda match: match[1])
 
 
+NUMBER = re.compile(rb"(?<![0-9A-Za-z])[0-9a-fA-F]{40}(?![0-9A-Za-z])")
 SHAPES_ALONE = [
     (shape.kind, re.compile(b"%b(?:%b)" % (secret_rules._BEGINS, shape.whole)))
     for shape in secret_rules._SHAPES
@@ -151,15 +153,71 @@ SHAPES_ALONE = [
 def test_the_fast_search_finds_what_the_rules_find_at_every_byte(content: bytes) -> None:
     expected = plain(content)
     assert [tuple(found) for found in find([content])] == expected
-    assert is_clean(content) is (not expected)
 
 
-def test_a_number_with_a_name_is_found_among_many_names() -> None:
+FILES = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["a.py", "b/.env", "config.json", "TOKENS.txt", "id_RSA", "k.Key", "id_map.py", "x/config"]
+        ),
+        st.lists(PARTS, max_size=8).map(b"".join),
+    ),
+    max_size=6,
+)
+
+
+@given(FILES, st.sampled_from([1, 40, 1 << 20]))
+def test_files_that_are_searched_together_are_judged_one_by_one(
+    files: list[tuple[str, bytes]], batch: int
+) -> None:
+    paths = [f"{number}/{name}" for number, (name, _) in enumerate(files)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(secret_rules, "_BATCH", batch)
+        sieve = Sieve()
+        for path, (_, content) in zip(paths, files, strict=True):
+            sieve.add(path, content)
+        sieve.end()
+    wide = (b"\xff\xfe", b"\xfe\xff")
+    assert sorted(sieve.suspects) == [
+        path
+        for path, (_, content) in zip(paths, files, strict=True)
+        if is_notable(path) or content.startswith(wide) or plain(content)
+    ]
+
+
+@given(st.text(st.characters(exclude_characters="\0/"), min_size=1, max_size=3), st.data())
+def test_no_notable_name_is_missed_among_many(letters: str, data: st.DataObject) -> None:
+    patterns = (*secret_rules._NAMES.values(), *(pattern for pattern, _, _ in secret_rules._CONTENTS))
+    pattern = re.compile(data.draw(st.sampled_from(patterns)), re.IGNORECASE | re.DOTALL)
+    name = data.draw(st.from_regex(pattern, fullmatch=True))
+    assume("/" not in name and "\0" not in name)
+    sieve = Sieve()
+    for path in (letters, name, f"{letters}/{name}"):
+        sieve.add(path, b"")
+    sieve.end()
+    assert sorted(sieve.suspects) == sorted(
+        path for path in (letters, name, f"{letters}/{name}") if is_notable(path)
+    )
+
+
+@pytest.mark.parametrize("value", ["a1" * 16, "a1" * 32, str(uuid.UUID(int=1 << 127)), "words", ""])
+def test_a_number_with_a_name_is_found_among_many_names(value: str) -> None:
     """A buffer with thousands of names is searched for numbers first, as files of annotations are."""
-    names = b'{"token": "' + b"a1" * 16 + b'"}\n'
-    content = names * 5000 + tokens()["picsellia variable"].encode() + b"\n"
-    assert [found.offset for found in find([names * 5000])] == []
-    assert [found.kind for found in find([content])] == ["an API token"]
+    names = b'{"token": "%b"}\n' % value.encode() * 5000
+    token = tokens()["picsellia variable"].encode() + b"\n"
+    assert list(find([names])) == []
+    for before in range(8):
+        content = names + b" " * before + token + names
+        assert [found.kind for found in find([content])] == ["an API token"]
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from([b"token", b"TOKEN", b"client(", b"bearer "]), st.lists(PARTS, max_size=14).map(b"".join)
+)
+def test_what_is_found_among_many_names_is_what_the_rules_find(name: bytes, content: bytes) -> None:
+    content = (name + b"; ") * 200 + content
+    assert [tuple(found) for found in find([content])] == plain(content)
 
 
 @pytest.mark.parametrize("word", ["token", "client", "wandb_api_key", "bearer"])
@@ -170,7 +228,7 @@ def test_a_name_is_found_in_upper_lower_and_mixed_case(word: str) -> None:
         assert [found.kind for found in find([line.encode()])] == ["an API token"], name
 
 
-LITERALS = (secret_rules._MARKS, secret_rules._ENDINGS)
+LITERALS = (secret_rules._MARKS, secret_rules._ENDINGS, secret_rules._NAME_PARTS)
 
 
 @given(st.lists(PARTS, max_size=14).map(b"".join), st.sampled_from(LITERALS))
@@ -182,13 +240,13 @@ def test_the_compiled_search_and_the_one_of_the_standard_library_find_the_same(
 
 def test_the_literals_are_few_enough_for_vector_instructions() -> None:
     """More than 64 take ten times as long: the library then goes byte by byte."""
-    assert [len(literals) <= 64 for literals in LITERALS] == [True, True]
+    assert [len(literals) <= 64 for literals in LITERALS] == [True, True, True]
 
 
 def test_the_search_library_is_imported_only_when_files_are_searched() -> None:
     command = (
         "import sys; import providers.docker.source.secret_scan; from providers import secret_rules as rules;"
-        "before = 'ahocorasick_rs' in sys.modules; rules.is_clean(b'a');"
+        "before = 'ahocorasick_rs' in sys.modules; list(rules.find([b'a']));"
         "print(before, 'ahocorasick_rs' in sys.modules)"
     )
     printed = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True)

@@ -11,7 +11,7 @@ import pytest
 
 from providers.docker.builders.select import BuilderName, select
 from providers.docker.source.archive import archive
-from providers.docker.source.key import ImageSource, context
+from providers.docker.source.key import ImageSource, context, fingerprint
 from providers.docker.source.secret_scan import Secret, SecretError, secrets_of
 from providers.protocol import silent
 from tests.docker.proxy import Answer, proxy_to
@@ -92,6 +92,49 @@ def test_the_dockerfile_whether_it_is_in_the_context_or_not(
     (folder / "Dockerfile").write_text(f"FROM scratch\n{line}\n")
     (folder / ".dockerignore").write_text("Dockerfile\n" if ignored else "")
     assert found(folder) == ([("Dockerfile", 2)] if secret else [])
+
+
+@pytest.mark.parametrize("shape", sorted(tokens()))
+def test_a_search_while_the_source_is_hashed_finds_what_a_search_alone_finds(
+    folder: Path, shape: str
+) -> None:
+    token = tokens()[shape]
+    for name in ("a.py", "b/c.txt", ".env", "config.json", "api_token"):
+        path = folder / "found" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"x = 1\n{token}\n")
+    (folder / "large.py").write_text(f"{'x = 1' * 30_000}\n{token}\n")
+    (folder / "small.clean").write_text("x = 1\n")
+    (folder / "large.clean").write_text("x = 1\n" * 30_000)
+    (folder / "wide.txt").write_text(f"{token}\n", "utf-16")
+    (folder / "link.py").symlink_to("found/a.py")
+    (folder / "config.toml").write_text(f"# {token}\n")
+    replaced = {"config.toml": f"\n# {token}\n".encode()}
+    source = ImageSource(folder=folder, keyed=replaced, replaced=replaced)
+
+    suspects = fingerprint(source, search=True).suspects
+
+    assert suspects is not None and not any(path.endswith(".clean") for path in suspects)
+    assert list(secrets_of(source, suspects=suspects)) == list(secrets_of(source)) != []
+
+
+def test_each_clean_file_is_read_once_for_its_key_and_its_secrets(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    real = os.open
+
+    def note(path: str, *arguments: int) -> int:
+        opened.append(str(path))
+        return real(path, *arguments)
+
+    (folder / "large.bin").write_bytes(bytes(200_000))
+    monkeypatch.setattr(os, "open", note)
+    source = ImageSource(folder=folder)
+    suspects = fingerprint(source, search=True).suspects
+    assert list(secrets_of(source, suspects=suspects)) == []
+    counts = {path: opened.count(path) for path in opened if not path.endswith("Dockerfile")}
+    assert len(counts) > 1 and set(counts.values()) == {1}
 
 
 def test_build_arguments_and_variables(folder: Path) -> None:

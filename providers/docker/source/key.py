@@ -10,17 +10,21 @@ import functools
 import hashlib
 import os
 import stat
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from providers.docker.source.ignore import IgnoreRules
 from providers.errors import RefusedError
 from providers.leftovers import is_own_file, is_temporary
 from providers.regular_files import READ_ONLY, kind_of, open_regular, read_regular, refuse_irregular
+
+if TYPE_CHECKING:
+    from providers.secret_rules import Sieve
 
 CHUNK = 64 << 10  # bytes read at a time; larger pieces make many small files slower
 RECIPE = "v2:"
@@ -96,6 +100,7 @@ class SourceKey:
         recipe: short digest of the Dockerfile's content; "" when there is none.
         first: the key of this source by the first recipe, "sha256:<64 hex digits>"; "" when not known.
         first_files: entries of `files` that the first recipe has otherwise.
+        suspects: paths of files that may be a secret or hold one; None when they were not searched.
     """
 
     key: str
@@ -105,6 +110,7 @@ class SourceKey:
     recipe: str = ""
     first: str = ""
     first_files: Mapping[str, str] = field(default_factory=dict)
+    suspects: tuple[str, ...] | None = field(default=None, compare=False)
 
     def is_same(self, key: str | None) -> bool:
         """Whether a key, of whichever recipe, is of this source."""
@@ -145,7 +151,7 @@ def file_paths(source: ImageSource) -> list[str]:
     return [path for path, item in _members(source) if item.is_file(follow_symlinks=False)]
 
 
-def fingerprint(source: ImageSource) -> SourceKey:
+def fingerprint(source: ImageSource, *, search: bool = False) -> SourceKey:
     """The source key: sha256 over the Dockerfile, the settings and every file of the filtered context.
 
     Paths, modes (executable or not, so that a check-out's umask does not matter), link targets
@@ -153,9 +159,13 @@ def fingerprint(source: ImageSource) -> SourceKey:
     length-prefixed or of fixed length, so no two sources share an encoding. The key by the first recipe
     comes along, for images that carry one: the files are read once for both.
 
+    Args:
+        search: search each file for secrets while it is in memory: `suspects` of the key.
+
     Raises:
         RefusedError: as `context`, or there is no Dockerfile (and no `base`).
     """
+    sieve = _sieve() if search else None
     parts: list[bytes] = []
     first_parts: dict[int, bytes] = {}
     files: dict[str, str] = {}
@@ -163,7 +173,9 @@ def fingerprint(source: ImageSource) -> SourceKey:
     total = 0
     root = f"{os.fspath(source.folder)}/"
     for path, item in _members(source):
-        digest, size = _digest(root, path, item, source.keyed)
+        digest, size = _digest(root, path, item, source.keyed, sieve)
+        if sieve is not None and path in source.keyed and item.is_file(follow_symlinks=False):
+            sieve.suspects.append(path)
         raw = path.encode("utf-8", "surrogateescape")
         name = _shown(path)
         if path in source.keyed_first or is_own_file(item.name):
@@ -176,6 +188,8 @@ def fingerprint(source: ImageSource) -> SourceKey:
         parts.append(b"%d:%s%s" % (len(raw), raw, digest))
         files[name] = digest[:8].hex()
         total += size
+    if sieve is not None:
+        sieve.end()
     recipe = dockerfile(source)
     parts.append(b"-" if recipe is None else b"+")
     if recipe is not None:
@@ -199,7 +213,14 @@ def fingerprint(source: ImageSource) -> SourceKey:
         recipe="" if recipe is None else _short(recipe),
         first=f"sha256:{first_key}",
         first_files=first_files,
+        suspects=None if sieve is None else tuple(sorted(sieve.suspects)),
     )
+
+
+def _sieve() -> "Sieve":
+    from providers.secret_rules import Sieve  # its expressions take a while
+
+    return Sieve()
 
 
 class SourceCheck:
@@ -363,11 +384,12 @@ def link_target(root: str, path: str) -> str:
         raise _unreadable(path, error) from error
 
 
-def _digest(root: str, path: str, item: os.DirEntry[str], keyed: Mapping[str, bytes]) -> tuple[bytes, int]:
+def _digest(
+    root: str, path: str, item: os.DirEntry[str], keyed: Mapping[str, bytes], sieve: "Sieve | None" = None
+) -> tuple[bytes, int]:
     """sha256 of kind, mode and content, and how many content bytes there were."""
     if not item.is_file(follow_symlinks=False) or path in keyed:
         return _digest_unread(root, _entry(item, path), keyed)
-    size = 0
     try:
         # Not `read_file`: a generator per file costs a tenth of the whole for many small files.
         descriptor = os.open(root + path, READ_ONLY)
@@ -375,11 +397,26 @@ def _digest(root: str, path: str, item: os.DirEntry[str], keyed: Mapping[str, by
             status = os.fstat(descriptor)  # of an open file it takes half as long as by the path
             refuse_irregular(status.st_mode, path)
             digest = _beginning(status.st_mode).copy()
-            while piece := os.read(descriptor, CHUNK):
-                digest.update(piece)
-                size += len(piece)
-                if size == status.st_size:
-                    break
+            piece = os.read(descriptor, CHUNK)
+            digest.update(piece)
+            if len(piece) == status.st_size:
+                if sieve is not None:
+                    sieve.add(path, piece)
+                return digest.digest(), len(piece)
+            size = len(piece)
+
+            def pieces() -> Iterator[bytes]:
+                nonlocal size
+                yield piece
+                while more := os.read(descriptor, CHUNK):
+                    digest.update(more)
+                    size += len(more)
+                    yield more
+
+            if sieve is not None:
+                sieve.add_pieces(path, pieces())
+            else:
+                deque(pieces(), maxlen=0)
         finally:
             os.close(descriptor)
     except OSError as error:

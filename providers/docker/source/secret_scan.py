@@ -5,7 +5,7 @@ Everyone who can pull an image can read all of its layers, also the files that a
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain, islice
@@ -23,9 +23,8 @@ from providers.docker.source.key import (
 from providers.errors import RefusedError
 from providers.secret_rules import (
     LARGEST,
+    Sieve,
     find,
-    is_clean,
-    is_notable,
     kind_by_content,
     kind_by_name,
     kind_of_value,
@@ -90,11 +89,14 @@ def is_accepted(secret: Secret, source: ImageSource, today: date) -> bool:
     return until is not None and today <= until
 
 
-def secrets_of(source: ImageSource, paths: Iterable[str] | None = None) -> Iterator[Secret]:
+def secrets_of(
+    source: ImageSource, paths: Iterable[str] | None = None, suspects: Iterable[str] | None = None
+) -> Iterator[Secret]:
     """Every secret that an image of this source would hold, in its settings, its Dockerfile and its files.
 
     Args:
         paths: of the files of its context; read when not given.
+        suspects: those of them that were not clean when the source was hashed; no other file is read then.
 
     Raises:
         RefusedError: a file cannot be read.
@@ -109,17 +111,25 @@ def secrets_of(source: ImageSource, paths: Iterable[str] | None = None) -> Itera
     if recipe is not None:  # its instructions are in the image's history, whatever .dockerignore says
         yield from _secrets_of_dockerfile(source.dockerfile, recipe)
     root = f"{source.folder}/"
-    for path in file_paths(source) if paths is None else paths:
-        if recipe is not None and path == source.dockerfile:
-            continue
-        if path in source.replaced or is_notable(path) or _is_worth_a_search(root, path):
+    if suspects is None:
+        suspects = _suspects(source, root, file_paths(source) if paths is None else list(paths))
+    for path in suspects:
+        if recipe is None or path != source.dockerfile:
             yield from secrets_of_file(path, _Content(root, path, source.replaced.get(path)))
 
 
-def _is_worth_a_search(root: str, path: str) -> bool:
-    """Whether a file is large or has a secret; most are neither."""
-    piece, is_whole = first_piece(root, path)
-    return not is_whole or not is_clean(piece)
+def _suspects(source: ImageSource, root: str, paths: Sequence[str]) -> list[str]:
+    """Those of the files that are large, replaced in the image, or not clean."""
+    sieve = Sieve()
+    for path in paths:
+        piece, is_whole = (b"", False) if path in source.replaced else first_piece(root, path)
+        if is_whole:
+            sieve.add(path, piece)
+        else:
+            sieve.suspects.append(path)
+    sieve.end()
+    suspects = set(sieve.suspects)
+    return [path for path in paths if path in suspects]
 
 
 class _Content:

@@ -38,7 +38,7 @@ def run(
         raise click.UsageError("--skip-moved needs --plan")
     return apply_all(
         lambda failed: execution.validated_pipelines(
-            selection.folders(failed), where.reads(read_options), failed
+            selection.folders(failed), where.reads(read_options, search=True), failed
         ),
         where,
         request,

@@ -44,7 +44,7 @@ def run(
 
     def pipelines(failed: Failed) -> Iterator[ValidatedPipeline]:
         try:
-            yield _read(options.pipeline_folder(name), edits, where.reads(read_options))
+            yield _read(options.pipeline_folder(name), edits, where.reads(read_options, search=True))
         except UserError as problem:
             failed(problem)
 

@@ -60,7 +60,7 @@ def run(
     with ProgressView(err) as progress:
         result = fleet.inspect_all(
             folders,
-            where.reads(read_options),
+            where.reads(read_options, search=True),
             partial(execution.shared_session, where, rps),
             partial(_plan, request),
             progress,

@@ -28,6 +28,7 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
 
     if selection.everything and (unmatched := unmatched_globs(options.workspace())):
         failed(UserError(*unmatched))
+    read_options = replace(read_options, search=True)
     for folder in selection.folders(failed):
         validated = validate(folder, read_options)
         problems, secrets = [*validated.diagnostics], _secrets(validated)
@@ -54,4 +55,5 @@ def _secrets(validated: ValidatedPipeline) -> list[Diagnostic]:
     """The secrets that the image would hold; none if the files have other errors."""
     if validated.pipeline is None or validated.key is None:
         return []
-    return secret_findings(validated.pipeline, image_source(validated.pipeline), date.today())
+    source, suspects = image_source(validated.pipeline), validated.key.suspects
+    return secret_findings(validated.pipeline, source, date.today(), suspects=suspects)
