@@ -106,6 +106,13 @@ class Assessment:
     refusal: Refusal | None = None
 
 
+class Exclusive(StrEnum):
+    """What identifies an object that belongs to one pipeline at a time."""
+
+    NAME = "name"
+    ID = "id"  # or the name; the provider's ids are unique, and stay when an object is renamed
+
+
 def _no_summary(_: LiveObject) -> Iterable[JSON]:
     return ()
 
@@ -122,6 +129,8 @@ class KindFacts:
         place: where a forgotten object stays, as a phrase for messages.
         repeatable: a create may be repeated whatever the outcome of the first: it detects an earlier one.
         shared: other pipelines may use an object, so `destroy` keeps it without an explicit prune.
+        exclusive: one stack at a time may write an object, and claims it by its name, or also by its id; None
+            if any number of stacks may.
         published_as: the field that permanently names one content, although the provider would accept other
             content under the same name.
         assess: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Assessment,
@@ -141,6 +150,7 @@ class KindFacts:
     place: str = "on the platform"
     repeatable: bool = False
     shared: bool = False
+    exclusive: Exclusive | None = None
     published_as: str = ""
     assess: "Assess | None" = None
     config: ConfigTable | None = None

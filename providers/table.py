@@ -5,9 +5,15 @@ from typing import Final
 
 from providers.docker.facts import FACTS as IMAGE
 from providers.picsellia.kinds import KINDS
-from providers.protocol import KindFacts
+from providers.protocol import Exclusive, KindFacts
 
 FACTS: Final[Mapping[str, KindFacts]] = {"image": IMAGE, **{name: kind.facts for name, kind in KINDS.items()}}
+
+
+EXCLUSIVE: Final[Mapping[str, bool]] = {
+    name: facts.exclusive is Exclusive.ID for name, facts in FACTS.items() if facts.exclusive is not None
+}
+"""The kinds whose objects belong to one stack at a time -> whether an id identifies an object of the kind."""
 
 
 def ancestors(kind: str) -> list[str]:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
+from state.claims import Registers
 from state.errors import CorruptStateError, LineageConflictError, StaleStateError
+from state.register import ExclusiveKinds, Register, scope_of
 from state.snapshot import Snapshot, difference
 from state.stores.base import ALL_SAVES, Store
 
@@ -24,8 +27,11 @@ class CopyResult:
     damage: str = ""
 
 
-def copy_states(source: Store, target: Store) -> Iterator[CopyResult]:
-    """Copies every stack and yields a result for each. A repeated copy adds only newer serials.
+def copy_states(source: Store, target: Store, exclusive: ExclusiveKinds) -> Iterator[CopyResult]:
+    """Copies every stack with its claims, and yields a result for each. Repeated, it adds only newer serials.
+
+    Args:
+        exclusive: the kinds whose resources are claimed.
 
     Raises:
         StaleStateError: the target has state that the source does not continue; nothing is written.
@@ -34,8 +40,16 @@ def copy_states(source: Store, target: Store) -> Iterator[CopyResult]:
     for stack, state in existing.items():
         if state is not None:
             _check_continues(source, stack, state)
+    old, new = Registers(source, exclusive), Registers(target, exclusive)
     for stack, state in existing.items():
-        yield _copy(source, target, stack, state.serial if state else 0)
+        result = _copy(source, target, stack, state.serial if state else 0)
+        if result.serials and (scope := scope_of(stack)):
+            new.update(scope, partial(_with_claims, old.intact(scope), stack))
+        yield result
+
+
+def _with_claims(source: Register, stack: str, target: Register) -> Register:
+    return target.with_stack_of(source, stack, stack)
 
 
 def _copy(source: Store, target: Store, stack: str, serial: int) -> CopyResult:

@@ -8,7 +8,8 @@
     ├── StaleStateError         another run wrote in the meantime
     │   ├── SerialConflictError     … a different serial of the same state
     │   ├── LineageConflictError    … state of a different lineage under the same name
-    │   └── ExistingStateError      … state under the target name of a move
+    │   ├── ExistingStateError      … state under the target name of a move
+    │   └── RegisterConflictError   … a different serial of the register
     ├── AmbiguousStateError     several states may belong to this stack
     ├── LockedError             another run holds the lock
     └── LostLockError           this run lost its lock
@@ -132,6 +133,15 @@ class ExistingStateError(StaleStateError):
         super().__init__(
             f"cannot move {before} to {after}: {after} already has state; nothing was moved",
             hint=f"to keep both, first run: reconciler state move '{after}' NAME",
+        )
+
+
+class RegisterConflictError(StaleStateError):
+    """The stored register is not the one that this change is based on. Callers read it again and repeat."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"another run wrote the register of {scope} in the meantime", hint="run the same command again"
         )
 
 

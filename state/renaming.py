@@ -10,9 +10,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from state.claims import move_state
 from state.errors import AmbiguousStateError
 from state.lock import HEARTBEAT, TTL, Lock
 from state.lock_info import LockInfo
+from state.register import Register
 from state.snapshot import Snapshot
 from state.stores.base import HistoryEntry, Store, no_announcement
 
@@ -77,6 +79,12 @@ class RenamingStore:
     def move(self, before: str, after: str) -> None:
         self._store.move(before, after)
 
+    def load_register(self, scope: str) -> Register | None:
+        return self._store.load_register(scope)
+
+    def save_register(self, register: Register, *, expected_serial: int | None) -> Register:
+        return self._store.save_register(register, expected_serial=expected_serial)
+
     def lock(
         self,
         stack: str,
@@ -97,7 +105,7 @@ class RenamingStore:
                     with hold(name):
                         # Another run may have moved it while this one waited.
                         if self._store.load(stack) is None:
-                            self._store.move(name, stack)
+                            move_state(self._store, name, stack)
                     self._stored_names[stack] = stack
                 yield lock
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from providers.protocol import KindFacts, LiveObject
+from providers.protocol import Exclusive, KindFacts, LiveObject
 from providers.rules import JSON, Effect, FieldRule
 
 
@@ -21,6 +21,7 @@ FACTS = KindFacts(
     prunable=False,
     place="in the registry",
     repeatable=True,
+    exclusive=Exclusive.NAME,
     published_as="version",
     written="REGISTRY/NAME",
     summary=_summary,

@@ -11,9 +11,11 @@ from itertools import groupby
 from types import TracebackType
 from typing import Protocol, Self
 
-from state.errors import LineageConflictError, SerialConflictError
+from state.document import loads
+from state.errors import CorruptStateError, LineageConflictError, SerialConflictError
 from state.lock import HEARTBEAT, TTL, Lock
 from state.lock_info import LockInfo
+from state.register import Register, from_document
 from state.snapshot import Snapshot
 
 
@@ -69,12 +71,39 @@ def check_head(saved: Snapshot, expected_serial: int, serial: int, lineage: str)
         raise LineageConflictError(saved.stack, expected=saved.lineage, stored=lineage)
 
 
+def parse_register(text: object, scope: str, place: str) -> Register:
+    """The register in the text of a store.
+
+    Args:
+        place: the store, for messages.
+
+    Raises:
+        CorruptStateError: it is damaged.
+        NewerFormatError: a newer reconciler wrote it.
+    """
+    try:
+        if not isinstance(text, str):
+            raise CorruptStateError("it is not text")
+        return from_document(loads(text), scope)
+    except CorruptStateError as problem:
+        raise damaged_register(scope, place, problem.message) from None
+
+
+def damaged_register(scope: str, place: str, detail: str) -> CorruptStateError:
+    """The error for a register that cannot be read, with the command that makes it again."""
+    return CorruptStateError(
+        f"the register of {scope} in {place} is damaged: {detail}",
+        hint=f"make it again from the states: reconciler state claims --rebuild '{scope}'",
+    )
+
+
 def no_announcement(_: LockInfo) -> None:
     """The default for `on_wait`: does nothing."""
 
 
 class Store(Protocol):
-    """Keeps the state of any number of stacks. Safe to use from several threads and processes.
+    """Keeps the state of any number of stacks, and a register per scope. Safe to use from several threads and
+    processes.
 
     Every method may raise StoreUnavailableError; methods that return a snapshot may also raise
     CorruptStateError and NewerFormatError. Reading creates no file or folder and takes no lock.
@@ -161,6 +190,20 @@ class Store(Protocol):
         Raises:
             ExistingStateError: `after` already has state.
             StaleStateError: `before` has no state.
+        """
+
+    def load_register(self, scope: str) -> Register | None:
+        """The register of a scope, or None. Raises CorruptStateError and NewerFormatError."""
+
+    def save_register(self, register: Register, *, expected_serial: int | None) -> Register:
+        """Saves the register as the next serial, and returns it. It is durable when this returns.
+
+        Args:
+            expected_serial: the serial that it is based on; 0 if there must be no register yet; None to
+                replace any, damaged ones included.
+
+        Raises:
+            RegisterConflictError: the store has a different serial.
         """
 
     def close(self) -> None:

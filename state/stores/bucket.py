@@ -17,12 +17,13 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from state.document import from_document, to_document
+from state.document import dumps, from_document, loads, to_document
 from state.errors import (
     CorruptStateError,
     ExistingStateError,
     InvalidSnapshotError,
     LockedError,
+    RegisterConflictError,
     StaleStateError,
     StateError,
     StoreUnavailableError,
@@ -30,8 +31,10 @@ from state.errors import (
 from state.invariants import verify
 from state.lock import HEARTBEAT, TTL, Lock, check_ownership, hold_lock, is_held
 from state.lock_info import LockInfo
+from state.register import Register
+from state.register import to_document as register_document
 from state.snapshot import Snapshot
-from state.stores.base import HistoryEntry, check_head, no_announcement
+from state.stores.base import HistoryEntry, check_head, damaged_register, no_announcement, parse_register
 from state.stores.bucket_layout import (
     Head,
     HistoryObject,
@@ -40,6 +43,7 @@ from state.stores.bucket_layout import (
     head_path,
     history_folder,
     new_name,
+    register_path,
     save_from_bytes,
     serial_of,
     stack_of,
@@ -59,6 +63,21 @@ class _CachedHead:
     head: Head
     version: Version | None
     modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedRegister:
+    """A register as last read or written.
+
+    Attributes:
+        serial: 0 if it did not exist, -1 if it was damaged.
+        write: unique id of this version; a writer that got no response recognizes its own.
+        version: None if it did not exist.
+    """
+
+    serial: int
+    write: str
+    version: Version | None
 
 
 def _empty_head(seen: _CachedHead) -> Head:
@@ -90,6 +109,7 @@ class BucketStore:
         # Immutable: history objects by stack and name, and the names of committed saves.
         self._saves: dict[tuple[str, str], HistoryObject] = {}
         self._names: dict[tuple[str, int], str] = {}
+        self._registers: dict[str, _CachedRegister] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -104,6 +124,7 @@ class BucketStore:
             self._seen.clear()
             self._saves.clear()
             self._names.clear()
+            self._registers.clear()
             self.objects.close()
 
     # -- state
@@ -187,6 +208,58 @@ class BucketStore:
             save = save_from_bytes(body, before, name)
             body = to_bytes(replace(save, document=save.document | {"stack": after}))
         self.objects.put(f"{history_folder(after)}/{name}", body)
+
+    # -- registers
+
+    def load_register(self, scope: str) -> Register | None:
+        found = self.objects.get(register_path(scope))
+        cached = _CachedRegister(0, "", None)
+        register = None
+        if found is not None:
+            cached = _CachedRegister(-1, "", found.version)
+            self._registers[scope] = cached  # a damaged one can be replaced
+            register, write = self._register(scope, found.body)
+            cached = _CachedRegister(register.serial, write, found.version)
+        self._registers[scope] = cached
+        return register
+
+    def save_register(self, register: Register, *, expected_serial: int | None) -> Register:
+        scope = register.scope
+        with self._mutex:
+            seen = self._registers.get(scope)
+            if seen is None or expected_serial is None or seen.serial != expected_serial:
+                seen = self._read_register(scope)
+            if expected_serial is not None and seen.serial != expected_serial:
+                raise RegisterConflictError(scope)
+            saved, write = replace(register, serial=max(seen.serial, 0) + 1), str(uuid4())
+            body = dumps(register_document(saved) | {"write": write}).encode("ascii")
+            if seen.version is None:
+                self.objects.write_witness()
+            try:
+                version = self.objects.swap(register_path(scope), body, seen.version)
+            except (PreconditionFailedError, StoreUnavailableError) as problem:
+                now = self._read_register(scope)
+                if now.write == write:
+                    return saved  # it succeeded, and its response was lost
+                if isinstance(problem, StoreUnavailableError) and now.version == seen.version:
+                    raise
+                raise RegisterConflictError(scope) from None
+            self._registers[scope] = _CachedRegister(saved.serial, write, version)
+        return saved
+
+    def _read_register(self, scope: str) -> _CachedRegister:
+        with suppress(CorruptStateError):
+            self.load_register(scope)
+        return self._registers[scope]
+
+    def _register(self, scope: str, body: bytes) -> tuple[Register, str]:
+        """The register in an object, and the id of this version of it."""
+        try:
+            document = loads(body.decode("ascii"))
+            write = document.pop("write")
+        except (CorruptStateError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as problem:
+            raise damaged_register(scope, self.objects.url, str(problem)) from None
+        return parse_register(dumps(document), scope, self.objects.url), str(write)
 
     # -- locks
 

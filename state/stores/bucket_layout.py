@@ -2,8 +2,9 @@
 
     PREFIX/STACK/head.json                          serial, content, lock: replaced by compare-and-swap only
     PREFIX/STACK/history/0000000007-UUID.json       one save: document, author, name of the previous save
+    PREFIX/SCOPE.register.json                      stacks and claims: replaced by compare-and-swap only
 
-STACK is percent-encoded. Unknown content is refused, never skipped.
+STACK and SCOPE are percent-encoded. Unknown content is refused, never skipped.
 """
 
 import re
@@ -79,6 +80,11 @@ def head_path(stack: str) -> str:
 
 def history_folder(stack: str) -> str:
     return f"{folder_of(stack)}/history"
+
+
+def register_path(scope: str) -> str:
+    """The path of a register: no folder, so that it is not taken for a stack."""
+    return f"{folder_of(scope)}.register.json"
 
 
 def digits(serial: int) -> str:

@@ -1,4 +1,4 @@
-"""The local store: one SQLite file with state, history and locks of all stacks.
+"""The local store: one SQLite file with state, history and locks of all stacks, and the registers.
 
 A save is one short transaction (WAL, synchronous=FULL) that checks lock, lineage and serial and adds one
 row; rows are never changed or dropped. The first save of a run stores the whole document, later saves only
@@ -17,7 +17,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -31,21 +31,33 @@ from state.errors import (
     InvalidNameError,
     InvalidSnapshotError,
     NewerFormatError,
+    RegisterConflictError,
     StaleStateError,
     StoreUnavailableError,
 )
 from state.invariants import verify
 from state.lock import HEARTBEAT, TTL, Lock, check_ownership, hold_lock, is_held, read_lock_info
 from state.lock_info import LockInfo
+from state.register import Register
+from state.register import to_document as register_document
 from state.snapshot import JSON, Snapshot, difference
-from state.stores.base import HistoryEntry, check_head, no_announcement
+from state.stores.base import HistoryEntry, check_head, no_announcement, parse_register
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
+_REGISTERS: Final = """
+    CREATE TABLE IF NOT EXISTS registers (
+        scope TEXT PRIMARY KEY, serial INTEGER NOT NULL,
+        body TEXT NOT NULL       -- the register as JSON
+    )
+    """
 _UPGRADES = {
     1: "ALTER TABLE saves ADD COLUMN ci TEXT NOT NULL DEFAULT ''",
     2: "ALTER TABLE saves ADD COLUMN run TEXT NOT NULL DEFAULT ''",
+    3: _REGISTERS,
 }
 """Upgrades by source version. The first write runs them, so reads support every version."""
+
+_FIRST_WITH_REGISTERS: Final = 4  # schema version
 
 T = TypeVar("T")
 
@@ -75,6 +87,7 @@ _SCHEMA = (
         expires REAL NOT NULL    -- seconds since 1970
     )
     """,
+    _REGISTERS,
     f"PRAGMA user_version = {_SCHEMA_VERSION}",
 )
 
@@ -274,6 +287,30 @@ class SqliteStore:
             connection.execute("UPDATE saves SET stack = ? WHERE stack = ?", (after, before))
         self._last_saves.pop(before, None)
         self._loaded.pop(before, None)
+
+    # -- registers
+
+    def load_register(self, scope: str) -> Register | None:
+        # An older file has no such table until the first write upgrades it.
+        layouts = self._read("SELECT user_version FROM pragma_user_version")
+        if not layouts or layouts[0][0] < _FIRST_WITH_REGISTERS:
+            return None
+        for (body,) in self._read("SELECT body FROM registers WHERE scope = ?", scope):
+            return parse_register(body, scope, str(self.path))
+        return None
+
+    def save_register(self, register: Register, *, expected_serial: int | None) -> Register:
+        with self._transaction() as connection:
+            sql = "SELECT CAST(serial AS INTEGER) FROM registers WHERE scope = ?"
+            (stored,) = connection.execute(sql, (register.scope,)).fetchone() or (0,)
+            if expected_serial is not None and stored != expected_serial:
+                raise RegisterConflictError(register.scope)
+            saved = replace(register, serial=stored + 1)
+            connection.execute(
+                "INSERT OR REPLACE INTO registers VALUES (?, ?, ?)",
+                (saved.scope, saved.serial, dumps(register_document(saved))),
+            )
+        return saved
 
     # -- locks
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from providers.table import EXCLUSIVE
 from state.copying import CopyResult, copy_states
 from state.errors import LineageConflictError, StaleStateError
 from state.stores.base import Store
@@ -36,25 +37,25 @@ def check_same(source: Store, target: Store) -> None:
 
 def test_everything_is_there_afterwards_and_work_goes_on(source: SqliteStore, store: Store) -> None:
     save(source, replace(counting(7), stack="org@PROD/other", lineage="lineage-2"), expected=0)
-    assert [done.serials for done in copy_states(source, store)] == [(1, 2, 3), (1,)]
+    assert [done.serials for done in copy_states(source, store, EXCLUSIVE)] == [(1, 2, 3), (1,)]
     check_same(source, store)
     save(store, counting(4), expected=3)
     assert [count(store.load_at(STACK, serial)) for serial in range(1, 5)] == [1, 2, 3, 4]
 
 
 def test_and_back_again(source: SqliteStore, store: Store, tmp_path: Path) -> None:
-    list(copy_states(source, store))
+    list(copy_states(source, store, EXCLUSIVE))
     with SqliteStore(tmp_path / "back.db") as back:
-        list(copy_states(store, back))
+        list(copy_states(store, back, EXCLUSIVE))
         check_same(source, back)
 
 
 def test_a_second_time_copies_what_was_added(source: SqliteStore, tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "target.db") as target:
-        list(copy_states(source, target))
-        assert list(copy_states(source, target)) == [CopyResult(STACK, (), ())]
+        list(copy_states(source, target, EXCLUSIVE))
+        assert list(copy_states(source, target, EXCLUSIVE)) == [CopyResult(STACK, (), ())]
         save(source, counting(4), expected=3)
-        assert list(copy_states(source, target)) == [CopyResult(STACK, (4,), ())]
+        assert list(copy_states(source, target, EXCLUSIVE)) == [CopyResult(STACK, (4,), ())]
         check_same(source, target)
 
 
@@ -62,7 +63,7 @@ def test_what_is_damaged_or_gone_is_left_out(source: SqliteStore, make_store: Ma
     change(source.path, "DELETE FROM contents WHERE serial = 1")
     change(source.path, "UPDATE contents SET body = x'00' WHERE serial = 3")
     with open_store(str(source.path)) as damaged, make_store() as target:
-        (copied,) = copy_states(damaged, target)
+        (copied,) = copy_states(damaged, target, EXCLUSIVE)
         assert (copied.serials, copied.left_out) == ((2,), (1, 3))
         assert "damaged" in copied.damage
         assert count(target.load(STACK)) == 2
@@ -75,7 +76,7 @@ def test_another_record_is_not_overwritten(source: SqliteStore, tmp_path: Path) 
     with SqliteStore(tmp_path / "target.db") as target:
         save(target, replace(counting(9), lineage="lineage-9"), expected=0)
         with pytest.raises(LineageConflictError):
-            list(copy_states(source, target))
+            list(copy_states(source, target, EXCLUSIVE))
         assert count(target.load(STACK)) == 9
 
 
@@ -87,7 +88,7 @@ def test_neither_is_a_newer_one_nor_one_that_parted(source: SqliteStore, tmp_pat
         for serial in range(saves):
             save(target, counting(90 + serial), expected=serial)
         with pytest.raises(StaleStateError) as caught:
-            list(copy_states(source, target))
+            list(copy_states(source, target, EXCLUSIVE))
         assert "nothing was copied" in caught.value.hint
         assert count(target.load(STACK)) == 90 + saves - 1
         assert target.stacks() == [STACK]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from providers.table import EXCLUSIVE
 from reconciler.core.plan import Stack
 from reconciler.engine.rollback import find_earlier
 from state.copying import copy_states
@@ -99,7 +100,7 @@ def test_a_copy_between_any_two_stores_leaves_nothing_out(store: Store, other: S
     last = apply(store, "the third", middle[-1], [image("1.1.0"), numbered("i1", 7)])
     saved = [first, *middle, *last]
 
-    (copied,) = copy_states(store, other)
+    (copied,) = copy_states(store, other, EXCLUSIVE)
 
     assert (copied.serials, copied.left_out) == (tuple(record.serial for record in saved), ())
     check_kept(other, saved)

@@ -18,7 +18,7 @@ from providers.config_keys import ConfigTable, Holds, Key
 from providers.errors import GoneError, PermanentError, RefusedError
 from providers.picsellia.answer import Answer
 from providers.picsellia.paths import path
-from providers.protocol import KindFacts, LiveObject, Reference, Report
+from providers.protocol import Exclusive, KindFacts, LiveObject, Reference, Report
 from providers.rules import HIDDEN, JSON, Effect, FieldRule
 
 if TYPE_CHECKING:
@@ -90,7 +90,13 @@ class ModelVersionKind:
     """Versions of models, found by name; their numbers are given by the platform."""
 
     facts = KindFacts(
-        RULES, parent="model", shared=True, config=CONFIG, summary=_summary, collection=COLLECTION
+        RULES,
+        parent="model",
+        shared=True,
+        exclusive=Exclusive.ID,
+        config=CONFIG,
+        summary=_summary,
+        collection=COLLECTION,
     )
 
     def __init__(self, platform: "Platform") -> None:

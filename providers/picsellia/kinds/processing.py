@@ -8,7 +8,7 @@ from providers.collection import NAME, RENAME, TABLE, TEXT, TEXTS, BodyKey, Coll
 from providers.config_keys import ConfigTable, Holds, Key
 from providers.picsellia.answer import Answer
 from providers.picsellia.paths import path
-from providers.protocol import KindFacts, LiveObject, Reference, Report
+from providers.protocol import Exclusive, KindFacts, LiveObject, Reference, Report
 from providers.rules import JSON, Effect, FieldRule
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _summary(live: LiveObject) -> tuple[JSON, ...]:
 class ProcessingKind:
     """Processings of one organization; names are unique there (the platform answers 409)."""
 
-    facts = KindFacts(RULES, config=CONFIG, summary=_summary, collection=COLLECTION)
+    facts = KindFacts(RULES, exclusive=Exclusive.ID, config=CONFIG, summary=_summary, collection=COLLECTION)
 
     def __init__(self, platform: "Platform") -> None:
         self._platform = platform

@@ -111,6 +111,24 @@ def move(**arguments: Any) -> int:
     return state.move(**arguments)
 
 
+@command.command("claims")
+@click.option(
+    "--rebuild",
+    metavar="SCOPE",
+    help="Make the claims of an organization and environment, such as my-org@STAGING, again from the states.",
+)
+@_json
+def claims(**arguments: Any) -> int:
+    """List which stack claims each processing, model version and image repository.
+
+    A resource belongs to one stack at a time. apply claims the resources of a pipeline before its first
+    write, and refuses those that another stack claims, unless --take moves the claim.
+    """
+    from reconciler.cli.handlers import state
+
+    return state.list_claims(**arguments)
+
+
 @command.command("unlock")
 @click.argument("stack", metavar="STACK")
 @_json

@@ -21,6 +21,7 @@ from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.history import (
     change_lines,
+    claim_lines,
     diff_document,
     history_document,
     run_lines,
@@ -80,6 +81,7 @@ def diff(name: str, before: int, after: int, as_json: bool) -> int:
 def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json: bool) -> int:
     from reconciler.engine.run_identity import VERSION, this_run
     from reconciler.pipeline.image_source import git_commit
+    from state.claims import release
     from state.state_writer import now
 
     err = console(sys.stderr)
@@ -103,6 +105,7 @@ def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json:
                 expected_serial=snapshot.serial,
                 lock=lock,
             )
+            release(store, stack, str(address))
     document = {"format": "reconciler/forgotten", "version": 1, "stack": stack, "address": str(address)}
     line = (
         f"{address} is no longer in the state of {stack} (serial {saved.serial}); the resource itself stays"
@@ -114,6 +117,7 @@ def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json:
 def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
     from reconciler.engine.run_identity import this_run
     from reconciler.pipeline.image_source import git_commit
+    from state.claims import move_state
 
     if not re.fullmatch(r"[^/@]+@[^/]+/.+", after):
         raise click.UsageError(f"{after!r} is not the name of a stack, such as my-org@STAGING/my_pipeline")
@@ -126,9 +130,31 @@ def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
             store.lock(stack, run, timeout=lock_timeout, on_wait=_describe_holder),
             store.lock(after, run, timeout=lock_timeout, on_wait=_describe_holder),
         ):
-            store.move(stack, after)
+            move_state(store, stack, after)
     document = {"format": "reconciler/moved", "version": 1, "from": stack, "to": after}
     _print(as_json, document, [Text(f"renamed {stack} to {after}; the resources themselves stay")])
+    return DONE
+
+
+def list_claims(rebuild: str | None, as_json: bool) -> int:
+    from providers.table import EXCLUSIVE
+    from state.claims import Registers
+    from state.register import scope_of
+    from state.register import to_document as register_document
+
+    with stores.opened() as store:
+        registers = Registers(store, EXCLUSIVE)
+        if rebuild is not None:
+            found = [registers.rebuild(rebuild)]
+        else:
+            scopes = dict.fromkeys(filter(None, map(scope_of, store.names())))
+            found = [registers.read(scope) for scope in scopes]
+    document = {
+        "format": "reconciler/claims",
+        "version": 1,
+        "scopes": [register_document(one) for one in found],
+    }
+    _print(as_json, document, claim_lines(found) or [Text("there are no claims")])
     return DONE
 
 
@@ -168,13 +194,14 @@ def verify(name: str, as_json: bool) -> int:
 
 
 def copy(source: str, target: str, as_json: bool) -> int:
+    from providers.table import EXCLUSIVE
     from state.copying import copy_states
 
     if source == target:
         raise click.UsageError("FROM and TO are the same")
     err = console(sys.stderr)
     with stores.opened(source) as old, stores.opened(target) as new:
-        results = list(copy_states(old, new))
+        results = list(copy_states(old, new, EXCLUSIVE))
     for result in results:
         if result.damage:
             err.print(Text(f"{result.damage}: only its intact state versions were copied"))

@@ -10,6 +10,7 @@ from reconciler.views.counting import plural, short_commit
 from reconciler.views.shown_values import format_value
 from reconciler.views.terminal.console import columns, indented
 from state.changes import ABSENT, Absent, Changes, ResourceChange
+from state.register import Register
 from state.snapshot import Snapshot
 from state.stores.base import HistoryEntry
 
@@ -33,6 +34,23 @@ def state_lines(snapshot: Snapshot) -> list[Text]:
                 ("open: ", "yellow"), f"{intent.verb} ", (intent.address, "bold"), f" since {intent.since}"
             )
         )
+    return lines
+
+
+def claim_lines(registers: Iterable[Register]) -> list[Text]:
+    """A line per claim: the resource, the stack that holds it, since when, and its place in the files."""
+    lines = []
+    for register in registers:
+        rows = [
+            [
+                Text(address, "bold"),
+                Text(claim.stack),
+                Text(f"since {claim.since}", "dim"),
+                Text(claim.place, "dim"),
+            ]
+            for address, claim in sorted(register.claims.items())
+        ]
+        lines += columns(rows)
     return lines
 
 

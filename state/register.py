@@ -1,0 +1,248 @@
+"""The register of a scope: the source of each stack, and the stack that claims each exclusive resource. Pure.
+
+A scope is an organization on a platform: `my-org@STAGING`. A claim is the right of one stack to write one
+resource. A store keeps one register per scope beside the states, and replaces it by compare-and-swap.
+
+    {"format": "reconciler/register", "version": 1, "scope": …, "serial": …,
+     "stacks": {STACK: {"workspace": …, "folder": …}},
+     "claims": {ADDRESS: {"stack": …, "id": …, "since": …, "place": …}}}
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final, TypeVar
+
+from state.errors import CorruptStateError, NewerFormatError
+from state.invariants import is_time
+from state.snapshot import JSON, Snapshot
+
+FORMAT: Final = "reconciler/register"
+VERSION: Final = 1
+
+ExclusiveKinds = Mapping[str, bool]
+"""Each kind whose resources belong to one stack at a time -> whether an id identifies one under any name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right of one stack to write one resource.
+
+    Attributes:
+        stack: the stack that holds it.
+        id: the provider's identity of the object; None until it exists, and for kinds without an identity.
+        since: time of the claim, ISO 8601 with its offset from UTC.
+        place: where the files declare the resource: `pipelines/a/config.toml:12`, from the root of the
+            workspace; "" if unknown.
+    """
+
+    stack: str
+    id: str | None
+    since: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a stack was last applied from.
+
+    Attributes:
+        workspace: the git remote in its normal form, or `[workspace] name`; "" if there is neither.
+        folder: the folder of the pipeline from the root of the workspace, with slashes; "" if unknown.
+    """
+
+    workspace: str
+    folder: str
+
+
+UNKNOWN_SOURCE: Final = Source("", "")
+
+
+@dataclass(frozen=True)
+class Register:
+    """The stacks and claims of one scope.
+
+    Attributes:
+        scope: the organization and the platform.
+        serial: 0 before the first save; each save adds one.
+        stacks: the source of each stack that has resources.
+        claims: the claims by address.
+    """
+
+    scope: str
+    serial: int = 0
+    stacks: Mapping[str, Source] = field(default_factory=dict)
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+    _by_id: Mapping[tuple[str, str], str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_id = {(kind_of(address), one.id): address for address, one in self.claims.items() if one.id}
+        object.__setattr__(self, "_by_id", by_id)
+
+    def matching(self, address: str, ids: Iterable[str | None] = ()) -> dict[str, Claim]:
+        """The claims of a resource: of this address, and of the same kind and one of these ids."""
+        others = [self._by_id.get((kind_of(address), id), "") for id in ids if id]
+        return {found: self.claims[found] for found in (address, *others) if found in self.claims}
+
+    def of_others(self, stack: str, address: str, ids: Iterable[str | None] = ()) -> dict[str, Claim]:
+        """As `matching`, without the claims of this stack."""
+        return {found: one for found, one in self.matching(address, ids).items() if one.stack != stack}
+
+    def below(self, kind: str, name: str) -> Iterator[tuple[str, Claim]]:
+        """The claims of this kind on objects that belong to the object of this name."""
+        for address, claim in self.claims.items():
+            if address.startswith(f"{kind}/{name}/"):
+                yield address, claim
+
+    def with_claims(self, claims: Mapping[str, Claim]) -> "Register":
+        """The register with these claims, which replace all others on the same resources."""
+        replaced = {other for address, one in claims.items() for other in self.matching(address, [one.id])}
+        kept = {address: claim for address, claim in self.claims.items() if address not in replaced}
+        return self._with(claims={**kept, **claims})
+
+    def with_source(self, stack: str, source: Source) -> "Register":
+        return self._with(stacks={**self.stacks, stack: source})
+
+    def without_claims(self, addresses: Iterable[str]) -> "Register":
+        dropped = set(addresses)
+        return self._with(claims={a: claim for a, claim in self.claims.items() if a not in dropped})
+
+    def without_stack(self, stack: str) -> "Register":
+        """The register without the stack and its claims."""
+        return self._with(
+            stacks={name: source for name, source in self.stacks.items() if name != stack},
+            claims={a: claim for a, claim in self.claims.items() if claim.stack != stack},
+        )
+
+    def claims_of(self, stack: str) -> dict[str, Claim]:
+        return {address: claim for address, claim in self.claims.items() if claim.stack == stack}
+
+    def with_stack_of(self, other: "Register", before: str, after: str) -> "Register":
+        """The register with a stack of another one under the name `after`. Claims of others stay."""
+        claims = {
+            address: replace(claim, stack=after)
+            for address, claim in other.claims_of(before).items()
+            if not self.of_others(after, address, [claim.id])
+        }
+        result = self.without_stack(after).with_claims(claims)
+        source = other.stacks.get(before)
+        return result if source is None else result.with_source(after, source)
+
+    def saved(self) -> "Register":
+        """The register with the next serial."""
+        return self._with(serial=self.serial + 1)
+
+    def _with(self, **changed: Any) -> "Register":
+        kept = {"scope": self.scope, "serial": self.serial, "stacks": self.stacks, "claims": self.claims}
+        return Register(**{**kept, **changed})
+
+
+def scope_of(stack: str) -> str:
+    """The scope of a stack: `my-org@STAGING`; "" for a name without one."""
+    scope, slash, _ = stack.partition("/")
+    return scope if slash else ""
+
+
+def kind_of(address: str) -> str:
+    return address.partition("/")[0]
+
+
+def register_from_states(scope: str, states: Iterable[Snapshot], exclusive: ExclusiveKinds) -> Register:
+    """The register of states that were saved before registers existed.
+
+    If several of them have the same resource, the one that was saved last holds the claim: the live object
+    has its values.
+    """
+    register = Register(scope)
+    for state in sorted(states, key=lambda state: (state.written_at, state.stack), reverse=True):
+        if state.resources or state.intents:
+            register = register.with_source(state.stack, UNKNOWN_SOURCE)
+        claims = {
+            address: claim
+            for address, claim in recorded_claims(state, exclusive, since=state.written_at).items()
+            if not register.of_others(state.stack, address, [claim.id])
+        }
+        register = register.with_claims(claims)
+    return register
+
+
+def recorded_claims(state: Snapshot, exclusive: ExclusiveKinds, *, since: str) -> dict[str, Claim]:
+    """A claim for each exclusive resource in a state, including those of unfinished writes."""
+    ids: dict[str, str | None] = dict.fromkeys(state.intents)
+    ids |= {address: resource.id for address, resource in state.resources.items()}
+    return {
+        address: Claim(state.stack, id if exclusive[kind_of(address)] else None, since)
+        for address, id in ids.items()
+        if kind_of(address) in exclusive
+    }
+
+
+def supports(state: Snapshot | None, address: str) -> bool:
+    """Whether a state has a resource, or an unfinished write of it."""
+    return state is not None and (address in state.resources or address in state.intents)
+
+
+# The document
+
+
+def to_document(register: Register) -> dict[str, JSON]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "scope": register.scope,
+        "serial": register.serial,
+        "stacks": {stack: asdict(source) for stack, source in register.stacks.items()},
+        "claims": {address: asdict(claim) for address, claim in register.claims.items()},
+    }
+
+
+def from_document(document: JSON, scope: str) -> Register:
+    """The register of a document by `to_document`.
+
+    Raises:
+        NewerFormatError: a newer reconciler wrote it.
+        CorruptStateError: it is not the register of this scope; the message says why.
+    """
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise CorruptStateError(f'it lacks "format": "{FORMAT}"')
+    version = document.get("version")
+    if type(version) is int and version > VERSION:
+        raise NewerFormatError(
+            f"a newer reconciler wrote the register of {scope}: it has format version {version}, "
+            f"this version reads up to {VERSION}",
+            hint="pip install --upgrade picsellia-reconciler",
+        )
+    if type(version) is not int or version < 1:
+        raise CorruptStateError(f"it has the invalid format version {version!r}")
+    keys = {"format", "version", "scope", "serial", "stacks", "claims"}
+    if document.keys() != keys:
+        raise CorruptStateError(f"it has {sorted(document)} instead of {sorted(keys)}")
+    if document["scope"] != scope:
+        raise CorruptStateError(f"it is the register of {document['scope']!r}")
+    if type(document["serial"]) is not int or document["serial"] < 1:
+        raise CorruptStateError(f"its serial is {document['serial']!r}")
+    stacks, claims = (_entries(document[name], kind) for name, kind in _PARTS.items())
+    for address, claim in claims.items():
+        if not address.partition("/")[2] or not claim.stack:
+            raise CorruptStateError(f"the claim of {address!r} lacks an address or a stack")
+        if not is_time(claim.since):
+            raise CorruptStateError(f"the claim of {address} has no time with its offset from UTC")
+    return Register(scope, document["serial"], stacks, claims)
+
+
+_PARTS: Mapping[str, Any] = {"stacks": Source, "claims": Claim}
+_Part = TypeVar("_Part", Source, Claim)
+
+
+def _entries(entries: JSON, kind: Callable[..., _Part]) -> dict[str, Any]:
+    if not isinstance(entries, dict):
+        raise CorruptStateError("its stacks or claims are not an object")
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    found = {}
+    for key, entry in entries.items():
+        if not isinstance(entry, dict) or entry.keys() != names:
+            raise CorruptStateError(f"the entry of {key!r} is not an object with {', '.join(sorted(names))}")
+        wrong = [n for n, value in entry.items() if not isinstance(value, str) and (n, value) != ("id", None)]
+        if wrong:
+            raise CorruptStateError(f"{wrong[0]} of {key!r} has the wrong type")
+        found[key] = kind(**entry)
+    return found

@@ -1,0 +1,541 @@
+"""The register: who claims what, as a pure value, and kept by each store with compare-and-swap."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.claims import Registers, move_state, release
+from state.copying import copy_states
+from state.errors import CorruptStateError, NewerFormatError, RegisterConflictError, StoreUnavailableError
+from state.register import (
+    Claim,
+    Register,
+    Source,
+    from_document,
+    kind_of,
+    register_from_states,
+    scope_of,
+    to_document,
+)
+from state.snapshot import Snapshot
+from state.stores.base import Store
+from state.stores.bucket import BucketStore
+from state.stores.objects import Objects, PreconditionFailedError, Version
+from state.stores.opening import open_store
+from state.stores.sqlite import SqliteStore
+from tests.state.conftest import AT, MakeStore, intent, resource, snapshot
+from tests.state.test_processes import start
+from tests.state.test_sqlite import change
+
+SCOPE = "my-org@STAGING"
+A, B, C = (f"{SCOPE}/{name}" for name in "abc")
+KINDS = {"processing": True, "model-version": True, "image": False}
+BY_ID = [kind for kind, by_id in KINDS.items() if by_id]
+
+addresses = st.builds(lambda kind, name: f"{kind}/{name}", st.sampled_from([*KINDS]), st.sampled_from("xyz"))
+stacks = st.sampled_from([A, B, C])
+
+
+@st.composite
+def claim_of(draw: st.DrawFn, address: str) -> Claim:
+    id = draw(st.sampled_from([None, "1", "2", "3"])) if KINDS[kind_of(address)] else None
+    return Claim(draw(stacks), id, AT, draw(st.sampled_from(["", "a/config.toml:3"])))
+
+
+claims = addresses.flatmap(lambda address: st.tuples(st.just(address), claim_of(address)))
+registers = st.lists(claims, max_size=12).map(
+    lambda made: _taken(Register(SCOPE, serial=3, stacks={A: Source("git@x:y", "a")}), made)
+)
+
+
+def _taken(register: Register, made: list[tuple[str, Claim]]) -> Register:
+    for address, claim in made:
+        register = register.with_claims({address: claim})
+    return register
+
+
+def check_one_holder_each(register: Register) -> None:
+    """No object has two claims, under whichever name."""
+    named = [(kind_of(address), claim.id) for address, claim in register.claims.items() if claim.id]
+    assert len(named) == len({*named})
+
+
+def state_of(
+    stack: str, *resources: tuple[str, str], at: str = AT, intents: tuple[str, ...] = ()
+) -> Snapshot:
+    made = snapshot(*(replace(resource(address), id=id) for address, id in resources))
+    for address in intents:
+        made = made.with_intent(intent(address))
+    return replace(made, stack=stack, written_at=at, lineage=f"lineage of {stack}")
+
+
+def put(store: Store, state: Snapshot) -> Snapshot:
+    return store.save(state, expected_serial=0, lock=None)
+
+
+# -- the value
+
+
+@given(registers)
+def test_an_object_has_one_claim_at_most(register: Register) -> None:
+    check_one_holder_each(register)
+
+
+@given(registers, claims)
+def test_a_claim_that_is_set_replaces_all_others_on_the_resource_and_nothing_else(
+    register: Register, made: tuple[str, Claim]
+) -> None:
+    address, claim = made
+    after = register.with_claims({address: claim})
+    assert after.claims[address] == claim
+    check_one_holder_each(after)
+    replaced = register.matching(address, [claim.id])
+    assert {a: c for a, c in after.claims.items() if a != address} == {
+        a: c for a, c in register.claims.items() if a not in replaced and a != address
+    }
+
+
+@given(registers, addresses, st.sampled_from([None, "1", "2"]), stacks)
+def test_the_claims_of_others_are_those_of_the_address_and_of_the_id(
+    register: Register, address: str, id: str | None, stack: str
+) -> None:
+    expected = {
+        other: claim
+        for other, claim in register.claims.items()
+        if claim.stack != stack
+        and (other == address or (id is not None and claim.id == id and kind_of(other) == kind_of(address)))
+    }
+    assert register.of_others(stack, address, [id]) == expected
+
+
+@given(registers, stacks)
+def test_a_stack_that_leaves_takes_its_claims_and_no_others(register: Register, stack: str) -> None:
+    after = register.without_stack(stack)
+    assert after.claims_of(stack) == {}
+    assert stack not in after.stacks
+    assert {**after.claims, **register.claims_of(stack)} == register.claims
+
+
+@given(registers, registers, stacks, stacks)
+def test_a_stack_of_another_register_brings_its_claims_unless_another_stack_holds_them(
+    register: Register, other: Register, before: str, after: str
+) -> None:
+    joined = register.with_stack_of(other, before, after)
+    check_one_holder_each(joined)
+    for stack in {A, B, C} - {after}:
+        assert joined.claims_of(stack) == register.claims_of(stack)
+    for address, claim in other.claims_of(before).items():
+        taken = register.of_others(after, address, [claim.id])
+        assert (address in joined.claims_of(after)) == (not taken)
+
+
+@given(registers)
+def test_a_register_survives_its_document(register: Register) -> None:
+    assert from_document(to_document(register), SCOPE) == register
+
+
+BROKEN: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
+    ('lacks "format"', lambda it: it.update(format="else")),
+    ("invalid format version", lambda it: it.update(version=0)),
+    ("invalid format version", lambda it: it.update(version=True)),
+    ("instead of", lambda it: it.update(more=1)),
+    ("instead of", lambda it: it.pop("claims")),
+    ("register of 'other'", lambda it: it.update(scope="other")),
+    ("serial", lambda it: it.update(serial="1")),
+    ("serial", lambda it: it.update(serial=0)),
+    ("not an object", lambda it: it.update(claims=[])),
+    ("not an object with", lambda it: it["claims"].update({"processing/x": None})),
+    ("not an object with", lambda it: it["claims"]["processing/x"].pop("since")),
+    ("wrong type", lambda it: it["claims"]["processing/x"].update(id=7)),
+    ("wrong type", lambda it: it["claims"]["processing/x"].update(stack=None)),
+    ("no time", lambda it: it["claims"]["processing/x"].update(since="yesterday")),
+    ("lacks an address or a stack", lambda it: it["claims"]["processing/x"].update(stack="")),
+    ("wrong type", lambda it: it["stacks"][A].update(folder=3)),
+]
+
+
+@pytest.mark.parametrize(("detail", "damage"), BROKEN)
+def test_a_register_that_is_not_one_is_refused(
+    detail: str, damage: Callable[[dict[str, Any]], object]
+) -> None:
+    document = to_document(
+        Register(SCOPE, 1, {A: Source("w", "a")}, {"processing/x": Claim(A, "1", AT)}),
+    )
+    damage(document)
+    with pytest.raises(CorruptStateError, match=detail):
+        from_document(document, SCOPE)
+
+
+def test_a_register_of_a_newer_version_is_refused_with_the_way_out() -> None:
+    document = {**to_document(Register(SCOPE, 1)), "version": 9, "more": {}}
+    with pytest.raises(NewerFormatError, match="format version 9") as caught:
+        from_document(document, SCOPE)
+    assert "pip install --upgrade" in caught.value.hint
+
+
+def test_states_of_earlier_versions_hold_claims_the_one_that_was_saved_last_the_shared_ones() -> None:
+    early = state_of(A, ("processing/x", "1"), ("model/m", "2"), at="2025-01-01T00:00:00+00:00")
+    late = state_of(B, ("processing/x", "1"), ("image/r/x", "sha256:0"), at="2025-02-01T00:00:00+00:00")
+    register = register_from_states(SCOPE, [early, late, Snapshot.new(C, "empty")], KINDS)
+    assert register == Register(
+        SCOPE,
+        0,
+        {A: Source("", ""), B: Source("", "")},
+        {
+            "processing/x": Claim(B, "1", late.written_at),
+            "image/r/x": Claim(B, None, late.written_at),
+        },
+    )
+
+
+def test_an_open_write_holds_a_claim_and_one_object_has_one_claim_under_two_names() -> None:
+    one = state_of(A, ("model-version/m/v", "7"), intents=("processing/new",), at="2025-02-01T00:00:00+00:00")
+    other = state_of(B, ("model-version/renamed/v", "7"), at="2025-01-01T00:00:00+00:00")
+    register = register_from_states(SCOPE, [one, other], KINDS)
+    assert register.claims == {
+        "model-version/m/v": Claim(A, "7", one.written_at),
+        "processing/new": Claim(A, None, one.written_at),
+    }
+
+
+def test_only_a_stack_has_a_scope() -> None:
+    assert scope_of("my-org@STAGING/team/app") == SCOPE
+    assert scope_of("aside") == ""
+
+
+# -- in a store
+
+
+def test_there_is_no_register_at_first_and_reading_one_makes_none(make_store: MakeStore, url: str) -> None:
+    store = make_store()
+    assert store.load_register(SCOPE) is None
+    assert Registers(store, KINDS).read(SCOPE) == Register(SCOPE)
+    assert make_store().load_register(SCOPE) is None
+    if "://" not in url:
+        assert not Path(url).exists()
+
+
+def test_a_saved_register_is_loaded_by_others_and_is_no_stack(make_store: MakeStore) -> None:
+    made = Register(
+        SCOPE, 0, {A: Source("git", "a")}, {"processing/x": Claim(A, None, AT, "a/config.toml:1")}
+    )
+    saved = make_store().save_register(made, expected_serial=0)
+    assert saved == replace(made, serial=1)
+    other = make_store()
+    assert other.load_register(SCOPE) == saved
+    assert other.load_register("my-org@PROD") is None
+    assert (other.stacks(), other.names()) == ([], [])
+
+
+def test_a_stale_register_is_not_saved(make_store: MakeStore) -> None:
+    one, other = make_store(), make_store()
+    first = one.save_register(Register(SCOPE), expected_serial=0)
+    other.save_register(first.with_source(A, Source("", "")), expected_serial=1)
+    for expected in (0, 1, 7):
+        with pytest.raises(RegisterConflictError):
+            one.save_register(first.with_source(B, Source("", "")), expected_serial=expected)
+    stored = one.load_register(SCOPE)
+    assert stored is not None
+    assert (stored.serial, [*stored.stacks]) == (2, [A])
+
+
+def test_a_store_of_an_earlier_version_gets_its_register_from_the_states_with_the_first_change(
+    make_store: MakeStore,
+) -> None:
+    put(make_store(), state_of(A, ("processing/x", "1")))
+    put(make_store(), state_of("my-org@PROD/a", ("processing/x", "1")))
+    old = Registers(make_store(), KINDS)
+    assert old.read(SCOPE).claims == {"processing/x": Claim(A, "1", AT)}
+    assert make_store().load_register(SCOPE) is None
+    old.update(SCOPE, lambda register: register.with_claims({"processing/y": Claim(B, None, AT)}))
+    stored = make_store().load_register(SCOPE)
+    assert stored is not None
+    assert {address: claim.stack for address, claim in stored.claims.items()} == {
+        "processing/x": A,
+        "processing/y": B,
+    }
+
+
+def test_an_sqlite_file_of_an_earlier_layout_is_read_as_it_is_and_upgraded_by_the_first_change(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.db"
+    with SqliteStore(path) as store:
+        put(store, state_of(A, ("processing/x", "1")))
+    change(path, "DROP TABLE registers")
+    change(path, "PRAGMA user_version = 3")
+    before = path.read_bytes()
+    with SqliteStore(path) as store:
+        assert Registers(store, KINDS).read(SCOPE).claims == {"processing/x": Claim(A, "1", AT)}
+    assert path.read_bytes() == before
+    with SqliteStore(path) as store:
+        Registers(store, KINDS).update(SCOPE, lambda it: it.with_source(A, Source("w", "a")))
+        assert store.load(A) is not None
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+
+
+def damage_register(store: Store, body: bytes) -> None:
+    if isinstance(store, SqliteStore):
+        change(store.path, "UPDATE registers SET body = ?", body.decode("latin-1"))
+    else:
+        assert isinstance(store, BucketStore)
+        store.objects.put("my-org%40STAGING.register.json", body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"format": "reconciler/register", "write": "x"}', b"[" * 9999],
+)
+def test_a_damaged_register_is_an_error_that_has_the_command_and_the_command_repairs_it(
+    make_store: MakeStore, body: bytes
+) -> None:
+    store = make_store()
+    put(store, state_of(A, ("processing/x", "1")))
+    store.save_register(Register(SCOPE), expected_serial=0)
+    damage_register(store, body)
+    for use in (
+        lambda it: it.read(SCOPE),
+        lambda it: it.update(SCOPE, lambda register: register.without_stack(A)),
+    ):
+        with pytest.raises(CorruptStateError, match=f"the register of {SCOPE} in .* is damaged") as caught:
+            use(Registers(make_store(), KINDS))
+        assert f"reconciler state claims --rebuild '{SCOPE}'" in caught.value.hint
+    Registers(make_store(), KINDS).rebuild(SCOPE)
+    assert Registers(make_store(), KINDS).read(SCOPE).claims == {"processing/x": Claim(A, "1", AT)}
+
+
+def test_a_damaged_state_does_not_keep_others_from_their_claims(make_store: MakeStore) -> None:
+    put(make_store(), state_of(A, ("processing/x", "1")))
+    put(make_store(), state_of(B, ("processing/y", "2")))
+    store = make_store()
+    if isinstance(store, SqliteStore):
+        change(store.path, "UPDATE contents SET body = x'00' WHERE stack = ?", B)
+    else:
+        assert isinstance(store, BucketStore)
+        store.objects.put("my-org%40STAGING%2Fb/head.json", b"{")
+    assert [*Registers(store, KINDS).read(SCOPE).claims] == ["processing/x"]
+
+
+def test_a_register_is_read_once_per_session_and_again_if_another_run_wrote_it(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, reads = make_store(), list[str]()
+    load = store.load_register
+
+    def counted(scope: str) -> Register | None:
+        reads.append(scope)
+        return load(scope)
+
+    monkeypatch.setattr(store, "load_register", counted)
+    mine, theirs = Registers(store, KINDS, sleep=lambda _: None), Registers(make_store(), KINDS)
+    for _ in range(3):
+        mine.read(SCOPE)
+    assert reads == [SCOPE]
+    mine.update(SCOPE, lambda it: it.with_source(A, Source("", "")))
+    assert (reads, [*mine.read(SCOPE).stacks]) == ([SCOPE], [A])
+    theirs.update(SCOPE, lambda it: it.with_source(B, Source("", "")))
+    mine.update(SCOPE, lambda it: it.with_source(C, Source("", "")))
+    assert len(reads) > 1
+    assert [*mine.read(SCOPE).stacks] == [A, B, C]
+
+
+def test_a_change_that_changes_nothing_is_decided_by_the_stored_register_and_writes_nothing(
+    make_store: MakeStore,
+) -> None:
+    mine, theirs = (Registers(make_store(), KINDS) for _ in range(2))
+    mine.update(SCOPE, lambda it: it.with_claims({"processing/x": Claim(A, None, AT)}))
+    theirs.update(SCOPE, lambda it: it.with_claims({"processing/x": Claim(B, None, AT)}))
+    seen: list[str] = []
+
+    def look(register: Register) -> Register:
+        seen.append(register.claims["processing/x"].stack)
+        return register
+
+    assert mine.update(SCOPE, look).serial == 2
+    assert seen[-1] == B
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+def test_a_bucket_whose_answer_is_lost_has_the_claims_once(place: str, lost: str) -> None:
+    class Lossy(Objects):
+        def swap(self, path: str, body: bytes, version: Version | None) -> Version:
+            if "register" not in path or answers:
+                return super().swap(path, body, version)
+            answers.append(path)
+            if lost == "after":
+                super().swap(path, body, version)
+                raise PreconditionFailedError("sent again by a proxy: it is that version already")
+            raise PreconditionFailedError("another run was faster, and its write was undone")
+
+    answers: list[str] = []
+    with BucketStore(Lossy(place)) as store:
+        made = Registers(store, KINDS, sleep=lambda _: None).update(
+            SCOPE, lambda it: it.with_claims({"processing/x": Claim(A, None, AT)})
+        )
+    assert (answers, made.serial) == (["my-org%40STAGING.register.json"], 1)
+    with BucketStore(Objects(place)) as store:
+        assert store.load_register(SCOPE) == made
+
+
+def test_a_bucket_that_refuses_every_swap_is_given_up(place: str) -> None:
+    class Refusing(Objects):
+        def swap(self, path: str, body: bytes, version: Version | None) -> Version:
+            raise PreconditionFailedError("no")
+
+    with (
+        BucketStore(Refusing(place)) as store,
+        pytest.raises(StoreUnavailableError, match="refuses to replace the unchanged register"),
+    ):
+        Registers(store, KINDS, sleep=lambda _: None).update(
+            SCOPE, lambda it: it.with_source(A, Source("", ""))
+        )
+
+
+# -- with the states
+
+
+def claimed(store: Store, *stacks: str) -> None:
+    """Each stack has a processing of its own name, with a claim and a place."""
+    for stack in stacks:
+        name = stack.rpartition("/")[2]
+        put(store, state_of(stack, (f"processing/{name}", f"id of {name}")))
+        Registers(store, KINDS).update(
+            scope_of(stack),
+            lambda it, stack=stack, name=name: it.with_source(stack, Source("git", name)).with_claims(  # type: ignore[misc]
+                {f"processing/{name}": Claim(stack, f"id of {name}", AT, f"{name}/config.toml:3")}
+            ),
+        )
+
+
+def test_claims_go_with_a_state_that_is_moved(make_store: MakeStore) -> None:
+    store = make_store()
+    claimed(store, A, B)
+    move_state(store, A, C)
+    register = make_store().load_register(SCOPE)
+    assert register is not None
+    assert {address: claim.stack for address, claim in register.claims.items()} == {
+        "processing/a": C,
+        "processing/b": B,
+    }
+    assert register.stacks == {B: Source("git", "b"), C: Source("git", "a")}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_claims_go_into_another_scope(make_store: MakeStore, there: bool) -> None:
+    """With a register there or not: then it is made from the states, of which the moved one is one."""
+    store, moved = make_store(), "my-org@example.com/a"
+    claimed(store, A, B, *(["my-org@example.com/b"] if there else []))
+    move_state(store, A, moved)
+    here = Registers(make_store(), KINDS).read(SCOPE)
+    assert ([*here.claims], [*here.stacks]) == (["processing/b"], [B])
+    assert Registers(make_store(), KINDS).read("my-org@example.com").claims["processing/a"].stack == moved
+
+
+def test_a_state_that_is_set_aside_claims_nothing_any_more(make_store: MakeStore) -> None:
+    store = make_store()
+    claimed(store, A)
+    move_state(store, A, "my-org@aside/a")
+    assert Registers(make_store(), KINDS).read(SCOPE).claims == {}
+
+
+def test_a_forgotten_resource_is_free_and_those_of_others_are_not(make_store: MakeStore) -> None:
+    store = make_store()
+    release(store, A, "processing/a")
+    assert store.load_register(SCOPE) is None
+    claimed(store, A, B)
+    release(store, A, "processing/a")
+    release(store, A, "processing/b")
+    register = make_store().load_register(SCOPE)
+    assert register is not None
+    assert [*register.claims] == ["processing/b"]
+
+
+def test_claims_are_copied_to_another_store_and_back(make_store: MakeStore, tmp_path: Path) -> None:
+    source = make_store()
+    claimed(source, A, B)
+    registers: list[Register] = []
+    with SqliteStore(tmp_path / "target.db") as target, SqliteStore(tmp_path / "back.db") as back:
+        list(copy_states(source, target, KINDS))
+        list(copy_states(target, back, KINDS))
+        registers = [Registers(store, KINDS).read(SCOPE) for store in (source, target, back)]
+    assert registers[0].claims == registers[1].claims == registers[2].claims
+    assert registers[0].stacks == registers[1].stacks == registers[2].stacks
+
+
+def test_a_copy_leaves_the_claims_of_stacks_that_are_there_already(store: Store, tmp_path: Path) -> None:
+    claimed(store, A, B)
+    with SqliteStore(tmp_path / "source.db") as source:
+        claimed(source, C)
+        Registers(source, KINDS).update(
+            SCOPE, lambda it: it.with_claims({"processing/b": Claim(C, "id of b", AT)})
+        )
+        list(copy_states(source, store, KINDS))
+    register = Registers(store, KINDS).read(SCOPE)
+    assert {address: claim.stack for address, claim in register.claims.items()} == {
+        "processing/a": A,
+        "processing/b": B,
+        "processing/c": C,
+    }
+
+
+def test_a_copy_of_a_store_with_a_damaged_register_makes_it_from_the_states(
+    store: Store, tmp_path: Path
+) -> None:
+    with SqliteStore(tmp_path / "source.db") as source:
+        claimed(source, A)
+        damage_register(source, b"{")
+        list(copy_states(source, store, KINDS))
+    assert [*Registers(store, KINDS).read(SCOPE).claims] == ["processing/a"]
+
+
+# -- at once
+
+CLAIM = """
+import sys
+from state.claims import Registers
+from state.register import Claim
+from state.stores.opening import open_store
+from tests.state.conftest import AT
+from tests.state.test_register import KINDS, SCOPE
+
+with open_store(sys.argv[1]) as store:
+    registers = Registers(store, KINDS)
+    sys.stdin.readline()  # all begin together
+    for number in range(int(sys.argv[3])):
+        address = f"processing/{number}"
+
+        def take(register):
+            if register.of_others(sys.argv[2], address):
+                return register
+            return register.with_claims({address: Claim(sys.argv[2], None, AT)})
+
+        print(registers.update(SCOPE, take).claims[address].stack, flush=True)
+"""
+
+
+def test_of_stacks_that_claim_one_resource_at_once_exactly_one_gets_it_and_all_agree_on_it(url: str) -> None:
+    rounds = 25
+    processes = [start(CLAIM, url, stack, rounds) for stack in (A, B, C)]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    winners = []
+    for process in processes:
+        winners.append(process.communicate()[0].splitlines())
+        assert process.returncode == 0
+    assert winners[0] == winners[1] == winners[2]
+    assert len(winners[0]) == rounds
+    with open_store(url) as store:
+        register = store.load_register(SCOPE)
+        assert register is not None
+        assert [register.claims[f"processing/{number}"].stack for number in range(rounds)] == winners[0]
+        assert register.serial == rounds
