@@ -22,8 +22,7 @@ from reconciler.credentials.target import Target
 from reconciler.engine import refresh
 from reconciler.engine.kinds import kinds_of
 from reconciler.engine.problems import provider_diagnostic
-from reconciler.engine.validate import unnamed_image
-from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
@@ -159,6 +158,6 @@ def stack_of(target: Target, pipeline: Pipeline) -> Stack:
     """
     name = pipeline.config.stack_name
     if not name:
-        raise UserError(unnamed_image(pipeline))
+        raise UserError(unnamed_image(pipeline.loaded))
     where = (target.organization, target.environment.name, target.host)
     return Stack(*where, pipeline.name, name, display_path(pipeline.folder))

@@ -12,7 +12,7 @@ from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ReadOptions
 from reconciler.pipeline.contents import missing_files, missing_in_context, unused_inputs_classes
 from reconciler.pipeline.image_source import check_time, image_source, unneeded_folders
-from reconciler.pipeline.load import Pipeline, load_pipeline
+from reconciler.pipeline.load import Pipeline, load_pipeline, unnamed_image
 from reconciler.pipeline.toml.toml_edits import Edits
 
 
@@ -56,7 +56,7 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
         return ValidatedPipeline(None, None, found)
     problems = [*found]
     if not pipeline.config.docker.image_name:
-        problems.append(unnamed_image(pipeline))
+        problems.append(unnamed_image(pipeline.loaded))
     problems += [*missing_files(pipeline), *unused_inputs_classes(pipeline)]
     key = None
     try:
@@ -73,16 +73,6 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
         detail = f"{why}, so the image needs a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would contain the folder {name}", detail, file=folder))
     return ValidatedPipeline(pipeline, key, tuple(problems))
-
-
-def unnamed_image(pipeline: Pipeline) -> Diagnostic:
-    """The error for a pipeline without an image name."""
-    return error(
-        "docker.image_name is empty",
-        'Name the image in config.toml, for example image_name = "user/my_pipeline".',
-        file=pipeline.loaded.path,
-        line=pipeline.loaded.line_of("docker", "image_name"),
-    )
 
 
 def _state_problems(source: ImageSource, state_files: Collection[Path]) -> list[Diagnostic]:

@@ -47,6 +47,7 @@ class LoadedConfig:
         document: the output of `tomllib`, with the overlays of all environments and without defaults.
         shared: the settings of the workspace.
         inherited: the path of each value that comes from its defaults.
+        names_image: whether `[docker] image_name` has a value, also if the file has errors.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class LoadedConfig:
     document: Mapping[str, Any] = field(repr=False, default_factory=dict)
     shared: SharedSettings = field(repr=False, default_factory=SharedSettings)
     inherited: frozenset[KeyPath] = field(repr=False, default_factory=frozenset)
+    names_image: bool = True
 
     def line_of(self, *path: str | int) -> int | None:
         """The line of a key, for example `("docker", "cpu")`, or of the nearest table around it."""
@@ -129,6 +131,7 @@ def read(
     check_spelling(reader)
     config = _config(reader)
     found = tuple(in_order(reader.diagnostics))
+    docker = view.document.get("docker")
     return LoadedConfig(
         path,
         text,
@@ -141,6 +144,7 @@ def read(
         document=document,
         shared=shared,
         inherited=inherited,
+        names_image=not isinstance(docker, dict) or docker.get("image_name", "") != "",
     )
 
 

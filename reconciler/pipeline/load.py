@@ -5,7 +5,7 @@ from pathlib import Path
 
 from semver import Version
 
-from reconciler.core.diagnostics import Diagnostic, has_errors, in_order
+from reconciler.core.diagnostics import Diagnostic, error, has_errors, in_order
 from reconciler.pipeline.classes.declarations import Inputs, Parameters
 from reconciler.pipeline.classes.evaluate import TIMEOUT, evaluate
 from reconciler.pipeline.config import LoadedConfig, edited_config, load
@@ -88,14 +88,26 @@ def load_pipeline(
 
     Returns:
         The pipeline, or None if there are errors; and every diagnostic, errors first. Classes are evaluated
-        only if config.toml itself has no errors.
+        only if config.toml itself has no errors. A pipeline without the name of an image is returned,
+        because `deploy` asks for one.
     """
     loaded = load(folder, edits, environment, shared)
     if loaded.config is None:
-        return None, loaded.diagnostics
+        unnamed = () if loaded.names_image else (unnamed_image(loaded),)
+        return None, tuple(in_order((*loaded.diagnostics, *unnamed)))
     classes = evaluate(loaded, python=python, static_only=static_only, timeout=timeout)
     diagnostics = tuple(in_order((*loaded.diagnostics, *classes.diagnostics)))
     if has_errors(diagnostics):
         return None, diagnostics
     name = loaded.config.metadata.name
     return Pipeline(folder, name, loaded.config, loaded, classes.inputs, classes.parameters), diagnostics
+
+
+def unnamed_image(loaded: LoadedConfig) -> Diagnostic:
+    """The error for a pipeline without an image name."""
+    return error(
+        "docker.image_name is empty",
+        'Name the image in config.toml, for example image_name = "user/my_pipeline".',
+        file=loaded.path,
+        line=loaded.line_of("docker", "image_name"),
+    )

@@ -1,5 +1,6 @@
 """From a folder to a pipeline: the order of both readers, and the errors for unreadable classes."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -68,6 +69,28 @@ def test_a_pipeline_without_classes_manages_neither(folder: Files) -> None:
     assert pipeline is not None
     assert (pipeline.name, pipeline.inputs, pipeline.parameters) == ("cleanup", None, None)
     assert diagnostics == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "replacement"),
+    [
+        ('name = "cleanup"', "name = 7"),
+        ('version = "1.0"', 'version = "one"'),
+        ("gpu = 0", "gpu = -1"),
+        ("[docker]", '[reconciler]\npinn = "version"\n\n[docker]'),
+    ],
+)
+def test_a_missing_image_is_reported_beside_every_other_error(
+    folder: Files, line: str, replacement: str
+) -> None:
+    text = re.sub(r"image_name = .*", 'image_name = ""', PROCESSING)
+    assert line in text
+    where = folder({"config.toml": text.replace(line, replacement)})
+    pipeline, diagnostics = load_pipeline(where)
+    assert pipeline is None
+    (missing,) = [found for found in diagnostics if found.summary == "docker.image_name is empty"]
+    assert missing.line == load(where).line_of("docker", "image_name")
+    assert len(diagnostics) == 2
 
 
 def test_an_empty_inputs_class_differs_from_none(folder: Files) -> None:

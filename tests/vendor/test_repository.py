@@ -1,0 +1,148 @@
+"""The vendor's repository of pipelines: its faults are found, and mended it works."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from providers.docker.registry.client import RegistryClient
+from providers.sandbox import Sandbox
+from tests.conftest import Cli
+from tests.vendor.repository import (
+    PIPELINES,
+    UPPER_CASE,
+    WITHOUT_IMAGE,
+    WITHOUT_TARGET,
+    mended,
+    write_repository,
+)
+
+NO_TARGET = "a training pipeline needs a model version to deploy to"
+NO_IMAGE = "docker.image_name is empty"
+
+
+@pytest.fixture
+def at(home: Path, cli: Cli) -> "Lines":
+    write_repository(cli.folder)
+    return Lines(cli.folder)
+
+
+class Lines:
+    """Finds lines in the repository's config.toml files."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __call__(self, folder: str, key: str) -> str:
+        """The only line with this key in the config.toml of a folder, as `folder/config.toml:13`."""
+        file = f"{folder}/config.toml"
+        lines = (self._root / file).read_text().splitlines()
+        (number,) = [number for number, line in enumerate(lines, 1) if line.startswith(f"{key} =")]
+        return f"{file}:{number}"
+
+
+def errors(text: str, root: Path) -> list[tuple[str, set[str]]]:
+    """Each error in what a command prints, with every line of a file that it names."""
+    blocks = re.split(r"^(?=\w+: )", text, flags=re.M)
+    return [
+        (
+            block.splitlines()[0].removeprefix("error: "),
+            set(re.findall(r"pipelines/[\w./-]+\.toml:\d+", block.replace(f"{root}/", ""))),
+        )
+        for block in blocks
+        if block.startswith("error: ")
+    ]
+
+
+def test_validate_reports_the_real_faults_and_nothing_else(cli: Cli, at: Lines) -> None:
+    assert len(PIPELINES) == 34
+    assert [one["name"] for one in PIPELINES].count("training") == 5
+
+    ended = cli("validate", "--all")
+
+    assert ended.code == 1
+    found = errors(ended.err, cli.folder)
+    upper = "docker.image_name 'picsellia/polygons_to_RLE_mask' is not an image name"
+    in_one_folder = [
+        *((NO_TARGET, {at(folder, "type")}) for folder in WITHOUT_TARGET),
+        *((NO_IMAGE, {at(folder, "image_name")}) for folder in WITHOUT_IMAGE),
+        (upper, {at(UPPER_CASE, "image_name")}),
+    ]
+    for fault in in_one_folder:
+        assert fault in found
+    assert len([fault for fault in found if len(fault[1]) == 1]) == len(in_one_folder) == 9
+    assert "warning: " not in ended.err
+
+
+@pytest.fixture
+def fleet(environments: Sandbox, cli: Cli) -> list[str]:
+    """The folders of the repository without its faults, and a reconciler.toml for two environments."""
+    pipelines = mended(environments.registry)
+    write_repository(cli.folder, pipelines)
+    with (cli.folder / "reconciler.toml").open("a") as file:
+        file.write(DEFAULTS.format(registry=environments.registry))
+    return [pipeline["folder"] for pipeline in pipelines]
+
+
+DEFAULTS = """
+[defaults.image]
+builder = "append"
+base = "{registry}/base/python:3.11"
+workdir = "/experiment"
+entrypoint = ["python", "pipeline.py"]
+"""
+
+
+def test_the_mended_repository_converges_in_both_environments(
+    cli: Cli, environments: Sandbox, fleet: list[str]
+) -> None:
+    ended = cli("validate", "--all")
+    assert (ended.code, errors(ended.err, cli.folder)) == (0, [])
+    for environment in ("TEST", "LIVE"):
+        for folder in fleet:
+            ended = cli("apply", folder, "--env", environment, "--yes")
+            assert ended.code == 0, (environment, folder, ended)
+    environments.clear_requests()
+
+    for environment in ("TEST", "LIVE"):
+        for folder in fleet:
+            ended = cli("apply", folder, "--env", environment, "--yes")
+            assert ended.code == 0, (environment, folder, ended)
+
+    assert environments.writes() == []
+    for environment in ("TEST", "LIVE"):
+        platform = environments.account(environment).platform
+        trainings = [one for one in mended("") if one["type"] == "TRAINING"]
+        assert len(platform.processings()) == len(fleet) - len(trainings)
+        assert len(platform.models()) == len({one["model_version"]["origin_name"] for one in trainings})
+
+
+def test_a_candidate_of_one_environment_is_the_final_version_of_the_other(
+    cli: Cli, environments: Sandbox, fleet: list[str]
+) -> None:
+    """One digest, built once."""
+    folder = fleet[0]
+    pipeline = mended(environments.registry)[0]
+    for environment in ("TEST", "LIVE"):
+        assert cli("apply", folder, "--env", environment, "--yes").code == 0
+    (cli.folder / folder / "pipeline.py").write_text('print("changed")\n')
+    environments.clear_requests()
+
+    assert cli("deploy", folder, "--env", "TEST", "--bump", "rc", "--yes").code == 0
+    candidate = uploads(environments)
+    assert cli("deploy", folder, "--env", "LIVE", "--bump", "final", "--yes").code == 0
+
+    assert uploads(environments) == candidate != [], "the second deploy uploads nothing"
+    with RegistryClient(pipeline["image_name"]) as client:
+        digests = {tag: client.digest(tag) for tag in ("1.0.2-rc", "1.0.2", "test", "live")}
+    assert len(set(digests.values())) == 1, digests
+    assert cli("plan", folder, "--env", "LIVE", "--exit-code").code == 0
+    for environment, tag in (("TEST", "test"), ("LIVE", "live")):
+        processing = environments.account(environment).platform.processing(pipeline["name"])
+        assert processing is not None and processing["docker_tag"] == tag
+
+
+def uploads(sandbox: Sandbox) -> list[str]:
+    """The layers and configurations that a repository got, from the registry's log."""
+    writes = sandbox.writes(service="registry")
+    return [one["path"] for one in writes if "/blobs/" in one["path"] and one["status"] == 201]
