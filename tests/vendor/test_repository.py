@@ -7,6 +7,7 @@ import pytest
 
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
+from state.stores.opening import open_store
 from tests.conftest import Cli
 from tests.vendor.repository import (
     PIPELINES,
@@ -94,27 +95,39 @@ entrypoint = ["python", "pipeline.py"]
 
 
 def test_the_mended_repository_converges_in_both_environments(
-    cli: Cli, environments: Sandbox, fleet: list[str]
+    cli: Cli, environments: Sandbox, fleet: list[str], tmp_path: Path
 ) -> None:
     ended = cli("validate", "--all")
     assert (ended.code, errors(ended.err, cli.folder)) == (0, [])
     for environment in ("TEST", "LIVE"):
-        for folder in fleet:
-            ended = cli("apply", folder, "--env", environment, "--yes")
-            assert ended.code == 0, (environment, folder, ended)
+        ended = cli("apply", "--all", "--env", environment, "--yes")
+        assert (ended.code, errors(ended.err, cli.folder)) == (0, []), ended.err
+    states = state_versions(tmp_path)
+    assert len(states) == 2 * len(fleet) == 66
     environments.clear_requests()
 
     for environment in ("TEST", "LIVE"):
-        for folder in fleet:
-            ended = cli("apply", folder, "--env", environment, "--yes")
-            assert ended.code == 0, (environment, folder, ended)
+        assert cli("apply", "--all", "--env", environment, "--yes").code == 0
 
     assert environments.writes() == []
+    assert state_versions(tmp_path) == states
+    trainings = [one for one in mended("") if one["type"] == "TRAINING"]
     for environment in ("TEST", "LIVE"):
         platform = environments.account(environment).platform
-        trainings = [one for one in mended("") if one["type"] == "TRAINING"]
         assert len(platform.processings()) == len(fleet) - len(trainings)
-        assert len(platform.models()) == len({one["model_version"]["origin_name"] for one in trainings})
+        assert len(platform.models()) == len(trainings)
+        for training in trainings:
+            target = training["model_version"]
+            version = platform.version(target["origin_name"], target["name"])
+            assert version is not None
+            assert version["docker_image"] == f"{environments.registry}{training['image_name']}"
+
+
+def state_versions(folder: Path) -> dict[str, int]:
+    """The serial of every stack."""
+    with open_store(str(folder / "state.db")) as store:
+        loaded = [store.load(name) for name in store.stacks()]
+    return {state.stack: state.serial for state in loaded if state is not None}
 
 
 def test_a_candidate_of_one_environment_is_the_final_version_of_the_other(
