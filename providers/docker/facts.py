@@ -1,4 +1,4 @@
-"""What is known of the kind `image`, as data: the planner and the files need no registry for it."""
+"""The facts of the kind `image`, as data, for the planner and the files. Imports no registry client."""
 
 from collections.abc import Iterator
 

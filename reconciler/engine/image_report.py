@@ -113,7 +113,7 @@ def inspect_image(
     builder = kind.builder_for(live, resource.fields)
     if assessment.refusal:  # show the builder that a new version would use
         builder = select(pipeline.config.reconciler.image.builder, source, pool)
-    differing = kind.differing(outputs, live) if live is not None else None
+    differing = kind.source_differences(outputs, live) if live is not None else None
     return ImageReport(
         pipeline,
         source,

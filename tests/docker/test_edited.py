@@ -71,7 +71,7 @@ def test_every_difference_between_what_was_hashed_and_what_is_packed_is_named(
     source = replace(source, expected=fingerprint(source))
     assert packed(source)
     EDITS[edit](folder)
-    with pytest.raises(RefusedError, match=r"changed while the image was made|cannot be read") as caught:
+    with pytest.raises(RefusedError, match=r"changed during the build|cannot be read") as caught:
         packed(source)
     assert caught.value.message.startswith(edit.removesuffix("/x"))
 
@@ -131,7 +131,7 @@ def test_none_publishes_what_was_edited_after_it_was_hashed(
     repository = f"{registry.address}/edited/{folder.name}/{name}"
     source = source_of(folder, base=push_base(registry, "edited/base"))
     image = kind(name, source, repository, lambda: EDITS[edit](folder))
-    with pytest.raises(RefusedError, match=f"{edit} changed while the image was made of it"):
+    with pytest.raises(RefusedError, match=f"{edit} changed during the build"):
         publish(image, source, repository)
     with RegistryClient(repository) as client:
         assert client.digest("1.0.0") is client.digest("latest") is None
@@ -177,5 +177,5 @@ def test_a_dockerfile_that_is_a_link_is_compared_by_what_it_leads_to(
     source = replace(source, expected=fingerprint(source))
     assert dockerfile(source) == shared.read_bytes()
     shared.write_text("FROM scratch\n")
-    with pytest.raises(RefusedError, match="Dockerfile changed while the image was made of it"):
+    with pytest.raises(RefusedError, match="Dockerfile changed during the build"):
         dockerfile(source)

@@ -362,7 +362,7 @@ def test_of_two_sources_under_one_version_the_one_that_the_registry_kept_wins(
     [lost] = [problem for problem in ended if isinstance(problem, ExistsError)]
     [won] = [live for live in ended if isinstance(live, LiveObject)]
     assert ended[(here, there).index(winner)] is won
-    assert "at the same moment, from other source" in lost.message or "meanwhile" in lost.message
+    assert "at the same moment, from another source" in lost.message or "in the meantime" in lost.message
     assert lost.way_out == NEW_VERSION
     assert tags(here)["1.0.0"] == tags(here)["latest"] == won.id.partition("@")[2]
 
@@ -451,7 +451,7 @@ def test_a_registry_that_knows_conditions_may_refuse_to_overwrite(
         edit(here, "print('this')\n")
         proxy.interfere = conditional
         if conditions == "kept":
-            with pytest.raises(ExistsError, match="at the same moment, from other source"):
+            with pytest.raises(ExistsError, match="at the same moment, from another source"):
                 machine.publish("1.0.0")
             assert tags(here)["1.0.0"] == other.partition("@")[2]
         else:
@@ -479,7 +479,7 @@ def test_a_publisher_that_was_asleep_gives_back_what_was_published_meanwhile(
         assert held.wait(60)
         won = here.publish("1.0.0").id
         done.set()
-        with pytest.raises(ExistsError, match="at the same moment, from other source"):
+        with pytest.raises(ExistsError, match="at the same moment, from another source"):
             slow.result()
     assert won == f"1.0.0@{tags(here)['1.0.0']}"
     assert tags(here)["latest"] == tags(here)["1.0.0"]
@@ -521,7 +521,7 @@ def test_a_version_that_was_taken_before_a_re_tag_is_kept(here: Machine, there: 
     there.publish("1.0.1")
     before = tags(here)
 
-    with pytest.raises(ExistsError, match="published meanwhile"):
+    with pytest.raises(ExistsError, match="published in the meantime"):
         here.kind.update(live, {}, here.desired("1.0.1"), parent=None, report=silent)
 
     assert tags(here) == before

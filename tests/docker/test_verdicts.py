@@ -177,7 +177,7 @@ def test_only_the_files_of_the_same_recipe_are_compared() -> None:
         first_files={"config.toml": "1"},
     )
     source = ImageSource(folder=Path("app"))
-    compared = ImageKind("reg.io/app", source, key, never, never, new_version=NEW_VERSION).differing
+    compared = ImageKind("reg.io/app", source, key, never, never, new_version=NEW_VERSION).source_differences
     digest = {"digest": "sha256:here"}
     live = published(source_key="sha256:old")
 

@@ -220,7 +220,7 @@ def test_a_write_that_is_never_answered_may_have_been_carried_out(sandbox: Sandb
     platform = connect(read_timeout=0.3)
     sandbox.clear_requests()
     sandbox.fail("POST", "/models$", "hang", after=True)
-    with pytest.raises(TransientError, match="did not answer in time") as slow:
+    with pytest.raises(TransientError, match="did not respond in time") as slow:
         write(platform)
     assert slow.value.outcome_unknown
     assert len(sandbox.requests()) == 1
@@ -334,7 +334,7 @@ def test_a_host_that_is_no_platform_at_all(
 def test_a_list_that_is_none(connect: Connect, content: bytes) -> None:
     with odd_host(200, content) as (host, _):
         platform = connect(host)
-        with pytest.raises(PermanentError, match="answer"):
+        with pytest.raises(PermanentError, match="response"):
             list(platform.items(platform.organization_path("models")))
 
 
@@ -354,10 +354,10 @@ def test_an_object_without_what_makes_it_one(connect: Connect) -> None:
 
     with odd_host(200, b'{"count": 0, "processing": "app"}') as (host, _):
         kinds = Kinds(connect(host))
-        with pytest.raises(PermanentError, match="the platform's answer has no 'items'") as reading:
+        with pytest.raises(PermanentError, match="the platform's response has no 'items'") as reading:
             kinds.read_model()
         assert not reading.value.outcome_unknown
-        with pytest.raises(PermanentError, match="the platform's answer has no 'id'") as making:
+        with pytest.raises(PermanentError, match="the platform's response has no 'id'") as making:
             kinds.new_model()
         assert making.value.outcome_unknown, "it may be there now"
 
@@ -427,14 +427,14 @@ def test_certificates_that_are_not_there(monkeypatch: pytest.MonkeyPatch, connec
 
 
 def test_a_token_that_nobody_knows(connect: Connect) -> None:
-    with pytest.raises(UnauthorizedError, match="does not know this API token") as unknown:
+    with pytest.raises(UnauthorizedError, match="does not accept this API token") as unknown:
         connect(token="nobody's")
     assert "PICSELLIA_TOKEN" in unknown.value.hint
     assert "nobody's" not in f"{unknown.value.message}{unknown.value.hint}"
 
 
 def test_an_organization_that_nobody_knows(sandbox: Sandbox) -> None:
-    with pytest.raises(PermanentError, match="knows no organization 'elsewhere'"):
+    with pytest.raises(PermanentError, match="has no organization 'elsewhere'"):
         Platform(sandbox.url, sandbox.token, "elsewhere")
     with pytest.raises(PermanentError):
         Platform(sandbox.url, sandbox.token, "\udcff")  # what a shell makes of bytes that are no text

@@ -59,7 +59,7 @@ def test_a_redirected_read_goes_on_elsewhere_without_the_token(
 def test_a_redirect_to_nowhere_is_no_answer(connect: Connect) -> None:
     with (
         odd_host(302, b"", {"Location": ""}) as (host, _),
-        pytest.raises(PermanentError, match="is not what a"),
+        pytest.raises(PermanentError, match="not from a Picsellia platform"),
     ):
         connect(host).get("/api/old")
 
