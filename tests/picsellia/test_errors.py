@@ -240,7 +240,7 @@ def test_a_read_that_is_never_answered_ends(sandbox: Sandbox, connect: Connect, 
 def test_a_host_that_is_down(connect: Connect) -> None:
     with pytest.raises(TransientError, match="cannot be reached: Connection refused") as down:
         connect(f"http://127.0.0.1:{free_port()}")
-    assert "is http://127.0.0.1:" in down.value.hint
+    assert "check that http://127.0.0.1:" in down.value.hint
     assert not down.value.outcome_unknown
 
 
@@ -268,7 +268,7 @@ def test_a_host_that_speaks_no_tls(sandbox: Sandbox, connect: Connect, pauses: l
 def test_an_address_that_is_none(connect: Connect, host: str) -> None:
     with pytest.raises(ProviderError) as odd:
         connect(host)
-    assert f"is {host} " in odd.value.hint
+    assert f"check that {host} " in odd.value.hint
 
 
 # Answers of somebody else

@@ -145,7 +145,7 @@ def test_an_empty_list_without_a_count_takes_one_request() -> None:
 
 
 def test_a_list_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_MOST", 50)
+    monkeypatch.setattr(listing, "_MAX_PAGES", 50)
     fresh = numbers()
 
     def endless(offset: int) -> Page:
