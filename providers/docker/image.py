@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from providers.docker.builders.select import Builder
-from providers.docker.facts import FACTS
+from providers.docker.facts import FACTS, text
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
 from providers.docker.outputs import ImageOutputs
 from providers.docker.registry.client import RegistryClient
@@ -97,15 +97,15 @@ class ImageKind:
         The content of a digest never changes. So if the version tag still has the recorded digest, state has
         the image's facts, and its manifest and configuration are not read.
         """
-        version, recorded = reference.fields["version"], ImageOutputs.of(reference.outputs)
+        desired_version, recorded = text(reference.fields, "version"), ImageOutputs.of(reference.outputs)
         recorded_version, _, recorded_digest = (reference.id or "").partition("@")
         with self._connect("/".join(reference.name)) as registry:
             desired, *others = _channel_tags(reference.fields)
             known = _recorded_image(recorded, self._source.platform)
             image: PublishedImage | _RecordedImage | None = known
-            if known is None or registry.digest(version) != known.digest:
-                image = registry.image(version, self._source.platform)
-            tag = version if image else None
+            if known is None or registry.digest(desired_version) != known.digest:
+                image = registry.image(desired_version, self._source.platform)
+            tag = desired_version if image else None
             channels = _digest_by_tag(registry, desired)
             if image is None or channels.get(desired) != image.digest:
                 for other in others:
@@ -143,7 +143,7 @@ class ImageKind:
     ) -> LiveObject:
         desired = reference.fields
         pointing = [channel for channel, digest in channels.items() if digest == image.digest]
-        elsewhere = channels.get(desired["channel"])
+        elsewhere = channels.get(text(desired, "channel"))
         fields: dict[str, JSON] = {
             "channel": pointing[0] if pointing else None,
             "platform": image.platform,
@@ -190,10 +190,10 @@ class ImageKind:
             raise PermanentError(
                 f"{self._source.folder} changed since the plan was made", hint="plan again to see the changes"
             )
-        version, source = fields["version"], replace(self._source, expected=expected)
+        version, source = text(fields, "version"), replace(self._source, expected=expected)
 
         def build() -> str:
-            labels = {**self._labels(), VERSION: version, SOURCE_KEY: fields["source_key"]}
+            labels = {**self._labels(), VERSION: version, SOURCE_KEY: expected.key}
             pushed = self._builder().publish(source, "/".join(name), version, labels, report)
             return registry.seal(pushed)
 
@@ -213,7 +213,7 @@ class ImageKind:
         """Move tags if the image already has this source; build otherwise."""
         if self.needs_build(live, fields):
             return self.create(live.name, fields, parent=parent, report=report)
-        version: str = fields["version"]
+        version = text(fields, "version")
         shown = ImageOutputs.of(live.outputs)
         digest = shown.digest
 
@@ -225,7 +225,7 @@ class ImageKind:
             if shown.tag != version:
                 self._publish(registry, fields, retag, report, digest)
             else:
-                _move_tag(registry, fields["channel"], digest, version, report)
+                _move_tag(registry, text(fields, "channel"), digest, version, report)
         return live
 
     def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
@@ -294,7 +294,7 @@ class ImageKind:
             ExistsError: the version has another source, before or after the tag was put.
             TransientError: the tag is missing after it was put, or `make` returned another build's image.
         """
-        version, key = fields["version"], fields["source_key"]
+        version, key = text(fields, "version"), text(fields, "source_key")
         name = f"{registry.repository}:{version}"
         tags = Tags(registry, fields, lambda image: self._has_source(image, key, digest), report)
         published = tags.read(Tag.VERSION)
@@ -417,7 +417,7 @@ def _source_of(image: "PublishedImage | _RecordedImage", recorded: ImageOutputs)
 
 def _channel_tags(desired: Mapping[str, JSON]) -> list[str]:
     """The desired channel tag, then the usual ones, which may have been the desired one earlier."""
-    return list(dict.fromkeys((desired["channel"], "latest", "test")))
+    return list(dict.fromkeys((text(desired, "channel"), "latest", "test")))
 
 
 def _digest_by_tag(registry: RegistryClient, tag: str) -> dict[str, str]:

@@ -51,8 +51,9 @@ class Answer(dict[str, JSON]):
             raise self._odd("has 'items' that are not a list")
         if not all(isinstance(item, Answer) for item in items):
             raise self._odd("has 'items' that are not objects")
-        known = isinstance(count, int) and not isinstance(count, bool) and count >= 0
-        return Page([(item.text(identity), item) for item in items], count if known else None)
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            count = None
+        return Page([(item.text(identity), item) for item in items], count)
 
     def _odd(self, problem: str) -> UnexpectedError:
         return UnexpectedError(

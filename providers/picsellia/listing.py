@@ -169,7 +169,7 @@ class Listing:
         read = 0
         try:
             for page, count in self._reader.pages(self._collection):
-                items.update((item["name"], item) for item in page if isinstance(item.get("name"), str))
+                items.update((name, item) for item in page if isinstance(name := item.get("name"), str))
                 read += 1
                 pages = -(-count // max(len(page), 1)) if count is not None and read == 1 else read
                 if max(pages, read) > self._look_ups:
