@@ -155,7 +155,7 @@ def list_claims(rebuild: str | None, as_json: bool) -> int:
         else:
             scopes = dict.fromkeys(filter(None, map(scope_of, store.names())))
             found = [registers.read(scope) for scope in scopes]
-    document = {
+    document: dict[str, JSON] = {
         "format": "reconciler/claims",
         "version": 1,
         "scopes": [register_document(one) for one in found],
