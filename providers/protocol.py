@@ -133,6 +133,8 @@ class KindFacts:
             if any number of stacks may.
         published_as: the field that permanently names one content, although the provider would accept other
             content under the same name.
+        moves: the field with the tag that moves to each published content.
+        content: the name of the content behind that tag, in reports of a moved tag.
         assess: (desired, recorded inputs, recorded outputs, live, all other live objects) -> Assessment,
             for kinds where comparing field by field is not enough.
         config: the table and keys of config.toml with its fields; None if code or a class provides them.
@@ -152,6 +154,8 @@ class KindFacts:
     shared: bool = False
     exclusive: Exclusive | None = None
     published_as: str = ""
+    moves: str = ""
+    content: str = ""
     assess: "Assess | None" = None
     config: ConfigTable | None = None
     listed_by: str = ""
@@ -257,6 +261,20 @@ class PublishedKind(ResourceKind, Protocol):
 
     def builder_for(self, live: LiveObject | None, fields: Mapping[str, JSON]) -> SelectedBuilder | None:
         """The builder for a write of `fields`; None if no build is needed."""
+
+    def moves_tag(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
+        """Whether a write of `fields` lets an existing tag point to other content."""
+
+    def running(
+        self, live: LiveObject, fields: Mapping[str, JSON], users: Iterable[Mapping[str, JSON]]
+    ) -> Mapping[str, str | None]:
+        """The tags that objects with these fields use, with the digest behind each; None for a missing tag.
+
+        Sends a request for each tag that the desired `fields` do not name.
+        """
+
+    def version_behind(self, name: Sequence[str], digest: str) -> str:
+        """The version that the content with this digest was published as; "" if it does not say."""
 
 
 @runtime_checkable

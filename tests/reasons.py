@@ -22,6 +22,11 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     ReasonCode.PARENT_REPLACED: [{"parent": "processing/app"}],
     ReasonCode.LEFT_FILES_KEPT: [{"place": "on the platform"}],
     ReasonCode.NOT_DESTROYED: [{"place": "on the platform"}],
+    ReasonCode.CHANNEL_MOVED: [
+        {"tag": "latest", "by": "STAGING", "version": "1.0.1"},
+        {"tag": "latest", "by": "STAGING", "version": ""},
+        {"tag": "latest", "by": "", "version": ""},
+    ],
     ReasonCode.UNSTATED: [{"text": "because"}],
     RefusalCode.REPLACE_LOSES_HISTORY: [_FIELDS],
     RefusalCode.OVERWRITES_IGNORED: [_PARTS],

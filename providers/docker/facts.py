@@ -1,16 +1,9 @@
-"""The facts of the kind `image`, as data, for the planner and the files. Imports no registry client."""
+"""What is known of the kind `image`, as data: the planner and the files need no registry for it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from providers.protocol import Exclusive, KindFacts, LiveObject
 from providers.rules import JSON, Effect, FieldRule
-
-
-def text(fields: Mapping[str, JSON], name: str) -> str:
-    """The field of an image with this name. All fields of an image are text."""
-    value = fields[name]
-    assert isinstance(value, str)
-    return value
 
 
 def _summary(live: LiveObject) -> Iterator[JSON]:
@@ -24,12 +17,15 @@ FACTS = KindFacts(
         "channel": FieldRule(effect=Effect.IMAGE),
         "source_key": FieldRule(effect=Effect.IMAGE),
         "platform": FieldRule(effect=Effect.IMAGE),
+        "digest": FieldRule(effect=Effect.IMAGE),
     },
     prunable=False,
     place="in the registry",
     repeatable=True,
     exclusive=Exclusive.NAME,
     published_as="version",
+    moves="channel",
+    content="digest",
     written="REGISTRY/NAME",
     summary=_summary,
 )

@@ -72,15 +72,15 @@ class Dialogue:
         if prompts.is_interactive():
             is_approved = confirm(self.question, default=self.default_answer)
             return Approval.GIVEN if is_approved else Approval.DECLINED
-        return Approval.UNATTENDED if self.needs_yes(planned.plan) else Approval.GIVEN
+        return Approval.UNATTENDED if self.needs_yes(planned) else Approval.GIVEN
 
-    def needs_yes(self, plan: Plan) -> bool:
+    def needs_yes(self, planned: PlanResult) -> bool:
         """Whether the plan needs --yes without a terminal; prints the reason."""
-        if plan.is_destructive:
+        if planned.plan.is_destructive:
             self.err.print(
                 "refused: the plan deletes or replaces resources; without a terminal this needs --yes"
             )
-        return plan.is_destructive
+        return planned.plan.is_destructive
 
     def show(self, plan: Plan) -> None:
         print_plan(plan, self.out)

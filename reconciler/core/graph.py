@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from providers.rules import JSON
-from reconciler.core.values import Address
+from reconciler.core.values import JSON, Address
 
 
 @dataclass(frozen=True, slots=True)

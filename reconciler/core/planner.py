@@ -5,21 +5,21 @@ Every step has a reason, also a noop. Apply only runs the steps; it decides noth
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from providers.protocol import KindFacts, LiveObject, RequiredAction
 from providers.reasons import Reason, Refusal, WayOut
-from providers.rules import JSON, UNSET
+from providers.rules import UNSET
 from reconciler.core.diagnostics import Diagnostic, warning
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, normalised
 from reconciler.core.graph import Graph, Resource, ordered
 from reconciler.core.plan import Action, Step
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.reasons import IN_SYNC, ReasonCode, RefusalCode, Way
-from reconciler.core.remote import RemoteState, parent_of
-from reconciler.core.values import ABSENT, MISSING, Address
+from reconciler.core.remote import RemoteState, TagInUse, parent_of
+from reconciler.core.values import ABSENT, JSON, MISSING, Address
 from state.snapshot import Intent, RecordedResource
 
 
@@ -34,6 +34,7 @@ class _PlanInputs:
     options: PlanOptions
     contested: Collection[Address]
     unfinished_replaces: Mapping[Address, Intent]
+    tags: Mapping[Address, TagInUse]
 
     def desired_owns(self, address: Address) -> bool:
         """Whether the resource has no kinds of children, or the files list all of its children."""
@@ -56,6 +57,7 @@ def plan_steps(
     options: PlanOptions = PlanOptions(),
     contested: Collection[Address] = (),
     unfinished_replaces: Mapping[Address, Intent] = MappingProxyType({}),
+    tags: Mapping[Address, TagInUse] = MappingProxyType({}),
 ) -> tuple[tuple[Step, ...], tuple[Diagnostic, ...]]:
     """One step for every resource that is desired, recorded, or live in a list that the files own.
 
@@ -63,9 +65,10 @@ def plan_steps(
         contested: objects of unknown origin, possibly created by an unfinished run: see `recovery.settle`.
         unfinished_replaces: resources that an unfinished run deleted and did not create again, with their
             intents.
+        tags: image -> the tag of it that the platform's resources have.
     """
     inputs = _PlanInputs(
-        desired, recorded, remote_state.found, facts, options, contested, unfinished_replaces
+        desired, recorded, remote_state.found, facts, options, contested, unfinished_replaces, tags
     )
     steps = {resource.address: _step_for_desired(resource, inputs) for resource in desired}
     for address in sorted(
@@ -110,7 +113,11 @@ def _step_for_desired(resource: Resource, inputs: _PlanInputs) -> Step:
         if kind.assess is None and action is not Action.NOOP:
             step = _replace_if_immutable(step, resource, live, kind, inputs.options)
             step = _refuse_overwriting_ignored(step, kind, inputs.options.ignored.get(address, ()))
-    return step if kind.assess is None else _with_assessment(step, resource, inputs)
+    if kind.assess is None:
+        return step
+    step = _with_assessment(step, resource, inputs)
+    tag = inputs.tags.get(address)
+    return replace(step, reason=_moved(tag)) if step.action is Action.ADOPT and tag and tag.is_moved else step
 
 
 _NEW = Reason(ReasonCode.NEW)
@@ -257,7 +264,36 @@ def _live_changes(
             changes.append(_resolve_conflict(change, address, kind, options))
         else:
             changes.append(change)
+    tag = inputs.tags.get(address)
+    if tag is not None and tag.is_moved:
+        return tuple(_with_moved_tag(changes, tag, kind))
+    if tag is not None and recorded is not None:  # another environment published what the files declare
+        return tuple(_pending(change) for change in changes)
     return tuple(changes)
+
+
+def _pending(change: Change) -> Change:
+    """The change of a field whose live value is no other one than the last apply left."""
+    if change.cls is not ChangeClass.UNRECORDED:
+        return change
+    return change._replace(cls=ChangeClass.PENDING, reason=Reason(ReasonCode.FILES_CHANGED))
+
+
+def _with_moved_tag(changes: Sequence[Change], tag: TagInUse, kind: KindFacts) -> Iterator[Change]:
+    """The changes with the drift of a tag: in its field, or in its content if the files have that by now."""
+    reason = _moved(tag)
+    for change in changes:
+        is_explained = tag.by and change.path == kind.moves and change.cls is ChangeClass.DRIFT
+        yield change._replace(reason=reason) if is_explained else change
+    if not any(change.cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT) for change in changes):
+        live = ABSENT if tag.live is None else tag.live
+        desired = MISSING if tag.desired is None else tag.desired
+        yield Change(kind.content, ChangeClass.DRIFT, desired, tag.recorded, live, reason, write=False)
+
+
+def _moved(tag: TagInUse) -> Reason:
+    details = {"tag": tag.tag, "by": tag.by, "version": tag.version}
+    return Reason(ReasonCode.CHANNEL_MOVED, details)
 
 
 def _recorded_fields(

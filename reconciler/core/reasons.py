@@ -32,6 +32,7 @@ class ReasonCode(StrEnum):
     DELETED_OUTSIDE = "deleted-outside"
     RECREATED_OUTSIDE = "recreated-outside"
     OVERWRITTEN_OUTSIDE = "overwritten-outside"
+    CHANNEL_MOVED = "channel-moved"  # `tag`, `by` an environment or "", which applied `version` or ""
     ADDED_OUTSIDE = "added-outside"
     UNDECLARED = "undeclared"
     UNFINISHED_CREATE = "unfinished-create"

@@ -1,8 +1,10 @@
 """Values that every package uses: addresses, and the markers for a missing value."""
 
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
+
+JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]
 
 
 class NoValue(Enum):

@@ -17,8 +17,7 @@ from providers.picsellia.kinds import kinds
 from providers.picsellia.platform import Platform
 from providers.protocol import ResourceKind
 from providers.reasons import WayOut
-from providers.rules import JSON
-from reconciler.core.values import Address
+from reconciler.core.values import JSON, Address
 from reconciler.pipeline.image_source import image_labels, image_source
 from reconciler.pipeline.load import Pipeline
 from state.snapshot import RecordedResource
@@ -38,13 +37,14 @@ def image_kind(
     accept: WayOut | None = None,
     accept_foreign: bool = False,
     bumped_from: str = "",
+    leaves_channel: bool = False,
 ) -> ImageKind:
     """The kind of the image in a pipeline's folder.
 
     Args:
         key: key of the source in the folder.
         pool: connections to the registry.
-        new_version, accept, accept_foreign, bumped_from: see `ImageKind`.
+        new_version, accept, accept_foreign, bumped_from, leaves_channel: see `ImageKind`.
     """
     source, builder = image_source(pipeline), pipeline.config.reconciler.image.builder
     return ImageKind(
@@ -57,6 +57,7 @@ def image_kind(
         accept=accept,
         accept_foreign=accept_foreign,
         bumped_from=bumped_from,
+        leaves_channel=leaves_channel,
         connect=partial(RegistryClient, pool=pool),
     )
 
@@ -68,7 +69,7 @@ def recorded_image_kind(
     outputs = ImageOutputs.of(image.outputs)
     return ImageKind(
         "/".join(Address.parse(image.address).name),
-        replace(image_source(pipeline), platform=str(image.inputs["platform"])),
+        replace(image_source(pipeline), platform=image.inputs["platform"]),
         SourceKey(recorded_source(image), outputs.files or {}, outputs.arguments or {}, bytes=0),
         builder=_no_builder,
         labels=lambda: image_labels(pipeline),

@@ -18,7 +18,6 @@ from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError
 from providers.protocol import Published, PublishedKind, ResourceKind
 from providers.reasons import Reason, Refusal, WayOut
-from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, info, warning
 from reconciler.core.events import Note
 from reconciler.core.graph import Graph
@@ -27,14 +26,16 @@ from reconciler.core.planner import plan_steps
 from reconciler.core.reasons import RefusalCode, Way
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.remote import RemoteState
-from reconciler.core.values import Address
+from reconciler.core.values import JSON, Address
 from reconciler.engine import refresh
+from reconciler.engine.channels import RunningImage, changed_environments, running_images, tags_in_use
 from reconciler.engine.kinds import image_kind, kinds_of
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import CannotCheckError, Session, stack_of
 from reconciler.engine.validate import ValidatedPipeline, time_problems
 from reconciler.pipeline.bumps import Bump
+from reconciler.pipeline.channels import leaves_channel
 from reconciler.pipeline.compile import desired_graph, image_address
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
@@ -57,6 +58,8 @@ class PlanResult:
         stored: the state as loaded.
         settled: the state after settling open writes of an earlier run.
         kinds: every kind by its name.
+        running: the images that the platform's resources use.
+        also_changes: other environments that run something else after this plan.
         unread: errors of resources that could not be read, so are not in the plan. Only in partial plans.
     """
 
@@ -67,6 +70,8 @@ class PlanResult:
     stored: Snapshot
     settled: Snapshot
     kinds: Mapping[str, ResourceKind]
+    running: tuple[RunningImage, ...] = ()
+    also_changes: tuple[str, ...] = ()
     unread: tuple[Diagnostic, ...] = ()
 
     @property
@@ -155,6 +160,13 @@ def plan_for(
     settled = settle(stored, remote_state, facts)
     if settled is not stored:
         recorded = _by_address(settled)
+    running: tuple[RunningImage, ...] = ()
+    try:
+        running = running_images(session, stack, pipeline, desired, stored, recorded, remote_state, kinds)
+    except ProviderError as problem:
+        unread = (*unread, provider_diagnostic(problem, "the image in use could not be read"))
+        if not partial:
+            raise CannotCheckError(*unread) from None
 
     options = replace(
         request.options,
@@ -172,6 +184,7 @@ def plan_for(
         options,
         contested(settled, remote_state),
         unfinished_replaces(settled, remote_state),
+        tags_in_use(pipeline, running),
     )
     plan = Plan(
         stack,
@@ -188,10 +201,16 @@ def plan_for(
     _refuse_paths_into_parameters(pipeline, plan)
     if request.targets:
         plan = plan.only(request.targets)
+    also_changes: tuple[str, ...] = ()
+    if not partial:
+        also_changes, notes = changed_environments(session, pipeline, plan, desired, remote_state, kinds)
+        plan = replace(plan, diagnostics=(*plan.diagnostics, *notes))
     if pipeline.config.reconciler.image.builder == "auto" and not partial:  # a report builds nothing
         builders = _selected_builders(plan, desired, remote_state, kinds)
         plan = replace(plan, diagnostics=(*plan.diagnostics, *builders))
-    return PlanResult(plan, pipeline, desired, remote_state, stored, settled, kinds, unread)
+    return PlanResult(
+        plan, pipeline, desired, remote_state, stored, settled, kinds, running, also_changes, unread
+    )
 
 
 def _refuse_unknown_kinds(
@@ -264,6 +283,7 @@ def _kinds(
         accept=WayOut(ImageWay.ACCEPT_FOREIGN, command("--accept-foreign")),
         accept_foreign=request.accept_foreign,
         bumped_from="" if before == after else str(before),
+        leaves_channel=leaves_channel(bumped),
     )
     return kinds_of(session.platform, image)
 

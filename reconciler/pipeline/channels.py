@@ -41,17 +41,34 @@ def moving_tag(pipeline: Pipeline, environment: str) -> MovingTag | None:
     return MovingTag(environment, pipeline.config.docker.image_name, pipeline.channel)
 
 
-def affected_environments(pipeline: Pipeline) -> list[str]:
-    """The other environments with the tag that a deploy to this one moves, without those that follow it."""
+def affected_environments(pipeline: Pipeline, tag: str) -> list[str]:
+    """The other environments that run the image behind this tag, without those that follow this one."""
     here, shared = pipeline.loaded.environment or "", pipeline.loaded.shared
     others = (moving_tag(pipeline, other) for other in known_environments(pipeline) if other != here)
     return [
         other.environment
         for other in others
         if other is not None
-        and (other.repository, other.tag) == (pipeline.config.docker.image_name, pipeline.channel)
+        and (other.repository, other.tag) == (pipeline.config.docker.image_name, tag)
         and not shared.is_follower(other.environment, of=here)
     ]
+
+
+def followed_environment(pipeline: Pipeline) -> str | None:
+    """The environment that this one follows, if both register the same tag."""
+    leader = pipeline.loaded.shared.follows.get(pipeline.loaded.environment or "")
+    if leader is None or pipeline.is_pinned:
+        return None
+    theirs = moving_tag(pipeline, leader)
+    ours = (pipeline.config.docker.image_name, pipeline.channel)
+    return leader if theirs is not None and (theirs.repository, theirs.tag) == ours else None
+
+
+def leaves_channel(pipeline: Pipeline) -> bool:
+    """Whether a channel tag that was moved is left to another environment, which runs what it points to."""
+    if pipeline.is_pinned:
+        return bool(affected_environments(pipeline, pipeline.channel))
+    return followed_environment(pipeline) is not None
 
 
 def channel_warnings(pipeline: Pipeline) -> Iterator[Diagnostic]:

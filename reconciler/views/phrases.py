@@ -228,6 +228,13 @@ def _tag_moved(details: Details) -> str:
     return f"{details['channel']} {points}; re-tagged, no build"
 
 
+def _channel_moved(details: Details) -> str:
+    if not details["by"]:
+        return f"{details['tag']} was moved outside"
+    version = f" of {details['version']}" if details["version"] else ""
+    return f"{details['tag']} was moved by {details['by']}'s apply{version}"
+
+
 def _foreign(details: Details) -> str:
     accepted = "and accepted as this source" if details["accepted"] else "from unknown source"
     return f"published by another tool, {accepted}"
@@ -261,6 +268,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.DELETED_OUTSIDE: "deleted outside",
     ReasonCode.RECREATED_OUTSIDE: "recreated outside",
     ReasonCode.OVERWRITTEN_OUTSIDE: "overwritten outside",
+    ReasonCode.CHANNEL_MOVED: _channel_moved,
     ReasonCode.ADDED_OUTSIDE: "added outside",
     ReasonCode.UNDECLARED: "not declared in the files",
     ReasonCode.UNFINISHED_CREATE: "created by an interrupted run; added to the state",

@@ -1,4 +1,4 @@
-"""Features that need BuildKit, found in the text of a Dockerfile."""
+"""What only BuildKit can build, found in a Dockerfile's text."""
 
 import pytest
 

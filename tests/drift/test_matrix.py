@@ -371,8 +371,13 @@ def test_another_image_name_in_the_files_is_not_drift(check: Check, cli: Cli, im
     assert report.code == 10
 
 
-def test_an_image_published_by_a_colleague_from_the_same_files_is_no_finding(
-    check: Check, cli: Cli, image: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_an_image_published_by_a_colleague_from_the_same_files_is_drift_until_an_apply_records_it(
+    check: Check,
+    cli: Cli,
+    sandbox: Sandbox,
+    image: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     steps = cli.folder / PROCESSING / "steps.py"
     steps.write_text(steps.read_text() + "\n# another\n")
@@ -380,7 +385,11 @@ def test_an_image_published_by_a_colleague_from_the_same_files_is_no_finding(
         elsewhere.setenv("RECONCILER_STATE", str(tmp_path / "theirs.db"))
         assert cli("apply", PROCESSING, "--bump", "patch").code == 0
     report = check(PROCESSING)
-    assert (report.code, report.found) == (0, {})
+    assert (report.code, report.found) == (11, {f"{image}#digest": ("drift", "latest was moved outside")})
+    sandbox.clear_requests()
+    assert cli("apply", PROCESSING).code == 0
+    assert sandbox.writes() == []
+    assert check(PROCESSING).code == 0
 
 
 def test_lost_state_of_a_stack_in_sync_is_no_finding(

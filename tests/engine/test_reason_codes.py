@@ -12,7 +12,7 @@ from reconciler.core.plan import Step
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.planner import plan_steps
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
-from reconciler.core.remote import RemoteState
+from reconciler.core.remote import RemoteState, TagInUse
 from reconciler.core.values import Address
 from state.snapshot import Intent, RecordedResource
 from tests.docker import test_verdicts
@@ -42,6 +42,7 @@ KINDS = {
         {"version": FieldRule(), "content": FieldRule()},
         prunable=False,
         published_as="version",
+        content="content",
         assess=assess,
     ),
 }
@@ -91,6 +92,7 @@ def a_plan(random: Random) -> tuple[Step, ...]:
         ),
         [address for address in found if random.random() < 0.2],
         unfinished,
+        random.choice([{}, {IMAGE: TagInUse("latest", "sha256:1", random.choice(["sha256:1", "sha256:2"]))}]),
     )
     return steps
 

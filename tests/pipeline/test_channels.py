@@ -36,6 +36,12 @@ def warned(folder: Path, workspace: str, config: str = APP) -> list[str]:
     return [problem.summary for problem in channel_warnings(pipeline(folder, workspace, config))]
 
 
+def affected(folder: Path, workspace: str, environment: str) -> list[str]:
+    """The environments that a deploy to this one changes, too."""
+    here = pipeline(folder, workspace, environment=environment)
+    return affected_environments(here, here.channel)
+
+
 def test_two_environments_with_the_usual_tags_share_them(tmp_path: Path) -> None:
     (problem,) = channel_warnings(pipeline(tmp_path, environments(STAGING="", PROD="")))
 
@@ -67,9 +73,9 @@ def test_a_pair_shares_exactly_an_equal_moving_tag_without_follows(
     # A deploy moves the channel of a pinned environment, too. A follower that moves the tag itself changes
     # the image of the other environment, where nothing announces it.
     to_prod = (one or "latest") == other and not follows
-    assert affected_environments(pipeline(tmp_path, text, environment="STAGING")) == ["PROD"] * to_prod
+    assert affected(tmp_path, text, "STAGING") == ["PROD"] * to_prod
     to_staging = (other or "latest") == one
-    assert affected_environments(pipeline(tmp_path, text, environment="PROD")) == ["STAGING"] * to_staging
+    assert affected(tmp_path, text, "PROD") == ["STAGING"] * to_staging
 
 
 def test_overlays_name_environments_too(tmp_path: Path) -> None:
@@ -110,7 +116,7 @@ def test_a_follower_of_a_follower_has_the_channel_of_the_first(tmp_path: Path) -
     assert warned(tmp_path, text) == []
     for environment in ("STAGING", "PROD", "LOCAL"):
         assert pipeline(tmp_path, text, environment=environment).channel == "next"
-    assert affected_environments(pipeline(tmp_path, text, environment="STAGING")) == []
+    assert affected(tmp_path, text, "STAGING") == []
 
 
 PINS = {"": None, 'pin = "channel"': False, 'pin = "version"': True}

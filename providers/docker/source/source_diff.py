@@ -1,4 +1,7 @@
-"""The differences between two sources: compares the files and arguments of two source keys. Pure."""
+"""What tells two sources apart, for people: the files and arguments of two source keys, compared.
+
+Pure: knows paths and digests, and reads no file.
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -10,9 +13,9 @@ def differences(
     old_arguments: Mapping[str, str],
     new_arguments: Mapping[str, str],
 ) -> list[str]:
-    """The differences between two sources, a line each: "a.py moved to b.py", "build argument A changed".
+    """What tells two sources apart, one line each: "a.py moved to b.py", "build argument A changed".
 
-    The mode of a file is part of its digest, so after a chmod the line is "run.sh changed".
+    A file's mode is part of its digest, so that a chmod reads as "run.sh changed".
     """
     moved = _moves(old_files, new_files)
     lines = [f"{old} moved to {new}" for old, new in moved.items()]
@@ -21,7 +24,7 @@ def differences(
 
 
 def _moves(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
-    """The old path -> new path of unchanged files. Prefers a new path with the same file name."""
+    """Which files are elsewhere now, byte for byte; one that kept its name before one that did not."""
     arrived = sorted(new.keys() - old.keys())
     moves: dict[str, str] = {}
     for path in sorted(old.keys() - new.keys()):

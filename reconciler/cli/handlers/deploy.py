@@ -10,7 +10,7 @@ from reconciler.cli.applying import Dialogue, Failed, apply_all
 from reconciler.cli.prompts import Default, choose
 from reconciler.cli.questions import ASKED, answers
 from reconciler.core.diagnostics import UserError
-from reconciler.core.plan import Action, Plan
+from reconciler.core.plan import Action
 from reconciler.engine.apply import ApplyResult
 from reconciler.engine.plan import PlanResult
 from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
@@ -90,7 +90,7 @@ class _Deploy(Dialogue):
             return replace(request, accept_foreign=True)
         return replace(request, bump=Bump(answer))
 
-    def needs_yes(self, plan: Plan) -> bool:
+    def needs_yes(self, planned: PlanResult) -> bool:
         """Never: deploy is documented to remove inputs that the class no longer declares."""
         return False
 

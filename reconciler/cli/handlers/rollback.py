@@ -7,8 +7,10 @@ from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Failed, Task, run_each
 from reconciler.core.diagnostics import UserError
 from reconciler.engine.apply import ApplyRequest, ApplyResult
+from reconciler.engine.plan import PlanResult
 from reconciler.engine.requests import ApplyOptions
 from reconciler.engine.rollback import pipeline_at, roll_back
+from reconciler.views.counting import listed
 
 
 def run(
@@ -41,6 +43,16 @@ def run(
 class _Rollback(Dialogue):
     verb = "rollback"
     question = "Roll back to this?"
+
+    def needs_yes(self, planned: PlanResult) -> bool:
+        """Whether the plan needs --yes without a terminal; prints the reason."""
+        if planned.also_changes:
+            self.err.print(
+                f"refused: the rollback also changes what {listed(planned.also_changes)} "
+                f"{'run' if planned.also_changes[1:] else 'runs'}; without a terminal this needs --yes"
+            )
+            return True
+        return super().needs_yes(planned)
 
     def report_applied(self, applied: ApplyResult) -> None:
         """Print the result, and a reminder that the next apply undoes it unless the files change, too."""

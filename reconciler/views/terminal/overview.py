@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rich.text import Text
 
-from providers.rules import JSON
+from reconciler.core.values import JSON
 from reconciler.drift.findings import DriftState
 from reconciler.drift.status import Row
 from reconciler.views.counting import plural

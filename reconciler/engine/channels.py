@@ -1,0 +1,207 @@
+"""The image that an environment runs, and the other environments that a moving tag changes. Reads only.
+
+The state of the same pipeline in other environments is read only if a tag was moved, or is about to be.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from providers.protocol import PublishedKind, ResourceKind
+from reconciler.core.diagnostics import Diagnostic, warning
+from reconciler.core.graph import Graph
+from reconciler.core.plan import Plan, Stack
+from reconciler.core.remote import RemoteState, TagInUse
+from reconciler.core.values import Address
+from reconciler.engine.kinds import digest_of
+from reconciler.engine.session import Session
+from reconciler.pipeline.channels import affected_environments, followed_environment
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.shared import SharedSettings
+from state.errors import StateError
+from state.snapshot import RecordedResource, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class RunningImage:
+    """The image behind a tag that a resource of the platform has.
+
+    Attributes:
+        address: the image.
+        tag: the tag.
+        digest: None if the registry has no such tag.
+        version: the version of this image; "" if it is unknown.
+        applied: the digest that the last apply left; "" if it is unknown.
+        declared: whether the files declare this image.
+        by: the environment whose apply moved the tag; "" if it is unknown, and if it did not move.
+    """
+
+    address: Address
+    tag: str
+    digest: str | None
+    version: str
+    applied: str
+    declared: bool = False
+    by: str = ""
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the tag does not point to the image of the last apply."""
+        return bool(self.applied) and self.digest != self.applied
+
+
+def running_images(
+    session: Session,
+    stack: Stack,
+    pipeline: Pipeline,
+    desired: Graph,
+    stored: Snapshot,
+    recorded: Mapping[Address, RecordedResource],
+    remote_state: RemoteState,
+    kinds: Mapping[str, ResourceKind],
+) -> tuple[RunningImage, ...]:
+    """The images that the platform's resources use, one for each tag.
+
+    Raises:
+        ProviderError: the registry cannot be read.
+    """
+    running = []
+    for resource in desired:
+        kind, live = kinds[resource.address.kind], remote_state.found.get(resource.address)
+        if not isinstance(kind, PublishedKind) or live is None:
+            continue
+        ours = recorded.get(resource.address)
+        # A field that the platform does not return counts as the last apply left it.
+        users = [
+            {**(recorded[address].inputs if address in recorded else {}), **other.fields}
+            for address, other in remote_state.found.items()
+        ]
+        applied = digest_of(ours.outputs) if ours else ""
+        tags = (
+            [ours.inputs.get(field) for field in (kind.facts.moves, kind.facts.published_as)] if ours else []
+        )
+        for tag, digest in kind.running(live, resource.fields, users).items():
+            declared = digest == digest_of(live.outputs) and not kind.needs_build(live, resource.fields)
+            image = RunningImage(resource.address, tag, digest, "", applied if tag in tags else "", declared)
+            if ours is not None and digest == applied:
+                version, by = str(ours.inputs.get(kind.facts.published_as) or ""), ""
+            elif digest is None:
+                version = by = ""
+            else:
+                version, by = _origin(session, stack, stored, pipeline.loaded.shared, image)
+                if not version and digest == digest_of(live.outputs):
+                    version = str(live.fields.get(kind.facts.published_as) or "")
+                version = version or kind.version_behind(resource.address.name, digest)
+            running.append(replace(image, version=version, by=by))
+    return tuple(running)
+
+
+def tags_in_use(pipeline: Pipeline, running: Collection[RunningImage]) -> dict[Address, TagInUse]:
+    """The tag in use of each image that the last apply left; none for an environment that follows another."""
+    if followed_environment(pipeline) is not None:
+        return {}
+    return {
+        image.address: TagInUse(
+            image.tag,
+            image.applied,
+            image.digest,
+            image.digest if image.declared else None,
+            image.by,
+            image.version,
+        )
+        for image in sorted(running, key=lambda image: image.is_moved)
+        if image.applied
+    }
+
+
+def changed_environments(
+    session: Session,
+    pipeline: Pipeline,
+    plan: Plan,
+    desired: Graph,
+    remote_state: RemoteState,
+    kinds: Mapping[str, ResourceKind],
+) -> tuple[tuple[str, ...], tuple[Diagnostic, ...]]:
+    """The other environments that run something else after this plan, and a warning about them."""
+    names: dict[str, None] = {}
+    warnings = []
+    for step in plan.steps:
+        kind, resource = kinds[step.address.kind], desired.get(step.address)
+        live = remote_state.found.get(step.address)
+        if not isinstance(kind, PublishedKind) or resource is None or live is None:
+            continue
+        if not step.writes or step.refusal or not kind.moves_tag(live, resource.fields):
+            continue
+        tag = str(resource.fields[kind.facts.moves])
+        found = dict.fromkeys(affected_environments(pipeline, tag))
+        found |= dict.fromkeys(_registered(session, plan.stack, pipeline.loaded.shared, step.address, tag))
+        if found:
+            are = "have" if len(found) > 1 else "has"
+            listed = _listed(list(found))
+            warnings.append(
+                warning(
+                    f"this also changes what {listed} {'run' if len(found) > 1 else 'runs'}",
+                    f"It moves the tag {tag}, which {listed} {are}, too. Give each environment a channel in "
+                    "reconciler.toml, or declare there that one follows the other.",
+                    address=str(step.address),
+                )
+            )
+            names |= found
+    return tuple(names), tuple(warnings)
+
+
+def _origin(
+    session: Session, stack: Stack, stored: Snapshot, shared: SharedSettings, image: RunningImage
+) -> tuple[str, str]:
+    """The version and the environment of the apply that moved the tag to this image; "" for unknown ones.
+
+    It is the latest one that left this image behind this tag, after the last apply of this stack.
+    """
+    latest = ("", "", "")
+    for scope, state in _other_states(session, stack):
+        recorded = state.resources.get(str(image.address))
+        if recorded is None or state.written_at <= stored.written_at:
+            continue
+        if (digest_of(recorded.outputs), recorded.inputs.get("channel")) == (image.digest, image.tag):
+            version, name = str(recorded.inputs.get("version") or ""), _name(scope, stack, shared)
+            latest = max(latest, (state.written_at, version, name))
+    return latest[1:]
+
+
+def _registered(
+    session: Session, stack: Stack, shared: SharedSettings, image: Address, tag: str
+) -> Iterator[str]:
+    """The other environments whose last apply registered this tag, without those that follow this one."""
+    for scope, state in _other_states(session, stack):
+        name = _name(scope, stack, shared)
+        used = any(
+            (one.inputs.get("docker_image"), one.inputs.get("docker_tag")) == ("/".join(image.name), tag)
+            for one in state.resources.values()
+        )
+        if used and not shared.is_follower(name, of=stack.environment):
+            yield name
+
+
+def _other_states(session: Session, stack: Stack) -> Iterator[tuple[str, Snapshot]]:
+    """The state of the same pipeline in other organizations and environments, with the scope of each."""
+    for text in session.store.names():
+        scope, _, name = text.partition("/")
+        if name != stack.name or scope == stack.scope:
+            continue
+        try:
+            state = session.store.load(text)
+        except StateError:
+            continue  # only its own commands need it
+        if state is not None:
+            yield scope, state
+
+
+def _name(scope: str, stack: Stack, shared: SharedSettings) -> str:
+    """The name that reconciler.toml has for a scope; otherwise its environment, or all of it."""
+    if scope in shared.names:
+        return shared.names[scope]
+    organization, at, place = scope.partition("@")
+    return place if organization + at == stack.scope.partition("@")[0] + at else scope
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]

@@ -1,0 +1,299 @@
+"""Environments that register one tag: drift, warnings and rollback, with the state of both in one store.
+
+A deploy to TEST moves a tag that LIVE registered, too. So LIVE runs another image than its last apply left.
+Every command about LIVE reports it, also when its files declare the new version by now.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from html import unescape
+from typing import Any
+
+import pytest
+
+from providers.docker.registry.client import RegistryClient
+from providers.sandbox import Sandbox
+from tests.conftest import EXAMPLES, Cli, copy_example
+
+NAME = "dataset_cleanup"
+
+
+@pytest.fixture
+def other() -> Iterator[Sandbox]:
+    """The platform of PRODUCTION; the pipelines publish to the registry of the first."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def declare(cli: Cli, sandbox: Sandbox, other: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Writes a reconciler.toml with the environments TEST and LIVE, and more keys for each."""
+    for name in [name for name in os.environ if name.startswith("PICSELLIA_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PICSELLIA_TOKEN", sandbox.token)
+    copy_example(NAME, cli.folder, sandbox.registry)
+
+    def write(**keys: str) -> None:
+        (cli.folder / "reconciler.toml").write_text(
+            "".join(
+                f'[environments.{name}]\nhost = "{platform.url}"\norganization = "{platform.organization}"\n'
+                f"{keys.get(name, '')}\n"
+                for name, platform in (("TEST", sandbox), ("LIVE", other))
+            )
+        )
+
+    write()
+    return write
+
+
+@pytest.fixture
+def applied(cli: Cli, declare: Write) -> Write:
+    """Both environments run 1.0.0."""
+    for name in ("TEST", "LIVE"):
+        assert cli("apply", NAME, "--env", name, "--yes").code == 0
+        assert cli("plan", NAME, "--env", name, "--exit-code").code == 0
+    return declare
+
+
+@pytest.fixture
+def moved(cli: Cli, applied: Write) -> Write:
+    """TEST got 1.0.1, and config.toml has it."""
+    (cli.folder / NAME / "pipeline.py").write_text("print('other')\n")
+    assert cli("deploy", NAME, "--env", "TEST", "--bump", "patch", "--yes").code == 0
+    return applied
+
+
+def set_version(cli: Cli, before: str, after: str) -> None:
+    config = cli.folder / NAME / "config.toml"
+    text = config.read_text()
+    assert f'version = "{before}"' in text
+    config.write_text(text.replace(f'version = "{before}"', f'version = "{after}"'))
+
+
+def findings(cli: Cli, environment: str = "LIVE") -> tuple[int, list[dict[str, Any]]]:
+    ended = cli("drift", NAME, "--env", environment, "--json", str(cli.folder / "drift.json"))
+    document = json.loads((cli.folder / "drift.json").read_text())
+    return ended.code, [found for stack in document["stacks"] for found in stack["findings"]]
+
+
+def tag(sandbox: Sandbox, name: str) -> str | None:
+    with RegistryClient(f"{sandbox.registry}/examples/{NAME}") as registry:
+        return registry.digest(name)
+
+
+def test_the_files_of_the_new_version_hide_no_drift(cli: Cli, moved: Write, sandbox: Sandbox) -> None:
+    code, (found,) = findings(cli)
+
+    assert code == 11
+    assert (found["class"], found["reason_code"]) == ("drift", "channel-moved")
+    assert found["field"] == "digest"
+    assert (found["recorded"], found["live"]) == (tag(sandbox, "1.0.0"), tag(sandbox, "1.0.1"))
+    assert found["reason"] == "latest was moved by TEST's apply of 1.0.1"
+    assert found["reason_details"] == {"tag": "latest", "by": "TEST", "version": "1.0.1"}
+
+
+def test_the_files_of_the_old_version_show_it_too(cli: Cli, moved: Write) -> None:
+    (cli.folder / NAME / "pipeline.py").write_text((EXAMPLES / NAME / "pipeline.py").read_text())
+    set_version(cli, "1.0.1", "1.0.0")
+
+    code, (found,) = findings(cli)
+
+    assert code == 11
+    assert (found["class"], found["reason_code"]) == ("drift", "channel-moved")
+    assert "TEST's apply of 1.0.1" in found["reason"]
+    plan = cli("plan", NAME, "--env", "LIVE")
+    assert "this also changes what TEST runs" in plan.err
+
+
+def test_apply_acknowledges_what_the_files_say_and_writes_only_state(
+    cli: Cli, moved: Write, sandbox: Sandbox, other: Sandbox
+) -> None:
+    before = tag(sandbox, "latest")
+    plan = cli("plan", NAME, "--env", "LIVE", "--exit-code")
+    assert plan.code == 11
+    assert "latest was moved by TEST's apply of 1.0.1" in plan.out
+    assert "also changes" not in plan.err, "nothing is written"
+    sandbox.clear_requests()
+    other.clear_requests()
+
+    assert cli("apply", NAME, "--env", "LIVE").code == 0
+
+    assert [*sandbox.writes(), *other.writes()] == []
+    assert tag(sandbox, "latest") == before
+    assert findings(cli) == (0, [])
+    assert cli("plan", NAME, "--env", "LIVE", "--exit-code").code == 0
+
+
+def test_every_output_names_who_moved_the_tag(cli: Cli, moved: Write) -> None:
+    files = {name: cli.folder / f"report.{name}" for name in ("junit", "markdown", "html")}
+    options = [word for name, file in files.items() for word in (f"--{name}", str(file))]
+
+    ended = cli("drift", NAME, "--env", "LIVE", *options)
+
+    assert ended.code == 11
+    for text in (ended.out, *(file.read_text() for file in files.values())):
+        assert "latest was moved by TEST's apply of 1.0.1" in unescape(text)
+
+
+def test_a_baseline_acknowledges_it_until_the_tag_moves_again(
+    cli: Cli, moved: Write, sandbox: Sandbox
+) -> None:
+    file = str(cli.folder / "baseline.toml")
+    reason = ("--owner", "ops", "--reason", "tested there", "--expires", "2099-12-31")
+    cli("drift", NAME, "--env", "LIVE", "--write-baseline", file, *reason)
+    assert cli("drift", NAME, "--env", "LIVE", "--baseline", file).code == 0
+
+    (cli.folder / NAME / "pipeline.py").write_text("print('third')\n")
+    assert cli("deploy", NAME, "--env", "TEST", "--bump", "patch", "--yes").code == 0
+    ended = cli("drift", NAME, "--env", "LIVE", "--baseline", file)
+    assert ended.code == 11
+    assert "TEST's apply of 1.0.2" in ended.out
+
+
+def test_a_deploy_says_which_environments_it_changes(cli: Cli, applied: Write) -> None:
+    (cli.folder / NAME / "pipeline.py").write_text("print('other')\n")
+    for command in ("plan", "apply"):
+        ended = cli(command, NAME, "--env", "TEST", "--bump", "patch")
+        assert ended.code == 0
+        assert "this also changes what LIVE runs" in ended.err
+    again = cli("apply", NAME, "--env", "TEST", "--bump", "patch")
+    assert "also changes" not in again.err, "nothing moves"
+
+
+def test_the_state_shows_it_where_the_files_do_not(cli: Cli, applied: Write, other: Sandbox) -> None:
+    """A channel that is declared, but not applied yet, is not the tag that the environment runs."""
+    applied(LIVE='channel = "live"')
+    (cli.folder / NAME / "pipeline.py").write_text("print('other')\n")
+    ended = cli("apply", NAME, "--env", "TEST", "--bump", "patch")
+    assert "this also changes what LIVE runs" in ended.err
+
+    assert cli("apply", NAME, "--env", "LIVE", "--yes").code == 0
+    (cli.folder / NAME / "pipeline.py").write_text("print('third')\n")
+    ended = cli("apply", NAME, "--env", "TEST", "--bump", "patch")
+    assert ended.code == 0
+    assert "also changes" not in ended.err
+    assert findings(cli)[1][0]["class"] == "pending"
+
+
+@pytest.mark.parametrize(
+    "keys", [{"LIVE": 'pin = "version"'}, {"TEST": 'channel = "a"', "LIVE": 'channel = "b"'}]
+)
+def test_an_environment_with_a_tag_of_its_own_shares_nothing(
+    cli: Cli, declare: Write, sandbox: Sandbox, keys: dict[str, str]
+) -> None:
+    declare(**keys)
+    for name in ("TEST", "LIVE"):
+        assert cli("apply", NAME, "--env", name, "--yes").code == 0
+    (cli.folder / NAME / "pipeline.py").write_text("print('other')\n")
+
+    ended = cli("deploy", NAME, "--env", "TEST", "--bump", "patch", "--yes")
+
+    assert ended.code == 0 and "also changes" not in ended.err
+    assert {found["class"] for found in findings(cli)[1]} == {"pending"}, "the files have 1.0.1"
+    assert cli("apply", NAME, "--env", "LIVE", "--yes").code == 0
+    assert findings(cli) == (0, []) == findings(cli, "TEST")
+    assert cli("plan", NAME, "--env", "LIVE", "--exit-code").code == 0
+
+
+def test_a_follower_has_neither_drift_nor_warnings(
+    cli: Cli, applied: Write, sandbox: Sandbox, other: Sandbox
+) -> None:
+    applied(LIVE='follows = "TEST"')
+    (cli.folder / NAME / "pipeline.py").write_text("print('other')\n")
+
+    ended = cli("deploy", NAME, "--env", "TEST", "--bump", "patch", "--yes")
+
+    assert ended.code == 0 and "also changes" not in ended.err
+    assert findings(cli) == (0, [])
+    assert "share the tag" not in cli("validate", NAME).err
+    other.clear_requests()
+    ended = cli("apply", NAME, "--env", "LIVE", "--yes")
+    assert ended.code == 0 and "also changes" not in ended.err
+    assert other.writes() == []
+    assert tag(sandbox, "latest") == tag(sandbox, "1.0.1")
+
+
+def test_a_follower_with_older_files_leaves_the_tag(cli: Cli, applied: Write, sandbox: Sandbox) -> None:
+    applied(LIVE='follows = "TEST"')
+    old = (cli.folder / NAME / "pipeline.py").read_text()
+    (cli.folder / NAME / "pipeline.py").write_text("print('other')\n")
+    assert cli("deploy", NAME, "--env", "TEST", "--bump", "patch", "--yes").code == 0
+    (cli.folder / NAME / "pipeline.py").write_text(old)
+    set_version(cli, "1.0.1", "1.0.0")
+
+    assert findings(cli) == (0, [])
+    assert cli("apply", NAME, "--env", "LIVE", "--yes").code == 0
+    assert tag(sandbox, "latest") == tag(sandbox, "1.0.1")
+
+
+def test_a_tag_that_was_moved_by_hand_has_no_author(cli: Cli, moved: Write, sandbox: Sandbox) -> None:
+    """TEST applied 1.0.1, but before LIVE did, so that apply did not move the tag away from LIVE's image."""
+    (cli.folder / NAME / "pipeline.py").write_text("print('third')\n")
+    assert cli("deploy", NAME, "--env", "LIVE", "--bump", "patch", "--yes").code == 0
+    with RegistryClient(f"{sandbox.registry}/examples/{NAME}") as registry:
+        registry.tag(str(registry.digest("1.0.1")), "latest")
+
+    code, (found,) = findings(cli)
+
+    assert (code, found["class"], found["reason"]) == (11, "drift", "changed outside")
+    assert cli("apply", NAME, "--env", "LIVE", "--yes").code == 0, "it is put back"
+    assert tag(sandbox, "latest") == tag(sandbox, "1.0.2")
+
+
+def test_rollback_of_one_environment_needs_consent_to_change_the_other(
+    cli: Cli, moved: Write, sandbox: Sandbox
+) -> None:
+    new = tag(sandbox, "latest")
+
+    refused = cli("rollback", NAME, "--env", "TEST")
+
+    assert refused.code == 12
+    assert "this also changes what LIVE runs" in refused.err
+    assert "--yes" in refused.err
+    assert tag(sandbox, "latest") == new
+
+    done = cli("rollback", NAME, "--env", "TEST", "--yes")
+    assert done.code == 0
+    assert "this also changes what LIVE runs" in done.err
+    assert tag(sandbox, "latest") == tag(sandbox, "1.0.0")
+
+
+def test_rollback_leaves_an_environment_with_a_channel_of_its_own(
+    cli: Cli, declare: Write, sandbox: Sandbox
+) -> None:
+    declare(TEST='channel = "a"', LIVE='channel = "b"')
+    (source := cli.folder / NAME / "pipeline.py").read_text()
+    for version in ("1.0.0", "1.0.1"):
+        for name in ("TEST", "LIVE"):
+            assert cli("apply", NAME, "--env", name, "--yes", "--bump", "patch").code == 0, version
+        source.write_text(f"print('{version}')\n")
+    before = tag(sandbox, "b")
+
+    ended = cli("rollback", NAME, "--env", "TEST")
+
+    assert ended.code == 0
+    assert "also changes" not in ended.err
+    assert tag(sandbox, "a") != before == tag(sandbox, "b")
+    assert findings(cli)[0] != 11
+
+
+def test_nothing_to_do_costs_no_request_more_than_one_environment(
+    cli: Cli, applied: Write, sandbox: Sandbox, other: Sandbox
+) -> None:
+    def requests() -> list[tuple[str, str]]:
+        sandbox.clear_requests()
+        other.clear_requests()
+        assert cli("plan", NAME, "--env", "LIVE", "--exit-code").code == 0
+        return [(r["method"], r["path"]) for each in (sandbox, other) for r in each.requests()]
+
+    both = requests()
+    text = (cli.folder / "reconciler.toml").read_text()
+    (cli.folder / "reconciler.toml").write_text(
+        "[environments.LIVE]" + text.partition("[environments.LIVE]")[2]
+    )
+    assert sorted(requests()) == sorted(both)
+    assert both
