@@ -19,13 +19,14 @@ platform that returns "4" or 4.0 for a 4 in the files causes no phantom change. 
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import IntEnum
-from typing import Any, Final
+from enum import Enum, IntEnum
+from typing import Final, TypeAlias, TypeGuard
 
-JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; mypy has no recursive alias here
+JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
+"""A JSON value. Read-only, so that a `dict[str, str]` is one."""
 
 
 _PLAIN = (str, int, type(None))
@@ -50,12 +51,13 @@ class Effect(IntEnum):
     EXISTENCE = 5
 
 
-class _Unset:
-    def __repr__(self) -> str:
-        return "UNSET"
+class Unset(Enum):
+    """The marker for a field without a default, as null is a value."""
+
+    UNSET = "unset"
 
 
-UNSET: Final = _Unset()
+UNSET: Final = Unset.UNSET
 
 HIDDEN: Final = "(a secret, not shown)"
 """Replaces a live value that looks like a secret, before it leaves the kind that read it."""
@@ -177,7 +179,7 @@ def _is_text_of(text: JSON, number: JSON) -> bool:
     )
 
 
-def _is_number(value: JSON) -> bool:
+def _is_number(value: JSON) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -209,7 +211,7 @@ class FieldRule:
     unordered: bool = False
     keyed: bool = False
     write_only: bool = False
-    create_default: JSON = UNSET
+    create_default: JSON | Unset = UNSET
     effect: Effect = Effect.PARAMETERS
     follows: str = ""
 

@@ -18,7 +18,7 @@ from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import verify
 from state.migrations import MIGRATIONS, VERSION, Migration, migrate
 from state.persistent_map import PersistentMap
-from state.snapshot import JSON, Entry, Intent, RecordedResource, Snapshot
+from state.snapshot import JSON, Entry, Intent, RecordedResource, Snapshot, UncheckedJSON
 
 FORMAT: Final = "reconciler/state"
 
@@ -70,7 +70,7 @@ def from_json(text: str, *, migrations: Mapping[int, Migration] = MIGRATIONS) ->
     return from_document(loads(text), migrations=migrations)
 
 
-def from_document(document: JSON, *, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:
+def from_document(document: UncheckedJSON, *, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:
     """Like `from_json`, for a parsed document."""
     version = check_format(document)
     document = migrate(document, version, migrations)
@@ -92,7 +92,7 @@ def from_document(document: JSON, *, migrations: Mapping[int, Migration] = MIGRA
 
 
 def with_change(
-    before: Snapshot, change: JSON, *, migrations: Mapping[int, Migration] = MIGRATIONS
+    before: Snapshot, change: UncheckedJSON, *, migrations: Mapping[int, Migration] = MIGRATIONS
 ) -> Snapshot:
     """The snapshot that follows `before`, from a change document.
 
@@ -123,7 +123,7 @@ def with_change(
     return after
 
 
-def check_format(document: JSON) -> int:
+def check_format(document: UncheckedJSON) -> int:
     """The document's format version, if this reconciler can read it.
 
     Raises:
@@ -143,7 +143,7 @@ def check_format(document: JSON) -> int:
     return version
 
 
-def _author(document: dict[str, JSON]) -> str:
+def _author(document: Mapping[str, UncheckedJSON]) -> str:
     written_by = document.get("written_by")
     return f"reconciler {written_by}" if written_by and isinstance(written_by, str) else "an unknown version"
 
@@ -163,7 +163,7 @@ def dumps(document: JSON) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def loads(text: str) -> JSON:
+def loads(text: str) -> UncheckedJSON:
     """Parses JSON. Raises CorruptStateError, with the position, for invalid or too deeply nested JSON."""
     try:
         document = json.loads(text)
@@ -179,7 +179,7 @@ def loads(text: str) -> JSON:
     return document
 
 
-def _is_too_deep(document: JSON) -> bool:
+def _is_too_deep(document: UncheckedJSON) -> bool:
     """Level by level: a recursive function would fail on exactly these documents."""
     level = [document]
     for _ in range(_MAX_DEPTH):
@@ -198,7 +198,7 @@ class _ShapeError(Exception):
     """A key is missing, unknown or of the wrong type; the message has its place."""
 
 
-def _snapshot(document: dict[str, JSON]) -> Snapshot:
+def _snapshot(document: Mapping[str, UncheckedJSON]) -> Snapshot:
     _check_shape(document, "the document", {**_HEADER, **_LISTS})
     resources, intents = [], []
     for number, body in enumerate(document["resources"]):
@@ -217,7 +217,7 @@ def _snapshot(document: dict[str, JSON]) -> Snapshot:
 
 
 def _merge(
-    before: Mapping[str, Entry], changed: Mapping[str, Entry], removed: list[JSON], where: str
+    before: Mapping[str, Entry], changed: Mapping[str, Entry], removed: list[UncheckedJSON], where: str
 ) -> PersistentMap[Entry]:
     entries = before if isinstance(before, PersistentMap) else PersistentMap(before)
     for address in removed:
@@ -238,7 +238,7 @@ def _by_address(entries: list[Entry], where: str) -> dict[str, Entry]:
     return found
 
 
-def _check_shape(body: JSON, where: str, shape: Mapping[str, tuple[type, ...]]) -> None:
+def _check_shape(body: UncheckedJSON, where: str, shape: Mapping[str, tuple[type, ...]]) -> None:
     if not isinstance(body, dict):
         raise _ShapeError(f"{where} is not an object")
     unknown, missing = sorted(body.keys() - shape.keys()), sorted(shape.keys() - body.keys())

@@ -118,12 +118,11 @@ def _is_secret(name: str) -> bool:
 
 def _is_plain(value: JSON) -> bool:
     """Whether `_foreign` finds nothing, computed many times faster."""
-    kind = type(value)
-    if kind is dict:
+    if type(value) is dict:
         return all(type(key) is str and _is_plain(item) for key, item in value.items())
-    if kind is list:
+    if type(value) is list:
         return all(map(_is_plain, value))
-    return value is None or kind in _PLAIN or (kind is float and math.isfinite(value))
+    return value is None or type(value) in _PLAIN or (type(value) is float and math.isfinite(value))
 
 
 def _foreign(value: JSON, path: str) -> Iterator[str]:

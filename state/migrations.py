@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from state.errors import CorruptStateError
-from state.snapshot import JSON
+from state.snapshot import UncheckedJSON
 
 VERSION: Final = 2
 """The document version that this reconciler writes."""
 
-Migration = Callable[[dict[str, JSON]], dict[str, JSON]]
+Migration = Callable[[dict[str, UncheckedJSON]], dict[str, UncheckedJSON]]
 
 
-def _with_kept(document: dict[str, JSON]) -> dict[str, JSON]:
+def _with_kept(document: dict[str, UncheckedJSON]) -> dict[str, UncheckedJSON]:
     """Adds `kept` to intents: the fields that the verb `replace`, new in version 2, carries over."""
     intents = document.get("intents")
     if not isinstance(intents, list):
@@ -29,7 +29,9 @@ MIGRATIONS: Final[Mapping[int, Migration]] = {1: _with_kept}
 """Migration functions by source version; each upgrades by one. The first version is 1."""
 
 
-def migrate(document: dict[str, JSON], version: int, table: Mapping[int, Migration]) -> dict[str, JSON]:
+def migrate(
+    document: dict[str, UncheckedJSON], version: int, table: Mapping[int, Migration]
+) -> dict[str, UncheckedJSON]:
     """The document upgraded to `VERSION`.
 
     Raises:

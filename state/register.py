@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import is_time
-from state.snapshot import JSON, Snapshot
+from state.snapshot import JSON, Snapshot, UncheckedJSON
 
 FORMAT: Final = "reconciler/register"
 VERSION: Final = 1
@@ -195,7 +195,7 @@ def to_document(register: Register) -> dict[str, JSON]:
     }
 
 
-def from_document(document: JSON, scope: str) -> Register:
+def from_document(document: UncheckedJSON, scope: str) -> Register:
     """The register of a document by `to_document`.
 
     Raises:
@@ -233,7 +233,7 @@ _PARTS: Mapping[str, Any] = {"stacks": Source, "claims": Claim}
 _Part = TypeVar("_Part", Source, Claim)
 
 
-def _entries(entries: JSON, kind: Callable[..., _Part]) -> dict[str, Any]:
+def _entries(entries: UncheckedJSON, kind: Callable[..., _Part]) -> dict[str, Any]:
     if not isinstance(entries, dict):
         raise CorruptStateError("its stacks or claims are not an object")
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]

@@ -4,13 +4,16 @@ A store keeps it; the planner compares it with desired and live. Every change re
 here reads a file, a clock or the environment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from state.persistent_map import PersistentMap
 
-JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; mypy has no recursive alias here
+JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
+"""A JSON value. Read-only, so that a `dict[str, str]` is one."""
+UncheckedJSON: TypeAlias = Any
+"""Parsed JSON of a shape that is not checked yet."""
 Verb = Literal["create", "update", "delete", "replace"]
 Entry = TypeVar("Entry", "RecordedResource", "Intent")
 

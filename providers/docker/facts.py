@@ -1,9 +1,16 @@
-"""What is known of the kind `image`, as data: the planner and the files need no registry for it."""
+"""The facts of the kind `image`, as data, for the planner and the files. Imports no registry client."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from providers.protocol import Exclusive, KindFacts, LiveObject
 from providers.rules import JSON, Effect, FieldRule
+
+
+def text(fields: Mapping[str, JSON], name: str) -> str:
+    """The field of an image with this name. All fields of an image are text."""
+    value = fields[name]
+    assert isinstance(value, str)
+    return value
 
 
 def _summary(live: LiveObject) -> Iterator[JSON]:

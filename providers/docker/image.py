@@ -1,11 +1,11 @@
 """The kind `image`: a folder's image in a registry, under a version tag that never moves and a channel tag.
 
-Reading asks the registry only, a few kilobytes: the source key that was baked into the image's labels says
-whether it is this source. Building happens on a write only, and never under a tag that is published already.
+A read sends a few small requests to the registry: the source key in the image's labels identifies its source.
+Only a write builds an image, and never under a published tag.
 
-A registry has no "put this tag unless it is there"; `publication` has what is done instead. Which files
-differ is known from the record alone: names of files are in no label, as whoever may read an image's
-configuration need not be who may pull it, and every plan would have to read them.
+A registry cannot put a tag on the condition that it is free; `publication` has the steps that replace it. The
+differing files are known from state alone: labels contain no names of files, because more people may read an
+image's configuration than may pull it, and every plan would have to read them.
 """
 
 import re
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from providers.docker.builders.select import Builder
-from providers.docker.facts import FACTS
+from providers.docker.facts import FACTS, text
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
 from providers.docker.outputs import ImageOutputs
 from providers.docker.registry.client import RegistryClient
@@ -36,28 +36,29 @@ from providers.protocol import (
 from providers.reasons import Reason, Refusal, WayOut
 from providers.rules import JSON
 
-MOST_FILES = 1000
-"""Files of which the record keeps a digest each, so that a later plan can name the changed ones."""
+MAX_RECORDED_FILES = 1000
+"""Up to so many files, state keeps the digest of each, so that a later plan can list the changed ones."""
 
-_LISTED = 4  # changes that a reason names; the others are counted
+_LISTED = 4  # differences that a reason lists; the others are counted
 
 
 class ImageKind:
     """Images of one pipeline folder.
 
     Args:
-        repository: as the files name it.
+        repository: the repository as written in the files.
         source: the folder and its settings.
-        key: of that folder as it is now.
-        builder: gives what makes and pushes the image; called when one is needed, as it may ask an Engine.
-        labels: gives the OCI labels to bake in, without the version and the source key; called likewise.
+        key: the source key of the folder.
+        builder: returns the builder. Called only before a build, because it may contact an Engine.
+        labels: returns the OCI labels to add, without the version and the source key. Called only before a
+            build.
         new_version: the way out when the source needs a new version.
-        accept: the way out that takes a version of another tool for this source; None for no such way.
-        accept_foreign: a version that another tool published is this source, because the user says so.
-        bumped_from: the version that config.toml has while a bump is planned: what is published under it and
-            is this source gets the new tag; "" without a bump.
-        leaves_channel: a channel tag that points elsewhere is left there: others publish to it.
-        connect: gives a client of a repository.
+        accept: the way out that accepts a version of another tool as this source; None for no such way.
+        accept_foreign: whether the user accepts a version of another tool as this source.
+        bumped_from: the version in config.toml while a bump is planned; "" without a bump. If an image of
+            this source is published under it, that image gets the new tag.
+        leaves_channel: leave a channel tag that points elsewhere, because other environments publish to it.
+        connect: returns a client of a repository.
     """
 
     def __init__(
@@ -86,44 +87,46 @@ class ImageKind:
         self._bumped_from = bumped_from
         self._leaves_channel = leaves_channel
         self._connect = connect
-        self._before: dict[str, str] = {}  # version -> what the channel pointed to before it was put
+        self._channel_before: dict[str, str] = {}  # version -> digest of the channel before it was put
         self.facts = replace(FACTS, assess=self._assess)
 
     def read(self, reference: Reference) -> LiveObject | None:
-        """What the version tag names; before there is one, what was published last as far as can be told.
+        """The image of the version tag. Without that tag, the image that was probably published last.
 
-        That is the image among those that the record, the version before a bump and the channel tags name
-        which is this source, else the first of them. The id is `version@digest`: the label of an image says
-        under which version it was built, not which tags were moved to it later.
+        The candidates are the recorded image, and those of the version before a bump and of the channel tags:
+        the first one of this source, or else the first one. The id is `version@digest`. The version label
+        only has the version of the build; tags may have moved to the image later.
 
-        A digest names its content for good. So where the version tag still has the recorded one, the record
-        says what is in it, and the manifest and the configuration are not read.
+        The content of a digest never changes. So if the version tag still has the recorded digest, state has
+        the image's facts, and its manifest and configuration are not read.
         """
-        version, recorded = reference.fields["version"], ImageOutputs.of(reference.outputs)
-        known_as, _, known = (reference.id or "").partition("@")
+        desired_version, recorded = text(reference.fields, "version"), ImageOutputs.of(reference.outputs)
+        recorded_version, _, recorded_digest = (reference.id or "").partition("@")
         with self._connect("/".join(reference.name)) as registry:
-            wanted, *others = _channels(reference.fields)
-            remembered = _remembered(recorded, self._source.platform)
-            image: PublishedImage | _Content | None = remembered
-            if remembered is None or registry.digest(version) != remembered.digest:
-                image = registry.image(version, self._source.platform)
-            tag = version if image else None
-            channels = _pointing(registry, wanted)
-            if image is None or channels.get(wanted) != image.digest:
+            desired, *others = _channel_tags(reference.fields)
+            known = _recorded_image(recorded, self._source.platform)
+            image: PublishedImage | _RecordedImage | None = known
+            if known is None or registry.digest(desired_version) != known.digest:
+                image = registry.image(desired_version, self._source.platform)
+            tag = desired_version if image else None
+            channels = _digest_by_tag(registry, desired)
+            if image is None or channels.get(desired) != image.digest:
                 for other in others:
-                    channels |= _pointing(registry, other)
+                    channels |= _digest_by_tag(registry, other)
             if image is None:
-                before = _pointing(registry, self._bumped_from) if self._bumped_from else {}
-                image = self._last(registry, (known, *before.values(), *channels.values()), recorded)
+                before = _digest_by_tag(registry, self._bumped_from) if self._bumped_from else {}
+                digests = (recorded_digest, *before.values(), *channels.values())
+                image = self._best_candidate(registry, digests, recorded)
         if image is None:
             return None
-        version = tag or (known_as if image.digest == known else image.labels.get(VERSION))
+        is_recorded = image.digest == recorded_digest
+        version = tag or (recorded_version if is_recorded else image.labels.get(VERSION))
         return self._live(reference, recorded, image, version, tag, channels)
 
-    def _last(
+    def _best_candidate(
         self, registry: RegistryClient, digests: Collection[str], recorded: ImageOutputs
     ) -> PublishedImage | None:
-        """The first of these images that is this source, else the first that is there at all."""
+        """The first of these images with this source, or else the first that exists."""
         first = None
         for digest in dict.fromkeys(filter(None, digests)):
             image = registry.image(digest, self._source.platform)
@@ -136,22 +139,22 @@ class ImageKind:
         self,
         reference: Reference,
         recorded: ImageOutputs,
-        image: "PublishedImage | _Content",
+        image: "PublishedImage | _RecordedImage",
         version: str | None,
         tag: str | None,
         channels: Mapping[str, str],
     ) -> LiveObject:
         desired = reference.fields
         pointing = [channel for channel, digest in channels.items() if digest == image.digest]
-        elsewhere = channels.get(desired["channel"])
+        elsewhere = channels.get(text(desired, "channel"))
         if self._leaves_channel and elsewhere is not None:
-            pointing = [desired["channel"]]
+            pointing = [text(desired, "channel")]
         fields: dict[str, JSON] = {
             "channel": pointing[0] if pointing else None,
             "platform": image.platform,
         }
         if version is not None:
-            # An image that says it is this version, without the tag, lost the tag.
+            # An image with this version in its label, but without the tag, lost the tag.
             fields["version"] = version if tag or version != desired["version"] else None
         label, source = image.labels.get(SOURCE_KEY), _source_of(image, recorded)
         if self._key.is_same(source) or (source is None and tag and self._accept_foreign):
@@ -166,13 +169,13 @@ class ImageKind:
             label=label or "",
             stands_for=source if source != label else None,
             revision=image.labels.get(REVISION) or None,
-            files=self._key.files if is_this and len(self._key.files) <= MOST_FILES else None,
+            files=self._key.files if is_this and len(self._key.files) <= MAX_RECORDED_FILES else None,
             arguments=self._key.arguments if is_this else None,
         )
         return LiveObject(f"{version or ''}@{image.digest}", reference.name, fields, outputs.to_json())
 
     def check(self, name: Sequence[str], live: LiveObject | None, fields: Mapping[str, JSON]) -> None:
-        """Whether we may push and, where a build is needed, could build; raises what a write would raise."""
+        """Check the permission to push and, if a build is needed, the builder. Raises as a write would."""
         with self._connect("/".join(name)) as registry:
             registry.check()
         if builder := self.builder_for(live, fields):
@@ -182,20 +185,20 @@ class ImageKind:
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
     ) -> LiveObject:
-        """Build and push under the version tag, then move the channel tag there.
+        """Build and push the image, put the version tag, then move the channel tag.
 
-        What is published from this very source already, by a first try whose answer was lost or by another
-        run, is taken as it is.
+        An image that is already published from this source is used as it is: another run published it, or an
+        earlier attempt whose response was lost.
         """
         expected = fingerprint(self._source)
         if expected.key != fields["source_key"]:
             raise PermanentError(
-                f"{self._source.folder} changed since the plan was made", hint="plan again to see with what"
+                f"{self._source.folder} changed since the plan was made", hint="plan again to see the changes"
             )
-        version, source = fields["version"], replace(self._source, expected=expected)
+        version, source = text(fields, "version"), replace(self._source, expected=expected)
 
         def build() -> str:
-            labels = {**self._labels(), VERSION: version, SOURCE_KEY: fields["source_key"]}
+            labels = {**self._labels(), VERSION: version, SOURCE_KEY: expected.key}
             pushed = self._builder().publish(source, "/".join(name), version, labels, report)
             return registry.seal(pushed)
 
@@ -212,10 +215,10 @@ class ImageKind:
         parent: LiveObject | None,
         report: Report,
     ) -> LiveObject:
-        """Move tags when the image is this source already, else build."""
+        """Move tags if the image already has this source; build otherwise."""
         if self.needs_build(live, fields):
             return self.create(live.name, fields, parent=parent, report=report)
-        version: str = fields["version"]
+        version = text(fields, "version")
         shown = ImageOutputs.of(live.outputs)
         digest = shown.digest
 
@@ -227,17 +230,17 @@ class ImageKind:
             if shown.tag != version:
                 self._publish(registry, fields, retag, report, digest)
             else:
-                _move(registry, fields["channel"], digest, version, report)
+                _move_tag(registry, text(fields, "channel"), digest, version, report)
         return live
 
     def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
-        raise AssertionError(f"images are never deleted from a registry, and so not {'/'.join(live.name)}")
+        raise AssertionError(f"images are never deleted from a registry: {'/'.join(live.name)}")
 
-    def differing(self, outputs: Mapping[str, JSON], live: LiveObject) -> list[str] | None:
-        """What tells the source from the published one, a line each; None when no record says.
+    def source_differences(self, outputs: Mapping[str, JSON], live: LiveObject) -> list[str] | None:
+        """The differences between the source and the published one, a line each; None if they are unknown.
 
         Args:
-            outputs: as recorded; of use only where they were recorded of this very image.
+            outputs: the recorded outputs, which are used only if they belong to the published image.
         """
         if live.fields.get("source_key") == self._key.key:
             return []
@@ -248,7 +251,7 @@ class ImageKind:
         return differences(recorded.files, files, recorded.arguments or {}, self._key.arguments)
 
     def published(self, name: Sequence[str], version: str, outputs: Mapping[str, JSON]) -> Published:
-        """What the version tag names. Raises ProviderError: the registry could not be asked."""
+        """The source of the published version. Raises ProviderError if the registry cannot be read."""
         with self._connect("/".join(name)) as registry:
             image = registry.image(version, self._source.platform)
         if image is None:
@@ -257,18 +260,18 @@ class ImageKind:
         return Published.THIS_SOURCE if self._key.is_same(source) else Published.OTHER_SOURCE
 
     def is_foreign(self, live: LiveObject) -> bool:
-        """Whether another tool published this version, and nothing says from which source."""
+        """Whether another tool published this version, from an unknown source."""
         return ImageOutputs.of(live.outputs).tag is not None and live.fields.get("source_key") is None
 
     def builder_for(self, live: LiveObject | None, fields: Mapping[str, JSON]) -> Builder | None:
-        """What a write of `fields` would build with; None where nothing needs to be built.
+        """The builder for a write of `fields`; None if no build is needed.
 
-        Asks around for what is there, once.
+        The first call looks for the available builders.
         """
         return self._builder() if live is None or self.needs_build(live, fields) else None
 
     def needs_build(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
-        """Whether neither the version tag nor the image behind the channel tag is this source already."""
+        """Whether the version is not published, and the live image has another source."""
         published = ImageOutputs.of(live.outputs).tag == fields["version"]
         return not published and live.fields.get("source_key") != fields["source_key"]
 
@@ -283,7 +286,7 @@ class ImageKind:
     ) -> dict[str, str | None]:
         """The tags of this repository that objects with these fields use, with the digest behind each."""
         repository, shown = "/".join(live.name), ImageOutputs.of(live.outputs)
-        found: dict[str, str | None] = {fields["channel"]: shown.channel_points_to}
+        found: dict[str, str | None] = {text(fields, "channel"): shown.channel_points_to}
         if shown.tag is not None:
             found[shown.tag] = shown.digest
         tags = {user.get("docker_tag") for user in users if user.get("docker_image") == repository}
@@ -299,8 +302,8 @@ class ImageKind:
             image = registry.image(digest, self._source.platform)
         return image.labels.get(VERSION, "") if image else ""
 
-    def _is_this(self, image: PublishedImage, key: str, digest: str) -> bool:
-        """Whether this is the very image, or one of the source that `key` is of."""
+    def _has_source(self, image: PublishedImage, key: str, digest: str) -> bool:
+        """Whether the image has the source of this key, or this digest, which is known to have it."""
         label = image.labels.get(SOURCE_KEY)
         return image.digest == digest or label == key or (key == self._key.key and self._key.is_same(label))
 
@@ -312,37 +315,36 @@ class ImageKind:
         report: Report,
         digest: str = "",
     ) -> str:
-        """Have the version and the channel tag name this source; the digest that they name.
+        """Point the version and the channel tag at an image of this source. Returns its digest.
 
         Args:
-            make: has an image of it in the registry, and gives its digest; called only when nothing is
-                published under the version.
-            digest: of an image that is known to be this source, whatever its label says.
+            make: puts an image of the source into the registry and returns its digest. Called only if the
+                version is not published.
+            digest: an image that is known to have this source, whatever its label is.
 
         Raises:
-            ExistsError: the version names other source, before we put it or after.
-            TransientError: it names nothing after it was put, or `make` gave another build's image.
+            ExistsError: the version has another source, before or after the tag was put.
+            TransientError: the tag is missing after it was put, or `make` returned another build's image.
         """
-        version, key = fields["version"], fields["source_key"]
+        version, key = text(fields, "version"), text(fields, "source_key")
         name = f"{registry.repository}:{version}"
-        tags = Tags(registry, fields, lambda image: self._is_this(image, key, digest), report)
-        there = tags.read(Tag.VERSION)
-        mine = there.digest if there else make()
-        if there is None and not tags.state_of(mine).ours:
+        tags = Tags(registry, fields, lambda image: self._has_source(image, key, digest), report)
+        published = tags.read(Tag.VERSION)
+        ours = published.digest if published else make()
+        if published is None and not tags.state_of(ours).ours:
             raise TransientError(f"another build was pushed to {registry.repository} at the same moment")
-        outcome = tags.run(publication(mine, self._before.get(version)), self._before)
+        outcome = tags.run(publication(ours, self._channel_before.get(version)), self._channel_before)
         if outcome.end is PublicationEnd.TAKEN:
             raise ExistsError(
-                f"{name} was published meanwhile, and is never overwritten", way_out=self._new_version
+                f"{name} was published in the meantime, and is never overwritten", way_out=self._new_version
             )
         if outcome.end is PublicationEnd.LOST:
             raise ExistsError(
-                f"{name} was published by another run at the same moment, from other source; "
-                "that is what it names now",
+                f"another run published {name} at the same moment, from another source, and won",
                 way_out=self._new_version,
             )
         if outcome.end is PublicationEnd.GONE:
-            raise TransientError(f"{name} was pushed, and {registry.repository.registry} does not show it")
+            raise TransientError(f"{name} was pushed, but {registry.repository.registry} does not have it")
         return outcome.digest
 
     def _assess(
@@ -354,7 +356,7 @@ class ImageKind:
         others: Collection[LiveObject],
     ) -> Assessment:
         if live is None:
-            return Assessment(RequiredAction.CREATE, Reason(self._why_nothing(desired, others)))
+            return Assessment(RequiredAction.CREATE, Reason(self._verdict_without_image(desired, others)))
         key, version = live.fields.get("source_key"), desired["version"]
         same_source = key == desired["source_key"]
         shown = ImageOutputs.of(live.outputs)
@@ -383,7 +385,7 @@ class ImageKind:
     def _refusal(
         self, desired: Mapping[str, JSON], recorded: Mapping[str, JSON] | None, changed: Reason
     ) -> Refusal:
-        """Why this version cannot get this source, and the way out."""
+        """The reason why this version cannot have this source, and the way out."""
         version, published = desired["version"], (recorded or {}).get("version")
         if recorded and recorded.get("source_key") == desired["source_key"] and published != version:
             return Refusal(
@@ -393,15 +395,17 @@ class ImageKind:
         taken = Reason(ImageRefusal.VERSION_TAKEN, {"version": version, **changed.details})
         return Refusal(taken, (self._new_version,))
 
-    def _why_nothing(self, desired: Mapping[str, JSON], others: Collection[LiveObject]) -> ImageVerdict:
+    def _verdict_without_image(
+        self, desired: Mapping[str, JSON], others: Collection[LiveObject]
+    ) -> ImageVerdict:
         ours = {(self._repository, tag) for tag in (desired["version"], desired["channel"])}
         if any((o.fields.get("docker_image"), o.fields.get("docker_tag")) in ours for o in others):
             return ImageVerdict.MISSING
         return ImageVerdict.NEVER_PUBLISHED
 
     def _source_changed(self, outputs: Mapping[str, JSON], live: LiveObject) -> Reason:
-        """The differences where the recorded state has them, else the commit to compare with."""
-        lines = self.differing(outputs, live)
+        """The differences if they are recorded; otherwise the commit to compare with."""
+        lines = self.source_differences(outputs, live)
         if lines is not None:
             more = max(0, len(lines) - _LISTED)
             return Reason(ImageVerdict.SOURCE_CHANGED, {"differing": lines[:_LISTED], "more": more})
@@ -417,43 +421,43 @@ class ImageKind:
 
 
 _REVISION = re.compile(r"([0-9a-f]{7,64})(\+dirty)?")
-"""A commit. Anyone may have written the label, so it may hold anything else."""
+"""A commit. The label may contain any other text, because any tool may have written it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Content:
-    """What an image is, as the record says: as much of it as a plan needs."""
+class _RecordedImage:
+    """The recorded facts of an image that a plan needs."""
 
     digest: str
     platform: str
     labels: Mapping[str, str]
 
 
-def _remembered(recorded: ImageOutputs, platform: str) -> _Content | None:
-    """The recorded image; None where too little is recorded of it, or it is for another platform."""
+def _recorded_image(recorded: ImageOutputs, platform: str) -> _RecordedImage | None:
+    """The recorded image; None if its facts are incomplete, or it is for another platform."""
     if recorded.platform != platform or recorded.label is None or not recorded.digest:
         return None
     labels = {SOURCE_KEY: recorded.label, REVISION: recorded.revision}
-    return _Content(recorded.digest, platform, {name: said for name, said in labels.items() if said})
+    return _RecordedImage(recorded.digest, platform, {name: text for name, text in labels.items() if text})
 
 
-def _source_of(image: "PublishedImage | _Content", recorded: ImageOutputs) -> str | None:
-    """The source of an image: as recorded, where that is this very image, else as the label says."""
+def _source_of(image: "PublishedImage | _RecordedImage", recorded: ImageOutputs) -> str | None:
+    """The source key of an image: the recorded one if it is the recorded image, or else its label."""
     known = recorded.source if recorded.digest == image.digest else None
     return known or image.labels.get(SOURCE_KEY)
 
 
-def _channels(desired: Mapping[str, JSON]) -> list[str]:
-    """The desired channel tag, then the usual ones, which it may have been before."""
-    return list(dict.fromkeys((desired["channel"], "latest", "test")))
+def _channel_tags(desired: Mapping[str, JSON]) -> list[str]:
+    """The desired channel tag, then the usual ones, which may have been the desired one earlier."""
+    return list(dict.fromkeys((text(desired, "channel"), "latest", "test")))
 
 
-def _pointing(registry: RegistryClient, tag: str) -> dict[str, str]:
-    """The tag with the digest that it points to; nothing when there is no such tag."""
+def _digest_by_tag(registry: RegistryClient, tag: str) -> dict[str, str]:
+    """The tag with its digest; empty if the tag does not exist."""
     digest = registry.digest(tag)
     return {tag: digest} if digest else {}
 
 
-def _move(registry: RegistryClient, tag: str, digest: str, named: str, report: Report) -> None:
-    report(Progress("tag", text=f"{tag} -> {named}"))
+def _move_tag(registry: RegistryClient, tag: str, digest: str, version: str, report: Report) -> None:
+    report(Progress("tag", text=f"{tag} -> {version}"))
     registry.tag(digest, tag)

@@ -1,7 +1,7 @@
-"""What is recorded of an image beside its fields, as one typed value.
+"""The recorded facts of an image beside its fields, as one typed value.
 
-State keeps it as a JSON object. It becomes an `ImageOutputs` where it enters the kind, and JSON again where
-it leaves. State is a memory: a damaged value counts as forgotten.
+State keeps them as a JSON object. The kind converts them to `ImageOutputs` when it reads them, and back to
+JSON when it returns them. A malformed value counts as unknown.
 """
 
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ class ImageOutputs:
     """Facts of one published image.
 
     Attributes:
-        digest: of its manifest; "" where it is not known.
-        tag: the version tag, where it names this image.
-        channel_points_to: the digest behind the desired channel tag; None where there is no such tag.
-        platform: `os/architecture` that it runs on; None where it is not known.
-        label: the source key in its labels; "" for an image without one, None where it is not known.
-        stands_for: the source that it was accepted as, where that is not what the label says.
+        digest: digest of its manifest; "" if unknown.
+        tag: the version tag; None if it does not point to this image.
+        channel_points_to: digest of the desired channel tag; None if that tag does not exist.
+        platform: `os/architecture[/variant]`; None if unknown.
+        label: the source key in its labels; "" for an image without one, None if unknown.
+        stands_for: the source key that the user accepted it as; None if that is its label.
         revision: the commit in its labels.
-        files: digest of each file of its source; None where they are not known.
-        arguments: settings of its build that are part of the source.
+        files: digest of each file of its source; None if unknown.
+        arguments: the build settings that are part of the source; None if unknown.
     """
 
     digest: str = ""
@@ -38,12 +38,12 @@ class ImageOutputs:
 
     @property
     def source(self) -> str | None:
-        """The source key of the source that the image is, or stands for; None where nothing says which."""
+        """The source key that the image has or stands for; None if unknown."""
         return self.stands_for or self.label or None
 
     @classmethod
     def of(cls, outputs: Mapping[str, JSON]) -> "ImageOutputs":
-        """What `to_json` wrote, of this version or an earlier one."""
+        """Read the output of `to_json`, of this version or an earlier one."""
         return cls(
             digest=_text(outputs, "digest") or "",
             tag=_text(outputs, "tag"),
@@ -57,8 +57,8 @@ class ImageOutputs:
         )
 
     def to_json(self) -> dict[str, JSON]:
-        """As state keeps it: what is not known has no key, but for the tags of an image."""
-        said: dict[str, JSON] = {
+        """The JSON object for state. Unknown facts have no key, except for the tags."""
+        optional: dict[str, JSON] = {
             "stands_for": self.stands_for,
             "revision": self.revision,
             "arguments": None if self.arguments is None else dict(self.arguments),
@@ -70,7 +70,7 @@ class ImageOutputs:
             "channel_points_to": self.channel_points_to,
             "platform": self.platform,
             "source_key": self.label or None,
-            **{name: value for name, value in said.items() if value is not None},
+            **{name: value for name, value in optional.items() if value is not None},
         }
 
 

@@ -1,6 +1,6 @@
-"""What the platform answers, as typed values: whatever it says becomes one of these, or a provider error.
+"""The platform's responses as typed values: names, identities and lists are checked.
 
-Field values stay JSON as they came: comparing them is the engine's. Names, identities and lists are checked.
+Field values stay JSON as received; the engine compares them.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from providers.rules import JSON
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list.
+    """One page of a list.
 
     Attributes:
-        items: each with its identity, in the list's order.
-        count: objects on all pages; None where the platform does not say.
+        items: identity and object, in the order of the list.
+        count: number of objects on all pages; None if the platform does not return it.
     """
 
     items: list[tuple[str, "Answer"]]
@@ -23,7 +23,7 @@ class Page:
 
 
 class Answer(dict[str, JSON]):
-    """A JSON object from the platform, at any depth. What we need and it lacks is the platform's error."""
+    """A JSON object from the platform, at any depth. Raises UnexpectedError for a missing required key."""
 
     writing = False
 
@@ -31,33 +31,34 @@ class Answer(dict[str, JSON]):
         raise self._odd(f"has no {key!r}")
 
     def text(self, key: str) -> str:
-        """A name or an identity. Raises PermanentError where it is none."""
+        """A name or an identity. Raises UnexpectedError for any other value."""
         value = self[key]
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         if not isinstance(value, str) or not value:
-            raise self._odd(f"has a {key!r} that is no text")
+            raise self._odd(f"has a {key!r} that is not text")
         return value
 
     def modified(self) -> dict[str, JSON]:
-        """When and by whom the object was changed last, as far as the platform returns it."""
-        given = {"modified_at": self.get("updated_at"), "modified_by": self.get("updated_by")}
-        return {name: value for name, value in given.items() if isinstance(value, str) and value}
+        """The time and the user of the last change, if the platform returns them."""
+        found = {"modified_at": self.get("updated_at"), "modified_by": self.get("updated_by")}
+        return {name: value for name, value in found.items() if isinstance(value, str) and value}
 
     def page(self, identity: str) -> Page:
-        """As the answer of a list, whose objects are told apart by this key. Raises PermanentError."""
+        """This response as a page of a list, with this key as the identity. Raises UnexpectedError."""
         items, count = self["items"], self.get("count")
         if not isinstance(items, list):
-            raise self._odd("has 'items' that are no list")
+            raise self._odd("has 'items' that are not a list")
         if not all(isinstance(item, Answer) for item in items):
-            raise self._odd("has 'items' that are no objects")
-        known = isinstance(count, int) and not isinstance(count, bool) and count >= 0
-        return Page([(item.text(identity), item) for item in items], count if known else None)
+            raise self._odd("has 'items' that are not objects")
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            count = None
+        return Page([(item.text(identity), item) for item in items], count)
 
-    def _odd(self, what: str) -> UnexpectedError:
+    def _odd(self, problem: str) -> UnexpectedError:
         return UnexpectedError(
-            f"the platform's answer {what}",
-            hint="is it a Picsellia platform that answers?",
+            f"the platform's response {problem}",
+            hint="is it the address of a Picsellia platform?",
             outcome_unknown=self.writing,
         )
 

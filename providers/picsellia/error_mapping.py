@@ -1,6 +1,6 @@
-"""What the platform's refusals and broken connections mean, as the error families of `providers.errors`.
+"""Maps the platform's refusals and broken connections to the error families of `providers.errors`.
 
-One place for reads and for writes. Works on answers only: sends nothing, and no message holds the token.
+Used for reads and writes. Sends nothing; no message contains the token.
 """
 
 from dataclasses import dataclass, field
@@ -24,26 +24,26 @@ from providers.picsellia.transport import RedirectedError, RefusedAnswerError, U
 from providers.rate_limit import RETRY_HINT
 from providers.text import without_secrets
 
-LONGEST_TEXT = 500  # characters of the platform's own words; a gateway's error may be a whole page
+LONGEST_TEXT = 500  # characters of the platform's message; a gateway's error may be a whole page
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorMapper:
-    """Names what went wrong between us and one platform.
+    """Makes the provider errors for one platform.
 
     Attributes:
         host: address of the platform.
-        token: taken out of everything that is said, should the platform repeat it.
+        token: removed from every message, in case the platform repeats it.
     """
 
     host: str
     token: str = field(repr=False)
 
     def of(self, problem: Exception, *, writing: bool = False) -> ProviderError:
-        """The family of an answer that is a refusal, of none at all, or of one that cannot be read.
+        """The provider error for a refusal, a missing response or an unreadable one.
 
         Args:
-            writing: whether the request was a write, so that its outcome is now unknown.
+            writing: whether the request was a write, whose outcome is then unknown.
         """
         server = self._server
         match problem:
@@ -57,23 +57,26 @@ class ErrorMapper:
             case UnreachableError():
                 return TransientError(
                     f"{server} cannot be reached: {self._words(problem)}",
-                    hint=f"is {self.host} right, and up?",
+                    hint=f"check that {self.host} is the right address, and reachable",
                     outcome_unknown=writing and problem.sent,
                 )
             case RedirectError():
                 return PermanentError(
-                    f"{server} is not followed: {self._words(problem)}", hint=f"is {self.host} right?"
+                    f"a redirect from {server} was not followed: {self._words(problem)}",
+                    hint=f"check the address {self.host}",
                 )
             case requests.Timeout():
-                return TransientError(f"{server} did not answer in time", outcome_unknown=writing)
-            case requests.RequestException() if not isinstance(problem, ValueError):  # no odd address or JSON
+                return TransientError(f"{server} did not respond in time", outcome_unknown=writing)
+            case requests.RequestException() if not isinstance(
+                problem, ValueError
+            ):  # an invalid URL or JSON is below
                 return TransientError(
                     f"{server} cannot be reached: {self._words(problem)}", outcome_unknown=writing
                 )
         why = f": {problem}" if isinstance(problem, MalformedAnswerError) else ""
         return UnexpectedError(
-            f"{server} answered something that is not what a Picsellia platform answers{why}",
-            hint=f"is {self.host} the address of the platform?",
+            f"{server} returned a response that is not from a Picsellia platform{why}",
+            hint=f"check that {self.host} is the address of the platform",
             outcome_unknown=writing,
         )
 
@@ -87,7 +90,7 @@ class ErrorMapper:
         match status:
             case 401:
                 return UnauthorizedError(
-                    f"{self.host} does not know this API token",
+                    f"{self.host} does not accept this API token",
                     hint="set PICSELLIA_TOKEN, or log in again: reconciler login",
                 )
             case 403:
@@ -104,15 +107,15 @@ class ErrorMapper:
                 return TransientError(f"locked on the platform: {text}")
             case 429:
                 return TransientError(
-                    f"{server} says too many requests",
+                    f"{server} returned 429 (too many requests)",
                     hint=RETRY_HINT if answer.waits is False else "",
                     retry_after=answer.retry_after,
                     waits=answer.waits,
                 )
             case 500:
                 return UnexpectedError(
-                    f"{server} failed inside (500): {text}",
-                    hint="run the same command again; if it stays, ask Picsellia's support",
+                    f"{server} failed with 500: {text}",
+                    hint="run the same command again; if it fails again, contact Picsellia's support",
                     outcome_unknown=writing,
                 )
             case 502 | 503 | 504:
@@ -122,20 +125,20 @@ class ErrorMapper:
                     retry_after=answer.retry_after,
                     waits=answer.waits,
                 )
-        return UnexpectedError(f"{server} answered {status}: {text}", outcome_unknown=writing)
+        return UnexpectedError(f"{server} returned {status}: {text}", outcome_unknown=writing)
 
     @property
     def _server(self) -> str:
         return self.host.partition("://")[2]
 
-    def _words(self, said: object) -> str:
-        """What was said, in one line, not too long."""
-        text = " ".join(without_secrets(str(said), [self.token]).split())
+    def _words(self, message: object) -> str:
+        """The message on one line, shortened, without the token."""
+        text = " ".join(without_secrets(str(message), [self.token]).split())
         return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
 
 
 def _message(content: bytes) -> str:
-    """The platform's own words: `message` and `detail` as the SDK reads them, else all that it answered."""
+    """The message of a response: `message` and `detail`, as the SDK reads them, or else the whole body."""
     try:
         answer = json_value(content)
     except MalformedAnswerError:

@@ -1,8 +1,7 @@
-"""What a list call answers: its pages, and one collection for everybody who looks for something in it.
+"""Reads lists page by page, and shares one read list between many look-ups.
 
-A list is only a shortcut: what is in it is there, as it says. What is not in it, or of which it says less
-than a read of its own would, is asked for by itself. An input has no read of its own, so the list of inputs
-is read to its end.
+A list is only a shortcut. Listed objects are used as listed; missing or incomplete ones are fetched one by
+one. The platform has no read for a single input, so the list of inputs is read to its end.
 """
 
 import threading
@@ -13,26 +12,26 @@ from typing import Protocol
 from providers.errors import PermanentError, ProviderError
 from providers.picsellia.answer import Answer, Page
 
-_AT_ONCE = 8  # pages
-_MOST = 10_000  # pages of a list that does not say how long it is
-_STALE = 20  # of its pages in a row with nothing new
+_PARALLEL = 8  # pages
+_MAX_PAGES = 10_000  # of a list without a count
+_MAX_STALE = 20  # consecutive pages without a new object
 
 PageOfNew = tuple[list[Answer], int | None]
-"""The objects of a page that were on none before it, and how many there are in all, where that is known."""
+"""The objects of a page that were on no earlier page, and the count of all objects, None if unknown."""
 
 
-def pages(ask: Callable[[int], Page]) -> Iterator[PageOfNew]:
-    """The pages of a list, each with how many objects the platform says there are in all, if it does.
+def pages(read: Callable[[int], Page]) -> Iterator[PageOfNew]:
+    """The pages of a list, each with the count of all objects that the platform returned, if any.
 
-    The first says how many there are, and how many a page may have at most, whatever was requested. The
-    others are requested side by side. An object that is on two of them, as pages move while they are read,
-    is given once. Without a count see `_until_empty`.
+    The first page has the count, and its length is the maximum page size, whatever size was requested. The
+    others are requested in parallel. Pages move while they are read, so an object may be on two of them; it
+    is returned once. For lists without a count, see `_until_empty`.
 
     Args:
-        ask: the page from the object of this number on.
+        read: returns the page that starts at this offset.
 
     Raises:
-        PermanentError: the list repeats what it said already and says that there is more, or it does not end.
+        PermanentError: the list repeats its objects although its count is higher, or it does not end.
     """
     seen: set[str] = set()
 
@@ -41,32 +40,32 @@ def pages(ask: Callable[[int], Page]) -> Iterator[PageOfNew]:
         seen.update(items)
         return list(items.values()), page.count
 
-    page = ask(0)
+    page = read(0)
     first, count = fresh(page)
     yield first, count
     if count is None:
-        yield from _until_empty(ask, page, fresh)
+        yield from _until_empty(read, page, fresh)
         return
     if first and len(first) < count:
-        size, ahead, end = len(first), _AT_ONCE * len(first), count
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pages") as pool:
+        size, ahead, end = len(first), _PARALLEL * len(first), count
+        with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pages") as pool:
             for start in range(size, end, ahead):
-                found = list(map(fresh, pool.map(ask, range(start, min(start + ahead, end), size))))
+                found = list(map(fresh, pool.map(read, range(start, min(start + ahead, end), size))))
                 yield from found
                 count = next((latest for _, latest in reversed(found) if latest is not None), count)
-                if not all(items for items, _ in found):  # there are fewer than it says, or they moved
+                if not all(items for items, _ in found):  # the count is too high, or the pages moved
                     break
     beginning = _identities(page)
     behind = stale = requests = 0
     moves = False  # whether another offset gives another page
-    while len(seen) < count:  # they became more
-        page = ask(len(seen))
+    while len(seen) < count:  # objects were added
+        page = read(len(seen))
         if not page.items:
             return
         moves = moves or _identities(page) != beginning
         items, latest = fresh(page)
-        if not items:  # some may have come in before those that were read
-            page = ask(behind)
+        if not items:  # some may have been added on pages that were already read
+            page = read(behind)
             items, latest = fresh(page)
             moves = moves or _identities(page) != beginning
             behind = behind + len(page.items) if page.items else 0
@@ -75,12 +74,12 @@ def pages(ask: Callable[[int], Page]) -> Iterator[PageOfNew]:
             yield items, count
         stale = 0 if items else stale + 1
         requests += 1
-        if len(seen) < count and stale and (stale > _STALE or not moves):
+        if len(seen) < count and stale and (stale > _MAX_STALE or not moves):
             raise PermanentError(
                 f"the platform's list has {count} objects, but its pages contain only {len(seen)} of them",
                 hint="nothing was changed, because the list is incomplete: contact Picsellia's support",
             )
-        if requests > _MOST:
+        if requests > _MAX_PAGES:
             raise PermanentError(f"the platform's list does not end after {len(seen)} objects")
 
 
@@ -89,13 +88,13 @@ def _identities(page: Page) -> set[str]:
 
 
 def _until_empty(
-    ask: Callable[[int], Page], page: Page, fresh: Callable[[Page], PageOfNew]
+    read: Callable[[int], Page], page: Page, fresh: Callable[[Page], PageOfNew]
 ) -> Iterator[PageOfNew]:
-    """The rest of a list that does not say how long it is: it ends with an empty page.
+    """The rest of a list without a count, up to an empty page.
 
-    Neither a short page nor one with nothing new is an end: the platform may have a maximum of its own, and
-    more objects than a page has may have come in at the front. A platform that ignores the offset gives the
-    whole list again, which ends it, too.
+    A short page is not the end, because the platform may have a maximum page size. A page without a new
+    object is not the end either, because objects may have been added at the front. A platform that ignores
+    the offset returns the whole list again, which is the end, too.
 
     Raises:
         PermanentError: the list repeats itself, or it does not end.
@@ -104,7 +103,7 @@ def _until_empty(
     offset = len(page.items)
     requests = stale = 0
     while page.items:
-        page = ask(offset)
+        page = read(offset)
         items, count = fresh(page)
         if items:
             stale = 0
@@ -115,38 +114,38 @@ def _until_empty(
             stale += 1
         offset += len(page.items)
         requests += 1
-        if stale > _STALE:
+        if stale > _MAX_STALE:
             raise PermanentError(f"the platform's list repeats itself after {offset} objects")
-        if requests > _MOST:
+        if requests > _MAX_PAGES:
             raise PermanentError(f"the platform's list does not end after {offset} objects")
 
 
 class ListReader(Protocol):
-    """What can read a list."""
+    """An object that can read a list."""
 
     def pages(self, collection: str) -> Iterator[PageOfNew]:
-        """The pages of a list, each with how many objects there are in all, where that is known."""
+        """The pages of a list, each with the count of all objects; None if unknown."""
 
 
 class Listing:
-    """One collection, read at the first look. Safe for threads.
+    """One collection, read at the first look-up. Thread-safe.
 
     Args:
-        lists: reads the pages.
-        collection: which one.
-        looks: how many objects will be looked for; a list of more pages than that is not worth it.
+        reader: reads the pages.
+        collection: path of the collection.
+        look_ups: number of expected look-ups. A list with more pages than that is not read to its end.
     """
 
-    def __init__(self, lists: ListReader, collection: str, looks: int) -> None:
-        self._lists = lists
+    def __init__(self, reader: ListReader, collection: str, look_ups: int) -> None:
+        self._reader = reader
         self._collection = collection
-        self._looks = looks
+        self._look_ups = look_ups
         self._items: dict[str, Answer] | None = None
-        self._told: set[str] | None = None
+        self._unlisted: set[str] | None = None  # keys that a read has and the list lacks
         self._lock = threading.Lock()
 
     def get(self, name: str, keys: Collection[str]) -> Answer | None:
-        """The object of exactly this name, if the list says as much of it as a read would."""
+        """The object with exactly this name, if the list has all keys of it that a read has."""
         with self._lock:
             if self._items is None:
                 self._items = self._read()
@@ -154,26 +153,26 @@ class Listing:
             if item is None:
                 return None
             missing = set(keys) - item.keys()
-            if missing and (self._told is None or missing & self._told):
+            if missing and (self._unlisted is None or missing & self._unlisted):
                 return None
             return item
 
     def compare(self, name: str, found: Answer | None) -> None:
-        """Learn which keys a read has and the list has not, from an object that was read by itself."""
+        """Compare the keys of an object that was read by itself with those in the list."""
         with self._lock:
             if found is not None and self._items and (item := self._items.get(name)):
-                self._told = (self._told or set()) | (found.keys() - item.keys())
+                self._unlisted = (self._unlisted or set()) | (found.keys() - item.keys())
 
     def _read(self) -> dict[str, Answer]:
-        """By name; what could be read, if not all of it: the rest is asked for one by one."""
+        """The objects by name, as far as the list can be read. The others are read one by one."""
         items: dict[str, Answer] = {}
-        asked = 0
+        read = 0
         try:
-            for page, count in self._lists.pages(self._collection):
-                items.update((item["name"], item) for item in page if isinstance(item.get("name"), str))
-                asked += 1
-                pages = -(-count // max(len(page), 1)) if count is not None and asked == 1 else asked
-                if max(pages, asked) > self._looks:
+            for page, count in self._reader.pages(self._collection):
+                items.update((name, item) for item in page if isinstance(name := item.get("name"), str))
+                read += 1
+                pages = -(-count // max(len(page), 1)) if count is not None and read == 1 else read
+                if max(pages, read) > self._look_ups:
                     break
         except ProviderError:
             pass

@@ -1,4 +1,4 @@
-"""Addresses on the platform, from names that may hold any character."""
+"""Paths on the platform, from names with any characters."""
 
 from urllib.parse import quote
 
@@ -9,9 +9,8 @@ def path(*parts: str) -> str:
     """`/api/…` with every part quoted.
 
     Raises:
-        RefusedError: a part that would change the path's meaning: unquoted, an input named ".." turns the
-            deletion of the input into the deletion of its processing, and quoting cannot help, as HTTP
-            clients decode dots again.
+        RefusedError: a part would change the meaning of the path. The deletion of an input named ".." would
+            be the deletion of its processing, and HTTP clients decode quoted dots.
     """
     for part in parts:
         if part in ("", ".", ".."):

@@ -1,9 +1,9 @@
 """One organization of one Picsellia platform: reads over our own session, writes over the SDK's connection.
 
-Most commands only read, and the SDK takes a second to import: reads are the same requests without it.
-Answers are raw JSON, read leniently: the SDK's own objects raise on one enum value that they do not know,
-and their `update()` methods drop null. Every error leaves as one of the families of `providers.errors`.
-Retries belong to the caller, but for reads, which the session repeats by itself.
+Most commands only read, and the SDK takes a second to import, so reads send the same requests without it.
+Responses are raw JSON, because the SDK's own objects raise for an unknown enum value, and their `update()`
+methods drop null. Every error is one of the families of `providers.errors`. The session repeats reads;
+callers repeat writes.
 """
 
 import os
@@ -37,13 +37,13 @@ from providers.timeouts import answer_timeout
 if TYPE_CHECKING:
     from picsellia.sdk.connection import Connection
 
-FEW = 8  # objects that are looked for one by one, whatever a list would cost
-PAGE = 100  # objects asked for in one request of a list; whether lists have a maximum is not known
+FEW = 8  # look-ups; fewer of them never read a list
+PAGE = 100  # objects per request of a list; the platform may have a lower maximum
 READ_TIMEOUT = 60.0  # seconds; the SDK would wait 300
 _ORGANIZATION: Final = "X-Picsellia-Organization"
 _RAISED: Final = (
     *(RefusedAnswerError, RedirectedError, UnreachableError, requests.RequestException),
-    *(ValueError, TypeError),  # an answer that is no JSON object, an address that is none
+    *(ValueError, TypeError),  # a response that is not a JSON object, an invalid address
 )
 
 
@@ -51,17 +51,17 @@ class Platform:
     """Requests to one organization, as JSON in and JSON out.
 
     Args:
-        host: address of the platform; requests go below its path, where it has one.
-        token: API token; never part of any message.
+        host: address of the platform, with or without a path.
+        token: API token; never part of a message.
         organization: name of the organization.
-        read_timeout: seconds to wait for an answer; None for RECONCILER_TIMEOUT, else 60.
-        pace: of everything that the run asks; as fast as can be when left out.
+        read_timeout: seconds to wait for a response; None for RECONCILER_TIMEOUT, or else 60.
+        limiter: the rate limiter of the run; None for requests without a limit.
 
     Attributes:
-        username: whom the token belongs to, as the platform says.
+        username: the user of the token.
 
     Raises:
-        UnauthorizedError, PermanentError, TransientError: no session could be had.
+        UnauthorizedError, PermanentError, TransientError: the sign-in failed.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Platform:
         self._token = token
         self._failures = ErrorMapper(self.host, token)
         timeout = answer_timeout(READ_TIMEOUT) if read_timeout is None else read_timeout
-        self._looks = 0
+        self._look_ups = 0
         self._listings: dict[str, Listing] = {}
         self._lock = threading.Lock()
         self._headers = {  # as the SDK sends them
@@ -98,20 +98,20 @@ class Platform:
             raise
 
     def _sign_in(self) -> str:
-        """The requests that the SDK's Client begins with, but for those whose answers nobody needs."""
+        """The first requests of the SDK's Client, without those whose responses are not needed."""
         try:
             username = self.get("/api/home/ping").text("username")
         except GoneError as problem:
             raise PermanentError(
-                f"{self.host} does not answer as a Picsellia platform does: {problem.message}",
-                hint=f"is {self.host} the address of the platform?",
+                f"{self.host} does not respond like a Picsellia platform: {problem.message}",
+                hint=f"check that {self.host} is the address of the platform",
             ) from problem
         try:
             found = self.get("/api/organizations/find", name=self.organization)
         except GoneError as problem:
             raise PermanentError(
-                f"{self.host} knows no organization {self.organization!r}, or this token may not see it",
-                hint="check --organization, and that the token belongs to a member of it",
+                f"{self.host} has no organization {self.organization!r}, or this token has no access to it",
+                hint="check --organization, and that the user of the token is a member",
             ) from problem
         self._headers[_ORGANIZATION] = found.text("id")
         return username
@@ -147,30 +147,30 @@ class Platform:
     def organization_path(self, *parts: str) -> str:
         return path("organization", self._headers[_ORGANIZATION], *parts)
 
-    def expect(self, looks: int) -> None:
-        """So many objects of each collection will be looked for, so that reading lists may be cheaper."""
-        self._looks = looks
+    def expect(self, look_ups: int) -> None:
+        """Set the number of expected look-ups per collection. For many of them, lists are cheaper."""
+        self._look_ups = look_ups
 
     def find_listed(self, collection: str, name: str, keys: Collection[str]) -> Answer | None:
-        """As `find`, from a list of the whole collection that everybody shares, where that saves requests.
+        """Like `find`, but from a shared list of the whole collection if that saves requests.
 
         Args:
-            keys: what the answer should have; a list may say less of an object than `find` does.
+            keys: the keys that the object should have; listed objects may have fewer than `find` returns.
         """
-        if self._looks < FEW:
+        if self._look_ups < FEW:
             return self.find(collection, name)
         with self._lock:
-            listing = self._listings.setdefault(collection, Listing(self, collection, self._looks))
+            listing = self._listings.setdefault(collection, Listing(self, collection, self._look_ups))
         found = listing.get(name, keys)
-        if found is None:  # not even its absence is told by a list: pages move while they are read
+        if found is None:  # a list is no proof of absence: pages move while they are read
             found = self.find(collection, name)
             listing.compare(name, found)
         return found
 
     def find(self, collection: str, name: str) -> Answer | None:
-        """The object of exactly this name in a collection that has a `find`, or None.
+        """The object with exactly this name in a collection with a `find`; None if it does not exist.
 
-        `find` may match loosely, so another name in its answer sends us through the list.
+        `find` may match loosely. If it returns another name, this searches the list.
         """
         try:
             found = self.get(f"{collection}/find", name=name)
@@ -181,20 +181,20 @@ class Platform:
         return next((item for item in self.items(collection) if item.get("name") == name), None)
 
     def items(self, collection: str, identity: str = "id") -> Iterator[Answer]:
-        """Every object of a list, page by page: whether lists have a maximum of their own is not known.
+        """Every object of a list, page by page.
 
         Args:
-            identity: the key that tells its objects apart.
+            identity: the key that identifies its objects.
         """
         for page, _ in self.pages(collection, identity):
             yield from page
 
     def pages(self, collection: str, identity: str = "id") -> Iterator[tuple[list[Answer], int | None]]:
-        """The pages of a list, each with how many objects the platform says there are in all, if it does."""
+        """The pages of a list, each with the count of all objects; None if it is not returned."""
         return pages(lambda offset: self.get(collection, limit=PAGE, offset=offset).page(identity))
 
     def _write(self, verb: str, path: str, body: Mapping[str, JSON] | None = None) -> Answer:
-        """Raises RefusedError, with nothing sent, for what JSON cannot hold."""
+        """Send a write. Raises RefusedError before sending if JSON cannot contain the body."""
         import orjson
 
         try:
@@ -204,7 +204,7 @@ class Platform:
         try:
             with self._lock:
                 connection = self._connection
-            # The whole address, as the SDK drops the path of its host: reads and writes go to one place.
+            # The whole address: the SDK would drop the path of its host, so writes would go to another place.
             response = getattr(connection, verb)(self.host + path, **data)
             return Answer() if verb == "delete" else json_object(response.content, WriteAnswer)
         except _RAISED as problem:
@@ -218,7 +218,7 @@ class Platform:
 
 
 def _sdk_connection() -> "type[Connection]":
-    """The SDK's Connection, imported late (it takes a second) and without letting it take over logging."""
+    """The SDK's Connection, imported late (it takes a second) and without its configuration of logging."""
     os.environ["PICSELLIA_SDK_CUSTOM_LOGGING"] = "1"
     from picsellia.sdk.connection import Connection
 

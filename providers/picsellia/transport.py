@@ -1,6 +1,6 @@
-"""HTTP with the platform: a larger pool, our timeouts, repeated reads, and the pauses that it asks for.
+"""HTTP with the platform: a larger pool, our timeouts, repeated reads, and the requested pauses.
 
-Below `platform`, on the session that is also the SDK's. Knows no path and no answer's content.
+Below `platform`, on the session that the SDK also uses. Independent of paths and the content of responses.
 """
 
 import re
@@ -15,13 +15,13 @@ from providers.bodies import read_body
 from providers.bounded import AnnouncedRetry, BoundedAdapter
 from providers.rate_limit import REFUSAL_STATUSES, RateLimiter, retry_after
 
-POOL = 32  # connections; the SDK's own session holds 10
+POOL = 32  # connections; the SDK's own session has 10
 CONNECT_TIMEOUT = 10.0  # seconds
-_REPEATS = 4  # of a read, where the platform is away and does not say for how long
+_MAX_REPEATS = 4  # of a read, if the platform is unavailable and requests no pause
 
 
 class UnreachableError(Exception):
-    """No answer came. Not a requests.ConnectionError, as the SDK blindly repeats those, POST included.
+    """There was no response. Not a requests.ConnectionError, because the SDK repeats those, including POST.
 
     Attributes:
         sent: whether the request may have reached the platform.
@@ -33,17 +33,17 @@ class UnreachableError(Exception):
 
 
 class RedirectedError(Exception):
-    """A write was answered with another address, where HTTP clients would send a GET instead."""
+    """A write was redirected. HTTP clients would follow with a GET instead."""
 
 
 class RefusedAnswerError(Exception):
-    """An answer that is not what was asked for. Raised below the SDK, which keeps no status on its errors.
+    """A response with an error status. Raised below the SDK, whose errors do not keep the status.
 
     Attributes:
-        status: of HTTP.
-        content: the answer's body.
-        retry_after: seconds that it asks to wait, or None.
-        waits: as of TransientError.
+        status: the HTTP status.
+        content: the body.
+        retry_after: requested wait in seconds; None if it requests none.
+        waits: as for TransientError.
     """
 
     def __init__(self, status: int, content: bytes, retry_after: float | None, waits: bool | None) -> None:
@@ -55,11 +55,11 @@ class RefusedAnswerError(Exception):
 
 
 class Adapter(BoundedAdapter):
-    """A larger pool, our timeouts, repeated reads, and errors that the SDK neither repeats nor reads.
+    """A larger pool, our timeouts, repeated reads, and errors that the SDK neither repeats nor converts.
 
     Args:
-        read_timeout: seconds to wait for an answer.
-        pace: of everything that the run asks.
+        read_timeout: seconds to wait for a response.
+        limiter: the rate limiter of the run.
     """
 
     def __init__(self, read_timeout: float, limiter: RateLimiter) -> None:
@@ -88,20 +88,20 @@ class Adapter(BoundedAdapter):
             if status not in REFUSAL_STATUSES:
                 self._limiter.report_success(server, name)
                 break
-            asked = retry_after(response.headers)
-            waits: bool | None = self._limiter.report_refusal(server, name, asked, status)
-            told = status == 429 or asked is not None  # one that is told to wait is not sent in vain
-            if not reads or not waits or (attempt > _REPEATS and not told):
+            pause = retry_after(response.headers)
+            waits: bool | None = self._limiter.report_refusal(server, name, pause, status)
+            has_pause = status == 429 or pause is not None  # a later attempt is expected to succeed
+            if not reads or not waits or (attempt > _MAX_REPEATS and not has_pause):
                 if reads:
-                    waits = False  # it was repeated as often as makes sense
-                elif not told:
+                    waits = False  # the repetitions are used up
+                elif not has_pause:
                     waits = waits and None
-                raise RefusedAnswerError(status, response.content, asked, waits)
+                raise RefusedAnswerError(status, response.content, pause, waits)
         if response.is_redirect and reads:
             return response
         if response.is_redirect:
             raise RedirectedError(f"{status} to {response.headers['Location']}")
-        if status >= 300 or status == 208:  # 208: the SDK takes it for an error, too
+        if status >= 300 or status == 208:  # 208 is an error for the SDK, too
             raise RefusedAnswerError(status, response.content, retry_after(response.headers), None)
         return response
 
@@ -119,14 +119,14 @@ class Adapter(BoundedAdapter):
 
 
 def without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An `auth` that changes nothing; without one, a ~/.netrc would take the token's place."""
+    """An `auth` that changes nothing; without one, requests would replace the token by a ~/.netrc login."""
     return request
 
 
 def _plain(problem: object) -> str:
-    """The operating system's own words, without the names of Python objects around them."""
+    """The operating system's message, without the names of Python objects around it."""
     text = str(problem)
     if "Connection aborted" in text or "Connection broken" in text:
         return "the connection was cut"
-    said = re.search(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^()]+)", text)
-    return said[1].strip() if said else text.rpartition(": ")[2] or text
+    message = re.search(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^()]+)", text)
+    return message[1].strip() if message else text.rpartition(": ")[2] or text

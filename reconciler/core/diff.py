@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from providers.reasons import Reason
-from providers.rules import FieldRule, equal
+from providers.rules import JSON, FieldRule, equal
 from reconciler.core.reasons import IN_SYNC, ReasonCode
-from reconciler.core.values import ABSENT, JSON, MISSING, NoValue
+from reconciler.core.values import ABSENT, MISSING, NoValue
 
 
 class ChangeClass(StrEnum):
@@ -165,6 +165,10 @@ def _equivalent_live(
     return next((value for value in ours if not isinstance(value, NoValue) and equivalent(live, value)), live)
 
 
+@overload
+def normalised(value: JSON, rule: FieldRule) -> JSON: ...
+@overload
+def normalised(value: JSON | NoValue, rule: FieldRule) -> JSON | NoValue: ...
 def normalised(value: JSON | NoValue, rule: FieldRule) -> JSON | NoValue:
     """`value` in the form that is compared, recorded and fingerprinted."""
     if isinstance(value, NoValue):
@@ -185,11 +189,13 @@ def effective_fields(
             continue
         name, keyed, key = change.path.partition(".")
         if not keyed:  # a key may be an empty string
+            assert change.live is not ABSENT  # only a key or a whole object can be absent
             fields[name] = change.live
             continue
-        fields[name] = {k: v for k, v in fields[name].items() if k != key}
-        if change.live is not ABSENT:
-            fields[name][key] = change.live
+        table = fields[name]
+        assert isinstance(table, dict)  # the field has keys
+        others = {k: v for k, v in table.items() if k != key}
+        fields[name] = others if change.live is ABSENT else {**others, key: change.live}
     return fields
 
 

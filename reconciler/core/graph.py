@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from reconciler.core.values import JSON, Address
+from providers.rules import JSON
+from reconciler.core.values import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from enum import Enum
 from typing import Self
 
 from providers.reasons import Reason, Refusal
+from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING
 from reconciler.core.platforms import scope
-from reconciler.core.values import JSON, Address
+from reconciler.core.values import Address
 
 
 class Action(Enum):
@@ -220,7 +221,7 @@ class Plan:
     def apply_command(self) -> str:
         """The command that applies this plan, with the version options that it was made with."""
         bump = self.request.get("bump")
-        options = ["--bump", bump] if bump else []
+        options = ["--bump", str(bump)] if bump else []
         for name in ("force_bump", "accept_foreign"):
             options += [f"--{name.replace('_', '-')}"] if self.request.get(name) else []
         return self.stack.command("apply", *options)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from providers.protocol import KindFacts, LiveObject, RequiredAction
 from providers.reasons import Reason, Refusal, WayOut
-from providers.rules import UNSET
+from providers.rules import JSON, UNSET
 from reconciler.core.diagnostics import Diagnostic, warning
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, normalised
 from reconciler.core.graph import Graph, Resource, ordered
@@ -19,7 +19,7 @@ from reconciler.core.plan import Action, Step
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.reasons import IN_SYNC, ReasonCode, RefusalCode, Way
 from reconciler.core.remote import RemoteState, TagInUse, parent_of
-from reconciler.core.values import ABSENT, JSON, MISSING, Address
+from reconciler.core.values import ABSENT, MISSING, Address
 from state.snapshot import Intent, RecordedResource
 
 

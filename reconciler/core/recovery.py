@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from providers.protocol import KindFacts, LiveObject
-from providers.rules import FieldRule
+from providers.rules import JSON, FieldRule
 from reconciler.core.diff import ChangeClass, compare, normalised, normalised_live, same
 from reconciler.core.remote import RemoteState
-from reconciler.core.values import JSON, MISSING, Address, NoValue
+from reconciler.core.values import MISSING, Address, NoValue
 from state.snapshot import Intent, RecordedResource, Snapshot
 
 
@@ -112,8 +112,8 @@ def creates(intent: Intent) -> bool:
 
 
 def _was_written(sent: JSON, live: JSON | NoValue, rule: FieldRule) -> bool:
-    sent = normalised(sent, rule)
-    return same(normalised_live(live, rule, sent), sent)
+    desired = normalised(sent, rule)
+    return same(normalised_live(live, rule, desired), desired)
 
 
 def _equals_intent(intent: Intent, live: LiveObject, kind: KindFacts) -> bool:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from providers.reasons import Reason
+from providers.rules import JSON
 from reconciler.core.diff import Change, same
 from reconciler.core.plan import Plan, Step
-from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
+from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 
 
 @dataclass(frozen=True, slots=True)

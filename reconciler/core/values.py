@@ -1,10 +1,8 @@
 """Values that every package uses: addresses, and the markers for a missing value."""
 
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
-
-JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]
 
 
 class NoValue(Enum):

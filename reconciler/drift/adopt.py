@@ -18,12 +18,12 @@ from typing import Any
 from providers.docker.source.key import fingerprint
 from providers.protocol import KindFacts
 from providers.regular_files import read_regular
-from providers.rules import HIDDEN
+from providers.rules import HIDDEN, JSON
 from providers.text import one_line
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.diff import Change, ChangeClass, normalised, normalised_live, same
 from reconciler.core.plan import Step
-from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
+from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 from reconciler.drift.adopt_target import AdoptTarget
 from reconciler.drift.check import adoptable_fields
 from reconciler.engine.plan import PlanResult
@@ -404,7 +404,9 @@ def _check_class(planned: PlanResult, reference: ClassReference, source: str, va
         desired = table.get(key, ABSENT)
         live = value.change.live
         if not isinstance(live, NoValue):
-            live = normalised_live({key: live}, rules[field], table)[key]  # type: ignore[index]
+            live_table = normalised_live({key: live}, rules[field], table)
+            assert isinstance(live_table, dict)
+            live = live_table[key]
     else:
         declared = next((one for one in result.value if one.name == name), None)
         if not path:

@@ -23,9 +23,10 @@ from typing import Any
 import tomlkit
 
 from providers.regular_files import read_regular
+from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.diff import ChangeClass, same
-from reconciler.core.values import JSON, MISSING, NoValue
+from reconciler.core.values import MISSING, NoValue
 from reconciler.drift.findings import Acknowledgement, Finding, Report, acknowledged
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_positions import lines_of

@@ -11,14 +11,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from providers.protocol import KindFacts
-from providers.rules import HIDDEN, Effect
+from providers.rules import HIDDEN, JSON, Effect
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING, UNCHECKED
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.reasons import UNSTATED
 from reconciler.core.remote import RemoteState
-from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
+from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 from reconciler.workspace.shards import Shard
 
 _QUIET = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})

@@ -19,13 +19,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from providers.errors import ExistsError, GoneError, PermanentError, ProviderError, TransientError
 from providers.protocol import ListedKind, LiveObject, Progress, Reference, ResourceKind
+from providers.rules import JSON
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, effective_fields
 from reconciler.core.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.recovery import creates
 from reconciler.core.remote import parent_of
-from reconciler.core.values import JSON, MISSING, Address, NoValue
+from reconciler.core.values import MISSING, Address, NoValue
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
 from state.state_writer import StateWriter
 
@@ -517,7 +518,11 @@ def _wait_for_any(ended: SimpleQueue[T]) -> list[T]:
 
 def _carried_fields(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:
     """The unmanaged fields that a create sends, from the plan's changes."""
-    return {c.path: c.desired for c in step.changes if c.path and c.write and c.field not in managed}
+    return {
+        c.path: c.desired
+        for c in step.changes
+        if c.path and c.write and c.field not in managed and not isinstance(c.desired, NoValue)
+    }
 
 
 def _copied_fields(step: Step, managed: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -21,9 +21,9 @@ from providers.docker.source.secret_scan import Secret
 from providers.errors import ProviderError, TransientError
 from providers.protocol import Assessment, LiveObject, Reference, RequiredAction
 from providers.reasons import WayOut
+from providers.rules import JSON
 from reconciler.core.diagnostics import error
 from reconciler.core.events import Emit, Note
-from reconciler.core.values import JSON
 from reconciler.engine.kinds import image_kind
 from reconciler.engine.session import CannotCheckError
 from reconciler.engine.validate import ValidatedPipeline
@@ -113,7 +113,7 @@ def inspect_image(
     builder = kind.builder_for(live, resource.fields)
     if assessment.refusal:  # show the builder that a new version would use
         builder = select(pipeline.config.reconciler.image.builder, source, pool)
-    differing = kind.differing(outputs, live) if live is not None else None
+    differing = kind.source_differences(outputs, live) if live is not None else None
     return ImageReport(
         pipeline,
         source,
@@ -134,7 +134,7 @@ def _published(
     """The complete live image, and the digests of the tags that exist."""
     with RegistryClient(repository, pool=pool) as registry:
         found = {tag: registry.digest(tag) for tag in dict.fromkeys((version, channel, "latest", "test"))}
-        image = registry.image(live.outputs["digest"], platform) if live else None
+        image = registry.image(str(live.outputs["digest"]), platform) if live else None
     return image, {tag: digest for tag, digest in found.items() if digest}
 
 

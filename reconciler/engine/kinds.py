@@ -17,7 +17,8 @@ from providers.picsellia.kinds import kinds
 from providers.picsellia.platform import Platform
 from providers.protocol import ResourceKind
 from providers.reasons import WayOut
-from reconciler.core.values import JSON, Address
+from providers.rules import JSON
+from reconciler.core.values import Address
 from reconciler.pipeline.image_source import image_labels, image_source
 from reconciler.pipeline.load import Pipeline
 from state.snapshot import RecordedResource
@@ -69,7 +70,7 @@ def recorded_image_kind(
     outputs = ImageOutputs.of(image.outputs)
     return ImageKind(
         "/".join(Address.parse(image.address).name),
-        replace(image_source(pipeline), platform=image.inputs["platform"]),
+        replace(image_source(pipeline), platform=str(image.inputs["platform"])),
         SourceKey(recorded_source(image), outputs.files or {}, outputs.arguments or {}, bytes=0),
         builder=_no_builder,
         labels=lambda: image_labels(pipeline),

@@ -18,6 +18,7 @@ from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError
 from providers.protocol import Published, PublishedKind, ResourceKind
 from providers.reasons import Reason, Refusal, WayOut
+from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, info, warning
 from reconciler.core.events import Note
 from reconciler.core.graph import Graph
@@ -26,7 +27,7 @@ from reconciler.core.planner import plan_steps
 from reconciler.core.reasons import RefusalCode, Way
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.remote import RemoteState
-from reconciler.core.values import JSON, Address
+from reconciler.core.values import Address
 from reconciler.engine import refresh
 from reconciler.engine.channels import RunningImage, changed_environments, running_images, tags_in_use
 from reconciler.engine.kinds import image_kind, kinds_of

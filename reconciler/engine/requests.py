@@ -3,9 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from providers.rules import JSON
 from reconciler.core.plan_options import PlanOptions
-from reconciler.core.values import JSON, Address
+from reconciler.core.values import Address
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.shared import SharedSettings
 
@@ -80,7 +82,7 @@ class PlanRequest:
         }
 
     @classmethod
-    def from_document(cls, document: Mapping[str, JSON]) -> "PlanRequest":
+    def from_document(cls, document: Mapping[str, Any]) -> "PlanRequest":
         """The request of a document by `to_document`. Raises ValueError, KeyError or TypeError if invalid."""
         document = {"force_bump": False, "accept_foreign": False, **document}  # older plans have neither
         if set(document) != set(cls().to_document()):

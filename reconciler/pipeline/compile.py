@@ -7,11 +7,13 @@ that the files do not set are not in the graph, and are never written.
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
+from typing import Any
 
 from providers.config_keys import Key
+from providers.rules import JSON
 from providers.table import FACTS
 from reconciler.core.graph import Graph, Origin, Resource
-from reconciler.core.values import JSON, Address
+from reconciler.core.values import Address
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.schema import ModelTarget
 
@@ -79,7 +81,8 @@ def _processing(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
     metadata, docker = pipeline.config.metadata, pipeline.config.docker
     fields, origins = _docker(pipeline)
     for name, key in _keys("processing").items():
-        if (value := reduce(getattr, key.path, pipeline.config)) is not None:
+        value: Any = reduce(getattr, key.path, pipeline.config)
+        if value is not None:
             fields[name], origins[name] = value, _value(pipeline, *key.path)
     fields["target"] = TARGET_OF_TYPE[metadata.type]
     origins["target"] = _origin(pipeline, "metadata", "type")

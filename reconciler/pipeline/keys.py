@@ -10,7 +10,7 @@ from typing import Any
 
 from providers import enums
 from providers.config_keys import ConfigTable, Holds, Key
-from reconciler.core.values import JSON
+from providers.rules import JSON
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_advice
 
@@ -28,7 +28,7 @@ def read_keys(
     Args:
         where: the path of the table.
     """
-    found = {}
+    found: dict[str, JSON] = {}
     for field, key in config.keys.items():
         value = _at(reader, table, where, key)
         if (
@@ -101,7 +101,7 @@ def _flag(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
     return None
 
 
-def _texts(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
+def _texts(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> dict[str, JSON] | None:
     if not isinstance(value, Mapping):
         reader.error(
             f"{dotted(where)} must be a table, not {described(value)}", table_advice(dotted(where)), *where

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 
 from rich.text import Span, Text
 
+from providers.rules import JSON
 from providers.text import HIDDEN, escape_match, one_line, visible
-from reconciler.core.values import JSON
 
 __all__ = [
     "escape_match",

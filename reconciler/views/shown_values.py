@@ -3,8 +3,9 @@
 import json
 import re
 
+from providers.rules import JSON
 from reconciler.core.diff import Change
-from reconciler.core.values import JSON, NoValue
+from reconciler.core.values import NoValue
 
 LONGEST = 72  # characters
 SHORT_DIGEST = 19  # characters of a digest, with its "sha256:"

@@ -17,7 +17,7 @@ from state.document import dumps, loads
 from state.errors import CorruptStateError, InvalidNameError, NewerFormatError
 from state.invariants import is_time
 from state.lock_info import LockInfo
-from state.snapshot import JSON
+from state.snapshot import UncheckedJSON
 from state.stores.base import HistoryEntry
 
 FORMAT: Final = "reconciler/bucket"
@@ -59,7 +59,7 @@ class HistoryObject:
 
     before: str
     entry: HistoryEntry
-    document: JSON
+    document: UncheckedJSON
 
 
 def folder_of(stack: str) -> str:

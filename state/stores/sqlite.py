@@ -40,7 +40,7 @@ from state.lock import HEARTBEAT, TTL, Lock, check_ownership, hold_lock, is_held
 from state.lock_info import LockInfo
 from state.register import Register
 from state.register import to_document as register_document
-from state.snapshot import JSON, Snapshot, difference
+from state.snapshot import Snapshot, UncheckedJSON, difference
 from state.stores.base import HistoryEntry, check_head, no_announcement, parse_register
 
 _SCHEMA_VERSION = 4
@@ -208,7 +208,7 @@ class SqliteStore:
         self._loaded[stack] = before
         return before
 
-    def _document(self, stack: str, serial: int, body: bytes) -> JSON:
+    def _document(self, stack: str, serial: int, body: bytes) -> UncheckedJSON:
         try:
             return loads(zlib.decompress(body).decode("ascii"))
         except (zlib.error, UnicodeDecodeError, TypeError) as error:

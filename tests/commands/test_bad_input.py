@@ -245,14 +245,14 @@ def test_an_unknown_token(told: ErrorReport, pipeline: Path, monkeypatch: pytest
     monkeypatch.setenv("PICSELLIA_TOKEN", "nobodys-token")
     for command in (["plan", NAME], ["apply", NAME], ["whoami"]):
         said = told(*command)
-        assert "does not know this API token" in said
+        assert "does not accept this API token" in said
         assert "nobodys-token" not in said
 
 
 def test_an_unknown_organization(told: ErrorReport, pipeline: Path) -> None:
     for command in (["plan", NAME], ["apply", NAME], ["whoami"]):
         said = told(*command, "--organization", "elsewhere")
-        assert "knows no organization 'elsewhere'" in said
+        assert "has no organization 'elsewhere'" in said
         assert "--organization" in said
 
 
@@ -270,14 +270,14 @@ def test_a_host_without_a_platform(
     told: ErrorReport, pipeline: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.fail("GET", "/api/home/ping", 404, times=None)
-    assert f"{sandbox.url} does not answer as a Picsellia platform does" in told("plan", NAME)
+    assert f"{sandbox.url} does not respond like a Picsellia platform" in told("plan", NAME)
 
 
 def test_an_unreadable_object(told: ErrorReport, pipeline: Path, sandbox: Sandbox) -> None:
     sandbox.fail("GET", "/processings/find", 500, times=None)
     said = told("plan", NAME)
     assert f"/{NAME}" in said
-    assert "failed inside (500)" in said
+    assert "failed with 500" in said
     told("plan", NAME, "--exit-code", code=13)
 
 

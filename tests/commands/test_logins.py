@@ -85,7 +85,7 @@ def test_an_unknown_token_is_not_saved(
 ) -> None:
     ended = log_in(cli, nobody, monkeypatch, token="wrong-0123456789")
     assert ended.code == 1
-    assert "does not know this API token" in ended.err
+    assert "does not accept this API token" in ended.err
     assert "wrong-0123456789" not in ended.out + ended.err
     assert not saved.exists()
 

@@ -145,12 +145,12 @@ def test_no_failure_leaks_a_secret(
     no_pauses: None,
 ) -> None:
     marked.fail("POST", "/inputs$", 500)
-    assert "failed inside (500)" in run("apply", NAME, "--parallel", "1", code=1)
+    assert "failed with 500" in run("apply", NAME, "--parallel", "1", code=1)
     run("apply", NAME)
 
     monkeypatch.setenv("PICSELLIA_TOKEN", WRONG)
     for command in (["plan", NAME], ["apply", NAME], ["whoami"]):
-        assert "does not know this API token" in run(*command, code=1)
+        assert "does not accept this API token" in run(*command, code=1)
     monkeypatch.setenv("PICSELLIA_TOKEN", READ_ONLY)
     marked.platform.edit_processing(NAME, description="drifted")
     assert "may only read" in run("apply", NAME, code=1)

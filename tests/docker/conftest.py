@@ -1,4 +1,4 @@
-"""What the image tests share: real services, an empty Docker configuration, a base image to build on."""
+"""Fixtures of the image tests: real services, an empty Docker configuration, a base image."""
 
 import base64
 import gzip
@@ -39,7 +39,7 @@ BASE_TYPES = {
 
 @pytest.fixture(autouse=True)
 def docker_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty DOCKER_CONFIG: no test uses the logins of whoever runs it."""
+    """An empty DOCKER_CONFIG, so no test uses the logins of this user."""
     folder = tmp_path_factory.mktemp("docker-config")
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
     for name in ("DOCKER_CONTEXT", *USERNAMES, *PASSWORDS):
@@ -49,7 +49,7 @@ def docker_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 
 @pytest.fixture(autouse=True)
 def build_logs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the logs of builds go: to nobody's own ones."""
+    """A temporary folder for the logs of builds."""
     folder = tmp_path_factory.mktemp("state")
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     return folder / "picsellia-reconciler" / "log" / "builds"
@@ -57,7 +57,7 @@ def build_logs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def engine(docker_engine: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of the Engine that everything here uses."""
+    """A client of the Engine of these tests."""
     monkeypatch.setenv("DOCKER_HOST", docker_engine)
     client = engine_client(docker_engine)
     yield client
@@ -107,7 +107,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def push_base() -> Callable[..., str]:
-    """Publish busybox as an image, through the registry alone; its name."""
+    """Publish busybox as an image, through the registry alone. Returns its name."""
 
     def push(
         at: Registry | str, repository: str, family: str = "docker", platform: str = "linux/amd64"
@@ -150,7 +150,7 @@ def push_base() -> Callable[..., str]:
 
 
 def busybox_layer() -> tuple[bytes, str]:
-    """busybox with the tools that tests run, as a compressed layer and the digest of what is inside."""
+    """busybox with the tools that tests run: the compressed layer, and the digest of its content."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         program = tarfile.TarInfo("bin/busybox")
@@ -173,18 +173,18 @@ def publish(
     labels: Mapping[str, str] = MappingProxyType({}),
     report: Report = silent,
 ) -> str:
-    """Build and push an image, and put its tag; its digest."""
+    """Build and push an image, and put its tag. Returns its digest."""
     digest = builder.publish(source, repository, tag, labels, report)
     with RegistryClient(repository) as client:
         return client.tag(digest, tag)
 
 
 def blob_of(content: bytes) -> Blob:
-    """What names this content in a registry."""
+    """The descriptor of this content."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     return Blob("application/octet-stream", digest, len(content))
 
 
 def nobody(_: str) -> Login | None:
-    """The login of who has none."""
+    """A look-up without a login."""
     return None

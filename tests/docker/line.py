@@ -1,4 +1,4 @@
-"""A line to a registry, below HTTP: counts every byte that goes over it, and breaks on demand."""
+"""A TCP line to a registry: counts every byte, and breaks on demand."""
 
 import contextlib
 import socket
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Line:
-    """Where it begins, and what went over it.
+    """The address of the line, and its traffic.
 
     Attributes:
-        address: "127.0.0.1:PORT", in the place of the registry's.
-        sent: bytes to the registry, headers and all.
+        address: "127.0.0.1:PORT", to use instead of the registry's.
+        sent: bytes to the registry, including headers.
         received: bytes from the registry.
-        breaks: numbers of bytes: the line breaks when the first has been sent, then after the second, …
-        breaks_back: the same for bytes received.
+        breaks: numbers of bytes: the line breaks after the first number is sent, then after the second, …
+        breaks_back: the same for received bytes.
     """
 
     address: str
@@ -27,18 +27,18 @@ class Line:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
-        """Count from nothing."""
+        """Reset the counters."""
         with self._lock:
             self.sent = self.received = 0
 
     def count_sent(self, size: int) -> bool:
-        """Note bytes to the registry; whether the line breaks now."""
+        """Count bytes to the registry. Returns whether the line breaks now."""
         with self._lock:
             self.sent += size
             return _is_over(self.breaks, size)
 
     def count_received(self, size: int) -> bool:
-        """Note bytes from the registry; whether the line breaks now."""
+        """Count bytes from the registry. Returns whether the line breaks now."""
         with self._lock:
             self.received += size
             return _is_over(self.breaks_back, size)

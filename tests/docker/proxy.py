@@ -1,4 +1,4 @@
-"""A registry's front door: forwards to a real registry, notes what went through, interferes on demand."""
+"""A proxy in front of a real registry: records requests, and interferes on demand."""
 
 import contextlib
 import ssl
@@ -16,7 +16,7 @@ _DROPPED = {"transfer-encoding", "connection", "content-encoding", "date", "serv
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request that came by."""
+    """One recorded request."""
 
     method: str
     path: str
@@ -28,7 +28,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Answer:
-    """An answer of the proxy's own, instead of the registry's."""
+    """A response of the proxy, instead of the registry's."""
 
     status: int
     body: bytes = b""
@@ -37,16 +37,16 @@ class Answer:
 
 @dataclass(slots=True)
 class Proxy:
-    """Where it listens, and what it saw.
+    """The proxy's address, its recorded requests, and its settings.
 
     Attributes:
-        interfere: asked first; an answer of its own, or None to let the request pass. When it raises
-            ConnectionAbortedError, the client's connection ends there, and nothing is noted.
-        answering: as `interfere`, for a server of its own that also wants to know who asks.
-        hidden: headers of the registry's answers that are kept from the client (lower case).
-        withheld: headers of the client's requests that are kept from the registry (lower case).
-        lag: seconds to wait before an answer is sent on.
-        registry: address of the registry behind it; "" when every answer is the proxy's own.
+        interfere: called first; returns a response, or None to forward the request. If it raises
+            ConnectionAbortedError, the client's connection ends, and nothing is recorded.
+        answering: like `interfere`, for a server that also needs the request's headers.
+        hidden: headers of the registry's responses that are not forwarded (lower case).
+        withheld: headers of the client's requests that are not forwarded (lower case).
+        lag: seconds to wait before a response is forwarded.
+        registry: address of the registry behind it; "" if the proxy makes every response.
     """
 
     address: str
@@ -64,7 +64,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def proxy_to(address: str, identity: ssl.SSLContext | None = None) -> Iterator[Proxy]:
-    """A proxy before the registry at `address` ("" when every answer is the proxy's own).
+    """A proxy for the registry at `address`; "" if the proxy makes every response.
 
     With an `identity` it speaks https.
     """
@@ -112,7 +112,7 @@ def proxy_to(address: str, identity: ssl.SSLContext | None = None) -> Iterator[P
                 length = passed.headers.get("Content-Length", "0") if self.command == "HEAD" else None
             else:
                 length = None
-            # Noted before it is sent: whoever has the answer may look at once.
+            # Recorded before it is sent: the test may check as soon as it has the response.
             proxy.seen.append(Seen(self.command, self.path, len(body), len(answer.body), answer.status, who))
             time.sleep(proxy.lag(self.command, self.path))
             self.send_response(answer.status)

@@ -1,4 +1,4 @@
-"""What `append` promises of bytes: how many move, and that they are the same wherever it runs."""
+"""The bytes of `append`: how many are sent, and that they are the same on each machine."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from tests.services import Registry
 pytestmark = pytest.mark.registry
 
 ROOT = Path(__file__).parents[2]
-LAYER = 6_000_000  # bytes; two of them are more than everything that may be sent
+LAYER = 6_000_000  # bytes; two of them exceed the allowed traffic
 PUBLISH = """
 import os, sys, time
 from pathlib import Path
@@ -49,7 +49,7 @@ def publish(folder: Path, base: str, repository: str, tag: str) -> None:
 
 
 def push_large_base(repository: str) -> tuple[Blob, ...]:
-    """A base of two layers that nothing compresses; what is in them does not matter here."""
+    """A base of two incompressible layers."""
     chance = random.Random(0)
     contents = [chance.randbytes(LAYER) for _ in range(2)]
     config = {
@@ -78,7 +78,7 @@ def push_large_base(repository: str) -> tuple[Blob, ...]:
 def test_a_changed_line_sends_a_few_kilobytes_and_reads_nothing_of_the_base(
     registry: Registry, folder: Path, repository: str
 ) -> None:
-    """Whether the base is in the image's own repository or in another one of the registry."""
+    """With the base in the image's repository, and in another one of the registry."""
     layers = push_large_base(f"{registry.address}/bytes/base")
     for tag in ("1.0.0", "1.0.1"):
         with (folder / "pipeline.py").open("a") as code:
@@ -131,7 +131,7 @@ def test_two_machines_give_one_digest(
 
 
 def copy_in_another_order(folder: Path, to: Path, *, backwards: bool) -> Path:
-    """A copy of another age, group-writable if `backwards`, whose entries were made in that order."""
+    """A copy with other times, created in reverse order and group-writable if `backwards`."""
     to.mkdir()
     for path in sorted(folder.rglob("*"), reverse=backwards):
         copy = to / path.relative_to(folder)

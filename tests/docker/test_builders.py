@@ -1,4 +1,4 @@
-"""The builders against a real registry and a real Engine: what is published, what starts, what moves."""
+"""The builders against a real registry and a real Engine: published images, their start, traffic."""
 
 import io
 import os
@@ -314,7 +314,7 @@ class TestEngine:
 
 
 def image_files(engine: Any, image: str) -> set[str]:
-    """Paths in an image that cannot start anything."""
+    """Paths in an image without a program."""
     container = engine.api.create_container(image, command="none")
     try:
         stream = b"".join(engine.api.export(container["Id"]))

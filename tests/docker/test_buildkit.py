@@ -43,7 +43,7 @@ COPY nothing-like-that /
 
 @pytest.fixture(params=["buildx", "buildkit"])
 def name(request: pytest.FixtureRequest, engine: Any) -> BuilderName:
-    """Each builder with BuildKit, with what it needs on this machine."""
+    """Each builder with BuildKit, set up on this machine."""
     request.getfixturevalue("use_old_docker" if request.param == "buildkit" else "use_buildx")
     chosen: BuilderName = request.param
     return chosen
@@ -51,7 +51,7 @@ def name(request: pytest.FixtureRequest, engine: Any) -> BuilderName:
 
 @pytest.fixture
 def tools(folder: Path) -> Path:
-    """The folder with a program in it that is a shell."""
+    """A folder with a shell."""
     (folder / "busybox").write_bytes(BUSYBOX.read_bytes())
     (folder / "busybox").chmod(0o755)
     return folder
@@ -176,7 +176,7 @@ class TestBuildKit:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and that nobody has asked about does not."""
+    """Whether a process runs. A zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -192,7 +192,7 @@ wait
 
 @pytest.fixture
 def sleeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `docker` command that starts something else, says both process ids and never ends."""
+    """A `docker` command that starts another process, prints both process ids and never ends."""
     (tmp_path / "docker").write_text(SLEEPER)
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
@@ -278,7 +278,7 @@ PULL = """\
 
 
 def scripted(folder: Path, monkeypatch: pytest.MonkeyPatch, said: str, *more: str) -> None:
-    """A `docker` command that says this, whatever it is asked."""
+    """A `docker` command that prints this for any arguments."""
     (folder / "said").write_text(said)
     (folder / "docker").write_text("\n".join(["#!/bin/sh", f"cat {folder}/said", *more]))
     (folder / "docker").chmod(0o755)
@@ -306,7 +306,7 @@ def test_layers_that_the_old_command_pulls_move(
 
 
 @pytest.mark.registry
-def test_a_newer_buildx_says_a_document_on_each_line_and_one_without_a_digest_is_asked_after(
+def test_a_newer_buildx_prints_a_document_per_line_and_a_missing_digest_is_read(
     registry: Registry,
     push_base: Callable[..., str],
     folder: Path,

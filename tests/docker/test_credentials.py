@@ -1,7 +1,7 @@
-"""Where logins and tokens go: to the origin that they are for, whatever a registry answers.
+"""Logins and tokens are only sent to their origin, whatever a registry responds.
 
-A server that plays a registry with its token server redirects one kind of request at a time, with each
-status, to another server. That one notes everything that arrives there.
+A server acts as a registry with its token server. It redirects one kind of request, with each status, to
+another server, which records all requests.
 """
 
 import base64
@@ -65,7 +65,7 @@ class Elsewhere:
     """A server that is not the registry's.
 
     Attributes:
-        got: method, path with its query, Authorization and body of each request.
+        got: method, path with query, Authorization and body of each request.
     """
 
     proxy: Proxy
@@ -76,12 +76,12 @@ class Elsewhere:
         return obliging(method, path)
 
     def knows(self) -> list[str]:
-        """The secrets that arrived here."""
+        """The secrets that this server received."""
         return [secret for secret in SECRETS if secret in str(self.got)]
 
 
 def obliging(method: str, path: str) -> Answer:
-    """What looks like success, whatever was sent."""
+    """A successful response to any request."""
     match method:
         case "GET" if "/manifests/" in path:
             return Answer(200, MANIFEST, {"Content-Type": OCI_MANIFEST})
@@ -115,7 +115,7 @@ def home() -> Iterator[Proxy]:
 
 
 def play(home: Proxy, login: str, kind: tuple[str, str], status: int, to: str) -> None:
-    """Let `home` be a registry that wants a login and redirects requests of this kind."""
+    """Make `home` a registry that requires a login and redirects requests of this kind."""
     wanted = (
         'Basic realm="x"' if login == "basic" else f'Bearer realm="http://{home.address}/token",service="s"'
     )
@@ -153,7 +153,7 @@ def attempt(
 def test_no_redirect_takes_a_login_elsewhere(
     home: Proxy, elsewhere: Elsewhere, status: int, login: str
 ) -> None:
-    """Every kind of request, status and login; another port, and another name for the host."""
+    """For every kind of request, status and login; to another port, and another name of the host."""
     port = elsewhere.proxy.address.rpartition(":")[2]
     for kind, ask in {**READS, **WRITES, **TOKENS}.items():
         for to in (f"http://127.0.0.1:{port}", f"http://localhost:{port}"):
@@ -163,7 +163,7 @@ def test_no_redirect_takes_a_login_elsewhere(
             problem = attempt(home, login, ask)
 
             asked = [seen for seen in home.requests(*kind) if seen.status == status]
-            # A login has one way to a token, and a manifest needs no token of a registry that wants none.
+            # Each login has one way to a token, and a registry without tokens requests none for a manifest.
             way = {"token": "GET", "identity": "POST"}.get(login)
             assert bool(asked) is (kind not in TOKENS or kind[0] == way), kind
             assert elsewhere.knows() == [], (kind, to)
@@ -175,10 +175,10 @@ def test_no_redirect_takes_a_login_elsewhere(
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_no_write_counts_as_done_that_was_redirected(home: Proxy, status: int) -> None:
-    """Not even at home: a client that follows it sends a GET, whose answer looks like success."""
+def test_a_redirected_write_never_counts_as_done(home: Proxy, status: int) -> None:
+    """Not at the same origin either: a client that follows sends a GET, whose response looks like success."""
     for kind, ask in WRITES.items():
-        if kind[0] == "DELETE":  # what is cancelled is forgotten anyway
+        if kind[0] == "DELETE":  # a cancelled upload is dropped anyway
             continue
         play(home, "basic", kind, status, "")
         problem = attempt(home, "basic", ask)
@@ -189,7 +189,7 @@ def test_no_write_counts_as_done_that_was_redirected(home: Proxy, status: int) -
 
 @pytest.mark.parametrize("login", LOGINS)
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_read_that_goes_on_at_home_takes_the_login_along(home: Proxy, status: int, login: str) -> None:
+def test_a_redirect_to_the_same_origin_keeps_the_login(home: Proxy, status: int, login: str) -> None:
     for kind, ask in READS.items():
         home.seen.clear()
         play(home, login, kind, status, "")
@@ -202,7 +202,7 @@ def test_a_read_that_goes_on_at_home_takes_the_login_along(home: Proxy, status: 
 def test_a_login_goes_to_no_other_port_of_this_machine_for_a_token(
     home: Proxy, elsewhere: Elsewhere, login: str
 ) -> None:
-    """Another user's program may listen there."""
+    """A program of another user may listen there."""
     realm = f"http://{elsewhere.proxy.address}/token"
     challenge = {"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'}
     home.answering = lambda method, path, body, who: Answer(401, headers=challenge)
@@ -227,7 +227,7 @@ ODD_BASIC = base64.b64encode(f"robot:{ODD_PASSWORD}".encode()).decode()
 def test_no_message_of_a_server_repeats_a_login(
     home: Proxy, login: str, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each request is refused with each status, in words that hold all that was sent with it."""
+    """Each request is refused with each status, and a message that repeats the whole request."""
     if login != "identity":
         monkeypatch.setitem(LOGINS, login, Login("robot", ODD_PASSWORD))
     secrets = [FORMS[form](secret) for secret in (TOKEN, IDENTITY, ODD_PASSWORD, ODD_BASIC)]
@@ -269,7 +269,7 @@ def test_no_message_of_a_server_repeats_a_login(
     assert [text for text in shown if any(secret in text for secret in secrets)] == []
 
 
-def test_who_has_no_login_may_have_a_token_from_another_port(home: Proxy, elsewhere: Elsewhere) -> None:
+def test_without_a_login_a_token_may_come_from_another_port(home: Proxy, elsewhere: Elsewhere) -> None:
     challenge = {"WWW-Authenticate": f'Bearer realm="http://{elsewhere.proxy.address}/token",service="s"'}
     home.answering = lambda method, path, body, who: (
         obliging(method, path) if who else Answer(401, headers=challenge)
@@ -293,9 +293,7 @@ def test_who_has_no_login_may_have_a_token_from_another_port(home: Proxy, elsewh
         "/token",
     ],
 )
-def test_an_address_that_two_parsers_read_differently_is_used_by_neither(
-    home: Proxy, elsewhere: Elsewhere, realm: str
-) -> None:
+def test_an_ambiguous_address_is_not_used(home: Proxy, elsewhere: Elsewhere, realm: str) -> None:
     given = realm.replace("HOME", home.address).replace("elsewhere", elsewhere.proxy.address)
     challenge = {"WWW-Authenticate": f'Bearer realm="{given}",service="s"'}
     home.answering = lambda method, path, body, who: Answer(401, headers=challenge)
@@ -305,7 +303,7 @@ def test_an_address_that_two_parsers_read_differently_is_used_by_neither(
     assert {seen.path for seen in home.seen} == {"/v2/team/app/manifests/1.0.0"}
 
 
-def test_an_upload_that_goes_on_at_another_host_in_plain_http_is_not_sent(home: Proxy) -> None:
+def test_an_upload_is_not_sent_to_another_host_in_plain_http(home: Proxy) -> None:
     home.answering = lambda method, path, body, who: (
         Answer(202, headers={"Location": "http://reg.example.com/upload"})
         if method == "POST"
@@ -327,7 +325,7 @@ def test_no_netrc_adds_a_login(
     monkeypatch.setenv("NETRC", str(file))
     play(home, "basic", ("GET", "/manifests/"), 307, f"http://{elsewhere.proxy.address}")
     with RegistryClient(f"{home.address}/team/app", look_up=lambda _: LOGINS["basic"]) as client:
-        client._connection._session.trust_env = True  # as for a registry of another machine
+        client._connection._session.trust_env = True  # as for a registry on another machine
         with contextlib.suppress(ProviderError):
             client.manifest("1.0.0")
     assert elsewhere.got
@@ -354,7 +352,7 @@ OTHER = [
 @pytest.mark.parametrize(
     ("first", "second", "same"), [*((*a, True) for a in SAME), *((*a, False) for a in OTHER)]
 )
-def test_what_is_one_origin(first: str, second: str, same: bool) -> None:
+def test_equal_origins(first: str, second: str, same: bool) -> None:
     assert same_origin(first, second) is same
     assert same_origin(second, first) is same
 

@@ -1,4 +1,4 @@
-"""A folder that is edited while its image is made: an image holds the source that it names, or is none."""
+"""A folder that is edited during a build: an image has the source of its label, or is not published."""
 
 import io
 import shutil
@@ -63,7 +63,7 @@ def packed(source: ImageSource) -> bytes:
 
 @pytest.mark.parametrize("ignored", ["", "Dockerfile\n", "Dockerfile\n.dockerignore\n"])
 @pytest.mark.parametrize("edit", EDITS)
-def test_every_difference_between_what_was_hashed_and_what_is_packed_is_named(
+def test_every_difference_between_hashed_and_packed_files_is_named(
     folder: Path, edit: str, ignored: str
 ) -> None:
     (folder / ".dockerignore").write_text(ignored)
@@ -71,14 +71,14 @@ def test_every_difference_between_what_was_hashed_and_what_is_packed_is_named(
     source = replace(source, expected=fingerprint(source))
     assert packed(source)
     EDITS[edit](folder)
-    with pytest.raises(RefusedError, match=r"changed while the image was made|cannot be read") as caught:
+    with pytest.raises(RefusedError, match=r"changed during the build|cannot be read") as caught:
         packed(source)
     assert caught.value.message.startswith(edit.removesuffix("/x"))
 
 
 @pytest.fixture(params=BUILDERS)
 def name(request: pytest.FixtureRequest) -> BuilderName:
-    """Each builder, with what it needs on this machine."""
+    """Each builder, set up on this machine."""
     needed = {
         "buildx": ["engine", "use_buildx"],
         "buildkit": ["engine", "use_old_docker"],
@@ -93,7 +93,7 @@ def name(request: pytest.FixtureRequest) -> BuilderName:
 def kind(
     name: BuilderName, source: ImageSource, repository: str, meanwhile: Callable[[], object] = lambda: None
 ) -> ImageKind:
-    """An image whose folder changes after it was hashed for the last time, and before a builder reads it."""
+    """An image whose folder changes after its last hash and before the build."""
 
     def labels() -> dict[str, str]:
         meanwhile()
@@ -119,7 +119,7 @@ def publish(kind: ImageKind, source: ImageSource, repository: str, report: Repor
 @pytest.mark.registry
 @pytest.mark.parametrize("edit", ["pipeline.py", "Dockerfile"])
 @pytest.mark.parametrize("ignored", ["", "Dockerfile\n"])
-def test_none_publishes_what_was_edited_after_it_was_hashed(
+def test_no_builder_publishes_files_edited_after_hashing(
     name: BuilderName,
     registry: Registry,
     push_base: Callable[..., str],
@@ -131,7 +131,7 @@ def test_none_publishes_what_was_edited_after_it_was_hashed(
     repository = f"{registry.address}/edited/{folder.name}/{name}"
     source = source_of(folder, base=push_base(registry, "edited/base"))
     image = kind(name, source, repository, lambda: EDITS[edit](folder))
-    with pytest.raises(RefusedError, match=f"{edit} changed while the image was made of it"):
+    with pytest.raises(RefusedError, match=f"{edit} changed during the build"):
         publish(image, source, repository)
     with RegistryClient(repository) as client:
         assert client.digest("1.0.0") is client.digest("latest") is None
@@ -139,10 +139,10 @@ def test_none_publishes_what_was_edited_after_it_was_hashed(
 
 @pytest.mark.docker
 @pytest.mark.registry
-def test_what_is_edited_while_it_builds_is_not_in_the_image(
+def test_edits_during_the_build_are_not_in_the_image(
     name: BuilderName, registry: Registry, push_base: Callable[..., str], folder: Path
 ) -> None:
-    """An editor need not rest for the minutes of a build: the image is made from what was packed."""
+    """The image is built from the packed files, so the user can edit during the build."""
     repository = f"{registry.address}/edited/{folder.name}/while-{name}"
     source = source_of(folder, base=push_base(registry, "edited/base"))
     key = fingerprint(source).key
@@ -167,7 +167,7 @@ def test_what_is_edited_while_it_builds_is_not_in_the_image(
         assert content.read() == b"print('hello')\n"
 
 
-def test_a_dockerfile_that_is_a_link_is_compared_by_what_it_leads_to(
+def test_a_dockerfile_that_is_a_link_is_compared_by_its_target(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     shared = tmp_path_factory.mktemp("shared") / "Dockerfile"
@@ -177,5 +177,5 @@ def test_a_dockerfile_that_is_a_link_is_compared_by_what_it_leads_to(
     source = replace(source, expected=fingerprint(source))
     assert dockerfile(source) == shared.read_bytes()
     shared.write_text("FROM scratch\n")
-    with pytest.raises(RefusedError, match="Dockerfile changed while the image was made of it"):
+    with pytest.raises(RefusedError, match="Dockerfile changed during the build"):
         dockerfile(source)

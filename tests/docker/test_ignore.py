@@ -1,4 +1,4 @@
-"""The rules of .dockerignore: held against real builds, and against docker-py's matcher."""
+"""The rules of .dockerignore, compared with real builds and with docker-py's matcher."""
 
 import io
 import shutil
@@ -173,7 +173,7 @@ def test_unlike_docker_py(tree: Path, rules: str) -> None:
 
 
 def built(host: str, folder: Path) -> set[str]:
-    """The files of an image that Docker's own command line built from the folder, with COPY . /"""
+    """The files of an image that the `docker` command built from the folder, with COPY . /"""
     program = shutil.which("docker")
     if not program:
         pytest.skip("no docker command line to compare with")
@@ -206,7 +206,7 @@ def test_a_dockerfiles_own_ignore_file_wins(tree: Path) -> None:
     assert kept(tree) == {"x.py"}
 
 
-def test_ignored_folders_are_not_looked_into(tree: Path) -> None:
+def test_ignored_folders_are_not_read(tree: Path) -> None:
     rules = IgnoreRules("a\nbuild\n!build/keep/me\n!docs*/x")
     assert rules.excluded(["a", "b"]) == {"a"} and not rules.may_keep_below("a")
     assert rules.may_keep_below("build") and rules.may_keep_below("build/keep")
@@ -239,7 +239,7 @@ def test_as_docker_py(lines: list[tuple[bool, str]], paths: list[str]) -> None:
     from docker.utils.build import PatternMatcher
 
     written = [("!" if back else "") + pattern for back, pattern in lines]
-    # There a pattern of n parts is tried on the first n folders only, so ** is not tried on deeper ones.
+    # It matches a pattern of n parts with the first n folders only, so ** does not match deeper ones.
     assume(not any("**" in pattern for pattern in written))
     theirs = PatternMatcher(written)
     assert IgnoreRules("\n".join(written)).excluded(paths) == {path for path in paths if theirs.matches(path)}

@@ -1,4 +1,4 @@
-"""A login in variables, as `pxl-pipeline deploy` takes it: for where the image goes, and nowhere else."""
+"""A login in variables, as for `pxl-pipeline deploy`: it is only used for the push registry."""
 
 import json
 import os
@@ -41,7 +41,7 @@ exit 1
 
 @pytest.fixture
 def given(secured_registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """A registry whose login is in variables, as in a CI job."""
+    """A registry with its login in variables, as in a CI job."""
     monkeypatch.setenv("DOCKER_USERNAME", secured_registry.username)
     monkeypatch.setenv("DOCKER_PASSWORD", secured_registry.password)
     return secured_registry
@@ -101,7 +101,7 @@ def test_the_docker_command_gets_the_login_in_a_folder_of_its_own(
     assert json.loads((docker_config / "config.json").read_text()) == before, "nothing is stored"
 
 
-def test_a_config_json_of_another_shape_is_no_bug_of_ours(
+def test_a_malformed_config_json_is_a_user_error(
     docker_config: Path, docker_config_of: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_USERNAME", "given")
@@ -116,7 +116,7 @@ def test_a_config_json_of_another_shape_is_no_bug_of_ours(
 
 @pytest.fixture
 def docker_config_of() -> Callable[[str], dict[str, Any]]:
-    """What a command reads that pushes to this registry, from a folder that nobody else can read."""
+    """The Docker configuration of a command that pushes to this registry. Only this user can read it."""
 
     def read(registry: str) -> dict[str, Any]:
         with docker_config(registry) as variables:
@@ -134,7 +134,7 @@ def docker_config_of() -> Callable[[str], dict[str, Any]]:
 @pytest.mark.registry
 @pytest.mark.parametrize("name", ["engine", "buildkit", "buildx"])
 @pytest.mark.parametrize("store", ["no store", "a store"])
-def test_it_pushes_and_a_base_of_the_same_registry_is_read(
+def test_a_login_in_variables_pushes_and_reads_a_base_of_the_same_registry(
     name: BuilderName,
     store: str,
     given: Registry,
@@ -147,7 +147,7 @@ def test_it_pushes_and_a_base_of_the_same_registry_is_read(
 ) -> None:
     for needed in NEEDED[name]:
         request.getfixturevalue(needed)
-    if store == "a store":  # of somebody's desktop, which has no login for this registry
+    if store == "a store":  # of a desktop, without a login for this registry
         helper = tmp_path / "bin" / "docker-credential-empty"
         helper.parent.mkdir()
         helper.write_text(EMPTY_STORE)
@@ -164,7 +164,7 @@ def test_it_pushes_and_a_base_of_the_same_registry_is_read(
 
 
 @pytest.mark.registry
-def test_append_reads_a_base_with_it_only_at_the_registry_that_is_pushed_to(
+def test_append_uses_a_login_in_variables_only_at_the_push_registry(
     given: Registry, registry: Registry, folder: Path, push_base: Callable[..., str]
 ) -> None:
     base = push_base(given, "logins/base")
@@ -183,9 +183,7 @@ def test_append_reads_a_base_with_it_only_at_the_registry_that_is_pushed_to(
 
 
 @pytest.mark.registry
-def test_a_login_in_variables_that_is_wrong_is_named(
-    given: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_login_in_variables_is_named(given: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_PASSWORD", "wrong-secret")
     with RegistryClient(f"{given.address}/a/b") as client, pytest.raises(UnauthorizedError) as caught:
         client.check()
@@ -194,7 +192,7 @@ def test_a_login_in_variables_that_is_wrong_is_named(
 
 
 @pytest.mark.registry
-def test_a_name_without_a_project_is_told_how_it_could_be_written(
+def test_a_name_without_a_project_gets_a_suggestion(
     secured_registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_USERNAME", "robot")

@@ -1,4 +1,4 @@
-"""A registry and its token server that answer anything: a value, or an error of the provider."""
+"""Malformed responses of a registry and its token server give a value or a provider error."""
 
 import gzip
 import json
@@ -87,7 +87,7 @@ HEADERS: tuple[Mapping[str, str], ...] = tuple(
 
 
 class OddRegistry(Tape):
-    """A registry with one image, of which one kind of request is answered with something else."""
+    """A registry with one image, and a malformed response to one kind of request."""
 
     def __init__(self) -> None:
         super().__init__(recording=False)
@@ -127,7 +127,7 @@ class OddRegistry(Tape):
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Everything that is done with a registry."""
+    """All uses of a registry."""
 
     client: RegistryClient
 
@@ -146,7 +146,7 @@ class Calls:
 
 
 def _used(client: RegistryClient) -> None:
-    """An image, and all that is read of it later."""
+    """Read an image, and all of its facts."""
     image = client.image("1.0.0")
     assert image is not None
     _look(image)
@@ -181,7 +181,7 @@ STATUSES = 200, 201, 202, 204, 206
 
 
 def cases(recorded: Recorded, shape: str) -> list[tuple[str, Recorded]]:
-    """Odd bodies, odd headers, and the wrong kind of success."""
+    """Malformed bodies, malformed headers, and wrong statuses of success."""
     kept = recorded.headers
     return [
         *((f"{what}", Recorded(recorded.status, kept, body)) for what, body in bodies(recorded)),

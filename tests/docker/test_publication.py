@@ -1,7 +1,7 @@
-"""Publishers of one version in the same moment, in every order in which their requests may be carried out.
+"""Concurrent publishers of one version, in every order of their requests.
 
-All that a registry does is to read a tag or to write it. So the orders of those, whatever a network does to
-them, are all that can happen: each is gone through, over the very steps that `image` follows.
+A registry only reads and writes tags. So the orders of these requests are all that can happen, whatever the
+network does. The tests run the steps of `publication` in each order.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from providers.docker.registry.publication import (
     Wait,
 )
 
-OLD = "old"  # what the channel points to before
+OLD = "old"  # the channel's earlier image
 Publisher = tuple[str, str]
 """The digest of an image, and its source."""
 
@@ -31,8 +31,8 @@ class Moment:
 
     Attributes:
         version, channel: what the tags point to.
-        told: what each publisher was answered so far; that decides what it does next.
-        dead: the publishers that were killed.
+        told: the responses that each publisher received so far, which determine its next step.
+        dead: the killed publishers.
     """
 
     version: str | None
@@ -43,7 +43,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Final:
-    """How it ended: both tags, and what each publisher says; None for one that was killed."""
+    """The end: both tags, and the outcome of each publisher; None for a killed one."""
 
     version: str | None
     channel: str | None
@@ -54,12 +54,12 @@ class Final:
 
 
 def every_end(*publishers: Publisher, in_time: bool = False, kills: bool = False) -> set[Final]:
-    """Every way to end.
+    """Every possible end.
 
     Args:
-        in_time: a rest is long enough: no other one is on its way between its look and its put, or between
-            finding out that it has to give the version back and doing so.
-        kills: one of them may be killed at any moment.
+        in_time: waits are long enough: no other publisher is between its read and its write, or between
+            its decision to restore the version and that write.
+        kills: one publisher may be killed at any moment.
     """
     sources = dict(publishers) | {OLD: ""}
     steps: dict[tuple[int, tuple[TagState | None, ...]], ReadTag | PutTag | Wait | Outcome] = {}
@@ -92,7 +92,7 @@ def every_end(*publishers: Publisher, in_time: bool = False, kills: bool = False
             case PutTag(_, digest):
                 after = replace(moment, channel=digest)
             case Wait() if in_time and any(isinstance(step(o, moment.told[o]), PutTag) for o in others):
-                return  # it waits until that has been done
+                return  # it waits for that step
         told = tuple((*t, answer) if n == number else t for n, t in enumerate(moment.told))
         yield replace(after, told=told)
         if kills and not moment.dead:
@@ -121,7 +121,7 @@ TWO: tuple[Publisher, ...] = (("a", "source of a"), ("b", "source of b"))
 THREE: tuple[Publisher, ...] = (*TWO, ("c", "source of c"))
 
 
-def test_of_two_never_both_win_however_slow_a_network_is() -> None:
+def test_two_publishers_never_both_win_however_slow_the_network_is() -> None:
     ends = every_end(*TWO)
     assert {len(end.won()) for end in ends} == {0, 1}
     for end in ends:
@@ -134,7 +134,7 @@ def test_of_two_never_both_win_however_slow_a_network_is() -> None:
 
 
 @pytest.mark.parametrize("publishers", [TWO, THREE], ids=["two", "three"])
-def test_where_a_rest_is_long_enough_exactly_one_wins_and_both_tags_are_its_own(
+def test_with_long_enough_waits_exactly_one_wins_and_has_both_tags(
     publishers: tuple[Publisher, ...],
 ) -> None:
     for end in every_end(*publishers, in_time=True):
@@ -142,14 +142,14 @@ def test_where_a_rest_is_long_enough_exactly_one_wins_and_both_tags_are_its_own(
         assert end.version == end.channel == publishers[number][0], end
 
 
-def test_publishers_of_one_source_have_all_published_it() -> None:
+def test_all_publishers_of_one_source_succeed() -> None:
     for end in every_end(("a", "the source"), ("b", "the source")):
         assert set(end.ends) == {PublicationEnd.WON}, end
         assert end.version == end.channel, end
 
 
-def test_with_one_killed_the_other_one_is_right_about_the_version() -> None:
-    """Unless the kill comes between the put of a version that was taken meanwhile and giving it back."""
+def test_if_one_publisher_is_killed_the_other_is_right_about_the_version() -> None:
+    """Unless the kill comes after it overwrote another version and before it restores that one."""
     for end in every_end(*TWO, in_time=True, kills=True):
         for number in end.won():
             assert end.version == TWO[number][0], end
@@ -160,11 +160,11 @@ def test_with_one_killed_the_other_one_is_right_about_the_version() -> None:
     [
         (TagState("x", ours=False, claims=False), True),  # another version was published, and moved it
         (None, True),
-        (TagState(OLD, ours=False, claims=True), True),  # it pointed there before
+        (TagState(OLD, ours=False, claims=True), True),  # it already pointed there
         (TagState("x", ours=False, claims=True), False),
     ],
 )
-def test_only_a_channel_that_moved_to_this_version_says_that_it_is_taken(
+def test_only_a_channel_that_moved_to_this_version_means_that_it_is_taken(
     pointed: TagState | None, wins: bool
 ) -> None:
     old, mine = TagState(OLD, ours=False, claims=True), TagState("a", ours=True, claims=True)

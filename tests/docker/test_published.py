@@ -1,4 +1,4 @@
-"""The kind `image` against a real registry: what it finds, what it moves, and who wins a race."""
+"""The kind `image` against a real registry: reads, tags and races."""
 
 import random
 import shutil
@@ -37,14 +37,14 @@ def reason_of(assessment: Assessment) -> str:
 
 @dataclass
 class Machine:
-    """Somebody with a folder and a registry, and nothing else: no state, no cache.
+    """A machine with a folder and a registry, without state or cache.
 
     Attributes:
         meet: called right before and right after a push.
-        builds: how often an image was made.
-        connect, build: a client and a builder of its own.
+        builds: number of builds.
+        connect, build: its client and its builder.
         accept_foreign, bumped_from: see `ImageKind`.
-        earlier: it has an earlier version of us, which knew the first recipe of the source key only.
+        earlier: whether it has an earlier reconciler, with the first recipe of the source key only.
     """
 
     repository: str
@@ -103,7 +103,7 @@ class Machine:
         return assess(self.desired(version), None, recorded or {}, live, others)
 
     def publish(self, version: str) -> LiveObject:
-        """What `apply` does about the verdict."""
+        """Act on the verdict as `apply` does."""
         live, desired = self.read(version), self.desired(version)
         if live is None:
             return self.kind.create(self.name, desired, parent=None, report=silent)
@@ -111,13 +111,13 @@ class Machine:
 
 
 def first_recipe(source: ImageSource) -> SourceKey:
-    """What an earlier version takes for the source key."""
+    """The source key of an earlier version."""
     found = fingerprint(source)
     return replace(found, key=found.first, first="", first_files={})
 
 
 class Watched(AppendBuilder):
-    """The real builder, seen at work."""
+    """The real builder, which counts its builds."""
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine.source, "for the test")
@@ -157,7 +157,7 @@ def edit(machine: Machine, text: str = "print('other')\n") -> None:
     (machine.source.folder / "pipeline.py").write_text(text)
 
 
-def test_any_machine_tells_what_is_published(here: Machine, there: Machine) -> None:
+def test_any_machine_recognizes_the_published_image(here: Machine, there: Machine) -> None:
     assert reason_of(here.verdict("1.0.0")) == "never-published"
     pointing = LiveObject("1", ("app",), {"docker_image": here.repository, "docker_tag": "latest"})
     assert reason_of(here.verdict("1.0.0", pointing)).startswith("missing")
@@ -172,7 +172,7 @@ def test_any_machine_tells_what_is_published(here: Machine, there: Machine) -> N
     assert (here.builds, there.builds) == (1, 0)
 
 
-def test_other_source_is_never_put_under_a_published_version(here: Machine, there: Machine) -> None:
+def test_another_source_is_never_put_under_a_published_version(here: Machine, there: Machine) -> None:
     here.publish("1.0.0")
     before = tags(here)
     edit(there)
@@ -196,8 +196,8 @@ def test_other_source_is_never_put_under_a_published_version(here: Machine, ther
     assert tags(here) == before
 
 
-def test_what_the_record_knows_of_a_digest_is_said_of_that_digest_only(here: Machine, there: Machine) -> None:
-    """A record saves reading an image, never looking which one a tag names."""
+def test_recorded_facts_are_used_for_their_digest_only(here: Machine, there: Machine) -> None:
+    """State saves reading an image, but never the read of a tag."""
     here.publish("1.0.0")
     first = here.read("1.0.0")
     assert first is not None
@@ -223,7 +223,7 @@ def test_what_the_record_knows_of_a_digest_is_said_of_that_digest_only(here: Mac
     assert moved.fields["source_key"] == fingerprint(there.source).key
 
 
-def test_a_channel_tag_that_moved_is_put_back(here: Machine, there: Machine) -> None:
+def test_a_moved_channel_tag_is_restored(here: Machine, there: Machine) -> None:
     here.publish("1.0.0")
     edit(here)
     edit(there)
@@ -240,14 +240,14 @@ def test_a_channel_tag_that_moved_is_put_back(here: Machine, there: Machine) -> 
 
 
 def another_tools_image(machine: Machine, push_base: Callable[..., str], *tags: str) -> str:
-    """An image without a label of ours, under these tags."""
+    """An image without our labels, under these tags."""
     server, _, repository = machine.repository.partition("/")
     push_base(server, repository)
     with RegistryClient(machine.repository) as client:
         return {client.tag("base", tag) for tag in tags}.pop()
 
 
-def test_what_another_tool_pushed_is_this_source_only_where_that_is_said(
+def test_an_image_of_another_tool_is_this_source_only_if_accepted(
     here: Machine, push_base: Callable[..., str]
 ) -> None:
     foreign = another_tools_image(here, push_base, "1.0.0", "latest")
@@ -268,7 +268,7 @@ def test_what_another_tool_pushed_is_this_source_only_where_that_is_said(
     assert here.verdict("1.0.0", recorded=record.outputs).refusal is None, "the record says so"
 
     edit(here)
-    for machine in (here, accepting):  # what is in CI for good must not swallow an edit
+    for machine in (here, accepting):  # an option that stays in a CI job must not hide an edit
         changed = machine.verdict("1.0.0", recorded=record.outputs)
         assert reason_of(changed) == "source-changed: pipeline.py changed"
         assert changed.refusal
@@ -319,7 +319,7 @@ def test_an_image_with_a_key_of_the_first_recipe_is_compared_by_that_recipe(
 
 
 def test_a_release_is_the_very_image_of_its_candidate(here: Machine) -> None:
-    """Also where neither a record nor a channel tag leads there."""
+    """Also without state or a channel tag that points to it."""
     here.publish("1.0.1-rc")
     with RegistryClient(here.repository) as client:
         candidate = client.digest("1.0.1-rc")
@@ -337,7 +337,7 @@ def test_a_release_is_the_very_image_of_its_candidate(here: Machine) -> None:
 
 
 def at_once(*machines: Machine, version: str = "1.0.0") -> list[LiveObject | ExistsError]:
-    """All publish it in the same moment: everybody has looked before anybody pushes, and so on."""
+    """All publish it at the same moment: all have read before one pushes, and so on."""
     barrier = threading.Barrier(len(machines), timeout=30)
 
     def publish(machine: Machine) -> LiveObject | ExistsError:
@@ -351,9 +351,7 @@ def at_once(*machines: Machine, version: str = "1.0.0") -> list[LiveObject | Exi
         return list(threads.map(publish, machines))
 
 
-def test_of_two_sources_under_one_version_the_one_that_the_registry_kept_wins(
-    here: Machine, there: Machine
-) -> None:
+def test_the_source_that_the_registry_kept_wins(here: Machine, there: Machine) -> None:
     edit(there)
 
     ended = at_once(here, there)
@@ -362,16 +360,16 @@ def test_of_two_sources_under_one_version_the_one_that_the_registry_kept_wins(
     [lost] = [problem for problem in ended if isinstance(problem, ExistsError)]
     [won] = [live for live in ended if isinstance(live, LiveObject)]
     assert ended[(here, there).index(winner)] is won
-    assert "at the same moment, from other source" in lost.message or "meanwhile" in lost.message
+    assert "at the same moment, from another source" in lost.message or "in the meantime" in lost.message
     assert lost.way_out == NEW_VERSION
     assert tags(here)["1.0.0"] == tags(here)["latest"] == won.id.partition("@")[2]
 
 
-JITTER = 0.4  # seconds at most, on the way there and on the way back
+JITTER = 0.4  # maximum seconds, in each direction
 
 
 def race(number: int, address: str, base: str, folder: Path) -> None:
-    """Two machines build a source of their own, and publish it as 1.0.0."""
+    """Two machines build different sources, and publish them as 1.0.0."""
     chance = random.Random(number)
     machines = []
     for name in ("one", "another"):
@@ -399,7 +397,7 @@ def race(number: int, address: str, base: str, folder: Path) -> None:
     assert now["latest"] == now["1.0.0"], f"race {number}"
 
 
-def test_never_two_publish_a_version_and_the_channel_is_the_winners(
+def test_one_publisher_wins_a_version_and_has_the_channel(
     registry: Registry, push_base: Callable[..., str], tmp_path: Path
 ) -> None:
     """With manifest requests that take up to 0.4 seconds longer each way."""
@@ -407,7 +405,9 @@ def test_never_two_publish_a_version_and_the_channel_is_the_winners(
 
 
 @pytest.mark.full
-def test_nor_in_many_races(registry: Registry, push_base: Callable[..., str], tmp_path: Path) -> None:
+def test_one_publisher_wins_in_many_races(
+    registry: Registry, push_base: Callable[..., str], tmp_path: Path
+) -> None:
     hold_races(200, registry, push_base, tmp_path)
 
 
@@ -428,10 +428,10 @@ def hold_races(races: int, registry: Registry, push_base: Callable[..., str], tm
 
 
 @pytest.mark.parametrize("conditions", ["kept", "misread"])
-def test_a_registry_that_knows_conditions_may_refuse_to_overwrite(
+def test_a_registry_with_conditions_may_refuse_to_overwrite(
     here: Machine, registry: Registry, conditions: str
 ) -> None:
-    """One that keeps `If-None-Match` has the last word; one that misreads it is asked without it."""
+    """A registry that supports `If-None-Match` decides; one that misreads it gets requests without it."""
     with proxy_to(registry.address) as proxy:
         machine = replace(here, repository=here.repository.replace(registry.address, proxy.address))
         refused: list[str] = []
@@ -439,7 +439,7 @@ def test_a_registry_that_knows_conditions_may_refuse_to_overwrite(
         def conditional(method: str, path: str, body: bytes) -> Answer | None:
             if method == "PUT" and path.endswith("/manifests/1.0.0") and not refused:
                 refused.append(path)
-                if conditions == "kept":  # another one was there first
+                if conditions == "kept":  # another publisher was first
                     edit(here)
                     with RegistryClient(here.repository) as client:
                         client.tag(other.partition("@")[2], "1.0.0")
@@ -451,7 +451,7 @@ def test_a_registry_that_knows_conditions_may_refuse_to_overwrite(
         edit(here, "print('this')\n")
         proxy.interfere = conditional
         if conditions == "kept":
-            with pytest.raises(ExistsError, match="at the same moment, from other source"):
+            with pytest.raises(ExistsError, match="at the same moment, from another source"):
                 machine.publish("1.0.0")
             assert tags(here)["1.0.0"] == other.partition("@")[2]
         else:
@@ -459,10 +459,10 @@ def test_a_registry_that_knows_conditions_may_refuse_to_overwrite(
         assert refused
 
 
-def test_a_publisher_that_was_asleep_gives_back_what_was_published_meanwhile(
+def test_a_delayed_publisher_restores_a_version_that_was_published_first(
     here: Machine, there: Machine
 ) -> None:
-    """It has seen that the version is free, and puts it after another one has published it."""
+    """It read that the version is free, and puts it after another one has published it."""
     edit(there)
     held, done = threading.Event(), threading.Event()
 
@@ -479,13 +479,13 @@ def test_a_publisher_that_was_asleep_gives_back_what_was_published_meanwhile(
         assert held.wait(60)
         won = here.publish("1.0.0").id
         done.set()
-        with pytest.raises(ExistsError, match="at the same moment, from other source"):
+        with pytest.raises(ExistsError, match="at the same moment, from another source"):
             slow.result()
     assert won == f"1.0.0@{tags(here)['1.0.0']}"
     assert tags(here)["latest"] == tags(here)["1.0.0"]
 
 
-def test_what_another_build_pushed_at_the_same_moment_is_not_taken_for_ours(
+def test_the_push_of_a_concurrent_build_is_not_mistaken_for_ours(
     here: Machine, push_base: Callable[..., str]
 ) -> None:
     """Builders with an Engine share one tag to push under."""
@@ -504,8 +504,8 @@ def test_what_another_build_pushed_at_the_same_moment_is_not_taken_for_ours(
     assert tags(here)["1.0.0"] is tags(here)["latest"] is None
 
 
-def test_two_publishers_of_one_source_have_both_published_it(here: Machine, there: Machine) -> None:
-    there.revision = "another"  # so that their images differ
+def test_two_publishers_of_one_source_both_succeed(here: Machine, there: Machine) -> None:
+    there.revision = "another"  # so their images differ
 
     ended = at_once(here, there)
 
@@ -521,7 +521,7 @@ def test_a_version_that_was_taken_before_a_re_tag_is_kept(here: Machine, there: 
     there.publish("1.0.1")
     before = tags(here)
 
-    with pytest.raises(ExistsError, match="published meanwhile"):
+    with pytest.raises(ExistsError, match="published in the meantime"):
         here.kind.update(live, {}, here.desired("1.0.1"), parent=None, report=silent)
 
     assert tags(here) == before

@@ -1,4 +1,4 @@
-"""Layers of published images, searched for secrets: whoever can push decides what is in them."""
+"""The search of published layers for secrets. Their content is untrusted."""
 
 import gzip
 import io
@@ -11,7 +11,7 @@ from providers.docker.registry.published_secrets import secrets_of_layer
 from providers.errors import RefusedError
 
 TOKEN = "ghp_" + "a1B2" * 9
-HOLE = 1 << 60  # bytes, far more than anybody can wait for
+HOLE = 1 << 60  # bytes, far too many to read
 ODD = ("x", "-1", "9" * 5000, "1,2,3", "1e9", "")
 KEYS = ("path", "size", "mtime", "uid", "GNU.sparse.map", "GNU.sparse.realsize", "GNU.sparse.size")
 

@@ -1,4 +1,4 @@
-"""What only BuildKit can build, found in a Dockerfile's text."""
+"""Features that need BuildKit, found in the text of a Dockerfile."""
 
 import pytest
 

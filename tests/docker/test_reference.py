@@ -1,4 +1,4 @@
-"""Names of images: which registry, which repository, and what is said of a bad one."""
+"""Names of images: registry, repository, and the errors for invalid names."""
 
 import pytest
 

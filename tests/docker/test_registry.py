@@ -1,4 +1,4 @@
-"""The registry client against real registries: what is read, how a login is used, what moves."""
+"""The registry client against real registries: reads, logins and traffic."""
 
 import json
 import re
@@ -117,7 +117,7 @@ class TestReading:
     def test_blobs_that_are_at_another_host(
         self, registry: Registry, proxy: Proxy, push_base: Callable[..., str]
     ) -> None:
-        """As where a registry keeps them in a bucket."""
+        """As for a registry that keeps them in a bucket."""
         push_base(registry, "read/app")
         proxy.interfere = lambda method, path, body: (
             Answer(307, headers={"Location": f"http://{registry.address}{path}"})

@@ -1,4 +1,4 @@
-"""An image that was made on top of a published one has its labels, and is never taken for it."""
+"""An image made on top of a published one has its labels, and is never mistaken for it."""
 
 import copy
 import json
@@ -91,7 +91,7 @@ def test_an_image_from_before_seals_keeps_its_labels() -> None:
 
 @pytest.fixture(params=BUILDERS)
 def name(request: pytest.FixtureRequest) -> BuilderName:
-    """Each builder, with what it needs on this machine."""
+    """Each builder, set up on this machine."""
     for fixture in {"buildx": ["use_buildx"], "buildkit": ["use_old_docker"]}.get(request.param, []):
         request.getfixturevalue(fixture)
     chosen: BuilderName = request.param
@@ -100,10 +100,10 @@ def name(request: pytest.FixtureRequest) -> BuilderName:
 
 @pytest.mark.docker
 @pytest.mark.registry
-def test_what_docker_makes_of_a_published_image_is_another_image(
+def test_an_image_that_docker_makes_from_a_published_one_is_another_image(
     name: BuilderName, engine: Any, registry: Registry, push_base: Callable[..., str], folder: Path
 ) -> None:
-    """By `FROM` and by `docker commit`; and what it only pulls and pushes is the same image."""
+    """By `FROM` and by `docker commit`. An image that is only pulled and pushed stays the same."""
     repository = f"{registry.address}/derived/{name}"
     source = ImageSource(folder=folder, base=push_base(registry, "derived/base"))
     (folder / "Dockerfile").write_text(f"FROM {source.base}\nCOPY . /experiment\n")
@@ -134,6 +134,6 @@ def test_what_docker_makes_of_a_published_image_is_another_image(
         images = {tag: client.image(tag) for tag in ("1.0.0", "latest", "same", "from", "commit")}
     keys = {tag: found and found.labels.get(SOURCE_KEY) for tag, found in images.items()}
     assert keys == {"1.0.0": key.key, "latest": key.key, "same": key.key, "from": None, "commit": None}
-    for tag in ("from", "commit"):  # or the test would show nothing
+    for tag in ("from", "commit"):  # otherwise the test shows nothing
         found = images[tag]
         assert found is not None and found.config["config"]["Labels"][SOURCE_KEY] == key.key

@@ -279,7 +279,7 @@ def test_the_search_library_is_imported_only_when_files_are_searched() -> None:
         "task-" + "-".join(["some", "long", "name"] * 10),
     ],
 )
-def test_no_secret(text: str) -> None:
+def test_a_text_without_a_secret(text: str) -> None:
     assert list(find([text.encode()])) == []
 
 

@@ -28,7 +28,7 @@ def found(folder: Path, **settings: object) -> list[tuple[str, int | None]]:
     return [(secret.path, secret.line) for secret in secrets_of(source)]
 
 
-def test_a_small_pipeline_has_none(folder: Path) -> None:
+def test_a_small_pipeline_has_no_secrets(folder: Path) -> None:
     assert found(folder) == []
 
 
@@ -65,7 +65,7 @@ def test_a_registry_login(folder: Path) -> None:
     assert found(folder) == [("config.json", 4)]
 
 
-def test_what_the_image_gets_counts_not_what_is_on_disk(folder: Path) -> None:
+def test_the_packed_bytes_are_searched_not_those_on_disk(folder: Path) -> None:
     (folder / "config.toml").write_text(f"# {TOKEN}\n")
     assert found(folder, replaced={"config.toml": b"clean"}) == []
     assert found(folder, replaced={"config.toml": f"a\n{TOKEN}".encode()}) == [("config.toml", 2)]

@@ -1,7 +1,7 @@
-"""Which builder is used, and why; what each one refuses, before anything is built.
+"""The selection of a builder with its reason, and the refusals of each builder before a build.
 
-The `docker` commands here answer from a script: versions that are not on this machine, and some that never
-were. That the real ones answer like this is seen where they build.
+The `docker` commands here are scripts with fixed output: versions that this machine does not have, and some
+that never existed. The tests of the builders use the real commands.
 """
 
 import gc
@@ -44,7 +44,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     gc.collect()
 
 
-# docker-py leaves a socket open whose connection failed
+# docker-py does not close a socket after a failed connection
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 class TestAuto:
     @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ class TestAuto:
     @pytest.mark.parametrize(
         ("client", "others", "passed_over"),
         [
-            # with DOCKER_BUILDKIT=1 or without, these build with the old builder or not at all
+            # with and without DOCKER_BUILDKIT=1, these build with the old builder or fail
             (
                 "28.2.2",
                 {},
@@ -138,7 +138,7 @@ class TestAuto:
 
 
 @pytest.mark.parametrize("name", ["buildx", "buildkit", "engine", "append"])
-def test_a_builder_that_is_asked_for_is_taken(folder: Path, name: BuilderName) -> None:
+def test_the_configured_builder_is_used(folder: Path, name: BuilderName) -> None:
     builder = select(name, ImageSource(folder=folder, base="busybox"))
     assert (builder.name, builder.reason) == (name, "set in the settings")
 
@@ -150,7 +150,7 @@ def test_a_builder_that_is_asked_for_is_taken(folder: Path, name: BuilderName) -
         ("buildkit", "cannot build with BuildKit: Docker CLI 28.2.2 has BuildKit only with buildx"),
     ],
 )
-def test_one_that_is_asked_for_and_not_there(
+def test_a_configured_builder_that_is_not_available(
     docker: Callable[..., None], folder: Path, name: BuilderName, why: str
 ) -> None:
     docker("28.2.2")
@@ -183,7 +183,7 @@ def test_lines_for_buildkit_are_refused_by_name(folder: Path, line: str) -> None
         ("append", "cache_to", ("type=inline",)),
     ],
 )
-def test_settings_that_a_builder_cannot_do(
+def test_settings_that_a_builder_does_not_support(
     folder: Path, name: BuilderName, setting: str, value: object
 ) -> None:
     source = ImageSource(folder=folder, base="busybox", **{setting: value})  # type: ignore[arg-type]

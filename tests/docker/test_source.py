@@ -1,4 +1,4 @@
-"""The source key: what it depends on, what it does not, and that no two sources share one."""
+"""The source key: it covers exactly the source, and different sources have different keys."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from providers.errors import RefusedError
 
 @contextlib.contextmanager
 def nobody() -> Iterator[None]:
-    """Root reads everything: step down to a user of whom files can be kept."""
+    """Root can read every file, so run as another user."""
     if os.geteuid() != 0:
         yield
         return
@@ -87,13 +87,13 @@ def test_keeps_the_key(folder: Path, change: str) -> None:
 
 
 def test_the_key_of_a_known_folder_never_changes(folder: Path) -> None:
-    # Another value here means that every published image in the world reads as "source changed".
+    # With another value, the source of every published image would count as changed.
     found = fingerprint(ImageSource(folder=folder))
     assert found.first == "sha256:41647d29b2a39efe907d52f8db3db415c8b82e8ec2988143b686fa5226bee70f"
     assert found.key == "v2:e139ce061225e3a338ee21a7a1b86f178874f602b1987dc5f6c08f740c65f2b1"
 
 
-def test_nor_does_that_of_a_folder_with_everything_in_it(folder: Path) -> None:
+def test_the_key_of_a_folder_with_everything_never_changes(folder: Path) -> None:
     for path in ("data/empty/below", "data-x", "kept/only/by/exception", "left/out"):
         (folder / path).mkdir(parents=True)
     for path in ("data-x/a.py", "kept/only/by/exception/b.py", "kept/c.py", "left/out/d.py", "utils/run.sh"):
@@ -147,7 +147,9 @@ def test_settings_count(folder: Path, settings: dict[str, object]) -> None:
     assert key(folder, **settings) != key(folder)
 
 
-def test_what_makes_no_other_image_does_not_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_without_effect_on_the_image_do_not_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert key(folder, cache_from=("x",), cache_to=("y",)) == key(folder)
     monkeypatch.setenv("A", "hush")
     before = key(folder, secrets={"TOKEN": "A"})
@@ -156,7 +158,7 @@ def test_what_makes_no_other_image_does_not_count(folder: Path, monkeypatch: pyt
     assert key(folder, secrets={"TOKEN": "B"}) == before
 
 
-def test_a_build_argument_is_no_environment_variable(folder: Path) -> None:
+def test_a_build_argument_is_not_an_environment_variable(folder: Path) -> None:
     assert key(folder, env={"A": "1"}) != key(folder, build_args={"A": "1"})
     assert key(folder, build_args={"A": "1", "B": "2"}) == key(folder, build_args={"B": "2", "A": "1"})
 
@@ -172,7 +174,7 @@ def test_keyed_bytes_count_instead_of_the_content(folder: Path) -> None:
 
 
 def test_the_first_recipe_has_bytes_of_its_own(folder: Path) -> None:
-    """An image of an earlier version is compared as that version compared it."""
+    """An image of an earlier version is compared by that version's recipe."""
 
     def both(now: bytes, first: bytes) -> SourceKey:
         keyed, keyed_first = {"config.toml": now}, {"config.toml": first}
@@ -304,7 +306,7 @@ class TestRefusals:
             key(folder / "pipeline.py")
 
 
-def test_names_that_are_no_text(folder: Path) -> None:
+def test_names_that_are_not_text(folder: Path) -> None:
     before = key(folder)
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff.py")).write_text("")
     found = fingerprint(ImageSource(folder=folder))
@@ -319,7 +321,7 @@ trees = st.recursive(
 
 
 def plant(folder: Path, tree: object) -> None:
-    """bytes are a file, None is a link that leads nowhere, a dict is a folder."""
+    """Create a tree: bytes are a file, None is a dangling link, a dict is a folder."""
     if isinstance(tree, dict):
         folder.mkdir()
         for name, below in tree.items():
@@ -333,7 +335,7 @@ def plant(folder: Path, tree: object) -> None:
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(one=trees, two=trees, arguments=st.tuples(*[st.dictionaries(names, names, max_size=2)] * 2))
-def test_two_sources_have_one_key_only_when_they_are_one(
+def test_different_sources_have_different_keys(
     tmp_path_factory: pytest.TempPathFactory,
     one: dict[str, object],
     two: dict[str, object],
@@ -352,7 +354,7 @@ def test_the_context_is_sorted(folder: Path) -> None:
     assert paths == sorted(paths) == ["Dockerfile", "config.toml", "pipeline.py", "utils/steps.py"]
 
 
-def test_a_folder_without_an_ignore_file_is_sent_without_what_no_image_needs(folder: Path) -> None:
+def test_a_folder_without_an_ignore_file_has_default_rules(folder: Path) -> None:
     (folder / ".dockerignore").unlink(missing_ok=True)
     before = fingerprint(ImageSource(folder=folder)).key
     names = (
@@ -372,7 +374,7 @@ def test_a_folder_without_an_ignore_file_is_sent_without_what_no_image_needs(fol
     assert not (folder / ".dockerignore").exists(), "nothing is written into the user's folder"
 
 
-def test_an_empty_ignore_file_is_taken_at_its_word(folder: Path) -> None:
+def test_an_empty_ignore_file_ignores_nothing(folder: Path) -> None:
     (folder / ".dockerignore").write_text("")
     (folder / "b.pyc").write_text("")
     assert "b.pyc" in {entry.path for entry in context(ImageSource(folder=folder))}

@@ -1,4 +1,4 @@
-"""The tar stream: the same bytes for the same source, and what is in it."""
+"""The tar stream: its content, and the same bytes for the same source."""
 
 import io
 import os
@@ -31,7 +31,7 @@ def unpacked(content: bytes) -> dict[str, tuple[bytes, int, object]]:
     return found
 
 
-def test_holds_what_the_folder_holds(folder: Path) -> None:
+def test_the_archive_has_the_files_of_the_folder(folder: Path) -> None:
     long = "n" * 120
     (folder / "utils" / long).write_text("long")
     (folder / "é").symlink_to("t" * 150)

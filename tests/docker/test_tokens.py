@@ -1,6 +1,6 @@
-"""Registries that want a token: a real one with its own token authentication, and a token server that signs.
+"""Registries with token authentication: a real one, and a token server that signs tokens for it.
 
-Docker Hub is played by the same two under their real names, behind a proxy that answers for those.
+The same two act as Docker Hub under its real names, behind a proxy for these names.
 """
 
 import base64
@@ -38,12 +38,12 @@ def proxy(registry: Registry) -> Iterator[Proxy]:
 
 
 class Tokens:
-    """A token server as Docker's specification has it, whose tokens a real registry accepts.
+    """A token server by Docker's specification, whose tokens a real registry accepts.
 
     Attributes:
-        allowed: what it lets the robot do; anybody may pull.
-        lifetime: seconds that it says a token lasts.
-        revoked: how many tokens, from now on, the registry will not take although it says so.
+        allowed: the robot's permissions; every user may pull.
+        lifetime: lifetime of a token in seconds.
+        revoked: number of further tokens that the registry refuses.
         asked: method, parameters and Authorization header of each request for a token.
     """
 
@@ -73,7 +73,7 @@ class Tokens:
         )
 
     def begin_again(self) -> None:
-        """As if just started: only the key, which takes a moment to make, is kept from test to test."""
+        """Reset it. Only the key, which is slow to generate, stays for the next test."""
         self.allowed = {"pull", "push", "delete"}
         self.lifetime = 300
         self.revoked = 0
@@ -132,7 +132,7 @@ def tokens(token_server: Tokens) -> Tokens:
 class TestTokens:
     @pytest.fixture
     def server(self, tokens: Tokens) -> Iterator[Proxy]:
-        """The front door of the registry: without https, a login goes to the registry's own port only."""
+        """The proxy of the registry: without https, a login is sent to the registry's own port only."""
         with proxy_to("") as server:
             server.answering = lambda method, path, body, who: (
                 tokens.answer(method, path, body, who) if path.startswith("/token") else None
@@ -225,7 +225,7 @@ class TestTokens:
         tokens.asked.clear()
         tokens.revoked = 9
         with RegistryClient(f"{guarded.address}/team/app", look_up=robot) as client:
-            for asked in (1, 2):  # the second time, the first one's token is tried before
+            for asked in (1, 2):  # the second time, the first token is tried first
                 with pytest.raises(UnauthorizedError, match="does not accept the login of robot"):
                     client.digest("1.0.0")
                 assert len(tokens.asked) == asked
@@ -259,7 +259,7 @@ class TestTokens:
             client.image("1.0.0")
 
     def test_a_login_stays_at_home(self, registry: Registry, proxy: Proxy) -> None:
-        """An upload that goes on at another host takes no Authorization header along."""
+        """An upload that continues at another host is sent without an Authorization header."""
         with proxy_to("") as other:
             other.interfere = lambda method, path, body: Answer(202, headers={"Location": path})
 
@@ -278,7 +278,7 @@ class TestTokens:
 
 
 class TestDockerHub:
-    """Under its real names: registry-1.docker.io asks for a token of auth.docker.io."""
+    """Under its real names: registry-1.docker.io requires a token of auth.docker.io."""
 
     @pytest.fixture
     def hub(self, tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
@@ -351,7 +351,7 @@ class TestDockerHub:
         assert proxy.seen == []
 
     def test_no_login_and_no_upload_leave_https(self, hub: Proxy, proxy: Proxy) -> None:
-        """Not for a token server of this machine either, and not at the port of the registry."""
+        """Not for a token server on this machine either, and not at the registry's port."""
         challenge = {"WWW-Authenticate": f'Bearer realm="http://{proxy.address}/token",service="s"'}
         hub.interfere = lambda method, path, body: Answer(401, headers=challenge)
         with (
@@ -374,7 +374,7 @@ class TestDockerHub:
 
 @contextlib.contextmanager
 def tunnels(to: dict[str, str]) -> Iterator[str]:
-    """An HTTPS proxy that leads to these addresses for these names, and nowhere else; its address."""
+    """An HTTPS proxy to these addresses for these names, and no others. Returns its address."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -431,5 +431,5 @@ BOTH = {"basic": {"realm": "x"}, "bearer": {"realm": "y", "service": "z"}}
         ("", {}),
     ],
 )
-def test_what_a_challenge_offers(header: str, offered: dict[str, dict[str, str]]) -> None:
+def test_the_schemes_of_a_challenge(header: str, offered: dict[str, dict[str, str]]) -> None:
     assert parse_challenges(header) == offered

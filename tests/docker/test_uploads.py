@@ -1,4 +1,4 @@
-"""Uploads and downloads over lines that break: what is sent again, what is not, and when it ends."""
+"""Uploads and downloads over lines that break: resumption, repetition and their limit."""
 
 import contextlib
 import re
@@ -26,7 +26,7 @@ BLOB = blob_of(CONTENT)
 
 
 class Given:
-    """Content that notes from where on it was asked for."""
+    """Content that records the requested offsets."""
 
     def __init__(self, content: bytes = CONTENT) -> None:
         self.content = content
@@ -55,11 +55,11 @@ def stored(registry: Registry, repository: str) -> bytes:
 
 
 class Keeping:
-    """What makes the proxy keep the part of an upload that came before a break, as newer registries do.
+    """Makes the proxy keep the part of an upload before a break, as newer registries do.
 
-    The registry behind it (distribution 2) drops an upload whose line breaks within a request. Here each
-    request's body is cut off at a given size, the part before it stored with a request of its own, and the
-    client's line broken. A question for the state is passed on with the registry's own address for it.
+    The registry behind it (distribution 2) drops an upload if its line breaks within a request. The proxy
+    cuts each request's body at a given size, stores the part before it with a request of its own, and breaks
+    the client's line. It forwards requests for the offset with the registry's own address.
     """
 
     def __init__(self, registry: Registry, cuts: list[int]) -> None:
@@ -91,7 +91,7 @@ class Keeping:
             return dict(answer.getheaders()), answer.status
 
 
-def test_it_goes_on_where_the_line_broke(registry: Registry, proxy: Proxy) -> None:
+def test_an_upload_resumes_where_the_line_broke(registry: Registry, proxy: Proxy) -> None:
     proxy.interfere = Keeping(registry, [len(CONTENT) * 9 // 10, 12_345])
     given, waits, said = Given(), [], []
     with RegistryClient(f"{proxy.address}/resume/kept", pause=waits.append) as client:
@@ -99,7 +99,7 @@ def test_it_goes_on_where_the_line_broke(registry: Registry, proxy: Proxy) -> No
     first = len(CONTENT) * 9 // 10
     assert given.starts == [0, first, first + 12_345]
     assert [seen.received for seen in proxy.requests("PATCH")] == [len(CONTENT) - first - 12_345]
-    assert waits == [0.5, 0.5]  # each of them got further
+    assert waits == [0.5, 0.5]  # each of them made progress
     assert [(step.text, step.done) for step in said if "break" in step.text] == [
         ("resuming after a break", first),
         ("resuming after a break", first + 12_345),
@@ -108,7 +108,7 @@ def test_it_goes_on_where_the_line_broke(registry: Registry, proxy: Proxy) -> No
     assert stored(registry, "resume/kept") == CONTENT
 
 
-def test_a_registry_that_drops_what_it_had_gets_all_of_it_again(registry: Registry, line: Line) -> None:
+def test_a_registry_that_lost_an_upload_gets_all_of_it_again(registry: Registry, line: Line) -> None:
     line.breaks = [3 << 20]
     given, waits = Given(), []
     with RegistryClient(f"{line.address}/resume/dropped", pause=waits.append) as client:
@@ -118,7 +118,7 @@ def test_a_registry_that_drops_what_it_had_gets_all_of_it_again(registry: Regist
     assert stored(registry, "resume/dropped") == CONTENT
 
 
-def test_what_breaks_time_and_again_ends(line: Line) -> None:
+def test_an_upload_that_always_breaks_ends(line: Line) -> None:
     line.breaks = [2 << 20] * 20
     given, waits = Given(), []
     with (
@@ -132,10 +132,10 @@ def test_what_breaks_time_and_again_ends(line: Line) -> None:
     assert waits == [0.5, 1.0, 2.0]
 
 
-def test_smaller_requests_go_on_between_them(
+def test_smaller_requests_resume_between_breaks(
     registry: Registry, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Behind a front door that collects a request before it passes it on, only that request is lost."""
+    """Behind a proxy that buffers requests, only the current request is lost."""
     monkeypatch.setattr("providers.docker.registry.uploads._CHUNK", 1 << 20)
     answers = iter(["pass", "pass", "break", "pass", "break"])
 
@@ -156,7 +156,7 @@ def test_smaller_requests_go_on_between_them(
 
 
 @pytest.mark.parametrize("filed", [True, False])
-def test_the_last_answer_was_lost(registry: Registry, proxy: Proxy, filed: bool) -> None:
+def test_the_last_response_of_an_upload_is_lost(registry: Registry, proxy: Proxy, filed: bool) -> None:
     repository = f"resume/last{filed}".lower()
     keeping = Keeping(registry, [])
     lost = False
@@ -180,7 +180,7 @@ def test_the_last_answer_was_lost(registry: Registry, proxy: Proxy, filed: bool)
 
 
 @pytest.mark.parametrize(("status", "family"), [(401, UnauthorizedError), (403, ForbiddenError)])
-def test_a_refusal_is_never_tried_again(proxy: Proxy, status: int, family: type[ProviderError]) -> None:
+def test_a_refusal_is_never_retried(proxy: Proxy, status: int, family: type[ProviderError]) -> None:
     proxy.interfere = lambda method, path, body: Answer(status) if method == "PATCH" else None
     with (
         RegistryClient(f"{proxy.address}/resume/no", pause=lambda _: pytest.fail("waited")) as client,
@@ -201,7 +201,7 @@ def test_a_registry_that_forgets_uploads(proxy: Proxy) -> None:
     assert len(proxy.requests("POST")) == 4
 
 
-def test_a_content_that_is_too_short(registry: Registry) -> None:
+def test_content_that_is_too_short(registry: Registry) -> None:
     with (
         RegistryClient(f"{registry.address}/resume/short") as client,
         pytest.raises(PermanentError, match=f"a layer of {len(CONTENT)} bytes ended after 100"),
@@ -217,7 +217,7 @@ def test_an_empty_blob(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_download_goes_on_where_the_line_broke(registry: Registry, proxy: Proxy, ranges: bool) -> None:
+def test_a_download_resumes_where_the_line_broke(registry: Registry, proxy: Proxy, ranges: bool) -> None:
     with RegistryClient(f"{registry.address}/resume/read") as client:
         client.upload(BLOB, Given(), silent)
     proxy.withheld = set() if ranges else {"range"}

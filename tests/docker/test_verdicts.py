@@ -1,4 +1,4 @@
-"""What the kind `image` says should be done: one row per situation, from data alone."""
+"""The assessment of the kind `image`: one row per situation, from data alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -89,7 +89,7 @@ def test_a_situation_has_its_verdict(
     assert verdict.refusal is None
 
 
-def test_a_published_version_of_other_source_is_refused_and_names_what_changed() -> None:
+def test_a_version_of_another_source_is_refused_with_the_differences() -> None:
     assess = kind(**{"a.py": "2", "new.py": "3", "there.py": "4"}).facts.assess
     assert assess is not None
     outputs = {"digest": "sha256:here", "files": {"a.py": "1", "gone.py": "1", "here.py": "4"}}
@@ -104,7 +104,7 @@ def test_a_published_version_of_other_source_is_refused_and_names_what_changed()
     assert verdict.refusal.ways == (NEW_VERSION,)
 
 
-def test_more_changes_than_a_line_holds_are_counted() -> None:
+def test_further_differences_are_counted() -> None:
     assess = kind(**{f"{number}.py": str(number) for number in range(9)}).facts.assess
     assert assess is not None
 
@@ -115,7 +115,7 @@ def test_more_changes_than_a_line_holds_are_counted() -> None:
     assert reason_of(verdict) == "source-changed: 0.py added, 1.py added, 2.py added, 3.py added and 5 more"
 
 
-def test_a_record_of_another_image_says_nothing_of_this_one() -> None:
+def test_state_of_another_image_is_not_used() -> None:
     assess = kind(**{"a.py": "2"}).facts.assess
     assert assess is not None
     outputs = {"digest": "sha256:before somebody else published", "files": {"a.py": "1"}}
@@ -125,7 +125,7 @@ def test_a_record_of_another_image_says_nothing_of_this_one() -> None:
     assert reason_of(verdict) == "source-changed: the state does not say which of its 1 file differ"
 
 
-def test_without_a_record_the_files_are_counted_and_the_commit_is_named() -> None:
+def test_without_state_the_files_are_counted_and_the_commit_is_named() -> None:
     assess = kind(**{"a.py": "2", "b.py": "1"}).facts.assess
     assert assess is not None
     live = published(source_key=OLD_KEY)
@@ -155,7 +155,7 @@ def test_a_version_that_another_tool_published_is_never_assumed_to_be_this_sourc
         )
 
 
-def test_one_that_was_accepted_is_other_source_once_a_file_changed() -> None:
+def test_an_accepted_version_is_another_source_once_a_file_changed() -> None:
     assess = kind().facts.assess
     assert assess is not None
     accepted = published(source_key=OLD_KEY, label=None)
@@ -167,7 +167,7 @@ def test_one_that_was_accepted_is_other_source_once_a_file_changed() -> None:
 
 
 def test_only_the_files_of_the_same_recipe_are_compared() -> None:
-    """A record of an earlier version has another digest of config.toml, which is no change of it."""
+    """State of an earlier version has another digest of config.toml, which is not a change."""
     key = SourceKey(
         KEY,
         {"config.toml": "2", "a.py": "1"},
@@ -177,7 +177,7 @@ def test_only_the_files_of_the_same_recipe_are_compared() -> None:
         first_files={"config.toml": "1"},
     )
     source = ImageSource(folder=Path("app"))
-    compared = ImageKind("reg.io/app", source, key, never, never, new_version=NEW_VERSION).differing
+    compared = ImageKind("reg.io/app", source, key, never, never, new_version=NEW_VERSION).source_differences
     digest = {"digest": "sha256:here"}
     live = published(source_key="sha256:old")
 

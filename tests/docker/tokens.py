@@ -1,4 +1,4 @@
-"""Made-up secrets of every shape, put together here so that no file of this repository holds one."""
+"""Fake secrets of every shape, assembled here so that no file of this repository contains one."""
 
 import random
 import string
@@ -12,7 +12,7 @@ def _of(characters: str, count: int, chance: random.Random) -> str:
 
 
 def tokens(seed: int = 0) -> dict[str, str]:
-    """One secret of each shape, by a name for it. Each seed gives other ones."""
+    """One secret of each shape, by its name. Each seed gives different ones."""
     chance = random.Random(seed)
     number = _of(HEX, 40, chance)
     return {

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from providers.picsellia.kinds.processing import RULES
-from providers.rules import Effect
+from providers.rules import JSON, Effect
 from providers.sandbox import Sandbox
 from reconciler.core.diagnostics import UserError
 from reconciler.core.diff import Change, ChangeClass, compare
 from reconciler.core.plan import Plan, Stack
-from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
+from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 from reconciler.drift.baseline import acknowledge, digest, read_rules, updated_text
 from reconciler.drift.findings import Acknowledgement, Finding, FindingDates, Report, StackReport
 from tests.conftest import Cli

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from providers import rules
 from providers.picsellia.kinds.processing import RULES
-from providers.rules import FieldRule
+from providers.rules import JSON, FieldRule
 from reconciler.core.diff import ChangeClass, compare, normalised, normalised_live, same
-from reconciler.core.values import ABSENT, JSON, MISSING, NoValue
+from reconciler.core.values import ABSENT, MISSING, NoValue
 from tests.engine.conftest import APP, Bench, processing
 
 IN_SYNC, PENDING, DRIFT, CONVERGED, CONFLICT, UNRECORDED, _ = ChangeClass

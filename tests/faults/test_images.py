@@ -61,4 +61,4 @@ def test_a_version_that_somebody_else_published_meanwhile_is_never_overwritten(
     ended = cli("apply", str(mine))
 
     assert ended.code == 1
-    assert "published meanwhile, and is never overwritten" in ended.err
+    assert "published in the meantime, and is never overwritten" in ended.err

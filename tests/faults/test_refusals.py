@@ -108,7 +108,7 @@ def test_writes_that_are_refused_for_ever_are_announced_and_given_up(
     assert ended.code == 1
     server = os.environ["PICSELLIA_CUSTOM_ENV"].partition("//")[2]
     assert f"{server}: rate limited, next try in 1 s" in ended.err
-    assert "says too many requests" in ended.err
+    assert "returned 429 (too many requests)" in ended.err
     assert "RECONCILER_TIMEOUT" in ended.err
     assert 3 <= len(sandbox.writes(service="platform")) <= 20
 

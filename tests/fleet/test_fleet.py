@@ -270,7 +270,7 @@ def test_a_sign_in_error_of_all_processes_is_the_error(fleet: Fleet, monkeypatch
     ended = fleet.cli("drift", "--all")
 
     assert ended.code == 1
-    assert "does not know this API token" in ended.err
+    assert "does not accept this API token" in ended.err
 
 
 def test_incomplete_lists_are_completed_by_reads(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ Connect = Callable[..., Platform]
 
 @pytest.fixture
 def connect(sandbox: Sandbox) -> Iterator[Connect]:
-    """Signs in to the sandbox, or to another host, with a token of one's choice."""
+    """Signs in to the sandbox, or to another host, with any token."""
     with ExitStack() as closing:
 
         def connect(host: str = "", token: str = "", *, read_timeout: float = 20.0) -> Platform:
@@ -38,7 +38,7 @@ def connect(sandbox: Sandbox) -> Iterator[Connect]:
 
 @pytest.fixture
 def platform(sandbox: Sandbox, connect: Connect, pauses: list[float]) -> Platform:
-    """Signed in, and nothing of that in the sandbox's log."""
+    """A platform after the sign-in, with an empty log of requests."""
     platform = connect()
     sandbox.clear_requests()
     return platform
@@ -46,7 +46,7 @@ def platform(sandbox: Sandbox, connect: Connect, pauses: list[float]) -> Platfor
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between repeated reads, which are written down instead of waited for."""
+    """The pauses between repeated reads, which are recorded instead of waited for."""
     taken = skip_waits(monkeypatch)
 
     def sleep(retry: Retry, response: object = None) -> None:
@@ -89,7 +89,7 @@ VERSION = {
 
 
 class Kinds:
-    """The four kinds with the arguments that the engine gives them, shortened to what a story is about."""
+    """The four kinds, with shorter calls than the engine's."""
 
     def __init__(self, platform: Platform) -> None:
         self.processing = ProcessingKind(platform)

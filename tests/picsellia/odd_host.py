@@ -1,4 +1,4 @@
-"""A host that signs everybody in, and then answers as no platform would."""
+"""A host that accepts every sign-in, and then returns malformed responses."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ SIGN_IN = {
 def odd_host(
     status: int, content: bytes, headers: Mapping[str, str] = {}, *, signs_in: bool = True
 ) -> Iterator[tuple[str, list[str]]]:
-    """The host's address, and the requests that it got after the sign-in, as "METHOD /path"."""
+    """The host's address, and its requests after the sign-in, as "METHOD /path"."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -45,7 +45,7 @@ def odd_host(
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

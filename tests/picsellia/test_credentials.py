@@ -1,4 +1,4 @@
-"""Where the API token goes: to the platform's own origin, whatever it answers."""
+"""The API token is only sent to the platform's own origin, whatever it responds."""
 
 import json
 import ssl
@@ -25,7 +25,7 @@ WRITES: dict[str, Callable[[Platform], object]] = {
 
 @pytest.fixture
 def elsewhere() -> Iterator[Proxy]:
-    """A server in plain http that obliges."""
+    """A server in plain http that accepts every request."""
     with proxy_to("") as proxy:
         proxy.interfere = lambda method, path, body: Answer(200, b'{"id": "1", "name": "Apples"}')
         yield proxy
@@ -33,7 +33,7 @@ def elsewhere() -> Iterator[Proxy]:
 
 @pytest.fixture
 def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """What makes a server of this machine speak https that is trusted."""
+    """A trusted certificate for a server on this machine."""
     key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
@@ -45,7 +45,7 @@ def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 
 def moved(status: int, to: str) -> Callable[[str, str, bytes], Answer]:
-    """A platform that signs everybody in, and has moved the rest."""
+    """A platform that accepts every sign-in, and redirects all other requests."""
 
     def answer(method: str, path: str, body: bytes) -> Answer:
         signs_in = SIGN_IN.get(path.partition("?")[0])
@@ -75,7 +75,7 @@ def test_no_read_is_redirected_from_https_to_http(
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_read_goes_on_at_another_origin_without_the_token(
+def test_a_read_follows_to_another_origin_without_the_token(
     elsewhere: Proxy, status: int, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"

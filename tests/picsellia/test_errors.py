@@ -1,6 +1,6 @@
-"""Every way in which the platform can fail, and the family that says what the engine should do about it.
+"""Every failure of the platform, and its error family, which determines the engine's reaction.
 
-The table holds each status for a read and for a write. `unknown` says that a write may have been carried out.
+The table has each status for a read and for a write. `unknown` means that a write may have succeeded.
 """
 
 import gzip
@@ -29,7 +29,7 @@ from tests.picsellia.conftest import Connect
 from tests.picsellia.odd_host import odd_host
 from tests.services import free_port
 
-# status, family, whether a write that is answered so may have been carried out
+# status, family, whether a write with this response may have succeeded
 STATUSES = [
     (400, RefusedError, False),
     (401, UnauthorizedError, False),
@@ -63,7 +63,7 @@ def write(platform: Platform, verb: str = "post", name: str = "Apples") -> objec
 
 @pytest.fixture(autouse=True)
 def token_never_told(connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No message of any of these errors holds the token, whatever the platform said."""
+    """No message of these errors contains the token, whatever the platform returned."""
     told: list[str] = []
     begin = ProviderError.__init__
 
@@ -106,8 +106,8 @@ def test_a_write(sandbox: Sandbox, platform: Platform, status: int, family: type
         assert [request["method"] for request in sandbox.requests()] == [verb.upper()], "it is sent once"
 
 
-def test_the_table_holds_every_status_that_the_sdk_has_a_class_for() -> None:
-    """A new exception class in the SDK's table of statuses must get a row here."""
+def test_the_table_has_every_status_with_an_sdk_class() -> None:
+    """A new exception class in the SDK's table of statuses needs a row here."""
     from picsellia.sdk import connection
 
     source = inspect.getsource(connection.check_status_code)
@@ -119,7 +119,7 @@ def test_the_table_holds_every_status_that_the_sdk_has_a_class_for() -> None:
         raise PermanentError("for the fixture, which wants to see an error")
 
 
-def test_what_the_platform_says_is_kept(sandbox: Sandbox, platform: Platform) -> None:
+def test_the_message_of_the_platform_is_kept(sandbox: Sandbox, platform: Platform) -> None:
     sandbox.platform.create_model("Apples")
     with pytest.raises(ExistsError, match="A model named Apples already exists"):
         write(platform)
@@ -130,7 +130,7 @@ def test_what_the_platform_says_is_kept(sandbox: Sandbox, platform: Platform) ->
 # Rate limits and repeats
 
 
-def test_a_rate_limit_says_how_long_to_wait(sandbox: Sandbox, platform: Platform) -> None:
+def test_a_rate_limit_has_a_wait(sandbox: Sandbox, platform: Platform) -> None:
     sandbox.fail("POST", "/models$", 429, headers={"Retry-After": "7"})
     with pytest.raises(TransientError) as limited:
         write(platform)
@@ -147,9 +147,7 @@ def test_a_rate_limit_says_how_long_to_wait(sandbox: Sandbox, platform: Platform
     assert silent.value.retry_after is None, "the pause of an earlier answer is not this one's"
 
 
-def test_a_pause_may_be_given_as_a_date_and_nonsense_is_no_pause(
-    sandbox: Sandbox, platform: Platform
-) -> None:
+def test_a_pause_may_be_a_date_and_an_invalid_one_is_ignored(sandbox: Sandbox, platform: Platform) -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     sandbox.fail("POST", "/models$", 429, headers={"Retry-After": later})
     with pytest.raises(TransientError) as limited:
@@ -176,7 +174,9 @@ def test_a_read_is_repeated_until_it_succeeds(
         platform.get("/api/model/nobody")
 
 
-def test_a_read_does_not_wait_for_an_hour(sandbox: Sandbox, platform: Platform, pauses: list[float]) -> None:
+def test_a_read_does_not_wait_for_a_pause_of_an_hour(
+    sandbox: Sandbox, platform: Platform, pauses: list[float]
+) -> None:
     sandbox.fail("GET", "/models$", 429, times=None, headers={"Retry-After": "3600"})
     with pytest.raises(TransientError) as limited:
         read(platform)
@@ -185,11 +185,11 @@ def test_a_read_does_not_wait_for_an_hour(sandbox: Sandbox, platform: Platform, 
     assert len(sandbox.requests()) == 1
 
 
-# Answers that do not come
+# Missing responses
 
 
-def test_a_create_whose_answer_is_lost_is_sent_exactly_once(sandbox: Sandbox, platform: Platform) -> None:
-    """The SDK repeats a POST whose connection dropped, and would find its own model in the way."""
+def test_a_create_with_a_lost_response_is_sent_exactly_once(sandbox: Sandbox, platform: Platform) -> None:
+    """The SDK repeats a POST after a dropped connection, and would conflict with its own model."""
     sandbox.fail("POST", "/models$", "drop-after")
     with pytest.raises(TransientError, match="the connection was cut") as lost:
         write(platform)
@@ -216,18 +216,18 @@ def test_a_read_that_is_always_cut_off_ends(
     assert 1 < len(sandbox.requests()) < 6
 
 
-def test_a_write_that_is_never_answered_may_have_been_carried_out(sandbox: Sandbox, connect: Connect) -> None:
+def test_a_write_without_a_response_has_an_unknown_outcome(sandbox: Sandbox, connect: Connect) -> None:
     platform = connect(read_timeout=0.3)
     sandbox.clear_requests()
     sandbox.fail("POST", "/models$", "hang", after=True)
-    with pytest.raises(TransientError, match="did not answer in time") as slow:
+    with pytest.raises(TransientError, match="did not respond in time") as slow:
         write(platform)
     assert slow.value.outcome_unknown
     assert len(sandbox.requests()) == 1
     assert sandbox.platform.model("Apples") is not None
 
 
-def test_a_read_that_is_never_answered_ends(sandbox: Sandbox, connect: Connect, pauses: list[float]) -> None:
+def test_a_read_without_a_response_ends(sandbox: Sandbox, connect: Connect, pauses: list[float]) -> None:
     platform = connect(read_timeout=0.2)
     sandbox.clear_requests()
     sandbox.fail("GET", "/models$", "hang", times=None)
@@ -240,14 +240,14 @@ def test_a_read_that_is_never_answered_ends(sandbox: Sandbox, connect: Connect, 
 def test_a_host_that_is_down(connect: Connect) -> None:
     with pytest.raises(TransientError, match="cannot be reached: Connection refused") as down:
         connect(f"http://127.0.0.1:{free_port()}")
-    assert "is http://127.0.0.1:" in down.value.hint
+    assert "check that http://127.0.0.1:" in down.value.hint
     assert not down.value.outcome_unknown
 
 
-def test_a_platform_that_goes_down_has_not_carried_out_what_never_reached_it(connect: Connect) -> None:
+def test_a_write_that_never_reached_the_platform_has_a_known_outcome(connect: Connect) -> None:
     with odd_host(200, b"{}", {"Connection": "close"}) as (host, _):
         platform = connect(host)
-    platform._adapter.close()  # and with it the connection that was kept open
+    platform._adapter.close()  # also closes the kept-open connection
     with pytest.raises(TransientError, match="Connection refused") as down:
         write(platform)
     assert down.value.outcome_unknown is False, "it may be sent again"
@@ -259,19 +259,19 @@ def test_a_host_without_a_name_in_the_dns(connect: Connect) -> None:
     assert "object at 0x" not in unknown.value.message
 
 
-def test_a_host_that_speaks_no_tls(sandbox: Sandbox, connect: Connect, pauses: list[float]) -> None:
+def test_a_host_without_tls(sandbox: Sandbox, connect: Connect, pauses: list[float]) -> None:
     with pytest.raises(TransientError, match=r"cannot be reached: wrong version number$"):
         connect(sandbox.url.replace("http://", "https://"))
 
 
 @pytest.mark.parametrize("host", ["http://[", "http://localhost:99999"])
-def test_an_address_that_is_none(connect: Connect, host: str) -> None:
+def test_an_invalid_address(connect: Connect, host: str) -> None:
     with pytest.raises(ProviderError) as odd:
         connect(host)
-    assert f"is {host} " in odd.value.hint
+    assert f"check that {host} " in odd.value.hint
 
 
-# Answers of somebody else
+# Responses of other servers
 
 
 ODD = [
@@ -295,7 +295,7 @@ ODD = [
 
 
 @pytest.mark.parametrize(("status", "content"), ODD)
-def test_an_answer_that_no_platform_gives_is_an_error_and_no_crash(
+def test_a_malformed_response_is_a_provider_error(
     connect: Connect, pauses: list[float], status: int, content: bytes
 ) -> None:
     with odd_host(status, content) as (host, asked):
@@ -310,7 +310,7 @@ def test_an_answer_that_no_platform_gives_is_an_error_and_no_crash(
 
 
 @pytest.mark.parametrize(("status", "content"), ODD)
-def test_a_host_that_is_no_platform_at_all(
+def test_a_host_that_is_not_a_platform(
     connect: Connect, pauses: list[float], status: int, content: bytes
 ) -> None:
     with odd_host(status, content, signs_in=False) as (host, asked), pytest.raises(ProviderError) as failed:
@@ -331,14 +331,14 @@ def test_a_host_that_is_no_platform_at_all(
         b"NaN",
     ],
 )
-def test_a_list_that_is_none(connect: Connect, content: bytes) -> None:
+def test_a_malformed_list(connect: Connect, content: bytes) -> None:
     with odd_host(200, content) as (host, _):
         platform = connect(host)
-        with pytest.raises(PermanentError, match="answer"):
+        with pytest.raises(PermanentError, match="response"):
             list(platform.items(platform.organization_path("models")))
 
 
-def test_an_answer_without_an_end_is_given_up(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_response_fails(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("providers.bodies.MAX_BYTES", 100_000)
     for content in (b" " * 200_000, gzip.compress(b" " * 200_000)):
         compressed = {"Content-Encoding": "gzip"} if content[:1] != b" " else {}
@@ -349,15 +349,15 @@ def test_an_answer_without_an_end_is_given_up(connect: Connect, monkeypatch: pyt
     assert "has more than" in failed.value.message
 
 
-def test_an_object_without_what_makes_it_one(connect: Connect) -> None:
+def test_an_object_without_its_required_keys(connect: Connect) -> None:
     from tests.picsellia.conftest import Kinds
 
     with odd_host(200, b'{"count": 0, "processing": "app"}') as (host, _):
         kinds = Kinds(connect(host))
-        with pytest.raises(PermanentError, match="the platform's answer has no 'items'") as reading:
+        with pytest.raises(PermanentError, match="the platform's response has no 'items'") as reading:
             kinds.read_model()
         assert not reading.value.outcome_unknown
-        with pytest.raises(PermanentError, match="the platform's answer has no 'id'") as making:
+        with pytest.raises(PermanentError, match="the platform's response has no 'id'") as making:
             kinds.new_model()
         assert making.value.outcome_unknown, "it may be there now"
 
@@ -381,8 +381,8 @@ def test_a_platform_that_repeats_the_token_is_not_quoted(sandbox: Sandbox, conne
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirected_write_is_not_sent_as_something_else(connect: Connect, status: int) -> None:
-    """HTTP clients follow a redirected POST with a GET, whose answer then looks like success."""
+def test_a_redirected_write_is_not_sent_as_another_request(connect: Connect, status: int) -> None:
+    """HTTP clients follow a redirected POST with a GET, whose response looks like success."""
     with (
         odd_host(200, b'{"id": "1", "name": "Apples"}') as (elsewhere, got_there),
         odd_host(status, b"", {"Location": f"{elsewhere}/api/new"}) as (host, asked),
@@ -398,7 +398,7 @@ def test_a_redirected_write_is_not_sent_as_something_else(connect: Connect, stat
 
 
 @pytest.mark.parametrize("value", [2**80, "\ud800"])
-def test_a_value_that_json_cannot_hold_is_refused_before_anything_is_sent(
+def test_a_value_that_json_cannot_contain_is_refused_before_sending(
     sandbox: Sandbox, platform: Platform, value: object
 ) -> None:
     with pytest.raises(RefusedError, match="it cannot be sent"):
@@ -406,7 +406,7 @@ def test_a_value_that_json_cannot_hold_is_refused_before_anything_is_sent(
     assert sandbox.requests() == []
 
 
-def test_a_netrc_does_not_take_the_tokens_place(sandbox: Sandbox, home: Path, connect: Connect) -> None:
+def test_a_netrc_does_not_replace_the_token(sandbox: Sandbox, home: Path, connect: Connect) -> None:
     netrc = home / ".netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     netrc.chmod(0o600)
@@ -415,7 +415,7 @@ def test_a_netrc_does_not_take_the_tokens_place(sandbox: Sandbox, home: Path, co
         connect(token="nobody's")
 
 
-def test_certificates_that_are_not_there(monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
+def test_missing_certificates(monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     with pytest.raises(PermanentError, match=r"/nowhere/ca.pem does not exist") as failed:
         connect("https://127.0.0.1:1")
@@ -426,18 +426,18 @@ def test_certificates_that_are_not_there(monkeypatch: pytest.MonkeyPatch, connec
 # Signing in
 
 
-def test_a_token_that_nobody_knows(connect: Connect) -> None:
-    with pytest.raises(UnauthorizedError, match="does not know this API token") as unknown:
+def test_an_unknown_token(connect: Connect) -> None:
+    with pytest.raises(UnauthorizedError, match="does not accept this API token") as unknown:
         connect(token="nobody's")
     assert "PICSELLIA_TOKEN" in unknown.value.hint
     assert "nobody's" not in f"{unknown.value.message}{unknown.value.hint}"
 
 
-def test_an_organization_that_nobody_knows(sandbox: Sandbox) -> None:
-    with pytest.raises(PermanentError, match="knows no organization 'elsewhere'"):
+def test_an_unknown_organization(sandbox: Sandbox) -> None:
+    with pytest.raises(PermanentError, match="has no organization 'elsewhere'"):
         Platform(sandbox.url, sandbox.token, "elsewhere")
     with pytest.raises(PermanentError):
-        Platform(sandbox.url, sandbox.token, "\udcff")  # what a shell makes of bytes that are no text
+        Platform(sandbox.url, sandbox.token, "\udcff")  # bytes in an argument that are not text
 
 
 def test_a_token_that_may_only_read(sandbox: Sandbox, connect: Connect) -> None:

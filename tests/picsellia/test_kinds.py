@@ -1,4 +1,4 @@
-"""The life of each kind on the platform: made, found, changed, deleted, and told apart from its likes."""
+"""The life of each kind on the platform: create, find, change, delete; and similar names."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_a_processing_from_its_creation_to_its_deletion(sandbox: Sandbox, kinds:
         kinds.processing.delete(changed, parent=None)
 
 
-def test_an_update_sends_what_changed_and_nothing_else(sandbox: Sandbox, kinds: Kinds) -> None:
+def test_an_update_sends_only_the_changes(sandbox: Sandbox, kinds: Kinds) -> None:
     made = kinds.new_processing()
     sandbox.clear_requests()
     kinds.change_processing(made, docker_tag="test")
@@ -47,7 +47,7 @@ def test_an_update_sends_what_changed_and_nothing_else(sandbox: Sandbox, kinds: 
     assert (sent["method"], sent["body"]) == ("PATCH", {"docker_tag": "test"})
 
 
-def test_docker_flags_of_a_processing_can_be_changed_and_taken_away(sandbox: Sandbox, kinds: Kinds) -> None:
+def test_docker_flags_of_a_processing_can_be_changed_and_removed(sandbox: Sandbox, kinds: Kinds) -> None:
     made = kinds.new_processing(docker_flags=[])
     with_gpu = kinds.change_processing(made, docker_flags=["--ipc=host", "--gpus=all"])
     assert stored(sandbox.platform.processing("app"))["docker_flags"] == ["--ipc=host", "--gpus=all"]
@@ -63,7 +63,7 @@ def test_explicit_empty_values_clear(sandbox: Sandbox, kinds: Kinds) -> None:
     assert cleared.fields == {**PROCESSING, "description": "", "default_parameters": {}, "default_gpu": 0}
 
 
-def test_a_name_is_given_once(kinds: Kinds) -> None:
+def test_a_name_is_unique(kinds: Kinds) -> None:
     kinds.new_processing()
     with pytest.raises(ExistsError) as taken:
         kinds.new_processing()
@@ -123,7 +123,7 @@ def test_a_constraint_is_cleared_by_null(sandbox: Sandbox, kinds: Kinds) -> None
     assert sandbox.platform.inputs("app")[0]["inference_type_constraint"] is None
 
 
-def test_an_input_without_its_processing_is_neither_there_nor_made(sandbox: Sandbox, kinds: Kinds) -> None:
+def test_an_input_without_its_processing_is_neither_read_nor_created(sandbox: Sandbox, kinds: Kinds) -> None:
     assert kinds.input.read(Reference(("app", "dataset"))) is None
     with pytest.raises(PermanentError, match="its processing does not exist"):
         kinds.input.create(["app", "dataset"], INPUT, parent=None, report=silent)
@@ -144,7 +144,7 @@ def test_a_model_from_its_creation_to_its_deletion(sandbox: Sandbox, kinds: Kind
     assert sandbox.platform.models() == []
 
 
-def test_a_renamed_model_is_found_by_its_id_and_named_back(sandbox: Sandbox, kinds: Kinds) -> None:
+def test_a_renamed_model_is_found_by_its_id_and_renamed_back(sandbox: Sandbox, kinds: Kinds) -> None:
     made = kinds.new_model()
     sandbox.platform.edit_model("Apples", name="Pears")
 
@@ -157,7 +157,7 @@ def test_a_renamed_model_is_found_by_its_id_and_named_back(sandbox: Sandbox, kin
     assert stored(sandbox.platform.model("Apples"))["id"] == made.id
 
 
-def test_a_name_that_was_given_anew_wins_over_the_recorded_id(sandbox: Sandbox, kinds: Kinds) -> None:
+def test_a_new_object_with_the_name_wins_over_the_recorded_id(sandbox: Sandbox, kinds: Kinds) -> None:
     old = kinds.new_model()
     sandbox.platform.edit_model("Apples", name="Pears")
     new = sandbox.platform.create_model("Apples")
@@ -195,7 +195,7 @@ def test_a_renamed_version_is_found_by_its_id(sandbox: Sandbox, kinds: Kinds) ->
     assert kinds.read_version(apples, id=made.id) is None
 
 
-def test_a_version_without_its_model_is_neither_there_nor_made(sandbox: Sandbox, kinds: Kinds) -> None:
+def test_a_version_without_its_model_is_neither_read_nor_created(sandbox: Sandbox, kinds: Kinds) -> None:
     assert kinds.version.read(Reference(("Apples", "v1"), "x")) is None
     with pytest.raises(PermanentError, match="its model does not exist"):
         kinds.version.create(["Apples", "v1"], VERSION, parent=None, report=silent)
@@ -218,7 +218,7 @@ def test_a_type_that_is_not_configured_is_left_out_of_a_create(sandbox: Sandbox,
 
 
 @pytest.mark.parametrize("type", ["MASK", "MULTI"])
-def test_what_the_sdk_refuses_to_send_is_sent_as_text(sandbox: Sandbox, kinds: Kinds, type: str) -> None:
+def test_a_value_that_the_sdk_refuses_is_sent_as_text(sandbox: Sandbox, kinds: Kinds, type: str) -> None:
     apples = kinds.new_model()
     made = kinds.new_version(apples, type=type, framework="YOLOV8")
     live = stored(sandbox.platform.version("Apples", "v1"))
@@ -227,7 +227,7 @@ def test_what_the_sdk_refuses_to_send_is_sent_as_text(sandbox: Sandbox, kinds: K
     assert (changed.fields["type"], changed.fields["docker_tag"]) == (type, "2.0.0")
 
 
-def test_a_value_that_the_platform_refuses_is_refused_with_its_own_words(kinds: Kinds) -> None:
+def test_a_refused_value_is_reported_with_the_platforms_message(kinds: Kinds) -> None:
     apples = kinds.new_model()
     with pytest.raises(RefusedError, match="must be one of TENSORFLOW") as refused:
         kinds.new_version(apples, framework="CAFFE")
@@ -238,7 +238,7 @@ def test_a_value_that_the_platform_refuses_is_refused_with_its_own_words(kinds: 
 
 
 @pytest.mark.parametrize("wanted", ["app", "App", "application"])
-def test_find_may_match_loosely_and_still_gives_exactly_the_one_that_was_asked_for(
+def test_find_may_match_loosely_and_returns_the_exact_name(
     sandbox: Sandbox, kinds: Kinds, wanted: str
 ) -> None:
     for name in ("my-app-old", "application", "App", "app"):
@@ -269,9 +269,7 @@ def test_a_loose_match_is_not_the_object(sandbox: Sandbox, kinds: Kinds) -> None
 @pytest.mark.parametrize(
     "pages", [{"page_cap": 7}, {"page_cap": 1}, {"page_default": 3}, {"page_cap": 7, "reorder": True}]
 )
-def test_an_object_is_found_on_whatever_page_it_is(
-    sandbox: Sandbox, kinds: Kinds, pages: dict[str, object]
-) -> None:
+def test_an_object_is_found_on_any_page(sandbox: Sandbox, kinds: Kinds, pages: dict[str, object]) -> None:
     names = [f"app-{number:02}" for number in range(20)]
     for name in [*names, "app"]:
         sandbox.platform.create_processing(name)
@@ -283,10 +281,10 @@ def test_an_object_is_found_on_whatever_page_it_is(
     assert kinds.read_processing("app-2") is None
 
 
-# Platforms that are not like ours
+# Platforms that differ from the sandbox
 
 
-def test_values_nobody_has_heard_of_do_not_break_a_read(sandbox: Sandbox, kinds: Kinds) -> None:
+def test_unknown_values_do_not_break_a_read(sandbox: Sandbox, kinds: Kinds) -> None:
     sandbox.switch(unknown_enums=True, extra_fields=True, loose_find=True)
     newer = "from-a-newer-platform"
 
@@ -304,7 +302,7 @@ def test_values_nobody_has_heard_of_do_not_break_a_read(sandbox: Sandbox, kinds:
     assert kinds.read_processing("platform") is None, "the whole list is read, unknown values and all"
 
 
-def test_what_is_not_returned_is_absent_and_not_null(sandbox: Sandbox, kinds: Kinds) -> None:
+def test_a_field_that_is_not_returned_is_absent_not_null(sandbox: Sandbox, kinds: Kinds) -> None:
     sandbox.switch(echo="certain")
     app = kinds.new_processing()
     apples = kinds.new_model()
@@ -328,9 +326,7 @@ def test_null_is_a_value_and_not_absent(sandbox: Sandbox, kinds: Kinds) -> None:
     assert made.fields["docker_flags"] is None
 
 
-def test_an_organization_without_a_connector_is_worked_in_all_the_same(
-    sandbox: Sandbox, connect: Connect
-) -> None:
+def test_an_organization_without_a_connector_works(sandbox: Sandbox, connect: Connect) -> None:
     sandbox.switch(null_connector=True)
     kinds = Kinds(connect())
     assert kinds.new_processing().fields == PROCESSING
@@ -362,7 +358,7 @@ def test_a_name_reaches_the_platform_as_it_is_written(sandbox: Sandbox, kinds: K
 
 
 @pytest.mark.parametrize("name", ["..", ".", ""])
-def test_a_name_that_would_change_the_path_is_refused_before_anything_is_sent(
+def test_a_name_that_would_change_the_path_is_refused_before_sending(
     sandbox: Sandbox, kinds: Kinds, name: str
 ) -> None:
     app = kinds.new_processing()
@@ -382,8 +378,8 @@ def test_a_name_that_would_change_the_path_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("written", ["1e999", "-1e999", "1e-999", "NaN", "Infinity", "-Infinity"])
-def test_a_number_that_no_float_holds_is_kept_as_it_was_written(connect: Connect, written: str) -> None:
-    """As null it would be in sync with a parameter that has no value, as 0 with one that is 0."""
+def test_a_number_beyond_a_float_is_kept_as_written(connect: Connect, written: str) -> None:
+    """As null it would be in sync with a parameter without a value, as 0 with one that is 0."""
     content = f'{{"a": {written}, "zeros": [0e5, -0.0, 0.00], "b": 1.5}}'.encode()
     with odd_host(200, content) as (host, _):
         assert connect(host).get("/api/anything") == {"a": written, "zeros": [0, 0, 0], "b": 1.5}

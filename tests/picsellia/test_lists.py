@@ -1,4 +1,4 @@
-"""Every list of the platform, on however many pages: complete, each object once, and never read for ever."""
+"""Every list of the platform, with any number of pages: complete, without duplicates, and finite."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ SIZE = 12
 
 @dataclass
 class MadeUpList:
-    """A list of the platform as some server may answer it.
+    """A list with unusual pages.
 
     Attributes:
-        size: objects.
-        most: objects on a page.
-        said: the count that it says; None for none.
-        whole: it ignores the offset.
-        wanders: each page has a different order.
+        size: number of objects.
+        most: objects per page.
+        said: the returned count; None for no count.
+        whole: whether it ignores the offset.
+        wanders: whether each page has a different order.
     """
 
     size: int
@@ -58,7 +58,7 @@ def read(made_up: MadeUpList) -> list[int]:
     counts=st.booleans(),
     wanders=st.booleans(),
 )
-def test_every_object_once_whatever_a_page_has(size: int, most: int, counts: bool, wanders: bool) -> None:
+def test_every_object_is_listed_once(size: int, most: int, counts: bool, wanders: bool) -> None:
     made_up = MadeUpList(size, most, size if counts else None, wanders=wanders)
     listed = read(made_up)
     assert sorted(listed) == list(range(size))
@@ -80,8 +80,8 @@ def test_a_list_that_starts_at_the_beginning_each_time_ends(size: int, most: int
 
 
 @given(size=st.integers(0, 100), most=st.integers(1, 100), said=st.integers(0, 10**12))
-def test_a_count_is_no_promise(size: int, most: int, said: int) -> None:
-    """A platform may count what a token may not see, or count before something is made."""
+def test_a_count_may_be_wrong(size: int, most: int, said: int) -> None:
+    """A platform may count objects that the token has no access to, or count too early."""
     made_up = MadeUpList(size, most, said)
     listed = read(made_up)
     assert listed == list(range(len(listed)))
@@ -89,7 +89,7 @@ def test_a_count_is_no_promise(size: int, most: int, said: int) -> None:
     assert made_up.requests <= size // most + 10
 
 
-def test_objects_that_came_in_at_the_front_meanwhile_are_read_as_well() -> None:
+def test_objects_added_at_the_front_are_read_as_well() -> None:
     names = [str(number) for number in range(10)]
 
     def growing(offset: int) -> Page:
@@ -107,16 +107,16 @@ def test_objects_that_came_in_at_the_front_meanwhile_are_read_as_well() -> None:
     came_in=st.dictionaries(st.integers(1, 8), st.integers(1, 30), max_size=3),
     counts=st.booleans(),
 )
-def test_however_many_came_in_at_the_front_none_that_was_there_is_missed(
+def test_no_object_is_missed_however_many_are_added_at_the_front(
     size: int, most: int, came_in: dict[int, int], counts: bool
 ) -> None:
-    """Before some requests, a page or more of new objects: the next page has nothing but known ones."""
+    """A page or more of new objects before some requests: the next page has no new object."""
     names = [str(number) for number in range(size)]
     first, fresh, requests = names[:most], numbers(size), numbers()
 
     def growing(offset: int) -> Page:
         names[:0] = [str(next(fresh)) for _ in range(came_in.get(next(requests), 0))]
-        if not counts and offset:  # just as many as a page has look like a list that ignores the offset
+        if not counts and offset:  # exactly one page looks like a list that ignores the offset
             assume(names[offset : offset + most] != first)
         found = [(name, Answer(id=name)) for name in names[offset : offset + most]]
         return Page(found, len(names) if counts else None)
@@ -126,8 +126,8 @@ def test_however_many_came_in_at_the_front_none_that_was_there_is_missed(
     assert set(listed) >= {str(number) for number in range(size)}
 
 
-def test_a_list_without_a_count_that_ignores_the_offset_and_wanders_is_given_up() -> None:
-    """It gives five of its ten objects, other ones each time, so that nothing shows whether these are all."""
+def test_a_list_in_random_order_without_count_and_offset_fails() -> None:
+    """It returns random five of its ten objects, so it never shows whether these are all."""
     starts = numbers()
 
     def wandering(offset: int) -> Page:
@@ -144,8 +144,8 @@ def test_an_empty_list_without_a_count_takes_one_request() -> None:
     assert read(made_up) == [] and made_up.requests == 1
 
 
-def test_a_list_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_MOST", 50)
+def test_an_endless_list_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "_MAX_PAGES", 50)
     fresh = numbers()
 
     def endless(offset: int) -> Page:
@@ -159,7 +159,7 @@ def test_a_list_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 class ListReader:
-    """Each list of the platform with `SIZE` objects, and how it is read."""
+    """Each list of the platform with `SIZE` objects, and its read."""
 
     def __init__(self, sandbox: Sandbox, kinds: Kinds) -> None:
         self._kinds = kinds
@@ -211,7 +211,7 @@ def test_each_list_of_the_platform(sandbox: Sandbox, lists: ListReader, which: s
             assert len(sandbox.requests()) <= SIZE // most + 3, (way, counts)
 
 
-def test_inputs_that_cannot_be_seen_are_no_reason_to_create_them(sandbox: Sandbox, lists: ListReader) -> None:
+def test_unreadable_inputs_are_not_created(sandbox: Sandbox, lists: ListReader) -> None:
     sandbox.switch(page_cap=5, page_ignored=True)
     with pytest.raises(PermanentError, match="has 12 objects, but its pages contain only 5 of them"):
         lists.names("inputs")

@@ -1,4 +1,4 @@
-"""Every verb of every kind of the platform, answered with anything: an object, or a provider error."""
+"""Malformed responses to every verb of every kind give an object or a provider error."""
 
 import json
 import random
@@ -42,7 +42,7 @@ SAMPLE = 10
 
 
 def answer(kind: str) -> dict[str, Any]:
-    """One object as the platform shows it."""
+    """One object as the platform returns it."""
     beside = {
         "id": "6a1e9c1c-7a9f-4a0e-9a5d-3d5f0f6f1c13",
         "updated_at": AT,
@@ -53,7 +53,7 @@ def answer(kind: str) -> dict[str, Any]:
 
 
 class Odd(Tape):
-    """Signs in as a platform does, and gives one answer to every other request."""
+    """Accepts the sign-in, and returns one response to every other request."""
 
     def __init__(self) -> None:
         super().__init__(recording=False)
@@ -93,7 +93,7 @@ def call(kind: ResourceKind, name: str, verb: str) -> list[LiveObject]:
 
 
 def problems_of(live: LiveObject, name: str, kind: ResourceKind) -> list[str]:
-    """What would go wrong later with this object, in the engine or in the state."""
+    """Problems that this object would cause later, in the engine or in state."""
     changes = list(compare(FIELDS[name], FIELDS[name], live.fields, kind.facts.rules))
     json.dumps([repr(change) for change in changes])
     address = "/".join((name, "x"))

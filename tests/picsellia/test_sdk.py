@@ -1,4 +1,4 @@
-"""What we take over from the official SDK by doing it ourselves, and what we leave to it."""
+"""Requests without the official SDK are the same as with it, and do not import it."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ Headers = Mapping[str, str]
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> dict[str, Headers]:
-    """The headers of the last request of each method and path, whoever sends it."""
+    """The headers of the last request of each method and path."""
     seen: dict[str, Headers] = {}
     send = requests.adapters.HTTPAdapter.send
 
@@ -44,7 +44,7 @@ def test_a_read_is_sent_as_the_sdk_sends_it(sandbox: Sandbox, sent: dict[str, He
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirected_read_goes_on_elsewhere_without_the_token(
+def test_a_read_follows_a_redirect_without_the_token(
     connect: Connect, sent: dict[str, Headers], status: int
 ) -> None:
     with (
@@ -56,10 +56,10 @@ def test_a_redirected_read_goes_on_elsewhere_without_the_token(
     assert "Authorization" not in sent["GET /api/new"]
 
 
-def test_a_redirect_to_nowhere_is_no_answer(connect: Connect) -> None:
+def test_a_redirect_without_a_location_is_an_error(connect: Connect) -> None:
     with (
         odd_host(302, b"", {"Location": ""}) as (host, _),
-        pytest.raises(PermanentError, match="is not what a"),
+        pytest.raises(PermanentError, match="not from a Picsellia platform"),
     ):
         connect(host).get("/api/old")
 

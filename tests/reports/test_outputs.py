@@ -12,9 +12,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from jsonschema import Draft202012Validator
 
+from providers.rules import JSON
 from providers.sandbox import Sandbox
 from reconciler.core.diff import ChangeClass
-from reconciler.core.values import ABSENT, JSON, MISSING, Address, NoValue
+from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 from reconciler.views.reports.drift_json import report_from_document, report_text
 from reconciler.views.reports.github import annotations
 from reconciler.views.reports.html import drift_html

@@ -1,4 +1,4 @@
-"""Records and stores to test with. A new store joins the protocol's suite by a line in `BUCKETS`."""
+"""State and stores for tests. A line in `BUCKETS` runs the suite of all stores for a new bucket."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -27,7 +27,7 @@ MakeStore = Callable[..., Store]
 
 
 class FakeTime:
-    """A clock that only moves when somebody sleeps or a test says so. Seconds."""
+    """A clock in seconds that only advances with a sleep or by a test."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -45,10 +45,10 @@ def time() -> FakeTime:
 
 
 class DatedObjects(Objects):
-    """A bucket whose own time is a test's, and that dates its objects by it.
+    """A bucket with the clock of a test, which dates its objects.
 
     Args:
-        dates: of the objects, shared by everybody who looks at the bucket.
+        dates: date of each object, shared by all clients of the bucket.
     """
 
     def __init__(self, url: str, clock: Callable[[], float], dates: dict[str, float]) -> None:
@@ -85,7 +85,7 @@ def bucket_maker(url: str) -> MakeStore:
 
 @pytest.fixture(params=["sqlite", *BUCKETS])
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty place for records, of each kind."""
+    """An empty store of each type."""
     if request.param == "sqlite":
         return str(tmp_path / "made" / "state.db")
     return bucket_url(request.param, request, monkeypatch)
@@ -93,7 +93,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.fixture(params=BUCKETS)
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty place in a bucket, of each kind."""
+    """An empty prefix in each bucket."""
     return bucket_url(request.param, request, monkeypatch)
 
 
@@ -105,7 +105,7 @@ def bucket_url(name: str, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def make_store(url: str) -> Iterator[MakeStore]:
-    """Each call is another process's view of the same place."""
+    """Each call opens the same store as another process would."""
     make = bucket_maker(url) if "://" in url else partial(SqliteStore, Path(url))
     with ExitStack() as opened:
         yield lambda **options: opened.enter_context(make(**options))
@@ -129,13 +129,13 @@ def intent(address: str, **changed: Any) -> Intent:
 
 
 def snapshot(*resources: RecordedResource, serial: int = 1) -> Snapshot:
-    """A record that keeps every promise."""
+    """A valid snapshot."""
     by_address = {r.address: r for r in resources}
     return Snapshot(STACK, "lineage-1", serial, by_address, {}, written_by="0.1.0", written_at=AT)
 
 
 def counting(value: int) -> Snapshot:
-    """A record of which only this number matters."""
+    """A valid snapshot with this number in one field."""
     return snapshot(resource("processing/app", default_cpu=value))
 
 

@@ -1,4 +1,4 @@
-"""A stand-in for Google Cloud Storage: as much of its XML API as obstore uses, in memory.
+"""A replacement for Google Cloud Storage: the part of its XML API that obstore uses, in memory.
 
 It honours `x-goog-if-generation-match` on writes, 0 meaning that there must be none, and gives every write a
 generation of its own: https://cloud.google.com/storage/docs/xml-api/reference-headers#xgoogifgenerationmatch.
@@ -17,13 +17,13 @@ KNOWN = {"list-type", "prefix", "delimiter", "start-after", "max-keys"}
 
 
 class Gcs:
-    """The server, for the length of a block."""
+    """The server, for the duration of a block."""
 
     def __init__(self, bucket: str) -> None:
         self.bucket = bucket
         self.objects: dict[str, tuple[int, datetime, bytes]] = {}
         self.generation = 1
-        self.refusals: list[int] = []  # status codes that the next writes are answered with
+        self.refusals: list[int] = []  # status codes of the next responses to writes
         self.turn = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -43,7 +43,7 @@ class Gcs:
         self._server.server_close()
 
     def write(self, key: str, body: bytes, expected: str | None) -> int | None:
-        """The new generation, or None when another one is there than was expected."""
+        """The new generation; None if the object has another one than expected."""
         with self.turn:
             current = self.objects[key][0] if key in self.objects else 0
             if expected is not None and int(expected) != current:
@@ -120,7 +120,7 @@ def _handler(server: Gcs) -> type[BaseHTTPRequestHandler]:
             self._answer(204 if gone else 404, "")
 
         def _key(self) -> str | None:
-            """What the request is about: "" for the bucket; None when it was answered already."""
+            """The object of the request, "" for the bucket; None if the response was already sent."""
             bucket, _, key = unquote(urlsplit(self.path).path).removeprefix("/").partition("/")
             if bucket == server.bucket:
                 return key
@@ -136,6 +136,6 @@ def _handler(server: Gcs) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(data)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""A proxy in front of a local bucket that answers some requests as no bucket does."""
+"""A proxy in front of a local bucket that returns malformed responses to some requests."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ _OF_ONE_HOP = {"connection", "transfer-encoding", "content-encoding", "content-l
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer of the bucket, and the request that it belongs to."""
+    """A response of the bucket, and its request."""
 
     method: str
     lists: bool
@@ -50,7 +50,7 @@ def absence(answered: Answered) -> bool:
 
 @contextmanager
 def odd_bucket(bucket: Bucket, is_odd: IsOdd, body: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Sends requests for the bucket through the proxy, which puts `body` into the answers that are odd."""
+    """Sends requests for the bucket through the proxy, which puts `body` into the malformed responses."""
     name = next(name for name in _ENDPOINTS if name in bucket.variables)
     endpoint = urlsplit(bucket.variables[name])
     session = requests.Session()
@@ -81,7 +81,7 @@ def odd_bucket(bucket: Bucket, is_odd: IsOdd, body: bytes, monkeypatch: pytest.M
         do_GET = do_PUT = do_DELETE = do_HEAD = answer
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

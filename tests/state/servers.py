@@ -1,4 +1,4 @@
-"""Where buckets are, for tests: an S3, an Azure Blob and a Google Cloud Storage, on loopback only.
+"""Buckets for tests: an S3, an Azure Blob and a Google Cloud Storage, on loopback only.
 
 S3 is moto's server and Azure is Azurite, both the real protocol. Of Google Cloud Storage no local server that
 can be installed knows generations, so `gcs` speaks as much of the protocol as obstore uses.
@@ -36,7 +36,7 @@ from werkzeug.serving import make_server
 application, turn = DomainDispatcherApplication(create_backend_app), Lock()
 
 def one_at_a_time(environ, start_response):
-    with turn:  # moto looks at If-Match before it writes, and lets another request in between; S3 does not
+    with turn:  # moto does not check If-Match and write atomically; S3 does
         return application(environ, start_response)
 
 make_server("127.0.0.1", int(sys.argv[1]), one_at_a_time, threaded=True).serve_forever()
@@ -45,7 +45,7 @@ make_server("127.0.0.1", int(sys.argv[1]), one_at_a_time, threaded=True).serve_f
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket that is there.
+    """An existing bucket.
 
     Attributes:
         url: without a prefix.
@@ -76,7 +76,7 @@ def gcs() -> Iterator[Bucket]:
 
 @contextlib.contextmanager
 def started_s3() -> Iterator[Bucket]:
-    """As the fixture `s3`."""
+    """For the fixture `s3`."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (
@@ -101,7 +101,7 @@ def started_s3() -> Iterator[Bucket]:
 
 @contextlib.contextmanager
 def started_azure() -> Iterator[Bucket]:
-    """As the fixture `azure`."""
+    """For the fixture `azure`."""
     if not AZURITE.exists():
         _unavailable("no Azurite: make .azurite/.ready installs it, and takes npm (Debian: apt install npm)")
     port = free_port()
@@ -122,13 +122,13 @@ def started_azure() -> Iterator[Bucket]:
 
 @contextlib.contextmanager
 def started_gcs() -> Iterator[Bucket]:
-    """As the fixture `gcs`."""
+    """For the fixture `gcs`."""
     with Gcs(BUCKET) as server:
         yield Bucket(f"gs://{BUCKET}", {"GOOGLE_BASE_URL": server.url, "GOOGLE_BEARER_TOKEN": "not-a-secret"})
 
 
 def use(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sets the bucket's variables, and no others that could lead elsewhere."""
+    """Sets the bucket's variables, and removes others that could select another one."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
             monkeypatch.delenv(name)
@@ -143,7 +143,7 @@ def _session() -> requests.Session:
 
 
 def _speaks(url: str) -> bool:
-    """Whether anything but silence comes from there."""
+    """Whether the address responds."""
     try:
         _session().get(url, timeout=5)
     except requests.RequestException:

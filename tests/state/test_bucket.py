@@ -1,4 +1,4 @@
-"""What is particular to buckets: what lies there, lost answers, races for the head, clocks, and refusals."""
+"""The bucket store: its objects, lost responses, races for the head, clocks and refusals."""
 
 import socket
 import sys
@@ -23,12 +23,12 @@ FOLDER = "my-org%40STAGING%2Fmy_pipeline"
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty place in the quickest of the buckets: these tests are about the store above them."""
+    """A prefix in the fastest bucket, as these tests are about the store above it."""
     return bucket_url("gcs", request, monkeypatch)
 
 
 class Disturbed(Objects):
-    """A bucket that something happens to around a swap."""
+    """A bucket that runs code of a test around a swap."""
 
     before: Callable[[], None] = staticmethod(lambda: None)
     after: Callable[[], None] = staticmethod(lambda: None)
@@ -70,7 +70,7 @@ def test_a_save_is_a_history_object_and_a_head_that_names_it(place: str) -> None
         assert names[2].removeprefix("history/").encode() in head.body
 
 
-def test_a_bucket_that_refuses_every_swap_is_given_up_at_once(place: str) -> None:
+def test_a_bucket_that_refuses_every_swap_fails_at_once(place: str) -> None:
     objects, naps = Disturbed(place), list[float]()
     objects.before = swapped
     with BucketStore(objects, sleep=naps.append) as store:
@@ -94,7 +94,7 @@ def test_reading_writes_nothing(place: str) -> None:
 
 
 def test_state_that_appears_while_an_empty_list_is_verified_is_found(place: str) -> None:
-    """Another run saves the first state between this run's list and its look at the witness."""
+    """Another run saves the first state after this run's list and before its read of the witness."""
 
     class Overtaken(Objects):
         def get(self, path: str) -> StoredObject | None:
@@ -109,19 +109,19 @@ def test_state_that_appears_while_an_empty_list_is_verified_is_found(place: str)
     assert overtaken
 
 
-def test_a_stack_that_was_only_locked_has_no_record(place: str) -> None:
+def test_a_stack_that_was_only_locked_has_no_state(place: str) -> None:
     with BucketStore(Objects(place)) as store:
         with store.lock(STACK, run("ada"), timeout=0):
             assert store.stacks() == []
         assert store.load(STACK) is None
 
 
-def test_what_a_killed_run_left_is_seen_by_nobody(place: str) -> None:
-    """Killed between the history object and the head, at the newest serial and at ones gone by."""
+def test_leftovers_of_a_killed_run_are_ignored(place: str) -> None:
+    """Killed between the history object and the head, at the latest and at earlier serials."""
     objects = Disturbed(place)
     with BucketStore(objects) as store:
         with store.lock(STACK, run("ada"), timeout=0):
-            pass  # there is a head then, so that the next swap is the save's
+            pass  # creates a head, so the next swap is the save
         for serial in range(3):
             objects.before = once(no_answer)
             with pytest.raises(StoreUnavailableError):
@@ -142,7 +142,7 @@ def test_what_a_killed_run_left_is_seen_by_nobody(place: str) -> None:
 
 
 @pytest.mark.parametrize("lost", [no_answer, swapped])
-def test_a_save_whose_answer_was_lost_is_found_to_be_saved(place: str, lost: Callable[[], None]) -> None:
+def test_a_save_with_a_lost_response_counts_as_saved(place: str, lost: Callable[[], None]) -> None:
     objects = Disturbed(place)
     with BucketStore(objects) as store:
         save(store, counting(1), expected=0)
@@ -153,7 +153,9 @@ def test_a_save_whose_answer_was_lost_is_found_to_be_saved(place: str, lost: Cal
 
 
 @pytest.mark.parametrize("lost", [no_answer, swapped])
-def test_so_is_one_that_somebody_else_has_gone_on_from(place: str, lost: Callable[[], None]) -> None:
+def test_a_save_with_a_lost_response_counts_as_saved_if_another_run_continued_from_it(
+    place: str, lost: Callable[[], None]
+) -> None:
     objects = Disturbed(place)
     with BucketStore(objects) as store, BucketStore(Objects(place)) as other:
 
@@ -162,14 +164,14 @@ def test_so_is_one_that_somebody_else_has_gone_on_from(place: str, lost: Callabl
             lost()
 
         with store.lock(STACK, run("ada"), timeout=0):
-            pass  # there is a head then, so that the next swap is the save's
+            pass  # creates a head, so the next swap is the save
         objects.after = once(overtaken)
         assert save(store, counting(1), expected=0).serial == 1
         assert [count(store.load_at(STACK, serial)) for serial in (1, 2)] == [1, 2]
 
 
 @pytest.mark.parametrize("lost", [no_answer, swapped])
-def test_a_lock_whose_answer_was_lost_is_held(place: str, lost: Callable[[], None]) -> None:
+def test_a_lock_with_a_lost_response_is_held(place: str, lost: Callable[[], None]) -> None:
     objects = Disturbed(place)
     with BucketStore(objects) as store:
         objects.after = once(lost)
@@ -180,7 +182,7 @@ def test_a_lock_whose_answer_was_lost_is_held(place: str, lost: Callable[[], Non
 
 
 def test_a_lock_that_is_taken_away_while_its_holder_saves_stops_the_save(place: str) -> None:
-    """Between the look at the lock and the write: record and lock are one object, so one of the two wins."""
+    """After the check of the lock and before the write. They are one object, so one of the two wins."""
     objects = Disturbed(place)
     with BucketStore(objects) as store, BucketStore(Objects(place)) as other:
         with store.lock(STACK, run("ada"), timeout=0, every=NEVER) as lock:
@@ -190,8 +192,8 @@ def test_a_lock_that_is_taken_away_while_its_holder_saves_stops_the_save(place: 
         assert other.load(STACK) is None
 
 
-def test_a_save_waits_for_no_lock_of_others(place: str) -> None:
-    """A write that relies on the serial alone goes through while the head changes for other reasons."""
+def test_a_save_without_a_lock_does_not_wait_for_others(place: str) -> None:
+    """A write that relies on the serial alone succeeds while the head changes for other reasons."""
     objects = Disturbed(place)
     with (
         BucketStore(objects) as store,
@@ -205,7 +207,7 @@ def test_a_save_waits_for_no_lock_of_others(place: str) -> None:
 
 
 @pytest.mark.parametrize("hours", [-5, 5])
-def test_a_machine_with_a_wrong_clock_takes_no_lock_from_a_living_run(
+def test_a_wrong_clock_does_not_take_over_the_lock_of_a_live_run(
     place: str, hours: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = real_time.time
@@ -215,7 +217,7 @@ def test_a_machine_with_a_wrong_clock_takes_no_lock_from_a_living_run(
             assert other.holder(STACK) == run("ada")
 
 
-def test_damage_is_told_and_the_saves_before_it_stay(place: str) -> None:
+def test_damage_is_reported_and_earlier_saves_stay(place: str) -> None:
     objects = Objects(place)
     with BucketStore(objects) as store:
         for serial in range(3):
@@ -239,9 +241,7 @@ def test_damage_is_told_and_the_saves_before_it_stay(place: str) -> None:
         (b'{"format":"reconciler/bucket","version":2}', NewerFormatError),
     ],
 )
-def test_a_head_that_cannot_be_understood_is_never_taken_for_none(
-    place: str, body: bytes, kind: type[Exception]
-) -> None:
+def test_an_unreadable_head_is_never_read_as_missing(place: str, body: bytes, kind: type[Exception]) -> None:
     objects = Objects(place)
     objects.put(f"{FOLDER}/head.json", body)
     with BucketStore(objects) as store:
@@ -259,8 +259,8 @@ def test_a_head_that_cannot_be_understood_is_never_taken_for_none(
 
 
 @pytest.mark.parametrize("code", [429, 503])
-def test_a_service_that_asks_to_slow_down_is_asked_again(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Google Cloud Storage takes one write a second of an object, and a head is written by every save."""
+def test_a_request_to_slow_down_is_retried(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Google Cloud Storage allows one write per second and object, and each save writes the head."""
     with Gcs("records") as server:
         use(Bucket("", {"GOOGLE_BASE_URL": server.url, "GOOGLE_BEARER_TOKEN": "not-a-secret"}), monkeypatch)
         server.refusals = [code] * 3
@@ -269,7 +269,7 @@ def test_a_service_that_asks_to_slow_down_is_asked_again(code: int, monkeypatch:
         assert server.refusals == []
 
 
-def test_an_endpoint_that_never_answers_is_given_up(
+def test_an_endpoint_without_a_response_fails(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = bucket_url("s3", request, monkeypatch)
@@ -283,7 +283,7 @@ def test_an_endpoint_that_never_answers_is_given_up(
 
 
 @pytest.mark.parametrize("name", ["s3", "azure", "gcs"])
-def test_a_bucket_that_does_not_exist_is_no_empty_one(
+def test_a_missing_bucket_is_not_an_empty_one(
     name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = bucket_url(name, request, monkeypatch).replace("//records", "//elsewhere")
@@ -299,7 +299,7 @@ def test_a_bucket_that_does_not_exist_is_no_empty_one(
                 attempt()
 
 
-def test_wrong_credentials_are_told_and_not_shown(
+def test_wrong_credentials_are_reported_but_not_shown(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = bucket_url("azure", request, monkeypatch)
@@ -312,7 +312,7 @@ def test_wrong_credentials_are_told_and_not_shown(
     assert wrong not in caught.value.message + caught.value.hint
 
 
-def test_an_endpoint_that_does_not_answer_is_told(
+def test_an_unreachable_endpoint_is_reported(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = bucket_url("s3", request, monkeypatch)
@@ -340,14 +340,14 @@ def test_an_endpoint_that_does_not_answer_is_told(
         ("GenericError", "bad answer from https://a.example/?sig=s3cret", "bad answer from its endpoint"),
     ],
 )
-def test_what_a_service_answers_is_told_without_its_url(kind: str, text: str, says: str) -> None:
+def test_the_message_of_a_service_is_shown_without_its_url(kind: str, text: str, says: str) -> None:
     problem = Objects("az://records")._unavailable_error(text, kind)
     assert says in problem.message
     assert problem.hint
     assert "s3cret" not in problem.message + problem.hint
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_has_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(StoreUnavailableError) as caught:
         open_store("s3://records/team").load(STACK)

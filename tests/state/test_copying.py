@@ -1,4 +1,4 @@
-"""Records move from one store to another with everything that is known of them."""
+"""Copies state from one store to another, with its history."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ def check_same(source: Store, target: Store) -> None:
             assert target.load_at(stack, entry.serial) == source.load_at(stack, entry.serial)
 
 
-def test_everything_is_there_afterwards_and_work_goes_on(source: SqliteStore, store: Store) -> None:
+def test_the_copy_is_complete_and_usable(source: SqliteStore, store: Store) -> None:
     save(source, replace(counting(7), stack="org@PROD/other", lineage="lineage-2"), expected=0)
     assert [done.serials for done in copy_states(source, store, EXCLUSIVE)] == [(1, 2, 3), (1,)]
     check_same(source, store)
@@ -43,14 +43,14 @@ def test_everything_is_there_afterwards_and_work_goes_on(source: SqliteStore, st
     assert [count(store.load_at(STACK, serial)) for serial in range(1, 5)] == [1, 2, 3, 4]
 
 
-def test_and_back_again(source: SqliteStore, store: Store, tmp_path: Path) -> None:
+def test_a_copy_can_be_copied_back(source: SqliteStore, store: Store, tmp_path: Path) -> None:
     list(copy_states(source, store, EXCLUSIVE))
     with SqliteStore(tmp_path / "back.db") as back:
         list(copy_states(store, back, EXCLUSIVE))
         check_same(source, back)
 
 
-def test_a_second_time_copies_what_was_added(source: SqliteStore, tmp_path: Path) -> None:
+def test_a_second_copy_adds_the_new_saves(source: SqliteStore, tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "target.db") as target:
         list(copy_states(source, target, EXCLUSIVE))
         assert list(copy_states(source, target, EXCLUSIVE)) == [CopyResult(STACK, (), ())]
@@ -59,7 +59,7 @@ def test_a_second_time_copies_what_was_added(source: SqliteStore, tmp_path: Path
         check_same(source, target)
 
 
-def test_what_is_damaged_or_gone_is_left_out(source: SqliteStore, make_store: MakeStore) -> None:
+def test_damaged_and_missing_saves_are_left_out(source: SqliteStore, make_store: MakeStore) -> None:
     change(source.path, "DELETE FROM contents WHERE serial = 1")
     change(source.path, "UPDATE contents SET body = x'00' WHERE serial = 3")
     with open_store(str(source.path)) as damaged, make_store() as target:
@@ -72,7 +72,7 @@ def test_what_is_damaged_or_gone_is_left_out(source: SqliteStore, make_store: Ma
         assert [entry.serial for entry in target.history(STACK, 10)] == [3, 2]
 
 
-def test_another_record_is_not_overwritten(source: SqliteStore, tmp_path: Path) -> None:
+def test_other_state_is_not_overwritten_by_a_copy(source: SqliteStore, tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "target.db") as target:
         save(target, replace(counting(9), lineage="lineage-9"), expected=0)
         with pytest.raises(LineageConflictError):
@@ -81,8 +81,10 @@ def test_another_record_is_not_overwritten(source: SqliteStore, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("saves", [1, 4])
-def test_neither_is_a_newer_one_nor_one_that_parted(source: SqliteStore, tmp_path: Path, saves: int) -> None:
-    """Nor anything of the stacks beside it."""
+def test_newer_and_diverged_state_is_not_overwritten_by_a_copy(
+    source: SqliteStore, tmp_path: Path, saves: int
+) -> None:
+    """The other stacks are not copied either."""
     save(source, replace(counting(7), stack="a@PROD/before", lineage="lineage-2"), expected=0)
     with SqliteStore(tmp_path / "target.db") as target:
         for serial in range(saves):

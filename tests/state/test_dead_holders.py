@@ -1,4 +1,4 @@
-"""A lock whose holder can be seen to be gone keeps nobody out; one that may be alive does."""
+"""A lock of a dead holder is taken over; one whose holder may be alive is not."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tells dead proc
 
 @pytest.fixture
 def asleep() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that does nothing until it is killed."""
+    """A process that sleeps until it is killed."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         yield process
         process.kill()
@@ -35,28 +35,28 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def test_a_process_is_gone_when_it_was_killed(asleep: subprocess.Popen[bytes]) -> None:
+def test_a_killed_process_is_dead(asleep: subprocess.Popen[bytes]) -> None:
     holder = held_by(asleep.pid)
     assert not is_gone(holder)
     kill(asleep)
     assert is_gone(holder)
 
 
-def test_a_process_that_only_waits_to_be_cleared_away_is_gone(asleep: subprocess.Popen[bytes]) -> None:
+def test_a_zombie_is_dead(asleep: subprocess.Popen[bytes]) -> None:
     holder = held_by(asleep.pid)
     os.kill(asleep.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, asleep.pid, os.WEXITED | os.WNOWAIT)  # it ended, and stays in the table
+    os.waitid(os.P_PID, asleep.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is a zombie
     assert is_gone(holder)
 
 
 @pytest.mark.parametrize("elsewhere", ["", "another start, or another container"])
-def test_of_a_process_elsewhere_nothing_is_known(elsewhere: str, asleep: subprocess.Popen[bytes]) -> None:
-    """Two containers may share a host's name, and both have a process 7."""
+def test_a_process_of_another_machine_is_unknown(elsewhere: str, asleep: subprocess.Popen[bytes]) -> None:
+    """Two containers may have the same host name, and each a process 7."""
     kill(asleep)
     assert not is_gone(replace(held_by(asleep.pid), processes=elsewhere))
 
 
-def test_somebody_elses_process_is_there() -> None:
+def test_the_process_of_another_user_is_alive() -> None:
     assert not is_gone(held_by(1))
 
 

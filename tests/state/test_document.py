@@ -1,4 +1,4 @@
-"""The JSON document: what goes in comes out, and what is not understood is refused."""
+"""The JSON document: a round trip changes nothing, and unknown content is refused."""
 
 import json
 import string
@@ -51,14 +51,14 @@ def records(draw: st.DrawFn) -> Snapshot:
 
 
 @given(records())
-def test_a_record_survives_being_written_and_read(record: Snapshot) -> None:
+def test_a_snapshot_survives_writing_and_reading(record: Snapshot) -> None:
     assert verify(record) == []
     text = to_json(record)
     assert from_json(text) == record
     assert to_json(from_json(text)) == text
 
 
-def test_the_document_is_the_one_that_is_documented() -> None:
+def test_the_document_matches_its_documentation() -> None:
     record = snapshot(
         resource("processing/app", "image/app", description="é"), resource("image/app")
     ).with_intent(intent("model/M"))
@@ -102,7 +102,7 @@ def test_the_document_is_the_one_that_is_documented() -> None:
     }
 
 
-def test_the_text_does_not_depend_on_the_order_of_making() -> None:
+def test_the_text_does_not_depend_on_the_order_of_insertion() -> None:
     one, two = resource("model/A", b=1, a=2), resource("model/B")
     assert to_json(snapshot(one, two)) == to_json(snapshot(two, resource("model/A", a=2, b=1)))
 
@@ -112,7 +112,7 @@ TEXT = to_json(RECORD)
 
 
 @given(st.integers(0, len(TEXT) - 1))
-def test_a_text_that_was_cut_off_is_refused(length: int) -> None:
+def test_a_truncated_text_is_refused(length: int) -> None:
     with pytest.raises(CorruptStateError):
         from_json(TEXT[:length])
 
@@ -174,7 +174,7 @@ def test_a_document_of_another_shape_is_refused(text: str, says: str) -> None:
     assert "reconciler state verify" in caught.value.hint
 
 
-def test_a_broken_promise_names_the_writer_the_number_and_the_repair() -> None:
+def test_a_broken_invariant_names_its_number_the_writer_and_the_repair() -> None:
     with pytest.raises(CorruptStateError) as caught:
         from_json(changed("resources", 0, id=""))
     assert "written by reconciler 0.1.0" in caught.value.message
@@ -183,7 +183,7 @@ def test_a_broken_promise_names_the_writer_the_number_and_the_repair() -> None:
     assert "reconciler state verify" in caught.value.hint
 
 
-def test_a_newer_format_is_refused_with_the_version_that_is_needed() -> None:
+def test_a_newer_format_is_refused_with_the_required_version() -> None:
     with pytest.raises(NewerFormatError) as caught:
         from_json(changed(version=3, written_by="3.1.0", shiny=True))
     assert "format version 3" in caught.value.message
@@ -191,8 +191,8 @@ def test_a_newer_format_is_refused_with_the_version_that_is_needed() -> None:
     assert "install reconciler 3.1.0 or newer" in caught.value.hint
 
 
-def test_an_older_format_is_raised_by_the_table() -> None:
-    """Version 0 exists in this test only: it called the stack a pipeline."""
+def test_migrations_upgrade_an_older_format() -> None:
+    """Version 0 exists only in this test: its key for the stack is `pipeline`."""
 
     def rename(document: dict[str, Any]) -> dict[str, Any]:
         return {"stack" if key == "pipeline" else key: value for key, value in document.items()}
@@ -202,7 +202,7 @@ def test_an_older_format_is_raised_by_the_table() -> None:
     assert from_json(json.dumps(old), migrations={0: rename, **MIGRATIONS}) == RECORD
 
 
-def test_version_1_had_intents_that_keep_nothing() -> None:
+def test_version_1_has_intents_without_kept_fields() -> None:
     old = json.loads(TEXT) | {"version": 1}
     for body in old["intents"]:
         del body["kept"]
@@ -215,6 +215,6 @@ def test_a_damaged_version_1_is_refused_as_damaged(intents: Any) -> None:
         from_json(json.dumps(json.loads(TEXT) | {"version": 1, "intents": intents}))
 
 
-def test_a_record_that_was_never_saved_can_be_written_down_too() -> None:
+def test_a_snapshot_without_a_save_has_a_document() -> None:
     new = Snapshot.new(STACK, "lineage-1")
     assert from_json(to_json(new)) == new

@@ -1,4 +1,4 @@
-"""Each numbered promise has a record that breaks it, and nothing else."""
+"""Each invariant has a snapshot that breaks it and no other."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -86,22 +86,22 @@ def numbers(problems: list[str]) -> set[str]:
     return {problem.split()[0] for problem in problems}
 
 
-def test_a_good_record_keeps_every_promise() -> None:
+def test_a_valid_snapshot_breaks_no_invariant() -> None:
     assert verify(GOOD) == []
     assert verify(Snapshot.new("org@PROD/p", "lineage-1")) == []
 
 
 @pytest.mark.parametrize(("number", "broken"), BROKEN)
-def test_a_broken_promise_is_told_by_its_number_and_no_other(number: str, broken: Snapshot) -> None:
+def test_a_broken_invariant_is_reported_by_its_number_alone(number: str, broken: Snapshot) -> None:
     assert numbers(verify(broken)) == {number}
 
 
 @pytest.mark.parametrize(("number", "broken"), BROKEN)
-def test_what_changed_since_a_good_record_breaks_the_same_promises(number: str, broken: Snapshot) -> None:
+def test_verifying_only_changes_finds_the_same_broken_invariants(number: str, broken: Snapshot) -> None:
     assert numbers(verify(broken, since=GOOD)) == {number}
 
 
-def test_every_promise_in_the_list_is_broken_above() -> None:
+def test_every_invariant_has_a_case_above() -> None:
     listed = {line.split()[0] for line in (invariants.__doc__ or "").splitlines() if line.startswith("    I")}
     assert listed == {number for number, _ in BROKEN}
 
@@ -110,7 +110,7 @@ def test_a_problem_names_its_address() -> None:
     assert verify(app(id="")) == ["I8 processing/app: has no id"]
 
 
-def test_a_cycle_is_told_with_its_way_round() -> None:
+def test_a_cycle_is_reported_with_its_path() -> None:
     record = snapshot(resource("model/A", "model/B"), resource("model/B", "model/A"))
     (problem,) = verify(record)
     assert problem in (
@@ -119,7 +119,7 @@ def test_a_cycle_is_told_with_its_way_round() -> None:
     )
 
 
-def test_parameters_of_the_user_may_have_any_name() -> None:
+def test_parameters_may_have_any_name() -> None:
     assert verify(app(inputs={"default_parameters": {"eos_token": "</s>", "max_tokens": 4}})) == []
 
 
@@ -149,7 +149,7 @@ CHANGES = st.lists(
 
 
 @given(st.lists(CHANGES, max_size=5))
-def test_looking_only_at_what_changed_finds_what_looking_at_all_finds(
+def test_verifying_changes_finds_what_verifying_everything_finds(
     steps: list[list[Callable[[Snapshot], Snapshot]]],
 ) -> None:
     good = snapshot()

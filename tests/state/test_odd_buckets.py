@@ -1,4 +1,4 @@
-"""What answers as no bucket does is an error that names the bucket, and never taken for an empty one."""
+"""A malformed response is an error that names the bucket, and is never read as an empty bucket."""
 
 from collections.abc import Callable
 
@@ -38,7 +38,7 @@ REFUSED: dict[IsOdd, set[str]] = {
 
 @pytest.fixture(params=BUCKETS)
 def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """A place in a bucket, with the state of one stack."""
+    """A bucket with the state of one stack."""
     url = bucket_url(request.param, request, monkeypatch)
     with open_store(url) as store:
         save(store, counting(1), expected=0)
@@ -47,7 +47,7 @@ def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> B
 
 @pytest.mark.parametrize("what", BODIES)
 @pytest.mark.parametrize("is_odd", [everything, lists, absence])
-def test_no_odd_answer_hides_state(
+def test_no_malformed_response_hides_state(
     is_odd: IsOdd, what: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_store(bucket.url) as store:
@@ -67,7 +67,7 @@ def test_no_odd_answer_hides_state(
     assert refused >= REFUSED[is_odd]
 
 
-def test_a_web_page_in_the_place_of_a_list_is_reported(
+def test_a_web_page_instead_of_a_list_is_reported(
     s3: Bucket, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"{s3.url}/team"
@@ -84,7 +84,7 @@ def test_a_web_page_in_the_place_of_a_list_is_reported(
 
 @pytest.mark.parametrize("what", BODIES)
 @pytest.mark.parametrize("name", WRITES)
-def test_nothing_is_written_where_nothing_answers_as_a_bucket(
+def test_nothing_is_written_to_a_server_that_is_not_a_bucket(
     name: str, what: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (

@@ -1,4 +1,4 @@
-"""Several processes at one place, and processes that are killed: the same for each store."""
+"""Concurrent and killed processes, for each store."""
 
 import random
 import subprocess
@@ -19,7 +19,7 @@ from state.stores.opening import open_store
 from tests.state.conftest import STACK, count, counting
 
 with open_store(sys.argv[1]) as store:
-    sys.stdin.readline()  # all begin together
+    sys.stdin.readline()  # all start together
     done = 0
     while done < int(sys.argv[2]):
         record = store.load(STACK)
@@ -55,7 +55,7 @@ def start(script: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 def test_processes_that_save_at_once_lose_nothing(url: str) -> None:
-    """The first save included: they also race for making the place."""
+    """Including the first save: they also race to create the store."""
     processes = [start(INCREMENT, url, 25) for _ in range(4)]
     for process in processes:
         assert process.stdin
@@ -73,8 +73,8 @@ def test_processes_that_save_at_once_lose_nothing(url: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
-def test_a_killed_process_loses_no_save_that_it_acknowledged(url: str) -> None:
-    """kill -9 in the middle of saving, again and again; what a power cut does is up to synchronous=FULL."""
+def test_a_killed_process_loses_no_acknowledged_save(url: str) -> None:
+    """kill -9 during saves, repeatedly. For power cuts, the store relies on synchronous=FULL."""
     moments = random.Random(7)
     for _ in range(4):
         with start(SAVE_FOREVER, url) as process:
@@ -85,12 +85,12 @@ def test_a_killed_process_loses_no_save_that_it_acknowledged(url: str) -> None:
             except subprocess.TimeoutExpired:
                 process.kill()
             acknowledged += process.stdout.readlines()
-        whole = [line for line in acknowledged if line.endswith("\n")]  # it may be killed amid the last one
+        whole = [line for line in acknowledged if line.endswith("\n")]  # the kill may cut the last one
         serial, done = map(int, whole[-1].split())
         with open_store(url) as store:
             record = store.load(STACK)
             assert record is not None
-            # one more may have been saved, and its acknowledgement not been written any more
+            # one more save may have succeeded without its acknowledgement
             assert record.serial - serial in (0, 1)
             assert count(record) - done == record.serial - serial
             assert record.resources["model/M"].inputs["echo"] == count(record)

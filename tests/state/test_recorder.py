@@ -1,4 +1,4 @@
-"""The record of a running apply: what threads tell it is on the disk before they go on."""
+"""The state writer of a running apply: a change is durable before its thread continues."""
 
 import threading
 import time
@@ -33,7 +33,7 @@ def one_more(s: Snapshot) -> Snapshot:
     return counted(count(s) + 1 if s.resources else 1)(s)
 
 
-def test_a_change_is_on_the_disk_when_update_returns(store: Store) -> None:
+def test_a_change_is_durable_when_update_returns(store: Store) -> None:
     record = writer(store)
     saved = record.update(lambda s: s.with_intent(intent("model/M")))
     assert saved == record.snapshot == store.load(STACK)
@@ -43,7 +43,7 @@ def test_a_change_is_on_the_disk_when_update_returns(store: Store) -> None:
     assert (saved.serial, list(saved.resources), list(saved.intents)) == (2, ["model/M"], [])
 
 
-def test_a_loaded_record_is_carried_on(store: Store) -> None:
+def test_updates_continue_from_loaded_state(store: Store) -> None:
     writer(store).update(counted(1))
     loaded = store.load(STACK)
     assert loaded is not None
@@ -59,19 +59,19 @@ def test_a_loaded_record_is_carried_on(store: Store) -> None:
         lambda s: s.written(serial=99, by="9", at=AT),
     ],
 )
-def test_a_change_that_changes_nothing_makes_no_serial(store: Store, change: Change) -> None:
+def test_a_change_without_effect_creates_no_serial(store: Store, change: Change) -> None:
     record = writer(store)
     saved = record.update(counted(1))
     assert record.update(change) == saved
     assert [entry.serial for entry in store.history(STACK, 5)] == [1]
 
 
-def test_an_apply_that_does_nothing_leaves_no_record(store: Store) -> None:
+def test_an_apply_without_changes_creates_no_state(store: Store) -> None:
     writer(store).update(lambda s: s)
     assert store.load(STACK) is None
 
 
-def test_a_wrong_change_fails_alone(store: Store) -> None:
+def test_only_an_invalid_change_fails(store: Store) -> None:
     record = writer(store)
     record.update(counted(1))
     with pytest.raises(InvalidSnapshotError, match="I9 model/M"):
@@ -79,14 +79,14 @@ def test_a_wrong_change_fails_alone(store: Store) -> None:
     assert list(record.update(counted(2)).resources) == ["processing/app"]
 
 
-def test_a_change_that_raises_fails_alone(store: Store) -> None:
+def test_only_a_raising_change_fails(store: Store) -> None:
     record = writer(store)
     with pytest.raises(ZeroDivisionError):
         record.update(lambda s: s.with_resource(resource(f"model/{1 // 0}")))
     assert record.update(counted(2)).serial == 1
 
 
-def test_somebody_elses_save_is_not_overwritten(store: Store) -> None:
+def test_a_save_of_another_run_is_not_overwritten(store: Store) -> None:
     record = writer(store)
     record.update(counted(1))
     store.save(counting(50), expected_serial=1, lock=None)
@@ -95,7 +95,7 @@ def test_somebody_elses_save_is_not_overwritten(store: Store) -> None:
     assert count(store.load(STACK)) == 50
 
 
-def test_a_lost_lock_stops_the_record(store: Store) -> None:
+def test_a_lost_lock_stops_the_writer(store: Store) -> None:
     with store.lock(STACK, run("ada"), timeout=0) as lock:
         record = writer(store, lock=lock)
         record.update(counted(1))
@@ -106,7 +106,7 @@ def test_a_lost_lock_stops_the_record(store: Store) -> None:
 
 
 class Wrapped:
-    """A store whose saves a test can hold up or let fail, and counts."""
+    """A store that counts saves, and lets a test delay them or fail them."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -119,7 +119,7 @@ class Wrapped:
         return self.store.save(snapshot, **options)
 
 
-def test_what_could_not_be_saved_goes_along_with_the_next_save(store: Store) -> None:
+def test_a_failed_save_is_part_of_the_next_one(store: Store) -> None:
     wrapped = Wrapped(store)
     record = writer(wrapped)  # type: ignore[arg-type]
     record.update(counted(1))
@@ -137,7 +137,7 @@ def test_what_could_not_be_saved_goes_along_with_the_next_save(store: Store) -> 
     assert (list(saved.resources), saved.serial) == (["model/M", "processing/app"], 2)
 
 
-def test_threads_lose_no_change_and_find_each_on_the_disk(store: Store) -> None:
+def test_no_change_of_a_thread_is_lost(store: Store) -> None:
     record = writer(store)
 
     def work(worker: int) -> None:
@@ -168,7 +168,7 @@ def test_one_change_runs_at_a_time_and_sees_the_one_before(store: Store) -> None
 
     def slowly(s: Snapshot) -> Snapshot:
         after = one_more(s)
-        time.sleep(0.001)  # lets every other thread in, if it can get in
+        time.sleep(0.001)  # lets other threads run, if they can
         return after
 
     with ThreadPoolExecutor(8) as pool:
@@ -176,7 +176,7 @@ def test_one_change_runs_at_a_time_and_sees_the_one_before(store: Store) -> None
     assert count(record.snapshot) == 40
 
 
-def test_threads_that_wait_for_a_save_share_the_next_one(store: Store) -> None:
+def test_waiting_threads_share_the_next_save(store: Store) -> None:
     wrapped = Wrapped(store)
     record = writer(wrapped)  # type: ignore[arg-type]
     saving, go_on = threading.Event(), threading.Event()
@@ -218,7 +218,7 @@ OPERATIONS = st.one_of(
 
 @settings(max_examples=30)
 @given(st.lists(OPERATIONS, max_size=30))
-def test_every_serial_of_any_story_can_be_read_again(
+def test_every_serial_can_be_read_again(
     tmp_path_factory: pytest.TempPathFactory, changes: list[Change]
 ) -> None:
     with SqliteStore(tmp_path_factory.mktemp("story") / "state.db") as store:
@@ -229,5 +229,5 @@ def test_every_serial_of_any_story_can_be_read_again(
         assert len(store.history(STACK, 100)) == len(saved)
 
 
-def test_the_present_is_in_utc() -> None:
+def test_the_current_time_is_in_utc() -> None:
     assert now().endswith("+00:00")

@@ -1,4 +1,4 @@
-"""State gets another name with all its history, on each store; one that was killed half way too."""
+"""State is renamed with all its history, on each store, also after a killed rename."""
 
 import pickle
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ OLD, OTHER = "my-org@OLD/my_pipeline", "my-org@Other/my_pipeline"
 
 
 def saved(store: Store, stack: str, *values: int, lineage: str = "lineage-1") -> list[Snapshot]:
-    """One run that saves these."""
+    """One run that saves these snapshots."""
     with store.lock(stack, run("ada"), timeout=0) as lock:
         return [
             save(store, replace(counting(value), stack=stack, lineage=lineage), expected=serial, lock=lock)
@@ -55,7 +55,7 @@ def check_moved(store: Store, before: Sequence[Snapshot]) -> None:
         assert store.load_at(STACK, record.serial) == replace(record, stack=STACK)
 
 
-def test_all_of_it_moves_and_work_goes_on(make_store: MakeStore) -> None:
+def test_a_move_includes_all_history_and_work_continues(make_store: MakeStore) -> None:
     with make_store() as store:
         before = saved(store, OLD, 1, 2, 3)
         entries = store.history(OLD, 10)
@@ -68,7 +68,7 @@ def test_all_of_it_moves_and_work_goes_on(make_store: MakeStore) -> None:
         assert count(later.load(STACK)) == 4
 
 
-def test_nothing_is_moved_over_other_state_nor_from_nowhere(store: Store) -> None:
+def test_a_move_requires_a_source_and_a_free_name(store: Store) -> None:
     saved(store, OLD, 1)
     saved(store, STACK, 2)
     with pytest.raises(ExistingStateError):
@@ -78,7 +78,7 @@ def test_nothing_is_moved_over_other_state_nor_from_nowhere(store: Store) -> Non
     assert (count(store.load(OLD)), count(store.load(STACK))) == (1, 2)
 
 
-def test_it_is_read_under_its_own_name_and_moved_by_the_first_lock(store: Store) -> None:
+def test_older_state_is_read_under_its_new_name_and_moved_by_the_first_lock(store: Store) -> None:
     before, told = saved(store, OLD, 1, 2), []
     found = renaming(store, told)
     assert found.load(STACK) == replace(before[-1], stack=STACK)
@@ -98,7 +98,7 @@ def test_it_is_read_under_its_own_name_and_moved_by_the_first_lock(store: Store)
     assert again == [], "it is moved once"
 
 
-def test_what_nothing_proves_is_said_and_not_used(store: Store) -> None:
+def test_unproven_state_is_reported_and_not_used(store: Store) -> None:
     saved(store, OLD, 1)
     told: list[str] = []
     found = renaming(store, told, proves=False)
@@ -109,7 +109,7 @@ def test_what_nothing_proves_is_said_and_not_used(store: Store) -> None:
     assert (count(store.load(OLD)), count(store.load(STACK))) == (1, 7)
 
 
-def test_of_two_none_is_guessed(store: Store) -> None:
+def test_two_candidates_are_reported_and_not_used(store: Store) -> None:
     saved(store, OLD, 1)
     saved(store, OTHER, 2, lineage="lineage-2")
     found = renaming(store, [])
@@ -122,7 +122,7 @@ def test_of_two_none_is_guessed(store: Store) -> None:
     assert count(renaming(store, []).load(STACK)) == 2
 
 
-def test_state_of_its_own_is_used_and_the_other_one_is_said(store: Store) -> None:
+def test_own_state_is_used_and_the_other_one_reported(store: Store) -> None:
     saved(store, OLD, 1)
     saved(store, STACK, 2)
     told: list[str] = []
@@ -131,7 +131,7 @@ def test_state_of_its_own_is_used_and_the_other_one_is_said(store: Store) -> Non
 
 
 def test_a_lock_that_another_run_holds_on_the_older_name_is_waited_for(store: Store) -> None:
-    """An earlier version of the product may be at work under that name."""
+    """An earlier version of reconciler may be running under that name."""
     saved(store, OLD, 1)
     with (
         store.lock(OLD, run("bob"), timeout=0),
@@ -152,8 +152,8 @@ def test_a_lock_that_another_run_holds_on_the_older_name_is_waited_for(store: St
         SerialConflictError(STACK, expected=1, stored=2),
     ],
 )
-def test_an_error_of_a_worker_is_the_same_elsewhere(problem: StateError) -> None:
-    """Many pipelines are read by several processes."""
+def test_an_error_can_be_pickled(problem: StateError) -> None:
+    """Several processes read many pipelines."""
     there = pickle.loads(pickle.dumps(problem))
     assert type(there) is type(problem)
     assert (str(there), vars(there)) == (str(problem), vars(problem))
@@ -164,7 +164,7 @@ class Killed(BaseException):
 
 
 class Dying(Objects):
-    """A bucket whose user is killed before one of its writes.
+    """A bucket whose client is killed before one of its writes.
 
     Attributes:
         left: writes that are still sent.
@@ -187,7 +187,7 @@ class Dying(Objects):
 
 
 def test_a_move_that_is_killed_loses_nothing(place: str) -> None:
-    """In a bucket it takes several writes: each of them may be the one that is not sent."""
+    """A rename in a bucket needs several writes, and a kill may prevent each of them."""
     for writes in range(10):
         url, killed = f"{place}/{writes}", False
         objects = Dying(url)

@@ -1,4 +1,4 @@
-"""What each run left stays available for ever, however much is saved after it, on each store."""
+"""The last state of each run is kept forever, whatever is saved after it, on each store."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -21,7 +21,7 @@ from tests.state.servers import Bucket
 
 PIPELINE = Stack("my-org", "STAGING", "https://staging.picsellia.com", "my_pipeline")
 CHANGES = {"sqlite": 600, "s3": 30, "azure": 30, "gcs": 30}
-"""Of one run. A bucket keeps each save as an object of its own, so that more of them show nothing else."""
+"""Saves of one run. A bucket keeps each save as an object, so more of them would not test more."""
 
 
 def image(version: str) -> RecordedResource:
@@ -39,7 +39,7 @@ def first_run(store: Store) -> Snapshot:
 
 
 def apply(store: Store, who: str, last: Snapshot, changes: Sequence[RecordedResource]) -> list[Snapshot]:
-    """One run, which saves before and after each change; what it saved."""
+    """One run that saves before and after each change. Returns its snapshots."""
     saved: list[Snapshot] = []
     with store.lock(STACK, run(who), timeout=0) as lock:
         for changed in changes:
@@ -56,17 +56,17 @@ def apply(store: Store, who: str, last: Snapshot, changes: Sequence[RecordedReso
 
 
 def check_kept(store: Store, saved: Sequence[Snapshot]) -> None:
-    """Each save is there, in whatever order they are read."""
+    """Each save can be read, in any order."""
     assert [entry.serial for entry in store.history(STACK, ALL_SAVES)] == [s.serial for s in reversed(saved)]
     for record in (*saved, *reversed(saved)):
         assert store.load_at(STACK, record.serial) == record
     assert store.load(STACK) == saved[-1]
 
 
-def test_a_run_of_very_many_changes_leaves_the_version_to_go_back_to(
+def test_a_run_with_very_many_changes_keeps_the_version_before_it(
     make_store: MakeStore, request: pytest.FixtureRequest
 ) -> None:
-    """Each change is saved twice: when it is begun and when it is done."""
+    """Each change is saved twice: at its start and at its end."""
     many = CHANGES[request.node.callspec.params["url"]]
     store = make_store()
     first = first_run(store)
@@ -83,7 +83,7 @@ def test_a_run_of_very_many_changes_leaves_the_version_to_go_back_to(
 
 @pytest.fixture(params=["sqlite", "s3", "azure", "gcs"])
 def other(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A second place, of each kind."""
+    """A second empty store of each type."""
     with ExitStack() as opened:
         if request.param == "sqlite":
             yield opened.enter_context(SqliteStore(tmp_path / "other.db"))
@@ -94,7 +94,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
             yield opened.enter_context(bucket_maker(f"{bucket.url}/{tmp_path.name}/other")())
 
 
-def test_a_copy_between_any_two_stores_leaves_nothing_out(store: Store, other: Store) -> None:
+def test_a_copy_between_any_two_stores_is_complete(store: Store, other: Store) -> None:
     first = first_run(store)
     middle = apply(store, "the second", first, [numbered(f"i{number}", number) for number in range(5)])
     last = apply(store, "the third", middle[-1], [image("1.1.0"), numbered("i1", 7)])

@@ -1,4 +1,4 @@
-"""A snapshot is a value: nothing that happens to it, or to what it was made of, changes it."""
+"""A snapshot is an immutable value."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from state.snapshot import JSON, RecordedResource, Snapshot, difference
 from tests.state.conftest import STACK, intent, resource, snapshot
 
 
-def test_a_new_record_is_empty_and_was_never_saved() -> None:
+def test_new_state_is_empty_and_has_no_serial() -> None:
     new = Snapshot.new(STACK, "lineage-1")
     assert (new.stack, new.lineage, new.serial) == (STACK, "lineage-1", 0)
     assert not new.resources
@@ -29,19 +29,19 @@ def test_every_change_makes_a_new_snapshot_and_leaves_the_old_one() -> None:
     assert old == snapshot(resource("processing/app"))
 
 
-def test_an_intent_replaces_the_one_that_was_open_for_its_address() -> None:
+def test_a_new_intent_replaces_the_open_one_of_its_address() -> None:
     record = (
         snapshot().with_intent(intent("model/M", run="run-1")).with_intent(intent("model/M", run="run-2"))
     )
     assert [i.run for i in record.intents.values()] == ["run-2"]
 
 
-def test_removing_what_is_not_there_changes_nothing() -> None:
+def test_removing_a_missing_entry_changes_nothing() -> None:
     old = snapshot(resource("processing/app"))
     assert not difference(old, old.without_resource("model/M").without_intent("model/M"))
 
 
-def test_forgetting_a_resource_forgets_the_edges_that_lead_to_it() -> None:
+def test_removing_a_resource_removes_the_dependencies_on_it() -> None:
     old = snapshot(
         resource("image/app"),
         resource("processing/app", "image/app"),
@@ -52,7 +52,7 @@ def test_forgetting_a_resource_forgets_the_edges_that_lead_to_it() -> None:
     assert new.resources["input/app/data"].depends_on == ("processing/app",)
 
 
-def test_later_changes_of_a_callers_dict_do_not_reach_the_record() -> None:
+def test_later_changes_of_a_callers_dict_do_not_change_the_snapshot() -> None:
     flags = ["--gpus=all"]
     inputs: dict[str, JSON] = {"docker_flags": flags}
     recorded = RecordedResource("processing/app", "processing", "1", inputs, inputs)
@@ -63,12 +63,12 @@ def test_later_changes_of_a_callers_dict_do_not_reach_the_record() -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, True), (1, 1.0), ([0], [False]), ({"a": 1}, {"a": 1.0})])
-def test_json_values_that_python_calls_equal_are_a_difference(before: object, after: object) -> None:
+def test_values_that_only_python_calls_equal_are_a_difference(before: object, after: object) -> None:
     old, new = (snapshot(resource("processing/app", value=value)) for value in (before, after))
     assert list(difference(old, new).resources) == ["processing/app"]
 
 
-def test_who_wrote_it_is_no_difference() -> None:
+def test_the_author_is_not_a_difference() -> None:
     record = snapshot(resource("processing/app"))
     assert not difference(record, record.written(serial=9, by="2.0.0", at="2026-01-01T00:00:00+00:00"))
 
@@ -77,8 +77,8 @@ KEYS = st.text("abc", max_size=3)
 
 
 @given(st.lists(st.tuples(KEYS, st.one_of(st.none(), st.integers()))))
-def test_a_shared_map_does_what_a_dict_does(changes: list[tuple[str, int | None]]) -> None:
-    """None stands for dropping the key."""
+def test_a_persistent_map_behaves_like_a_dict(changes: list[tuple[str, int | None]]) -> None:
+    """None means that the key is dropped."""
     plain: dict[str, int] = {}
     shared: PersistentMap[int] = PersistentMap()
     for key, value in changes:
@@ -96,7 +96,7 @@ def test_a_shared_map_does_what_a_dict_does(changes: list[tuple[str, int | None]
 
 
 @given(*[st.dictionaries(KEYS, st.integers())] * 2)
-def test_what_was_touched_is_every_key_with_another_value(one: dict[str, int], two: dict[str, int]) -> None:
+def test_changed_keys_are_those_with_another_value(one: dict[str, int], two: dict[str, int]) -> None:
     before = PersistentMap({key: (value,) for key, value in one.items()})
     after = before
     for key in one.keys() - two.keys():

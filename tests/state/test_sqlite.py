@@ -1,4 +1,4 @@
-"""What is particular to the SQLite file: what it leaves on the disk, and what survives which mishap."""
+"""The SQLite store: its files on disk, and its behaviour after damage, full disks and contention."""
 
 import os
 import sqlite3
@@ -32,7 +32,7 @@ def change(path: Path, sql: str, *values: object) -> None:
     connection.close()
 
 
-def test_reading_where_nothing_is_makes_nothing(path: Path) -> None:
+def test_reading_a_missing_file_creates_nothing(path: Path) -> None:
     with SqliteStore(path) as store:
         assert store.load(STACK) is None
         assert store.load_at(STACK, 1) is None
@@ -54,7 +54,7 @@ def test_reading_changes_no_byte_and_leaves_no_file(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_reader_is_not_held_up_by_a_writer(path: Path) -> None:
+def test_a_writer_does_not_block_a_reader(path: Path) -> None:
     with SqliteStore(path) as store, SqliteStore(path) as reader:
         store.save(counting(1), expected_serial=0, lock=None)
         with store._transaction():
@@ -62,7 +62,7 @@ def test_a_reader_is_not_held_up_by_a_writer(path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
-def test_file_and_folder_are_for_this_user_only(path: Path) -> None:
+def test_only_this_user_can_read_file_and_folder(path: Path) -> None:
     before = os.umask(0)
     try:
         with SqliteStore(path) as store:
@@ -81,8 +81,8 @@ def test_a_save_is_synchronous_and_goes_to_the_write_ahead_log(path: Path) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"S", b"SQLite format 3", b"this is no database " * 100])
-def test_a_file_that_is_no_database_is_damaged_and_not_empty(tmp_path: Path, content: bytes) -> None:
-    """A state file is made whole or not at all, so one without content is not one of a first save cut off."""
+def test_another_file_is_a_damaged_database_not_an_empty_one(tmp_path: Path, content: bytes) -> None:
+    """A state file is created completely or not at all, so an empty one is not an interrupted first save."""
     path = tmp_path / "state.db"
     path.write_bytes(content)
     with SqliteStore(path) as store:
@@ -97,7 +97,7 @@ def test_a_file_that_is_no_database_is_damaged_and_not_empty(tmp_path: Path, con
     assert path.read_bytes() == content
 
 
-def test_processes_that_make_the_file_at_once_leave_it_whole_and_nothing_beside_it(path: Path) -> None:
+def test_concurrent_creation_leaves_one_intact_file(path: Path) -> None:
     stores = [SqliteStore(path) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         locks = pool.map(lambda store: store._acquire(STACK, run("ada"), 30.0), stores)
@@ -107,15 +107,15 @@ def test_processes_that_make_the_file_at_once_leave_it_whole_and_nothing_beside_
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_link_that_leads_nowhere_is_no_empty_place(tmp_path: Path) -> None:
-    """As where the disk that holds the file is not mounted."""
+def test_a_dangling_link_is_not_an_empty_store(tmp_path: Path) -> None:
+    """For example, the disk with the file is not mounted."""
     path = tmp_path / "state.db"
     path.symlink_to(tmp_path / "disk" / "state.db")
     with SqliteStore(path) as store, pytest.raises(StoreUnavailableError, match="which does not exist"):
         store.load(STACK)
 
 
-def test_a_folder_or_a_pipe_is_no_state_file(tmp_path: Path) -> None:
+def test_a_folder_or_a_pipe_is_not_a_state_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
         with SqliteStore(path) as store, pytest.raises(StoreUnavailableError, match="not a file"):
@@ -125,8 +125,8 @@ def test_a_folder_or_a_pipe_is_no_state_file(tmp_path: Path) -> None:
 @example(cut=0.15234375, fill=0xA5)  # SQLite's message is not UTF-8
 @given(cut=st.floats(0, 1), fill=st.sampled_from([None, 0x00, 0xA5, 0xFF]))
 @settings(max_examples=40)
-def test_a_file_that_is_cut_or_overwritten_is_read_or_called_damaged(cut: float, fill: int | None) -> None:
-    """From any place on it is missing or overwritten: what is read is what was saved, or it is an error."""
+def test_a_cut_or_overwritten_file_is_read_or_reported_as_damaged(cut: float, fill: int | None) -> None:
+    """The end of the file is missing or overwritten: a read returns saved state or an error."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "state.db"
         with SqliteStore(path) as store:
@@ -148,7 +148,7 @@ def test_a_file_that_is_cut_or_overwritten_is_read_or_called_damaged(cut: float,
         "UPDATE saves SET owner = x'ff00'",
     ],
 )
-def test_a_history_whose_columns_are_damaged_is_called_damaged(path: Path, damage: str) -> None:
+def test_damaged_columns_of_the_history_are_reported(path: Path, damage: str) -> None:
     with SqliteStore(path) as store:
         grown(store, 3)
     change(path, damage)
@@ -156,7 +156,7 @@ def test_a_history_whose_columns_are_damaged_is_called_damaged(path: Path, damag
         store.history(STACK, 5)
 
 
-def test_a_place_where_nothing_can_be_made_is_told_by_its_path(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_reported_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         SqliteStore(tmp_path / "file" / "state.db") as store,
@@ -165,7 +165,7 @@ def test_a_place_where_nothing_can_be_made_is_told_by_its_path(tmp_path: Path) -
         store.save(counting(1), expected_serial=0, lock=None)
 
 
-def test_a_file_of_an_older_layout_is_read_as_it_is_and_raised_by_the_next_save(path: Path) -> None:
+def test_the_next_save_upgrades_an_older_layout(path: Path) -> None:
     with SqliteStore(path) as store:
         store.save(counting(1), expected_serial=0, lock=None)
     for name in ("ci", "run"):
@@ -195,7 +195,7 @@ def test_a_file_of_a_newer_layout_is_neither_read_nor_written(path: Path) -> Non
 
 
 def grown(store: SqliteStore, saves: int, *, entries: int = 40) -> Snapshot:
-    """A record of some size, and then small changes of it: the first is stored whole, the others are not."""
+    """Large state, and small changes to it: the first is stored whole, the others as changes."""
     record = store.save(
         snapshot(*(resource(f"model/{n}", text=os.urandom(20).hex()) for n in range(entries))),
         expected_serial=0,
@@ -215,7 +215,7 @@ def stored(path: Path) -> list[tuple[int, int, int]]:
     return rows
 
 
-def test_small_changes_of_a_large_record_are_stored_as_such(path: Path) -> None:
+def test_small_changes_of_large_state_are_stored_as_changes(path: Path) -> None:
     with SqliteStore(path) as store:
         record = grown(store, 60)
         assert store.load(STACK) == record
@@ -227,7 +227,7 @@ def test_small_changes_of_a_large_record_are_stored_as_such(path: Path) -> None:
 
 
 def test_a_run_begins_with_a_whole_document(path: Path) -> None:
-    """So that a change is always of the format version of the document that it changes."""
+    """So a change always has the format version of its document."""
     with SqliteStore(path) as store:
         record = grown(store, 3)
     with SqliteStore(path) as store:
@@ -248,7 +248,7 @@ def test_a_run_begins_with_a_whole_document(path: Path) -> None:
         ),
     ],
 )
-def test_damage_is_told_and_never_taken_for_an_empty_record(path: Path, damage: str, says: str) -> None:
+def test_damage_is_reported_and_never_read_as_empty_state(path: Path, damage: str, says: str) -> None:
     with SqliteStore(path) as store:
         grown(store, 4)
     change(path, damage)
@@ -272,7 +272,7 @@ def test_a_save_that_fails_half_way_leaves_nothing(path: Path) -> None:
         assert count(store.load(STACK)) == 3
 
 
-def test_a_lock_that_cannot_be_given_back_does_not_hide_what_the_run_did(path: Path) -> None:
+def test_a_failed_release_does_not_hide_the_result_of_the_run(path: Path) -> None:
     with SqliteStore(path) as store:
         with store.lock(STACK, run("ada"), timeout=0) as lock:
             store.save(counting(1), expected_serial=0, lock=lock)
@@ -281,8 +281,8 @@ def test_a_lock_that_cannot_be_given_back_does_not_hide_what_the_run_did(path: P
         assert store.holder(STACK) == run("ada")
 
 
-def test_what_sqlite_does_not_wait_for_is_tried_again(tmp_path: Path) -> None:
-    """A change of the journal by another process, or its last clean-up, is answered "locked" at once."""
+def test_a_busy_file_is_retried(tmp_path: Path) -> None:
+    """SQLite reports "locked" at once while another process changes the journal or cleans up."""
     path = tmp_path / "busy.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("CREATE TABLE one (x)")
@@ -303,7 +303,7 @@ def test_what_sqlite_does_not_wait_for_is_tried_again(tmp_path: Path) -> None:
     assert answers == ["database is locked"] * 2
 
 
-def test_what_is_wrong_for_good_is_not_tried_again(tmp_path: Path) -> None:
+def test_a_permanent_error_is_not_retried(tmp_path: Path) -> None:
     tries = 0
 
     def attempt() -> None:

@@ -1,4 +1,4 @@
-"""What every store promises. Runs once for each store: SQLite and the buckets of `conftest.BUCKETS`."""
+"""The contract of all stores. Runs for each store: SQLite and the buckets of `conftest.BUCKETS`."""
 
 import threading
 from dataclasses import replace
@@ -33,17 +33,17 @@ from tests.state.conftest import (
     snapshot,
 )
 
-NEVER = 3600.0  # seconds between heartbeats, for tests in which there should be none
+NEVER = 3600.0  # seconds between heartbeats, for tests without any
 
 
 def save(store: Store, record: Snapshot, *, expected: int, lock: Lock | None = None) -> Snapshot:
     return store.save(record, expected_serial=expected, lock=lock)
 
 
-# -- keeping records
+# -- state
 
 
-def test_nothing_is_known_at_first(store: Store) -> None:
+def test_a_new_store_is_empty(store: Store) -> None:
     assert store.load(STACK) is None
     assert store.load_at(STACK, 1) is None
     assert store.history(STACK, 10) == []
@@ -52,7 +52,7 @@ def test_nothing_is_known_at_first(store: Store) -> None:
     assert store.unlock(STACK) is None
 
 
-def test_what_was_saved_is_loaded_by_others(make_store: MakeStore) -> None:
+def test_other_processes_load_a_save(make_store: MakeStore) -> None:
     record = snapshot(resource("image/app"), resource("processing/app", "image/app", a=[1, {"é": None}]))
     record = record.with_intent(intent("model/M", fields={"name": "M"}))
     saved = save(make_store(), record, expected=0)
@@ -60,13 +60,13 @@ def test_what_was_saved_is_loaded_by_others(make_store: MakeStore) -> None:
     assert make_store().load(STACK) == record
 
 
-def test_the_stored_serial_is_one_more_whatever_the_snapshot_says(store: Store) -> None:
+def test_the_stored_serial_is_one_more_than_the_expected_one(store: Store) -> None:
     assert save(store, replace(counting(1), serial=7), expected=0).serial == 1
     assert save(store, replace(counting(2), serial=7), expected=1).serial == 2
     assert [entry.serial for entry in store.history(STACK, 10)] == [2, 1]
 
 
-def test_a_stale_save_is_refused_and_says_both_serials(make_store: MakeStore) -> None:
+def test_a_stale_save_is_refused_with_both_serials(make_store: MakeStore) -> None:
     one, other = make_store(), make_store()
     save(one, counting(1), expected=0)
     save(other, counting(2), expected=1)
@@ -77,7 +77,7 @@ def test_a_stale_save_is_refused_and_says_both_serials(make_store: MakeStore) ->
 
 
 @pytest.mark.parametrize(("stored", "expected"), [(1, 0), (0, 1)])
-def test_a_first_save_needs_an_empty_place_and_a_later_one_a_record(
+def test_a_first_save_requires_no_state_and_a_later_one_requires_it(
     store: Store, stored: int, expected: int
 ) -> None:
     for _ in range(stored):
@@ -87,7 +87,7 @@ def test_a_first_save_needs_an_empty_place_and_a_later_one_a_record(
     assert (caught.value.expected, caught.value.stored) == (expected, stored)
 
 
-def test_a_record_that_was_started_anew_is_not_overwritten(store: Store) -> None:
+def test_state_of_another_lineage_is_not_overwritten(store: Store) -> None:
     save(store, counting(1), expected=0)
     with pytest.raises(LineageConflictError) as caught:
         save(store, replace(counting(2), lineage="lineage-2"), expected=1)
@@ -95,7 +95,7 @@ def test_a_record_that_was_started_anew_is_not_overwritten(store: Store) -> None
     assert count(store.load(STACK)) == 1
 
 
-def test_a_record_that_breaks_a_promise_is_not_saved(store: Store) -> None:
+def test_invalid_state_is_not_saved(store: Store) -> None:
     save(store, counting(1), expected=0)
     with pytest.raises(InvalidSnapshotError) as caught:
         save(store, counting(2).with_resource(resource("model/M", "model/N")), expected=1)
@@ -103,7 +103,7 @@ def test_a_record_that_breaks_a_promise_is_not_saved(store: Store) -> None:
     assert count(store.load(STACK)) == 1
 
 
-def test_stacks_are_kept_apart(store: Store) -> None:
+def test_stacks_are_independent(store: Store) -> None:
     save(store, replace(counting(1), stack="org@PROD/b", lineage="l1"), expected=0)
     save(store, replace(counting(2), stack="org@PROD/a", lineage="l2"), expected=0)
     assert store.stacks() == ["org@PROD/a", "org@PROD/b"]
@@ -111,7 +111,7 @@ def test_stacks_are_kept_apart(store: Store) -> None:
     assert [entry.serial for entry in store.history("org@PROD/b", 10)] == [1]
 
 
-def test_the_history_tells_who_wrote_what_and_when(store: Store) -> None:
+def test_the_history_has_author_command_and_time(store: Store) -> None:
     save(store, counting(1), expected=0)
     job = "https://ci.example.com/jobs/7"
     info = run("ada", host="build-9", command="reconciler apply app", git_commit="c0ffee", ci=job)
@@ -127,7 +127,7 @@ def test_the_history_tells_who_wrote_what_and_when(store: Store) -> None:
 
 
 def test_every_serial_can_be_loaded_again(make_store: MakeStore) -> None:
-    """Through additions, changes and removals, by two runs that take turns."""
+    """After additions, changes and removals by two alternating runs."""
     stores = [make_store(), make_store()]
     record, saved = snapshot(resource("image/app")), []
     for serial in range(36):
@@ -147,7 +147,7 @@ def test_every_serial_can_be_loaded_again(make_store: MakeStore) -> None:
 # -- runs
 
 
-def test_the_saves_of_a_run_are_together_and_those_of_nobody_are_not(store: Store) -> None:
+def test_saves_are_grouped_by_run_and_saves_of_no_run_are_single(store: Store) -> None:
     for serial, who in enumerate(["ada", "ada", "", "", "bob", "ada"]):
         with store.lock(STACK, run(who or "nobody", id=who), timeout=0) as lock:
             save(store, counting(serial), expected=serial, lock=lock)
@@ -155,13 +155,13 @@ def test_the_saves_of_a_run_are_together_and_those_of_nobody_are_not(store: Stor
     assert told == [[6], [5], [4], [3], [2, 1]]
 
 
-def test_runs_are_read_as_they_are_asked_for_whatever_happens_meanwhile(
+def test_runs_are_read_lazily_despite_concurrent_saves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     damaged = 295
 
     def history(stack: str, limit: int) -> list[HistoryEntry]:
-        """As a bucket answers: what is damaged is missing."""
+        """Like a bucket, it leaves out damaged saves."""
         asked.append(limit)
         return [entry for entry in everything(stack, limit) if entry.serial != damaged]
 
@@ -186,7 +186,7 @@ def test_runs_are_read_as_they_are_asked_for_whatever_happens_meanwhile(
 # -- the lock
 
 
-def test_a_lock_says_who_holds_it_until_its_block_ends(make_store: MakeStore) -> None:
+def test_a_lock_has_a_holder_until_its_block_ends(make_store: MakeStore) -> None:
     other = make_store()
     with make_store().lock(STACK, run("ada"), timeout=0) as lock:
         assert (lock.stack, lock.info, lock.previous_holder, lock.lost) == (STACK, run("ada"), None, False)
@@ -195,13 +195,13 @@ def test_a_lock_says_who_holds_it_until_its_block_ends(make_store: MakeStore) ->
     assert other.dead_holder(STACK) is None
 
 
-def test_a_lock_is_given_back_when_its_block_fails(store: Store) -> None:
+def test_a_lock_is_released_when_its_block_fails(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), store.lock(STACK, run("ada"), timeout=0):
         raise ZeroDivisionError
     assert store.holder(STACK) is None
 
 
-def test_a_second_run_gives_up_after_its_time_and_names_the_holder(
+def test_a_second_run_gives_up_after_its_timeout_and_names_the_holder(
     make_store: MakeStore, time: FakeTime
 ) -> None:
     one, other = (make_store(clock=time.clock, sleep=time.sleep) for _ in range(2))
@@ -220,7 +220,7 @@ def test_a_second_run_gives_up_after_its_time_and_names_the_holder(
     assert STACK in caught.value.hint
 
 
-def test_with_no_time_to_wait_nobody_sleeps(make_store: MakeStore) -> None:
+def test_without_a_timeout_there_is_no_sleep(make_store: MakeStore) -> None:
     def sleep(_: float) -> None:
         pytest.fail("slept")
 
@@ -269,7 +269,7 @@ def test_an_expired_lock_is_taken_over_and_its_holder_can_no_longer_write(
     assert count(one.load(STACK)) == 3
 
 
-def test_ending_does_not_give_back_a_lock_that_somebody_else_took(
+def test_ending_does_not_release_a_lock_that_another_run_took_over(
     make_store: MakeStore, time: FakeTime
 ) -> None:
     store = make_store(clock=time.clock)
@@ -281,16 +281,16 @@ def test_ending_does_not_give_back_a_lock_that_somebody_else_took(
         assert store.holder(STACK) == run("bob")
 
 
-def test_an_expired_lock_that_nobody_took_still_lets_its_holder_write(
+def test_the_holder_of_an_expired_lock_can_write_until_it_is_taken_over(
     make_store: MakeStore, time: FakeTime
 ) -> None:
     store = make_store(clock=time.clock)
     with store.lock(STACK, run("ada"), timeout=0, ttl=30, every=NEVER) as lock:
-        time.now += 3600  # the lid of the laptop was closed
+        time.now += 3600  # the laptop slept
         assert save(store, counting(1), expected=0, lock=lock).serial == 1
 
 
-def test_waiting_long_enough_outlives_a_dead_run(make_store: MakeStore, time: FakeTime) -> None:
+def test_a_long_timeout_outlives_a_dead_run(make_store: MakeStore, time: FakeTime) -> None:
     one, other = (make_store(clock=time.clock, sleep=time.sleep) for _ in range(2))
     with (
         one.lock(STACK, run("ada"), timeout=0, ttl=30, every=NEVER),
@@ -299,7 +299,7 @@ def test_waiting_long_enough_outlives_a_dead_run(make_store: MakeStore, time: Fa
         assert lock.previous_holder == run("ada")
 
 
-def test_a_lock_taken_away_by_force_stops_its_holder(make_store: MakeStore) -> None:
+def test_a_forced_unlock_stops_the_holder(make_store: MakeStore) -> None:
     store = make_store()
     with store.lock(STACK, run("ada"), timeout=0) as lock:
         assert make_store().unlock(STACK) == run("ada")
@@ -319,7 +319,7 @@ def test_the_same_run_with_a_new_lock_does_not_revive_the_old_one(store: Store) 
 
 
 def test_the_heartbeat_keeps_a_lock_from_expiring(make_store: MakeStore, time: FakeTime) -> None:
-    """Each beat makes it last `ttl` from now on; the clock moves on after a beat was seen to count."""
+    """Each beat extends the lock by `ttl`; the clock advances after each effective beat."""
     store, other = make_store(clock=time.clock), make_store(clock=time.clock)
     with store.lock(STACK, run("ada"), timeout=0, ttl=30, every=0.001):
         for _ in range(5):
@@ -329,7 +329,7 @@ def test_the_heartbeat_keeps_a_lock_from_expiring(make_store: MakeStore, time: F
                 assert other.holder(STACK) == run("ada")
 
 
-def test_the_heartbeat_tells_when_the_lock_was_lost(make_store: MakeStore) -> None:
+def test_the_heartbeat_reports_a_lost_lock(make_store: MakeStore) -> None:
     store = make_store()
     with store.lock(STACK, run("ada"), timeout=0, every=0.001) as lock:
         assert not lock.lost
@@ -337,7 +337,7 @@ def test_the_heartbeat_tells_when_the_lock_was_lost(make_store: MakeStore) -> No
         assert lock._lost.wait(60)
 
 
-def test_a_store_that_is_busy_for_a_moment_does_not_end_the_heartbeat() -> None:
+def test_a_busy_store_does_not_end_the_heartbeat() -> None:
     lock = Lock(STACK, run("ada"), fence=1)
     beats = []
     enough = threading.Event()
@@ -354,7 +354,7 @@ def test_a_store_that_is_busy_for_a_moment_does_not_end_the_heartbeat() -> None:
     assert not any(thread.name.startswith("heartbeat") for thread in threading.enumerate())
 
 
-# -- which store
+# -- opening a store
 
 
 def test_a_closed_store_opens_again(store: Store) -> None:
@@ -395,7 +395,7 @@ def test_the_file_is_in_the_users_state_folder_by_default(
 @pytest.mark.parametrize(
     "url", ["s3://", "s3:///prefix", "postgres://host/db", "sqlite://state.db", "sqlite:///"]
 )
-def test_a_store_that_does_not_exist_says_which_ones_do(url: str) -> None:
+def test_an_unknown_store_is_refused_with_the_known_ones(url: str) -> None:
     with pytest.raises(StoreUnavailableError) as caught:
         open_store(url)
     assert url.partition(":")[0] in caught.value.message

@@ -35,8 +35,8 @@ Plan: 3 to create.
 | + created image/registry/examples/single_training
 | + created model/DefectClassifier
 | failed: creating model-version/DefectClassifier/v1
-|   sandbox failed inside (500): a fault rule of the sandbox returned 500.
-|   run the same command again; if it stays, ask Picsellia's support
+|   sandbox failed with 500: a fault rule of the sandbox returned 500.
+|   run the same command again; if it fails again, contact Picsellia's support
 | Not finished: 2 resources done, 1 failed, 0 not started. Run the same command again to finish.
 [1]
 

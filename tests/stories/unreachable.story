@@ -41,8 +41,8 @@ $ fail GET /models/find 500
 $ reconciler plan single_training --exit-code
 | error: model/DefectClassifier could not be read
 |   at model/DefectClassifier
-|   sandbox failed inside (500): a fault rule of the sandbox returned 500.
-|   run the same command again; if it stays, ask Picsellia's support
+|   sandbox failed with 500: a fault rule of the sandbox returned 500.
+|   run the same command again; if it fails again, contact Picsellia's support
 [13]
 
 $ fail HEAD /manifests/ 403

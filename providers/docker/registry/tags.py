@@ -7,6 +7,7 @@ publishers.
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 
+from providers.docker.facts import text
 from providers.docker.labels import VERSION
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import PublishedImage
@@ -35,8 +36,8 @@ class Tags:
         report: Report,
     ) -> None:
         self._registry = registry
-        self._names = {Tag.VERSION: fields["version"], Tag.CHANNEL: fields["channel"]}
-        self._platform = fields["platform"]
+        self._names = {Tag.VERSION: text(fields, "version"), Tag.CHANNEL: text(fields, "channel")}
+        self._platform = text(fields, "platform")
         self._is_ours = is_ours
         self._report = report
         self._cache: dict[str, TagState] = {}

@@ -1,7 +1,7 @@
 """The filtered context as a tar stream, for the builders.
 
-Same entries, same bytes: sorted, times and owners zero, masked modes. Content comes straight from the
-files, or from `replaced`; nothing is written to disk.
+The same entries give the same bytes: they are sorted, times and owners are zero, and modes are masked. The
+content comes from the files, or from `replaced`. Writes nothing to disk.
 """
 
 import os
@@ -27,16 +27,16 @@ def archive(
 ) -> Iterator[bytes]:
     """A tar archive of `entries`, in pieces of about 256 KiB.
 
-    Every builder sends this, so a secret is refused here: on the call, before there is a first byte.
+    Every builder sends this archive, so it refuses a secret: on the call, before the first byte.
 
     Args:
         prefix: put before each path; "" or "some/folder/".
-        folders: folders to write first, as they are, with their modes.
-        extra: further files, by their full path; none of them may be among the entries.
+        folders: path -> mode of folders to write first.
+        extra: full path -> content of additional files, which are not among the entries.
 
     Raises:
-        SecretError: the image would hold a secret.
-        RefusedError: a file cannot be read, changed its size while it was read, or is not the expected one.
+        SecretError: the image would contain a secret.
+        RefusedError: a file cannot be read, changes its size while it is read, or is not the expected one.
     """
     entries = list(entries)
     refuse_secrets(source, entries)
@@ -78,7 +78,7 @@ def _blocks(
 
 
 def _missing_parents(path: str, prefix: str, written: set[str]) -> list[str]:
-    """Folders above `path` (below the prefix) that have no header yet, outermost first."""
+    """Folders above `path` and below the prefix that have no header yet, outermost first."""
     missing = []
     at = path.find("/")
     while at != -1:
@@ -97,13 +97,13 @@ def _whole(path: str, mode: int, content: bytes) -> Iterator[bytes]:
 
 
 def _file(root: str, entry: Entry, path: str, check: SourceCheck) -> Iterator[bytes]:
-    # The header comes before the content and holds its size: the size is taken now, and kept to.
+    # The header precedes the content and contains its size, so the size must not change after this.
     try:
         size = Path(root + entry.path).lstat().st_size
     except OSError as error:
         raise RefusedError(
             f"{entry.path} cannot be read: {error.strerror}",
-            hint="is something else changing the folder?",
+            hint="is another process changing the folder?",
         ) from error
     yield _header(path, "file", entry.mode, size=size)
     left = size
@@ -114,7 +114,7 @@ def _file(root: str, entry: Entry, path: str, check: SourceCheck) -> Iterator[by
         yield piece
     if left:
         raise RefusedError(
-            f"{entry.path} changed while it was read", hint="run again when nothing writes to the folder"
+            f"{entry.path} changed while it was read", hint="run again when no process writes to the folder"
         )
     yield _padding(size)
 
@@ -133,7 +133,7 @@ def _padding(size: int) -> bytes:
 
 
 def _batched(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Small pieces joined, so that a stream of many small files is not one packet per header."""
+    """Join small pieces, so that many small files are not sent as one packet per header."""
     buffer = bytearray()
     for block in blocks:
         buffer += block

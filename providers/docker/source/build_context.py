@@ -1,9 +1,9 @@
-"""The filtered context as a folder of its own, for builders that read a folder. Gone when the build is over.
+"""The filtered context as a temporary folder, for builders that read a folder.
 
-BuildKit ignores nothing in a context that is sent as a stream, so a Dockerfile that .dockerignore names could
-not be kept from a COPY. Here it lies beside the context, and with it an ignore file that ignores nothing, as
-the filtering has been done. What is unpacked is the very archive that an Engine is sent: same files, same
-modes, same replaced bytes.
+BuildKit ignores no files in a context that is sent as a stream, so it could not keep a Dockerfile that
+.dockerignore lists out of a COPY. Here the Dockerfile is beside the context, with an ignore file that ignores
+nothing, as the context is already filtered. The context is unpacked from the archive that an Engine gets, so
+it has the same files, modes and replaced bytes.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from providers.errors import RefusedError
 
 @dataclass(frozen=True, slots=True)
 class StagedContext:
-    """Where things lie.
+    """The paths of one build.
 
     Attributes:
         context: the folder to build.
-        dockerfile: outside of it.
-        metadata: a path for what the builder tells.
+        dockerfile: the Dockerfile, outside of that folder.
+        metadata: a path for the builder's metadata file.
     """
 
     context: Path
@@ -39,7 +39,7 @@ def unpacked_context(source: ImageSource) -> Iterator[StagedContext]:
     """Unpack the context into a temporary folder that only this user can read.
 
     Raises:
-        RefusedError: a file cannot be read, or there is no room for a copy.
+        RefusedError: a file cannot be read, or the disk has no room for a copy.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -55,13 +55,13 @@ def unpacked_context(source: ImageSource) -> Iterator[StagedContext]:
         except (OSError, tarfile.TarError) as error:
             raise RefusedError(
                 f"the build context cannot be copied to {tempfile.gettempdir()}: {error}",
-                hint="name a folder with more room in TMPDIR",
+                hint="set TMPDIR to a folder with more room",
             ) from error
         yield StagedContext(context_folder, recipe, root / "metadata.json")
 
 
 class ChunkReader(io.RawIOBase):
-    """An iterator of bytes as a file to read."""
+    """An iterator of bytes as a readable file."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces

@@ -1,6 +1,6 @@
-"""What a Dockerfile asks for that only BuildKit can do, or that is not there, found before anything is sent.
+"""Finds features of a Dockerfile that need BuildKit, and missing sources, before a build.
 
-Reads text. It is no Dockerfile parser: instructions, their options and heredocs, no more.
+Works on text. It only reads instructions, their options and heredocs; it is not a Dockerfile parser.
 """
 
 import json
@@ -22,7 +22,7 @@ _OPTIONS = {
 
 
 def needs_buildkit(text: str) -> list[str]:
-    """Each use of something the legacy builder lacks, as "line 3: RUN --mount"; empty when there is none."""
+    """Each feature that the legacy builder lacks, such as "line 3: RUN --mount"."""
     found = []
     for number, instruction in instructions(text):
         word, rest = _word(instruction)
@@ -39,13 +39,13 @@ def needs_buildkit(text: str) -> list[str]:
 
 
 class MissingSource(NamedTuple):
-    """A file or folder that COPY or ADD takes from the build context, where it is not.
+    """A source of COPY or ADD that is missing from the build context.
 
     Attributes:
-        line: of the instruction.
-        source: as the Dockerfile has it.
-        outside: it is above the context, where no builder looks.
-        certain: the build fails; else it is of a stage that may not be built.
+        line: line of the instruction.
+        source: the source as written in the Dockerfile.
+        outside: whether it is above the context, which no builder can read.
+        certain: whether the build fails; False for a stage that may not be built.
     """
 
     line: int
@@ -57,15 +57,15 @@ class MissingSource(NamedTuple):
 def missing_sources(
     text: str, files: Collection[str], is_link: Callable[[str], bool], target: str | None = None
 ) -> list[MissingSource]:
-    """What COPY and ADD of a Dockerfile take from a context with these files, and what is not there.
+    """The sources of COPY and ADD that a context with these files does not have.
 
-    A source with a variable or a wildcard is passed over: what it stands for is known to the builder only.
+    Skips sources with a variable or a wildcard, which only the builder can resolve.
 
     Args:
-        files: every file, link and empty folder of the context, by its relative path. A folder is empty, too,
-            if .dockerignore leaves out what is in it.
-        is_link: whether one of them is a link; what is behind it may be anywhere.
-        target: the stage to build; None for the last.
+        files: relative path of every file, link and empty folder of the context. A folder is also empty if
+            .dockerignore excludes its content.
+        is_link: whether a path is a link. A source behind a link is never reported.
+        target: the stage to build; None for the last one.
     """
     found: list[tuple[int, MissingSource]] = []
     stages: list[str] = []
@@ -87,7 +87,7 @@ def missing_sources(
 
 
 def _sources(word: str, rest: str) -> list[str]:
-    """What such an instruction takes from the context, as far as that is written down."""
+    """The literal sources of a COPY or ADD from the context."""
     head = re.match(r"(?:--\S+\s+)*", rest)
     options = head.group() if head else ""
     rest = rest[len(options) :].strip()
@@ -107,7 +107,7 @@ def _sources(word: str, rest: str) -> list[str]:
 
 
 def _is_there(source: str, known: list[str], is_link: Callable[[str], bool]) -> bool:
-    """Whether one of the sorted paths is the source, or below it, or a link on the way to it."""
+    """Whether one of the sorted paths is the source, is below it, or is a link above it."""
     path = posixpath.normpath(f"/{source}").strip("/")
     if not path:
         return True
@@ -122,13 +122,13 @@ def _is_there(source: str, known: list[str], is_link: Callable[[str], bool]) -> 
 
 
 def _word(instruction: str) -> tuple[str, str]:
-    """An instruction's name in upper case, and what follows it."""
+    """The name of an instruction in upper case, and its arguments."""
     word, rest = [*instruction.split(maxsplit=1), "", ""][:2]
     return word.upper(), rest
 
 
 def instructions(text: str) -> Iterator[tuple[int, str]]:
-    """Line number and text of each instruction, its continuation lines joined; heredoc bodies skipped."""
+    """Line number and text of each instruction, with joined continuation lines, without heredoc bodies."""
     lines = text.removeprefix("\ufeff").splitlines()
     escape = "\\"
     for line in lines:

@@ -1,20 +1,20 @@
-"""Which files of a folder a build sees: the rules of .dockerignore, as real builds apply them.
+"""The rules of .dockerignore: which files of a folder a build gets.
 
-Written after moby's `patternmatcher` and `ignorefile`, with BuildKit's way of looking below an ignored
-folder for files that a later `!` line brings back. Our builders all get the context filtered by this, so that
-one folder is one image whichever builds it. What differs elsewhere:
+They follow moby's `patternmatcher` and `ignorefile`, and search ignored folders for files that a later `!`
+line includes again, as BuildKit does. All builders get the context filtered by these rules, so a folder gives
+the same image with each of them. Other implementations differ:
 
-- Docker's legacy builder, and BuildKit of before Docker 23, do not look below an ignored folder for what a
-  `!` line with a wildcard brings back, and that BuildKit takes `**.py` for a file named `.py`.
-- docker-py always sends the Dockerfile and .dockerignore, so that a `COPY .` sees them although they are
-  ignored; here they stay out of the image.
-- docker-py's matcher is Python's fnmatch: it does not know backslashes, reads `[!x]` as Docker reads `[^x]`,
-  and takes no notice of capitals.
-- Docker refuses two odd lines that are taken here: a range in a range (`[a-c-z]`), and a backslash before a
-  letter that is not in ASCII.
+- Docker's legacy builder, and BuildKit before Docker 23, do not search an ignored folder for files that a `!`
+  line with a wildcard includes again. That BuildKit reads `**.py` as a file named `.py`.
+- docker-py always sends the Dockerfile and .dockerignore, so `COPY .` copies them even if they are ignored.
+  Here they are excluded from the image.
+- docker-py matches with Python's fnmatch: it does not support backslashes, reads `[!x]` as Docker reads
+  `[^x]`, and ignores case.
+- Docker refuses two odd lines that are accepted here: a range in a range (`[a-c-z]`), and a backslash before
+  a letter outside of ASCII.
 
-Each line becomes one regular expression, as matching must not cost more than hashing the file. Knows text and
-paths only: never touches the disk.
+Each line becomes one regular expression, because matching must not cost more than hashing the file. Pure:
+works on text and paths.
 """
 
 import posixpath
@@ -37,14 +37,14 @@ class _Rule:
 
 
 class IgnoreRules:
-    """The lines of one .dockerignore file, ready to be asked about paths.
+    """The parsed lines of one .dockerignore file.
 
     Args:
-        text: the file's content; "" ignores nothing.
-        name: what to call the file in an error.
+        text: the content of the file; "" ignores nothing.
+        name: name of the file, for errors.
 
     Raises:
-        RefusedError: a line is not a valid pattern (a real build stops on it too).
+        RefusedError: a line is not a valid pattern. Builds fail on it, too.
     """
 
     def __init__(self, text: str = "", name: str = ".dockerignore") -> None:
@@ -59,18 +59,18 @@ class IgnoreRules:
                 ) from None
             if rule:
                 rules.append(rule)
-        self._back = [rule for rule in rules if rule.negated]
-        # Lines of one kind that follow each other are asked at once.
+        self._negated = [rule for rule in rules if rule.negated]
+        # Consecutive lines of the same kind are matched by one expression.
         self._runs = [
             (negated, _matcher([rule.regex for rule in run]))
             for negated, run in groupby(rules, key=lambda rule: rule.negated)
         ]
 
     def excluded(self, paths: Iterable[str]) -> set[str]:
-        """Those of the `paths` (posix, relative) that a build does not see; the last match decides.
+        """The `paths` (posix, relative) that a build does not get; the last match decides.
 
-        A line that matches a folder matches everything below it. It takes many paths because a call for each
-        would cost as much as its answer.
+        A line that matches a folder matches everything below it. Takes many paths, because a call per path
+        would cost as much as the match.
         """
         paths = list(paths)
         found: set[str] = set()
@@ -82,22 +82,22 @@ class IgnoreRules:
         return found
 
     def may_keep_below(self, folder: str) -> bool:
-        """Whether a `!` line could bring back something below the ignored `folder`."""
+        """Whether a `!` line could include something below the ignored `folder` again."""
         below = folder + "/"
         return any(
             rule.literal.startswith(below) or (rule.wild and below.startswith(rule.literal))
-            for rule in self._back
+            for rule in self._negated
         )
 
 
 def _matcher(regexes: list[str]) -> Callable[[str], object]:
-    """Whether one of the expressions matches a path or a folder above it: all of them in one expression."""
-    # What may be at any depth looks for its slashes once, together: half the time of each by itself.
+    """A function that matches a path if one of the expressions matches it or a folder above it."""
+    # Patterns for any depth share the search for slashes, which halves the time.
     deep = [regex.removeprefix(_DEPTH) for regex in regexes if regex.startswith(_DEPTH)]
-    ways = [regex for regex in regexes if not regex.startswith(_DEPTH)]
+    alternatives = [regex for regex in regexes if not regex.startswith(_DEPTH)]
     if deep:
-        ways.append(f"{_DEPTH}(?:{'|'.join(deep)})")
-    return re.compile(f"(?:{'|'.join(ways)})(?:/.*)?\\Z", re.DOTALL).match
+        alternatives.append(f"{_DEPTH}(?:{'|'.join(deep)})")
+    return re.compile(f"(?:{'|'.join(alternatives)})(?:/.*)?\\Z", re.DOTALL).match
 
 
 def _rule(line: str) -> _Rule | None:
@@ -122,7 +122,7 @@ def _translate(pattern: str) -> str:
     """One pattern as a regular expression: `*` and `?` stop at a slash, `**` does not."""
     ending = pattern.removeprefix("**")
     if ending != pattern and re.fullmatch(r"[^/*?\[\]\\][^*?\[\]\\]*", ending):
-        return ".*" + re.escape(ending)  # moby: what begins with ** and has no other wildcard is an ending
+        return ".*" + re.escape(ending)  # moby: ** without another wildcard matches an ending
     out: list[str] = []
     at, end = 0, len(pattern)
     while at < end:
@@ -151,7 +151,7 @@ def _translate(pattern: str) -> str:
 
 
 def _members(pattern: str, at: int) -> tuple[str, int]:
-    """A character class after its "[": the expression, and where the pattern goes on."""
+    """A character class after its "[": the expression, and the offset of the rest of the pattern."""
     out = ["["]
     if pattern.startswith("^", at):
         out.append("^")

@@ -1,9 +1,9 @@
-"""What an image is made from: the filtered folder, and the key that tells one source from another.
+"""The source of an image: the filtered folder, and the key that identifies it.
 
-First of the image's three steps (source, build, registry). The key is worked out on every plan, so this
-reads each file once, serially (threads made small files slower), with the least work per file; it never
-writes, never follows a link and never sends anything. What counts in the key is exactly what the builders put
-into the image: a file's times and owner are in neither.
+The first of the image's three steps (source, build, registry). Every plan computes the key, so this module
+reads each file once, serially (threads are slower for small files), with the least work per file. It never
+writes, follows a link or sends anything. The key covers exactly what builders put into the image, so not the
+times and owners of files.
 """
 
 import functools
@@ -28,44 +28,44 @@ if TYPE_CHECKING:
 
 CHUNK = 64 << 10  # bytes read at a time; larger pieces make many small files slower
 RECIPE = "v2:"
-"""What every key of today's recipe begins with. Keys of the first recipe begin with "sha256:"."""
+"""The prefix of keys of the current recipe. Keys of the first recipe start with "sha256:"."""
 _FORMAT = b"picsellia-reconciler source key 2"
 _FIRST_FORMAT = b"picsellia-reconciler source key 1"
 LEFT_OUT = (
-    *("**/.git", "**/.venv", "venv"),  # another one after each commit, or on each machine
+    *("**/.git", "**/.venv", "venv"),  # differ after each commit, or on each machine
     *("**/__pycache__", "**/*.pyc", "**/*.pyo", "**/.DS_Store"),
 )
-"""What no build sees of a folder without an ignore file: what `pxl-pipeline deploy` writes into the one that
-it adds then, below every folder and not the first only, and the repository. Nothing is written here."""
+"""The ignore rules of a folder without an ignore file: the repository, and the rules of the file that
+`pxl-pipeline deploy` adds, applied at any depth. Nothing is written here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSource:
-    """A folder and the settings that make an image of it.
+    """A folder and the settings to build an image of it.
 
-    Not every builder can do all of it: what one cannot, it refuses by name.
+    Not every builder supports all settings. A builder refuses a setting that it does not support.
 
     Attributes:
         folder: the build context.
         dockerfile: path of the Dockerfile, relative to the folder.
         platform: "os/architecture" or "os/architecture/variant".
-        build_args: values for the Dockerfile's ARG lines; they may be secret and are shown nowhere.
-        keyed: for these relative paths, bytes that enter the key instead of the file's content.
-        keyed_first: the same for the first recipe, where it differs.
-        replaced: for these relative paths, bytes that enter the image instead of the file's content.
-        target: the stage of the Dockerfile to build; None for the last.
-        secrets: name in `RUN --mount=type=secret,id=NAME` -> environment variable that has the value. Of
-            these only the names count in the key.
-        cache_from, cache_to: where layers of earlier builds are, as `docker build` takes it. They make no
-            other image, and so do not count.
+        build_args: values for the Dockerfile's ARG lines; they may be secret and are never shown.
+        keyed: relative path -> bytes for the key, instead of the file's content.
+        keyed_first: the same for the first recipe, if it differs.
+        replaced: relative path -> bytes for the image, instead of the file's content.
+        target: the stage of the Dockerfile to build; None for the last one.
+        secrets: name in `RUN --mount=type=secret,id=NAME` -> environment variable with the value. Only the
+            names are part of the key.
+        cache_from, cache_to: caches of layers, in the format of `docker build`. They do not change the
+            image, so they are not part of the key.
         base: image that the `append` builder adds the folder to.
-        workdir: where in the image the `append` builder puts the folder; also the image's WorkingDir.
+        workdir: path of the folder in the image, for the `append` builder; also the image's WorkingDir.
         entrypoint: the image's Entrypoint, for the `append` builder.
-        env: added to the image's environment by the `append` builder.
-        accepted_secrets: path of a file in the context -> last day on which it may be in the image although
-            it holds a secret.
-        pushed_to: the repository that the image is for: a base of that registry is read with its login.
-        expected: the key that the image is to carry; what is packed and differs from it is refused by name.
+        env: environment variables that the `append` builder adds.
+        accepted_secrets: path of a file in the context -> last day on which the image may contain it
+            although it has a secret.
+        pushed_to: the repository of the image. A base image in the same registry is read with its login.
+        expected: the key for the image's label; a packed file that does not match it is refused.
     """
 
     folder: Path
@@ -94,13 +94,13 @@ class SourceKey:
 
     Attributes:
         key: "v2:<64 hex digits>", a sha256 over everything below.
-        files: path -> short digest of its kind, mode and content, for `changed.differences`.
-        arguments: what else entered, by its name for people; values that may be secret as short digests.
-        bytes: content bytes that were read.
-        recipe: short digest of the Dockerfile's content; "" when there is none.
-        first: the key of this source by the first recipe, "sha256:<64 hex digits>"; "" when not known.
-        first_files: entries of `files` that the first recipe has otherwise.
-        suspects: paths of files that may be a secret or hold one; None when they were not searched.
+        files: path -> short digest of its kind, mode and content, for `source_diff.differences`.
+        arguments: the settings in the key by their shown names; values that may be secret as short digests.
+        bytes: number of content bytes.
+        recipe: short digest of the Dockerfile's content; "" without a Dockerfile.
+        first: the key by the first recipe, "sha256:<64 hex digits>"; "" if unknown.
+        first_files: the entries of `files` that differ in the first recipe.
+        suspects: paths of files that may be or contain a secret; None if they were not searched.
     """
 
     key: str
@@ -113,17 +113,17 @@ class SourceKey:
     suspects: tuple[str, ...] | None = field(default=None, compare=False)
 
     def is_same(self, key: str | None) -> bool:
-        """Whether a key, of whichever recipe, is of this source."""
+        """Whether a key of either recipe belongs to this source."""
         return key is not None and key in (self.key, self.first)
 
     def files_as_of(self, key: str | None) -> Mapping[str, str]:
-        """`files` as the recipe of another key has them."""
+        """`files` by the recipe of another key."""
         is_first = key is not None and not key.startswith(RECIPE)
         return {**self.files, **self.first_files} if is_first else self.files
 
 
 class Entry(NamedTuple):
-    """One member of the filtered context; `path` is posix and relative, `mode` is already masked."""
+    """One member of the filtered context, with a posix, relative path and a masked mode."""
 
     path: str
     kind: Literal["file", "link", "folder"]
@@ -131,22 +131,22 @@ class Entry(NamedTuple):
 
 
 def context(source: ImageSource) -> list[Entry]:
-    """The files, links and empty folders that a build of `source` sees, sorted by path.
+    """The files, links and empty folders that a build of `source` gets, sorted by path.
 
-    Folders that hold something are not listed: their mode depends on who checked them out, so it enters
-    neither the key nor the image.
+    Folders with content are not listed. Their mode depends on the umask of the check-out, so it is not part
+    of the key or the image.
 
     Raises:
-        RefusedError: the folder or something in it cannot be read, or is no file, link or folder.
+        RefusedError: a file or folder cannot be read, or is of a special type (socket, device, pipe).
     """
     return [_entry(item, path) for path, item in _members(source) if not is_own_file(item.name)]
 
 
 def file_paths(source: ImageSource) -> list[str]:
-    """The paths of the files among them; nothing is asked of each, so this is three times as fast.
+    """The paths of the files in `context`. Three times as fast, as it does not read their modes.
 
     Raises:
-        RefusedError: as `context`.
+        RefusedError: as for `context`.
     """
     return [path for path, item in _members(source) if item.is_file(follow_symlinks=False)]
 
@@ -154,16 +154,16 @@ def file_paths(source: ImageSource) -> list[str]:
 def fingerprint(source: ImageSource, *, search: bool = False) -> SourceKey:
     """The source key: sha256 over the Dockerfile, the settings and every file of the filtered context.
 
-    Paths, modes (executable or not, so that a check-out's umask does not matter), link targets
-    and contents count; times, owners and files of ours (`providers.leftovers`) do not. Every part is
-    length-prefixed or of fixed length, so no two sources share an encoding. The key by the first recipe
-    comes along, for images that carry one: the files are read once for both.
+    Covers paths, modes (only whether a file is executable, as the rest depends on the umask), link targets
+    and contents; not times, owners and our own files (`providers.leftovers`). Every part is length-prefixed
+    or has a fixed length, so two sources never have the same encoding. Also computes the key by the first
+    recipe, from the same read, for images with such a label.
 
     Args:
         search: search each file for secrets while it is in memory: `suspects` of the key.
 
     Raises:
-        RefusedError: as `context`, or there is no Dockerfile (and no `base`).
+        RefusedError: as for `context`, or the source has neither a Dockerfile nor a `base`.
     """
     sieve = _sieve() if search else None
     parts: list[bytes] = []
@@ -182,7 +182,7 @@ def fingerprint(source: ImageSource, *, search: bool = False) -> SourceKey:
             first, _ = _digest(root, path, item, source.keyed_first)
             first_parts[len(parts)] = b"%d:%s%s" % (len(raw), raw, first)
             first_files[name] = first[:8].hex()
-        if is_own_file(item.name):  # what the first recipe counted
+        if is_own_file(item.name):  # only part of the first recipe
             parts.append(b"")
             continue
         parts.append(b"%d:%s%s" % (len(raw), raw, digest))
@@ -193,7 +193,7 @@ def fingerprint(source: ImageSource, *, search: bool = False) -> SourceKey:
     recipe = dockerfile(source)
     parts.append(b"-" if recipe is None else b"+")
     if recipe is not None:
-        # The Dockerfile decides what is built even when .dockerignore keeps it out of the context.
+        # The Dockerfile changes the image even if .dockerignore excludes it from the context.
         parts.append(hashlib.sha256(recipe).digest())
         files.setdefault(source.dockerfile, _short(recipe))
     arguments = _arguments(source)
@@ -224,10 +224,10 @@ def _sieve() -> "Sieve":
 
 
 class SourceCheck:
-    """Compares what is packed with the expected key, file by file, so that an image holds what it says.
+    """Compares the packed files with the expected key, so that an image matches its label.
 
-    A folder may be edited between the moment it is hashed and the moment it is read again to be packed. Does
-    nothing for a source without an expected key. Every method raises RefusedError, naming the file.
+    A folder may be edited after it was hashed and before it is packed. Does nothing for a source without an
+    expected key. Every method raises RefusedError with the name of the file.
     """
 
     def __init__(self, source: ImageSource) -> None:
@@ -236,10 +236,10 @@ class SourceCheck:
         if source.expected is not None:
             self._missing = dict(source.expected.files)
             if self._missing.get(source.dockerfile) == source.expected.recipe:
-                del self._missing[source.dockerfile]  # not in the context, and compared when it is read
+                del self._missing[source.dockerfile]  # not in the context; compared when it is read
 
     def pieces(self, entry: Entry, content: Iterable[bytes]) -> Iterator[bytes]:
-        """The content of a file, passed on and compared."""
+        """Pass on the content of a file, and compare it at its end."""
         if self._missing is None:
             yield from content
             return
@@ -250,19 +250,19 @@ class SourceCheck:
         self._compare(entry, digest.digest())
 
     def whole(self, entry: Entry, target: bytes) -> None:
-        """A link with its target, or an empty folder."""
+        """Compare a link with its target, or an empty folder."""
         begins = b"d%04o" % entry.mode if entry.kind == "folder" else b"l"
         self._compare(entry, hashlib.sha256(begins + target).digest())
 
     def replaced(self, entry: Entry) -> None:
-        """A file that other bytes are packed for, as others are keyed: its mode is what can differ."""
+        """Compare a file whose packed bytes are replaced. Only its mode can differ."""
         if entry.path in self._keyed:
             self._compare(entry, hashlib.sha256(b"f%04o" % entry.mode + self._keyed[entry.path]).digest())
         elif self._missing is not None:
             self._missing.pop(_shown(entry.path), None)
 
     def end(self) -> None:
-        """Everything was packed that was hashed."""
+        """Check that every hashed file was packed."""
         for path in self._missing or ():
             raise _changed(path)
 
@@ -273,20 +273,20 @@ class SourceCheck:
 
 def _changed(path: str) -> RefusedError:
     return RefusedError(
-        f"{path} changed while the image was made of it, so nothing was published",
-        hint="run again when nothing writes to the folder",
+        f"{path} changed during the build, so nothing was published",
+        hint="run again when no process writes to the folder",
     )
 
 
 def _shown(path: str) -> str:
-    """A path as the record keeps it: what is not UTF-8 is written out."""
+    """A path for state: bytes that are not UTF-8 are escaped."""
     if path.isascii():
         return path
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def dockerfile(source: ImageSource) -> bytes | None:
-    """The Dockerfile's content, or None when the source needs none because it names a base image.
+    """The content of the Dockerfile; None if it does not exist and the source has a base image.
 
     Raises:
         RefusedError: it is missing, unreadable, outside of the folder, or not the expected one.
@@ -311,26 +311,26 @@ def _dockerfile(source: ImageSource) -> bytes | None:
             return None
         raise RefusedError(
             f"there is no {source.dockerfile} in {source.folder}",
-            hint="write one, or name the base image to add the folder to",
+            hint="write one, or set the base image to add the folder to",
         ) from None
     except OSError as error:
         raise _unreadable(source.dockerfile, error) from error
 
 
 def ignore_file(source: ImageSource) -> str | None:
-    """The ignore file that counts: "<Dockerfile>.dockerignore" wins over ".dockerignore", as in BuildKit."""
+    """The ignore file in use: "<Dockerfile>.dockerignore", or else ".dockerignore", as in BuildKit."""
     folder = os.fspath(source.folder)
     for name in (f"{source.dockerfile}.dockerignore", ".dockerignore"):
-        if os.path.exists(f"{folder}/{name}"):  # noqa: PTH110 - that of `Path` raises where a folder is closed
-            return name  # what is no file is refused where it is read: its rules would be missed in silence
+        if os.path.exists(f"{folder}/{name}"):  # noqa: PTH110 - `Path.exists` raises below an unreadable folder
+            return name  # a folder of this name is refused when it is read, not silently ignored
     return None
 
 
 def seen(source: ImageSource, paths: Iterable[str]) -> set[str]:
-    """Those of the `paths`, relative to the folder, that a build would see if they were there.
+    """The `paths`, relative to the folder, that a build would get if they existed.
 
     Raises:
-        RefusedError: the ignore file cannot be read, or has a line that is no pattern.
+        RefusedError: the ignore file cannot be read, or has an invalid line.
     """
     paths = {path for path in paths if not is_own_file(path.rpartition("/")[2])}
     return paths - _ignore_rules(source).excluded(paths)
@@ -354,7 +354,7 @@ def read_file(root: str, path: str) -> Iterator[bytes]:
 
 
 def first_piece(root: str, path: str) -> tuple[bytes, bool]:
-    """The first `CHUNK` bytes of a file, and whether that is all of it: for most files, without a generator.
+    """The first `CHUNK` bytes of a file, and whether the file has no more. Avoids a generator per file.
 
     Raises:
         RefusedError: it cannot be read.
@@ -373,7 +373,7 @@ def first_piece(root: str, path: str) -> tuple[bytes, bool]:
 
 
 def link_target(root: str, path: str) -> str:
-    """Where a symbolic link points, as it is written in the link.
+    """The target of a symbolic link, unresolved.
 
     Raises:
         RefusedError: it cannot be read.
@@ -387,14 +387,14 @@ def link_target(root: str, path: str) -> str:
 def _digest(
     root: str, path: str, item: os.DirEntry[str], keyed: Mapping[str, bytes], sieve: "Sieve | None" = None
 ) -> tuple[bytes, int]:
-    """sha256 of kind, mode and content, and how many content bytes there were."""
+    """sha256 of kind, mode and content, and the number of content bytes."""
     if not item.is_file(follow_symlinks=False) or path in keyed:
         return _digest_unread(root, _entry(item, path), keyed)
     try:
-        # Not `read_file`: a generator per file costs a tenth of the whole for many small files.
+        # Not `read_file`: a generator per file costs a tenth of the time for many small files.
         descriptor = os.open(root + path, READ_ONLY)
         try:
-            status = os.fstat(descriptor)  # of an open file it takes half as long as by the path
+            status = os.fstat(descriptor)  # half the time of a stat by path
             refuse_irregular(status.st_mode, path)
             digest = _beginning(status.st_mode).copy()
             piece = os.read(descriptor, CHUNK)
@@ -425,7 +425,7 @@ def _digest(
 
 
 def _digest_unread(root: str, entry: Entry, keyed: Mapping[str, bytes]) -> tuple[bytes, int]:
-    """`_digest` of a link, an empty folder, or a file for which other bytes are `keyed`."""
+    """`_digest` of a link, an empty folder, or a file with `keyed` bytes."""
     if entry.kind == "folder":
         return hashlib.sha256(b"d%04o" % entry.mode).digest(), 0
     if entry.kind == "link":
@@ -436,12 +436,12 @@ def _digest_unread(root: str, entry: Entry, keyed: Mapping[str, bytes]) -> tuple
 
 @functools.cache
 def _beginning(mode: int) -> "hashlib._Hash":
-    """The digest of a file of that mode before its content: to copy it costs less than a new one."""
+    """The digest state of a file with that mode before its content. A copy costs less than a new one."""
     return hashlib.sha256(b"f%04o" % _masked(mode))
 
 
 def _arguments(source: ImageSource) -> dict[str, str]:
-    """Settings that count and may be shown; most of them only where they are given."""
+    """The settings in the key that may be shown."""
     named = {"dockerfile name": source.dockerfile, "platform": source.platform}
     if source.target is not None:
         named["target"] = source.target
@@ -457,7 +457,7 @@ def _arguments(source: ImageSource) -> dict[str, str]:
 
 
 def _hidden(source: ImageSource) -> dict[str, str]:
-    """Settings that count and whose values may be secret."""
+    """The settings in the key whose values may be secret."""
     build = {f"build argument {name}": value for name, value in source.build_args.items()}
     return build | {f"environment variable {name}": value for name, value in source.env.items()}
 
@@ -474,14 +474,14 @@ def _ignore_rules(source: ImageSource) -> IgnoreRules:
     return _rules(content.decode("utf-8", "surrogateescape"), name)
 
 
-_rules = functools.lru_cache(IgnoreRules)  # most folders of a fleet have the same lines
+_rules = functools.lru_cache(IgnoreRules)  # most pipelines of a workspace have the same lines
 
 
 def _members(source: ImageSource) -> list[tuple[str, os.DirEntry[str]]]:
-    """Path and directory entry of each member of the context, sorted by path; no file is opened.
+    """Path and directory entry of each member of the context, sorted by path. Opens no file.
 
     Raises:
-        RefusedError: as `context`.
+        RefusedError: as for `context`.
     """
     rules = _ignore_rules(source)
     root = os.fspath(source.folder)
@@ -502,12 +502,12 @@ def _members(source: ImageSource) -> list[tuple[str, os.DirEntry[str]]]:
             elif path not in excluded:
                 members.append((path, item))
                 if not item.is_file(follow_symlinks=False):
-                    _entry(item, path)  # refuses what is no link
+                    _entry(item, path)  # refuses special files
         if len(excluded) < len(found):
             filled.add(parent)
     filled = _with_parents(filled)
     members.extend((path, item) for path, item in folders if f"{path}/" not in filled)
-    members.sort(key=itemgetter(0))  # by path; comparing whole members takes three times as long
+    members.sort(key=itemgetter(0))  # by path; comparing whole tuples takes three times as long
     return members
 
 
@@ -529,7 +529,7 @@ def _entry(item: os.DirEntry[str], path: str) -> Entry:
     if stat.S_ISLNK(mode):
         return Entry(path, "link", 0o777)
     if stat.S_ISDIR(mode):
-        # A folder inherits setgid from the folder it was checked out in, which says nothing of the source.
+        # A folder inherits setgid from the folder that it was checked out in.
         return Entry(path, "folder", mode & 0o755)
     raise RefusedError(
         f"{path} is {kind_of(mode)}, which cannot be part of an image",
@@ -538,12 +538,12 @@ def _entry(item: os.DirEntry[str], path: str) -> Entry:
 
 
 def _masked(mode: int) -> int:
-    """A file's mode as git has it: who else may read it depends on the umask it was checked out with."""
+    """The mode of a file as in git, as other bits depend on the umask of the check-out."""
     return mode & 0o7000 | (0o755 if mode & 0o100 else 0o644)
 
 
 def _with_parents(folders: set[str]) -> set[str]:
-    """The folders and all above them, as "some/folder/"; "" is the first of all."""
+    """The folders and all folders above them, as "some/folder/"; "" is the top one."""
     every: set[str] = set()
     for each in folders:
         folder = each
@@ -557,7 +557,7 @@ def _unreadable(path: str, error: OSError) -> RefusedError:
     if isinstance(error, PermissionError):
         hint = f"chmod u+r {path}, or add it to .dockerignore"
     elif isinstance(error, FileNotFoundError):
-        hint = "it was there a moment ago: is something else changing the folder?"
+        hint = "it disappeared during the run: is another process changing the folder?"
     else:
-        hint = f"add {path} to .dockerignore when the image does not need it"
+        hint = f"add {path} to .dockerignore if the image does not need it"
     return RefusedError(f"{path} cannot be read: {error.strerror}", hint=hint)

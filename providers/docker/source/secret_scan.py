@@ -1,7 +1,7 @@
-"""Secrets in what an image is made from: its settings, its Dockerfile and every file of the context.
+"""Searches the source of an image for secrets: its settings, its Dockerfile and every file of the context.
 
-Everyone who can pull an image can read all of its layers, also the files that a later layer deletes.
-`secret_rules` has what counts as a secret. Nothing that is found is ever shown, only its kind and its place.
+A user who can pull an image can read all of its layers, including files that a later layer deletes.
+`secret_rules` defines secrets. A secret is never shown, only its kind and its place.
 """
 
 import re
@@ -31,19 +31,19 @@ from providers.secret_rules import (
     needs_content,
 )
 
-_PER_FILE = 10  # findings that are reported of one file
+_PER_FILE = 10  # reported findings per file
 _DECLARED = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)""")
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Something in an image, or on its way into one, that nobody else may read.
+    """A secret in an image or in its source.
 
     Attributes:
-        path: of the file, relative to the build context.
-        kind: what it is, for people: "a GitHub token".
-        line: counted from 1; None where the file has no lines, or is a secret as a whole.
-        setting: of the file, where it is there: "build_args.NAME", "env.NAME".
+        path: path of the file, relative to the build context.
+        kind: the kind of secret, for messages: "a GitHub token".
+        line: counted from 1; None if the file has no lines, or is secret as a whole.
+        setting: the setting with the secret: "build_args.NAME", "env.NAME"; "" if it is not in a setting.
     """
 
     path: str
@@ -53,7 +53,7 @@ class Secret:
 
 
 class SecretError(RefusedError):
-    """The image would hold secrets.
+    """The image would contain secrets.
 
     Args:
         secrets: at least one.
@@ -70,10 +70,10 @@ class SecretError(RefusedError):
 
 
 def refuse_secrets(source: ImageSource, entries: Iterable[Entry]) -> None:
-    """Refuse a source whose image would hold a secret that is not accepted today.
+    """Refuse a source whose image would contain a secret that is not accepted today.
 
     Raises:
-        SecretError: it would.
+        SecretError: the image would contain one.
         RefusedError: a file cannot be read.
     """
     today = date.today()
@@ -92,11 +92,11 @@ def is_accepted(secret: Secret, source: ImageSource, today: date) -> bool:
 def secrets_of(
     source: ImageSource, paths: Iterable[str] | None = None, suspects: Iterable[str] | None = None
 ) -> Iterator[Secret]:
-    """Every secret that an image of this source would hold, in its settings, its Dockerfile and its files.
+    """Every secret that an image of this source would contain: in settings, the Dockerfile and the files.
 
     Args:
-        paths: of the files of its context; read when not given.
-        suspects: those of them that were not clean when the source was hashed; no other file is read then.
+        paths: the files of its context; None to read them.
+        suspects: those that were not clean when the source was hashed; then no other file is read.
 
     Raises:
         RefusedError: a file cannot be read.
@@ -106,9 +106,9 @@ def secrets_of(
         for name, value in values.items():
             if kind := kind_of_value(name, value):
                 yield Secret(config, kind, setting=f"{setting}.{name}")
-    # A missing one is for the builder to refuse.
+    # The builder refuses a missing Dockerfile.
     recipe = dockerfile(source) if (source.folder / source.dockerfile).exists() else None
-    if recipe is not None:  # its instructions are in the image's history, whatever .dockerignore says
+    if recipe is not None:  # its instructions are in the image's history, even if it is ignored
         yield from _secrets_of_dockerfile(source.dockerfile, recipe)
     root = f"{source.folder}/"
     if suspects is None:
@@ -133,7 +133,7 @@ def _suspects(source: ImageSource, root: str, paths: Sequence[str]) -> list[str]
 
 
 class _Content:
-    """What a file of the context has, from its beginning, each time it is iterated."""
+    """The content of a file of the context. Each iteration starts at its beginning."""
 
     def __init__(self, root: str, path: str, replaced: bytes | None = None) -> None:
         self._root = root
@@ -145,7 +145,7 @@ class _Content:
 
 
 def secrets_of_file(path: str, content: Iterable[bytes]) -> Iterator[Secret]:
-    """What of a file is secret: all of it by its name, or what is in it.
+    """The secrets of a file: the whole file by its name, or parts of its content.
 
     Args:
         content: in pieces; iterated again to find a line, unless it is an iterator.
@@ -169,7 +169,7 @@ def secrets_of_file(path: str, content: Iterable[bytes]) -> Iterator[Secret]:
 
 
 def _line(content: Iterable[bytes], offset: int) -> int | None:
-    """The line at this offset; None where there are no lines, or the content cannot be read again."""
+    """The line at this offset; None for a binary file, or if the content cannot be read again."""
     if isinstance(content, Iterator):
         return None
     line = 1
@@ -197,7 +197,7 @@ def _secrets_of_dockerfile(path: str, recipe: bytes) -> Iterator[Secret]:
 
 
 def declared(text: str) -> Iterator[tuple[str, str]]:
-    """What the text of an instruction gives to which variable: `A=b C="d"`, or the older `A b`."""
+    """The variables and values in the text of an instruction: `A=b C="d"`, or the older `A b`."""
     found = [(match[1], match[2].strip("\"'")) for match in _DECLARED.finditer(text)]
     name, _, value = text.strip().partition(" ")
     yield from found or ([(name, value.strip())] if value else [])

@@ -1,7 +1,4 @@
-"""What tells two sources apart, for people: the files and arguments of two source keys, compared.
-
-Pure: knows paths and digests, and reads no file.
-"""
+"""The differences between two sources: compares the files and arguments of two source keys. Pure."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -13,9 +10,9 @@ def differences(
     old_arguments: Mapping[str, str],
     new_arguments: Mapping[str, str],
 ) -> list[str]:
-    """What tells two sources apart, one line each: "a.py moved to b.py", "build argument A changed".
+    """The differences between two sources, a line each: "a.py moved to b.py", "build argument A changed".
 
-    A file's mode is part of its digest, so that a chmod reads as "run.sh changed".
+    The mode of a file is part of its digest, so after a chmod the line is "run.sh changed".
     """
     moved = _moves(old_files, new_files)
     lines = [f"{old} moved to {new}" for old, new in moved.items()]
@@ -24,7 +21,7 @@ def differences(
 
 
 def _moves(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
-    """Which files are elsewhere now, byte for byte; one that kept its name before one that did not."""
+    """The old path -> new path of unchanged files. Prefers a new path with the same file name."""
     arrived = sorted(new.keys() - old.keys())
     moves: dict[str, str] = {}
     for path in sorted(old.keys() - new.keys()):

@@ -1,6 +1,6 @@
 """The kinds of resource on the platform: one file for each, and the table of them.
 
-Importing this imports no HTTP client, so that the facts of a kind cost nothing where nothing is requested.
+Importing it imports no HTTP client, so the facts of the kinds are cheap without a request.
 """
 
 from typing import TYPE_CHECKING, Final

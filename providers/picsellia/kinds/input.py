@@ -1,4 +1,4 @@
-"""The kind `input`: one typed input of a processing, known to the platform by its name below that."""
+"""The kind `input`: one typed input of a processing. Its name is its identity on the platform."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ RULES = {
     "inference_type_constraint": FieldRule(rules.constraint),
     "framework_constraint": FieldRule(rules.constraint),
 }
-# What PUT takes: a constraint that is left out of it is cleared.
+# The keys of PUT, which clears a missing constraint.
 _CHANGEABLE = ("required", "inference_type_constraint", "framework_constraint")
 _CHANGE = {
     "required": BodyKey(bool, required=True, nullable=False),
@@ -55,7 +55,7 @@ def _summary(live: LiveObject) -> tuple[JSON, ...]:
 
 
 class InputKind:
-    """Inputs of processings, which are read as a list."""
+    """Inputs of processings, read as a list."""
 
     facts = KindFacts(
         RULES,

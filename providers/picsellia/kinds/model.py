@@ -1,4 +1,4 @@
-"""The kind `model`: the name under which a training pipeline's versions live."""
+"""The kind `model`: the parent of a training pipeline's model versions."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ COLLECTION = Collection(
 
 
 class ModelKind:
-    """Models of one organization; names are unique there (the platform answers 409)."""
+    """Models of one organization; names are unique there (the platform returns 409)."""
 
     facts = KindFacts(RULES, shared=True, config=CONFIG, collection=COLLECTION)
 
@@ -40,8 +40,8 @@ class ModelKind:
         self._platform = platform
 
     def read(self, reference: Reference) -> LiveObject | None:
-        wanted = {"name"} | reference.fields.keys()  # a list without the others will do
-        found = self._platform.find_listed(self._collection, reference.name[0], wanted)
+        keys = {"name"} | reference.fields.keys()  # a list needs no other keys
+        found = self._platform.find_listed(self._collection, reference.name[0], keys)
         if found is None and reference.id is not None:
             try:
                 found = self._platform.get(path("model", reference.id))
@@ -69,13 +69,13 @@ class ModelKind:
         return self._live(self._platform.patch(path("model", live.id), changed))
 
     def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
-        """Remove the model, unless it has versions of other pipelines. Raises PermanentError naming them."""
+        """Delete the model. Raises PermanentError if it still has versions."""
         items = self._platform.items(path("model", live.id, "versions"))
         versions = [str(item.get("name") or item.text("id")) for item in items]
         if versions:
             raise PermanentError(
-                f"it has versions that are not this pipeline's: {', '.join(versions)}",
-                hint="delete those first, on the platform, if they are not needed",
+                f"it has versions of other pipelines: {', '.join(versions)}",
+                hint="delete them on the platform first, if they are not needed",
             )
         self._platform.delete(path("model", live.id))
 

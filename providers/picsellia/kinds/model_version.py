@@ -1,4 +1,4 @@
-"""The kind `model-version`: what a training pipeline's image is deployed to, one per deploy target."""
+"""The kind `model-version`: one deploy target of a training pipeline's image."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -75,8 +75,8 @@ COLLECTION = Collection(
     number="version",
     shows_parent="origin",
 )
-"""As `Model.create_version` and `ModelVersion.update` of the SDK 6.37 send and read it. That a version
-without a type or a framework reads NOT_CONFIGURED is an assumption: the SDK cannot read one without."""
+"""As `Model.create_version` and `ModelVersion.update` of the SDK 6.37 send and read it. It is an
+assumption that a version without a type or a framework reads NOT_CONFIGURED: the SDK cannot read such one."""
 
 
 _ENV = "docker_env_variables"
@@ -87,7 +87,7 @@ def _summary(live: LiveObject) -> tuple[JSON, ...]:
 
 
 class ModelVersionKind:
-    """Versions of models, found by name; their numbers are given by the platform."""
+    """Versions of models, found by name. The platform numbers them."""
 
     facts = KindFacts(
         RULES,
@@ -120,7 +120,7 @@ class ModelVersionKind:
         model = _model(parent)
         body = {**fields, "name": name[-1]}
         if body.get("type") == "NOT_CONFIGURED":
-            # The SDK refuses to send it on a create, so whether the platform accepts it is unknown.
+            # The SDK does not send it on a create, so the platform may not accept it.
             del body["type"]
         return self._live(model, self._platform.post(path("model", model.id, "versions"), body))
 
@@ -135,21 +135,21 @@ class ModelVersionKind:
     ) -> LiveObject:
         address = path("model", "version", live.id)
         variables = _variables(changed)
-        if HIDDEN in variables.values():  # kept as they are, which only the platform knows
+        if HIDDEN in variables.values():  # secrets that only the platform has are kept
             now = _variables(self._platform.get(address))
             kept = {name: now[name] for name, text in variables.items() if text == HIDDEN and name in now}
             changed = {**changed, _ENV: {n: t for n, t in variables.items() if t != HIDDEN} | kept}
         return self._live(_model(parent), self._platform.patch(address, changed))
 
     def check(self, name: Sequence[str], live: LiveObject | None, fields: Mapping[str, JSON]) -> None:
-        """Refuse to delete a secret: the table is written as a whole, and the files cannot name it."""
+        """Refuse to delete a secret: a write replaces the whole table, and files cannot contain secrets."""
         hidden = {key for key, text in _variables(live.fields if live else {}).items() if text == HIDDEN}
         lost = sorted(hidden - _variables(fields).keys()) if _ENV in fields else []
         if lost:
             paths = ", ".join(f'"{_ENV}.{key}"' for key in lost)
             raise RefusedError(
                 f"the platform has a secret in the environment variable {lost[0]}, which would be deleted",
-                hint=f"leave it alone: add {paths} to ignore_changes in [reconciler]; or delete it there",
+                hint=f"to keep it, add {paths} to ignore_changes in [reconciler], or delete it there",
             )
 
     def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
@@ -170,10 +170,10 @@ class ModelVersionKind:
 
 
 def _shown(field: str, value: JSON) -> JSON:
-    """A field as it leaves here: without the secrets among its environment variables."""
+    """The value of a field, without secrets in environment variables."""
     if field != _ENV or not isinstance(value, dict) or not value:
         return value
-    from providers.secret_rules import kind_of_value  # late: its expressions take a while
+    from providers.secret_rules import kind_of_value  # late: it takes long to import
 
     return {name: HIDDEN if kind_of_value(name, str(text)) else text for name, text in value.items()}
 

@@ -18,7 +18,7 @@ RULES = {
     "type": FieldRule(rules.enum_name, immutable=True),
     "target": FieldRule(rules.enum_name, immutable=True, follows="It follows from metadata.type."),
     "description": FieldRule(rules.text, effect=Effect.DESCRIPTION),
-    # 4 and 0 are what the official deploy suggests; the platform wants both on create.
+    # 4 and 0 are the defaults of the official deploy; the platform requires both on create.
     "default_cpu": FieldRule(rules.integer, create_default=4, effect=Effect.RESOURCES),
     "default_gpu": FieldRule(rules.integer, create_default=0, effect=Effect.RESOURCES),
     "default_parameters": FieldRule(rules.mapping, rules.number_like, keyed=True, create_default={}),
@@ -67,7 +67,7 @@ COLLECTION = Collection(
     returned=("id", "name", "target", "type", "docker_image", "docker_tag"),
 )
 """As `Client.create_processing` and `picsellia.sdk.processing.Processing` of the SDK 6.37 send and read it.
-That docker_flags can be changed is an assumption."""
+It is an assumption that docker_flags can be changed."""
 
 
 def _summary(live: LiveObject) -> tuple[JSON, ...]:
@@ -78,7 +78,7 @@ def _summary(live: LiveObject) -> tuple[JSON, ...]:
 
 
 class ProcessingKind:
-    """Processings of one organization; names are unique there (the platform answers 409)."""
+    """Processings of one organization; names are unique there (the platform returns 409)."""
 
     facts = KindFacts(RULES, exclusive=Exclusive.ID, config=CONFIG, summary=_summary, collection=COLLECTION)
 
@@ -97,7 +97,7 @@ class ProcessingKind:
         parent: LiveObject | None,
         report: Report,
     ) -> LiveObject:
-        # The SDK sends every key, null where nothing is set.
+        # The SDK sends every key, with null for unset ones.
         body = {"name": name[0], **dict.fromkeys(RULES), **fields}
         return _live(self._platform.post(self._collection, body))
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from providers.rules import JSON
 from reconciler.cli import options, prompts, stores
 from reconciler.cli.documents import print_document
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import DONE, FAILED
-from reconciler.core.values import JSON, Address
+from reconciler.core.values import Address
 from reconciler.views.counting import plural
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
@@ -106,7 +107,12 @@ def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json:
                 lock=lock,
             )
             release(store, stack, str(address))
-    document = {"format": "reconciler/forgotten", "version": 1, "stack": stack, "address": str(address)}
+    document: dict[str, JSON] = {
+        "format": "reconciler/forgotten",
+        "version": 1,
+        "stack": stack,
+        "address": str(address),
+    }
     line = (
         f"{address} is no longer in the state of {stack} (serial {saved.serial}); the resource itself stays"
     )
@@ -131,7 +137,7 @@ def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
             store.lock(after, run, timeout=lock_timeout, on_wait=_describe_holder),
         ):
             move_state(store, stack, after)
-    document = {"format": "reconciler/moved", "version": 1, "from": stack, "to": after}
+    document: dict[str, JSON] = {"format": "reconciler/moved", "version": 1, "from": stack, "to": after}
     _print(as_json, document, [Text(f"renamed {stack} to {after}; the resources themselves stay")])
     return DONE
 
@@ -149,7 +155,7 @@ def list_claims(rebuild: str | None, as_json: bool) -> int:
         else:
             scopes = dict.fromkeys(filter(None, map(scope_of, store.names())))
             found = [registers.read(scope) for scope in scopes]
-    document = {
+    document: dict[str, JSON] = {
         "format": "reconciler/claims",
         "version": 1,
         "scopes": [register_document(one) for one in found],
@@ -162,7 +168,7 @@ def unlock(stack: str, as_json: bool) -> int:
     with stores.opened() as store:
         holder = store.unlock(stack)
     line = f"{stack} was locked by {holder}" if holder else f"{stack} was not locked"
-    document = {"format": "reconciler/unlocked", "version": 1, "stack": stack}
+    document: dict[str, JSON] = {"format": "reconciler/unlocked", "version": 1, "stack": stack}
     _print(as_json, {**document, "holder": asdict(holder) if holder else None}, [Text(line)])
     return DONE
 
@@ -170,13 +176,16 @@ def unlock(stack: str, as_json: bool) -> int:
 def verify(name: str, as_json: bool) -> int:
     with stores.opened() as store:
         stack = _named(store, name)
-        document = {"format": "reconciler/verified", "version": 1, "stack": stack}
+        document: dict[str, JSON] = {"format": "reconciler/verified", "version": 1, "stack": stack}
         try:
             snapshot = store.load(stack)
         except CorruptStateError as problem:
             intact = _intact_serials(store, stack)
             if as_json:
-                findings = {"problems": list(problem.problems) or [problem.message], "whole_serials": intact}
+                findings: dict[str, JSON] = {
+                    "problems": list(problem.problems) or [problem.message],
+                    "whole_serials": intact,
+                }
                 print_document(json_text({**document, "whole": False, "serial": None, **findings}))
             _print_damage(problem, intact)
             return FAILED
@@ -211,7 +220,11 @@ def copy(source: str, target: str, as_json: bool) -> int:
     lossy = any(result.left_out or result.damage for result in results)
     if lossy:
         err.print(Text(f"everything else is in {target}; keep {source} until you do not need it any more"))
-    document = {"format": "reconciler/copied", "version": 1, "stacks": [asdict(result) for result in results]}
+    document: dict[str, JSON] = {
+        "format": "reconciler/copied",
+        "version": 1,
+        "stacks": [asdict(result) for result in results],
+    }
     lines = [Text(f"{result.stack}: {plural(len(result.serials), 'serial')} copied") for result in results]
     _print(as_json, document, lines or [Text(f"there is no state in {source}")])
     return FAILED if lossy else DONE

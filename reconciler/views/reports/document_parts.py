@@ -7,11 +7,12 @@ from typing import Any
 
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.reasons import Reason, WayOut
+from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change
 from reconciler.core.plan import Stack
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
-from reconciler.core.values import JSON, NoValue
+from reconciler.core.values import NoValue
 from reconciler.views import phrases
 from reconciler.views.phrases import Audience
 
@@ -22,6 +23,9 @@ REASON_CODES: Mapping[str, StrEnum] = {
 """Every `reason_code` of plans and drift reports."""
 WAY_CODES: Mapping[str, StrEnum] = {code.value: code for codes in (Way, ImageWay) for code in codes}
 """Every `code` of a way out."""
+Document = Mapping[str, Any]
+"""A parsed JSON object whose values are not checked yet."""
+
 _DIAGNOSTIC_KEYS = frozenset(["severity", "summary", "detail", "address", "file", "line"])
 
 
@@ -45,7 +49,7 @@ def reason_to_document(reason: Reason, audience: Audience) -> dict[str, JSON]:
     }
 
 
-def reason_from_document(document: Mapping[str, JSON]) -> Reason:
+def reason_from_document(document: Document) -> Reason:
     """The reason in a document of `reason_to_document`. Raises ValueError for unknown codes and details."""
     reason = Reason(_code(document["reason_code"], REASON_CODES), _details(document["reason_details"]))
     _expect_words(reason.code, lambda: phrases.reason(reason))
@@ -61,7 +65,7 @@ def way_to_document(way: WayOut) -> dict[str, JSON]:
     return {"code": way.label.value, "command": way.command, "details": dict(way.details)}
 
 
-def way_from_document(document: Mapping[str, JSON]) -> WayOut:
+def way_from_document(document: Document) -> WayOut:
     """The way out in a document of `way_to_document`. Raises ValueError for unknown codes and details."""
     way = WayOut(_code(document["code"], WAY_CODES), str(document["command"]), _details(document["details"]))
     _expect_words(way.label, lambda: phrases.way(way))
@@ -77,7 +81,7 @@ def values_to_document(change: Change) -> dict[str, JSON]:
     }
 
 
-def values_from_document(document: Mapping[str, JSON]) -> dict[str, Any]:
+def values_from_document(document: Document) -> dict[str, Any]:
     """The values in a document of `values_to_document`. Raises ValueError or KeyError for any other."""
     absent = document["absent"]
     return {name: NoValue(absent[name]) if name in absent else document[name] for name in VALUES}
@@ -94,7 +98,7 @@ def diagnostic_to_document(diagnostic: Diagnostic) -> dict[str, JSON]:
     }
 
 
-def diagnostic_from_document(document: Mapping[str, JSON]) -> Diagnostic:
+def diagnostic_from_document(document: Document) -> Diagnostic:
     """The diagnostic in a document of `diagnostic_to_document`. Raises ValueError for any other."""
     only_keys(document, _DIAGNOSTIC_KEYS, "a diagnostic")
     return Diagnostic(
@@ -107,7 +111,7 @@ def diagnostic_from_document(document: Mapping[str, JSON]) -> Diagnostic:
     )
 
 
-def expect(value: JSON, kind: type, noun: str) -> None:
+def expect(value: object, kind: type, noun: str) -> None:
     """Raises ValueError if the value has another type.
 
     Args:
@@ -117,7 +121,7 @@ def expect(value: JSON, kind: type, noun: str) -> None:
         raise ValueError(f"not {noun}")  # noqa: TRY004 - a bad document, not a bad argument
 
 
-def only_keys(document: JSON, keys: frozenset[str], noun: str) -> None:
+def only_keys(document: Document, keys: frozenset[str], noun: str) -> None:
     """Raises ValueError if the document has other keys than these."""
     expect(document, dict, noun)
     unknown = sorted(set(document) - keys)
@@ -128,7 +132,7 @@ def only_keys(document: JSON, keys: frozenset[str], noun: str) -> None:
         raise ValueError(f"{noun} lacks {', '.join(missing)}")
 
 
-def _code(text: JSON, codes: Mapping[str, StrEnum]) -> StrEnum:
+def _code(text: str, codes: Mapping[str, StrEnum]) -> StrEnum:
     if text not in codes:
         raise ValueError(f"{text!r} is an unknown code")
     return codes[text]
@@ -142,6 +146,6 @@ def _expect_words(code: StrEnum, words: Callable[[], object]) -> None:
         raise ValueError(f"{code.value} has unknown details") from None
 
 
-def _details(value: JSON) -> dict[str, JSON]:
+def _details(value: Any) -> dict[str, JSON]:
     expect(value, dict, "the details of a reason")
     return dict(value)

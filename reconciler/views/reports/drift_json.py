@@ -1,20 +1,20 @@
 """A drift report as a versioned JSON document, for scripts and for the next run."""
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from providers.regular_files import read_regular
-from providers.rules import Effect
+from providers.rules import JSON, Effect
 from reconciler.core.diagnostics import UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.reasons import UNSTATED
-from reconciler.core.values import JSON, Address
+from reconciler.core.values import Address
 from reconciler.drift.findings import Acknowledgement, Finding, FindingDates, LastApply, Report, StackReport
 from reconciler.views.phrases import Audience
 from reconciler.views.reports.document_parts import (
+    Document,
     diagnostic_from_document,
     diagnostic_to_document,
     reason_from_document,
@@ -67,7 +67,7 @@ def read_report(path: Path) -> Report:
         raise UserError(error("the file is not a drift report", detail, file=path)) from None
 
 
-def report_from_document(document: Mapping[str, JSON]) -> Report:
+def report_from_document(document: Document) -> Report:
     """The report in a document of `report_to_document`.
 
     Raises:
@@ -176,7 +176,7 @@ def _time(when: datetime) -> str:
     return when.isoformat(timespec="seconds")
 
 
-def _stack_from_document(document: Mapping[str, JSON]) -> StackReport:
+def _stack_from_document(document: Document) -> StackReport:
     stack = Stack(**document["stack"])
     last = document["last_apply"]
     return StackReport(
@@ -189,13 +189,13 @@ def _stack_from_document(document: Mapping[str, JSON]) -> StackReport:
     )
 
 
-def _step_from_document(document: Mapping[str, JSON]) -> Step:
+def _step_from_document(document: Document) -> Step:
     action = next(action for action in Action if action.word == document["action"])
     needs = tuple(Address.parse(text) for text in document["depends_on"])
     return Step(Address.parse(document["address"]), action, UNSTATED, depends_on=needs)
 
 
-def _finding_from_document(stack: Stack, document: Mapping[str, JSON]) -> Finding:
+def _finding_from_document(stack: Stack, document: Document) -> Finding:
     acknowledged = document["acknowledged"]
     has_code = "reason_code" in document  # reports of earlier versions have only the text
     return Finding(

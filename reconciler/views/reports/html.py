@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
+from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Plan, Step
-from reconciler.core.values import JSON, NoValue
+from reconciler.core.values import NoValue
 from reconciler.drift.findings import Report, StackReport, causes
 from reconciler.views import phrases
 from reconciler.views.counting import plural

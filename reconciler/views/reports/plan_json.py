@@ -1,21 +1,23 @@
 """Plans as JSON documents, with the same bytes for `--json` and `--out`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from providers.reasons import Reason, Refusal, WayOut
 from providers.regular_files import read_regular
+from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass, Resolution
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.reasons import RefusalCode, Way
-from reconciler.core.values import JSON, Address
+from reconciler.core.values import Address
 from reconciler.engine.requests import PlanRequest
 from reconciler.system.files import write_output
 from reconciler.views import phrases
 from reconciler.views.phrases import Audience, audience_of
 from reconciler.views.reports.document_parts import (
+    Document,
     diagnostic_from_document,
     diagnostic_to_document,
     expect,
@@ -98,7 +100,7 @@ def plan_to_document(plan: Plan) -> dict[str, JSON]:
     }
 
 
-def plan_from_document(document: JSON) -> Plan:
+def plan_from_document(document: Document) -> Plan:
     """The plan in a document of `plan_to_document`, or of version 1 of the format.
 
     Raises:
@@ -171,7 +173,7 @@ def _step_to_document(step: Step, audience: Audience) -> dict[str, JSON]:
     }
 
 
-def _step_from_document(document: Mapping[str, JSON]) -> Step:
+def _step_from_document(document: Document) -> Step:
     only_keys(document, _STEP_KEYS, f"step {document.get('address')}")
     address, refusal = document["address"], document["refusal"]
     if document["action"] not in _ACTIONS:
@@ -198,7 +200,7 @@ def _refusal_to_document(refusal: Refusal, audience: Audience) -> dict[str, JSON
     }
 
 
-def _refusal_from_document(document: Mapping[str, JSON], address: str) -> Refusal:
+def _refusal_from_document(document: Document, address: str) -> Refusal:
     only_keys(document, _REFUSAL_KEYS, f"the refusal of {address}")
     for way in document["ways_out"]:
         only_keys(way, _WAY_KEYS, f"a way out of the refusal of {address}")
@@ -217,7 +219,7 @@ def _change_to_document(change: Change, audience: Audience) -> dict[str, JSON]:
     }
 
 
-def _change_from_document(document: Mapping[str, JSON]) -> Change:
+def _change_from_document(document: Document) -> Change:
     only_keys(document, _CHANGE_KEYS, f"change {document.get('path')}")
     return Change(
         path=document["path"],
@@ -230,7 +232,7 @@ def _change_from_document(document: Mapping[str, JSON]) -> Change:
     )
 
 
-def _step_with_codes(step: JSON) -> JSON:
+def _step_with_codes(step: Document) -> Document:
     """A step of version 1, which has only texts, converted to version 2."""
     expect(step, dict, "a step")
     refusal = step["refusal"]
@@ -246,6 +248,6 @@ def _step_with_codes(step: JSON) -> JSON:
     }
 
 
-def _with_code(document: JSON) -> JSON:
+def _with_code(document: Document) -> Document:
     expect(document, dict, "a step or a change")
     return {**document, **reason_to_document(unstated(document["reason"]), Audience.PLAN)}

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from rich.text import Text
 
-from reconciler.core.values import JSON
+from providers.rules import JSON
 from reconciler.views.counting import plural, short_commit
 from reconciler.views.shown_values import format_value
 from reconciler.views.terminal.console import columns, indented
@@ -119,7 +119,8 @@ def history_document(stack: str, saves: Sequence[tuple[HistoryEntry, Changes | N
         "version": 1,
         "stack": stack,
         "saves": [
-            {**asdict(entry), "changes": changed and changes_document(changed)} for entry, changed in saves
+            {**asdict(entry), "changes": changes_document(changed) if changed else None}
+            for entry, changed in saves
         ],
     }
 
@@ -192,8 +193,10 @@ def _flat(fields: Mapping[str, JSON]) -> dict[str, JSON]:
     """The fields with the keys of a mapping as separate fields, as in a plan."""
     flat: dict[str, JSON] = {}
     for name, value in fields.items():
-        keyed = isinstance(value, dict) and value
-        flat |= {f"{name}.{key}": item for key, item in value.items()} if keyed else {name: value}
+        if isinstance(value, dict) and value:
+            flat |= {f"{name}.{key}": item for key, item in value.items()}
+        else:
+            flat[name] = value
     return flat
 
 

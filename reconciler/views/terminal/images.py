@@ -9,7 +9,7 @@ from providers.docker import labels
 from providers.docker.labels import SOURCE_KEY
 from providers.docker.registry.layers import layers
 from providers.docker.registry.manifests import PublishedImage
-from reconciler.core.values import JSON
+from providers.rules import JSON
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect_of_apply
 from reconciler.views import phrases
 from reconciler.views.counting import plural, size
@@ -112,7 +112,9 @@ def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> 
                 "bytes": key.bytes,
                 "settings": _settings(report),
             },
-            "builder": report.builder and {"name": report.builder.name, "reason": report.builder.reason},
+            "builder": {"name": report.builder.name, "reason": report.builder.reason}
+            if report.builder
+            else None,
             "serial": report.serial,
             **searched,
         }

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rich.text import Text
 
-from reconciler.core.values import JSON
+from providers.rules import JSON
 from reconciler.drift.findings import DriftState
 from reconciler.drift.status import Row
 from reconciler.views.counting import plural

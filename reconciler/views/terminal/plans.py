@@ -6,11 +6,12 @@ from rich.console import Console
 from rich.text import Text
 
 from providers.reasons import Reason
+from providers.rules import JSON
 from reconciler.core.diagnostics import error
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.stale import StaleStep
-from reconciler.core.values import JSON, MISSING, Address, NoValue
+from reconciler.core.values import MISSING, Address, NoValue
 from reconciler.views.counting import plural
 from reconciler.views.phrases import WORLDS, Audience, audience_of, plan_mismatch, reason, way
 from reconciler.views.plan_rows import _is_row, rows
