@@ -26,6 +26,7 @@ SERVERS = re.compile(
 TUTORIAL = [ROOT / "docs" / "tutorial" / f"{name}.md" for name in ("first-pipeline", "first-drift")]
 ELSEWHERE = {
     "docs/how-to/share-state.md": "tests/commands/test_state.py, which has a bucket",
+    "docs/how-to/workspace.md": "tests/test_docs_workspace.py, which has two environments and a bucket",
     "docs/how-to/replace-pxl-pipeline.md": "tests/commands/test_deploy.py",
     "docs/how-to/adding-a-kind.md": "tests/kinds/test_adding.py, which follows the page in a copy",
     "README.md": "tests/test_readme.py",
