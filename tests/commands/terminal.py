@@ -70,11 +70,13 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: str, cwd: Path, environment: Mapping[str, str]) -> Iterator[Terminal]:
+def terminal(
+    *arguments: str, cwd: Path, environment: Mapping[str, str], columns: str = "120"
+) -> Iterator[Terminal]:
     """`reconciler` with these arguments in a pseudo-terminal."""
     screen, inside = pty.openpty()
     command = ["setsid", "--ctty", sys.executable, "-m", "reconciler", *arguments]
-    env = {**environment, "TERM": "xterm", "COLUMNS": "120", "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {**environment, "TERM": "xterm", "COLUMNS": columns, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(command, cwd=cwd, env=env, stdin=inside, stdout=inside, stderr=inside) as process:
         os.close(inside)
         try:

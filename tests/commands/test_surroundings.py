@@ -14,6 +14,7 @@ import pytest
 from providers.sandbox import Sandbox
 from state.stores.objects import Objects
 from state.stores.opening import open_store
+from tests.commands.terminal import terminal
 from tests.conftest import Cli, Ended, copy_example
 from tests.state.conftest import counting
 from tests.state.servers import Bucket, use
@@ -77,6 +78,44 @@ def test_no_state_has_a_name_that_is_not_utf_8(
     assert ended.code == 1
     assert is_no_bug(ended), ended.err
     assert r"caf\udce9" in ended.err
+
+
+ODD_SIZES = ("9" * 5000, "99999999999", "0", "-1", "1e3", "²", "٣", "text", "", " 80 ", "1")
+ODD_TEXTS = ("", "x", "0", "²", "9" * 5000, LATIN_1)
+OF_A_TERMINAL = {
+    **dict.fromkeys(("COLUMNS", "LINES", "JUPYTER_COLUMNS", "JUPYTER_LINES"), ODD_SIZES),
+    **dict.fromkeys(("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR"), ODD_TEXTS),
+    **dict.fromkeys(("TTY_COMPATIBLE", "TTY_INTERACTIVE", "TERM_PROGRAM"), ODD_TEXTS),
+    **dict.fromkeys(("LANG", "LC_ALL", "LC_CTYPE", "LANGUAGE", "PYTHONIOENCODING"), ODD_TEXTS),
+}
+
+
+@pytest.mark.parametrize("variable", OF_A_TERMINAL)
+def test_no_value_of_a_variable_of_the_terminal_ends_a_command(
+    variable: str, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands that fail print an error, and those that succeed what they print with no such variable."""
+    copy_example(APP, cli.folder, sandbox.registry)
+    monkeypatch.delenv(variable, raising=False)
+    commands = (("validate", APP), ("whoami",), ("status", APP), ("state", "list"), ("show", "missing.json"))
+    expected = [cli(*command) for command in commands]
+    for value in OF_A_TERMINAL[variable]:
+        monkeypatch.setenv(variable, value)
+        for command, before in zip(commands, expected, strict=True):
+            ended = cli(*command)
+            assert is_no_bug(ended), ended.err
+            assert ended.code == before.code, (value[:20], command)
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "99999999999", "0", "1", "²"])
+def test_a_terminal_of_an_impossible_size_shows_a_plan_with_its_progress(
+    size: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    copy_example(APP, cli.folder, sandbox.registry)
+    environment = {**os.environ, "LINES": size}
+    with terminal("plan", APP, cwd=cli.folder, environment=environment, columns=size) as shown:
+        assert shown.end() == 0, shown.shown[-500:]
+    assert "to create" in shown.shown and "Traceback" not in shown.shown
 
 
 @pytest.fixture

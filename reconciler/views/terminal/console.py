@@ -1,5 +1,6 @@
 """The parts of all terminal views: a console, colours by meaning, aligned columns."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
@@ -61,7 +62,18 @@ class _Console(Console):
 
 def console(stream: IO[str]) -> Console:
     """A console on this stream, with colours on a terminal unless NO_COLOR is set."""
-    return _Console(file=stream, highlight=False, emoji=False, markup=False, soft_wrap=True)
+    return _Console(
+        file=stream, highlight=False, emoji=False, markup=False, soft_wrap=True, _environ=_environment()
+    )
+
+
+_SIZES = ("COLUMNS", "LINES", "JUPYTER_COLUMNS", "JUPYTER_LINES")
+_SIZE = re.compile(r"[1-9][0-9]{0,3}")
+
+
+def _environment() -> dict[str, str]:
+    """The environment without sizes that no terminal has. Rich fails on some, and renders bars of others."""
+    return {name: value for name, value in os.environ.items() if name not in _SIZES or _SIZE.fullmatch(value)}
 
 
 def wrapped(line: Text, width: int) -> Text:
