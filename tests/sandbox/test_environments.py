@@ -1,6 +1,7 @@
 """One sandbox serves several environments and organizations; none of them sees anything of another."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,6 +215,16 @@ def test_they_are_the_same_after_a_restart_and_in_a_process_of_their_own(tmp_pat
         assert [sandbox.account(name).token for name in ("TEST", "LIVE")] == tokens
         with pytest.raises(SandboxError, match="no organization east"):
             sandbox.account("TEST", "east")
+
+
+def test_the_code_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "sandbox.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
+    with Sandbox() as sandbox:
+        call = blocks[0].replace("http://localhost:8000", sandbox.url)
+        assert eval(call, {"Client": picsellia.Client}).name == "sandbox"
+    exec(blocks[1], {})
+    assert "sandbox-token-" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
