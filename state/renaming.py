@@ -1,12 +1,14 @@
 """A store that finds the state of a stack under older names and moves it to the current name once.
 
-Sits between the commands and a store. The caller's functions decide which names are older ones and whether
+Sits between the commands and a store. The caller's functions decide which names may be older ones and whether
 state belongs to the stack. Reading moves nothing; the first lock does.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from enum import Enum
+from threading import Lock as Mutex
 from types import TracebackType
 from typing import Self
 
@@ -19,13 +21,22 @@ from state.snapshot import Snapshot
 from state.stores.base import HistoryEntry, Store, no_announcement
 
 
+class Relation(Enum):
+    """The relation of state, found under a name that may be an older one, to a stack. From content alone."""
+
+    SAME = "same"  # of this stack, if its objects are on this platform
+    SIMILAR = "similar"  # of this stack only if its image was renamed: it has the same model versions
+    OTHER = "other"  # of another stack
+
+
 class RenamingStore:
     """A `Store` on top of another one. The protocol documents its methods.
 
     Args:
         store: the store with the state.
-        find_older_names: returns, for a stack and all names in the store, the older names of the stack.
-        belongs: whether this state, found under an older name, certainly belongs to the stack.
+        find_older_names: returns, for a stack and all names in the store, those that may be older ones.
+        relate: the relation of a stack to the state with one of these names.
+        belongs: whether the objects of state that is `SAME` are on the platform of the stack.
         notify: receives a sentence about each older name found.
     """
 
@@ -34,15 +45,19 @@ class RenamingStore:
         store: Store,
         *,
         find_older_names: Callable[[str, Iterable[str]], Sequence[str]],
+        relate: Callable[[str, Snapshot], Relation],
         belongs: Callable[[Snapshot], bool],
         notify: Callable[[str], None],
     ) -> None:
         self._store = store
         self._find_older_names = find_older_names
+        self._relate = relate
         self._belongs = belongs
         self._notify = notify
         self._all_names: Sequence[str] | None = None
         self._stored_names: dict[str, str] = {}  # stack -> the name of its state in the store
+        self._older: dict[str, Snapshot | None] = {}  # older name -> its state; several stacks may share one
+        self._mutex = Mutex()
 
     def __enter__(self) -> Self:
         return self
@@ -103,8 +118,10 @@ class RenamingStore:
             with hold(stack) as lock:
                 if (name := self.stored_name(stack)) != stack:
                     with hold(name):
-                        # Another run may have moved it while this one waited.
-                        if self._store.load(stack) is None:
+                        # Another run may have moved or replaced it while this one waited.
+                        state = self._store.load(name)
+                        is_ours = state is not None and self._relate(stack, state) is Relation.SAME
+                        if is_ours and self._store.load(stack) is None:
                             move_state(self._store, name, stack)
                     self._stored_names[stack] = stack
                 yield lock
@@ -129,35 +146,52 @@ class RenamingStore:
     def _find_stored_name(self, stack: str) -> str:
         if self._all_names is None:
             self._all_names = self._store.names()
-        others = [name for name in self._find_older_names(stack, self._all_names) if name != stack]
-        found = {name: state for name in others if (state := self._store.load(name)) is not None}
-        if not found:
+        names = [name for name in self._find_older_names(stack, self._all_names) if name != stack]
+        found = {name: state for name in names if (state := self._load_older(name)) is not None}
+        relations = {name: self._relate(stack, state) for name, state in found.items()}
+        same = [name for name, relation in relations.items() if relation is Relation.SAME]
+        similar = [name for name, relation in relations.items() if relation is Relation.SIMILAR]
+        if not (same or similar):
             return stack
-        listed = ", ".join(found)
         if self._store.load(stack) is not None:
-            organization, _, rest = stack.partition("@")
-            aside = f"{organization}@aside/{rest.partition('/')[2]}"
-            self._notify(
-                f"{stack} has state, so the older state of {listed} is not used: an earlier version kept it "
-                "under another spelling of the same address; to set it aside:  "
-                f"reconciler state move '{next(iter(found))}' '{aside}'"
-            )
+            if same:
+                organization, _, rest = stack.partition("@")
+                aside = f"{organization}@aside/{rest.partition('/')[2]}"
+                self._notify(
+                    f"{stack} has state, so the state of {', '.join(same)} is not used: an earlier version "
+                    f"used that name; to set it aside:  {_move(same[0], aside)}"
+                )
             return stack
-        confirmed = [name for name, state in found.items() if self._belongs(state)]
+        confirmed = [name for name in same if self._belongs(found[name])]
         if len(confirmed) > 1:
             raise AmbiguousStateError(stack, confirmed)
-        if not confirmed:
-            commands = " or ".join(f"reconciler state move '{name}' '{stack}'" for name in found)
+        if confirmed:
             self._notify(
-                f"{listed} may be the state of {stack}, but none of its objects was found on this platform, "
-                f"so it is not used; to use it:  {commands}"
+                f"using the state of {confirmed[0]}, the name that an earlier version gave this stack; "
+                f"the next apply moves it to {stack}"
             )
-            return stack
-        self._notify(
-            f"using the state of {confirmed[0]}, another spelling of the same platform; "
-            f"the next apply moves it to {stack}"
-        )
-        return confirmed[0]
+            return confirmed[0]
+        if same:
+            self._notify(
+                f"{', '.join(same)} may be the state of {stack}, but none of its objects was found on this "
+                f"platform, so it is not used; to use it:  {' or '.join(_move(name, stack) for name in same)}"
+            )
+        for name in similar:
+            self._notify(
+                f"{name} has model versions of {stack}, but another image, so it is not used; "
+                f"if the image was renamed, use it:  {_move(name, stack)}"
+            )
+        return stack
+
+    def _load_older(self, name: str) -> Snapshot | None:
+        with self._mutex:
+            if name not in self._older:
+                self._older[name] = self._store.load(name)
+            return self._older[name]
+
+
+def _move(before: str, after: str) -> str:
+    return f"reconciler state move '{before}' '{after}'"
 
 
 def _renamed(state: Snapshot | None, stack: str) -> Snapshot | None:

@@ -201,3 +201,19 @@ def copy_example(name: str, folder: Path, registry: str) -> Path:
     config = target / "config.toml"
     config.write_text(config.read_text().replace("localhost:8000", registry))
     return target
+
+
+def training(target: Path, model: str, registry: str) -> Path:
+    """A training called `training`, as several may be, with an image and a model version of its own."""
+    shutil.copytree(EXAMPLES / "single_training", target)
+    config = target / "config.toml"
+    text = config.read_text().replace("localhost:8000", registry)
+    for before, after in (
+        ('name = "single_training"', 'name = "training"'),
+        ("examples/single_training", f"team/training-{model}"),
+        ("DefectClassifier", model),
+    ):
+        assert before in text
+        text = text.replace(before, after)
+    config.write_text(text)
+    return target

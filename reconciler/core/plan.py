@@ -64,6 +64,11 @@ class Stack:
         return f"{self.scope}/{self.name}"
 
     @property
+    def label(self) -> str:
+        """The stack with its folder, for people: `my-org@STAGING/team/clip (clip/training)`."""
+        return with_folder(str(self), self.name, self.folder)
+
+    @property
     def scope(self) -> str:
         """The organization and its platform: `my-org@STAGING`."""
         return scope(self.organization, self.environment, self.host)
@@ -72,6 +77,11 @@ class Stack:
         """A command line for exactly this stack, whichever login is in use. Quoted for shells."""
         where = ("--organization", self.organization, "--env", self.environment)
         return shlex.join(("reconciler", verb, self.name, *where, *more))
+
+
+def with_folder(text: str, name: str, folder: str) -> str:
+    """A text about a stack with its folder, unless that is unknown, the current one, or the stack's name."""
+    return text if folder in ("", ".", name) else f"{text} ({folder})"
 
 
 class Basis(Enum):

@@ -4,7 +4,7 @@ Reads only. A row that cannot be read says why, and hides no other row.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +21,10 @@ from reconciler.engine.requests import ReadOptions
 from reconciler.engine.rollback import image_in, pipeline_at
 from reconciler.engine.session import Session, session, stack_of, with_older_names
 from reconciler.engine.validate import validate
+from reconciler.pipeline.compile import image_address
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.shared import SharedSettings
+from reconciler.system.files import display_path
 from reconciler.workspace.discovery import stacks_in
 from state.errors import AmbiguousStateError, CorruptStateError, StateError
 from state.renaming import RenamingStore
@@ -36,7 +40,9 @@ class Row:
     """One pipeline in one environment.
 
     Attributes:
-        pipeline: its name.
+        pipeline: metadata.name.
+        stack: the name of the stack in its environment.
+        folder: the pipeline's folder.
         where: `my-org@STAGING`.
         version, digest: of the image in the state; "" if there is none.
         applied: the last apply; None if there is no state.
@@ -44,6 +50,8 @@ class Row:
     """
 
     pipeline: str
+    stack: str
+    folder: str
     where: str
     version: str = ""
     digest: str = ""
@@ -79,62 +87,138 @@ def status(
     """
     emit_once = _once(emit)
     stored = store.stacks()  # raises before the first row
-    names = {name for folder in folders for name in stacks_in(folder)}
+    failed_once = _once_per_folder(failed)
     listed: set[str] = set()
-
-    def load(store: Store, stack: str) -> Snapshot | Row | None:
-        """The state of a stack; its row if the state is damaged, so that other rows still appear."""
-        try:
-            return store.load(stack)
-        except CorruptStateError as problem:
-            failed(UserError(error(problem.message, problem.hint)))
-            where, _, name = stack.partition("/")
-            return Row(name, where, drift=Reason(DriftState.DAMAGED_STATE))
-
-    broken: set[Path] = set()
+    trainings: dict[tuple[str, str], Stack] = {}  # (metadata.name, address of the image) -> its stack
     for number, target in enumerate(targets):
+        pipelines = [*_pipelines(folders, target, read_options.shared, failed_once)]
+        for pipeline in pipelines:
+            if pipeline.is_training:
+                image = str(image_address(pipeline.config.docker.image_name))
+                trainings[pipeline.name, image] = stack_of(target, pipeline)
         here = []
-        with with_older_names(target, store, emit_once) if live else nullcontext(store) as renaming:
-            older: Store = renaming
-            for folder in folders:
-                try:
-                    stack = stack_of(
-                        target, pipeline_at(folder, target.environment.name, read_options.shared)
-                    )
-                except UserError as problem:
-                    if folder not in broken:
-                        failed(problem)
-                    broken.add(folder)
-                    continue
-                reads = older
-                try:
-                    state = load(reads, str(stack))
-                except (UserError, AmbiguousStateError) as problem:
-                    reads = store  # the live read repeats the error, for the row
-                    older = older if isinstance(problem, AmbiguousStateError) else store
-                    state = load(reads, str(stack))
-                if isinstance(state, Row):
-                    yield state
-                    listed.add(str(stack))
-                elif state is not None or number == 0:
-                    here.append((folder, stack, _row(stack, state, reads)))
-                    listed.add(str(stack))
-                    if isinstance(reads, RenamingStore):
-                        listed.add(reads.stored_name(str(stack)))
+        for pipeline, row, has_state in _stored_rows(
+            target, pipelines, store, listed, live=live, emit=emit_once, failed=failed
+        ):
+            if row.drift.code is DriftState.DAMAGED_STATE:
+                yield row
+            elif has_state or number == 0:
+                here.append((pipeline.folder, stack_of(target, pipeline), row))
         if not live:
             yield from (row for _, _, row in here)
         elif here:
             yield from _live_rows(target, here, store, read_options, now, emit_once)
+    yield from _rows_without_login(folders, [s for s in stored if s not in listed], trainings, store, failed)
+
+
+def _pipelines(
+    folders: Iterable[Path],
+    target: Target,
+    shared: SharedSettings,
+    failed: Callable[[Path, UserError], None],
+) -> Iterator[Pipeline]:
+    """The pipelines that have a stack in this target."""
+    for folder in folders:
+        try:
+            pipeline = pipeline_at(folder, target.environment.name, shared)
+            stack_of(target, pipeline)
+        except UserError as problem:
+            failed(folder, problem)
+        else:
+            yield pipeline
+
+
+def _stored_rows(
+    target: Target,
+    pipelines: Sequence[Pipeline],
+    store: Store,
+    listed: set[str],
+    *,
+    live: bool,
+    emit: Emit,
+    failed: Callable[[UserError], None],
+) -> Iterator[tuple[Pipeline, Row, bool]]:
+    """Each pipeline with its row from state, and whether it has state.
+
+    Args:
+        listed: gets the name in the store of each state that was read.
+    """
+    with with_older_names(target, pipelines, store, emit) if live else nullcontext(store) as renaming:
+        older: Store = renaming
+        for pipeline in pipelines:
+            stack, reads = stack_of(target, pipeline), older
+            row = Row(stack.pipeline, stack.name, stack.folder, stack.scope)
+            try:
+                state = _load(reads, str(stack), row, failed)
+            except (UserError, AmbiguousStateError) as problem:
+                reads = store  # the live read repeats the error, for the row
+                older = older if isinstance(problem, AmbiguousStateError) else store
+                state = _load(reads, str(stack), row, failed)
+            if isinstance(state, Row):
+                listed.add(str(stack))
+                yield pipeline, state, True
+                continue
+            if state is not None:
+                listed.add(reads.stored_name(str(stack)) if isinstance(reads, RenamingStore) else str(stack))
+                row = _with_state(row, state, last_apply(reads, str(stack)))
+            yield pipeline, row, state is not None
+
+
+def _rows_without_login(
+    folders: Iterable[Path],
+    stored: Iterable[str],
+    trainings: Mapping[tuple[str, str], Stack],
+    store: Store,
+    failed: Callable[[UserError], None],
+) -> Iterator[Row]:
+    """The rows of state in environments without a login.
+
+    An earlier version named the stack of a training by metadata.name; the image in its state identifies it.
+
+    Args:
+        stored: the stacks in the store that have no row yet.
+        trainings: (metadata.name, address of the image) -> the stack of the training.
+    """
+    folder_of = {name: display_path(folder) for folder in folders for name in stacks_in(folder)}
+    shared_names = {name for name, _ in trainings}
     for text in stored:
         where, _, name = text.partition("/")
-        if text in listed or name not in names:
+        if name not in folder_of and name not in shared_names:
             continue
-        state = load(store, text)
+        row = Row(name, name, folder_of.get(name, ""), where)
+        state = _load(store, text, row, failed)
         if isinstance(state, Row):
             yield state
-        else:
-            row = _row_of_state(name, where, state, last_apply(store, text))
-            yield replace(row, drift=Reason(DriftState.NO_LOGIN))
+            continue
+        if name not in folder_of:
+            image = image_in(state) if state else None
+            training = trainings.get((name, image.address)) if image else None
+            if training is None:
+                continue
+            row = replace(row, folder=training.folder)
+        row = _with_state(row, state, last_apply(store, text))
+        yield replace(row, drift=Reason(DriftState.NO_LOGIN))
+
+
+def _load(store: Store, text: str, row: Row, failed: Callable[[UserError], None]) -> Snapshot | Row | None:
+    """The state of a stack; its row if the state is damaged, so that other rows still appear."""
+    try:
+        return store.load(text)
+    except CorruptStateError as problem:
+        failed(UserError(error(problem.message, problem.hint)))
+        return replace(row, drift=Reason(DriftState.DAMAGED_STATE))
+
+
+def _once_per_folder(failed: Callable[[UserError], None]) -> Callable[[Path, UserError], None]:
+    """Passes the first problem of each folder on: other environments read the same file again."""
+    broken: set[Path] = set()
+
+    def failed_once(folder: Path, problem: UserError) -> None:
+        if folder not in broken:
+            failed(problem)
+        broken.add(folder)
+
+    return failed_once
 
 
 def _once(emit: Emit) -> Emit:
@@ -189,14 +273,9 @@ def _unreadable(problem: str) -> Reason:
     return Reason(DriftState.UNREADABLE, {"problem": problem})
 
 
-def _row(stack: Stack, state: Snapshot | None, store: Store) -> Row:
-    where = str(stack).partition("/")[0]
-    return _row_of_state(stack.pipeline, where, state, last_apply(store, str(stack)) if state else None)
-
-
-def _row_of_state(pipeline: str, where: str, state: Snapshot | None, applied: LastApply | None) -> Row:
+def _with_state(row: Row, state: Snapshot | None, applied: LastApply | None) -> Row:
     image = image_in(state) if state else None
     if image is None:
-        return Row(pipeline, where, applied=applied)
+        return replace(row, applied=applied)
     digest = str(image.outputs.get("digest") or "")
-    return Row(pipeline, where, str(image.inputs.get("version") or ""), digest, applied)
+    return replace(row, version=str(image.inputs.get("version") or ""), digest=digest, applied=applied)

@@ -25,7 +25,7 @@ from reconciler.engine.plan import PlanResult, make_plan
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.run_identity import VERSION, this_run
-from reconciler.engine.session import Session, stack_of
+from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.config import is_unchanged
 from reconciler.pipeline.image_source import git_revision, image_source
@@ -150,7 +150,7 @@ def carry_out(
         UserError: `make` raised it, or a check before the first write failed.
         state.errors.StateError: another run holds the lock, or the state cannot be saved.
     """
-    stack = str(stack_of(session.target, pipeline))
+    stack = str(session.stack(pipeline))
     run = this_run(request.options.command, git_revision(pipeline))
     timeout = request.options.lock_timeout
     waited = False

@@ -185,7 +185,8 @@ def _other_states(session: Session, stack: Stack) -> Iterator[tuple[str, Snapsho
     """The state of the same pipeline in other organizations and environments, with the scope of each."""
     for text in session.store.names():
         scope, _, name = text.partition("/")
-        if name != stack.name or scope == stack.scope:
+        # An earlier version named that of a training by metadata.name. Callers look for the image in it.
+        if name not in (stack.name, stack.pipeline) or scope == stack.scope:
             continue
         try:
             state = session.store.load(text)

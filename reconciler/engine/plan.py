@@ -33,7 +33,7 @@ from reconciler.engine.channels import RunningImage, changed_environments, runni
 from reconciler.engine.kinds import image_kind, kinds_of
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
-from reconciler.engine.session import CannotCheckError, Session, stack_of
+from reconciler.engine.session import CannotCheckError, Session
 from reconciler.engine.validate import ValidatedPipeline, time_problems
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.channels import leaves_channel
@@ -100,7 +100,7 @@ def make_plan(
         state.errors.StateError: the state cannot be read.
     """
     pipeline, key = validated.require_valid()
-    stack = stack_of(session.target, pipeline)
+    stack = session.stack(pipeline)
     stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
     if request.options.destroy and not stored.resources and not stored.intents:
         detail = f"Add its resources to the state first: {stack.command('apply')}"
@@ -145,7 +145,7 @@ def plan_for(
 
     Raises: as `make_plan`.
     """
-    stack = stack_of(session.target, pipeline)
+    stack = session.stack(pipeline)
     desired = Graph() if request.options.destroy else target
     facts = {name: kind.facts for name, kind in kinds.items()}
     session.emit(Note(f"reading {stack}"))
@@ -274,7 +274,7 @@ def _kinds(
     session: Session, pipeline: Pipeline, bumped: Pipeline, key: SourceKey, request: PlanRequest
 ) -> dict[str, ResourceKind]:
     """Every kind by its name: the platform's kinds, and the image of the pipeline's folder."""
-    command = partial(stack_of(session.target, bumped).command, session.verb)
+    command = partial(session.stack(bumped).command, session.verb)
     before, after = pipeline.config.metadata.version, bumped.config.metadata.version
     image = image_kind(
         bumped,

@@ -25,7 +25,7 @@ from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind, recorded_source
 from reconciler.engine.plan import PlanResult, plan_for
 from reconciler.engine.requests import PlanRequest
-from reconciler.engine.session import Session, stack_of
+from reconciler.engine.session import Session
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
@@ -142,7 +142,7 @@ def roll_back(
 
     Raises: as `carry_out` and `find_earlier`.
     """
-    stack = stack_of(session.target, pipeline)
+    stack = session.stack(pipeline)
     # Before waiting for the lock, so that an error comes at once.
     first = find_earlier(session.store, stack, to, abandoned=session.store.dead_holder(str(stack)))
     if to is None:  # the history keeps the target, for a run after one that was cut short

@@ -4,7 +4,7 @@ Prints nothing and never prompts. Events go to `emit`; errors of the user are ra
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -16,11 +16,11 @@ from providers.rate_limit import RateLimiter
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit, Note, Notice
 from reconciler.core.plan import Stack
-from reconciler.core.platforms import older_names
 from reconciler.core.values import Address
 from reconciler.credentials.target import Target
 from reconciler.engine import refresh
 from reconciler.engine.kinds import kinds_of
+from reconciler.engine.older_state import OlderState, older_state_of
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path
@@ -44,6 +44,17 @@ class Session:
     """Connections to registries, shared by all pipelines."""
     threads: int = refresh.THREADS
     """Most reads at once for one pipeline."""
+    older_states: dict[str, OlderState] = field(default_factory=dict)
+    """For each stack that the session uses, what identifies its state under older names."""
+
+    def stack(self, pipeline: Pipeline) -> Stack:
+        """The stack of a pipeline, whose state the store then finds under older names, too.
+
+        Raises: as `stack_of`.
+        """
+        stack = stack_of(self.target, pipeline)
+        self.older_states[str(stack)] = older_state_of(stack, pipeline)
+        return stack
 
 
 class CannotCheckError(UserError):
@@ -73,14 +84,19 @@ def session(
     emit(Note(f"signing in to {target.host} as {target.organization}"))
     limiter = RateLimiter(rps, announce=emit)
     platform = _sign_in(target, limiter)
-    found = _renaming(target, store, lambda state: _is_of(platform, state), emit)
+    older_states: dict[str, OlderState] = {}
+    found = _renaming(store, older_states, lambda state: _is_of(platform, state), emit)
     with platform, found, ConnectionPool(limiter) as pool:
-        yield Session(target, platform, found, emit, stop, verb, pool)
+        yield Session(target, platform, found, emit, stop, verb, pool, older_states=older_states)
 
 
 @contextmanager
-def with_older_names(target: Target, store: Store, emit: Emit) -> Iterator[RenamingStore]:
-    """The store for reading without a session. It signs in only if there is state to identify.
+def with_older_names(
+    target: Target, pipelines: Iterable[Pipeline], store: Store, emit: Emit
+) -> Iterator[RenamingStore]:
+    """The store for reading the state of these pipelines without a session.
+
+    It signs in only if there is state to identify.
 
     Its methods may then raise CannotCheckError or UserError, as `session` does.
     """
@@ -93,7 +109,9 @@ def with_older_names(target: Target, store: Store, emit: Emit) -> Iterator[Renam
                 platform = opened.enter_context(_sign_in(target, RateLimiter(announce=emit)))
             return _is_of(platform, state)
 
-        yield _renaming(target, store, belongs, emit)
+        stacks = ((stack_of(target, pipeline), pipeline) for pipeline in pipelines)
+        older_states = {str(stack): older_state_of(stack, pipeline) for stack, pipeline in stacks}
+        yield _renaming(store, older_states, belongs, emit)
 
 
 def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
@@ -107,20 +125,20 @@ def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
         raise UserError(diagnostic) from None
 
 
-def _renaming(target: Target, store: Store, belongs: Callable[[Snapshot], bool], emit: Emit) -> RenamingStore:
-    """The store, which also finds state of this target's stacks under older names."""
+def _renaming(
+    store: Store, older_states: Mapping[str, OlderState], belongs: Callable[[Snapshot], bool], emit: Emit
+) -> RenamingStore:
+    """The store, which also finds state of these stacks under older names."""
     return RenamingStore(
         store,
-        find_older_names=lambda stack, names: _older_stack_names(target, stack, names),
+        # Other stacks are read as they are: those of other environments, to compare.
+        find_older_names=lambda stack, names: (
+            older_states[stack].names(names) if stack in older_states else ()
+        ),
+        relate=lambda stack, state: older_states[stack].relation(state),
         belongs=belongs,
         notify=lambda text: emit(Notice(text)),
     )
-
-
-def _older_stack_names(target: Target, stack: str, names: Iterable[str]) -> list[str]:
-    """The names under which earlier versions may have stored the state of a stack of this target."""
-    root = str(Stack(target.organization, target.environment.name, target.host, ""))
-    return older_names(target.organization, target.host, stack.removeprefix(root), names)
 
 
 def _is_of(platform: Platform, state: Snapshot) -> bool:

@@ -67,7 +67,7 @@ def unchecked(report: Report) -> dict[Diagnostic, list[str]]:
     names_by_problem: dict[Diagnostic, list[str]] = {}
     for stack in report.stacks:
         for problem in stack.unchecked:
-            names_by_problem.setdefault(problem, []).append(str(stack.stack))
+            names_by_problem.setdefault(problem, []).append(stack.stack.label)
     for name, problems in report.failed.items():
         for problem in problems:
             names_by_problem.setdefault(problem, []).append(name)

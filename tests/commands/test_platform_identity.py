@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,21 +15,8 @@ from providers.sandbox import Sandbox
 from reconciler.core.plan import Stack
 from state.stores.opening import open_store
 from tests.conftest import Cli, copy_example, stack_of
-from tests.state.servers import Bucket, use
 
 APP = "dataset_cleanup"
-
-
-@pytest.fixture(params=["sqlite", "s3", "azure", "gcs"])
-def state(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> str:
-    """The state file."""
-    url = str(tmp_path / "state.db")
-    if request.param != "sqlite":
-        bucket: Bucket = request.getfixturevalue(request.param)
-        use(bucket, monkeypatch)
-        url = f"{bucket.url}/identity/{tmp_path.name}"
-    monkeypatch.setenv("RECONCILER_STATE", url)
-    return url
 
 
 def port(sandbox: Sandbox) -> int:

@@ -29,6 +29,7 @@ from providers.docker.verdicts import ImageVerdict
 from providers.errors import RefusedError
 from providers.protocol import Progress
 from providers.reasons import Reason, Refusal, WayOut
+from providers.sandbox import Address as SandboxAddress
 from providers.sandbox import Sandbox, Settings
 from providers.text import one_line, visible
 from reconciler.cli import run
@@ -314,6 +315,8 @@ ENTRY = HistoryEntry(
 ROWS = (
     Row(
         "app",
+        "team/app",
+        "pipelines/app",
         "my-org@PROD",
         "1.0",
         "sha256:1",
@@ -428,7 +431,7 @@ def test_every_text_of_other_views_is_text(payload: str) -> None:
     ):
         check_log(printed(lambda out, it=holder: out.print(f"waiting for {it}")))  # type: ignore[misc]
     for settings in spoiled(Settings(), payload):
-        check_log(printed(lambda out, it=settings: print_sandbox("http://a", "a", it, out)))  # type: ignore[misc]
+        check_log(printed(lambda out, it=settings: print_sandbox(SandboxAddress("a", 1), it, out)))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])

@@ -17,6 +17,8 @@ SCHEMA = {
         {"time", "skipped", "timestamp", "hostname", "id", "package"},
         {"testcase", "properties", "system-out", "system-err"},
     ),
+    "properties": (set(), set(), {"property"}),
+    "property": ({"name", "value"}, set(), set()),
     "testcase": ({"name"}, {"classname", "time"}, {"failure", "error", "skipped"}),
     "failure": (set(), {"type", "message"}, set()),
     "error": (set(), {"type", "message"}, set()),

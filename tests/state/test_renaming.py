@@ -1,7 +1,7 @@
 """State is renamed with all its history, on each store, also after a killed rename."""
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,7 +15,7 @@ from state.errors import (
     StaleStateError,
     StateError,
 )
-from state.renaming import RenamingStore
+from state.renaming import Relation, RenamingStore
 from state.snapshot import Snapshot
 from state.stores.base import Store
 from state.stores.bucket import BucketStore
@@ -36,11 +36,17 @@ def saved(store: Store, stack: str, *values: int, lineage: str = "lineage-1") ->
 
 
 def renaming(
-    store: Store, told: list[str], *, older: Sequence[str] = (OLD, OTHER), proves: bool = True
+    store: Store,
+    told: list[str],
+    *,
+    older: Sequence[str] = (OLD, OTHER),
+    relate: Callable[[str, Snapshot], Relation] = lambda stack, state: Relation.SAME,
+    proves: bool = True,
 ) -> RenamingStore:
     return RenamingStore(
         store,
         find_older_names=lambda _, names: [name for name in names if name in older],
+        relate=relate,
         belongs=lambda _: proves,
         notify=told.append,
     )
@@ -140,6 +146,52 @@ def test_a_lock_that_another_run_holds_on_the_older_name_is_waited_for(store: St
     ):
         raise AssertionError
     assert list(store.stacks()) == [OLD]
+
+
+def test_state_of_another_stack_is_left_alone_silently(store: Store) -> None:
+    saved(store, OLD, 1)
+    told: list[str] = []
+    found = renaming(store, told, relate=lambda stack, state: Relation.OTHER)
+    with found.lock(STACK, run("eve"), timeout=0) as lock:
+        assert found.load(STACK) is None
+        save(found, counting(7), expected=0, lock=lock)
+    assert (count(store.load(OLD)), count(store.load(STACK)), told) == (1, 7, [])
+
+
+def test_state_that_is_only_similar_is_said_and_not_used(store: Store) -> None:
+    saved(store, OLD, 1)
+    told: list[str] = []
+    found = renaming(store, told, relate=lambda stack, state: Relation.SIMILAR)
+    assert found.load(STACK) is None
+    assert f"reconciler state move '{OLD}' '{STACK}'" in told[0]
+    store.move(OLD, STACK)
+    assert count(renaming(store, []).load(STACK)) == 1
+
+
+def test_state_that_another_run_replaced_meanwhile_is_not_moved(store: Store) -> None:
+    """An earlier version may save the state of another training under that name before this run locks it."""
+    saved(store, OLD, 1)
+    found = renaming(
+        store, [], relate=lambda _, state: Relation.SAME if count(state) == 1 else Relation.OTHER
+    )
+    assert count(found.load(STACK)) == 1
+    save(store, replace(counting(2), stack=OLD), expected=1)
+    with found.lock(STACK, run("eve"), timeout=0):
+        assert found.load(STACK) is None
+    assert count(store.load(OLD)) == 2
+
+
+def test_state_of_a_name_that_stacks_share_is_read_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(store, OLD, 1)
+    reads: list[str] = []
+    load = type(store).load
+    monkeypatch.setattr(type(store), "load", lambda self, stack: (reads.append(stack), load(self, stack))[1])
+    found = renaming(store, [], relate=lambda stack, state: Relation.OTHER)
+    for number in range(5):
+        assert found.load(f"my-org@STAGING/team/training-{number}") is None
+    assert reads.count(OLD) == 1
 
 
 @pytest.mark.parametrize(

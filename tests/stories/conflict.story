@@ -2,7 +2,7 @@
 $ example single_training
 
 $ reconciler apply single_training --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 + image/registry/examples/single_training  create  never-published
     channel     latest
     platform    linux/amd64
@@ -41,7 +41,7 @@ $ platform edit-version DefectClassifier v1 framework=TENSORFLOW
 $ edit single_training/config.toml PYTORCH ONNX
 
 $ reconciler plan single_training --exit-code
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 ~ model-version/DefectClassifier/v1  update  changed in the files and outside
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
 Plan: 1 to update, 2 unchanged. 1 conflict.
@@ -57,7 +57,7 @@ Plan: 1 to update, 2 unchanged. 1 conflict.
 [12]
 
 $ reconciler apply single_training --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 ~ model-version/DefectClassifier/v1  update  changed in the files and outside
     framework  TENSORFLOW -> ONNX  conflict: changed in the files and outside
 Plan: 1 to update, 2 unchanged. 1 conflict.
@@ -73,7 +73,7 @@ Plan: 1 to update, 2 unchanged. 1 conflict.
 [12]
 
 $ reconciler apply single_training --ours --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 ~ model-version/DefectClassifier/v1  update  the files win (--ours)
     framework  TENSORFLOW -> ONNX  conflict: the files win (--ours)
 Plan: 1 to update, 2 unchanged.
@@ -88,5 +88,5 @@ image_tag = ""
 [model_version]
 
 $ reconciler plan single_training --exit-code
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 Nothing to do: 3 resources unchanged.

@@ -129,7 +129,7 @@ DELETE /api/processing/… 204
 $ example single_training
 
 $ reconciler apply single_training --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 + image/registry/examples/single_training  create  never-published
     channel     latest
     platform    linux/amd64
@@ -182,7 +182,7 @@ POST /api/organization/…/models 201
 POST /api/model/…/versions 201
 
 $ reconciler destroy single_training --yes --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 . image/registry/examples/single_training  forget  not deleted by destroy; it stays in the registry
 . model/DefectClassifier  forget  not deleted by destroy; it stays on the platform
 . model-version/DefectClassifier/v1  forget  not deleted by destroy; it stays on the platform
@@ -196,7 +196,7 @@ $ writes
 none
 
 $ reconciler apply single_training --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 > image/registry/examples/single_training  adopt  published
 > model/DefectClassifier  adopt  exists already; added to the state
 └── > model-version/DefectClassifier/v1  adopt  exists already; added to the state
@@ -209,7 +209,7 @@ Done: 3 adopted.
 | > adopted model-version/DefectClassifier/v1
 
 $ reconciler destroy single_training --prune --yes --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 . image/registry/examples/single_training  forget  not deleted by destroy; it stays in the registry
 - model/DefectClassifier  delete  destroyed, as requested
 └── - model-version/DefectClassifier/v1  delete  destroyed, as requested

@@ -6,6 +6,7 @@
     [11]                           the exit code, if it is not 0
     $ platform edit-processing app default_cpu=64      another user, see `Platform` of the sandbox
     $ registry tag team/app 1.0.0 latest           another user moves a tag
+    $ training clip                                    clip/training, with an image and a model of its own
     $ edit app/config.toml 'old' 'new'                 the user edits a file
     $ writes                                           the write requests since the last such line
 
@@ -22,7 +23,7 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from reconciler.engine.run_identity import CI_ADDRESSES, CI_NUMBERS
-from tests.conftest import Cli, copy_example
+from tests.conftest import Cli, copy_example, training
 
 STORIES = sorted(Path(__file__).parent.glob("*.story"))
 
@@ -66,12 +67,15 @@ class Player:
     def _run(self, words: list[str]) -> list[str]:
         match words:
             case ["reconciler", *arguments]:
-                ended = self._cli(*arguments)
+                registry = f"{self._sandbox.registry}/"
+                ended = self._cli(*(re.sub("^registry/", registry, argument) for argument in arguments))
                 lines = [self._settled(line) for line in ended.out.splitlines() if line]
                 lines += [f"| {self._settled(line)}" for line in ended.err.splitlines() if line]
                 return [*lines, f"[{ended.code}]"] if ended.code else lines
             case ["example", name]:
                 copy_example(name, self._cli.folder, self._sandbox.registry)
+            case ["training", model]:
+                training(self._cli.folder / model / "training", model, self._sandbox.registry)
             case ["edit", file, old, new]:
                 path = self._cli.folder / file
                 text = path.read_text()

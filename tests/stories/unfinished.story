@@ -5,7 +5,7 @@ $ example single_training
 $ fail POST /versions$ 500
 
 $ reconciler apply single_training --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 + image/registry/examples/single_training  create  never-published
     channel     latest
     platform    linux/amd64
@@ -43,7 +43,7 @@ Plan: 3 to create.
 $ platform create-version DefectClassifier v1 framework=ONNX type=CLASSIFICATION docker_image=somebody/elses docker_tag=latest
 
 $ reconciler apply single_training --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 > model-version/DefectClassifier/v1  adopt  exists already; added to the state and changed
     docker_flags              [] -> ["--gpus all", "--ipc host", "--name training"]  conflict: not as sent by an interrupted run
     docker_image              somebody/elses -> registry/examples/single_training  conflict: not as sent by an interrupted run
@@ -82,7 +82,7 @@ Plan: 1 to adopt, 2 unchanged. 7 conflicts.
 [12]
 
 $ reconciler apply single_training --ours --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 > model-version/DefectClassifier/v1  adopt  exists already; added to the state and changed
     docker_flags              [] -> ["--gpus all", "--ipc host", "--name training"]  conflict: the files win (--ours)
     docker_image              somebody/elses -> registry/examples/single_training  conflict: the files win (--ours)
@@ -97,7 +97,7 @@ Done: 1 adopted.
 | > adopted model-version/DefectClassifier/v1
 
 $ reconciler plan single_training --exit-code
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 Nothing to do: 3 resources unchanged.
 
 # The first run left a write open. The last one settled it.

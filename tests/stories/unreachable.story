@@ -2,7 +2,7 @@
 $ example single_training
 
 $ reconciler apply single_training --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 + image/registry/examples/single_training  create  never-published
     channel     latest
     platform    linux/amd64
@@ -55,5 +55,5 @@ $ reconciler plan single_training --exit-code
 [13]
 
 $ reconciler plan single_training --exit-code
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 Nothing to do: 3 resources unchanged.

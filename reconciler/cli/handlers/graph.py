@@ -8,9 +8,11 @@ from reconciler.cli import options
 from reconciler.cli.documents import print_document
 from reconciler.core.diagnostics import UserError
 from reconciler.core.exit_codes import DONE
+from reconciler.core.plan import with_folder
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.validate import validate
 from reconciler.pipeline.compile import desired_graph
+from reconciler.system.files import display_path
 from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_files, of_plan, svg
 from reconciler.views.reports.plan_json import read_plan
 
@@ -31,4 +33,5 @@ def _of_pipeline(name: str | None, read_options: ReadOptions) -> Drawing:
 
     (folder,) = options.Selection((name,) if name else (), everything=False).folders(failed)
     pipeline, key = validate(folder, read_options).require_valid()
-    return of_files(pipeline.name, desired_graph(pipeline, key.key))
+    title = with_folder(pipeline.name, pipeline.name, display_path(pipeline.folder))
+    return of_files(title, desired_graph(pipeline, key.key))

@@ -46,7 +46,7 @@ def run(
         stored = None
         if target is not None and stack is not None:
             try:
-                with with_older_names(target, store, progress) as found_store:
+                with with_older_names(target, [pipeline], store, progress) as found_store:
                     stored = found_store.load(str(stack))
             except UserError as problem:
                 no_state_reason = f"not read: {problem.diagnostics[0].summary}"

@@ -45,7 +45,7 @@ def _all(report: Report, here: Path, workspace: Path) -> Iterator[str]:
 
 
 def _message(finding: Finding) -> list[str]:
-    first = f"{finding.stack}: {reason(finding.change.reason, Audience.DRIFT)}"
+    first = f"{finding.stack.label}: {reason(finding.change.reason, Audience.DRIFT)}"
     pairs = [*values(finding), *ways(finding)[:1]]
     return [first, *(f"{label}: {text}" for label, text in pairs)]
 

@@ -176,7 +176,7 @@ def _drawn(plan: Plan, nodes: Iterable[Node]) -> Drawing:
         edges.append((below, above) if goes and below.name == above.name[:-1] else (above, below))
     of_address = {node.address: node for node in nodes}
     needs = {address: [above for above, below in edges if below == address] for address in of_address}
-    return Drawing(str(plan.stack), tuple(of_address[address] for address in ordered(needs)), tuple(edges))
+    return Drawing(plan.stack.label, tuple(of_address[address] for address in ordered(needs)), tuple(edges))
 
 
 def _columns(drawing: Drawing) -> list[list[Node]]:

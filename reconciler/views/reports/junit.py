@@ -20,7 +20,9 @@ _ILLEGAL = re.compile("[\ufffe\uffff]")
 
 def junit_text(report: Report) -> str:
     """The document, with its declaration."""
-    suites = [_suite(str(stack.stack), report, _cases(stack)) for stack in report.stacks]
+    suites = [
+        _suite(str(stack.stack), report, _cases(stack), folder=stack.stack.folder) for stack in report.stacks
+    ]
     suites += [
         _suite(name, report, [_unchecked(name, problem) for problem in problems])
         for name, problems in report.failed.items()
@@ -31,8 +33,10 @@ def junit_text(report: Report) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _suite(name: str, report: Report, cases: list[ET.Element]) -> ET.Element:
+def _suite(name: str, report: Report, cases: list[ET.Element], folder: str = "") -> ET.Element:
     suite = ET.Element("testsuite", name=legal(name), timestamp=f"{report.at:%Y-%m-%dT%H:%M:%S}", time="0")
+    if folder:
+        ET.SubElement(ET.SubElement(suite, "properties"), "property", name="folder", value=legal(folder))
     suite.extend(cases)
     skipped = len(suite.findall("testcase/skipped"))
     suite.attrib.update(

@@ -82,7 +82,7 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
             _folded(
                 "Last applied",
                 report.stacks,
-                lambda stack: f"- {code(str(stack.stack))}: {plain(last_applied(stack))}\n",
+                lambda stack: f"- {code(stack.stack.label)}: {plain(last_applied(stack))}\n",
                 "pipeline",
             ),
         ],
@@ -236,12 +236,12 @@ def _unchecked(problem_and_names: tuple[Diagnostic, Sequence[str]]) -> str:
 
 
 def _head(plan: Plan) -> str:
-    return f"{code(str(plan.stack))}  \n{plain(summary(plan).plain)}\n"
+    return f"{code(plan.stack.label)}  \n{plain(summary(plan).plain)}\n"
 
 
 def _step(plan_and_step: tuple[Plan, Step], *, many: bool) -> str:
     plan, step = plan_and_step
-    where = code(str(step.address)) + (f"<br>{code(str(plan.stack))}" if many else "")
+    where = code(str(step.address)) + (f"<br>{code(plan.stack.label)}" if many else "")
     stopped = " **refused**" if step.refusal else " **conflict**" if step.conflicts else ""
     return f"| {step.action.word}{stopped} | {where} | {plain(reason(step.reason, audience_of(plan)))} |\n"
 

@@ -35,7 +35,7 @@ def print_deployed(applied: ApplyResult, out: Console) -> None:
         rows.append([Text(address.kind, "dim"), name, Text(summary)])
         pages.append(live.outputs.get("page"))
     stack = applied.planned.plan.stack
-    out.print(Text.assemble("Deployed to ", (str(stack), "bold"), (f"  {stack.host}", "dim")))
+    out.print(Text.assemble("Deployed to ", (stack.label, "bold"), (f"  {stack.host}", "dim")))
     for line, page in zip(columns(rows), pages, strict=True):
         out.print(indented(line, 2))
         if page:

@@ -37,7 +37,7 @@ def print_report(report: Report, out: Console) -> None:
     for stack in report.stacks:
         own = [finding for finding in stack.findings if finding.id not in shared_ids]
         if own or stack.unchecked:
-            out.print(Text.assemble((str(stack.stack), "bold"), f"  {last_applied(stack)}"))
+            out.print(Text.assemble((stack.stack.label, "bold"), f"  {last_applied(stack)}"))
             for finding in own:
                 _print_indented(_finding(finding), out)
             out.print()
@@ -50,7 +50,7 @@ def _print_indented(lines: Iterable[Text], out: Console) -> None:
 
 
 def _cause(cause: Cause) -> Iterator[Text]:
-    first, stacks = cause.first, [finding.stack.pipeline for finding in cause.findings]
+    first, stacks = cause.first, [finding.stack.name for finding in cause.findings]
     more = f" and {len(stacks) - _NAMED:,} more" if len(stacks) > _NAMED else ""
     where = ("pipelines", f"{len(stacks):,}: {', '.join(stacks[:_NAMED])}{more}")
     example = [(label, f"in each, for example: {command}") for label, command in ways(first)]

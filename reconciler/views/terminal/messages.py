@@ -11,7 +11,8 @@ from rich.text import Text
 
 from reconciler.core.diagnostics import Diagnostic, Severity, UserError, error, in_order
 from reconciler.core.events import Outcome, Status
-from reconciler.core.plan import Action
+from reconciler.core.plan import Action, with_folder
+from reconciler.system.files import display_path
 from reconciler.views.counting import listed, plural
 from reconciler.views.phrases import way_text
 from reconciler.views.terminal.console import SEVERITY_STYLES, indented, pairs
@@ -113,7 +114,8 @@ def print_applied(applied: "ApplyResult", out: Console, err: Console, *, pages: 
 def print_pipeline(pipeline: "Pipeline", key: "SourceKey", out: Console) -> None:
     """Print the facts of a pipeline in a few lines."""
     config = pipeline.config
-    out.print(Text.assemble(("ok ", "green"), (pipeline.name, "bold"), f"  {config.metadata.type}"))
+    name = with_folder(pipeline.name, pipeline.name, display_path(pipeline.folder))
+    out.print(Text.assemble(("ok ", "green"), (name, "bold"), f"  {config.metadata.type}"))
     facts = {
         "version": str(config.metadata.version),
         "image": config.docker.image_name,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from rich.text import Text
 
 from providers.rules import JSON
+from reconciler.core.plan import with_folder
 from reconciler.drift.findings import DriftState
 from reconciler.drift.status import Row
 from reconciler.views.counting import plural
@@ -17,13 +18,14 @@ _UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", t
 
 
 def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
-    """The table, sorted by pipeline. The name of a pipeline appears once for all its environments."""
+    """The table, sorted by stack. A stack and its folder appear once for all environments."""
     lines, above = [[Text(word, "dim") for word in _HEADER]], ""
-    for row in sorted(rows, key=lambda row: (row.pipeline, row.where)):
+    for row in sorted(rows, key=_order):
+        label = with_folder(row.stack, row.stack, row.folder)
         by = f" by {row.applied.by}" if row.applied and row.applied.by else ""
         lines.append(
             [
-                Text(row.pipeline if row.pipeline != above else "", "bold"),
+                Text(label if label != above else "", "bold"),
                 Text(row.where),
                 Text(row.version or "-"),
                 Text(row.digest[:19] or "-", "dim"),
@@ -31,7 +33,7 @@ def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
                 Text(f"{age(row.applied.at, now)}{by}" if row.applied else "never"),
             ]
         )
-        above = row.pipeline
+        above = label
     return columns(lines)
 
 
@@ -43,6 +45,8 @@ def overview_document(rows: Iterable[Row]) -> dict[str, JSON]:
         "rows": [
             {
                 "pipeline": row.pipeline,
+                "stack": row.stack,
+                "folder": row.folder,
                 "environment": row.where,
                 "version": row.version or None,
                 "digest": row.digest or None,
@@ -52,9 +56,13 @@ def overview_document(rows: Iterable[Row]) -> dict[str, JSON]:
                 "drift": drift_state(row.drift) or None,
                 "checked": row.checked,
             }
-            for row in sorted(rows, key=lambda row: (row.pipeline, row.where))
+            for row in sorted(rows, key=_order)
         ],
     }
+
+
+def _order(row: Row) -> tuple[str, str, str]:
+    return row.stack, row.folder, row.where
 
 
 def age(at: str, now: datetime) -> str:

@@ -31,7 +31,7 @@ SUMMARISED = (
 
 def print_plan(plan: Plan, out: Console) -> None:
     """Print the plan as a tree of resources, and its summary."""
-    out.print(Text.assemble((str(plan.stack), "bold"), ("  " + plan.stack.host, "dim")))
+    out.print(Text.assemble((plan.stack.label, "bold"), ("  " + plan.stack.host, "dim")))
     lines = list(_tree([step for step in plan.steps if _is_shown(step)], audience_of(plan)))
     if lines:
         out.print()

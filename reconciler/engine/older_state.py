@@ -1,0 +1,56 @@
+"""Finds the state of a stack that an earlier version stored under another name. Pure.
+
+Earlier versions used the host of a platform as the user wrote it. They named the stack of a training by its
+metadata.name, so the state with that name may be that of any training of that name: its image decides.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reconciler.core.plan import Stack
+from reconciler.core.platforms import older_names
+from reconciler.core.values import Address
+from reconciler.pipeline.compile import image_address
+from reconciler.pipeline.load import Pipeline
+from state.renaming import Relation
+from state.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class OlderState:
+    """Identifies the older state of one stack.
+
+    Attributes:
+        stack: the stack.
+        image: address of a training's image; "" for a processing, which its name identifies.
+        versions: addresses of a training's model versions.
+    """
+
+    stack: Stack
+    image: str = ""
+    versions: frozenset[str] = frozenset()
+
+    def names(self, stored: Iterable[str]) -> list[str]:
+        """The names, among the stored ones, that may be those of an earlier version for this stack."""
+        stack, stored = self.stack, list(stored)
+        found = older_names(stack.organization, stack.host, stack.name, stored)
+        if self.image and stack.pipeline != stack.name:
+            found += [name for name in stored if name == f"{stack.scope}/{stack.pipeline}"]
+            found += older_names(stack.organization, stack.host, stack.pipeline, stored)
+        return found
+
+    def relation(self, state: Snapshot) -> Relation:
+        """The relation of state with one of these names to the stack."""
+        recorded = {*state.resources, *state.intents}
+        if not self.image or self.image in recorded:
+            return Relation.SAME
+        return Relation.OTHER if recorded.isdisjoint(self.versions) else Relation.SIMILAR
+
+
+def older_state_of(stack: Stack, pipeline: Pipeline) -> OlderState:
+    """What identifies the older state of this pipeline's stack."""
+    if not pipeline.is_training:
+        return OlderState(stack)
+    versions = (Address.of("model-version", t.origin_name, t.name) for t in pipeline.config.targets)
+    image = image_address(pipeline.config.docker.image_name)
+    return OlderState(stack, str(image), frozenset(map(str, versions)))

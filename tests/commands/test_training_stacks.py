@@ -1,0 +1,156 @@
+"""State that an earlier version stored under the name of a training is found by its image, and moved once."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from providers.sandbox import Sandbox
+from state.stores.opening import open_store
+from tests.conftest import Cli, stack_of, training
+
+OLD = "training"  # the name that all trainings here have
+
+
+def stack(model: str, sandbox: Sandbox) -> str:
+    return stack_of(f"{sandbox.registry}/team/training-{model}")
+
+
+def one_line(text: str) -> str:
+    """The text without the line breaks of a narrow terminal."""
+    return "".join(text.split())
+
+
+def test_it_is_found_by_its_image_and_moved_once(state: str, cli: Cli, sandbox: Sandbox) -> None:
+    for model in ("clip", "dino"):
+        training(cli.folder / model / "training", model, sandbox.registry)
+    assert cli("apply", "clip/training", "--yes").code == 0
+    new, old = stack("clip", sandbox), stack_of(OLD)
+    with open_store(state) as store:
+        history = [replace(entry) for entry in store.history(new, 100)]
+        before = store.load(new)
+        store.move(new, old)
+    assert before is not None
+    sandbox.platform.edit_version("clip", "v1", framework="TENSORFLOW")
+
+    planned = cli("plan", "clip/training", "--exit-code")
+    assert (planned.code, f"using the state of {old}" in one_line_of(planned.err)) == (11, True)
+    assert cli("drift", "clip/training").code == 11
+    shown = json.loads(cli("status", "--all", "--json").out)["rows"]
+    assert {row["stack"].rpartition("-")[2]: row["version"] for row in shown} == {
+        "clip": "1.0.0",
+        "dino": None,
+    }
+    assert json.loads(cli("image", "clip/training", "--json").out)["serial"] == before.serial
+    assert cli("state", "list").out.split() == [old], "reading moves nothing"
+
+    other = cli("apply", "dino/training", "--yes")
+    assert (other.code, old in other.err) == (0, False), "it is not the state of this training"
+    assert cli("apply", "clip/training", "--yes").code == 0
+    assert cli("state", "list").out.split() == [stack("clip", sandbox), stack("dino", sandbox)]
+    with open_store(state) as store:
+        assert store.load_at(new, before.serial) == before
+        assert store.history(new, 100)[-len(history) :] == history
+    again = cli("plan", "--all", "--exit-code")
+    assert (again.code, old in again.err) == (0, False)
+
+
+def one_line_of(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_state_of_another_training_is_left_alone_silently(cli: Cli, sandbox: Sandbox) -> None:
+    """An earlier version kept one record for all: that of the training which was applied last."""
+    for model in ("clip", "dino", "sam"):
+        training(cli.folder / model / "training", model, sandbox.registry)
+    assert cli("apply", "dino/training", "--yes").code == 0
+    with open_store(str(cli.folder.parent / "state.db")) as store:
+        store.move(stack("dino", sandbox), stack_of(OLD))
+        before = store.load(stack_of(OLD))
+    for command in (("plan",), ("apply", "--yes", "--prune"), ("drift",), ("destroy", "--prune", "--yes")):
+        ended = cli(command[0], "clip/training", *command[1:])
+        assert (ended.code in (0, 10), OLD + "'" in ended.err) == (True, False), ended.err
+    with open_store(str(cli.folder.parent / "state.db")) as store:
+        assert store.load(stack_of(OLD)) == before
+    assert cli("plan", "dino/training", "--exit-code").code == 0, "nothing of it was touched"
+
+
+def test_a_renamed_image_is_said_with_the_command_that_settles_it(
+    state: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    folder = training(cli.folder / "clip" / "training", "clip", sandbox.registry)
+    assert cli("apply", "clip/training", "--yes").code == 0
+    old, before = stack_of(OLD), stack("clip", sandbox)
+    with open_store(state) as store:
+        store.move(before, old)
+        history = store.history(old, 100)
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace("team/training-clip", "vision/clip"))
+    new = stack_of(f"{sandbox.registry}/vision/clip")
+
+    planned = cli("plan", "clip/training")
+    assert planned.code == 0
+    assert one_line(f"reconciler state move '{old}' '{new}'") in one_line(planned.err)
+    assert "not used" in one_line_of(planned.err)
+
+    assert cli("state", "move", old, new).code == 0
+    with open_store(state) as store:
+        assert list(store.stacks()) == [new]
+        assert store.history(new, 100) == history
+    moved = cli("plan", "clip/training", "--exit-code")
+    assert (moved.code, "state move" in moved.err) == (10, False)
+    assert cli("apply", "clip/training", "--yes").code == 0
+    assert cli("plan", "clip/training", "--exit-code").code == 0
+
+
+def test_a_move_waits_for_the_locks_of_both_names(cli: Cli, sandbox: Sandbox) -> None:
+    from tests.state.conftest import run
+
+    training(cli.folder / "clip" / "training", "clip", sandbox.registry)
+    assert cli("apply", "clip/training", "--yes").code == 0
+    before, after = stack("clip", sandbox), stack_of("elsewhere")
+    for name in (before, after):
+        with (
+            open_store(str(cli.folder.parent / "state.db")) as store,
+            store.lock(name, run("bob"), timeout=0),
+        ):
+            ended = cli("state", "move", before, after)
+        assert (ended.code, "bob" in ended.err) == (13, True), ended.err
+    assert cli("state", "list").out.split() == [before]
+
+
+def test_a_stack_of_its_own_name_keeps_the_state(cli: Cli, sandbox: Sandbox) -> None:
+    """`[reconciler] stack` names the stack; the older state is found by the image all the same."""
+    folder = training(cli.folder / "clip" / "training", "clip", sandbox.registry)
+    assert cli("apply", "clip/training", "--yes").code == 0
+    with open_store(str(cli.folder.parent / "state.db")) as store:
+        store.move(stack("clip", sandbox), stack_of(OLD))
+    config = folder / "config.toml"
+    config.write_text(
+        config.read_text().replace("[reconciler.image]", '[reconciler]\nstack = "clip"\n\n[reconciler.image]')
+    )
+    assert cli("plan", "clip", "--exit-code").code == 0
+    assert cli("apply", "clip", "--yes").code == 0
+    assert cli("state", "list").out.split() == [stack_of("clip")]
+
+
+def test_two_older_names_are_reported_and_none_is_used(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training(cli.folder / "clip" / "training", "clip", sandbox.registry)
+    assert cli("apply", "clip/training", "--yes").code == 0
+    port = sandbox.registry.rpartition(":")[2]
+    olds = [f"sandbox@{host}:{port}/{OLD}" for host in ("LocalHost", "localhost")]
+    with open_store(str(cli.folder.parent / "state.db")) as store:
+        record = store.load(stack("clip", sandbox))
+        assert record is not None
+        store.move(stack("clip", sandbox), olds[0])
+        store.save(replace(record, stack=olds[1], lineage="another"), expected_serial=0, lock=None)
+    monkeypatch.setenv("PICSELLIA_CUSTOM_ENV", f"http://localhost:{port}")
+    sandbox.clear_requests()
+    for command in (("plan",), ("apply", "--yes"), ("drift",)):
+        ended = cli(command[0], "clip/training", *command[1:])
+        assert ended.code in (1, 13), ended.err
+        assert all(old in ended.err for old in olds)
+        assert "reconciler state move" in ended.err
+    assert sandbox.writes() == []
