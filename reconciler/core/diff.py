@@ -182,20 +182,24 @@ def normalised(value: JSON | NoValue, rule: FieldRule) -> JSON | NoValue:
 def effective_fields(
     desired: Mapping[str, JSON], changes: Iterable[Change], rules: Mapping[str, FieldRule]
 ) -> dict[str, JSON]:
-    """The fields to write and record: the desired values, or the live value where it is kept."""
+    """The fields to write and record: the desired values, or the live value where it is kept.
+
+    If the kept value cannot be read, the recorded one stays.
+    """
     fields: dict[str, JSON] = {name: normalised(value, rules[name]) for name, value in desired.items()}
     for change in changes:
-        if change.resolution not in (Resolution.THEIRS, Resolution.IGNORED) or change.live is MISSING:
+        kept = change.recorded if change.live is MISSING else change.live
+        if change.resolution not in (Resolution.THEIRS, Resolution.IGNORED) or kept is MISSING:
             continue
         name, keyed, key = change.path.partition(".")
         if not keyed:  # a key may be an empty string
-            assert change.live is not ABSENT  # only a key or a whole object can be absent
-            fields[name] = change.live
+            assert not isinstance(kept, NoValue)  # only a key or a whole object can be absent
+            fields[name] = kept
             continue
         table = fields[name]
         assert isinstance(table, dict)  # the field has keys
         others = {k: v for k, v in table.items() if k != key}
-        fields[name] = others if change.live is ABSENT else {**others, key: change.live}
+        fields[name] = others if isinstance(kept, NoValue) else {**others, key: kept}
     return fields
 
 

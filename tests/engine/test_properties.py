@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.errors import RefusedError, TransientError
@@ -18,7 +18,7 @@ from reconciler.core.diff import normalised
 from reconciler.core.events import Event, Status, StepFinished
 from reconciler.core.graph import Resource
 from reconciler.core.plan import Action
-from reconciler.core.reasons import ReasonCode
+from reconciler.core.reasons import ReasonCode, RefusalCode
 from reconciler.core.values import Address
 from state.invariants import verify
 from state.snapshot import Snapshot
@@ -373,6 +373,22 @@ def test_a_replace_keeps_ignored_values() -> None:
     assert bench.live(X)["required"] is False
 
 
+def test_an_ignored_unreadable_value_is_not_recorded_as_written() -> None:
+    """It is written as soon as it is no longer ignored."""
+    story = Story(
+        before=[processing("a", docker_tag="latest", default_parameters={"x": 1})],
+        edits=[],
+        now=[processing("a", docker_tag="test", default_parameters={"x": 2})],
+        hidden=("default_parameters",),
+        ignored={A: ["default_parameters"]},
+    )
+    bench, _ = story.told()
+    assert story.apply(bench) and story.plan(bench).plan.is_empty
+    assert bench.recorded(A).inputs["default_parameters"] == {"x": 1} == bench.live(A)["default_parameters"]
+    assert replace(story, ignored={}).apply(bench)
+    assert bench.recorded(A).inputs["default_parameters"] == {"x": 2} == bench.live(A)["default_parameters"]
+
+
 def test_the_largest_story_has_every_action() -> None:
     bench, _ = EVERYTHING.told()
     plan = EVERYTHING.plan(bench).plan
@@ -476,14 +492,19 @@ some_fields = st.sampled_from(
 
 @st.composite
 def stories_with_ignored_fields(draw: Any) -> Story:
-    """Ignored fields are readable: a write that would overwrite an unreadable one is refused.
+    """Stories that can be applied: a refused rule is taken back, as its user would do it.
 
-    A field that was never set is one of these, as the platform in memory does not return it.
+    A write that would overwrite an ignored, unreadable value is refused. A field that was never set is one of
+    these, as the platform in memory does not return it.
     """
-    ignored = draw(st.dictionaries(some_processing | some_input, st.lists(some_fields, max_size=3)))
-    story = replace(draw(stories), hidden=(), ignored=ignored)
-    bench, _ = story.told()
-    assume(story.plan(bench).plan.can_apply)
+    ignored = draw(
+        st.dictionaries(some_processing | some_input, st.lists(some_fields, max_size=3), min_size=1)
+    )
+    story = replace(draw(stories), ignored=ignored)
+    refused = {step.address: step.refusal for step in story.plan(story.told()[0]).plan.steps if step.refusal}
+    assert {refusal.reason.code for refusal in refused.values()} <= {RefusalCode.OVERWRITES_IGNORED}
+    story = replace(story, ignored={where: ignored[where] for where in ignored.keys() - refused.keys()})
+    assert story.plan(story.told()[0]).plan.can_apply
     return story
 
 
