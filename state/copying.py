@@ -8,7 +8,7 @@ from state.claims import Registers
 from state.errors import CorruptStateError, LineageConflictError, StaleStateError
 from state.register import ExclusiveKinds, Register, scope_of
 from state.snapshot import Snapshot, difference
-from state.stores.base import ALL_SAVES, Store
+from state.stores.base import ALL_SAVES, HistoryEntry, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def copy_states(source: Store, target: Store, exclusive: ExclusiveKinds) -> Iter
     existing = {stack: target.load(stack) for stack in source.stacks()}
     for stack, state in existing.items():
         if state is not None:
-            _check_continues(source, stack, state)
+            _check_continues(source, target, stack, state)
     old, new = Registers(source, exclusive), Registers(target, exclusive)
     for stack, state in existing.items():
         result = _copy(source, target, stack, state.serial if state else 0)
@@ -75,7 +75,7 @@ def _copy(source: Store, target: Store, stack: str, serial: int) -> CopyResult:
     return CopyResult(stack, tuple(copied), tuple(left_out), damage)
 
 
-def _check_continues(source: Store, stack: str, existing: Snapshot) -> None:
+def _check_continues(source: Store, target: Store, stack: str, existing: Snapshot) -> None:
     newest = next(iter(source.history(stack, 1)), None)
     if newest is None:  # the source is damaged as a whole; nothing will be copied
         return
@@ -87,9 +87,34 @@ def _check_continues(source: Store, stack: str, existing: Snapshot) -> None:
             "of the source",
             hint="nothing was copied; use an empty target, or swap source and target",
         )
-    same = source.load_at(stack, existing.serial)
-    if same is None or difference(same, existing) or same.written_at != existing.written_at:
+    _check_same_save(source, target, stack, existing)
+
+
+def _check_same_save(source: Store, target: Store, stack: str, existing: Snapshot) -> None:
+    """Checks that both stores have the same save at the target's serial.
+
+    The history entry identifies it if the source's content is damaged or no longer kept.
+    """
+    serial = existing.serial
+    saved = _entry_at(source, stack, serial)
+    if saved is None:
         raise StaleStateError(
-            f"the states of {stack} have diverged: serial {existing.serial} differs in source and target",
+            f"serial {serial} of {stack} is the newest in the target, but damaged or no longer kept in the "
+            "source, so the two cannot be compared",
             hint="nothing was copied; use an empty target",
         )
+    copied = _entry_at(target, stack, serial)
+    try:
+        content = source.load_at(stack, serial)
+    except CorruptStateError:
+        content = None
+    is_same = copied is not None and (saved.written_at, saved.run) == (copied.written_at, copied.run)
+    if not is_same or (content is not None and difference(content, existing)):
+        raise StaleStateError(
+            f"the states of {stack} have diverged: serial {serial} differs in source and target",
+            hint="nothing was copied; use an empty target",
+        )
+
+
+def _entry_at(store: Store, stack: str, serial: int) -> HistoryEntry | None:
+    return next((entry for entry in store.history(stack, ALL_SAVES) if entry.serial == serial), None)

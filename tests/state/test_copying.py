@@ -9,6 +9,8 @@ from providers.table import EXCLUSIVE
 from state.copying import CopyResult, copy_states
 from state.errors import LineageConflictError, StaleStateError
 from state.stores.base import Store
+from state.stores.bucket import BucketStore
+from state.stores.bucket_layout import digits, history_folder
 from state.stores.opening import open_store
 from state.stores.sqlite import SqliteStore
 from tests.state.conftest import STACK, MakeStore, count, counting, run
@@ -94,3 +96,54 @@ def test_newer_and_diverged_state_is_not_overwritten_by_a_copy(
         assert "nothing was copied" in caught.value.hint
         assert count(target.load(STACK)) == 90 + saves - 1
         assert target.stacks() == [STACK]
+
+
+@pytest.mark.parametrize(
+    "damage", ["DELETE FROM contents WHERE serial = 3", "UPDATE contents SET body = x'00' WHERE serial = 3"]
+)
+def test_a_second_time_works_although_the_last_copied_save_is_damaged_now(
+    source: SqliteStore, make_store: MakeStore, damage: str
+) -> None:
+    """It is in the target, and the history identifies it."""
+    with make_store() as target:
+        list(copy_states(source, target))
+        change(source.path, damage)
+        with SqliteStore(source.path) as later:
+            save(later, counting(4), expected=3)
+            assert list(copy_states(later, target)) == [CopyResult(STACK, (4,), ())]
+        assert [count(target.load_at(STACK, serial)) for serial in (3, 4)] == [3, 4]
+
+
+def test_a_damaged_save_hides_no_other_history(source: SqliteStore, store: Store) -> None:
+    for serial in range(3):
+        save(store, counting(90 + serial), expected=serial)
+    change(source.path, "DELETE FROM contents WHERE serial = 3")
+    save(source, counting(4), expected=3)
+    with pytest.raises(StaleStateError, match="serial 3 differs"):
+        list(copy_states(source, store))
+    assert count(store.load(STACK)) == 92
+
+
+def test_a_save_that_is_gone_from_the_source_is_named(
+    source: SqliteStore, store: Store, tmp_path: Path
+) -> None:
+    """Without it, nothing shows that the source continues the target."""
+    list(copy_states(source, store))
+    with SqliteStore(tmp_path / "target.db") as target:
+        list(copy_states(source, target))
+        save(store, counting(4), expected=3)
+        _lose(store, serial=3)
+        with pytest.raises(StaleStateError, match=r"serial 3 of .* cannot be compared") as caught:
+            list(copy_states(store, target))
+        assert "empty target" in caught.value.hint
+
+
+def _lose(store: Store, serial: int) -> None:
+    if isinstance(store, SqliteStore):
+        change(store.path, f"DELETE FROM contents WHERE serial = {serial}")
+        change(store.path, f"DELETE FROM saves WHERE serial = {serial}")
+        return
+    assert isinstance(store, BucketStore)
+    (name,) = store.objects.names(history_folder(STACK), since=digits(serial), until=digits(serial + 1))
+    store.objects.put(f"{history_folder(STACK)}/{name}", b"{")
+    store.close()
