@@ -49,8 +49,11 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 def _matches(glob: tuple[str, ...], folder: tuple[str, ...]) -> bool:
-    if not glob:
-        return not folder
-    if glob[0] == "**":
-        return any(_matches(glob[1:], folder[start:]) for start in range(len(folder) + 1))
-    return bool(folder) and fnmatchcase(folder[0], glob[0]) and _matches(glob[1:], folder[1:])
+    """Tries all places of each `**` at once: one after the other, several of them could take for ever."""
+    ends = {0}  # how many parts of the folder the glob can match so far
+    for part in glob:
+        if part == "**":
+            ends = set(range(min(ends, default=len(folder) + 1), len(folder) + 1))
+        else:
+            ends = {end + 1 for end in ends if end < len(folder) and fnmatchcase(folder[end], part)}
+    return len(folder) in ends

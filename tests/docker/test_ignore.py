@@ -1,6 +1,7 @@
 """The rules of .dockerignore, compared with real builds and with docker-py's matcher."""
 
 import io
+import re
 import shutil
 import subprocess
 import tarfile
@@ -243,3 +244,37 @@ def test_as_docker_py(lines: list[tuple[bool, str]], paths: list[str]) -> None:
     assume(not any("**" in pattern for pattern in written))
     theirs = PatternMatcher(written)
     assert IgnoreRules("\n".join(written)).excluded(paths) == {path for path in paths if theirs.matches(path)}
+
+
+PIECES = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]", "[ab]": "[ab]", "a": "a", "b": "b", "/": "/"}
+TOKEN = re.compile("|".join(map(re.escape, PIECES)))
+
+
+@settings(max_examples=1_000)
+@given(
+    pieces=st.lists(st.sampled_from([*PIECES, "*", "*", "a/", "**/"]), min_size=1, max_size=9),
+    paths=st.lists(st.text("ab/", min_size=1, max_size=8), min_size=1, max_size=5),
+)
+def test_any_number_of_wildcards_matches_as_a_regular_expression(pieces: list[str], paths: list[str]) -> None:
+    """Which tries every place of each, so it can only be asked about short paths."""
+    pattern = "".join(pieces)
+    assume(not re.search(r"//|^/|/$|\*\*(?!/)|[^/]\*\*", pattern))
+    expected = re.compile("".join(PIECES[token] for token in TOKEN.findall(pattern)) + "(?:/.*)?\\Z")
+    paths = [path for path in paths if not re.search("//|^/", path)]
+    assert IgnoreRules(pattern).excluded(paths) == {path for path in paths if expected.match(path)}
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("*a" * 20 + "b", "a" * 255),
+        ("**/*a*a*a*a*a*b", "a/" * 100 + "a" * 255),
+        ("**/a/" * 20 + "b", "a/" * 1_000),
+        ("**/" + "?*" * 20 + "[b]", "a" * 255),
+        ("!" + "*a" * 20 + "b", "a" * 255),
+    ],
+)
+def test_no_line_takes_for_ever(line: str, path: str) -> None:
+    """A pull request with such a line, and a file with such a name, would hang its plan."""
+    assert IgnoreRules(f"**\n{line}\n{line}").excluded([path]) == {path}
+    assert IgnoreRules(line).excluded([path]) == set()

@@ -106,11 +106,11 @@ def test_a_second_time_works_although_the_last_copied_save_is_damaged_now(
 ) -> None:
     """It is in the target, and the history identifies it."""
     with make_store() as target:
-        list(copy_states(source, target))
+        list(copy_states(source, target, EXCLUSIVE))
         change(source.path, damage)
         with SqliteStore(source.path) as later:
             save(later, counting(4), expected=3)
-            assert list(copy_states(later, target)) == [CopyResult(STACK, (4,), ())]
+            assert list(copy_states(later, target, EXCLUSIVE)) == [CopyResult(STACK, (4,), ())]
         assert [count(target.load_at(STACK, serial)) for serial in (3, 4)] == [3, 4]
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_save_hides_no_other_history(source: SqliteStore, store: Store
     change(source.path, "DELETE FROM contents WHERE serial = 3")
     save(source, counting(4), expected=3)
     with pytest.raises(StaleStateError, match="serial 3 differs"):
-        list(copy_states(source, store))
+        list(copy_states(source, store, EXCLUSIVE))
     assert count(store.load(STACK)) == 92
 
 
@@ -128,13 +128,13 @@ def test_a_save_that_is_gone_from_the_source_is_named(
     source: SqliteStore, store: Store, tmp_path: Path
 ) -> None:
     """Without it, nothing shows that the source continues the target."""
-    list(copy_states(source, store))
+    list(copy_states(source, store, EXCLUSIVE))
     with SqliteStore(tmp_path / "target.db") as target:
-        list(copy_states(source, target))
+        list(copy_states(source, target, EXCLUSIVE))
         save(store, counting(4), expected=3)
         _lose(store, serial=3)
         with pytest.raises(StaleStateError, match=r"serial 3 of .* cannot be compared") as caught:
-            list(copy_states(store, target))
+            list(copy_states(store, target, EXCLUSIVE))
         assert "empty target" in caught.value.hint
 
 

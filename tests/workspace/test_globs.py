@@ -40,3 +40,9 @@ def test_a_folder_matches_itself_and_everything_above_it(folder: str) -> None:
 def test_repeated_stars_are_one(folder: str, stars: list[str]) -> None:
     assert Glob("/".join([*stars, "end"])).matches(f"{folder}/end")
     assert not Glob("/".join([*stars, "other"])).matches(f"{folder}/end")
+
+
+def test_no_glob_takes_for_ever() -> None:
+    """However many `**` it has, and however deep the folder is."""
+    assert not Glob("**/a/" * 15 + "b").matches("a/" * 60 + "c")
+    assert Glob("**/a/" * 15 + "b").matches("a/" * 60 + "b")

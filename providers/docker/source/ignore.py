@@ -13,8 +13,9 @@ the same image with each of them. Other implementations differ:
 - Docker refuses two odd lines that are accepted here: a range in a range (`[a-c-z]`), and a backslash before
   a letter outside of ASCII.
 
-Each line becomes one regular expression, because matching must not cost more than hashing the file. Pure:
-works on text and paths.
+Each line becomes one regular expression, because matching must not cost more than hashing the file. A line
+with many wildcards becomes an automaton: an expression would try each place of one for each place of the
+others, and a line in a pull request must not hang its plan. Pure: works on text and paths.
 """
 
 import posixpath
@@ -26,14 +27,67 @@ from itertools import groupby
 from providers.errors import RefusedError
 
 _DEPTH = "(?:.*/)?"  # nothing, or any folders
+_REST = ".*"
+_STAR = "[^/]*"
+_MAX_STARS = 2  # in a regular expression, beside one `**`
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
     negated: bool
-    regex: str
+    parts: tuple[str, ...]  # `_DEPTH`, `_REST`, `_STAR`, or an expression for one character
     literal: str  # the part before the first wildcard
     wild: bool
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether a regular expression matches it in bounded time."""
+        return self.parts.count(_DEPTH) <= 1 and self.parts.count(_STAR) <= _MAX_STARS
+
+
+class _Automaton:
+    """Matches one pattern, in bounded time: it tries all places of all wildcards at once.
+
+    State 2 * n is before part n, and 2 * n + 1 inside the folders of a `_DEPTH`.
+    """
+
+    def __init__(self, parts: tuple[str, ...]) -> None:
+        self._parts = [
+            part if part in (_DEPTH, _REST, _STAR) else re.compile(part, re.DOTALL) for part in parts
+        ]
+        self._end = 2 * len(parts)
+
+    def __call__(self, path: str) -> bool:
+        """Whether it matches the path or a folder above it."""
+        states = self._skip({0})
+        for character in path:
+            if character == "/" and self._end in states:
+                return True
+            states = self._skip({after for state in states for after in self._after(state, character)})
+        return self._end in states
+
+    def _skip(self, states: set[int]) -> set[int]:
+        """These states, and those after wildcards that match nothing."""
+        for state in [*states]:
+            after = state
+            while after % 2 == 0 and after < self._end and isinstance(self._parts[after // 2], str):
+                if self._parts[after // 2] == _DEPTH:
+                    states.add(after + 1)
+                after += 2
+                states.add(after)
+        return states
+
+    def _after(self, state: int, character: str) -> list[int]:
+        if state == self._end:
+            return []
+        part = self._parts[state // 2]
+        if state % 2:
+            return [state, state + 1] if character == "/" else [state]
+        if part == _DEPTH:
+            return []  # its inside is another state
+        if isinstance(part, str):
+            return [state] if part == _REST or character != "/" else []
+        return [state + 2] if part.fullmatch(character) else []
 
 
 class IgnoreRules:
@@ -62,8 +116,7 @@ class IgnoreRules:
         self._negated = [rule for rule in rules if rule.negated]
         # Consecutive lines of the same kind are matched by one expression.
         self._runs = [
-            (negated, _matcher([rule.regex for rule in run]))
-            for negated, run in groupby(rules, key=lambda rule: rule.negated)
+            (negated, _matcher([*run])) for negated, run in groupby(rules, key=lambda rule: rule.negated)
         ]
 
     def excluded(self, paths: Iterable[str]) -> set[str]:
@@ -90,8 +143,19 @@ class IgnoreRules:
         )
 
 
-def _matcher(regexes: list[str]) -> Callable[[str], object]:
-    """A function that matches a path if one of the expressions matches it or a folder above it."""
+def _matcher(rules: list[_Rule]) -> Callable[[str], object]:
+    """A function that matches a path if one of the rules matches it or a folder above it."""
+    automata = [_Automaton(rule.parts) for rule in rules if not rule.is_simple]
+    matches = _expression(["".join(rule.parts) for rule in rules if rule.is_simple])
+    if not automata:
+        return matches
+    return lambda path: matches(path) or any(automaton(path) for automaton in automata)
+
+
+def _expression(regexes: list[str]) -> Callable[[str], object]:
+    """The same for expressions; without any, it matches nothing."""
+    if not regexes:
+        return re.compile(r"(?!)").match
     # Patterns for any depth share the search for slashes, which halves the time.
     deep = [regex.removeprefix(_DEPTH) for regex in regexes if regex.startswith(_DEPTH)]
     alternatives = [regex for regex in regexes if not regex.startswith(_DEPTH)]
@@ -118,11 +182,12 @@ def _rule(line: str) -> _Rule | None:
     return _Rule(negated, _translate(pattern), literal, wild=literal != pattern)
 
 
-def _translate(pattern: str) -> str:
-    """One pattern as a regular expression: `*` and `?` stop at a slash, `**` does not."""
+def _translate(pattern: str) -> tuple[str, ...]:
+    """One pattern as the parts of a regular expression: `*` and `?` stop at a slash, `**` does not."""
     ending = pattern.removeprefix("**")
     if ending != pattern and re.fullmatch(r"[^/*?\[\]\\][^*?\[\]\\]*", ending):
-        return ".*" + re.escape(ending)  # moby: ** without another wildcard matches an ending
+        # moby: ** without another wildcard matches an ending
+        return _REST, *map(re.escape, ending)
     out: list[str] = []
     at, end = 0, len(pattern)
     while at < end:
@@ -132,9 +197,9 @@ def _translate(pattern: str) -> str:
             at += 1
             if pattern.startswith("/", at):
                 at += 1
-            out.append(".*" if at == end else _DEPTH)
+            out.append(_REST if at == end else _DEPTH)
         elif char == "*":
-            out.append("[^/]*")
+            out.append(_STAR)
         elif char == "?":
             out.append("[^/]")
         elif char == "[":
@@ -147,7 +212,7 @@ def _translate(pattern: str) -> str:
             at += 1
         else:
             out.append(re.escape(char))
-    return "".join(out)
+    return tuple(out)
 
 
 def _members(pattern: str, at: int) -> tuple[str, int]:
