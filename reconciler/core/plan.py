@@ -73,6 +73,11 @@ class Stack:
         """The organization and its platform: `my-org@STAGING`."""
         return scope(self.organization, self.environment, self.host)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of its state, and the one in files of earlier versions, which used metadata.name."""
+        return tuple(dict.fromkeys((str(self), f"{self.scope}/{self.pipeline}")))
+
     def command(self, verb: str, *more: str) -> str:
         """A command line for exactly this stack, whichever login is in use. Quoted for shells."""
         where = ("--organization", self.organization, "--env", self.environment)

@@ -68,7 +68,7 @@ class Rule:
         """Whether the rule is for the field of this finding, whatever the values are."""
         return (
             not finding.is_pending
-            and fnmatchcase(str(finding.stack), self.stack)
+            and any(fnmatchcase(name, self.stack) for name in finding.stack.names)
             and fnmatchcase(str(finding.address), self.address)
             and (self.field is None or fnmatchcase(finding.change.path, self.field))
         )

@@ -247,7 +247,8 @@ def findings(
         ):
             continue  # gone from the files and the platform; only the state still has it
         for change in _reported_changes(step):
-            id = _id(plan.stack, step.address, change.path)
+            id, *older_ids = (_id(name, step.address, change.path) for name in plan.stack.names)
+            first = next((first_seen[one] for one in (id, *older_ids) if one in first_seen), now)
             live = remote_state.found.get(step.address)
             outputs = live.outputs if live else {}
             finding = Finding(
@@ -258,7 +259,7 @@ def findings(
                 effect=Effect.EXISTENCE
                 if not change.path
                 else facts[step.address.kind].rules[change.field].effect,
-                seen=FindingDates(first_seen.get(id, now), now),
+                seen=FindingDates(first, now),
                 modified_at=str(outputs.get("modified_at") or ""),
                 modified_by=str(outputs.get("modified_by") or ""),
                 page=str(outputs.get("page") or plan.stack.host),
@@ -360,8 +361,8 @@ def _rank(finding: Finding) -> tuple[object, ...]:
     )
 
 
-def _id(stack: Stack, address: Address, path: str) -> str:
-    return hashlib.sha256("\0".join((str(stack), str(address), path)).encode()).hexdigest()[:12]
+def _id(stack: str, address: Address, path: str) -> str:
+    return hashlib.sha256("\0".join((stack, str(address), path)).encode()).hexdigest()[:12]
 
 
 def _restore_command(stack: Stack, step: Step, change: Change, facts: KindFacts) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -101,6 +102,25 @@ def test_a_renamed_image_is_said_with_the_command_that_settles_it(
     assert (moved.code, "state move" in moved.err) == (10, False)
     assert cli("apply", "clip/training", "--yes").code == 0
     assert cli("plan", "clip/training", "--exit-code").code == 0
+
+
+def test_the_age_of_a_finding_is_kept(cli: Cli, sandbox: Sandbox) -> None:
+    """The id of a finding has the name of its stack. A report of an earlier version has the older one."""
+    training(cli.folder / "clip" / "training", "clip", sandbox.registry)
+    assert cli("apply", "clip/training", "--yes").code == 0
+    sandbox.platform.edit_version("clip", "v1", framework="TENSORFLOW")
+    file = cli.folder.parent / "report.json"
+    assert cli("drift", "--all", "--json", str(file)).code == 11
+    report = json.loads(file.read_text())
+    [found] = report["stacks"][0]["findings"]
+    older = "\0".join((stack_of(OLD), found["address"], found["field"]))
+    found |= {"id": sha256(older.encode()).hexdigest()[:12], "first_seen": "2025-01-01T00:00:00+00:00"}
+    file.write_text(json.dumps(report))
+
+    assert cli("drift", "--all", "--json", str(file)).code == 11
+
+    [again] = json.loads(file.read_text())["stacks"][0]["findings"]
+    assert (again["first_seen"], again["id"] == found["id"]) == ("2025-01-01T00:00:00+00:00", False)
 
 
 def test_a_move_waits_for_the_locks_of_both_names(cli: Cli, sandbox: Sandbox) -> None:

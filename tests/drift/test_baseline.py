@@ -155,6 +155,28 @@ def test_the_findings_that_a_rule_matches(replaced: str, matches: bool, tmp_path
     assert bool(known) == matches
 
 
+@pytest.mark.parametrize(
+    ("stack", "matches"),
+    [
+        ("my-org@STAGING/team/training-clip", True),
+        ("my-org@STAGING/training", True),
+        ("my-org@STAGING/detector", False),
+        ("my-org@PROD/training", False),
+    ],
+)
+def test_a_rule_of_an_earlier_version_for_a_training_still_matches(
+    stack: str, matches: bool, tmp_path: Path
+) -> None:
+    """Earlier versions named the stack of a training by metadata.name."""
+    training = replace(STACK, pipeline="training", name="team/training-clip")
+    known, _ = said_of(
+        tmp_path,
+        RULE.replace("[[acknowledge]]", f'[[acknowledge]]\nstack = "{stack}"'),
+        replace(finding(), stack=training),
+    )
+    assert bool(known) == matches
+
+
 def test_an_address_may_be_a_pattern_and_brackets_are_literal(tmp_path: Path) -> None:
     text = RULE.replace("processing/app", "input/*").replace('field = "default_cpu"', 'field = ""')
     stray = finding("input/app/a%5B1%5D", "", "a[1]")
