@@ -45,12 +45,21 @@ def find(name_or_path: str, root: Path, workspace: Workspace | None = None) -> P
     matches = _called(name_or_path, pipelines)
     if len(matches) == 1:
         return matches[0]
+    scope, slash, stack = name_or_path.partition("/")
+    if not matches and "@" in scope and slash and _called(stack, pipelines):
+        raise UserError(
+            error(
+                f"{name_or_path} names a stack with its environment",
+                f"Select the pipeline as {stack}. The environment comes from --organization and --env.",
+            )
+        )
     if _is_path(name_or_path) and not matches:
         reason = f"has no {FILE_NAME}" if path.is_dir() else "is not a folder"
         raise UserError(
             error(
                 f"{name_or_path} {reason}",
-                "A pipeline is a folder with a config.toml. Give such a folder, or the name of a pipeline.",
+                "A pipeline is a folder with a config.toml. Give such a folder, the name of a pipeline, or "
+                "the name of its stack.",
             )
         )
     if matches:

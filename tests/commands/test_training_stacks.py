@@ -123,6 +123,21 @@ def test_the_age_of_a_finding_is_kept(cli: Cli, sandbox: Sandbox) -> None:
     assert (again["first_seen"], again["id"] == found["id"]) == ("2025-01-01T00:00:00+00:00", False)
 
 
+def test_a_saved_plan_is_applied_to_its_own_training(cli: Cli, sandbox: Sandbox) -> None:
+    for model in ("clip", "dino"):
+        training(cli.folder / model / "training", model, sandbox.registry)
+    file = str(cli.folder.parent / "plan.json")
+    assert cli("plan", "clip/training", "--out", file).code == 0
+    saved = json.loads((cli.folder.parent / "plan.json").read_text())["stack"]
+    assert (saved["pipeline"], saved["folder"]) == ("training", "clip/training")
+    assert saved["name"] == f"{sandbox.registry}/team/training-clip"
+
+    assert cli("apply", "--plan", file).code == 0
+    assert cli("state", "list").out.split() == [stack("clip", sandbox)]
+    other = cli("apply", "dino/training", "--plan", file)
+    assert (other.code, "the saved plan cannot be applied" in other.err) == (12, True)
+
+
 def test_a_move_waits_for_the_locks_of_both_names(cli: Cli, sandbox: Sandbox) -> None:
     from tests.state.conftest import run
 

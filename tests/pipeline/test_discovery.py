@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.workspace.discovery import find, find_all
-from tests.pipeline.conftest import PROCESSING
+from tests.pipeline.conftest import PROCESSING, TRAINING
 
 
 @pytest.fixture
@@ -92,6 +92,41 @@ def test_no_match_shows_the_searched_folder_and_a_similar_name(root: Path) -> No
     assert problem.summary == "no pipeline is called clean-up"
     assert str(root) in problem.detail
     assert "Did you mean 'cleanup'?" in problem.detail
+
+
+class TestTrainings:
+    """Two trainings with one name; their images name their stacks."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        for model in ("clip", "dino"):
+            folder = tmp_path / model / "training"
+            folder.mkdir(parents=True)
+            text = TRAINING.replace('"detector"', '"training"').replace(
+                "team/detector", f"team/training-{model}"
+            )
+            text += f'\n[reconciler.env.PROD.docker]\nimage_name = "prod/training-{model}"\n'
+            (folder / "config.toml").write_text(text)
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        "word", ["clip/training", "./clip/training", "team/training-clip", "prod/training-clip"]
+    )
+    def test_a_path_or_a_stack_of_any_environment_selects_one(self, root: Path, word: str) -> None:
+        assert find(word, root).resolve() == root / "clip" / "training"
+
+    def test_the_name_that_they_share_lists_both_with_their_stacks(self, root: Path) -> None:
+        problem = refusal("training", root)
+        assert problem.summary == "2 pipelines are called training"
+        for model in ("clip", "dino"):
+            assert (
+                f"{root / model / 'training'}  prod/training-{model}, team/training-{model}" in problem.detail
+            )
+
+    def test_the_environment_of_a_stack_is_no_part_of_the_selection(self, root: Path) -> None:
+        """It would have to agree with --organization and --env."""
+        problem = refusal("my-org@PROD/team/training-clip", root)
+        assert "Select the pipeline as team/training-clip" in problem.detail
 
 
 def test_no_pipeline_at_all(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ $ reconciler validate dataset_cleanup
 # A missing folder.
 $ reconciler plan ./dataset_cleanups
 | error: ./dataset_cleanups is not a folder
-|   A pipeline is a folder with a config.toml. Give such a folder, or the name of a pipeline.
+|   A pipeline is a folder with a config.toml. Give such a folder, the name of a pipeline, or the name of its stack.
 [1]
 
 $ writes
