@@ -5,8 +5,9 @@ arguments are required here; that the server requires them too is an assumption.
 are not empty, and text is not converted to numbers.
 """
 
+import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +20,20 @@ from pydantic import (
 )
 
 from providers.collection import BodyKey
+
+
+def read_json(content: bytes) -> Any:
+    """The value of a JSON text. Raises ValueError if it is no JSON, or cannot be sent back as JSON."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        value = json.loads(content, parse_constant=refuse)
+        json.dumps(value, ensure_ascii=False).encode()  # fails for half a surrogate pair
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return value
 
 
 class BadBodyError(Exception):

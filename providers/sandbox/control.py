@@ -9,7 +9,6 @@ GET, DELETE /_sandbox/requests    read the request log (?since=N); clear it
 POST /_sandbox/reset              restore the initial data and switches
 """
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from providers.sandbox.bodies import read_json
 from providers.sandbox.guard import check_token
 from providers.sandbox.panel import Panel
 from providers.sandbox.platform import PlatformError
@@ -117,8 +117,8 @@ async def _body(request: Request) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise PlatformError(415, "The control API requires Content-Type: application/json")
     try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
+        body = read_json(await request.body())
+    except ValueError as error:
         raise PlatformError(422, "Invalid body", str(error)) from error
     if not isinstance(body, dict):
         raise PlatformError(422, "Invalid body", "a JSON object is required; {} if there are no arguments")

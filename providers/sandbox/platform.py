@@ -12,7 +12,6 @@ version without a type or a framework has NOT_CONFIGURED; objects that a token c
 it; deleting an object deletes its children.
 """
 
-import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -358,11 +357,8 @@ def _order(request: Request) -> list[str]:
 
 
 async def _body(form: type[bodies.Body], request: Request) -> bodies.Body:
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not JSON")
-
     try:
-        content = json.loads(await request.body(), parse_constant=refuse)
+        content = bodies.read_json(await request.body())
     except ValueError as error:
         raise PlatformError(400, "The body is not JSON", str(error)) from error
     switches = _switches(request)

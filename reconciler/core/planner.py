@@ -594,6 +594,14 @@ def _remarks(steps: Mapping[Address, Step], inputs: _PlanInputs) -> list[Diagnos
                     address=str(step.address),
                 )
             )
+        if lost := _lost_fields(step, inputs):
+            found.append(
+                warning(
+                    f"some fields of {step.address} cannot be carried over to its new object",
+                    f"The platform does not return {', '.join(lost)}. Set them in the files to keep them.",
+                    address=str(step.address),
+                )
+            )
         if any(change.resolution is Resolution.THEIRS for change in step.changes):
             found.append(
                 warning(
@@ -603,3 +611,13 @@ def _remarks(steps: Mapping[Address, Step], inputs: _PlanInputs) -> list[Diagnos
                 )
             )
     return found
+
+
+def _lost_fields(step: Step, inputs: _PlanInputs) -> list[str]:
+    """The unmanaged fields of a replaced object, or of one deleted with its parent, that cannot be read."""
+    resource, live = inputs.desired.get(step.address), inputs.live.get(step.address)
+    kind = inputs.facts[step.address.kind]
+    is_replaced = step.action is Action.REPLACE or (step.action is Action.CREATE and kind.assess is None)
+    if not is_replaced or resource is None or live is None:
+        return []
+    return sorted(kind.rules.keys() - resource.fields.keys() - live.fields.keys())

@@ -11,6 +11,8 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.sandbox import Sandbox
+from reconciler.engine.requests import ReadOptions
+from reconciler.engine.validate import validate
 from tests.conftest import Cli, copy_example
 
 APP, TRAINING = "dataset_cleanup", "single_training"
@@ -148,6 +150,22 @@ def test_a_link_to_config_toml_is_not_source_either(link: str, cli: Cli, sandbox
     assert cli("apply", APP, "--bump", "patch").code == 0
     assert 'version = "1.0.1"' in other.read_text()
     assert cli("plan", APP, "--exit-code").code == 0, "the version that was written is no new source"
+
+
+def test_the_builder_is_not_source_but_what_it_puts_into_the_image_is(cli: Cli, sandbox: Sandbox) -> None:
+    folder = copy_example(APP, cli.folder, sandbox.registry)
+    config, _, _ = (folder / "config.toml").read_text().partition("[reconciler.image]")
+
+    def key(builder: str, settings: str = "") -> str:
+        table = f'\n[reconciler.image]\nbuilder = "{builder}"\n{settings}'
+        (folder / "config.toml").write_text(config + table)
+        pipeline, found = validate(folder, ReadOptions(static_only=True)).require_valid()
+        assert pipeline.config.reconciler.image.builder == builder
+        return found.key
+
+    base = 'base = "python:3.12-slim"\n'
+    assert len({key(builder) for builder in ("auto", "buildx", "buildkit", "engine")}) == 1
+    assert key("auto", base) == key("append", base) != key("auto")
 
 
 @pytest.fixture

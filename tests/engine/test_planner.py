@@ -339,6 +339,22 @@ class TestImmutableFields:
             "default_parameters": {},
         }
 
+    @given(st.sets(st.sampled_from(sorted(FACTS["processing"].rules.keys() - {"type"}))), st.data())
+    def test_a_replacement_names_every_field_that_it_cannot_carry_over(
+        self, managed: set[str], data: st.DataObject
+    ) -> None:
+        """Those that neither the files have nor the platform returns."""
+        three, rules = Three(), FACTS["processing"].rules
+        returned = data.draw(st.sets(st.sampled_from(sorted(rules.keys() - {"type"}))))
+        old = processing(**dict.fromkeys(managed), type="AUTO_TAGGING")
+        three.lives(old, **dict.fromkeys(returned), type="AUTO_TAGGING")
+        three.is_recorded(old)
+        plan = three.plan(processing(**dict.fromkeys(managed), type="PRE_ANNOTATION"), replace=[APP])
+        expected = sorted(rules.keys() - managed - returned - {"type"})
+        found = [each for each in plan.diagnostics if "cannot be carried over" in each.summary]
+        assert [each.severity for each in found] == [Severity.WARNING] * bool(expected)
+        assert all(f" {name}" in found[0].detail for name in expected)
+
     def test_drift_of_an_immutable_field_is_a_replace(self, three: Three) -> None:
         app = processing(type="AUTO_TAGGING")
         three.was_applied(app)

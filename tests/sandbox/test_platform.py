@@ -89,9 +89,23 @@ def test_everything_that_is_missing_is_listed(http):
     }
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"name": NaN}'])
-def test_what_is_not_json_is_a_bad_request(http, content):
-    answer = http("POST", http.organization("models"), data=content)
+NOT_JSON = {
+    "empty": b"",
+    "open": b"{",
+    "a constant": b'{"name": NaN}',
+    "half a character": rb'{"name": "\ud800"}',
+    "half a character below": rb'{"name": "x", "docker_flags": [{"\udfff": 1}]}',
+    "bytes": b'{"name": "\xff"}',
+    "too deep": b"[" * 100_000,
+    "a long number": b'{"name": ' + b"9" * 5000 + b"}",
+}
+
+
+@pytest.mark.parametrize("content", NOT_JSON.values(), ids=NOT_JSON)
+@pytest.mark.parametrize(("method", "path"), [("POST", "models"), ("PATCH", "processing")])
+def test_what_is_not_json_is_a_bad_request(http, processing, method, path, content):
+    path = processing if path == "processing" else http.organization(path)
+    answer = http(method, path, data=content)
     assert answer.status_code == 400
     assert answer.json().keys() == {"message", "detail"}
 
