@@ -28,6 +28,13 @@ def check(
         state.errors.StateError: the state cannot be read.
     """
     planned = make_plan(session, validated, PlanRequest(), partial=True)
+    return report_of(session, planned, first_seen=first_seen, now=now)
+
+
+def report_of(
+    session: Session, planned: PlanResult, *, first_seen: Mapping[str, datetime], now: datetime
+) -> StackReport:
+    """The findings of a partial plan."""
     stack = planned.plan.stack
     return StackReport(
         stack,

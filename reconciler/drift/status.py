@@ -15,12 +15,14 @@ from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Event, Note, Notice
 from reconciler.core.plan import Stack
 from reconciler.credentials.target import Target
-from reconciler.drift.check import check, last_apply
-from reconciler.drift.findings import DriftState, LastApply, Report
-from reconciler.engine.requests import ReadOptions
+from reconciler.drift.check import last_apply, report_of
+from reconciler.drift.findings import DriftState, LastApply, Report, StackReport
+from reconciler.engine.plan import make_plan
+from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.rollback import image_in, pipeline_at
 from reconciler.engine.session import Session, session, stack_of, with_older_names
 from reconciler.engine.validate import validate
+from reconciler.pipeline.channels import followed_environment
 from reconciler.pipeline.compile import image_address
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
@@ -32,7 +34,8 @@ from state.snapshot import Snapshot
 from state.stores.base import Store
 
 _NOT_REQUESTED = Reason(DriftState.NOT_REQUESTED)
-_READ = (DriftState.IN_SYNC, DriftState.DIFFERENT)
+_NO_LOGIN = Reason(DriftState.NO_LOGIN)
+_READ = (DriftState.IN_SYNC, DriftState.DIFFERENT, DriftState.FOLLOWS, DriftState.NOT_RECORDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,10 @@ class Row:
         stack: the name of the stack in its environment.
         folder: the pipeline's folder.
         where: `my-org@STAGING`.
-        version, digest: of the image in the state; "" if there is none.
+        version, digest: of the image that the last apply left; "" if there is none.
+        files_version: the version in config.toml; "" if no folder of the environment was read.
+        running_version, running_digest: of the image behind the tag that the platform has; "" if unknown.
+        follows: the environment whose channel this one shares on purpose; "" for none.
         applied: the last apply; None if there is no state.
         drift: a `DriftState` with its details.
     """
@@ -55,6 +61,10 @@ class Row:
     where: str
     version: str = ""
     digest: str = ""
+    files_version: str = ""
+    running_version: str = ""
+    running_digest: str = ""
+    follows: str = ""
     applied: LastApply | None = None
     drift: Reason = _NOT_REQUESTED
 
@@ -62,6 +72,15 @@ class Row:
     def checked(self) -> bool:
         """Whether every live object could be read."""
         return self.drift.code in _READ
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the platform runs the image of the last apply, and the files have its version."""
+        return (
+            self.running_digest != ""
+            and self.running_digest == self.digest
+            and self.files_version == self.version
+        )
 
 
 def status(
@@ -147,7 +166,14 @@ def _stored_rows(
         older: Store = renaming
         for pipeline in pipelines:
             stack, reads = stack_of(target, pipeline), older
-            row = Row(stack.pipeline, stack.name, stack.folder, stack.scope)
+            row = Row(
+                stack.pipeline,
+                stack.name,
+                stack.folder,
+                stack.scope,
+                files_version=str(pipeline.config.metadata.version),
+                follows=followed_environment(pipeline) or "",
+            )
             try:
                 state = _load(reads, str(stack), row, failed)
             except (UserError, AmbiguousStateError) as problem:
@@ -197,7 +223,7 @@ def _rows_without_login(
                 continue
             row = replace(row, folder=training.folder)
         row = _with_state(row, state, last_apply(store, text))
-        yield replace(row, drift=Reason(DriftState.NO_LOGIN))
+        yield replace(row, drift=_NO_LOGIN)
 
 
 def _load(store: Store, text: str, row: Row, failed: Callable[[UserError], None]) -> Snapshot | Row | None:
@@ -243,30 +269,42 @@ def _live_rows(
     now: datetime,
     emit: Emit,
 ) -> Iterator[Row]:
-    """The rows of one environment, with their drift."""
+    """The rows of one environment, with the running image and the drift."""
     read_options = replace(read_options, environment=target.environment.name)
     try:
         with session(target, store, emit, threading.Event()) as opened:
             for folder, stack, row in rows:
                 emit(Note(f"reading {stack}"))
-                drift = _drift(opened, folder, read_options, now)
-                yield replace(row, drift=drift)
+                yield _live_row(opened, folder, row, read_options, now)
     except UserError as problem:
         drift = _unreadable(problem.diagnostics[0].summary)
         yield from (replace(row, drift=drift) for _, _, row in rows)
 
 
-def _drift(opened: Session, folder: Path, read_options: ReadOptions, now: datetime) -> Reason:
+def _live_row(opened: Session, folder: Path, row: Row, read_options: ReadOptions, now: datetime) -> Row:
     try:
-        report = check(opened, validate(folder, read_options), first_seen={}, now=now)
+        planned = make_plan(opened, validate(folder, read_options), PlanRequest(), partial=True)
     except UserError as problem:
-        return _unreadable(problem.diagnostics[0].summary)
+        return replace(row, drift=_unreadable(problem.diagnostics[0].summary))
     except StateError as problem:
-        return _unreadable(problem.message)
+        return replace(row, drift=_unreadable(problem.message))
+    for image in sorted(planned.running, key=lambda image: image.is_moved):  # a moved one is shown
+        row = replace(row, running_version=image.version, running_digest=image.digest or "")
+    report = report_of(opened, planned, first_seen={}, now=now)
+    return replace(row, drift=_drift(report, row, now))
+
+
+def _drift(report: StackReport, row: Row, now: datetime) -> Reason:
     counts = {cls: count for cls, count in Report(now, (report,)).counts.items() if count}
     if report.unchecked:
         return Reason(DriftState.PARTLY_READ, {"counts": counts})
-    return Reason(DriftState.DIFFERENT, {"counts": counts}) if counts else Reason(DriftState.IN_SYNC)
+    if counts:
+        return Reason(DriftState.DIFFERENT, {"counts": counts})
+    if row.agrees:
+        return Reason(DriftState.IN_SYNC)
+    if row.follows:
+        return Reason(DriftState.FOLLOWS, {"environment": row.follows})
+    return Reason(DriftState.NOT_RECORDED)
 
 
 def _unreadable(problem: str) -> Reason:

@@ -322,6 +322,8 @@ _MISMATCHES: Mapping[StrEnum, _Words] = {
 _DRIFT_STATES: Mapping[StrEnum, _Words] = {
     DriftState.NOT_REQUESTED: "",
     DriftState.IN_SYNC: "in sync",
+    DriftState.FOLLOWS: lambda it: f"follows {it['environment']}",
+    DriftState.NOT_RECORDED: "as in the files, but not in the state",
     DriftState.DIFFERENT: lambda it: ", ".join(f"{count} {cls}" for cls, count in it["counts"].items()),
     DriftState.PARTLY_READ: lambda it: ", ".join(
         [*(f"{count} {cls}" for cls, count in it["counts"].items()), "not all could be read"]

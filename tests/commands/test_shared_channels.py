@@ -297,3 +297,58 @@ def test_nothing_to_do_costs_no_request_more_than_one_environment(
     )
     assert sorted(requests()) == sorted(both)
     assert both
+
+
+# status
+
+
+@pytest.fixture
+def both_tokens(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, other: Sandbox) -> dict[str, str]:
+    """`token` for each environment, with the variables set."""
+    for name, platform in (("TEST", sandbox), ("LIVE", other)):
+        monkeypatch.setenv(f"{name}_TOKEN", platform.token)
+    return {name: f'token = "{name}_TOKEN"\n' for name in ("TEST", "LIVE")}
+
+
+def rows(cli: Cli, environment: str) -> dict[str, dict[str, Any]]:
+    """The rows of `status`, by the address of the platform."""
+    ended = cli("status", NAME, "--env", environment, "--json")
+    assert ended.code == 0, ended.err
+    return {row["environment"].partition("@")[2]: row for row in json.loads(ended.out)["rows"]}
+
+
+def row_of(platform: Sandbox, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return found[platform.url.partition("://")[2]]
+
+
+def test_status_is_in_sync_only_if_platform_state_and_files_agree(
+    cli: Cli, moved: Write, sandbox: Sandbox, other: Sandbox, both_tokens: dict[str, str]
+) -> None:
+    moved(**both_tokens)
+    found = rows(cli, "TEST")
+    test, live = row_of(sandbox, found), row_of(other, found)
+
+    new, old = tag(sandbox, "1.0.1"), tag(sandbox, "1.0.0")
+    assert (test["running_version"], test["version"], test["files_version"]) == ("1.0.1",) * 3
+    assert (test["running_digest"], test["digest"], test["drift"]) == (new, new, "in sync")
+    assert (live["running_version"], live["version"], live["files_version"]) == ("1.0.1", "1.0.0", "1.0.1")
+    assert (live["running_digest"], live["digest"]) == (new, old)
+    assert (live["drift"], live["drift_code"]) == ("1 drift", "different")
+
+    head, *table = cli("status", NAME, "--env", "TEST").out.splitlines()
+    assert head.split()[:5] == ["pipeline", "environment", "runs", "applied", "files"]
+    assert any("1.0.1  1.0.0    1.0.1" in line for line in table)
+
+
+def test_status_of_a_follower_names_the_environment_that_it_follows(
+    cli: Cli, moved: Write, other: Sandbox, both_tokens: dict[str, str]
+) -> None:
+    moved(TEST=both_tokens["TEST"], LIVE=f'{both_tokens["LIVE"]}follows = "TEST"')
+    live = row_of(other, rows(cli, "LIVE"))
+
+    assert (live["drift"], live["drift_code"], live["follows"]) == ("follows TEST", "follows", "TEST")
+    assert (live["running_version"], live["version"]) == ("1.0.1", "1.0.0")
+    assert "follows TEST" in cli("status", NAME, "--env", "LIVE").out
+
+    assert cli("apply", NAME, "--env", "LIVE", "--yes").code == 0
+    assert "in sync, follows TEST" in cli("status", NAME, "--env", "LIVE").out

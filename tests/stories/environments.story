@@ -4,8 +4,8 @@ $ example dataset_cleanup
 $ edit dataset_cleanup/config.toml '# The sandbox' '[reconciler.env.CUSTOM.docker]\ncpu = 8\n\n[reconciler.env.PROD.docker]\ncpu = 64\n\n# The sandbox'
 
 $ reconciler status dataset_cleanup
-pipeline         environment              version  image  drift      applied
-dataset_cleanup  sandbox@sandbox  -        -      7 pending  never
+pipeline         environment              runs  applied  files  image  drift      last apply
+dataset_cleanup  sandbox@sandbox  -     -        1.0.0  -      7 pending  never
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox
@@ -73,12 +73,12 @@ Done: 7 created.
 $ platform edit-processing dataset_cleanup default_cpu=9
 
 $ reconciler status dataset_cleanup
-pipeline         environment              version  image                drift    applied
-dataset_cleanup  sandbox@sandbox  1.0.0    sha256:…  1 drift  just now by somebody
+pipeline         environment              runs   applied  files  image                drift    last apply
+dataset_cleanup  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  1 drift  just now by somebody
 
 $ reconciler status dataset_cleanup --offline
-pipeline         environment              version  image                drift        applied
-dataset_cleanup  sandbox@sandbox  1.0.0    sha256:…  not checked  just now by somebody
+pipeline         environment              runs  applied  files  image                drift        last apply
+dataset_cleanup  sandbox@sandbox  -     1.0.0    1.0.0  sha256:…  not checked  just now by somebody
 
 $ reconciler drift dataset_cleanup
 sandbox@sandbox/dataset_cleanup  last applied … by somebody

@@ -14,10 +14,12 @@ from reconciler.cli import options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @options.classes
 def command(**arguments: Any) -> int:
-    """Show the version, image, last apply and drift of each pipeline in each environment.
+    """Show the version that each pipeline runs in each environment, that of the last apply and of the files.
 
-    Lists the environments that you are logged in to and those in the state. Only reads. Exits with 13 if an
-    environment that you are logged in to could not be checked. Drift does not change the exit code.
+    A pipeline is in sync only if all three agree and nothing else has drift. Lists the environments that you
+    are logged in to, those of reconciler.toml whose token variable is set, and those in the state. Only
+    reads. Exits with 13 if an environment that you are logged in to could not be checked. Drift does not
+    change the exit code.
     """
     from reconciler.cli.handlers.status import run
 

@@ -1,5 +1,6 @@
 """Runs `reconciler status`."""
 
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -55,9 +56,17 @@ def run(
 
 
 def _targets(where: options.TargetOptions) -> Iterator[Target]:
-    """The target in use, then all other saved logins."""
+    """The target in use, then the environments of reconciler.toml whose token variable is set, then all other
+    saved logins."""
     first, declared = where.target(), options.workspace().declared()
     yield first
+    yielded = {(first.organization, first.environment.name)}
+    for name, environment in declared.items():
+        # Without the other variables: PICSELLIA_TOKEN is for the target in use.
+        token = environment.token.value if environment.token else ""
+        if os.environ.get(token) and (environment.organization.value, name) not in yielded:
+            yielded.add((environment.organization.value, name))
+            yield resolve(None, name, {token: os.environ[token]}, declared)
     for login in saved.logins():
-        if (login.organization, login.environment) != (first.organization, first.environment.name):
+        if (login.organization, login.environment) not in yielded:
             yield resolve(login.organization, login.environment, {}, declared)

@@ -11,9 +11,10 @@ from reconciler.drift.findings import DriftState
 from reconciler.drift.status import Row
 from reconciler.views.counting import plural
 from reconciler.views.phrases import drift_state
+from reconciler.views.shown_values import SHORT_DIGEST
 from reconciler.views.terminal.console import columns
 
-_HEADER = ("pipeline", "environment", "version", "image", "drift", "applied")
+_HEADER = ("pipeline", "environment", "runs", "applied", "files", "image", "drift", "last apply")
 _UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
 
 
@@ -27,8 +28,10 @@ def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
             [
                 Text(label if label != above else "", "bold"),
                 Text(row.where),
+                Text(row.running_version or ("unknown" if row.running_digest else "-")),
                 Text(row.version or "-"),
-                Text(row.digest[:19] or "-", "dim"),
+                Text(row.files_version or "-"),
+                Text((row.running_digest or row.digest)[:SHORT_DIGEST] or "-", "dim"),
                 _drift(row),
                 Text(f"{age(row.applied.at, now)}{by}" if row.applied else "never"),
             ]
@@ -50,10 +53,15 @@ def overview_document(rows: Iterable[Row]) -> dict[str, JSON]:
                 "environment": row.where,
                 "version": row.version or None,
                 "digest": row.digest or None,
+                "files_version": row.files_version or None,
+                "running_version": row.running_version or None,
+                "running_digest": row.running_digest or None,
+                "follows": row.follows or None,
                 "applied_at": row.applied.at if row.applied else None,
                 "applied_by": row.applied.by if row.applied else None,
                 "git_commit": row.applied.git_commit if row.applied else None,
                 "drift": drift_state(row.drift) or None,
+                "drift_code": str(row.drift.code),
                 "checked": row.checked,
             }
             for row in sorted(rows, key=_order)
@@ -78,6 +86,8 @@ def age(at: str, now: datetime) -> str:
 
 def _drift(row: Row) -> Text:
     words = drift_state(row.drift)
+    if row.drift.code is DriftState.IN_SYNC and row.follows:
+        words = f"{words}, follows {row.follows}"
     if row.drift.code is DriftState.IN_SYNC:
         return Text(words, "green")
     return Text(words or "not checked", "yellow" if row.checked else "dim")
