@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from state.errors import CorruptStateError, RegisterConflictError, StoreUnavailableError
-from state.register import ExclusiveKinds, Register, register_from_states, scope_of
+from state.register import Claim, ExclusiveKinds, Register, register_from_states, scope_of, supports
 from state.snapshot import Snapshot
 from state.stores.base import Store
 
@@ -93,6 +93,15 @@ class Registers:
                         )
                 self._registers[scope] = before = stored
                 fresh = True
+
+    def is_void(self, address: str, claim: Claim) -> bool:
+        """Whether the holder of a claim has no run in progress, and no such resource in its state."""
+        if self._store.holder(claim.stack) is not None:
+            return False
+        try:
+            return not supports(self._store.load(claim.stack), address)
+        except CorruptStateError:
+            return False
 
     def rebuild(self, scope: str) -> Register:
         """Replaces the stored register, damaged or not, by one made from the states."""

@@ -14,6 +14,12 @@ _FIELDS = {"fields": ["default_cpu", "target"]}
 _PARTS = {"fields": ["default_parameters"], "ignored": ["default_parameters.a", "default_parameters.b"]}
 _CHANGED = {"differing": ["pipeline.py changed"], "more": 2}
 _UNKNOWN = {"files": 5, "revision": "0123456789abcdef", "dirty": True}
+_CLAIM = {
+    "stack": "my-org@STAGING/other",
+    "since": "2025-03-01T12:00:00.000+00:00",
+    "declared_there": "other/config.toml:12",
+    "declared_here": "app/config.toml:12",
+}
 _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     ReasonCode.SEVERAL: [{"codes": ["changed-outside", "files-changed"]}],
     ReasonCode.UNMANAGED: [_FIELDS],
@@ -27,11 +33,13 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
         {"tag": "latest", "by": "STAGING", "version": ""},
         {"tag": "latest", "by": "", "version": ""},
     ],
+    ReasonCode.CLAIMED_ELSEWHERE: [{"stack": "my-org@STAGING/other"}],
     ReasonCode.UNSTATED: [{"text": "because"}],
     RefusalCode.REPLACE_LOSES_HISTORY: [_FIELDS],
     RefusalCode.OVERWRITES_IGNORED: [_PARTS],
     RefusalCode.PROTECTED: [{"action": "delete"}],
     RefusalCode.PROTECTED_PARENT: [{"parent": "processing/app"}],
+    RefusalCode.CLAIMED: [_CLAIM, {**_CLAIM, "declared_there": "", "declared_here": ""}],
     RefusalCode.UNSTATED: [{"text": "because"}],
     ImageVerdict.SOURCE_CHANGED: [_CHANGED, _UNKNOWN, {**_UNKNOWN, "revision": None, "dirty": False}],
     ImageVerdict.TAG_MOVED: [
@@ -44,6 +52,7 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     ImageRefusal.PUBLISHED_AS: [{"version": "1.0.0", "published": "1.0.1"}],
     Way.IGNORE_WHOLE: [_PARTS],
     Way.UNPROTECT: [{"address": "processing/app"}],
+    Way.DECLARE_ANOTHER: [_CLAIM, {**_CLAIM, "declared_here": ""}],
     Way.UNSTATED: [{"text": "do this"}],
     ImageWay.REPEAT_BUMP: [{"version": "1.0.1"}],
 }

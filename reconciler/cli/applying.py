@@ -56,7 +56,7 @@ class Dialogue:
     def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:
         """The request for the final plan, after a question about the version of the first plan."""
         version = planned.foreign_version
-        if version is None or self.yes or not prompts.is_interactive():
+        if version is None or planned.plan.claimed or self.yes or not prompts.is_interactive():
             return request
         self.progress.pause()
         self.show(planned.plan)

@@ -291,6 +291,7 @@ def planning(command: Command) -> Command:
     }
 
     @versions
+    @take
     @click.option(
         "--target",
         "targets",
@@ -320,6 +321,7 @@ def planning(command: Command) -> Command:
         version: PlanRequest,
         targets: tuple[Address, ...],
         replace: tuple[Address, ...],
+        take: tuple[Address, ...],
         prune: bool,
         ours: tuple[Address | None, ...],
         theirs: tuple[Address | None, ...],
@@ -327,10 +329,20 @@ def planning(command: Command) -> Command:
     ) -> int:
         if set(ours) & set(theirs):
             raise click.UsageError("--ours and --theirs contradict each other")
-        options = PlanOptions(ours=_winners(ours), theirs=_winners(theirs), replace=replace, prune=prune)
+        options = PlanOptions(
+            ours=_winners(ours), theirs=_winners(theirs), replace=replace, take=take, prune=prune
+        )
         return command(request=dataclasses.replace(version, options=options, targets=targets), **rest)
 
     return with_request
+
+
+take = click.option(
+    "--take",
+    type=AddressType(),
+    multiple=True,
+    help="Take over this resource, although another stack claims it.",
+)
 
 
 def versions(command: Command) -> Command:

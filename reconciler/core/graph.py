@@ -41,6 +41,7 @@ class Resource:
         depends_on: resources whose steps come first, always including the parent.
         owns: kinds of children that the files list completely, so that others are deleted.
         origins: field -> where the files set it.
+        declared: where the files declare the resource; None if they do not, as for a rollback.
     """
 
     address: Address
@@ -48,6 +49,7 @@ class Resource:
     depends_on: tuple[Address, ...] = ()
     owns: tuple[str, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    declared: Origin | None = None
 
 
 class Graph:

@@ -15,6 +15,7 @@ from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING
 from reconciler.core.platforms import scope
+from reconciler.core.reasons import RefusalCode
 from reconciler.core.values import Address
 
 
@@ -182,6 +183,13 @@ class Plan:
     def refused(self) -> tuple[Step, ...]:
         """Steps that must not run."""
         return tuple(step for step in self.steps if step.refusal)
+
+    @property
+    def claimed(self) -> tuple[Step, ...]:
+        """Steps that are refused because another stack claims the resource."""
+        return tuple(
+            step for step in self.refused if step.refusal and step.refusal.reason.code is RefusalCode.CLAIMED
+        )
 
     @property
     def has_errors(self) -> bool:

@@ -15,6 +15,7 @@ class PlanOptions:
         theirs: addresses where the live value wins a conflict; None for all. An option with the address
             takes precedence over one for all.
         replace: addresses that may be deleted and created again, with their children.
+        take: addresses whose claims move from another stack to this one.
         prune: delete resources that left the files. Otherwise they are only removed from state.
         destroy: delete everything that belongs to this pipeline alone.
         ignored: fields, or keys of keyed fields, whose live values stay on an existing object.
@@ -25,6 +26,7 @@ class PlanOptions:
     ours: Collection[Address] | None = ()
     theirs: Collection[Address] | None = ()
     replace: Collection[Address] = ()
+    take: Collection[Address] = ()
     prune: bool = False
     destroy: bool = False
     ignored: Mapping[Address, Collection[str]] = field(default_factory=dict)

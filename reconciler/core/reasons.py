@@ -50,6 +50,7 @@ class ReasonCode(StrEnum):
     NOT_DESTROYED = "not-destroyed"  # `place`
     GONE = "gone"
     NOT_OURS = "not-ours"
+    CLAIMED_ELSEWHERE = "claimed-elsewhere"  # `stack`
     # of a document
     UNSTATED = "unstated"  # `text`, from a document of an earlier version without codes
 
@@ -62,6 +63,7 @@ class RefusalCode(StrEnum):
     PROTECTED = "protected"  # `action`
     PROTECTED_PARENT = "protected-parent"  # `parent`
     SECRET = "secret"
+    CLAIMED = "claimed"  # `stack`, `since`, and the places `declared_there` and `declared_here`
     UNSTATED = "refused"  # `text`, from a document of an earlier version without codes
 
 
@@ -73,6 +75,8 @@ class Way(StrEnum):
     IGNORE_WHOLE = "ignore-whole"  # as `OVERWRITES_IGNORED`
     UNPROTECT = "unprotect"  # `address`
     SEE_ERRORS = "see-errors"
+    TAKE = "take"
+    DECLARE_ANOTHER = "declare-another"  # as `CLAIMED`
     UNSTATED = "way-out"  # `text`, from a document of an earlier version without codes
 
 

@@ -16,8 +16,8 @@ from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING, UNCHECKED
 from reconciler.core.plan import Action, Plan, Stack, Step
-from reconciler.core.reasons import UNSTATED
-from reconciler.core.remote import RemoteState
+from reconciler.core.reasons import UNSTATED, RefusalCode
+from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 from reconciler.workspace.shards import Shard
 
@@ -241,7 +241,10 @@ def findings(
         first_seen: finding id -> the first time that an earlier run reported it.
     """
     found = []
+    claimed = {step.address for step in plan.claimed}
     for step in plan.steps:
+        if parent_of(step.address, facts[step.address.kind]) in claimed:
+            continue  # it belongs to another stack with its parent
         if (
             step.action is Action.FORGET
             and step.address in remote_state.requested
@@ -329,6 +332,10 @@ def causes(found: Iterable[Finding]) -> tuple[Cause, ...]:
 
 def _reported_changes(step: Step) -> Iterator[Change]:
     """The changes that are findings: not those in sync, ignored or decided by the user."""
+    if step.refusal is not None and step.refusal.reason.code is RefusalCode.CLAIMED:
+        reason = step.refusal.reason
+        yield Change("", ChangeClass.CONFLICT, MISSING, MISSING, MISSING, reason, write=False)
+        return
     whole = [change for change in step.changes if not change.path]
     recreated_with_parent = step.action is Action.CREATE and step.id is not None  # the object exists now
     if step.action in _WHOLE and not recreated_with_parent:
@@ -368,6 +375,8 @@ def _id(stack: str, address: Address, path: str) -> str:
 
 
 def _restore_command(stack: Stack, step: Step, change: Change, facts: KindFacts) -> str:
+    if step.refusal is not None and step.refusal.reason.code is RefusalCode.CLAIMED:
+        return stack.command("apply", "--take", str(step.address))
     if step.refusal is not None and facts.published_as:
         # The published version stays; the files get a new one.
         return stack.command("apply", "--bump", "patch")

@@ -34,6 +34,7 @@ from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.system.files import locked, replace_file
 from state.lock import Lock, is_gone
 from state.lock_info import LockInfo
+from state.snapshot import Snapshot
 from state.state_writer import StateWriter, now
 
 
@@ -194,16 +195,21 @@ def carry_out(
             _check_steps(planned)
             if planned.pipeline.loaded.edits:
                 _check_config_is_writable(planned.pipeline)
-        result = _execute(session, planned, lock, run, request.options.parallel)
+        planned = replace(planned, plan=planned.claims.claim(planned.plan, planned.settled))
+        if not planned.plan.can_apply:  # another stack was faster
+            return ApplyResult(planned, ApplyStatus.REFUSED, stale_steps=stale)
+        result, state_after = _execute(session, planned, lock, run, request.options.parallel)
         writes_edits = result.succeeded and bool(planned.pipeline.loaded.edits) and not stale
         if writes_edits:
             _write_config(planned.pipeline)
+        planned.claims.settle(state_after)
     return ApplyResult(planned, ApplyStatus.CARRIED_OUT, result, writes_edits, stale)
 
 
 def _execute(
     session: Session, planned: PlanResult, lock: Lock, run: LockInfo, parallel: int
-) -> ExecutionResult:
+) -> tuple[ExecutionResult, Snapshot]:
+    """The outcomes, and the state after them."""
     writer = StateWriter(session.store, planned.stored, lock=lock, written_by=VERSION)
     writer.update(lambda _: planned.settled)
     execute = Executor(
@@ -218,7 +224,7 @@ def _execute(
         now=now,
         run=run.id,
     )
-    return execute()
+    return execute(), writer.snapshot
 
 
 def _refuse_changed_files(pipeline: Pipeline, key: SourceKey | None) -> None:

@@ -30,6 +30,7 @@ from reconciler.core.remote import RemoteState
 from reconciler.core.values import Address
 from reconciler.engine import refresh
 from reconciler.engine.channels import RunningImage, changed_environments, running_images, tags_in_use
+from reconciler.engine.claims import PlanClaims
 from reconciler.engine.kinds import image_kind, kinds_of
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
@@ -46,6 +47,9 @@ from reconciler.pipeline.version import bump, promotes
 from state.errors import NewerFormatError
 from state.snapshot import RecordedResource, Snapshot
 
+_TAKING = frozenset({"apply", "deploy"})
+"""The commands with `--take` that carry out a plan."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
@@ -59,6 +63,7 @@ class PlanResult:
         stored: the state as loaded.
         settled: the state after settling open writes of an earlier run.
         kinds: every kind by its name.
+        claims: the claims that the plan met, and takes when it is applied.
         running: the images that the platform's resources use.
         also_changes: other environments that run something else after this plan.
         unread: errors of resources that could not be read, so are not in the plan. Only in partial plans.
@@ -71,6 +76,7 @@ class PlanResult:
     stored: Snapshot
     settled: Snapshot
     kinds: Mapping[str, ResourceKind]
+    claims: PlanClaims
     running: tuple[RunningImage, ...] = ()
     also_changes: tuple[str, ...] = ()
     unread: tuple[Diagnostic, ...] = ()
@@ -154,6 +160,7 @@ def plan_for(
     everything = request.options.prune or request.options.destroy
     also = {Address.parse(text) for text in stored.intents} | (set(identities) if everything else set())
     _refuse_unknown_kinds(stack, stored, {*recorded, *identities, *also}, kinds)
+    register = session.registers.read(stack.scope)  # before the live objects, see `PlanClaims`
     remote_state = refresh.read(desired, identities, kinds, also=also, threads=session.threads)
     unread = _read_errors(remote_state)
     if unread and not partial:
@@ -187,6 +194,19 @@ def plan_for(
         unfinished_replaces(settled, remote_state),
         tags_in_use(pipeline, running),
     )
+    verb = session.verb if session.verb in _TAKING else "apply"
+    claims = PlanClaims(
+        session,
+        pipeline,
+        stack,
+        desired,
+        remote_state,
+        facts,
+        register,
+        request.options.take,
+        stack.command(verb, *request.version_options),
+    )
+    steps = claims.review(steps)
     plan = Plan(
         stack,
         stored.lineage if stored.serial else "",
@@ -210,7 +230,7 @@ def plan_for(
         builders = _selected_builders(plan, desired, remote_state, kinds)
         plan = replace(plan, diagnostics=(*plan.diagnostics, *builders))
     return PlanResult(
-        plan, pipeline, desired, remote_state, stored, settled, kinds, running, also_changes, unread
+        plan, pipeline, desired, remote_state, stored, settled, kinds, claims, running, also_changes, unread
     )
 
 

@@ -64,7 +64,13 @@ class PlanRequest:
     def addresses(self) -> set[Address]:
         """Every address that an option names."""
         options = self.options
-        return {*self.targets, *options.replace, *(options.ours or ()), *(options.theirs or ())}
+        return {
+            *self.targets,
+            *options.replace,
+            *options.take,
+            *(options.ours or ()),
+            *(options.theirs or ()),
+        }
 
     def to_document(self) -> dict[str, JSON]:
         """The document of this request, which a saved plan contains."""
@@ -77,6 +83,7 @@ class PlanRequest:
             "ours": None if options.ours is None else sorted(map(str, options.ours)),
             "theirs": None if options.theirs is None else sorted(map(str, options.theirs)),
             "replace": sorted(map(str, options.replace)),
+            "take": sorted(map(str, options.take)),
             "prune": options.prune,
             "destroy": options.destroy,
         }
@@ -84,7 +91,8 @@ class PlanRequest:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "PlanRequest":
         """The request of a document by `to_document`. Raises ValueError, KeyError or TypeError if invalid."""
-        document = {"force_bump": False, "accept_foreign": False, **document}  # older plans have neither
+        # Older plans lack these.
+        document = {"force_bump": False, "accept_foreign": False, "take": [], **document}
         if set(document) != set(cls().to_document()):
             raise ValueError(f"unexpected plan options: {', '.join(map(str, document)) or 'none'}")
 
@@ -99,6 +107,7 @@ class PlanRequest:
                 ours=addresses("ours"),
                 theirs=addresses("theirs"),
                 replace=addresses("replace") or (),
+                take=addresses("take") or (),
                 prune=document["prune"],
                 destroy=document["destroy"],
             ),

@@ -13,6 +13,7 @@ from providers.errors import ExistsError, ProviderError, RefusedError, Transient
 from providers.picsellia.platform import Platform
 from providers.protocol import Reference
 from providers.rate_limit import RateLimiter
+from providers.table import EXCLUSIVE
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit, Note, Notice
 from reconciler.core.plan import Stack
@@ -24,6 +25,7 @@ from reconciler.engine.older_state import OlderState, older_state_of
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path
+from state.claims import Registers
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.stores.base import Store
@@ -37,6 +39,8 @@ class Session:
     platform: Platform
     store: Store
     emit: Emit
+    registers: Registers
+    """The claims in the store; each register is read once."""
     stop: threading.Event = field(default_factory=threading.Event)
     verb: str = "apply"
     """The command that hints suggest."""
@@ -87,7 +91,8 @@ def session(
     older_states: dict[str, OlderState] = {}
     found = _renaming(store, older_states, lambda state: _is_of(platform, state), emit)
     with platform, found, ConnectionPool(limiter) as pool:
-        yield Session(target, platform, found, emit, stop, verb, pool, older_states=older_states)
+        registers = Registers(store, EXCLUSIVE)
+        yield Session(target, platform, found, emit, registers, stop, verb, pool, older_states=older_states)
 
 
 @contextmanager

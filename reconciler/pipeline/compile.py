@@ -61,6 +61,7 @@ def _image(pipeline: Pipeline, source_key: str) -> Resource:
             "platform": options.platform,
         },
         origins={"version": version, "channel": _channel(pipeline), "source_key": Origin(pipeline.folder)},
+        declared=_origin(pipeline, "docker", "image_name"),
     )
 
 
@@ -98,6 +99,7 @@ def _processing(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
         depends_on=(image.address,),
         owns=() if pipeline.inputs is None else ("input",),
         origins=origins,
+        declared=_origin(pipeline, "metadata", "name"),
     )
     yield processing
     for declared in pipeline.inputs or ():
@@ -142,6 +144,7 @@ def _model_version(pipeline: Pipeline, target: ModelTarget) -> Resource:
         fields,
         depends_on=(model,),
         origins=origins,
+        declared=_origin(pipeline, *target.key, "name"),
     )
 
 
@@ -164,6 +167,7 @@ def _objects(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
             origins={
                 name: _value(pipeline, *one.key, *keys[name].path) for name in one.fields if name in keys
             },
+            declared=_origin(pipeline, *one.key),
         )
 
 

@@ -22,6 +22,8 @@ class SharedSettings:
         pins: environment -> the tag that the platform gets, `channel` or `version`.
         defaults: tables of `[reconciler]`, as `tomllib` returns them. The pipeline's own values come first.
         lines: the line of each key of the file, by path.
+        root: the folder of the workspace; None if it is unknown.
+        name: `[workspace] name`.
     """
 
     file: Path | None = None
@@ -33,6 +35,8 @@ class SharedSettings:
     pins: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False)
+    root: Path | None = None
+    name: str | None = None
 
     def line_of(self, *path: str | int) -> int | None:
         """The line of a key, or of the closest table around it."""

@@ -98,6 +98,22 @@ class Repository:
         committer = _COMMITTER.search(content.partition(b"\n\n")[0])
         return Commit(identity.decode(), int(committer[1]) if committer and len(committer[1]) < 24 else None)
 
+    def remote(self) -> str:
+        """The address of the remote `origin`, else of the first one, in its normal form; "" without a remote.
+
+        Raises:
+            GitError: git cannot read the repository.
+        """
+        try:
+            listing = self._run("config", "--local", "--null", "--list")
+        except FileNotFoundError:
+            return ""
+        entries = (os.fsdecode(entry).partition("\n") for entry in listing.split(b"\0"))
+        urls = {
+            key[7:-4]: url for key, _, url in entries if key.startswith("remote.") and key.endswith(".url")
+        }
+        return remote_name(urls.get("origin") or next(iter(urls.values()), ""))
+
     def files(self, commit: str, below: Iterable[str]) -> dict[str, CommittedFile]:
         """The files of a commit by path from the top, including those of submodules that are checked out.
 
@@ -165,6 +181,37 @@ class Repository:
             reason = answer.stderr.decode("utf-8", "replace").strip() or f"exit code {answer.returncode}"
             raise GitError(f"git cannot read {self.top}: {reason}")
         return answer.stdout
+
+
+def remote_name(url: str) -> str:
+    """The address of a remote in one form for all protocols and logins: `github.com/org/repository`.
+
+    The scheme, user, password, query, port of the scheme, final slashes and `.git` make no difference, nor
+    does the case of the host. A path on this machine stays a path.
+    """
+    scheme, has_scheme, rest = url.strip().partition("://")
+    if not has_scheme:
+        host, colon, path = url.strip().partition(":")
+        if not colon or "/" in host or len(host) == 1:  # C:/repository is a path
+            return _bare_path(url.strip())
+        return _remote(host, path)
+    if scheme.lower() == "file":
+        return _bare_path("/" + rest.partition("/")[2])
+    host, _, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    name, _, port = host.rpartition("@")[2].partition(":")
+    is_usual = not port or port == _REMOTE_PORTS.get(scheme.lower())
+    return _remote(name if is_usual else f"{name}:{port}", path)
+
+
+_REMOTE_PORTS = {"ssh": "22", "git+ssh": "22", "https": "443", "http": "80", "git": "9418"}
+
+
+def _remote(host: str, path: str) -> str:
+    return f"{host.rpartition('@')[2].lower()}/{_bare_path(path).lstrip('/')}"
+
+
+def _bare_path(path: str) -> str:
+    return path.rstrip("/").removesuffix(".git").rstrip("/")
 
 
 def repository_of(folder: Path) -> Repository | None:

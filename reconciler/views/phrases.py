@@ -246,6 +246,14 @@ def _version_taken(details: Details) -> str:
     return f"{details['version']} is published from another source, and is never overwritten{files}"
 
 
+def _claimed(details: Details) -> str:
+    there, here = details["declared_there"], details["declared_here"]
+    since = details["since"][:16].replace("T", " ")
+    text = f"{details['stack']} has claimed it since {since}"
+    text += f", declared at {there}" if there else ""
+    return f"{text}; {here} declares it, too" if here else text
+
+
 _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.NEW: "new",
     ReasonCode.FILES_CHANGED: "the files changed",
@@ -286,6 +294,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.NOT_DESTROYED: lambda it: f"not deleted by destroy; it stays {it['place']}",
     ReasonCode.GONE: "already gone",
     ReasonCode.NOT_OURS: "recreated outside, so it is not deleted",
+    ReasonCode.CLAIMED_ELSEWHERE: lambda it: f"not deleted: {it['stack']} has a claim on it",
     ReasonCode.UNSTATED: lambda it: str(it["text"]),
     RefusalCode.REPLACE_LOSES_HISTORY: lambda it: (
         f"{_fields(it)} cannot be changed in place; a replacement has a new id and no history"
@@ -299,6 +308,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
         f"apply would delete and recreate it with {it['parent']}, but config.toml protects it"
     ),
     RefusalCode.SECRET: "the image would hold a secret",
+    RefusalCode.CLAIMED: _claimed,
     RefusalCode.UNSTATED: lambda it: str(it["text"]),
     ImageRefusal.FOREIGN_VERSION: lambda it: (
         f"{it['version']} was published by another tool, from unknown source"
@@ -373,6 +383,10 @@ _WAYS: Mapping[StrEnum, _Words] = {
         f"add {_fields(it)} to ignore_changes in config.toml, or remove {listed(it['ignored'])} from it"
     ),
     Way.UNPROTECT: lambda it: f'remove "{it["address"]}" from [reconciler] protect in config.toml',
+    Way.TAKE: "take it over",
+    Way.DECLARE_ANOTHER: lambda it: (
+        f"or declare another one at {it['declared_here'] or 'its place in the files'}"
+    ),
     Way.SEE_ERRORS: "see the errors, which name each file and line and the fix",
     Way.UNSTATED: lambda it: str(it["text"]),
     ImageWay.NEW_VERSION: "publish it as a new version",

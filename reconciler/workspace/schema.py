@@ -109,6 +109,8 @@ class Workspace:
             follows={name: one.follows for name, one in environments.items() if one.follows},
             pins={name: one.pin for name, one in environments.items() if one.pin},
             defaults=self.defaults,
+            root=self.root,
+            name=self.name,
             lines={path: n for path, n in self.lines.items() if path[0] in ("environments", "defaults")},
         )
 

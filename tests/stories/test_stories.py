@@ -7,6 +7,7 @@
     $ platform edit-processing app default_cpu=64      another user, see `Platform` of the sandbox
     $ registry tag team/app 1.0.0 latest           another user moves a tag
     $ training clip                                    clip/training, with an image and a model of its own
+    $ copy app other                                   the user copies a folder
     $ edit app/config.toml 'old' 'new'                 the user edits a file
     $ writes                                           the write requests since the last such line
 
@@ -16,6 +17,7 @@ Digests, ports, sizes and durations become `…`. `pytest --update` writes the o
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,8 @@ class Player:
                 copy_example(name, self._cli.folder, self._sandbox.registry)
             case ["training", model]:
                 training(self._cli.folder / model / "training", model, self._sandbox.registry)
+            case ["copy", folder, other]:
+                shutil.copytree(self._cli.folder / folder, self._cli.folder / other)
             case ["edit", file, old, new]:
                 path = self._cli.folder / file
                 text = path.read_text()

@@ -22,6 +22,7 @@ class _AdoptTargetType(click.ParamType[AdoptTarget]):
 @click.argument("name", metavar="PIPELINE")
 @click.argument("targets", metavar="[ADDR[#FIELD]]...", type=_AdoptTargetType(), nargs=-1)
 @options.where
+@options.take
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
 @options.classes
 def command(**arguments: Any) -> int:

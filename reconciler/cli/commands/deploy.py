@@ -11,6 +11,7 @@ from reconciler.cli import options
 @click.argument("name", metavar="PIPELINE_NAME")
 @options.where
 @options.versions
+@options.take
 @click.option("--image", metavar="NAME", help="Docker image name. Saved in config.toml.")
 @click.option(
     "--cpu", type=click.IntRange(0), metavar="NUMBER", help="CPU cores of a job. Saved in config.toml."

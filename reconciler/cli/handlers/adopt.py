@@ -13,7 +13,9 @@ from providers.regular_files import real_path
 from reconciler.cli import options, prompts, stores
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import error
-from reconciler.core.exit_codes import DONE, FAILED
+from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
+from reconciler.core.plan_options import PlanOptions
+from reconciler.core.values import Address
 from reconciler.drift.adopt import Adoption, adoption, patch, write
 from reconciler.drift.adopt_target import AdoptTarget
 from reconciler.engine.plan import make_plan
@@ -24,6 +26,7 @@ from reconciler.views.safe import has_commands, in_workflow
 from reconciler.views.terminal.adopted import print_adopted, print_config
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
+from reconciler.views.terminal.plans import print_refusals
 from reconciler.views.terminal.progress import ProgressView
 
 
@@ -31,6 +34,7 @@ def run(
     name: str,
     targets: tuple[AdoptTarget, ...],
     where: options.TargetOptions,
+    take: tuple[Address, ...],
     yes: bool,
     read_options: ReadOptions,
 ) -> int:
@@ -41,7 +45,10 @@ def run(
         ProgressView(err) as progress,
         session(where.target(), stores.store(progress), progress, threading.Event(), verb="apply") as opened,
     ):
-        planned = make_plan(opened, validated, PlanRequest())
+        planned = make_plan(opened, validated, PlanRequest(options=PlanOptions(take=take)))
+    if planned.plan.claimed:
+        print_refusals(planned.plan, err)
+        return CONFLICT
     adopted = adoption(planned, targets)
     if adopted.written:
         print_config(adopted, err)

@@ -11,6 +11,8 @@ from reconciler.cli.prompts import Default, choose
 from reconciler.cli.questions import ASKED, answers
 from reconciler.core.diagnostics import UserError
 from reconciler.core.plan import Action
+from reconciler.core.plan_options import PlanOptions
+from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyResult
 from reconciler.engine.plan import PlanResult
 from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
@@ -33,6 +35,7 @@ def run(
     name: str,
     where: options.TargetOptions,
     version: PlanRequest,
+    take: tuple[Address, ...],
     image: str | None,
     cpu: int | None,
     gpu: int | None,
@@ -51,7 +54,7 @@ def run(
     return apply_all(
         pipelines,
         where,
-        version,
+        replace(version, options=PlanOptions(take=take)),
         apply_options,
         yes=yes,
         dialogue=_Deploy,
@@ -67,8 +70,8 @@ class _Deploy(Dialogue):
     may_bump = True
 
     def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:
-        if request.bump is not None or planned.plan.has_errors:
-            return request  # a plan with errors publishes no version
+        if request.bump is not None or planned.plan.has_errors or planned.plan.claimed:
+            return request  # a plan that cannot be applied publishes no version
         reason, current = _new_version_reason(planned), planned.pipeline.config.metadata.version
         self.progress.pause()
         if reason is None:

@@ -1,0 +1,199 @@
+"""The claims of a plan: resources of other stacks are refused, and those that it keeps are claimed.
+
+Connects the register of the session with the rules, which are pure: `core.claims` and `state.register`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from providers.protocol import Exclusive, KindFacts
+from providers.regular_files import real_path
+from reconciler.core.claims import OtherClaim, claims_of_others, is_gone, is_taken, with_claims
+from reconciler.core.events import Notice
+from reconciler.core.graph import Graph, Origin
+from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.remote import RemoteState
+from reconciler.core.values import Address
+from reconciler.engine.session import Session
+from reconciler.pipeline.load import Pipeline
+from reconciler.system.git import GitError, repository_of
+from state.errors import StateError
+from state.register import Claim, Register, Source, supports
+from state.renaming import RenamingStore
+from state.snapshot import Snapshot
+from state.state_writer import now
+
+
+@dataclass(slots=True)
+class PlanClaims:
+    """The claims of one plan, from planning to the end of its apply.
+
+    Attributes:
+        desired: the resources that the plan keeps.
+        register: as it was before the live objects were read, so that an object which the register has and
+            the read did not find is really gone.
+        own: the names of the stack in the register.
+        take: addresses whose claims move to this stack.
+        waived: claims of other stacks that do not stop this plan: void ones, and those that it takes.
+    """
+
+    session: Session
+    pipeline: Pipeline
+    stack: Stack
+    desired: Graph
+    remote_state: RemoteState
+    facts: Mapping[str, KindFacts]
+    register: Register
+    take: Collection[Address]
+    apply_command: str
+    own: frozenset[str] = frozenset()
+    waived: frozenset[OtherClaim] = frozenset()
+
+    def __post_init__(self) -> None:
+        store, name = self.session.store, str(self.stack)
+        # State under an older name is this stack's; the next apply moves it.
+        self.own = frozenset((name, store.stored_name(name) if isinstance(store, RenamingStore) else name))
+
+    def review(self, steps: Sequence[Step]) -> tuple[Step, ...]:
+        """The steps of a new plan, without writes to resources of other stacks.
+
+        Raises:
+            state.errors.StateError: the state of another stack cannot be read.
+        """
+        is_void = cache(lambda one: self.session.registers.is_void(one.address, one.claim))
+        met = claims_of_others(steps, self.register, self.own, self.remote_state, self.facts)
+        self.waived = frozenset(
+            one
+            for address, claims in met.items()
+            for one in claims
+            if (address in self.desired and is_taken(address, one, self.take))
+            or is_gone(one, self.remote_state)
+            or is_void(one)
+        )
+        return self._without_writes_to_others(steps, self.register)
+
+    def claim(self, plan: Plan, settled: Snapshot) -> Plan:
+        """Claim each exclusive resource that the plan keeps, in one compare-and-swap, before its first write.
+
+        Args:
+            settled: the state that the plan is based on.
+
+        Returns:
+            The plan. If another stack was faster, it has a refusal, or removes a resource from state that it
+            would have deleted; a refused plan claims nothing.
+
+        Raises:
+            state.errors.StateError: the register cannot be read or written.
+        """
+        result, since = plan, now()
+        source = self._source()
+
+        def change(register: Register) -> Register:
+            nonlocal result
+            result = replace(plan, steps=self._without_writes_to_others(plan.steps, register))
+            if result.refused:
+                return register
+            register = register.with_claims(self._kept(result, settled, register, since))
+            return register.with_source(str(self.stack), source) if len(self.desired) else register
+
+        registers, scope = self.session.registers, self.stack.scope
+        if plan.is_empty and change(registers.read(scope)) == registers.read(scope):
+            return result  # nothing is written, so nothing has to be verified
+        registers.update(scope, change)
+        return result
+
+    def settle(self, saved: Snapshot) -> None:
+        """After the last step: add the ids of new objects, and release the claims of resources that are gone.
+
+        A failure is only a notice: the claims are held, and the next apply completes them.
+
+        Args:
+            saved: the state after the run.
+        """
+        name = str(self.stack)
+
+        def change(register: Register) -> Register:
+            if not saved.resources and not saved.intents:
+                return register.without_stack(name)
+            claims, released = {}, []
+            for address, claim in register.claims_of(name).items():
+                recorded = saved.resources.get(address)
+                if recorded is not None and self._is_by_id(Address.parse(address)):
+                    claims[address] = replace(claim, id=recorded.id)
+                elif not supports(saved, address) and Address.parse(address) not in self.desired:
+                    released.append(address)
+            return register.with_claims(claims).without_claims(released)
+
+        registers, scope = self.session.registers, self.stack.scope
+        try:
+            if change(registers.read(scope)) != registers.read(scope):
+                registers.update(scope, change)
+        except StateError as problem:
+            self.session.emit(Notice(f"the register of claims was not updated: {problem.message}"))
+
+    def _without_writes_to_others(self, steps: Sequence[Step], register: Register) -> tuple[Step, ...]:
+        met = claims_of_others(steps, register, self.own, self.remote_state, self.facts)
+        return with_claims(
+            steps,
+            {address: [one for one in claims if one not in self.waived] for address, claims in met.items()},
+            self.desired,
+            self.facts,
+            place=self._place,
+            apply_command=self.apply_command,
+        )
+
+    def _kept(self, plan: Plan, settled: Snapshot, register: Register, since: str) -> dict[str, Claim]:
+        """The claims of the resources that the plan keeps.
+
+        A claim that the state does not support yet gets a new time. So a run that takes it for void, because
+        an earlier run of this stack ended before its first write, finds another register.
+        """
+        kept = {}
+        for step in plan.steps:
+            if step.address not in self.desired or self.facts[step.address.kind].exclusive is None:
+                continue
+            address, live = str(step.address), self.remote_state.found.get(step.address)
+            exists = live is not None and step.action not in (Action.CREATE, Action.REPLACE)
+            id = live.id if live is not None and exists and self._is_by_id(step.address) else None
+            before = register.claims.get(address)
+            is_held = before is not None and before.stack == str(self.stack) and before.id == id
+            at = before.since if before is not None and is_held and supports(settled, address) else since
+            place = self._place(step.address) or (before.place if before is not None and is_held else "")
+            kept[address] = Claim(str(self.stack), id, at, place)
+        return kept
+
+    def _is_by_id(self, address: Address) -> bool:
+        return self.facts[address.kind].exclusive is Exclusive.ID
+
+    def _place(self, address: Address) -> str:
+        """`pipelines/a/config.toml:12`, from the root of the workspace; "" if the files do not declare it."""
+        resource = self.desired.get(address)
+        return (
+            ""
+            if resource is None or resource.declared is None
+            else place_of(self.pipeline, resource.declared)
+        )
+
+    def _source(self) -> Source:
+        """Where this stack is applied from. Without a name, the workspace is the repository's remote."""
+        shared, folder = self.pipeline.loaded.shared, real_path(self.pipeline.folder)
+        repository = repository_of(folder)
+        root = shared.root and real_path(shared.root)
+        if root is None or not folder.is_relative_to(root):
+            root = repository.top if repository else None
+        try:
+            workspace = shared.name or (repository.remote() if repository else "")
+        except (GitError, OSError):
+            workspace = ""
+        return Source(workspace, folder.relative_to(root).as_posix() if root else "")
+
+
+def place_of(pipeline: Pipeline, origin: Origin) -> str:
+    """The place of an origin, from the root of the workspace: `pipelines/a/config.toml:12`."""
+    root, file = pipeline.loaded.shared.root, origin.file
+    if root is not None and (real := real_path(file.parent)).is_relative_to(real_path(root)):
+        text = (real / file.name).relative_to(real_path(root)).as_posix()
+    else:
+        text = str(file)
+    return text if origin.line is None else f"{text}:{origin.line}"
