@@ -1,15 +1,18 @@
 """`validate`: read and check a pipeline's files offline. Also the first step of other commands."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from providers.docker.source.key import ImageSource, SourceKey, dockerfile, fingerprint, seen
 from providers.errors import ProviderError
 from providers.regular_files import real_path
+from providers.table import FACTS
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
+from reconciler.core.values import Address
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ReadOptions
+from reconciler.pipeline.compile import desired_graph, image_address
 from reconciler.pipeline.contents import missing_files, missing_in_context, unused_inputs_classes
 from reconciler.pipeline.image_source import check_time, image_source, unneeded_folders
 from reconciler.pipeline.load import Pipeline, load_pipeline, unnamed_image
@@ -108,6 +111,61 @@ def time_problems(pipeline: Pipeline) -> list[Diagnostic]:
     except ProviderError as problem:
         return [provider_diagnostic(problem, "the image cannot be built", file=pipeline.folder)]
     return []
+
+
+def duplicates(pipelines: Sequence[Pipeline]) -> list[Diagnostic]:
+    """An error for each resource that two of these pipelines declare, although it can belong to one only.
+
+    The same goes for the name of a stack. An error has the place of the second declaration, and names that of
+    the first.
+    """
+    problems: list[Diagnostic] = []
+    first: dict[Address, tuple[Path, int | None]] = {}
+    for pipeline in pipelines:
+        places = {
+            resource.address: (resource.declared.file, resource.declared.line)
+            for resource in desired_graph(pipeline, source_key="")
+            if resource.declared is not None and FACTS[resource.address.kind].exclusive is not None
+        }
+        if not pipeline.config.docker.image_name:  # an error of its own
+            del places[image_address("")]
+        found = [
+            _duplicate(f"declare {address}", place, first[address], str(address))
+            for address, place in places.items()
+            if address in first
+        ]
+        if pipeline.config.stack_name:
+            stack = Address.of("stack", pipeline.config.stack_name)
+            places[stack] = _stack_place(pipeline)
+            if stack in first and not found:  # otherwise it follows from the resource
+                name = pipeline.config.stack_name
+                found = [_duplicate(f"have the stack {name!r}", places[stack], first[stack])]
+        problems += found
+        first = {**places, **first}
+    return problems
+
+
+def _stack_place(pipeline: Pipeline) -> tuple[Path, int | None]:
+    """Where the files set the name of the stack."""
+    if pipeline.config.reconciler.stack is not None:
+        return pipeline.loaded.place_of("reconciler", "stack")
+    return pipeline.loaded.place_of(
+        *(("docker", "image_name") if pipeline.is_training else ("metadata", "name"))
+    )
+
+
+def _duplicate(
+    what: str, here: tuple[Path, int | None], there: tuple[Path, int | None], address: str = ""
+) -> Diagnostic:
+    file, line = there
+    place = str(file) if line is None else f"{file}:{line}"
+    return error(
+        f"two pipelines {what}",
+        f"{place} is the other place. It can belong to one pipeline only: change one of the two.",
+        file=here[0],
+        line=here[1],
+        address=address,
+    )
 
 
 def duplicate_stack_error(name: str, first: Path, second: Path) -> UserError:

@@ -159,7 +159,7 @@ RESOURCES: Mapping[str, Callable[[int], Resource]] = {
 @st.composite
 def commands(draw: st.DrawFn) -> tuple[str, list[Resource], dict[str, Any]]:
     """A stack, the resources in its files, and options."""
-    names = draw(st.sets(st.sampled_from([*RESOURCES])))
+    names: set[str] = draw(st.sets(st.sampled_from([*RESOURCES])))
     resources = [RESOURCES[name](draw(st.integers(1, 2))) for name in sorted(names)]
     if names & {"v", "w"} or draw(st.booleans()):
         resources.insert(0, model("m"))

@@ -1,6 +1,7 @@
 """Runs `reconciler validate`."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -8,9 +9,10 @@ from reconciler.cli import options
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.validate import ValidatedPipeline, time_problems, validate
+from reconciler.engine.validate import ValidatedPipeline, duplicates, time_problems, validate
 from reconciler.pipeline.channels import channel_warnings
 from reconciler.pipeline.image_source import image_source
+from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics, print_pipeline
@@ -29,18 +31,23 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
     if selection.everything and (unmatched := unmatched_globs(options.workspace())):
         failed(UserError(*unmatched))
     read_options = replace(read_options, search=True)
+    found: list[tuple[Pipeline, dict[str, Pipeline]]] = []  # each pipeline, and as overlays change it
     for folder in selection.folders(failed):
         validated = validate(folder, read_options)
+        overlaid_pipelines: dict[str, Pipeline] = {}
         problems, secrets = [*validated.diagnostics], _secrets(validated)
         problems += time_problems(validated.pipeline) if validated.pipeline else []
         for environment in validated.pipeline.loaded.overlays if validated.pipeline else ():
             overlaid = validate(folder, replace(read_options, environment=environment))
             problems += [problem for problem in overlaid.diagnostics if problem not in problems]
+            if overlaid.pipeline is not None:
+                overlaid_pipelines[environment] = overlaid.pipeline
             secrets += [problem for problem in _secrets(overlaid) if problem not in secrets]
         if validated.pipeline is not None:
             shared = [problem for problem in channel_warnings(validated.pipeline) if problem not in said]
             problems += shared
             said.update(shared)
+            found.append((validated.pipeline, overlaid_pipelines))
         print_diagnostics([*problems, *secrets], err)
         if has_errors(problems):
             code = FAILED
@@ -48,7 +55,18 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
             code = code or CONFLICT
         elif validated.pipeline is not None and validated.key is not None:
             print_pipeline(validated.pipeline, validated.key, out)
+    if twice := _duplicates(found):
+        failed(UserError(*twice))
     return code
+
+
+def _duplicates(found: Sequence[tuple[Pipeline, Mapping[str, Pipeline]]]) -> list[Diagnostic]:
+    """The resources that two pipelines declare for the same environment."""
+    environments = dict.fromkeys(name for _, overlaid in found for name in overlaid)
+    problems = duplicates([pipeline for pipeline, _ in found])
+    for name in environments:
+        problems += duplicates([overlaid.get(name, pipeline) for pipeline, overlaid in found])
+    return list(dict.fromkeys(problems))
 
 
 def _secrets(validated: ValidatedPipeline) -> list[Diagnostic]:
