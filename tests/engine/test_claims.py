@@ -20,6 +20,7 @@ from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.planner import plan_steps
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
+from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.values import Address
 from reconciler.engine import refresh
 from reconciler.engine.claims import PlanClaims
@@ -46,9 +47,9 @@ X, M, V = Address.of("processing", "x"), Address.of("model", "m"), Address.of("m
 class Team:
     """Several stacks on one platform and one store, each with a session of its own per command."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, world: MemoryWorld | None = None) -> None:
         self.store = store
-        self.world = MemoryWorld()
+        self.world = world or MemoryWorld()
         self.kinds = {name: MemoryKind(name, facts, self.world) for name, facts in KINDS.items()}
         self.notices: list[object] = []
 
@@ -74,9 +75,13 @@ class Team:
         pipeline: Any = SimpleNamespace(folder=Path(f"/work/{name}"), loaded=SimpleNamespace(shared=shared))
         recorded = {Address.parse(text): entry for text, entry in stored.resources.items()}
         register = registers.read(SCOPE)
-        also = recorded if request.prune or request.destroy else ()
+        also = {Address.parse(text) for text in stored.intents}
+        also |= set(recorded) if request.prune or request.destroy else set()
         remote = refresh.read(desired, recorded, self.kinds, also=also, threads=1)
-        steps, _ = plan_steps(desired, recorded, remote, KINDS, request)
+        settled = settle(stored, remote, KINDS)
+        recorded = {Address.parse(text): entry for text, entry in settled.resources.items()}
+        unknown, deleted = contested(settled, remote), unfinished_replaces(settled, remote)
+        steps, _ = plan_steps(desired, recorded, remote, KINDS, request, unknown, deleted)
         claims = PlanClaims(
             session,
             pipeline,
@@ -88,15 +93,17 @@ class Team:
             request.take,
             "reconciler apply",
         )
-        return Plan(claims.stack, stored.lineage, stored.serial, claims.review(steps)), claims, stored
+        return Plan(claims.stack, stored.lineage, stored.serial, claims.review(steps)), claims, settled
 
-    def carry_out(self, stack: str, plan: Plan, claims: PlanClaims, stored: Snapshot) -> Plan:
+    def carry_out(self, stack: str, plan: Plan, claims: PlanClaims, settled: Snapshot) -> Plan:
         """Apply a plan that `plan` made, under the lock of its stack."""
         with self.store.lock(stack, run(stack), timeout=0) as lock:
             if plan.can_apply:
-                plan = claims.claim(plan, stored)
+                plan = claims.claim(plan, settled)
             if plan.can_apply:
-                writer = StateWriter(self.store, stored, lock=lock, written_by="0.1.0", clock=lambda: AT)
+                before = self.state(stack)
+                writer = StateWriter(self.store, before, lock=lock, written_by="0.1.0", clock=lambda: AT)
+                writer.update(lambda _: settled)
                 Executor(
                     plan,
                     claims.desired,
@@ -161,7 +168,8 @@ def commands(draw: st.DrawFn) -> tuple[str, list[Resource], dict[str, Any]]:
     """A stack, the resources in its files, and options."""
     names: set[str] = draw(st.sets(st.sampled_from([*RESOURCES])))
     resources = [RESOURCES[name](draw(st.integers(1, 2))) for name in sorted(names)]
-    if names & {"v", "w"} or draw(st.booleans()):
+    has_model = draw(st.booleans())
+    if has_model or names & {"v", "w"}:
         resources.insert(0, model("m"))
     options: dict[str, Any] = {"prune": draw(st.booleans()), "ours": None}
     if draw(st.integers(0, 5)) == 0:
