@@ -161,7 +161,7 @@ def _duplicate(
     place = str(file) if line is None else f"{file}:{line}"
     return error(
         f"two pipelines {what}",
-        f"{place} is the other place. It can belong to one pipeline only: change one of the two.",
+        f"{place} has it, too. It can belong to one pipeline only: change one of the two.",
         file=here[0],
         line=here[1],
         address=address,

@@ -20,6 +20,10 @@ ok second  DATASET_VERSION_CREATION
    source      v2:…  10 files, 7,… kB
    inputs      dataset (DATASET_VERSION), embedding_model (MODEL_VERSION), archive (DATALAKE), report_title (TEXT), sample_size (NUMBER)
    parameters  data_tag, datalake, drop_duplicates, least_sharpness, smallest_side
+| error: two pipelines declare image/registry/examples/dataset_cleanup
+|   at second/config.toml:14  image/registry/examples/dataset_cleanup
+|   dataset_cleanup/config.toml:14 has it, too. It can belong to one pipeline only: change one of the two.
+[1]
 
 $ reconciler apply dataset_cleanup --parallel 1 --target processing/dataset_cleanup
 sandbox@sandbox/dataset_cleanup  http://sandbox

@@ -23,9 +23,13 @@ ok single_training  TRAINING
    source      v2:…  9 files, 4,… kB
    parameters  batch_size, epochs, image_size, learning_rate
    targets     DefectClassifier/v1
+| error: two pipelines declare model-version/DefectClassifier/v1
+|   at single_training/config.toml:18  model-version/DefectClassifier/v1
+|   second/config.toml:18 has it, too. It can belong to one pipeline only: change one of the two.
+[1]
 
 $ reconciler apply single_training --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 + image/registry/examples/single_training  create  never-published
     channel     latest
     platform    linux/amd64
@@ -83,7 +87,7 @@ POST /api/model/…/versions 201
 
 # The plan of the second pipeline changes nothing, and apply writes nothing.
 $ reconciler plan second --exit-code
-sandbox@sandbox/registry/examples/second  http://sandbox
+sandbox@sandbox/registry/examples/second (second)  http://sandbox
 + image/registry/examples/second  create  never-published
     channel     latest
     platform    linux/amd64
@@ -101,7 +105,7 @@ Plan: 1 to create, 2 to adopt.
 [12]
 
 $ reconciler apply second --yes
-sandbox@sandbox/registry/examples/second  http://sandbox
+sandbox@sandbox/registry/examples/second (second)  http://sandbox
 + image/registry/examples/second  create  never-published
     channel     latest
     platform    linux/amd64
@@ -121,7 +125,7 @@ Plan: 1 to create, 2 to adopt.
 $ reconciler deploy second --yes
 second  TRAINING  1.0.0
   Trains a classifier for one model version.
-sandbox@sandbox/registry/examples/second  http://sandbox
+sandbox@sandbox/registry/examples/second (second)  http://sandbox
 + image/registry/examples/second  create  never-published
     channel     latest
     platform    linux/amd64
@@ -139,7 +143,7 @@ Plan: 1 to create, 2 to adopt.
 [12]
 
 $ reconciler drift second
-sandbox@sandbox/registry/examples/second  never applied, so the origin of a change is unknown
+sandbox@sandbox/registry/examples/second (second)  never applied, so the origin of a change is unknown
   conflict model-version/DefectClassifier/v1  sandbox@sandbox/registry/examples/single_training has claimed it since …, declared at single_training/config.toml:18; second/config.toml:18 declares it, too
     changed          … by read-write-user
     apply the files  reconciler apply registry/examples/second --organization sandbox --env CUSTOM --take model-version/DefectClassifier/v1
@@ -153,7 +157,7 @@ none
 
 # The second pipeline takes it over. The first one still declares it, and is refused.
 $ reconciler apply second --take model-version/DefectClassifier/v1 --yes --parallel 1
-sandbox@sandbox/registry/examples/second  http://sandbox
+sandbox@sandbox/registry/examples/second (second)  http://sandbox
 + image/registry/examples/second  create  never-published
     channel     latest
     platform    linux/amd64
@@ -179,7 +183,7 @@ Done: 1 created, 2 adopted.
 | > adopted model-version/DefectClassifier/v1
 
 $ reconciler apply second
-sandbox@sandbox/registry/examples/second  http://sandbox
+sandbox@sandbox/registry/examples/second (second)  http://sandbox
 Nothing to do: 3 resources unchanged.
 
 $ writes
@@ -200,7 +204,7 @@ PUT /v2/examples/second/manifests/latest 201
 PATCH /api/model/version/… 200
 
 $ reconciler plan single_training --exit-code
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 ~ model-version/DefectClassifier/v1  update  changed outside  refused
     docker_image              registry/examples/second -> registry/examples/single_training  drift: changed outside
     parameters.learning_rate  0.002 -> 0.001  drift: changed outside
@@ -212,7 +216,7 @@ Plan: 1 to update, 2 unchanged. 2 fields changed outside.
 [12]
 
 $ reconciler drift single_training
-sandbox@sandbox/registry/examples/single_training  last applied … by somebody
+sandbox@sandbox/registry/examples/single_training (single_training)  last applied … by somebody
   conflict model-version/DefectClassifier/v1  sandbox@sandbox/registry/examples/second has claimed it since …, declared at second/config.toml:18; single_training/config.toml:18 declares it, too
     changed          … by read-write-user
     apply the files  reconciler apply registry/examples/single_training --organization sandbox --env CUSTOM --take model-version/DefectClassifier/v1
@@ -220,7 +224,7 @@ Found: 1 conflict. 0 pipelines in sync.
 [12]
 
 $ reconciler apply single_training --prune --yes
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 ~ model-version/DefectClassifier/v1  update  changed outside  refused
     docker_image              registry/examples/second -> registry/examples/single_training  drift: changed outside
     parameters.learning_rate  0.002 -> 0.001  drift: changed outside
@@ -238,7 +242,7 @@ none
 $ edit single_training/config.toml 'name = "v1"' 'name = "v2"'
 
 $ reconciler plan single_training --prune
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 . model-version/DefectClassifier/v1  forget  not deleted: sandbox@sandbox/registry/examples/second has a claim on it
 + model-version/DefectClassifier/v2  create  does not exist yet
     docker_flags              ["--gpus all", "--ipc host", "--name training"]
@@ -254,7 +258,7 @@ sandbox@sandbox/registry/examples/single_training  http://sandbox
 Plan: 1 to create, 1 to forget, 2 unchanged.
 
 $ reconciler apply single_training --prune --yes --parallel 1
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 . model-version/DefectClassifier/v1  forget  not deleted: sandbox@sandbox/registry/examples/second has a claim on it
 + model-version/DefectClassifier/v2  create  does not exist yet
     docker_flags              ["--gpus all", "--ipc host", "--name training"]
@@ -277,11 +281,11 @@ $ writes
 POST /api/model/…/versions 201
 
 $ reconciler apply single_training
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 Nothing to do: 3 resources unchanged.
 
 $ reconciler apply second
-sandbox@sandbox/registry/examples/second  http://sandbox
+sandbox@sandbox/registry/examples/second (second)  http://sandbox
 Nothing to do: 3 resources unchanged.
 
 $ reconciler drift --all
@@ -295,7 +299,7 @@ model-version/DefectClassifier/v2      sandbox@sandbox/registry/examples/single_
 
 # destroy deletes what belongs to the pipeline, and nothing of the other one: the model has a version of it.
 $ reconciler destroy second --prune --yes --parallel 1
-sandbox@sandbox/registry/examples/second  http://sandbox
+sandbox@sandbox/registry/examples/second (second)  http://sandbox
 . image/registry/examples/second  forget  not deleted by destroy; it stays in the registry
 . model/DefectClassifier  forget  not deleted: sandbox@sandbox/registry/examples/single_training has a claim on it
 └── - model-version/DefectClassifier/v1  delete  destroyed, as requested
@@ -309,7 +313,7 @@ $ writes
 DELETE /api/model/version/… 204
 
 $ reconciler apply single_training
-sandbox@sandbox/registry/examples/single_training  http://sandbox
+sandbox@sandbox/registry/examples/single_training (single_training)  http://sandbox
 Nothing to do: 3 resources unchanged.
 
 $ reconciler state claims
