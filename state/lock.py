@@ -25,6 +25,9 @@ TTL: Final = 30.0
 HEARTBEAT: Final = 10.0
 """Seconds between two heartbeats: two may be late or fail before the lock expires."""
 
+REMOVED: Final = 0.0
+"""When a lock that was removed by force expires. Its holder stays known, as it may have left open intents."""
+
 POLL: Final = 0.5
 """Seconds between two attempts to acquire a lock that another run holds."""
 
@@ -37,8 +40,8 @@ class Lock:
         stack: the locked stack.
         info: this run.
         fence: grows by one each time the lock changes hands; distinguishes this holder from later ones.
-        previous_holder: the run whose lock expired or whose process ended without releasing it, or None. It
-            may have left open intents.
+        previous_holder: the run whose lock expired or was removed, or whose process ended without releasing
+            it, or None. It may have left open intents.
     """
 
     stack: str
@@ -110,7 +113,7 @@ def check_ownership(lock: Lock, fence: int, holder: LockInfo | None) -> None:
         LostLockError: another run took it over, or it was removed.
     """
     if fence != lock.fence or holder is None:
-        raise LostLockError(lock.stack, holder)
+        raise LostLockError(lock.stack, None if holder == lock.info else holder)
 
 
 @contextmanager

@@ -169,7 +169,7 @@ def carry_out(
         config_lock if writes_config else nullcontext(),
     ):
         if lock.previous_holder is not None:
-            why = "its process is gone" if is_gone(lock.previous_holder) else "it had expired"
+            why = "its process is gone" if is_gone(lock.previous_holder) else "it had ended"
             session.emit(Notice(f"took over the lock of {lock.previous_holder}: {why}"))
         sweep(real_path(path).parent)
         _refuse_changed_files(pipeline, key if waited else None)

@@ -168,7 +168,7 @@ class Store(Protocol):
         """The run that ended without releasing its lock, or None once another run has taken it over."""
 
     def unlock(self, stack: str) -> LockInfo | None:
-        """Removes the lock and returns its holder, which can no longer save."""
+        """Removes the lock and returns its holder, which can no longer save. It stays the `dead_holder`."""
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
         """The latest saves, latest first."""

@@ -29,7 +29,7 @@ from state.errors import (
     StoreUnavailableError,
 )
 from state.invariants import verify
-from state.lock import HEARTBEAT, TTL, Lock, check_ownership, hold_lock, is_held
+from state.lock import HEARTBEAT, REMOVED, TTL, Lock, check_ownership, hold_lock, is_held
 from state.lock_info import LockInfo
 from state.register import Register
 from state.register import to_document as register_document
@@ -294,8 +294,13 @@ class BucketStore:
         return None if self._is_locked(seen) else seen.head.holder
 
     def unlock(self, stack: str) -> LockInfo | None:
-        before = self._swap(stack, lambda seen: replace(seen.head, holder=None), fresh=True)
-        return before.head.holder
+        def end(seen: _CachedHead) -> Head:
+            if seen.head.holder is None or seen.head.ttl == REMOVED:
+                return seen.head
+            return replace(seen.head, fence=seen.head.fence + 1, ttl=REMOVED)
+
+        before = self._swap(stack, end, fresh=True).head
+        return None if before.ttl == REMOVED else before.holder
 
     def _acquire(self, stack: str, info: LockInfo, ttl: float) -> Lock | LockInfo:
         """The lock, or its current holder."""
@@ -330,7 +335,7 @@ class BucketStore:
         Both times come from the bucket; the current time is requested only if the lock has a holder.
         """
         holder = seen.head.holder
-        if not is_held(holder, expires=1, now=0):
+        if seen.head.ttl == REMOVED or not is_held(holder, expires=1, now=0):
             return False
         return is_held(holder, expires=seen.modified + seen.head.ttl, now=self.objects.now())
 

@@ -16,7 +16,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +36,7 @@ from state.errors import (
     StoreUnavailableError,
 )
 from state.invariants import verify
-from state.lock import HEARTBEAT, TTL, Lock, check_ownership, hold_lock, is_held, read_lock_info
+from state.lock import HEARTBEAT, REMOVED, TTL, Lock, check_ownership, hold_lock, is_held, read_lock_info
 from state.lock_info import LockInfo
 from state.register import Register
 from state.register import to_document as register_document
@@ -355,11 +355,17 @@ class SqliteStore:
         if not self._read("SELECT 1 FROM locks WHERE stack = ? AND holder IS NOT NULL", stack):
             return None
         with self._transaction() as connection:
-            row = connection.execute("SELECT holder FROM locks WHERE stack = ?", (stack,)).fetchone()
-            connection.execute("UPDATE locks SET holder = NULL WHERE stack = ?", (stack,))
-        with suppress(CorruptStateError):  # the lock is removed, readable or not
-            return read_lock_info(row[0])
-        return None
+            row = connection.execute("SELECT holder, expires FROM locks WHERE stack = ?", (stack,)).fetchone()
+            holder, expires = row
+            try:
+                info = read_lock_info(holder)
+            except CorruptStateError:  # the lock is removed, readable or not
+                info, holder = None, None
+            connection.execute(
+                "UPDATE locks SET fence = fence + 1, holder = ?, expires = ? WHERE stack = ?",
+                (holder, REMOVED, stack),
+            )
+        return None if expires == REMOVED else info
 
     def _acquire(self, stack: str, info: LockInfo, ttl: float) -> Lock | LockInfo:
         """The lock, or its current holder."""

@@ -162,8 +162,9 @@ def test_killed_everywhere(command: Command, user: User, warm: Warm) -> None:
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.name.startswith("rollback")], ids=str)
+@pytest.mark.parametrize("unlocked", [False, True])
 def test_a_rollback_killed_at_its_end_is_finished_by_the_next_ones(
-    command: Command, user: User, warm: Warm
+    command: Command, user: User, warm: Warm, unlocked: bool
 ) -> None:
     """The next run is killed as well; neither it nor the third one goes back any further."""
     _, saves, expected = undisturbed(command, user)
@@ -171,6 +172,9 @@ def test_a_rollback_killed_at_its_end_is_finished_by_the_next_ones(
     for death in (Death("save", saves, after=True), Death("request", SIGN_IN + 1, after=True)):
         run = warm.start(command.arguments, user.cli.folder, dies=death)
         assert warm.wait(run) == -signal.SIGKILL, run.err.read_text()
+        if unlocked:
+            (stack,) = (line.split()[0] for line in user.cli("state", "list").out.splitlines() if "@" in line)
+            assert user.cli("state", "unlock", stack).code == 0
 
     finished(command, user.cli(*command.arguments))
 

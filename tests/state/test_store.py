@@ -311,6 +311,23 @@ def test_a_forced_unlock_stops_the_holder(make_store: MakeStore) -> None:
     assert store.load(STACK) is None
 
 
+def test_a_removed_lock_names_its_holder_until_another_run_has_finished(make_store: MakeStore) -> None:
+    """The next run has to know what the dead one was about to do."""
+    store, other = make_store(), make_store()
+    with store.lock(STACK, run("ada"), timeout=0):
+        assert other.unlock(STACK) == run("ada")
+        assert other.unlock(STACK) is None, "it is removed already"
+        assert make_store().holder(STACK) is None
+        assert make_store().dead_holder(STACK) == run("ada")
+    with other.lock(STACK, run("bob"), timeout=0) as lock:
+        assert lock.previous_holder == run("ada")
+        assert make_store().dead_holder(STACK) is None
+        assert store.unlock(STACK) == run("bob")
+    with other.lock(STACK, run("cid"), timeout=0) as lock:
+        assert lock.previous_holder == run("bob")
+    assert make_store().dead_holder(STACK) is None
+
+
 def test_the_same_run_with_a_new_lock_does_not_revive_the_old_one(store: Store) -> None:
     with store.lock(STACK, run("ada"), timeout=0) as old:
         store.unlock(STACK)

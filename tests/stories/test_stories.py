@@ -15,6 +15,7 @@ Digests, ports, sizes and durations become `…`. `pytest --update` writes the o
 """
 
 import json
+import math
 import re
 import shlex
 import shutil
@@ -25,6 +26,7 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from reconciler.engine.run_identity import CI_ADDRESSES, CI_NUMBERS
+from reconciler.views.terminal import progress
 from tests.conftest import Cli, copy_example, training
 
 STORIES = sorted(Path(__file__).parent.glob("*.story"))
@@ -40,6 +42,7 @@ def test_story(
 ) -> None:
     for name in (*CI_ADDRESSES, *CI_NUMBERS):  # the history would show the CI job of the tests
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(progress, "SILENCE", math.inf)  # seconds; a slow machine shows more lines
     played = Player(cli, sandbox).play(story.read_text())
     if request.config.getoption("--update"):
         story.write_text(played)
