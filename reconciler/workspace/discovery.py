@@ -6,7 +6,7 @@ matches are an error that lists both.
 
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def find(name_or_path: str, root: Path, workspace: Workspace | None = None) -> P
         )
     for folder in _called(name_or_path, everything):
         return checked_folder(folder, workspace)  # raises: the workspace excludes it
-    names = sorted({name for folder in pipelines for name in _names(folder)})
+    names = sorted({name for folder in pipelines for name in _names(folder, _views(folder))})
     summary = f"It contains {', '.join(names)}." if names else "It contains no pipeline."
     raise UserError(
         error(
@@ -144,7 +144,11 @@ def _is_pipeline(folder: Path) -> bool:
 
 def stacks_in(folder: Path) -> set[str]:
     """The name of the pipeline's stack in each environment, also if its config.toml has errors."""
-    return set(map(_stack_name, _views(folder))) - {""}
+    return _stack_names(_views(folder))
+
+
+def _stack_names(views: Iterable[Mapping[str, Any]]) -> set[str]:
+    return set(map(_stack_name, views)) - {""}
 
 
 def _stack_name(tables: Mapping[str, Any]) -> str:
@@ -156,26 +160,28 @@ def _stack_name(tables: Mapping[str, Any]) -> str:
     )
 
 
-def _names(folder: Path) -> set[str]:
+def _names(folder: Path, views: Iterable[Mapping[str, Any]]) -> set[str]:
     """The names of a pipeline: the folder's, and metadata.name in each environment."""
-    named = {_text(tables, "metadata", "name") for tables in _views(folder)}
-    return {real_path(folder).name, *named} - {""}
+    return {real_path(folder).name, *(_text(tables, "metadata", "name") for tables in views)} - {""}
 
 
 def _called(name: str, folders: Iterable[Path]) -> list[Path]:
     """The pipelines with this name, or with a stack of this name."""
-    return [folder for folder in folders if name in _names(folder) | stacks_in(folder)]
+    return [
+        folder
+        for folder in folders
+        if name in _names(folder, views := _views(folder)) or name in _stack_names(views)
+    ]
 
 
 def _with_stacks(folder: Path) -> str:
     return "  ".join([str(folder), ", ".join(sorted(stacks_in(folder)))]).rstrip()
 
 
-def _views(folder: Path) -> Iterator[Mapping[str, Any]]:
+def _views(folder: Path) -> list[Mapping[str, Any]]:
     """The content of config.toml without an environment, and for each one that it has values of."""
     document = _document(folder) or {}
-    for environment in (None, *overlays(document)):
-        yield overlaid(document, environment).document
+    return [overlaid(document, environment).document for environment in (None, *overlays(document))]
 
 
 def _text(tables: Mapping[str, Any], table: str, key: str) -> str:
