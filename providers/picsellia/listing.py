@@ -94,25 +94,28 @@ def _until_empty(
 
     A short page is not the end, because the platform may have a maximum page size. A page without a new
     object is not the end either, because objects may have been added at the front. A platform that ignores
-    the offset returns the whole list again, which is the end, too.
+    the offset returns the whole list again, which is the end, too. Exactly one page of added objects looks
+    the same, except at the front.
 
     Raises:
         PermanentError: the list repeats itself, or it does not end.
     """
-    whole = _identities(page)
+    front = _identities(page)
     offset = len(page.items)
     requests = stale = 0
     while page.items:
         page = read(offset)
-        items, count = fresh(page)
-        if items:
-            stale = 0
-            yield items, count
-        elif _identities(page) == whole:
-            return
-        else:
-            stale += 1
         offset += len(page.items)
+        items, count = fresh(page)
+        if not items and _identities(page) == front:
+            page = read(0)
+            if _identities(page) == front:
+                return
+            front = _identities(page)
+            items, count = fresh(page)
+        if items:
+            yield items, count
+        stale = 0 if items else stale + 1
         requests += 1
         if stale > _MAX_STALE:
             raise PermanentError(f"the platform's list repeats itself after {offset} objects")
