@@ -172,12 +172,12 @@ def test_the_builder_is_not_source_but_what_it_puts_into_the_image_is(cli: Cli, 
 def earlier(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Compute source keys as the earlier release did."""
 
-    def first_recipe(source: ImageSource) -> SourceKey:
-        found = fingerprint(source)
+    def first_recipe(source: ImageSource, *, search: bool = False) -> SourceKey:
+        found = fingerprint(source, search=search)
         return replace(found, key=found.first, first="", first_files={})
 
-    def as_recorded(source: ImageSource) -> SourceKey:
-        return replace(first_recipe(source), files=fingerprint(source).files_as_of("sha256:"))
+    def as_recorded(source: ImageSource, *, search: bool = False) -> SourceKey:
+        return replace(first_recipe(source, search=search), files=fingerprint(source).files_as_of("sha256:"))
 
     with monkeypatch.context() as patched:
         # The earlier release compared the packed files.

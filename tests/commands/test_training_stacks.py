@@ -52,6 +52,9 @@ def test_it_is_found_by_its_image_and_moved_once(state: str, cli: Cli, sandbox: 
     with open_store(state) as store:
         assert store.load_at(new, before.serial) == before
         assert store.history(new, 100)[-len(history) :] == history
+        register = store.load_register(stack_of("").rstrip("/"))
+    assert register is not None
+    assert {one.stack for one in register.claims.values()} == {new, stack("dino", sandbox)}
     again = cli("plan", "--all", "--exit-code")
     assert (again.code, old in again.err) == (0, False)
 

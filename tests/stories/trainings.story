@@ -215,12 +215,12 @@ sandbox@sandbox/registry/team/training-yolo (yolo/training)  http://sandbox
 Nothing to do: 3 resources unchanged.
 
 $ reconciler status --all
-pipeline  environment              version  image                drift    applied
-registry/team/training-clip (clip/training)  sandbox@sandbox  1.0.0    sha256:…  in sync  just now by somebody
-registry/team/training-dino (dino/training)  sandbox@sandbox  1.0.0    sha256:…  in sync  just now by somebody
-registry/team/training-sam (sam/training)  sandbox@sandbox  1.0.0    sha256:…  in sync  just now by somebody
-registry/team/training-unet (unet/training)  sandbox@sandbox  1.0.0    sha256:…  in sync  just now by somebody
-registry/team/training-yolo (yolo/training)  sandbox@sandbox  1.0.0    sha256:…  in sync  just now by somebody
+pipeline  environment              runs   applied  files  image                drift    last apply
+registry/team/training-clip (clip/training)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync  just now by somebody
+registry/team/training-dino (dino/training)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync  just now by somebody
+registry/team/training-sam (sam/training)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync  just now by somebody
+registry/team/training-unet (unet/training)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync  just now by somebody
+registry/team/training-yolo (yolo/training)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync  just now by somebody
 
 # What leaves the files of one is deleted, and nothing of another.
 $ edit clip/training/config.toml 'name = "v1"' 'name = "v2"'
