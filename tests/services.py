@@ -22,6 +22,8 @@ import pytest
 import requests
 from filelock import FileLock
 
+from tests.waits import PATIENCE
+
 PACKAGES = (
     *("docker.io", "docker-registry", "busybox-static", "iptables", "apache2-utils"),
     *("chromium", "fonts-dejavu-core", "graphviz"),
@@ -202,7 +204,7 @@ def _running(command: list[str], log: Path, ready: Callable[[], bool]) -> Iterat
     """A program of ours, from the moment it is ready; stopped by its own process id."""
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE
             while not ready():
                 if process.poll() is not None or time.monotonic() > deadline:
                     _unavailable(f"{command[0]} did not start:\n{log.read_text(errors='replace')[-2000:]}")
@@ -211,7 +213,7 @@ def _running(command: list[str], log: Path, ready: Callable[[], bool]) -> Iterat
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
 

@@ -27,6 +27,7 @@ from reconciler.engine.run_identity import CI_ADDRESSES, CI_NUMBERS
 from reconciler.pipeline.schema import Builder, ImageOptions, Reconciler
 from tests.conftest import EXAMPLES, Cli, copy_example
 from tests.docker.tokens import tokens
+from tests.waits import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -282,7 +283,7 @@ def test_the_sandbox_starts_tells_how_to_use_it_and_ends_at_ctrl_c(home: Path, t
         with urlopen(re.findall(r"http://\S+/_sandbox/requests\?token=\S+", told)[0], timeout=30) as answer:
             assert answer.status == 200
         server.send_signal(signal.SIGINT)
-        assert server.wait(30) == 0
+        assert server.wait(PATIENCE) == 0
         assert server.stderr.read() == ""
     address = re.search(r"http://127\.0\.0\.1:\d+", told)
     assert address is not None

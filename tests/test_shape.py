@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PACKAGES = ("reconciler", "providers", "state")
 PYTHON_SCRIPTS = [
     path
@@ -219,3 +220,18 @@ def built(into: Path, kind: str, source: Path) -> list[Path]:
     )
     assert done.returncode == 0, done.stderr
     return list(into.glob("*.tar.gz" if kind == "sdist" else "*.whl"))
+
+
+SHORT_WAIT = re.compile(r"\.(?:wait|join|result|communicate)\((?:timeout=)?(?:[1-9]|[1-5][0-9])(?:\.\d*)?\)")
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_fails_because_the_machine_is_slow(path: Path) -> None:
+    """A test that waits for an event waits for `tests.waits.PATIENCE`."""
+    assert SHORT_WAIT.findall(path.read_text()) == []
+
+
+def test_a_short_wait_is_found() -> None:
+    found = [SHORT_WAIT.search(f"one.{call}") for call in ("wait(30)", "join(timeout=5)", "result(1.5)")]
+    assert all(found)
+    assert not any(SHORT_WAIT.search(f"one.{call}") for call in ("wait(60)", "join()", "wait(0.1)"))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 30.0  # seconds
+from tests.waits import PATIENCE
 
 
 class Terminal:

@@ -1,13 +1,17 @@
 """Two stacks of one folder share one config.toml: only one run at a time writes it."""
 
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from providers.sandbox import Sandbox
+from reconciler.engine import apply
 from reconciler.system.files import locked
 from tests.conftest import Cli, copy_example
+from tests.waits import PATIENCE
 
 NAME = "dataset_cleanup"
 
@@ -32,20 +36,30 @@ def test_a_run_that_may_write_config_toml_waits_for_another_one(
     assert cli("bump", "patch", NAME).code == 0
 
 
-def test_a_run_that_waited_reads_config_toml_again(cli: Cli, sandbox: Sandbox, config: Path) -> None:
+def test_a_run_that_waited_reads_config_toml_again(
+    cli: Cli, sandbox: Sandbox, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     held, waits = threading.Event(), threading.Event()
+
+    def noted(path: Path, *, timeout: float, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+        def notice() -> None:
+            waiting()
+            waits.set()
+
+        return locked(path, timeout=timeout, waiting=notice)
 
     def other() -> None:
         with locked(config):
             held.set()
-            waits.wait(30)
+            waits.wait(PATIENCE)
             config.write_text(config.read_text().replace('version = "1.0"', 'version = "1.1.0"'))
 
     run = threading.Thread(target=other)
     run.start()
-    held.wait(30)
-    threading.Timer(0.3, waits.set).start()  # the result does not depend on the time
-    ended = cli("apply", NAME, "--bump", "patch", "--yes", "--lock-timeout", "30")
+    held.wait(PATIENCE)
+    monkeypatch.setattr(apply, "locked", noted)
+    ended = cli("apply", NAME, "--bump", "patch", "--yes", "--lock-timeout", str(PATIENCE))
+    assert waits.is_set()
     run.join()
     assert ended.code == 1
     assert "the pipeline's files changed after they were read" in ended.err

@@ -12,6 +12,7 @@ import pytest
 
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, copy_example
+from tests.waits import PATIENCE
 
 NAME = "dataset_cleanup"
 
@@ -44,7 +45,7 @@ def test_the_lines_that_it_prints_are_a_reconciler_toml_that_works(
             assert cli("plan", NAME, "--env", name, "--exit-code").code == 0
 
         server.send_signal(signal.SIGINT)
-        assert server.wait(30) == 0
+        assert server.wait(PATIENCE) == 0
         assert server.stderr.read() == ""
 
 

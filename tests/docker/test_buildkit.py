@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from providers.errors import RefusedError, TransientError, UnauthorizedError
 from providers.protocol import Progress, silent
 from tests.docker import conftest
 from tests.services import BUSYBOX, Registry, run_image
+from tests.waits import PATIENCE, until
 
 SECRET = "hush-hush/é\nof two lines"
 BUILDKIT_ONLY = """
@@ -198,11 +198,8 @@ def sleeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
 
-def until_gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 30
-    while any(map(is_alive, pids)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not any(map(is_alive, pids))
+def wait_until_gone(pids: list[int]) -> None:
+    until(lambda: not any(map(is_alive, pids)))
 
 
 @pytest.mark.usefixtures("sleeper")
@@ -213,7 +210,7 @@ class TestNothingIsLeftBehind:
             pids += map(int, next(lines).split())
             assert all(map(is_alive, pids))
             raise ZeroDivisionError
-        assert until_gone(pids)
+        wait_until_gone(pids)
 
     def test_after_ctrl_c_twice(self) -> None:
         script = """
@@ -233,8 +230,8 @@ with interruptible() as stop:
             assert b"interrupted" in process.stderr.readline() + process.stderr.readline()
             assert all(map(is_alive, pids))
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 130
-        assert until_gone(pids)
+            assert process.wait(PATIENCE) == 130
+        wait_until_gone(pids)
 
 
 class TestLog:

@@ -28,6 +28,7 @@ from providers.sandbox import Sandbox
 from tests.picsellia.conftest import Connect
 from tests.picsellia.odd_host import odd_host
 from tests.services import free_port
+from tests.waits import until
 
 # status, family, whether a write with this response may have succeeded
 STATUSES = [
@@ -223,8 +224,8 @@ def test_a_write_without_a_response_has_an_unknown_outcome(sandbox: Sandbox, con
     with pytest.raises(TransientError, match="did not respond in time") as slow:
         write(platform)
     assert slow.value.outcome_unknown
+    until(lambda: sandbox.platform.model("Apples") is not None)
     assert len(sandbox.requests()) == 1
-    assert sandbox.platform.model("Apples") is not None
 
 
 def test_a_read_without_a_response_ends(sandbox: Sandbox, connect: Connect, pauses: list[float]) -> None:

@@ -18,6 +18,7 @@ from reconciler.pipeline.classes.declarations import ClassReference, ClassValue
 from reconciler.pipeline.classes.static import NotStatic, read_inputs, read_parameters
 from tests.conftest import CASES
 from tests.pipeline import sources
+from tests.waits import PATIENCE
 
 NAMES = st.sampled_from(["a", "b", "dataset", "é", "", "..", "with space"])
 CONSTANTS = {"SIZE": 640, "LABELS": ["x", "y"], "TITLE": "title", "RATIO": 0.25, "OFF": False}
@@ -211,7 +212,7 @@ def test_running_a_class_equals_reading_it(both: tuple[str, str], place: Path, b
         (place / name).write_text(source)
     inputs = ClassReference(place, place / "inputs.py", "Inputs")
     parameters = ClassReference(place, place / "parameters.py", "Params")
-    class_run = runner.run(place, inputs=inputs, parameters=parameters, python=bare, timeout=20)
+    class_run = runner.run(place, inputs=inputs, parameters=parameters, python=bare, timeout=PATIENCE)
     for read, answer in (
         (read_inputs(inputs), class_run.inputs),
         (read_parameters(parameters), class_run.parameters),
@@ -283,7 +284,9 @@ def test_running_several_files_equals_reading_them(files: dict[str, str], bare: 
         CASES["folders that were read"] += not isinstance(read, NotStatic)
         CASES["folders that had to be run"] += isinstance(read, NotStatic)
         if not isinstance(read, NotStatic):
-            answer = runner.run(folder, inputs=None, parameters=reference, python=bare, timeout=20).parameters
+            answer = runner.run(
+                folder, inputs=None, parameters=reference, python=bare, timeout=PATIENCE
+            ).parameters
             assert answer is not None
             assert repr(without_lines(answer)) == repr(without_lines(read))
 

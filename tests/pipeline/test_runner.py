@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from reconciler.pipeline.classes import runner
 from reconciler.pipeline.classes.declarations import ClassReference
 from tests.pipeline import sources
 from tests.pipeline.conftest import Files
+from tests.waits import until
 
 DEFINE = 'self.define_input("a", ProcessingInputType.TEXT)'
 
@@ -302,10 +301,9 @@ def test_an_error_in_another_file_has_that_files_line(folder: Files, bare: Path)
 def test_a_class_that_never_returns_is_stopped_with_its_line(
     folder: Files, bare: Path, statement: str, line: int
 ) -> None:
-    start = time.monotonic()
-    found = problem(run_inputs(folder, bare, sources.inputs(statement, top="import time\n"), timeout=0.5))
-    assert time.monotonic() - start < 10
-    assert "did not finish within 0.5 seconds" in found.summary
+    # Long enough to reach the statement on a busy machine.
+    found = problem(run_inputs(folder, bare, sources.inputs(statement, top="import time\n"), timeout=5))
+    assert "did not finish within 5 seconds" in found.summary
     assert found.line == line
 
 
@@ -405,18 +403,11 @@ def test_all_processes_of_a_class_end_with_ours(folder: Files, bare: Path) -> No
     )
     ours = subprocess.Popen([sys.executable, "-c", code, str(where), str(bare)])
     try:
-        _until(lambda: len(marked(mark)) >= 2)
+        until(lambda: len(marked(mark)) >= 2)
     finally:
         ours.kill()
         ours.wait()
-    _until(lambda: marked(mark) == [])
-
-
-def _until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: marked(mark) == [])
 
 
 @pytest.mark.parametrize(

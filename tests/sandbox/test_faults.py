@@ -4,6 +4,7 @@ import pytest
 import requests
 
 from providers.sandbox import Sandbox
+from tests.waits import until
 
 
 def test_the_nth_matching_request_fails_and_as_often_as_told(sandbox, http):
@@ -58,7 +59,10 @@ def test_a_client_that_leaves_a_hanging_request(sandbox, http, after):
     sandbox.fail("POST", "/models$", "hang", after=after)
     with pytest.raises(requests.ReadTimeout):
         http("POST", models, json={"name": "Apples"}, timeout=0.2)
-    assert (sandbox.platform.model("Apples") is not None) is after
+    if after:
+        until(lambda: sandbox.platform.model("Apples") is not None)
+    else:
+        assert sandbox.platform.model("Apples") is None
 
 
 @pytest.mark.parametrize("after", [False, True])

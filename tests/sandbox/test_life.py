@@ -13,6 +13,7 @@ import requests
 from providers.sandbox import Sandbox, SandboxError, Settings, Switches, serve
 from providers.sandbox.images import digest_of
 from tests.sandbox.helpers import Http
+from tests.waits import PATIENCE
 
 
 def test_everything_survives_a_restart(tmp_path):
@@ -109,7 +110,7 @@ print("bye", flush=True)
     with requests.get(f"{url}/v2/", timeout=30) as answer:
         assert answer.status_code == 200
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (0, "bye\n", "")
     assert list(tmp_path.iterdir()) == []
 
