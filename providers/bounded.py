@@ -25,10 +25,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
-from providers.waits import Repeat, Silence, SilenceEnd
-
-SILENCE = 10.0
-"""Seconds without a response until the first announcement, and between further ones."""
+from providers.waits import SILENCE, Repeat, Silence, SilenceEnd
 
 MIN_RATE = 1024.0
 """Minimum average rate of a body in bytes per second, once the timeout of the request is used up."""

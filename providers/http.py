@@ -79,7 +79,7 @@ def same_origin(address: str, other: str) -> bool:
 
 
 def sent_secrets(request: requests.PreparedRequest) -> list[str]:
-    """What proves who we are in this request: in its Authorization header, or a token in its form."""
+    """The credentials of this request: in its Authorization header, or a token in its form."""
     scheme, _, credentials = str(request.headers.get("Authorization") or "").partition(" ")
     secrets = [credentials]
     if scheme == "Basic":

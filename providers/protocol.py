@@ -10,8 +10,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from providers.collection import Collection as ApiCollection
 from providers.config_keys import ConfigTable
+from providers.json_value import JSON
 from providers.reasons import Reason, Refusal
-from providers.rules import JSON, FieldRule
+from providers.rules import FieldRule
 
 
 @dataclass(frozen=True, slots=True)

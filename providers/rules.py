@@ -19,15 +19,13 @@ platform that returns "4" or 4.0 for a 4 in the files causes no phantom change. 
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Final, TypeAlias, TypeGuard
+from typing import Final, TypeGuard
 
-JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
-"""A JSON value. Read-only, so that a `dict[str, str]` is one."""
-
+from providers.json_value import JSON
 
 _PLAIN = (str, int, type(None))
 _EXACT = 2**53

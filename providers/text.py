@@ -38,7 +38,7 @@ def one_line(text: str) -> str:
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
     """The text with each of these secrets replaced by "…": as it is, percent-encoded and in base64.
 
-    Servers repeat in their messages what they were sent.
+    Servers repeat parts of requests in their messages.
     """
     forms = set()
     for secret in secrets:

@@ -1,6 +1,10 @@
 """Events that report why a run waits for a server."""
 
 from dataclasses import dataclass
+from typing import Final
+
+SILENCE: Final = 10.0
+"""Seconds without a response until the first announcement, and between further ones."""
 
 
 @dataclass(frozen=True, slots=True)

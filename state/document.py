@@ -59,19 +59,13 @@ def to_document(snapshot: Snapshot) -> dict[str, JSON]:
     }
 
 
-def from_json(text: str, *, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:
-    """Parses the text of `to_json`.
+def from_document(document: UncheckedJSON, *, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:
+    """The snapshot in a document by `to_document`, or by an earlier version.
 
     Raises:
         NewerFormatError: a newer reconciler wrote it.
-        CorruptStateError: the text is cut off, is not a state document, has unknown keys, or breaks an
-            invariant.
+        CorruptStateError: it is not a state document, has unknown keys, or breaks an invariant.
     """
-    return from_document(loads(text), migrations=migrations)
-
-
-def from_document(document: UncheckedJSON, *, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:
-    """Like `from_json`, for a parsed document."""
     version = check_format(document)
     document = migrate(document, version, migrations)
     author = _author(document)

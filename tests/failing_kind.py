@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from providers.json_value import JSON
 from providers.protocol import KindFacts, ListedKind, LiveObject, Reference, Report, ResourceKind
-from providers.rules import JSON
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from providers.errors import ExistsError, GoneError
+from providers.json_value import JSON
 from providers.protocol import KindFacts, LiveObject, Reference, Report
-from providers.rules import JSON
 
 Key = tuple[str, tuple[str, ...]]
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
+from providers.json_value import JSON
 from providers.protocol import Exclusive, KindFacts, LiveObject
-from providers.rules import JSON, Effect, FieldRule
+from providers.rules import Effect, FieldRule
 
 
 def text(fields: Mapping[str, JSON], name: str) -> str:

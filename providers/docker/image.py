@@ -24,6 +24,7 @@ from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.docker.source.source_diff import differences
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.errors import ExistsError, PermanentError, TransientError
+from providers.json_value import JSON
 from providers.protocol import (
     Assessment,
     LiveObject,
@@ -34,7 +35,6 @@ from providers.protocol import (
     RequiredAction,
 )
 from providers.reasons import Reason, Refusal, WayOut
-from providers.rules import JSON
 
 MAX_RECORDED_FILES = 1000
 """Up to so many files, state keeps the digest of each, so that a later plan can list the changed ones."""

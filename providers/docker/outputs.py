@@ -7,7 +7,7 @@ JSON when it returns them. A malformed value counts as unknown.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from providers.rules import JSON
+from providers.json_value import JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Field values stay JSON as received; the engine compares them.
 from dataclasses import dataclass
 
 from providers.errors import UnexpectedError
-from providers.rules import JSON
+from providers.json_value import JSON
 
 
 @dataclass(frozen=True, slots=True)

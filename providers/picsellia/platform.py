@@ -19,6 +19,7 @@ import requests
 from providers.answers import json_object
 from providers.errors import GoneError, PermanentError, RefusedError
 from providers.http import Session
+from providers.json_value import JSON
 from providers.picsellia.answer import Answer, WriteAnswer
 from providers.picsellia.error_mapping import ErrorMapper
 from providers.picsellia.listing import Listing, pages
@@ -31,7 +32,6 @@ from providers.picsellia.transport import (
     without_netrc,
 )
 from providers.rate_limit import RateLimiter
-from providers.rules import JSON
 from providers.timeouts import answer_timeout
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 from providers.errors import ProviderError
 from providers.timeouts import answer_timeout
-from providers.waits import Silence, SilenceEnd
+from providers.waits import SILENCE, Silence, SilenceEnd
 from reconciler.cli import options
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.progress import ProgressView
 from state.stores.base import Store
-from state.stores.objects import PATIENCE
+from state.stores.objects import PATIENCE, Watcher
 from state.stores.opening import open_store
 
 
@@ -37,7 +37,7 @@ def store(emit: Emit, url: str | None = None) -> Store:
         assert url is not None, "only buckets announce silence"
         emit(SilenceEnd(url) if silent is None else Silence(url, silent, patience))
 
-    return open_store(url, patience=patience, announce=announce)
+    return open_store(url, patience=patience, watcher=Watcher(announce, SILENCE))
 
 
 @contextmanager

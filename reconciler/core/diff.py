@@ -10,8 +10,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple, overload
 
+from providers.json_value import JSON
 from providers.reasons import Reason
-from providers.rules import JSON, FieldRule, equal
+from providers.rules import FieldRule, equal
 from reconciler.core.reasons import IN_SYNC, ReasonCode
 from reconciler.core.values import ABSENT, MISSING, NoValue
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from providers.rules import JSON
+from providers.json_value import JSON
 from reconciler.core.values import Address
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the files set a value. Shown beside a change; `adopt` writes the live value there.
+    """The place where the files set a value. Shown beside a change; `adopt` writes the live value there.
 
     Attributes:
         file: config.toml, the file of a class, or the folder.

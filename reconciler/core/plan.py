@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Self
 
+from providers.json_value import JSON
 from providers.reasons import Reason, Refusal
-from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING
@@ -103,7 +103,7 @@ class Step:
 
     Attributes:
         address: the resource.
-        action: what the step does.
+        action: the effect of the step.
         reason: why, also for a noop.
         changes: every managed field with its three values, including those in sync.
         depends_on: addresses whose steps must succeed first.

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from providers.json_value import JSON
 from providers.protocol import KindFacts, LiveObject, RequiredAction
 from providers.reasons import Reason, Refusal, WayOut
-from providers.rules import JSON, UNSET
+from providers.rules import UNSET
 from reconciler.core.diagnostics import Diagnostic, warning
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, normalised
 from reconciler.core.graph import Graph, Resource, ordered

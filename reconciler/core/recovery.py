@@ -7,8 +7,9 @@ the intent with the live object shows whether the write was carried out.
 from collections.abc import Mapping
 from dataclasses import replace
 
+from providers.json_value import JSON
 from providers.protocol import KindFacts, LiveObject
-from providers.rules import JSON, FieldRule
+from providers.rules import FieldRule
 from reconciler.core.diff import ChangeClass, compare, normalised, normalised_live, same
 from reconciler.core.remote import RemoteState
 from reconciler.core.values import MISSING, Address, NoValue

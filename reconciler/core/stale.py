@@ -7,8 +7,8 @@ both are the ones that the user saw and approved.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from providers.json_value import JSON
 from providers.reasons import Reason
-from providers.rules import JSON
 from reconciler.core.diff import Change, same
 from reconciler.core.plan import Plan, Step
 from reconciler.core.values import ABSENT, MISSING, Address, NoValue

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from providers.docker.source.key import fingerprint
+from providers.json_value import JSON
 from providers.protocol import KindFacts
 from providers.regular_files import read_regular
-from providers.rules import HIDDEN, JSON
+from providers.rules import HIDDEN
 from providers.text import one_line
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.diff import Change, ChangeClass, normalised, normalised_live, same

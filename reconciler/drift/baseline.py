@@ -22,8 +22,8 @@ from typing import Any
 
 import tomlkit
 
+from providers.json_value import JSON
 from providers.regular_files import read_regular
-from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.diff import ChangeClass, same
 from reconciler.core.values import MISSING, NoValue

@@ -10,8 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from providers.json_value import JSON
 from providers.protocol import KindFacts
-from providers.rules import HIDDEN, JSON, Effect
+from providers.rules import HIDDEN, Effect
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING, UNCHECKED
@@ -36,7 +37,7 @@ _ADOPTABLE = frozenset({ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNR
 
 
 class DriftState(StrEnum):
-    """What `status` shows of a pipeline's drift; the details that each carries are named beside it."""
+    """The drift of a pipeline in `status`, with the names of the details beside each state."""
 
     NOT_REQUESTED = "not-requested"
     IN_SYNC = "in-sync"

@@ -1,6 +1,6 @@
 """`status`: each pipeline in each environment, from state and, unless offline, the live objects.
 
-Reads only. A row that cannot be read says why, and hides no other row.
+Reads only. A row that cannot be read has the reason, and hides no other row.
 """
 
 import threading

@@ -15,11 +15,12 @@ from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception
+from tenacity import RetryCallState
 
-from providers.errors import ExistsError, GoneError, PermanentError, ProviderError, TransientError
+from providers.errors import ExistsError, GoneError, PermanentError, ProviderError
+from providers.json_value import JSON
 from providers.protocol import ListedKind, LiveObject, Progress, Reference, ResourceKind
-from providers.rules import JSON
+from providers.retries import is_rate_limited, is_transient, problem_of, retrying
 from reconciler.core.diff import Change, ChangeClass, Resolution, compare, effective_fields
 from reconciler.core.events import Emit, Outcome, Status, StepFinished, StepProgress, StepRetried, StepStarted
 from reconciler.core.graph import Graph
@@ -32,9 +33,6 @@ from state.state_writer import StateWriter
 
 T = TypeVar("T")
 
-ATTEMPTS = 4
-FIRST_DELAY = 0.5  # seconds; doubles with each attempt
-LONGEST_DELAY = 30.0  # seconds; also the limit for a Retry-After
 _STILL_THERE = "the deletion was answered with success, but the object is still there"
 
 
@@ -346,39 +344,18 @@ class Executor:
             raise
 
     def _attempt(self, step: Step, call: Callable[[], T]) -> T:
-        """Make a provider call; retry after transient errors, at most `ATTEMPTS` calls in all."""
-
-        def delay(state: RetryCallState) -> float:
-            problem = state.outcome.exception() if state.outcome else None
-            retry_after = problem.retry_after if isinstance(problem, TransientError) else None
-            if isinstance(problem, TransientError) and problem.waits:
-                return retry_after or 0.0  # the rate limiter delays the next attempt as long as needed
-            backoff = FIRST_DELAY * 2 ** (state.attempt_number - 1)
-            return min(retry_after if retry_after is not None else backoff, LONGEST_DELAY)
+        """Make a provider call; retry after transient errors."""
 
         def announce(state: RetryCallState) -> None:
-            problem = state.outcome.exception() if state.outcome else None
-            announced = isinstance(problem, TransientError) and problem.waits  # by the rate limiter
-            if isinstance(problem, ProviderError) and state.next_action and not announced:
+            problem = problem_of(state)
+            is_announced = is_rate_limited(problem)  # by the rate limiter
+            if isinstance(problem, ProviderError) and state.next_action and not is_announced:
                 self._emit(StepRetried(step.address, problem, state.next_action.sleep))
 
         def may_retry(problem: BaseException) -> bool:
-            transient = isinstance(problem, TransientError) and problem.waits is not False
-            return transient and not self._stop.is_set()
+            return is_transient(problem) and not self._stop.is_set()
 
-        def has_used_attempts(state: RetryCallState) -> bool:
-            problem = state.outcome.exception() if state.outcome else None
-            waits = isinstance(problem, TransientError) and problem.waits
-            return not waits and state.attempt_number >= ATTEMPTS
-
-        return Retrying(
-            retry=retry_if_exception(may_retry),
-            wait=delay,
-            stop=has_used_attempts,
-            before_sleep=announce,
-            sleep=self._sleep,
-            reraise=True,
-        )(call)
+        return retrying(sleep=self._sleep, before_sleep=announce, may_retry=may_retry)(call)
 
     def _sleep(self, seconds: float) -> None:
         self._stop.wait(seconds)

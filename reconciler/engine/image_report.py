@@ -19,9 +19,9 @@ from providers.docker.registry.published_secrets import (
 from providers.docker.source.key import ImageSource, SourceKey
 from providers.docker.source.secret_scan import Secret
 from providers.errors import ProviderError, TransientError
+from providers.json_value import JSON
 from providers.protocol import Assessment, LiveObject, Reference, RequiredAction
 from providers.reasons import WayOut
-from providers.rules import JSON
 from reconciler.core.diagnostics import error
 from reconciler.core.events import Emit, Note
 from reconciler.engine.kinds import image_kind

@@ -13,11 +13,11 @@ from providers.docker.outputs import ImageOutputs
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
 from providers.docker.source.key import SourceKey
+from providers.json_value import JSON
 from providers.picsellia.kinds import kinds
 from providers.picsellia.platform import Platform
 from providers.protocol import ResourceKind
 from providers.reasons import WayOut
-from providers.rules import JSON
 from reconciler.core.values import Address
 from reconciler.pipeline.image_source import image_labels, image_source
 from reconciler.pipeline.load import Pipeline

@@ -16,9 +16,9 @@ from semver import Version
 from providers.docker.source.key import ImageSource, SourceKey
 from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError
+from providers.json_value import JSON
 from providers.protocol import Published, PublishedKind, ResourceKind
 from providers.reasons import Reason, Refusal, WayOut
-from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, info, warning
 from reconciler.core.events import Note
 from reconciler.core.graph import Graph

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from providers.rules import JSON
+from providers.json_value import JSON
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
 from reconciler.pipeline.bumps import Bump
@@ -43,7 +43,7 @@ class PlanRequest:
         bump: publish the next version if the source differs from the published one.
         force_bump: publish the next version in any case.
         accept_foreign: accept a version that another tool published as made from the folder's source.
-        options: what the plan may do.
+        options: the options of the planner.
         targets: addresses to limit the plan to; empty for all.
     """
 

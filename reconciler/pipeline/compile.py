@@ -10,7 +10,7 @@ from functools import reduce
 from typing import Any
 
 from providers.config_keys import Key
-from providers.rules import JSON
+from providers.json_value import JSON
 from providers.table import FACTS
 from reconciler.core.graph import Graph, Origin, Resource
 from reconciler.core.values import Address

@@ -10,12 +10,12 @@ from typing import Any
 
 from providers import enums
 from providers.config_keys import ConfigTable, Holds, Key
-from providers.rules import JSON
+from providers.json_value import JSON
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_advice
 
 Reader = Callable[[TomlReader, Any, tuple[str | int, ...]], JSON]
-"""(reader, value, where it stands) -> what it means; None for a value that is an error."""
+"""(reader, value, its path) -> the value as JSON; None and an error for an invalid one."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

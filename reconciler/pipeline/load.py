@@ -89,7 +89,7 @@ def load_pipeline(
     Returns:
         The pipeline, or None if there are errors; and every diagnostic, errors first. Classes are evaluated
         only if config.toml itself has no errors. A pipeline without the name of an image is returned,
-        because `deploy` asks for one.
+        because `deploy` prompts for one.
     """
     loaded = load(folder, edits, environment, shared)
     if loaded.config is None:

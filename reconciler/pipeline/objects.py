@@ -94,6 +94,6 @@ def _has_parent(reader: TomlReader, one: DeclaredObject, known: Collection[Addre
     if parent is None or (address := Address(parent, one.address.name[:-1])) in known:
         return True
     there = [str(other) for other in sorted(known) if other.kind == parent]
-    told = f"There are: {', '.join(there)}." if there else f"This pipeline has no {parent}."
-    reader.error(f"{one.address} lives in {address}, which config.toml does not declare", told, *one.key)
+    detail = f"There are: {', '.join(there)}." if there else f"This pipeline has no {parent}."
+    reader.error(f"{one.address} lives in {address}, which config.toml does not declare", detail, *one.key)
     return False

@@ -181,8 +181,8 @@ def _open_to_write(path: Path, flags: int = 0) -> int:
         handle = os.open(path, os.O_WRONLY | flags | getattr(os, "O_NONBLOCK", 0), 0o666)
     except OSError as problem:
         if problem.errno == errno.ENXIO:
-            told = "Is a named pipe or a device that no program reads"
-            raise OSError(errno.ENXIO, told, os.fspath(path)) from None
+            reason = "Is a named pipe or a device that no program reads"
+            raise OSError(errno.ENXIO, reason, os.fspath(path)) from None
         raise
     if os.name == "posix":
         os.set_blocking(handle, True)

@@ -40,7 +40,7 @@ _NEUTRAL = {
 
 
 class GitError(Exception):
-    """Git cannot read a repository; the text says why."""
+    """Git cannot read a repository; the text has the reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from rich.text import Span, Text
 
-from providers.rules import JSON
+from providers.json_value import JSON
 from providers.text import HIDDEN, escape_match, one_line, visible
 
 __all__ = [

@@ -3,7 +3,7 @@
 import json
 import re
 
-from providers.rules import JSON
+from providers.json_value import JSON
 from reconciler.core.diff import Change
 from reconciler.core.values import NoValue
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from state.errors import StateError, StoreUnavailableError
@@ -26,11 +26,19 @@ T = TypeVar("T")
 PATIENCE: Final = 30.0
 """Default timeout of one request in seconds, including retries."""
 
-SILENCE = 10.0
-"""Seconds without a response until the first announcement, and between further ones."""
 
-Announce = Callable[[float | None], None]
-"""Called with the seconds waited so far while the bucket does not respond, then with None when it does."""
+class Watcher(NamedTuple):
+    """Announces requests that a bucket does not respond to.
+
+    Attributes:
+        announce: called from a separate thread: with the seconds waited so far while the bucket does not
+            respond, then with None when it does.
+        every: seconds without a response until the first announcement, and between further ones.
+    """
+
+    announce: Callable[[float | None], None]
+    every: float
+
 
 WITNESS: Final = "clock"
 """An object in every bucket with state: a list without it is incomplete, see `folders`."""
@@ -101,13 +109,13 @@ class Objects:
         url: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`; endpoint and credentials
             come from the variables that obstore reads.
         patience: timeout of one request in seconds, including retries.
-        announce: called from a separate thread while the bucket does not respond.
+        watcher: announces long waits; None for no announcements.
     """
 
-    def __init__(self, url: str, *, patience: float = PATIENCE, announce: Announce | None = None) -> None:
+    def __init__(self, url: str, *, patience: float = PATIENCE, watcher: Watcher | None = None) -> None:
         self.url = url
         self._patience = patience
-        self._announce = announce
+        self._watcher = watcher
         self._mutex = threading.Lock()
         self._client: ObjectStore | None = None
         self._lists_work = False  # whether a list was verified
@@ -254,15 +262,15 @@ class Objects:
 
     def _request(self, call: Callable[[], T]) -> T:
         """The result of a call of obstore. Announces a long wait."""
-        if self._announce is None:
+        if self._watcher is None:
             return call()
-        announce, done = self._announce, threading.Event()
+        (announce, every), done = self._watcher, threading.Event()
 
         def watch() -> None:
             silences = 0
-            while not done.wait(SILENCE):
+            while not done.wait(every):
                 silences += 1
-                announce(silences * SILENCE)
+                announce(silences * every)
             if silences:
                 announce(None)
 

@@ -10,22 +10,20 @@ from state.errors import StoreUnavailableError
 from state.stores.base import Store
 
 if TYPE_CHECKING:
-    from state.stores.objects import Announce
+    from state.stores.objects import Watcher
 
 _BUCKET = re.compile(r"(s3|gs|az)://([^/?#]+)")
 _SQLITE = "sqlite:///"
 
 
-def open_store(
-    url: str | None, *, patience: float | None = None, announce: "Announce | None" = None
-) -> Store:
+def open_store(url: str | None, *, patience: float | None = None, watcher: "Watcher | None" = None) -> Store:
     """The store for a URL. Files are opened on first use; a store that is only read never creates one.
 
     Args:
         url: a path, `sqlite:///relative/path`, `sqlite:////absolute/path`, a bucket (`s3://bucket/prefix`,
             `gs://bucket/prefix`, `az://container/prefix`), or None for the file in the user's state folder.
         patience: timeout of one bucket request in seconds, including retries; None for the default.
-        announce: called while a bucket does not respond, see `state.stores.objects`.
+        watcher: announces that a bucket does not respond.
 
     Raises:
         StoreUnavailableError: this version has no store for the URL.
@@ -39,7 +37,7 @@ def open_store(
         from state.stores.bucket import BucketStore
         from state.stores.objects import PATIENCE, Objects
 
-        return BucketStore(Objects(url, patience=patience or PATIENCE, announce=announce))
+        return BucketStore(Objects(url, patience=patience or PATIENCE, watcher=watcher))
     with _needs_home():
         return SqliteStore(Path(url.removeprefix(_SQLITE)).expanduser())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from urllib3.util.retry import Retry
 
-from providers.docker.registry import connection
+from providers import retries
 from tests.quick import skip_waits
 from tests.state.servers import Bucket, use
 
@@ -15,7 +15,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries do not wait."""
     monkeypatch.setattr(Retry, "sleep", lambda retry, response=None: None)
     skip_waits(monkeypatch)
-    monkeypatch.setattr(connection, "_wait", lambda state: 0.0)
+    monkeypatch.setattr(retries, "delay", lambda problem, attempt: 0.0)
 
 
 @pytest.fixture(params=["sqlite", "s3", "azure", "gcs"])

@@ -18,9 +18,9 @@ from providers.docker.registry.client import RegistryClient
 from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.docker.verdicts import ImageRefusal, ImageWay
 from providers.errors import ExistsError, TransientError
+from providers.json_value import JSON
 from providers.protocol import Assessment, LiveObject, Reference, Report, silent
 from providers.reasons import WayOut
-from providers.rules import JSON
 from reconciler.views import phrases
 from tests.docker.proxy import Answer, proxy_to
 from tests.services import Registry
@@ -260,22 +260,22 @@ def test_an_image_of_another_tool_is_this_source_only_if_accepted(
     accepting = replace(here, accept_foreign=True)
     accepted = accepting.verdict("1.0.0")
     assert (accepted.need.value, accepted.refusal) == ("nothing", None)
-    record = accepting.read("1.0.0")
-    assert record is not None
-    assert record.outputs["stands_for"] == fingerprint(here.source).key
+    live = accepting.read("1.0.0")
+    assert live is not None
+    assert live.outputs["stands_for"] == fingerprint(here.source).key
 
-    assert reason_of(here.verdict("1.0.0", recorded=record.outputs)).startswith("foreign")
-    assert here.verdict("1.0.0", recorded=record.outputs).refusal is None, "the record says so"
+    assert reason_of(here.verdict("1.0.0", recorded=live.outputs)).startswith("foreign")
+    assert here.verdict("1.0.0", recorded=live.outputs).refusal is None, "it is recorded"
 
     edit(here)
     for machine in (here, accepting):  # an option that stays in a CI job must not hide an edit
-        changed = machine.verdict("1.0.0", recorded=record.outputs)
+        changed = machine.verdict("1.0.0", recorded=live.outputs)
         assert reason_of(changed) == "source-changed: pipeline.py changed"
         assert changed.refusal
     here.publish("1.0.1")
     with RegistryClient(here.repository) as client:
         client.tag("1.0.1", "1.0.0")
-    assert reason_of(here.verdict("1.0.0", recorded=record.outputs)) == "published", "that was another digest"
+    assert reason_of(here.verdict("1.0.0", recorded=live.outputs)) == "published", "that was another digest"
     assert tags(here)["1.0.1"] != foreign
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from providers.json_value import JSON
 from providers.picsellia.kinds.processing import RULES
-from providers.rules import JSON, Effect
+from providers.rules import Effect
 from providers.sandbox import Sandbox
 from reconciler.core.diagnostics import UserError
 from reconciler.core.diff import Change, ChangeClass, compare

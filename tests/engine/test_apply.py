@@ -8,11 +8,11 @@ import pytest
 
 from providers.errors import GoneError, RefusedError, TransientError
 from providers.protocol import LiveObject
+from providers.retries import ATTEMPTS, LONGEST_DELAY
 from reconciler.core.events import Event, Status, StepFinished, StepRetried, StepStarted
 from reconciler.core.graph import Resource
 from reconciler.core.reasons import ReasonCode
 from reconciler.core.values import Address
-from reconciler.engine.executor import ATTEMPTS, LONGEST_DELAY
 from state.errors import StoreUnavailableError
 from state.stores.sqlite import SqliteStore
 from tests.engine.conftest import APP, AT, Bench, after, image, input_of, model, processing, version_of

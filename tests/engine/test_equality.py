@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import rules
+from providers.json_value import JSON
 from providers.picsellia.kinds.processing import RULES
-from providers.rules import JSON, FieldRule
+from providers.rules import FieldRule
 from reconciler.core.diff import ChangeClass, compare, normalised, normalised_live, same
 from reconciler.core.values import ABSENT, MISSING, NoValue
 from tests.engine.conftest import APP, Bench, processing

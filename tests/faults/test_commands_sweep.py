@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from urllib3.util.retry import Retry
 
-import providers.docker.registry.connection
-import reconciler.engine.executor
+import providers.retries
 from providers.sandbox import Sandbox
 from providers.sandbox.settings import Fault
 from tests.conftest import CASES, Cli, Ended
@@ -31,8 +30,7 @@ Case = tuple[int, str]  # the request's number, and the way in which it fails
 def user(
     cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes_once: None
 ) -> User:
-    monkeypatch.setattr(reconciler.engine.executor, "FIRST_DELAY", 0.01)
-    monkeypatch.setattr(providers.docker.registry.connection, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(providers.retries, "FIRST_DELAY", 0.01)
     monkeypatch.setattr(Retry, "sleep", lambda retry, response=None: None)
     return User(cli, sandbox, tmp_path / "state.db")
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-import providers.docker.registry.connection
-import reconciler.engine.executor
+import providers.retries
 from providers.sandbox import Sandbox
 from reconciler.engine import apply, plan
 from tests.conftest import Cli, copy_example
@@ -11,8 +10,7 @@ from tests.conftest import Cli, copy_example
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciler.engine.executor, "FIRST_DELAY", 0.01)
-    monkeypatch.setattr(providers.docker.registry.connection, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(providers.retries, "FIRST_DELAY", 0.01)
 
 
 @pytest.mark.parametrize("bump", [False, True])

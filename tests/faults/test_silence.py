@@ -20,14 +20,14 @@ from providers.picsellia.platform import Platform
 from providers.protocol import Progress
 from providers.rate_limit import REFUSAL_STATUSES, RateLimiter
 from providers.sandbox import Sandbox
-from providers.waits import Backoff, Repeat, Silence, SilenceEnd
+from providers.waits import SILENCE, Backoff, Repeat, Silence, SilenceEnd
+from reconciler.cli import stores
 from reconciler.core.events import ServerDelay, StepProgress
 from reconciler.core.values import Address
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.progress import ProgressView
 from state.errors import StoreUnavailableError
-from state.stores import objects
-from state.stores.objects import Objects
+from state.stores.objects import Objects, Watcher
 from tests.conftest import Cli, copy_example
 from tests.state.gcs import Gcs
 from tests.state.servers import Bucket, use
@@ -156,7 +156,7 @@ def test_a_server_that_is_unavailable_is_not_called_rate_limited(
 @pytest.fixture
 def hung_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of a bucket whose server accepts connections and does not answer."""
-    monkeypatch.setattr(objects, "SILENCE", STEP)
+    monkeypatch.setattr(stores, "SILENCE", STEP)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         use(Bucket("", {"GOOGLE_BASE_URL": url, "GOOGLE_BEARER_TOKEN": "not-a-secret"}), monkeypatch)
@@ -177,7 +177,7 @@ BUCKET_REQUESTS: dict[str, Callable[[Objects], object]] = {
 def test_a_bucket_that_hangs_is_announced(name: str, hung_bucket: str) -> None:
     heard: list[float | None] = []
     with pytest.raises(StoreUnavailableError, match="does not respond"):
-        BUCKET_REQUESTS[name](Objects(hung_bucket, patience=LIMIT, announce=heard.append))
+        BUCKET_REQUESTS[name](Objects(hung_bucket, patience=LIMIT, watcher=Watcher(heard.append, STEP)))
     assert heard[:2] == [STEP, 2 * STEP]
     assert heard[-1] is None and heard.count(None) == 1
 
@@ -212,7 +212,7 @@ def test_a_bucket_that_answers_is_not_announced(monkeypatch: pytest.MonkeyPatch)
     heard: list[float | None] = []
     with Gcs("records") as server:
         use(Bucket("", {"GOOGLE_BASE_URL": server.url, "GOOGLE_BEARER_TOKEN": "not-a-secret"}), monkeypatch)
-        bucket = Objects("gs://records/team", announce=heard.append)
+        bucket = Objects("gs://records/team", watcher=Watcher(heard.append, SILENCE))
         bucket.put("a/b", b"")
         assert bucket.names("a") == ["b"]
     assert heard == []

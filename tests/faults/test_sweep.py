@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from urllib3.util.retry import Retry
 
-import providers.docker.registry.connection
-import reconciler.engine.executor
+import providers.retries
 from providers.sandbox import Sandbox
 from providers.sandbox.settings import Fault
 from tests.conftest import CASES, Cli, Ended
@@ -108,8 +107,7 @@ def honest(ended: Ended) -> None:
 def bench(
     cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes_once: None
 ) -> Bench:
-    monkeypatch.setattr(reconciler.engine.executor, "FIRST_DELAY", 0.01)
-    monkeypatch.setattr(providers.docker.registry.connection, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(providers.retries, "FIRST_DELAY", 0.01)
     monkeypatch.setattr(Retry, "sleep", lambda retry, response=None: None)
     skip_waits(monkeypatch)
     return Bench(cli, sandbox, tmp_path / "state.db", monkeypatch)

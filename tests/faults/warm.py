@@ -143,11 +143,9 @@ def _warm_up() -> None:
 
 
 def _impatient() -> None:
-    import providers.docker.registry.connection
-    import reconciler.engine.executor
+    import providers.retries
 
-    reconciler.engine.executor.FIRST_DELAY = 0.01
-    providers.docker.registry.connection._FIRST_WAIT = 0.01
+    providers.retries.FIRST_DELAY = 0.01
 
 
 def _run(asked: Mapping[str, Any]) -> None:

@@ -4,9 +4,10 @@ import io
 
 from rich.console import Console
 
+from providers.waits import SILENCE
 from reconciler.core.events import FleetProgress
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.progress import SILENCE, ProgressView
+from reconciler.views.terminal.progress import ProgressView
 
 
 def test_a_log_gets_a_line_at_intervals() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from providers.collection import BodyKey, Collection
+from providers.json_value import JSON
 from providers.picsellia.kinds import KINDS, kinds
 from providers.picsellia.platform import Platform
 from providers.protocol import KindFacts, LiveObject, Reference, ResourceKind, silent
-from providers.rules import JSON
 from providers.sandbox import Sandbox
 from providers.table import ancestors
 from tests.quick import skip_waits

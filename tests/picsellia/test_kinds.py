@@ -148,7 +148,7 @@ def test_a_renamed_model_is_found_by_its_id_and_renamed_back(sandbox: Sandbox, k
     made = kinds.new_model()
     sandbox.platform.edit_model("Apples", name="Pears")
 
-    assert kinds.read_model() is None, "without a record nobody can know"
+    assert kinds.read_model() is None, "without state it cannot be found"
     renamed = kinds.read_model(id=made.id)
     assert renamed is not None
     assert (renamed.id, renamed.name) == (made.id, ("Pears",))

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from jsonschema import Draft202012Validator
 
-from providers.rules import JSON
+from providers.json_value import JSON
 from providers.sandbox import Sandbox
 from reconciler.core.diff import ChangeClass
 from reconciler.core.values import ABSENT, MISSING, Address, NoValue

@@ -139,5 +139,5 @@ def counting(value: int) -> Snapshot:
     return snapshot(resource("processing/app", default_cpu=value))
 
 
-def count(record: Snapshot | None) -> int:
-    return record.resources["processing/app"].inputs["default_cpu"] if record else 0
+def count(state: Snapshot | None) -> int:
+    return state.resources["processing/app"].inputs["default_cpu"] if state else 0

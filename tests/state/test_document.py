@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.document import from_json, to_json
+from state.document import from_document, loads, to_json
 from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import verify
 from state.migrations import MIGRATIONS
@@ -26,9 +26,13 @@ KINDS = st.sampled_from(["image", "processing", "input", "model", "model-version
 ADDRESSES = st.builds("{}/{}".format, KINDS, st.text("abc/", min_size=1).filter(lambda s: all(s.split("/"))))
 
 
+def from_json(text: str, **options: Any) -> Snapshot:
+    return from_document(loads(text), **options)
+
+
 @st.composite
-def records(draw: st.DrawFn) -> Snapshot:
-    record = Snapshot(
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    state = Snapshot(
         draw(st.text(min_size=1)),
         draw(st.text(min_size=1)),
         draw(st.integers(1)),
@@ -36,33 +40,31 @@ def records(draw: st.DrawFn) -> Snapshot:
         written_at=AT,
     )
     for address in draw(st.lists(ADDRESSES, unique=True, max_size=5)):
-        depends_on = (
-            tuple(draw(st.sets(st.sampled_from(sorted(record.resources))))) if record.resources else ()
-        )
+        depends_on = tuple(draw(st.sets(st.sampled_from(sorted(state.resources))))) if state.resources else ()
         kind = address.partition("/")[0]
-        record = record.with_resource(
+        state = state.with_resource(
             RecordedResource(address, kind, draw(st.text(min_size=1)), draw(FIELDS), draw(FIELDS), depends_on)
         )
     for address in draw(st.lists(ADDRESSES, unique=True, max_size=3)):
         verb: Verb = draw(st.sampled_from(get_args(Verb)))
         id = draw(st.text(min_size=1)) if verb != "create" else None
-        record = record.with_intent(Intent(address, verb, id, draw(FIELDS), AT, draw(ANY_TEXT), draw(FIELDS)))
-    return record
+        state = state.with_intent(Intent(address, verb, id, draw(FIELDS), AT, draw(ANY_TEXT), draw(FIELDS)))
+    return state
 
 
-@given(records())
-def test_a_snapshot_survives_writing_and_reading(record: Snapshot) -> None:
-    assert verify(record) == []
-    text = to_json(record)
-    assert from_json(text) == record
+@given(snapshots())
+def test_a_snapshot_survives_writing_and_reading(state: Snapshot) -> None:
+    assert verify(state) == []
+    text = to_json(state)
+    assert from_json(text) == state
     assert to_json(from_json(text)) == text
 
 
 def test_the_document_matches_its_documentation() -> None:
-    record = snapshot(
+    state = snapshot(
         resource("processing/app", "image/app", description="é"), resource("image/app")
     ).with_intent(intent("model/M"))
-    assert json.loads(to_json(record)) == {
+    assert json.loads(to_json(state)) == {
         "format": "reconciler/state",
         "version": 2,
         "stack": STACK,
@@ -107,8 +109,8 @@ def test_the_text_does_not_depend_on_the_order_of_insertion() -> None:
     assert to_json(snapshot(one, two)) == to_json(snapshot(two, resource("model/A", a=2, b=1)))
 
 
-RECORD = snapshot(resource("processing/app", default_cpu=4)).with_intent(intent("model/M"))
-TEXT = to_json(RECORD)
+STATE = snapshot(resource("processing/app", default_cpu=4)).with_intent(intent("model/M"))
+TEXT = to_json(STATE)
 
 
 @given(st.integers(0, len(TEXT) - 1))
@@ -199,14 +201,14 @@ def test_migrations_upgrade_an_older_format() -> None:
 
     old = json.loads(TEXT) | {"version": 0, "pipeline": STACK}
     del old["stack"]
-    assert from_json(json.dumps(old), migrations={0: rename, **MIGRATIONS}) == RECORD
+    assert from_json(json.dumps(old), migrations={0: rename, **MIGRATIONS}) == STATE
 
 
 def test_version_1_has_intents_without_kept_fields() -> None:
     old = json.loads(TEXT) | {"version": 1}
     for body in old["intents"]:
         del body["kept"]
-    assert from_json(json.dumps(old)) == RECORD
+    assert from_json(json.dumps(old)) == STATE
 
 
 @pytest.mark.parametrize("intents", [None, 1, "x", {}, [1], [None]])

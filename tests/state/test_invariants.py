@@ -111,8 +111,8 @@ def test_a_problem_names_its_address() -> None:
 
 
 def test_a_cycle_is_reported_with_its_path() -> None:
-    record = snapshot(resource("model/A", "model/B"), resource("model/B", "model/A"))
-    (problem,) = verify(record)
+    state = snapshot(resource("model/A", "model/B"), resource("model/B", "model/A"))
+    (problem,) = verify(state)
     assert problem in (
         "I10 model/A: depends on itself: model/A -> model/B -> model/A",
         "I10 model/B: depends on itself: model/B -> model/A -> model/B",

@@ -22,9 +22,9 @@ with open_store(sys.argv[1]) as store:
     sys.stdin.readline()  # all start together
     done = 0
     while done < int(sys.argv[2]):
-        record = store.load(STACK)
+        state = store.load(STACK)
         try:
-            store.save(counting(count(record) + 1), expected_serial=record.serial if record else 0, lock=None)
+            store.save(counting(count(state) + 1), expected_serial=state.serial if state else 0, lock=None)
             done += 1
         except StaleStateError:
             pass
@@ -36,8 +36,8 @@ from state.stores.opening import open_store
 from tests.state.conftest import STACK, count, counting, resource
 
 with open_store(sys.argv[1]) as store:
-    record = store.load(STACK)
-    serial, done = (record.serial, count(record)) if record else (0, 0)
+    state = store.load(STACK)
+    serial, done = (state.serial, count(state)) if state else (0, 0)
     while True:
         done += 1
         serial = store.save(
@@ -65,9 +65,9 @@ def test_processes_that_save_at_once_lose_nothing(url: str) -> None:
         process.communicate()
         assert process.returncode == 0
     with open_store(url) as store:
-        record = store.load(STACK)
-        assert record is not None
-        assert (record.serial, count(record)) == (100, 100)
+        state = store.load(STACK)
+        assert state is not None
+        assert (state.serial, count(state)) == (100, 100)
         assert [entry.serial for entry in store.history(STACK, 200)] == list(range(100, 0, -1))
         assert [count(store.load_at(STACK, serial)) for serial in range(1, 101)] == list(range(1, 101))
 
@@ -88,11 +88,11 @@ def test_a_killed_process_loses_no_acknowledged_save(url: str) -> None:
         whole = [line for line in acknowledged if line.endswith("\n")]  # the kill may cut the last one
         serial, done = map(int, whole[-1].split())
         with open_store(url) as store:
-            record = store.load(STACK)
-            assert record is not None
+            state = store.load(STACK)
+            assert state is not None
             # one more save may have succeeded without its acknowledgement
-            assert record.serial - serial in (0, 1)
-            assert count(record) - done == record.serial - serial
-            assert record.resources["model/M"].inputs["echo"] == count(record)
+            assert state.serial - serial in (0, 1)
+            assert count(state) - done == state.serial - serial
+            assert state.resources["model/M"].inputs["echo"] == count(state)
             saves = store.history(STACK, 1000)
-            assert [entry.serial for entry in saves] == list(range(record.serial, 0, -1))
+            assert [entry.serial for entry in saves] == list(range(state.serial, 0, -1))

@@ -57,8 +57,8 @@ def check_moved(store: Store, before: Sequence[Snapshot]) -> None:
     assert store.load(OLD) is None
     assert store.history(OLD, 10) == []
     assert [entry.serial for entry in store.history(STACK, 10)] == [s.serial for s in reversed(before)]
-    for record in before:
-        assert store.load_at(STACK, record.serial) == replace(record, stack=STACK)
+    for state in before:
+        assert store.load_at(STACK, state.serial) == replace(state, stack=STACK)
 
 
 def test_a_move_includes_all_history_and_work_continues(make_store: MakeStore) -> None:

@@ -33,9 +33,9 @@ def numbered(name: str, value: int) -> RecordedResource:
 
 
 def first_run(store: Store) -> Snapshot:
-    record = snapshot(image("1.0.0"), resource("processing/app"))
+    state = snapshot(image("1.0.0"), resource("processing/app"))
     with store.lock(STACK, run("the first"), timeout=0) as lock:
-        return store.save(record, expected_serial=0, lock=lock)
+        return store.save(state, expected_serial=0, lock=lock)
 
 
 def apply(store: Store, who: str, last: Snapshot, changes: Sequence[RecordedResource]) -> list[Snapshot]:
@@ -58,8 +58,8 @@ def apply(store: Store, who: str, last: Snapshot, changes: Sequence[RecordedReso
 def check_kept(store: Store, saved: Sequence[Snapshot]) -> None:
     """Each save can be read, in any order."""
     assert [entry.serial for entry in store.history(STACK, ALL_SAVES)] == [s.serial for s in reversed(saved)]
-    for record in (*saved, *reversed(saved)):
-        assert store.load_at(STACK, record.serial) == record
+    for state in (*saved, *reversed(saved)):
+        assert store.load_at(STACK, state.serial) == state
     assert store.load(STACK) == saved[-1]
 
 
@@ -102,7 +102,7 @@ def test_a_copy_between_any_two_stores_is_complete(store: Store, other: Store) -
 
     (copied,) = copy_states(store, other, EXCLUSIVE)
 
-    assert (copied.serials, copied.left_out) == (tuple(record.serial for record in saved), ())
+    assert (copied.serials, copied.left_out) == (tuple(state.serial for state in saved), ())
     check_kept(other, saved)
     assert find_earlier(other, PIPELINE, "1").snapshot == first
 

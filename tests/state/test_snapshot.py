@@ -30,10 +30,8 @@ def test_every_change_makes_a_new_snapshot_and_leaves_the_old_one() -> None:
 
 
 def test_a_new_intent_replaces_the_open_one_of_its_address() -> None:
-    record = (
-        snapshot().with_intent(intent("model/M", run="run-1")).with_intent(intent("model/M", run="run-2"))
-    )
-    assert [i.run for i in record.intents.values()] == ["run-2"]
+    state = snapshot().with_intent(intent("model/M", run="run-1")).with_intent(intent("model/M", run="run-2"))
+    assert [i.run for i in state.intents.values()] == ["run-2"]
 
 
 def test_removing_a_missing_entry_changes_nothing() -> None:
@@ -69,8 +67,8 @@ def test_values_that_only_python_calls_equal_are_a_difference(before: object, af
 
 
 def test_the_author_is_not_a_difference() -> None:
-    record = snapshot(resource("processing/app"))
-    assert not difference(record, record.written(serial=9, by="2.0.0", at="2026-01-01T00:00:00+00:00"))
+    state = snapshot(resource("processing/app"))
+    assert not difference(state, state.written(serial=9, by="2.0.0", at="2026-01-01T00:00:00+00:00"))
 
 
 KEYS = st.text("abc", max_size=3)

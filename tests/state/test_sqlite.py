@@ -130,13 +130,13 @@ def test_a_cut_or_overwritten_file_is_read_or_reported_as_damaged(cut: float, fi
     with TemporaryDirectory() as folder:
         path = Path(folder) / "state.db"
         with SqliteStore(path) as store:
-            record = grown(store, 3)
+            state = grown(store, 3)
         whole = path.read_bytes()
         kept = int(len(whole) * cut)
         path.write_bytes(whole[:kept] + (b"" if fill is None else bytes([fill]) * (len(whole) - kept)))
         with SqliteStore(path) as store:
             try:
-                assert store.load(STACK) == record
+                assert store.load(STACK) == state
             except CorruptStateError as problem:
                 assert "damaged" in problem.message
 
@@ -196,16 +196,16 @@ def test_a_file_of_a_newer_layout_is_neither_read_nor_written(path: Path) -> Non
 
 def grown(store: SqliteStore, saves: int, *, entries: int = 40) -> Snapshot:
     """Large state, and small changes to it: the first is stored whole, the others as changes."""
-    record = store.save(
+    state = store.save(
         snapshot(*(resource(f"model/{n}", text=os.urandom(20).hex()) for n in range(entries))),
         expected_serial=0,
         lock=None,
     )
     for serial in range(1, saves):
-        record = store.save(
-            record.with_resource(resource("model/changing", n=serial)), expected_serial=serial, lock=None
+        state = store.save(
+            state.with_resource(resource("model/changing", n=serial)), expected_serial=serial, lock=None
         )
-    return record
+    return state
 
 
 def stored(path: Path) -> list[tuple[int, int, int]]:
@@ -217,8 +217,8 @@ def stored(path: Path) -> list[tuple[int, int, int]]:
 
 def test_small_changes_of_large_state_are_stored_as_changes(path: Path) -> None:
     with SqliteStore(path) as store:
-        record = grown(store, 60)
-        assert store.load(STACK) == record
+        state = grown(store, 60)
+        assert store.load(STACK) == state
     rows = stored(path)
     whole = [(serial, size) for serial, is_whole, size in rows if is_whole]
     assert whole[0][0] == 1
@@ -229,9 +229,9 @@ def test_small_changes_of_large_state_are_stored_as_changes(path: Path) -> None:
 def test_a_run_begins_with_a_whole_document(path: Path) -> None:
     """So a change always has the format version of its document."""
     with SqliteStore(path) as store:
-        record = grown(store, 3)
+        state = grown(store, 3)
     with SqliteStore(path) as store:
-        store.save(record, expected_serial=3, lock=None)
+        store.save(state, expected_serial=3, lock=None)
     assert [is_whole for _, is_whole, _ in stored(path)] == [1, 0, 0, 1]
 
 

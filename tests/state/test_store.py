@@ -36,8 +36,8 @@ from tests.state.conftest import (
 NEVER = 3600.0  # seconds between heartbeats, for tests without any
 
 
-def save(store: Store, record: Snapshot, *, expected: int, lock: Lock | None = None) -> Snapshot:
-    return store.save(record, expected_serial=expected, lock=lock)
+def save(store: Store, state: Snapshot, *, expected: int, lock: Lock | None = None) -> Snapshot:
+    return store.save(state, expected_serial=expected, lock=lock)
 
 
 # -- state
@@ -53,11 +53,11 @@ def test_a_new_store_is_empty(store: Store) -> None:
 
 
 def test_other_processes_load_a_save(make_store: MakeStore) -> None:
-    record = snapshot(resource("image/app"), resource("processing/app", "image/app", a=[1, {"é": None}]))
-    record = record.with_intent(intent("model/M", fields={"name": "M"}))
-    saved = save(make_store(), record, expected=0)
-    assert saved == record
-    assert make_store().load(STACK) == record
+    state = snapshot(resource("image/app"), resource("processing/app", "image/app", a=[1, {"é": None}]))
+    state = state.with_intent(intent("model/M", fields={"name": "M"}))
+    saved = save(make_store(), state, expected=0)
+    assert saved == state
+    assert make_store().load(STACK) == state
 
 
 def test_the_stored_serial_is_one_more_than_the_expected_one(store: Store) -> None:
@@ -129,15 +129,15 @@ def test_the_history_has_author_command_and_time(store: Store) -> None:
 def test_every_serial_can_be_loaded_again(make_store: MakeStore) -> None:
     """After additions, changes and removals by two alternating runs."""
     stores = [make_store(), make_store()]
-    record, saved = snapshot(resource("image/app")), []
+    state, saved = snapshot(resource("image/app")), []
     for serial in range(36):
         name = f"input/app/{serial % 7}"
-        record = record.without_resource(name) if name in record.resources else record.with_resource(
+        state = state.without_resource(name) if name in state.resources else state.with_resource(
             resource(name, "image/app", value=serial)
         )  # fmt: skip
-        record = record.with_intent(intent(name)) if serial % 2 else record.without_intent("input/app/3")
-        record = save(stores[serial // 12 % 2], record, expected=serial)
-        saved.append(record)
+        state = state.with_intent(intent(name)) if serial % 2 else state.without_intent("input/app/3")
+        state = save(stores[serial // 12 % 2], state, expected=serial)
+        saved.append(state)
     for store in (*stores, make_store()):
         assert [store.load_at(STACK, serial) for serial in range(1, 37)] == saved
         assert store.load(STACK) == saved[-1]

@@ -20,7 +20,7 @@ import requests
 
 from providers.docker.registry import error_mapping, uploads
 from providers.docker.registry.auth import Login
-from providers.docker.registry.connection import ATTEMPTS, Connection, ConnectionPool, is_transient
+from providers.docker.registry.connection import Connection, ConnectionPool
 from providers.docker.registry.logins import push_login
 from providers.docker.registry.manifests import (
     MEDIA_TYPES,
@@ -45,6 +45,7 @@ from providers.errors import (
     UnauthorizedError,
 )
 from providers.protocol import Progress, Report, silent
+from providers.retries import ATTEMPTS, is_transient
 
 _CHUNK_SIZE = 1 << 20  # bytes read at a time
 _MAX_CACHED = 200  # configurations, a few kilobytes each, shared by the clients of a run

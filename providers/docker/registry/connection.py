@@ -20,11 +20,10 @@ from providers.docker.registry.reference import Repository, is_loopback
 from providers.errors import PermanentError, ProviderError, TransientError
 from providers.http import EnvironmentSettings, Session, origin, same_origin
 from providers.rate_limit import REFUSAL_STATUSES, RateLimiter, retry_after
+from providers.retries import ATTEMPTS, delay, is_transient, problem_of, retrying
 from providers.timeouts import answer_timeout
 from providers.waits import Repeat
 
-ATTEMPTS = 4
-_FIRST_WAIT = 0.5  # seconds before the second attempt; doubles with each further one
 _WRITE_TIMEOUT = 300.0  # seconds; a registry may take minutes to store a large upload
 _THREADS = 32
 
@@ -67,9 +66,9 @@ class ConnectionPool(BoundedAdapter):
         self.limiter.wait(server)
         response = super().send(request, *args, **kwargs)
         if response.status_code in REFUSAL_STATUSES:
-            delay = retry_after(response.headers)
-            is_explicit = response.status_code == 429 or delay is not None
-            may_retry = self.limiter.report_refusal(server, name, delay, response.status_code)
+            pause = retry_after(response.headers)
+            is_explicit = response.status_code == 429 or pause is not None
+            may_retry = self.limiter.report_refusal(server, name, pause, response.status_code)
             waits = is_explicit or None if may_retry else False
             response.waits = waits  # type: ignore[attr-defined]
         else:
@@ -241,21 +240,14 @@ class Connection:
 
     def wait_after(self, error: TransientError, attempt: int) -> None:
         """Wait after the failure of attempt number `attempt`, counted from 1."""
-        self._pause(_seconds(error, attempt))
+        self._pause(delay(error, attempt))
 
     def _retrying(self, may_retry: Callable[[BaseException], bool]) -> tenacity.Retrying:
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_exception(may_retry),
-            stop=_should_stop,
-            wait=_wait,
-            before_sleep=self._announce,
-            sleep=self._pause,
-            reraise=True,
-        )
+        return retrying(sleep=self._pause, before_sleep=self._announce, may_retry=may_retry)
 
     def _announce(self, state: tenacity.RetryCallState) -> None:
         """Announce a repetition after a timeout."""
-        error = state.outcome.exception() if state.outcome else None
+        error = problem_of(state)
         cause = error.__cause__ if error else None
         if isinstance(cause, requests.Timeout) and cause.request is not None:
             connecting = isinstance(cause, requests.ConnectTimeout)
@@ -306,29 +298,6 @@ class Connection:
         return response
 
 
-def is_transient(error: BaseException) -> bool:
-    """Whether a retry may succeed within the permitted wait."""
-    return isinstance(error, TransientError) and error.waits is not False
-
-
 def _is_transient_and_fast(error: BaseException) -> bool:
     """Like `is_transient`, but not after a timeout of minutes, which must not add up."""
     return is_transient(error) and not isinstance(error.__cause__, requests.Timeout)
-
-
-def _should_stop(state: tenacity.RetryCallState) -> bool:
-    """The rate limiter decides for explicit refusals, the number of attempts for other failures."""
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, TransientError) and error.waits is not None:
-        return not error.waits
-    return state.attempt_number >= ATTEMPTS
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    return _seconds(state.outcome.exception() if state.outcome else None, state.attempt_number)
-
-
-def _seconds(error: BaseException | None, attempt: int) -> float:
-    """Seconds until the next attempt: the registry's Retry-After, or else 0.5, 1, 2, …"""
-    delay = error.retry_after if isinstance(error, TransientError) else None
-    return delay if delay is not None else float(_FIRST_WAIT * 2 ** min(attempt - 1, 4))

@@ -38,7 +38,7 @@ def _with_labels(config: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[s
 
 
 def _digest(config: Mapping[str, Any]) -> str:
-    """Of the configuration as JSON, without the seal and whatever the order of its keys."""
+    """The digest of the configuration as JSON with sorted keys, without the seal."""
     labels = {name: text for name, text in _labels(config).items() if name != SEAL}
     unsealed = json.dumps(_with_labels(config, labels), sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(unsealed.encode()).hexdigest()}"

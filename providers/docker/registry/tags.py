@@ -13,8 +13,8 @@ from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import PublishedImage
 from providers.docker.registry.publication import Outcome, PutTag, ReadTag, Steps, Tag, TagState, Wait
 from providers.errors import GoneError, PermanentError
+from providers.json_value import JSON
 from providers.protocol import Progress, Report
-from providers.rules import JSON
 
 _WAIT_FACTOR = 3  # times the slowest request: another publisher reads, then writes
 _MAX_WAIT = 10.0  # seconds

@@ -1,6 +1,6 @@
 """Uploads one blob to a registry, in one request, and resumes after a broken connection.
 
-Below `client`, which first checks whether the blob exists. After a break, the upload asks the registry for
+Below `client`, which first checks whether the blob exists. After a break, the upload requests
 the stored offset and sends the rest. Some registries lose the whole upload (those based on distribution
 before version 3, if the connection breaks within a request); then the blob is sent from its start. An upload
 fails after four consecutive breaks without progress.
@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import requests
 
-from providers.docker.registry.connection import ATTEMPTS, Body, Connection, is_transient
+from providers.docker.registry.connection import Body, Connection
 from providers.docker.registry.manifests import Blob
 from providers.errors import PermanentError, RefusedError, TransientError
 from providers.protocol import Progress, Report
+from providers.retries import ATTEMPTS, is_transient
 
 Content = Callable[[int], Iterable[bytes]]
 """Returns a blob's bytes from an offset on; may be called several times."""

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from providers import enums, rules
 from providers.collection import FRAMEWORK, INFERENCE_TYPE, NAME, BodyKey, Collection
 from providers.errors import PermanentError
+from providers.json_value import JSON
 from providers.picsellia.answer import Answer
 from providers.picsellia.paths import path
 from providers.protocol import KindFacts, LiveObject, Reference, Report
-from providers.rules import JSON, FieldRule
+from providers.rules import FieldRule
 
 if TYPE_CHECKING:
     from providers.picsellia.platform import Platform

@@ -7,10 +7,11 @@ from providers import rules
 from providers.collection import NAME, RENAME, TEXT, Collection
 from providers.config_keys import ConfigTable, Key
 from providers.errors import GoneError, PermanentError
+from providers.json_value import JSON
 from providers.picsellia.answer import Answer
 from providers.picsellia.paths import path
 from providers.protocol import KindFacts, LiveObject, Reference, Report
-from providers.rules import JSON, Effect, FieldRule
+from providers.rules import Effect, FieldRule
 
 if TYPE_CHECKING:
     from providers.picsellia.platform import Platform

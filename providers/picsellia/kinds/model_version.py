@@ -16,10 +16,11 @@ from providers.collection import (
 )
 from providers.config_keys import ConfigTable, Holds, Key
 from providers.errors import GoneError, PermanentError, RefusedError
+from providers.json_value import JSON
 from providers.picsellia.answer import Answer
 from providers.picsellia.paths import path
 from providers.protocol import Exclusive, KindFacts, LiveObject, Reference, Report
-from providers.rules import HIDDEN, JSON, Effect, FieldRule
+from providers.rules import HIDDEN, Effect, FieldRule
 
 if TYPE_CHECKING:
     from providers.picsellia.platform import Platform

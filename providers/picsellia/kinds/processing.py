@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 from providers import enums, rules
 from providers.collection import NAME, RENAME, TABLE, TEXT, TEXTS, BodyKey, Collection
 from providers.config_keys import ConfigTable, Holds, Key
+from providers.json_value import JSON
 from providers.picsellia.answer import Answer
 from providers.picsellia.paths import path
 from providers.protocol import Exclusive, KindFacts, LiveObject, Reference, Report
-from providers.rules import JSON, Effect, FieldRule
+from providers.rules import Effect, FieldRule
 
 if TYPE_CHECKING:
     from providers.picsellia.platform import Platform

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from providers.rules import JSON
+from providers.json_value import JSON
 from reconciler.cli import options, prompts, stores
 from reconciler.cli.documents import print_document
 from reconciler.cli.prompts import confirm

@@ -21,7 +21,7 @@ from reconciler.workspace.checks import unmatched_globs
 
 def run(selection: options.Selection, read_options: ReadOptions) -> int:
     out, err = console(sys.stdout), console(sys.stderr)
-    code, said = DONE, set[Diagnostic]()  # several pipelines have the same warning about reconciler.toml
+    code, reported = DONE, set[Diagnostic]()  # several pipelines have the same warning about reconciler.toml
 
     def failed(problem: UserError) -> None:
         nonlocal code
@@ -44,9 +44,9 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
                 overlaid_pipelines[environment] = overlaid.pipeline
             secrets += [problem for problem in _secrets(overlaid) if problem not in secrets]
         if validated.pipeline is not None:
-            shared = [problem for problem in channel_warnings(validated.pipeline) if problem not in said]
+            shared = [problem for problem in channel_warnings(validated.pipeline) if problem not in reported]
             problems += shared
-            said.update(shared)
+            reported.update(shared)
             found.append((validated.pipeline, overlaid_pipelines))
         print_diagnostics([*problems, *secrets], err)
         if has_errors(problems):

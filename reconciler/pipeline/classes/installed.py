@@ -15,7 +15,7 @@ from providers.regular_files import read_regular
 
 
 class UnknownError(Exception):
-    """Only running the interpreter can answer this; the text says why."""
+    """The question needs a run of the interpreter; the text has the reason."""
 
 
 class Installed:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
+from providers.json_value import JSON
 from providers.reasons import Reason, WayOut
-from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change
 from reconciler.core.plan import Stack

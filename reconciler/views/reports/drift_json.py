@@ -4,8 +4,9 @@ import json
 from datetime import datetime
 from pathlib import Path
 
+from providers.json_value import JSON
 from providers.regular_files import read_regular
-from providers.rules import JSON, Effect
+from providers.rules import Effect
 from reconciler.core.diagnostics import UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Action, Plan, Stack, Step

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from providers.rules import JSON
+from providers.json_value import JSON
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Plan, Step
 from reconciler.core.values import NoValue

@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from providers.json_value import JSON
 from providers.reasons import Reason, Refusal, WayOut
 from providers.regular_files import read_regular
-from providers.rules import JSON
 from reconciler.core.diagnostics import Diagnostic, UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass, Resolution
 from reconciler.core.plan import Action, Plan, Stack, Step

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from rich.text import Text
 
-from providers.rules import JSON
+from providers.json_value import JSON
 from reconciler.views.counting import plural, short_commit
 from reconciler.views.shown_values import format_value
 from reconciler.views.terminal.console import columns, indented

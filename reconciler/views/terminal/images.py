@@ -9,7 +9,7 @@ from providers.docker import labels
 from providers.docker.labels import SOURCE_KEY
 from providers.docker.registry.layers import layers
 from providers.docker.registry.manifests import PublishedImage
-from providers.rules import JSON
+from providers.json_value import JSON
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect_of_apply
 from reconciler.views import phrases
 from reconciler.views.counting import plural, size

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rich.text import Text
 
-from providers.rules import JSON
+from providers.json_value import JSON
 from reconciler.core.plan import with_folder
 from reconciler.drift.findings import DriftState
 from reconciler.drift.status import Row

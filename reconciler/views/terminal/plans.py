@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from providers.json_value import JSON
 from providers.reasons import Reason
-from providers.rules import JSON
 from reconciler.core.diagnostics import error
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan, Step

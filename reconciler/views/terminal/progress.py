@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from providers import protocol
-from providers.waits import Backoff, Repeat, Silence, SilenceEnd
+from providers.waits import SILENCE, Backoff, Repeat, Silence, SilenceEnd
 from reconciler.core.events import (
     Event,
     FleetProgress,
@@ -40,9 +40,6 @@ from reconciler.views.counting import amount, pace
 from reconciler.views.safe import one_line
 from reconciler.views.terminal.console import STYLES
 from reconciler.views.terminal.progress_bars import Key, ProgressBars
-
-SILENCE = 10.0
-"""Seconds between two progress lines in a log."""
 
 _TOLERANCE = 1.0  # seconds by which an event may be early on a busy machine
 

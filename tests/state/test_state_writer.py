@@ -34,11 +34,11 @@ def one_more(s: Snapshot) -> Snapshot:
 
 
 def test_a_change_is_durable_when_update_returns(store: Store) -> None:
-    record = writer(store)
-    saved = record.update(lambda s: s.with_intent(intent("model/M")))
-    assert saved == record.snapshot == store.load(STACK)
+    state_writer = writer(store)
+    saved = state_writer.update(lambda s: s.with_intent(intent("model/M")))
+    assert saved == state_writer.snapshot == store.load(STACK)
     assert (saved.serial, saved.written_by, saved.written_at) == (1, "0.1.0", AT)
-    saved = record.update(lambda s: s.with_resource(resource("model/M")).without_intent("model/M"))
+    saved = state_writer.update(lambda s: s.with_resource(resource("model/M")).without_intent("model/M"))
     assert saved == store.load(STACK)
     assert (saved.serial, list(saved.resources), list(saved.intents)) == (2, ["model/M"], [])
 
@@ -60,9 +60,9 @@ def test_updates_continue_from_loaded_state(store: Store) -> None:
     ],
 )
 def test_a_change_without_effect_creates_no_serial(store: Store, change: Change) -> None:
-    record = writer(store)
-    saved = record.update(counted(1))
-    assert record.update(change) == saved
+    state_writer = writer(store)
+    saved = state_writer.update(counted(1))
+    assert state_writer.update(change) == saved
     assert [entry.serial for entry in store.history(STACK, 5)] == [1]
 
 
@@ -72,36 +72,36 @@ def test_an_apply_without_changes_creates_no_state(store: Store) -> None:
 
 
 def test_only_an_invalid_change_fails(store: Store) -> None:
-    record = writer(store)
-    record.update(counted(1))
+    state_writer = writer(store)
+    state_writer.update(counted(1))
     with pytest.raises(InvalidSnapshotError, match="I9 model/M"):
-        record.update(lambda s: s.with_resource(resource("model/M", "model/N")))
-    assert list(record.update(counted(2)).resources) == ["processing/app"]
+        state_writer.update(lambda s: s.with_resource(resource("model/M", "model/N")))
+    assert list(state_writer.update(counted(2)).resources) == ["processing/app"]
 
 
 def test_only_a_raising_change_fails(store: Store) -> None:
-    record = writer(store)
+    state_writer = writer(store)
     with pytest.raises(ZeroDivisionError):
-        record.update(lambda s: s.with_resource(resource(f"model/{1 // 0}")))
-    assert record.update(counted(2)).serial == 1
+        state_writer.update(lambda s: s.with_resource(resource(f"model/{1 // 0}")))
+    assert state_writer.update(counted(2)).serial == 1
 
 
 def test_a_save_of_another_run_is_not_overwritten(store: Store) -> None:
-    record = writer(store)
-    record.update(counted(1))
+    state_writer = writer(store)
+    state_writer.update(counted(1))
     store.save(counting(50), expected_serial=1, lock=None)
     with pytest.raises(SerialConflictError):
-        record.update(counted(2))
+        state_writer.update(counted(2))
     assert count(store.load(STACK)) == 50
 
 
 def test_a_lost_lock_stops_the_writer(store: Store) -> None:
     with store.lock(STACK, run("ada"), timeout=0) as lock:
-        record = writer(store, lock=lock)
-        record.update(counted(1))
+        state_writer = writer(store, lock=lock)
+        state_writer.update(counted(1))
         store.unlock(STACK)
         with pytest.raises(LostLockError):
-            record.update(counted(2))
+            state_writer.update(counted(2))
     assert count(store.load(STACK)) == 1
 
 
@@ -121,30 +121,30 @@ class Wrapped:
 
 def test_a_failed_save_is_part_of_the_next_one(store: Store) -> None:
     wrapped = Wrapped(store)
-    record = writer(wrapped)  # type: ignore[arg-type]
-    record.update(counted(1))
+    state_writer = writer(wrapped)  # type: ignore[arg-type]
+    state_writer.update(counted(1))
 
     def full() -> None:
         raise StoreUnavailableError("the disk is full")
 
     wrapped.before = full
     with pytest.raises(StoreUnavailableError):
-        record.update(lambda s: s.with_resource(resource("model/M")))
-    assert list(record.snapshot.resources) == ["processing/app"]
+        state_writer.update(lambda s: s.with_resource(resource("model/M")))
+    assert list(state_writer.snapshot.resources) == ["processing/app"]
     wrapped.before = lambda: None
-    saved = record.update(lambda s: s)
+    saved = state_writer.update(lambda s: s)
     assert saved == store.load(STACK)
     assert (list(saved.resources), saved.serial) == (["model/M", "processing/app"], 2)
 
 
 def test_no_change_of_a_thread_is_lost(store: Store) -> None:
-    record = writer(store)
+    state_writer = writer(store)
 
     def work(worker: int) -> None:
         for step in range(20):
             address = f"input/app/{worker}-{step}"
-            record.update(lambda s: s.with_intent(intent(address)))  # noqa: B023
-            saved = record.update(
+            state_writer.update(lambda s: s.with_intent(intent(address)))  # noqa: B023
+            saved = state_writer.update(
                 lambda s: one_more(s).with_resource(resource(address)).without_intent(address)  # noqa: B023
             )
             assert address in saved.resources
@@ -156,7 +156,7 @@ def test_no_change_of_a_thread_is_lost(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     stored = store.load(STACK)
-    assert stored == record.snapshot
+    assert stored == state_writer.snapshot
     assert count(stored) == 160
     assert stored is not None
     assert len(stored.resources) == 161
@@ -164,7 +164,7 @@ def test_no_change_of_a_thread_is_lost(store: Store) -> None:
 
 
 def test_one_change_runs_at_a_time_and_sees_the_one_before(store: Store) -> None:
-    record = writer(store)
+    state_writer = writer(store)
 
     def slowly(s: Snapshot) -> Snapshot:
         after = one_more(s)
@@ -172,13 +172,13 @@ def test_one_change_runs_at_a_time_and_sees_the_one_before(store: Store) -> None
         return after
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: record.update(slowly), range(40)))
-    assert count(record.snapshot) == 40
+        list(pool.map(lambda _: state_writer.update(slowly), range(40)))
+    assert count(state_writer.snapshot) == 40
 
 
 def test_waiting_threads_share_the_next_save(store: Store) -> None:
     wrapped = Wrapped(store)
-    record = writer(wrapped)  # type: ignore[arg-type]
+    state_writer = writer(wrapped)  # type: ignore[arg-type]
     saving, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -187,14 +187,14 @@ def test_waiting_threads_share_the_next_save(store: Store) -> None:
         assert go_on.wait(60)
 
     def add(number: int) -> Snapshot:
-        return record.update(lambda s: s.with_resource(resource(f"model/{number}")))
+        return state_writer.update(lambda s: s.with_resource(resource(f"model/{number}")))
 
     wrapped.before = hold
     with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(record.update, counted(1))
+        first = pool.submit(state_writer.update, counted(1))
         assert saving.wait(60)
         others = [pool.submit(add, number) for number in range(8)]
-        while record._changes < 9:
+        while state_writer._changes < 9:
             time.sleep(0.001)
         go_on.set()
         assert first.result().serial == 1
@@ -222,8 +222,8 @@ def test_every_serial_can_be_read_again(
     tmp_path_factory: pytest.TempPathFactory, changes: list[Change]
 ) -> None:
     with SqliteStore(tmp_path_factory.mktemp("story") / "state.db") as store:
-        record = writer(store)
-        saved = {snapshot.serial: snapshot for snapshot in map(record.update, changes)}
+        state_writer = writer(store)
+        saved = {snapshot.serial: snapshot for snapshot in map(state_writer.update, changes)}
         saved.pop(0, None)
         assert {serial: store.load_at(STACK, serial) for serial in saved} == saved
         assert len(store.history(STACK, 100)) == len(saved)

@@ -1,0 +1,62 @@
+"""The retry policy of provider calls: which errors, how many attempts, and the delay between two of them.
+
+Used by the engine for the calls of a step, and by the registry client for its requests.
+"""
+
+from collections.abc import Callable
+
+from tenacity import RetryCallState, Retrying, retry_if_exception
+
+from providers.errors import TransientError
+
+ATTEMPTS = 4
+"""Maximum number of attempts, except while the rate limiter waits for a server."""
+FIRST_DELAY = 0.5  # seconds; doubles with each attempt
+LONGEST_DELAY = 30.0  # seconds; also the limit for a Retry-After
+
+
+def is_transient(problem: BaseException | None) -> bool:
+    """Whether a retry may succeed within the permitted wait."""
+    return isinstance(problem, TransientError) and problem.waits is not False
+
+
+def is_rate_limited(problem: BaseException | None) -> bool:
+    """Whether the rate limiter delays the next attempt, and decides how often there is one."""
+    return isinstance(problem, TransientError) and problem.waits is True
+
+
+def delay(problem: BaseException | None, attempt: int) -> float:
+    """Seconds between the failed attempt number `attempt`, counted from 1, and the next one."""
+    pause = problem.retry_after if isinstance(problem, TransientError) else None
+    if is_rate_limited(problem):
+        return pause or 0.0
+    backoff: float = FIRST_DELAY * 2 ** (attempt - 1)
+    return min(backoff if pause is None else pause, LONGEST_DELAY)
+
+
+def problem_of(state: RetryCallState) -> BaseException | None:
+    """The error of the last attempt."""
+    return state.outcome.exception() if state.outcome else None
+
+
+def retrying(
+    *,
+    sleep: Callable[[float], None],
+    before_sleep: Callable[[RetryCallState], None],
+    may_retry: Callable[[BaseException], bool] = is_transient,
+) -> Retrying:
+    """Calls a function until it succeeds, or until a retry is not permitted. Raises its last error.
+
+    Args:
+        sleep: waits a number of seconds.
+        before_sleep: announces the next attempt.
+        may_retry: whether a retry after this error is permitted.
+    """
+    return Retrying(
+        retry=retry_if_exception(may_retry),
+        wait=lambda state: delay(problem_of(state), state.attempt_number),
+        stop=lambda state: not is_rate_limited(problem_of(state)) and state.attempt_number >= ATTEMPTS,
+        before_sleep=before_sleep,
+        sleep=sleep,
+        reraise=True,
+    )
