@@ -28,6 +28,10 @@ ELSEWHERE = {
     "docs/how-to/share-state.md": "tests/commands/test_state.py, which has a bucket",
     "docs/how-to/workspace.md": "tests/test_docs_workspace.py, which has two environments and a bucket",
     "docs/how-to/replace-pxl-pipeline.md": "tests/commands/test_deploy.py",
+    **{
+        f"docs/how-to/adding-a-{part}.md": "tests/test_adding.py, which follows the page in a copy"
+        for part in ("command", "report", "store")
+    },
     "docs/how-to/adding-a-kind.md": "tests/kinds/test_adding.py, which follows the page in a copy",
     "README.md": "tests/test_readme.py",
     "examples/README.md": "tests/test_readme.py",
