@@ -63,7 +63,7 @@ def write(platform: Platform, verb: str = "post", name: str = "Apples") -> objec
 
 
 @pytest.fixture(autouse=True)
-def token_never_told(connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def token_is_never_shown(connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No message of these errors contains the token, whatever the platform returned."""
     told: list[str] = []
     begin = ProviderError.__init__
