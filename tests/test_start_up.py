@@ -84,8 +84,8 @@ CASES = [
     Case("switch", 1, LOGINS),
     Case("whoami", 1, PLATFORM),
     Case("state list", 0, STATE),
-    Case("state show my_pipeline", 1, STATE),
-    Case("sandbox --switch latency", 2, TERMINAL | {"pydantic"}),
+    Case("state show my_pipeline", 1, STATE | FILES),
+    Case("sandbox --switch latency", 2, TERMINAL | {"pydantic", "semver"}),
     Case("demo --help", 0, set()),  # every other part of it runs the sandbox
 ]
 
