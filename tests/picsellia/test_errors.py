@@ -63,19 +63,21 @@ def write(platform: Platform, verb: str = "post", name: str = "Apples") -> objec
 
 
 @pytest.fixture(autouse=True)
-def token_is_never_shown(connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def token_is_never_shown(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """No message of these errors contains the token, whatever the platform returned."""
-    told: list[str] = []
+    messages: list[str] = []
     begin = ProviderError.__init__
 
     def noted(self: ProviderError, message: str, **rest: object) -> None:
         begin(self, message, **rest)  # type: ignore[arg-type]
-        told.append(f"{self.message} {self.hint} {self}")
+        messages.append(f"{self.message} {self.hint} {self}")
 
     monkeypatch.setattr(ProviderError, "__init__", noted)
     yield
-    assert told, "a story about errors without an error"
-    assert not [text for text in told if sandbox.token in text]
+    assert messages, "a story about errors without an error"
+    assert not [text for text in messages if sandbox.token in text]
 
 
 # Statuses
