@@ -224,11 +224,11 @@ DOCKER_IMAGE: Final = FieldRule(
 )
 DOCKER_TAG: Final = FieldRule(
     effect=Effect.IMAGE,
-    follows="It follows from metadata.version and [reconciler] pin: set those, or put it back.",
+    follows="It follows from metadata.version and [reconciler] pin: set those, or apply the files.",
 )
 DOCKER_FLAGS: Final = FieldRule(
     flags,
     unordered=True,
     effect=Effect.IMAGE,
-    follows="They follow from docker.gpu: take over default_gpu, or put them back.",
+    follows="They follow from docker.gpu: take over default_gpu, or apply the files.",
 )

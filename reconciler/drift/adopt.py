@@ -208,8 +208,7 @@ def _refusal(target: AdoptTarget, step: Step, changes: Sequence[Change], facts: 
     apply_command = f"reconciler apply --target {address}"
     if facts.published_as:
         detail = (
-            "An image is built from the folder. Restore it with apply, or publish a new version with "
-            "apply --bump."
+            "An image is built from the folder. Apply the files, or publish a new version with apply --bump."
         )
         return error(f"{name} cannot be written to the files", detail, address=address)
     if not changes:
@@ -231,7 +230,7 @@ def _refusal(target: AdoptTarget, step: Step, changes: Sequence[Change], facts: 
         detail = f"There is no live value to adopt. Create it with: {apply_command}"
         return error(f"{name} does not exist", detail, address=address)
     rule = facts.rules.get(changes[0].field)
-    detail = (rule and rule.follows) or f"Restore it with: {apply_command}"
+    detail = (rule and rule.follows) or f"Apply the files with: {apply_command}"
     return error(f"{name} is computed from other values", detail, address=address)
 
 
@@ -280,7 +279,7 @@ def _edit_of(value: AdoptedValue, present: Any) -> Value:
     if live is ABSENT and value.change.path != value.change.field:
         return REMOVED
     if isinstance(live, NoValue) or not isinstance(live, str | int | float):
-        detail = "config.toml cannot contain this value. Restore it with apply, or remove the key by hand."
+        detail = "config.toml cannot contain this value. Apply the files, or remove the key by hand."
         raise UserError(error(f"{value} is {_shown(live)} on the platform", detail))
     return str(live) if isinstance(present, str) else live
 

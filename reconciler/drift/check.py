@@ -3,15 +3,18 @@
 Sends no write, takes no lock and saves nothing. Resources that cannot be read are reported as unchecked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.values import Address
 from reconciler.drift.findings import LastApply, StackReport, findings, outline
+from reconciler.engine.missing_state import no_state_note
 from reconciler.engine.plan import PlanResult, make_plan
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
+from state.snapshot import Snapshot
 from state.stores.base import Store
 
 
@@ -48,7 +51,7 @@ def report_of(
         ),
         outline(planned.plan),
         planned.unread,
-        last_apply(session.store, str(stack)),
+        last_apply(session.store, str(stack), planned.stored),
         planned.plan.unverified,
     )
 
@@ -68,8 +71,16 @@ def adoptable_fields(planned: PlanResult) -> dict[Address, list[str]]:
     return fields
 
 
-def last_apply(store: Store, stack: str) -> LastApply | None:
-    """The last run that saved the state; None if there is no state."""
+def last_apply(store: Store, stack: str, state: Snapshot | None) -> LastApply | None:
+    """The last run that saved the state; None if there is no state, or if it is empty."""
+    if state is None or not (state.resources or state.intents):
+        return None
     for entry in store.history(stack, 1):
         return LastApply(entry.written_at, entry.owner, entry.host, entry.git_commit, entry.ci)
     return None
+
+
+def no_state_remarks(reports: Sequence[StackReport]) -> tuple[Diagnostic, ...]:
+    """A remark about the stacks that have no state, or an empty one."""
+    missing = [report.stack for report in reports if report.last_apply is None]
+    return (no_state_note(missing, missing[0].command("apply")),) if missing else ()

@@ -74,6 +74,11 @@ class Row:
         return self.drift.code in _READ
 
     @property
+    def is_missing(self) -> bool:
+        """Whether there is no state, or an empty one."""
+        return self.applied is None and self.drift.code is not DriftState.DAMAGED_STATE
+
+    @property
     def agrees(self) -> bool:
         """Whether the platform runs the image of the last apply, and the files have its version."""
         return (
@@ -186,7 +191,7 @@ def _stored_rows(
                 continue
             if state is not None:
                 listed.add(reads.stored_name(str(stack)) if isinstance(reads, RenamingStore) else str(stack))
-                row = _with_state(row, state, last_apply(reads, str(stack)))
+                row = _with_state(row, state, last_apply(reads, str(stack), state))
             yield pipeline, row, state is not None
 
 
@@ -222,7 +227,7 @@ def _rows_without_login(
             if training is None:
                 continue
             row = replace(row, folder=training.folder)
-        row = _with_state(row, state, last_apply(store, text))
+        row = _with_state(row, state, last_apply(store, text, state))
         yield replace(row, drift=_NO_LOGIN)
 
 

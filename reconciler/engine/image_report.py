@@ -47,7 +47,7 @@ class ImageReport:
         assessment: the assessment, as in a plan.
         differing: differences between the source and the published image, a line each; None if unknown.
         builder: the builder that a build would use; None if no build is needed.
-        serial: serial of the state that was read; None if there is none.
+        serial: serial of the state that was read; None if it does not have this image.
     """
 
     pipeline: Pipeline
@@ -124,7 +124,7 @@ def inspect_image(
         assessment,
         None if differing is None else tuple(differing),
         builder,
-        stored.serial if stored else None,
+        stored.serial if stored and recorded else None,
     )
 
 

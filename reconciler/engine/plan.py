@@ -32,6 +32,7 @@ from reconciler.engine import refresh
 from reconciler.engine.channels import RunningImage, changed_environments, running_images, tags_in_use
 from reconciler.engine.claims import PlanClaims
 from reconciler.engine.kinds import image_kind, kinds_of
+from reconciler.engine.missing_state import OTHER_STORE, state_note
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import CannotCheckError, Session
@@ -109,7 +110,7 @@ def make_plan(
     stack = session.stack(pipeline)
     stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
     if request.options.destroy and not stored.resources and not stored.intents:
-        detail = f"Add its resources to the state first: {stack.command('apply')}"
+        detail = f"{OTHER_STORE} Otherwise add its resources to the state first: {stack.command('apply')}"
         raise UserError(error(f"{stack} has no state, so there is nothing to destroy", detail))
     bumped, remarks = _with_bump(session, pipeline, request, key, stored)
     kinds = _kinds(session, pipeline, bumped, key, request)
@@ -125,6 +126,9 @@ def make_plan(
     )
     if partial:  # a report builds nothing
         return planned
+    if (note := state_note(stack, stored, planned.remote_state, kinds)) is not None:
+        plan = planned.plan
+        planned = replace(planned, plan=replace(plan, diagnostics=(*plan.diagnostics, note)))
     _refuse_time(planned)
     return _refuse_secrets(planned, image_source(bumped), key)
 

@@ -23,6 +23,7 @@ from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind, recorded_source
+from reconciler.engine.missing_state import OTHER_STORE
 from reconciler.engine.plan import PlanResult, plan_for
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
@@ -86,8 +87,11 @@ def find_earlier(
     """
     candidates, now = _finished_states(store, str(stack)), store.load(str(stack))
     if now is None:
-        detail = f"There is nothing to roll back to. Apply the pipeline first: {stack.command('apply')}"
-        raise UserError(error(f"{stack} was never applied", detail))
+        detail = (
+            f"So there is nothing to roll back to. {OTHER_STORE} Otherwise apply the pipeline first: "
+            f"{stack.command('apply')}"
+        )
+        raise UserError(error(f"there is no state of {stack}", detail))
     candidates = (earlier for earlier in candidates if earlier.snapshot.resources)
     if to is None:
         if abandoned is not None and (target := _target(store, stack, abandoned.command)) is not None:

@@ -120,7 +120,7 @@ def last_applied(stack: StackReport) -> str:
     """The time, user, host and commit of the last apply."""
     last = stack.last_apply
     if last is None:
-        return "never applied, so the origin of a change is unknown"
+        return "not in the state, so the origin of a change is unknown"
     who = f" by {last.by}@{last.host}" if last.by else ""
     commit = f" from {short_commit(last.git_commit)}" if last.git_commit else ""
     return f"last applied {last.at[:16].replace('T', ' ')}{who}{commit}"

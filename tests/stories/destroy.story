@@ -204,6 +204,9 @@ Plan: 3 to adopt.
 Done: 3 adopted.
   model/DefectClassifier  http://sandbox/model/…
   model-version/DefectClassifier/v1  http://sandbox/model/version/…
+| info: the state of sandbox@sandbox/registry/examples/single_training is empty since …
+|   Its resources were destroyed or removed from the state. Apply the files to create or add them again: reconciler apply registry/examples/single_training --organization sandbox --env CUSTOM
+|   The earlier versions are still there: reconciler state history 'sandbox@sandbox/registry/examples/single_training'
 | > adopted image/registry/examples/single_training
 | > adopted model/DefectClassifier
 | > adopted model-version/DefectClassifier/v1

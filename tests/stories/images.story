@@ -14,7 +14,7 @@ source
   base        registry/base/python:3.11
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
-  state       none
+  state       none here, so the files that changed are unknown; the next apply records them
   built by    append: set in the settings
 
 $ reconciler apply dataset_cleanup --parallel 1
@@ -153,7 +153,7 @@ source
   base        registry/base/python:3.11
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
-  state       none
+  state       none here, so the files that changed are unknown; the next apply records them
   built by    append: set in the settings
 layers
   … kB  …  base    ADD etc/os-release

@@ -5,7 +5,7 @@ $ reconciler state list
 
 $ reconciler state show dataset_cleanup
 | error: there is no state of dataset_cleanup
-|   The store is empty.
+|   The store is empty. If it was applied from another machine, use the state from there: `reconciler whoami --explain` shows where this state is.
 [1]
 
 $ reconciler apply dataset_cleanup --yes --parallel 1

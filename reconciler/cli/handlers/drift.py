@@ -11,7 +11,7 @@ from reconciler.cli.baseline_rules import load_rules, with_acknowledgements
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_report
 from reconciler.core.diagnostics import Diagnostic, UserError
-from reconciler.drift.check import check
+from reconciler.drift.check import check, no_state_remarks
 from reconciler.drift.findings import Report
 from reconciler.engine import fleet
 from reconciler.engine.requests import ReadOptions
@@ -54,8 +54,9 @@ def run(
     if result.sign_in_error is not None:
         raise result.sign_in_error
     failed |= {display_path(folder): diagnostics_of(problem) for folder, problem in result.problems.items()}
+    reports = tuple(result.results.values())
     report = with_acknowledgements(
-        baseline, Report(now, tuple(result.results.values()), failed, shard=shard), rules, err
+        baseline, Report(now, reports, failed, no_state_remarks(reports), shard), rules, err
     )
     print_report(report, terminal(outputs))
     print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)

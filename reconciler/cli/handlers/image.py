@@ -27,7 +27,7 @@ def run(
     validated = validate(options.pipeline_folder(name), where.reads(read_options))
     pipeline, _ = validated.require_valid()
     stack: Stack | None = None
-    no_state_reason = "none"
+    no_state_reason = "none here, so the files that changed are unknown; the next apply records them"
     target: Target | None = None
     try:
         target = where.target()

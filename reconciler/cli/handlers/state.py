@@ -245,6 +245,7 @@ def _print_lines(lines: Iterable[Text]) -> None:
 
 def _named(store: Store, name: str) -> str:
     """The stack of this name, or the only stack of the pipeline of this name. Raises UserError."""
+    from reconciler.engine.missing_state import OTHER_STORE
     from reconciler.workspace.discovery import stacks_called
 
     stacks = store.stacks()
@@ -257,7 +258,7 @@ def _named(store: Store, name: str) -> str:
     if matching:
         raise UserError(error(f"{name} has several stacks", f"Use one of {', '.join(matching)}."))
     existing = f"There is state of {', '.join(stacks)}." if stacks else "The store is empty."
-    raise UserError(error(f"there is no state of {name}", existing))
+    raise UserError(error(f"there is no state of {name}", f"{existing} {OTHER_STORE}"))
 
 
 def _at(store: Store, stack: str, serial: int) -> Snapshot:

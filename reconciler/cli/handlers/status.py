@@ -13,6 +13,7 @@ from reconciler.credentials import saved
 from reconciler.credentials.target import Target, resolve
 from reconciler.drift.findings import DriftState
 from reconciler.drift.status import status
+from reconciler.engine.missing_state import no_state_note
 from reconciler.engine.requests import ReadOptions
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
@@ -52,6 +53,8 @@ def run(
         return code
     for line in overview_lines(rows, now):
         out.print(line)
+    if missing := [f"{row.where}/{row.stack}" for row in rows if row.is_missing]:
+        print_diagnostics([no_state_note(missing, "reconciler apply")], err)
     return code
 
 

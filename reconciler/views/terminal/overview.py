@@ -33,7 +33,7 @@ def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
                 Text(row.files_version or "-"),
                 Text((row.running_digest or row.digest)[:SHORT_DIGEST] or "-", "dim"),
                 _drift(row),
-                Text(f"{age(row.applied.at, now)}{by}" if row.applied else "never"),
+                Text(f"{age(row.applied.at, now)}{by}" if row.applied else "not in the state"),
             ]
         )
         above = label

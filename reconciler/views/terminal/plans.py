@@ -45,7 +45,7 @@ def summary(plan: Plan) -> Text:
     """The number of resources per action, and of fields with drift and conflicts, in one line."""
     counts = plan.counts
     parts = [
-        Text(f"{counts[action.word]} to {action.word}", STYLES[action])
+        Text(f"{counts[action.word]} to {action.word}{_with_changes(plan, action)}", STYLES[action])
         for action in SUMMARISED
         if counts[action.word]
     ]
@@ -65,6 +65,12 @@ def summary(plan: Plan) -> Text:
             f" {plural(plan.unverified, 'field')} not returned by the platform, so not verified.", "dim"
         )
     return text
+
+
+def _with_changes(plan: Plan, action: Action) -> str:
+    """The number of adopted resources that are changed, too; other actions have their changes in the name."""
+    changed = sum(step.action is action and step.writes for step in plan.steps)
+    return f", {changed} of them with changes" if action is Action.ADOPT and changed else ""
 
 
 def print_refusals(plan: Plan, err: Console) -> None:

@@ -1,0 +1,51 @@
+"""Notes about stacks whose state does not show what was applied: there is none, or it is empty."""
+
+from collections.abc import Mapping, Sequence
+
+from providers.protocol import PublishedKind, ResourceKind
+from reconciler.core.diagnostics import Diagnostic, info
+from reconciler.core.plan import Stack
+from reconciler.core.remote import RemoteState
+from state.snapshot import Snapshot
+
+OTHER_STORE = (
+    "If it was applied from another machine, use the state from there: `reconciler whoami --explain` shows "
+    "where this state is."
+)
+_LISTED = 5
+
+
+def state_note(
+    stack: Stack, stored: Snapshot, remote_state: RemoteState, kinds: Mapping[str, ResourceKind]
+) -> Diagnostic | None:
+    """Why a plan cannot show what was applied; None if it can, and if nothing exists yet."""
+    if stored.resources or stored.intents:
+        return None
+    if stored.serial:
+        return _empty(stack, stored)
+    exists = any(
+        not (isinstance(kind := kinds[address.kind], PublishedKind) or kind.facts.shared)
+        for address in remote_state.found
+    )
+    return no_state_note([stack], stack.command("apply")) if exists else None
+
+
+def no_state_note(stacks: Sequence[Stack | str], apply_command: str) -> Diagnostic:
+    """The note about stacks without state."""
+    names = ", ".join(map(str, stacks[:_LISTED]))
+    more = f" and {len(stacks) - _LISTED:,} more" if len(stacks) > _LISTED else ""
+    return info(
+        f"there is no state of {names}{more}",
+        "So nothing shows which values were applied, and which were changed since. "
+        f"{OTHER_STORE} Otherwise apply the files, which adds them to the state: {apply_command}",
+    )
+
+
+def _empty(stack: Stack, stored: Snapshot) -> Diagnostic:
+    since = f" since {stored.written_at[:16].replace('T', ' ')}" if stored.written_at else ""
+    return info(
+        f"the state of {stack} is empty{since}",
+        "Its resources were destroyed or removed from the state. Apply the files to create or add them "
+        f"again: {stack.command('apply')}\n"
+        f"The earlier versions are still there: reconciler state history '{stack}'",
+    )

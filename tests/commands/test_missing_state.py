@@ -1,0 +1,91 @@
+"""Without state, as for a colleague or after destroy, commands say why they know little, and what to run."""
+
+from pathlib import Path
+
+import pytest
+
+from providers.sandbox import Sandbox
+from tests.conftest import Cli, copy_example, stack_of
+
+NAME = "dataset_cleanup"
+COMMANDS = {
+    "plan": ("plan", NAME),
+    "drift": ("drift", NAME),
+    "status": ("status", NAME),
+    "rollback": ("rollback", NAME),
+    "history": ("state", "history", NAME),
+    "image": ("image", NAME),
+}
+
+
+@pytest.fixture
+def applied(cli: Cli, sandbox: Sandbox) -> Sandbox:
+    copy_example(NAME, cli.folder, sandbox.registry)
+    assert cli("apply", NAME, "--yes").code == 0
+    return sandbox
+
+
+@pytest.fixture
+def colleague(applied: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user of the same repository and platform, whose state is on another machine."""
+    monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "of-the-colleague.db"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_of_a_colleague_says_what_is_missing_and_what_to_run(
+    cli: Cli, colleague: None, command: str
+) -> None:
+    ended = cli(*COMMANDS[command])
+    text = ended.out + ended.err
+
+    if command == "image":
+        assert "none here, so the files that changed are unknown; the next apply records them" in text
+        return
+    assert f"there is no state of {NAME if command == 'history' else stack_of(NAME)}" in text
+    assert "`reconciler whoami --explain` shows where this state is" in text
+    assert command == "history" or "reconciler apply" in text
+    assert ended.code == (1 if command in ("rollback", "history") else 0)
+
+
+def test_after_an_apply_nothing_is_missing(cli: Cli, colleague: None, applied: Sandbox) -> None:
+    applied.clear_requests()
+    assert cli("apply", NAME).code == 0
+    assert applied.writes() == [], "everything is as the files declare"
+    for command in ("plan", "drift", "status"):
+        assert "no state" not in cli(*COMMANDS[command]).err
+    assert "in sync" in cli("status", NAME).out
+
+
+def test_what_a_plan_takes_over_counts_the_changes(cli: Cli, colleague: None, applied: Sandbox) -> None:
+    applied.platform.edit_processing(NAME, default_cpu=64)
+    assert "Plan: 7 to adopt, 1 of them with changes." in cli("plan", NAME).out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_after_destroy_each_command_says_so_or_shows_it(cli: Cli, applied: Sandbox, command: str) -> None:
+    assert cli("destroy", NAME, "--yes").code == 0
+
+    ended = cli(*COMMANDS[command])
+    text = ended.out + ended.err
+
+    match command:
+        case "plan":
+            assert f"the state of {stack_of(NAME)} is empty since" in ended.err
+            assert "reconciler apply" in ended.err and "reconciler state history" in ended.err
+        case "drift" | "status":
+            assert f"there is no state of {stack_of(NAME)}" in text
+            assert "last applied" not in text
+        case "history":
+            assert "reconciler destroy" in text
+        case "image":
+            assert "none here" in text
+        case "rollback":
+            assert ended.code == 0, "it brings the destroyed resources back"
+            assert "create" in text
+
+
+def test_the_first_plan_of_a_pipeline_needs_no_explanation(cli: Cli, sandbox: Sandbox) -> None:
+    copy_example(NAME, cli.folder, sandbox.registry)
+    ended = cli("plan", NAME)
+    assert ended.code == 0
+    assert "no state" not in ended.err
