@@ -374,6 +374,15 @@ def test_a_folder_without_an_ignore_file_has_default_rules(folder: Path) -> None
     assert not (folder / ".dockerignore").exists(), "nothing is written into the user's folder"
 
 
+@pytest.mark.parametrize("name", [".dockerignore", "Dockerfile.dockerignore"])
+def test_an_ignore_file_without_an_end_is_not_read(folder: Path, name: str) -> None:
+    with (folder / name).open("wb") as file:
+        file.truncate(1 << 40)  # sparse
+    with pytest.raises(RefusedError, match=f"{name} cannot be read: Has more than 1 MiB") as caught:
+        context(ImageSource(folder=folder))
+    assert caught.value.hint == f"make {name} a readable file, or remove it"
+
+
 def test_an_empty_ignore_file_ignores_nothing(folder: Path) -> None:
     (folder / ".dockerignore").write_text("")
     (folder / "b.pyc").write_text("")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from providers.secret_rules import Sieve
 
 CHUNK = 64 << 10  # bytes read at a time; larger pieces make many small files slower
+_MAX_IGNORE_FILE = 1 << 20  # bytes
 RECIPE = "v2:"
 """The prefix of keys of the current recipe. Keys of the first recipe start with "sha256:"."""
 _FORMAT = b"picsellia-reconciler source key 2"
@@ -470,7 +471,12 @@ def _ignore_rules(source: ImageSource) -> IgnoreRules:
     name = ignore_file(source)
     if name is None:
         return _rules("\n".join(LEFT_OUT), "the rules for a folder without .dockerignore")
-    content = b"".join(read_file(f"{os.fspath(source.folder)}/", name))
+    try:
+        content = read_regular(source.folder / name, _MAX_IGNORE_FILE)
+    except OSError as error:
+        raise RefusedError(
+            f"{name} cannot be read: {error.strerror}", hint=f"make {name} a readable file, or remove it"
+        ) from error
     return _rules(content.decode("utf-8", "surrogateescape"), name)
 
 
