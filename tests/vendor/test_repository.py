@@ -10,6 +10,8 @@ from providers.sandbox import Sandbox
 from state.stores.opening import open_store
 from tests.conftest import Cli
 from tests.vendor.repository import (
+    ONE_IMAGE,
+    ONE_TRAINING,
     PIPELINES,
     UPPER_CASE,
     WITHOUT_IMAGE,
@@ -75,6 +77,14 @@ def test_validate_reports_the_real_faults_and_nothing_else(cli: Cli, at: Lines) 
     assert "warning: " not in ended.err
 
 
+def test_validate_reports_what_two_folders_share(cli: Cli, at: Lines) -> None:
+    """One image in two folders, and one training in two folders; nothing about the five called `training`."""
+    shared = [places for _, places in errors(cli("validate", "--all").err, cli.folder) if len(places) > 1]
+    assert {at(folder, "image_name") for folder in ONE_IMAGE} in shared
+    folders = [{place.rpartition("/")[0] for place in places} for places in shared]
+    assert sorted(map(sorted, folders)) == [sorted(ONE_TRAINING), sorted(ONE_IMAGE)]
+
+
 @pytest.fixture
 def fleet(environments: Sandbox, cli: Cli) -> list[str]:
     """The folders of the repository without its faults, and a reconciler.toml for two environments."""
@@ -108,6 +118,8 @@ def test_the_mended_repository_converges_in_both_environments(
 
     for environment in ("TEST", "LIVE"):
         assert cli("apply", "--all", "--env", environment, "--yes").code == 0
+        ended = cli("drift", "--all", "--env", environment)
+        assert (ended.code, f"{len(fleet)} pipelines in sync" in ended.out) == (0, True), ended
 
     assert environments.writes() == []
     assert state_versions(tmp_path) == states
