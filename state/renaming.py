@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from state.claims import move_state
-from state.errors import AmbiguousStateError
+from state.errors import AmbiguousStateError, CorruptStateError
 from state.lock import HEARTBEAT, TTL, Lock
 from state.lock_info import LockInfo
 from state.register import Register
@@ -147,13 +147,23 @@ class RenamingStore:
         if self._all_names is None:
             self._all_names = self._store.names()
         names = [name for name in self._find_older_names(stack, self._all_names) if name != stack]
-        found = {name: state for name in names if (state := self._load_older(name)) is not None}
+        if not names:
+            return stack
+        has_state = self._store.load(stack) is not None
+        found: dict[str, Snapshot] = {}
+        for name in names:
+            try:
+                state = self._load_older(name)
+            except CorruptStateError:
+                if has_state:
+                    continue  # it would not be used anyway, and may be that of another stack
+                raise
+            if state is not None:
+                found[name] = state
         relations = {name: self._relate(stack, state) for name, state in found.items()}
         same = [name for name, relation in relations.items() if relation is Relation.SAME]
         similar = [name for name, relation in relations.items() if relation is Relation.SIMILAR]
-        if not (same or similar):
-            return stack
-        if self._store.load(stack) is not None:
+        if has_state:
             if same:
                 organization, _, rest = stack.partition("@")
                 aside = f"{organization}@aside/{rest.partition('/')[2]}"

@@ -181,6 +181,25 @@ def test_state_that_another_run_replaced_meanwhile_is_not_moved(store: Store) ->
     assert count(store.load(OLD)) == 2
 
 
+def test_damaged_state_under_an_older_name_stops_only_a_stack_without_state(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the state of that stack. One with state of its own does not need it."""
+    saved(store, STACK, 1)
+    saved(store, OLD, 2)
+    load = type(store).load
+
+    def damaged(self: Store, stack: str) -> Snapshot | None:
+        if stack == OLD:
+            raise CorruptStateError("damaged", problems=["I1"], hint="restore it")
+        return load(self, stack)
+
+    monkeypatch.setattr(type(store), "load", damaged)
+    assert count(renaming(store, []).load(STACK)) == 1
+    with pytest.raises(CorruptStateError):
+        renaming(store, []).load("my-org@STAGING/another")
+
+
 def test_state_of_a_name_that_stacks_share_is_read_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
