@@ -74,6 +74,7 @@ def test_validate_reports_the_real_faults_and_nothing_else(cli: Cli, at: Lines) 
     for fault in in_one_folder:
         assert fault in found
     assert len([fault for fault in found if len(fault[1]) == 1]) == len(in_one_folder) == 9
+    assert len(found) == 11, "and two that folders share, see below"
     assert "warning: " not in ended.err
 
 
