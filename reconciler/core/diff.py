@@ -62,6 +62,11 @@ class Change(NamedTuple):
     place: str = ""
 
     @property
+    def is_only_recorded(self) -> bool:
+        """Whether live changed to a value that the files have by now, so applying the plan records it."""
+        return self.cls is ChangeClass.DRIFT and not self.write and same(self.desired, self.live)
+
+    @property
     def field(self) -> str:
         """The field without its key: `default_parameters` of `default_parameters.epochs`."""
         return self.path.partition(".")[0]

@@ -27,6 +27,7 @@ from reconciler.core.events import Emit, Note
 from reconciler.engine.kinds import image_kind
 from reconciler.engine.session import CannotCheckError
 from reconciler.engine.validate import ValidatedPipeline
+from reconciler.pipeline.channels import leaves_channel
 from reconciler.pipeline.compile import desired_graph, image_address
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
@@ -92,7 +93,14 @@ def inspect_image(
     recorded = stored.resources.get(str(address)) if stored else None
     resource = desired_graph(pipeline, key.key).get(address)
     assert resource is not None
-    kind = image_kind(pipeline, key, pool, new_version=new_version, accept=accept)
+    kind = image_kind(
+        pipeline,
+        key,
+        pool,
+        new_version=new_version,
+        accept=accept,
+        leaves_channel=leaves_channel(pipeline),
+    )
     try:
         id, outputs = (recorded.id, recorded.outputs) if recorded else (None, {})
         live = kind.read(Reference(address.name, id, None, resource.fields, outputs))

@@ -112,7 +112,8 @@ def facts(finding: Finding) -> list[tuple[str, str]]:
 
 def ways(finding: Finding) -> list[tuple[str, str]]:
     """The commands that resolve a finding, with labels. None for an acknowledged finding."""
-    both = (("apply the files", finding.put_back), ("adopt the change", finding.take_over))
+    label = "record it" if finding.change.is_only_recorded else "apply the files"
+    both = ((label, finding.put_back), ("adopt the change", finding.take_over))
     return [] if finding.acknowledged else [(label, command) for label, command in both if command]
 
 

@@ -31,8 +31,13 @@ def format_value(value: JSON | NoValue) -> str:
 
 
 def old_and_new(change: Change) -> list[tuple[str, str, str]]:
-    """(path, live, desired) of a change, or of each inner difference of two long structured values."""
+    """(path, old, new) of a change, or of each inner difference of two long structured values.
+
+    Old is live and new desired. For a change that is only recorded, old is recorded and new live.
+    """
     old, new = change.live, change.desired
+    if change.is_only_recorded:
+        old, new = change.recorded, change.live
     if isinstance(old, NoValue) and isinstance(new, dict) and new:
         return [
             (f"{change.path}.{key}", format_value(old), format_value(value)) for key, value in new.items()

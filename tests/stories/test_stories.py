@@ -11,6 +11,8 @@
     $ edit app/config.toml 'old' 'new'                 the user edits a file
     $ writes                                           the write requests since the last such line
 
+A story with `--env TEST` has two environments beside one registry, TEST and LIVE, each with a channel.
+
 Digests, ports, sizes and durations become `…`. `pytest --update` writes the output into the story.
 """
 
@@ -19,6 +21,7 @@ import math
 import re
 import shlex
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -36,14 +39,16 @@ STORIES = sorted(Path(__file__).parent.glob("*.story"))
 def test_story(
     story: Path,
     cli: Cli,
-    sandbox: Sandbox,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in (*CI_ADDRESSES, *CI_NUMBERS):  # the history would show the CI job of the tests
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(progress, "SILENCE", math.inf)  # seconds; a slow machine shows more lines
-    played = Player(cli, sandbox).play(story.read_text())
+    text = story.read_text()
+    names = ("TEST", "LIVE") if "--env TEST" in text else ()
+    sandbox: Sandbox = request.getfixturevalue("environments" if names else "sandbox")
+    played = Player(cli, sandbox, names).play(text)
     if request.config.getoption("--update"):
         story.write_text(played)
     assert played == story.read_text()
@@ -52,9 +57,10 @@ def test_story(
 class Player:
     """Plays a story and adds the output."""
 
-    def __init__(self, cli: Cli, sandbox: Sandbox) -> None:
+    def __init__(self, cli: Cli, sandbox: Sandbox, environments: Sequence[str] = ()) -> None:
         self._cli = cli
         self._sandbox = sandbox
+        self._hosts = {sandbox.account(name).url.partition("://")[2]: name.lower() for name in environments}
 
     def play(self, story: str) -> str:
         played: list[str] = []
@@ -115,9 +121,10 @@ class Player:
         return []
 
     def _settled(self, line: str) -> str:
-        line = line.replace(str(self._cli.folder) + "/", "").replace(
-            f"127.0.0.1:{self._sandbox.port}", "sandbox"
-        )
+        line = line.replace(str(self._cli.folder) + "/", "")
+        for host, name in self._hosts.items():
+            line = line.replace(host, name)
+        line = line.replace(f"127.0.0.1:{self._sandbox.port}", "sandbox")
         line = line.replace(self._sandbox.registry, "registry")
         line = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "…", line)
         line = re.sub(r"sha256:[0-9a-f]+", "sha256:…", line)
