@@ -18,7 +18,8 @@ def command(**arguments: Any) -> int:
     """Delete a pipeline's resources from the platform.
 
     Deletes the resources in the pipeline's state. Models and model versions stay on the platform and are only
-    removed from the state, unless you use --prune. Images stay in the registry.
+    removed from the state, unless you use --prune. Images stay in the registry, and
+    resources that another stack claims stay where they are.
     """
     from reconciler.cli.handlers.destroy import run
 

@@ -13,7 +13,8 @@ from reconciler.cli import options
 def command(**arguments: Any) -> int:
     """Check config.toml, classes and build context, offline.
 
-    Reports all problems in one run, each with its file and line.
+    Reports all problems in one run, each with its file and line. With several pipelines, it also reports
+    resources that two of them declare although they belong to one stack at a time.
     """
     from reconciler.cli.handlers.validate import run
 
