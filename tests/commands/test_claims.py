@@ -5,9 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from providers.sandbox import Sandbox
+from state.register import Register
+from state.stores.sqlite import SqliteStore
 from tests.conftest import Cli, copy_example
+from tests.reports.test_outputs import SCHEMA
 
 SECOND = ('name = "single_training"', 'name = "second"'), ("examples/single_training", "examples/second")
 """The edits that make a copy of the training another pipeline with the same model version."""
@@ -150,3 +154,56 @@ def test_adopt_leaves_what_another_pipeline_claims_unless_it_is_taken(cli: Cli, 
 def test_an_address_to_take_that_is_no_resource_is_an_error(cli: Cli, cleanup: Path) -> None:
     ended = cli("plan", "dataset_cleanup", "--take", "processing/other")
     assert (ended.code, "no resource is called processing/other" in ended.err) == (1, True)
+
+
+def test_a_rollback_takes_nothing_back_that_another_pipeline_took(cli: Cli, training: Path) -> None:
+    copied(training, "second", *SECOND)
+    assert cli("apply", "single_training", "--yes").code == 0
+    edit(training, ('framework = "PYTORCH"', 'framework = "ONNX"'))
+    assert cli("apply", "single_training", "--yes").code == 0
+    assert cli("apply", "second", "--take", "model-version/DefectClassifier/v1", "--yes").code == 0
+    assert cli("apply", "second").out.endswith("Nothing to do: 3 resources unchanged.\n")
+    refused = cli("rollback", "single_training", "--yes")
+    assert (refused.code, "has claimed it since" in refused.err) == (12, True)
+    assert cli("apply", "second").out.endswith("Nothing to do: 3 resources unchanged.\n")
+
+
+def test_a_claim_in_a_drift_report_follows_its_schema_and_is_one_finding(cli: Cli, training: Path) -> None:
+    copied(training, "second", *SECOND)
+    assert cli("apply", "single_training", "--yes").code == 0
+    reported = cli("drift", "second", "--json", "-")
+    document = json.loads(reported.out)
+    assert [*Draft202012Validator(SCHEMA).iter_errors(document)] == []
+    found = [one for stack in document["stacks"] for one in stack["findings"]]
+    conflicts = [one for one in found if one["class"] == "conflict"]
+    assert [(one["address"], one["reason_code"]) for one in conflicts] == [
+        ("model-version/DefectClassifier/v1", "claimed")
+    ]
+    assert reported.code == 12
+
+
+def test_a_plan_of_all_pipelines_reads_the_register_once_and_an_apply_without_changes_does_not_save_it(
+    cli: Cli, training: Path, cleanup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, saves = list[str](), list[str]()
+    load, save = SqliteStore.load_register, SqliteStore.save_register
+
+    def counted(store: SqliteStore, scope: str) -> Register | None:
+        reads.append(scope)
+        return load(store, scope)
+
+    def counted_save(store: SqliteStore, register: Register, *, expected_serial: int | None) -> Register:
+        saves.append(register.scope)
+        return save(store, register, expected_serial=expected_serial)
+
+    monkeypatch.setattr(SqliteStore, "load_register", counted)
+    monkeypatch.setattr(SqliteStore, "save_register", counted_save)
+    assert cli("apply", "--all", "--yes").code == 0
+    assert len(saves) == 4, (
+        "each pipeline claims its resources before the first write, and adds ids after the last"
+    )
+    for command in (("plan", "--all"), ("apply", "--all"), ("drift", "--all")):
+        reads.clear()
+        saves.clear()
+        assert cli(*command).code == 0
+        assert (len(reads), saves) == (1, []), command
