@@ -119,7 +119,7 @@ sandbox@sandbox/second  http://sandbox
         inference_type_constraint  null
         input_type                 NUMBER
         required                   true
-Plan: 6 to create, 1 to adopt.
+Plan: 6 to create, 1 to adopt, 1 of them with changes.
 | refused: image/registry/examples/dataset_cleanup
 |   sandbox@sandbox/dataset_cleanup has claimed it since …, declared at dataset_cleanup/config.toml:14; second/config.toml:14 declares it, too
 |     take it over:  reconciler apply second --organization sandbox --env CUSTOM --bump patch --take image/registry/examples/dataset_cleanup

@@ -97,7 +97,7 @@ sandbox@sandbox/registry/examples/second (second)  http://sandbox
 └── > model-version/DefectClassifier/v1  adopt  exists already; added to the state and changed  refused
         docker_image              registry/examples/single_training -> registry/examples/second  unrecorded: not in the state yet
         parameters.learning_rate  0.001 -> 0.002  unrecorded: not in the state yet
-Plan: 1 to create, 2 to adopt.
+Plan: 1 to create, 2 to adopt, 1 of them with changes.
 | refused: model-version/DefectClassifier/v1
 |   sandbox@sandbox/registry/examples/single_training has claimed it since …, declared at single_training/config.toml:18; second/config.toml:18 declares it, too
 |     take it over:  reconciler apply registry/examples/second --organization sandbox --env CUSTOM --take model-version/DefectClassifier/v1
@@ -115,7 +115,7 @@ sandbox@sandbox/registry/examples/second (second)  http://sandbox
 └── > model-version/DefectClassifier/v1  adopt  exists already; added to the state and changed  refused
         docker_image              registry/examples/single_training -> registry/examples/second  unrecorded: not in the state yet
         parameters.learning_rate  0.001 -> 0.002  unrecorded: not in the state yet
-Plan: 1 to create, 2 to adopt.
+Plan: 1 to create, 2 to adopt, 1 of them with changes.
 | refused: model-version/DefectClassifier/v1
 |   sandbox@sandbox/registry/examples/single_training has claimed it since …, declared at single_training/config.toml:18; second/config.toml:18 declares it, too
 |     take it over:  reconciler apply registry/examples/second --organization sandbox --env CUSTOM --take model-version/DefectClassifier/v1
@@ -135,7 +135,7 @@ sandbox@sandbox/registry/examples/second (second)  http://sandbox
 └── > model-version/DefectClassifier/v1  adopt  exists already; added to the state and changed  refused
         docker_image              registry/examples/single_training -> registry/examples/second  unrecorded: not in the state yet
         parameters.learning_rate  0.001 -> 0.002  unrecorded: not in the state yet
-Plan: 1 to create, 2 to adopt.
+Plan: 1 to create, 2 to adopt, 1 of them with changes.
 | refused: model-version/DefectClassifier/v1
 |   sandbox@sandbox/registry/examples/single_training has claimed it since …, declared at single_training/config.toml:18; second/config.toml:18 declares it, too
 |     take it over:  reconciler deploy registry/examples/second --organization sandbox --env CUSTOM --take model-version/DefectClassifier/v1
@@ -143,13 +143,15 @@ Plan: 1 to create, 2 to adopt.
 [12]
 
 $ reconciler drift second
-sandbox@sandbox/registry/examples/second (second)  never applied, so the origin of a change is unknown
+sandbox@sandbox/registry/examples/second (second)  not in the state, so the origin of a change is unknown
   conflict model-version/DefectClassifier/v1  sandbox@sandbox/registry/examples/single_training has claimed it since …, declared at single_training/config.toml:18; second/config.toml:18 declares it, too
     changed          … by read-write-user
     apply the files  reconciler apply registry/examples/second --organization sandbox --env CUSTOM --take model-version/DefectClassifier/v1
   pending image/registry/examples/second  never-published
     apply the files  reconciler apply registry/examples/second --organization sandbox --env CUSTOM --target image/registry/examples/second
 Found: 1 conflict, 1 pending. 0 pipelines in sync.
+| info: there is no state of sandbox@sandbox/registry/examples/second
+|   So nothing shows which values were applied, and which were changed since. If it was applied from another machine, use the state from there: `reconciler whoami --explain` shows where this state is. Otherwise apply the files, which adds them to the state: reconciler apply registry/examples/second --organization sandbox --env CUSTOM
 [12]
 
 $ writes
@@ -167,7 +169,7 @@ sandbox@sandbox/registry/examples/second (second)  http://sandbox
 └── > model-version/DefectClassifier/v1  adopt  exists already; added to the state and changed
         docker_image              registry/examples/single_training -> registry/examples/second  unrecorded: not in the state yet
         parameters.learning_rate  0.001 -> 0.002  unrecorded: not in the state yet
-Plan: 1 to create, 2 to adopt.
+Plan: 1 to create, 2 to adopt, 1 of them with changes.
 Done: 1 created, 2 adopted.
   model/DefectClassifier  http://sandbox/model/…
   model-version/DefectClassifier/v1  http://sandbox/model/version/…
