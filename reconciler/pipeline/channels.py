@@ -72,7 +72,27 @@ def leaves_channel(pipeline: Pipeline) -> bool:
 
 
 def channel_warnings(pipeline: Pipeline) -> Iterator[Diagnostic]:
-    """A warning for each tag that several environments register without saying so."""
+    """A warning for each tag that environments share undeclared, and for each `follows` without effect."""
+    yield from _shared_tags(pipeline)
+    yield from _follows_without_effect(pipeline)
+
+
+def _follows_without_effect(pipeline: Pipeline) -> Iterator[Diagnostic]:
+    shared = pipeline.loaded.shared
+    for environment, leader in shared.follows.items():
+        ours, theirs = moving_tag(pipeline, environment), moving_tag(pipeline, leader)
+        if ours is None and theirs is None:
+            continue
+        if ours is None or theirs is None or (ours.repository, ours.tag) != (theirs.repository, theirs.tag):
+            yield warning(
+                f"{environment} follows {leader}, but they have different tags, so it has no effect",
+                f"Remove follows, or the channel, pin or image name that makes {environment} differ.",
+                file=shared.file,
+                line=shared.line_of("environments", environment, "follows"),
+            )
+
+
+def _shared_tags(pipeline: Pipeline) -> Iterator[Diagnostic]:
     shared, groups = pipeline.loaded.shared, dict[tuple[str, str], list[str]]()
     for environment in known_environments(pipeline):
         if (moving := moving_tag(pipeline, environment)) is not None:

@@ -296,7 +296,7 @@ def test_nothing_to_do_costs_no_request_more_than_one_environment(
         "[environments.LIVE]" + text.partition("[environments.LIVE]")[2]
     )
     assert sorted(requests()) == sorted(both)
-    assert both
+    assert [method for method, path in both if path.startswith("/v2/")] == ["HEAD"] * 2, "one for each tag"
 
 
 # status

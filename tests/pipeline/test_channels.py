@@ -69,7 +69,11 @@ def test_a_pair_shares_exactly_an_equal_moving_tag_without_follows(
     (one, _), (other, follows) = KEYS[staging], KEYS[prod]
     other = (one or "latest") if follows else other
 
-    assert bool(warned(tmp_path, text)) == (one == other and one is not None and not follows)
+    without_effect = ["PROD follows STAGING, but they have different tags, so it has no effect"]
+    shares = one == other and one is not None and not follows
+    assert bool(warned(tmp_path, text)) == (shares or (follows and one is None))
+    if follows and one is None:
+        assert warned(tmp_path, text) == without_effect
     # A deploy moves the channel of a pinned environment, too. A follower that moves the tag itself changes
     # the image of the other environment, where nothing announces it.
     to_prod = (one or "latest") == other and not follows
@@ -103,6 +107,16 @@ def test_an_overlay_can_end_the_sharing(tmp_path: Path, overlay: str) -> None:
 
 def test_one_environment_shares_nothing(tmp_path: Path) -> None:
     assert not warned(tmp_path, "") and not warned(tmp_path, environments(PROD=""))
+
+
+@pytest.mark.parametrize("keys", ['channel = "prod"', 'pin = "version"'])
+def test_follows_without_a_shared_tag_is_a_warning_with_its_line(tmp_path: Path, keys: str) -> None:
+    text = environments(STAGING="", PROD=f'{keys}\nfollows = "STAGING"')
+
+    (problem,) = channel_warnings(pipeline(tmp_path, text))
+
+    assert problem.summary.startswith("PROD follows STAGING, but they have different tags")
+    assert problem.place == f"{tmp_path}/reconciler.toml:7"
 
 
 def test_three_environments_are_one_warning(tmp_path: Path) -> None:
