@@ -11,7 +11,7 @@ class Holds(StrEnum):
     TEXT = "text"
     COUNT = "a whole number from 0"
     FLAG = "true or false"
-    TEXTS = "a table of texts"
+    TABLE = "a table of texts"
     VARIABLES = "a table of environment variables"
     FRAMEWORK = "the name of a framework"
     INFERENCE_TYPE = "the name of an inference type"

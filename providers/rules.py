@@ -88,18 +88,18 @@ def text(value: JSON) -> JSON:
     return "" if value is None else value
 
 
-def flags(value: JSON) -> JSON:
-    """Null becomes []."""
+def texts(value: JSON) -> JSON:
+    """A list of texts: null becomes []."""
     return [] if value is None else canonical_numbers(value)
 
 
-def mapping(value: JSON) -> JSON:
-    """Null becomes {}."""
+def table(value: JSON) -> JSON:
+    """A table: null becomes {}."""
     return {} if value is None else canonical_numbers(value)
 
 
-def texts(value: JSON) -> JSON:
-    """A table of strings: null becomes {}, and numbers become text."""
+def text_table(value: JSON) -> JSON:
+    """A table of texts: null becomes {}, and numbers become text."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -227,7 +227,7 @@ DOCKER_TAG: Final = FieldRule(
     follows="It follows from metadata.version and [reconciler] pin: set those, or apply the files.",
 )
 DOCKER_FLAGS: Final = FieldRule(
-    flags,
+    texts,
     unordered=True,
     effect=Effect.IMAGE,
     follows="They follow from docker.gpu: take over default_gpu, or apply the files.",

@@ -101,7 +101,7 @@ def _flag(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
     return None
 
 
-def _texts(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> dict[str, JSON] | None:
+def _table(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> dict[str, JSON] | None:
     if not isinstance(value, Mapping):
         reader.error(
             f"{dotted(where)} must be a table, not {described(value)}", table_advice(dotted(where)), *where
@@ -112,7 +112,7 @@ def _texts(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> dict
 
 
 def _variables(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
-    found = _texts(reader, value, where)
+    found = _table(reader, value, where)
     odd = [name for name in found or () if not _VARIABLE.fullmatch(name)]
     for name in odd:
         reader.error(
@@ -166,7 +166,7 @@ _READERS: Mapping[Holds, Reader] = {
     Holds.TEXT: _text,
     Holds.COUNT: _count,
     Holds.FLAG: _flag,
-    Holds.TEXTS: _texts,
+    Holds.TABLE: _table,
     Holds.VARIABLES: _variables,
     Holds.FRAMEWORK: _framework,
     Holds.INFERENCE_TYPE: _inference_type,

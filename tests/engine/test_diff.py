@@ -18,8 +18,8 @@ IN_SYNC, PENDING, DRIFT, CONVERGED, CONFLICT, UNRECORDED, UNVERIFIED = ChangeCla
 RULES = {
     "description": FieldRule(rules.text),
     "default_cpu": FieldRule(rules.integer),
-    "docker_flags": FieldRule(rules.flags, unordered=True),
-    "default_parameters": FieldRule(rules.mapping, keyed=True),
+    "docker_flags": FieldRule(rules.texts, unordered=True),
+    "default_parameters": FieldRule(rules.table, keyed=True),
     "type": FieldRule(rules.enum_name),
     "constraint": FieldRule(rules.constraint),
     "framework": FieldRule(rules.configured),

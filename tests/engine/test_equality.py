@@ -157,8 +157,9 @@ def test_nested_values_follow_the_table(values: tuple[JSON, JSON, JSON]) -> None
 SPELLINGS: dict[Callable[[JSON], JSON], list[list[JSON]]] = {
     rules.integer: [[4, 4.0, "4", "4.0", "4.00"], ["04"], [" 4"], ["4e0"], [True], [None], ["x"], [40, "40"]],
     rules.text: [[None, ""], [" "], ["1"], ["1.0"], [1, 1.0]],
-    rules.flags: [[None, []], [["1"]], [["1.0"]], [[1], [1.0]], [{}]],
-    rules.mapping: [[None, {}], [{"a": "1"}], [{"a": 1}, {"a": 1.0}], [{"a": None}], [[]]],
+    rules.texts: [[None, []], [["1"]], [["1.0"]], [[1], [1.0]], [{}]],
+    rules.table: [[None, {}], [{"a": "1"}], [{"a": 1}, {"a": 1.0}], [{"a": None}], [[]]],
+    rules.text_table: [[None, {}], [{"a": "1"}, {"a": 1}, {"a": 1.0}], [{"a": "1.0"}], [{"a": None}], [[]]],
     rules.enum_name: [["YOLO", "yolo", "Yolo"], [None], [""], ["STRASSE"], ["STRA\u00dfE"], ["YOL\u00d6"]],
     rules.configured: [["ONNX", "onnx"], [None, "", "NOT_CONFIGURED", "not_configured"], [0], [False]],
     rules.constraint: [["ONNX", "onnx"], [None, "", "NOT_CONFIGURED", "not_configured"], [0], [False], [[]]],

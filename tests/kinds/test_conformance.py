@@ -13,7 +13,7 @@ from providers.sandbox import Sandbox
 from providers.table import FACTS
 from tests.kinds.conftest import Subject
 
-READABLE = {Holds.TEXT: str, Holds.COUNT: int, Holds.FLAG: bool, Holds.TEXTS: dict, Holds.VARIABLES: dict}
+READABLE = {Holds.TEXT: str, Holds.COUNT: int, Holds.FLAG: bool, Holds.TABLE: dict, Holds.VARIABLES: dict}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -22,7 +22,7 @@ WRITTEN = {
     Holds.TEXT: '"text 0"',
     Holds.COUNT: "1",
     Holds.FLAG: "false",
-    Holds.TEXTS: '{ KEY = "text 0" }',
+    Holds.TABLE: '{ KEY = "text 0" }',
     Holds.VARIABLES: '{ KEY = "text 0" }',
 }
 

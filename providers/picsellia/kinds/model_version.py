@@ -32,10 +32,10 @@ RULES = {
     "docker_image": rules.DOCKER_IMAGE,
     "docker_tag": rules.DOCKER_TAG,
     "docker_flags": rules.DOCKER_FLAGS,
-    "parameters": FieldRule(rules.mapping, rules.number_like, keyed=True),
+    "parameters": FieldRule(rules.table, rules.number_like, keyed=True),
     "description": FieldRule(rules.text, effect=Effect.DESCRIPTION),
-    "labels": FieldRule(rules.texts, keyed=True),
-    "docker_env_variables": FieldRule(rules.texts, keyed=True),
+    "labels": FieldRule(rules.text_table, keyed=True),
+    "docker_env_variables": FieldRule(rules.text_table, keyed=True),
 }
 CONFIG = ConfigTable(
     "model_version",
@@ -43,7 +43,7 @@ CONFIG = ConfigTable(
         "framework": Key("framework", Holds.FRAMEWORK),
         "type": Key("inference_type", Holds.INFERENCE_TYPE),
         "description": Key("description"),
-        "labels": Key("labels", Holds.TEXTS),
+        "labels": Key("labels", Holds.TABLE),
         "docker_env_variables": Key("env", Holds.VARIABLES),
     },
 )

@@ -22,7 +22,7 @@ RULES = {
     # 4 and 0 are the defaults of the official deploy; the platform requires both on create.
     "default_cpu": FieldRule(rules.integer, create_default=4, effect=Effect.RESOURCES),
     "default_gpu": FieldRule(rules.integer, create_default=0, effect=Effect.RESOURCES),
-    "default_parameters": FieldRule(rules.mapping, rules.number_like, keyed=True, create_default={}),
+    "default_parameters": FieldRule(rules.table, rules.number_like, keyed=True, create_default={}),
     "docker_image": rules.DOCKER_IMAGE,
     "docker_tag": rules.DOCKER_TAG,
     "docker_flags": rules.DOCKER_FLAGS,
