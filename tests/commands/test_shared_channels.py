@@ -352,3 +352,31 @@ def test_status_of_a_follower_names_the_environment_that_it_follows(
 
     assert cli("apply", NAME, "--env", "LIVE", "--yes").code == 0
     assert "in sync, follows TEST" in cli("status", NAME, "--env", "LIVE").out
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("adopt", NAME), 0),
+        (("adopt", NAME, "image/IMAGE#digest"), 1),
+        (("image", NAME, "--json"), 0),
+        (("plan", NAME, "--out", "saved.json"), 0),
+        (("apply", "--plan", "saved.json"), 0),
+        (("rollback", NAME), 1),
+        (("destroy", NAME, "--yes"), 0),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_other_commands_work_where_the_tag_was_moved(
+    cli: Cli, moved: Write, sandbox: Sandbox, command: tuple[str, ...], code: int
+) -> None:
+    words = [word.replace("IMAGE", f"{sandbox.registry}/examples/{NAME}") for word in command]
+    if words[0] == "apply":
+        assert cli("plan", NAME, "--env", "LIVE", "--out", "saved.json").code == 0
+
+    ended = cli(words[0], *words[1:], "--env", "LIVE")
+
+    assert "Traceback" not in ended.err
+    assert ended.code == code, ended.err
+    if words[0] == "apply":
+        assert findings(cli) == (0, [])
