@@ -11,6 +11,7 @@ class Holds(StrEnum):
     TEXT = "text"
     COUNT = "a whole number from 0"
     FLAG = "true or false"
+    TEXTS = "a list of texts"
     TABLE = "a table of texts"
     VARIABLES = "a table of environment variables"
     FRAMEWORK = "the name of a framework"

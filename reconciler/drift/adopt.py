@@ -19,7 +19,7 @@ from providers.docker.source.key import fingerprint
 from providers.json_value import JSON
 from providers.protocol import KindFacts
 from providers.regular_files import read_regular
-from providers.rules import HIDDEN
+from providers.rules import HIDDEN, FieldRule
 from providers.text import one_line
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.diff import Change, ChangeClass, normalised, normalised_live, same
@@ -256,7 +256,8 @@ def _with_config_edits(planned: PlanResult, values: Sequence[AdoptedValue]) -> A
     edits: dict[KeyPath, Value] = {}
     for value in values:
         key = _key_of(planned, value)
-        edits[key] = _edit_of(value, _value_at(document, loaded.lines.place(key)))
+        rule = planned.kinds[value.address.kind].facts.rules[value.change.field]
+        edits[key] = _edit_of(value, _value_at(document, loaded.lines.place(key)), rule)
     edited = edited_config(loaded, edits)
     if edited.config is None:
         summary = "config.toml would have errors with the live values"
@@ -273,11 +274,16 @@ def _value_at(document: Any, path: KeyPath) -> Any:
     return document
 
 
-def _edit_of(value: AdoptedValue, present: Any) -> Value:
-    """The live value in the type that the file has: `cpu = "4"` stays a string."""
+def _edit_of(value: AdoptedValue, present: Any, rule: FieldRule) -> Value:
+    """The live value in the form of the file: `cpu = "4"` stays a string, a set of texts keeps its order."""
     live = value.change.live
     if live is ABSENT and value.change.path != value.change.field:
         return REMOVED
+    if isinstance(live, list) and all(isinstance(text, str) for text in live):
+        texts = [str(text) for text in live]
+        if rule.unordered and isinstance(present, list):
+            texts.sort(key=lambda text: present.index(text) if text in present else len(present))
+        return texts
     if isinstance(live, NoValue) or not isinstance(live, str | int | float):
         detail = "config.toml cannot contain this value. Apply the files, or remove the key by hand."
         raise UserError(error(f"{value} is {_shown(live)} on the platform", detail))

@@ -31,10 +31,7 @@ def read_keys(
     found: dict[str, JSON] = {}
     for field, key in config.keys.items():
         value = _at(reader, table, where, key)
-        if (
-            value is not None
-            and (read := _READERS[key.holds](reader, value, (*where, *key.path))) is not None
-        ):
+        if value is not None and (read := READERS[key.holds](reader, value, (*where, *key.path))) is not None:
             found[field] = read
     return found
 
@@ -72,7 +69,8 @@ def _is_secret(reader: TomlReader, value: str, where: tuple[str | int, ...]) -> 
     """Whether a text looks like a secret, which is an error. The error does not show it."""
     from providers.secret_rules import kind_of_value  # late: its expressions take a while
 
-    kind = kind_of_value(str(where[-1]), value)
+    key = next(name for name in reversed(where) if isinstance(name, str))
+    kind = kind_of_value(key, value)
     if kind is not None:
         reader.error(
             f"{dotted(where)} looks like a secret: {kind}",
@@ -99,6 +97,18 @@ def _flag(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
         f"{dotted(where)} must be true or false, not {described(value)}", "Write it without quotes.", *where
     )
     return None
+
+
+def _texts(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> JSON:
+    if not isinstance(value, list):
+        reader.error(
+            f"{dotted(where)} must be a list of texts, not {described(value)}",
+            'Write ["...", "..."].',
+            *where,
+        )
+        return None
+    found = [_text(reader, text, (*where, index)) for index, text in enumerate(value)]
+    return None if None in found else found
 
 
 def _table(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> dict[str, JSON] | None:
@@ -162,10 +172,11 @@ def _enum(
     return None
 
 
-_READERS: Mapping[Holds, Reader] = {
+READERS: Mapping[Holds, Reader] = {
     Holds.TEXT: _text,
     Holds.COUNT: _count,
     Holds.FLAG: _flag,
+    Holds.TEXTS: _texts,
     Holds.TABLE: _table,
     Holds.VARIABLES: _variables,
     Holds.FRAMEWORK: _framework,

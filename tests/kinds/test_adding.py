@@ -10,28 +10,66 @@ from pathlib import Path
 
 import pytest
 
+from providers.config_keys import Holds
+from reconciler.pipeline.keys import READERS
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "adding-a-kind.md"
 COPIED = ("reconciler", "providers", "state", "tests", "examples")
 
 
-def with_a_choice(file: str) -> str:
-    """The same kind with one more field: one of two texts, which cannot be changed in place."""
-    for old, changed in (
+FIELDS = {
+    Holds.TEXT: ("rules.text", "TEXT"),
+    Holds.COUNT: ("rules.integer", "BodyKey(int)"),
+    Holds.FLAG: ("create_default=True", "BodyKey(bool)"),
+    Holds.TEXTS: ("rules.texts, unordered=True", "TEXTS"),
+    Holds.TABLE: ("rules.text_table, keyed=True", "TABLE"),
+    Holds.VARIABLES: ("rules.text_table, keyed=True", "TABLE"),
+    Holds.FRAMEWORK: ("rules.enum_name", "FRAMEWORK"),
+    Holds.INFERENCE_TYPE: ("rules.enum_name", "INFERENCE_TYPE"),
+}
+"""For each type of value in config.toml, the rule and the body key of a field."""
+CHOICE = 'BodyKey(one_of=("TEAM", "COMPANY"))'
+
+
+def with_every_type(file: str) -> str:
+    """The same kind with a field of every type of value, and a choice that cannot be changed in place."""
+    fields = {f"a_{holds.name.lower()}": (holds, *facts) for holds, facts in FIELDS.items()}
+    keys = "".join(f'"{field}": Key("{field}", Holds.{one[0].name}), ' for field, one in fields.items())
+    bodies = "".join(f'"{field}": {one[2]}, ' for field, one in fields.items())
+    added = "".join(f'"{field}": FieldRule({one[1]}), ' for field, one in fields.items())
+    for old, new in (
         (
             'RULES = {"name": rules.NAME, ',
-            'RULES = {\n    "name": rules.NAME,\n    "scope": FieldRule(immutable=True),\n    ',
+            f'RULES = {{"name": rules.NAME, "scope": FieldRule(immutable=True), {added}',
         ),
-        ("effect=Effect.DESCRIPTION)}", "effect=Effect.DESCRIPTION),\n}"),
         (
-            '{"description": Key("description")})',
-            '{"description": Key("description"), "scope": Key("scope")})',
+            '{"description": Key("description")}',
+            f'{{"scope": Key("scope"), {keys}"description": Key("description")}}',
         ),
-        ("TEXT, Collection", "TEXT, BodyKey, Collection"),
-        ('create={"name": NAME, ', 'create={"name": NAME, "scope": BodyKey(one_of=("TEAM", "COMPANY")), '),
+        ("import NAME,", "import FRAMEWORK, INFERENCE_TYPE, NAME,"),
+        ("TEXT, Collection", "TABLE, TEXT, TEXTS, BodyKey, Collection"),
+        ("import ConfigTable, Key", "import ConfigTable, Holds, Key"),
+        ('create={"name": NAME, ', f'create={{"name": NAME, "scope": {CHOICE}, {bodies}'),
+        ('change={"name": RENAME, ', f'change={{"name": RENAME, {bodies}'),
     ):
         assert file.count(old) == 1, old
-        file = file.replace(old, changed)
+        file = file.replace(old, new)
+    return formatted(file)
+
+
+def formatted(file: str) -> str:
+    commands = (["check", "-q", "--select", "I", "--fix"], ["format", "-q"])
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", "kind.py", "-"],
+            cwd=ROOT,
+            input=file,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        file = done.stdout
     return file
 
 
@@ -39,7 +77,11 @@ def as_written(file: str) -> str:
     return file
 
 
-@pytest.mark.parametrize("variant", [as_written, with_a_choice])
+def test_the_fields_have_every_type_that_a_row_can_hold() -> None:
+    assert set(FIELDS) == set(READERS)
+
+
+@pytest.mark.parametrize("variant", [as_written, with_every_type])
 def test_the_page_leads_from_nothing_to_a_kind_that_passes_every_test(
     variant: Callable[[str], str], tmp_path: Path
 ) -> None:

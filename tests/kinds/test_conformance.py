@@ -3,6 +3,8 @@
 A new kind is tested by this file as it is; `docs/how-to/adding-a-kind.md` says how.
 """
 
+from typing import Any
+
 import pytest
 
 from providers.config_keys import Holds
@@ -11,9 +13,21 @@ from providers.picsellia.kinds import KINDS
 from providers.protocol import ListedKind
 from providers.sandbox import Sandbox
 from providers.table import FACTS
+from reconciler.pipeline.keys import READERS
 from tests.kinds.conftest import Subject
 
-READABLE = {Holds.TEXT: str, Holds.COUNT: int, Holds.FLAG: bool, Holds.TABLE: dict, Holds.VARIABLES: dict}
+SENT_AS = {
+    Holds.TEXT: str,
+    Holds.COUNT: int,
+    Holds.FLAG: bool,
+    Holds.TEXTS: list[str],
+    Holds.TABLE: dict[str, Any],
+    Holds.VARIABLES: dict[str, Any],
+    Holds.FRAMEWORK: str,
+    Holds.INFERENCE_TYPE: str,
+    Holds.PIPELINE_TYPE: str,
+}
+"""For each type of value in config.toml, the type of the key in a body."""
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -40,8 +54,10 @@ def test_the_facts_of_a_kind_agree(name: str) -> None:
     for field, key in (facts.config.keys if facts.config else {}).items():
         assert field in facts.rules
         assert key.path
+        body = collection.create[field].type
+        assert body == SENT_AS[key.holds], f"{field} is {key.holds} in config.toml, but {body} in a body"
         if facts.config and facts.config.rows:
-            assert key.holds in READABLE, f"a row cannot hold {key.holds}"
+            assert key.holds in READERS, f"a row cannot hold {key.holds}"
     if facts.listed_by:
         assert hasattr(KINDS[name], "siblings"), "a listed kind reads the whole list"
 

@@ -22,6 +22,7 @@ WRITTEN = {
     Holds.TEXT: '"text 0"',
     Holds.COUNT: "1",
     Holds.FLAG: "false",
+    Holds.TEXTS: '["--flag=0"]',
     Holds.TABLE: '{ KEY = "text 0" }',
     Holds.VARIABLES: '{ KEY = "text 0" }',
 }

@@ -5,12 +5,14 @@ it. Used by a finished deploy (version, tag, answers to questions), by bump and 
 text, and touches no file.
 """
 
+import copy
 import datetime
 import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from enum import Enum
 from typing import Any, Final
 
@@ -308,7 +310,12 @@ def _with_table(text: str, sections: list[Section], path: Path, value: Value, ne
 
 
 def _toml_item(value: Value, before: Item | None = None) -> Item:
-    """`value` as a TOML item, in the quotes of the text that it replaces if they can hold it."""
+    """`value` as a TOML item, as much like the value that it replaces as possible.
+
+    A text keeps the quotes if they can hold it. A list keeps the lines and comments of its remaining texts.
+    """
+    if isinstance(value, list) and isinstance(before, Array):
+        return _edited_array(before, value)
     if isinstance(value, str) and isinstance(before, String):
         quotes = before.type
         if quotes.is_multiline() and ("\n" not in value or "\r" in value):
@@ -318,6 +325,23 @@ def _toml_item(value: Value, before: Item | None = None) -> Item:
         except InvalidStringError:
             pass  # a literal string has no escapes
     return tomlkit.item(value)
+
+
+def _edited_array(before: Array, texts: list[str]) -> Item:
+    edited = copy.deepcopy(before)
+    changes = SequenceMatcher(None, [str(text) for text in before], texts, autojunk=False).get_opcodes()
+    for change, start, end, first, last in reversed(changes):
+        if change != "equal":
+            for index in reversed(range(start, end)):
+                del edited[index]
+            for text in reversed(texts[first:last]):
+                edited.insert(start, text)
+    try:
+        if tomllib.loads(f"texts = {edited.as_string()}")["texts"] == texts:
+            return edited
+    except tomllib.TOMLDecodeError:
+        pass  # tomlkit adds to a list that ends with a comment without a comma
+    return tomlkit.item(texts)
 
 
 def _with_value(document: dict[str, Any], path: Path, value: Value) -> dict[str, Any]:
