@@ -6,6 +6,8 @@ document      state to JSON and back; `migrations` upgrades older documents
 changes       field-by-field changes between two serials
 stores        `base` is the protocol, `sqlite` the local store, `bucket` the store for teams
               (`bucket_layout` its paths and formats, `objects` its requests); `opening` maps a URL to a store
+register      the sources of stacks and their claims, as a pure value
+claims        reads and changes the registers of a store
 renaming      a store that finds state under older names and moves it
 copying       copies state and history from one store to another
 lock          the lock of a stack and its heartbeat
