@@ -94,6 +94,11 @@ class Registers:
                 self._registers[scope] = before = stored
                 fresh = True
 
+    def refresh(self, scope: str) -> None:
+        """Read the register again the next time: it was changed past this object."""
+        with self._mutex:
+            self._registers.pop(scope, None)
+
     def is_void(self, address: str, claim: Claim) -> bool:
         """Whether the holder of a claim has no run in progress, and no such resource in its state."""
         if self._store.holder(claim.stack) is not None:

@@ -127,6 +127,10 @@ class Register:
         source = other.stacks.get(before)
         return result if source is None else result.with_source(after, source)
 
+    def stacks_from(self, source: Source) -> list[str]:
+        """The stacks that were last applied from this source."""
+        return [stack for stack, known in self.stacks.items() if known == source]
+
     def saved(self) -> "Register":
         """The register with the next serial."""
         return self._with(serial=self.serial + 1)

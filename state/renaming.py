@@ -1,4 +1,7 @@
-"""A store that finds the state of a stack under older names and moves it to the current name once.
+"""A store that finds the state of a stack under other names and moves it to the current name once.
+
+There are two sorts: an older name, which an earlier version gave to the same stack, and a former name, which
+the folder of the stack had before its name changed.
 
 Sits between the commands and a store. The caller's functions decide which names may be older ones and whether
 state belongs to the stack. Reading moves nothing; the first lock does.
@@ -16,7 +19,7 @@ from state.claims import move_state
 from state.errors import AmbiguousStateError, CorruptStateError
 from state.lock import HEARTBEAT, TTL, Lock
 from state.lock_info import LockInfo
-from state.register import Register
+from state.register import Register, scope_of
 from state.snapshot import Snapshot
 from state.stores.base import HistoryEntry, Store, no_announcement
 
@@ -29,6 +32,13 @@ class Relation(Enum):
     OTHER = "other"  # of another stack
 
 
+def _no_names(_: str) -> Sequence[str]:
+    return ()
+
+
+def _ignore(_: str) -> None: ...
+
+
 class RenamingStore:
     """A `Store` on top of another one. The protocol documents its methods.
 
@@ -37,7 +47,9 @@ class RenamingStore:
         find_older_names: returns, for a stack and all names in the store, those that may be older ones.
         relate: the relation of a stack to the state with one of these names.
         belongs: whether the objects of state that is `SAME` are on the platform of the stack.
-        notify: receives a sentence about each older name found.
+        find_former_names: returns the former names of a stack.
+        notify: receives a sentence about each other name found.
+        moved: receives the scope of each name whose state was moved to another one.
     """
 
     def __init__(
@@ -47,15 +59,20 @@ class RenamingStore:
         find_older_names: Callable[[str, Iterable[str]], Sequence[str]],
         relate: Callable[[str, Snapshot], Relation],
         belongs: Callable[[Snapshot], bool],
+        find_former_names: Callable[[str], Sequence[str]] = _no_names,
         notify: Callable[[str], None],
+        moved: Callable[[str], None] = _ignore,
     ) -> None:
         self._store = store
         self._find_older_names = find_older_names
         self._relate = relate
         self._belongs = belongs
+        self._find_former_names = find_former_names
         self._notify = notify
+        self._moved = moved
         self._all_names: Sequence[str] | None = None
         self._stored_names: dict[str, str] = {}  # stack -> the name of its state in the store
+        self._former_names: dict[str, str] = {}  # the same, for former names only
         self._older: dict[str, Snapshot | None] = {}  # older name -> its state; several stacks may share one
         self._mutex = Mutex()
 
@@ -120,9 +137,14 @@ class RenamingStore:
                     with hold(name):
                         # Another run may have moved or replaced it while this one waited.
                         state = self._store.load(name)
-                        is_ours = state is not None and self._relate(stack, state) is Relation.SAME
+                        is_ours = state is not None and (
+                            self._former_names.get(stack) == name
+                            or self._relate(stack, state) is Relation.SAME
+                        )
                         if is_ours and self._store.load(stack) is None:
                             move_state(self._store, name, stack)
+                            for scope in {scope_of(name), scope_of(stack)}:
+                                self._moved(scope)
                     self._stored_names[stack] = stack
                 yield lock
 
@@ -140,10 +162,33 @@ class RenamingStore:
     def stored_name(self, stack: str) -> str:
         """The name of the stack's state in the store. Raises AmbiguousStateError."""
         if stack not in self._stored_names:
-            self._stored_names[stack] = self._find_stored_name(stack)
+            older = self._find_older_name(stack)
+            self._stored_names[stack] = self._find_former_name(stack) if older == stack else older
         return self._stored_names[stack]
 
-    def _find_stored_name(self, stack: str) -> str:
+    def _find_former_name(self, stack: str) -> str:
+        """The former name of a stack without state; the stack's own name if there is none."""
+        names = [name for name in self._find_former_names(stack) if self._has_content(name)]
+        if not names or self._store.load(stack) is not None:
+            return stack
+        if len(names) > 1:
+            self._notify(
+                f"{stack} has no state, but its folder had the stacks {', '.join(names)}, so none of them is "
+                f"used; to use one:  {' or '.join(_move(name, stack) for name in names)}"
+            )
+            return stack
+        self._notify(
+            f"{stack} has no state, so the state of {names[0]} is used, the earlier stack of its folder; "
+            f"the next apply moves it to {stack}"
+        )
+        self._former_names[stack] = names[0]
+        return names[0]
+
+    def _has_content(self, name: str) -> bool:
+        state = self._store.load(name)
+        return state is not None and bool(state.resources or state.intents)
+
+    def _find_older_name(self, stack: str) -> str:
         if self._all_names is None:
             self._all_names = self._store.names()
         names = [name for name in self._find_older_names(stack, self._all_names) if name != stack]

@@ -26,6 +26,7 @@ from reconciler.views.terminal.messages import (
 )
 from reconciler.views.terminal.plans import print_mismatch, print_plan, print_refusals, print_stale
 from reconciler.views.terminal.progress import ProgressView
+from reconciler.workspace.discovery import stacks_below
 from state.errors import StateError
 
 Failed = Callable[[UserError | StateError], None]
@@ -164,7 +165,9 @@ def run_each(
     with execution.interruptible() as stop, ProgressView(err_console) as progress:
         tasks = list(find(failed))
         if tasks:
-            with session(where.target(), stores.store(emit), emit, stop, verb=dialogue.verb) as opened:
+            with session(
+                where.target(), stores.store(emit), emit, stop, verb=dialogue.verb, stacks_below=stacks_below
+            ) as opened:
                 for task in tasks:
                     if stop.is_set():
                         break

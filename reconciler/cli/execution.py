@@ -17,6 +17,7 @@ from reconciler.core.exit_codes import INTERRUPTED
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session, session
 from reconciler.engine.validate import ValidatedPipeline, duplicate_stack_error, validate
+from reconciler.workspace.discovery import stacks_below
 
 
 def validated_pipelines(
@@ -54,7 +55,14 @@ def shared_session(
     Raises:
         UserError, StateError: as `session`.
     """
-    return session(where.target(), stores.store(emit), emit, threading.Event(), rps=rps and rps / shares)
+    return session(
+        where.target(),
+        stores.store(emit),
+        emit,
+        threading.Event(),
+        rps=rps and rps / shares,
+        stacks_below=stacks_below,
+    )
 
 
 class StopSignal(threading.Event):

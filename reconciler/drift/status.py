@@ -27,7 +27,7 @@ from reconciler.pipeline.compile import image_address
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
-from reconciler.workspace.discovery import stacks_in
+from reconciler.workspace.discovery import stacks_below, stacks_in
 from state.errors import AmbiguousStateError, CorruptStateError, StateError
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
@@ -167,7 +167,11 @@ def _stored_rows(
     Args:
         listed: gets the name in the store of each state that was read.
     """
-    with with_older_names(target, pipelines, store, emit) if live else nullcontext(store) as renaming:
+    with (
+        with_older_names(target, pipelines, store, emit, stacks_below)
+        if live
+        else nullcontext(store) as renaming
+    ):
         older: Store = renaming
         for pipeline in pipelines:
             stack, reads = stack_of(target, pipeline), older
@@ -277,7 +281,7 @@ def _live_rows(
     """The rows of one environment, with the running image and the drift."""
     read_options = replace(read_options, environment=target.environment.name)
     try:
-        with session(target, store, emit, threading.Event()) as opened:
+        with session(target, store, emit, threading.Event(), stacks_below=stacks_below) as opened:
             for folder, stack, row in rows:
                 emit(Note(f"reading {stack}"))
                 yield _live_row(opened, folder, row, read_options, now)

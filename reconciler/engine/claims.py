@@ -16,10 +16,10 @@ from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.remote import RemoteState
 from reconciler.core.values import Address
 from reconciler.engine.session import Session
+from reconciler.engine.sources import source_of
 from reconciler.pipeline.load import Pipeline
-from reconciler.system.git import GitError, repository_of
 from state.errors import StateError
-from state.register import Claim, Register, Source, supports
+from state.register import Claim, Register, supports
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.state_writer import now
@@ -87,7 +87,7 @@ class PlanClaims:
             state.errors.StateError: the register cannot be read or written.
         """
         result, since = plan, now()
-        source = self._source()
+        source = source_of(self.pipeline)
 
         def change(register: Register) -> Register:
             nonlocal result
@@ -174,19 +174,6 @@ class PlanClaims:
             if resource is None or resource.declared is None
             else place_of(self.pipeline, resource.declared)
         )
-
-    def _source(self) -> Source:
-        """Where this stack is applied from. Without a name, the workspace is the repository's remote."""
-        shared, folder = self.pipeline.loaded.shared, real_path(self.pipeline.folder)
-        repository = repository_of(folder)
-        root = shared.root and real_path(shared.root)
-        if root is None or not folder.is_relative_to(root):
-            root = repository.top if repository else None
-        try:
-            workspace = shared.name or (repository.remote() if repository else "")
-        except (GitError, OSError):
-            workspace = ""
-        return Source(workspace, folder.relative_to(root).as_posix() if root else "")
 
 
 def place_of(pipeline: Pipeline, origin: Origin) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 from providers.docker.registry.connection import ConnectionPool
 from providers.errors import ExistsError, ProviderError, RefusedError, TransientError, UnexpectedError
@@ -23,9 +24,11 @@ from reconciler.engine import refresh
 from reconciler.engine.kinds import kinds_of
 from reconciler.engine.older_state import OlderState, older_state_of
 from reconciler.engine.problems import provider_diagnostic
+from reconciler.engine.renames import FormerStacks, StacksBelow
 from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path
 from state.claims import Registers
+from state.register import Register
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.stores.base import Store
@@ -50,14 +53,17 @@ class Session:
     """Most reads at once for one pipeline."""
     older_states: dict[str, OlderState] = field(default_factory=dict)
     """For each stack that the session uses, what identifies its state under older names."""
+    former_stacks: FormerStacks = field(default_factory=lambda: FormerStacks(Register, None))
+    """Finds the former names of each stack that the session uses."""
 
     def stack(self, pipeline: Pipeline) -> Stack:
-        """The stack of a pipeline, whose state the store then finds under older names, too.
+        """The stack of a pipeline, whose state the store then finds under older and former names, too.
 
         Raises: as `stack_of`.
         """
         stack = stack_of(self.target, pipeline)
         self.older_states[str(stack)] = older_state_of(stack, pipeline)
+        self.former_stacks.add(str(stack), pipeline)
         return stack
 
 
@@ -74,12 +80,15 @@ def session(
     *,
     verb: str = "apply",
     rps: float | None = None,
+    stacks_below: StacksBelow | None = None,
 ) -> Iterator[Session]:
     """Sign in to the platform. All connections are closed at the end of the block.
 
     Args:
         verb: the command that hints suggest.
         rps: most requests per second, to all servers together; None for no limit.
+        stacks_below: finds the stacks that the files declare, so that the state of a renamed pipeline is
+            found; None to look for its present name only.
 
     Raises:
         CannotCheckError: the platform cannot be reached.
@@ -89,19 +98,40 @@ def session(
     limiter = RateLimiter(rps, announce=emit)
     platform = _sign_in(target, limiter)
     older_states: dict[str, OlderState] = {}
-    found = _renaming(store, older_states, lambda state: _is_of(platform, state), emit)
+    registers = Registers(store, EXCLUSIVE)
+    former_stacks = FormerStacks(registers.read, stacks_below)
+    found = _renaming(
+        store, older_states, former_stacks, lambda state: _is_of(platform, state), emit, registers.refresh
+    )
     with platform, found, ConnectionPool(limiter) as pool:
-        registers = Registers(store, EXCLUSIVE)
-        yield Session(target, platform, found, emit, registers, stop, verb, pool, older_states=older_states)
+        yield Session(
+            target,
+            platform,
+            found,
+            emit,
+            registers,
+            stop,
+            verb,
+            pool,
+            older_states=older_states,
+            former_stacks=former_stacks,
+        )
 
 
 @contextmanager
 def with_older_names(
-    target: Target, pipelines: Iterable[Pipeline], store: Store, emit: Emit
+    target: Target,
+    pipelines: Iterable[Pipeline],
+    store: Store,
+    emit: Emit,
+    stacks_below: StacksBelow | None = None,
 ) -> Iterator[RenamingStore]:
     """The store for reading the state of these pipelines without a session.
 
     It signs in only if there is state to identify.
+
+    Args:
+        stacks_below: as for `session`.
 
     Its methods may then raise CannotCheckError or UserError, as `session` does.
     """
@@ -114,9 +144,17 @@ def with_older_names(
                 platform = opened.enter_context(_sign_in(target, RateLimiter(announce=emit)))
             return _is_of(platform, state)
 
-        stacks = ((stack_of(target, pipeline), pipeline) for pipeline in pipelines)
-        older_states = {str(stack): older_state_of(stack, pipeline) for stack, pipeline in stacks}
-        yield _renaming(store, older_states, belongs, emit)
+        @cache
+        def register(scope: str) -> Register:
+            return store.load_register(scope) or Register(scope)  # one that is not stored has no sources
+
+        older_states: dict[str, OlderState] = {}
+        former_stacks = FormerStacks(register, stacks_below)
+        for pipeline in pipelines:
+            stack = stack_of(target, pipeline)
+            older_states[str(stack)] = older_state_of(stack, pipeline)
+            former_stacks.add(str(stack), pipeline)
+        yield _renaming(store, older_states, former_stacks, belongs, emit)
 
 
 def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
@@ -131,9 +169,14 @@ def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
 
 
 def _renaming(
-    store: Store, older_states: Mapping[str, OlderState], belongs: Callable[[Snapshot], bool], emit: Emit
+    store: Store,
+    older_states: Mapping[str, OlderState],
+    former_stacks: FormerStacks,
+    belongs: Callable[[Snapshot], bool],
+    emit: Emit,
+    moved: Callable[[str], None] = lambda _: None,
 ) -> RenamingStore:
-    """The store, which also finds state of these stacks under older names."""
+    """The store, which also finds state of these stacks under older and former names."""
     return RenamingStore(
         store,
         # Other stacks are read as they are: those of other environments, to compare.
@@ -142,6 +185,8 @@ def _renaming(
         ),
         relate=lambda stack, state: older_states[stack].relation(state),
         belongs=belongs,
+        find_former_names=former_stacks.of,
+        moved=moved,
         notify=lambda text: emit(Notice(text)),
     )
 

@@ -147,6 +147,11 @@ def stacks_in(folder: Path) -> set[str]:
     return _stack_names(_views(folder))
 
 
+def stacks_below(root: Path) -> dict[Path, set[str]]:
+    """Each pipeline folder below `root` with its stacks, whatever the workspace excludes."""
+    return {folder: stacks_in(folder) for folder in find_all(root)}
+
+
 def _stack_names(views: Iterable[Mapping[str, Any]]) -> set[str]:
     return set(map(_stack_name, views)) - {""}
 

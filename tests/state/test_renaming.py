@@ -279,3 +279,54 @@ def test_a_move_that_is_killed_loses_nothing(place: str) -> None:
             assert writes == 6, "the witness, the new head, two saves, the new head again, the old one"
             return
     raise AssertionError("a move takes fewer writes")
+
+
+# Former names: the folder of a stack had another stack before
+
+
+def following(store: Store, told: list[str], *former: str) -> RenamingStore:
+    return RenamingStore(
+        store,
+        find_older_names=lambda *_: [],
+        relate=lambda *_: Relation.OTHER,
+        belongs=lambda _: False,
+        find_former_names=lambda _: former,
+        notify=told.append,
+    )
+
+
+def test_state_under_a_former_name_is_used_and_moved_by_the_first_lock(make_store: MakeStore) -> None:
+    told: list[str] = []
+    with make_store() as store:
+        before = saved(store, OLD, 1, 2)
+        found = following(store, told, OLD)
+        assert count(found.load(STACK)) == 2
+        assert list(store.stacks()) == [OLD], "reading moves nothing"
+        with found.lock(STACK, run("ada"), timeout=0) as lock:
+            check_moved(store, before)
+            save(found, counting(3), expected=2, lock=lock)
+        assert count(found.load(STACK)) == 3
+    assert [OLD in text for text in told] == [True]
+
+
+def test_a_stack_with_state_has_no_former_name(store: Store) -> None:
+    told: list[str] = []
+    saved(store, OLD, 1)
+    saved(store, STACK, 7)
+    found = following(store, told, OLD)
+    with found.lock(STACK, run("ada"), timeout=0):
+        assert count(found.load(STACK)) == 7
+    assert count(store.load(OLD)) == 1
+    assert not told
+
+
+def test_of_two_former_names_none_is_used(store: Store) -> None:
+    told: list[str] = []
+    for name in (OLD, OTHER):
+        saved(store, name, 1)
+    found = following(store, told, OLD, OTHER)
+    with found.lock(STACK, run("ada"), timeout=0):
+        assert found.load(STACK) is None
+    assert list(store.stacks()) == sorted([OLD, OTHER])
+    assert len(told) == 1
+    assert f"reconciler state move '{OLD}' '{STACK}' or reconciler state move '{OTHER}'" in told[0]

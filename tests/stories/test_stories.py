@@ -9,6 +9,11 @@
     $ training clip                                    clip/training, with an image and a model of its own
     $ copy app other                                   the user copies a folder
     $ edit app/config.toml 'old' 'new'                 the user edits a file
+    $ write reconciler.toml 'text'                     the user writes a file
+    $ move app other                                   the user moves a file or folder
+    $ remove app                                       the user deletes a file or folder
+    $ git add .                                        git, in the current folder
+    $ cd shop                                          the user changes to another folder
     $ writes                                           the write requests since the last such line
 
 A story with `--env TEST` has two environments beside one registry, TEST and LIVE, each with a channel.
@@ -18,9 +23,11 @@ Digests, ports, sizes and durations become `…`. `pytest --update` writes the o
 
 import json
 import math
+import os
 import re
 import shlex
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -94,6 +101,19 @@ class Player:
                 text = path.read_text()
                 assert old in text, f"{file} has no {old!r}"
                 path.write_text(text.replace(old, new.replace("\\n", "\n")))
+            case ["write", file, text]:
+                (self._cli.folder / file).parent.mkdir(exist_ok=True, parents=True)
+                (self._cli.folder / file).write_text(text.replace("\\n", "\n") + "\n")
+            case ["move", file, other]:
+                (self._cli.folder / other).parent.mkdir(exist_ok=True, parents=True)
+                (self._cli.folder / file).rename(self._cli.folder / other)
+            case ["remove", name]:
+                path = self._cli.folder / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            case ["git", *arguments]:
+                git(*arguments)
+            case ["cd", folder]:
+                os.chdir(self._cli.folder / folder)  # `workplace` goes back at the end
             case ["touch", file]:
                 (self._cli.folder / file).touch()
             case ["show", file, pattern]:
@@ -138,6 +158,13 @@ class Player:
         line = re.sub(r"info: \S+ lacks ", "info: python lacks ", line)
         line = re.sub(r"\(serial \d+\)", "(serial …)", line)  # threads share saves
         return re.sub(r"  \d+\.\d s$", "", line)
+
+
+def git(*arguments: str) -> None:
+    """Run git in the current folder, without the configuration of the user and the system."""
+    neutral = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, env=os.environ | neutral)
 
 
 def _value(text: str) -> object:

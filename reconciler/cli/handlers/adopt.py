@@ -28,6 +28,7 @@ from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.plans import print_refusals
 from reconciler.views.terminal.progress import ProgressView
+from reconciler.workspace.discovery import stacks_below
 
 
 def run(
@@ -43,7 +44,14 @@ def run(
     validated = validate(folder, where.reads(read_options))
     with (
         ProgressView(err) as progress,
-        session(where.target(), stores.store(progress), progress, threading.Event(), verb="apply") as opened,
+        session(
+            where.target(),
+            stores.store(progress),
+            progress,
+            threading.Event(),
+            verb="apply",
+            stacks_below=stacks_below,
+        ) as opened,
     ):
         planned = make_plan(opened, validated, PlanRequest(options=PlanOptions(take=take)))
     if planned.plan.claimed:

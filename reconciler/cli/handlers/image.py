@@ -19,6 +19,7 @@ from reconciler.views.terminal.console import console
 from reconciler.views.terminal.images import image_text, print_image
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
+from reconciler.workspace.discovery import stacks_below
 
 
 def run(
@@ -46,7 +47,7 @@ def run(
         stored = None
         if target is not None and stack is not None:
             try:
-                with with_older_names(target, [pipeline], store, progress) as found_store:
+                with with_older_names(target, [pipeline], store, progress, stacks_below) as found_store:
                     stored = found_store.load(str(stack))
             except UserError as problem:
                 no_state_reason = f"not read: {problem.diagnostics[0].summary}"
