@@ -9,8 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from providers import enums
-from providers.config_keys import ConfigTable, Holds, Key
+from providers.collection import BodyKey
+from providers.config_keys import Holds, Key
 from providers.json_value import JSON
+from providers.protocol import KindFacts
+from providers.rules import UNSET
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_advice
 
@@ -21,17 +24,30 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_keys(
-    reader: TomlReader, table: Mapping[str, Any], where: tuple[str | int, ...], config: ConfigTable
+    reader: TomlReader, table: Mapping[str, Any], where: tuple[str | int, ...], facts: KindFacts
 ) -> dict[str, JSON]:
     """The fields that this table gives, by their names.
 
     Args:
         where: the path of the table.
+        facts: of the kind whose keys the table has. Values that its API refuses are errors.
     """
     found: dict[str, JSON] = {}
-    for field, key in config.keys.items():
+    for field, key in facts.config.keys.items() if facts.config else ():
+        path = (*where, *key.path)
+        body = facts.collection.create[field] if facts.collection else BodyKey()
         value = _at(reader, table, where, key)
-        if value is not None and (read := READERS[key.holds](reader, value, (*where, *key.path))) is not None:
+        if value is None:
+            if body.required and facts.rules[field].create_default is UNSET:
+                reader.error(f"{dotted(path)} is missing", "The platform requires a value.", *where)
+            continue
+        read = READERS[key.holds](reader, value, path)
+        if read == "" and not body.empty:
+            reader.error(f"{dotted(path)} is empty", "The platform requires a value.", *path)
+        elif isinstance(read, str) and body.one_of:
+            name = str(facts.rules[field].normalise(read))
+            read = _enum(reader, name, read, body.one_of, (), path)
+        if read is not None:
             found[field] = read
     return found
 

@@ -81,7 +81,7 @@ def _object(
             state = "empty" if name in row else "missing"
             place = (*where, name) if name in row else where
             reader.error(f"{dotted((*where, name))} is {state}", "Each row needs one.", *place)
-    fields = read_keys(reader, row, where, config)
+    fields = read_keys(reader, row, where, FACTS[kind])
     if len(reader.diagnostics) > before:
         return None
     if "name" in FACTS[kind].rules:

@@ -99,7 +99,7 @@ def _target(reader: TomlReader, table: Mapping[str, Any], *where: str | int) -> 
             *([shown[0]] if shown[0] in table else []),
         )
     check_keys(reader, where, table, target_keys())
-    fields = {kind: read_keys(reader, table, where, config) for kind, config in _tables().items()}
+    fields = {kind: read_keys(reader, table, where, FACTS[kind]) for kind in _tables()}
     if has_errors(reader.diagnostics[before:]):
         return None
     return ModelTarget(

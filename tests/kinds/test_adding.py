@@ -29,11 +29,14 @@ FIELDS = {
     Holds.INFERENCE_TYPE: ("rules.enum_name", "INFERENCE_TYPE"),
 }
 """For each type of value in config.toml, the rule and the body key of a field."""
-CHOICE = 'BodyKey(one_of=("TEAM", "COMPANY"))'
+CHOICE = 'BodyKey(required=True, one_of=("TEAM", "COMPANY"))'
 
 
 def with_every_type(file: str) -> str:
-    """The same kind with a field of every type of value, and a choice that cannot be changed in place."""
+    """The same kind with a field of every type of value, and two that every object has.
+
+    One of these is a choice that cannot be changed in place.
+    """
     fields = {f"a_{holds.name.lower()}": (holds, *facts) for holds, facts in FIELDS.items()}
     keys = "".join(f'"{field}": Key("{field}", Holds.{one[0].name}), ' for field, one in fields.items())
     bodies = "".join(f'"{field}": {one[2]}, ' for field, one in fields.items())
@@ -41,17 +44,17 @@ def with_every_type(file: str) -> str:
     for old, new in (
         (
             'RULES = {"name": rules.NAME, ',
-            f'RULES = {{"name": rules.NAME, "scope": FieldRule(immutable=True), {added}',
+            'RULES = {"name": rules.NAME, "scope": FieldRule(immutable=True), "place": FieldRule(), ' + added,
         ),
         (
             '{"description": Key("description")}',
-            f'{{"scope": Key("scope"), {keys}"description": Key("description")}}',
+            f'{{"scope": Key("scope"), "place": Key("place"), {keys}"description": Key("description")}}',
         ),
         ("import NAME,", "import FRAMEWORK, INFERENCE_TYPE, NAME,"),
         ("TEXT, Collection", "TABLE, TEXT, TEXTS, BodyKey, Collection"),
         ("import ConfigTable, Key", "import ConfigTable, Holds, Key"),
-        ('create={"name": NAME, ', f'create={{"name": NAME, "scope": {CHOICE}, {bodies}'),
-        ('change={"name": RENAME, ', f'change={{"name": RENAME, {bodies}'),
+        ('create={"name": NAME, ', f'create={{"name": NAME, "scope": {CHOICE}, "place": NAME, {bodies}'),
+        ('change={"name": RENAME, ', f'change={{"name": RENAME, "place": RENAME, {bodies}'),
     ):
         assert file.count(old) == 1, old
         file = file.replace(old, new)

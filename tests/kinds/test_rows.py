@@ -10,6 +10,7 @@ import pytest
 from providers.collection import Collection
 from providers.config_keys import Holds, Key
 from providers.picsellia.kinds import KINDS
+from providers.rules import UNSET
 from providers.sandbox import Sandbox
 from providers.table import FACTS, ancestors
 from reconciler.core.values import Address
@@ -163,3 +164,36 @@ def test_a_row_that_is_wrong_is_told_with_its_line(
     assert ended.code == 1
     assert words in ended.err
     assert "config.toml:" in ended.err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_value_that_the_platform_refuses_is_an_error_before_any_request(
+    kind: str, cli: Cli, sandbox: Sandbox
+) -> None:
+    config = FACTS[kind].config
+    if config is None or not config.rows:
+        return
+    row = Row(kind)
+    wrong = []
+    for field, key in config.keys.items():
+        body, line = row.collection.create[field], f"{key.name} = {row.written(field, key)}\n"
+        if body.required and FACTS[kind].rules[field].create_default is UNSET:
+            wrong.append((line, "", f"{key.name} is missing"))
+        if not body.empty:
+            wrong.append((line, f'{key.name} = ""\n', f"{key.name} is empty"))
+        if body.one_of:
+            wrong.append((line, f'{key.name} = "odd"\n', f"{key.name} 'odd' is not known"))
+    trains = {"model", "model-version"} & set(ancestors(kind))
+    pipeline = "single_training" if trains else "dataset_cleanup"
+    config_file = copy_example(pipeline, cli.folder, sandbox.registry) / "config.toml"
+    before = config_file.read_text()
+    for line, other, words in wrong:
+        config_file.write_text(before)
+        above, header, own = row.text.rpartition(f"[[{config.name}]]\n")
+        assert line in own
+        with_row(config_file, above + header + own.replace(line, other))
+        ended = cli("validate", pipeline)
+        assert ended.code == 1, words
+        assert words in ended.err
+        assert "config.toml:" in ended.err
+    assert sandbox.writes() == []
