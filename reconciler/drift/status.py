@@ -61,12 +61,12 @@ class Row:
     where: str
     version: str = ""
     digest: str = ""
+    applied: LastApply | None = None
+    drift: Reason = _NOT_REQUESTED
     files_version: str = ""
     running_version: str = ""
     running_digest: str = ""
     follows: str = ""
-    applied: LastApply | None = None
-    drift: Reason = _NOT_REQUESTED
 
     @property
     def checked(self) -> bool:

@@ -322,6 +322,10 @@ ROWS = (
         "sha256:1",
         LastApply("2025-03-01T12:00:00+00:00", "ada", "h", "c", ""),
         Reason(DriftState.UNREADABLE, {"problem": "drift"}),
+        files_version="1.1",
+        running_version="1.1",
+        running_digest="sha256:2",
+        follows="TEST",
     ),
 )
 RESOURCE = RecordedResource(
