@@ -36,6 +36,7 @@ FOR_HELP = {
     "reconciler.engine.requests",
     "reconciler.pipeline.bumps",
     "reconciler.pipeline.shared",
+    "reconciler.workspace.selection_request",
     "reconciler.workspace.shards",
 }
 """All of ours, beside the declarations in `reconciler.cli`, that help may import: plain values."""
@@ -76,6 +77,8 @@ CASES = [
     Case("graph dataset_cleanup", 0, FILES),
     Case("destroy dataset_cleanup", 1, PLATFORM),
     Case("image missing", 1, PLATFORM),
+    Case("list --type TRAINING --allow-empty", 0, FILES | LOGINS),
+    Case("list --env PROD --json", 0, FILES | LOGINS),
     Case("validate dataset_cleanup", 0, FILES),
     Case("validate with_settings", 0, FILES | {"pydantic"}),
     Case("bump patch dataset_cleanup", 0, FILES),

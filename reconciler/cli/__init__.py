@@ -29,6 +29,7 @@ COMMANDS = {
     "graph": "Draw a pipeline's resources and their dependencies.",
     "destroy": "Delete a pipeline's resources from the platform.",
     "image": "Show the published image, and compare it with the source.",
+    "list": "List pipelines with stack, type, version and GPUs.",
     "validate": "Check config.toml, classes and build context, offline.",
     "bump": "Write the next version into config.toml.",
     "login": "Save an API token, and use it from now on.",

@@ -4,24 +4,26 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import UserError
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.platforms import ENVIRONMENTS
 from reconciler.core.values import Address
 from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
 from reconciler.pipeline.bumps import Bump
+from reconciler.workspace.selection_request import SelectionRequest
 from reconciler.workspace.shards import Shard
 
 if TYPE_CHECKING:
     from reconciler.credentials.target import Target, TargetSettings
     from reconciler.workspace.schema import Workspace
+    from reconciler.workspace.selection import SelectedPipeline
 
 Command = Callable[..., int]
 EVERYWHERE = "*"
@@ -85,11 +87,24 @@ def state_url() -> str | None:
     return os.environ.get(STATE) or workspace().state
 
 
-def pipeline_folder(name: str) -> Path:
-    """The folder of the pipeline with this name or path. Raises UserError."""
-    from reconciler.workspace.discovery import find
+def pipeline_folder(name: str | None) -> Path:
+    """The folder of the pipeline with this name or path; with None, the current folder.
 
-    return find(name, Path.cwd(), workspace())
+    Raises:
+        UsageError: no name is given, and the current folder is no pipeline.
+        UserError: there is no such pipeline, or more than one.
+    """
+    from reconciler.workspace.discovery import checked_folder, find
+
+    if name is not None:
+        return find(name, Path.cwd(), workspace())
+    if not _is_in_pipeline():
+        raise click.UsageError("name a pipeline, or run the command in its folder")
+    return checked_folder(Path.cwd(), workspace())
+
+
+def _is_in_pipeline() -> bool:
+    return (Path.cwd() / "config.toml").exists()
 
 
 def environment_names() -> list[str]:
@@ -107,57 +122,6 @@ class ShardType(click.ParamType[Shard]):
             return value if isinstance(value, Shard) else Shard.parse(value)
         except ValueError as problem:
             self.fail(str(problem), param, ctx)
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The pipelines that the arguments select."""
-
-    names: tuple[str, ...]
-    everything: bool
-
-    def folders(self, failed: Callable[[UserError], None]) -> list[Path]:
-        """As `named_folders`, for callers that do not need the names of missing pipelines."""
-        return self.named_folders(lambda _, problem: failed(problem))
-
-    def named_folders(self, failed: Callable[[str, UserError], None]) -> list[Path]:
-        """All folders, the named ones, or the current one, each once.
-
-        Args:
-            failed: called for each name that matches no pipeline.
-
-        Raises:
-            UsageError: no pipeline is selected, or both names and --all are.
-            UserError: there is no pipeline below the current folder.
-        """
-        from reconciler.workspace.discovery import checked_folder, find, find_all
-
-        here = Path.cwd()
-        if self.everything:
-            if self.names:
-                raise click.UsageError("pass names of pipelines or --all, not both")
-            found = find_all(here, limits := workspace())
-            if not found:
-                limited = f" {limits.file} limits the search." if limits.pipelines or limits.exclude else ""
-                detail = f"A pipeline is a folder with a config.toml.{limited}"
-                raise UserError(error(f"there is no pipeline below {here}", detail))
-            return found
-        if self.names:
-            from providers.regular_files import real_path
-
-            folders: dict[Path, Path] = {}
-            limits = workspace()
-            for name in self.names:
-                try:
-                    folder = find(name, here, limits)
-                except UserError as problem:
-                    failed(name, problem)
-                else:
-                    folders.setdefault(real_path(folder), folder)
-            return list(folders.values())
-        if (here / "config.toml").exists():
-            return [checked_folder(here, workspace())]
-        raise click.UsageError("name a pipeline, run the command in its folder, or use --all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,16 +152,115 @@ class TargetOptions:
         return TargetSettings(self.organization, self.environment, declared=workspace().declared())
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The pipelines that the arguments select.
+
+    Attributes:
+        where: the environment whose values of config.toml count; None for those that all share.
+    """
+
+    request: SelectionRequest
+    where: TargetOptions | None = None
+
+    def selected(self, failed: Callable[[str, UserError], None]) -> "list[SelectedPipeline]":
+        """The pipelines, each once, with the reasons.
+
+        Args:
+            failed: called for each name that matches no pipeline.
+
+        Raises:
+            UsageError: no pipeline is named, or both names and --all are.
+            UserError: no pipeline is selected, or there is no such group.
+        """
+        from reconciler.workspace.selection import select
+
+        request = self.request
+        if request.everything and (request.names or request.groups):
+            raise click.UsageError("pass names of pipelines or --all, not both")
+        is_current = request.is_by_name and not request.names
+        if is_current and not _is_in_pipeline():
+            raise click.UsageError("name a pipeline, run the command in its folder, or use --all")
+        selected = select(request, Path.cwd(), workspace(), self.environment, failed)
+        if not selected and request.allow_empty:
+            click.echo("no pipeline is selected", err=True)
+        return selected
+
+    def named_folders(self, failed: Callable[[str, UserError], None]) -> list[Path]:
+        """The folders of `selected`."""
+        return [pipeline.folder for pipeline in self.selected(failed)]
+
+    def folders(self, failed: Callable[[UserError], None]) -> list[Path]:
+        """As `named_folders`, for callers that do not need the names of missing pipelines."""
+        return self.named_folders(lambda _, problem: failed(problem))
+
+    def environment(self) -> str | None:
+        """The environment whose values of config.toml count. Raises UserError."""
+        return self.where.environment_name() if self.where else None
+
+
+class PipelineTypeType(click.ParamType[str]):
+    """The type of a pipeline, converted to upper case."""
+
+    name = "TYPE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from providers.enums import PROCESSING_TYPES, TRAINING
+
+        name: str = value.upper()
+        if name not in (TRAINING, *PROCESSING_TYPES):
+            self.fail(f"{value!r} is not one of {', '.join((TRAINING, *PROCESSING_TYPES))}", param, ctx)
+        return name
+
+
 def pipelines(command: Command) -> Command:
-    """`[PIPELINE]...` and `--all`, passed as `selection`."""
+    """`[PIPELINE]...` and the options that select pipelines, passed as `selection`."""
 
     @click.argument("names", metavar="[PIPELINE]...", nargs=-1)
     @click.option("--all", "everything", is_flag=True, help="Select every pipeline below the current folder.")
+    @click.option(
+        "--group",
+        "groups",
+        metavar="NAME",
+        multiple=True,
+        help="Select the pipelines of this group of reconciler.toml.",
+    )
+    @click.option(
+        "--type",
+        "types",
+        type=PipelineTypeType(),
+        multiple=True,
+        help="Select only pipelines of this type, such as TRAINING.",
+    )
+    @click.option("--gpu/--no-gpu", default=None, help="Select only pipelines whose jobs use a GPU, or none.")
+    @click.option(
+        "--allow-empty", is_flag=True, help="Do nothing if no pipeline is selected, without an error."
+    )
     @functools.wraps(command)
-    def with_selection(names: tuple[str, ...], everything: bool, **rest: Any) -> int:
-        return command(selection=Selection(names, everything), **rest)
+    def with_selection(
+        names: tuple[str, ...],
+        everything: bool,
+        groups: tuple[str, ...],
+        types: tuple[str, ...],
+        gpu: bool | None,
+        allow_empty: bool,
+        **rest: Any,
+    ) -> int:
+        request = SelectionRequest(names, everything, groups, types, gpu, allow_empty)
+        return command(selection=Selection(request, _where(rest)), **rest)
 
     return with_selection
+
+
+def _where(arguments: Mapping[str, Any]) -> TargetOptions | None:
+    """The target in the arguments of a command; None if it has no options for one."""
+    if not {"organization", "environment"} <= arguments.keys():
+        return None
+    return TargetOptions(arguments["organization"], arguments["environment"])
+
+
+pipeline = click.argument("name", metavar="[PIPELINE]", required=False)
+"""`[PIPELINE]` of a command for one pipeline: by default the current folder."""
 
 
 def fleet(command: Command) -> Command:

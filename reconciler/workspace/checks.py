@@ -7,6 +7,7 @@ from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.workspace.discovery import find_all
 from reconciler.workspace.globs import Glob
 from reconciler.workspace.schema import Workspace
+from reconciler.workspace.selection import listed
 
 
 def unmatched_globs(workspace: Workspace) -> list[Diagnostic]:
@@ -37,10 +38,5 @@ def _unmatched(
         if any(below.matches(path) for path in paths):
             advice = f'Write "{below}" for the pipelines in this folder.'
         else:
-            advice = f"Pipelines below {workspace.root}: {_listed(paths)}. Correct or remove the glob."
+            advice = f"Pipelines below {workspace.root}: {listed(paths)}. Correct or remove the glob."
         yield error(f"{glob} in {key} matches no pipeline", advice, file=workspace.file, line=glob.line)
-
-
-def _listed(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - 8} more" if len(paths) > 8 else ""
-    return ", ".join(paths[:8]) + more if paths else "none"

@@ -7,6 +7,7 @@ matches are an error that lists both.
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,66 @@ from reconciler.pipeline.config import FILE_NAME
 from reconciler.pipeline.stack_name import stack_name
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.overlays import overlaid, overlays
+from reconciler.workspace.globs import Glob
 from reconciler.workspace.schema import Workspace
 
 _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
 _SECTIONS = frozenset({"metadata", "execution", "docker"})
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSummary:
+    """The values of a config.toml that describe a pipeline; "" and None for missing and invalid ones.
+
+    Attributes:
+        name: metadata.name.
+        stack: the name of its stack.
+        type: metadata.type, in capitals.
+        version: metadata.version, as the file has it.
+        gpu: docker.gpu, the GPUs of a job.
+        is_readable: whether the file is TOML that can be read.
+    """
+
+    folder: Path
+    name: str
+    stack: str
+    type: str
+    version: str
+    gpu: int | None
+    is_readable: bool
+
+
+def summarize(folder: Path, environment: str | None) -> PipelineSummary:
+    """The summary of a pipeline in this environment; with None, of the values that all share."""
+    document = _document(folder)
+    tables = overlaid(document or {}, environment).document
+    docker = tables.get("docker")
+    gpu = docker.get("gpu") if isinstance(docker, dict) else None
+    return PipelineSummary(
+        folder,
+        name=_text(tables, "metadata", "name"),
+        stack=_stack_name(tables),
+        type=_text(tables, "metadata", "type").upper(),
+        version=_text(tables, "metadata", "version"),
+        gpu=gpu if isinstance(gpu, int) and not isinstance(gpu, bool) else None,
+        is_readable=document is not None,
+    )
+
+
+def find_matching(glob: Glob, pipelines: Iterable[Path], root: Path) -> list[Path]:
+    """The pipelines whose path below `root` matches, or a name or stack of theirs."""
+    top = real_path(root)
+    return [
+        folder
+        for folder in pipelines
+        if glob.matches(real_path(folder).relative_to(top).as_posix())
+        or any(map(glob.matches, _names(folder, views := _views(folder)) | _stack_names(views)))
+    ]
+
+
+def is_folder_of_pipeline(path: Path) -> bool:
+    """Whether this is a folder with a config.toml, or a config.toml."""
+    return (path / FILE_NAME).exists() or (path.name == FILE_NAME and path.exists())
 
 
 def find(name_or_path: str, root: Path, workspace: Workspace | None = None) -> Path:

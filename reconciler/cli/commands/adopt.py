@@ -19,7 +19,7 @@ class _AdoptTargetType(click.ParamType[AdoptTarget]):
 
 
 @click.command("adopt")
-@click.argument("name", metavar="PIPELINE")
+@options.pipeline
 @click.argument("targets", metavar="[ADDR[#FIELD]]...", type=_AdoptTargetType(), nargs=-1)
 @options.where
 @options.take

@@ -4,12 +4,13 @@ from typing import Any
 
 import click
 
+from reconciler.cli import options
 from reconciler.pipeline.bumps import Bump
 
 
 @click.command("bump")
 @click.argument("kind", metavar="KIND", type=click.Choice([kind.value for kind in Bump]))
-@click.argument("name", metavar="PIPELINE")
+@options.pipeline
 def command(**arguments: Any) -> int:
     """Write the next version and its image tag into config.toml.
 

@@ -8,7 +8,7 @@ from reconciler.cli import options
 
 
 @click.command("deploy")
-@click.argument("name", metavar="PIPELINE_NAME")
+@click.argument("name", metavar="[PIPELINE_NAME]", required=False)
 @options.where
 @options.versions
 @options.take
@@ -23,11 +23,11 @@ from reconciler.cli import options
 def command(**arguments: Any) -> int:
     """Build and push a pipeline's image, and register the pipeline on Picsellia.
 
-    PIPELINE_NAME is a folder, or the name of a pipeline below the current folder. deploy has the arguments of
-    pxl-pipeline deploy and reads the same files. It asks for values that config.toml lacks: the image name,
-    CPU and GPU. It asks for a version bump (patch, minor, major, rc, final) if the published version has
-    another source, or was published by another tool. If there is nothing new to publish, it asks nothing,
-    builds nothing and keeps the version.
+    PIPELINE_NAME is a folder, or the name of a pipeline below the current folder; without it, deploy takes
+    the current folder. deploy has the arguments of pxl-pipeline deploy and reads the same files. It asks for
+    values that config.toml lacks: the image name, CPU and GPU. It asks for a version bump (patch, minor,
+    major, rc, final) if the published version has another source, or was published by another tool. If there
+    is nothing new to publish, it asks nothing, builds nothing and keeps the version.
 
     \b
     1. deploy shows the plan and asks for your approval.

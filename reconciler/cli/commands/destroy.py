@@ -8,7 +8,7 @@ from reconciler.cli import options
 
 
 @click.command("destroy")
-@click.argument("name", metavar="PIPELINE")
+@options.pipeline
 @options.where
 @click.option("--prune", is_flag=True, help="Delete models and model versions, too.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")

@@ -11,7 +11,7 @@ FORMATS = ("mermaid", "dot", "svg")
 
 
 @click.command("graph")
-@click.argument("name", metavar="[PIPELINE]", required=False)
+@options.pipeline
 @click.option(
     "--format",
     "format_",

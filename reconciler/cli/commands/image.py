@@ -8,7 +8,7 @@ from reconciler.cli import options
 
 
 @click.command("image")
-@click.argument("name", metavar="PIPELINE")
+@options.pipeline
 @options.where
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @click.option(

@@ -8,7 +8,7 @@ from reconciler.cli import options
 
 
 @click.command("rollback")
-@click.argument("name", metavar="PIPELINE")
+@options.pipeline
 @options.where
 @click.option(
     "--to",

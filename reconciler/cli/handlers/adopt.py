@@ -32,7 +32,7 @@ from reconciler.workspace.discovery import stacks_below
 
 
 def run(
-    name: str,
+    name: str | None,
     targets: tuple[AdoptTarget, ...],
     where: options.TargetOptions,
     take: tuple[Address, ...],

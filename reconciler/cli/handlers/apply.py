@@ -10,6 +10,7 @@ from reconciler.cli import execution, options
 from reconciler.cli.applying import apply_all
 from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
 from reconciler.views.reports.plan_json import read_plan
+from reconciler.workspace.selection_request import SelectionRequest
 
 
 def run(
@@ -33,7 +34,12 @@ def run(
             organization=where.organization or stack.organization,
             environment=where.environment or stack.environment,
         )
-        selection = selection if selection.names else options.Selection((stack.name,), everything=False)
+        if selection.request.groups or selection.request.has_filters:
+            raise click.UsageError(
+                "a saved plan has its own pipeline: --plan excludes options that select some"
+            )
+        if not selection.request.names:
+            selection = options.Selection(SelectionRequest((stack.name,)), where)
     elif skip_moved:
         raise click.UsageError("--skip-moved needs --plan")
     return apply_all(

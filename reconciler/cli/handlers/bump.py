@@ -15,7 +15,7 @@ from reconciler.system.files import locked, replace_file
 from reconciler.views.terminal.console import console
 
 
-def run(kind: str, name: str) -> int:
+def run(kind: str, name: str | None) -> int:
     folder = options.pipeline_folder(name)
     path = folder / FILE_NAME
     with locked(path):

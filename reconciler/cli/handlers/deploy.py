@@ -32,7 +32,7 @@ KEEP = "keep"
 
 
 def run(
-    name: str,
+    name: str | None,
     where: options.TargetOptions,
     version: PlanRequest,
     take: tuple[Address, ...],

@@ -9,17 +9,16 @@ from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
 
 
 def run(
-    name: str,
+    name: str | None,
     where: options.TargetOptions,
     prune: bool,
     yes: bool,
     apply_options: ApplyOptions,
     read_options: ReadOptions,
 ) -> int:
-    selection = options.Selection((name,), everything=False)
     return apply_all(
         lambda failed: execution.validated_pipelines(
-            selection.folders(failed), where.reads(read_options), failed
+            [options.pipeline_folder(name)], where.reads(read_options), failed
         ),
         where,
         PlanRequest(options=PlanOptions(prune=prune, destroy=True)),

@@ -6,7 +6,6 @@ import click
 
 from reconciler.cli import options
 from reconciler.cli.documents import print_document
-from reconciler.core.diagnostics import UserError
 from reconciler.core.exit_codes import DONE
 from reconciler.core.plan import with_folder
 from reconciler.engine.requests import ReadOptions
@@ -28,10 +27,6 @@ def run(name: str | None, format_: str, plan_file: Path | None, read_options: Re
 
 
 def _of_pipeline(name: str | None, read_options: ReadOptions) -> Drawing:
-    def failed(problem: UserError) -> None:
-        raise problem
-
-    (folder,) = options.Selection((name,) if name else (), everything=False).folders(failed)
-    pipeline, key = validate(folder, read_options).require_valid()
+    pipeline, key = validate(options.pipeline_folder(name), read_options).require_valid()
     title = with_folder(pipeline.name, pipeline.name, display_path(pipeline.folder))
     return of_files(title, desired_graph(pipeline, key.key))

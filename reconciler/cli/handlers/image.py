@@ -23,7 +23,7 @@ from reconciler.workspace.discovery import stacks_below
 
 
 def run(
-    name: str, where: options.TargetOptions, as_json: bool, secrets: bool, read_options: ReadOptions
+    name: str | None, where: options.TargetOptions, as_json: bool, secrets: bool, read_options: ReadOptions
 ) -> int:
     validated = validate(options.pipeline_folder(name), where.reads(read_options))
     pipeline, _ = validated.require_valid()
@@ -35,8 +35,11 @@ def run(
         stack = stack_of(target, pipeline)
     except UserError as problem:
         no_state_reason = f"not read: {problem.diagnostics[0].summary}"
+    named = [name] if name else []
     bump, accept = (
-        WayOut(label, stack.command("apply", *more) if stack else " ".join(["reconciler apply", name, *more]))
+        WayOut(
+            label, stack.command("apply", *more) if stack else " ".join(["reconciler apply", *named, *more])
+        )
         for label, more in (
             (ImageWay.NEW_VERSION, ["--bump", "patch"]),
             (ImageWay.ACCEPT_FOREIGN, ["--accept-foreign"]),

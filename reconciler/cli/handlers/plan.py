@@ -69,7 +69,7 @@ def run(
     for problem in dict.fromkeys(result.problems.values()):
         failed(problem)
     if as_json:
-        only_one = len(folders) == 1 and plans and not selection.everything
+        only_one = len(folders) == 1 and plans and selection.request.is_by_name
         print_document(plan_text(plans[0]) if only_one else plans_text(plans, errors))
     for plan in plans:
         if not as_json:

@@ -14,7 +14,7 @@ from reconciler.views.counting import listed
 
 
 def run(
-    name: str,
+    name: str | None,
     where: options.TargetOptions,
     to: str | None,
     write: bool,

@@ -28,7 +28,7 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
         code = FAILED
         print_diagnostics(problem.diagnostics, err)
 
-    if selection.everything and (unmatched := unmatched_globs(options.workspace())):
+    if selection.request.everything and (unmatched := unmatched_globs(options.workspace())):
         failed(UserError(*unmatched))
     read_options = replace(read_options, search=True)
     found: list[tuple[Pipeline, dict[str, Pipeline]]] = []  # each pipeline, and as overlays change it

@@ -1,0 +1,29 @@
+"""`reconciler list`."""
+
+from typing import Any
+
+import click
+
+from reconciler.cli import options
+
+
+@click.command("list")
+@options.pipelines
+@options.where
+@click.option("--explain", is_flag=True, help="Also show why each pipeline is selected.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@click.option(
+    "--github-matrix",
+    "as_matrix",
+    is_flag=True,
+    help="Print a matrix for GitHub Actions, one line of JSON with a job for each pipeline.",
+)
+def command(**arguments: Any) -> int:
+    """List pipelines: folder, stack, type, version and GPUs.
+
+    Lists the pipelines that other commands would select with the same arguments; without arguments, every
+    pipeline below the current folder. Reads config.toml files only, and works offline and without a token.
+    """
+    from reconciler.cli.handlers.list import run
+
+    return run(**arguments)

@@ -1,0 +1,61 @@
+"""Runs `reconciler list`."""
+
+import sys
+from dataclasses import replace
+
+import click
+
+from reconciler.cli import options
+from reconciler.cli.documents import print_document
+from reconciler.core.diagnostics import UserError, error, warning
+from reconciler.core.exit_codes import DONE, FAILED
+from reconciler.views.reports.pipelines import MOST_JOBS, matrix_text, pipelines_text
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.messages import print_diagnostics
+from reconciler.views.terminal.pipelines import pipeline_lines
+from reconciler.workspace.discovery import summarize
+
+
+def run(
+    selection: options.Selection,
+    where: options.TargetOptions,
+    explain: bool,
+    as_json: bool,
+    as_matrix: bool,
+) -> int:
+    if as_json and as_matrix:
+        raise click.UsageError("two outputs cannot go to the same place")
+    out, err = console(sys.stdout), console(sys.stderr)
+    code = DONE
+
+    def failed(_: str, problem: UserError) -> None:
+        nonlocal code
+        code = FAILED
+        print_diagnostics(problem.diagnostics, err)
+
+    if selection.request.is_by_name and not selection.request.names:
+        selection = replace(selection, request=replace(selection.request, everything=True))
+    selected = selection.selected(failed)
+    environment = selection.environment()
+    rows = [(summarize(one.folder, environment), one.why) for one in selected]
+    for summary, _ in rows:
+        if not summary.is_readable:
+            advice = f"Its values are unknown. Run:  reconciler validate {summary.folder}"
+            problem = warning("config.toml cannot be read", advice, file=summary.folder / "config.toml")
+            print_diagnostics([problem], err)
+    if as_matrix:
+        if len(rows) > MOST_JOBS:
+            raise UserError(
+                error(
+                    f"a matrix of GitHub Actions has at most {MOST_JOBS} jobs, and {len(rows)} pipelines are "
+                    "selected",
+                    "Select fewer with --group or --type, or split the work with drift --shard.",
+                )
+            )
+        print_document(matrix_text(rows))
+    elif as_json:
+        print_document(pipelines_text(rows))
+    else:
+        for line in pipeline_lines(rows, explain=explain):
+            out.print(line)
+    return code

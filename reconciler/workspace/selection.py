@@ -1,0 +1,212 @@
+"""Select the pipelines that a command works on, each with the reasons. Runs no code, contacts no platform.
+
+Every command selects here, so the same arguments select the same pipelines.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from providers.regular_files import real_path
+from reconciler.core.diagnostics import Diagnostic, UserError, error
+from reconciler.pipeline.suggestions import did_you_mean
+from reconciler.workspace.discovery import (
+    PipelineSummary,
+    checked_folder,
+    find,
+    find_all,
+    find_matching,
+    is_folder_of_pipeline,
+    summarize,
+)
+from reconciler.workspace.globs import Glob, glob_problem
+from reconciler.workspace.schema import Workspace
+from reconciler.workspace.selection_request import SelectionRequest, is_glob
+
+_SHOWN = 8
+"""Pipelines that an error lists; it has the number of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedPipeline:
+    """A pipeline, and why it is selected.
+
+    Attributes:
+        why: one reason for each option that selects it.
+    """
+
+    folder: Path
+    why: tuple[str, ...]
+
+
+NotFound = Callable[[str, UserError], None]
+"""Called with each name that matches no pipeline, and its error."""
+
+
+def select(
+    request: SelectionRequest,
+    here: Path,
+    workspace: Workspace,
+    environment: Callable[[], str | None],
+    failed: NotFound,
+) -> list[SelectedPipeline]:
+    """The pipelines that this request selects, each once.
+
+    Args:
+        here: the current folder, where names, paths and globs start.
+        environment: returns the one whose values of config.toml count; called only if they are needed.
+        failed: called for each name that matches no pipeline. The others are selected all the same.
+
+    Raises:
+        UserError: no pipeline is selected, or there is no such group.
+    """
+    complaints = 0
+
+    def not_found(name: str, problem: UserError) -> None:
+        nonlocal complaints
+        complaints += 1
+        failed(name, problem)
+
+    found: dict[Path, SelectedPipeline] = {}
+    for candidate in _candidates(request, here, workspace, not_found):
+        place = real_path(candidate.folder)
+        first = found.setdefault(place, candidate)
+        found[place] = replace(first, why=tuple(dict.fromkeys((*first.why, *candidate.why))))
+    candidates = list(found.values())
+    selected = candidates
+    if request.has_filters:
+        summaries = [summarize(one.folder, environment()) for one in candidates]
+        selected = [
+            replace(one, why=(*one.why, *reasons))
+            for one, summary in zip(candidates, summaries, strict=True)
+            if (reasons := _reasons(request, summary)) is not None
+        ]
+        if candidates and not selected and not request.allow_empty:
+            raise UserError(_nothing_left(request, summaries))
+    if not (candidates or complaints or request.allow_empty):
+        raise UserError(_no_pipeline(here, workspace))
+    return selected
+
+
+def _candidates(
+    request: SelectionRequest, here: Path, workspace: Workspace, failed: NotFound
+) -> Iterator[SelectedPipeline]:
+    """The pipelines with these names and in these groups, or all; some maybe several times."""
+    for name in request.names:
+        try:
+            if is_glob(name) and not is_folder_of_pipeline(here / name):
+                folders = _matching(name, here, workspace, request.allow_empty)
+                yield from (SelectedPipeline(folder, (f"matches {name}",)) for folder in folders)
+            else:
+                yield SelectedPipeline(find(name, here, workspace), (f"named {name}",))
+        except UserError as problem:
+            failed(name, problem)
+    for group in request.groups:
+        folders = _in_group(group, workspace, request.allow_empty)
+        yield from (SelectedPipeline(folder, (f"in the group {group}",)) for folder in folders)
+    if not request.names and not request.groups:
+        if request.everything or request.has_filters:
+            yield from (SelectedPipeline(folder, ()) for folder in find_all(here, workspace))
+        else:
+            yield SelectedPipeline(checked_folder(here, workspace), ("the current folder",))
+
+
+def _matching(glob: str, here: Path, workspace: Workspace, allow_empty: bool) -> list[Path]:
+    """The pipelines whose path, name or stack matches. Raises UserError."""
+    if (problem := glob_problem(glob)) is not None:
+        raise UserError(
+            error(f"the glob {glob} {problem}", 'Write folders below the current one, for example "team/*".')
+        )
+    pipelines = find_all(here, workspace)
+    found = find_matching(Glob(glob), pipelines, here)
+    if not found and not allow_empty:
+        raise UserError(
+            error(f"no pipeline matches {glob}", f"{_pipelines_below(here, pipelines)} {_ALLOW_EMPTY}")
+        )
+    return found
+
+
+def _in_group(name: str, workspace: Workspace, allow_empty: bool) -> list[Path]:
+    """The pipelines of a group, wherever they are in the workspace. Raises UserError."""
+    if name not in workspace.groups:
+        if workspace.file is None:
+            there_is = f"There is no reconciler.toml in {workspace.root}, which could declare it."
+        elif workspace.groups:
+            there_is = f"{workspace.file} has the groups {', '.join(workspace.groups)}."
+        else:
+            there_is = f'{workspace.file} has no groups. Declare one below [groups]: {name} = ["team/**"].'
+        hint = did_you_mean(name, workspace.groups)
+        raise UserError(error(f"there is no group {name}", f"{there_is}{hint}"))
+    globs = workspace.groups[name]
+    pipelines = find_all(workspace.root, workspace)
+    found = [
+        folder
+        for folder in pipelines
+        if any(glob.matches(workspace.path_of(folder) or ".") for glob in globs)
+    ]
+    if not found and not allow_empty:
+        raise UserError(
+            error(
+                f"the group {name} has no pipeline",
+                f"Its globs are {', '.join(map(str, globs))}. "
+                f"{_pipelines_below(workspace.root, pipelines)} {_ALLOW_EMPTY}",
+                file=workspace.file,
+                line=globs[0].line if globs else None,
+            )
+        )
+    return found
+
+
+def _reasons(request: SelectionRequest, summary: PipelineSummary) -> tuple[str, ...] | None:
+    """Why a pipeline passes the filters; None if it does not.
+
+    One whose config.toml cannot be read passes, so that the command reports its error.
+    """
+    if not summary.is_readable:
+        return ("its config.toml cannot be read",)
+    if request.types and summary.type not in request.types:
+        return None
+    if request.gpu is not None and request.gpu != bool(summary.gpu):
+        return None
+    of_type = (f"type {summary.type}",) if request.types else ()
+    return (*of_type, *([] if request.gpu is None else [_with_gpu(summary)]))
+
+
+_ALLOW_EMPTY = "With --allow-empty, this is no error."
+
+
+def _no_pipeline(here: Path, workspace: Workspace) -> Diagnostic:
+    limited = f" {workspace.file} limits the search." if workspace.pipelines or workspace.exclude else ""
+    return error(
+        f"there is no pipeline below {here}",
+        f"A pipeline is a folder with a config.toml.{limited} {_ALLOW_EMPTY}",
+    )
+
+
+def _nothing_left(request: SelectionRequest, summaries: Sequence[PipelineSummary]) -> Diagnostic:
+    """The error if the filters leave no pipeline: how many there are of each kind."""
+    kinds = Counter(f"{summary.type} {_with_gpu(summary)}" for summary in summaries)
+    there_is = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    return error(
+        f"no pipeline is selected by {' '.join(request.options)}",
+        f"The pipelines to select from are: {there_is}. {_ALLOW_EMPTY}",
+    )
+
+
+def _with_gpu(summary: PipelineSummary) -> str:
+    return f"with {summary.gpu} GPU{'s' if summary.gpu != 1 else ''}" if summary.gpu else "without GPU"
+
+
+def _pipelines_below(folder: Path, pipelines: Sequence[Path]) -> str:
+    """Which pipelines there are, for an error."""
+    if not pipelines:
+        return f"There is no pipeline below {folder}."
+    paths = [real_path(one).relative_to(real_path(folder)).as_posix() for one in pipelines]
+    return f"The pipelines below {folder} are {listed(paths)}."
+
+
+def listed(paths: Sequence[str]) -> str:
+    """The first paths, and the number of the others."""
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(paths[:_SHOWN]) + more if paths else "none"

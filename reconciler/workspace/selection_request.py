@@ -1,0 +1,50 @@
+"""The pipelines that the arguments of a command select, as plain values. Command options import them."""
+
+from dataclasses import dataclass
+
+_WILDCARDS = frozenset("*?[")
+
+
+def is_glob(name: str) -> bool:
+    """Whether an argument is a glob of pipelines: `team/SAM*`."""
+    return not _WILDCARDS.isdisjoint(name)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionRequest:
+    """Names and groups select pipelines, and the other values leave some of them out.
+
+    Without names and groups, every pipeline below the current folder is selected.
+
+    Attributes:
+        names: names, paths and globs of pipelines.
+        everything: whether `--all` is given.
+        groups: names of `[groups]` in reconciler.toml.
+        types: values of metadata.type; empty for all.
+        gpu: only pipelines whose jobs have a GPU, or only those whose jobs have none; None for both.
+        allow_empty: whether it is no error if no pipeline is selected.
+    """
+
+    names: tuple[str, ...] = ()
+    everything: bool = False
+    groups: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    gpu: bool | None = None
+    allow_empty: bool = False
+
+    @property
+    def has_filters(self) -> bool:
+        """Whether a selected pipeline needs certain properties."""
+        return bool(self.types) or self.gpu is not None
+
+    @property
+    def is_by_name(self) -> bool:
+        """Whether it selects a fixed number of pipelines: those with these names, or the current folder."""
+        return not (self.everything or self.groups or self.has_filters or any(map(is_glob, self.names)))
+
+    @property
+    def options(self) -> list[str]:
+        """The options that leave pipelines out, as on the command line."""
+        types = [f"--type {kind}" for kind in self.types]
+        gpu = [] if self.gpu is None else ["--gpu" if self.gpu else "--no-gpu"]
+        return [*types, *gpu]
