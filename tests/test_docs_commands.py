@@ -130,14 +130,30 @@ def test_the_tutorials_work_from_the_first_to_the_last_command(
     assert sandbox.platform.processings() == []
 
 
+def add_trainings(folder: Path, sandbox: Sandbox) -> None:
+    """Add `clip/training`, and `pipelines/SAM` with a GPU, which is in the group `sam`."""
+    for path, stack, gpu in (("clip/training", "picsellia/training-clip", 0), ("pipelines/SAM", "sam", 1)):
+        target = folder / path
+        target.parent.mkdir()
+        copy_example("single_training", target.parent, sandbox.registry).rename(target)
+        config = target / "config.toml"
+        text = config.read_text().replace("single_training", name := target.name.lower())
+        text = text.replace('name = "v1"', f'name = "{name}"')
+        text = re.sub(r"^(image_name = .*)$", rf"\1\ngpu = {gpu}", text, flags=re.M)
+        config.write_text(f'{text}\n[reconciler]\nstack = "{stack}"\n')
+    (folder / "reconciler.toml").write_text('[groups]\nsam = ["pipelines/SAM*"]\n')
+
+
 @pytest.mark.parametrize("document", PAGES, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_work_as_they_are_written(document: Path, cli: Cli, sandbox: Sandbox) -> None:
-    """The user has `my_pipeline`, and applied it once."""
+    """The user has `my_pipeline`, and applied it once; for the page on many pipelines, more of them."""
     folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry).rename(cli.folder / "my_pipeline")
     config = folder / "config.toml"
     config.write_text(config.read_text().replace('name = "dataset_cleanup"', 'name = "my_pipeline"', 1))
     shutil.copy(config, cli.folder / "before.toml")
-    assert cli("apply", "my_pipeline", "--yes").code == 0
+    if document.stem == "many-pipelines":
+        add_trainings(cli.folder, sandbox)
+    assert cli("apply", "--all", "--yes").code == 0
 
     play([document], cli.folder, sandbox)
 
