@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,61 +18,83 @@ PAGE = ROOT / "docs" / "how-to" / "adding-a-kind.md"
 COPIED = ("reconciler", "providers", "state", "tests", "examples")
 
 
-FIELDS = {
-    Holds.TEXT: ("rules.text", "TEXT"),
-    Holds.COUNT: ("rules.integer", "BodyKey(int)"),
-    Holds.FLAG: ("create_default=True", "BodyKey(bool)"),
-    Holds.TEXTS: ("rules.texts, unordered=True", "TEXTS"),
-    Holds.TABLE: ("rules.text_table, keyed=True", "TABLE"),
-    Holds.VARIABLES: ("rules.text_table, keyed=True", "TABLE"),
-    Holds.FRAMEWORK: ("rules.enum_name", "FRAMEWORK"),
-    Holds.INFERENCE_TYPE: ("rules.enum_name", "INFERENCE_TYPE"),
-}
-"""For each type of value in config.toml, the rule and the body key of a field."""
-CHOICE = 'BodyKey(required=True, one_of=("TEAM", "COMPANY"))'
+def types_of_values() -> list[list[list[str]]]:
+    """The table of the page: for each type of value the code in the columns RULES, CONFIG and COLLECTION."""
+    table = PAGE.read_text().partition("| value | in `RULES`")[2].partition("\n\n")[0]
+    rows = [line.split("|")[2:5] for line in table.splitlines()[2:]]
+    return [[re.findall(r"`(.*?)`", cell) for cell in row] for row in rows]
 
 
 def with_every_type(file: str) -> str:
-    """The same kind with a field of every type of value, and two that every object has.
+    """The same kind with a field of each type on the page, and a required choice that cannot be changed."""
+    rules = ['"scope": FieldRule(immutable=True)']
+    keys = ['"scope": Key("scope")']
+    create = ['"scope": BodyKey(required=True, one_of=("TEAM", "COMPANY"))']
+    change = []
+    for number, ((rule,), (key,), (created, *changed)) in enumerate(types_of_values()):
+        field = f'"field_{number}"'
+        rules.append(f"{field}: {rule}")
+        keys.append(f"{field}: " + key.replace('"field"', field))
+        create.append(f"{field}: {created}")
+        change.append(f"{field}: {changed[0] if changed else created}")
+    edits = {
+        'RULES = {"name": rules.NAME, ': rules,
+        'CONFIG = ConfigTable("reconciler.projects", {': keys,
+        'create={"name": NAME, ': create,
+        'change={"name": RENAME, ': change,
+    }
+    names = ("FRAMEWORK", "INFERENCE_TYPE", "TABLE", "TEXTS", "BodyKey")
+    edits |= {"from providers.collection import ": names, "from providers.config_keys import ": ("Holds",)}
+    return edited(file, {old: f"{old}{', '.join(new)}, " for old, new in edits.items()})
 
-    One of these is a choice that cannot be changed in place.
-    """
-    fields = {f"a_{holds.name.lower()}": (holds, *facts) for holds, facts in FIELDS.items()}
-    keys = "".join(f'"{field}": Key("{field}", Holds.{one[0].name}), ' for field, one in fields.items())
-    bodies = "".join(f'"{field}": {one[2]}, ' for field, one in fields.items())
-    added = "".join(f'"{field}": FieldRule({one[1]}), ' for field, one in fields.items())
-    for old, new in (
-        (
-            'RULES = {"name": rules.NAME, ',
-            'RULES = {"name": rules.NAME, "scope": FieldRule(immutable=True), "place": FieldRule(), ' + added,
-        ),
-        (
-            '{"description": Key("description")}',
-            f'{{"scope": Key("scope"), "place": Key("place"), {keys}"description": Key("description")}}',
-        ),
-        ("import NAME,", "import FRAMEWORK, INFERENCE_TYPE, NAME,"),
-        ("TEXT, Collection", "TABLE, TEXT, TEXTS, BodyKey, Collection"),
-        ("import ConfigTable, Key", "import ConfigTable, Holds, Key"),
-        ('create={"name": NAME, ', f'create={{"name": NAME, "scope": {CHOICE}, "place": NAME, {bodies}'),
-        ('change={"name": RENAME, ', f'change={{"name": RENAME, "place": RENAME, {bodies}'),
-    ):
+
+def in_a_processing(file: str) -> str:
+    """The same kind with a parent, as the page describes it."""
+    return edited(
+        file,
+        {
+            'parent="organization"': 'parent="processing"',
+            "/api/organization/{parent}": "/api/processing/{parent}",
+            "KindFacts(RULES, ": 'KindFacts(RULES, parent="processing", ',
+            "import GoneError": "import GoneError, PermanentError",
+            "        found = self._platform.find(self._collection, reference.name[0])": (
+                "        parent = reference.parent\n"
+                "        if parent is None:\n"
+                "            return None\n"
+                "        found = self._platform.find(self._collection(parent), reference.name[-1])"
+            ),
+            "self._live(found)": "self._live(parent, found)",
+            "self._live(self._platform.post(self._collection,": (
+                "self._live(parent, self._platform.post(self._collection(parent),"
+            ),
+            "name[0]}": "name[-1]}",
+            "self._live(self._platform.patch": "self._live(parent, self._platform.patch",
+            "    @property\n    def _collection(self) -> str:": (
+                "    def _collection(self, parent: LiveObject | None) -> str:\n"
+                "        if parent is None:\n"
+                '            raise PermanentError("its processing does not exist")'
+            ),
+            'self._platform.organization_path("projects")': 'path("processing", parent.id, "projects")',
+            "def _live(self, answer: Answer)": "def _live(self, parent: LiveObject | None, answer: Answer)",
+            "(name,),": "(*(parent.name if parent else ()), name),",
+        },
+    )
+
+
+def edited(file: str, edits: Mapping[str, str]) -> str:
+    """The file with each text, which it has once, replaced, in the format of ruff."""
+    for old, new in edits.items():
         assert file.count(old) == 1, old
         file = file.replace(old, new)
-    return formatted(file)
-
-
-def formatted(file: str) -> str:
-    commands = (["check", "-q", "--select", "I", "--fix"], ["format", "-q"])
-    for command in commands:
-        done = subprocess.run(
+    for command in (["check", "-q", "--select", "I", "--fix"], ["format", "-q"]):
+        file = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--stdin-filename", "kind.py", "-"],
             cwd=ROOT,
             input=file,
             capture_output=True,
             text=True,
             check=True,
-        )
-        file = done.stdout
+        ).stdout
     return file
 
 
@@ -80,11 +102,12 @@ def as_written(file: str) -> str:
     return file
 
 
-def test_the_fields_have_every_type_that_a_row_can_hold() -> None:
-    assert set(FIELDS) == set(READERS)
+def test_the_page_has_every_type_that_a_row_can_hold() -> None:
+    keys = " ".join(key for _, (key,), _ in types_of_values())
+    assert {Holds.TEXT, *(Holds[name] for name in re.findall(r"Holds\.(\w+)", keys))} == set(READERS)
 
 
-@pytest.mark.parametrize("variant", [as_written, with_every_type])
+@pytest.mark.parametrize("variant", [as_written, with_every_type, in_a_processing])
 def test_the_page_leads_from_nothing_to_a_kind_that_passes_every_test(
     variant: Callable[[str], str], tmp_path: Path
 ) -> None:
