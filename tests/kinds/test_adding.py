@@ -49,13 +49,14 @@ def with_every_type(file: str) -> str:
 
 
 def in_a_processing(file: str) -> str:
-    """The same kind with a parent, as the page describes it."""
+    """The same kind with a parent, as the page describes it, and each object for one stack only."""
     return edited(
         file,
         {
             'parent="organization"': 'parent="processing"',
             "/api/organization/{parent}": "/api/processing/{parent}",
-            "KindFacts(RULES, ": 'KindFacts(RULES, parent="processing", ',
+            "KindFacts(RULES, shared=True, ": 'KindFacts(RULES, parent="processing", exclusive=Exclusive.ID, ',
+            "protocol import ": "protocol import Exclusive, ",
             "import GoneError": "import GoneError, PermanentError",
             "        found = self._platform.find(self._collection, reference.name[0])": (
                 "        parent = reference.parent\n"
