@@ -55,7 +55,7 @@ def in_a_processing(file: str) -> str:
         {
             'parent="organization"': 'parent="processing"',
             "/api/organization/{parent}": "/api/processing/{parent}",
-            "KindFacts(RULES, shared=True, ": 'KindFacts(RULES, parent="processing", exclusive=Exclusive.ID, ',
+            "(RULES, shared=True, ": '(RULES, parent="processing", exclusive=Exclusive.ID, ',
             "protocol import ": "protocol import Exclusive, ",
             "import GoneError": "import GoneError, PermanentError",
             "        found = self._platform.find(self._collection, reference.name[0])": (
