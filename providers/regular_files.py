@@ -92,9 +92,10 @@ def read_regular(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         OSError: as for `open_regular`, or the file is too large.
     """
     with os.fdopen(open_regular(path), "rb") as file:
-        content = file.read(max_bytes + 1)
+        is_large = os.fstat(file.fileno()).st_size > max_bytes
+        content = b"" if is_large else file.read(max_bytes + 1)
     if content is None:  # some files in /proc are regular but block
         raise BlockingIOError(errno.EAGAIN, "Reading it would block", os.fspath(path))
-    if len(content) > max_bytes:
+    if is_large or len(content) > max_bytes:
         raise OSError(errno.EFBIG, f"Has more than {max_bytes >> 20} MiB", os.fspath(path))
     return content

@@ -1,10 +1,22 @@
-"""Events that report why a run waits for a server."""
+"""Events that report why a run takes time: it waits for a server, or reads many files."""
 
 from dataclasses import dataclass
 from typing import Final
 
 SILENCE: Final = 10.0
 """Seconds without a response until the first announcement, and between further ones."""
+
+SLOW: Final = 1.0
+"""Seconds of hashing a source until the first announcement, and between further ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashing:
+    """The source in `folder` is being hashed, at the file `path`, after `size` bytes of content."""
+
+    folder: str
+    path: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,10 @@ class ImageKind:
         An image that is already published from this source is used as it is: another run published it, or an
         earlier attempt whose response was lost.
         """
-        expected = fingerprint(self._source)
+        expected = fingerprint(
+            self._source,
+            announce=lambda hashing: report(Progress("hash", hashing.path, done=hashing.size)),
+        )
         if expected.key != fields["source_key"]:
             raise PermanentError(
                 f"{self._source.folder} changed since the plan was made", hint="plan again to see the changes"

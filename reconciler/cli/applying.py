@@ -9,7 +9,7 @@ from rich.console import Console
 from reconciler.cli import execution, options, prompts, stores
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import UserError
-from reconciler.core.events import Event, StepStarted
+from reconciler.core.events import Emit, Event, StepStarted
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED, code_of, worst
 from reconciler.core.plan import Plan
 from reconciler.engine.apply import ApplyRequest, ApplyResult, ApplyStatus, Approval, apply_plan
@@ -101,7 +101,7 @@ Task = Callable[[Session, Dialogue], ApplyResult]
 
 
 def apply_all(
-    find: Callable[[Failed], Iterable[ValidatedPipeline]],
+    find: Callable[[Failed, Emit], Iterable[ValidatedPipeline]],
     where: options.TargetOptions,
     request: PlanRequest,
     apply_options: ApplyOptions,
@@ -116,7 +116,8 @@ def apply_all(
     """Apply the pipelines one after the other and return the exit code.
 
     Args:
-        find: returns the pipelines whose files have no errors; passes other problems to its argument.
+        find: returns the pipelines whose files have no errors; passes other problems and events to its
+            arguments.
     """
 
     def task(validated: ValidatedPipeline) -> Task:
@@ -130,12 +131,17 @@ def apply_all(
         )
 
     return run_each(
-        lambda failed: map(task, find(failed)), where, yes=yes, dialogue=dialogue, out=out, err=err
+        lambda failed, emit: map(task, find(failed, emit)),
+        where,
+        yes=yes,
+        dialogue=dialogue,
+        out=out,
+        err=err,
     )
 
 
 def run_each(
-    find: Callable[[Failed], Iterable[Task]],
+    find: Callable[[Failed, Emit], Iterable[Task]],
     where: options.TargetOptions,
     *,
     yes: bool,
@@ -148,7 +154,7 @@ def run_each(
     A failed task does not stop the others.
 
     Args:
-        find: returns the tasks; passes problems to its argument.
+        find: returns the tasks; passes problems and events to its arguments.
     """
     out_console, err_console = console(out), console(err)
     codes = {DONE}
@@ -163,7 +169,7 @@ def run_each(
         progress(event)
 
     with execution.interruptible() as stop, ProgressView(err_console) as progress:
-        tasks = list(find(failed))
+        tasks = list(find(failed, emit))
         if tasks:
             with session(
                 where.target(), stores.store(emit), emit, stop, verb=dialogue.verb, stacks_below=stacks_below

@@ -21,7 +21,7 @@ from reconciler.workspace.discovery import stacks_below
 
 
 def validated_pipelines(
-    folders: Sequence[Path], read_options: ReadOptions, failed: Callable[[UserError], None]
+    folders: Sequence[Path], read_options: ReadOptions, failed: Callable[[UserError], None], emit: Emit
 ) -> Iterator[ValidatedPipeline]:
     """Reads the pipelines offline, and yields those whose files have no errors.
 
@@ -30,7 +30,7 @@ def validated_pipelines(
     """
     first: dict[str, Path] = {}  # name of a stack -> its folder
     for folder in folders:
-        validated = validate(folder, read_options)
+        validated = validate(folder, read_options, emit=emit)
         try:
             pipeline, _ = validated.require_valid()
             name = pipeline.config.stack_name

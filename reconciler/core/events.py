@@ -6,7 +6,7 @@ from enum import Enum
 
 from providers.errors import ProviderError
 from providers.protocol import LiveObject, Progress
-from providers.waits import Backoff, Repeat, Silence, SilenceEnd
+from providers.waits import Backoff, Hashing, Repeat, Silence, SilenceEnd
 from reconciler.core.plan import Step
 from reconciler.core.values import Address
 
@@ -89,7 +89,17 @@ class FleetProgress:
 ServerDelay = Backoff | Silence | Repeat | SilenceEnd
 """A server delays the run, or no longer does."""
 
-Event = StepStarted | StepProgress | StepRetried | StepFinished | Note | Notice | ServerDelay | FleetProgress
+Event = (
+    StepStarted
+    | StepProgress
+    | StepRetried
+    | StepFinished
+    | Note
+    | Notice
+    | ServerDelay
+    | Hashing
+    | FleetProgress
+)
 Emit = Callable[[Event], None]
 
 

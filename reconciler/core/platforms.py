@@ -133,6 +133,8 @@ def _host(name: str) -> str:
 
 
 def _six(text: str) -> str:
+    if "%" in text:  # each machine numbers and names its network interfaces itself
+        raise ValueError("must name a host, and an IPv6 address must not have a zone, such as %eth0")
     try:
         return str(IPv6Address(text))
     except ValueError:

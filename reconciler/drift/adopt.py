@@ -23,6 +23,7 @@ from providers.rules import HIDDEN, FieldRule
 from providers.text import one_line
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.core.diff import Change, ChangeClass, normalised, normalised_live, same
+from reconciler.core.events import Emit
 from reconciler.core.plan import Step
 from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 from reconciler.drift.adopt_target import AdoptTarget
@@ -91,11 +92,12 @@ class Adoption:
         return not (self.written or self.in_patch or self.by_hand)
 
 
-def adoption(planned: PlanResult, targets: Sequence[AdoptTarget]) -> Adoption:
+def adoption(planned: PlanResult, targets: Sequence[AdoptTarget], emit: Emit) -> Adoption:
     """The changes of the files that make their desired values equal to the live ones.
 
     Args:
         targets: the values to adopt; empty for all values that changed outside and can be adopted.
+        emit: called with the progress of hashing a large build context.
 
     Raises:
         UserError: a target does not exist, or no file contains its value unchanged.
@@ -106,7 +108,7 @@ def adoption(planned: PlanResult, targets: Sequence[AdoptTarget]) -> Adoption:
     patched, in_patch, by_hand = _class_edits(planned, in_classes)
     remaining = () if targets else tuple(_remaining_differences(planned, values))
     adopted = replace(adopted, patched=patched, in_patch=in_patch, by_hand=by_hand, remaining=remaining)
-    return replace(adopted, new_source=_is_new_source(planned.pipeline, adopted))
+    return replace(adopted, new_source=_is_new_source(planned.pipeline, adopted, emit))
 
 
 def write(adopted: Adoption) -> None:
@@ -136,14 +138,15 @@ def patch(file: Path, before: str, after: str) -> str:
     )
 
 
-def _is_new_source(pipeline: Pipeline, adopted: Adoption) -> bool:
+def _is_new_source(pipeline: Pipeline, adopted: Adoption, emit: Emit) -> bool:
     """Whether the changes change the image's source. Files outside of the build context do not."""
     before, after = (image_source(one) for one in (pipeline, replace(pipeline, loaded=adopted.config)))
     patched = {
         Path(os.path.relpath(file.absolute(), after.folder)).as_posix(): text.encode()
         for file, (_, text) in adopted.patched.items()
     }
-    return fingerprint(before).key != fingerprint(replace(after, keyed={**after.keyed, **patched})).key
+    after = replace(after, keyed={**after.keyed, **patched})
+    return fingerprint(before, announce=emit).key != fingerprint(after, announce=emit).key
 
 
 # Selecting values

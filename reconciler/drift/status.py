@@ -284,15 +284,17 @@ def _live_rows(
         with session(target, store, emit, threading.Event(), stacks_below=stacks_below) as opened:
             for folder, stack, row in rows:
                 emit(Note(f"reading {stack}"))
-                yield _live_row(opened, folder, row, read_options, now)
+                yield _live_row(opened, folder, row, read_options, now, emit)
     except UserError as problem:
         drift = _unreadable(problem.diagnostics[0].summary)
         yield from (replace(row, drift=drift) for _, _, row in rows)
 
 
-def _live_row(opened: Session, folder: Path, row: Row, read_options: ReadOptions, now: datetime) -> Row:
+def _live_row(
+    opened: Session, folder: Path, row: Row, read_options: ReadOptions, now: datetime, emit: Emit
+) -> Row:
     try:
-        planned = make_plan(opened, validate(folder, read_options), PlanRequest(), partial=True)
+        planned = make_plan(opened, validate(folder, read_options, emit=emit), PlanRequest(), partial=True)
     except UserError as problem:
         return replace(row, drift=_unreadable(problem.diagnostics[0].summary))
     except StateError as problem:

@@ -17,7 +17,7 @@ from providers.reasons import Reason
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.diff import effective_fields
-from reconciler.core.events import Notice
+from reconciler.core.events import Emit, Notice
 from reconciler.core.plan import Plan
 from reconciler.core.stale import StaleStep, plan_mismatch, stale_steps
 from reconciler.engine.executor import ExecutionResult, Executor
@@ -172,7 +172,7 @@ def carry_out(
             why = "its process is gone" if is_gone(lock.previous_holder) else "it had ended"
             session.emit(Notice(f"took over the lock of {lock.previous_holder}: {why}"))
         sweep(real_path(path).parent)
-        _refuse_changed_files(pipeline, key if waited else None)
+        _refuse_changed_files(pipeline, key if waited else None, session.emit)
         planned = make(lock.previous_holder)
         stale: tuple[StaleStep, ...] = ()
         if (saved := request.saved_plan) is not None:
@@ -227,7 +227,7 @@ def _execute(
     return execute(), writer.snapshot
 
 
-def _refuse_changed_files(pipeline: Pipeline, key: SourceKey | None) -> None:
+def _refuse_changed_files(pipeline: Pipeline, key: SourceKey | None, emit: Emit) -> None:
     """Raise UserError if the files changed before the lock was held; another run may have published them.
 
     Args:
@@ -236,7 +236,7 @@ def _refuse_changed_files(pipeline: Pipeline, key: SourceKey | None) -> None:
     path = pipeline.loaded.path
     try:
         unchanged = is_unchanged(path, pipeline.loaded.on_disk)
-        unchanged = unchanged and (key is None or key == fingerprint(image_source(pipeline)))
+        unchanged = unchanged and (key is None or key == fingerprint(image_source(pipeline), announce=emit))
     except (OSError, ProviderError):
         unchanged = False
     if not unchanged:

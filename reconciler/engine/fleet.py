@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 from uuid import uuid4
 
+from providers.waits import Hashing
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Event, FleetProgress, Note
 from reconciler.engine.requests import ReadOptions
@@ -152,7 +153,7 @@ class _Worker(Generic[T]):
             for folder in waiting:
                 try:
                     with self._computing:
-                        checked = validate(folder, self._task.read_options)
+                        checked = validate(folder, self._task.read_options, emit=self._emit)
                     names[folder] = checked.require_valid()[0].config.stack_name
                     if (session := self._signed_in()) is not None:
                         outcomes[folder] = self._task.inspect(session, checked)
@@ -282,7 +283,7 @@ def _read_chunk(task: _Task[T], folders: Sequence[Path]) -> _Chunk[T]:
     worker, events = _workers[task.key]
     events.clear()
     chunk = worker(folders, lambda _: None)
-    return replace(chunk, events=tuple(event for event in events if not isinstance(event, Note)))
+    return replace(chunk, events=tuple(event for event in events if not isinstance(event, Note | Hashing)))
 
 
 def _end_with_the_command() -> None:

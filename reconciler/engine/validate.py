@@ -9,11 +9,17 @@ from providers.errors import ProviderError
 from providers.regular_files import real_path
 from providers.table import FACTS
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
+from reconciler.core.events import Emit, ignore
 from reconciler.core.values import Address
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ReadOptions
 from reconciler.pipeline.compile import desired_graph, image_address
-from reconciler.pipeline.contents import missing_files, missing_in_context, unused_inputs_classes
+from reconciler.pipeline.contents import (
+    missing_files,
+    missing_in_context,
+    unused_inputs_classes,
+    whiteouts_in_layer,
+)
 from reconciler.pipeline.image_source import check_time, image_source, unneeded_folders
 from reconciler.pipeline.load import Pipeline, load_pipeline, unnamed_image
 from reconciler.pipeline.toml.toml_edits import Edits
@@ -40,11 +46,14 @@ class ValidatedPipeline:
         return self.pipeline, self.key
 
 
-def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None) -> ValidatedPipeline:
+def validate(
+    folder: Path, read_options: ReadOptions, edits: Edits | None = None, *, emit: Emit = ignore
+) -> ValidatedPipeline:
     """Read and check a pipeline's files, including its classes and build context. Sends no request.
 
     Args:
         edits: values to set in config.toml. They apply to this run, and are written after it succeeds.
+        emit: called with the progress of hashing a large build context.
     """
     pipeline, found = load_pipeline(
         folder,
@@ -65,13 +74,15 @@ def validate(folder: Path, read_options: ReadOptions, edits: Edits | None = None
     try:
         source = image_source(pipeline)
         problems += _state_problems(source, read_options.state_files)
-        key = fingerprint(source, search=read_options.search)
+        key = fingerprint(source, search=read_options.search, announce=emit)
         recipe = dockerfile(source) if pipeline.config.reconciler.image.builder != "append" else None
     except ProviderError as problem:
         problems.append(provider_diagnostic(problem, "the image's build context cannot be read", file=folder))
     else:
         place = source.folder / source.dockerfile
         problems += missing_in_context(recipe or b"", place, source.folder, key.files, source.target)
+        if source.base is not None:
+            problems += whiteouts_in_layer(key.files, source.folder, is_certain=recipe is None)
     for name, why in unneeded_folders(key.files if key is not None else ()):
         detail = f"{why}, so the image needs a new version. Add {name} to .dockerignore."
         problems.append(warning(f"the image would contain the folder {name}", detail, file=folder))

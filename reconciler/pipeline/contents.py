@@ -1,10 +1,11 @@
 """Check that the files named in config.toml and the Dockerfile exist. Runs no code."""
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from providers.docker.source.dockerfile_features import missing_sources
+from providers.docker.source.key import whiteouts
 from providers.regular_files import check_regular, read_regular
 from reconciler.core.diagnostics import Diagnostic, error, warning
 from reconciler.pipeline.classes.official import INPUTS_BASE
@@ -62,6 +63,21 @@ def missing_in_context(
             detail = "Correct the path, add the file, or remove it from .dockerignore."
         diagnostic = error if one.certain else warning
         yield diagnostic(summary, detail, file=dockerfile, line=one.line)
+
+
+def whiteouts_in_layer(files: Iterable[str], context: Path, *, is_certain: bool) -> Iterator[Diagnostic]:
+    """Problems for files that the `append` builder refuses, by their names.
+
+    Args:
+        files: the files of the filtered context, relative to `context`.
+        is_certain: whether this builder is the only possible one; the problems are warnings otherwise.
+    """
+    for path in whiteouts(files):
+        yield (error if is_certain else warning)(
+            f"the append builder cannot add {path} to an image",
+            "In a layer, names that start with .wh. delete files. Rename it, or add it to .dockerignore.",
+            file=context / path,
+        )
 
 
 def unused_inputs_classes(pipeline: Pipeline) -> Iterator[Diagnostic]:

@@ -171,3 +171,12 @@ def test_an_organization_with_a_slash_is_escaped() -> None:
     one = Stack("a", "PROD", HOSTS["PROD"], "x@PROD/p")
     other = Stack("a@PROD/x", "PROD", HOSTS["PROD"], "p")
     assert str(one) != str(other)
+
+
+@pytest.mark.parametrize("zone", ["%eth0", "%25eth0", "%1", "%25", "%", "%eth0%25"])
+@pytest.mark.parametrize("port", ["", ":8000"])
+def test_an_ipv6_zone_is_refused_by_its_name(zone: str, port: str) -> None:
+    """A zone names a network interface of one machine, and its notation differs between tools."""
+    assert platform_address(f"http://[fe80::1]{port}")
+    with pytest.raises(ValueError, match="must not have a zone, such as %eth0"):
+        platform_address(f"http://[fe80::1{zone}]{port}/path")

@@ -145,3 +145,31 @@ def test_an_unused_inputs_class_is_a_warning(folder: Files) -> None:
         "requirements_file", 'inputs_class = "utils/inputs.py:Inputs"\nrequirements_file'
     )
     assert found(folder({"config.toml": named})) == []
+
+
+WHITEOUTS = {".wh.gone": "", "utils/.wh..wh..opq": "", ".wh.folder/x.py": "", "a.wh.b": "", "utils/wh.x": ""}
+
+
+@pytest.mark.parametrize(
+    ("image", "dockerfile", "severity"),
+    [
+        ('base = "python:3.12"', False, Severity.ERROR),
+        ('base = "python:3.12"\nbuilder = "append"', True, Severity.ERROR),
+        ('base = "python:3.12"', True, Severity.WARNING),
+        ("", True, None),
+    ],
+)
+def test_names_that_the_append_builder_refuses(
+    folder: Files, image: str, dockerfile: bool, severity: Severity | None
+) -> None:
+    where = folder({**WHOLE, **WHITEOUTS, "config.toml": f"{PROCESSING}\n[reconciler.image]\n{image}\n"})
+    if not dockerfile:
+        (where / "Dockerfile").unlink()
+    names = [".wh.folder/x.py", ".wh.gone", "utils/.wh..wh..opq"]
+    expected = [
+        (severity, f"the append builder cannot add {name} to an image", name, None)
+        for name in (names if severity else [])
+    ]
+    assert found(where) == expected
+    (where / ".dockerignore").write_text("**/.wh.*\n")
+    assert found(where) == []

@@ -1,11 +1,13 @@
 """From a folder to a pipeline: the order of both readers, and the errors for unreadable classes."""
 
+import os
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from providers.regular_files import MAX_BYTES
 from reconciler.core.diagnostics import Severity
 from reconciler.core.values import Address
 from reconciler.pipeline.classes.evaluate import evaluate
@@ -241,3 +243,33 @@ def test_missing_keys_of_a_target_are_not_managed(folder: Files) -> None:
         line = cleared.origins[field].line
         assert line and line > row
         assert lines[line - 1].startswith(key)
+
+
+@pytest.mark.parametrize(
+    ("large", "reason"),
+    [
+        ("utils/inputs.py", "inputs.py has more than 256 MiB"),
+        ("utils/shared.py", "it imports utils.shared, where shared.py has more than 256 MiB"),
+        ("utils/__init__.py", "it imports utils.shared, where __init__.py has more than 256 MiB"),
+    ],
+)
+def test_a_file_that_is_too_large_is_refused_by_name_and_never_run(
+    folder: Files, large: str, reason: str
+) -> None:
+    inputs = sources.inputs(
+        "self.define_input(NAME, ProcessingInputType.TEXT)", top="from utils.shared import NAME"
+    )
+    where = folder(
+        {
+            **files(inputs, sources.parameters("self.x = 1")),
+            "utils/__init__.py": "",
+            "utils/shared.py": 'NAME = "a"\n',
+        }
+    )
+    assert evaluate(load(where), python=Path("/no/python/here")).diagnostics == ()
+    os.truncate(where / large, MAX_BYTES + 1)  # sparse
+    result = evaluate(load(where), python=Path("/no/python/here"))
+    assert result.inputs is None
+    (problem,) = result.diagnostics
+    assert (problem.severity, problem.file) == (Severity.ERROR, where / "utils/inputs.py")
+    assert problem.summary == f"Inputs cannot be read: {reason}"

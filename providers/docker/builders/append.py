@@ -34,7 +34,7 @@ from providers.docker.registry.reference import (
 )
 from providers.docker.registry.seal import sealed
 from providers.docker.source.archive import archive
-from providers.docker.source.key import Entry, ImageSource, context
+from providers.docker.source.key import Entry, ImageSource, context, whiteouts
 from providers.errors import GoneError, RefusedError
 from providers.protocol import Progress, Report
 
@@ -166,12 +166,11 @@ def _is_compatible(platform: str, target: str) -> bool:
 def _entries(source: ImageSource) -> list[Entry]:
     """The context. Raises RefusedError for names that would delete files of the base (".wh.x" in a layer)."""
     entries = context(source)
-    for entry in entries:
-        if any(part.startswith(".wh.") for part in entry.path.split("/")):
-            raise RefusedError(
-                f"{entry.path} cannot be in an image: names that start with .wh. delete files there",
-                hint="rename it, or add it to .dockerignore",
-            )
+    for path in whiteouts(entry.path for entry in entries):
+        raise RefusedError(
+            f"{path} cannot be in an image: names that start with .wh. delete files there",
+            hint="rename it, or add it to .dockerignore",
+        )
     return entries
 
 

@@ -10,8 +10,9 @@ import functools
 import hashlib
 import os
 import stat
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from operator import itemgetter
@@ -22,6 +23,7 @@ from providers.docker.source.ignore import IgnoreRules
 from providers.errors import RefusedError
 from providers.leftovers import is_own_file, is_temporary
 from providers.regular_files import READ_ONLY, kind_of, open_regular, read_regular, refuse_irregular
+from providers.waits import SLOW, Hashing
 
 if TYPE_CHECKING:
     from providers.secret_rules import Sieve
@@ -152,7 +154,27 @@ def file_paths(source: ImageSource) -> list[str]:
     return [path for path, item in _members(source) if item.is_file(follow_symlinks=False)]
 
 
-def fingerprint(source: ImageSource, *, search: bool = False) -> SourceKey:
+class _Announcer:
+    """Announces the files that are being hashed, once a hash takes longer than `SLOW` seconds."""
+
+    def __init__(self, source: ImageSource, announce: Callable[[Hashing], None]) -> None:
+        self._folder = os.fspath(source.folder)
+        self._announce = announce
+        self._next = time.monotonic() + SLOW
+        self.size = 0
+
+    def __call__(self, path: str, more: int = 0) -> None:
+        """Count `more` bytes of content, and announce the file `path` if it is time to."""
+        self.size += more
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + SLOW
+            self._announce(Hashing(self._folder, _shown(path), self.size))
+
+
+def fingerprint(
+    source: ImageSource, *, search: bool = False, announce: Callable[[Hashing], None] | None = None
+) -> SourceKey:
     """The source key: sha256 over the Dockerfile, the settings and every file of the filtered context.
 
     Covers paths, modes (only whether a file is executable, as the rest depends on the umask), link targets
@@ -162,6 +184,7 @@ def fingerprint(source: ImageSource, *, search: bool = False) -> SourceKey:
 
     Args:
         search: search each file for secrets while it is in memory: `suspects` of the key.
+        announce: called every `SLOW` seconds while it takes longer than that.
 
     Raises:
         RefusedError: as for `context`, or the source has neither a Dockerfile nor a `base`.
@@ -171,24 +194,25 @@ def fingerprint(source: ImageSource, *, search: bool = False) -> SourceKey:
     first_parts: dict[int, bytes] = {}
     files: dict[str, str] = {}
     first_files: dict[str, str] = {}
-    total = 0
+    reading = _Announcer(source, announce or _ignore)
     root = f"{os.fspath(source.folder)}/"
-    for path, item in _members(source):
-        digest, size = _digest(root, path, item, source.keyed, sieve)
+    for path, item in _members(source, reading):
+        before = reading.size
+        digest = _digest(root, path, item, source.keyed, reading, sieve)
         if sieve is not None and path in source.keyed and item.is_file(follow_symlinks=False):
             sieve.suspects.append(path)
         raw = path.encode("utf-8", "surrogateescape")
         name = _shown(path)
         if path in source.keyed_first or is_own_file(item.name):
-            first, _ = _digest(root, path, item, source.keyed_first)
+            first = _digest(root, path, item, source.keyed_first, _Announcer(source, _ignore))
             first_parts[len(parts)] = b"%d:%s%s" % (len(raw), raw, first)
             first_files[name] = first[:8].hex()
         if is_own_file(item.name):  # only part of the first recipe
             parts.append(b"")
+            reading.size = before
             continue
         parts.append(b"%d:%s%s" % (len(raw), raw, digest))
         files[name] = digest[:8].hex()
-        total += size
     if sieve is not None:
         sieve.end()
     recipe = dockerfile(source)
@@ -210,12 +234,16 @@ def fingerprint(source: ImageSource, *, search: bool = False) -> SourceKey:
         f"{RECIPE}{key}",
         files,
         dict(sorted(shown.items())),
-        total,
+        reading.size,
         recipe="" if recipe is None else _short(recipe),
         first=f"sha256:{first_key}",
         first_files=first_files,
         suspects=None if sieve is None else tuple(sorted(sieve.suspects)),
     )
+
+
+def _ignore(_: Hashing) -> None:
+    """Announces nothing."""
 
 
 def _sieve() -> "Sieve":
@@ -327,6 +355,14 @@ def ignore_file(source: ImageSource) -> str | None:
     return None
 
 
+def whiteouts(paths: Iterable[str]) -> Iterator[str]:
+    """Those of the paths that a layer cannot contain: there, names that start with .wh. delete files.
+
+    https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts
+    """
+    return (path for path in paths if path.startswith(".wh.") or "/.wh." in path)
+
+
 def seen(source: ImageSource, paths: Iterable[str]) -> set[str]:
     """The `paths`, relative to the folder, that a build would get if they existed.
 
@@ -386,11 +422,18 @@ def link_target(root: str, path: str) -> str:
 
 
 def _digest(
-    root: str, path: str, item: os.DirEntry[str], keyed: Mapping[str, bytes], sieve: "Sieve | None" = None
-) -> tuple[bytes, int]:
-    """sha256 of kind, mode and content, and the number of content bytes."""
+    root: str,
+    path: str,
+    item: os.DirEntry[str],
+    keyed: Mapping[str, bytes],
+    reading: _Announcer,
+    sieve: "Sieve | None" = None,
+) -> bytes:
+    """sha256 of kind, mode and content. Counts the bytes of the content."""
     if not item.is_file(follow_symlinks=False) or path in keyed:
-        return _digest_unread(root, _entry(item, path), keyed)
+        digest_unread, size = _digest_unread(root, _entry(item, path), keyed)
+        reading(path, size)
+        return digest_unread
     try:
         # Not `read_file`: a generator per file costs a tenth of the time for many small files.
         descriptor = os.open(root + path, READ_ONLY)
@@ -400,18 +443,17 @@ def _digest(
             digest = _beginning(status.st_mode).copy()
             piece = os.read(descriptor, CHUNK)
             digest.update(piece)
+            reading(path, len(piece))
             if len(piece) == status.st_size:
                 if sieve is not None:
                     sieve.add(path, piece)
-                return digest.digest(), len(piece)
-            size = len(piece)
+                return digest.digest()
 
             def pieces() -> Iterator[bytes]:
-                nonlocal size
                 yield piece
                 while more := os.read(descriptor, CHUNK):
                     digest.update(more)
-                    size += len(more)
+                    reading(path, len(more))
                     yield more
 
             if sieve is not None:
@@ -422,7 +464,7 @@ def _digest(
             os.close(descriptor)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return digest.digest(), size
+    return digest.digest()
 
 
 def _digest_unread(root: str, entry: Entry, keyed: Mapping[str, bytes]) -> tuple[bytes, int]:
@@ -483,8 +525,13 @@ def _ignore_rules(source: ImageSource) -> IgnoreRules:
 _rules = functools.lru_cache(IgnoreRules)  # most pipelines of a workspace have the same lines
 
 
-def _members(source: ImageSource) -> list[tuple[str, os.DirEntry[str]]]:
+def _members(
+    source: ImageSource, reading: Callable[[str], None] = lambda _: None
+) -> list[tuple[str, os.DirEntry[str]]]:
     """Path and directory entry of each member of the context, sorted by path. Opens no file.
+
+    Args:
+        reading: called with the path of each folder.
 
     Raises:
         RefusedError: as for `context`.
@@ -497,6 +544,7 @@ def _members(source: ImageSource) -> list[tuple[str, os.DirEntry[str]]]:
     pending = [""]
     while pending:
         parent = pending.pop()
+        reading(parent)
         found = {parent + item.name: item for item in _scan(root, parent) if not is_temporary(item.name)}
         excluded = rules.excluded(found)
         for path, item in found.items():

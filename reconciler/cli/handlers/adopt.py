@@ -41,23 +41,22 @@ def run(
 ) -> int:
     out, err = console(sys.stdout), console(sys.stderr)
     folder = options.pipeline_folder(name)
-    validated = validate(folder, where.reads(read_options))
-    with (
-        ProgressView(err) as progress,
-        session(
+    with ProgressView(err) as progress:
+        validated = validate(folder, where.reads(read_options), emit=progress)
+        with session(
             where.target(),
             stores.store(progress),
             progress,
             threading.Event(),
             verb="apply",
             stacks_below=stacks_below,
-        ) as opened,
-    ):
-        planned = make_plan(opened, validated, PlanRequest(options=PlanOptions(take=take)))
+        ) as opened:
+            planned = make_plan(opened, validated, PlanRequest(options=PlanOptions(take=take)))
     if planned.plan.claimed:
         print_refusals(planned.plan, err)
         return CONFLICT
-    adopted = adoption(planned, targets)
+    with ProgressView(err) as progress:
+        adopted = adoption(planned, targets, progress)
     if adopted.written:
         print_config(adopted, err)
         if not yes and prompts.is_interactive() and not confirm("Write this?", default=False):

@@ -43,8 +43,8 @@ def run(
     elif skip_moved:
         raise click.UsageError("--skip-moved needs --plan")
     return apply_all(
-        lambda failed: execution.validated_pipelines(
-            selection.folders(failed), where.reads(read_options, search=True), failed
+        lambda failed, emit: execution.validated_pipelines(
+            selection.folders(failed), where.reads(read_options, search=True), failed, emit
         ),
         where,
         request,

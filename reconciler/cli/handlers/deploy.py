@@ -10,6 +10,7 @@ from reconciler.cli.applying import Dialogue, Failed, apply_all
 from reconciler.cli.prompts import Default, choose
 from reconciler.cli.questions import ASKED, answers
 from reconciler.core.diagnostics import UserError
+from reconciler.core.events import Emit
 from reconciler.core.plan import Action
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
@@ -45,9 +46,9 @@ def run(
 ) -> int:
     edits = _edits_of_options(image, cpu, gpu)
 
-    def pipelines(failed: Failed) -> Iterator[ValidatedPipeline]:
+    def pipelines(failed: Failed, emit: Emit) -> Iterator[ValidatedPipeline]:
         try:
-            yield _read(options.pipeline_folder(name), edits, where.reads(read_options, search=True))
+            yield _read(options.pipeline_folder(name), edits, where.reads(read_options, search=True), emit)
         except UserError as problem:
             failed(problem)
 
@@ -109,7 +110,7 @@ class _Deploy(Dialogue):
             print_deployed(applied, self.out)
 
 
-def _read(folder: Path, option_edits: Edits, read_options: ReadOptions) -> ValidatedPipeline:
+def _read(folder: Path, option_edits: Edits, read_options: ReadOptions, emit: Emit) -> ValidatedPipeline:
     """The pipeline, with answers for the values that its config.toml lacks. Raises UserError."""
     out, err = console(sys.stdout), console(sys.stderr)
     loaded = load(folder, option_edits, read_options.environment, read_options.shared)
@@ -117,7 +118,7 @@ def _read(folder: Path, option_edits: Edits, read_options: ReadOptions) -> Valid
         raise UserError(*loaded.diagnostics)
     print_details(loaded.config, out)
     edits = _with_image_tag(loaded, answers(loaded, option_edits, err))
-    validated = validate(folder, read_options, edits)
+    validated = validate(folder, read_options, edits, emit=emit)
     validated.require_valid()
     return validated
 

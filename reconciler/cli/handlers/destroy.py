@@ -17,8 +17,8 @@ def run(
     read_options: ReadOptions,
 ) -> int:
     return apply_all(
-        lambda failed: execution.validated_pipelines(
-            [options.pipeline_folder(name)], where.reads(read_options), failed
+        lambda failed, emit: execution.validated_pipelines(
+            [options.pipeline_folder(name)], where.reads(read_options), failed, emit
         ),
         where,
         PlanRequest(options=PlanOptions(prune=prune, destroy=True)),

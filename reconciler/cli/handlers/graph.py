@@ -1,5 +1,6 @@
 """Runs `reconciler graph`."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -14,6 +15,8 @@ from reconciler.pipeline.compile import desired_graph
 from reconciler.system.files import display_path
 from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_files, of_plan, svg
 from reconciler.views.reports.plan_json import read_plan
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.progress import ProgressView
 
 DRAWN = {"mermaid": mermaid, "dot": dot, "svg": svg}
 
@@ -27,6 +30,7 @@ def run(name: str | None, format_: str, plan_file: Path | None, read_options: Re
 
 
 def _of_pipeline(name: str | None, read_options: ReadOptions) -> Drawing:
-    pipeline, key = validate(options.pipeline_folder(name), read_options).require_valid()
+    with ProgressView(console(sys.stderr)) as progress:
+        pipeline, key = validate(options.pipeline_folder(name), read_options, emit=progress).require_valid()
     title = with_folder(pipeline.name, pipeline.name, display_path(pipeline.folder))
     return of_files(title, desired_graph(pipeline, key.key))

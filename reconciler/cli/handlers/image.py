@@ -25,7 +25,9 @@ from reconciler.workspace.discovery import stacks_below
 def run(
     name: str | None, where: options.TargetOptions, as_json: bool, secrets: bool, read_options: ReadOptions
 ) -> int:
-    validated = validate(options.pipeline_folder(name), where.reads(read_options))
+    err = console(sys.stderr)
+    with ProgressView(err) as progress:
+        validated = validate(options.pipeline_folder(name), where.reads(read_options), emit=progress)
     pipeline, _ = validated.require_valid()
     stack: Stack | None = None
     no_state_reason = "none here, so the files that changed are unknown; the next apply records them"
@@ -45,7 +47,6 @@ def run(
             (ImageWay.ACCEPT_FOREIGN, ["--accept-foreign"]),
         )
     )
-    err = console(sys.stderr)
     with ProgressView(err) as progress, stores.store(progress) as store:
         stored = None
         if target is not None and stack is not None:

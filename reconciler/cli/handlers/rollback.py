@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Failed, Task, run_each
 from reconciler.core.diagnostics import UserError
+from reconciler.core.events import Emit
 from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.plan import PlanResult
 from reconciler.engine.requests import ApplyOptions
@@ -21,7 +22,7 @@ def run(
     yes: bool,
     apply_options: ApplyOptions,
 ) -> int:
-    def tasks(failed: Failed) -> Iterator[Task]:
+    def tasks(failed: Failed, _: Emit) -> Iterator[Task]:
         try:
             pipeline = pipeline_at(
                 options.pipeline_folder(name), where.environment_name(), options.workspace().shared()

@@ -4,6 +4,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
+
+from rich.console import Console
 
 from reconciler.cli import options
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors
@@ -16,6 +19,7 @@ from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics, print_pipeline
+from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.checks import unmatched_globs
 
 
@@ -33,12 +37,12 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
     read_options = replace(read_options, search=True)
     found: list[tuple[Pipeline, dict[str, Pipeline]]] = []  # each pipeline, and as overlays change it
     for folder in selection.folders(failed):
-        validated = validate(folder, read_options)
+        validated = _validate(folder, read_options, err)
         overlaid_pipelines: dict[str, Pipeline] = {}
         problems, secrets = [*validated.diagnostics], _secrets(validated)
         problems += time_problems(validated.pipeline) if validated.pipeline else []
         for environment in validated.pipeline.loaded.overlays if validated.pipeline else ():
-            overlaid = validate(folder, replace(read_options, environment=environment))
+            overlaid = _validate(folder, replace(read_options, environment=environment), err)
             problems += [problem for problem in overlaid.diagnostics if problem not in problems]
             if overlaid.pipeline is not None:
                 overlaid_pipelines[environment] = overlaid.pipeline
@@ -58,6 +62,11 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
     if twice := _duplicates(found):
         failed(UserError(*twice))
     return code
+
+
+def _validate(folder: Path, read_options: ReadOptions, err: Console) -> ValidatedPipeline:
+    with ProgressView(err) as progress:
+        return validate(folder, read_options, emit=progress)
 
 
 def _duplicates(found: Sequence[tuple[Pipeline, Mapping[str, Pipeline]]]) -> list[Diagnostic]:

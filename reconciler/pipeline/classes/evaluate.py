@@ -61,8 +61,10 @@ def evaluate(
     inputs = None if config.is_training else _reference(loaded, "inputs_class", problems)
     parameters = _reference(loaded, "parameters_class", problems)
     installed = installed_in(runner.interpreter(folder, python))
-    static_inputs = static.read_inputs(inputs, installed) if inputs is not None else None
-    static_parameters = static.read_parameters(parameters, installed) if parameters is not None else None
+    static_inputs = _refuse(static.read_inputs(inputs, installed), inputs) if inputs else None
+    static_parameters = (
+        _refuse(static.read_parameters(parameters, installed), parameters) if parameters else None
+    )
     if static_only:
         input_result = _require_static(static_inputs, inputs)
         parameter_result = _require_static(static_parameters, parameters)
@@ -120,6 +122,19 @@ def _reference(loaded: LoadedConfig, key: str, problems: list[Diagnostic]) -> Cl
         )
     )
     return None
+
+
+def _refuse(result: ClassValue[T] | NotStatic, reference: ClassReference) -> ClassValue[T] | NotStatic:
+    """The static result, or an error if the class must not be run either."""
+    if not isinstance(result, NotStatic) or not result.is_final:
+        return result
+    problem = error(
+        f"{reference.name} cannot be read: {result.reason}",
+        "Keep large data in a file of its own that the pipeline reads when a job runs.",
+        file=reference.file,
+        line=result.line,
+    )
+    return ClassValue(None, static.READER, (problem,))
 
 
 def _require_static(

@@ -9,12 +9,13 @@ cannot affect them, such as an unused import, is ignored.
 import ast
 import builtins
 import enum
+import errno
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
-from providers.regular_files import read_regular
+from providers.regular_files import MAX_BYTES, read_regular
 from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.pipeline.classes.class_child import plain
 from reconciler.pipeline.classes.constants import NotConstant, Scope, member_part, shortened, value_of
@@ -68,16 +69,18 @@ class NotStatic:
     Attributes:
         reason: the code that the reader does not support; completes "needs code to run: ...".
         line: its line; 1 for the file as a whole.
+        is_final: whether the class must not be run either.
     """
 
     reason: str
     line: int = 1
+    is_final: bool = False
 
 
 class _NotUnderstood(Exception):  # noqa: N818 - control flow within this module, not an error
-    def __init__(self, reason: str, node: ast.AST | None = None) -> None:
+    def __init__(self, reason: str, node: ast.AST | None = None, *, is_final: bool = False) -> None:
         super().__init__(reason)
-        self.answer = NotStatic(reason, getattr(node, "lineno", 1))
+        self.answer = NotStatic(reason, getattr(node, "lineno", 1), is_final)
 
 
 class _Refused(Exception):  # noqa: N818 - becomes a diagnostic with a line
@@ -298,6 +301,9 @@ def _module(
         at = ast.Constant(None, lineno=_first_undecodable_line(source))
         raise _NotUnderstood(f"the file cannot be read ({problem.reason})", at) from None
     except (OSError, ValueError, RecursionError, MemoryError) as problem:
+        if getattr(problem, "errno", None) == errno.EFBIG:
+            reason = f"{reference.file.name} has more than {MAX_BYTES >> 20} MiB"
+            raise _NotUnderstood(reason, is_final=True) from None
         raise _NotUnderstood(f"the file cannot be read ({problem})") from None
     module = _Module(reference, installed, own)
     if importer is not None:
@@ -429,7 +435,9 @@ def _other_file(module: _Module, file: Path, source: str, node: ast.AST, depth: 
     try:
         found = _module(reference, module.installed, module.own, module, depth + 1)
     except _NotUnderstood as problem:
-        raise _NotUnderstood(f"it imports {source}, where {problem.answer.reason}", node) from None
+        raise _NotUnderstood(
+            f"it imports {source}, where {problem.answer.reason}", node, is_final=problem.answer.is_final
+        ) from None
     module.imported[file] = found
     return found
 

@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from providers import protocol
-from providers.waits import SILENCE, Backoff, Repeat, Silence, SilenceEnd
+from providers.waits import SILENCE, Backoff, Hashing, Repeat, Silence, SilenceEnd
 from reconciler.core.events import (
     Event,
     FleetProgress,
@@ -36,7 +36,7 @@ from reconciler.core.events import (
 )
 from reconciler.core.plan import Action, Step
 from reconciler.core.values import Address
-from reconciler.views.counting import amount, pace
+from reconciler.views.counting import amount, pace, size
 from reconciler.views.safe import one_line
 from reconciler.views.terminal.console import STYLES
 from reconciler.views.terminal.progress_bars import Key, ProgressBars
@@ -113,6 +113,8 @@ class ProgressView:
                 self._delay(server, f"no answer for {_seconds(seconds)}", again)
             case SilenceEnd(server):
                 self._end_delay(server)
+            case Hashing(folder, path, done):
+                self._hashing(folder, path, done)
             case FleetProgress(done, total):
                 self._count(done, total)
             case StepStarted(step):
@@ -135,6 +137,22 @@ class ProgressView:
         self._notes.add_task(one_line(text), total=None)
         self._notes.start()
 
+    def _hashing(self, folder: str, path: str, done: int) -> None:
+        """Show the progress of hashing a large folder: a line on a terminal, occasional lines in a log."""
+        text = one_line(f"hashing {folder}: {size(done)} so far, at {path or 'its list of files'}")
+        if self._live and not self._pipelines.task_ids:
+            self._note(text)
+        elif self._is_due((folder, "hashing")):
+            self._err.print(Text(text, "dim"))
+
+    def _is_due(self, line: tuple[str, str]) -> bool:
+        """Whether this line was not printed for `SILENCE` seconds."""
+        now = self._clock()
+        if now - self._announced.get(line, now - SILENCE) < SILENCE - _TOLERANCE:
+            return False
+        self._announced[line] = now
+        return True
+
     def _delay(
         self, server: str, reason: str, outlook: str, seconds: float = 0.0, passed: float = 0.0
     ) -> None:
@@ -153,8 +171,7 @@ class ProgressView:
                 f"{server}: {reason}", total=None, outlook=outlook, until=now + seconds - passed
             )
             self._notes.start()
-        elif now - self._announced.get((server, outlook), now - SILENCE) >= SILENCE - _TOLERANCE:
-            self._announced[server, outlook] = now
+        elif self._is_due((server, outlook)):
             self._err.print(Text(f"{server}: {reason}, {outlook.format(_seconds(seconds))}", "yellow"))
 
     def _end_delay(self, server: str) -> None:

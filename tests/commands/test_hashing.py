@@ -1,0 +1,143 @@
+"""Hashing a large folder is announced by every command that does it, on a terminal and in a log."""
+
+import ast
+import io
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from providers.docker.source import key
+from providers.docker.source.key import CHUNK, ImageSource, fingerprint
+from providers.sandbox import Sandbox
+from providers.waits import SILENCE, SLOW, Hashing
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.progress import ProgressView
+from tests.conftest import Cli, copy_example
+
+SOURCES = Path(__file__).parents[2] / "reconciler"
+NAME = "dataset_cleanup"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time while a source is hashed. Each piece of content takes a quarter of a second."""
+    now = [0.0]
+
+    def monotonic() -> float:
+        now[0] += SLOW / 4
+        return now[0]
+
+    monkeypatch.setattr(key.time, "monotonic", monotonic)
+    return now
+
+
+def test_every_second_of_a_slow_hash_is_announced(tmp_path: Path, clock: list[float]) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "weights.bin").write_bytes(bytes(64 * CHUNK))
+    seen: list[Hashing] = []
+    times: list[float] = [0.0]
+
+    def announce(event: Hashing) -> None:
+        seen.append(event)
+        times.append(clock[0])
+
+    found = fingerprint(ImageSource(folder=tmp_path), announce=announce)
+
+    times.append(clock[0])
+    assert max(later - before for before, later in itertools.pairwise(times)) <= 1.5 * SLOW
+    assert {event.path for event in seen} == {"weights.bin"}
+    sizes = [event.size for event in seen]
+    assert sizes == sorted(set(sizes))
+    assert sizes[-1] <= found.bytes == 64 * CHUNK + len("FROM scratch\n")
+
+
+def test_many_small_files_are_announced(tmp_path: Path, clock: list[float]) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    for number in range(20):
+        (tmp_path / f"{number}.txt").write_text("x")
+        (tmp_path / f"folder-{number}").mkdir()
+    seen: list[Hashing] = []
+    fingerprint(ImageSource(folder=tmp_path), announce=seen.append)
+    assert len(seen) >= 40 // 4
+
+
+def test_the_announcement_of_a_small_folder_is_never_called(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    seen: list[Hashing] = []
+    with_one = fingerprint(ImageSource(folder=tmp_path), announce=seen.append)
+    assert (with_one, seen) == (fingerprint(ImageSource(folder=tmp_path)), [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["validate", NAME],
+        ["validate", "--all"],
+        ["graph", NAME],
+        ["plan", NAME],
+        ["plan", "--all"],
+        ["drift", NAME],
+        ["status", NAME],
+        ["image", NAME],
+        ["adopt", NAME],
+        ["apply", NAME, "--yes"],
+        ["deploy", NAME, "--yes"],
+        ["destroy", NAME, "--yes"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_announces_a_slow_hash(
+    arguments: list[str], cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_example(NAME, cli.folder, sandbox.registry)
+    copy_example("multi_training", cli.folder, sandbox.registry)
+    assert cli("apply", NAME, "--yes").code == 0
+    monkeypatch.setattr(key, "SLOW", 0.0)
+    ended = cli(*arguments)
+    assert ended.code == 0, ended.err
+    assert re.search(rf"^hashing (\S*/)?{NAME}: ", ended.err, re.MULTILINE)
+    assert "hashing" not in ended.out
+
+
+def test_every_call_that_hashes_passes_an_announcement_on() -> None:
+    silent, calls = [], 0
+    for file in SOURCES.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        modules = {"reconciler.engine.validate": "emit", "providers.docker.source.key": "announce"}
+        imported = {
+            alias.name: modules[node.module]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module in modules
+            for alias in node.names
+            if alias.name in ("validate", "fingerprint")
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in imported:
+                calls += 1
+                if imported[node.func.id] not in {keyword.arg for keyword in node.keywords}:
+                    silent.append(f"{file.relative_to(SOURCES)}:{node.lineno}")
+    assert calls > 8
+    assert silent == []
+
+
+def test_a_terminal_shows_the_file_and_a_log_gets_occasional_lines() -> None:
+    shown, log, now = io.StringIO(), io.StringIO(), 0.0
+    terminal = Console(
+        file=shown, force_terminal=True, force_interactive=True, width=80, legacy_windows=False
+    )
+    with ProgressView(terminal) as watch:
+        watch(Hashing("app", "weights.bin", 1_200_000_000))
+    with ProgressView(console(log), lambda: now) as watch:
+        for size in range(1, 26):
+            now += 1.0
+            watch(Hashing("app", "a\nb.bin", size * 1_000_000))
+
+    assert "hashing app: 1.2 GB so far, at weights.bin" in shown.getvalue()
+    assert shown.getvalue().endswith(("\x1b[2K", "\x1b[?25h", "\x1b[2K\n"))
+    assert SILENCE == 10.0
+    assert log.getvalue().splitlines() == [
+        f"hashing app: {size}.0 MB so far, at a\\nb.bin" for size in (1, 10, 19)
+    ]
