@@ -183,7 +183,9 @@ class Selection:
             raise click.UsageError("name a pipeline, run the command in its folder, or use --all")
         selected = select(request, Path.cwd(), workspace(), self.environment, failed)
         if not selected and request.allow_empty:
-            click.echo("no pipeline is selected", err=True)
+            from reconciler.views.terminal.console import console
+
+            console(sys.stderr).print("no pipeline is selected")
         return selected
 
     def named_folders(self, failed: Callable[[str, UserError], None]) -> list[Path]:

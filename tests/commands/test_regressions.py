@@ -447,4 +447,4 @@ def test_a_slash_in_a_pipelines_name(app: Path, cli: Cli, sandbox: Sandbox) -> N
 
     (line,) = cli("status", "app", "--offline").out.splitlines()[1:]
 
-    assert line.split()[:2] == ["team/app", stack_of("")[:-1]]
+    assert line.split()[:3] == ["team/app", "(app)", stack_of("")[:-1]]

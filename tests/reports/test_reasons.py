@@ -114,7 +114,9 @@ def test_every_mismatch_of_a_saved_plan_has_words(code: PlanMismatch) -> None:
 
 @pytest.mark.parametrize("code", DriftState)
 def test_every_drift_state_has_words(code: DriftState) -> None:
-    words = phrases.drift_state(Reason(code, {"counts": {"drift": 2, "pending": 1}, "problem": "no answer"}))
+    counts = {"drift": 2, "pending": 1}
+    details = {"counts": counts, "problem": "no answer", "environment": "STAGING"}
+    words = phrases.drift_state(Reason(code, details))
     assert bool(words) == (code is not DriftState.NOT_REQUESTED)
     assert ("2 drift, 1 pending" in words) == (code in (DriftState.DIFFERENT, DriftState.PARTLY_READ))
 
