@@ -68,6 +68,11 @@ class FindingDates:
     first: datetime
     last: datetime
 
+    @classmethod
+    def of(cls, first: datetime, last: datetime) -> "FindingDates":
+        """Never negative: the clock of the machine that reported it first may have been ahead."""
+        return cls(min(first, last), last)
+
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
@@ -265,7 +270,7 @@ def findings(
                 effect=Effect.EXISTENCE
                 if not change.path
                 else facts[step.address.kind].rules[change.field].effect,
-                seen=FindingDates(first, now),
+                seen=FindingDates.of(first, now),
                 modified_at=str(outputs.get("modified_at") or ""),
                 modified_by=str(outputs.get("modified_by") or ""),
                 page=str(outputs.get("page") or plan.stack.host),

@@ -375,11 +375,14 @@ class SqliteStore:
             ).fetchone()
             fence, holder, expires = row or (0, None, 0.0)
             before = read_lock_info(holder)
-            if before is not None and is_held(before, expires=expires, now=self._clock()):
+            now = self._clock()
+            if before is not None and is_held(before, expires=expires, now=now):
+                if expires > now + ttl:  # the clock was set back since: a live holder renews the lock soon
+                    connection.execute("UPDATE locks SET expires = ? WHERE stack = ?", (now + ttl, stack))
                 return before
             connection.execute(
                 "INSERT OR REPLACE INTO locks (stack, fence, holder, expires) VALUES (?, ?, ?, ?)",
-                (stack, fence + 1, info.to_json(), self._clock() + ttl),
+                (stack, fence + 1, info.to_json(), now + ttl),
             )
         return Lock(stack, info, fence + 1, before)
 

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from state.errors import CorruptStateError, NewerFormatError, StoreUnavailableError
+from state.errors import CorruptStateError, LockedError, NewerFormatError, StoreUnavailableError
 from state.lock import Lock
 from state.snapshot import Snapshot
 from state.stores.sqlite import SqliteStore, retry_while_busy
-from tests.state.conftest import STACK, count, counting, resource, run, snapshot
+from tests.state.conftest import STACK, FakeTime, count, counting, resource, run, snapshot
+
+NEVER = 3600.0  # seconds between heartbeats, for tests without any
 
 
 @pytest.fixture
@@ -315,3 +317,36 @@ def test_a_permanent_error_is_not_retried(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         retry_while_busy(attempt)
     assert tries == 1
+
+
+@pytest.mark.parametrize("hours", [1, 5, 24 * 365])
+def test_a_clock_that_is_set_back_delays_a_take_over_by_one_lifetime_only(
+    path: Path, time: FakeTime, hours: int
+) -> None:
+    """A run dies while the clock is ahead, for example by a power failure; the clock is then corrected."""
+
+    def opened() -> SqliteStore:
+        return SqliteStore(path, clock=time.clock, sleep=time.sleep)
+
+    time.now += hours * 3600
+    with opened() as dead, dead.lock(STACK, run("ada"), timeout=0, ttl=30, every=NEVER):
+        time.now -= hours * 3600
+        began = time.now
+        with opened() as other, other.lock(STACK, run("bob"), timeout=60, ttl=30, every=NEVER) as lock:
+            assert lock.previous_holder == run("ada")
+            assert time.now - began == pytest.approx(30, abs=1)
+
+
+def test_a_clock_that_is_set_back_takes_no_lock_from_a_live_run(path: Path, time: FakeTime) -> None:
+    def opened() -> SqliteStore:
+        return SqliteStore(path, clock=time.clock, sleep=time.sleep)
+
+    time.now += 5 * 3600
+    with opened() as live, live.lock(STACK, run("ada"), timeout=0, ttl=30, every=NEVER) as lock:
+        time.now -= 5 * 3600
+        with opened() as other:
+            for _ in range(10):
+                with pytest.raises(LockedError):
+                    other.lock(STACK, run("bob"), timeout=10, ttl=30, every=NEVER).__enter__()
+                live._renew(lock, 30)  # its heartbeat
+            assert other.holder(STACK) == run("ada")

@@ -1,7 +1,7 @@
 """A drift report as a versioned JSON document, for scripts and for the next run."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from providers.json_value import JSON
@@ -77,7 +77,7 @@ def report_from_document(document: Document) -> Report:
     if (document["format"], document["version"]) != (FORMAT, VERSION):
         raise ValueError(f"its format is {document['format']!r} {document['version']!r}")
     return Report(
-        datetime.fromisoformat(document["at"]),
+        _utc(document["at"]),
         tuple(_stack_from_document(stack) for stack in document["stacks"]),
         {
             name: tuple(diagnostic_from_document(problem) for problem in problems)
@@ -101,7 +101,7 @@ def first_seen(path: Path) -> dict[str, datetime]:
         if document["format"] != FORMAT:
             raise ValueError(f"its format is {document['format']!r}")
         return {
-            finding["id"]: datetime.fromisoformat(finding["first_seen"])
+            finding["id"]: _utc(finding["first_seen"])
             for stack in document["stacks"]
             for finding in stack["findings"]
         }
@@ -212,9 +212,7 @@ def _finding_from_document(stack: Stack, document: Document) -> Finding:
             place=document["place"],
         ),
         effect=Effect[document["severity"].upper()],
-        seen=FindingDates(
-            datetime.fromisoformat(document["first_seen"]), datetime.fromisoformat(document["last_seen"])
-        ),
+        seen=FindingDates.of(_utc(document["first_seen"]), _utc(document["last_seen"])),
         modified_at=_without_unknown(document["modified_at"]),
         modified_by=_without_unknown(document["modified_by"]),
         page=document["page"],
@@ -222,6 +220,17 @@ def _finding_from_document(stack: Stack, document: Document) -> Finding:
         take_over=document["take_over"],
         acknowledged=Acknowledgement(**acknowledged) if acknowledged else None,
     )
+
+
+def _utc(text: str) -> datetime:
+    """A time in a report, in UTC. Raises ValueError or TypeError if it is none, or lacks its offset."""
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"the time {text!r} has no offset from UTC")
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"the time {text!r} is out of range") from None
 
 
 def _without_unknown(text: str) -> str:
