@@ -172,11 +172,11 @@ def test_the_builder_is_not_source_but_what_it_puts_into_the_image_is(cli: Cli, 
 def earlier(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Compute source keys as the earlier release did."""
 
-    def first_recipe(source: ImageSource, *, search: bool = False) -> SourceKey:
+    def first_recipe(source: ImageSource, *, search: bool = False, **_: object) -> SourceKey:
         found = fingerprint(source, search=search)
         return replace(found, key=found.first, first="", first_files={})
 
-    def as_recorded(source: ImageSource, *, search: bool = False) -> SourceKey:
+    def as_recorded(source: ImageSource, *, search: bool = False, **_: object) -> SourceKey:
         return replace(first_recipe(source, search=search), files=fingerprint(source).files_as_of("sha256:"))
 
     with monkeypatch.context() as patched:
