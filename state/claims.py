@@ -138,6 +138,12 @@ def release(store: Store, stack: str, address: str) -> None:
         Registers(store, {}).update(scope, change)
 
 
+def release_stack(store: Store, stack: str) -> None:
+    """Removes a stack whose state is empty, and its claims, from the register."""
+    if store.load_register(scope := scope_of(stack)) is not None:
+        Registers(store, {}).update(scope, lambda register: register.without_stack(stack))
+
+
 def move_state(store: Store, before: str, after: str) -> None:
     """Renames a state together with its history and claims. The caller holds the locks of both names.
 

@@ -25,6 +25,7 @@ class ChangeClass(StrEnum):
     CONFLICT = "conflict"
     UNRECORDED = "unrecorded"
     UNVERIFIED = "unverified"
+    ORPHANED = "orphaned"  # of a whole stack: no files declare it
 
 
 class Resolution(StrEnum):

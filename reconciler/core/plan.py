@@ -84,6 +84,11 @@ class Stack:
         where = ("--organization", self.organization, "--env", self.environment)
         return shlex.join(("reconciler", verb, self.name, *where, *more))
 
+    def own_command(self, verb: str, *more: str) -> str:
+        """As `command`, for a command that works without the pipeline's files."""
+        where = ("--organization", self.organization, "--env", self.environment)
+        return shlex.join(("reconciler", verb, "--stack", self.name, *where, *more))
+
 
 def with_folder(text: str, name: str, folder: str) -> str:
     """A text about a stack with its folder, unless that is unknown, the current one, or the stack's name."""

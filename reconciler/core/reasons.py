@@ -51,6 +51,8 @@ class ReasonCode(StrEnum):
     GONE = "gone"
     NOT_OURS = "not-ours"
     CLAIMED_ELSEWHERE = "claimed-elsewhere"  # `stack`
+    # of a stack
+    ORPHANED = "orphaned"  # `folder`, and the number of its `resources`
     # of a document
     UNSTATED = "unstated"  # `text`, from a document of an earlier version without codes
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from reconciler.core.diagnostics import UserError, error
-from reconciler.core.platforms import ENVIRONMENTS, HOSTS, platform_address
+from reconciler.core.platforms import ENVIRONMENTS, HOSTS, platform_address, scope
 from reconciler.credentials import saved
 from reconciler.credentials.environment import (
     Declared,
@@ -52,6 +52,11 @@ class Target:
     def host(self) -> str:
         """Address of the platform, in its one spelling."""
         return self.environment.host
+
+    @property
+    def scope(self) -> str:
+        """The organization and its platform: `my-org@STAGING`."""
+        return scope(self.organization, self.environment.name, self.host)
 
 
 def resolve(

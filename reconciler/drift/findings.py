@@ -4,6 +4,7 @@ A finding is a change of the plan with the data that a person on call needs. The
 """
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,15 +13,18 @@ from pathlib import Path
 
 from providers.json_value import JSON
 from providers.protocol import KindFacts
+from providers.reasons import Reason
 from providers.rules import HIDDEN, Effect
+from providers.table import EXCLUSIVE
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING, UNCHECKED
 from reconciler.core.plan import Action, Plan, Stack, Step
-from reconciler.core.reasons import UNSTATED, RefusalCode
+from reconciler.core.reasons import UNSTATED, ReasonCode, RefusalCode
 from reconciler.core.remote import RemoteState, parent_of
 from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 from reconciler.workspace.shards import Shard
+from state.snapshot import Snapshot
 
 _QUIET = frozenset({ChangeClass.IN_SYNC, ChangeClass.CONVERGED})
 _WHOLE = frozenset({Action.CREATE, Action.DELETE, Action.FORGET})
@@ -28,6 +32,7 @@ _WHOLE = frozenset({Action.CREATE, Action.DELETE, Action.FORGET})
 _CODES = {
     ChangeClass.CONFLICT: CONFLICT,
     ChangeClass.DRIFT: DRIFT,
+    ChangeClass.ORPHANED: DRIFT,
     ChangeClass.PENDING: PENDING,
     ChangeClass.UNRECORDED: PENDING,
     ChangeClass.UNVERIFIED: PENDING,  # only if the files changed; otherwise an unreadable field is no finding
@@ -48,6 +53,7 @@ class DriftState(StrEnum):
     UNREADABLE = "unreadable"  # `problem`: the summary of the error
     NO_LOGIN = "no-login"
     DAMAGED_STATE = "damaged-state"
+    ORPHANED = "orphaned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +109,9 @@ class Finding:
         seen: first and last time that it was reported.
         modified_at, modified_by: as the provider returns them; "" if it does not.
         page: address of the object's web page.
-        put_back: command that restores the files' value.
-        take_over: command that writes the live value to the files; "" if no file can contain it.
+        put_back: command that restores the files' value; for an orphan, that deletes its resources.
+        take_over: command that writes the live value to the files; "" if no file can contain it. For an
+            orphan, that removes it from state.
         acknowledged: the acknowledgement, or None for a new finding.
     """
 
@@ -279,6 +286,38 @@ def findings(
             )
             found.append(finding)
     return tuple(sorted(found, key=_rank))
+
+
+def orphan_finding(
+    stack: Stack, state: Snapshot, *, first_seen: Mapping[str, datetime], now: datetime
+) -> Finding:
+    """The finding about a stack without a folder. Its address is that of the stack's main resource.
+
+    Args:
+        state: the state of the stack, which is not empty.
+        first_seen: as for `findings`.
+    """
+
+    def rank(address: Address) -> tuple[object, ...]:
+        by_id = EXCLUSIVE.get(address.kind)  # None for shared kinds
+        return by_id is None, not by_id, len(address.name), address
+
+    addresses = [Address.parse(text) for text in (*state.resources, *state.intents)]
+    address = min(addresses, key=rank)
+    recorded = state.resources.get(str(address))
+    reason = Reason(ReasonCode.ORPHANED, {"folder": stack.folder, "resources": len(dict.fromkeys(addresses))})
+    id = _id(str(stack), address, "")
+    return Finding(
+        id=id,
+        stack=stack,
+        address=address,
+        change=Change("", ChangeClass.ORPHANED, MISSING, MISSING, MISSING, reason, write=False),
+        effect=Effect.EXISTENCE,
+        seen=FindingDates(first_seen.get(id, now), now),
+        page=str((recorded.outputs if recorded else {}).get("page") or stack.host),
+        put_back=stack.own_command("destroy"),
+        take_over=f"reconciler state forget --stack {shlex.quote(str(stack))}",
+    )
 
 
 def outline(plan: Plan) -> Plan:

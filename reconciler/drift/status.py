@@ -17,6 +17,7 @@ from reconciler.core.plan import Stack
 from reconciler.credentials.target import Target
 from reconciler.drift.check import last_apply, report_of
 from reconciler.drift.findings import DriftState, LastApply, Report, StackReport
+from reconciler.drift.orphans import Orphan
 from reconciler.engine.plan import make_plan
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.rollback import image_in, pipeline_at
@@ -35,7 +36,13 @@ from state.stores.base import Store
 
 _NOT_REQUESTED = Reason(DriftState.NOT_REQUESTED)
 _NO_LOGIN = Reason(DriftState.NO_LOGIN)
-_READ = (DriftState.IN_SYNC, DriftState.DIFFERENT, DriftState.FOLLOWS, DriftState.NOT_RECORDED)
+_READ = (
+    DriftState.IN_SYNC,
+    DriftState.DIFFERENT,
+    DriftState.FOLLOWS,
+    DriftState.NOT_RECORDED,
+    DriftState.ORPHANED,  # the state is all there is to read
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,14 @@ def status(
         elif here:
             yield from _live_rows(target, here, store, read_options, now, emit_once)
     yield from _rows_without_login(folders, [s for s in stored if s not in listed], trainings, store, failed)
+
+
+def orphan_row(orphan: Orphan) -> Row:
+    """The row of a stack without a folder."""
+    row = Row(orphan.name, orphan.name, orphan.folder, orphan.scope, drift=Reason(DriftState.ORPHANED))
+    if orphan.damage is not None:
+        return replace(row, drift=Reason(DriftState.DAMAGED_STATE))
+    return _with_state(row, orphan.state, orphan.last_apply)
 
 
 def _pipelines(

@@ -5,7 +5,7 @@ Prints nothing and never prompts: the caller passes the function that approves a
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -18,7 +18,7 @@ from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.diff import effective_fields
 from reconciler.core.events import Emit, Notice
-from reconciler.core.plan import Plan
+from reconciler.core.plan import Plan, Stack
 from reconciler.core.stale import StaleStep, plan_mismatch, stale_steps
 from reconciler.engine.executor import ExecutionResult, Executor
 from reconciler.engine.plan import PlanResult, make_plan
@@ -151,8 +151,48 @@ def carry_out(
         UserError: `make` raised it, or a check before the first write failed.
         state.errors.StateError: another run holds the lock, or the state cannot be saved.
     """
-    stack = str(session.stack(pipeline))
-    run = this_run(request.options.command, git_revision(pipeline))
+    path = pipeline.loaded.path
+
+    def lock_config(on_wait: Callable[[object], None]) -> AbstractContextManager[None]:
+        # A run for another stack of this folder has its own lock, but writes the same config.toml.
+        if not writes_config:
+            return nullcontext()
+        timeout = request.options.lock_timeout
+        return locked(path, timeout=timeout, waiting=lambda: on_wait(f"another run that writes {path}"))
+
+    def check_files(waited: bool) -> None:
+        sweep(real_path(path).parent)
+        _refuse_changed_files(pipeline, key if waited else None, session.emit)
+
+    return carry_out_stack(
+        session,
+        session.stack(pipeline),
+        git_revision(pipeline),
+        make,
+        request,
+        lock_config=lock_config,
+        check_files=check_files,
+    )
+
+
+def carry_out_stack(
+    session: Session,
+    stack: Stack,
+    revision: str,
+    make: Callable[[LockInfo | None], PlanResult],
+    request: ApplyRequest,
+    *,
+    lock_config: Callable[[Callable[[object], None]], AbstractContextManager[None]] = lambda _: nullcontext(),
+    check_files: Callable[[bool], None] = lambda _: None,
+) -> ApplyResult:
+    """As `carry_out`, for a stack that may have no files.
+
+    Args:
+        revision: the commit for the history; "" if there is none.
+        lock_config: returns the lock of config.toml. Gets a function to call with the holder while it waits.
+        check_files: raises UserError if the files changed. Gets whether this run waited for a lock.
+    """
+    run = this_run(request.options.command, revision)
     timeout = request.options.lock_timeout
     waited = False
 
@@ -161,18 +201,14 @@ def carry_out(
         waited = True
         session.emit(Notice(f"waiting for {holder}"))
 
-    # A run for another stack of this folder has its own lock, but writes the same config.toml.
-    path = pipeline.loaded.path
-    config_lock = locked(path, timeout=timeout, waiting=lambda: on_wait(f"another run that writes {path}"))
     with (
-        session.store.lock(stack, run, timeout=timeout, on_wait=on_wait) as lock,
-        config_lock if writes_config else nullcontext(),
+        session.store.lock(str(stack), run, timeout=timeout, on_wait=on_wait) as lock,
+        lock_config(on_wait),
     ):
         if lock.previous_holder is not None:
             why = "its process is gone" if is_gone(lock.previous_holder) else "it had ended"
             session.emit(Notice(f"took over the lock of {lock.previous_holder}: {why}"))
-        sweep(real_path(path).parent)
-        _refuse_changed_files(pipeline, key if waited else None, session.emit)
+        check_files(waited)
         planned = make(lock.previous_holder)
         stale: tuple[StaleStep, ...] = ()
         if (saved := request.saved_plan) is not None:
@@ -193,13 +229,13 @@ def carry_out(
                 return ApplyResult(planned, ApplyStatus.UNATTENDED, stale_steps=stale)
         if writes:
             _check_steps(planned)
-            if planned.pipeline.loaded.edits:
+            if planned.edits:
                 _check_config_is_writable(planned.pipeline)
         planned = replace(planned, plan=planned.claims.claim(planned.plan, planned.settled))
         if not planned.plan.can_apply:  # another stack was faster
             return ApplyResult(planned, ApplyStatus.REFUSED, stale_steps=stale)
         result, state_after = _execute(session, planned, lock, run, request.options.parallel)
-        writes_edits = result.succeeded and bool(planned.pipeline.loaded.edits) and not stale
+        writes_edits = result.succeeded and bool(planned.edits) and not stale
         if writes_edits:
             _write_config(planned.pipeline)
         planned.claims.settle(state_after)

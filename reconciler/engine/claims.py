@@ -19,7 +19,7 @@ from reconciler.engine.session import Session
 from reconciler.engine.sources import source_of
 from reconciler.pipeline.load import Pipeline
 from state.errors import StateError
-from state.register import Claim, Register, supports
+from state.register import UNKNOWN_SOURCE, Claim, Register, supports
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.state_writer import now
@@ -30,6 +30,7 @@ class PlanClaims:
     """The claims of one plan, from planning to the end of its apply.
 
     Attributes:
+        pipeline: the pipeline; None for a stack without a folder.
         desired: the resources that the plan keeps.
         register: as it was before the live objects were read, so that an object which the register has and
             the read did not find is really gone.
@@ -39,7 +40,7 @@ class PlanClaims:
     """
 
     session: Session
-    pipeline: Pipeline
+    pipeline: Pipeline | None
     stack: Stack
     desired: Graph
     remote_state: RemoteState
@@ -87,7 +88,7 @@ class PlanClaims:
             state.errors.StateError: the register cannot be read or written.
         """
         result, since = plan, now()
-        source = source_of(self.pipeline)
+        source = source_of(self.pipeline) if self.pipeline is not None else UNKNOWN_SOURCE
 
         def change(register: Register) -> Register:
             nonlocal result
@@ -169,11 +170,9 @@ class PlanClaims:
     def _place(self, address: Address) -> str:
         """`pipelines/a/config.toml:12`, from the root of the workspace; "" if the files do not declare it."""
         resource = self.desired.get(address)
-        return (
-            ""
-            if resource is None or resource.declared is None
-            else place_of(self.pipeline, resource.declared)
-        )
+        if self.pipeline is None or resource is None or resource.declared is None:
+            return ""
+        return place_of(self.pipeline, resource.declared)
 
 
 def place_of(pipeline: Pipeline, origin: Origin) -> str:

@@ -44,6 +44,7 @@ from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.pipeline.suggestions import did_you_mean
+from reconciler.pipeline.toml.toml_edits import Edits
 from reconciler.pipeline.version import bump, promotes
 from state.errors import NewerFormatError
 from state.snapshot import RecordedResource, Snapshot
@@ -58,7 +59,7 @@ class PlanResult:
 
     Attributes:
         plan: the plan.
-        pipeline: the pipeline, with the version after a bump.
+        files: the pipeline, with the version after a bump; None for a stack without a folder.
         desired: the desired graph; empty for a destroy.
         remote_state: the live objects.
         stored: the state as loaded.
@@ -71,7 +72,7 @@ class PlanResult:
     """
 
     plan: Plan
-    pipeline: Pipeline
+    files: Pipeline | None
     desired: Graph
     remote_state: RemoteState
     stored: Snapshot
@@ -81,6 +82,17 @@ class PlanResult:
     running: tuple[RunningImage, ...] = ()
     also_changes: tuple[str, ...] = ()
     unread: tuple[Diagnostic, ...] = ()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline of a plan that is made from files."""
+        assert self.files is not None, "a plan of a stack without a folder"
+        return self.files
+
+    @property
+    def edits(self) -> Edits:
+        """The values that apply writes to config.toml."""
+        return self.files.loaded.edits if self.files is not None else {}
 
     @property
     def foreign_version(self) -> str | None:
@@ -159,19 +171,19 @@ def plan_for(
     desired = Graph() if request.options.destroy else target
     facts = {name: kind.facts for name, kind in kinds.items()}
     session.emit(Note(f"reading {stack}"))
-    recorded = _by_address(stored)
+    recorded = recorded_by_address(stored)
     identities = recorded if identities is None else identities
     everything = request.options.prune or request.options.destroy
     also = {Address.parse(text) for text in stored.intents} | (set(identities) if everything else set())
-    _refuse_unknown_kinds(stack, stored, {*recorded, *identities, *also}, kinds)
+    refuse_unknown_kinds(stack, stored, {*recorded, *identities, *also}, kinds)
     register = session.registers.read(stack.scope)  # before the live objects, see `PlanClaims`
     remote_state = refresh.read(desired, identities, kinds, also=also, threads=session.threads)
-    unread = _read_errors(remote_state)
+    unread = read_errors(remote_state)
     if unread and not partial:
         raise CannotCheckError(*unread)
     settled = settle(stored, remote_state, facts)
     if settled is not stored:
-        recorded = _by_address(settled)
+        recorded = recorded_by_address(settled)
     running: tuple[RunningImage, ...] = ()
     try:
         running = running_images(session, stack, pipeline, desired, stored, recorded, remote_state, kinds)
@@ -217,7 +229,7 @@ def plan_for(
         stored.serial,
         steps,
         (*remarks, *warnings, *_unmatched_settings(pipeline, steps)),
-        sources=_graph_digest(target),
+        sources=graph_digest(target),
         request=request.to_document(),
     )
     if unread:
@@ -238,7 +250,7 @@ def plan_for(
     )
 
 
-def _refuse_unknown_kinds(
+def refuse_unknown_kinds(
     stack: Stack, stored: Snapshot, addresses: Iterable[Address], kinds: Mapping[str, ResourceKind]
 ) -> None:
     """Raise NewerFormatError if state has a kind of resource that this version does not support."""
@@ -313,14 +325,14 @@ def _kinds(
     return kinds_of(session.platform, image)
 
 
-def _read_errors(remote_state: RemoteState) -> tuple[Diagnostic, ...]:
+def read_errors(remote_state: RemoteState) -> tuple[Diagnostic, ...]:
     return tuple(
         provider_diagnostic(problem, f"{address} could not be read", address=address)
         for address, problem in _distinct_problems(remote_state.unreadable)
     )
 
 
-def _by_address(snapshot: Snapshot) -> dict[Address, RecordedResource]:
+def recorded_by_address(snapshot: Snapshot) -> dict[Address, RecordedResource]:
     return {Address.parse(text): recorded for text, recorded in snapshot.resources.items()}
 
 
@@ -460,7 +472,7 @@ def _distinct_problems(
             yield address, problem
 
 
-def _graph_digest(desired: Graph) -> str:
+def graph_digest(desired: Graph) -> str:
     """A digest of all desired fields. A saved plan is refused if it changed."""
     fields: dict[str, JSON] = {str(resource.address): dict(resource.fields) for resource in desired}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -19,6 +19,7 @@ from pathlib import Path
 from providers.regular_files import real_path
 
 _TIMEOUT = 30  # seconds
+_PATHS = 500  # arguments of one call
 _POINTER = 1024  # bytes; a pointer of Git LFS is shorter
 _COMMITTER = re.compile(rb"^committer .*> (-?\d+) [-+]\d+$", re.MULTILINE)
 _OID = re.compile(rb"^oid sha256:([0-9a-f]{64})$", re.MULTILINE)
@@ -138,6 +139,21 @@ class Repository:
                 inner = Repository(self.top / path).files(identity, ("",))
                 files |= {f"{path}/{inner_path}": file for inner_path, file in inner.items()}
         return files
+
+    def left_out(self, paths: Iterable[str]) -> set[str]:
+        """The files of the index, among these paths from the top, that a sparse checkout leaves out.
+
+        Raises:
+            GitError: git cannot read the repository.
+            FileNotFoundError: git is not installed.
+        """
+        found: set[str] = set()
+        listed = sorted({*paths})
+        for start in range(0, len(listed), _PATHS):
+            listing = self._run("ls-files", "-t", "-z", "--", *listed[start : start + _PATHS])
+            entries = (os.fsdecode(entry).partition(" ") for entry in listing.split(b"\0")[:-1])
+            found |= {path for tag, _, path in entries if tag == "S"}
+        return found
 
     def contents(self, identities: Sequence[str]) -> list[bytes] | None:
         """The contents of these small files; None if one of them is missing or larger than 1 KiB.

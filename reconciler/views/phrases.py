@@ -12,6 +12,7 @@ from typing import Any
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.reasons import Reason, WayOut
 from reconciler.core.diagnostics import Diagnostic
+from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Basis, Plan
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
 from reconciler.core.stale import PlanMismatch
@@ -24,6 +25,7 @@ TONES = {
     "in-sync": "good",
     "conflict": "bad",
     "drift": "bad",
+    "orphaned": "bad",
     "pending": "warn",
     "unrecorded": "info",
     "unverified": "warn",
@@ -112,8 +114,12 @@ def facts(finding: Finding) -> list[tuple[str, str]]:
 
 def ways(finding: Finding) -> list[tuple[str, str]]:
     """The commands that resolve a finding, with labels. None for an acknowledged finding."""
-    label = "record it" if finding.change.is_only_recorded else "apply the files"
-    both = ((label, finding.put_back), ("adopt the change", finding.take_over))
+    labels = (
+        ("delete its resources", "or only forget them")
+        if finding.change.cls is ChangeClass.ORPHANED
+        else ("record it" if finding.change.is_only_recorded else "apply the files", "adopt the change")
+    )
+    both = zip(labels, (finding.put_back, finding.take_over), strict=True)
     return [] if finding.acknowledged else [(label, command) for label, command in both if command]
 
 
@@ -296,6 +302,9 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.GONE: "already gone",
     ReasonCode.NOT_OURS: "recreated outside, so it is not deleted",
     ReasonCode.CLAIMED_ELSEWHERE: lambda it: f"not deleted: {it['stack']} has a claim on it",
+    ReasonCode.ORPHANED: lambda it: (
+        f"its folder {it['folder']} is gone; {plural(it['resources'], 'resource')} left"
+    ),
     ReasonCode.UNSTATED: lambda it: str(it["text"]),
     RefusalCode.REPLACE_LOSES_HISTORY: lambda it: (
         f"{_fields(it)} cannot be changed in place; a replacement has a new id and no history"
@@ -342,6 +351,7 @@ _DRIFT_STATES: Mapping[StrEnum, _Words] = {
     DriftState.UNREADABLE: lambda it: str(it["problem"]),
     DriftState.NO_LOGIN: "no login",
     DriftState.DAMAGED_STATE: "damaged state",
+    DriftState.ORPHANED: "orphaned: its folder is gone",
 }
 
 _VERDICTS: Mapping[StrEnum, _Words] = {

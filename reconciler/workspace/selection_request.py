@@ -38,6 +38,11 @@ class SelectionRequest:
         return bool(self.types) or self.gpu is not None
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the request selects every pipeline below the current folder."""
+        return self.everything and not self.has_filters
+
+    @property
     def is_by_name(self) -> bool:
         """Whether it selects a fixed number of pipelines: those with these names, or the current folder."""
         return not (self.everything or self.groups or self.has_filters or any(map(is_glob, self.names)))

@@ -86,7 +86,9 @@ class Player:
         match words:
             case ["reconciler", *arguments]:
                 registry = f"{self._sandbox.registry}/"
-                ended = self._cli(*(re.sub("^registry/", registry, argument) for argument in arguments))
+                arguments = [re.sub("^registry/", registry, argument) for argument in arguments]
+                scope = f"sandbox@127.0.0.1:{self._sandbox.port}/"
+                ended = self._cli(*(re.sub("^sandbox@sandbox/", scope, argument) for argument in arguments))
                 lines = [self._settled(line) for line in ended.out.splitlines() if line]
                 lines += [f"| {self._settled(line)}" for line in ended.err.splitlines() if line]
                 return [*lines, f"[{ended.code}]"] if ended.code else lines

@@ -9,6 +9,12 @@ from reconciler.cli import options
 
 @click.command("destroy")
 @options.pipeline
+@click.option(
+    "--stack",
+    metavar="STACK",
+    help="Destroy this stack, whose folder is gone, from its state alone. Its full name, "
+    "my-org@STAGING/my_pipeline, also selects a stack of another workspace.",
+)
 @options.where
 @click.option("--prune", is_flag=True, help="Delete models and model versions, too.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")

@@ -80,15 +80,20 @@ def diff(**arguments: Any) -> int:
 
 
 @command.command("forget")
-@_stack
-@click.argument("address", metavar="ADDR", type=options.AddressType())
+@click.argument("name", metavar="[STACK]", required=False)
+@click.argument("address", metavar="[ADDR]", required=False, type=options.AddressType())
+@click.option(
+    "--stack",
+    metavar="STACK",
+    help="Remove everything from this stack's state, and release its claims. The history stays.",
+)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
 @options.lock_timeout
 @_json
 def forget(**arguments: Any) -> int:
-    """Remove one resource from a stack's state. The resource itself stays.
+    """Remove one resource, or everything with --stack, from a stack's state. The resources themselves stay.
 
-    If the resource is still in the files, the next plan finds it by its name again.
+    If a resource is still in the files, the next plan finds it by its name again.
     """
     from reconciler.cli.handlers import state
 

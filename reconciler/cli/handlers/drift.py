@@ -8,11 +8,13 @@ from pathlib import Path
 from reconciler.cli import execution, options
 from reconciler.cli.baseline_options import BaselineOptions
 from reconciler.cli.baseline_rules import load_rules, with_acknowledgements
+from reconciler.cli.orphans import orphans_of
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_report
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.drift.check import check, no_state_remarks
 from reconciler.drift.findings import Report
+from reconciler.drift.orphans import orphan_report
 from reconciler.engine import fleet
 from reconciler.engine.requests import ReadOptions
 from reconciler.system.files import display_path
@@ -22,6 +24,7 @@ from reconciler.views.terminal.drift import print_report
 from reconciler.views.terminal.messages import diagnostics_of, print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.shards import Shard, part_of
+from state.errors import StateError
 
 
 def run(
@@ -55,9 +58,20 @@ def run(
         raise result.sign_in_error
     failed |= {display_path(folder): diagnostics_of(problem) for folder, problem in result.problems.items()}
     reports = tuple(result.results.values())
-    report = with_acknowledgements(
-        baseline, Report(now, reports, failed, no_state_remarks(reports), shard), rules, err
-    )
+    remarks = no_state_remarks(reports)
+    try:
+        orphans = orphans_of(selection, [(target := where.target()).scope])
+    except (UserError, StateError) as problem:
+        orphans = []
+        failed["the stacks without a folder"] = diagnostics_of(problem)
+    for orphan in orphans:
+        if not part_of([Path(orphan.folder)], Path(), shard):
+            continue
+        if orphan.damage is not None:
+            failed[orphan.stack] = (orphan.damage,)
+        else:
+            reports += (orphan_report(orphan, target, first_seen=since, now=now),)
+    report = with_acknowledgements(baseline, Report(now, reports, failed, remarks, shard), rules, err)
     print_report(report, terminal(outputs))
     print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)
     write_report(report, outputs, err)

@@ -8,11 +8,13 @@ import click
 
 from reconciler.cli import execution, options
 from reconciler.cli.documents import print_document
+from reconciler.cli.orphans import orphans_of
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_plans
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.exit_codes import DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Plan
+from reconciler.drift.orphans import orphans_note
 from reconciler.engine import fleet
 from reconciler.engine.plan import make_plan
 from reconciler.engine.requests import PlanRequest, ReadOptions
@@ -81,6 +83,13 @@ def run(
             save_plan(plan, out)
             err.print(f"saved to {out}; apply it with:  reconciler apply --plan {out}")
     print_diagnostics(errors, err)
+    if result.sign_in_error is None:
+        try:
+            if orphans := orphans_of(selection, [where.target().scope]):
+                print_diagnostics([orphans_note(orphans)], err)
+        except (UserError, StateError) as problem:
+            print_diagnostics(diagnostics_of(problem), err)
+            codes.add(UNCHECKED if exit_code else code_of(problem))
     write_plans(plans, errors, outputs)
     print_diagnostics(in_images(outputs, folders, read_options.shared), err)
     if exit_code:

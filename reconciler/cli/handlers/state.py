@@ -15,7 +15,7 @@ from reconciler.cli import options, prompts, stores
 from reconciler.cli.documents import print_document
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import UserError, error
-from reconciler.core.exit_codes import DONE, FAILED
+from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
 from reconciler.core.values import Address
 from reconciler.views.counting import plural
 from reconciler.views.safe import json_text
@@ -79,7 +79,71 @@ def diff(name: str, before: int, after: int, as_json: bool) -> int:
     return DONE
 
 
-def forget(name: str, address: Address, yes: bool, lock_timeout: float, as_json: bool) -> int:
+def forget(
+    name: str | None,
+    address: Address | None,
+    stack: str | None,
+    yes: bool,
+    lock_timeout: float,
+    as_json: bool,
+) -> int:
+    if stack is not None and name is None:
+        return _forget_stack(stack, yes, lock_timeout, as_json)
+    if stack is not None or name is None or address is None:
+        raise click.UsageError(
+            "give a stack and the address of a resource: STACK ADDR; or only --stack STACK"
+        )
+    return _forget_resource(name, address, yes, lock_timeout, as_json)
+
+
+def _forget_stack(name: str, yes: bool, lock_timeout: float, as_json: bool) -> int:
+    from reconciler.cli.recorded_stacks import OtherWorkspaceError, recorded_stack
+    from reconciler.engine.run_identity import VERSION, this_run
+    from reconciler.pipeline.image_source import git_commit
+    from state.claims import release_stack
+    from state.state_writer import now
+
+    err = console(sys.stderr)
+    with stores.opened() as store:
+        try:
+            stack, _ = recorded_stack(store, name)
+        except OtherWorkspaceError as problem:
+            print_diagnostics(problem.diagnostics, err)
+            return CONFLICT
+        run = this_run(options.command_line(), git_commit(Path.cwd()))
+        with store.lock(stack, run, timeout=lock_timeout, on_wait=_describe_holder) as lock:
+            snapshot = store.load(stack)
+            assert snapshot is not None
+            addresses = sorted({*snapshot.resources, *snapshot.intents})
+            serial = snapshot.serial
+            if addresses:
+                if not yes and not _is_confirmed(f"Remove all of {', '.join(addresses)} from {stack}?"):
+                    err.print("Nothing was changed.")
+                    return FAILED
+                empty = Snapshot.new(stack, snapshot.lineage)
+                saved = store.save(
+                    replace(empty, serial=serial, written_by=VERSION, written_at=now()),
+                    expected_serial=serial,
+                    lock=lock,
+                )
+                serial = saved.serial
+            release_stack(store, stack)
+    document: dict[str, JSON] = {
+        "format": "reconciler/forgotten",
+        "version": 1,
+        "stack": stack,
+        "address": None,
+        "addresses": addresses,
+        "serial": serial,
+    }
+    lines = [Text(f"the state of {stack} is empty (serial {serial}), and its claims are released")]
+    if addresses:
+        lines.append(Text("these resources stay, and are no longer managed:"))
+    _print(as_json, document, [*lines, *(Text(f"  {address}") for address in addresses)])
+    return DONE
+
+
+def _forget_resource(name: str, address: Address, yes: bool, lock_timeout: float, as_json: bool) -> int:
     from reconciler.engine.run_identity import VERSION, this_run
     from reconciler.pipeline.image_source import git_commit
     from state.claims import release

@@ -7,19 +7,23 @@ from datetime import UTC, datetime
 
 from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
+from reconciler.cli.orphans import orphans_of
 from reconciler.core.diagnostics import UserError
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
 from reconciler.credentials import saved
 from reconciler.credentials.target import Target, resolve
 from reconciler.drift.findings import DriftState
-from reconciler.drift.status import status
+from reconciler.drift.orphans import orphans_note
+from reconciler.drift.status import orphan_row, status
 from reconciler.engine.missing_state import no_state_note
 from reconciler.engine.requests import ReadOptions
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.messages import print_diagnostics
+from reconciler.views.terminal.messages import diagnostics_of, print_diagnostics
 from reconciler.views.terminal.overview import overview_document, overview_lines
 from reconciler.views.terminal.progress import ProgressView
+from state.errors import StateError
+from state.register import scope_of
 
 
 def run(
@@ -45,6 +49,14 @@ def run(
                 folders, targets, store, read_options, now=now, emit=progress, live=not offline, failed=failed
             )
         )
+        try:
+            orphans = orphans_of(selection, sorted({*map(scope_of, store.names())} - {""}), store)
+        except (UserError, StateError) as problem:
+            orphans = []
+            failed(UserError(*diagnostics_of(problem)))
+        rows += map(orphan_row, orphans)
+        for damage in (orphan.damage for orphan in orphans if orphan.damage is not None):
+            failed(UserError(damage))
     unchecked = (row for row in rows if not row.checked and row.drift.code is not DriftState.NO_LOGIN)
     if code == DONE and not offline and any(unchecked):
         code = UNCHECKED
@@ -55,6 +67,8 @@ def run(
         out.print(line)
     if missing := [f"{row.where}/{row.stack}" for row in rows if row.is_missing]:
         print_diagnostics([no_state_note(missing, "reconciler apply")], err)
+    if orphans:
+        print_diagnostics([orphans_note(orphans)], err)
     return code
 
 

@@ -24,7 +24,7 @@ STYLES = {
     Action.FORGET: "dim",
     Action.NOOP: "dim",
 }
-CLASS_STYLES = {ChangeClass.DRIFT: "red", ChangeClass.CONFLICT: "bold red"}
+CLASS_STYLES = {ChangeClass.DRIFT: "red", ChangeClass.CONFLICT: "bold red", ChangeClass.ORPHANED: "red"}
 SEVERITY_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
 

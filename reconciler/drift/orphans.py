@@ -1,0 +1,144 @@
+"""Orphans: the stacks of a workspace whose folder is gone.
+
+Reads the register, the state and git, no platform. Stacks of other workspaces in the same store are none, nor
+are folders that moved or that a sparse checkout leaves out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from os.path import lexists
+from pathlib import Path
+
+from providers.regular_files import real_path
+from reconciler.core.diagnostics import Diagnostic, UserError, error, info
+from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.reasons import UNSTATED
+from reconciler.credentials.target import Target
+from reconciler.drift.check import last_apply
+from reconciler.drift.findings import LastApply, StackReport, orphan_finding
+from reconciler.engine.sources import workspace_name
+from reconciler.pipeline.config import FILE_NAME
+from reconciler.system.git import GitError, repository_of
+from reconciler.workspace.discovery import stacks_below
+from reconciler.workspace.schema import Workspace
+from state.errors import CorruptStateError
+from state.register import Register
+from state.snapshot import Snapshot
+from state.stores.base import Store
+
+_NAMED = 5  # orphans in a note
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A stack without a folder.
+
+    Attributes:
+        stack: `my-org@STAGING/my_pipeline`.
+        folder: the folder of its last apply, from the root of the workspace.
+        state: its state; None if it is damaged.
+        last_apply: the last apply; None if it is unknown.
+        damage: the problem of damaged state.
+    """
+
+    stack: str
+    folder: str
+    state: Snapshot | None
+    last_apply: LastApply | None = None
+    damage: Diagnostic | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the stack in its organization and environment."""
+        return self.stack.partition("/")[2]
+
+    @property
+    def scope(self) -> str:
+        return self.stack.partition("/")[0]
+
+
+def is_top(workspace: Workspace) -> bool:
+    """Whether the current folder is the top of the workspace, so that `--all` selects all of it."""
+    return real_path(Path.cwd()) == real_path(workspace.root)
+
+
+def find_orphans(store: Store, scopes: Iterable[str], workspace: Workspace) -> list[Orphan]:
+    """The orphans of a workspace in these scopes, such as `my-org@STAGING`.
+
+    A workspace without a name has none. Sends a request for each scope, and two for each orphan.
+
+    Raises:
+        UserError: git cannot read which folders a sparse checkout leaves out.
+        state.errors.StateError: the store cannot be read.
+    """
+    name = workspace_name(workspace.root, workspace.name)
+    if not name:
+        return []
+    root = real_path(workspace.root)
+    gone = {
+        stack: source.folder
+        for scope in scopes
+        for stack, source in (store.load_register(scope) or Register(scope)).stacks.items()
+        if source.workspace == name and source.folder and not lexists(root / source.folder / FILE_NAME)
+    }
+    if gone:
+        declared = {name for names in stacks_below(root).values() for name in names}
+        gone = {stack: folder for stack, folder in gone.items() if stack.partition("/")[2] not in declared}
+    left_out = _left_out(root, gone.values()) if gone else set()
+    found = (
+        _orphan(store, stack, folder) for stack, folder in sorted(gone.items()) if folder not in left_out
+    )
+    return [orphan for orphan in found if orphan is not None]
+
+
+def orphan_report(
+    orphan: Orphan, target: Target, *, first_seen: Mapping[str, datetime], now: datetime
+) -> StackReport:
+    """The report of an orphan with readable state: one finding.
+
+    Args:
+        target: the environment of the orphan.
+        first_seen: finding id -> the first time that an earlier run reported it.
+    """
+    assert orphan.state is not None
+    where = (target.organization, target.environment.name, target.host)
+    stack = Stack(*where, orphan.name, orphan.name, orphan.folder)
+    finding = orphan_finding(stack, orphan.state, first_seen=first_seen, now=now)
+    step = Step(finding.address, Action.NOOP, UNSTATED)
+    return StackReport(stack, (finding,), Plan(stack, "", 0, (step,)), last_apply=orphan.last_apply)
+
+
+def orphans_note(orphans: Sequence[Orphan]) -> Diagnostic:
+    """One line about orphans."""
+    names = ", ".join(orphan.stack for orphan in orphans[:_NAMED])
+    more = f" and {len(orphans) - _NAMED:,} more" if len(orphans) > _NAMED else ""
+    have = "stack of this workspace has" if len(orphans) == 1 else "stacks of this workspace have"
+    return info(
+        f"{len(orphans):,} {have} no folder any more: {names}{more}",
+        "Show what is left, and how to remove it: reconciler drift --all",
+    )
+
+
+def _orphan(store: Store, stack: str, folder: str) -> Orphan | None:
+    """The orphan; None if it has no state, as after a move that was killed."""
+    try:
+        state = store.load(stack)
+    except CorruptStateError as problem:
+        return Orphan(stack, folder, None, damage=error(problem.message, problem.hint))
+    applied = last_apply(store, stack, state)
+    return None if state is None or applied is None else Orphan(stack, folder, state, applied)
+
+
+def _left_out(root: Path, folders: Iterable[str]) -> set[str]:
+    """The folders whose config.toml git has, and a sparse checkout leaves out."""
+    repository = repository_of(root)
+    if repository is None:
+        return set()
+    below = root.relative_to(repository.top)
+    paths = {(below / folder / FILE_NAME).as_posix(): folder for folder in folders}
+    try:
+        return {paths[path] for path in repository.left_out(paths)}
+    except (GitError, OSError) as problem:
+        detail = f"{problem}. A folder without a {FILE_NAME} may be left out by a sparse checkout."
+        raise UserError(error("git cannot list the folders of the workspace", detail)) from None

@@ -1,0 +1,119 @@
+"""`destroy --stack`: deletes the resources of a stack whose folder is gone. Reads its state, no files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from providers.json_value import JSON
+from providers.protocol import KindFacts, LiveObject, Reference, Report, ResourceKind
+from providers.table import FACTS
+from reconciler.core.diagnostics import UserError, error
+from reconciler.core.events import Note
+from reconciler.core.graph import Graph
+from reconciler.core.plan import Plan, Stack
+from reconciler.core.planner import plan_steps
+from reconciler.core.recovery import contested, settle, unfinished_replaces
+from reconciler.core.values import Address
+from reconciler.engine import refresh
+from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out_stack
+from reconciler.engine.claims import PlanClaims
+from reconciler.engine.kinds import kinds_of
+from reconciler.engine.plan import (
+    PlanResult,
+    graph_digest,
+    read_errors,
+    recorded_by_address,
+    refuse_unknown_kinds,
+)
+from reconciler.engine.requests import PlanRequest
+from reconciler.engine.session import CannotCheckError, Session
+from reconciler.pipeline.image_source import git_commit
+
+
+def destroy_stack(
+    session: Session, stack: Stack, plan_request: PlanRequest, request: ApplyRequest
+) -> ApplyResult:
+    """Plan to delete what the state of a stack has and no other stack claims, and apply the plan.
+
+    Raises:
+        UserError: the stack has no state.
+        CannotCheckError: a live object cannot be read.
+        state.errors.StateError: another run holds the lock, or the state cannot be read or saved.
+    """
+    return carry_out_stack(
+        session,
+        stack,
+        git_commit(Path.cwd()),
+        lambda _: _plan(session, stack, plan_request),
+        request,
+    )
+
+
+def _plan(session: Session, stack: Stack, request: PlanRequest) -> PlanResult:
+    stored = session.store.load(str(stack))
+    if stored is None or not (stored.resources or stored.intents):
+        detail = f"See what it had: reconciler state history '{stack}'"
+        raise UserError(error(f"the state of {stack} is empty, so there is nothing to destroy", detail))
+    platform_kinds = kinds_of(session.platform)
+    kept = {name: _KeptKind(facts) for name, facts in FACTS.items() if name not in platform_kinds}
+    kinds: Mapping[str, ResourceKind] = {**platform_kinds, **kept}
+    facts = {name: kind.facts for name, kind in kinds.items()}
+    recorded = recorded_by_address(stored)
+    also = {Address.parse(text) for text in stored.intents} | set(recorded)
+    refuse_unknown_kinds(stack, stored, also, kinds)
+    session.emit(Note(f"reading {stack}"))
+    register = session.registers.read(stack.scope)  # before the live objects, see `PlanClaims`
+    remote_state = refresh.read(Graph(), recorded, kinds, also=also, threads=session.threads)
+    if unread := read_errors(remote_state):
+        raise CannotCheckError(*unread)
+    settled = settle(stored, remote_state, facts)
+    steps, warnings = plan_steps(
+        Graph(),
+        recorded_by_address(settled),
+        remote_state,
+        facts,
+        request.options,
+        contested(settled, remote_state),
+        unfinished_replaces(settled, remote_state),
+    )
+    command = stack.own_command("destroy")
+    claims = PlanClaims(session, None, stack, Graph(), remote_state, facts, register, (), command)
+    plan = Plan(
+        stack,
+        stored.lineage,
+        stored.serial,
+        claims.review(steps),
+        tuple(warnings),
+        sources=graph_digest(Graph()),
+        request=request.to_document(),
+    )
+    return PlanResult(plan, None, Graph(), remote_state, stored, settled, kinds, claims)
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptKind:
+    """A kind whose objects stay, such as images in a registry. So nothing has to be read."""
+
+    facts: KindFacts
+
+    def read(self, reference: Reference) -> LiveObject | None:
+        return None
+
+    def create(
+        self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
+    ) -> LiveObject:
+        raise AssertionError("destroy creates nothing")
+
+    def update(
+        self,
+        live: LiveObject,
+        changed: Mapping[str, JSON],
+        fields: Mapping[str, JSON],
+        *,
+        parent: LiveObject | None,
+        report: Report,
+    ) -> LiveObject:
+        raise AssertionError("destroy changes nothing")
+
+    def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
+        raise AssertionError("its objects stay")

@@ -1,0 +1,159 @@
+"""Stacks whose folder is gone: found at the top of their workspace, destroyed and forgotten without it."""
+
+import json
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from providers.sandbox import Sandbox
+from tests.conftest import Cli, copy_example, stack_of, training
+
+NAME = '[workspace]\nname = "shop"\n'
+
+
+@pytest.fixture
+def orphan(cli: Cli, sandbox: Sandbox) -> str:
+    """The stack of a pipeline that was applied and deleted, beside one that still has its folder."""
+    (cli.folder / "reconciler.toml").write_text(NAME)
+    for name in ("dataset_cleanup", "computed_inputs"):
+        copy_example(name, cli.folder, sandbox.registry)
+    applied = cli("apply", "--all", "--yes")
+    assert applied.code == 0, applied.err
+    shutil.rmtree(cli.folder / "dataset_cleanup")
+    sandbox.clear_requests()
+    return stack_of("dataset_cleanup")
+
+
+def test_every_output_has_it_with_its_code_and_the_ways_out(cli: Cli, sandbox: Sandbox, orphan: str) -> None:
+    files = [cli.folder.parent / f"report.{name}" for name in ("json", "junit", "markdown", "html")]
+    ended = cli("drift", "--all", *(w for f in files for w in (f"--{f.suffix[1:]}", str(f))))
+    assert (ended.code, "orphaned processing/dataset_cleanup" in ended.out) == (11, True)
+    document = json.loads(files[0].read_text())
+    [stack] = [one for one in document["stacks"] if one["findings"]]
+    [finding] = stack["findings"]
+    assert (stack["stack"]["name"], stack["stack"]["folder"]) == ("dataset_cleanup", "dataset_cleanup")
+    assert (finding["class"], finding["reason_code"]) == ("orphaned", "orphaned")
+    assert finding["reason_details"] == {"folder": "dataset_cleanup", "resources": 7}
+    assert stack["last_apply"]["by"]
+    assert finding["put_back"].startswith("reconciler destroy --stack dataset_cleanup ")
+    assert finding["take_over"] == f"reconciler state forget --stack {orphan}"
+    suite = ET.fromstring(files[1].read_text()).find(f"testsuite[@name='{orphan}']")
+    assert suite is not None
+    assert [failure.get("type") for failure in suite.findall("testcase/failure")] == ["orphaned"]
+    for text in (ended.out, *(file.read_text() for file in files[1:])):
+        assert "reconciler destroy --stack dataset_cleanup" in " ".join(text.split())
+    assert cli("drift", "merge", str(files[0])).code == 11
+    again = json.loads(cli("drift", "--all", "--json", "-").out)
+    assert again["stacks"][-1]["findings"][0]["id"] == finding["id"]
+    assert sandbox.writes() == []
+
+
+def test_status_shows_it_offline_too_and_keeps_its_exit_code(cli: Cli, orphan: str) -> None:
+    for arguments in ((), ("--offline",)):
+        ended = cli("status", "--all", "--json", *arguments)
+        rows = {row["stack"]: row for row in json.loads(ended.out)["rows"]}
+        assert ended.code == 0
+        assert rows["dataset_cleanup"]["drift_code"] == "orphaned"
+        assert rows["dataset_cleanup"]["folder"] == "dataset_cleanup"
+        assert rows["dataset_cleanup"]["version"] == "1.0.0"
+        assert rows["dataset_cleanup"]["files_version"] is None
+        assert rows["computed_inputs"]["drift_code"] != "orphaned"
+    assert orphan in cli("plan", "--all").err
+
+
+def test_each_orphan_is_in_one_shard(cli: Cli, orphan: str) -> None:
+    counts = [
+        sum(
+            finding["class"] == "orphaned"
+            for stack in json.loads(cli("drift", "--all", "--shard", f"{k}/3", "--json", "-").out)["stacks"]
+            for finding in stack["findings"]
+        )
+        for k in (1, 2, 3)
+    ]
+    assert sorted(counts) == [0, 0, 1]
+
+
+def test_without_a_name_of_the_workspace_there_are_none(cli: Cli, sandbox: Sandbox) -> None:
+    """Nothing then shows that the stack is not one of another repository."""
+    for name in ("dataset_cleanup", "computed_inputs"):
+        copy_example(name, cli.folder, sandbox.registry)
+    assert cli("apply", "--all", "--yes").code == 0
+    shutil.rmtree(cli.folder / "dataset_cleanup")
+    assert cli("drift", "--all").code == 0
+
+
+def test_destroy_by_stack_deletes_what_the_state_has_and_asks_first(
+    cli: Cli, sandbox: Sandbox, orphan: str
+) -> None:
+    refused = cli("destroy", "--stack", "dataset_cleanup")
+    assert (refused.code, sandbox.writes()) == (12, [])
+    ended = cli("destroy", "--stack", orphan, "--yes")
+    assert ended.code == 0, ended.err
+    assert [write["method"] for write in sandbox.writes()].count("DELETE") == 6
+    assert cli("drift", "--all").code == 0
+    again = cli("destroy", "--stack", orphan, "--yes")
+    assert (again.code, "is empty" in again.err) == (1, True)
+
+
+def test_destroy_by_stack_keeps_what_another_stack_claims(cli: Cli, sandbox: Sandbox) -> None:
+    (cli.folder / "reconciler.toml").write_text(NAME)
+    training(cli.folder / "clip", "clip", sandbox.registry)
+    training(cli.folder / "dino", "dino", sandbox.registry)
+    assert cli("apply", "--all", "--yes").code == 0
+    config = cli.folder / "dino" / "config.toml"
+    config.write_text(config.read_text().replace('"dino"', '"clip"'))
+    taken = cli("apply", "dino", "--take", "model-version/clip/v1", "--yes")
+    assert taken.code == 0, taken.err
+    shutil.rmtree(cli.folder / "clip")
+    sandbox.clear_requests()
+    ended = cli("destroy", "--stack", f"{sandbox.registry}/team/training-clip", "--prune", "--yes")
+    assert ended.code == 0, ended.err
+    assert sandbox.writes() == []
+    assert cli("plan", "dino", "--exit-code").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("destroy", "--stack", "dataset_cleanu"), 1, "Did you mean 'dataset_cleanup'?"),
+        (("state", "forget", "--stack", "dataset_cleanu"), 1, "Did you mean 'dataset_cleanup'?"),
+        (("destroy", "--stack", "computed_inputs"), 1, "reconciler destroy computed_inputs"),
+        (("destroy", "--stack", "other@PROD/x"), 1, "no stack"),
+        (("destroy",), 2, "name a pipeline"),
+        (("destroy", "computed_inputs", "--stack", "x"), 2, "--stack STACK"),
+        (("state", "forget"), 2, "--stack STACK"),
+        (("state", "forget", "dataset_cleanup"), 2, "--stack STACK"),
+        (("state", "forget", "a", "processing/a", "--stack", "b"), 2, "--stack STACK"),
+    ],
+)
+def test_bad_input(
+    cli: Cli, sandbox: Sandbox, orphan: str, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    ended = cli(*arguments, "--yes")
+    assert (ended.code, says in " ".join(ended.err.split())) == (code, True), ended.err
+    assert sandbox.writes() == []
+
+
+def test_forget_empties_the_state_and_frees_the_resources(cli: Cli, sandbox: Sandbox, orphan: str) -> None:
+    document = json.loads(cli("state", "forget", "--stack", orphan, "--yes", "--json").out)
+    assert (document["stack"], len(document["addresses"])) == (orphan, 7)
+    assert orphan not in cli("state", "claims").out
+    assert cli("drift", "--all").code == 0
+    assert sandbox.writes() == []
+    copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    assert cli("apply", "dataset_cleanup", "--yes").code == 0, "the resources are adopted again"
+    assert {write["method"] for write in sandbox.writes() if "/api/" in write["path"]} <= set()
+
+
+def test_a_moved_stack_is_no_orphan_after_state_move(cli: Cli, orphan: str, sandbox: Sandbox) -> None:
+    new = f"{stack_of('')}cleanup"
+    assert cli("state", "move", orphan, new).code == 0
+    folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace('name = "dataset_cleanup"', 'name = "cleanup"'))
+    folder.rename(Path(cli.folder / "elsewhere"))
+    ended = cli("drift", "--all", "--json", "-")
+    assert "orphaned" not in ended.out
+    assert ended.code == 10
