@@ -240,8 +240,8 @@ sandbox@sandbox/second  http://sandbox
 Plan: 5 to delete, 1 to forget.
 Done: 5 deleted, 1 forgotten.
 | . forgotten image/registry/examples/second
-| - deleted input/second/model_2
-| - deleted input/second/model_1
 | - deleted input/second/dataset
+| - deleted input/second/model_1
+| - deleted input/second/model_2
 | - deleted input/second/model_3
 | - deleted processing/second
