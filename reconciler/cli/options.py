@@ -236,6 +236,14 @@ def pipelines(command: Command) -> Command:
     )
     @click.option("--gpu/--no-gpu", default=None, help="Select only pipelines whose jobs use a GPU, or none.")
     @click.option(
+        "--changed",
+        metavar="[REF]",
+        is_flag=False,
+        flag_value="",
+        help="Select only pipelines whose files differ from this commit. Default: the merge base with the "
+        "default branch.",
+    )
+    @click.option(
         "--allow-empty", is_flag=True, help="Do nothing if no pipeline is selected, without an error."
     )
     @functools.wraps(command)
@@ -245,10 +253,11 @@ def pipelines(command: Command) -> Command:
         groups: tuple[str, ...],
         types: tuple[str, ...],
         gpu: bool | None,
+        changed: str | None,
         allow_empty: bool,
         **rest: Any,
     ) -> int:
-        request = SelectionRequest(names, everything, groups, types, gpu, allow_empty)
+        request = SelectionRequest(names, everything, groups, types, gpu, changed, allow_empty)
         return command(selection=Selection(request, _where(rest)), **rest)
 
     return with_selection

@@ -63,13 +63,27 @@ class CommittedFile:
 
     Attributes:
         repository: the repository with its content; the submodule's for a file in a submodule.
-        mode: in git's form: "100644", "100755" or "120000".
+        mode: in git's form: "100644", "100755" or "120000"; "160000" for a submodule.
         id: hash of its content.
     """
 
     repository: "Repository"
     mode: str
     id: str
+
+    @property
+    def is_submodule(self) -> bool:
+        """Whether this is a submodule that is not checked out."""
+        return self.mode == _SUBMODULE
+
+
+class MissingCommitError(GitError):
+    """A submodule lacks the commit that its repository names."""
+
+    def __init__(self, repository: "Repository", commit: str) -> None:
+        super().__init__(f"the submodule {repository.top} lacks the commit {commit}")
+        self.repository = repository
+        self.commit = commit
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -115,6 +129,47 @@ class Repository:
         }
         return remote_name(urls.get("origin") or next(iter(urls.values()), ""))
 
+    def commit(self, name: str) -> str | None:
+        """The full hash of the commit with this name: a branch, tag or hash; None if there is none.
+
+        Raises:
+            GitError: git cannot read the repository.
+            FileNotFoundError: git is not installed.
+        """
+        if not name.isprintable() or not name:
+            return None
+        answer = self._run("cat-file", "--batch-check", stdin=f"{name}^{{commit}}\n".encode())
+        identity, _, rest = answer.decode("utf-8", "replace").partition(" ")
+        return identity if rest.startswith("commit ") else None
+
+    def merge_base(self, first: str, second: str) -> str | None:
+        """The latest common ancestor of two commits.
+
+        Returns:
+            None if there is none, and in a shallow clone whose history is too short to know it.
+
+        Raises:
+            GitError: git cannot read the repository.
+        """
+        base = self._run("merge-base", first, second, codes=(0, 1)).decode().strip()
+        if not base:
+            return None
+        ends = self._shallow_commits()
+        seen = self._run("rev-list", first, second, f"^{base}").decode().split() if ends else []
+        return None if ends.intersection(seen) else base
+
+    def is_shallow(self) -> bool:
+        """Whether this is a shallow clone. Raises GitError."""
+        return bool(self._shallow_commits())
+
+    def _shallow_commits(self) -> set[str]:
+        """The commits whose parents a shallow clone lacks."""
+        place = self._run("rev-parse", "--git-path", "shallow").decode("utf-8", "surrogateescape")
+        try:
+            return {*(self.top / place.removesuffix("\n")).read_text().split()}
+        except OSError:
+            return set()
+
     def files(self, commit: str, below: Iterable[str]) -> dict[str, CommittedFile]:
         """The files of a commit by path from the top, including those of submodules that are checked out.
 
@@ -122,6 +177,16 @@ class Repository:
             below: files and folders to list, as paths from the top; "" for everything.
 
         Raises:
+            GitError: git cannot read the repository.
+        """
+        entries = self.entries(commit, below)
+        return {path: entry for path, entry in entries.items() if not entry.is_submodule}
+
+    def entries(self, commit: str, below: Iterable[str] = ("",)) -> dict[str, CommittedFile]:
+        """As `files`, with an entry for each submodule that is not checked out.
+
+        Raises:
+            MissingCommitError: a submodule that is checked out lacks its commit.
             GitError: git cannot read the repository.
         """
         paths = sorted({*below})
@@ -133,11 +198,13 @@ class Repository:
             attributes, _, name = entry.partition(b"\t")
             mode, _, identity = attributes.decode().split(" ")
             path = os.fsdecode(name)
-            if mode != _SUBMODULE:
+            if mode != _SUBMODULE or not _is_top(self.top / path):
                 files[path] = CommittedFile(self, mode, identity)
-            elif _is_top(self.top / path):
-                inner = Repository(self.top / path).files(identity, ("",))
-                files |= {f"{path}/{inner_path}": file for inner_path, file in inner.items()}
+                continue
+            inner = Repository(self.top / path)
+            if inner.commit(identity) is None:
+                raise MissingCommitError(inner, identity)
+            files |= {f"{path}/{below}": file for below, file in inner.entries(identity).items()}
         return files
 
     def left_out(self, paths: Iterable[str]) -> set[str]:
@@ -155,26 +222,38 @@ class Repository:
             found |= {path for tag, _, path in entries if tag == "S"}
         return found
 
-    def contents(self, identities: Sequence[str]) -> list[bytes] | None:
-        """The contents of these small files; None if one of them is missing or larger than 1 KiB.
+    def content(self, file: CommittedFile) -> bytes:
+        """The content of a committed file. Raises GitError."""
+        return self._run("cat-file", "blob", file.id)
+
+    def contents(self, identities: Sequence[str]) -> list[bytes | None]:
+        """The contents of these files; None for each that is missing or larger than 1 KiB.
 
         Raises:
             GitError: git cannot read the repository.
         """
         request = "".join(f"{identity}\n" for identity in identities).encode()
-        for line in self._run("cat-file", "--batch-check", stdin=request).splitlines():
-            if not (size := line.rpartition(b" ")[2]).isdigit() or int(size) > _POINTER:
-                return None
-        answer, contents = self._run("cat-file", "--batch", stdin=request), []
-        while answer:
+        sizes = self._run("cat-file", "--batch-check", stdin=request).splitlines()
+        small = [
+            identity
+            for identity, line in zip(identities, sizes, strict=True)
+            if (size := line.rpartition(b" ")[2]).isdigit() and int(size) <= _POINTER
+        ]
+        answer = self._run("cat-file", "--batch", stdin="".join(f"{one}\n" for one in small).encode())
+        found: dict[str, bytes] = {}
+        for identity in small:
             first, _, rest = answer.partition(b"\n")
             length = int(first.rpartition(b" ")[2])
-            contents.append(rest[:length])
+            found[identity] = rest[:length]
             answer = rest[length + 1 :]
-        return contents
+        return [found.get(identity) for identity in identities]
 
-    def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        """The standard output of git. Raises GitError, or FileNotFoundError if git is not installed."""
+    def _run(self, *arguments: str, stdin: bytes = b"", codes: Sequence[int] = (0,)) -> bytes:
+        """The standard output of git. Raises GitError, or FileNotFoundError if git is not installed.
+
+        Args:
+            codes: exit codes that are no error.
+        """
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         location = {"GIT_DIR": str(self.top / ".git"), "GIT_WORK_TREE": str(self.top)}
         try:
@@ -193,7 +272,7 @@ class Repository:
             raise
         except OSError as problem:
             raise GitError(f"git cannot be run: {problem.strerror}") from None
-        if answer.returncode != 0:
+        if answer.returncode not in codes:
             reason = answer.stderr.decode("utf-8", "replace").strip() or f"exit code {answer.returncode}"
             raise GitError(f"git cannot read {self.top}: {reason}")
         return answer.stdout
@@ -237,7 +316,12 @@ def repository_of(folder: Path) -> Repository | None:
 
 
 def is_changed(files: Mapping[Path, CommittedFile]) -> bool:
-    """Whether any of these files differs from its commit: in bytes, executable bit or link target.
+    """Whether any of these files differs from its commit. Raises GitError."""
+    return any(True for _ in changed_files(files))
+
+
+def changed_files(files: Mapping[Path, CommittedFile]) -> Iterator[Path]:
+    """The files that differ from their commit: in bytes, executable bit or link target.
 
     A file in Git LFS is compared with its pointer. A file that any other filter rewrites at checkout, line
     endings included, counts as changed, because its bytes differ from those of the commit.
@@ -250,20 +334,18 @@ def is_changed(files: Mapping[Path, CommittedFile]) -> bool:
         try:
             digest = _digest(path, committed)
         except OSError:
-            return True
+            yield path
+            continue
         if digest is None:
-            return True
-        if digest != committed.id:
+            yield path
+        elif digest != committed.id:
             pointers.append((committed.repository, committed.id, path))
     for repository, group in groupby(sorted(pointers), key=lambda pointer: pointer[0]):
         members = list(group)
         contents = repository.contents([identity for _, identity, _ in members])
-        if contents is None:
-            return True
         for content, (_, _, path) in zip(contents, members, strict=True):
-            if not _matches_pointer(content, path):
-                return True
-    return False
+            if content is None or not _matches_pointer(content, path):
+                yield path
 
 
 def _is_top(folder: Path) -> bool:
@@ -279,6 +361,8 @@ def _digest(path: Path, committed: CommittedFile) -> str | None:
         return _hash(committed, len(target), [target]) if committed.mode == _LINK else None
     if not stat.S_ISREG(status.st_mode) or committed.mode == _LINK:
         return None
+    if status.st_mode & 0o7000:
+        return None  # no commit has such a bit, and an image would
     executable = bool(status.st_mode & 0o100)
     if os.name != "nt" and executable != (committed.mode == _EXECUTABLE):
         return None

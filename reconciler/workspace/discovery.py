@@ -176,7 +176,7 @@ def find_all(root: Path, workspace: Workspace | None = None) -> list[Path]:
         folder = Path(parent)
         if FILE_NAME in files and _is_pipeline(folder):
             found.append(folder)
-        folders[:] = [name for name in folders if _is_searched(folder / name)]
+        folders[:] = [name for name in folders if is_searched(folder / name)]
     return _within(sorted(found), workspace)
 
 
@@ -188,7 +188,8 @@ def _is_path(text: str) -> bool:
     return text in (".", "..") or "/" in text or os.sep in text
 
 
-def _is_searched(folder: Path) -> bool:
+def is_searched(folder: Path) -> bool:
+    """Whether pipelines may be in this folder: it is neither hidden nor a virtual environment."""
     hidden = folder.name.startswith(".") or folder.name in _NEVER_SEARCHED
     return not hidden and not (folder / "pyvenv.cfg").is_file()
 

@@ -4,7 +4,7 @@ Every command selects here, so the same arguments select the same pipelines.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,19 +74,47 @@ def select(
         first = found.setdefault(place, candidate)
         found[place] = replace(first, why=tuple(dict.fromkeys((*first.why, *candidate.why))))
     candidates = list(found.values())
-    selected = candidates
-    if request.has_filters:
-        summaries = [summarize(one.folder, environment()) for one in candidates]
-        selected = [
-            replace(one, why=(*one.why, *reasons))
-            for one, summary in zip(candidates, summaries, strict=True)
-            if (reasons := _reasons(request, summary)) is not None
-        ]
-        if candidates and not selected and not request.allow_empty:
-            raise UserError(_nothing_left(request, summaries))
     if not (candidates or complaints or request.allow_empty):
         raise UserError(_no_pipeline(here, workspace))
+    selected = (
+        _of_kind(request, candidates, environment) if request.types or request.gpu is not None else candidates
+    )
+    if request.changed is not None and selected:
+        from reconciler.workspace import changes
+
+        base = changes.base_of(request.changed, here)
+        reasons = changes.changed_pipelines([one.folder for one in selected], base, here, workspace)
+        changed = _with_reasons(selected, reasons)
+        if not changed and not request.allow_empty:
+            count = (
+                f"None of {len(selected)} pipelines differs"
+                if selected[1:]
+                else "The pipeline does not differ"
+            )
+            raise UserError(
+                error("no pipeline is selected by --changed", f"{count} from {base.label}. {_ALLOW_EMPTY}")
+            )
+        selected = changed
     return selected
+
+
+def _of_kind(
+    request: SelectionRequest, candidates: Sequence[SelectedPipeline], environment: Callable[[], str | None]
+) -> list[SelectedPipeline]:
+    """The pipelines of the requested types and GPUs. Raises UserError if there is none."""
+    summaries = [summarize(one.folder, environment()) for one in candidates]
+    reasons = {summary.folder: _reason(request, summary) for summary in summaries}
+    selected = _with_reasons(candidates, {folder: why for folder, why in reasons.items() if why is not None})
+    if candidates and not selected and not request.allow_empty:
+        raise UserError(_nothing_left(request, summaries))
+    return selected
+
+
+def _with_reasons(
+    pipelines: Iterable[SelectedPipeline], reasons: Mapping[Path, str]
+) -> list[SelectedPipeline]:
+    """The pipelines that have a reason, with it."""
+    return [replace(one, why=(*one.why, reasons[one.folder])) for one in pipelines if one.folder in reasons]
 
 
 def _candidates(
@@ -158,19 +186,19 @@ def _in_group(name: str, workspace: Workspace, allow_empty: bool) -> list[Path]:
     return found
 
 
-def _reasons(request: SelectionRequest, summary: PipelineSummary) -> tuple[str, ...] | None:
-    """Why a pipeline passes the filters; None if it does not.
+def _reason(request: SelectionRequest, summary: PipelineSummary) -> str | None:
+    """Why a pipeline is of the requested kind; None if it is not.
 
-    One whose config.toml cannot be read passes, so that the command reports its error.
+    One whose config.toml cannot be read is, so that the command reports its error.
     """
     if not summary.is_readable:
-        return ("its config.toml cannot be read",)
+        return "its config.toml cannot be read"
     if request.types and summary.type not in request.types:
         return None
     if request.gpu is not None and request.gpu != bool(summary.gpu):
         return None
-    of_type = (f"type {summary.type}",) if request.types else ()
-    return (*of_type, *([] if request.gpu is None else [_with_gpu(summary)]))
+    of_type = [f"type {summary.type}"] if request.types else []
+    return " ".join([*of_type, *([] if request.gpu is None else [_with_gpu(summary)])])
 
 
 _ALLOW_EMPTY = "With --allow-empty, this is no error."
@@ -189,7 +217,7 @@ def _nothing_left(request: SelectionRequest, summaries: Sequence[PipelineSummary
     kinds = Counter(f"{summary.type} {_with_gpu(summary)}" for summary in summaries)
     there_is = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     return error(
-        f"no pipeline is selected by {' '.join(request.options)}",
+        f"no pipeline is selected by {' '.join(request.kind_options)}",
         f"The pipelines to select from are: {there_is}. {_ALLOW_EMPTY}",
     )
 

@@ -22,6 +22,8 @@ class SelectionRequest:
         groups: names of `[groups]` in reconciler.toml.
         types: values of metadata.type; empty for all.
         gpu: only pipelines whose jobs have a GPU, or only those whose jobs have none; None for both.
+        changed: only pipelines that differ from this commit; "" for the merge base with the default branch,
+            None for all.
         allow_empty: whether it is no error if no pipeline is selected.
     """
 
@@ -30,12 +32,13 @@ class SelectionRequest:
     groups: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     gpu: bool | None = None
+    changed: str | None = None
     allow_empty: bool = False
 
     @property
     def has_filters(self) -> bool:
         """Whether a selected pipeline needs certain properties."""
-        return bool(self.types) or self.gpu is not None
+        return bool(self.types) or self.gpu is not None or self.changed is not None
 
     @property
     def is_complete(self) -> bool:
@@ -48,8 +51,7 @@ class SelectionRequest:
         return not (self.everything or self.groups or self.has_filters or any(map(is_glob, self.names)))
 
     @property
-    def options(self) -> list[str]:
-        """The options that leave pipelines out, as on the command line."""
+    def kind_options(self) -> list[str]:
+        """The options for the kind of a pipeline, as on the command line."""
         types = [f"--type {kind}" for kind in self.types]
-        gpu = [] if self.gpu is None else ["--gpu" if self.gpu else "--no-gpu"]
-        return [*types, *gpu]
+        return [*types, *([] if self.gpu is None else ["--gpu" if self.gpu else "--no-gpu"])]
