@@ -267,10 +267,11 @@ def _check_links(
         links = {name: getattr(environment, key) for name, environment in found.items()}
         for name, other in links.items():
             if other is not None and other not in tables:
+                is_name = ENVIRONMENT_NAME.fullmatch(other)
+                add = f"Add [environments.{other}], or " if is_name else "Add its table, or "
                 reader.error(
                     f"environments.{name}.{key} names {described(other)}, which this file does not declare",
-                    f"Add [environments.{other}], or use one of {', '.join(found)}."
-                    f"{did_you_mean(other, found)}",
+                    f"{add}use one of {', '.join(found)}.{did_you_mean(other, found)}",
                     *("environments", name, key),
                 )
         settled: set[str] = set()

@@ -3,7 +3,8 @@
 Reading continues after a problem, so one run shows them all.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class TomlReader:
         self.text_of_file = text
         self.path = path
         self.diagnostics: list[Diagnostic] = []
+        self._secrets: list[str] | None = None  # texts that no message repeats, from the first message on
 
     def table(self, name: str, keys: str) -> Mapping[str, Any] | None:
         """The table `[name]`, or None and an error; `keys` is an example of its content for that error."""
@@ -90,13 +92,18 @@ class TomlReader:
 
     def error(self, summary: str, detail: str, *where: str | int) -> None:
         """Add an error at the line of this path; line 1 if the file does not have it."""
-        self.diagnostics.append(error(summary, detail, file=self.path, line=self.lines.line_of(*where) or 1))
+        self._add(error, summary, detail, *where)
 
     def warn(self, summary: str, detail: str, *where: str | int) -> None:
         """Add a warning at the line of this path; line 1 if the file does not have it."""
-        self.diagnostics.append(
-            warning(summary, detail, file=self.path, line=self.lines.line_of(*where) or 1)
-        )
+        self._add(warning, summary, detail, *where)
+
+    def _add(self, make: Callable[..., Diagnostic], summary: str, detail: str, *where: str | int) -> None:
+        if self._secrets is None:
+            self._secrets = [text for text in _texts(self.document) if _secret_kind(text)]
+        for secret in self._secrets:
+            summary, detail = (text.replace(secret, "…") for text in (summary, detail))
+        self.diagnostics.append(make(summary, detail, file=self.path, line=self.lines.line_of(*where) or 1))
 
 
 def table_advice(table: str) -> str:
@@ -105,7 +112,7 @@ def table_advice(table: str) -> str:
 
 
 def described(value: Any) -> str:
-    """A value for a message: `"2.5"`, `4.9`, `true`, `a table`."""
+    """A value for a message: `"2.5"`, `4.9`, `true`, `a table`; only the kind of a secret."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -114,6 +121,31 @@ def described(value: Any) -> str:
         case list():
             return "a list"
         case str():
-            shown = value if len(value) <= 40 else value[:39] + "…"
-            return f'"{shown}"'
+            return _secret_kind(value) or (f'"{value}"' if len(value) <= 40 else f'"{value[:39]}…"')
     return str(value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text of a document, in any depth."""
+    pending = [value]
+    while pending:
+        match pending.pop():
+            case str() as text:
+                yield text
+            case dict() as table:
+                pending += [*table, *table.values()]
+            case list() as items:
+                pending += items
+
+
+_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
+
+
+def _secret_kind(text: str) -> str | None:
+    """What the text is if a message must not repeat it: a value may be in the line of another key."""
+    from providers.secret_rules import find  # late: its expressions take a while
+
+    if _PASSWORD.search(text):
+        return "an address with a password"
+    secret = next(find((text.encode("utf-8", "surrogateescape"),)), None)
+    return secret.kind if secret else None
