@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,10 +158,12 @@ class Selection:
 
     Attributes:
         where: the environment whose values of config.toml count; None for those that all share.
+        read_options: how to read the files to compare them with the state.
     """
 
     request: SelectionRequest
     where: TargetOptions | None = None
+    read_options: ReadOptions | None = None
 
     def selected(self, failed: Callable[[str, UserError], None]) -> "list[SelectedPipeline]":
         """The pipelines, each once, with the reasons.
@@ -181,7 +183,7 @@ class Selection:
         is_current = request.is_by_name and not request.names
         if is_current and not _is_in_pipeline():
             raise click.UsageError("name a pipeline, run the command in its folder, or use --all")
-        selected = select(request, Path.cwd(), workspace(), self.environment, failed)
+        selected = select(request, Path.cwd(), workspace(), self.environment, self._stale, failed)
         if not selected and request.allow_empty:
             from reconciler.views.terminal.console import console
 
@@ -195,6 +197,19 @@ class Selection:
     def folders(self, failed: Callable[[UserError], None]) -> list[Path]:
         """As `named_folders`, for callers that do not need the names of missing pipelines."""
         return self.named_folders(lambda _, problem: failed(problem))
+
+    def _stale(self, folders: Sequence[Path]) -> Mapping[Path, str]:
+        """Those of the pipelines whose files differ from the state. Raises UserError or StateError."""
+        from reconciler.core.platforms import scope
+        from reconciler.engine.unapplied import stale_pipelines
+        from state.stores.opening import open_store
+
+        where = self.where or TargetOptions(None, None)
+        read_options = where.reads(self.read_options or ReadOptions(shared=workspace().shared()))
+        settings = where.settings()
+        target = (settings.organization.value, settings.environment.value, settings.host.value)
+        with open_store(state_url()) as store:
+            return stale_pipelines(folders, read_options, scope(*target), store)
 
     def environment(self) -> str | None:
         """The environment whose values of config.toml count. Raises UserError."""
@@ -244,6 +259,11 @@ def pipelines(command: Command) -> Command:
         "default branch.",
     )
     @click.option(
+        "--stale",
+        is_flag=True,
+        help="Select only pipelines whose files differ from the last apply in the state.",
+    )
+    @click.option(
         "--allow-empty", is_flag=True, help="Do nothing if no pipeline is selected, without an error."
     )
     @functools.wraps(command)
@@ -254,11 +274,12 @@ def pipelines(command: Command) -> Command:
         types: tuple[str, ...],
         gpu: bool | None,
         changed: str | None,
+        stale: bool,
         allow_empty: bool,
         **rest: Any,
     ) -> int:
-        request = SelectionRequest(names, everything, groups, types, gpu, changed, allow_empty)
-        return command(selection=Selection(request, _where(rest)), **rest)
+        request = SelectionRequest(names, everything, groups, types, gpu, changed, stale, allow_empty)
+        return command(selection=Selection(request, _where(rest), _read_options(rest)), **rest)
 
     return with_selection
 
@@ -339,19 +360,27 @@ def classes(command: Command) -> Command:
         help="Maximum time to execute a class.",
     )
     @functools.wraps(command)
-    def with_read_options(python: Path | None, static_only: bool, class_timeout: float, **rest: Any) -> int:
-        from state.stores.opening import state_files
-
-        read_options = ReadOptions(
-            python,
-            static_only,
-            class_timeout,
-            shared=workspace().shared(),
-            state_files=state_files(state_url()),
-        )
+    def with_read_options(**arguments: Any) -> int:
+        read_options = _read_options(arguments)
+        rest = {name: value for name, value in arguments.items() if name not in _READING}
         return command(read_options=read_options, **rest)
 
     return with_read_options
+
+
+_READING = ("python", "static_only", "class_timeout")
+
+
+def _read_options(arguments: Mapping[str, Any]) -> ReadOptions | None:
+    """The options for reading classes among these arguments; None if there are none. Raises UserError."""
+    if not arguments.keys() >= {*_READING}:
+        return None
+    from state.stores.opening import state_files
+
+    python, static_only, timeout = (arguments[name] for name in _READING)
+    return ReadOptions(
+        python, static_only, timeout, shared=workspace().shared(), state_files=state_files(state_url())
+    )
 
 
 def planning(command: Command) -> Command:

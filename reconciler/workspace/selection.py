@@ -49,6 +49,7 @@ def select(
     here: Path,
     workspace: Workspace,
     environment: Callable[[], str | None],
+    stale: Callable[[Sequence[Path]], Mapping[Path, str]],
     failed: NotFound,
 ) -> list[SelectedPipeline]:
     """The pipelines that this request selects, each once.
@@ -56,6 +57,8 @@ def select(
     Args:
         here: the current folder, where names, paths and globs start.
         environment: returns the one whose values of config.toml count; called only if they are needed.
+        stale: returns those of these pipelines whose files differ from the state, with the reasons; called
+            only if they are needed.
         failed: called for each name that matches no pipeline. The others are selected all the same.
 
     Raises:
@@ -84,17 +87,30 @@ def select(
 
         base = changes.base_of(request.changed, here)
         reasons = changes.changed_pipelines([one.folder for one in selected], base, here, workspace)
-        changed = _with_reasons(selected, reasons)
-        if not changed and not request.allow_empty:
-            count = (
-                f"None of {len(selected)} pipelines differs"
-                if selected[1:]
-                else "The pipeline does not differ"
-            )
-            raise UserError(
-                error("no pipeline is selected by --changed", f"{count} from {base.label}. {_ALLOW_EMPTY}")
-            )
-        selected = changed
+        selected = _require(selected, reasons, "--changed", base.label, request.allow_empty)
+    if request.stale and selected:
+        selected = _require(
+            selected, stale([one.folder for one in selected]), "--stale", "the state", request.allow_empty
+        )
+    return selected
+
+
+def _require(
+    pipelines: Sequence[SelectedPipeline],
+    reasons: Mapping[Path, str],
+    option: str,
+    other: str,
+    allow_empty: bool,
+) -> list[SelectedPipeline]:
+    """The pipelines that differ from something else. Raises UserError if there is none."""
+    selected = _with_reasons(pipelines, reasons)
+    if not selected and not allow_empty:
+        count = (
+            f"None of {len(pipelines)} pipelines differs" if pipelines[1:] else "The pipeline does not differ"
+        )
+        raise UserError(
+            error(f"no pipeline is selected by {option}", f"{count} from {other}. {_ALLOW_EMPTY}")
+        )
     return selected
 
 

@@ -24,6 +24,7 @@ class SelectionRequest:
         gpu: only pipelines whose jobs have a GPU, or only those whose jobs have none; None for both.
         changed: only pipelines that differ from this commit; "" for the merge base with the default branch,
             None for all.
+        stale: only pipelines whose files differ from the state.
         allow_empty: whether it is no error if no pipeline is selected.
     """
 
@@ -33,12 +34,13 @@ class SelectionRequest:
     types: tuple[str, ...] = ()
     gpu: bool | None = None
     changed: str | None = None
+    stale: bool = False
     allow_empty: bool = False
 
     @property
     def has_filters(self) -> bool:
         """Whether a selected pipeline needs certain properties."""
-        return bool(self.types) or self.gpu is not None or self.changed is not None
+        return bool(self.types) or self.gpu is not None or self.changed is not None or self.stale
 
     @property
     def is_complete(self) -> bool:

@@ -18,11 +18,13 @@ from reconciler.cli import options
     is_flag=True,
     help="Print a matrix for GitHub Actions, one line of JSON with a job for each pipeline.",
 )
+@options.classes
 def command(**arguments: Any) -> int:
     """List pipelines: folder, stack, type, version and GPUs.
 
     Lists the pipelines that other commands would select with the same arguments; without arguments, every
-    pipeline below the current folder. Reads config.toml files only, and works offline and without a token.
+    pipeline below the current folder. Works offline and without a token. Without --changed and
+    --stale, it reads config.toml files only.
     """
     from reconciler.cli.handlers.list import run
 

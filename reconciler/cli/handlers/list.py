@@ -9,6 +9,7 @@ from reconciler.cli import options
 from reconciler.cli.documents import print_document
 from reconciler.core.diagnostics import UserError, error, warning
 from reconciler.core.exit_codes import DONE, FAILED
+from reconciler.engine.requests import ReadOptions
 from reconciler.views.reports.pipelines import MOST_JOBS, matrix_text, pipelines_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
@@ -22,6 +23,7 @@ def run(
     explain: bool,
     as_json: bool,
     as_matrix: bool,
+    read_options: ReadOptions,
 ) -> int:
     if as_json and as_matrix:
         raise click.UsageError("two outputs cannot go to the same place")
