@@ -3,7 +3,7 @@
 Each method performs one operation at the provider and raises only the errors of `providers.errors`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -276,6 +276,17 @@ class PublishedKind(ResourceKind, Protocol):
 
     def version_behind(self, name: Sequence[str], digest: str) -> str:
         """The version that the content with this digest was published as; "" if it does not say."""
+
+
+@runtime_checkable
+class BrowsableKind(ResourceKind, Protocol):
+    """A kind whose objects can all be listed, whoever made them."""
+
+    def objects(self, parent: LiveObject | None) -> Iterator[LiveObject]:
+        """Every object of the organization, or below `parent` for a kind with a parent.
+
+        They may have no fields, as a list returns fewer than a read. One without a name has its id as name.
+        """
 
 
 @runtime_checkable

@@ -39,6 +39,11 @@ class Answer(dict[str, JSON]):
             raise self._odd(f"has a {key!r} that is not text")
         return value
 
+    def label(self) -> str:
+        """The name of a listed object; its id if it has none."""
+        name = self.get("name")
+        return name if isinstance(name, str) and name else self.text("id")
+
     def modified(self) -> dict[str, JSON]:
         """The time and the user of the last change, if the platform returns them."""
         found = {"modified_at": self.get("updated_at"), "modified_by": self.get("updated_by")}

@@ -190,6 +190,24 @@ class StackReport:
 
 
 @dataclass(frozen=True, slots=True)
+class UnmanagedObject:
+    """An object of the organization that no stack in the state has.
+
+    Attributes:
+        address: its address, by its present name.
+        id: the provider's identity.
+        page: address of its web page; "" if it has none.
+        modified_at, modified_by: as the provider returns them; "" if it does not.
+    """
+
+    address: Address
+    id: str
+    page: str = ""
+    modified_at: str = ""
+    modified_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The findings of all stacks.
 
@@ -199,6 +217,8 @@ class Report:
         failed: folder or stack -> why it could not be checked.
         remarks: other diagnostics, such as acknowledgements that match nothing.
         shard: the part of the pipelines that was checked; None for all.
+        unmanaged: the objects that no stack has; None if they were not requested.
+        fails_on_unmanaged: whether they change the exit code.
     """
 
     at: datetime
@@ -206,6 +226,8 @@ class Report:
     failed: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     remarks: tuple[Diagnostic, ...] = ()
     shard: Shard | None = None
+    unmanaged: tuple[UnmanagedObject, ...] | None = None
+    fails_on_unmanaged: bool = False
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -235,6 +257,7 @@ class Report:
     def exit_code(self) -> int:
         """0 in sync, 10 changes to apply, 11 drift, 12 conflict, 13 something was not checked."""
         codes = [finding.exit_code for finding in self.findings]
+        codes += [DRIFT] if self.unmanaged and self.fails_on_unmanaged else []
         return max([DONE, *codes, *([UNCHECKED] if self.unchecked else [])])
 
 

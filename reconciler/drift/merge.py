@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.core.diagnostics import Diagnostic, error
-from reconciler.drift.findings import Report, StackReport
+from reconciler.drift.findings import Report, StackReport, UnmanagedObject
 
 
 def merged(reports: Iterable[Report]) -> Report:
@@ -24,7 +24,16 @@ def merged(reports: Iterable[Report]) -> Report:
         tuple(stack for name, stack in sorted(stacks.items()) if name not in failed),
         failed | _missing(reports),
         tuple(dict.fromkeys(remark for report in reports for remark in report.remarks)),
+        unmanaged=_unmanaged(reports),
+        fails_on_unmanaged=any(report.fails_on_unmanaged for report in reports),
     )
+
+
+def _unmanaged(reports: list[Report]) -> tuple[UnmanagedObject, ...] | None:
+    """The unmanaged objects of all reports, each once; None if no report has them."""
+    listed = [report.unmanaged for report in reports if report.unmanaged is not None]
+    found = {(one.address, one.id): one for objects in listed for one in objects}
+    return tuple(found[key] for key in sorted(found)) if listed else None
 
 
 def _missing(reports: list[Report]) -> dict[str, tuple[Diagnostic, ...]]:

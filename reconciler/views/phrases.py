@@ -17,7 +17,7 @@ from reconciler.core.plan import Action, Basis, Plan
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
 from reconciler.core.stale import PlanMismatch
 from reconciler.core.values import MISSING
-from reconciler.drift.findings import DriftState, Finding, Report, StackReport
+from reconciler.drift.findings import DriftState, Finding, Report, StackReport, UnmanagedObject
 from reconciler.views.counting import listed, plural, short_commit
 from reconciler.views.shown_values import SHORT_DIGEST, format_value
 
@@ -61,7 +61,22 @@ def headline(report: Report) -> str:
 def coverage(report: Report) -> str:
     """How many pipelines are in sync, and how many problems prevented a check."""
     text = f"{plural(len(report.in_sync), 'pipeline')} in sync."
-    return f"{text} {len(report.unchecked):,} not checked." if report.unchecked else text
+    text = f"{text} {len(report.unchecked):,} not checked." if report.unchecked else text
+    return " ".join(filter(None, (text, unmanaged(report))))
+
+
+def unmanaged(report: Report) -> str:
+    """How many objects no stack has; "" if they were not requested."""
+    if report.unmanaged is None:
+        return ""
+    return f"{plural(len(report.unmanaged), 'object')} not managed."
+
+
+def unmanaged_facts(one: UnmanagedObject) -> str:
+    """The last change and the page of an unmanaged object, on one line."""
+    by = f" by {one.modified_by}" if one.modified_by else ""
+    changed = f"changed {one.modified_at[:16].replace('T', ' ')}{by}" if one.modified_at else ""
+    return "  ".join(filter(None, (changed, one.page)))
 
 
 def unchecked(report: Report) -> dict[Diagnostic, list[str]]:

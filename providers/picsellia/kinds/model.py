@@ -1,6 +1,6 @@
 """The kind `model`: the parent of a training pipeline's model versions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from providers import rules
@@ -49,6 +49,12 @@ class ModelKind:
             except GoneError:
                 return None
         return None if found is None else self._live(found)
+
+    def objects(self, parent: LiveObject | None) -> Iterator[LiveObject]:
+        for item in self._platform.items(self._collection):
+            id = item.text("id")
+            page = f"{self._platform.host}/model/{id}"
+            yield LiveObject(id, (item.label(),), {}, {"page": page, **item.modified()})
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report

@@ -1,6 +1,6 @@
 """The kind `model-version`: one deploy target of a training pipeline's image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from providers import rules
@@ -114,6 +114,13 @@ class ModelVersionKind:
             except GoneError:
                 return None
         return None if found is None else self._live(model, found)
+
+    def objects(self, parent: LiveObject | None) -> Iterator[LiveObject]:
+        model = _model(parent)
+        for item in self._platform.items(path("model", model.id, "versions")):
+            id = item.text("id")
+            page = f"{self._platform.host}/model/version/{id}"
+            yield LiveObject(id, (*model.name, item.label()), {}, {"page": page, **item.modified()})
 
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report

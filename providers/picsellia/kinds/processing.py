@@ -1,6 +1,6 @@
 """The kind `processing`: a Docker image that the platform runs on datasets, models or a datalake."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from providers import enums, rules
@@ -89,6 +89,10 @@ class ProcessingKind:
     def read(self, reference: Reference) -> LiveObject | None:
         found = self._platform.find_listed(self._collection, reference.name[0], RULES)
         return None if found is None else _live(found)
+
+    def objects(self, parent: LiveObject | None) -> Iterator[LiveObject]:
+        for item in self._platform.items(self._collection):
+            yield LiveObject(item.text("id"), (item.label(),), {}, item.modified())
 
     def create(
         self,

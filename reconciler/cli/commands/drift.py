@@ -31,6 +31,17 @@ class _DriftCommand(click.Command):
 @click.option(
     "--shard", type=options.ShardType(), help="Check only part K of N of the pipelines, for CI matrices."
 )
+@click.option(
+    "--unmanaged",
+    is_flag=True,
+    help="With --all: also list processings, models and model versions that no stack in the state has.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["unmanaged"]),
+    multiple=True,
+    help="With --unmanaged: exit with 11 if there are any.",
+)
 @options.classes
 def command(**arguments: Any) -> int:
     """Report changes made outside of the files.

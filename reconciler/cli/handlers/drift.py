@@ -1,11 +1,15 @@
 """Runs `reconciler drift`."""
 
 import sys
+import threading
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from reconciler.cli import execution, options
+import click
+
+from providers.errors import ProviderError
+from reconciler.cli import execution, options, stores
 from reconciler.cli.baseline_options import BaselineOptions
 from reconciler.cli.baseline_rules import load_rules, with_acknowledgements
 from reconciler.cli.orphans import orphans_of
@@ -13,10 +17,13 @@ from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_report
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.drift.check import check, no_state_remarks
-from reconciler.drift.findings import Report
+from reconciler.drift.findings import Report, UnmanagedObject
 from reconciler.drift.orphans import orphan_report
+from reconciler.drift.unmanaged import find_unmanaged
 from reconciler.engine import fleet
+from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ReadOptions
+from reconciler.engine.session import session
 from reconciler.system.files import display_path
 from reconciler.views.reports.drift_json import first_seen
 from reconciler.views.terminal.console import console
@@ -34,8 +41,14 @@ def run(
     baseline: BaselineOptions,
     rps: float | None,
     shard: Shard | None,
+    unmanaged: bool,
+    fail_on: tuple[str, ...],
     read_options: ReadOptions,
 ) -> int:
+    if unmanaged and not selection.request.everything:
+        raise click.UsageError("--unmanaged needs --all: one pipeline does not show what the others have")
+    if fail_on and not unmanaged:
+        raise click.UsageError("--fail-on unmanaged needs --unmanaged")
     err = console(sys.stderr)
     now = datetime.now(UTC).replace(microsecond=0)
     rules = load_rules(baseline, err)
@@ -71,9 +84,28 @@ def run(
             failed[orphan.stack] = (orphan.damage,)
         else:
             reports += (orphan_report(orphan, target, first_seen=since, now=now),)
-    report = with_acknowledgements(baseline, Report(now, reports, failed, remarks, shard), rules, err)
+    objects = _unmanaged(where, rps, failed) if unmanaged and (shard is None or shard.index == 1) else None
+    report = Report(now, reports, failed, remarks, shard, objects, bool(fail_on))
+    report = with_acknowledgements(baseline, report, rules, err)
     print_report(report, terminal(outputs))
     print_diagnostics(dict.fromkeys((*report.remarks, *report.unchecked)), err)
     write_report(report, outputs, err)
     print_diagnostics(in_images(outputs, folders, read_options.shared), err)
     return report.exit_code
+
+
+def _unmanaged(
+    where: options.TargetOptions, rps: float | None, failed: dict[str, tuple[Diagnostic, ...]]
+) -> tuple[UnmanagedObject, ...] | None:
+    """The unmanaged objects; None, with the error in `failed`, if they cannot be listed."""
+    try:
+        with (
+            ProgressView(console(sys.stderr)) as progress,
+            session(where.target(), stores.store(progress), progress, threading.Event(), rps=rps) as opened,
+        ):
+            return find_unmanaged(opened)
+    except ProviderError as problem:
+        failed["the unmanaged objects"] = (provider_diagnostic(problem, "the objects could not be listed"),)
+    except (UserError, StateError) as problem:
+        failed["the unmanaged objects"] = diagnostics_of(problem)
+    return None

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from providers.json_value import JSON
 from providers.regular_files import read_regular
@@ -12,7 +13,15 @@ from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.reasons import UNSTATED
 from reconciler.core.values import Address
-from reconciler.drift.findings import Acknowledgement, Finding, FindingDates, LastApply, Report, StackReport
+from reconciler.drift.findings import (
+    Acknowledgement,
+    Finding,
+    FindingDates,
+    LastApply,
+    Report,
+    StackReport,
+    UnmanagedObject,
+)
 from reconciler.views.phrases import Audience
 from reconciler.views.reports.document_parts import (
     Document,
@@ -50,6 +59,19 @@ def report_to_document(report: Report) -> dict[str, JSON]:
             for name, problems in report.failed.items()
         },
         "diagnostics": [diagnostic_to_document(remark) for remark in in_order(report.remarks)],
+        "unmanaged": None
+        if report.unmanaged is None
+        else [
+            {
+                "address": str(one.address),
+                "id": one.id,
+                "page": one.page or None,
+                "modified_at": one.modified_at or "unknown",
+                "modified_by": one.modified_by or "unknown",
+            }
+            for one in report.unmanaged
+        ],
+        "fail_on": ["unmanaged"] if report.fails_on_unmanaged else [],
     }
 
 
@@ -85,6 +107,24 @@ def report_from_document(document: Document) -> Report:
         },
         tuple(diagnostic_from_document(remark) for remark in document["diagnostics"]),
         Shard.parse(document["shard"]) if document["shard"] else None,
+        _unmanaged_from_document(document.get("unmanaged")),
+        "unmanaged" in document.get("fail_on", []),
+    )
+
+
+def _unmanaged_from_document(objects: Any) -> tuple[UnmanagedObject, ...] | None:
+    """The unmanaged objects; None if they were not requested. Reports of earlier versions have none."""
+    if objects is None:
+        return None
+    return tuple(
+        UnmanagedObject(
+            Address.parse(one["address"]),
+            one["id"],
+            one["page"] or "",
+            _without_unknown(one["modified_at"]),
+            _without_unknown(one["modified_by"]),
+        )
+        for one in objects
     )
 
 

@@ -10,8 +10,17 @@ from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
 from reconciler.core.diagnostics import Diagnostic
-from reconciler.drift.findings import Finding, Report, StackReport
-from reconciler.views.phrases import Audience, details, facts, last_applied, reason, values, ways
+from reconciler.drift.findings import Finding, Report, StackReport, UnmanagedObject
+from reconciler.views.phrases import (
+    Audience,
+    details,
+    facts,
+    last_applied,
+    reason,
+    unmanaged_facts,
+    values,
+    ways,
+)
 from reconciler.views.safe import escape_match, one_line
 
 _ILLEGAL = re.compile("[\ufffe\uffff]")
@@ -27,6 +36,8 @@ def junit_text(report: Report) -> str:
         _suite(name, report, [_unchecked(name, problem) for problem in problems])
         for name, problems in report.failed.items()
     ]
+    if report.unmanaged is not None:
+        suites.append(_suite("unmanaged", report, [_unmanaged(report, one) for one in report.unmanaged]))
     root = ET.Element("testsuites", {"name": "reconciler drift", "time": "0", **_counts(suites)})
     root.extend(suites)
     ET.indent(root)
@@ -89,6 +100,15 @@ def _unchecked(stack: str, problem: Diagnostic) -> ET.Element:
     case = _case(stack, problem.address or problem.place or "files")
     result = ET.SubElement(case, "error", type="not-checked", message=legal(problem.summary))
     result.text = _lines([problem.summary, problem.place, *details(problem)])
+    return case
+
+
+def _unmanaged(report: Report, one: UnmanagedObject) -> ET.Element:
+    case = _case("unmanaged", str(one.address))
+    message = f"{one.address} is managed by no stack in the state"
+    tag = "failure" if report.fails_on_unmanaged else "skipped"
+    result = ET.SubElement(case, tag, type="unmanaged", message=legal(message))
+    result.text = _lines([message, unmanaged_facts(one)])
     return case
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan, Step
-from reconciler.drift.findings import Cause, Finding, Report, causes
+from reconciler.drift.findings import Cause, Finding, Report, UnmanagedObject, causes
 from reconciler.views.counting import plural
 from reconciler.views.phrases import (
     Audience,
@@ -27,6 +27,7 @@ from reconciler.views.phrases import (
     reason,
     state,
     unchecked,
+    unmanaged_facts,
     value,
     values,
     way,
@@ -78,6 +79,9 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
             _folded("Not checked", [*unchecked(report).items()], _unchecked, "problem", share=0.5),
             _folded("What to do", unacknowledged, _ways, "finding", share=0.8),
             _folded("Acknowledged", acknowledged, _row, "finding", table=_TABLE),
+            _folded(
+                "Not managed by any stack in the state", report.unmanaged or (), _object, "object", share=0.8
+            ),
             _folded("Remarks", in_order(report.remarks), _problem, "remark"),
             _folded(
                 "Last applied",
@@ -226,6 +230,10 @@ def _problem(problem: Diagnostic) -> str:
     at = " ".join(code(part) for part in (problem.address, problem.place) if part)
     detail = f" {plain(problem.detail)}" if problem.detail else ""
     return f"- {at}{': ' if at else ''}{plain(problem.summary)}.{detail}\n"
+
+
+def _object(one: UnmanagedObject) -> str:
+    return f"- {code(str(one.address))} {plain(unmanaged_facts(one))}\n"
 
 
 def _unchecked(problem_and_names: tuple[Diagnostic, Sequence[str]]) -> str:

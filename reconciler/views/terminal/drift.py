@@ -15,6 +15,7 @@ from reconciler.views.phrases import (
     headline,
     last_applied,
     reason,
+    unmanaged_facts,
     values,
     ways,
 )
@@ -41,6 +42,11 @@ def print_report(report: Report, out: Console) -> None:
             for finding in own:
                 _print_indented(_finding(finding), out)
             out.print()
+    if report.unmanaged:
+        out.print(Text("Not managed by any stack in the state", "bold"))
+        rows = ([Text(str(one.address)), Text(unmanaged_facts(one), "dim")] for one in report.unmanaged)
+        _print_indented(columns(rows), out)
+        out.print()
     out.print(_summary(report))
 
 
