@@ -174,3 +174,13 @@ def test_a_bump_that_failed_after_the_push_is_finished_by_the_same_command(
     assert ended.code == 0, ended.out + ended.err
     assert version_in(folder) == "1.1.0"
     assert published(sandbox, "1.1.0", "1.2.0") == {**pushed, "1.2.0": None}
+
+
+def test_only_pipelines_with_another_source_get_a_version(cli: Cli, folder: Path, sandbox: Sandbox) -> None:
+    other = copy_example("computed_inputs", cli.folder, sandbox.registry)
+    assert cli("apply", "--all", "--yes").code == 0
+    edit(folder)
+
+    assert cli("apply", "--all", "--bump", "minor", "--yes").code == 0
+
+    assert (version_in(folder), version_in(other)) == ("1.1.0", "1.0")
