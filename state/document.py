@@ -131,10 +131,16 @@ def check_format(document: UncheckedJSON) -> int:
         raise CorruptStateError(f"the state written by {author} has the invalid format version {version!r}")
     if version > VERSION:
         raise NewerFormatError(
-            f"{author} wrote the state in format version {version}; this version reads up to {VERSION}",
+            f"{author} wrote the state{_of_stack(document)} in format version {version}; "
+            f"this version reads up to {VERSION}",
             hint=f"install {author} or newer: pip install --upgrade picsellia-reconciler",
         )
     return version
+
+
+def _of_stack(document: Mapping[str, UncheckedJSON]) -> str:
+    stack = document.get("stack")
+    return f" of {stack}" if stack and isinstance(stack, str) else ""
 
 
 def _author(document: Mapping[str, UncheckedJSON]) -> str:

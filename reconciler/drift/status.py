@@ -29,7 +29,7 @@ from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
 from reconciler.workspace.discovery import stacks_below, stacks_in
-from state.errors import AmbiguousStateError, CorruptStateError, StateError
+from state.errors import AmbiguousStateError, CorruptStateError, NewerFormatError, StateError
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.stores.base import Store
@@ -251,12 +251,15 @@ def _rows_without_login(
 
 
 def _load(store: Store, text: str, row: Row, failed: Callable[[UserError], None]) -> Snapshot | Row | None:
-    """The state of a stack; its row if the state is damaged, so that other rows still appear."""
+    """The state of a stack; its row if it cannot be read, so that other rows still appear."""
     try:
         return store.load(text)
     except CorruptStateError as problem:
         failed(UserError(error(problem.message, problem.hint)))
         return replace(row, drift=Reason(DriftState.DAMAGED_STATE))
+    except NewerFormatError as problem:
+        failed(UserError(error(problem.message, problem.hint)))
+        return replace(row, drift=_unreadable(problem.message))
 
 
 def _once_per_folder(failed: Callable[[UserError], None]) -> Callable[[Path, UserError], None]:

@@ -7,15 +7,18 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from providers.sandbox import Sandbox
+from state import document
 from state.document import to_document
 from state.stores.bucket import BucketStore
 from state.stores.objects import Objects
+from state.stores.opening import open_store
 from state.stores.sqlite import SqliteStore
 from tests.commands.untouched import snapshot
 from tests.conftest import Cli, copy_example, stack_of
@@ -284,3 +287,28 @@ def test_state_of_a_newer_kind_is_refused_by_every_command(
             assert "dream/one" in ended.err, told
             assert "pip install --upgrade picsellia-reconciler" in ended.err, told
     assert sandbox.writes() == []
+
+
+def test_a_state_of_a_newer_version_hides_no_other_pipeline(
+    cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgraded colleague applied one of the pipelines."""
+    newer, other = "dataset_cleanup", "single_training"
+    for name in (newer, other):
+        copy_example(name, cli.folder, sandbox.registry)
+    assert cli("apply", "--all", "--yes").code == 0
+    with open_store(str(tmp_path / "state.db")) as store:
+        stored = store.load(stack_of(newer))
+        assert stored is not None
+        with monkeypatch.context() as upgraded:
+            upgraded.setattr(document, "VERSION", document.VERSION + 1)
+            store.save(replace(stored, written_by="9.0.0"), expected_serial=stored.serial, lock=None)
+
+    for command, code in (("plan", 1), ("drift", 13), ("status", 1), ("apply", 1)):
+        ended = cli(command, "--all")
+        assert ended.code == code, ended.err
+        assert f"reconciler 9.0.0 wrote the state of {stack_of(newer)} in format version" in ended.err
+        shown = "1 pipeline in sync" if command == "drift" else other
+        assert shown in ended.out, f"{command} hides the other pipeline:\n{ended.out}{ended.err}"
+    rows = json.loads(cli("status", "--all", "--json").out)["rows"]
+    assert len(rows) == 2
