@@ -106,7 +106,7 @@ def test_a_written_rule_acknowledges_one_pair_of_values_and_no_pending_change(
 def test_only_changes_outside_can_be_acknowledged(cls: ChangeClass, tmp_path: Path) -> None:
     one = finding()
     one = replace(one, change=one.change._replace(cls=cls))
-    drift = cls in (ChangeClass.DRIFT, ChangeClass.CONFLICT, ChangeClass.UNRECORDED)
+    drift = cls not in (ChangeClass.PENDING, ChangeClass.UNVERIFIED)
     pair = RULE.replace("live = 64", "desired = 4\nlive = 64")
     if cls not in (ChangeClass.IN_SYNC, ChangeClass.CONVERGED):  # which are no findings
         assert bool(said_of(tmp_path, pair, one)[0]) == drift
