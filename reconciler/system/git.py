@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from providers.regular_files import real_path
+from providers.regular_files import read_regular, real_path
 
 _TIMEOUT = 30  # seconds
 _PATHS = 500  # arguments of one call
@@ -166,9 +166,10 @@ class Repository:
         """The commits whose parents a shallow clone lacks."""
         place = self._run("rev-parse", "--git-path", "shallow").decode("utf-8", "surrogateescape")
         try:
-            return {*(self.top / place.removesuffix("\n")).read_text().split()}
+            content = read_regular(self.top / place.removesuffix("\n"))
         except OSError:
             return set()
+        return {*content.decode("ascii", "replace").split()}
 
     def files(self, commit: str, below: Iterable[str]) -> dict[str, CommittedFile]:
         """The files of a commit by path from the top, including those of submodules that are checked out.
