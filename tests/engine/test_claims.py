@@ -71,8 +71,8 @@ class Team:
         name = stack.rpartition("/")[2]
         registers = registers or Registers(self.store, EXCLUSIVE, sleep=lambda _: None)
         session: Any = SimpleNamespace(store=self.store, registers=registers, emit=self.notices.append)
-        shared = SharedSettings(root=Path("/work"), name="team")
-        pipeline: Any = SimpleNamespace(folder=Path(f"/work/{name}"), loaded=SimpleNamespace(shared=shared))
+        shared = SharedSettings(root=Path("/team"), name="team")
+        pipeline: Any = SimpleNamespace(folder=Path(f"/team/{name}"), loaded=SimpleNamespace(shared=shared))
         recorded = {Address.parse(text): entry for text, entry in stored.resources.items()}
         register = registers.read(SCOPE)
         also = {Address.parse(text) for text in stored.intents}
@@ -134,7 +134,7 @@ def team(store: SqliteStore) -> Team:
     return Team(store)
 
 
-def declared(resource: Resource, file: str = "/work/b/config.toml", line: int = 4) -> Resource:
+def declared(resource: Resource, file: str = "/team/b/config.toml", line: int = 4) -> Resource:
     return replace(resource, declared=Origin(Path(file), line))
 
 
@@ -216,7 +216,7 @@ def test_no_stack_writes_what_another_one_claims_and_every_apply_ends_in_claims_
 
 
 def test_a_resource_of_another_stack_is_refused_with_both_places_and_the_ways_out(team: Team) -> None:
-    team.apply(A, declared(processing("x", default_cpu=1), "/work/a/config.toml", 3))
+    team.apply(A, declared(processing("x", default_cpu=1), "/team/a/config.toml", 3))
     team.writes()
     plan = team.apply(B, declared(processing("x", default_cpu=2)))
     refusal = step_of(plan, X).refusal
