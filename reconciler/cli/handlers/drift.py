@@ -73,7 +73,7 @@ def run(
     reports = tuple(result.results.values())
     remarks = no_state_remarks(reports)
     try:
-        orphans = orphans_of(selection, [(target := where.target()).scope])
+        orphans = orphans_of(selection, lambda: [where.target().scope])
     except (UserError, StateError) as problem:
         orphans = []
         failed["the stacks without a folder"] = diagnostics_of(problem)
@@ -83,7 +83,7 @@ def run(
         if orphan.damage is not None:
             failed[orphan.stack] = (orphan.damage,)
         else:
-            reports += (orphan_report(orphan, target, first_seen=since, now=now),)
+            reports += (orphan_report(orphan, where.target(), first_seen=since, now=now),)
     objects = _unmanaged(where, rps, failed) if unmanaged and (shard is None or shard.index == 1) else None
     report = Report(now, reports, failed, remarks, shard, objects, bool(fail_on))
     report = with_acknowledgements(baseline, report, rules, err)

@@ -85,7 +85,7 @@ def run(
     print_diagnostics(errors, err)
     if result.sign_in_error is None:
         try:
-            if orphans := orphans_of(selection, [where.target().scope]):
+            if orphans := orphans_of(selection, lambda: [where.target().scope]):
                 print_diagnostics([orphans_note(orphans)], err)
         except (UserError, StateError) as problem:
             print_diagnostics(diagnostics_of(problem), err)

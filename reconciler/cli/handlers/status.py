@@ -50,7 +50,7 @@ def run(
             )
         )
         try:
-            orphans = orphans_of(selection, sorted({*map(scope_of, store.names())} - {""}), store)
+            orphans = orphans_of(selection, lambda: sorted({*map(scope_of, store.names())} - {""}), store)
         except (UserError, StateError) as problem:
             orphans = []
             failed(UserError(*diagnostics_of(problem)))
