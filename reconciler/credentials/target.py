@@ -137,12 +137,12 @@ class TargetSettings:
         found = found or (declared.organization if declared else None)
         found = found or self._first((saved.context().get("organization"), str(saved.context_file())))
         if found is None:
-            raise UserError(
-                error(
-                    "no organization is selected",
-                    f"Use --organization ORG, set {ORGANIZATION}, or log in: reconciler login",
-                )
+            names = list(self._declared)
+            select = (
+                f"Use --env {' or '.join(names)} of reconciler.toml" if names else "Use --organization ORG"
             )
+            detail = f"{select}, set {ORGANIZATION}, or log in: reconciler login"
+            raise UserError(error("no organization is selected", detail))
         return found
 
     @cached_property
