@@ -202,14 +202,16 @@ class Selection:
         """Those of the pipelines whose files differ from the state. Raises UserError or StateError."""
         from reconciler.core.platforms import scope
         from reconciler.engine.unapplied import stale_pipelines
+        from reconciler.views.terminal.console import console
+        from reconciler.views.terminal.progress import ProgressView
         from state.stores.opening import open_store
 
         where = self.where or TargetOptions(None, None)
         read_options = where.reads(self.read_options or ReadOptions(shared=workspace().shared()))
         settings = where.settings()
         target = (settings.organization.value, settings.environment.value, settings.host.value)
-        with open_store(state_url()) as store:
-            return stale_pipelines(folders, read_options, scope(*target), store)
+        with open_store(state_url()) as store, ProgressView(console(sys.stderr)) as progress:
+            return stale_pipelines(folders, read_options, scope(*target), store, progress)
 
     def environment(self) -> str | None:
         """The environment whose values of config.toml count. Raises UserError."""

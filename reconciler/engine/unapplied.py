@@ -12,6 +12,7 @@ from providers.docker.source.key import SourceKey
 from providers.table import FACTS
 from reconciler.core.diagnostics import UserError
 from reconciler.core.diff import normalised, same
+from reconciler.core.events import Emit
 from reconciler.core.graph import Resource
 from reconciler.core.values import MISSING, Address, NoValue
 from reconciler.engine.requests import ReadOptions
@@ -25,12 +26,13 @@ _IMAGE: Final = "image"
 
 
 def stale_pipelines(
-    folders: Iterable[Path], read_options: ReadOptions, scope: str, store: Store
+    folders: Iterable[Path], read_options: ReadOptions, scope: str, store: Store, emit: Emit
 ) -> dict[Path, str]:
     """The pipelines that differ from state, each with the reason.
 
     Args:
         scope: the organization and its platform, as in the names of stacks: `my-org@STAGING`.
+        emit: called with the progress of slow hashing.
 
     Raises:
         state.errors.StateError: the state cannot be read.
@@ -38,7 +40,7 @@ def stale_pipelines(
     reasons: dict[Path, str] = {}
     for folder in folders:
         try:
-            pipeline, key = validate(folder, read_options).require_valid()
+            pipeline, key = validate(folder, read_options, emit=emit).require_valid()
         except UserError:
             reasons[folder] = "its files have errors"
             continue
