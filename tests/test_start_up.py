@@ -79,7 +79,7 @@ CASES = [
     Case("image missing", 1, PLATFORM),
     Case("list --type TRAINING --allow-empty", 0, FILES | LOGINS),
     Case("list --env PROD --json", 0, FILES | LOGINS),
-    Case("list --stale", 1, FILES | LOGINS),
+    Case("list --stale", 1, FILES | LOGINS | PROGRESS),
     Case("list --changed", 1, FILES | LOGINS | {"pydantic"}),
     Case("validate dataset_cleanup", 0, FILES | PROGRESS),
     Case("validate with_settings", 0, FILES | PROGRESS | {"pydantic"}),

@@ -13,7 +13,7 @@ from providers.rules import FieldRule
 from reconciler.core.diff import Change, ChangeClass, Resolution, classify, compare, effective_fields, same
 from reconciler.core.values import ABSENT, MISSING
 
-IN_SYNC, PENDING, DRIFT, CONVERGED, CONFLICT, UNRECORDED, UNVERIFIED = ChangeClass
+IN_SYNC, PENDING, DRIFT, CONVERGED, CONFLICT, UNRECORDED, UNVERIFIED, _ = ChangeClass
 
 RULES = {
     "description": FieldRule(rules.text),

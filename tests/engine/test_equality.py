@@ -23,7 +23,7 @@ from reconciler.core.diff import ChangeClass, compare, normalised, normalised_li
 from reconciler.core.values import ABSENT, MISSING, NoValue
 from tests.engine.conftest import APP, Bench, processing
 
-IN_SYNC, PENDING, DRIFT, CONVERGED, CONFLICT, UNRECORDED, _ = ChangeClass
+IN_SYNC, PENDING, DRIFT, CONVERGED, CONFLICT, UNRECORDED, *_ = ChangeClass
 PARAMETERS = "default_parameters"
 
 # As JSON writes them. Numbers, the texts of numbers, texts that are nearly some, and what is no number.
