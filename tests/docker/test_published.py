@@ -110,7 +110,7 @@ class Machine:
         return self.kind.update(live, {}, desired, parent=None, report=silent)
 
 
-def first_recipe(source: ImageSource) -> SourceKey:
+def first_recipe(source: ImageSource, **_: object) -> SourceKey:
     """The source key of an earlier version."""
     found = fingerprint(source)
     return replace(found, key=found.first, first="", first_files={})
