@@ -280,7 +280,7 @@ class PublishedKind(ResourceKind, Protocol):
 
 @runtime_checkable
 class BrowsableKind(ResourceKind, Protocol):
-    """A kind whose objects can all be listed, whoever made them."""
+    """A kind whose objects can all be listed, including those of other tools."""
 
     def objects(self, parent: LiveObject | None) -> Iterator[LiveObject]:
         """Every object of the organization, or below `parent` for a kind with a parent.

@@ -187,7 +187,7 @@ class ImageKind:
     ) -> LiveObject:
         """Build and push the image, put the version tag, then move the channel tag.
 
-        An image that is already published from this source is used as it is: another run published it, or an
+        An image that is already published from this source is used unchanged: another run published it, or an
         earlier attempt whose response was lost.
         """
         expected = fingerprint(

@@ -5,16 +5,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import picsellia
 import pytest
 import requests
+from picsellia import exceptions
 
 from providers.picsellia.kinds import KINDS
 from providers.sandbox import Account, Environment, Sandbox, SandboxError, Settings
 from providers.sandbox.images import OCI_MANIFEST
-
-picsellia = pytest.importorskip("picsellia")
-
-from picsellia import exceptions  # noqa: E402
 
 SETTINGS = Settings(
     environments=(Environment("TEST", ("north", "south")), Environment("LIVE", ("north", "Équipe Sud")))

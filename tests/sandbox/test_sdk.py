@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator
 
+import picsellia
 import pytest
 import requests
+from picsellia import exceptions
+from picsellia.types import enums
+from picsellia.types.enums import Framework, InferenceType, ProcessingInputType
 
 from providers import collection
 from providers.picsellia.kinds import input, processing
 from providers.sandbox import Sandbox
-
-picsellia = pytest.importorskip("picsellia")
-
-from picsellia import exceptions  # noqa: E402
-from picsellia.types import enums  # noqa: E402
-from picsellia.types.enums import Framework, InferenceType, ProcessingInputType  # noqa: E402
 
 
 def test_the_copied_enums_are_those_of_the_sdk():

@@ -256,7 +256,7 @@ class RegistryClient:
     def seal(self, digest: str) -> str:
         """Store an image of the repository with a seal in its configuration; the digest of that one.
 
-        No layer moves. An image with a seal stays as it is, and so does an index, which no builder makes.
+        No layer moves. An image with a seal stays unchanged, and so does an index, which no builder makes.
 
         Raises:
             GoneError: the image is not in the registry.

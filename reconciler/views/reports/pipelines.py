@@ -31,7 +31,7 @@ def pipelines_text(rows: Rows) -> str:
 
 
 def matrix_text(rows: Rows) -> str:
-    """`{"include": [...]}` on one line, with a job for each pipeline. ASCII, as it is for a variable."""
+    """`{"include": [...]}` on one line, with a job for each pipeline. ASCII only, for a variable."""
     return json.dumps({"include": [_values(summary) for summary, _ in rows]}) + "\n"
 
 

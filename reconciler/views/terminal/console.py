@@ -79,7 +79,7 @@ def _environment() -> dict[str, str]:
 def wrapped(line: Text, width: int) -> Text:
     """The line broken between words, the rest indented like its start; below a tree's guides.
 
-    A line with a command stays as it is, so that it can be copied.
+    A line with a command is not wrapped, so that it can be copied.
     """
     if line.cell_len <= width or "reconciler " in line.plain:
         return line
