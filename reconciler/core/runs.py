@@ -1,0 +1,147 @@
+"""A run that writes: its events, the result of each pipeline, and the report of all of them. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from reconciler.core.diagnostics import Diagnostic
+from reconciler.core.events import Event, Outcome
+from reconciler.core.exit_codes import DONE, INTERRUPTED, worst
+from reconciler.core.plan import Plan, Stack
+
+
+class RunResult(Enum):
+    """How a run ended for one pipeline."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"  # there was nothing to do
+    REFUSED = "refused"  # a conflict, a claim of another stack, or a plan that is out of date
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"  # it had started, and some of its steps did not run
+    NOT_STARTED = "not started"  # the run ended before: interrupted, not approved, or too many failures
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRun:
+    """The result of one pipeline.
+
+    Attributes:
+        folder: the pipeline's folder, relative to the current one if it is below it.
+        stack: its stack; None if the files do not say which.
+        result: how the run ended for it.
+        exit_code: the exit code of a run for this pipeline alone.
+        plan: what was to be done; None if there is no plan.
+        outcomes: the outcome of each step; empty if no step was to run.
+        diagnostics: the errors and remarks about this pipeline; the first error is the reason of a failure.
+        version: the version in config.toml after the run; "" if it is unknown.
+        seconds: how long it took, without waiting for its turn.
+        wave: the number of its wave, counted from 1; 0 if it was in none.
+    """
+
+    folder: str
+    stack: Stack | None
+    result: RunResult
+    exit_code: int
+    plan: Plan | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    version: str = ""
+    seconds: float = 0.0
+    wave: int = 0
+
+    @property
+    def label(self) -> str:
+        """The pipeline for people: its stack with the folder, or the folder alone."""
+        return self.stack.label if self.stack else self.folder
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """The report of a run.
+
+    Attributes:
+        command: the verb: `apply`, `deploy`, …
+        started, ended: UTC, in whole seconds.
+        digest: of the approved plans, see `approval.digest`.
+        runs: one for each pipeline that was selected, in the order of the folders.
+        problems: errors that concern no single pipeline, such as a failed login or an unknown name.
+        interrupted: whether the user interrupted the run.
+        stopped_by_failures: whether the run started nothing new because too many pipelines failed.
+        declined: whether the user did not approve the plan.
+    """
+
+    command: str
+    started: datetime
+    ended: datetime
+    digest: str
+    runs: tuple[PipelineRun, ...]
+    problems: tuple[Diagnostic, ...] = ()
+    interrupted: bool = False
+    stopped_by_failures: bool = False
+    declined: bool = False
+
+    @property
+    def counts(self) -> dict[RunResult, int]:
+        """The number of pipelines with each result, all results included."""
+        return {result: sum(run.result is result for run in self.runs) for result in RunResult}
+
+    @property
+    def exit_code(self) -> int:
+        """130 if it was interrupted, 1 if anything failed or was not started, otherwise the highest code."""
+        if self.interrupted:
+            return INTERRUPTED
+        codes = {run.exit_code for run in self.runs} | {1 for _ in self.problems}
+        return worst(codes | {DONE})
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The plan is approved; the run starts.
+
+    Attributes:
+        waves: the folders of each wave.
+        plans: folder -> its plan, of each pipeline that is to be applied.
+        digest: of the approved plan.
+    """
+
+    command: str
+    waves: Sequence[Sequence[str]]
+    plans: Mapping[str, Plan]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaveStarted:
+    """The pipelines of a wave start. Its number counts from 1."""
+
+    number: int
+    folders: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStarted:
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineEvent:
+    """An event of one pipeline of the run."""
+
+    folder: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFinished:
+    run: PipelineRun
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    report: RunReport
+
+
+RunEvent = RunStarted | WaveStarted | PipelineStarted | PipelineEvent | PipelineFinished | RunEnded
+Follow = Callable[[RunEvent], None]
+"""Gets the events of a run, in the order in which they happen; from one thread at a time."""
