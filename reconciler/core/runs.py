@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from providers.reasons import Reason
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.events import Event, Outcome
 from reconciler.core.exit_codes import DONE, INTERRUPTED, worst
 from reconciler.core.plan import Plan, Stack
+from reconciler.core.stale import StaleStep
 
 
 class RunResult(Enum):
@@ -33,7 +35,10 @@ class PipelineRun:
         exit_code: the exit code of a run for this pipeline alone.
         plan: what was to be done; None if there is no plan.
         outcomes: the outcome of each step; empty if no step was to run.
-        diagnostics: the errors and remarks about this pipeline; the first error is the reason of a failure.
+        diagnostics: the errors and remarks about this pipeline, except what `outcomes` and `plan` say: the
+            errors of failed steps, and the refusals and conflicts.
+        stale_steps: steps of the approved plan that changed since, so did not run.
+        mismatch: why the approved plan does not match the files or the state at all; None if it does.
         version: the version in config.toml after the run; "" if it is unknown.
         seconds: how long it took, without waiting for its turn.
         wave: the number of its wave, counted from 1; 0 if it was in none.
@@ -46,6 +51,8 @@ class PipelineRun:
     plan: Plan | None = None
     outcomes: tuple[Outcome, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    stale_steps: tuple[StaleStep, ...] = ()
+    mismatch: Reason | None = None
     version: str = ""
     seconds: float = 0.0
     wave: int = 0
