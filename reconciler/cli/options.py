@@ -21,9 +21,14 @@ from reconciler.workspace.selection_request import SelectionRequest
 from reconciler.workspace.shards import Shard
 
 if TYPE_CHECKING:
+    from reconciler.core.events import Emit
     from reconciler.credentials.target import Target, TargetSettings
     from reconciler.workspace.schema import Workspace
     from reconciler.workspace.selection import SelectedPipeline
+    from state.stores.base import Store
+
+    OpenStore = Callable[[Emit], Store]
+    """Opens the state store of the command; `cli.stores.store` does."""
 
 Command = Callable[..., int]
 EVERYWHERE = "*"
@@ -165,15 +170,19 @@ class Selection:
     where: TargetOptions | None = None
     read_options: ReadOptions | None = None
 
-    def selected(self, failed: Callable[[str, UserError], None]) -> "list[SelectedPipeline]":
+    def selected(
+        self, failed: Callable[[str, UserError], None], open_store: "OpenStore"
+    ) -> "list[SelectedPipeline]":
         """The pipelines, each once, with the reasons.
 
         Args:
             failed: called for each name that matches no pipeline.
+            open_store: opens the state that `--stale` compares with.
 
         Raises:
             UsageError: no pipeline is named, or both names and --all are.
             UserError: no pipeline is selected, or there is no such group.
+            StateError: the state cannot be read.
         """
         from reconciler.workspace.selection import select
 
@@ -183,34 +192,34 @@ class Selection:
         is_current = request.is_by_name and not request.names
         if is_current and not _is_in_pipeline():
             raise click.UsageError("name a pipeline, run the command in its folder, or use --all")
-        selected = select(request, Path.cwd(), workspace(), self.environment, self._stale, failed)
+        stale = functools.partial(self._stale, open_store)
+        selected = select(request, Path.cwd(), workspace(), self.environment, stale, failed)
         if not selected and request.allow_empty:
             from reconciler.views.terminal.console import console
 
             console(sys.stderr).print("no pipeline is selected")
         return selected
 
-    def named_folders(self, failed: Callable[[str, UserError], None]) -> list[Path]:
+    def named_folders(self, failed: Callable[[str, UserError], None], open_store: "OpenStore") -> list[Path]:
         """The folders of `selected`."""
-        return [pipeline.folder for pipeline in self.selected(failed)]
+        return [pipeline.folder for pipeline in self.selected(failed, open_store)]
 
-    def folders(self, failed: Callable[[UserError], None]) -> list[Path]:
+    def folders(self, failed: Callable[[UserError], None], open_store: "OpenStore") -> list[Path]:
         """As `named_folders`, for callers that do not need the names of missing pipelines."""
-        return self.named_folders(lambda _, problem: failed(problem))
+        return self.named_folders(lambda _, problem: failed(problem), open_store)
 
-    def _stale(self, folders: Sequence[Path]) -> Mapping[Path, str]:
+    def _stale(self, open_store: "OpenStore", folders: Sequence[Path]) -> Mapping[Path, str]:
         """Those of the pipelines whose files differ from the state. Raises UserError or StateError."""
         from reconciler.core.platforms import scope
         from reconciler.engine.unapplied import stale_pipelines
         from reconciler.views.terminal.console import console
         from reconciler.views.terminal.progress import ProgressView
-        from state.stores.opening import open_store
 
         where = self.where or TargetOptions(None, None)
         read_options = where.reads(self.read_options or ReadOptions(shared=workspace().shared()))
         settings = where.settings()
         target = (settings.organization.value, settings.environment.value, settings.host.value)
-        with open_store(state_url()) as store, ProgressView(console(sys.stderr)) as progress:
+        with ProgressView(console(sys.stderr)) as progress, open_store(progress) as store:
             return stale_pipelines(folders, read_options, scope(*target), store, progress)
 
     def environment(self) -> str | None:

@@ -25,6 +25,7 @@ from reconciler.cli import stores
 from reconciler.core.events import ServerDelay, StepProgress
 from reconciler.core.values import Address
 from reconciler.views.terminal.console import console
+from reconciler.views.terminal.event_renderer import EventRenderer
 from reconciler.views.terminal.progress import ProgressView
 from state.errors import StoreUnavailableError
 from state.stores.objects import Objects, Watcher
@@ -190,6 +191,8 @@ def test_a_bucket_that_hangs_is_announced(name: str, hung_bucket: str) -> None:
         ("drift", "single_training"),
         ("status", "single_training"),
         ("image", "single_training"),
+        ("list", "--stale"),
+        ("plan", "--all", "--stale"),
         ("state", "list"),
         ("state", "show", "single_training"),
         ("state", "unlock", "my-org@STAGING/single_training"),
@@ -283,7 +286,8 @@ def test_a_terminal_is_left_as_it_was_after_bars_and_announcements() -> None:
 def test_a_terminal_counts_down_until_the_answer_comes() -> None:
     screen, clock = io.StringIO(), Clock()
     terminal = Console(file=screen, force_terminal=True, width=100, color_system=None)
-    with ProgressView(terminal, clock) as watch:
+    watch = EventRenderer(terminal, clock)
+    try:
         watch(Silence("h", 10.0, 60.0))
         watch(Silence("other", 10.0, 60.0))
         watch(SilenceEnd("h"))
@@ -291,4 +295,6 @@ def test_a_terminal_counts_down_until_the_answer_comes() -> None:
         watch(SilenceEnd("other"))
         watch(SilenceEnd("never announced"))
         assert watch._notes.tasks == []
+    finally:
+        watch.pause()
     assert "h: no answer for 10 s waiting up to 50 s" in screen.getvalue()

@@ -36,7 +36,7 @@ import pytest
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
 from reconciler.engine.run_identity import CI_ADDRESSES, CI_NUMBERS
-from reconciler.views.terminal import progress
+from reconciler.views.terminal import event_renderer
 from tests.conftest import Cli, copy_example, training
 
 STORIES = sorted(Path(__file__).parent.glob("*.story"))
@@ -51,7 +51,7 @@ def test_story(
 ) -> None:
     for name in (*CI_ADDRESSES, *CI_NUMBERS):  # the history would show the CI job of the tests
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(progress, "SILENCE", math.inf)  # seconds; a slow machine shows more lines
+    monkeypatch.setattr(event_renderer, "SILENCE", math.inf)  # seconds; a slow machine shows more lines
     text = story.read_text()
     names = ("TEST", "LIVE") if "--env TEST" in text else ()
     sandbox: Sandbox = request.getfixturevalue("environments" if names else "sandbox")

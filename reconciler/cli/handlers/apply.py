@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli import execution, options
+from reconciler.cli import execution, options, stores
 from reconciler.cli.applying import apply_all
 from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
 from reconciler.views.reports.plan_json import read_plan
@@ -44,7 +44,7 @@ def run(
         raise click.UsageError("--skip-moved needs --plan")
     return apply_all(
         lambda failed, emit: execution.validated_pipelines(
-            selection.folders(failed), where.reads(read_options, search=True), failed, emit
+            selection.folders(failed, stores.store), where.reads(read_options, search=True), failed, emit
         ),
         where,
         request,

@@ -61,7 +61,7 @@ def run(
 
     with ProgressView(err) as progress:
         result = fleet.inspect_all(
-            folders := part_of(selection.named_folders(not_found), Path.cwd(), shard),
+            folders := part_of(selection.named_folders(not_found, stores.store), Path.cwd(), shard),
             where.reads(read_options),
             partial(execution.shared_session, where, rps),
             partial(check, first_seen=since, now=now),

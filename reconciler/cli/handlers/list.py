@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
 from reconciler.core.diagnostics import UserError, error, warning
 from reconciler.core.exit_codes import DONE, FAILED
@@ -37,7 +37,7 @@ def run(
 
     if selection.request.is_by_name and not selection.request.names:
         selection = replace(selection, request=replace(selection.request, everything=True))
-    selected = selection.selected(failed)
+    selected = selection.selected(failed, stores.store)
     environment = selection.environment()
     rows = [(summarize(one.folder, environment), one.why) for one in selected]
     for summary, _ in rows:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli import execution, options
+from reconciler.cli import execution, options, stores
 from reconciler.cli.documents import print_document
 from reconciler.cli.orphans import orphans_of
 from reconciler.cli.outputs import Outputs
@@ -51,7 +51,7 @@ def run(
         unchecked = exit_code and isinstance(problem, CannotCheckError)
         codes.add(UNCHECKED if unchecked else code_of(problem))
 
-    folders = selection.folders(failed)
+    folders = selection.folders(failed, stores.store)
     if out is not None:
         if len(folders) > 1:
             raise click.UsageError("--out saves the plan of one pipeline")

@@ -42,7 +42,7 @@ def run(
         print_diagnostics(problem.diagnostics, err)
 
     with ProgressView(err) as progress, stores.store(progress) as store:
-        folders = selection.folders(failed)
+        folders = selection.folders(failed, stores.store)
         targets = _targets(where)
         rows = list(
             status(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reconciler.cli import options
+from reconciler.cli import options, stores
 from reconciler.core.diagnostics import Diagnostic, UserError, has_errors
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
 from reconciler.engine.requests import ReadOptions
@@ -36,7 +36,7 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
         failed(UserError(*unmatched))
     read_options = replace(read_options, search=True)
     found: list[tuple[Pipeline, dict[str, Pipeline]]] = []  # each pipeline, and as overlays change it
-    for folder in selection.folders(failed):
+    for folder in selection.folders(failed, stores.store):
         validated = _validate(folder, read_options, err)
         overlaid_pipelines: dict[str, Pipeline] = {}
         problems, secrets = [*validated.diagnostics], _secrets(validated)

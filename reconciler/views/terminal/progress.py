@@ -1,51 +1,23 @@
-"""Shows the engine's events during a run: bars on a terminal, plain lines in a log."""
+"""Shows the engine's events during a run, from the first one on."""
 
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
-from providers import protocol
-from providers.waits import SILENCE, Backoff, Hashing, Repeat, Silence, SilenceEnd
-from reconciler.core.events import (
-    Event,
-    FleetProgress,
-    Note,
-    Notice,
-    Outcome,
-    Status,
-    StepFinished,
-    StepProgress,
-    StepRetried,
-    StepStarted,
-)
-from reconciler.core.plan import Action, Step
-from reconciler.core.values import Address
-from reconciler.views.counting import amount, pace, size
-from reconciler.views.safe import one_line
-from reconciler.views.terminal.console import STYLES
-from reconciler.views.terminal.progress_bars import Key, ProgressBars
+from reconciler.core.events import Event
 
-_TOLERANCE = 1.0  # seconds by which an event may be early on a busy machine
+if TYPE_CHECKING:
+    from reconciler.views.terminal.event_renderer import EventRenderer
 
 
 class ProgressView:
     """Renders events on stderr. Thread-safe. A context manager, which removes all bars at the end.
+
+    The renderer is imported with the first event: bars take long to import, and many commands need none.
 
     Args:
         clock: returns seconds, for rates and intervals.
@@ -53,29 +25,9 @@ class ProgressView:
 
     def __init__(self, err: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._err = err
-        self._live = err.is_interactive  # a dumb terminal cannot move its cursor
-        self._bars = ProgressBars(err, clock)
-        self._log = _Log(err, clock)
-        self._notes = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            _Countdown(clock),
-            console=err,
-            transient=True,
-        )
         self._clock = clock
-        self._announced: dict[tuple[str, str], float] = {}
-        self._delays: dict[str, TaskID] = {}
-        self._pipelines = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            transient=True,
-        )
-        self._lock = threading.RLock()
+        self._renderer: EventRenderer | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -87,200 +39,16 @@ class ProgressView:
 
     def pause(self) -> None:
         """Remove all bars, to print or to prompt. The next event shows them again."""
-        if self._live:
-            with self._lock:
-                self._bars.stop()
-                self._stop_notes()
-                self._pipelines.stop()
+        if self._renderer is not None:
+            self._renderer.pause()
 
     def __call__(self, event: Event) -> None:
+        self._loaded()(event)
+
+    def _loaded(self) -> "EventRenderer":
         with self._lock:
-            self._render(event)
+            if self._renderer is None:
+                from reconciler.views.terminal.event_renderer import EventRenderer
 
-    def _render(self, event: Event) -> None:
-        match event:
-            case Note(text):
-                self._note(text)
-            case Notice(text):
-                self._err.print(Text(text, "yellow"))
-            case Backoff(server, status, seconds):
-                reason = "rate limited" if status == 429 else f"answers {status}"
-                self._delay(server, reason, "next try in {}", seconds)
-            case Silence(server, seconds, limit):
-                self._delay(server, f"no answer for {_seconds(seconds)}", "waiting up to {}", limit, seconds)
-            case Repeat(server, seconds, attempt, attempts):
-                again = f"trying again ({attempt} of {attempts})"
-                self._delay(server, f"no answer for {_seconds(seconds)}", again)
-            case SilenceEnd(server):
-                self._end_delay(server)
-            case Hashing(folder, path, done):
-                self._hashing(folder, path, done)
-            case FleetProgress(done, total):
-                self._count(done, total)
-            case StepStarted(step):
-                self._stop_notes()
-                self._log.start(step)
-            case StepProgress(address, progress):
-                self._stop_notes()
-                (self._bars if self._live else self._log).show(address, progress)
-            case StepRetried(address, problem, delay):
-                self._err.print(Text(f"{address}: {problem.message}; again in {delay:.1f} s", "yellow"))
-            case StepFinished(outcome):
-                self._outcome(outcome)
-
-    def _note(self, text: str) -> None:
-        """Show the present activity until the next event. Only on a terminal."""
-        if not self._live:
-            return
-        self._bars.stop()
-        self._stop_notes()
-        self._notes.add_task(one_line(text), total=None)
-        self._notes.start()
-
-    def _hashing(self, folder: str, path: str, done: int) -> None:
-        """Show the progress of hashing a large folder: a line on a terminal, occasional lines in a log."""
-        text = one_line(f"hashing {folder}: {size(done)} so far, at {path or 'its list of files'}")
-        if self._live and not self._pipelines.task_ids:
-            self._note(text)
-        elif self._is_due((folder, "hashing")):
-            self._err.print(Text(text, "dim"))
-
-    def _is_due(self, line: tuple[str, str]) -> bool:
-        """Whether this line was not printed for `SILENCE` seconds."""
-        now = self._clock()
-        if now - self._announced.get(line, now - SILENCE) < SILENCE - _TOLERANCE:
-            return False
-        self._announced[line] = now
-        return True
-
-    def _delay(
-        self, server: str, reason: str, outlook: str, seconds: float = 0.0, passed: float = 0.0
-    ) -> None:
-        """Show that the run waits for a server: a countdown on a terminal, occasional lines in a log.
-
-        Args:
-            outlook: the next action, with {} for the seconds until it.
-            seconds: duration of the wait.
-            passed: seconds of it that are over.
-        """
-        now = self._clock()
-        if self._live and not self._pipelines.task_ids:
-            self._bars.stop()
-            self._end_delay(server)
-            self._delays[server] = self._notes.add_task(
-                f"{server}: {reason}", total=None, outlook=outlook, until=now + seconds - passed
-            )
-            self._notes.start()
-        elif self._is_due((server, outlook)):
-            self._err.print(Text(f"{server}: {reason}, {outlook.format(_seconds(seconds))}", "yellow"))
-
-    def _end_delay(self, server: str) -> None:
-        if server in self._delays:
-            self._notes.remove_task(self._delays.pop(server))
-            if not self._notes.task_ids:
-                self._notes.stop()
-
-    def _count(self, done: int, total: int) -> None:
-        """Show the number of finished pipelines: a bar on a terminal, occasional lines in a log."""
-        if not self._live:
-            self._log.count(done, total)
-            return
-        if not self._pipelines.task_ids:
-            self._stop_notes()
-            self._pipelines.add_task("pipelines", total=total)
-            self._pipelines.start()
-        self._pipelines.update(self._pipelines.task_ids[0], completed=done)
-
-    def _stop_notes(self) -> None:
-        if not self._live:
-            return
-        self._notes.stop()
-        for task in self._notes.task_ids:
-            self._notes.remove_task(task)
-        self._delays.clear()
-
-    def _outcome(self, outcome: Outcome) -> None:
-        step = outcome.step
-        self._bars.end(step.address)
-        if outcome.status is not Status.DONE or step.action is Action.NOOP:
-            return
-        self._err.print(
-            Text.assemble(
-                (f"{step.action.symbol} {step.action.done} ", STYLES[step.action]),
-                str(step.address),
-                (f"  {outcome.seconds:.1f} s", "dim"),
-            )
-        )
-
-
-def _seconds(seconds: float) -> str:
-    return f"{max(seconds, 0.1):.{0 if seconds >= 1 else 1}f} s"
-
-
-class _Countdown(ProgressColumn):
-    """The `outlook` of a task, with the seconds left."""
-
-    max_refresh = 0.2
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def render(self, task: Task) -> Text:
-        outlook = task.fields.get("outlook", "")
-        left = task.fields.get("until", 0.0) - self._clock()
-        if "{}" in outlook and left < 1:
-            outlook = "trying again"
-        return Text(outlook.format(f"{left:.0f} s"), "dim")
-
-
-class _Log:
-    """Lines for a log: each step of a build, each finished part, and progress in between."""
-
-    def __init__(self, err: Console, clock: Callable[[], float]) -> None:
-        self._err = err
-        self._clock = clock
-        self._started: dict[Address, Step] = {}
-        self._printed: set[tuple[Address, str]] = set()
-        self._last_line_at: dict[Address, float] = {}
-        self._start_of_part: dict[Key, tuple[float, int]] = {}
-        self._last_count_at: float | None = None
-
-    def start(self, step: Step) -> None:
-        """Print the step before its first progress line. A step without progress gets no line."""
-        self._started[step.address] = step
-
-    def show(self, address: Address, progress: protocol.Progress) -> None:
-        if progress.done is None or progress.ended or progress.unit == "steps":
-            counted = amount(progress.done or 0, progress.total, "steps") if progress.unit == "steps" else ""
-            self._print_once(address, progress.stage, counted, progress.item, progress.text)
-            return
-        now = self._clock()
-        part = (address, progress.stage, progress.item)
-        started_at, done_before = self._start_of_part.setdefault(part, (now, progress.done))
-        if now - self._last_line_at.setdefault(address, now) < SILENCE:
-            return
-        line = amount(progress.done, progress.total, progress.unit)
-        rate = (progress.done - done_before) / (now - started_at) if now > started_at else 0
-        if rate > 0:
-            line += ", " + pace(rate, progress.total - progress.done if progress.total else None)
-        self._print_once(address, progress.stage, progress.item, progress.text, line)
-
-    def count(self, done: int, total: int) -> None:
-        """Print the number of finished pipelines, at most once per interval."""
-        now = self._clock()
-        if self._last_count_at is None:
-            self._last_count_at = now
-        if now - self._last_count_at >= SILENCE:
-            self._last_count_at = now
-            self._err.print(Text(f"{done:,} of {total:,} pipelines", "dim"))
-
-    def _print_once(self, address: Address, *parts: str) -> None:
-        """Print a line unless the same one was printed before: a Docker Engine repeats messages."""
-        if step := self._started.pop(address, None):
-            self._err.print(Text(f"{step.action.doing} {address}"))
-        words = " ".join(part for part in parts if part)
-        if (address, words) not in self._printed:
-            self._printed.add((address, words))
-            self._last_line_at[address] = self._clock()
-            self._err.print(Text(f"  {words}", "dim"))
+                self._renderer = EventRenderer(self._err, self._clock)
+            return self._renderer
