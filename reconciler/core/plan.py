@@ -4,7 +4,7 @@ Pure. The planner makes plans, apply runs them, views show and save them.
 """
 
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Self
@@ -81,13 +81,18 @@ class Stack:
 
     def command(self, verb: str, *more: str) -> str:
         """A command line for exactly this stack, whichever login is in use. Quoted for shells."""
-        where = ("--organization", self.organization, "--env", self.environment)
-        return shlex.join(("reconciler", verb, self.name, *where, *more))
+        return command_for((self,), verb, *more)
 
     def own_command(self, verb: str, *more: str) -> str:
         """As `command`, for a command that works without the pipeline's files."""
         where = ("--organization", self.organization, "--env", self.environment)
         return shlex.join(("reconciler", verb, "--stack", self.name, *where, *more))
+
+
+def command_for(stacks: Sequence[Stack], verb: str, *more: str) -> str:
+    """A command line for exactly these stacks of one organization and environment. Quoted for shells."""
+    where = ("--organization", stacks[0].organization, "--env", stacks[0].environment)
+    return shlex.join(("reconciler", verb, *(stack.name for stack in stacks), *where, *more))
 
 
 def with_folder(text: str, name: str, folder: str) -> str:
@@ -246,13 +251,26 @@ class Plan:
         return replace(self, steps=tuple(step for step in self.steps if step.address in selected))
 
     @property
-    def apply_command(self) -> str:
-        """The command that applies this plan, with the version options that it was made with."""
+    def options(self) -> list[str]:
+        """The options that it was made with, for a command line. None for a plan back to a state version."""
+        if self.basis is Basis.STATE_VERSION:
+            return []
         bump = self.request.get("bump")
         options = ["--bump", str(bump)] if bump else []
-        for name in ("force_bump", "accept_foreign"):
+        for name in ("force_bump", "accept_foreign", "prune"):
             options += [f"--{name.replace('_', '-')}"] if self.request.get(name) else []
-        return self.stack.command("apply", *options)
+        for name in ("target", "replace", "take", "ours", "theirs"):
+            addresses = self.request.get("targets" if name == "target" else name, [])
+            # None means everywhere. It stands last, as the option would take an argument after it.
+            options += [f"--{name}"] if addresses is None else []
+            for address in addresses if isinstance(addresses, Sequence) else ():
+                options += [f"--{name}", str(address)]
+        return options
+
+    @property
+    def apply_command(self) -> str:
+        """The command that applies this plan, with the options that it was made with."""
+        return self.stack.command("apply", *self.options)
 
     @property
     def unverified(self) -> int:

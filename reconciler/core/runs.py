@@ -1,14 +1,15 @@
 """A run that writes: its events, the result of each pipeline, and the report of all of them. Pure."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from providers.reasons import Reason
-from reconciler.core.diagnostics import Diagnostic
+from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.events import Event, Outcome
-from reconciler.core.exit_codes import DONE, INTERRUPTED, worst
+from reconciler.core.exit_codes import DONE, FAILED, INTERRUPTED, worst
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.stale import StaleStep
 
@@ -62,6 +63,28 @@ class PipelineRun:
         """The pipeline for people: its stack with the folder, or the folder alone."""
         return self.stack.label if self.stack else self.folder
 
+    @property
+    def image_digest(self) -> str:
+        """The digest of the image that the platform uses after the run; "" if no step returned one."""
+        found = (outcome.live.outputs.get("digest") for outcome in self.outcomes if outcome.live)
+        return next((digest for digest in found if isinstance(digest, str)), "")
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The errors about this pipeline, including those of its plan."""
+        every = (*self.diagnostics, *(self.plan.diagnostics if self.plan else ()))
+        return tuple(dict.fromkeys(problem for problem in every if problem.severity is Severity.ERROR))
+
+    def command(self, verb: str, options: Sequence[str] = ()) -> str:
+        """The command line of the same run for this pipeline alone, with the options of its plan.
+
+        Args:
+            options: further options.
+        """
+        if self.stack is None:
+            return shlex.join(("reconciler", verb, self.folder, *options))
+        return self.stack.command(verb, *options, *(self.plan.options if self.plan else ()))
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
@@ -76,6 +99,7 @@ class RunReport:
         interrupted: whether the user interrupted the run.
         stopped_by_failures: whether the run started nothing new because too many pipelines failed.
         declined: whether the user did not approve the plan.
+        options: options of a command that repeats the run, apart from those of its plans: `--to 3`.
     """
 
     command: str
@@ -87,6 +111,7 @@ class RunReport:
     interrupted: bool = False
     stopped_by_failures: bool = False
     declined: bool = False
+    options: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[RunResult, int]:
@@ -98,8 +123,26 @@ class RunReport:
         """130 if it was interrupted, 1 if anything failed or was not started, otherwise the highest code."""
         if self.interrupted:
             return INTERRUPTED
-        codes = {run.exit_code for run in self.runs} | {1 for _ in self.problems}
+        codes = {run.exit_code for run in self.runs} | {FAILED for _ in self.problems}
         return worst(codes | {DONE})
+
+    @property
+    def seconds(self) -> float:
+        """The duration of the run."""
+        return (self.ended - self.started).total_seconds()
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Stack -> version, of the pipelines whose files the platform matches after the run."""
+        return {
+            str(run.stack): run.version
+            for run in self.runs
+            if run.stack and run.version and run.result in (RunResult.APPLIED, RunResult.UNCHANGED)
+        }
+
+    def command_for(self, run: PipelineRun) -> str:
+        """The command that repeats this run for one of its pipelines."""
+        return run.command(self.command, self.options)
 
 
 @dataclass(frozen=True, slots=True)
