@@ -95,7 +95,7 @@ def plan_to_document(plan: Plan) -> dict[str, JSON]:
         "sources": plan.sources,
         "asked": dict(plan.request),
         "summary": plan.counts,
-        "steps": [_step_to_document(step, audience) for step in plan.steps],
+        "steps": [step_to_document(step, audience) for step in plan.steps],
         "diagnostics": [diagnostic_to_document(d) for d in in_order(plan.diagnostics)],
     }
 
@@ -123,7 +123,7 @@ def plan_from_document(document: Document) -> Plan:
         serial=document["serial"],
         sources=document["sources"],
         request=document["asked"],
-        steps=tuple(_step_from_document(step) for step in steps),
+        steps=tuple(step_from_document(step) for step in steps),
         diagnostics=tuple(diagnostic_from_document(d) for d in document["diagnostics"]),
     )
 
@@ -133,7 +133,7 @@ _PLAN_KEYS = frozenset(
     ["format", "version", "stack", "lineage", "serial", "sources", "asked", "summary", "steps", "diagnostics"]
 )
 _STACK_KEYS = frozenset(["organization", "environment", "host", "pipeline", "name", "folder"])
-_STEP_KEYS = _REASON_KEYS | {
+STEP_KEYS = _REASON_KEYS | {
     "address",
     "kind",
     "action",
@@ -159,7 +159,8 @@ _WAY_KEYS = frozenset(["code", "command", "details"])
 _ACTIONS = {action.word: action for action in Action}
 
 
-def _step_to_document(step: Step, audience: Audience) -> dict[str, JSON]:
+def step_to_document(step: Step, audience: Audience) -> dict[str, JSON]:
+    """A step with its changes, worded for this audience."""
     return {
         "address": str(step.address),
         "kind": step.address.kind,
@@ -173,8 +174,9 @@ def _step_to_document(step: Step, audience: Audience) -> dict[str, JSON]:
     }
 
 
-def _step_from_document(document: Document) -> Step:
-    only_keys(document, _STEP_KEYS, f"step {document.get('address')}")
+def step_from_document(document: Document) -> Step:
+    """The step in a document of `step_to_document`. Raises ValueError or KeyError for any other."""
+    only_keys(document, STEP_KEYS, f"step {document.get('address')}")
     address, refusal = document["address"], document["refusal"]
     if document["action"] not in _ACTIONS:
         raise ValueError(f"step {address} has an unknown action: {document['action']}")
