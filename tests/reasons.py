@@ -34,7 +34,10 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
         {"tag": "latest", "by": "", "version": ""},
     ],
     ReasonCode.CLAIMED_ELSEWHERE: [{"stack": "my-org@STAGING/other"}],
-    ReasonCode.ORPHANED: [{"folder": "pipelines/app", "resources": 7}],
+    ReasonCode.ORPHANED: [
+        {"folder": "pipelines/app", "resources": 7},
+        {"folder": "pipelines/app", "resources": 1, "declared": "other"},
+    ],
     ReasonCode.UNSTATED: [{"text": "because"}],
     RefusalCode.REPLACE_LOSES_HISTORY: [_FIELDS],
     RefusalCode.OVERWRITES_IGNORED: [_PARTS],

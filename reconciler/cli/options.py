@@ -142,6 +142,10 @@ class TargetOptions:
 
         return resolve(self.organization, self.environment, declared=workspace().declared())
 
+    def scopes(self) -> list[str]:
+        """The scope of the target, such as `my-org@STAGING`. Raises UserError."""
+        return [self.target().scope]
+
     def reads(self, read_options: ReadOptions, *, search: bool = False) -> ReadOptions:
         """The options for reading files, with the environment of this target. Raises UserError."""
         return replace(read_options, environment=self.environment_name(), search=search)

@@ -52,7 +52,7 @@ class ReasonCode(StrEnum):
     NOT_OURS = "not-ours"
     CLAIMED_ELSEWHERE = "claimed-elsewhere"  # `stack`
     # of a stack
-    ORPHANED = "orphaned"  # `folder`, and the number of its `resources`
+    ORPHANED = "orphaned"  # `folder`, the number of its `resources`; the stack `declared` there, if any
     # of a document
     UNSTATED = "unstated"  # `text`, from a document of an earlier version without codes
 

@@ -312,12 +312,13 @@ def findings(
 
 
 def orphan_finding(
-    stack: Stack, state: Snapshot, *, first_seen: Mapping[str, datetime], now: datetime
+    stack: Stack, state: Snapshot, declared: str, *, first_seen: Mapping[str, datetime], now: datetime
 ) -> Finding:
-    """The finding about a stack without a folder. Its address is that of the stack's main resource.
+    """The finding about a stack that no folder declares. Its address is that of the stack's main resource.
 
     Args:
         state: the state of the stack, which is not empty.
+        declared: the stack that its folder declares now; "" if the folder is gone.
         first_seen: as for `findings`.
     """
 
@@ -328,7 +329,8 @@ def orphan_finding(
     addresses = [Address.parse(text) for text in (*state.resources, *state.intents)]
     address = min(addresses, key=rank)
     recorded = state.resources.get(str(address))
-    reason = Reason(ReasonCode.ORPHANED, {"folder": stack.folder, "resources": len(dict.fromkeys(addresses))})
+    details = {"folder": stack.folder, "resources": len(dict.fromkeys(addresses))}
+    reason = Reason(ReasonCode.ORPHANED, {**details, "declared": declared} if declared else details)
     id = _id(str(stack), address, "")
     return Finding(
         id=id,

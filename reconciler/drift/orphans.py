@@ -1,10 +1,12 @@
-"""Orphans: the stacks of a workspace whose folder is gone.
+"""Orphans: the stacks of a workspace that its files no longer declare.
 
-Reads the register, the state and git, no platform. Stacks of other workspaces in the same store are none, nor
-are folders that moved or that a sparse checkout leaves out.
+The folder of an orphan is gone, or declares another stack that has state of its own. Reads the register, the
+state and git, no platform. Stacks of other workspaces in the same store are none, nor are those of folders
+that moved or that a sparse checkout leaves out, nor the former stack of a folder whose next apply moves its
+state.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from os.path import lexists
@@ -13,6 +15,7 @@ from pathlib import Path
 from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error, info
 from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.platforms import CUSTOM, HOSTS
 from reconciler.core.reasons import UNSTATED
 from reconciler.credentials.target import Target
 from reconciler.drift.check import last_apply
@@ -20,7 +23,7 @@ from reconciler.drift.findings import LastApply, StackReport, orphan_finding
 from reconciler.engine.sources import workspace_name
 from reconciler.pipeline.config import FILE_NAME
 from reconciler.system.git import GitError, repository_of
-from reconciler.workspace.discovery import stacks_below
+from reconciler.workspace.discovery import find_all, summarize
 from reconciler.workspace.schema import Workspace
 from state.errors import CorruptStateError
 from state.register import Register
@@ -32,11 +35,12 @@ _NAMED = 5  # orphans in a note
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A stack without a folder.
+    """A stack that no folder declares.
 
     Attributes:
         stack: `my-org@STAGING/my_pipeline`.
         folder: the folder of its last apply, from the root of the workspace.
+        declared: the name of the stack that the folder declares now; "" if the folder is gone.
         state: its state; None if it is damaged.
         last_apply: the last apply; None if it is unknown.
         damage: the problem of damaged state.
@@ -44,6 +48,7 @@ class Orphan:
 
     stack: str
     folder: str
+    declared: str
     state: Snapshot | None
     last_apply: LastApply | None = None
     damage: Diagnostic | None = None
@@ -66,7 +71,7 @@ def is_top(workspace: Workspace) -> bool:
 def find_orphans(store: Store, scopes: Iterable[str], workspace: Workspace) -> list[Orphan]:
     """The orphans of a workspace in these scopes, such as `my-org@STAGING`.
 
-    A workspace without a name has none. Sends a request for each scope, and two for each orphan.
+    A workspace without a name has none. Sends a request for each scope, and up to three for each orphan.
 
     Raises:
         UserError: git cannot read which folders a sparse checkout leaves out.
@@ -76,20 +81,52 @@ def find_orphans(store: Store, scopes: Iterable[str], workspace: Workspace) -> l
     if not name:
         return []
     root = real_path(workspace.root)
-    gone = {
-        stack: source.folder
-        for scope in scopes
-        for stack, source in (store.load_register(scope) or Register(scope)).stacks.items()
-        if source.workspace == name and source.folder and not lexists(root / source.folder / FILE_NAME)
-    }
-    if gone:
-        declared = {name for names in stacks_below(root).values() for name in names}
-        gone = {stack: folder for stack, folder in gone.items() if stack.partition("/")[2] not in declared}
+    found: list[Orphan] = []
+    for scope in scopes:
+        register = store.load_register(scope) or Register(scope)
+        undeclared = dict(_undeclared(store, register, name, root, _environment(scope, workspace)))
+        found += (
+            orphan
+            for stack, declared in sorted(undeclared.items())
+            if (orphan := _orphan(store, stack, register.stacks[stack].folder, declared)) is not None
+        )
+    return found
+
+
+def _undeclared(
+    store: Store, register: Register, workspace: str, root: Path, environment: str
+) -> Iterator[tuple[str, str]]:
+    """The stacks of this workspace that no folder declares, each with the stack that its folder declares."""
+    gone: dict[str, str] = {}
+    renamed: dict[str, str] = {}
+    for stack, source in register.stacks.items():
+        if source.workspace != workspace or not source.folder:
+            continue
+        folder = root / source.folder
+        if not lexists(folder / FILE_NAME):
+            gone[stack] = source.folder
+        elif (now := summarize(folder, environment).stack) and now != stack.partition("/")[2]:
+            renamed[stack] = now
+    if not gone and not renamed:
+        return
+    declared = {summarize(folder, environment).stack for folder in find_all(root)}
     left_out = _left_out(root, gone.values()) if gone else set()
-    found = (
-        _orphan(store, stack, folder) for stack, folder in sorted(gone.items()) if folder not in left_out
-    )
-    return [orphan for orphan in found if orphan is not None]
+    for stack, folder_name in gone.items():
+        if stack.partition("/")[2] not in declared and folder_name not in left_out:
+            yield stack, ""
+    for stack, now in renamed.items():
+        present = f"{register.scope}/{now}"
+        # Otherwise the state is found under its former name, see `renames.FormerStacks`.
+        if stack.partition("/")[2] not in declared and (
+            present in register.stacks or store.load(present) is not None
+        ):
+            yield stack, now
+
+
+def _environment(scope: str, workspace: Workspace) -> str:
+    """The environment whose values of config.toml count in a scope."""
+    place = scope.rpartition("@")[2]
+    return workspace.shared().names.get(scope) or (place if place in HOSTS else CUSTOM)
 
 
 def orphan_report(
@@ -104,7 +141,7 @@ def orphan_report(
     assert orphan.state is not None
     where = (target.organization, target.environment.name, target.host)
     stack = Stack(*where, orphan.name, orphan.name, orphan.folder)
-    finding = orphan_finding(stack, orphan.state, first_seen=first_seen, now=now)
+    finding = orphan_finding(stack, orphan.state, orphan.declared, first_seen=first_seen, now=now)
     step = Step(finding.address, Action.NOOP, UNSTATED)
     return StackReport(stack, (finding,), Plan(stack, "", 0, (step,)), last_apply=orphan.last_apply)
 
@@ -113,21 +150,21 @@ def orphans_note(orphans: Sequence[Orphan]) -> Diagnostic:
     """One line about orphans."""
     names = ", ".join(orphan.stack for orphan in orphans[:_NAMED])
     more = f" and {len(orphans) - _NAMED:,} more" if len(orphans) > _NAMED else ""
-    have = "stack of this workspace has" if len(orphans) == 1 else "stacks of this workspace have"
+    are = "stack of this workspace is" if len(orphans) == 1 else "stacks of this workspace are"
     return info(
-        f"{len(orphans):,} {have} no folder any more: {names}{more}",
+        f"{len(orphans):,} {are} no longer declared in its files: {names}{more}",
         "Show what is left, and how to remove it: reconciler drift --all",
     )
 
 
-def _orphan(store: Store, stack: str, folder: str) -> Orphan | None:
+def _orphan(store: Store, stack: str, folder: str, declared: str) -> Orphan | None:
     """The orphan; None if it has no state, as after a move that was killed."""
     try:
         state = store.load(stack)
     except CorruptStateError as problem:
-        return Orphan(stack, folder, None, damage=error(problem.message, problem.hint))
+        return Orphan(stack, folder, declared, None, damage=error(problem.message, problem.hint))
     applied = last_apply(store, stack, state)
-    return None if state is None or applied is None else Orphan(stack, folder, state, applied)
+    return None if state is None or applied is None else Orphan(stack, folder, declared, state, applied)
 
 
 def _left_out(root: Path, folders: Iterable[str]) -> set[str]:

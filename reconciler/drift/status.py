@@ -143,8 +143,9 @@ def status(
 
 
 def orphan_row(orphan: Orphan) -> Row:
-    """The row of a stack without a folder."""
-    row = Row(orphan.name, orphan.name, orphan.folder, orphan.scope, drift=Reason(DriftState.ORPHANED))
+    """The row of a stack that no folder declares."""
+    drift = Reason(DriftState.ORPHANED, {"declared": orphan.declared} if orphan.declared else {})
+    row = Row(orphan.name, orphan.name, orphan.folder, orphan.scope, drift=drift)
     if orphan.damage is not None:
         return replace(row, drift=Reason(DriftState.DAMAGED_STATE))
     return _with_state(row, orphan.state, orphan.last_apply)

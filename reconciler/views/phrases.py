@@ -224,6 +224,11 @@ def _fields(details: Details) -> str:
     return ", ".join(details["fields"])
 
 
+def _instead(orphan: Details) -> str:
+    """What became of the folder of an orphan."""
+    return f"now declares {orphan['declared']}" if orphan.get("declared") else "is gone"
+
+
 def _several(details: Details) -> str:
     return ", ".join(reason(Reason(ReasonCode(code))) for code in details["codes"])
 
@@ -318,7 +323,7 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.NOT_OURS: "recreated outside, so it is not deleted",
     ReasonCode.CLAIMED_ELSEWHERE: lambda it: f"not deleted: {it['stack']} has a claim on it",
     ReasonCode.ORPHANED: lambda it: (
-        f"its folder {it['folder']} is gone; {plural(it['resources'], 'resource')} left"
+        f"its folder {it['folder']} {_instead(it)}; {plural(it['resources'], 'resource')} left"
     ),
     ReasonCode.UNSTATED: lambda it: str(it["text"]),
     RefusalCode.REPLACE_LOSES_HISTORY: lambda it: (
@@ -366,7 +371,7 @@ _DRIFT_STATES: Mapping[StrEnum, _Words] = {
     DriftState.UNREADABLE: lambda it: str(it["problem"]),
     DriftState.NO_LOGIN: "no login",
     DriftState.DAMAGED_STATE: "damaged state",
-    DriftState.ORPHANED: "orphaned: its folder is gone",
+    DriftState.ORPHANED: lambda it: f"orphaned: its folder {_instead(it)}",
 }
 
 _VERDICTS: Mapping[StrEnum, _Words] = {

@@ -44,6 +44,10 @@ NotFound = Callable[[str, UserError], None]
 """Called with each name that matches no pipeline, and its error."""
 
 
+class NoPipelineError(UserError):
+    """There is no pipeline at all."""
+
+
 def select(
     request: SelectionRequest,
     here: Path,
@@ -62,6 +66,7 @@ def select(
         failed: called for each name that matches no pipeline. The others are selected all the same.
 
     Raises:
+        NoPipelineError: there is no pipeline to select from.
         UserError: no pipeline is selected, or there is no such group.
     """
     complaints = 0
@@ -78,7 +83,7 @@ def select(
         found[place] = replace(first, why=tuple(dict.fromkeys((*first.why, *candidate.why))))
     candidates = list(found.values())
     if not (candidates or complaints or request.allow_empty):
-        raise UserError(_no_pipeline(here, workspace))
+        raise NoPipelineError(_no_pipeline(here, workspace))
     selected = (
         _of_kind(request, candidates, environment) if request.types or request.gpu is not None else candidates
     )

@@ -1,6 +1,7 @@
-"""Stacks whose folder is gone: found at the top of their workspace, destroyed and forgotten without it."""
+"""Stacks that no folder declares: found at the top of their workspace, destroyed and forgotten without it."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -157,3 +158,83 @@ def test_a_moved_stack_is_no_orphan_after_state_move(cli: Cli, orphan: str, sand
     ended = cli("drift", "--all", "--json", "-")
     assert "orphaned" not in ended.out
     assert ended.code == 10
+
+
+def test_they_are_reported_when_no_pipeline_is_left(cli: Cli, sandbox: Sandbox, orphan: str) -> None:
+    """The last folder takes the selection with it, not the report."""
+    shutil.rmtree(cli.folder / "computed_inputs")
+    found = cli("drift", "--all")
+    assert (found.code, found.out.count("orphaned processing/")) == (11, 2)
+    assert [cli("drift", "--all", "--shard", f"{k}/2").code for k in (1, 2)].count(11) > 0
+    for arguments in (("status",), ("status", "--offline"), ("plan",), ("plan", "--exit-code")):
+        ended = cli(arguments[0], "--all", *arguments[1:])
+        assert (ended.code, orphan in ended.err) == (0, True), (arguments, ended.err)
+    assert cli("status", "--all").out.count("orphaned") == 2
+    assert (cli("plan", "--all", "--out", str(cli.folder.parent / "plan.json")).code) == 2
+    below = cli.folder / "below"
+    below.mkdir()
+    os.chdir(below)
+    assert "there is no pipeline" in cli("drift", "--all").err, "only the top has all of the workspace"
+    os.chdir(cli.folder)
+    for name in ("dataset_cleanup", "computed_inputs"):
+        assert cli("state", "forget", "--stack", name, "--yes").code == 0
+    for command in ("drift", "status", "plan", "apply"):
+        ended = cli(command, "--all")
+        assert (ended.code, "there is no pipeline" in ended.err) == (1, True), command
+    assert sandbox.writes() == []
+
+
+@pytest.mark.parametrize("key", ["name", "stack", "image"])
+def test_a_folder_that_declares_another_stack_with_state_leaves_the_old_one(
+    cli: Cli, sandbox: Sandbox, key: str
+) -> None:
+    """The old state cannot follow the folder, as the new stack has state of its own."""
+    (cli.folder / "reconciler.toml").write_text(NAME)
+    if key == "image":
+        folder, other = (training(cli.folder / name, name, sandbox.registry) for name in ("clip", "dino"))
+        old, new = (f"{sandbox.registry}/team/training-{name}" for name in ("clip", "dino"))
+        before, after = "training-clip", "training-dino"
+    else:
+        folder = copy_example("computed_inputs", cli.folder, sandbox.registry)
+        other = Path(shutil.copytree(folder, cli.folder / "other"))
+        config = other / "config.toml"
+        config.write_text(config.read_text().replace("computed_inputs", "other"))
+        old, new = "computed_inputs", "other"
+        before = "[metadata]" if key == "stack" else 'name = "computed_inputs"'
+        after = '[reconciler]\nstack = "other"\n[metadata]' if key == "stack" else 'name = "other"'
+    assert cli("apply", "--all", "--yes").code == 0
+    shutil.rmtree(other)
+    config = folder / "config.toml"
+    assert before in config.read_text()
+    config.write_text(config.read_text().replace(before, after))
+    sandbox.clear_requests()
+    ended = cli("drift", "--all")
+    assert ended.code in (11, 12), ended.err
+    assert f"its folder {folder.name} now declares {new}" in " ".join(ended.out.split())
+    rows = {
+        row["stack"]: row for row in json.loads(cli("status", "--all", "--json", "--offline").out)["rows"]
+    }
+    assert (rows[old]["drift_code"], rows[new]["drift_code"]) == ("orphaned", "not-requested")
+    assert f"now declares {new}" in rows[old]["drift"]
+    assert f"/{old}" in cli("plan", "--all").err
+    assert sandbox.writes() == []
+    assert cli("destroy", "--stack", old, "--yes").code == 0
+    assert "orphaned" not in cli("status", "--all", "--offline").out
+
+
+def test_a_name_that_changes_for_one_environment_leaves_a_stack_there_only(
+    cli: Cli, sandbox: Sandbox
+) -> None:
+    (cli.folder / "reconciler.toml").write_text(NAME)
+    folder = copy_example("computed_inputs", cli.folder, sandbox.registry)
+    assert cli("apply", folder.name, "--yes").code == 0
+    config = folder / "config.toml"
+    text = config.read_text()
+    config.write_text(f'{text}\n[reconciler.env.CUSTOM.metadata]\nname = "other"\n')
+    assert "orphaned" not in cli("drift", "--all").out, "its state follows the folder"
+    config.write_text(text)
+    assert cli("drift", "--all").code == 0
+    config.write_text(f'{text}\n[reconciler.env.CUSTOM.reconciler]\nstack = "other"\n')
+    assert cli("apply", folder.name, "--yes").code == 0
+    config.write_text(f'{text}\n[reconciler.env.PROD.reconciler]\nstack = "third"\n')
+    assert "orphaned" not in cli("drift", "--all").out, "PROD is another environment"

@@ -177,13 +177,13 @@ $ reconciler status --all
 pipeline         environment              runs   applied  files  image                drift                         last apply
 computed_inputs  sandbox@sandbox  -      1.0.0    -      sha256:…  orphaned: its folder is gone  just now by somebody
 dataset_cleanup  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in sync                       just now by somebody
-| info: 1 stack of this workspace has no folder any more: sandbox@sandbox/computed_inputs
+| info: 1 stack of this workspace is no longer declared in its files: sandbox@sandbox/computed_inputs
 |   Show what is left, and how to remove it: reconciler drift --all
 
 $ reconciler plan --all
 sandbox@sandbox/dataset_cleanup  http://sandbox
 Nothing to do: 7 resources unchanged.
-| info: 1 stack of this workspace has no folder any more: sandbox@sandbox/computed_inputs
+| info: 1 stack of this workspace is no longer declared in its files: sandbox@sandbox/computed_inputs
 |   Show what is left, and how to remove it: reconciler drift --all
 
 # Selections smaller than --all report none, and neither does --all below the top.
@@ -270,6 +270,20 @@ dataset_cleanup (moved)  sandbox@sandbox  1.0.0  1.0.0    1.0.0  sha256:…  in 
 
 # state forget --stack leaves everything on the platform.
 $ remove moved
+
+# Without any folder, they are still reported.
+$ reconciler drift --all
+sandbox@sandbox/dataset_cleanup  last applied … by somebody
+  orphaned processing/dataset_cleanup  its folder dataset_cleanup is gone; 7 resources left
+    delete its resources  reconciler destroy --stack dataset_cleanup --organization sandbox --env CUSTOM
+    or only forget them   reconciler state forget --stack sandbox@sandbox/dataset_cleanup
+Found: 1 orphaned. 0 pipelines in sync.
+| using the acknowledgements in drift-baseline.toml
+[11]
+
+$ reconciler plan --all
+| info: 1 stack of this workspace is no longer declared in its files: sandbox@sandbox/dataset_cleanup
+|   Show what is left, and how to remove it: reconciler drift --all
 
 $ reconciler state forget --stack dataset_cleanup --yes
 the state of sandbox@sandbox/dataset_cleanup is empty (serial …), and its claims are released

@@ -12,7 +12,7 @@ from providers.errors import ProviderError
 from reconciler.cli import execution, options, stores
 from reconciler.cli.baseline_options import BaselineOptions
 from reconciler.cli.baseline_rules import load_rules, with_acknowledgements
-from reconciler.cli.orphans import orphans_of
+from reconciler.cli.orphans import folders_beside_orphans, orphans_of
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_report
 from reconciler.core.diagnostics import Diagnostic, UserError
@@ -59,9 +59,10 @@ def run(
     def not_found(name: str, problem: UserError) -> None:
         failed[name] = diagnostics_of(problem)
 
+    folders = part_of(folders_beside_orphans(selection, not_found, where.scopes), Path.cwd(), shard)
     with ProgressView(err) as progress:
         result = fleet.inspect_all(
-            folders := part_of(selection.named_folders(not_found, stores.store), Path.cwd(), shard),
+            folders,
             where.reads(read_options),
             partial(execution.shared_session, where, rps),
             partial(check, first_seen=since, now=now),
@@ -73,7 +74,7 @@ def run(
     reports = tuple(result.results.values())
     remarks = no_state_remarks(reports)
     try:
-        orphans = orphans_of(selection, lambda: [where.target().scope])
+        orphans = orphans_of(selection, where.scopes)
     except (UserError, StateError) as problem:
         orphans = []
         failed["the stacks without a folder"] = diagnostics_of(problem)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli import execution, options, stores
+from reconciler.cli import execution, options
 from reconciler.cli.documents import print_document
-from reconciler.cli.orphans import orphans_of
+from reconciler.cli.orphans import folders_beside_orphans, orphans_of
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_plans
 from reconciler.core.diagnostics import Diagnostic, UserError
@@ -51,9 +51,9 @@ def run(
         unchecked = exit_code and isinstance(problem, CannotCheckError)
         codes.add(UNCHECKED if unchecked else code_of(problem))
 
-    folders = selection.folders(failed, stores.store)
+    folders = folders_beside_orphans(selection, lambda _, problem: failed(problem), where.scopes)
     if out is not None:
-        if len(folders) > 1:
+        if len(folders) > 1 or not (folders or selection.request.allow_empty):
             raise click.UsageError("--out saves the plan of one pipeline")
         if any(is_in_image(folder, out, read_options.shared) for folder in folders):
             raise click.UsageError(
@@ -85,7 +85,7 @@ def run(
     print_diagnostics(errors, err)
     if result.sign_in_error is None:
         try:
-            if orphans := orphans_of(selection, lambda: [where.target().scope]):
+            if orphans := orphans_of(selection, where.scopes):
                 print_diagnostics([orphans_note(orphans)], err)
         except (UserError, StateError) as problem:
             print_diagnostics(diagnostics_of(problem), err)

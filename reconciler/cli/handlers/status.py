@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
-from reconciler.cli.orphans import orphans_of
+from reconciler.cli.orphans import folders_beside_orphans, orphans_of
 from reconciler.core.diagnostics import UserError
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
 from reconciler.credentials import saved
@@ -42,7 +42,11 @@ def run(
         print_diagnostics(problem.diagnostics, err)
 
     with ProgressView(err) as progress, stores.store(progress) as store:
-        folders = selection.folders(failed, stores.store)
+
+        def scopes() -> list[str]:
+            return sorted({*map(scope_of, store.names())} - {""})
+
+        folders = folders_beside_orphans(selection, lambda _, problem: failed(problem), scopes, store)
         targets = _targets(where)
         rows = list(
             status(
@@ -50,7 +54,7 @@ def run(
             )
         )
         try:
-            orphans = orphans_of(selection, lambda: sorted({*map(scope_of, store.names())} - {""}), store)
+            orphans = orphans_of(selection, scopes, store)
         except (UserError, StateError) as problem:
             orphans = []
             failed(UserError(*diagnostics_of(problem)))
