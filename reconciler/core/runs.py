@@ -9,7 +9,7 @@ from enum import Enum
 from providers.reasons import Reason
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.events import Event, Outcome
-from reconciler.core.exit_codes import DONE, FAILED, INTERRUPTED, worst
+from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED, worst
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.stale import StaleStep
 
@@ -96,6 +96,7 @@ class RunReport:
         digest: of the approved plans, see `approval.digest`.
         runs: one for each pipeline that was selected, in the order of the folders.
         problems: errors that concern no single pipeline, such as a failed login or an unknown name.
+        refusal: why nothing was applied at all, such as another digest than the approved one; None otherwise.
         interrupted: whether the user interrupted the run.
         stopped_by_failures: whether the run started nothing new because too many pipelines failed.
         declined: whether the user did not approve the plan.
@@ -108,6 +109,7 @@ class RunReport:
     digest: str
     runs: tuple[PipelineRun, ...]
     problems: tuple[Diagnostic, ...] = ()
+    refusal: Diagnostic | None = None
     interrupted: bool = False
     stopped_by_failures: bool = False
     declined: bool = False
@@ -123,8 +125,10 @@ class RunReport:
         """130 if it was interrupted, 1 if anything failed or was not started, otherwise the highest code."""
         if self.interrupted:
             return INTERRUPTED
-        codes = {run.exit_code for run in self.runs} | {FAILED for _ in self.problems}
-        return worst(codes | {DONE})
+        codes = {DONE, *(run.exit_code for run in self.runs)}
+        codes |= {FAILED} if self.problems else set()
+        codes |= {CONFLICT} if self.refusal else set()
+        return worst(codes)
 
     @property
     def seconds(self) -> float:
