@@ -10,7 +10,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from state.errors import CorruptStateError, RegisterConflictError, StoreUnavailableError
+from state.errors import (
+    CorruptStateError,
+    RegisterConflictError,
+    StoreUnavailableError,
+    UnreadableStateError,
+)
 from state.register import Claim, ExclusiveKinds, Register, register_from_states, scope_of, supports
 from state.snapshot import Snapshot
 from state.stores.base import Store
@@ -105,12 +110,19 @@ class Registers:
             return False
         try:
             return not supports(self._store.load(claim.stack), address)
-        except CorruptStateError:
+        except UnreadableStateError:
             return False
 
     def rebuild(self, scope: str) -> Register:
-        """Replaces the stored register, damaged or not, by one made from the states."""
+        """Replaces the stored register, damaged or not, by one made from the states.
+
+        Raises:
+            NewerFormatError: a newer reconciler wrote it.
+            StateError: the store cannot be read or written.
+        """
         with self._mutex:
+            with suppress(CorruptStateError):
+                self._store.load_register(scope)
             made = self._from_states(scope)
             self._registers[scope] = self._store.save_register(made, expected_serial=None)
             return self._registers[scope]
@@ -122,7 +134,7 @@ class Registers:
         states: list[Snapshot] = []
         for stack in self._store.names():
             if scope_of(stack) == scope:
-                with suppress(CorruptStateError):  # its next apply takes its claims, once it is repaired
+                with suppress(UnreadableStateError):  # its next apply takes its claims, once it can be read
                     state = self._store.load(stack)
                     states += [state] if state is not None else []
         return register_from_states(scope, states, self.exclusive)
@@ -149,18 +161,19 @@ def move_state(store: Store, before: str, after: str) -> None:
 
     A move that is killed in between leaves claims under the old name, which are void, as it has no state.
 
-    Raises: as `Store.move`.
+    Raises: as `Store.move`, and UnreadableStateError if a register cannot be read; then nothing is moved.
     """
-    store.move(before, after)
     source, target = scope_of(before), scope_of(after)
-    registers = Registers(store, {})
+    has_target = store.load_register(target) is not None
     old = store.load_register(source)
+    store.move(before, after)
+    registers = Registers(store, {})
     if old is None:
         return
     if source == target:
         registers.update(source, lambda register: _renamed(register, before, after))
         return
-    if store.load_register(target) is not None:
+    if has_target:
         registers.update(target, lambda register: register.with_stack_of(old, before, after))
     registers.update(source, lambda register: register.without_stack(before))
 

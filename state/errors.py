@@ -1,9 +1,10 @@
 """The errors of the state store, named by how the caller should react.
 
     StateError
-    ├── CorruptStateError       the stored state is unreadable or breaks an invariant
+    ├── UnreadableStateError    what is stored cannot be read; other stacks are not affected
+    │   ├── CorruptStateError       … it is damaged or breaks an invariant
+    │   └── NewerFormatError        … a newer reconciler wrote it and is needed to read it
     ├── InvalidSnapshotError    new state breaks an invariant: a bug in reconciler; nothing was saved
-    ├── NewerFormatError        a newer reconciler wrote the state and is needed to read it
     ├── StoreUnavailableError   the store could not be opened, read or written
     ├── StaleStateError         another run wrote in the meantime
     │   ├── SerialConflictError     … a different serial of the same state
@@ -50,8 +51,12 @@ def _rebuilt(kind: type[StateError], args: tuple[object, ...]) -> StateError:
     return problem
 
 
-class CorruptStateError(StateError):
-    """The stored state is unreadable or breaks an invariant.
+class UnreadableStateError(StateError):
+    """What is stored cannot be read. Waiting does not help, and other stacks are not affected."""
+
+
+class CorruptStateError(UnreadableStateError):
+    """The stored state is damaged or breaks an invariant.
 
     Attributes:
         problems: the broken invariants, each starting with its number; empty for unreadable text.
@@ -84,7 +89,7 @@ class InvalidSnapshotError(StateError):
         self.problems = tuple(problems)
 
 
-class NewerFormatError(StateError):
+class NewerFormatError(UnreadableStateError):
     """A newer reconciler wrote this; an older one would lose the parts it does not support."""
 
 

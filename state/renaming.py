@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from state.claims import move_state
-from state.errors import AmbiguousStateError, CorruptStateError
+from state.errors import AmbiguousStateError, UnreadableStateError
 from state.lock import HEARTBEAT, TTL, Lock
 from state.lock_info import LockInfo
 from state.register import Register, scope_of
@@ -199,7 +199,7 @@ class RenamingStore:
         for name in names:
             try:
                 state = self._load_older(name)
-            except CorruptStateError:
+            except UnreadableStateError:
                 if has_state:
                     continue  # it would not be used anyway, and may be that of another stack
                 raise

@@ -53,6 +53,7 @@ class DriftState(StrEnum):
     UNREADABLE = "unreadable"  # `problem`: the summary of the error
     NO_LOGIN = "no-login"
     DAMAGED_STATE = "damaged-state"
+    NEWER_STATE = "newer-state"  # a newer reconciler wrote it
     ORPHANED = "orphaned"
 
 

@@ -25,7 +25,7 @@ from reconciler.pipeline.config import FILE_NAME
 from reconciler.system.git import GitError, repository_of
 from reconciler.workspace.discovery import find_all, summarize
 from reconciler.workspace.schema import Workspace
-from state.errors import CorruptStateError
+from state.errors import UnreadableStateError
 from state.register import Register
 from state.snapshot import Snapshot
 from state.stores.base import Store
@@ -41,9 +41,9 @@ class Orphan:
         stack: `my-org@STAGING/my_pipeline`.
         folder: the folder of its last apply, from the root of the workspace.
         declared: the name of the stack that the folder declares now; "" if the folder is gone.
-        state: its state; None if it is damaged.
+        state: its state; None if it cannot be read.
         last_apply: the last apply; None if it is unknown.
-        damage: the problem of damaged state.
+        problem: why its state cannot be read; None if it can.
     """
 
     stack: str
@@ -51,7 +51,7 @@ class Orphan:
     declared: str
     state: Snapshot | None
     last_apply: LastApply | None = None
-    damage: Diagnostic | None = None
+    problem: UnreadableStateError | None = None
 
     @property
     def name(self) -> str:
@@ -161,8 +161,8 @@ def _orphan(store: Store, stack: str, folder: str, declared: str) -> Orphan | No
     """The orphan; None if it has no state, as after a move that was killed."""
     try:
         state = store.load(stack)
-    except CorruptStateError as problem:
-        return Orphan(stack, folder, declared, None, damage=error(problem.message, problem.hint))
+    except UnreadableStateError as problem:
+        return Orphan(stack, folder, declared, None, problem=problem)
     applied = last_apply(store, stack, state)
     return None if state is None or applied is None else Orphan(stack, folder, declared, state, applied)
 

@@ -29,7 +29,7 @@ from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
 from reconciler.workspace.discovery import stacks_below, stacks_in
-from state.errors import AmbiguousStateError, CorruptStateError, NewerFormatError, StateError
+from state.errors import AmbiguousStateError, NewerFormatError, StateError, UnreadableStateError
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.stores.base import Store
@@ -43,6 +43,7 @@ _READ = (
     DriftState.NOT_RECORDED,
     DriftState.ORPHANED,  # the state is all there is to read
 )
+_STATE_UNREAD = (DriftState.DAMAGED_STATE, DriftState.NEWER_STATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,11 @@ class Row:
     @property
     def is_missing(self) -> bool:
         """Whether there is no state, or an empty one."""
-        return self.applied is None and self.drift.code is not DriftState.DAMAGED_STATE
+        return self.applied is None and self.state_is_readable
+
+    @property
+    def state_is_readable(self) -> bool:
+        return self.drift.code not in _STATE_UNREAD
 
     @property
     def agrees(self) -> bool:
@@ -111,7 +116,7 @@ def status(
     Args:
         targets: environments with a login; the one in use comes first.
         live: also read the live objects.
-        failed: gets each config.toml that has errors, once per folder, and each damaged state.
+        failed: gets each config.toml that has errors, once per folder, and each state that cannot be read.
 
     Raises:
         state.errors.StateError: the store cannot be read.
@@ -131,7 +136,7 @@ def status(
         for pipeline, row, has_state in _stored_rows(
             target, pipelines, store, listed, live=live, emit=emit_once, failed=failed
         ):
-            if row.drift.code is DriftState.DAMAGED_STATE:
+            if not row.state_is_readable:
                 yield row
             elif has_state or number == 0:
                 here.append((pipeline.folder, stack_of(target, pipeline), row))
@@ -146,8 +151,8 @@ def orphan_row(orphan: Orphan) -> Row:
     """The row of a stack that no folder declares."""
     drift = Reason(DriftState.ORPHANED, {"declared": orphan.declared} if orphan.declared else {})
     row = Row(orphan.name, orphan.name, orphan.folder, orphan.scope, drift=drift)
-    if orphan.damage is not None:
-        return replace(row, drift=Reason(DriftState.DAMAGED_STATE))
+    if orphan.problem is not None:
+        return _with_unread_state(row, orphan.problem)
     return _with_state(row, orphan.state, orphan.last_apply)
 
 
@@ -255,12 +260,9 @@ def _load(store: Store, text: str, row: Row, failed: Callable[[UserError], None]
     """The state of a stack; its row if it cannot be read, so that other rows still appear."""
     try:
         return store.load(text)
-    except CorruptStateError as problem:
+    except UnreadableStateError as problem:
         failed(UserError(error(problem.message, problem.hint)))
-        return replace(row, drift=Reason(DriftState.DAMAGED_STATE))
-    except NewerFormatError as problem:
-        failed(UserError(error(problem.message, problem.hint)))
-        return replace(row, drift=_unreadable(problem.message))
+        return _with_unread_state(row, problem)
 
 
 def _once_per_folder(failed: Callable[[UserError], None]) -> Callable[[Path, UserError], None]:
@@ -339,6 +341,11 @@ def _drift(report: StackReport, row: Row, now: datetime) -> Reason:
 
 def _unreadable(problem: str) -> Reason:
     return Reason(DriftState.UNREADABLE, {"problem": problem})
+
+
+def _with_unread_state(row: Row, problem: UnreadableStateError) -> Row:
+    is_newer = isinstance(problem, NewerFormatError)
+    return replace(row, drift=Reason(DriftState.NEWER_STATE if is_newer else DriftState.DAMAGED_STATE))
 
 
 def _with_state(row: Row, state: Snapshot | None, applied: LastApply | None) -> Row:

@@ -8,7 +8,7 @@ from pathlib import Path
 from providers.regular_files import real_path
 from reconciler.engine.sources import root_of, source_of, workspace_name
 from reconciler.pipeline.load import Pipeline
-from state.errors import CorruptStateError
+from state.errors import UnreadableStateError
 from state.register import Register, scope_of
 
 StacksBelow = Callable[[Path], Mapping[Path, Collection[str]]]
@@ -46,7 +46,7 @@ class FormerStacks:
         if pipeline is None or self._stacks_below is None:
             return []
         register = Register(scope_of(stack))
-        with suppress(CorruptStateError):  # commands that need the register report it
+        with suppress(UnreadableStateError):  # commands that need the register report it
             register = self._register(scope_of(stack))
         if stack in register.stacks or not any(source.workspace for source in register.stacks.values()):
             return []

@@ -371,6 +371,7 @@ _DRIFT_STATES: Mapping[StrEnum, _Words] = {
     DriftState.UNREADABLE: lambda it: str(it["problem"]),
     DriftState.NO_LOGIN: "no login",
     DriftState.DAMAGED_STATE: "damaged state",
+    DriftState.NEWER_STATE: "state of a newer version",
     DriftState.ORPHANED: lambda it: f"orphaned: its folder {_instead(it)}",
 }
 

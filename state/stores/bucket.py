@@ -27,6 +27,7 @@ from state.errors import (
     StaleStateError,
     StateError,
     StoreUnavailableError,
+    UnreadableStateError,
 )
 from state.invariants import verify
 from state.lock import HEARTBEAT, REMOVED, TTL, Lock, check_ownership, hold_lock, is_held
@@ -457,7 +458,7 @@ class BucketStore:
         """Whether the stack was ever saved. An unreadable head counts as unreadable state."""
         try:
             return bool(self._read_head(stack).head.content)
-        except CorruptStateError:
+        except UnreadableStateError:
             return True
 
     def _name_at(self, stack: str, head: Head, serial: int) -> str:

@@ -81,8 +81,8 @@ def run(
     for orphan in orphans:
         if not part_of([Path(orphan.folder)], Path(), shard):
             continue
-        if orphan.damage is not None:
-            failed[orphan.stack] = (orphan.damage,)
+        if orphan.problem is not None:
+            failed[orphan.stack] = diagnostics_of(orphan.problem)
         else:
             reports += (orphan_report(orphan, where.target(), first_seen=since, now=now),)
     objects = _unmanaged(where, rps, failed) if unmanaged and (shard is None or shard.index == 1) else None

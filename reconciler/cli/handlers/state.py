@@ -32,8 +32,9 @@ from reconciler.views.terminal.history import (
 from reconciler.views.terminal.messages import print_diagnostics
 from state.changes import Changes, changes
 from state.document import to_document
-from state.errors import CorruptStateError
+from state.errors import CorruptStateError, StaleStateError, UnreadableStateError
 from state.lock_info import LockInfo
+from state.register import scope_of
 from state.snapshot import Snapshot
 from state.stores.base import Store, saves_by_run
 
@@ -50,8 +51,7 @@ def list_stacks(as_json: bool) -> int:
 def show(name: str, serial: int | None, as_json: bool) -> int:
     with stores.opened() as store:
         stack = _named(store, name)
-        snapshot = _at(store, stack, serial) if serial else store.load(stack)
-    assert snapshot is not None
+        snapshot = _at(store, stack, serial) if serial else _present(store, stack)
     _print(as_json, to_document(snapshot), state_lines(snapshot))
     return DONE
 
@@ -112,8 +112,7 @@ def _forget_stack(name: str, yes: bool, lock_timeout: float, as_json: bool) -> i
             return CONFLICT
         run = this_run(options.command_line(), git_commit(Path.cwd()))
         with store.lock(stack, run, timeout=lock_timeout, on_wait=_describe_holder) as lock:
-            snapshot = store.load(stack)
-            assert snapshot is not None
+            snapshot = _present(store, stack)
             addresses = sorted({*snapshot.resources, *snapshot.intents})
             serial = snapshot.serial
             if addresses:
@@ -154,8 +153,7 @@ def _forget_resource(name: str, address: Address, yes: bool, lock_timeout: float
         stack = _named(store, name)
         run = this_run(options.command_line(), git_commit(Path.cwd()))
         with store.lock(stack, run, timeout=lock_timeout, on_wait=_describe_holder) as lock:
-            snapshot = store.load(stack)
-            assert snapshot is not None
+            snapshot = _present(store, stack)
             kept = snapshot.without_resource(str(address)).without_intent(str(address))
             if kept == snapshot:
                 addresses = "\n".join(sorted({*snapshot.resources, *snapshot.intents})) or "nothing"
@@ -165,6 +163,7 @@ def _forget_resource(name: str, address: Address, yes: bool, lock_timeout: float
             if not yes and not _is_confirmed(f"Remove {address} from the state of {stack}?"):
                 err.print("Nothing was changed.")
                 return FAILED
+            store.load_register(scope_of(stack))  # an error, if it cannot be read, before anything is saved
             saved = store.save(
                 replace(kept, written_by=VERSION, written_at=now()),
                 expected_serial=snapshot.serial,
@@ -209,7 +208,6 @@ def move(before: str, after: str, lock_timeout: float, as_json: bool) -> int:
 def list_claims(rebuild: str | None, as_json: bool) -> int:
     from providers.table import EXCLUSIVE
     from state.claims import Registers
-    from state.register import scope_of
     from state.register import to_document as register_document
 
     with stores.opened() as store:
@@ -242,7 +240,7 @@ def verify(name: str, as_json: bool) -> int:
         stack = _named(store, name)
         document: dict[str, JSON] = {"format": "reconciler/verified", "version": 1, "stack": stack}
         try:
-            snapshot = store.load(stack)
+            snapshot = _present(store, stack)
         except CorruptStateError as problem:
             intact = _intact_serials(store, stack)
             if as_json:
@@ -254,7 +252,6 @@ def verify(name: str, as_json: bool) -> int:
             _print_damage(problem, intact)
             return FAILED
         intact = _intact_serials(store, stack)
-    assert snapshot is not None
     findings = {"whole": True, "serial": snapshot.serial, "problems": [], "whole_serials": intact}
     lines = [
         Text(f"{stack} is intact: serial {snapshot.serial}, {plural(len(snapshot.resources), 'resource')}")
@@ -325,6 +322,15 @@ def _named(store: Store, name: str) -> str:
     raise UserError(error(f"there is no state of {name}", f"{existing} {OTHER_STORE}"))
 
 
+def _present(store: Store, stack: str) -> Snapshot:
+    """The state of a stack that was in the store. Raises StaleStateError if it was moved since."""
+    snapshot = store.load(stack)
+    if snapshot is None:
+        message = f"another run moved the state of {stack} in the meantime"
+        raise StaleStateError(message, hint="reconciler state list shows the present names")
+    return snapshot
+
+
 def _at(store: Store, stack: str, serial: int) -> Snapshot:
     """The state version with this serial. Raises UserError if it does not exist."""
     snapshot = store.load_at(stack, serial)
@@ -338,10 +344,10 @@ def _at(store: Store, stack: str, serial: int) -> Snapshot:
 
 
 def _readable(store: Store, stack: str, serial: int) -> Snapshot | None:
-    """The state version with this serial; None if it is damaged or no longer kept."""
+    """The state version with this serial; None if it cannot be read or is no longer kept."""
     try:
         return store.load_at(stack, serial)
-    except CorruptStateError:
+    except UnreadableStateError:
         return None
 
 

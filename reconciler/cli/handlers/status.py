@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
@@ -53,14 +54,16 @@ def run(
                 folders, targets, store, read_options, now=now, emit=progress, live=not offline, failed=failed
             )
         )
-        try:
-            orphans = orphans_of(selection, scopes, store)
-        except (UserError, StateError) as problem:
-            orphans = []
-            failed(UserError(*diagnostics_of(problem)))
+        orphans = []
+        for scope in scopes():
+            try:
+                orphans += orphans_of(selection, partial(list, (scope,)), store)
+            except (UserError, StateError) as problem:
+                failed(UserError(*diagnostics_of(problem)))
         rows += map(orphan_row, orphans)
-        for damage in (orphan.damage for orphan in orphans if orphan.damage is not None):
-            failed(UserError(damage))
+        for orphan in orphans:
+            if orphan.problem is not None:
+                failed(UserError(*diagnostics_of(orphan.problem)))
     unchecked = (row for row in rows if not row.checked and row.drift.code is not DriftState.NO_LOGIN)
     if code == DONE and not offline and any(unchecked):
         code = UNCHECKED

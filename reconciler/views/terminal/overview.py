@@ -33,7 +33,7 @@ def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
                 Text(row.files_version or "-"),
                 Text((row.running_digest or row.digest)[:SHORT_DIGEST] or "-", "dim"),
                 _drift(row),
-                Text(f"{age(row.applied.at, now)}{by}" if row.applied else "not in the state"),
+                Text(f"{age(row.applied.at, now)}{by}" if row.applied else _no_apply(row)),
             ]
         )
         above = label
@@ -82,6 +82,10 @@ def age(at: str, now: datetime) -> str:
         if passed >= length:
             return f"{plural(passed // length, unit)} ago"
     return "just now"
+
+
+def _no_apply(row: Row) -> str:
+    return "not in the state" if row.state_is_readable else "unknown"
 
 
 def _drift(row: Row) -> Text:
