@@ -1,14 +1,19 @@
-"""The options `--json`, `--junit`, `--markdown` and `--html`, and the destination of each format."""
+"""The options `--json`, `--events`, `--junit`, `--markdown` and `--html`, and the destination of each."""
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.options import Command
+
+if TYPE_CHECKING:
+    from reconciler.core.diagnostics import Diagnostic
+    from reconciler.core.runs import Follow
 
 HELP = {
     "json": "Write JSON. The report of an earlier run in this file gives the age of each finding.",
@@ -16,14 +21,27 @@ HELP = {
     "markdown": "Write Markdown, for a comment or an issue.",
     "html": "Write one HTML page.",
 }
+RUN_HELP = {
+    "json": "Write the result of each pipeline as JSON.",
+    "events": "Write each event of the run as a line of JSON, while it runs.",
+    "junit": "Write JUnit XML, with a test for each pipeline.",
+    "markdown": "Write the results as Markdown, for a comment.",
+    "html": "Write the results as one HTML page.",
+}
 STDOUT = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The destination of each requested format."""
+    """The destination of each requested format.
+
+    Attributes:
+        places: format -> its file, or `STDOUT`.
+        failures: formats that could not be written during the run. `write_run` reports them.
+    """
 
     places: Mapping[str, Path]
+    failures: "list[Diagnostic]" = field(default_factory=list)
 
     @property
     def on_stdout(self) -> bool:
@@ -35,9 +53,35 @@ class Outputs:
         place = self.places.get(format_)
         return None if place == STDOUT else place
 
+    @contextmanager
+    def events(self) -> "Iterator[Follow]":
+        """Write the events of a run while the block runs, if they are requested.
 
-def output_files(*formats: str) -> Callable[[Command], Command]:
-    """An option for each of these formats, passed as `outputs`."""
+        A file that cannot be written any more does not end the run.
+
+        Raises:
+            UserError: the file cannot be opened. Nothing was done yet.
+        """
+        if "events" not in self.places:
+            yield lambda _: None
+            return
+        from reconciler.cli.event_files import event_lines
+
+        with event_lines(self.file("events"), self.failures) as follow:
+            yield follow
+
+
+def run_outputs(command: Command) -> Command:
+    """The options for the outputs of a command that applies plans, passed as `outputs`."""
+    return output_files(*RUN_HELP, texts=RUN_HELP)(command)
+
+
+def output_files(*formats: str, texts: Mapping[str, str] = HELP) -> Callable[[Command], Command]:
+    """An option for each of these formats, passed as `outputs`.
+
+    Args:
+        texts: format -> help of its option.
+    """
 
     def decorated(command: Command) -> Command:
         @functools.wraps(command)
@@ -51,7 +95,7 @@ def output_files(*formats: str) -> Callable[[Command], Command]:
         for name in reversed(formats):
             kind = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
             with_outputs = click.option(
-                f"--{name}", f"{name}_file", type=kind, callback=_in_a_folder, help=HELP[name]
+                f"--{name}", f"{name}_file", type=kind, callback=_in_a_folder, help=texts[name]
             )(with_outputs)
         return with_outputs
 

@@ -17,6 +17,7 @@ from reconciler.cli.documents import print_document
 from reconciler.cli.outputs import STDOUT, Outputs
 from reconciler.core.diagnostics import Diagnostic, UserError, error, warning
 from reconciler.core.plan import Plan
+from reconciler.core.runs import RunReport
 from reconciler.drift.findings import Report, with_relative_paths
 from reconciler.pipeline.image_source import is_in_image
 from reconciler.pipeline.shared import SharedSettings
@@ -73,6 +74,20 @@ def write_report(report: Report, outputs: Outputs, err: Console) -> None:
     )
 
 
+def write_run(report: RunReport, outputs: Outputs, err: Console) -> None:
+    """Write the report of a run in all requested formats.
+
+    Raises:
+        UserError: a file could not be written, or the events could not during the run.
+    """
+    report = report.with_relative_paths(Path.cwd())
+    if not outputs.places:
+        return
+    from reconciler.views.reports.run_json import run_text
+
+    _write_all(outputs, {"json": lambda: run_text(report)})
+
+
 def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -> None:
     """Write plans in all requested formats.
 
@@ -105,8 +120,10 @@ def _write_all(outputs: Outputs, texts: Mapping[str, Callable[[], str]]) -> None
     Raises:
         UserError: a file could not be written.
     """
-    failed = []
+    failed = [*outputs.failures]
     for format_, place in outputs.places.items():
+        if format_ not in texts:
+            continue  # written during the run
         try:
             _write(place, texts[format_](), format_)
         except OSError as problem:

@@ -2,9 +2,11 @@
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from pathlib import Path
+from typing import Self
 
 from providers.reasons import Reason
 from reconciler.core.diagnostics import Diagnostic, Severity
@@ -75,6 +77,15 @@ class PipelineRun:
         every = (*self.diagnostics, *(self.plan.diagnostics if self.plan else ()))
         return tuple(dict.fromkeys(problem for problem in every if problem.severity is Severity.ERROR))
 
+    def with_relative_paths(self, folder: Path) -> Self:
+        """A copy whose files, if they are below `folder`, are relative to it."""
+        plan = self.plan
+        if plan is not None:
+            remarks = tuple(remark.with_relative_paths(folder) for remark in plan.diagnostics)
+            plan = replace(plan, diagnostics=remarks)
+        remarks = tuple(remark.with_relative_paths(folder) for remark in self.diagnostics)
+        return replace(self, plan=plan, diagnostics=remarks)
+
     def command(self, verb: str, options: Sequence[str] = ()) -> str:
         """The command line of the same run for this pipeline alone, with the options of its plan.
 
@@ -143,6 +154,14 @@ class RunReport:
             for run in self.runs
             if run.stack and run.version and run.result in (RunResult.APPLIED, RunResult.UNCHANGED)
         }
+
+    def with_relative_paths(self, folder: Path) -> Self:
+        """A copy whose files, if they are below `folder`, are relative to it."""
+        return replace(
+            self,
+            runs=tuple(run.with_relative_paths(folder) for run in self.runs),
+            problems=tuple(problem.with_relative_paths(folder) for problem in self.problems),
+        )
 
     def command_for(self, run: PipelineRun) -> str:
         """The command that repeats this run for one of its pipelines."""

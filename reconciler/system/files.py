@@ -165,6 +165,34 @@ def write_output(path: Path, content: bytes, *, mode: int) -> None:
         replace_file(path, content, mode=None if path.exists() else mode)
 
 
+class LineFile:
+    """A file that the user named for output, written line by line: a killed run leaves complete lines.
+
+    Raises:
+        OSError: as `write_output`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        handle = _open_to_write(path, os.O_CREAT | os.O_TRUNC)
+        self._file = os.fdopen(handle, "wb", buffering=0)
+
+    def write(self, line: bytes) -> None:
+        """Write one line at once. Raises OSError, and what was written of the line is removed if possible."""
+        rest, start = line, self._file.tell() if self._file.seekable() else None
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError:
+            if start is not None:
+                with suppress(OSError):
+                    self._file.truncate(start)
+            raise
+
+    def close(self) -> None:
+        with suppress(OSError):  # each line was written already
+            self._file.close()
+
+
 def append_output(path: Path, content: bytes) -> None:
     """Add to a file that other programs add to as well; it is created if it does not exist.
 

@@ -20,6 +20,7 @@ __all__ = [
     "escape_match",
     "has_commands",
     "in_workflow",
+    "json_line",
     "json_text",
     "on_one_line",
     "one_line",
@@ -70,6 +71,11 @@ def has_commands(text: str) -> bool:
 def json_text(document: JSON) -> str:
     """The document as JSON. Hidden characters are escaped, so that a terminal can show it."""
     return _BUT_LINES.sub(_for_json, json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+
+
+def json_line(document: JSON) -> str:
+    """The document as JSON on one line, with its line feed; otherwise as `json_text`."""
+    return _BUT_LINES.sub(_for_json, json.dumps(document, ensure_ascii=False)) + "\n"
 
 
 def safe_for_workflows(document: str, format_: str) -> str:

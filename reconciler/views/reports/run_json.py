@@ -56,7 +56,7 @@ _PIPELINE_KEYS = frozenset(
     ]
 )
 _PLAN_KEYS = frozenset(["basis", "asked", "summary", "diagnostics"])
-_OUTCOME_KEYS = frozenset(["status", "step_seconds", "error", "blocked_by", "object"])
+OUTCOME_KEYS = frozenset(["status", "step_seconds", "error", "blocked_by", "object"])
 
 
 def run_text(report: RunReport) -> str:
@@ -187,7 +187,7 @@ def pipeline_from_document(document: Document) -> PipelineRun:
         result=RunResult(document["result"].replace("_", " ")),
         exit_code=document["exit_code"],
         plan=plan,
-        outcomes=tuple(_outcome_from_document(step, rest) for step, rest in steps if rest["status"]),
+        outcomes=tuple(outcome_from_document(step, rest) for step, rest in steps if rest["status"]),
         diagnostics=tuple(map(diagnostic_from_document, document["diagnostics"])),
         stale_steps=tuple(map(_stale_from_document, document["stale_steps"])),
         mismatch=_mismatch_from_document(document["mismatch"]) if document["mismatch"] else None,
@@ -226,12 +226,13 @@ def _steps_to_document(run: PipelineRun) -> Iterator[dict[str, JSON]]:
 
 def _split(document: Document) -> tuple[Step, Document]:
     """A step, and the document of its outcome."""
-    only_keys(document, STEP_KEYS | _OUTCOME_KEYS, f"step {document.get('address')}")
+    only_keys(document, STEP_KEYS | OUTCOME_KEYS, f"step {document.get('address')}")
     step = step_from_document({key: document[key] for key in STEP_KEYS})
-    return step, {key: document[key] for key in _OUTCOME_KEYS}
+    return step, {key: document[key] for key in OUTCOME_KEYS}
 
 
-def _outcome_from_document(step: Step, document: Document) -> Outcome:
+def outcome_from_document(step: Step, document: Document) -> Outcome:
+    """The outcome of this step in a document of `outcome_to_document`. Raises as `run_from_document`."""
     live, blocked_by = document["object"], document["blocked_by"]
     return Outcome(
         step,

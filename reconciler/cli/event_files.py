@@ -1,0 +1,56 @@
+"""Writes the events of a run to a file or to stdout. Imported on use: most runs write none."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.cli.documents import print_line
+from reconciler.core.diagnostics import Diagnostic, UserError, error
+from reconciler.core.events import Event
+from reconciler.core.runs import Follow, RunEvent
+from reconciler.system.files import LineFile
+from reconciler.views.reports.run_events import EventWriter
+
+
+@contextmanager
+def event_lines(place: Path | None, failures: list[Diagnostic]) -> Iterator[Follow]:
+    """Write each event while the block runs.
+
+    Args:
+        place: the file; None for stdout.
+        failures: gets the error if a line cannot be written; no other line is written then.
+
+    Raises:
+        UserError: the file cannot be opened.
+    """
+    if place is None:
+        yield _until_it_fails(EventWriter(print_line), place, failures)
+        return
+    try:
+        file = LineFile(place)
+    except OSError as problem:
+        detail = f"{problem.strerror}. Nothing was changed."
+        raise UserError(error("the events output cannot be written", detail, file=place)) from None
+    try:
+        writer = EventWriter(lambda line: file.write(line.encode("utf-8", "backslashreplace")))
+        yield _until_it_fails(writer, place, failures)
+    finally:
+        file.close()
+
+
+def _until_it_fails(writer: EventWriter, place: Path | None, failures: list[Diagnostic]) -> Follow:
+    """The writer, up to its first failure: a full disk must not end a run that writes to the platform."""
+    write: Callable[[RunEvent | Event], None] | None = writer
+
+    def follow(event: RunEvent | Event) -> None:
+        nonlocal write
+        if write is None:
+            return
+        try:
+            write(event)
+        except OSError as problem:
+            write = None
+            detail = f"{problem.strerror}. The events after that are missing; the run went on."
+            failures.append(error("the events output cannot be written", detail, file=place))
+
+    return follow
