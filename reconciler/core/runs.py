@@ -161,6 +161,7 @@ class RunReport:
             self,
             runs=tuple(run.with_relative_paths(folder) for run in self.runs),
             problems=tuple(problem.with_relative_paths(folder) for problem in self.problems),
+            refusal=self.refusal and self.refusal.with_relative_paths(folder),
         )
 
     def command_for(self, run: PipelineRun) -> str:

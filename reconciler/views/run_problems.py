@@ -157,6 +157,8 @@ def _about(step: Step, summary: str, detail: str) -> Diagnostic:
 
 def _of_end(report: RunReport, run: PipelineRun) -> Diagnostic:
     """Why a pipeline without any problem of its own did not succeed."""
+    if report.refusal is not None:
+        return report.refusal
     if report.interrupted:
         return error("the run was interrupted")
     if report.declined:

@@ -158,6 +158,7 @@ def every_result() -> RunReport:
         pipeline("half", RunResult.INTERRUPTED),
         pipeline("late", RunResult.NOT_STARTED, version="", wave=2, seconds=0.0),
         problems=(error("no pipeline has this name", NASTY),),
+        refusal=error("this is not the plan with the digest 0123", NASTY, file=Path("a/plan.json")),
         stopped_by_failures=True,
     )
 

@@ -46,7 +46,7 @@ _IN_SYNC = frozenset({ChangeClass.IN_SYNC, ChangeClass.UNVERIFIED})
 _HEAD_KEYS = frozenset(
     [
         *("exit_code", "totals", "command", "options", "started", "ended", "seconds", "digest"),
-        *("interrupted", "stopped_by_failures", "declined", "problems"),
+        *("interrupted", "stopped_by_failures", "declined", "refusal", "problems"),
     ]
 )
 _PIPELINE_KEYS = frozenset(
@@ -88,6 +88,7 @@ def head_to_document(report: RunReport) -> dict[str, JSON]:
         "interrupted": report.interrupted,
         "stopped_by_failures": report.stopped_by_failures,
         "declined": report.declined,
+        "refusal": diagnostic_to_document(report.refusal) if report.refusal else None,
         "problems": [diagnostic_to_document(problem) for problem in report.problems],
     }
 
@@ -164,6 +165,7 @@ def head_from_document(document: Document) -> RunReport:
         digest=document["digest"],
         runs=(),
         problems=tuple(map(diagnostic_from_document, document["problems"])),
+        refusal=diagnostic_from_document(document["refusal"]) if document["refusal"] else None,
         interrupted=document["interrupted"],
         stopped_by_failures=document["stopped_by_failures"],
         declined=document["declined"],
