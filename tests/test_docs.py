@@ -112,10 +112,16 @@ def test_the_pictures_show_the_output_of_today(cli: Cli, sandbox: Sandbox) -> No
     graph = cli("graph", "multi_training", "--format", "svg").out
     assert (PICTURES / "graph.svg").read_text() == script["settled"](graph, sandbox)
 
+    for name in ("single_training", "yolov8_training"):
+        copy_example(name, cli.folder, sandbox.registry)
+    script["organize"](cli.folder)
+    graph = cli("graph", "--all", "--format", "svg").out
+    assert (PICTURES / "organization.svg").read_text() == script["settled"](graph, sandbox)
+
 
 def test_the_pictures_are_small() -> None:
     sizes = {picture.name: picture.stat().st_size for picture in PICTURES.iterdir()}
-    assert sorted(sizes) == ["drift.png", "graph.svg", "plan.svg"]
+    assert sorted(sizes) == ["drift.png", "graph.svg", "organization.svg", "plan.svg"]
     assert max(sizes.values()) < 150_000
 
 

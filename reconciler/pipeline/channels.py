@@ -41,6 +41,15 @@ def moving_tag(pipeline: Pipeline, environment: str) -> MovingTag | None:
     return MovingTag(environment, pipeline.config.docker.image_name, pipeline.channel)
 
 
+def moving_tags(pipeline: Pipeline) -> dict[tuple[str, str], list[str]]:
+    """The environments by the repository and the moving tag that they register."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for environment in known_environments(pipeline):
+        if (moving := moving_tag(pipeline, environment)) is not None:
+            groups.setdefault((moving.repository, moving.tag), []).append(environment)
+    return groups
+
+
 def affected_environments(pipeline: Pipeline, tag: str) -> list[str]:
     """The other environments that run the image behind this tag, without those that follow this one."""
     here, shared = pipeline.loaded.environment or "", pipeline.loaded.shared
@@ -93,11 +102,8 @@ def _follows_without_effect(pipeline: Pipeline) -> Iterator[Diagnostic]:
 
 
 def _shared_tags(pipeline: Pipeline) -> Iterator[Diagnostic]:
-    shared, groups = pipeline.loaded.shared, dict[tuple[str, str], list[str]]()
-    for environment in known_environments(pipeline):
-        if (moving := moving_tag(pipeline, environment)) is not None:
-            groups.setdefault((moving.repository, moving.tag), []).append(environment)
-    for (_, tag), environments in groups.items():
+    shared = pipeline.loaded.shared
+    for (_, tag), environments in moving_tags(pipeline).items():
         followed = [one for one in environments if not _follows_any(pipeline, one, environments)]
         if len(followed) > 1:
             first, last = followed[0], followed[-1]

@@ -54,13 +54,16 @@ from reconciler.drift.findings import DriftState, LastApply, Report
 from reconciler.drift.status import Row
 from reconciler.engine.executor import ExecutionResult
 from reconciler.views.reports.document_parts import unstated
+from reconciler.views.reports.drawing import Drawing, Node
 from reconciler.views.reports.drift_json import report_text, report_to_document
 from reconciler.views.reports.github import annotations
-from reconciler.views.reports.graphs import Drawing, dot, mermaid, of_plan, of_report, svg
+from reconciler.views.reports.graph_text import dot, mermaid
+from reconciler.views.reports.graphs import of_plan, of_report
 from reconciler.views.reports.html import drift_html, plan_html
 from reconciler.views.reports.junit import junit_text
 from reconciler.views.reports.markdown import drift_markdown, plan_markdown
 from reconciler.views.reports.plan_json import plan_text, plan_to_document, plans_text
+from reconciler.views.reports.svg import svg
 from reconciler.views.safe import json_text, safe_for_workflows, without_workflow_commands
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
@@ -423,6 +426,7 @@ def test_every_text_of_other_views_is_text(payload: str) -> None:
         check_log(printed(lambda out, them=outcomes: print_outcomes(ExecutionResult(them).outcomes, out)))  # type: ignore[misc]
     failed = Outcome(PLAN.steps[1], Status.FAILED, error=RefusedError(payload, hint=payload))
     check_log(printed(lambda out: print_outcomes([failed], out)))
+    check_drawing(Drawing(payload, (Node(payload, "bad", (payload, payload), payload),), ()))
     for stale_steps in spoiled(StaleStep(PROCESSING, (StaleField("path", "said", {"now": "now"}),)), payload):
         check_log(printed(lambda out, it=stale_steps: print_stale([it], out)))  # type: ignore[misc]
     for rows in spoiled(ROWS, payload):

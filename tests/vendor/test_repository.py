@@ -86,6 +86,23 @@ def test_validate_reports_what_two_folders_share(cli: Cli, at: Lines) -> None:
     assert sorted(map(sorted, folders)) == [sorted(ONE_TRAINING), sorted(ONE_IMAGE)]
 
 
+def test_its_picture_has_every_pipeline_and_marks_the_faults(cli: Cli, at: Lines) -> None:
+    ended = cli("graph", "--all", "--format", "svg")
+
+    assert ended.code == 1
+    boxes = re.findall(r'<g class="(\w+)"><title>(\S+) (.*?)</title>', ended.out)
+    faulty = {*WITHOUT_TARGET, *WITHOUT_IMAGE, UPPER_CASE}
+    assert {name: note for tone, name, note in boxes if tone == "bad"} == {
+        **dict.fromkeys(faulty, "its files have errors"),
+        "image/picsellia/processing-bounding-box-cropper": "can belong to one pipeline only",
+    }
+    assert {one["folder"] for one in PIPELINES} == {name for _, name, _ in boxes if "/" in name} - {
+        "image/picsellia/processing-bounding-box-cropper"
+    }
+    assert ended.out.count("<path ") == len(ONE_IMAGE)
+    assert {found[0] for found in errors(ended.err, cli.folder)} >= {NO_TARGET, NO_IMAGE}
+
+
 @pytest.fixture
 def fleet(environments: Sandbox, cli: Cli) -> list[str]:
     """The folders of the repository without its faults, and a reconciler.toml for two environments."""
@@ -108,8 +125,9 @@ entrypoint = ["python", "pipeline.py"]
 def test_the_mended_repository_converges_in_both_environments(
     cli: Cli, environments: Sandbox, fleet: list[str], tmp_path: Path
 ) -> None:
-    ended = cli("validate", "--all")
-    assert (ended.code, errors(ended.err, cli.folder)) == (0, [])
+    for command in ("validate", "graph"):
+        ended = cli(command, "--all")
+        assert (ended.code, errors(ended.err, cli.folder)) == (0, [])
     for environment in ("TEST", "LIVE"):
         ended = cli("apply", "--all", "--env", environment, "--yes")
         assert (ended.code, errors(ended.err, cli.folder)) == (0, []), ended.err

@@ -190,7 +190,7 @@ def test_a_matrix_is_no_longer_than_github_allows(cli: Cli, root: Path) -> None:
     assert "at most 256 jobs, and 257 pipelines are selected" in ended.err
 
 
-ONE = dict.fromkeys(("image", "deploy", "rollback", "destroy", "graph", "bump patch"), "config.toml:1")
+ONE = dict.fromkeys(("image", "deploy", "rollback", "destroy", "bump patch"), "config.toml:1")
 ONE["adopt"] = "no organization is selected"  # it signs in first
 
 

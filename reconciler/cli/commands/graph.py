@@ -11,7 +11,7 @@ FORMATS = ("mermaid", "dot", "svg")
 
 
 @click.command("graph")
-@options.pipeline
+@options.pipelines
 @click.option(
     "--format",
     "format_",
@@ -28,9 +28,11 @@ FORMATS = ("mermaid", "dot", "svg")
 )
 @options.classes
 def command(**arguments: Any) -> int:
-    """Draw a pipeline's resources and their dependencies.
+    """Draw a pipeline's resources, or what pipelines share.
 
-    Draws the files, or a saved plan. Works offline and without a token.
+    For one pipeline, draws its resources and their dependencies, from its files or from a saved plan. For
+    several, draws each with what it deploys, the models that they share, and the environments with their
+    channels. Works offline and without a token.
     """
     from reconciler.cli.handlers.graph import run
 

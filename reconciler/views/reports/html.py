@@ -19,7 +19,8 @@ from reconciler.drift.findings import Report, StackReport, causes
 from reconciler.views import phrases
 from reconciler.views.counting import plural
 from reconciler.views.plan_rows import rows
-from reconciler.views.reports.graphs import of_plan, of_report, style, svg
+from reconciler.views.reports.graphs import of_plan, of_report
+from reconciler.views.reports.svg import style, svg
 from reconciler.views.safe import visible
 from reconciler.views.terminal.plans import summary
 
