@@ -44,6 +44,16 @@ class ProviderError(Exception):
         self.way_out = way_out
         self.outcome_unknown = outcome_unknown
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Workers send errors to the reporting process; `args` differ from the constructors' parameters.
+        return _rebuilt, (type(self), self.args), self.__dict__
+
+
+def _rebuilt(kind: type[ProviderError], args: tuple[object, ...]) -> ProviderError:
+    problem = kind.__new__(kind)
+    problem.args = args
+    return problem
+
 
 class TransientError(ProviderError):
     """The provider is unavailable for now; the same request may succeed later.

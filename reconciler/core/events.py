@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from providers.errors import ProviderError
 from providers.protocol import LiveObject, Progress
@@ -86,6 +87,14 @@ class FleetProgress:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class PipelineEvent:
+    """An event of one of many pipelines, with the folder of that pipeline."""
+
+    folder: Path
+    event: "Event"
+
+
 ServerDelay = Backoff | Silence | Repeat | SilenceEnd
 """A server delays the run, or no longer does."""
 
@@ -99,6 +108,7 @@ Event = (
     | ServerDelay
     | Hashing
     | FleetProgress
+    | PipelineEvent
 )
 Emit = Callable[[Event], None]
 

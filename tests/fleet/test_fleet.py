@@ -19,6 +19,7 @@ import pytest
 
 from providers.rate_limit import RateLimiter
 from providers.sandbox import Sandbox
+from reconciler.engine.chunks import Chunk, Outcomes, Task, run_chunk
 from reconciler.engine.requests import ReadOptions
 from tests.conftest import Cli, Ended
 from tests.fleet import made
@@ -156,56 +157,48 @@ def test_worker_processes_read_the_same(fleet: Fleet, monkeypatch: pytest.Monkey
 
 
 def _in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.engine.fleet._MANY", 2)
+    monkeypatch.setattr("reconciler.engine.inspection._MANY", 2)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+
+
+def die_at_first(task: Task[Any, Any], chunk: Chunk[Any]) -> Outcomes[Any]:
+    """Run a chunk, but end like a killed process at the first attempt at one pipeline."""
+    return die(task, chunk) if chunk.attempt == 1 else run_chunk(task, chunk)
+
+
+def die(task: Task[Any, Any], chunk: Chunk[Any]) -> Outcomes[Any]:
+    """Run a chunk, but end like a killed process at one pipeline."""
+    if any(folder.name == "pipeline_0007" for folder in chunk.jobs):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run_chunk(task, chunk)
 
 
 def test_a_killed_worker_is_replaced(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel kills a worker once; another one reads its pipelines."""
     _, undisturbed = fleet.drift("--all")
     _in_two_processes(monkeypatch)
-    killed = _kill_workers(monkeypatch, times=1)
+    monkeypatch.setattr("reconciler.engine.fleet.run_chunk", die_at_first)
 
     ended, report = fleet.drift("--all")
 
-    assert (len(killed), ended.code) == (1, 0)
+    assert ended.code == 0
     assert _without_times(report) == _without_times(undisturbed)
     assert active_children() == []
 
 
-def test_workers_that_are_always_killed_hide_nothing_else(
+def test_a_worker_that_is_always_killed_hides_nothing_else(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _in_two_processes(monkeypatch)
-    killed = _kill_workers(monkeypatch, times=2)
+    monkeypatch.setattr("reconciler.engine.fleet.run_chunk", die)
 
     ended, report = fleet.drift("--all")
 
-    assert (len(killed), ended.code) == (2, 13)
-    assert len(report["stacks"]) + len(report["failed"]) == COUNT
-    assert report["stacks"]
-    assert {problem["summary"] for told in report["failed"].values() for problem in told} == {
-        "the worker process that was checking it was killed"
-    }
+    assert (ended.code, len(report["stacks"])) == (13, COUNT - 1)
+    assert {
+        folder: [problem["summary"] for problem in told] for folder, told in report["failed"].items()
+    } == {"pipeline_0007": ["the worker process that was working on it was killed"]}
     assert active_children() == []
-
-
-def _kill_workers(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
-    """Kill the worker processes of this many attempts while this process reads; returns their pids."""
-    from reconciler.engine.fleet import _Worker
-
-    read, killed = _Worker.__call__, list[int]()
-
-    def after_a_kill(self: Any, folders: Any, done: Any) -> Any:
-        workers = active_children()
-        if workers and len(killed) < times:
-            killed.append(workers[0].pid or 0)
-            workers[0].kill()
-            workers[0].join()
-        return read(self, folders, done)
-
-    monkeypatch.setattr(_Worker, "__call__", after_a_kill)
-    return killed
 
 
 def test_ctrl_c_while_workers_start_prints_one_word(fleet: Fleet) -> None:
@@ -224,9 +217,9 @@ def _interrupted(fleet: Fleet, ready: Callable[[str], bool]) -> tuple[int, list[
     code = """
 import os, signal
 from reconciler import cli
-from reconciler.engine import fleet
+from reconciler.engine import inspection
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script ignores it
-fleet._MANY, os.sched_getaffinity = 2, lambda _: {0, 1}
+inspection._MANY, os.sched_getaffinity = 2, lambda _: {0, 1}
 cli.main(["drift", "--all"])
 """
     fleet.sandbox.clear_requests()

@@ -20,7 +20,7 @@ from reconciler.drift.check import check, no_state_remarks
 from reconciler.drift.findings import Report, UnmanagedObject
 from reconciler.drift.orphans import orphan_report
 from reconciler.drift.unmanaged import find_unmanaged
-from reconciler.engine import fleet
+from reconciler.engine.inspection import inspect_all
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import session
@@ -61,7 +61,7 @@ def run(
 
     folders = part_of(folders_beside_orphans(selection, not_found, where.scopes), Path.cwd(), shard)
     with ProgressView(err) as progress:
-        result = fleet.inspect_all(
+        result = inspect_all(
             folders,
             where.reads(read_options),
             partial(execution.shared_session, where, rps),

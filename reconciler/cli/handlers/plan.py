@@ -15,7 +15,7 @@ from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.exit_codes import DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Plan
 from reconciler.drift.orphans import orphans_note
-from reconciler.engine import fleet
+from reconciler.engine.inspection import inspect_all
 from reconciler.engine.plan import make_plan
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.session import CannotCheckError, Session
@@ -60,7 +60,7 @@ def run(
                 f"{out} would become part of the image; save the plan outside of the build context"
             )
     with ProgressView(err) as progress:
-        result = fleet.inspect_all(
+        result = inspect_all(
             folders,
             where.reads(read_options, search=True),
             partial(execution.shared_session, where, rps),

@@ -25,6 +25,7 @@ from reconciler.core.events import (
     Note,
     Notice,
     Outcome,
+    PipelineEvent,
     Status,
     StepFinished,
     StepProgress,
@@ -106,6 +107,8 @@ class EventRenderer:
                 self._hashing(folder, path, done)
             case FleetProgress(done, total):
                 self._count(done, total)
+            case PipelineEvent(_, inner):
+                self._render(inner)
             case StepStarted(step):
                 self._stop_notes()
                 self._log.start(step)

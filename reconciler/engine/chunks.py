@@ -1,0 +1,176 @@
+"""The part of a fleet's run that a worker executes: one task, for the pipelines of a chunk.
+
+Everything that comes and goes can be pickled, so a worker is a thread, a process or a machine of a cluster.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from uuid import uuid4
+
+from providers.waits import Hashing
+from reconciler.core.diagnostics import UserError
+from reconciler.core.events import Emit, Event, Note, PipelineEvent
+from reconciler.engine import workers
+from reconciler.engine.requests import ReadOptions
+from reconciler.engine.session import Session
+from reconciler.engine.validate import ValidatedPipeline, validate
+from state.errors import StateError
+
+A = TypeVar("A")
+T = TypeVar("T")
+Problem = UserError | StateError
+SignIn = Callable[[Emit, int], AbstractContextManager[Session]]
+"""Opens a session. The number is that of all sessions, which share the allowed requests per second."""
+
+THREADS = 32
+"""Most pipelines at once, in all processes together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[A, T]):
+    """The work for each pipeline. To run in other processes, all of it must support pickling.
+
+    Attributes:
+        read_options: how to read the files.
+        sign_in: opens the session of a process when its first pipeline needs it.
+        work: called once per pipeline whose files have no errors, from several threads, with its argument.
+        sessions: number of processes, which share the allowed requests per second.
+        threads: most pipelines of a chunk at once.
+        total: number of all pipelines.
+        key: identifies the task within a process.
+    """
+
+    read_options: ReadOptions
+    sign_in: SignIn
+    work: Callable[[Session, ValidatedPipeline, A], T]
+    sessions: int = 1
+    threads: int = 1
+    total: int = 1
+    key: str = field(default_factory=lambda: uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk(Generic[A]):
+    jobs: Mapping[Path, A]
+    attempt: int = 1
+
+    def again(self, folders: Collection[Path]) -> "Chunk[A]":
+        """Another attempt at these pipelines."""
+        return Chunk({folder: self.jobs[folder] for folder in folders}, self.attempt + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes(Generic[T]):
+    """The outcomes of a chunk: of all its pipelines, unless signing in failed.
+
+    Attributes:
+        events: events of a worker process.
+    """
+
+    of: Mapping[Path, T | Problem]
+    is_signed_in: bool
+    sign_in_error: Problem | None
+    events: Sequence[Event]
+
+
+emits: dict[str, Emit] = {}
+"""In the process of the command: task key -> receives the events."""
+_processes: "dict[str, _Process[Any, Any]]" = {}
+"""Task key -> the task's part of this process."""
+_processes_lock = threading.Lock()
+
+
+def run_chunk(task: Task[A, T], chunk: Chunk[A]) -> Outcomes[T]:
+    """In the process of a worker: run the task for the pipelines of a chunk."""
+    with _processes_lock:
+        if task.key not in _processes:
+            _processes[task.key] = _Process(task)
+        process: _Process[A, T] = _processes[task.key]
+    return process.run(chunk)
+
+
+def end(key: str) -> None:
+    """In the process of the command: close the session of a task, if one was opened here."""
+    del emits[key]
+    with _processes_lock:
+        process = _processes.pop(key, None)
+    if process is not None:
+        process.close()
+
+
+class _Process(Generic[A, T]):
+    """One session for all chunks of a task that run in this process. Thread-safe.
+
+    In a worker process, the session stays open until the process ends.
+    """
+
+    def __init__(self, task: Task[A, T]) -> None:
+        self._task = task
+        self._emit = emits.get(task.key, self._collect)
+        self._events: deque[Event] = deque()
+        self._session: Session | None = None
+        self._sign_in_error: tuple[int, Problem] | None = None  # after the number of an attempt
+        self._open = ExitStack()
+        self._lock = threading.Lock()
+        # Reading files and evaluating classes keeps a core busy.
+        self._computing = threading.Semaphore(max(1, workers.cores() // task.sessions))
+
+    def close(self) -> None:
+        self._open.close()
+
+    def run(self, chunk: Chunk[A]) -> Outcomes[T]:
+        outcomes: dict[Path, T | Problem] = {}
+        run_job = partial(self._run_job, chunk.attempt, outcomes)
+        if len(chunk.jobs) == 1:
+            run_job(*chunk.jobs.items())
+        else:
+            with ThreadPoolExecutor(min(self._task.threads, len(chunk.jobs))) as pool:
+                list(pool.map(run_job, chunk.jobs.items()))
+        events: list[Event] = []
+        with suppress(IndexError):  # another thread takes events, too
+            while True:
+                events.append(self._events.popleft())
+        failed = self._sign_in_error[1] if self._sign_in_error and len(outcomes) < len(chunk.jobs) else None
+        return Outcomes(outcomes, self._session is not None, failed, events)
+
+    def _run_job(self, attempt: int, outcomes: dict[Path, T | Problem], job: tuple[Path, A]) -> None:
+        folder, argument = job
+
+        def emit(event: Event) -> None:
+            self._emit(PipelineEvent(folder, event))
+
+        try:
+            with self._computing:
+                validated = validate(folder, self._task.read_options, emit=emit)
+            validated.require_valid()
+            if (session := self._signed_in(attempt)) is not None:
+                outcomes[folder] = self._task.work(replace(session, emit=emit), validated, argument)
+        except (UserError, StateError) as problem:
+            outcomes[folder] = problem
+
+    def _signed_in(self, attempt: int) -> Session | None:
+        """The session; None if signing in failed in this or a later attempt."""
+        with self._lock:
+            failed_in = self._sign_in_error[0] if self._sign_in_error else 0
+            if self._session is None and failed_in < attempt:
+                try:
+                    session = self._open.enter_context(self._task.sign_in(self._emit, self._task.sessions))
+                except (UserError, StateError) as problem:
+                    self._sign_in_error = attempt, problem
+                else:
+                    session.platform.expect(self._task.total)
+                    self._session = replace(session, threads=max(1, THREADS // self._task.total))
+            return self._session
+
+    def _collect(self, event: Event) -> None:
+        """Keep an event until its chunk ends. Notes and hashing describe the present only."""
+        inner = event.event if isinstance(event, PipelineEvent) else event
+        if not isinstance(inner, Note | Hashing):
+            self._events.append(event)

@@ -1,0 +1,126 @@
+"""Reads many pipelines: with threads, and from `_MANY` pipelines on with worker processes.
+
+Decides nothing about a pipeline, except that no two may have one stack.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Generic
+
+from reconciler.core.diagnostics import UserError
+from reconciler.core.events import Emit, Event, FleetProgress, Note, PipelineEvent
+from reconciler.engine import workers
+from reconciler.engine.chunks import THREADS, Problem, SignIn, T, Task
+from reconciler.engine.fleet import run
+from reconciler.engine.requests import ReadOptions
+from reconciler.engine.session import Session
+from reconciler.engine.validate import ValidatedPipeline, duplicate_stack_error
+from state.errors import StateError
+
+_MANY = 100
+"""The number of pipelines from which on worker processes save time."""
+_CHUNKS_EACH = 8
+"""Chunks per process: few, to keep the threads of a chunk busy, but enough to balance uneven chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetResult(Generic[T]):
+    """The outcome of each pipeline.
+
+    Attributes:
+        results: the results of the pipelines that were read, in the order of the folders.
+        problems: the errors of the others, in the same order.
+        sign_in_error: the error of signing in, if it failed in every process and is not transient.
+    """
+
+    results: Mapping[Path, T]
+    problems: Mapping[Path, Problem]
+    sign_in_error: Problem | None = None
+
+
+def inspect_all(
+    folders: Sequence[Path],
+    read_options: ReadOptions,
+    sign_in: SignIn,
+    inspect: Callable[[Session, ValidatedPipeline], T],
+    emit: Emit,
+) -> FleetResult[T]:
+    """Inspect every pipeline whose files have no errors. A stack of two folders is an error of the second.
+
+    Args:
+        sign_in: opens a session when the first pipeline needs it.
+        inspect: called once per pipeline, from several threads; only reads.
+
+    From `_MANY` pipelines on, worker processes share the work, so `sign_in`, `inspect` and the results must
+    support pickling.
+    """
+    total = len(folders)
+    count = max(1, min(workers.cores(), THREADS, 2 * total // _MANY))
+    task = Task(read_options, sign_in, partial(_inspect, inspect), count, THREADS // count, total)
+    quiet = partial(_without_notes, emit) if total > 1 else emit
+    found: dict[Path, tuple[str, T | Problem] | Problem] = {}
+    sign_in_error: Problem | None = None
+    executor: Executor = ThreadPoolExecutor(THREADS) if count == 1 else workers.WorkerProcesses(count)
+    chunk, at_once = (1, THREADS) if count == 1 else (-(-total // (count * _CHUNKS_EACH)), count)
+    outcomes = run(dict.fromkeys(folders), task, executor, quiet, chunk=chunk, at_once=at_once)
+    try:
+        for folder, outcome in outcomes:
+            found[folder] = outcome
+            if total > 1:
+                emit(FleetProgress(len(found), total))
+    except (UserError, StateError) as problem:
+        sign_in_error = problem
+    except BaseException as problem:
+        executor.shutdown(wait=False, cancel_futures=True)  # only reads are in hand
+        outcomes.throw(problem)
+        raise
+    executor.shutdown()
+    return _combine(folders, found, sign_in_error)
+
+
+def _inspect(
+    inspect: Callable[[Session, ValidatedPipeline], T],
+    session: Session,
+    validated: ValidatedPipeline,
+    _: None,
+) -> tuple[str, T | Problem]:
+    """The name of the stack, with the result or error."""
+    name = validated.require_valid()[0].config.stack_name
+    try:
+        return name, inspect(session, validated)
+    except (UserError, StateError) as problem:
+        return name, problem
+
+
+def _combine(
+    folders: Sequence[Path],
+    found: Mapping[Path, tuple[str, T | Problem] | Problem],
+    sign_in_error: Problem | None,
+) -> FleetResult[T]:
+    """All outcomes, in the order of the folders. A pipeline with the stack of an earlier one is an error."""
+    results: dict[Path, T] = {}
+    problems: dict[Path, Problem] = {}
+    first: dict[str, Path] = {}
+    for folder in folders:
+        outcome: tuple[str, T | Problem] | Problem | None = found.get(folder, sign_in_error)
+        assert outcome is not None
+        if isinstance(outcome, UserError | StateError):
+            problems[folder] = outcome
+            continue
+        name, result = outcome
+        if first.setdefault(name, folder) != folder:
+            result = duplicate_stack_error(name, first[name], folder)
+        if isinstance(result, UserError | StateError):
+            problems[folder] = result
+        else:
+            results[folder] = result
+    return FleetResult(results, problems, sign_in_error)
+
+
+def _without_notes(emit: Emit, event: Event) -> None:
+    """Drop notes: they describe one pipeline, and would flicker for many at once."""
+    if not isinstance(event.event if isinstance(event, PipelineEvent) else event, Note):
+        emit(event)

@@ -1,0 +1,103 @@
+"""Worker processes on this machine, as an executor."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import contextmanager
+from queue import LifoQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
+R = TypeVar("R")
+
+
+class WorkerProcesses(Executor):
+    """Worker processes, each in a standard pool of its own.
+
+    So a process that is killed breaks only the call that it ran, and the next call gets a new process. With
+    more calls than processes, `submit` waits.
+    """
+
+    def __init__(self, count: int) -> None:
+        from multiprocessing import active_children
+
+        self._others = set(active_children())
+        # The last one first: after a failed sign-in, work goes to a process that was signed in.
+        self._idle: LifoQueue[ProcessPoolExecutor] = LifoQueue()
+        self._pools = [_one_process() for _ in range(count)]
+        for pool in self._pools:
+            self._idle.put(pool)
+
+    def submit(self, call: Callable[..., R], /, *args: Any, **kwargs: Any) -> "Future[R]":
+        pool = self._idle.get()
+        with _without_ctrl_c():
+            future = pool.submit(call, *args, **kwargs)
+
+        def ended(future: "Future[R]") -> None:
+            if future.cancelled() or not isinstance(future.exception(), BrokenExecutor):
+                self._idle.put(pool)
+                return
+            self._pools.append(_one_process())
+            self._idle.put(self._pools[-1])
+
+        future.add_done_callback(ended)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End all processes; without `wait`, also those that run a call."""
+        from multiprocessing import active_children
+
+        if not wait:
+            for child in set(active_children()) - self._others:
+                child.terminate()
+        for pool in self._pools:
+            pool.shutdown(cancel_futures=cancel_futures)
+
+
+def _one_process() -> "ProcessPoolExecutor":
+    from concurrent.futures import ProcessPoolExecutor  # few runs need more than one process
+    from multiprocessing import get_context
+
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_the_command)
+
+
+def _end_with_the_command() -> None:
+    """In a worker process: exit when the command's process ends for any reason.
+
+    A pool's worker would wait forever: it holds both ends of the pipe that its calls come through.
+    """
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end, name="parent", daemon=True).start()
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Let a process that starts in this block never receive Ctrl-C: the command handles it.
+
+    An initializer would be too late: an interpreter that is still starting prints a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def cores() -> int:
+    """The number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
