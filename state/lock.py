@@ -31,6 +31,12 @@ REMOVED: Final = 0.0
 POLL: Final = 0.5
 """Seconds between two attempts to acquire a lock that another run holds."""
 
+WATCH: Final = 1.5 * HEARTBEAT
+"""Seconds without a heartbeat until an expired lock of a running process is taken over."""
+
+OnWait = Callable[[LockInfo], None]
+"""Called once for each holder that a run waits for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lock:
@@ -82,19 +88,31 @@ def process_table() -> str:
 
 def is_gone(holder: LockInfo) -> bool:
     """Whether the process of that run has certainly ended. False if this cannot be determined."""
+    return _exists(holder) is False
+
+
+def is_running(holder: LockInfo) -> bool:
+    """Whether there is a process with the pid of that run on this machine. False if this is unknown."""
+    return _exists(holder) is True
+
+
+def _exists(holder: LockInfo) -> bool | None:
+    """Whether the process of that run exists; None if this cannot be determined."""
     if not holder.processes or holder.processes != process_table():
-        return False
+        return None
     try:
         os.kill(holder.pid, 0)
     except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False  # it exists and belongs to another user
+        return False
+    except OverflowError:
+        return None
+    except OSError:
+        return True  # it belongs to another user
     try:
         # A zombie, killed but not yet reaped by its parent, has ended: "pid (name) Z …".
-        return Path(f"/proc/{holder.pid}/stat").read_text().rpartition(") ")[2].startswith(("Z", "X"))
+        return not Path(f"/proc/{holder.pid}/stat").read_text().rpartition(") ")[2].startswith(("Z", "X"))
     except OSError:
-        return False
+        return None
 
 
 def is_held(holder: LockInfo | None, *, expires: float, now: float) -> bool:
@@ -119,7 +137,7 @@ def check_ownership(lock: Lock, fence: int, holder: LockInfo | None) -> None:
 @contextmanager
 def hold_lock(
     stack: str,
-    attempt: Callable[[], Lock | LockInfo],
+    attempt: Callable[[OnWait], Lock | LockInfo],
     renew: Callable[[Lock], None],
     release: Callable[[Lock], None],
     *,
@@ -127,7 +145,7 @@ def hold_lock(
     every: float,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
-    on_wait: Callable[[LockInfo], None],
+    on_wait: OnWait,
 ) -> Iterator[Lock]:
     """Holds the lock for the duration of the block, with the store's functions to get, renew and release it.
 
@@ -143,32 +161,38 @@ def hold_lock(
 
 
 def acquire(
-    attempt: Callable[[], Lock | LockInfo],
+    attempt: Callable[[OnWait], Lock | LockInfo],
     stack: str,
     *,
     timeout: float,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
-    on_wait: Callable[[LockInfo], None],
+    on_wait: OnWait,
 ) -> Lock:
     """Repeats `attempt` until it returns the lock instead of the current holder.
 
     Args:
+        attempt: gets a function to call with the holder, if it waits itself.
         timeout: seconds to wait; 0 tries once.
-        on_wait: called once for each holder that this run waits for.
+        clock: returns monotonic seconds.
 
     Raises:
         LockedError: the lock was still held after `timeout`.
     """
     deadline = clock() + timeout
     announced: LockInfo | None = None
-    while isinstance(result := attempt(), LockInfo):
+
+    def announce(holder: LockInfo) -> None:
+        nonlocal announced
+        if holder != announced:
+            on_wait(holder)
+        announced = holder
+
+    while isinstance(result := attempt(announce), LockInfo):
         remaining = deadline - clock()
         if remaining <= 0:
             raise LockedError(stack, result)
-        if result != announced:
-            on_wait(result)
-            announced = result
+        announce(result)
         sleep(min(POLL, remaining))
     return result
 

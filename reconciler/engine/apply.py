@@ -206,7 +206,7 @@ def carry_out_stack(
         lock_config(on_wait),
     ):
         if lock.previous_holder is not None:
-            why = "its process is gone" if is_gone(lock.previous_holder) else "it had ended"
+            why = "its process is gone" if is_gone(lock.previous_holder) else "it had not renewed it"
             session.emit(Notice(f"took over the lock of {lock.previous_holder}: {why}"))
         check_files(waited)
         planned = make(lock.previous_holder)

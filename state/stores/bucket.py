@@ -276,7 +276,7 @@ class BucketStore:
     ) -> AbstractContextManager[Lock]:
         return hold_lock(
             stack,
-            lambda: self._acquire(stack, info, ttl),
+            lambda _: self._acquire(stack, info, ttl),
             self._renew,
             self._release,
             timeout=timeout,

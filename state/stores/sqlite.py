@@ -36,7 +36,19 @@ from state.errors import (
     StoreUnavailableError,
 )
 from state.invariants import verify
-from state.lock import HEARTBEAT, REMOVED, TTL, Lock, check_ownership, hold_lock, is_held, read_lock_info
+from state.lock import (
+    HEARTBEAT,
+    POLL,
+    REMOVED,
+    TTL,
+    WATCH,
+    Lock,
+    check_ownership,
+    hold_lock,
+    is_held,
+    is_running,
+    read_lock_info,
+)
 from state.lock_info import LockInfo
 from state.register import Register
 from state.register import to_document as register_document
@@ -127,12 +139,25 @@ class _LastSave:
     changes: int
 
 
+_LockRow = tuple[int, str | None, float]
+"""Fence, holder as JSON, and expiry of a lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Expired:
+    """An expired lock whose holder may be live."""
+
+    holder: LockInfo
+    row: _LockRow
+
+
 class SqliteStore:
     """A `Store` in one SQLite file. The protocol documents its methods.
 
     Args:
         path: path of the file. The first write creates it and its folder, accessible to this user only.
         clock: returns seconds since 1970; for tests.
+        monotonic: returns monotonic seconds; for tests.
         sleep: sleeps a number of seconds; for tests.
     """
 
@@ -141,10 +166,12 @@ class SqliteStore:
         path: Path,
         *,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.path = path
         self._clock = clock
+        self._monotonic = monotonic
         self._sleep = sleep
         self._mutex = threading.RLock()  # one connection, used by one thread at a time
         self._connection: sqlite3.Connection | None = None
@@ -326,12 +353,12 @@ class SqliteStore:
     ) -> AbstractContextManager[Lock]:
         return hold_lock(
             stack,
-            lambda: self._acquire(stack, info, ttl),
+            lambda announce: self._attempt(stack, info, ttl, announce),
             lambda lock: self._renew(lock, ttl),
             self._release,
             timeout=timeout,
             every=every,
-            clock=self._clock,
+            clock=self._monotonic,
             sleep=self._sleep,
             on_wait=on_wait,
         )
@@ -348,7 +375,8 @@ class SqliteStore:
         """The run in the stack's lock, and whether it still keeps other runs out."""
         for text, expires in self._read("SELECT holder, expires FROM locks WHERE stack = ?", stack):
             holder = read_lock_info(text)
-            return holder, is_held(holder, expires=expires, now=self._clock())
+            is_live = is_held(holder, expires=expires, now=self._clock())
+            return holder, is_live or _may_be_live(holder, expires)
         return None, False
 
     def unlock(self, stack: str) -> LockInfo | None:
@@ -367,8 +395,34 @@ class SqliteStore:
             )
         return None if expires == REMOVED else info
 
-    def _acquire(self, stack: str, info: LockInfo, ttl: float) -> Lock | LockInfo:
-        """The lock, or its current holder."""
+    def _attempt(
+        self, stack: str, info: LockInfo, ttl: float, announce: Callable[[LockInfo], None]
+    ) -> Lock | LockInfo:
+        """The lock, or its current holder.
+
+        If the clock was set forward, or the machine slept, the lock of a live run looks expired until its
+        next heartbeat. So one whose process still runs is taken over only if no heartbeat is seen.
+        """
+        result = self._acquire(stack, info, ttl)
+        if not isinstance(result, _Expired):
+            return result
+        announce(result.holder)
+        for _ in range(round(WATCH / POLL)):
+            self._sleep(POLL)
+            rows = self._read("SELECT fence, holder, expires FROM locks WHERE stack = ?", stack)
+            if rows != [result.row]:
+                return result.holder
+        acquired = self._acquire(stack, info, ttl, unrenewed=result.row)
+        return acquired.holder if isinstance(acquired, _Expired) else acquired
+
+    def _acquire(
+        self, stack: str, info: LockInfo, ttl: float, *, unrenewed: _LockRow | None = None
+    ) -> "Lock | LockInfo | _Expired":
+        """The lock, its current holder, or an expired lock whose holder may be live.
+
+        Args:
+            unrenewed: an expired lock that was not renewed for a while.
+        """
         with self._transaction() as connection:
             row = connection.execute(
                 "SELECT fence, holder, expires FROM locks WHERE stack = ?", (stack,)
@@ -380,6 +434,8 @@ class SqliteStore:
                 if expires > now + ttl:  # the clock was set back since: a live holder renews the lock soon
                     connection.execute("UPDATE locks SET expires = ? WHERE stack = ?", (now + ttl, stack))
                 return before
+            if before is not None and _may_be_live(before, expires) and row != unrenewed:
+                return _Expired(before, row)
             connection.execute(
                 "INSERT OR REPLACE INTO locks (stack, fence, holder, expires) VALUES (?, ?, ?, ?)",
                 (stack, fence + 1, info.to_json(), now + ttl),
@@ -663,6 +719,11 @@ def _renamed(body: bytes, stack: str) -> bytes:
         return zlib.compress(dumps(document | {"stack": stack}).encode("ascii"))
     except (CorruptStateError, zlib.error, UnicodeDecodeError, TypeError):
         return body
+
+
+def _may_be_live(holder: LockInfo | None, expires: float) -> bool:
+    """Whether the process in an expired lock still runs. The lock was not removed by force."""
+    return holder is not None and expires != REMOVED and is_running(holder)
 
 
 def _check_lock(lock: Lock, row: tuple[int, str | None] | None) -> None:

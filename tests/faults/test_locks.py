@@ -55,7 +55,7 @@ def test_an_expired_lock_is_taken_over_and_that_is_said(state: Path, cli: Cli) -
     with held(state, ttl=0.0):
         ended = cli("apply", "single_training")
     assert ended.code == 0
-    assert f"took over the lock of {ADA}: it had ended" in ended.err
+    assert f"took over the lock of {ADA}: it had not renewed it" in ended.err
     assert "took over" not in ended.out
 
 

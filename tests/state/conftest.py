@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -83,6 +82,15 @@ def bucket_maker(url: str) -> MakeStore:
     return make
 
 
+def file_maker(path: Path) -> MakeStore:
+    def make(**options: Any) -> Store:
+        if "clock" in options:  # one clock of a test for both
+            options.setdefault("monotonic", options["clock"])
+        return SqliteStore(path, **options)
+
+    return make
+
+
 @pytest.fixture(params=["sqlite", *BUCKETS])
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty store of each type."""
@@ -106,7 +114,7 @@ def bucket_url(name: str, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 @pytest.fixture
 def make_store(url: str) -> Iterator[MakeStore]:
     """Each call opens the same store as another process would."""
-    make = bucket_maker(url) if "://" in url else partial(SqliteStore, Path(url))
+    make = bucket_maker(url) if "://" in url else file_maker(Path(url))
     with ExitStack() as opened:
         yield lambda **options: opened.enter_context(make(**options))
 

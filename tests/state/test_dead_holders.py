@@ -6,13 +6,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from state.errors import LockedError, LostLockError
-from state.lock import is_gone, process_table
+from state.lock import WATCH, is_gone, process_table
 from state.lock_info import LockInfo
-from tests.state.conftest import STACK, MakeStore, counting, run
+from state.stores.sqlite import SqliteStore
+from tests.state.conftest import STACK, FakeTime, MakeStore, counting, run
 from tests.state.test_store import NEVER, save
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tells dead processes on Linux only")
@@ -75,3 +77,73 @@ def test_the_lock_of_a_dead_run_is_taken_over_at_once(
             assert lock.fence == lost.fence + 1
             with pytest.raises(LostLockError):
                 save(one, counting(1), expected=0, lock=lost)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.mark.parametrize("seconds", [31, 3600, 400 * 24 * 3600])
+def test_a_clock_that_is_set_forward_takes_no_lock_from_a_live_run(
+    seconds: int, path: Path, time: FakeTime, asleep: subprocess.Popen[bytes]
+) -> None:
+    """As after a laptop slept: the next heartbeat is still to come."""
+    with (
+        SqliteStore(path, clock=time.clock) as one,
+        one.lock(STACK, held_by(asleep.pid), timeout=0, every=NEVER) as lock,
+    ):
+
+        def sleep(pause: float) -> None:
+            time.sleep(pause)
+            one._renew(lock, 30)
+
+        time.now += seconds
+        waited_for: list[LockInfo] = []
+        with SqliteStore(path, clock=time.clock, monotonic=time.clock, sleep=sleep) as other:
+            assert other.holder(STACK) == lock.info
+            assert other.dead_holder(STACK) is None
+            with pytest.raises(LockedError):
+                other.lock(STACK, run("bob"), timeout=0, on_wait=waited_for.append).__enter__()
+            assert waited_for == [lock.info]
+        assert save(one, counting(1), expected=0, lock=lock)
+
+
+def test_the_expired_lock_of_a_run_without_heartbeats_is_taken_over(
+    path: Path, time: FakeTime, asleep: subprocess.Popen[bytes]
+) -> None:
+    """Its process hangs, or another process has its pid by now."""
+    with (
+        SqliteStore(path, clock=time.clock) as one,
+        one.lock(STACK, held_by(asleep.pid), timeout=0, every=NEVER),
+        SqliteStore(path, clock=time.clock, monotonic=time.clock, sleep=time.sleep) as other,
+    ):
+        time.now += 31
+        began = time.now
+        with other.lock(STACK, run("bob"), timeout=0, every=NEVER) as lock:
+            assert lock.previous_holder == held_by(asleep.pid)
+            assert time.now - began == pytest.approx(WATCH, abs=1)
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_run_waits_for_its_timeout_however_the_clock_is_set(
+    seconds: int, path: Path, time: FakeTime, asleep: subprocess.Popen[bytes]
+) -> None:
+    wall = FakeTime()
+    with (
+        SqliteStore(path, clock=wall.clock) as one,
+        one.lock(STACK, held_by(asleep.pid), timeout=0, every=NEVER) as lock,
+    ):
+
+        def sleep(pause: float) -> None:
+            if time.now == began:
+                wall.now += seconds
+            time.sleep(pause)
+            wall.sleep(pause)
+            one._renew(lock, 30)
+
+        with SqliteStore(path, clock=wall.clock, monotonic=time.clock, sleep=sleep) as other:
+            began = time.now
+            with pytest.raises(LockedError):
+                other.lock(STACK, run("bob"), timeout=60).__enter__()
+            assert time.now - began == pytest.approx(60, abs=1)

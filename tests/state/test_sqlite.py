@@ -326,7 +326,7 @@ def test_a_clock_that_is_set_back_delays_a_take_over_by_one_lifetime_only(
     """A run dies while the clock is ahead, for example by a power failure; the clock is then corrected."""
 
     def opened() -> SqliteStore:
-        return SqliteStore(path, clock=time.clock, sleep=time.sleep)
+        return SqliteStore(path, clock=time.clock, monotonic=time.clock, sleep=time.sleep)
 
     time.now += hours * 3600
     with opened() as dead, dead.lock(STACK, run("ada"), timeout=0, ttl=30, every=NEVER):
@@ -339,7 +339,7 @@ def test_a_clock_that_is_set_back_delays_a_take_over_by_one_lifetime_only(
 
 def test_a_clock_that_is_set_back_takes_no_lock_from_a_live_run(path: Path, time: FakeTime) -> None:
     def opened() -> SqliteStore:
-        return SqliteStore(path, clock=time.clock, sleep=time.sleep)
+        return SqliteStore(path, clock=time.clock, monotonic=time.clock, sleep=time.sleep)
 
     time.now += 5 * 3600
     with opened() as live, live.lock(STACK, run("ada"), timeout=0, ttl=30, every=NEVER) as lock:
