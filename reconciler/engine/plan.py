@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
 from uuid import uuid4
 
@@ -421,9 +420,7 @@ def _refuse_secrets(planned: PlanResult, source: ImageSource, key: SourceKey) ->
         if not isinstance(kind, PublishedKind) or resource is None:
             continue
         builds = step.refusal is not None or _is_built(planned, step)
-        problems = secret_findings(
-            planned.pipeline, source, date.today(), suspects=key.suspects, is_published=not builds
-        )
+        problems = secret_findings(planned.pipeline, source, suspects=key.suspects, is_published=not builds)
         refused = step
         if step.refusal is None and has_errors(problems):
             refused = replace(step, refusal=_SECRET)

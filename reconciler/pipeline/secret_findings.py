@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from providers.docker.source.key import ImageSource
-from providers.docker.source.secret_scan import Secret, is_accepted, secrets_of
+from providers.docker.source.secret_scan import Secret, is_accepted, secrets_of, today
 from providers.errors import ProviderError
 from reconciler.core.diagnostics import Diagnostic, Severity, error, warning
 from reconciler.pipeline.load import Pipeline
@@ -18,7 +18,6 @@ _DAYS = 30  # length of a suggested acceptance
 def secret_findings(
     pipeline: Pipeline,
     source: ImageSource,
-    today: date,
     *,
     suspects: Iterable[str] | None = None,
     is_published: bool = False,
@@ -35,8 +34,8 @@ def secret_findings(
     except ProviderError as problem:
         folder = pipeline.folder
         return [error("the image's build context cannot be read", f"{problem.message}.", file=folder)]
-    open_ = [secret for secret in found if not is_accepted(secret, source, today)]
-    problems = list(_one_a_line(_finding(pipeline, source, s, today, is_published) for s in open_))
+    open_ = [secret for secret in found if not is_accepted(secret, source)]
+    problems = list(_one_a_line(_finding(pipeline, source, s, is_published) for s in open_))
     more = len(problems) - _SHOWN
     if more > 0:
         rest = f"and {more} more secrets" if more > 1 else "and one more secret"
@@ -44,9 +43,7 @@ def secret_findings(
     return [*problems, *_unused_acceptances(pipeline, {secret.path for secret in found})]
 
 
-def _finding(
-    pipeline: Pipeline, source: ImageSource, secret: Secret, today: date, is_published: bool
-) -> Diagnostic:
+def _finding(pipeline: Pipeline, source: ImageSource, secret: Secret, is_published: bool) -> Diagnostic:
     file, line = _file(pipeline, source, secret.path), secret.line
     if secret.setting:
         place, line = pipeline.loaded.place_of("reconciler", "image", *secret.setting.split(".", 1))
@@ -55,7 +52,7 @@ def _finding(
     if is_published:
         detail.append("Revoke it, then publish a version without it.")
     detail.append(_way_out(source, secret))
-    until = today + timedelta(days=_DAYS)
+    until = today() + timedelta(days=_DAYS)
     detail.append(
         "If it opens nothing, accept it in config.toml:  [[reconciler.image.accepted_secrets]] with "
         f'path = "{secret.path}", reason = "…", until = {until}'

@@ -4,13 +4,14 @@ import gzip
 import io
 import json
 import tarfile
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import OCI_MANIFEST, Blob, sha256
+from providers.docker.source import secret_scan
 from providers.protocol import silent
 from providers.sandbox import Fault, Sandbox
 from tests.conftest import Cli, copy_example
@@ -19,7 +20,7 @@ from tests.docker.tokens import tokens
 NAME = "dataset_cleanup"
 TOKEN = tokens()["picsellia variable"]
 GITHUB = tokens()["github fine"]
-TODAY = date.today()
+TODAY = datetime.now(UTC).date()
 
 
 @pytest.fixture
@@ -175,12 +176,6 @@ def test_many_secrets_are_counted_and_the_first_are_listed(cli: Cli, pipeline: P
     assert "and 10 more secrets" in ended.err
 
 
-class Tomorrow(date):
-    @classmethod
-    def today(cls) -> date:  # type: ignore[override]
-        return TODAY + timedelta(days=1)
-
-
 def test_a_published_secret_is_a_warning(
     cli: Cli, sandbox: Sandbox, pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +189,7 @@ def test_a_published_secret_is_a_warning(
     assert planned.code == 0
     assert "accepted" not in planned.err
     with monkeypatch.context() as later:
-        later.setattr("reconciler.engine.plan.date", Tomorrow)
+        later.setattr(secret_scan, "today", lambda: TODAY + timedelta(days=1))
         applied = cli("apply", NAME)
     assert applied.code == 0
     assert "warning: the published image holds an environment file" in applied.err

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable
-from datetime import date, timedelta
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
@@ -20,7 +21,7 @@ from tests.services import Registry
 
 TOKEN = tokens()["github classic"]
 PICSELLIA = tokens()["picsellia variable"].partition("=")[2]
-TODAY = date.today()
+TODAY = datetime.now(UTC).date()
 
 
 def found(folder: Path, **settings: object) -> list[tuple[str, int | None]]:
@@ -150,7 +151,17 @@ def test_build_arguments_and_variables(folder: Path) -> None:
     ]
 
 
-def test_an_accepted_one_is_packed_until_its_last_day(folder: Path) -> None:
+@pytest.fixture(params=["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
+def zone(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A time zone of this machine. At any time, one of them has another date than UTC."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TZ", request.param)
+        time.tzset()
+        yield request.param
+    time.tzset()
+
+
+def test_an_accepted_one_is_packed_until_its_last_day_in_utc(zone: str, folder: Path) -> None:
     (folder / "key.pem").write_text(tokens()["rsa key"])
 
     def pack(until: date) -> bytes:

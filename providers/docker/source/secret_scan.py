@@ -7,7 +7,7 @@ A user who can pull an image can read all of its layers, including files that a 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import chain, islice
 
 from providers.docker.source.dockerfile_features import instructions
@@ -76,17 +76,21 @@ def refuse_secrets(source: ImageSource, entries: Iterable[Entry]) -> None:
         SecretError: the image would contain one.
         RefusedError: a file cannot be read.
     """
-    today = date.today()
     paths = [entry.path for entry in entries if entry.kind == "file"]
-    found = [secret for secret in secrets_of(source, paths) if not is_accepted(secret, source, today)]
+    found = [secret for secret in secrets_of(source, paths) if not is_accepted(secret, source)]
     if found:
         raise SecretError(found)
 
 
-def is_accepted(secret: Secret, source: ImageSource, today: date) -> bool:
-    """Whether the settings accept it on this day."""
+def is_accepted(secret: Secret, source: ImageSource) -> bool:
+    """Whether the settings accept it today."""
     until = source.accepted_secrets.get(secret.path)
-    return until is not None and today <= until
+    return until is not None and today() <= until
+
+
+def today() -> date:
+    """The day in UTC, the same on every machine. The last days of baselines are in UTC, too."""
+    return datetime.now(UTC).date()
 
 
 def secrets_of(

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 from rich.console import Console
@@ -83,4 +82,4 @@ def _secrets(validated: ValidatedPipeline) -> list[Diagnostic]:
     if validated.pipeline is None or validated.key is None:
         return []
     source, suspects = image_source(validated.pipeline), validated.key.suspects
-    return secret_findings(validated.pipeline, source, date.today(), suspects=suspects)
+    return secret_findings(validated.pipeline, source, suspects=suspects)
