@@ -77,15 +77,30 @@ def write_report(report: Report, outputs: Outputs, err: Console) -> None:
 def write_run(report: RunReport, outputs: Outputs, err: Console) -> None:
     """Write the report of a run in all requested formats.
 
+    In GitHub Actions, add annotations and a step summary, and set the outputs of the step.
+
     Raises:
         UserError: a file could not be written, or the events could not during the run.
     """
     report = report.with_relative_paths(Path.cwd())
+    if in_workflow():
+        _show_run_in_workflow(report, err)
     if not outputs.places:
         return
+    from reconciler.views.reports.html import run_html
     from reconciler.views.reports.run_json import run_text
+    from reconciler.views.reports.run_junit import run_junit
+    from reconciler.views.reports.run_markdown import run_markdown
 
-    _write_all(outputs, {"json": lambda: run_text(report)})
+    _write_all(
+        outputs,
+        {
+            "json": lambda: run_text(report),
+            "junit": lambda: run_junit(report),
+            "markdown": lambda: run_markdown(report),
+            "html": lambda: run_html(report),
+        },
+    )
 
 
 def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -> None:
@@ -144,22 +159,50 @@ def _write(place: Path, text: str, format_: str) -> None:
 def _show_in_workflow(report: Report, err: Console) -> None:
     """Print annotations for the files, and write the step summary."""
     from reconciler.views.reports.github import annotations
-
-    workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
-    for line in annotations(report, Path.cwd(), workspace):
-        err.file.write(f"{line}\n")  # not escaped: this is a workflow command
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        _append(Path(summary), report, err)
-
-
-def _append(summary: Path, report: Report, err: Console) -> None:
-    """Append to the step summary up to GitHub's limit. A write error is only a warning."""
-    from reconciler.views.reports.github import SUMMARY_BYTES
     from reconciler.views.reports.markdown import drift_markdown
 
+    _annotate(annotations(report, Path.cwd(), _repository()), err)
+    _append_summary(lambda room: drift_markdown(report, room), err)
+
+
+def _show_run_in_workflow(report: RunReport, err: Console) -> None:
+    """Print annotations, write the step summary, and set the outputs of the step."""
+    from reconciler.views.reports.run_github import output_lines, run_annotations
+    from reconciler.views.reports.run_markdown import run_markdown
+
+    _annotate(run_annotations(report, Path.cwd(), _repository()), err)
+    _append_summary(lambda room: run_markdown(report, room), err)
+    if file := os.environ.get("GITHUB_OUTPUT"):
+        try:
+            append_output(Path(file), output_lines(report).encode())
+        except OSError as problem:
+            print_diagnostics([warning("the outputs of the step cannot be set", f"{problem.strerror}.")], err)
+
+
+def _repository() -> Path:
+    """The checkout that GitHub shows files relative to."""
+    return Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+
+
+def _annotate(commands: Iterable[str], err: Console) -> None:
+    for line in commands:
+        err.file.write(f"{line}\n")  # not escaped: this is a workflow command
+
+
+def _append_summary(text_in: Callable[[int], str], err: Console) -> None:
+    """Append to the step summary up to GitHub's limit. A write error is only a warning.
+
+    Args:
+        text_in: returns the text, in at most so many bytes.
+    """
+    from reconciler.views.reports.github import SUMMARY_BYTES
+
+    if not (place := os.environ.get("GITHUB_STEP_SUMMARY")):
+        return
+    summary = Path(place)
     try:
         room = SUMMARY_BYTES - 1 - (summary.stat().st_size if summary.exists() else 0)
-        text = drift_markdown(report, room).encode("utf-8", "backslashreplace")
+        text = text_in(room).encode("utf-8", "backslashreplace")
         if len(text) <= room:
             append_output(summary, text)
     except OSError as problem:

@@ -15,6 +15,7 @@ from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Basis, Plan
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
+from reconciler.core.runs import RunResult
 from reconciler.core.stale import PlanMismatch
 from reconciler.core.values import MISSING
 from reconciler.drift.findings import DriftState, Finding, Report, StackReport, UnmanagedObject
@@ -31,6 +32,12 @@ TONES = {
     "unverified": "warn",
     "acknowledged": "muted",
     "not checked": "unknown",
+    RunResult.APPLIED.value: "good",
+    RunResult.UNCHANGED.value: "muted",
+    RunResult.REFUSED.value: "bad",
+    RunResult.FAILED.value: "bad",
+    RunResult.INTERRUPTED.value: "warn",
+    RunResult.NOT_STARTED.value: "warn",
     Action.CREATE.word: "good",
     Action.UPDATE.word: "warn",
     Action.REPLACE.word: "bad",
@@ -39,7 +46,7 @@ TONES = {
     Action.FORGET.word: "muted",
     Action.NOOP.word: "muted",
 }
-"""Class or action -> tone. Each output with colours has one colour per tone."""
+"""Class, action or result -> tone. Each output with colours has one colour per tone."""
 
 
 WORLDS = {"desired": "in the files", "recorded": "last applied", "live": "live"}

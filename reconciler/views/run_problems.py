@@ -69,6 +69,20 @@ def problems(report: RunReport, run: PipelineRun) -> tuple[Diagnostic, ...]:
     return tuple(found) or (_of_end(report, run),)
 
 
+def run_reasons(report: RunReport) -> list[Diagnostic]:
+    """Why the run as a whole did not do everything, apart from the problems of single pipelines."""
+    found = [report.refusal] if report.refusal else []
+    found += report.problems
+    found += [error("the run was interrupted")] if report.interrupted else []
+    found += [error("the plan was not approved")] if report.declined else []
+    found += (
+        [error("too many pipelines failed, so no other one was started")]
+        if report.stopped_by_failures
+        else []
+    )
+    return found
+
+
 def commands(report: RunReport, runs: Sequence[PipelineRun]) -> list[str]:
     """The commands to run next for these pipelines: the ways out of a refusal, or the same run again."""
     found: list[str] = []

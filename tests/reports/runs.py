@@ -193,7 +193,11 @@ def reports(draw: st.DrawFn, most: int = 12) -> RunReport:
         *(draw(pipelines(name)) for name in names),
         problems=tuple(map(error, draw(st.lists(MESSAGES, max_size=2)))),
         command=draw(st.sampled_from(["apply", "deploy", "destroy"])),
-        stopped_by_failures=draw(st.booleans()),
-        declined=draw(st.booleans()),
     )
-    return replace(found, interrupted=any(run.result is RunResult.INTERRUPTED for run in found.runs))
+    ends = {
+        RunResult.NOT_STARTED: ["", "stopped_by_failures", "declined"],
+        RunResult.INTERRUPTED: ["interrupted"],
+    }
+    left = [end for result, names in ends.items() if found.counts[result] for end in names]
+    end = draw(st.sampled_from(left or [""]))
+    return replace(found, **{end: True}) if end else found

@@ -16,7 +16,8 @@ from reconciler.core.reasons import Way
 from reconciler.core.values import Address
 from reconciler.drift.findings import Report
 from reconciler.views.reports.document_parts import unstated
-from reconciler.views.reports.markdown import COMMENT, drift_markdown, plan_markdown
+from reconciler.views.reports.markdown import drift_markdown, plan_markdown
+from reconciler.views.reports.markdown_parts import COMMENT
 from tests.reports.conftest import KNOWN, NASTY, STACK, everything, finding, report, stack_report
 
 

@@ -1,4 +1,4 @@
-"""Annotations for GitHub Actions, at lines of files. Plain text only."""
+"""Annotations of drift for GitHub Actions, at lines of files. Plain text only."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,21 +27,19 @@ def annotations(report: Report, here: Path, workspace: Path) -> list[str]:
     commands = [*_all(report, here, workspace)]
     if len(commands) > MOST:
         rest = len(commands) - MOST + 1
-        commands[MOST - 1 :] = [_command("notice", "drift", "", [f"{rest} more; {headline(report)} in all."])]
+        commands[MOST - 1 :] = [command("notice", "drift", "", [f"{rest} more; {headline(report)} in all."])]
     return commands
 
 
 def _all(report: Report, here: Path, workspace: Path) -> Iterator[str]:
     for finding in report.findings:
         if not finding.acknowledged:
-            where = _where(finding.change.place, here, workspace)
+            where = place_of(finding.change.place, here, workspace)
             title = f"{finding.change.cls.value}: {finding.field}"
-            yield _command(_LEVELS[finding.exit_code], title, where, _message(finding))
+            yield command(_LEVELS[finding.exit_code], title, where, _message(finding))
     for problem in unchecked(report):
-        where = _where(problem.place, here, workspace)
-        yield _command(
-            "error", f"not checked: {problem.address or problem.summary}", where, _problem(problem)
-        )
+        where = place_of(problem.place, here, workspace)
+        yield command("error", f"not checked: {problem.address or problem.summary}", where, _problem(problem))
 
 
 def _message(finding: Finding) -> list[str]:
@@ -54,7 +52,7 @@ def _problem(problem: Diagnostic) -> list[str]:
     return [problem.summary, *details(problem)]
 
 
-def _where(place: str, here: Path, workspace: Path) -> str:
+def place_of(place: str, here: Path, workspace: Path) -> str:
     """`file=…,line=…,`; "" for a file outside of the repository, which GitHub cannot show."""
     path, _, line = place.rpartition(":")
     if not line.isdecimal():
@@ -71,8 +69,8 @@ def _where(place: str, here: Path, workspace: Path) -> str:
     return f"file={shown},line={line}," if line else f"file={shown},"
 
 
-def _command(level: str, title: str, where: str, message: Iterable[str]) -> str:
-    """A workflow command with the lines of a message."""
+def command(level: str, title: str, where: str, message: Iterable[str]) -> str:
+    """A workflow command with the lines of a message, at a place that `where` returned."""
     text = "\n".join(map(one_line, message))
     return f"::{level} {where}title={_property(one_line(title))}::{_data(text)}"
 

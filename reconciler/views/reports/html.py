@@ -1,4 +1,4 @@
-"""Drift reports and plans as one HTML page each, without external files.
+"""Drift reports, plans and reports of runs as one HTML page each, without external files.
 
 The page sends no requests; its Content-Security-Policy forbids them. It is complete without JavaScript, which
 only adds a filter and buttons to copy commands.
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup, escape
 
 from providers.json_value import JSON
-from reconciler.core.diagnostics import Diagnostic, in_order
-from reconciler.core.plan import Plan, Step
+from reconciler.core.diagnostics import Diagnostic, Severity, in_order
+from reconciler.core.events import Outcome
+from reconciler.core.plan import Action, Plan, Step
+from reconciler.core.runs import PipelineRun, RunReport
 from reconciler.core.values import NoValue
 from reconciler.drift.findings import Report, StackReport, causes
-from reconciler.views import phrases
+from reconciler.views import phrases, run_problems
 from reconciler.views.counting import plural
 from reconciler.views.plan_rows import rows
 from reconciler.views.reports.graphs import of_plan, of_report
@@ -54,6 +56,35 @@ def plan_html(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
         errors=errors,
         tone="bad" if stopped else "warn" if writes else "good",
     )
+
+
+def run_html(report: RunReport) -> str:
+    """The page of a run: the totals, then each pipeline, worst first, with its reasons and steps."""
+    tones = [phrases.TONES[result.value] for result, count in report.counts.items() if count]
+    failed = "bad" if "bad" in tones or report.problems or report.refusal else "warn"
+    return _page("run.html").render(
+        report=report,
+        tone=failed if report.exit_code else "good",
+        headline=run_problems.headline,
+        reach=run_problems.reach,
+        duration=run_problems.duration,
+        run_reasons=run_problems.run_reasons,
+        worst_first=run_problems.WORST_FIRST,
+        reasons=lambda run: run_problems.problems(report, run),
+        next_commands=lambda run: run_problems.commands(report, [run]),
+        outcomes=_outcomes,
+        remarks=_remarks,
+        runs=sorted(report.runs, key=lambda run: run_problems.WORST_FIRST.index(run.result)),
+    )
+
+
+def _outcomes(run: PipelineRun) -> list[Outcome]:
+    """The outcomes of the steps that had something to do."""
+    return [outcome for outcome in run.outcomes if outcome.step.action is not Action.NOOP]
+
+
+def _remarks(run: PipelineRun) -> list[Diagnostic]:
+    return [remark for remark in in_order(run.diagnostics) if remark.severity is not Severity.ERROR]
 
 
 @cache

@@ -1,14 +1,7 @@
-"""Drift reports and plans as Markdown for comments, issues and step summaries. Details are folded.
+"""Drift reports and plans as Markdown for comments, issues and step summaries."""
 
-The text never exceeds the limit of its destination: items that do not fit are counted. Text of files and
-servers is escaped, and can neither add markup nor mention a user.
-"""
-
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
 from urllib.parse import quote
 
 from reconciler.core.diagnostics import Diagnostic, in_order
@@ -34,33 +27,20 @@ from reconciler.views.phrases import (
     ways,
 )
 from reconciler.views.plan_rows import rows
-from reconciler.views.safe import one_line
+from reconciler.views.reports.markdown_parts import (
+    COMMENT,
+    Section,
+    block,
+    code,
+    fitted,
+    folded,
+    plain,
+    problem_item,
+)
 from reconciler.views.terminal.plans import summary
 
-COMMENT = 65_536
-"""GitHub's limit for a comment or an issue, in characters. Counted in bytes here, which are never fewer."""
 MANY = 20
 """Pipelines whose commands are listed for a finding that several share."""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part with as many items as fit.
-
-    Attributes:
-        head, foot: the text around the items.
-        items: most important first.
-        draw: returns an item as Markdown. Called only for items that may fit.
-        noun: the name of one item.
-        share: fraction of the remaining space that the section may use.
-    """
-
-    head: str
-    items: Sequence[Any]
-    draw: Callable[[Any], str]
-    noun: str
-    foot: str = ""
-    share: float = 1.0
 
 
 def drift_markdown(report: Report, limit: int = COMMENT) -> str:
@@ -72,18 +52,18 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
         f"<!-- reconciler:drift -->\n## {'Drift: ' if report.findings else ''}{headline(report)}\n\n"
         f"{coverage(report)} Checked {moment(report.at)}.\n"
     )
-    return _fitted(
+    return fitted(
         head,
         [
             Section(_TABLE, unacknowledged, _row, "finding", share=0.5),
-            _folded("Not checked", [*unchecked(report).items()], _unchecked, "problem", share=0.5),
-            _folded("What to do", unacknowledged, _ways, "finding", share=0.8),
-            _folded("Acknowledged", acknowledged, _row, "finding", table=_TABLE),
-            _folded(
+            folded("Not checked", [*unchecked(report).items()], _unchecked, "problem", share=0.5),
+            folded("What to do", unacknowledged, _ways, "finding", share=0.8),
+            folded("Acknowledged", acknowledged, _row, "finding", table=_TABLE),
+            folded(
                 "Not managed by any stack in the state", report.unmanaged or (), _object, "object", share=0.8
             ),
-            _folded("Remarks", in_order(report.remarks), _problem, "remark"),
-            _folded(
+            folded("Remarks", in_order(report.remarks), problem_item, "remark"),
+            folded(
                 "Last applied",
                 report.stacks,
                 lambda stack: f"- {code(stack.stack.label)}: {plain(last_applied(stack))}\n",
@@ -102,15 +82,15 @@ def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: in
         key=lambda found: -(found[1].action.severity + 10 * bool(found[1].refusal or found[1].conflicts)),
     )
     remarks = in_order(problem for plan in plans for problem in plan.diagnostics)
-    return _fitted(
+    return fitted(
         f"<!-- reconciler:plan{stack} -->\n## Plan\n",
         [
             Section("\n", plans, _head, "plan", share=0.5),
             Section(_PLAN_TABLE, steps, partial(_step, many=len(plans) > 1), "step", share=0.5),
-            _folded("Not planned", errors, _problem, "problem", share=0.5),
-            _folded("Refused", [*_refusals(plans)], str, "step", share=0.5),
-            _folded("Fields", [found for found in steps if rows(found[1])], _fields, "step"),
-            _folded("Remarks", remarks, _problem, "remark"),
+            folded("Not planned", errors, problem_item, "problem", share=0.5),
+            folded("Refused", [*_refusals(plans)], str, "step", share=0.5),
+            folded("Fields", [found for found in steps if rows(found[1])], _fields, "step"),
+            folded("Remarks", remarks, problem_item, "remark"),
         ],
         limit,
     )
@@ -118,72 +98,6 @@ def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: in
 
 _TABLE = "\n| finding | severity | field | in the files | live | age |\n|---|---|---|---|---|---|\n"
 _PLAN_TABLE = "\n| action | resource | reason |\n|---|---|---|\n"
-
-
-def code(text: str) -> str:
-    """Text as code, in HTML: Markdown cannot quote a backtick in a table."""
-    return f"<code>{_numbered(one_line(text))}</code>" if text else ""
-
-
-def plain(text: str) -> str:
-    """Text on one line without markup, mentions and references to issues."""
-    joined = " ".join(one_line(line) for line in text.split("\n"))
-    return _numbered(re.sub(r"[@#](?=\w)", "\\g<0>\u200b", joined))
-
-
-_READ = re.compile(r"""[^\w .,;:/=+()'"@#%?…“”\u200b-]|(?<![^\W_])_|_(?![^\W_])|^:|#(?=#)""")
-
-
-def _numbered(text: str) -> str:
-    """The text with every character that has a meaning in Markdown, tables or HTML as its number."""
-    return _READ.sub(lambda found: f"&#{ord(found[0])};", text)
-
-
-def _folded(
-    title: str,
-    items: Sequence[Any],
-    draw: Callable[[Any], str],
-    noun: str,
-    *,
-    table: str = "",
-    share: float = 1.0,
-) -> Section:
-    head = f"\n<details><summary>{title}</summary>\n{table or chr(10)}"
-    return Section(head, items, draw, noun, foot="\n</details>\n", share=share)
-
-
-def _fitted(head: str, sections: Iterable[Section], limit: int) -> str:
-    """The head, and as much of each section as fits."""
-    text = head
-    for section in sections:
-        if section.items:
-            text += _part(section, limit - _length(text))
-    return text
-
-
-def _part(section: Section, room: int) -> str:
-    """The items that fit the section's share of the space, and the number of the others."""
-
-    def rest(count: int) -> str:
-        return f"\n_{plural(count, section.noun)} not shown here._\n"
-
-    frame = _length(section.head + section.foot)
-    left = int(room * section.share) - frame - _length(rest(len(section.items)))
-    shown = []
-    for item in map(section.draw, section.items):
-        left -= _length(item)
-        if left < 0:
-            break
-        shown.append(item)
-    missing = len(section.items) - len(shown)
-    note = rest(missing) if missing else ""
-    if not shown:
-        return note if _length(note) <= room else ""
-    return section.head + "".join(shown) + note + section.foot
-
-
-def _length(text: str) -> int:
-    return len(text.encode("utf-8", "backslashreplace"))
 
 
 def _row(cause: Cause) -> str:
@@ -211,25 +125,11 @@ def _ways(cause: Cause) -> str:
     if len(cause.findings) > MANY:
         lines.append(f"- {plural(len(cause.findings) - MANY, 'pipeline')} more, with the same commands")
     head = f"{code(cause.where)} {_why(first)}"
-    return "\n".join([head, "", *lines, "", _block(commands), ""])
+    return "\n".join([head, "", *lines, "", block(commands), ""])
 
 
 def _why(finding: Finding) -> str:
     return plain(reason(finding.change.reason, Audience.DRIFT))
-
-
-def _block(lines: Sequence[str]) -> str:
-    """Lines to copy, in a fence that is longer than any in the text."""
-    text = "\n".join(map(one_line, lines))
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}sh\n{text}\n{fence}\n"
-
-
-def _problem(problem: Diagnostic) -> str:
-    at = " ".join(code(part) for part in (problem.address, problem.place) if part)
-    detail = f" {plain(problem.detail)}" if problem.detail else ""
-    return f"- {at}{': ' if at else ''}{plain(problem.summary)}.{detail}\n"
 
 
 def _object(one: UnmanagedObject) -> str:
@@ -240,7 +140,7 @@ def _unchecked(problem_and_names: tuple[Diagnostic, Sequence[str]]) -> str:
     problem, names = problem_and_names
     shown = ", ".join(code(name) for name in names[:10])
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"{_problem(problem).rstrip()} {shown}{more}\n"
+    return f"{problem_item(problem).rstrip()} {shown}{more}\n"
 
 
 def _head(plan: Plan) -> str:
@@ -270,8 +170,8 @@ def _refusals(plans: Iterable[Plan]) -> Iterator[str]:
             assert step.refusal is not None
             yield f"{code(str(step.address))} {plain(reason(step.refusal.reason, audience_of(plan)))}\n\n"
             for label, command in map(way, step.refusal.ways):
-                yield f"{plain(label)}\n\n{_block([command]) if command else ''}\n"
+                yield f"{plain(label)}\n\n{block([command]) if command else ''}\n"
         for step in plan.conflicts:
             ways = [f"{plan.apply_command} --{who} {step.address}" for who in ("ours", "theirs")]
             why = reason(step.conflicts[0].reason, audience_of(plan))
-            yield f"{code(str(step.address))} {plain(why)}\n\n{_block(ways)}\n"
+            yield f"{code(str(step.address))} {plain(why)}\n\n{block(ways)}\n"
