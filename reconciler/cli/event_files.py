@@ -6,7 +6,6 @@ from pathlib import Path
 
 from reconciler.cli.documents import print_line
 from reconciler.core.diagnostics import Diagnostic, UserError, error
-from reconciler.core.events import Event
 from reconciler.core.runs import Follow, RunEvent
 from reconciler.system.files import LineFile
 from reconciler.views.reports.run_events import EventWriter
@@ -40,9 +39,9 @@ def event_lines(place: Path | None, failures: list[Diagnostic]) -> Iterator[Foll
 
 def _until_it_fails(writer: EventWriter, place: Path | None, failures: list[Diagnostic]) -> Follow:
     """The writer, up to its first failure: a full disk must not end a run that writes to the platform."""
-    write: Callable[[RunEvent | Event], None] | None = writer
+    write: Callable[[RunEvent], None] | None = writer
 
-    def follow(event: RunEvent | Event) -> None:
+    def follow(event: RunEvent) -> None:
         nonlocal write
         if write is None:
             return

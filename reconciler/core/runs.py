@@ -199,14 +199,6 @@ class PipelineStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineEvent:
-    """An event of one pipeline of the run."""
-
-    folder: str
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
 class PipelineFinished:
     run: PipelineRun
 
@@ -216,6 +208,9 @@ class RunEnded:
     report: RunReport
 
 
-RunEvent = RunStarted | WaveStarted | PipelineStarted | PipelineEvent | PipelineFinished | RunEnded
+RunEvent = RunStarted | WaveStarted | PipelineStarted | PipelineFinished | RunEnded | Event
 Follow = Callable[[RunEvent], None]
-"""Gets the events of a run, in the order in which they happen; from one thread at a time."""
+"""Gets the events of a run, in the order in which they happen; from one thread at a time.
+
+The events of the engine during it are `PipelineEvent`, or belong to no pipeline.
+"""

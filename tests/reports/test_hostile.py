@@ -26,7 +26,7 @@ from rich.console import Console
 
 from providers.docker.builders.build_errors import plain_text
 from providers.docker.verdicts import ImageVerdict
-from providers.errors import RefusedError
+from providers.errors import ProviderError, RefusedError
 from providers.protocol import Progress
 from providers.reasons import Reason, Refusal, WayOut
 from providers.sandbox import Address as SandboxAddress
@@ -48,6 +48,7 @@ from reconciler.core.events import (
 )
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.reasons import ReasonCode, Way
+from reconciler.core.runs import RunReport
 from reconciler.core.stale import StaleField, StaleStep
 from reconciler.core.values import MISSING, Address
 from reconciler.drift.findings import DriftState, LastApply, Report
@@ -59,10 +60,15 @@ from reconciler.views.reports.drift_json import report_text, report_to_document
 from reconciler.views.reports.github import annotations
 from reconciler.views.reports.graph_text import dot, mermaid
 from reconciler.views.reports.graphs import of_plan, of_report
-from reconciler.views.reports.html import drift_html, plan_html
+from reconciler.views.reports.html import drift_html, plan_html, run_html
 from reconciler.views.reports.junit import junit_text
 from reconciler.views.reports.markdown import drift_markdown, plan_markdown
 from reconciler.views.reports.plan_json import plan_text, plan_to_document, plans_text
+from reconciler.views.reports.run_events import EventWriter
+from reconciler.views.reports.run_github import output_lines, run_annotations
+from reconciler.views.reports.run_json import run_from_document, run_text, run_to_document
+from reconciler.views.reports.run_junit import run_junit
+from reconciler.views.reports.run_markdown import run_markdown
 from reconciler.views.reports.svg import svg
 from reconciler.views.safe import json_text, safe_for_workflows, without_workflow_commands
 from reconciler.views.terminal.console import console
@@ -85,6 +91,8 @@ from state.stores.base import HistoryEntry
 from tests.conftest import Cli, Ended, copy_example, stack_of
 from tests.picsellia.odd_host import odd_host
 from tests.reports.conftest import STACK, everything
+from tests.reports.runs import every_result
+from tests.reports.test_run_events import OTHERS, events_of
 
 CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 HIDDEN = [
@@ -119,6 +127,9 @@ def spoiled(value: Any, payload: str) -> Iterator[Any]:
         yield payload
     elif isinstance(value, Path):
         yield Path(payload.replace("\0", ""))
+    elif isinstance(value, ProviderError):
+        yield ProviderError(payload, hint=value.hint, way_out=value.way_out)
+        yield ProviderError(value.message, hint=payload, way_out=value.way_out)
     elif isinstance(value, Reason | WayOut):  # the keys of its details are fixed
         for name, detail in value.details.items():
             for other in spoiled(detail, payload):
@@ -154,6 +165,8 @@ def all_spoiled(value: Any, payload: str) -> Any:
         return payload
     if isinstance(value, Path):
         return Path(payload.replace("\0", ""))
+    if isinstance(value, ProviderError):
+        return ProviderError(payload, hint=payload, way_out=all_spoiled(value.way_out, payload))
     if isinstance(value, Reason | WayOut):
         details = {name: all_spoiled(detail, payload) for name, detail in value.details.items()}
         spoilt = replace(value, details=details)
@@ -383,6 +396,33 @@ def check_plan(plan: Plan) -> None:
     check_drawing(of_plan(plan))
 
 
+def check_run(report: RunReport) -> None:
+    check_annotations(run_annotations(report, Path("/repo"), Path("/repo")))
+    check_json(run_to_document(report), safe_for_workflows(run_text(report), "json"))
+    run_from_document(json.loads(run_text(report)))
+    check_xml(safe_for_workflows(run_junit(report), "junit"))
+    check_page(safe_for_workflows(run_html(report), "html"))
+    check_markdown(safe_for_workflows(run_markdown(report), "markdown"))
+    outputs = output_lines(report)
+    assert bad_characters(outputs) == set()
+    names = [line.partition("=")[0] for line in outputs.splitlines()]
+    assert names == [line.partition("=")[0] for line in output_lines(every_result()).splitlines()]
+    check_events(list(events_of(report)))
+
+
+def check_events(events: list[Any]) -> None:
+    written: list[str] = []
+    writer = EventWriter(written.append, clock=iter(range(0, 10**6, 2)).__next__)
+    for event in events:
+        writer(event)
+    assert len(written) == len(events)
+    for line in written:
+        safe = safe_for_workflows(line, "json")
+        check_text(safe)
+        assert safe.count("\n") == 1
+        assert json.loads(safe) == json.loads(line)
+
+
 @pytest.fixture(autouse=True)
 def workflow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Check everything as in GitHub Actions, the strictest reader."""
@@ -418,6 +458,18 @@ def test_every_text_of_a_plan_is_text_in_every_output(one_in: int) -> None:
     assert len(plans) > 60
     for plan in (*plans[::one_in], *(all_spoiled(PLAN, payload) for payload in (PAYLOAD, *BEGINNINGS))):
         check_plan(plan)
+
+
+@pytest.mark.parametrize("one_in", SAMPLES)
+def test_every_text_of_a_run_is_text_in_every_output(one_in: int) -> None:
+    whole = every_result()
+    runs = list(spoiled(whole, PAYLOAD))
+    assert len(runs) > 200
+    for report in runs[:: 5 * one_in]:
+        check_run(report)
+    for payload in (PAYLOAD, *BEGINNINGS):
+        check_run(all_spoiled(whole, payload))
+        check_events([event for one in OTHERS for event in spoiled(one, payload)])
 
 
 @pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])

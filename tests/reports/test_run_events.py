@@ -24,13 +24,13 @@ from reconciler.core.events import (
     FleetProgress,
     Note,
     Notice,
+    PipelineEvent,
     StepFinished,
     StepProgress,
     StepRetried,
     StepStarted,
 )
 from reconciler.core.runs import (
-    PipelineEvent,
     PipelineFinished,
     PipelineStarted,
     RunEnded,
@@ -62,7 +62,7 @@ OTHERS: tuple[Event, ...] = (
 )
 
 
-def events_of(found: RunReport) -> Iterator[RunEvent | Event]:
+def events_of(found: RunReport) -> Iterator[RunEvent]:
     """The events of the run with this report, with one of every kind."""
     started = [run for run in found.runs if run.wave and run.plan]
     yield RunStarted(
@@ -86,7 +86,7 @@ def events_of(found: RunReport) -> Iterator[RunEvent | Event]:
     yield RunEnded(found)
 
 
-def written(events: Iterator[RunEvent | Event], *, at: datetime = AT) -> str:
+def written(events: Iterator[RunEvent], *, at: datetime = AT) -> str:
     lines: list[str] = []
     writer = EventWriter(lines.append, now=lambda: at + timedelta(milliseconds=len(lines)))
     for event in events:

@@ -17,7 +17,7 @@ _ILLEGAL = re.compile("[\ufffe\uffff]")
 
 def document(name: str, suites: Sequence[ET.Element], seconds: float = 0) -> str:
     """The document of these suites, with its declaration."""
-    root = ET.Element("testsuites", {"name": name, "time": _seconds(seconds), **_counts(suites)})
+    root = ET.Element("testsuites", {"name": legal(name), "time": _seconds(seconds), **_counts(suites)})
     root.extend(suites)
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'

@@ -21,6 +21,7 @@ from reconciler.core.events import (
     Note,
     Notice,
     Outcome,
+    PipelineEvent,
     StepFinished,
     StepProgress,
     StepRetried,
@@ -28,7 +29,6 @@ from reconciler.core.events import (
 )
 from reconciler.core.exit_codes import FAILED, INTERRUPTED
 from reconciler.core.runs import (
-    PipelineEvent,
     PipelineFinished,
     PipelineRun,
     PipelineStarted,
@@ -116,7 +116,7 @@ class EventWriter:
         self._finished: dict[str, PipelineRun] = {}
         self._progress: dict[tuple[object, ...], float] = {}
 
-    def __call__(self, event: RunEvent | Event) -> None:
+    def __call__(self, event: RunEvent) -> None:
         match event:
             case RunStarted():
                 self._command = event.command

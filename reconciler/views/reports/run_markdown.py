@@ -1,6 +1,7 @@
 """The report of a run as Markdown, for one comment about any number of pipelines, or a step summary."""
 
 from functools import partial
+from urllib.parse import quote
 
 from reconciler.core.approval import SHORT
 from reconciler.core.diagnostics import Diagnostic, Severity
@@ -35,7 +36,8 @@ def run_markdown(report: RunReport, limit: int = COMMENT) -> str:
     unchanged = [run for run in report.runs if run.result is RunResult.UNCHANGED]
     digest = f" The digest of the plan is {code(report.digest[:SHORT])}." if report.digest else ""
     return fitted(
-        f"<!-- reconciler:{report.command} -->\n## {report.command.capitalize()}: {headline(report)}\n\n"
+        f"<!-- reconciler:{quote(report.command, errors='backslashreplace')} -->\n"
+        f"## {plain(report.command.capitalize())}: {headline(report)}\n\n"
         f"{reach(report)}, from {moment(report.started)}.{digest}\n",
         [
             Section("\n", run_reasons(report), problem_item, "problem", share=0.3),
