@@ -3,26 +3,28 @@
 Reads only. A row that cannot be read has the reason, and hides no other row.
 """
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from providers.reasons import Reason
 from reconciler.core.diagnostics import UserError, error
-from reconciler.core.events import Emit, Event, Note, Notice
+from reconciler.core.events import Emit, Event, Notice, PipelineEvent
 from reconciler.core.plan import Stack
 from reconciler.credentials.target import Target
 from reconciler.drift.check import last_apply, report_of
 from reconciler.drift.findings import DriftState, LastApply, Report, StackReport
 from reconciler.drift.orphans import Orphan
+from reconciler.engine.chunks import SignIn
+from reconciler.engine.inspection import read_each
 from reconciler.engine.plan import make_plan
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.rollback import image_in, pipeline_at
-from reconciler.engine.session import Session, session, stack_of, with_older_names
-from reconciler.engine.validate import validate
+from reconciler.engine.session import Session, stack_of, with_older_names
+from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.channels import followed_environment
 from reconciler.pipeline.compile import image_address
 from reconciler.pipeline.load import Pipeline
@@ -108,14 +110,14 @@ def status(
     *,
     now: datetime,
     emit: Emit,
-    live: bool,
+    sign_in: Callable[[Target], SignIn] | None,
     failed: Callable[[UserError], None],
 ) -> Iterator[Row]:
     """Yield a row for each pipeline in each environment that has its state, and in the first target.
 
     Args:
         targets: environments with a login; the one in use comes first.
-        live: also read the live objects.
+        sign_in: opens sessions, to read the live objects, too; None to read files and state only.
         failed: gets each config.toml that has errors, once per folder, and each state that cannot be read.
 
     Raises:
@@ -132,18 +134,19 @@ def status(
             if pipeline.is_training:
                 image = str(image_address(pipeline.config.docker.image_name))
                 trainings[pipeline.name, image] = stack_of(target, pipeline)
-        here = []
+        here: dict[Path, Row] = {}
         for pipeline, row, has_state in _stored_rows(
-            target, pipelines, store, listed, live=live, emit=emit_once, failed=failed
+            target, pipelines, store, listed, live=sign_in is not None, emit=emit_once, failed=failed
         ):
             if not row.state_is_readable:
                 yield row
             elif has_state or number == 0:
-                here.append((pipeline.folder, stack_of(target, pipeline), row))
-        if not live:
-            yield from (row for _, _, row in here)
+                here[pipeline.folder] = row
+        if sign_in is None:
+            yield from here.values()
         elif here:
-            yield from _live_rows(target, here, store, read_options, now, emit_once)
+            reads = replace(read_options, environment=target.environment.name)
+            yield from _live_rows(here, reads, sign_in(target), now, emit_once)
     yield from _rows_without_login(folders, [s for s in stored if s not in listed], trainings, store, failed)
 
 
@@ -282,44 +285,34 @@ def _once(emit: Emit) -> Emit:
     passed: set[str] = set()
 
     def emit_once(event: Event) -> None:
-        if isinstance(event, Notice):
-            if event.text in passed:
+        inner = event.event if isinstance(event, PipelineEvent) else event
+        if isinstance(inner, Notice):
+            if inner.text in passed:
                 return
-            passed.add(event.text)
+            passed.add(inner.text)
         emit(event)
 
     return emit_once
 
 
 def _live_rows(
-    target: Target,
-    rows: Sequence[tuple[Path, Stack, Row]],
-    store: Store,
-    read_options: ReadOptions,
-    now: datetime,
-    emit: Emit,
+    rows: Mapping[Path, Row], read_options: ReadOptions, sign_in: SignIn, now: datetime, emit: Emit
 ) -> Iterator[Row]:
-    """The rows of one environment, with the running image and the drift."""
-    read_options = replace(read_options, environment=target.environment.name)
-    try:
-        with session(target, store, emit, threading.Event(), stacks_below=stacks_below) as opened:
-            for folder, stack, row in rows:
-                emit(Note(f"reading {stack}"))
-                yield _live_row(opened, folder, row, read_options, now, emit)
-    except UserError as problem:
-        drift = _unreadable(problem.diagnostics[0].summary)
-        yield from (replace(row, drift=drift) for _, _, row in rows)
+    """The rows of one environment, with the running image and the drift, in the same order."""
+    found, sign_in_error = read_each(rows, read_options, sign_in, partial(_live_row, now), emit)
+    for folder, row in rows.items():
+        outcome = found.get(folder, sign_in_error)
+        match outcome:
+            case Row():
+                yield outcome
+            case UserError():
+                yield replace(row, drift=_unreadable(outcome.diagnostics[0].summary))
+            case StateError():
+                yield replace(row, drift=_unreadable(outcome.message))
 
 
-def _live_row(
-    opened: Session, folder: Path, row: Row, read_options: ReadOptions, now: datetime, emit: Emit
-) -> Row:
-    try:
-        planned = make_plan(opened, validate(folder, read_options, emit=emit), PlanRequest(), partial=True)
-    except UserError as problem:
-        return replace(row, drift=_unreadable(problem.diagnostics[0].summary))
-    except StateError as problem:
-        return replace(row, drift=_unreadable(problem.message))
+def _live_row(now: datetime, opened: Session, validated: ValidatedPipeline, row: Row) -> Row:
+    planned = make_plan(opened, validated, PlanRequest(), partial=True)
     for image in sorted(planned.running, key=lambda image: image.is_moved):  # a moved one is shown
         row = replace(row, running_version=image.version, running_digest=image.digest or "")
     report = report_of(opened, planned, first_seen={}, now=now)

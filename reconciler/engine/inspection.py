@@ -13,7 +13,7 @@ from typing import Generic
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit, Event, FleetProgress, Note, PipelineEvent
 from reconciler.engine import workers
-from reconciler.engine.chunks import THREADS, Problem, SignIn, T, Task
+from reconciler.engine.chunks import THREADS, A, Problem, SignIn, T, Task
 from reconciler.engine.fleet import run
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session
@@ -51,21 +51,44 @@ def inspect_all(
     """Inspect every pipeline whose files have no errors. A stack of two folders is an error of the second.
 
     Args:
-        sign_in: opens a session when the first pipeline needs it.
         inspect: called once per pipeline, from several threads; only reads.
 
-    From `_MANY` pipelines on, worker processes share the work, so `sign_in`, `inspect` and the results must
-    support pickling.
+    The others are as for `read_each`.
     """
-    total = len(folders)
+    found, sign_in_error = read_each(
+        dict.fromkeys(folders), read_options, sign_in, partial(_inspect, inspect), emit
+    )
+    return _combine(folders, found, sign_in_error)
+
+
+def read_each(
+    jobs: Mapping[Path, A],
+    read_options: ReadOptions,
+    sign_in: SignIn,
+    read: Callable[[Session, ValidatedPipeline, A], T],
+    emit: Emit,
+) -> tuple[dict[Path, T | Problem], Problem | None]:
+    """The outcome of each pipeline, and the error of signing in if it failed everywhere and is not transient.
+
+    After such an error, only pipelines whose files have errors have an outcome.
+
+    Args:
+        jobs: the folder of each pipeline, with its argument.
+        sign_in: opens a session when the first pipeline needs it.
+        read: called once per pipeline whose files have no errors, from several threads; only reads.
+
+    From `_MANY` pipelines on, worker processes share the work, so `sign_in`, `read`, the arguments and the
+    results must support pickling.
+    """
+    total = len(jobs)
     count = max(1, min(workers.cores(), THREADS, 2 * total // _MANY))
-    task = Task(read_options, sign_in, partial(_inspect, inspect), count, THREADS // count, total)
+    task = Task(read_options, sign_in, read, count, THREADS // count, total)
     quiet = partial(_without_notes, emit) if total > 1 else emit
-    found: dict[Path, tuple[str, T | Problem] | Problem] = {}
-    sign_in_error: Problem | None = None
+    found: dict[Path, T | Problem] = {}
     executor: Executor = ThreadPoolExecutor(THREADS) if count == 1 else workers.WorkerProcesses(count)
     chunk, at_once = (1, THREADS) if count == 1 else (-(-total // (count * _CHUNKS_EACH)), count)
-    outcomes = run(dict.fromkeys(folders), task, executor, quiet, chunk=chunk, at_once=at_once)
+    outcomes = run(jobs, task, executor, quiet, chunk=chunk, at_once=at_once)
+    sign_in_error: Problem | None = None
     try:
         for folder, outcome in outcomes:
             found[folder] = outcome
@@ -78,7 +101,7 @@ def inspect_all(
         outcomes.throw(problem)
         raise
     executor.shutdown()
-    return _combine(folders, found, sign_in_error)
+    return found, sign_in_error
 
 
 def _inspect(

@@ -340,6 +340,18 @@ def test_status_is_in_sync_only_if_platform_state_and_files_agree(
     assert any("1.0.1  1.0.0    1.0.1" in line for line in table)
 
 
+def test_worker_processes_read_the_status_of_several_environments(
+    cli: Cli, applied: Write, both_tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied(**both_tokens)
+    in_threads = rows(cli, "TEST")
+    monkeypatch.setattr("reconciler.engine.inspection._MANY", 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+
+    assert rows(cli, "TEST") == in_threads
+    assert [row["drift"] for row in in_threads.values()] == ["in sync", "in sync"]
+
+
 def test_status_of_a_follower_names_the_environment_that_it_follows(
     cli: Cli, moved: Write, other: Sandbox, both_tokens: dict[str, str]
 ) -> None:

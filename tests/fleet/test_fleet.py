@@ -156,6 +156,33 @@ def test_worker_processes_read_the_same(fleet: Fleet, monkeypatch: pytest.Monkey
     assert active_children() == []
 
 
+def test_status_reads_them_at_once_in_a_stable_order(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.sandbox.clear_requests()
+    threads = fleet.cli("status", "--all", "--json")
+    requests = fleet.request_counts()
+    _in_two_processes(monkeypatch)
+    processes = fleet.cli("status", "--all", "--json")
+
+    rows = json.loads(threads.out)["rows"]
+    assert (threads.code, {row["drift"] for row in rows}) == (0, {"in sync"})
+    assert len(rows) == COUNT
+    assert rows == sorted(rows, key=lambda row: row["stack"])
+    assert requests["/api/organization/*/processings"] == 1
+    assert (processes.code, json.loads(processes.out)["rows"]) == (0, rows)
+
+
+def test_status_shows_a_pipeline_that_kills_its_worker(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    _in_two_processes(monkeypatch)
+    monkeypatch.setattr("reconciler.engine.fleet.run_chunk", die)
+
+    ended = fleet.cli("status", "--all", "--json")
+
+    rows = {row["folder"]: row["drift"] for row in json.loads(ended.out)["rows"]}
+    assert ended.code == 13
+    assert "the worker process that was working on it was killed" in rows.pop("pipeline_0007")
+    assert set(rows.values()) == {"in sync"}
+
+
 def _in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reconciler.engine.inspection._MANY", 2)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})

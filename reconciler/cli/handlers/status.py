@@ -2,7 +2,9 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -10,19 +12,23 @@ from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
 from reconciler.cli.orphans import folders_beside_orphans, orphans_of
 from reconciler.core.diagnostics import UserError
+from reconciler.core.events import Emit
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
 from reconciler.credentials import saved
 from reconciler.credentials.target import Target, resolve
 from reconciler.drift.findings import DriftState
 from reconciler.drift.orphans import orphans_note
 from reconciler.drift.status import orphan_row, status
+from reconciler.engine.chunks import SignIn
 from reconciler.engine.missing_state import no_state_note
 from reconciler.engine.requests import ReadOptions
+from reconciler.engine.session import Session, session
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import diagnostics_of, print_diagnostics
 from reconciler.views.terminal.overview import overview_document, overview_lines
 from reconciler.views.terminal.progress import ProgressView
+from reconciler.workspace.discovery import stacks_below
 from state.errors import StateError
 from state.register import scope_of
 
@@ -51,7 +57,14 @@ def run(
         targets = _targets(where)
         rows = list(
             status(
-                folders, targets, store, read_options, now=now, emit=progress, live=not offline, failed=failed
+                folders,
+                targets,
+                store,
+                read_options,
+                now=now,
+                emit=progress,
+                sign_in=None if offline else partial(_sign_in, where),
+                failed=failed,
             )
         )
         orphans = []
@@ -77,6 +90,19 @@ def run(
     if orphans:
         print_diagnostics([orphans_note(orphans)], err)
     return code
+
+
+def _sign_in(where: options.TargetOptions, target: Target) -> SignIn:
+    """Opens sessions of a target. Can be pickled without its token, which each process looks up."""
+    return partial(_session_of, where, target.organization, target.environment.name)
+
+
+def _session_of(
+    where: options.TargetOptions, organization: str, environment: str, emit: Emit, sessions: int
+) -> AbstractContextManager[Session]:
+    wanted = organization, environment
+    target = next(t for t in _targets(where) if (t.organization, t.environment.name) == wanted)
+    return session(target, stores.store(emit), emit, threading.Event(), stacks_below=stacks_below)
 
 
 def _targets(where: options.TargetOptions) -> Iterator[Target]:

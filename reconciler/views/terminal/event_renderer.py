@@ -181,7 +181,7 @@ class EventRenderer:
             self._stop_notes()
             self._pipelines.add_task("pipelines", total=total)
             self._pipelines.start()
-        self._pipelines.update(self._pipelines.task_ids[0], completed=done)
+        self._pipelines.update(self._pipelines.task_ids[0], completed=done, total=total)
 
     def _stop_notes(self) -> None:
         if not self._live:
