@@ -14,7 +14,8 @@ platform that returns "4" or 4.0 for a 4 in the files causes no phantom change. 
 | anything | anything else | no |
 
 `number_like` applies to parameters, at any depth, and only to comparisons with live: some platforms return
-640 as "640". A field's rule may add more equalities: null equals "", enum names ignore case.
+640 as "640". A field's rule may add more equalities: null equals "", enum names ignore case, and
+an image repository has one normal form.
 """
 
 import math
@@ -25,6 +26,7 @@ from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Final, TypeGuard
 
+from providers.image_names import normal_name
 from providers.json_value import JSON
 
 _PLAIN = (str, int, type(None))
@@ -107,6 +109,11 @@ def text_table(value: JSON) -> JSON:
     return {
         str(key): str(canonical_numbers(item)) if _is_number(item) else item for key, item in value.items()
     }
+
+
+def repository(value: JSON) -> JSON:
+    """The name of an image repository in its normal form."""
+    return normal_name(value) if isinstance(value, str) else canonical_numbers(value)
 
 
 def enum_name(value: JSON) -> JSON:
@@ -219,6 +226,7 @@ NAME: Final = FieldRule(
     follows="A name is what the resource is found by: rename it in config.toml by hand.",
 )
 DOCKER_IMAGE: Final = FieldRule(
+    repository,
     effect=Effect.IMAGE,
     follows="Another image name is another image: write docker.image_name in config.toml by hand.",
 )

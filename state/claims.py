@@ -30,14 +30,21 @@ class Registers:
     Args:
         store: the store itself, without older names.
         exclusive: the kinds whose resources are claimed.
+        present: returns the present form of an address that an earlier version wrote.
         sleep: sleeps a number of seconds; for tests.
     """
 
     def __init__(
-        self, store: Store, exclusive: ExclusiveKinds, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        store: Store,
+        exclusive: ExclusiveKinds,
+        *,
+        present: Callable[[str], str] = str,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.exclusive = exclusive
         self._store = store
+        self._present = present
         self._sleep = sleep
         self._mutex = threading.RLock()
         self._registers: dict[str, Register] = {}
@@ -109,7 +116,7 @@ class Registers:
         if self._store.holder(claim.stack) is not None:
             return False
         try:
-            return not supports(self._store.load(claim.stack), address)
+            return not supports(self._load_state(claim.stack), address)
         except UnreadableStateError:
             return False
 
@@ -128,14 +135,19 @@ class Registers:
             return self._registers[scope]
 
     def _load(self, scope: str) -> Register:
-        return self._store.load_register(scope) or self._from_states(scope)
+        stored = self._store.load_register(scope)
+        return self._from_states(scope) if stored is None else stored.with_addresses(self._present)
+
+    def _load_state(self, stack: str) -> Snapshot | None:
+        state = self._store.load(stack)
+        return None if state is None else state.with_addresses(self._present)
 
     def _from_states(self, scope: str) -> Register:
         states: list[Snapshot] = []
         for stack in self._store.names():
             if scope_of(stack) == scope:
                 with suppress(UnreadableStateError):  # its next apply takes its claims, once it can be read
-                    state = self._store.load(stack)
+                    state = self._load_state(stack)
                     states += [state] if state is not None else []
         return register_from_states(scope, states, self.exclusive)
 

@@ -113,6 +113,17 @@ class Register:
             claims={a: claim for a, claim in self.claims.items() if claim.stack != stack},
         )
 
+    def with_addresses(self, present: Callable[[str], str]) -> "Register":
+        """The register with other addresses. If two become one, the later claim counts: it wrote the object.
+
+        Args:
+            present: returns the address to use instead of one.
+        """
+        if all(present(address) == address for address in self.claims):
+            return self
+        by_age = sorted(self.claims.items(), key=lambda entry: entry[1].since)
+        return self._with(claims={present(address): claim for address, claim in by_age})
+
     def claims_of(self, stack: str) -> dict[str, Claim]:
         return {address: claim for address, claim in self.claims.items() if claim.stack == stack}
 

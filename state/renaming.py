@@ -50,6 +50,7 @@ class RenamingStore:
         find_former_names: returns the former names of a stack.
         notify: receives a sentence about each other name found.
         moved: receives the scope of each name whose state was moved to another one.
+        present: returns the present form of an address that an earlier version wrote.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class RenamingStore:
         find_former_names: Callable[[str], Sequence[str]] = _no_names,
         notify: Callable[[str], None],
         moved: Callable[[str], None] = _ignore,
+        present: Callable[[str], str] = str,
     ) -> None:
         self._store = store
         self._find_older_names = find_older_names
@@ -70,6 +72,7 @@ class RenamingStore:
         self._find_former_names = find_former_names
         self._notify = notify
         self._moved = moved
+        self._present = present
         self._all_names: Sequence[str] | None = None
         self._stored_names: dict[str, str] = {}  # stack -> the name of its state in the store
         self._former_names: dict[str, str] = {}  # the same, for former names only
@@ -88,10 +91,10 @@ class RenamingStore:
         self._store.close()
 
     def load(self, stack: str) -> Snapshot | None:
-        return _renamed(self._store.load(self.stored_name(stack)), stack)
+        return self._as_of(stack, self._store.load(self.stored_name(stack)))
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
-        return _renamed(self._store.load_at(self.stored_name(stack), serial), stack)
+        return self._as_of(stack, self._store.load_at(self.stored_name(stack), serial))
 
     def history(self, stack: str, limit: int) -> Sequence[HistoryEntry]:
         return self._store.history(self.stored_name(stack), limit)
@@ -136,7 +139,7 @@ class RenamingStore:
                 if (name := self.stored_name(stack)) != stack:
                     with hold(name):
                         # Another run may have moved or replaced it while this one waited.
-                        state = self._store.load(name)
+                        state = self._as_of(name, self._store.load(name))
                         is_ours = state is not None and (
                             self._former_names.get(stack) == name
                             or self._relate(stack, state) is Relation.SAME
@@ -241,13 +244,16 @@ class RenamingStore:
     def _load_older(self, name: str) -> Snapshot | None:
         with self._mutex:
             if name not in self._older:
-                self._older[name] = self._store.load(name)
+                self._older[name] = self._as_of(name, self._store.load(name))
             return self._older[name]
+
+    def _as_of(self, stack: str, state: Snapshot | None) -> Snapshot | None:
+        """The state with this name and present addresses."""
+        if state is None:
+            return None
+        state = state.with_addresses(self._present)
+        return state if state.stack == stack else replace(state, stack=stack)
 
 
 def _move(before: str, after: str) -> str:
     return f"reconciler state move '{before}' '{after}'"
-
-
-def _renamed(state: Snapshot | None, stack: str) -> Snapshot | None:
-    return state if state is None or state.stack == stack else replace(state, stack=stack)

@@ -4,7 +4,7 @@ A store keeps it; the planner compares it with desired and live. Every change re
 here reads a file, a clock or the environment.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -121,6 +121,29 @@ class Snapshot:
 
     def without_intent(self, address: str) -> "Snapshot":
         return replace(self, intents=_as_map(self.intents).drop(address))
+
+    def with_addresses(self, present: Callable[[str], str]) -> "Snapshot":
+        """The same content with other addresses. If two become one, the entry that has it already counts.
+
+        Args:
+            present: returns the address to use instead of one.
+        """
+        before = {*self.resources, *self.intents}
+        if all(present(address) == address for address in before):
+            return self
+        resources = {
+            present(address): replace(
+                one, address=present(address), depends_on=tuple(dict.fromkeys(map(present, one.depends_on)))
+            )
+            for address, one in self.resources.items()
+            if present(address) == address or present(address) not in before
+        }
+        intents = {
+            present(address): replace(one, address=present(address))
+            for address, one in self.intents.items()
+            if present(address) == address or present(address) not in before
+        }
+        return replace(self, resources=_as_map(resources), intents=_as_map(intents))
 
     def written(self, *, serial: int, by: str, at: str) -> "Snapshot":
         """The same content under another serial, written by this version at this time."""

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from providers import rules
 from providers.docker.builders.select import Builder
 from providers.docker.facts import FACTS, text
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
@@ -39,6 +40,9 @@ from providers.reasons import Reason, Refusal, WayOut
 MAX_RECORDED_FILES = 1000
 """Up to so many files, state keeps the digest of each, so that a later plan can list the changed ones."""
 
+_MAX_DISPLACED = 20
+"""So many digests that a stack moved its channel tag away from are kept in state."""
+
 _LISTED = 4  # differences that a reason lists; the others are counted
 
 
@@ -46,7 +50,7 @@ class ImageKind:
     """Images of one pipeline folder.
 
     Args:
-        repository: the repository as written in the files.
+        repository: the repository of the files, in its normal form.
         source: the folder and its settings.
         key: the source key of the folder.
         builder: returns the builder. Called only before a build, because it may contact an Engine.
@@ -171,6 +175,7 @@ class ImageKind:
             revision=image.labels.get(REVISION) or None,
             files=self._key.files if is_this and len(self._key.files) <= MAX_RECORDED_FILES else None,
             arguments=self._key.arguments if is_this else None,
+            displaced=recorded.displaced,
         )
         return LiveObject(f"{version or ''}@{image.digest}", reference.name, fields, outputs.to_json())
 
@@ -220,7 +225,14 @@ class ImageKind:
     ) -> LiveObject:
         """Move tags if the image already has this source; build otherwise."""
         if self.needs_build(live, fields):
-            return self.create(live.name, fields, parent=parent, report=report)
+            written = self.create(live.name, fields, parent=parent, report=report)
+        else:
+            self._move_tags(live, fields, report)
+            written = live
+        return replace(written, outputs={**written.outputs, **self._displaced(live, written)})
+
+    def _move_tags(self, live: LiveObject, fields: Mapping[str, JSON], report: Report) -> None:
+        """Point the version and the channel tag at a live image."""
         version = text(fields, "version")
         shown = ImageOutputs.of(live.outputs)
         digest = shown.digest
@@ -234,7 +246,15 @@ class ImageKind:
                 self._publish(registry, fields, retag, report, digest)
             else:
                 _move_tag(registry, text(fields, "channel"), digest, version, report)
-        return live
+
+    def _displaced(self, before: LiveObject, written: LiveObject) -> dict[str, JSON]:
+        """The output that proves which image a write moved the channel tag away from."""
+        shown = ImageOutputs.of(before.outputs)
+        found, moved = shown.displaced, shown.channel_points_to
+        digest = shown.digest if written is before else (written.id or "").partition("@")[2]
+        if moved is not None and moved != digest and not self._leaves_channel:
+            found = (*(other for other in found if other != moved), moved)[-_MAX_DISPLACED:]
+        return {"displaced": list(found)} if found else {}
 
     def delete(self, live: LiveObject, *, parent: LiveObject | None) -> None:
         raise AssertionError(f"images are never deleted from a registry: {'/'.join(live.name)}")
@@ -292,7 +312,7 @@ class ImageKind:
         found: dict[str, str | None] = {text(fields, "channel"): shown.channel_points_to}
         if shown.tag is not None:
             found[shown.tag] = shown.digest
-        tags = {user.get("docker_tag") for user in users if user.get("docker_image") == repository}
+        tags = {tag for name, tag in map(_image_of, users) if name == repository}
         used = sorted(tag for tag in tags if isinstance(tag, str) and tag)
         if any(tag not in found for tag in used):
             with self._connect(repository) as registry:
@@ -402,7 +422,7 @@ class ImageKind:
         self, desired: Mapping[str, JSON], others: Collection[LiveObject]
     ) -> ImageVerdict:
         ours = {(self._repository, tag) for tag in (desired["version"], desired["channel"])}
-        if any((o.fields.get("docker_image"), o.fields.get("docker_tag")) in ours for o in others):
+        if any(_image_of(other.fields) in ours for other in others):
             return ImageVerdict.MISSING
         return ImageVerdict.NEVER_PUBLISHED
 
@@ -448,6 +468,11 @@ def _source_of(image: "PublishedImage | _RecordedImage", recorded: ImageOutputs)
     """The source key of an image: the recorded one if it is the recorded image, or else its label."""
     known = recorded.source if recorded.digest == image.digest else None
     return known or image.labels.get(SOURCE_KEY)
+
+
+def _image_of(user: Mapping[str, JSON]) -> tuple[JSON, JSON]:
+    """The repository and the tag of the image that an object with these fields uses."""
+    return rules.repository(user.get("docker_image")), user.get("docker_tag")
 
 
 def _channel_tags(desired: Mapping[str, JSON]) -> list[str]:

@@ -24,6 +24,8 @@ class ImageOutputs:
         revision: the commit in its labels.
         files: digest of each file of its source; None if unknown.
         arguments: the build settings that are part of the source; None if unknown.
+        displaced: the digests that applies of this stack moved the channel tag away from, the latest ones
+            last. The proof of who moved a tag that several environments share.
     """
 
     digest: str = ""
@@ -35,6 +37,7 @@ class ImageOutputs:
     revision: str | None = None
     files: Mapping[str, str] | None = None
     arguments: Mapping[str, str] | None = None
+    displaced: tuple[str, ...] = ()
 
     @property
     def source(self) -> str | None:
@@ -54,6 +57,7 @@ class ImageOutputs:
             revision=_text(outputs, "revision"),
             files=_table(outputs, "files"),
             arguments=_table(outputs, "arguments"),
+            displaced=_texts(outputs, "displaced"),
         )
 
     def to_json(self) -> dict[str, JSON]:
@@ -63,6 +67,7 @@ class ImageOutputs:
             "revision": self.revision,
             "arguments": None if self.arguments is None else dict(self.arguments),
             "files": None if self.files is None else dict(self.files),
+            "displaced": list(self.displaced) or None,
         }
         return {
             "digest": self.digest,
@@ -84,3 +89,8 @@ def _table(outputs: Mapping[str, JSON], name: str) -> dict[str, str] | None:
     if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
         return value
     return None
+
+
+def _texts(outputs: Mapping[str, JSON], name: str) -> tuple[str, ...]:
+    value = outputs.get(name)
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()

@@ -4,6 +4,8 @@ from enum import Enum
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
+from providers.image_names import normal_name
+
 
 class NoValue(Enum):
     """The two markers for a missing value. Null is a value."""
@@ -15,6 +17,10 @@ class NoValue(Enum):
 _ANY = "surrogatepass"  # a JSON string can contain lone surrogates
 MISSING: Final = NoValue.MISSING
 ABSENT: Final = NoValue.ABSENT
+
+
+IMAGE: Final = "image"
+"""The kind of images in registries."""
 
 
 class Address(NamedTuple):
@@ -33,11 +39,30 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Parse the text of an address. Raises ValueError if `text` is not an address."""
+        """Parse the text of an address. Raises ValueError if `text` is not an address.
+
+        The address of an image has the normal form of its repository, whatever the text has.
+        """
         kind, *parts = text.split("/")
         if not kind or not parts or not all(parts):
             raise ValueError(f"{text!r} is not an address: expected kind/name, for example processing/my_app")
-        return cls(kind, tuple(unquote(part, errors=_ANY) for part in parts))
+        name = tuple(unquote(part, errors=_ANY) for part in parts)
+        if kind == IMAGE and not any("/" in part for part in name):
+            return image_address("/".join(name))
+        return cls(kind, name)
 
     def __str__(self) -> str:
         return "/".join((self.kind, *(quote(part, safe=":@+=,", errors=_ANY) for part in self.name)))
+
+
+def image_address(name: str) -> Address:
+    """The address of the image in the repository of this name, which has one address under all its names."""
+    return Address(IMAGE, tuple(normal_name(name).split("/")))
+
+
+def present_address(text: str) -> str:
+    """The address in state of an earlier version as this version writes it; other text stays the same."""
+    try:
+        return str(Address.parse(text))
+    except ValueError:
+        return text

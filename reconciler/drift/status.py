@@ -14,6 +14,7 @@ from providers.reasons import Reason
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Event, Notice, PipelineEvent
 from reconciler.core.plan import Stack
+from reconciler.core.values import image_address, present_address
 from reconciler.credentials.target import Target
 from reconciler.drift.check import last_apply, report_of
 from reconciler.drift.findings import DriftState, LastApply, Report, StackReport
@@ -26,7 +27,6 @@ from reconciler.engine.rollback import image_in, pipeline_at
 from reconciler.engine.session import Session, stack_of, with_older_names
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.channels import followed_environment
-from reconciler.pipeline.compile import image_address
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
@@ -251,7 +251,7 @@ def _rows_without_login(
             continue
         if name not in folder_of:
             image = image_in(state) if state else None
-            training = trainings.get((name, image.address)) if image else None
+            training = trainings.get((name, present_address(image.address))) if image else None
             if training is None:
                 continue
             row = replace(row, folder=training.folder)

@@ -6,13 +6,14 @@ The state of the same pipeline in other environments is read only if a tag was m
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from providers.image_names import normal_name
 from providers.protocol import PublishedKind, ResourceKind
 from reconciler.core.diagnostics import Diagnostic, warning
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.remote import RemoteState, TagInUse
-from reconciler.core.values import Address
-from reconciler.engine.kinds import digest_of
+from reconciler.core.values import Address, image_address
+from reconciler.engine.kinds import digest_of, displaced_by
 from reconciler.engine.session import Session
 from reconciler.pipeline.channels import affected_environments, followed_environment
 from reconciler.pipeline.load import Pipeline
@@ -152,19 +153,24 @@ def changed_environments(
 def _origin(
     session: Session, stack: Stack, stored: Snapshot, shared: SharedSettings, image: RunningImage
 ) -> tuple[str, str]:
-    """The version and the environment of the apply that moved the tag to this image; "" for unknown ones.
+    """The version of an image, and the environment whose apply moved the tag to it; "" for unknown ones.
 
-    It is the latest one that left this image behind this tag, after the last apply of this stack.
+    State proves who moved it, without a comparison of times, as the clocks of two machines differ: the last
+    apply of that environment left this image behind the tag, it moved the tag away from the image of this
+    stack, and no apply of this stack moved it away from this image since.
     """
-    latest = ("", "", "")
+    ours = stored.resources.get(str(image.address))
+    moved_back = ours is not None and image.digest in displaced_by(ours.outputs)
+    versions, movers = set[str](), set[str]()
     for scope, state in _other_states(session, stack):
         recorded = state.resources.get(str(image.address))
-        if recorded is None or state.written_at <= stored.written_at:
+        if recorded is None or digest_of(recorded.outputs) != image.digest:
             continue
-        if (digest_of(recorded.outputs), recorded.inputs.get("channel")) == (image.digest, image.tag):
-            version, name = str(recorded.inputs.get("version") or ""), _name(scope, stack, shared)
-            latest = max(latest, (state.written_at, version, name))
-    return latest[1:]
+        versions.add(str(recorded.inputs.get("version") or ""))
+        if recorded.inputs.get("channel") == image.tag and image.applied in displaced_by(recorded.outputs):
+            movers.add(_name(scope, stack, shared))
+    version = versions.pop() if len(versions) == 1 else ""
+    return version, movers.pop() if len(movers) == 1 and not moved_back else ""
 
 
 def _registered(
@@ -173,10 +179,8 @@ def _registered(
     """The other environments whose last apply registered this tag, without those that follow this one."""
     for scope, state in _other_states(session, stack):
         name = _name(scope, stack, shared)
-        used = any(
-            (one.inputs.get("docker_image"), one.inputs.get("docker_tag")) == ("/".join(image.name), tag)
-            for one in state.resources.values()
-        )
+        users = (one.inputs for one in state.resources.values() if one.inputs.get("docker_tag") == tag)
+        used = any(image_address(str(fields.get("docker_image"))) == image for fields in users)
         if used and not shared.is_follower(name, of=stack.environment):
             yield name
 
@@ -185,8 +189,10 @@ def _other_states(session: Session, stack: Stack) -> Iterator[tuple[str, Snapsho
     """The state of the same pipeline in other organizations and environments, with the scope of each."""
     for text in session.store.names():
         scope, _, name = text.partition("/")
-        # An earlier version named that of a training by metadata.name. Callers look for the image in it.
-        if name not in (stack.name, stack.pipeline) or scope == stack.scope:
+        # An earlier version named that of a training by metadata.name, or by its image as the files have it.
+        # Callers look for the image in it.
+        is_same = not {name, normal_name(name)}.isdisjoint((stack.name, stack.pipeline))
+        if not is_same or scope == stack.scope:
             continue
         try:
             state = session.store.load(text)

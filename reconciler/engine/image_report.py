@@ -24,11 +24,12 @@ from providers.protocol import Assessment, LiveObject, Reference, RequiredAction
 from providers.reasons import WayOut
 from reconciler.core.diagnostics import error
 from reconciler.core.events import Emit, Note
+from reconciler.core.values import image_address
 from reconciler.engine.kinds import image_kind
 from reconciler.engine.session import CannotCheckError
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.channels import leaves_channel
-from reconciler.pipeline.compile import desired_graph, image_address
+from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
 from state.snapshot import Snapshot

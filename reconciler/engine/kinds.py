@@ -88,6 +88,11 @@ def recorded_source(image: RecordedResource) -> str:
     return str(image.inputs.get("source_key") or ImageOutputs.of(image.outputs).source or "")
 
 
+def displaced_by(outputs: Mapping[str, JSON]) -> tuple[str, ...]:
+    """The digests that applies of a stack moved its channel tag away from, by its recorded image."""
+    return ImageOutputs.of(outputs).displaced
+
+
 def digest_of(outputs: Mapping[str, JSON]) -> str:
     """The digest of a live or recorded image; "" if it is unknown, and for all other kinds."""
     return ImageOutputs.of(outputs).digest

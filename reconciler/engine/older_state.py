@@ -1,16 +1,17 @@
 """Finds the state of a stack that an earlier version stored under another name. Pure.
 
-Earlier versions used the host of a platform as the user wrote it. They named the stack of a training by its
-metadata.name, so the state with that name may be that of any training of that name: its image decides.
+Earlier versions used the host of a platform and the name of an image as the user wrote them. They named the
+stack of a training by its metadata.name, so the state with that name may be that of any training of that
+name: its image decides.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from providers.image_names import normal_name
 from reconciler.core.plan import Stack
 from reconciler.core.platforms import older_names
-from reconciler.core.values import Address
-from reconciler.pipeline.compile import image_address
+from reconciler.core.values import Address, image_address
 from reconciler.pipeline.load import Pipeline
 from state.renaming import Relation
 from state.snapshot import Snapshot
@@ -34,10 +35,17 @@ class OlderState:
         """The names, among the stored ones, that may be those of an earlier version for this stack."""
         stack, stored = self.stack, list(stored)
         found = older_names(stack.organization, stack.host, stack.name, stored)
+        if self.image:
+            found += [name for name in stored if self._is_other_spelling(name)]
         if self.image and stack.pipeline != stack.name:
             found += [name for name in stored if name == f"{stack.scope}/{stack.pipeline}"]
             found += older_names(stack.organization, stack.host, stack.pipeline, stored)
         return found
+
+    def _is_other_spelling(self, name: str) -> bool:
+        """Whether this is the name of the stack with another name of its image's repository."""
+        scope, _, image = name.partition("/")
+        return scope == self.stack.scope and image != self.stack.name == normal_name(image)
 
     def relation(self, state: Snapshot) -> Relation:
         """The relation of state with one of these names to the stack."""

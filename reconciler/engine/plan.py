@@ -26,7 +26,7 @@ from reconciler.core.planner import plan_steps
 from reconciler.core.reasons import RefusalCode, Way
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.remote import RemoteState
-from reconciler.core.values import Address
+from reconciler.core.values import Address, image_address
 from reconciler.engine import refresh
 from reconciler.engine.channels import RunningImage, changed_environments, running_images, tags_in_use
 from reconciler.engine.claims import PlanClaims
@@ -38,7 +38,7 @@ from reconciler.engine.session import CannotCheckError, Session
 from reconciler.engine.validate import ValidatedPipeline, time_problems
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.channels import leaves_channel
-from reconciler.pipeline.compile import desired_graph, image_address
+from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.secret_findings import secret_findings

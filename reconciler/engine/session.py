@@ -4,7 +4,7 @@ Prints nothing and never prompts. Events go to `emit`; errors of the user are ra
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,7 +18,7 @@ from providers.table import EXCLUSIVE
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit, Note, Notice
 from reconciler.core.plan import Stack
-from reconciler.core.values import Address
+from reconciler.core.values import Address, present_address
 from reconciler.credentials.target import Target
 from reconciler.engine import refresh
 from reconciler.engine.kinds import kinds_of
@@ -51,20 +51,60 @@ class Session:
     """Connections to registries, shared by all pipelines."""
     threads: int = refresh.THREADS
     """Most reads at once for one pipeline."""
-    older_states: dict[str, OlderState] = field(default_factory=dict)
-    """For each stack that the session uses, what identifies its state under older names."""
-    former_stacks: FormerStacks = field(default_factory=lambda: FormerStacks(Register, None))
-    """Finds the former names of each stack that the session uses."""
+    names: "StateNames" = field(default_factory=lambda: StateNames(Register, None))
+    """The other names of the state of each stack that the session uses."""
 
     def stack(self, pipeline: Pipeline) -> Stack:
         """The stack of a pipeline, whose state the store then finds under older and former names, too.
 
         Raises: as `stack_of`.
         """
-        stack = stack_of(self.target, pipeline)
-        self.older_states[str(stack)] = older_state_of(stack, pipeline)
-        self.former_stacks.add(str(stack), pipeline)
+        return self.names.add(self.target, pipeline)
+
+
+class StateNames:
+    """The other names that the state of stacks may have: older and former ones.
+
+    Args:
+        register: returns the register of a scope.
+        stacks_below: finds the stacks that the files declare; None to find no former names.
+    """
+
+    def __init__(self, register: Callable[[str], Register], stacks_below: StacksBelow | None) -> None:
+        self._older: dict[str, OlderState] = {}
+        self._former = FormerStacks(register, stacks_below)
+
+    def add(self, target: Target, pipeline: Pipeline) -> Stack:
+        """The stack of a pipeline, whose names are known from now on. Raises as `stack_of`."""
+        stack = stack_of(target, pipeline)
+        self._older[str(stack)] = older_state_of(stack, pipeline)
+        self._former.add(str(stack), pipeline)
         return stack
+
+    def finding(
+        self,
+        store: Store,
+        belongs: Callable[[Snapshot], bool],
+        emit: Emit,
+        moved: Callable[[str], None] = lambda _: None,
+    ) -> RenamingStore:
+        """The store, which also finds the state of the added stacks under their other names.
+
+        Args:
+            belongs, moved: as for `RenamingStore`.
+        """
+        older = self._older
+        return RenamingStore(
+            store,
+            # Other stacks are read as they are: those of other environments, to compare.
+            find_older_names=lambda stack, names: older[stack].names(names) if stack in older else (),
+            relate=lambda stack, state: older[stack].relation(state),
+            belongs=belongs,
+            find_former_names=self._former.of,
+            moved=moved,
+            present=present_address,
+            notify=lambda text: emit(Notice(text)),
+        )
 
 
 class CannotCheckError(UserError):
@@ -97,25 +137,11 @@ def session(
     emit(Note(f"signing in to {target.host} as {target.organization}"))
     limiter = RateLimiter(rps, announce=emit)
     platform = _sign_in(target, limiter)
-    older_states: dict[str, OlderState] = {}
-    registers = Registers(store, EXCLUSIVE)
-    former_stacks = FormerStacks(registers.read, stacks_below)
-    found = _renaming(
-        store, older_states, former_stacks, lambda state: _is_of(platform, state), emit, registers.refresh
-    )
+    registers = Registers(store, EXCLUSIVE, present=present_address)
+    names = StateNames(registers.read, stacks_below)
+    found = names.finding(store, lambda state: _is_of(platform, state), emit, registers.refresh)
     with platform, found, ConnectionPool(limiter) as pool:
-        yield Session(
-            target,
-            platform,
-            found,
-            emit,
-            registers,
-            stop,
-            verb,
-            pool,
-            older_states=older_states,
-            former_stacks=former_stacks,
-        )
+        yield Session(target, platform, found, emit, registers, stop, verb, pool, names=names)
 
 
 @contextmanager
@@ -148,13 +174,10 @@ def with_older_names(
         def register(scope: str) -> Register:
             return store.load_register(scope) or Register(scope)  # one that is not stored has no sources
 
-        older_states: dict[str, OlderState] = {}
-        former_stacks = FormerStacks(register, stacks_below)
+        names = StateNames(register, stacks_below)
         for pipeline in pipelines:
-            stack = stack_of(target, pipeline)
-            older_states[str(stack)] = older_state_of(stack, pipeline)
-            former_stacks.add(str(stack), pipeline)
-        yield _renaming(store, older_states, former_stacks, belongs, emit)
+            names.add(target, pipeline)
+        yield names.finding(store, belongs, emit)
 
 
 def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
@@ -166,29 +189,6 @@ def _sign_in(target: Target, limiter: RateLimiter) -> Platform:
         if isinstance(problem, TransientError | UnexpectedError | ExistsError | RefusedError):
             raise CannotCheckError(diagnostic) from None
         raise UserError(diagnostic) from None
-
-
-def _renaming(
-    store: Store,
-    older_states: Mapping[str, OlderState],
-    former_stacks: FormerStacks,
-    belongs: Callable[[Snapshot], bool],
-    emit: Emit,
-    moved: Callable[[str], None] = lambda _: None,
-) -> RenamingStore:
-    """The store, which also finds state of these stacks under older and former names."""
-    return RenamingStore(
-        store,
-        # Other stacks are read as they are: those of other environments, to compare.
-        find_older_names=lambda stack, names: (
-            older_states[stack].names(names) if stack in older_states else ()
-        ),
-        relate=lambda stack, state: older_states[stack].relation(state),
-        belongs=belongs,
-        find_former_names=former_stacks.of,
-        moved=moved,
-        notify=lambda text: emit(Notice(text)),
-    )
 
 
 def _is_of(platform: Platform, state: Snapshot) -> bool:

@@ -10,10 +10,10 @@ from providers.regular_files import real_path
 from providers.table import FACTS
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
 from reconciler.core.events import Emit, ignore
-from reconciler.core.values import Address
+from reconciler.core.values import Address, image_address
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ReadOptions
-from reconciler.pipeline.compile import desired_graph, image_address
+from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.contents import (
     missing_files,
     missing_in_context,

@@ -13,7 +13,7 @@ from providers.config_keys import Key
 from providers.json_value import JSON
 from providers.table import FACTS
 from reconciler.core.graph import Graph, Origin, Resource
-from reconciler.core.values import Address
+from reconciler.core.values import Address, image_address
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.schema import ModelTarget
 
@@ -31,10 +31,6 @@ TARGET_OF_TYPE = {
 # The official deploy writes the flags of processings and trainings differently: they are started differently.
 PROCESSING_GPU_FLAGS = ["--gpus=all", "--ipc=host"]
 TRAINING_FLAGS = ["--gpus all", "--ipc host", "--name training"]
-
-
-def image_address(image_name: str) -> Address:
-    return Address("image", tuple(image_name.split("/")))
 
 
 def desired_graph(pipeline: Pipeline, source_key: str) -> Graph:

@@ -8,6 +8,7 @@ from typing import Any
 from semver import Version
 
 from providers import enums
+from providers.image_names import normal_name
 from reconciler.pipeline import version
 from reconciler.pipeline.schema import Docker, Execution, Metadata
 from reconciler.pipeline.suggestions import did_you_mean
@@ -144,7 +145,7 @@ def _image_name(reader: TomlReader, table: Mapping[str, Any]) -> str:
             "docker",
             "image_name",
         )
-    return value
+    return normal_name(value)
 
 
 def _count(reader: TomlReader, table: Mapping[str, Any], key: str) -> int | None:

@@ -1,6 +1,7 @@
 """The name of a pipeline's stack, which depends on its config.toml alone. Pure."""
 
 from providers.enums import TRAINING
+from providers.image_names import normal_name
 
 
 def stack_name(kind: str, name: str, image_name: str, stack: str | None) -> str:
@@ -12,7 +13,7 @@ def stack_name(kind: str, name: str, image_name: str, stack: str | None) -> str:
     Args:
         kind: metadata.type.
         name: metadata.name.
-        image_name: docker.image_name, as config.toml writes it.
+        image_name: docker.image_name; its normal form counts.
         stack: `[reconciler] stack`, or None.
 
     Returns:
@@ -20,4 +21,4 @@ def stack_name(kind: str, name: str, image_name: str, stack: str | None) -> str:
     """
     if stack is not None:
         return stack
-    return image_name if kind == TRAINING else name
+    return normal_name(image_name) if kind == TRAINING else name

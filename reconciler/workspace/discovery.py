@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from providers.image_names import normal_name
 from providers.regular_files import read_regular, real_path
 from reconciler.core.diagnostics import UserError, error
 from reconciler.pipeline.config import FILE_NAME
@@ -230,10 +231,11 @@ def _names(folder: Path, views: Iterable[Mapping[str, Any]]) -> set[str]:
 
 def _called(name: str, folders: Iterable[Path]) -> list[Path]:
     """The pipelines with this name, or with a stack of this name."""
+    names = {name, normal_name(name)}
     return [
         folder
         for folder in folders
-        if name in _names(folder, views := _views(folder)) or name in _stack_names(views)
+        if name in _names(folder, views := _views(folder)) or names & _stack_names(views)
     ]
 
 

@@ -1,6 +1,7 @@
 """Claims on the command line: duplicates found offline, documents, and options."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -108,6 +109,30 @@ def test_trainings_of_one_name_and_pipelines_without_an_image_name_are_no_duplic
     third = copied(other, "third", ('"v2"', '"v3"'), ('image_name = "', 'image_name = "" # "'))
     copied(third, "fourth", ('"v3"', '"v4"'))
     assert "two pipelines" not in cli("validate", "--all").err
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "address"),
+    [
+        ("team/app", "docker.io/team/app", "image/team/app"),
+        ("index.docker.io/team/app", "docker.io/team/app", "image/team/app"),
+        ("app", "library/app", "image/app"),
+        ("docker.io/library/app", "index.docker.io/app", "image/app"),
+    ],
+)
+def test_one_repository_under_two_names_is_found(
+    cli: Cli, training: Path, one: str, other: str, address: str
+) -> None:
+    text = (training / "config.toml").read_text()
+    [image] = re.findall(r'image_name = "(.*)"', text)
+    copied(training, "second", (image, other), ('"v1"', '"v2"'))
+    edit(training, (image, one))
+    ended = cli("validate", "--all")
+    assert (ended.code, ended.err.count("two pipelines")) == (1, 1), ended.err
+    assert f"two pipelines declare {address}\n" in ended.err
+    names = {row["stack"] for row in json.loads(cli("list", "--json").out)["pipelines"]}
+    assert names == {address.removeprefix("image/")}
+    assert cli("list", other, "--json").code == 1, "the name selects both"
 
 
 def test_documents_have_the_code_the_stacks_and_the_ways_out(cli: Cli, training: Path) -> None:

@@ -7,13 +7,15 @@ Every command about LIVE reports it, also when its files declare the new version
 import json
 import os
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, tzinfo
 from html import unescape
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from providers.docker.registry.client import RegistryClient
 from providers.sandbox import Sandbox
+from state import state_writer
 from tests.conftest import EXAMPLES, Cli, copy_example
 
 NAME = "dataset_cleanup"
@@ -242,6 +244,47 @@ def test_a_tag_that_was_moved_by_hand_has_no_author(cli: Cli, moved: Write, sand
     assert (code, found["class"], found["reason"]) == (11, "drift", "changed outside")
     assert cli("apply", NAME, "--env", "LIVE", "--yes").code == 0, "it is put back"
     assert tag(sandbox, "latest") == tag(sandbox, "1.0.2")
+
+
+@pytest.mark.parametrize("hours", [-48, 48])
+def test_the_clocks_of_two_machines_do_not_decide_who_moved_a_tag(
+    cli: Cli, applied: Write, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """TEST is applied on a machine whose clock is days ahead or behind."""
+
+    class Skewed(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=hours)
+
+    (cli.folder / NAME / "pipeline.py").write_text("print('other')\n")
+    with monkeypatch.context() as other_machine:
+        other_machine.setattr(state_writer, "datetime", Skewed)
+        assert cli("deploy", NAME, "--env", "TEST", "--bump", "patch", "--yes").code == 0
+    _, (found,) = findings(cli)
+    assert found["reason"] == "latest was moved by TEST's apply of 1.0.1"
+
+    (cli.folder / NAME / "pipeline.py").write_text("print('third')\n")
+    assert cli("deploy", NAME, "--env", "LIVE", "--bump", "patch", "--yes").code == 0
+    with RegistryClient(f"{sandbox.registry}/examples/{NAME}") as registry:
+        registry.tag(str(registry.digest("1.0.1")), "latest")
+    _, (found,) = findings(cli)
+    assert found["reason"] == "changed outside", "somebody moved it by hand"
+
+
+def test_an_environment_that_found_the_tag_moved_did_not_move_it(
+    cli: Cli, applied: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DEV is applied last and has the same image, which TEST's apply left behind the tag."""
+    with Sandbox() as third:
+        with (cli.folder / "reconciler.toml").open("a") as file:
+            file.write(f'[environments.DEV]\nhost = "{third.url}"\norganization = "{third.organization}"\n')
+        assert cli("apply", NAME, "--env", "DEV", "--yes").code == 0
+        (cli.folder / NAME / "pipeline.py").write_text("print('other')\n")
+        assert cli("deploy", NAME, "--env", "TEST", "--bump", "patch", "--yes").code == 0
+        assert cli("apply", NAME, "--env", "DEV", "--yes").code == 0
+        _, (found,) = findings(cli)
+    assert found["reason"] == "latest was moved by TEST's apply of 1.0.1"
 
 
 def test_rollback_of_one_environment_needs_consent_to_change_the_other(

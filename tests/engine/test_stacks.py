@@ -10,12 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.diagnostics import UserError
+from reconciler.core.events import Event
 from reconciler.credentials.target import Target, resolve
 from reconciler.engine.rollback import pipeline_at
-from reconciler.engine.session import stack_of
+from reconciler.engine.session import StateNames, stack_of
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.workspace.discovery import stacks_in
+from state.register import Register
+from state.snapshot import RecordedResource, Snapshot
+from state.stores.sqlite import SqliteStore
 from tests.pipeline.conftest import PROCESSING, TRAINING
+from tests.state.conftest import AT, run
 
 NAMES = st.sampled_from(["training", "app", "clip", "my app", "team/app", "é"])
 IMAGES = st.sampled_from(["training", "team/app", "team/clip", "reg.io:5000/team/clip", "docker.io/team/app"])
@@ -40,7 +45,8 @@ def configs(draw: st.DrawFn) -> tuple[str, str]:
         text += f'\n[reconciler.env.{environment}.reconciler]\nstack = "{of_environment}"\n'
     if environment == "STAGING":
         return text, of_environment
-    return text, stack if stack is not None else image if trains else name
+    of_image = {"docker.io/team/app": "team/app"}.get(image, image)
+    return text, stack if stack is not None else of_image if trains else name
 
 
 def config(name: str, image: str, *, trains: bool = True, stack: str | None = None) -> str:
@@ -102,6 +108,31 @@ def test_five_trainings_called_training_are_five_stacks(tmp_path: Path, target: 
     assert [stack.pipeline for stack in stacks] == ["training"] * 5
     assert [str(stack) for stack in stacks] == [f"my-org@STAGING/team/training-{model}" for model in models]
     assert len({stack.folder for stack in stacks}) == 5
+
+
+@pytest.mark.parametrize("written", ["docker.io/team/clip", "index.docker.io/team/clip", "team/clip"])
+def test_state_of_a_training_is_found_under_another_name_of_its_repository(
+    tmp_path: Path, target: Target, written: str
+) -> None:
+    """An earlier version named the stack as config.toml writes the image."""
+    (tmp_path / "config.toml").write_text(config("training", written))
+    pipeline = pipeline_at(tmp_path, "STAGING", SharedSettings())
+    old, image = "my-org@STAGING/docker.io/team/clip", "image/docker.io/team/clip"
+    recorded = RecordedResource(image, "image", "1.0.0@sha256:0", {"version": "1.0.0"})
+    with SqliteStore(tmp_path / "state.db") as store:
+        state = Snapshot.new(old, "lineage").with_resource(recorded).written(serial=1, by="0.1.0", at=AT)
+        store.save(state, expected_serial=0, lock=None)
+        names = StateNames(Register, None)
+        stack = str(names.add(target, pipeline))
+        assert stack == "my-org@STAGING/team/clip"
+        notices: list[Event] = []
+        found = names.finding(store, lambda _: True, notices.append)
+        loaded = found.load(stack)
+        assert loaded is not None
+        assert [*loaded.resources] == ["image/team/clip"]
+        with found.lock(stack, run("ada"), timeout=0):
+            assert list(store.stacks()) == [stack]
+    assert len(notices) == 1
 
 
 def test_a_training_without_an_image_has_no_stack_yet(tmp_path: Path, target: Target) -> None:

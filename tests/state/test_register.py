@@ -536,3 +536,39 @@ def test_of_stacks_that_claim_one_resource_at_once_exactly_one_gets_it_and_all_a
         assert register is not None
         assert [register.claims[f"processing/{number}"].stack for number in range(rounds)] == winners[0]
         assert register.serial == rounds
+
+
+# Addresses of earlier versions
+
+
+def present(address: str) -> str:
+    return address.replace("image/docker.io/", "image/")
+
+
+IMAGES = {"image": False}
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["register", "states only"])
+def test_claims_under_the_address_of_an_earlier_version_are_found(
+    make_store: MakeStore, stored: bool
+) -> None:
+    store = make_store()
+    put(store, state_of(A, ("image/docker.io/x/y", "1")))
+    claim = Claim(A, None, AT)
+    if stored:
+        store.save_register(Register(SCOPE).with_claims({"image/docker.io/x/y": claim}), expected_serial=0)
+    registers = Registers(make_store(), IMAGES, present=present)
+    assert registers.read(SCOPE).claims == {"image/x/y": claim}
+    assert not registers.is_void("image/x/y", claim), "its state supports it"
+    registers.update(SCOPE, lambda register: register.with_source(A, Source("w", "a")))
+    saved = make_store().load_register(SCOPE)
+    assert saved is not None
+    assert saved.claims == {"image/x/y": claim}
+
+
+def test_of_two_claims_that_get_one_address_the_later_one_counts() -> None:
+    later = Claim(B, None, AT.replace("2025", "2035"))
+    assert later.since > AT
+    claims = {"image/x/y": Claim(A, None, AT), "image/docker.io/x/y": later}
+    for order in (claims, dict(reversed(claims.items()))):
+        assert Register(SCOPE, claims=order).with_addresses(present).claims == {"image/x/y": later}

@@ -20,7 +20,7 @@ from state.snapshot import Snapshot
 from state.stores.base import Store
 from state.stores.bucket import BucketStore
 from state.stores.objects import Objects, Version
-from tests.state.conftest import STACK, MakeStore, count, counting, run
+from tests.state.conftest import STACK, MakeStore, count, counting, intent, resource, run, snapshot
 from tests.state.test_store import save
 
 OLD, OTHER = "my-org@OLD/my_pipeline", "my-org@Other/my_pipeline"
@@ -330,3 +330,37 @@ def test_of_two_former_names_none_is_used(store: Store) -> None:
     assert list(store.stacks()) == sorted([OLD, OTHER])
     assert len(told) == 1
     assert f"reconciler state move '{OLD}' '{STACK}' or reconciler state move '{OTHER}'" in told[0]
+
+
+# Addresses of an earlier version
+
+
+def test_state_has_present_addresses_and_the_next_save_stores_them(make_store: MakeStore) -> None:
+    def present(address: str) -> str:
+        return address.replace("image/docker.io/", "image/")
+
+    state = snapshot(
+        resource("image/docker.io/x/y", version="1.0.0"),
+        resource("processing/p", "image/docker.io/x/y"),
+    ).with_intent(intent("image/docker.io/x/z"))
+    with make_store() as store:
+        first = store.save(state, expected_serial=0, lock=None)
+        found = RenamingStore(
+            store,
+            find_older_names=lambda *_: [],
+            relate=lambda *_: Relation.OTHER,
+            belongs=lambda _: False,
+            notify=lambda _: None,
+            present=present,
+        )
+        loaded = found.load(STACK)
+        assert loaded is not None
+        assert loaded == found.load_at(STACK, first.serial)
+        assert set(loaded.resources) == {"image/x/y", "processing/p"}
+        assert loaded.resources["processing/p"].depends_on == ("image/x/y",)
+        assert loaded.resources["image/x/y"].inputs == {"version": "1.0.0"}
+        assert set(loaded.intents) == {"image/x/z"}
+        found.save(loaded, expected_serial=first.serial, lock=None)
+        saved_state = make_store().load(STACK)
+        assert saved_state is not None
+        assert (saved_state.resources, saved_state.intents) == (loaded.resources, loaded.intents)

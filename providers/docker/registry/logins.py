@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from providers.docker.registry import auth
-from providers.docker.registry.reference import HUB
 from providers.errors import RefusedError
+from providers.image_names import HUB
 from providers.regular_files import home_folder, read_regular
 
 USERNAMES = ("DOCKERHUB_USERNAME", "DOCKER_USERNAME")

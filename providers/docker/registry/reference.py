@@ -10,8 +10,8 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from providers.errors import RefusedError
+from providers.image_names import HUB, split_name
 
-HUB = "docker.io"
 UPLOAD_TAG = "reconciler-upload"
 """The tag for builders that cannot push without one. It moves with each build; the digest identifies the
 image."""
@@ -127,17 +127,9 @@ def is_loopback(host: str) -> bool:
 
 def _split(text: str) -> tuple[Repository, str]:
     name, reference = _reference(text)
-    first, slash, rest = name.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
-        registry, path = first, rest
-    else:
-        registry, path = HUB, name
-    if registry in ("index.docker.io", "registry-1.docker.io"):
-        registry = HUB
+    registry, path = split_name(name)
     if not _HOST.fullmatch(registry) or not _PATH.fullmatch(path) or len(path) > 255:
         raise RefusedError(f"{text!r} is not an image name: {_reason(name, path)}", hint=_suggest(text))
-    if registry == HUB and "/" not in path:
-        path = f"library/{path}"
     return Repository(registry, path), reference
 
 

@@ -16,7 +16,7 @@ from reconciler.cli.documents import print_document
 from reconciler.cli.prompts import confirm
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
-from reconciler.core.values import Address
+from reconciler.core.values import Address, present_address
 from reconciler.views.counting import plural
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
@@ -211,7 +211,7 @@ def list_claims(rebuild: str | None, as_json: bool) -> int:
     from state.register import to_document as register_document
 
     with stores.opened() as store:
-        registers = Registers(store, EXCLUSIVE)
+        registers = Registers(store, EXCLUSIVE, present=present_address)
         if rebuild is not None:
             found = [registers.rebuild(rebuild)]
         else:
