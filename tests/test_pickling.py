@@ -88,7 +88,7 @@ def test_the_outcome_of_a_step() -> None:
         Outcome(step, Status.DONE, live=live, seconds=0.5),
         Outcome(step, Status.BLOCKED, blocked_by=Address.of("processing", "app")),
     ):
-        event = PipelineEvent(Path("app"), StepFinished(outcome))
+        event = PipelineEvent("app", StepFinished(outcome))
         assert pickle.loads(pickle.dumps(event)) == event
 
     failed = pickle.loads(pickle.dumps(Outcome(step, Status.FAILED, RefusedError("no", hint="yes"))))

@@ -14,12 +14,12 @@ from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED, code
 from reconciler.core.plan import Plan
 from reconciler.engine.apply import ApplyRequest, ApplyResult, ApplyStatus, Approval, apply_plan
 from reconciler.engine.plan import PlanResult
+from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.session import Session, session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import (
-    diagnostics_of,
     print_applied,
     print_diagnostics,
     print_outcomes,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
 from providers.errors import ProviderError
 from providers.protocol import LiveObject, Progress
@@ -89,9 +88,9 @@ class FleetProgress:
 
 @dataclass(frozen=True, slots=True)
 class PipelineEvent:
-    """An event of one of many pipelines, with the folder of that pipeline."""
+    """An event of one of many pipelines, with the folder of that pipeline as it is displayed."""
 
-    folder: Path
+    folder: str
     event: "Event"
 
 

@@ -21,6 +21,7 @@ from reconciler.engine import workers
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, validate
+from reconciler.system.files import display_path
 from state.errors import StateError
 
 A = TypeVar("A")
@@ -44,6 +45,7 @@ class Task(Generic[A, T]):
         sessions: number of processes, which share the allowed requests per second.
         threads: most pipelines of a chunk at once.
         total: number of all pipelines.
+        writes: whether the work writes. If not, a list that several pipelines need is read once for all.
         key: identifies the task within a process.
     """
 
@@ -53,6 +55,7 @@ class Task(Generic[A, T]):
     sessions: int = 1
     threads: int = 1
     total: int = 1
+    writes: bool = False
     key: str = field(default_factory=lambda: uuid4().hex)
 
 
@@ -144,7 +147,7 @@ class _Process(Generic[A, T]):
         folder, argument = job
 
         def emit(event: Event) -> None:
-            self._emit(PipelineEvent(folder, event))
+            self._emit(PipelineEvent(display_path(folder), event))
 
         try:
             with self._computing:
@@ -165,7 +168,8 @@ class _Process(Generic[A, T]):
                 except (UserError, StateError) as problem:
                     self._sign_in_error = attempt, problem
                 else:
-                    session.platform.expect(self._task.total)
+                    if not self._task.writes:
+                        session.platform.expect(self._task.total)
                     self._session = replace(session, threads=max(1, THREADS // self._task.total))
             return self._session
 

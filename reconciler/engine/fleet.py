@@ -6,8 +6,9 @@ pipeline; `chunks` has the part that the executor runs.
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic
@@ -26,14 +27,26 @@ _KILLED = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Lane(Generic[A]):
+    """Pipelines of which only some are in hand at once, whatever the other lanes do.
+
+    Attributes:
+        jobs: the folder of each pipeline, with its argument.
+        at_once: most chunks in hand.
+    """
+
+    jobs: Mapping[Path, A]
+    at_once: int
+
+
 def run(
-    jobs: Mapping[Path, A],
+    lanes: Sequence[Lane[A]],
     task: Task[A, T],
     executor: Executor,
     emit: Emit,
     *,
     chunk: int = 1,
-    at_once: int,
     stop: threading.Event | None = None,
 ) -> Generator[tuple[Path, T | Problem], None, None]:
     """Yield the outcome of each pipeline when its chunk finishes.
@@ -42,8 +55,8 @@ def run(
     KeyboardInterrupt does not wait.
 
     Args:
-        jobs: the folder of each pipeline, with its argument.
-        executor: gets at most `at_once` chunks, so that none waits in its queue.
+        lanes: the pipelines.
+        executor: gets only the chunks that the lanes allow, so that none waits in its queue.
         emit: gets a `PipelineEvent` when it happens in this process, or with the outcomes of another one.
         chunk: number of pipelines in a chunk.
         stop: once it is set, nothing new starts. Pipelines that never started have no outcome.
@@ -52,17 +65,18 @@ def run(
         UserError, StateError: no session could be opened, for a reason that is not transient. Raised after
             the outcomes of pipelines whose files have errors.
     """
-    queue: _Queue[A, T] = _Queue(jobs, chunk, at_once)
-    in_hand: dict[Future[Outcomes[T]], Chunk[A]] = {}
+    queues: list[_Queue[A, T]] = [_Queue(lane, chunk) for lane in lanes]
+    in_hand: dict[Future[Outcomes[T]], tuple[_Queue[A, T], Chunk[A]]] = {}
     chunks.emits[task.key] = emit
     try:
         while True:
-            while not (stop and stop.is_set()) and (part := queue.next(len(in_hand))) is not None:
-                in_hand[executor.submit(run_chunk, task, part)] = part
+            for queue in queues:
+                while not (stop and stop.is_set()) and (part := queue.start()) is not None:
+                    in_hand[executor.submit(run_chunk, task, part)] = queue, part
             if not in_hand:
                 break
             for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
-                part = in_hand.pop(future)
+                queue, part = in_hand.pop(future)
                 try:
                     outcomes = future.result()
                 except BrokenExecutor:
@@ -72,7 +86,8 @@ def run(
                         emit(event)
                     yield from queue.ended(part, outcomes)
         if not (stop and stop.is_set()):
-            yield from queue.not_signed_in()
+            for queue in queues:
+                yield from queue.not_signed_in()
     except KeyboardInterrupt:
         _cancel(in_hand)
         raise
@@ -90,31 +105,37 @@ def _cancel(in_hand: Iterable[Future[Any]]) -> None:
 
 
 class _Queue(Generic[A, T]):
-    """The chunks that are not in hand. Its generators yield outcomes."""
+    """The chunks of a lane that are not in hand. Its generators yield outcomes."""
 
-    def __init__(self, jobs: Mapping[Path, A], chunk: int, at_once: int) -> None:
-        rest = iter(jobs.items())
+    def __init__(self, lane: Lane[A], chunk: int) -> None:
+        rest = iter(lane.jobs.items())
         self._waiting = deque(iter(lambda: Chunk(dict(islice(rest, chunk))), Chunk({})))
         self._lost: list[Chunk[A]] = []  # their processes could not sign in
-        self._at_once = at_once
+        self._at_once = lane.at_once
+        self._in_hand = 0
         self._is_signed_in = False
         self._sign_in_error: Problem | None = None
 
-    def next(self, in_hand: int) -> Chunk[A] | None:
-        """The chunk to start next; None to start nothing."""
-        if in_hand == 0 and self._is_signed_in and self._lost and not (self._waiting and self._at_once):
+    def start(self) -> Chunk[A] | None:
+        """The chunk to start now; None to start nothing."""
+        if self._in_hand == 0 and self._is_signed_in and self._lost and not (self._waiting and self._at_once):
             self._waiting.extend(self._lost)
             self._lost, self._at_once = [], max(self._at_once, 1)
-        return self._waiting.popleft() if self._waiting and in_hand < self._at_once else None
+        if not self._waiting or self._in_hand >= self._at_once:
+            return None
+        self._in_hand += 1
+        return self._waiting.popleft()
 
     def killed(self, chunk: Chunk[A]) -> Iterator[tuple[Path, Problem]]:
         """The worker of this chunk died: try its pipelines one by one, to find the one that kills it."""
+        self._in_hand -= 1
         if chunk.attempt < _ATTEMPTS:
             self._waiting += [chunk.again([folder]) for folder in chunk.jobs]
         else:
             yield from ((folder, CannotCheckError(error(*_KILLED))) for folder in chunk.jobs)
 
     def ended(self, chunk: Chunk[A], outcomes: Outcomes[T]) -> Iterator[tuple[Path, T | Problem]]:
+        self._in_hand -= 1
         yield from outcomes.of.items()
         self._is_signed_in = self._is_signed_in or outcomes.is_signed_in
         if outcomes.sign_in_error is None:

@@ -14,7 +14,7 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit, Event, FleetProgress, Note, PipelineEvent
 from reconciler.engine import workers
 from reconciler.engine.chunks import THREADS, A, Problem, SignIn, T, Task
-from reconciler.engine.fleet import run
+from reconciler.engine.fleet import Lane, run
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, duplicate_stack_error
@@ -87,7 +87,7 @@ def read_each(
     found: dict[Path, T | Problem] = {}
     executor: Executor = ThreadPoolExecutor(THREADS) if count == 1 else workers.WorkerProcesses(count)
     chunk, at_once = (1, THREADS) if count == 1 else (-(-total // (count * _CHUNKS_EACH)), count)
-    outcomes = run(jobs, task, executor, quiet, chunk=chunk, at_once=at_once)
+    outcomes = run([Lane(jobs, at_once)], task, executor, quiet, chunk=chunk)
     sign_in_error: Problem | None = None
     try:
         for folder, outcome in outcomes:

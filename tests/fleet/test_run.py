@@ -18,7 +18,7 @@ import pytest
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Event, Note, Notice, PipelineEvent, ignore
 from reconciler.engine.chunks import Task
-from reconciler.engine.fleet import run
+from reconciler.engine.fleet import Lane, run
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import CannotCheckError, Session
 from reconciler.engine.validate import ValidatedPipeline
@@ -72,17 +72,36 @@ def test_every_pipeline_has_its_outcome_and_no_chunk_waits_in_the_executor(
 ) -> None:
     task = Task(ReadOptions(), fake_session, name_of, threads=2)
     with Counting(2) as executor:
-        found = dict(run(jobs(folders), task, executor, ignore, chunk=chunk, at_once=at_once))
+        found = dict(run([Lane(jobs(folders), at_once)], task, executor, ignore, chunk=chunk))
 
     assert found == {folder: f"{folder.name} argument of {folder.name}" for folder in folders}
     assert len(executor.futures) == -(-len(folders) // chunk)
     assert max(executor.in_hand) <= at_once
 
 
+def test_a_lane_that_is_full_holds_up_no_other(folders: list[Path]) -> None:
+    """Builds take minutes; pipelines that build nothing overtake them."""
+    slow, *fast = folders
+    release = threading.Event()
+
+    def work(session: Session, validated: ValidatedPipeline, argument: str) -> str:
+        name = validated.require_valid()[0].name
+        if name == slow.name:
+            release.wait()
+        return name
+
+    lanes = [Lane(jobs([slow]), 1), Lane(jobs(fast), 1)]
+    with ThreadPoolExecutor(2) as executor:
+        outcomes = run(lanes, Task(ReadOptions(), fake_session, work), executor, ignore)
+        first = [next(outcomes)[0] for _ in fast]
+        release.set()
+        assert (first, [folder for folder, _ in outcomes]) == (fast, [slow])
+
+
 def test_no_pipelines_need_no_session() -> None:
     task = Task(ReadOptions(), refused, name_of)
     with ThreadPoolExecutor(1) as executor:
-        assert list(run({}, task, executor, ignore, at_once=1)) == []
+        assert list(run([Lane({}, 1)], task, executor, ignore)) == []
 
 
 class Recorded:
@@ -113,7 +132,7 @@ def test_closing_starts_nothing_new_and_waits_for_what_is_in_hand(folders: list[
     recorded = Recorded(folders[0])
     task = Task(ReadOptions(), recorded.sign_in, recorded.work)
     with Counting(2) as executor:
-        outcomes = run(jobs(folders), task, executor, ignore, at_once=2)
+        outcomes = run([Lane(jobs(folders), 2)], task, executor, ignore)
         assert next(outcomes) == (folders[0], "pipeline_0000")
         until(lambda: "pipeline_0001 started" in recorded.log)
         closer = threading.Thread(target=outcomes.close)
@@ -135,7 +154,7 @@ def test_an_error_in_the_loop_waits_too(folders: list[Path]) -> None:
     with (
         Counting(2) as executor,
         pytest.raises(ZeroDivisionError),
-        closing(run(jobs(folders), task, executor, ignore, at_once=2)) as outcomes,
+        closing(run([Lane(jobs(folders), 2)], task, executor, ignore)) as outcomes,
     ):
         for _ in outcomes:
             raise ZeroDivisionError
@@ -149,7 +168,7 @@ def test_a_stop_starts_nothing_new_and_yields_what_was_in_hand(folders: list[Pat
     recorded, stop = Recorded(folders[0]), threading.Event()
     task = Task(ReadOptions(), recorded.sign_in, recorded.work)
     with Counting(2) as executor:
-        outcomes = run(jobs(folders), task, executor, ignore, at_once=2, stop=stop)
+        outcomes = run([Lane(jobs(folders), 2)], task, executor, ignore, stop=stop)
         first = next(outcomes)
         stop.set()
         recorded.release.set()
@@ -169,7 +188,7 @@ def test_a_bug_in_one_pipeline_is_raised_after_what_was_in_hand(folders: list[Pa
     task = Task(ReadOptions(), fake_session, partial(broken_for, "pipeline_0001"))
     with Counting(2) as executor:
         with pytest.raises(ZeroDivisionError):
-            list(run(jobs(folders), task, executor, ignore, at_once=2))
+            list(run([Lane(jobs(folders), 2)], task, executor, ignore))
         assert all(future.done() for future in executor.futures)
 
 
@@ -186,7 +205,7 @@ def test_a_refused_token_is_one_error_after_those_of_the_files(folders: list[Pat
     found: dict[Path, object] = {}
     task = Task(ReadOptions(), refused, name_of)
     with Counting(2) as executor, pytest.raises(UserError, match="no such token"):
-        for folder, outcome in run(jobs([tmp_path, *folders]), task, executor, ignore, at_once=4):
+        for folder, outcome in run([Lane(jobs([tmp_path, *folders]), 4)], task, executor, ignore):
             found[folder] = outcome
 
     assert list(found) == [tmp_path]
@@ -196,7 +215,7 @@ def test_a_refused_token_is_one_error_after_those_of_the_files(folders: list[Pat
 def test_a_platform_that_cannot_be_reached_is_the_outcome_of_each_pipeline(folders: list[Path]) -> None:
     task = Task(ReadOptions(), unreachable, name_of)
     with ThreadPoolExecutor(2) as executor:
-        found = dict(run(jobs(folders), task, executor, ignore, at_once=2))
+        found = dict(run([Lane(jobs(folders), 2)], task, executor, ignore))
 
     assert {str(outcome) for outcome in found.values()} == {"nobody there"}
     assert found.keys() == set(folders)
@@ -213,19 +232,19 @@ def in_processes(
 ) -> Mapping[Path, Any]:
     task = Task(ReadOptions(), fake_session, work, sessions=2, threads=2)
     with WorkerProcesses(2) as executor:
-        return dict(run(jobs(folders), task, executor, emit, chunk=chunk, at_once=2))
+        return dict(run([Lane(jobs(folders), 2)], task, executor, emit, chunk=chunk))
 
 
 def test_events_carry_their_pipeline(folders: list[Path]) -> None:
     here, there = list[Event](), list[Event]()
     task = Task(ReadOptions(), fake_session, noisy)
     with ThreadPoolExecutor(2) as executor:
-        pids = set(dict(run(jobs(folders), task, executor, here.append, at_once=2)).values())
+        pids = set(dict(run([Lane(jobs(folders), 2)], task, executor, here.append)).values())
     others = set(in_processes(folders, noisy, there.append, chunk=2).values())
 
-    notices = [PipelineEvent(folder, Notice(f"look at argument of {folder.name}")) for folder in folders]
+    notices = [PipelineEvent(str(folder), Notice(f"look at argument of {folder.name}")) for folder in folders]
     assert sorted(here, key=repr) == sorted(
-        [*(PipelineEvent(folder, Note("reading")) for folder in folders), *notices], key=repr
+        [*(PipelineEvent(str(folder), Note("reading")) for folder in folders), *notices], key=repr
     )
     assert sorted(there, key=repr) == notices, "the present of another process is over when it arrives"
     assert (pids, others & pids, len(others)) == ({os.getpid()}, set(), 2)

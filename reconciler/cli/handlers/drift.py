@@ -21,14 +21,14 @@ from reconciler.drift.findings import Report, UnmanagedObject
 from reconciler.drift.orphans import orphan_report
 from reconciler.drift.unmanaged import find_unmanaged
 from reconciler.engine.inspection import inspect_all
-from reconciler.engine.problems import provider_diagnostic
+from reconciler.engine.problems import diagnostics_of, provider_diagnostic
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import session
 from reconciler.system.files import display_path
 from reconciler.views.reports.drift_json import first_seen
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
-from reconciler.views.terminal.messages import diagnostics_of, print_diagnostics
+from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.shards import Shard, part_of
 from state.errors import StateError

@@ -17,13 +17,14 @@ from reconciler.core.plan import Plan
 from reconciler.drift.orphans import orphans_note
 from reconciler.engine.inspection import inspect_all
 from reconciler.engine.plan import make_plan
+from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.session import CannotCheckError, Session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.image_source import is_in_image
 from reconciler.views.reports.plan_json import plan_text, plans_text, save_plan
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.messages import diagnostics_of, print_diagnostics
+from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.plans import print_plan, print_refusals
 from reconciler.views.terminal.progress import ProgressView
 from state.errors import StateError

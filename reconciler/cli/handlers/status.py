@@ -21,11 +21,12 @@ from reconciler.drift.orphans import orphans_note
 from reconciler.drift.status import orphan_row, status
 from reconciler.engine.chunks import SignIn
 from reconciler.engine.missing_state import no_state_note
+from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session, session
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.messages import diagnostics_of, print_diagnostics
+from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.overview import overview_document, overview_lines
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import stacks_below

@@ -9,27 +9,19 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from reconciler.core.diagnostics import Diagnostic, Severity, UserError, error, in_order
+from reconciler.core.diagnostics import Diagnostic, Severity, in_order
 from reconciler.core.events import Outcome, Status
 from reconciler.core.plan import Action, with_folder
 from reconciler.system.files import display_path
 from reconciler.views.counting import listed, plural
 from reconciler.views.phrases import way_text
 from reconciler.views.terminal.console import SEVERITY_STYLES, indented, pairs
-from state.errors import StateError
 
 if TYPE_CHECKING:
     from providers.docker.source.key import SourceKey
     from providers.sandbox import Address, Settings
     from reconciler.engine.apply import ApplyResult
     from reconciler.pipeline.load import Pipeline
-
-
-def diagnostics_of(problem: UserError | StateError) -> tuple[Diagnostic, ...]:
-    """The diagnostics of an error that is not a bug."""
-    if isinstance(problem, UserError):
-        return problem.diagnostics
-    return (error(problem.message, problem.hint),)
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], err: Console) -> None:
