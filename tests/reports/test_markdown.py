@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 
 from providers.reasons import Refusal, WayOut
 from providers.text import one_line
+from reconciler.core.approval import digest
 from reconciler.core.diagnostics import error
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan, Step
@@ -183,3 +184,10 @@ def test_a_shared_problem_is_one_row_with_its_pipelines() -> None:
     assert "<code>app0</code>, <code>app1</code>" in line
     assert line.endswith("and 2 more")
     assert "12 not checked" in text
+
+
+def test_a_plan_has_its_digest_for_a_workflow_and_for_people() -> None:
+    plan = Plan(STACK, "lineage", 3, (Step(Address.of("processing", "app"), Action.CREATE, unstated("new")),))
+    lines = plan_markdown([plan], []).splitlines()
+    assert lines[1] == f"<!-- reconciler:digest {digest([plan])} -->"
+    assert lines[4] == f"The digest of the plan is <code>{digest([plan])[:16]}</code>."

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from urllib.parse import quote
 
+from reconciler.core.approval import SHORT, digest
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.drift.findings import Cause, Finding, Report, UnmanagedObject, causes
@@ -75,15 +76,21 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
 
 
 def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: int = COMMENT) -> str:
-    """The plans in at most `limit` bytes. The marker at the start names the stack, if there is one plan."""
+    """The plans in at most `limit` bytes.
+
+    The marker at the start names the stack, if there is one plan. The one below it has the digest that
+    `--approve` takes, for a workflow that applies the plan after the merge.
+    """
     stack = f" {quote(str(plans[0].stack), '@/:', errors='backslashreplace')}" if len(plans) == 1 else ""
     steps = sorted(
         ((plan, step) for plan in plans for step in plan.steps if step.action is not Action.NOOP),
         key=lambda found: -(found[1].action.severity + 10 * bool(found[1].refusal or found[1].conflicts)),
     )
     remarks = in_order(problem for plan in plans for problem in plan.diagnostics)
+    approval = digest(plans)
     return fitted(
-        f"<!-- reconciler:plan{stack} -->\n## Plan\n",
+        f"<!-- reconciler:plan{stack} -->\n<!-- reconciler:digest {approval} -->\n## Plan\n\n"
+        f"The digest of the plan is {code(approval[:SHORT])}.\n",
         [
             Section("\n", plans, _head, "plan", share=0.5),
             Section(_PLAN_TABLE, steps, partial(_step, many=len(plans) > 1), "step", share=0.5),
