@@ -7,7 +7,7 @@ register; it is then made from the states, and saved by the first change.
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 
 from state.errors import (
@@ -48,6 +48,7 @@ class Registers:
         self._sleep = sleep
         self._mutex = threading.RLock()
         self._registers: dict[str, Register] = {}
+        self._unregistered: dict[str, list[Snapshot]] = {}  # scope -> states that the register lacks
 
     def read(self, scope: str) -> Register:
         """The register as last read or written. One that is not stored is made from the states.
@@ -59,6 +60,19 @@ class Registers:
         with self._mutex:
             if scope not in self._registers:
                 self._registers[scope] = self._load(scope)
+            return self._registers[scope]
+
+    def complete(self, scope: str) -> Register:
+        """As `read`, with the claims of stacks that the register does not have.
+
+        A reconciler that knows no claims may have saved them. Sends a request, and one for each such stack,
+        the first time.
+        """
+        with self._mutex:
+            register = self.read(scope)
+            if scope not in self._unregistered:
+                self._unregistered[scope] = self._states(scope, without=register.stacks)
+                self._registers[scope] = register.with_states(self._unregistered[scope], self.exclusive)
             return self._registers[scope]
 
     def intact(self, scope: str) -> Register:
@@ -136,20 +150,28 @@ class Registers:
 
     def _load(self, scope: str) -> Register:
         stored = self._store.load_register(scope)
-        return self._from_states(scope) if stored is None else stored.with_addresses(self._present)
+        if stored is None:
+            return self._from_states(scope)
+        return stored.with_addresses(self._present).with_states(
+            self._unregistered.get(scope, ()), self.exclusive
+        )
 
     def _load_state(self, stack: str) -> Snapshot | None:
         state = self._store.load(stack)
         return None if state is None else state.with_addresses(self._present)
 
     def _from_states(self, scope: str) -> Register:
+        return register_from_states(scope, self._states(scope), self.exclusive)
+
+    def _states(self, scope: str, without: Container[str] = ()) -> list[Snapshot]:
+        """The states of a scope, without some stacks and those that cannot be read."""
         states: list[Snapshot] = []
         for stack in self._store.names():
-            if scope_of(stack) == scope:
+            if scope_of(stack) == scope and stack not in without:
                 with suppress(UnreadableStateError):  # its next apply takes its claims, once it can be read
                     state = self._load_state(stack)
                     states += [state] if state is not None else []
-        return register_from_states(scope, states, self.exclusive)
+        return states
 
 
 def release(store: Store, stack: str, address: str) -> None:

@@ -1,6 +1,6 @@
 """State to JSON document and back, between the pure snapshot and the stores.
 
-    {"format": "reconciler/state", "version": 2, "stack": …, "lineage": …, "serial": …,
+    {"format": "reconciler/state", "version": 3, "stack": …, "lineage": …, "serial": …,
      "written_by": …, "written_at": …,
      "resources": [{"address": …, "kind": …, "id": …, "inputs": {…}, "outputs": {…}, "depends_on": […]}],
      "intents": [{"address": …, "verb": …, "id": …, "fields": {…}, "since": …, "run": …, "kept": {…}}]}

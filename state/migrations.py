@@ -9,7 +9,7 @@ from typing import Final
 from state.errors import CorruptStateError
 from state.snapshot import UncheckedJSON
 
-VERSION: Final = 2
+VERSION: Final = 3
 """The document version that this reconciler writes."""
 
 Migration = Callable[[dict[str, UncheckedJSON]], dict[str, UncheckedJSON]]
@@ -25,7 +25,12 @@ def _with_kept(document: dict[str, UncheckedJSON]) -> dict[str, UncheckedJSON]:
     }
 
 
-MIGRATIONS: Final[Mapping[int, Migration]] = {1: _with_kept}
+def _same(document: dict[str, UncheckedJSON]) -> dict[str, UncheckedJSON]:
+    """Version 3 has the same content. A reconciler that knows no claims refuses it, so it takes none away."""
+    return document
+
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {1: _with_kept, 2: _same}
 """Migration functions by source version; each upgrades by one. The first version is 1."""
 
 

@@ -102,6 +102,24 @@ class Register:
     def with_source(self, stack: str, source: Source) -> "Register":
         return self._with(stacks={**self.stacks, stack: source})
 
+    def with_states(self, states: Iterable[Snapshot], exclusive: ExclusiveKinds) -> "Register":
+        """The register with the resources of states that were saved without claims. Claims of others stay.
+
+        If several of the states have the same resource, the one that was saved last holds the claim: the live
+        object has its values.
+        """
+        register = self
+        for state in sorted(states, key=lambda state: (state.written_at, state.stack), reverse=True):
+            if (state.resources or state.intents) and state.stack not in register.stacks:
+                register = register.with_source(state.stack, UNKNOWN_SOURCE)
+            claims = {
+                address: claim
+                for address, claim in recorded_claims(state, exclusive, since=state.written_at).items()
+                if not register.matching(address, [claim.id])
+            }
+            register = register.with_claims(claims)
+        return register
+
     def without_claims(self, addresses: Iterable[str]) -> "Register":
         dropped = set(addresses)
         return self._with(claims={a: claim for a, claim in self.claims.items() if a not in dropped})
@@ -162,22 +180,8 @@ def kind_of(address: str) -> str:
 
 
 def register_from_states(scope: str, states: Iterable[Snapshot], exclusive: ExclusiveKinds) -> Register:
-    """The register of states that were saved before registers existed.
-
-    If several of them have the same resource, the one that was saved last holds the claim: the live object
-    has its values.
-    """
-    register = Register(scope)
-    for state in sorted(states, key=lambda state: (state.written_at, state.stack), reverse=True):
-        if state.resources or state.intents:
-            register = register.with_source(state.stack, UNKNOWN_SOURCE)
-        claims = {
-            address: claim
-            for address, claim in recorded_claims(state, exclusive, since=state.written_at).items()
-            if not register.of_others(state.stack, address, [claim.id])
-        }
-        register = register.with_claims(claims)
-    return register
+    """The register of states that were saved before registers existed."""
+    return Register(scope).with_states(states, exclusive)
 
 
 def recorded_claims(state: Snapshot, exclusive: ExclusiveKinds, *, since: str) -> dict[str, Claim]:

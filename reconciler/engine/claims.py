@@ -62,6 +62,8 @@ class PlanClaims:
         Raises:
             state.errors.StateError: the state of another stack cannot be read.
         """
+        if any(map(self._takes_over_unclaimed, steps)):
+            self.register = self.session.registers.complete(self.stack.scope)
         is_void = cache(lambda one: self.session.registers.is_void(one.address, one.claim))
         met = claims_of_others(steps, self.register, self.own, self.remote_state, self.facts)
         self.waived = frozenset(
@@ -163,6 +165,13 @@ class PlanClaims:
             place = self._place(step.address) or (before.place if before is not None and is_held else "")
             kept[address] = Claim(str(self.stack), id, at, place)
         return kept
+
+    def _takes_over_unclaimed(self, step: Step) -> bool:
+        """Whether a step adopts an object that no stack claims, as far as the register knows."""
+        if step.action is not Action.ADOPT or self.facts[step.address.kind].exclusive is None:
+            return False
+        live = self.remote_state.found.get(step.address)
+        return not self.register.matching(str(step.address), [live.id] if live is not None else ())
 
     def _is_by_id(self, address: Address) -> bool:
         return self.facts[address.kind].exclusive is Exclusive.ID

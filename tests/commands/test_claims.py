@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from providers.sandbox import Sandbox
 from state.register import Register
 from state.stores.sqlite import SqliteStore
-from tests.conftest import Cli, copy_example
+from tests.conftest import Cli, copy_example, stack_of
 from tests.reports.test_outputs import SCHEMA
 
 SECOND = ('name = "single_training"', 'name = "second"'), ("examples/single_training", "examples/second")
@@ -232,3 +232,29 @@ def test_a_plan_of_all_pipelines_reads_the_register_once_and_an_apply_without_ch
         saves.clear()
         assert cli(*command).code == 0
         assert (len(reads), saves) == (1, []), command
+
+
+def test_what_a_reconciler_without_claims_applied_is_not_taken_over(
+    cli: Cli, cleanup: Path, sandbox: Sandbox
+) -> None:
+    """It can write to the same bucket. Its state shows what it manages."""
+    assert cli("apply", cleanup.name, "--yes").code == 0
+    with SqliteStore(cli.folder.parent / "state.db") as store:
+        scope = stack_of("").rstrip("/")
+        register = store.load_register(scope)
+        assert register is not None
+        store.save_register(Register(scope), expected_serial=register.serial)
+    second = copied(cleanup, "second")
+    with (second / "config.toml").open("a") as file:
+        file.write('\n[reconciler]\nstack = "second"\n')
+    edit(second, ("/dataset_cleanup", "/second"))
+    shutil.rmtree(cleanup)
+    sandbox.clear_requests()
+    for arguments in (("plan", "second", "--exit-code"), ("apply", "second", "--yes")):
+        ended = cli(*arguments)
+        assert ended.code == 12
+        assert f"{stack_of('dataset_cleanup')} has claimed it" in " ".join(ended.err.split()), ended.err
+    assert sandbox.writes() == []
+    assert cli("apply", "second", "--take", "processing/dataset_cleanup", "--yes").code == 0
+    claims = [line.split()[:2] for line in cli("state", "claims").out.splitlines()]
+    assert ["processing/dataset_cleanup", stack_of("second")] in claims

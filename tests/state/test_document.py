@@ -66,7 +66,7 @@ def test_the_document_matches_its_documentation() -> None:
     ).with_intent(intent("model/M"))
     assert json.loads(to_json(state)) == {
         "format": "reconciler/state",
-        "version": 2,
+        "version": 3,
         "stack": STACK,
         "lineage": "lineage-1",
         "serial": 1,
@@ -187,9 +187,9 @@ def test_a_broken_invariant_names_its_number_the_writer_and_the_repair() -> None
 
 def test_a_newer_format_is_refused_with_the_required_version() -> None:
     with pytest.raises(NewerFormatError) as caught:
-        from_json(changed(version=3, written_by="3.1.0", shiny=True))
-    assert "format version 3" in caught.value.message
-    assert "reads up to 2" in caught.value.message
+        from_json(changed(version=4, written_by="3.1.0", shiny=True))
+    assert "format version 4" in caught.value.message
+    assert "reads up to 3" in caught.value.message
     assert "install reconciler 3.1.0 or newer" in caught.value.hint
 
 
@@ -220,3 +220,9 @@ def test_a_damaged_version_1_is_refused_as_damaged(intents: Any) -> None:
 def test_a_snapshot_without_a_save_has_a_document() -> None:
     new = Snapshot.new(STACK, "lineage-1")
     assert from_json(to_json(new)) == new
+
+
+def test_state_of_version_2_has_the_same_content_and_older_reconcilers_refuse_ours() -> None:
+    document = json.loads(to_json(STATE))
+    assert document["version"] > 2, "a reconciler that knows no claims reads up to 2"
+    assert from_json(json.dumps(document | {"version": 2})) == STATE

@@ -263,6 +263,27 @@ def test_a_store_of_an_earlier_version_gets_its_register_from_the_states_with_th
     }
 
 
+def test_stacks_that_a_reconciler_without_claims_saved_are_completed(make_store: MakeStore) -> None:
+    """It can share a bucket. What it saves is in the states, and not in the register."""
+    mine = {"processing/x": Claim(A, "1", AT)}
+    with make_store() as store:
+        put(store, state_of(A, ("processing/x", "1")))
+        store.save_register(Register(SCOPE, stacks={A: Source("w", "a")}, claims=mine), expected_serial=0)
+        put(store, state_of(B, ("processing/y", "2"), ("processing/z", "1")))
+        put(store, state_of("my-org@PROD/c", ("processing/w", "3")))
+    registers = Registers(make_store(), KINDS)
+    assert registers.read(SCOPE).claims == mine
+    complete = {**mine, "processing/y": Claim(B, "2", AT)}
+    assert registers.complete(SCOPE).claims == complete, "the object with the id 1 stays with its claim"
+    assert make_store().load_register(SCOPE) == Register(SCOPE, 1, {A: Source("w", "a")}, mine), "only read"
+    other = make_store()
+    other.save_register(Register(SCOPE, claims=mine), expected_serial=1)
+    registers.update(SCOPE, lambda register: register.with_source(C, Source("w", "c")))
+    stored = make_store().load_register(SCOPE)
+    assert stored is not None
+    assert (stored.claims, set(stored.stacks)) == (complete, {B, C}), "also after another run wrote it"
+
+
 def test_an_sqlite_file_of_an_earlier_layout_is_read_as_it_is_and_upgraded_by_the_first_change(
     tmp_path: Path,
 ) -> None:
