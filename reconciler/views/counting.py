@@ -1,7 +1,7 @@
 """Counted nouns, sizes and rates as short text, for every output."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich import filesize
 
@@ -10,6 +10,28 @@ def listed(words: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def shown_names(names: Sequence[str], most: int = 3) -> str:
+    """`a, b, c and 31 more`."""
+    shown, more = names[:most], len(names) - most
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+
+
+def duration(seconds: float) -> str:
+    """`3.2 s`, `2 min 5 s`, `1 h 3 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def timer(seconds: float) -> str:
+    """The time on a running clock: `0:07`, `12:05`, `1:03:00`."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def short_commit(revision: str) -> str:
@@ -50,5 +72,4 @@ def pace(rate: float, rest: float | None) -> str:
     """
     if rest is None:
         return f"{size(int(rate))}/s"
-    minutes, seconds = divmod(math.ceil(rest / rate), 60)
-    return f"{size(int(rate))}/s, {minutes}:{seconds:02} left"
+    return f"{size(int(rate))}/s, {timer(rest / rate)} left"

@@ -10,14 +10,15 @@ from enum import Enum, StrEnum
 from typing import Any
 
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
+from providers.json_value import JSON
 from providers.reasons import Reason, WayOut
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import ChangeClass
-from reconciler.core.plan import Action, Basis, Plan
+from reconciler.core.plan import Action, Basis, Plan, Stack
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
-from reconciler.core.runs import RunResult
+from reconciler.core.runs import PipelineRun, RunResult
 from reconciler.core.stale import PlanMismatch
-from reconciler.core.values import MISSING
+from reconciler.core.values import MISSING, NoValue
 from reconciler.drift.findings import DriftState, Finding, Report, StackReport, UnmanagedObject
 from reconciler.views.counting import listed, plural, short_commit
 from reconciler.views.shown_values import SHORT_DIGEST, format_value
@@ -51,6 +52,19 @@ TONES = {
 
 WORLDS = {"desired": "in the files", "recorded": "last applied", "live": "live"}
 """World -> label of its value."""
+
+CONFLICT_WAYS = {"--ours": "keep the files' values", "--theirs": "keep the live values"}
+"""Option of apply -> what it does to a conflict."""
+
+
+def pipeline_name(stack: Stack) -> str:
+    """A pipeline among others of one environment: its folder, or the name of its stack."""
+    return stack.name if stack.folder in ("", ".") else stack.folder
+
+
+def run_name(run: PipelineRun) -> str:
+    """A pipeline among others of one run."""
+    return pipeline_name(run.stack) if run.stack else run.folder
 
 
 def counts(report: Report) -> list[tuple[str, int]]:
@@ -201,6 +215,11 @@ def without_differences(refusal: Reason) -> Reason:
 def plan_mismatch(mismatch: Reason) -> str:
     """The words for a saved plan that cannot be applied, without a final full stop."""
     return _made(_MISMATCHES[mismatch.code], mismatch.details)
+
+
+def saved_or_current(value: JSON | NoValue | Reason) -> str:
+    """A value or a reason of a saved plan or of the present one, see `StaleField`."""
+    return reason(value) if isinstance(value, Reason) else format_value(value)
 
 
 def drift_state(state: Reason) -> str:

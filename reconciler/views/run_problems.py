@@ -10,7 +10,7 @@ from reconciler.core.plan import Plan, Stack, Step, command_for
 from reconciler.core.runs import PipelineRun, RunReport, RunResult
 from reconciler.core.values import Address
 from reconciler.views import phrases
-from reconciler.views.counting import plural
+from reconciler.views.counting import duration, plural
 from reconciler.views.phrases import audience_of, way_text
 
 WORST_FIRST = (
@@ -61,12 +61,17 @@ def causes(report: RunReport) -> list[RunCause]:
 
 def problems(report: RunReport, run: PipelineRun) -> tuple[Diagnostic, ...]:
     """The reasons why a pipeline did not succeed, at least one; none for one that did."""
+    return reasons(run) or (() if run.result in SUCCEEDED else (_of_end(report, run),))
+
+
+def reasons(run: PipelineRun) -> tuple[Diagnostic, ...]:
+    """The reasons of its own why a pipeline did not succeed; none for one that did."""
     if run.result in SUCCEEDED:
         return ()
     found = [*run.errors, *_of_outcomes(run), *_of_approval(run)]
     if run.plan is not None and not run.outcomes:
         found += _of_plan(run.plan)
-    return tuple(found) or (_of_end(report, run),)
+    return tuple(found)
 
 
 def run_reasons(report: RunReport) -> list[Diagnostic]:
@@ -192,21 +197,6 @@ def _without_names(problem: Diagnostic, run: PipelineRun) -> tuple[str, str]:
     return kind, re.sub(own, "…", problem.summary) if own else problem.summary
 
 
-def shown_names(names: Sequence[str], most: int = 3) -> str:
-    """`a, b, c and 31 more`."""
-    shown, more = names[:most], len(names) - most
-    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
-
-
 def reach(report: RunReport) -> str:
     """The number of pipelines, and how long the run took."""
     return f"{plural(len(report.runs), 'pipeline')} in {duration(report.seconds)}"
-
-
-def duration(seconds: float) -> str:
-    """`3.2 s`, `2 min 5 s`, `1 h 3 min`."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

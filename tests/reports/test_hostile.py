@@ -40,6 +40,7 @@ from reconciler.core.events import (
     Note,
     Notice,
     Outcome,
+    PipelineEvent,
     Status,
     StepFinished,
     StepProgress,
@@ -48,7 +49,14 @@ from reconciler.core.events import (
 )
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.reasons import ReasonCode, Way
-from reconciler.core.runs import RunReport
+from reconciler.core.runs import (
+    PipelineFinished,
+    PipelineRun,
+    PipelineStarted,
+    RunReport,
+    RunResult,
+    RunStarted,
+)
 from reconciler.core.stale import StaleField, StaleStep
 from reconciler.core.values import MISSING, Address
 from reconciler.drift.findings import DriftState, LastApply, Report
@@ -73,6 +81,9 @@ from reconciler.views.reports.svg import svg
 from reconciler.views.safe import json_text, safe_for_workflows, without_workflow_commands
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
+from reconciler.views.terminal.fleet_plan import print_fleet_plan
+from reconciler.views.terminal.fleet_progress import FleetTable
+from reconciler.views.terminal.fleet_table import FleetRun, table
 from reconciler.views.terminal.history import (
     change_lines,
     history_document,
@@ -84,6 +95,7 @@ from reconciler.views.terminal.messages import print_diagnostics, print_outcomes
 from reconciler.views.terminal.overview import overview_document, overview_lines
 from reconciler.views.terminal.plans import print_plan, print_refusals, print_stale
 from reconciler.views.terminal.progress import ProgressView
+from reconciler.views.terminal.recap import print_recap
 from state.changes import changes
 from state.lock_info import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
@@ -348,6 +360,18 @@ RESOURCE = RecordedResource(
     "processing/app", "processing", "1", {"a": "b", "keyed": {"k": "v"}}, {"o": "p"}, ("image/a",)
 )
 NOW = datetime(2025, 3, 3, tzinfo=UTC)
+RUN = PipelineRun(
+    "team/app",
+    None,
+    RunResult.FAILED,
+    1,
+    PLAN,
+    OUTCOMES,
+    (error("summary", "detail", file=Path("a.toml"), line=3),),
+    (StaleStep(PROCESSING, (StaleField("path", "said", {"now": "now"}),)),),
+    version="1.0.0",
+)
+RUNS = RunReport("apply", NOW, NOW, "digest", (RUN, replace(RUN, result=RunResult.REFUSED)))
 
 
 def events(text: str) -> Iterator[Any]:
@@ -524,6 +548,37 @@ def test_every_text_of_an_event_is_text(payload: str) -> None:
         for event in events(payload):
             watch(event)
     check_log(stream.getvalue())
+
+
+@pytest.mark.parametrize("one_in", SAMPLES)
+def test_every_text_of_a_run_over_many_pipelines_is_text(one_in: int) -> None:
+    problems = {PAYLOAD: [error(PAYLOAD, PAYLOAD, file=Path("a.toml"))]}
+    for plan in (*list(spoiled(PLAN, PAYLOAD))[::one_in], *(all_spoiled(PLAN, it) for it in BEGINNINGS)):
+        check_log(printed(lambda out, it=plan: print_fleet_plan([it, it], problems, out, out)))  # type: ignore[misc]
+    for report in (*list(spoiled(RUNS, PAYLOAD))[::one_in], *(all_spoiled(RUNS, it) for it in BEGINNINGS)):
+        check_log(printed(lambda out, it=report: print_recap(it, out, out)))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("payload", [PAYLOAD, *BEGINNINGS], ids=lambda text: ascii(text)[:30])
+def test_every_text_of_the_live_table_is_text(payload: str) -> None:
+    log, run = io.StringIO(), FleetRun(lambda: 0.0)
+    paper = console(io.StringIO())
+    with FleetTable(console(log)) as view:
+        for follow in (view, run.follow):
+            follow(RunStarted("apply", [["a"], [payload]], {"a": PLAN}, "digest"))
+            follow(PipelineStarted("a"))
+            follow(PipelineStarted(payload))
+        for event in events(payload):
+            for folder in ("a", payload):
+                view(PipelineEvent(folder, event))
+                run.follow(PipelineEvent(folder, event))
+            with paper.capture() as capture:
+                paper.print(table(run, paper.size))
+            check_log(capture.get())
+            assert len(capture.get().splitlines()) == 4
+        for finished in spoiled(RUN, payload):
+            view(PipelineFinished(finished))
+    check_log(log.getvalue())
 
 
 def test_bars_show_text_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

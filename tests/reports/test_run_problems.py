@@ -8,7 +8,8 @@ from hypothesis import given
 
 from reconciler.core.diagnostics import error
 from reconciler.core.runs import RunReport, RunResult
-from reconciler.views.run_problems import SUCCEEDED, causes, commands, duration, headline, problems
+from reconciler.views.counting import duration
+from reconciler.views.run_problems import SUCCEEDED, causes, commands, headline, problems
 from tests.reports.runs import every_result, pipeline, plan, refused, report, reports, unreadable
 
 WHERE = "--organization my-org --env STAGING"

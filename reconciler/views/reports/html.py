@@ -19,7 +19,7 @@ from reconciler.core.runs import PipelineRun, RunReport
 from reconciler.core.values import NoValue
 from reconciler.drift.findings import Report, StackReport, causes
 from reconciler.views import phrases, run_problems
-from reconciler.views.counting import plural
+from reconciler.views.counting import duration, plural
 from reconciler.views.plan_rows import rows
 from reconciler.views.reports.graphs import of_plan, of_report
 from reconciler.views.reports.svg import style, svg
@@ -67,7 +67,7 @@ def run_html(report: RunReport) -> str:
         tone=failed if report.exit_code else "good",
         headline=run_problems.headline,
         reach=run_problems.reach,
-        duration=run_problems.duration,
+        duration=duration,
         run_reasons=run_problems.run_reasons,
         worst_first=run_problems.WORST_FIRST,
         reasons=lambda run: run_problems.problems(report, run),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.runs import RunReport, RunResult
-from reconciler.views.counting import plural
+from reconciler.views.counting import plural, shown_names
 from reconciler.views.phrases import details
 from reconciler.views.reports.github import MOST, command, place_of
 from reconciler.views.reports.run_json import totals
-from reconciler.views.run_problems import RunCause, causes, commands, headline, run_reasons, shown_names
+from reconciler.views.run_problems import RunCause, causes, commands, headline, run_reasons
 from reconciler.views.safe import one_line
 
 LONGEST_OUTPUT = 1024 * 1024

@@ -34,12 +34,11 @@ from reconciler.core.events import (
 )
 from reconciler.core.plan import Action, Step
 from reconciler.core.values import Address
-from reconciler.views.counting import amount, pace, size
+from reconciler.views.counting import amount, pace
 from reconciler.views.safe import one_line
 from reconciler.views.terminal.console import STYLES
+from reconciler.views.terminal.delays import Announcements, Delay, hashing_text
 from reconciler.views.terminal.progress_bars import Key, ProgressBars
-
-_TOLERANCE = 1.0  # seconds by which an event may be early on a busy machine
 
 
 class EventRenderer:
@@ -62,7 +61,7 @@ class EventRenderer:
             transient=True,
         )
         self._clock = clock
-        self._announced: dict[tuple[str, str], float] = {}
+        self._announcements = Announcements(err, clock)
         self._delays: dict[str, TaskID] = {}
         self._pipelines = Progress(
             SpinnerColumn(),
@@ -93,18 +92,12 @@ class EventRenderer:
                 self._note(text)
             case Notice(text):
                 self._err.print(Text(text, "yellow"))
-            case Backoff(server, status, seconds):
-                reason = "rate limited" if status == 429 else f"answers {status}"
-                self._delay(server, reason, "next try in {}", seconds)
-            case Silence(server, seconds, limit):
-                self._delay(server, f"no answer for {_seconds(seconds)}", "waiting up to {}", limit, seconds)
-            case Repeat(server, seconds, attempt, attempts):
-                again = f"trying again ({attempt} of {attempts})"
-                self._delay(server, f"no answer for {_seconds(seconds)}", again)
+            case Backoff() | Silence() | Repeat():
+                self._delay(Delay.of(event))
             case SilenceEnd(server):
                 self._end_delay(server)
-            case Hashing(folder, path, done):
-                self._hashing(folder, path, done)
+            case Hashing():
+                self._hashing(event)
             case FleetProgress(done, total):
                 self._count(done, total)
             case PipelineEvent(_, inner):
@@ -129,42 +122,24 @@ class EventRenderer:
         self._notes.add_task(one_line(text), total=None)
         self._notes.start()
 
-    def _hashing(self, folder: str, path: str, done: int) -> None:
+    def _hashing(self, event: Hashing) -> None:
         """Show the progress of hashing a large folder: a line on a terminal, occasional lines in a log."""
-        text = one_line(f"hashing {folder}: {size(done)} so far, at {path or 'its list of files'}")
         if self._live and not self._pipelines.task_ids:
-            self._note(text)
-        elif self._is_due((folder, "hashing")):
-            self._err.print(Text(text, "dim"))
+            self._note(hashing_text(event))
+        else:
+            self._announcements.hashing(event)
 
-    def _is_due(self, line: tuple[str, str]) -> bool:
-        """Whether this line was not printed for `SILENCE` seconds."""
-        now = self._clock()
-        if now - self._announced.get(line, now - SILENCE) < SILENCE - _TOLERANCE:
-            return False
-        self._announced[line] = now
-        return True
-
-    def _delay(
-        self, server: str, reason: str, outlook: str, seconds: float = 0.0, passed: float = 0.0
-    ) -> None:
-        """Show that the run waits for a server: a countdown on a terminal, occasional lines in a log.
-
-        Args:
-            outlook: the next action, with {} for the seconds until it.
-            seconds: duration of the wait.
-            passed: seconds of it that are over.
-        """
-        now = self._clock()
+    def _delay(self, delay: Delay) -> None:
+        """Show that the run waits for a server: a countdown on a terminal, occasional lines in a log."""
         if self._live and not self._pipelines.task_ids:
             self._bars.stop()
-            self._end_delay(server)
-            self._delays[server] = self._notes.add_task(
-                f"{server}: {reason}", total=None, outlook=outlook, until=now + seconds - passed
+            self._end_delay(delay.server)
+            self._delays[delay.server] = self._notes.add_task(
+                f"{delay.server}: {delay.reason}", total=None, delay=delay, since=self._clock()
             )
             self._notes.start()
-        elif self._is_due((server, outlook)):
-            self._err.print(Text(f"{server}: {reason}, {outlook.format(_seconds(seconds))}", "yellow"))
+        else:
+            self._announcements.delay(delay)
 
     def _end_delay(self, server: str) -> None:
         if server in self._delays:
@@ -205,12 +180,8 @@ class EventRenderer:
         )
 
 
-def _seconds(seconds: float) -> str:
-    return f"{max(seconds, 0.1):.{0 if seconds >= 1 else 1}f} s"
-
-
 class _Countdown(ProgressColumn):
-    """The `outlook` of a task, with the seconds left."""
+    """The outlook of a delay, with the seconds left; empty for other notes."""
 
     max_refresh = 0.2
 
@@ -219,11 +190,9 @@ class _Countdown(ProgressColumn):
         self._clock = clock
 
     def render(self, task: Task) -> Text:
-        outlook = task.fields.get("outlook", "")
-        left = task.fields.get("until", 0.0) - self._clock()
-        if "{}" in outlook and left < 1:
-            outlook = "trying again"
-        return Text(outlook.format(f"{left:.0f} s"), "dim")
+        delay: Delay | None = task.fields.get("delay")
+        passed = self._clock() - task.fields.get("since", 0.0)
+        return Text(delay.outlook_after(passed) if delay else "", "dim")
 
 
 class _Log:

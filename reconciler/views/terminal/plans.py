@@ -5,15 +5,23 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from providers.json_value import JSON
 from providers.reasons import Reason
 from reconciler.core.diagnostics import error
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.stale import StaleStep
-from reconciler.core.values import MISSING, Address, NoValue
+from reconciler.core.values import MISSING, Address
 from reconciler.views.counting import plural
-from reconciler.views.phrases import WORLDS, Audience, audience_of, plan_mismatch, reason, way
+from reconciler.views.phrases import (
+    CONFLICT_WAYS,
+    WORLDS,
+    Audience,
+    audience_of,
+    plan_mismatch,
+    reason,
+    saved_or_current,
+    way,
+)
 from reconciler.views.plan_rows import _is_row, rows
 from reconciler.views.shown_values import format_value
 from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
@@ -103,16 +111,12 @@ def print_stale(stale: Iterable[StaleStep], err: Console) -> None:
                 err.print(indented(Text(field.path, "bold"), 2))
             for line in columns(
                 [
-                    [Text("in the plan", "dim"), Text(_value_or_reason(field.saved))],
-                    [Text("now", "dim"), Text(_value_or_reason(field.current), "red")],
+                    [Text("in the plan", "dim"), Text(saved_or_current(field.saved))],
+                    [Text("now", "dim"), Text(saved_or_current(field.current), "red")],
                 ]
             ):
                 err.print(indented(line, 4))
     err.print(indented(Text("Make a new plan, or apply the rest of this one with --skip-moved."), 2))
-
-
-def _value_or_reason(value: JSON | NoValue | Reason) -> str:
-    return reason(value) if isinstance(value, Reason) else format_value(value)
 
 
 def _print_conflict(step: Step, plan: Plan, err: Console) -> None:
@@ -138,8 +142,10 @@ def _print_conflict(step: Step, plan: Plan, err: Console) -> None:
     err.print(indented(Text("Choose which value to keep:"), 2))
     for line in columns(
         [
-            [Text("keep the files' values", "dim"), Text(f"{command} --ours", "cyan")],
-            [Text("keep the live values", "dim"), Text(f"{command} --theirs", "cyan")],
+            *(
+                [Text(label, "dim"), Text(f"{command} {option}", "cyan")]
+                for option, label in CONFLICT_WAYS.items()
+            ),
             [Text("for this resource only", "dim"), Text(f"{command} --ours {step.address}", "cyan")],
         ]
     ):

@@ -1,0 +1,145 @@
+"""Prints many plans as one summary: totals, each kind of change once, refusals and errors."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from reconciler.core.diagnostics import Diagnostic, in_order
+from reconciler.core.plan import Action, Plan
+from reconciler.views.counting import plural, shown_names
+from reconciler.views.fleet_changes import ChangeRow, change_rows
+from reconciler.views.fleet_problems import Affected, diagnostic_problem, problem_rows, refusals, remarks
+from reconciler.views.phrases import pipeline_name
+from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
+from reconciler.views.terminal.plans import SUMMARISED
+from reconciler.views.terminal.problems import print_problems
+
+MOST_NAMES = 3
+"""Pipelines that are named with one change; the others are counted."""
+MOST_DESTROYED = 40
+"""Resources that are named with one change that deletes or replaces them."""
+
+
+def print_fleet_plan(
+    plans: Sequence[Plan], problems: Mapping[str, Sequence[Diagnostic]], out: Console, err: Console
+) -> None:
+    """Print a summary of the plans: totals and changes on `out`, refusals, errors and remarks on `err`.
+
+    Args:
+        plans: of the pipelines whose files have no errors, all of one environment.
+        problems: folder -> the errors of each other pipeline.
+    """
+    ready = [plan for plan in plans if plan.can_apply]
+    changing = [plan for plan in ready if not plan.is_empty]
+    erroneous = sum(plan.has_errors for plan in plans) + len(problems)
+    for scope, host in dict.fromkeys((plan.stack.scope, plan.stack.host) for plan in plans):
+        out.print(Text.assemble((scope, "bold"), (f"  {host}", "dim")))
+    out.print(
+        _totals(
+            len(plans) + len(problems),
+            changing=len(changing),
+            in_sync=len(ready) - len(changing),
+            refused=sum(not plan.can_apply and not plan.has_errors for plan in plans),
+            erroneous=erroneous,
+        )
+    )
+    if changing:
+        out.print(_counts(changing))
+        out.print("")
+        for line in _lines(change_rows(changing), out):
+            out.print(line)
+    refused, remarked = refusals(plans), remarks(plans)
+    erroneous_files = problem_rows(
+        Affected(folder, folder, diagnostic_problem(diagnostic))
+        for folder, diagnostics in problems.items()
+        for diagnostic in in_order(diagnostics)
+    )
+    if refused or remarked or erroneous_files:
+        err.print("")
+    for problem_lines in (refused, remarked, erroneous_files):
+        print_problems(problem_lines, err)
+
+
+def _totals(total: int, *, changing: int, in_sync: int, refused: int, erroneous: int) -> Text:
+    parts = [
+        Text(f"{count:,} {word}", style)
+        for count, word, style in (
+            (changing, "to change", "yellow"),
+            (in_sync, "in sync", "green"),
+            (refused, "refused", "bold red"),
+            (erroneous, "with errors", "bold red"),
+        )
+        if count
+    ]
+    heading = (f"Plan for {plural(total, 'pipeline')}: ", "bold")
+    return Text.assemble(heading, Text(", ").join(parts or [Text("nothing to do")]), ".")
+
+
+def _counts(plans: Iterable[Plan]) -> Text:
+    """The number of resources per action, and of fields with drift."""
+    counts: Counter[str] = Counter()
+    for plan in plans:
+        counts.update(plan.counts)
+    parts = [
+        Text(f"{counts[action.word]:,} to {action.word}", STYLES[action])
+        for action in SUMMARISED
+        if counts[action.word]
+    ]
+    text = Text.assemble("Resources: ", Text(", ").join(parts))
+    if unchanged := counts[Action.NOOP.word]:
+        text.append(f", {unchanged:,} unchanged")
+    text.append(".")
+    if drifted := counts["drift"]:
+        text.append(f" {plural(drifted, 'field')} changed outside.", "red")
+    return text
+
+
+def _lines(rows: Sequence[ChangeRow], out: Console) -> list[Text]:
+    """A line for each row; if they are too long for the terminal, the pipelines are on a line below each."""
+    changes = columns(map(_cells, rows))
+    pipelines = [_pipelines(row) for row in rows]
+    pad = max((line.cell_len for line in changes), default=0) + 2
+    whole = [
+        Text.assemble(change, " " * (pad - change.cell_len), who)
+        for change, who in zip(changes, pipelines, strict=True)
+    ]
+    if not out.is_terminal or all(line.cell_len <= out.width for line in whole):
+        return whole
+    both = zip(changes, pipelines, strict=True)
+    return [line for change, who in both for line in (change, indented(who, 4))]
+
+
+def _cells(row: ChangeRow) -> list[Text]:
+    style = "bold red" if row.is_destructive else STYLES[row.action]
+    if row.different > 1:
+        what = "changes" if row.path else "reasons"
+        values = Text(f"{row.different:,} different {what}")
+    elif row.path:
+        values = Text.assemble((row.old, "red"), " -> ", (row.new, "green"))
+    else:
+        values = Text()
+    remark_style = CLASS_STYLES.get(row.cls, "dim") if row.cls else "dim"
+    return [
+        Text(f"{row.action.symbol} {row.kind}", style),
+        Text(row.action.word, style),
+        Text(row.path, "bold"),
+        values,
+        Text(row.remark, remark_style),
+    ]
+
+
+def _pipelines(row: ChangeRow) -> Text:
+    """`in 34 pipelines: a, b and 32 more`; the resources themselves if they are deleted or replaced."""
+    stacks = row.stacks
+    if row.is_destructive:
+        addresses = [str(address) for _, address in row.resources]
+        return Text(shown_names(addresses, MOST_DESTROYED), "red")
+    names = [pipeline_name(stack) for stack in stacks]
+    if len(row.resources) == 1:
+        return Text(names[0])
+    more = f"{plural(len(row.resources), 'resource')} in " if len(row.resources) != len(stacks) else ""
+    if len(stacks) == 1:
+        return Text(f"{more}{names[0]}")
+    return Text(f"{more}{plural(len(stacks), 'pipeline')}: {shown_names(names, MOST_NAMES)}")

@@ -1,0 +1,101 @@
+"""Prints the end of a run of many pipelines: totals, each problem with its way out, and what to run next."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from reconciler.core.diagnostics import Severity
+from reconciler.core.exit_codes import DONE
+from reconciler.core.plan import Plan
+from reconciler.core.runs import PipelineRun, RunReport, RunResult
+from reconciler.views.counting import duration, plural, shown_names
+from reconciler.views.fleet_changes import published_versions
+from reconciler.views.fleet_problems import Affected, diagnostic_problem, problem_rows, refusals
+from reconciler.views.phrases import run_name
+from reconciler.views.run_problems import SUCCEEDED, WORST_FIRST, RunCause, causes, commands, run_reasons
+from reconciler.views.terminal.console import indented
+from reconciler.views.terminal.messages import print_block, print_diagnostics
+from reconciler.views.terminal.problems import in_pipelines, print_problems
+
+RESULT_STYLES = {
+    RunResult.APPLIED: "green",
+    RunResult.UNCHANGED: "dim",
+    RunResult.REFUSED: "bold red",
+    RunResult.FAILED: "bold red",
+    RunResult.INTERRUPTED: "yellow",
+    RunResult.NOT_STARTED: "yellow",
+}
+MOST_NAMES = 6
+"""Pipelines that are named with one version; the others are counted."""
+
+
+def print_recap(report: RunReport, out: Console, err: Console) -> None:
+    """Print the recap: on `out` if everything is done, otherwise the totals and problems on `err`."""
+    if report.declined:
+        err.print("Nothing was applied.")
+        return
+    is_done = report.exit_code == DONE
+    (out if is_done else err).print(_totals(report, is_done=is_done))
+    for version, pipelines in published_versions(report).items():
+        names = shown_names(pipelines, MOST_NAMES)
+        many = names if len(pipelines) == 1 else f"{plural(len(pipelines), 'pipeline')}: {names}"
+        out.print(Text.assemble("Published ", (version, "bold"), f" for {many}"))
+    print_diagnostics(run_reasons(report), err)
+    refused = {id(run): run.plan for run in report.runs if run.plan and _is_refused(run, run.plan)}
+    for cause in causes(report):
+        if not all(id(run) in refused for run in cause.runs):
+            _print_cause(cause, report, err)
+    print_problems(refusals(refused.values()), err)
+    print_problems(problem_rows(_remarks(report)), err)
+    if not is_done:
+        left = sum(run.result not in SUCCEEDED for run in report.runs)
+        what = f"{plural(left, 'pipeline')} left. " if left else ""
+        err.print(f"{what}Run the same command again: it does only what is left.")
+
+
+def _is_refused(run: PipelineRun, plan: Plan) -> bool:
+    """Whether the plan's own refusals and conflicts are all that there is to say about the pipeline."""
+    stale = run.stale_steps or run.mismatch
+    return run.result is RunResult.REFUSED and bool(plan.refused or plan.conflicts) and not stale
+
+
+def _totals(report: RunReport, *, is_done: bool) -> Text:
+    counts = report.counts
+    parts = [
+        Text(f"{counts[result]:,} {result.value}", RESULT_STYLES[result])
+        for result in (WORST_FIRST if not is_done else RunResult)
+        if counts[result]
+    ]
+    heading = ("Done: ", "bold green") if is_done else ("Not finished: ", "bold red")
+    what = Text(", ").join(parts or [Text("nothing to do")])
+    of = f" of {plural(len(report.runs), 'pipeline')}." if report.runs else "."
+    return Text.assemble(heading, what, of, (f"  {duration(report.seconds)}", "dim"))
+
+
+def _print_cause(cause: RunCause, report: RunReport, err: Console) -> None:
+    """Print the reason of some pipelines, and the command that repeats exactly these."""
+    heading = (f"{cause.result.value}: ", RESULT_STYLES[cause.result])
+    if cause.result is RunResult.NOT_STARTED:
+        what = f"{plural(len(cause.runs), 'pipeline')}, because {cause.problems[0].summary}"
+        err.print(Text.assemble(heading, what))
+        return
+    is_one, where = len(cause.runs) == 1, Text(in_pipelines([run_name(run) for run in cause.runs]))
+    for problem in cause.problems:
+        err.print(Text.assemble(heading, (problem.summary, "bold")))
+        err.print(indented(where, 2))
+        if is_one and (place := "  ".join(filter(None, (problem.place, problem.address)))):
+            err.print(indented(Text(f"at {place}", "dim"), 2))
+        print_block(problem.detail, err)
+    for command in commands(report, cause.runs):
+        err.print(indented(Text(command, "cyan"), 4))
+
+
+def _remarks(report: RunReport) -> Sequence[Affected]:
+    """The warnings and remarks that came up while the pipelines were applied."""
+    return [
+        Affected(run_name(run), run_name(run), diagnostic_problem(remark))
+        for run in report.runs
+        for remark in run.diagnostics
+        if remark.severity is not Severity.ERROR
+    ]
