@@ -26,7 +26,7 @@ from tests.waits import PATIENCE
 
 PACKAGES = (
     *("docker.io", "docker-registry", "busybox-static", "iptables", "apache2-utils"),
-    *("chromium", "fonts-dejavu-core", "graphviz"),
+    *("chromium", "fonts-dejavu-core", "graphviz", "tmux"),
 )
 BUSYBOX = Path("/bin/busybox")
 
@@ -171,6 +171,12 @@ def browser() -> Callable[..., str]:
 def graphviz() -> str:
     """The program `dot`."""
     return _binary("dot") or _unavailable("no Graphviz to draw with (Debian: apt install graphviz)")
+
+
+@pytest.fixture(scope="session")
+def tmux() -> str:
+    """The program `tmux`."""
+    return _binary("tmux") or _unavailable("no tmux to record a terminal with (Debian: apt install tmux)")
 
 
 def free_port() -> int:

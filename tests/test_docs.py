@@ -119,6 +119,19 @@ def test_the_pictures_show_the_output_of_today(cli: Cli, sandbox: Sandbox) -> No
     assert (PICTURES / "organization.svg").read_text() == script["settled"](graph, sandbox)
 
 
+def test_the_transcript_of_a_deploy_is_that_of_today(tmux: str) -> None:
+    """If not, run `scripts/record-deploy`."""
+    script = runpy.run_path(str(ROOT / "scripts" / "record-deploy"))
+    _, _, rest = script["PAGE"].read_text().partition("```text\n")
+    assert settled(rest.partition("\n```\n")[0]) == settled(script["transcript"]())
+
+
+def settled(transcript: str) -> str:
+    """The transcript without what differs in each run: durations, keys, line breaks, and the order of inputs."""
+    lines = (line for line in transcript.splitlines() if not line.startswith("+ created input"))
+    return without_spaces(re.sub(r"\d+\.\d s$|v2:[0-9a-f]{16}", "", "\n".join(lines), flags=re.M))
+
+
 def test_the_pictures_are_small() -> None:
     sizes = {picture.name: picture.stat().st_size for picture in PICTURES.iterdir()}
     assert sorted(sizes) == ["drift.png", "graph.svg", "organization.svg", "plan.svg"]

@@ -26,7 +26,7 @@ COMMANDS = {
     "drift": "Report changes made outside of the files.",
     "adopt": "Write changes made outside of the files into the files.",
     "show": "Show a saved plan.",
-    "graph": "Draw a pipeline's resources and their dependencies.",
+    "graph": "Draw a pipeline's resources, or what pipelines share.",
     "destroy": "Delete a pipeline's resources from the platform.",
     "image": "Show the published image, and compare it with the source.",
     "list": "List pipelines with stack, type, version and GPUs.",

@@ -143,7 +143,7 @@ def _variables(reader: TomlReader, value: Any, where: tuple[str | int, ...]) -> 
     for name in odd:
         reader.error(
             f"{dotted((*where, name))} is not the name of an environment variable",
-            "A name has letters, digits and underscores, and begins with no digit.",
+            "A name has letters, digits and underscores, and does not begin with a digit.",
             *where,
             name,
         )

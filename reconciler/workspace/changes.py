@@ -115,7 +115,7 @@ def _commit(repository: Repository, reference: str) -> tuple[str, str]:
     raise UserError(
         error(
             f"{repository.top} has no commit {reference}",
-            f"Pipelines are named before --changed. If the remote has the commit, run:  {fetch}",
+            f"Name pipelines before --changed. If the remote has the commit, run:  {fetch}",
         )
     )
 

@@ -211,7 +211,7 @@ def _host(reader: TomlReader, name: str, table: Mapping[str, Any]) -> str:
     if name in HOSTS and address != HOSTS[name]:
         reader.error(
             f"{name} is always at {HOSTS[name]}",
-            "A saved token of it must not go elsewhere. Give this environment another name.",
+            "Its saved token is sent to no other address. Give this environment another name.",
             *where,
         )
     return address
@@ -223,7 +223,7 @@ def _channel(reader: TomlReader, table: Mapping[str, Any], *where: str) -> str |
         return None
     name = ".".join(where)
     if not _TAG.fullmatch(tag):
-        advice = "A tag has letters, digits, '_', '.' and '-', and starts with none of the last two."
+        advice = "A tag has letters, digits, '_', '.' and '-', and does not start with '.' or '-'."
         reader.error(f"{name} {described(tag)} is not a tag", advice, *where)
         return None
     try:

@@ -425,7 +425,7 @@ def test_the_fetch_of_the_error_gets_a_missing_commit(
 
 
 def test_a_name_after_the_option_is_no_commit(cli: Cli, root: Path) -> None:
-    assert "Pipelines are named before --changed" in failure(cli, "--changed", "alone")
+    assert "Name pipelines before --changed" in failure(cli, "--changed", "alone")
     assert listed(cli, "alone", "--changed", "--allow-empty") == []
 
 

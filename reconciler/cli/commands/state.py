@@ -120,7 +120,7 @@ def move(**arguments: Any) -> int:
 @click.option(
     "--rebuild",
     metavar="SCOPE",
-    help="Make the claims of an organization and environment, such as my-org@STAGING, again from the states.",
+    help="Rebuild the claims of an organization and environment, such as my-org@STAGING, from the states.",
 )
 @_json
 def claims(**arguments: Any) -> int:

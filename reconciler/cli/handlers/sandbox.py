@@ -59,7 +59,7 @@ def _environments(texts: Sequence[str], port: int) -> "tuple[Environment, ...]":
             message = f"{name} always is {HOSTS[name]}; choose another name, such as TEST"
             raise click.BadParameter(message, param_hint=hint)
         if organization in organizations.setdefault(name, []):
-            raise click.BadParameter(f"{text!r} is there twice", param_hint=hint)
+            raise click.BadParameter(f"{text!r} is given twice", param_hint=hint)
         organizations[name].append(organization)
     if port and port + len(organizations) > 65536:
         raise click.BadParameter("there are too few ports after it", param_hint="--port")
