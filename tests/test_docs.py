@@ -127,7 +127,7 @@ def test_the_transcript_of_a_deploy_is_that_of_today(tmux: str) -> None:
 
 
 def settled(transcript: str) -> str:
-    """The transcript without what differs in each run: durations, keys, line breaks, and the order of inputs."""
+    """The transcript without what differs in each run: durations, keys, line breaks, order of inputs."""
     lines = (line for line in transcript.splitlines() if not line.startswith("+ created input"))
     return without_spaces(re.sub(r"\d+\.\d s$|v2:[0-9a-f]{16}", "", "\n".join(lines), flags=re.M))
 

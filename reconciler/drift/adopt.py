@@ -39,7 +39,8 @@ from reconciler.pipeline.classes.class_edits import (
     without_parameter,
 )
 from reconciler.pipeline.classes.declarations import ClassReference
-from reconciler.pipeline.classes.static import NotStatic, read_inputs, read_parameters
+from reconciler.pipeline.classes.static import read_inputs, read_parameters
+from reconciler.pipeline.classes.static_module import NotStatic
 from reconciler.pipeline.compile import desired_graph
 from reconciler.pipeline.config import LoadedConfig, edited_config, is_unchanged
 from reconciler.pipeline.image_source import image_source

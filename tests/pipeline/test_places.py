@@ -4,7 +4,7 @@ from pathlib import Path
 
 from reconciler.pipeline.classes import static
 from reconciler.pipeline.classes.declarations import ClassReference
-from reconciler.pipeline.classes.static import NotStatic
+from reconciler.pipeline.classes.static_module import NotStatic
 
 
 def test_an_undecodable_byte_is_reported_on_its_line(tmp_path: Path) -> None:

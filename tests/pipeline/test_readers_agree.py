@@ -15,7 +15,8 @@ from providers import enums
 from reconciler.pipeline.classes import runner
 from reconciler.pipeline.classes.constants import NotConstant, Scope, value_of
 from reconciler.pipeline.classes.declarations import ClassReference, ClassValue
-from reconciler.pipeline.classes.static import NotStatic, read_inputs, read_parameters
+from reconciler.pipeline.classes.static import read_inputs, read_parameters
+from reconciler.pipeline.classes.static_module import NotStatic
 from tests.conftest import CASES
 from tests.pipeline import sources
 from tests.waits import PATIENCE

@@ -7,7 +7,8 @@ import pytest
 
 from reconciler.pipeline.classes import runner
 from reconciler.pipeline.classes.declarations import ClassReference, ClassValue
-from reconciler.pipeline.classes.static import NotStatic, read_inputs, read_parameters
+from reconciler.pipeline.classes.static import read_inputs, read_parameters
+from reconciler.pipeline.classes.static_module import NotStatic
 from tests.pipeline import sources
 from tests.pipeline.conftest import Files
 

@@ -13,7 +13,7 @@ from reconciler.core.diagnostics import Diagnostic, error, info
 from reconciler.pipeline.classes import runner, static
 from reconciler.pipeline.classes.declarations import ClassReference, ClassValue, Inputs, Parameters
 from reconciler.pipeline.classes.installed import installed_in
-from reconciler.pipeline.classes.static import NotStatic
+from reconciler.pipeline.classes.static_module import NotStatic
 from reconciler.pipeline.config import LoadedConfig
 
 TIMEOUT = 30.0  # seconds
