@@ -12,6 +12,7 @@
     │   ├── ExistingStateError      … state under the target name of a move
     │   └── RegisterConflictError   … a different serial of the register
     ├── AmbiguousStateError     several states may belong to this stack
+    │   └── OthersStateError        … and the one with its name seems to be another's
     ├── LockedError             another run holds the lock
     └── LostLockError           this run lost its lock
 
@@ -164,6 +165,26 @@ class AmbiguousStateError(StateError):
             hint=f"compare them with reconciler state history NAME, then move the right one:\n{commands}",
         )
         self.names = tuple(names)
+
+
+class OthersStateError(AmbiguousStateError):
+    """The state with the name of a stack has nothing that the stack declares; an earlier version wrote it.
+
+    Args:
+        stack: the name.
+        addresses: the resources in the state.
+        other: the name of the stack that it seems to belong to.
+    """
+
+    def __init__(self, stack: str, addresses: Sequence[str], other: str) -> None:
+        StateError.__init__(
+            self,
+            f"{stack} has state of an earlier version with nothing that these files declare. It has "
+            f"{', '.join(addresses)}",
+            hint=f"it may be that of another pipeline. To give it to the stack of that one:\n"
+            f"  reconciler state move '{stack}' '{other}'",
+        )
+        self.names = (stack,)
 
 
 class InvalidNameError(StateError):

@@ -51,6 +51,7 @@ class RenamingStore:
         notify: receives a sentence about each other name found.
         moved: receives the scope of each name whose state was moved to another one.
         present: returns the present form of an address that an earlier version wrote.
+        check: raises AmbiguousStateError if state with the name of a stack is not that of the stack.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class RenamingStore:
         notify: Callable[[str], None],
         moved: Callable[[str], None] = _ignore,
         present: Callable[[str], str] = str,
+        check: Callable[[str, Snapshot], None] = lambda *_: None,
     ) -> None:
         self._store = store
         self._find_older_names = find_older_names
@@ -73,6 +75,7 @@ class RenamingStore:
         self._notify = notify
         self._moved = moved
         self._present = present
+        self._check = check
         self._all_names: Sequence[str] | None = None
         self._stored_names: dict[str, str] = {}  # stack -> the name of its state in the store
         self._former_names: dict[str, str] = {}  # the same, for former names only
@@ -91,7 +94,11 @@ class RenamingStore:
         self._store.close()
 
     def load(self, stack: str) -> Snapshot | None:
-        return self._as_of(stack, self._store.load(self.stored_name(stack)))
+        name = self.stored_name(stack)
+        state = self._as_of(stack, self._store.load(name))
+        if state is not None and name == stack:
+            self._check(stack, state)
+        return state
 
     def load_at(self, stack: str, serial: int) -> Snapshot | None:
         return self._as_of(stack, self._store.load_at(self.stored_name(stack), serial))

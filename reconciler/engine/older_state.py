@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from providers.image_names import normal_name
 from reconciler.core.plan import Stack
 from reconciler.core.platforms import older_names
-from reconciler.core.values import Address, image_address
+from reconciler.core.values import IMAGE, Address, image_address
 from reconciler.pipeline.load import Pipeline
 from state.renaming import Relation
 from state.snapshot import Snapshot
@@ -23,11 +23,13 @@ class OlderState:
 
     Attributes:
         stack: the stack.
+        declared: addresses of its image and of its processing or its model versions.
         image: address of a training's image; "" for a processing, which its name identifies.
         versions: addresses of a training's model versions.
     """
 
     stack: Stack
+    declared: frozenset[str]
     image: str = ""
     versions: frozenset[str] = frozenset()
 
@@ -54,11 +56,26 @@ class OlderState:
             return Relation.SAME
         return Relation.OTHER if recorded.isdisjoint(self.versions) else Relation.SIMILAR
 
+    def is_of_another(self, state: Snapshot) -> bool:
+        """Whether state with the name of the stack has none of the objects that the stack declares."""
+        recorded = {*state.resources, *state.intents}
+        return bool(recorded) and recorded.isdisjoint(self.declared)
+
+
+def usual_stack(state: Snapshot) -> str:
+    """The name that a training with this state has by its image; one that is set aside without an image."""
+    scope, _, name = state.stack.partition("/")
+    images = [Address.parse(text) for text in state.resources if text.startswith(f"{IMAGE}/")]
+    if images and (own := f"{scope}/{'/'.join(images[0].name)}") != state.stack:
+        return own
+    return f"{scope.partition('@')[0]}@aside/{name}"
+
 
 def older_state_of(stack: Stack, pipeline: Pipeline) -> OlderState:
     """What identifies the older state of this pipeline's stack."""
+    image = str(image_address(pipeline.config.docker.image_name))
     if not pipeline.is_training:
-        return OlderState(stack)
-    versions = (Address.of("model-version", t.origin_name, t.name) for t in pipeline.config.targets)
-    image = image_address(pipeline.config.docker.image_name)
-    return OlderState(stack, str(image), frozenset(map(str, versions)))
+        return OlderState(stack, frozenset((image, str(Address.of("processing", pipeline.name)))))
+    targets = (Address.of("model-version", t.origin_name, t.name) for t in pipeline.config.targets)
+    versions = frozenset(map(str, targets))
+    return OlderState(stack, versions | {image}, image, versions)

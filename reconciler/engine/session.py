@@ -5,7 +5,7 @@ Prints nothing and never prompts. Events go to `emit`; errors of the user are ra
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -22,13 +22,14 @@ from reconciler.core.values import Address, present_address
 from reconciler.credentials.target import Target
 from reconciler.engine import refresh
 from reconciler.engine.kinds import kinds_of
-from reconciler.engine.older_state import OlderState, older_state_of
+from reconciler.engine.older_state import OlderState, older_state_of, usual_stack
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.renames import FormerStacks, StacksBelow
 from reconciler.pipeline.load import Pipeline, unnamed_image
 from reconciler.system.files import display_path
 from state.claims import Registers
-from state.register import Register
+from state.errors import OthersStateError, UnreadableStateError
+from state.register import UNKNOWN_SOURCE, Register, scope_of
 from state.renaming import RenamingStore
 from state.snapshot import Snapshot
 from state.stores.base import Store
@@ -72,6 +73,7 @@ class StateNames:
 
     def __init__(self, register: Callable[[str], Register], stacks_below: StacksBelow | None) -> None:
         self._older: dict[str, OlderState] = {}
+        self._register = register
         self._former = FormerStacks(register, stacks_below)
 
     def add(self, target: Target, pipeline: Pipeline) -> Stack:
@@ -80,6 +82,21 @@ class StateNames:
         self._older[str(stack)] = older_state_of(stack, pipeline)
         self._former.add(str(stack), pipeline)
         return stack
+
+    def _check(self, stack: str, state: Snapshot) -> None:
+        """Raise OthersStateError if an earlier version wrote this state, and for another pipeline.
+
+        Earlier versions named the stack of a training by its metadata.name, and wrote neither the folder of a
+        stack nor the places of its claims. What this version wrote follows changes of the files.
+        """
+        if stack not in self._older or not self._older[stack].is_of_another(state):
+            return
+        register = Register(scope_of(stack))
+        with suppress(UnreadableStateError):  # commands that need the register report it
+            register = self._register(scope_of(stack))
+        known = register.stacks.get(stack, UNKNOWN_SOURCE) != UNKNOWN_SOURCE
+        if not known and not any(claim.place for claim in register.claims_of(stack).values()):
+            raise OthersStateError(stack, sorted({*state.resources, *state.intents}), usual_stack(state))
 
     def finding(
         self,
@@ -103,6 +120,7 @@ class StateNames:
             find_former_names=self._former.of,
             moved=moved,
             present=present_address,
+            check=self._check,
             notify=lambda text: emit(Notice(text)),
         )
 

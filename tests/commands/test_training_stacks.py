@@ -8,7 +8,7 @@ import pytest
 
 from providers.sandbox import Sandbox
 from state.stores.opening import open_store
-from tests.conftest import Cli, stack_of, training
+from tests.conftest import Cli, copy_example, stack_of, training
 
 OLD = "training"  # the name that all trainings here have
 
@@ -170,6 +170,38 @@ def test_a_stack_of_its_own_name_keeps_the_state(cli: Cli, sandbox: Sandbox) -> 
     assert cli("plan", "clip", "--exit-code").code == 0
     assert cli("apply", "clip", "--yes").code == 0
     assert cli("state", "list").out.split() == [stack_of("clip")]
+
+
+@pytest.mark.parametrize("kind", ["training", "processing"])
+def test_a_stack_does_not_get_the_older_state_of_a_training_by_its_name(
+    cli: Cli, sandbox: Sandbox, kind: str
+) -> None:
+    """An earlier version named that of every training by metadata.name, which another stack can have now."""
+    training(cli.folder / "dino" / "training", "dino", sandbox.registry)
+    assert cli("apply", "dino/training", "--yes").code == 0
+    old, right = stack_of(OLD), stack("dino", sandbox)
+    with open_store(str(cli.folder.parent / "state.db")) as store:
+        store.move(right, old)
+    if kind == "training":
+        folder = training(cli.folder / "clip", "clip", sandbox.registry)
+    else:
+        folder = copy_example("dataset_cleanup", cli.folder, sandbox.registry)
+    with (folder / "config.toml").open("a") as file:
+        file.write(f'\n[reconciler]\nstack = "{OLD}"\n')
+    sandbox.clear_requests()
+    for command in (("plan",), ("apply", "--yes", "--prune"), ("drift",), ("destroy", "--yes", "--prune")):
+        ended = cli(command[0], folder.name, *command[1:])
+        assert ended.code in (1, 13), command
+        assert one_line(f"reconciler state move '{old}' '{right}'") in one_line(ended.err), command
+        assert "model-version/dino/v1" in one_line(ended.err)
+    assert cli("status", "--all").code in (0, 13)
+    assert sandbox.writes() == []
+
+    assert cli("state", "move", old, right).code == 0
+    assert cli("plan", "dino/training", "--exit-code").code == 0
+    assert cli("plan", folder.name, "--exit-code").code == 10
+    assert cli("apply", folder.name, "--yes").code == 0
+    assert cli("plan", "--all", "--exit-code").code == 0
 
 
 def test_two_older_names_are_reported_and_none_is_used(

@@ -11,6 +11,7 @@ from state.errors import (
     CorruptStateError,
     ExistingStateError,
     LockedError,
+    OthersStateError,
     SerialConflictError,
     StaleStateError,
     StateError,
@@ -217,6 +218,7 @@ def test_state_of_a_name_that_stacks_share_is_read_once(
     "problem",
     [
         AmbiguousStateError(STACK, [OLD, OTHER]),
+        OthersStateError(STACK, ["processing/other"], OTHER),
         ExistingStateError(OLD, STACK),
         LockedError(STACK, run("bob")),
         CorruptStateError("damaged", problems=["I1"], hint="restore it"),
