@@ -1,5 +1,6 @@
 """The live table of a run over 300 pipelines on terminals of any size, and its lines in a log."""
 
+import errno
 import io
 import re
 import sys
@@ -330,3 +331,52 @@ class TestInALog:
         with FleetTable(console(log)) as view:
             view(RunEnded(runs.report()))
         assert log.getvalue() == ""
+
+
+class Broken(io.StringIO):
+    """A log whose reader ends after some lines."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self._left = lines
+
+    def write(self, text: str) -> int:
+        if self._left == 0:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        self._left -= 1
+        return super().write(text)
+
+
+def test_a_broken_pipe_is_an_error_of_the_event_that_needs_it() -> None:
+    log, followed = Broken(3), 0
+    with pytest.raises(BrokenPipeError), FleetTable(console(log)) as view:
+        for event in runs.events():
+            view(event)
+            followed += isinstance(event, PipelineFinished)
+    assert followed == 3
+    assert len(log.getvalue().splitlines()) == 3
+
+
+def test_a_pipe_that_breaks_while_nothing_happens_is_an_error_of_the_next_event(clock: Clock) -> None:
+    with FleetTable(console(Broken(0)), clock) as view:
+        view(runs.started([[1]]))
+        clock.now = 2 * SILENCE
+        view.tick()
+        with pytest.raises(BrokenPipeError):
+            view(PipelineStarted(folder(1)))
+    assert "fleet-table" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_terminal_that_is_gone_is_an_error_of_the_next_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sys.stdout
+    with screen_of(80, 24, monkeypatch) as (shown, err), FleetTable(err) as view:
+        view(runs.started([[1]]))
+
+        def gone(_: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(shown, "write", gone)
+        view.tick()
+        with pytest.raises(OSError, match="Input/output error"):
+            view(PipelineStarted(folder(1)))
+    assert sys.stdout is before

@@ -49,6 +49,10 @@ class _Console(Console):
         line = on_one_line(text)
         return wrapped(line, self.width) if self.is_terminal and self.width >= _MIN_WIDTH else line
 
+    def on_broken_pipe(self) -> None:
+        """Raise BrokenPipeError, as for any output. Rich would end the process, whatever is under way."""
+        raise  # noqa: PLE0704 - called while it is handled
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Also cleans the text of progress bars, which bypasses `print`, and the starts of wrapped lines."""
         commands = in_workflow()

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -39,7 +40,8 @@ _SILENT = (RunResult.UNCHANGED, RunResult.NOT_STARTED)
 class FleetTable:
     """Renders the events of a run on stderr. Thread-safe.
 
-    A context manager, which removes the table at the end.
+    A context manager, which removes the table at the end. If its output fails, as the reader of a log ended
+    or a disk is full, each event raises that OSError from then on, and nothing more is written.
 
     Args:
         clock: returns seconds, for intervals and the time that a pipeline takes.
@@ -63,6 +65,7 @@ class FleetTable:
                 get_renderable=lambda: table(self._run, err.size),
             )
         self._lines: list[Text] = []
+        self._broken: OSError | None = None
         self._printed_at = clock()
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick_regularly, name="fleet-table", daemon=True)
@@ -80,32 +83,38 @@ class FleetTable:
 
     def pause(self) -> None:
         """Print what is left to print and remove the table, for other output. Any event shows it again."""
-        with self._lock:
+        with self._lock, self._output():
             self._flush()
             if self._live is not None:
                 self._live.stop()
 
     def __call__(self, event: RunEvent) -> None:
         with self._lock:
-            self._run.follow(event)
-            match event:
-                case RunEnded():
-                    self.pause()
-                    return
-                case PipelineEvent(folder, inner):
-                    self._announce(inner, f"{self._run.name(str(folder))}: ")
-                case PipelineFinished(run) if run.result not in _SILENT:
-                    self._print(self._line(run))
-                case RunStarted() | WaveStarted() | PipelineStarted() | PipelineFinished():
-                    pass
-                case _:
-                    self._announce(event, "")
-            if self._live is not None and not self._ended.is_set():
-                self._live.start(refresh=True)
+            with self._output():
+                self._follow(event)
+            if self._broken is not None:
+                raise self._broken
+
+    def _follow(self, event: RunEvent) -> None:
+        self._run.follow(event)
+        match event:
+            case RunEnded():
+                self.pause()
+                return
+            case PipelineEvent(folder, inner):
+                self._announce(inner, f"{self._run.name(str(folder))}: ")
+            case PipelineFinished(run) if run.result not in _SILENT:
+                self._print(self._line(run))
+            case RunStarted() | WaveStarted() | PipelineStarted() | PipelineFinished():
+                pass
+            case _:
+                self._announce(event, "")
+        if self._live is not None and not self._ended.is_set():
+            self._live.start(refresh=True)
 
     def tick(self) -> None:
         """Draw the table, with new lines above it. A log gets a line after `SILENCE` seconds without one."""
-        with self._lock:
+        with self._lock, self._output():
             if self._live is None:
                 if self._clock() - self._printed_at >= SILENCE:
                     self._print(Text(heart_beat(self._run), "dim"))
@@ -113,6 +122,14 @@ class FleetTable:
                 with self._err:  # one write for both, so that nothing flickers
                     self._flush()
                     self._live.refresh()
+
+    @contextmanager
+    def _output(self) -> Iterator[None]:
+        """Keep an error of the output for the next event, also one that happens in the ticker's thread."""
+        try:
+            yield
+        except OSError as problem:
+            self._broken = self._broken or problem
 
     def _tick_regularly(self) -> None:
         while not self._ended.wait(_TICK):
@@ -125,7 +142,7 @@ class FleetTable:
             self._flush()
 
     def _flush(self) -> None:
-        if self._lines:
+        if self._lines and self._broken is None:
             lines, self._lines = self._lines, []
             self._printed_at = self._clock()
             self._err.print(*lines, sep="\n")
