@@ -1,25 +1,25 @@
 """`validate`: read and check a pipeline's files offline. Also the first step of other commands."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from providers.docker.source.key import ImageSource, SourceKey, dockerfile, fingerprint, seen
 from providers.errors import ProviderError
 from providers.regular_files import real_path
-from providers.table import FACTS
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, warning
 from reconciler.core.events import Emit, ignore
-from reconciler.core.values import Address, image_address
+from reconciler.core.values import Address
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import ReadOptions
-from reconciler.pipeline.compile import desired_graph
+from reconciler.pipeline.config import LoadedConfig
 from reconciler.pipeline.contents import (
     missing_files,
     missing_in_context,
     unused_inputs_classes,
     whiteouts_in_layer,
 )
+from reconciler.pipeline.exclusive import Place, declared_stack, exclusive_resources
 from reconciler.pipeline.image_source import check_time, image_source, unneeded_folders
 from reconciler.pipeline.load import Pipeline, load_pipeline, unnamed_image
 from reconciler.pipeline.toml.toml_edits import Edits
@@ -124,50 +124,33 @@ def time_problems(pipeline: Pipeline) -> list[Diagnostic]:
     return []
 
 
-def duplicates(pipelines: Sequence[Pipeline]) -> list[Diagnostic]:
-    """An error for each resource that two of these pipelines declare, although it can belong to one only.
+def duplicates(configs: Iterable[LoadedConfig]) -> list[Diagnostic]:
+    """An error for each resource that two files declare, although it can belong to one pipeline only.
 
     The same goes for the name of a stack. An error has the place of the second declaration, and names that of
-    the first.
+    the first. Other errors of the files hide none.
     """
     problems: list[Diagnostic] = []
-    first: dict[Address, tuple[Path, int | None]] = {}
-    for pipeline in pipelines:
-        places = {
-            resource.address: (resource.declared.file, resource.declared.line)
-            for resource in desired_graph(pipeline, source_key="")
-            if resource.declared is not None and FACTS[resource.address.kind].exclusive is not None
-        }
-        if not pipeline.config.docker.image_name:  # an error of its own
-            del places[image_address("")]
+    first: dict[Address, Place] = {}
+    for loaded in configs:
+        places = exclusive_resources(loaded)
         found = [
             _duplicate(f"declare {address}", place, first[address], str(address))
             for address, place in places.items()
             if address in first
         ]
-        if pipeline.config.stack_name:
-            stack = Address.of("stack", pipeline.config.stack_name)
-            places[stack] = _stack_place(pipeline)
+        name, place = declared_stack(loaded)
+        if name:
+            stack = Address.of("stack", name)
+            places[stack] = place
             if stack in first and not found:  # otherwise it follows from the resource
-                name = pipeline.config.stack_name
-                found = [_duplicate(f"have the stack {name!r}", places[stack], first[stack])]
+                found = [_duplicate(f"have the stack {name!r}", place, first[stack])]
         problems += found
         first = {**places, **first}
     return problems
 
 
-def _stack_place(pipeline: Pipeline) -> tuple[Path, int | None]:
-    """Where the files set the name of the stack."""
-    if pipeline.config.reconciler.stack is not None:
-        return pipeline.loaded.place_of("reconciler", "stack")
-    return pipeline.loaded.place_of(
-        *(("docker", "image_name") if pipeline.is_training else ("metadata", "name"))
-    )
-
-
-def _duplicate(
-    what: str, here: tuple[Path, int | None], there: tuple[Path, int | None], address: str = ""
-) -> Diagnostic:
+def _duplicate(what: str, here: Place, there: Place, address: str = "") -> Diagnostic:
     file, line = there
     place = str(file) if line is None else f"{file}:{line}"
     return error(

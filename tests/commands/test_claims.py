@@ -102,6 +102,35 @@ def test_a_resource_that_two_pipelines_share_in_one_environment_only_is_found(
     assert "two pipelines declare processing/dataset_cleanup" in ended.err
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ("description = ", "description = [] # "),
+        ("version = ", "version = [] # "),
+        ("[docker]", "[docker]\nshiny = 1"),
+        ("[reconciler.image]", "[reconciler.imag]"),
+        ("utils/", "gone/"),
+    ],
+    ids=lambda fault: fault[0],
+)
+@pytest.mark.parametrize("kind", ["training", "cleanup"])
+def test_other_errors_hide_no_duplicate(
+    cli: Cli, request: pytest.FixtureRequest, kind: str, fault: tuple[str, str]
+) -> None:
+    folder: Path = request.getfixturevalue(kind)
+    second = copied(folder, "second")
+    clean = cli("validate", "--all").err
+    expected = re.findall("two pipelines declare (.*)", clean)
+    assert len(expected) == 2
+    for faulty in (folder, second):
+        edit(faulty, fault)
+    ended = cli("validate", "--all")
+    assert ended.code == 1
+    assert re.findall("two pipelines declare (.*)", ended.err) == expected
+    if "[" not in fault[0]:  # the lines are still the same
+        assert ended.err.endswith(clean[clean.index("error: two pipelines") :])
+
+
 def test_trainings_of_one_name_and_pipelines_without_an_image_name_are_no_duplicates(
     cli: Cli, training: Path
 ) -> None:

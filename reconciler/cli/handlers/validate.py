@@ -1,7 +1,7 @@
 """Runs `reconciler validate`."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from reconciler.core.exit_codes import CONFLICT, DONE, FAILED
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.validate import ValidatedPipeline, duplicates, time_problems, validate
 from reconciler.pipeline.channels import channel_warnings
+from reconciler.pipeline.config import load
 from reconciler.pipeline.image_source import image_source
-from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.secret_findings import secret_findings
+from reconciler.pipeline.shared import SharedSettings
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics, print_pipeline
 from reconciler.views.terminal.progress import ProgressView
@@ -34,23 +35,19 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
     if selection.request.everything and (unmatched := unmatched_globs(options.workspace())):
         failed(UserError(*unmatched))
     read_options = replace(read_options, search=True)
-    found: list[tuple[Pipeline, dict[str, Pipeline]]] = []  # each pipeline, and as overlays change it
-    for folder in selection.folders(failed, stores.store):
+    folders = selection.folders(failed, stores.store)
+    for folder in folders:
         validated = _validate(folder, read_options, err)
-        overlaid_pipelines: dict[str, Pipeline] = {}
         problems, secrets = [*validated.diagnostics], _secrets(validated)
         problems += time_problems(validated.pipeline) if validated.pipeline else []
         for environment in validated.pipeline.loaded.overlays if validated.pipeline else ():
             overlaid = _validate(folder, replace(read_options, environment=environment), err)
             problems += [problem for problem in overlaid.diagnostics if problem not in problems]
-            if overlaid.pipeline is not None:
-                overlaid_pipelines[environment] = overlaid.pipeline
             secrets += [problem for problem in _secrets(overlaid) if problem not in secrets]
         if validated.pipeline is not None:
             shared = [problem for problem in channel_warnings(validated.pipeline) if problem not in reported]
             problems += shared
             reported.update(shared)
-            found.append((validated.pipeline, overlaid_pipelines))
         print_diagnostics([*problems, *secrets], err)
         if has_errors(problems):
             code = FAILED
@@ -58,7 +55,7 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
             code = code or CONFLICT
         elif validated.pipeline is not None and validated.key is not None:
             print_pipeline(validated.pipeline, validated.key, out)
-    if twice := _duplicates(found):
+    if twice := _duplicates(folders, read_options.shared):
         failed(UserError(*twice))
     return code
 
@@ -68,12 +65,16 @@ def _validate(folder: Path, read_options: ReadOptions, err: Console) -> Validate
         return validate(folder, read_options, emit=progress)
 
 
-def _duplicates(found: Sequence[tuple[Pipeline, Mapping[str, Pipeline]]]) -> list[Diagnostic]:
+def _duplicates(folders: Sequence[Path], shared: SharedSettings) -> list[Diagnostic]:
     """The resources that two pipelines declare for the same environment."""
-    environments = dict.fromkeys(name for _, overlaid in found for name in overlaid)
-    problems = duplicates([pipeline for pipeline, _ in found])
-    for name in environments:
-        problems += duplicates([overlaid.get(name, pipeline) for pipeline, overlaid in found])
+    configs = [load(folder, shared=shared) for folder in folders]
+    problems = duplicates(configs)
+    for name in dict.fromkeys(name for config in configs for name in config.overlays):
+        if name in shared.environments:
+            problems += duplicates(
+                load(folder, environment=name, shared=shared) if name in config.overlays else config
+                for folder, config in zip(folders, configs, strict=True)
+            )
     return list(dict.fromkeys(problems))
 
 

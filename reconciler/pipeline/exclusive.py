@@ -1,0 +1,73 @@
+"""What a config.toml declares that can belong to one pipeline only, with its place, errors or not. Pure.
+
+Other errors of the file hide nothing: each resource needs its own keys only. Reads no class.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path as File
+from typing import Any
+
+from providers.enums import PROCESSING_TYPES, TRAINING
+from providers.table import FACTS
+from reconciler.core.values import Address, image_address
+from reconciler.pipeline.config import LoadedConfig
+from reconciler.pipeline.stack_name import stack_name
+from reconciler.pipeline.toml.overlays import overlaid, with_defaults
+from reconciler.pipeline.toml.toml_positions import Path as KeyPath
+
+Place = tuple[File, int | None]
+
+
+def exclusive_resources(loaded: LoadedConfig) -> dict[Address, Place]:
+    """The resources of exclusive kinds that a file declares for its environment."""
+    document = _document(loaded)
+    found = dict(_keys(document))
+    for one in loaded.config.objects if loaded.config is not None else ():
+        if FACTS[one.address.kind].exclusive is not None:
+            found[one.address] = one.key
+    return {address: (loaded.path, loaded.line_of(*key)) for address, key in found.items()}
+
+
+def declared_stack(loaded: LoadedConfig) -> tuple[str, Place]:
+    """The name of the stack in its environment, "" if the file has none, and the place that sets it."""
+    document = _document(loaded)
+    kind, name, image, stack = (
+        _text(document, *key)
+        for key in (("metadata", "type"), ("metadata", "name"), ("docker", "image_name"), _STACK)
+    )
+    key = _STACK if stack else ("docker", "image_name") if kind.upper() == TRAINING else ("metadata", "name")
+    return stack_name(kind.upper(), name, image, stack or None), loaded.place_of(*key)
+
+
+_STACK = ("reconciler", "stack")
+
+
+def _document(loaded: LoadedConfig) -> Mapping[str, Any]:
+    complete, _ = with_defaults(dict(loaded.document), loaded.shared.defaults)
+    return overlaid(complete, loaded.environment).document
+
+
+def _keys(document: Mapping[str, Any]) -> Iterator[tuple[Address, KeyPath]]:
+    """The image, and the processing or the model versions. Of two rows with one version, the last one."""
+    kind = _text(document, "metadata", "type").upper()
+    if image := _text(document, "docker", "image_name"):
+        yield image_address(image), ("docker", "image_name")
+    if kind in PROCESSING_TYPES and (name := _text(document, "metadata", "name")):
+        yield Address.of("processing", name), ("metadata", "name")
+    if kind == TRAINING:
+        rows = document.get("model_versions")
+        tables: list[tuple[KeyPath, Any]] = [(("model_version",), document.get("model_version"))]
+        tables += [
+            (("model_versions", n), row) for n, row in enumerate(rows if isinstance(rows, list) else ())
+        ]
+        for key, row in tables:
+            names = [_text({"row": row}, "row", name) for name in ("origin_name", "name")]
+            if all(name.strip() for name in names):
+                yield Address.of("model-version", *names), (*key, "name")
+
+
+def _text(document: Mapping[str, Any], table: str, key: str) -> str:
+    """The text at this key; "" if there is none."""
+    section = document.get(table)
+    value = section.get(key) if isinstance(section, dict) else None
+    return value if isinstance(value, str) else ""
