@@ -1,6 +1,7 @@
 """A terminal's screen in memory: what a person sees of an output with a live table."""
 
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,18 +18,21 @@ class Screen(io.TextIOBase):
     def __init__(self, columns: int, lines: int) -> None:
         self._screen = pyte.HistoryScreen(columns, lines, history=10_000)
         self._stream = pyte.Stream(self._screen)
+        self._lock = threading.RLock()  # a table is drawn by a thread of its own
 
     def isatty(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        self._stream.feed(text.replace("\n", "\r\n"))  # as the line discipline of a terminal does
+        with self._lock:
+            self._stream.feed(text.replace("\n", "\r\n"))  # as the line discipline of a terminal does
         return len(text)
 
     @property
     def lines(self) -> list[str]:
         """What the screen shows, without the empty lines at its end."""
-        shown = [line.rstrip() for line in self._screen.display]
+        with self._lock:
+            shown = [line.rstrip() for line in self._screen.display]
         while shown and not shown[-1]:
             shown.pop()
         return shown
@@ -37,13 +41,15 @@ class Screen(io.TextIOBase):
     def scrolled(self) -> list[str]:
         """The lines that have scrolled away, and then those on the screen."""
         columns = range(self._screen.columns)
-        above = ["".join(line[x].data for x in columns).rstrip() for line in self._screen.history.top]
-        return [*above, *self.lines]
+        with self._lock:
+            above = ["".join(line[x].data for x in columns).rstrip() for line in self._screen.history.top]
+            return [*above, *self.lines]
 
     def colour(self, text: str) -> str:
         """The colour of the first line on the screen that begins with this text."""
-        row = next(index for index, line in enumerate(self._screen.display) if line.startswith(text))
-        return str(self._screen.buffer[row][0].fg)
+        with self._lock:
+            row = next(index for index, line in enumerate(self._screen.display) if line.startswith(text))
+            return str(self._screen.buffer[row][0].fg)
 
     @property
     def has_cursor(self) -> bool:

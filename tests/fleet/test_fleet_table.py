@@ -87,8 +87,8 @@ class TestOnATerminal:
             assert top == "1 of 4 done  2 running  1 waiting  wave 2 of 2  1:15"
             assert set(bar) <= set("━╸╺ ")
             assert rows == [
-                "pipeline_002       0/2  push  def sending                   25.0/80.0 MB    1:15",
-                "clip_009/training  0/1  updating processing                                 1:15",
+                "pipeline_002       0/2    push  def sending                25.0/80.0 MB     1:15",
+                "clip_009/training  0/1    updating processing                               1:15",
             ]
 
     def test_a_new_pipeline_takes_the_row_of_a_finished_one(
@@ -213,7 +213,7 @@ class TestOnATerminal:
         assert not [line for line in shown.scrolled if re.search("running|━|^pipeline_|^clip_", line)]
 
 
-@pytest.mark.parametrize("columns", [40, 59, 60, 80, 99, 100, 160])
+@pytest.mark.parametrize("columns", [40, 71, 72, 80, 109, 110, 160])
 @pytest.mark.parametrize("lines", [2, 5, 10, 24, 50])
 def test_no_line_of_the_table_is_too_long_and_there_are_never_too_many(columns: int, lines: int) -> None:
     clock = Clock()

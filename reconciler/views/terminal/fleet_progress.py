@@ -31,7 +31,7 @@ from reconciler.views.terminal.delays import Announcements, Delay
 from reconciler.views.terminal.fleet_table import FleetRun, heart_beat, table
 from reconciler.views.terminal.recap import RESULT_STYLES
 
-_TICK = 0.125  # seconds
+_TICK = 0.25  # seconds
 _WORD = len("applied ")
 _SILENT = (RunResult.UNCHANGED, RunResult.NOT_STARTED)
 """Results without a line: nothing happened. The totals and the recap have them."""

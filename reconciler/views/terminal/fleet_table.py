@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from rich.cells import cell_len
 from rich.console import ConsoleDimensions, Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from providers import protocol
@@ -27,7 +26,9 @@ from reconciler.views.phrases import pipeline_name
 from reconciler.views.safe import one_line
 from reconciler.views.terminal.delays import Delay
 
-_WIDE, _MEDIUM = 100, 60  # columns of a terminal
+_WIDE, _MEDIUM = 110, 72  # columns of a terminal
+_BAR, _AMOUNT, _TIME = 20, len("123.4/123.4 MB"), len("1:00:00")
+_BAR_OF_RUN = 80  # at most
 _BAD = (RunResult.FAILED, RunResult.REFUSED, RunResult.INTERRUPTED)
 
 
@@ -200,9 +201,7 @@ def table(run: FleetRun, size: ConsoleDimensions) -> RenderableType:
     room = max(size.height * 2 // 3, 1)
     lines: list[RenderableType] = [_top(run, size.width)]
     if room > 3:
-        bar = Table.grid()  # a bar alone does not end its line
-        bar.add_row(ProgressBar(max(run.total, 1), run.done, width=min(size.width, 80)))
-        lines.append(bar)
+        lines.append(_bar(run.done, max(run.total, 1), min(size.width, _BAR_OF_RUN)))
     for delay, age in run.current_delays()[: max(room - len(lines) - 2, 0)]:
         text = Text(one_line(f"{delay.server}: {delay.reason}, {delay.outlook_after(age)}"), "yellow")
         lines.append(_cut(text, size.width))
@@ -213,8 +212,8 @@ def table(run: FleetRun, size: ConsoleDimensions) -> RenderableType:
         shown = [row for row in rows if row in oldest]
     else:
         shown = rows
-    if shown:
-        lines.append(_grid(run, shown, size.width))
+    names = max((cell_len(run.name(folder)) for folder in run.plans), default=0)
+    lines += (_row(row, run.clock(), size.width, names) for row in shown)
     if room > 0 and len(shown) < len(rows):
         lines.append(Text(f"and {len(rows) - len(shown):,} more", "dim"))
     return Group(*lines)
@@ -229,32 +228,41 @@ def _top(run: FleetRun, width: int) -> Text:
     return _cut(line, width)
 
 
-def _grid(run: FleetRun, rows: list[InHand], width: int) -> Table:
-    """A line for each pipeline. Narrow terminals have fewer columns."""
-    names = max((len(run.name(folder)) for folder in run.plans), default=0)
-    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    grid.add_column(width=max(min(names, width * 2 // 5), 8), no_wrap=True, overflow="ellipsis")
+def _row(row: InHand, now: float, width: int, names: int) -> Text:
+    """The line of a pipeline. Narrow terminals have fewer columns.
+
+    Args:
+        names: the width of the longest name.
+    """
+    done, total = row.counted
+    left = _column(row.name, max(min(names, width * 2 // 5), 8), "bold")
+    right = Text()
     if width >= _MEDIUM:
-        grid.add_column(no_wrap=True, justify="right")
-    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    if width >= _WIDE:
-        grid.add_column(width=20)
-    if width >= _MEDIUM:
-        grid.add_column(width=13, no_wrap=True, justify="right")
-    grid.add_column(width=6, no_wrap=True, justify="right")
-    for row in rows:
-        done, total = row.counted
-        doing = Text(one_line(row.doing))
-        if width >= _MEDIUM and row.text:
-            doing.append(f"  {one_line(row.text)}", "dim")
-        cells: list[RenderableType] = [Text(row.name, "bold")]
-        cells += [Text(f"{row.done}/{row.steps}" if row.steps else "", "dim")] if width >= _MEDIUM else []
-        cells += [doing]
+        left.append_text(_column(f"{row.done}/{row.steps}" if row.steps else "", len("10/10"), "dim"))
         if width >= _WIDE:
-            cells.append(ProgressBar(total, done, width=20) if total else Text())
-        cells += [Text(row.amount, "progress.download")] if width >= _MEDIUM else []
-        grid.add_row(*cells, Text(timer(run.clock() - row.since), "dim"))
-    return grid
+            right.append_text(_bar(done, total, _BAR)).append("  ")
+        right.append(f"{row.amount:>{_AMOUNT}}  ", "progress.download")
+    right.append(f"{timer(now - row.since):>{_TIME}}", "dim")
+    doing = Text(one_line(row.doing))
+    if width >= _MEDIUM and row.text:
+        doing.append(f"  {one_line(row.text)}", "dim")
+    doing.truncate(width - left.cell_len - right.cell_len - 2, overflow="ellipsis", pad=True)
+    return Text.assemble(left, doing, "  ", right)
+
+
+def _column(text: str, width: int, style: str) -> Text:
+    column = Text(text, style)
+    column.truncate(width, overflow="ellipsis", pad=True)
+    return column.append("  ")
+
+
+def _bar(done: int, total: int | None, width: int) -> Text:
+    """A bar of this width; blank without a total."""
+    filled = width * min(done, total) // total if total else 0
+    rest = width - filled if total else 0
+    return Text.assemble(
+        ("━" * filled, "bar.complete"), ("━" * rest, "bar.back"), " " * (width - filled - rest)
+    )
 
 
 def _cut(text: Text, width: int) -> Text:
