@@ -112,7 +112,7 @@ def write_plans(plans: list[Plan], errors: list[Diagnostic], outputs: Outputs) -
     if not outputs.places:
         return
     from reconciler.views.reports.html import plan_html
-    from reconciler.views.reports.markdown import plan_markdown
+    from reconciler.views.reports.plan_markdown import plan_markdown
 
     here = Path.cwd()
     errors = [problem.with_relative_paths(here) for problem in errors]

@@ -1,6 +1,6 @@
 """The changes of many pipelines as rows, with equal changes in one row. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from providers.table import FACTS
@@ -49,6 +49,20 @@ class ChangeRow:
     @property
     def is_destructive(self) -> bool:
         return self.action in (Action.DELETE, Action.REPLACE)
+
+
+def totals(plans: Sequence[Plan]) -> list[str]:
+    """The number of pipelines with changes, in sync, refused and with errors, without zeros."""
+    ready = [plan for plan in plans if plan.can_apply]
+    changing = sum(not plan.is_empty for plan in ready)
+    erroneous = sum(plan.has_errors for plan in plans)
+    counts = {
+        "to change": changing,
+        "in sync": len(ready) - changing,
+        "refused": len(plans) - len(ready) - erroneous,
+        "with errors": erroneous,
+    }
+    return [f"{count:,} {word}" for word, count in counts.items() if count] or ["no pipeline"]
 
 
 _What = tuple[Action, str, str, ChangeClass | None]

@@ -70,8 +70,9 @@ from reconciler.views.reports.graph_text import dot, mermaid
 from reconciler.views.reports.graphs import of_plan, of_report
 from reconciler.views.reports.html import drift_html, plan_html, run_html
 from reconciler.views.reports.junit import junit_text
-from reconciler.views.reports.markdown import drift_markdown, plan_markdown
+from reconciler.views.reports.markdown import drift_markdown
 from reconciler.views.reports.plan_json import plan_text, plan_to_document, plans_text
+from reconciler.views.reports.plan_markdown import plan_markdown
 from reconciler.views.reports.run_events import EventWriter
 from reconciler.views.reports.run_github import output_lines, run_annotations
 from reconciler.views.reports.run_json import run_from_document, run_text, run_to_document
@@ -417,6 +418,7 @@ def check_plan(plan: Plan) -> None:
     check_text(safe_for_workflows(plans_text([plan], problems), "json"))
     check_page(safe_for_workflows(plan_html([plan], problems), "html"))
     check_markdown(safe_for_workflows(plan_markdown([plan], problems), "markdown"))
+    check_markdown(safe_for_workflows(plan_markdown([plan, PLAN], problems), "markdown"))
     check_drawing(of_plan(plan))
 
 

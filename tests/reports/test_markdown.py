@@ -14,12 +14,15 @@ from reconciler.core.diagnostics import error
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.reasons import Way
+from reconciler.core.runs import RunResult
 from reconciler.core.values import Address
 from reconciler.drift.findings import Report
 from reconciler.views.reports.document_parts import unstated
-from reconciler.views.reports.markdown import drift_markdown, plan_markdown
+from reconciler.views.reports.markdown import drift_markdown
 from reconciler.views.reports.markdown_parts import COMMENT
+from reconciler.views.reports.plan_markdown import plan_markdown
 from tests.reports.conftest import KNOWN, NASTY, STACK, everything, finding, report, stack_report
+from tests.reports.runs import pipeline
 
 
 @dataclass
@@ -119,12 +122,29 @@ def test_a_plan_is_found_by_the_marker_of_its_stack() -> None:
 
 def test_several_plans_share_one_marker_and_fit() -> None:
     step = Step(Address.of("input", "app", "x"), Action.DELETE, unstated("gone"))
-    plans = [Plan(replace(STACK, pipeline=f"app{n}"), "", 0, (step,)) for n in range(2000)]
+    plans = [Plan(replace(STACK, pipeline=f"app{n}", name=f"app{n}"), "", 0, (step,)) for n in range(2000)]
     text = plan_markdown(plans, [])
     assert text.splitlines()[0] == "<!-- reconciler:plan -->"
     assert len(text.encode()) <= COMMENT
     assert "plans not shown here." in text
-    assert "steps not shown here." in text
+    assert "## Plan: 2,000 to change" in text
+
+
+def test_300_plans_are_one_row_for_each_change_and_name_every_pipeline() -> None:
+    runs = [pipeline(f"p{n}") for n in range(300)]
+    runs += [pipeline(f"r{n}", RunResult.REFUSED) for n in range(7)]
+    runs += [pipeline(f"q{n}", RunResult.UNCHANGED) for n in range(9)]
+    text = plan_markdown([run.plan for run in runs if run.plan], [error("config.toml is not valid")])
+    assert len(text.encode()) <= COMMENT
+    assert "## Plan: 300 to change, 9 in sync, 7 refused" in text
+    page = Rendered.of(text)
+    (row,) = [row for row in page.rows if row[:2] == ["update processing", "docker_tag"]]
+    assert row[2:4] == ["1.0.0", "1.0.1"]
+    assert row[4].startswith("300: pipelines/p0, pipelines/p1, ")
+    assert all(f"my-org@STAGING/p{n} (pipelines/p{n})" in page.code for n in range(300))
+    command = "reconciler apply r0 r1 r2 r3 r4 r5 r6 --organization my-org --env STAGING"
+    assert any(code.startswith(command) for code in page.code)
+    assert "config.toml is not valid" in text
 
 
 def test_the_same_change_in_many_pipelines_is_one_row_with_its_commands() -> None:

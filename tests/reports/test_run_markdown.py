@@ -46,6 +46,7 @@ def test_the_comment_has_totals_then_failures_with_reason_and_command() -> None:
     ]
     assert "```sh\nreconciler apply b c --organization my-org --env STAGING\n```" in text
     assert ["my-org@STAGING/a (pipelines/a)", "1.0.1", "sha256:0123456789ab"] in page.rows
+    assert ["update processing", "docker_tag", "1.0.0", "1.0.1", "pipelines/a"] in page.rows
 
 
 @pytest.mark.parametrize("limit", [500, 5_000, COMMENT])
@@ -74,6 +75,7 @@ def test_300_applied_pipelines_fit() -> None:
     text = run_markdown(report(*(pipeline(f"team/p{number}") for number in range(300))))
     assert len(text.encode()) <= COMMENT
     assert text.count("sha256:") == 300
+    assert len([row for row in Rendered.of(text).rows if row[0] == "update processing"]) == 1
 
 
 def test_no_text_adds_markup_or_mentions_anybody() -> None:

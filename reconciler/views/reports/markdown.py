@@ -1,18 +1,13 @@
-"""Drift reports and plans as Markdown for comments, issues and step summaries."""
+"""Drift reports as Markdown for comments, issues and step summaries."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
-from urllib.parse import quote
+from collections.abc import Sequence
 
-from reconciler.core.approval import SHORT, digest
 from reconciler.core.diagnostics import Diagnostic, in_order
-from reconciler.core.plan import Action, Plan, Step
 from reconciler.drift.findings import Cause, Finding, Report, UnmanagedObject, causes
 from reconciler.views.counting import plural
 from reconciler.views.phrases import (
     Audience,
     age,
-    audience_of,
     coverage,
     facts,
     headline,
@@ -24,10 +19,8 @@ from reconciler.views.phrases import (
     unmanaged_facts,
     value,
     values,
-    way,
     ways,
 )
-from reconciler.views.plan_rows import rows
 from reconciler.views.reports.markdown_parts import (
     COMMENT,
     Section,
@@ -38,7 +31,6 @@ from reconciler.views.reports.markdown_parts import (
     plain,
     problem_item,
 )
-from reconciler.views.terminal.plans import summary
 
 MANY = 20
 """Pipelines whose commands are listed for a finding that several share."""
@@ -75,36 +67,7 @@ def drift_markdown(report: Report, limit: int = COMMENT) -> str:
     )
 
 
-def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: int = COMMENT) -> str:
-    """The plans in at most `limit` bytes.
-
-    The marker at the start names the stack, if there is one plan. The one below it has the digest that
-    `--approve` takes, for a workflow that applies the plan after the merge.
-    """
-    stack = f" {quote(str(plans[0].stack), '@/:', errors='backslashreplace')}" if len(plans) == 1 else ""
-    steps = sorted(
-        ((plan, step) for plan in plans for step in plan.steps if step.action is not Action.NOOP),
-        key=lambda found: -(found[1].action.severity + 10 * bool(found[1].refusal or found[1].conflicts)),
-    )
-    remarks = in_order(problem for plan in plans for problem in plan.diagnostics)
-    approval = digest(plans)
-    return fitted(
-        f"<!-- reconciler:plan{stack} -->\n<!-- reconciler:digest {approval} -->\n## Plan\n\n"
-        f"The digest of the plan is {code(approval[:SHORT])}.\n",
-        [
-            Section("\n", plans, _head, "plan", share=0.5),
-            Section(_PLAN_TABLE, steps, partial(_step, many=len(plans) > 1), "step", share=0.5),
-            folded("Not planned", errors, problem_item, "problem", share=0.5),
-            folded("Refused", [*_refusals(plans)], str, "step", share=0.5),
-            folded("Fields", [found for found in steps if rows(found[1])], _fields, "step"),
-            folded("Remarks", remarks, problem_item, "remark"),
-        ],
-        limit,
-    )
-
-
 _TABLE = "\n| finding | severity | field | in the files | live | age |\n|---|---|---|---|---|---|\n"
-_PLAN_TABLE = "\n| action | resource | reason |\n|---|---|---|\n"
 
 
 def _row(cause: Cause) -> str:
@@ -148,37 +111,3 @@ def _unchecked(problem_and_names: tuple[Diagnostic, Sequence[str]]) -> str:
     shown = ", ".join(code(name) for name in names[:10])
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return f"{problem_item(problem).rstrip()} {shown}{more}\n"
-
-
-def _head(plan: Plan) -> str:
-    return f"{code(plan.stack.label)}  \n{plain(summary(plan).plain)}\n"
-
-
-def _step(plan_and_step: tuple[Plan, Step], *, many: bool) -> str:
-    plan, step = plan_and_step
-    where = code(str(step.address)) + (f"<br>{code(plan.stack.label)}" if many else "")
-    stopped = " **refused**" if step.refusal else " **conflict**" if step.conflicts else ""
-    return f"| {step.action.word}{stopped} | {where} | {plain(reason(step.reason, audience_of(plan)))} |\n"
-
-
-def _fields(plan_and_step: tuple[Plan, Step]) -> str:
-    plan, step = plan_and_step
-    head = f"{code(str(step.address))}\n\n| field | live | new | reason |\n|---|---|---|---|\n"
-    cells = (
-        f"| {code(row.path)} | {code(row.old)} | {code(row.new)} | {plain(row.remark)} |\n"
-        for row in rows(step, audience_of(plan))
-    )
-    return f"{head}{''.join(cells)}\n"
-
-
-def _refusals(plans: Iterable[Plan]) -> Iterator[str]:
-    for plan in plans:
-        for step in plan.refused:
-            assert step.refusal is not None
-            yield f"{code(str(step.address))} {plain(reason(step.refusal.reason, audience_of(plan)))}\n\n"
-            for label, command in map(way, step.refusal.ways):
-                yield f"{plain(label)}\n\n{block([command]) if command else ''}\n"
-        for step in plan.conflicts:
-            ways = [f"{plan.apply_command} --{who} {step.address}" for who in ("ours", "theirs")]
-            why = reason(step.conflicts[0].reason, audience_of(plan))
-            yield f"{code(str(step.address))} {plain(why)}\n\n{block(ways)}\n"

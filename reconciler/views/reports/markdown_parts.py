@@ -11,10 +11,17 @@ from typing import Any
 
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.views.counting import plural
+from reconciler.views.fleet_changes import ChangeRow
+from reconciler.views.phrases import pipeline_name
 from reconciler.views.safe import one_line
 
 COMMENT = 65_536
 """GitHub's limit for a comment or an issue, in characters. Counted in bytes here, which are never fewer."""
+
+CHANGES = "\n| change | field | live | new | pipelines |\n|---|---|---|---|---|\n"
+"""The head of a table of changes in several pipelines."""
+MOST_NAMES = 10
+"""Pipelines that are named in one row; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +125,25 @@ def problem_item(problem: Diagnostic) -> str:
     at = " ".join(code(part) for part in (problem.address, problem.place) if part)
     detail = f" {plain(problem.detail)}" if problem.detail else ""
     return f"- {at}{': ' if at else ''}{plain(problem.summary)}.{detail}\n"
+
+
+def change_item(row: ChangeRow) -> str:
+    """A row of the table `CHANGES`. Deletions and replacements are in bold, and name their resources."""
+    action = f"**{row.action.word}**" if row.is_destructive else row.action.word
+    if row.different > 1:
+        old, new = "", f"{row.different:,} different {'changes' if row.path else 'reasons'}"
+    elif row.path:
+        old, new = code(row.old), code(row.new)
+    else:
+        old, new = "", plain(row.remark)
+    found = [str(address) for _, address in row.resources] if row.is_destructive else []
+    where = names(found or [pipeline_name(stack) for stack in row.stacks])
+    remark = f"<br>{plain(row.remark)}" if row.path and row.remark else ""
+    return f"| {action} {row.kind} | {code(row.path)}{remark} | {old} | {new} | {where} |\n"
+
+
+def names(labels: Sequence[str]) -> str:
+    """The names as code, for more than one with their number before."""
+    shown, more = ", ".join(map(code, labels[:MOST_NAMES])), len(labels) - MOST_NAMES
+    count = f"{len(labels):,}: " if len(labels) > 1 else ""
+    return f"{count}{shown}" + (f" and {more:,} more" if more > 0 else "")

@@ -6,11 +6,14 @@ from urllib.parse import quote
 from reconciler.core.approval import SHORT
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.runs import PipelineRun, RunReport, RunResult
+from reconciler.views.fleet_changes import change_rows
 from reconciler.views.phrases import moment
 from reconciler.views.reports.markdown_parts import (
+    CHANGES,
     COMMENT,
     Section,
     block,
+    change_item,
     code,
     fitted,
     folded,
@@ -33,6 +36,7 @@ def run_markdown(report: RunReport, limit: int = COMMENT) -> str:
     """The report in at most `limit` bytes. It starts with a marker, by which a workflow finds its comment."""
     found = causes(report)
     applied = [run for run in report.runs if run.result is RunResult.APPLIED]
+    changes = change_rows(run.plan for run in applied if run.plan)
     unchanged = [run for run in report.runs if run.result is RunResult.UNCHANGED]
     digest = f" The digest of the plan is {code(report.digest[:SHORT])}." if report.digest else ""
     return fitted(
@@ -43,6 +47,7 @@ def run_markdown(report: RunReport, limit: int = COMMENT) -> str:
             Section("\n", run_reasons(report), problem_item, "problem", share=0.3),
             Section(_CAUSES, found, _cause, "reason", share=0.5),
             Section("\nWhat to run next:\n\n", found, partial(_commands, report), "reason", share=0.7),
+            folded("Changes", changes, change_item, "change", table=CHANGES, share=0.5),
             folded("Applied", applied, _applied, "pipeline", table=_APPLIED, share=0.8),
             folded("Unchanged", unchanged, lambda run: f"- {code(run.label)}\n", "pipeline", share=0.8),
             folded("Remarks", _remarks(report), problem_item, "remark"),

@@ -1,0 +1,111 @@
+"""Plans as Markdown for a comment: one plan step by step, several by kind of change."""
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
+
+from reconciler.core.approval import SHORT, digest
+from reconciler.core.diagnostics import Diagnostic, in_order
+from reconciler.core.plan import Action, Plan, Step
+from reconciler.views.fleet_changes import change_rows, totals
+from reconciler.views.fleet_problems import ProblemRow, refusals, remarks
+from reconciler.views.phrases import audience_of, reason, way
+from reconciler.views.plan_rows import rows
+from reconciler.views.reports.markdown_parts import (
+    CHANGES,
+    COMMENT,
+    Section,
+    block,
+    change_item,
+    code,
+    fitted,
+    folded,
+    names,
+    plain,
+    problem_item,
+)
+from reconciler.views.terminal.plans import summary
+
+_STEPS = "\n| action | resource | reason |\n|---|---|---|\n"
+
+
+def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: int = COMMENT) -> str:
+    """The plans in at most `limit` bytes.
+
+    The marker at the start names the stack, if there is one plan. The one below it has the digest that
+    `--approve` takes, for a workflow that applies the plan after the merge.
+    """
+    stack = f" {quote(str(plans[0].stack), '@/:', errors='backslashreplace')}" if len(plans) == 1 else ""
+    approval = digest(plans)
+    found = f": {', '.join(totals(plans))}" if len(plans) > 1 else ""
+    head = (
+        f"<!-- reconciler:plan{stack} -->\n<!-- reconciler:digest {approval} -->\n## Plan{found}\n\n"
+        f"The digest of the plan is {code(approval[:SHORT])}.\n"
+    )
+    not_planned = folded("Not planned", errors, problem_item, "problem", share=0.5)
+    sections = [*_one(plans[0], not_planned)] if len(plans) == 1 else [*_several(plans, not_planned)]
+    return fitted(head, sections, limit)
+
+
+def _one(plan: Plan, not_planned: Section) -> Iterator[Section]:
+    steps = sorted(
+        (step for step in plan.steps if step.action is not Action.NOOP),
+        key=lambda step: -(step.action.severity + 10 * bool(step.refusal or step.conflicts)),
+    )
+    yield Section("\n", [plan], _head, "plan", share=0.5)
+    yield Section(_STEPS, steps, lambda step: _step(plan, step), "step", share=0.5)
+    yield not_planned
+    yield folded("Refused", [*_refusals(plan)], str, "step", share=0.5)
+    yield folded("Fields", [step for step in steps if rows(step)], lambda step: _fields(plan, step), "step")
+    yield folded("Remarks", in_order(plan.diagnostics), problem_item, "remark")
+
+
+def _several(plans: Sequence[Plan], not_planned: Section) -> Iterator[Section]:
+    """The same change of several pipelines is one row, and so is the same refusal."""
+    ready = [plan for plan in plans if plan.can_apply and not plan.is_empty]
+    yield not_planned
+    yield Section("\nRefused:\n\n", refusals(plans), _problem, "refusal", share=0.4)
+    yield Section(CHANGES, change_rows(ready), change_item, "change", share=0.6)
+    yield folded("Pipelines", ready, _head, "plan", share=0.6)
+    yield folded("Remarks", remarks(plans), _problem, "remark")
+
+
+def _problem(row: ProblemRow) -> str:
+    problem = row.problem
+    place = f" {', '.join(map(code, row.places))}" if row.places else ""
+    lines = [f"- **{problem.word}** {plain(problem.text)}: {names(row.pipelines)}{place}\n"]
+    lines += [f"  - {plain(detail)}\n" for detail in problem.details]
+    lines += [
+        f"  - {plain(label)}{f' {code(command)}' if command else ''}\n" for label, command in problem.ways
+    ]
+    return "".join(lines)
+
+
+def _head(plan: Plan) -> str:
+    return f"{code(plan.stack.label)}  \n{plain(summary(plan).plain)}\n\n"
+
+
+def _step(plan: Plan, step: Step) -> str:
+    stopped = " **refused**" if step.refusal else " **conflict**" if step.conflicts else ""
+    why = plain(reason(step.reason, audience_of(plan)))
+    return f"| {step.action.word}{stopped} | {code(str(step.address))} | {why} |\n"
+
+
+def _fields(plan: Plan, step: Step) -> str:
+    head = f"{code(str(step.address))}\n\n| field | live | new | reason |\n|---|---|---|---|\n"
+    cells = (
+        f"| {code(row.path)} | {code(row.old)} | {code(row.new)} | {plain(row.remark)} |\n"
+        for row in rows(step, audience_of(plan))
+    )
+    return f"{head}{''.join(cells)}\n"
+
+
+def _refusals(plan: Plan) -> Iterator[str]:
+    for step in plan.refused:
+        assert step.refusal is not None
+        yield f"{code(str(step.address))} {plain(reason(step.refusal.reason, audience_of(plan)))}\n\n"
+        for label, command in map(way, step.refusal.ways):
+            yield f"{plain(label)}\n\n{block([command]) if command else ''}\n"
+    for step in plan.conflicts:
+        ways = [f"{plan.apply_command} --{who} {step.address}" for who in ("ours", "theirs")]
+        why = reason(step.conflicts[0].reason, audience_of(plan))
+        yield f"{code(str(step.address))} {plain(why)}\n\n{block(ways)}\n"
