@@ -7,11 +7,13 @@ import click
 
 
 @click.command("show")
-@click.argument("plan_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 def command(**arguments: Any) -> int:
-    """Show a plan that plan --out saved.
+    """Show a saved plan, or the results of a run.
 
-    Reads only the file, so it shows the plan as it was made, even if it is stale.
+    FILE is a plan that plan --out saved, or the results that a command saved with --json or --events. show
+    reads only the file, so it shows a plan as it was made, even if it is stale. From the events of a run that
+    was killed, it shows what was done until then.
     """
     from reconciler.cli.handlers.show import run
 
