@@ -139,7 +139,7 @@ def change_item(row: ChangeRow) -> str:
     found = [str(address) for _, address in row.resources] if row.is_destructive else []
     where = names(found or [pipeline_name(stack) for stack in row.stacks])
     remark = f"<br>{plain(row.remark)}" if row.path and row.remark else ""
-    return f"| {action} {row.kind} | {code(row.path)}{remark} | {old} | {new} | {where} |\n"
+    return f"| {action} {plain(row.kind)} | {code(row.path)}{remark} | {old} | {new} | {where} |\n"
 
 
 def names(labels: Sequence[str]) -> str:
