@@ -22,6 +22,7 @@ from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors
 from reconciler.core.events import Note
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Stack, Step
+from reconciler.core.plan_options import PlanOptions
 from reconciler.core.planner import plan_steps
 from reconciler.core.reasons import RefusalCode, Way
 from reconciler.core.recovery import contested, settle, unfinished_replaces
@@ -46,6 +47,7 @@ from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_edits import Edits
 from reconciler.pipeline.version import bump, promotes
 from state.errors import NewerFormatError
+from state.register import Register
 from state.snapshot import RecordedResource, Snapshot
 
 _TAKING = frozenset({"apply", "deploy"})
@@ -169,20 +171,12 @@ def plan_for(
     stack = session.stack(pipeline)
     desired = Graph() if request.options.destroy else target
     facts = {name: kind.facts for name, kind in kinds.items()}
-    session.emit(Note(f"reading {stack}"))
-    recorded = recorded_by_address(stored)
-    identities = recorded if identities is None else identities
-    everything = request.options.prune or request.options.destroy
-    also = {Address.parse(text) for text in stored.intents} | (set(identities) if everything else set())
-    refuse_unknown_kinds(stack, stored, {*recorded, *identities, *also}, kinds)
-    register = session.registers.read(stack.scope)  # before the live objects, see `PlanClaims`
-    remote_state = refresh.read(desired, identities, kinds, also=also, threads=session.threads)
+    register, remote_state = _live(session, stack, desired, kinds, stored, request.options, identities)
     unread = read_errors(remote_state)
     if unread and not partial:
         raise CannotCheckError(*unread)
     settled = settle(stored, remote_state, facts)
-    if settled is not stored:
-        recorded = recorded_by_address(settled)
+    recorded = recorded_by_address(settled)
     running: tuple[RunningImage, ...] = ()
     try:
         running = running_images(session, stack, pipeline, desired, stored, recorded, remote_state, kinds)
@@ -191,35 +185,20 @@ def plan_for(
         if not partial:
             raise CannotCheckError(*unread) from None
 
-    options = replace(
-        request.options,
-        apply_command=stack.command(session.verb, *request.version_options),
-        ignored={
-            Address.parse(text): fields for text, fields in pipeline.config.reconciler.ignore_changes.items()
-        },
-        protected=[Address.parse(text) for text in pipeline.config.reconciler.protect],
-    )
     steps, warnings = plan_steps(
         desired,
         recorded,
         remote_state,
         facts,
-        options,
+        _options(session, stack, pipeline, request),
         contested(settled, remote_state),
         unfinished_replaces(settled, remote_state),
         tags_in_use(pipeline, running),
     )
     verb = session.verb if session.verb in _TAKING else "apply"
+    taking = stack.command(verb, *request.version_options)
     claims = PlanClaims(
-        session,
-        pipeline,
-        stack,
-        desired,
-        remote_state,
-        facts,
-        register,
-        request.options.take,
-        stack.command(verb, *request.version_options),
+        session, pipeline, stack, desired, remote_state, facts, register, request.options.take, taking
     )
     steps = claims.review(steps)
     plan = Plan(
@@ -238,14 +217,49 @@ def plan_for(
     if request.targets:
         plan = plan.only(request.targets)
     also_changes: tuple[str, ...] = ()
-    if not partial:
+    if not partial:  # a report builds nothing and moves no tag
         also_changes, notes = changed_environments(session, pipeline, plan, desired, remote_state, kinds)
+        if pipeline.config.reconciler.image.builder == "auto":
+            notes = (*notes, *_selected_builders(plan, desired, remote_state, kinds))
         plan = replace(plan, diagnostics=(*plan.diagnostics, *notes))
-    if pipeline.config.reconciler.image.builder == "auto" and not partial:  # a report builds nothing
-        builders = _selected_builders(plan, desired, remote_state, kinds)
-        plan = replace(plan, diagnostics=(*plan.diagnostics, *builders))
     return PlanResult(
         plan, pipeline, desired, remote_state, stored, settled, kinds, claims, running, also_changes, unread
+    )
+
+
+def _live(
+    session: Session,
+    stack: Stack,
+    desired: Graph,
+    kinds: Mapping[str, ResourceKind],
+    stored: Snapshot,
+    options: PlanOptions,
+    identities: Mapping[Address, RecordedResource] | None,
+) -> tuple[Register, RemoteState]:
+    """The claims and the live objects. The register is read first, see `PlanClaims`.
+
+    Raises:
+        NewerFormatError: state has a kind of resource that this version does not support.
+    """
+    session.emit(Note(f"reading {stack}"))
+    recorded = recorded_by_address(stored)
+    identities = recorded if identities is None else identities
+    also = {Address.parse(text) for text in stored.intents}
+    if options.prune or options.destroy:
+        also |= set(identities)
+    refuse_unknown_kinds(stack, stored, {*recorded, *identities, *also}, kinds)
+    register = session.registers.read(stack.scope)
+    return register, refresh.read(desired, identities, kinds, also=also, threads=session.threads)
+
+
+def _options(session: Session, stack: Stack, pipeline: Pipeline, request: PlanRequest) -> PlanOptions:
+    """The options of the request, with the settings of the pipeline."""
+    settings = pipeline.config.reconciler
+    return replace(
+        request.options,
+        apply_command=stack.command(session.verb, *request.version_options),
+        ignored={Address.parse(text): fields for text, fields in settings.ignore_changes.items()},
+        protected=[Address.parse(text) for text in settings.protect],
     )
 
 

@@ -116,7 +116,6 @@ def _add_error(reader: TomlReader, details: ErrorDetails, section: str, also: It
     """Add the diagnostic for one error of pydantic."""
     where = (section, *details["loc"])
     name = ".".join(str(part) for part in where)
-    value = details["input"]
     match details["type"]:
         case "extra_forbidden":
             table = ".".join(str(part) for part in where[:-1])
@@ -125,23 +124,8 @@ def _add_error(reader: TomlReader, details: ErrorDetails, section: str, also: It
             reader.error(f"{name} is not a setting", f"[{table}] has {', '.join(known)}.{hint}", *where)
         case "missing":
             fields = ", ".join(AcceptedSecretTable.model_fields)
-            reader.error(
-                f"{name} is missing",
-                f"An accepted secret has {fields}, for example {ACCEPTED}.",
-                *where[:-1],
-            )
-        case "value_error" if where[-1] == "until":
-            reader.error(
-                f"{name} must be a date, not {described(value)}",
-                "Write the last day: until = 2027-01-31.",
-                *where,
-            )
-        case "literal_error":
-            expected = str(details["ctx"]["expected"])
-            hint = did_you_mean(str(value), re.findall(r"'(\w+)'", expected))
-            reader.error(f"{name} must be {expected}, not {described(value)}", hint.strip(), *where)
-        case "string_type":
-            reader.error(f"{name} must be text, not {described(value)}", "Put it between quotes.", *where)
+            advice = f"An accepted secret has {fields}, for example {ACCEPTED}."
+            reader.error(f"{name} is missing", advice, *where[:-1])
         case "string_too_short":
             reader.error(f"{name} is empty", "Remove the line or give a value.", *where)
         case "string_pattern_mismatch" if "secrets" in where:  # the invalid value may be a secret
@@ -152,31 +136,33 @@ def _add_error(reader: TomlReader, details: ErrorDetails, section: str, also: It
                 *where[:3],
             )
         case "string_pattern_mismatch":
-            reader.error(
-                f"{name} {value!r} is not a platform",
-                'Write it as "linux/amd64" or "linux/arm64".',
-                *where,
-            )
-        case "tuple_type" if where[-1] == "accepted_secrets":
-            reader.error(
-                f"{name} must be a list of tables, not {described(value)}",
-                f"Write [[{section}.image.accepted_secrets]] on a line of its own, with path, reason and "
-                "until below.",
-                *where,
-            )
-        case "tuple_type":
-            reader.error(
-                f"{name} must be a list of texts, not {described(value)}", 'Write ["...", "..."].', *where
-            )
-        case "dict_type" if where[-1] == "secrets":
-            reader.error(
-                f"{name} must be a list of names of environment variables, not {described(value)}",
-                'Write secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } if the build uses another name.',
-                *where,
-            )
+            advice = 'Write it as "linux/amd64" or "linux/arm64".'
+            reader.error(f"{name} {details['input']!r} is not a platform", advice, *where)
         case _:
-            reader.error(
-                f"{name} must be a table, not {described(value)}",
-                table_advice(name),
-                *where,
+            expected, advice = _expected(details, section, where)
+            reader.error(f"{name} must be {expected}, not {described(details['input'])}", advice, *where)
+
+
+def _expected(details: ErrorDetails, section: str, where: tuple[str | int, ...]) -> tuple[str, str]:
+    """What a value of the wrong type must be, and how to write it."""
+    match details["type"], where[-1]:
+        case "value_error", "until":
+            return "a date", "Write the last day: until = 2027-01-31."
+        case "literal_error", _:
+            words = str(details["ctx"]["expected"])
+            return words, did_you_mean(str(details["input"]), re.findall(r"'(\w+)'", words)).strip()
+        case "string_type", _:
+            return "text", "Put it between quotes."
+        case "tuple_type", "accepted_secrets":
+            table = f"[[{section}.image.accepted_secrets]]"
+            return (
+                "a list of tables",
+                f"Write {table} on a line of its own, with path, reason and until below.",
             )
+        case "tuple_type", _:
+            return "a list of texts", 'Write ["...", "..."].'
+        case "dict_type", "secrets":
+            names = 'secrets = ["PIP_TOKEN"], or { id = "PIP_TOKEN" } if the build uses another name'
+            return "a list of names of environment variables", f"Write {names}."
+        case _:
+            return "a table", table_advice(".".join(str(part) for part in where))

@@ -15,8 +15,9 @@ from reconciler.engine.image_report import find_published_secrets, inspect_image
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import registries, stack_of, with_older_names
 from reconciler.engine.validate import validate
+from reconciler.views.reports.image_json import image_text
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.images import image_text, print_image
+from reconciler.views.terminal.images import print_image
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import stacks_below

@@ -37,13 +37,7 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
     read_options = replace(read_options, search=True)
     folders = selection.folders(failed, stores.store)
     for folder in folders:
-        validated = _validate(folder, read_options, err)
-        problems, secrets = [*validated.diagnostics], _secrets(validated)
-        problems += time_problems(validated.pipeline) if validated.pipeline else []
-        for environment in validated.pipeline.loaded.overlays if validated.pipeline else ():
-            overlaid = _validate(folder, replace(read_options, environment=environment), err)
-            problems += [problem for problem in overlaid.diagnostics if problem not in problems]
-            secrets += [problem for problem in _secrets(overlaid) if problem not in secrets]
+        validated, problems, secrets = _check(folder, read_options, err)
         if validated.pipeline is not None:
             shared = [problem for problem in channel_warnings(validated.pipeline) if problem not in reported]
             problems += shared
@@ -58,6 +52,21 @@ def run(selection: options.Selection, read_options: ReadOptions) -> int:
     if twice := _duplicates(folders, read_options.shared):
         failed(UserError(*twice))
     return code
+
+
+def _check(
+    folder: Path, read_options: ReadOptions, err: Console
+) -> tuple[ValidatedPipeline, list[Diagnostic], list[Diagnostic]]:
+    """The pipeline that all environments share, and each problem and secret of it or of an overlay, once."""
+    validated = _validate(folder, read_options, err)
+    problems, secrets = [*validated.diagnostics], _secrets(validated)
+    if validated.pipeline is not None:
+        problems += time_problems(validated.pipeline)
+        for environment in validated.pipeline.loaded.overlays:
+            overlaid = _validate(folder, replace(read_options, environment=environment), err)
+            problems += [problem for problem in overlaid.diagnostics if problem not in problems]
+            secrets += [problem for problem in _secrets(overlaid) if problem not in secrets]
+    return validated, problems, secrets
 
 
 def _validate(folder: Path, read_options: ReadOptions, err: Console) -> ValidatedPipeline:

@@ -1,4 +1,4 @@
-"""The report on a published image and its source, for a terminal and as a JSON document."""
+"""The report on a published image and its source, for a terminal."""
 
 from collections.abc import Iterator
 
@@ -13,10 +13,7 @@ from providers.json_value import JSON
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect_of_apply
 from reconciler.views import phrases
 from reconciler.views.counting import plural, size
-from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import columns, indented, pairs
-
-FORMAT = "reconciler/image"
 
 _STYLES = {"nothing": "green", "re-tag": "yellow", "build": "yellow", "refuse": "bold red"}
 _SYMBOLS = {"nothing": "=", "re-tag": "~", "build": "+", "refuse": "!"}
@@ -52,75 +49,6 @@ def print_image(
                 out.print(indented(line, 2))
 
 
-def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> str:
-    """The report as a JSON document."""
-    searched: dict[str, JSON] = {}
-    if secrets is not None:
-        searched["secrets"] = {
-            "found": [
-                {"layer": digest or None, "path": secret.path, "kind": secret.kind}
-                for digest, secret in secrets.found
-            ],
-            "unread": [{"layer": digest, "reason": reason} for digest, reason in secrets.unread.items()],
-            "searched": secrets.searched,
-            "of_base": secrets.of_base,
-        }
-    image, key, assessment = report.image, report.key, report.assessment
-    refusal = assessment.refusal
-    published: JSON = None
-    if image is not None:
-        published = {
-            "digest": image.digest,
-            "media_type": image.media_type,
-            "platform": image.platform,
-            "size": image.size,
-            "version": image.labels.get(labels.VERSION),
-            "created": _created(image),
-            "revision": image.labels.get(labels.REVISION),
-            "source_key": image.labels.get(SOURCE_KEY),
-            "layers": [
-                {
-                    "digest": layer.digest,
-                    "size": layer.size,
-                    "instruction": layer.instruction,
-                    "of_base": layer.of_base,
-                }
-                for layer in layers(image)
-            ],
-        }
-    return json_text(
-        {
-            "format": FORMAT,
-            "version": 1,
-            "pipeline": report.pipeline.name,
-            "repository": report.repository,
-            "verdict": assessment.reason.code.value,
-            "reason": phrases.reason(assessment.reason),
-            "reason_details": dict(assessment.reason.details),
-            "apply": effect_of_apply(report),
-            "refusal": phrases.reason(refusal.reason) if refusal else None,
-            "refusal_code": refusal.reason.code.value if refusal else None,
-            "warning": None,  # kept for scripts that read it
-            "differing": None if report.differing is None else list(report.differing),
-            "tags": dict(report.tags),
-            "published": published,
-            "source": {
-                "version": report.desired["version"],
-                "channel": report.desired["channel"],
-                "key": key.key,
-                "files": len(key.files),
-                "bytes": key.bytes,
-                "settings": _settings(report),
-            },
-            "builder": {"name": report.builder.name, "reason": report.builder.reason}
-            if report.builder
-            else None,
-            "serial": report.serial,
-            **searched,
-        }
-    )
-
-
 def _verdict(report: ImageReport) -> Iterator[Text]:
     assessment, does = report.assessment, effect_of_apply(report)
     head = Text(
@@ -146,7 +74,7 @@ def _published(report: ImageReport) -> list[Text]:
     elsewhere = [
         f"{tag} -> {digest[:_DIGITS]}" for tag, digest in report.tags.items() if digest != image.digest
     ]
-    created = _created(image) or ""
+    created = created_at(image) or ""
     ours = SOURCE_KEY in image.labels
     facts = {
         "tags": ", ".join(here) or "none",
@@ -165,7 +93,7 @@ def _source(report: ImageReport, no_state_reason: str) -> list[Text]:
     facts = {
         "source key": key.key[:_DIGITS],
         "files": f"{plural(len(key.files), 'file')}, {size(key.bytes)}",
-        **{name: str(value) for name, value in _settings(report).items()},
+        **{name: str(value) for name, value in settings(report).items()},
         "state": f"serial {report.serial}" if report.serial is not None else no_state_reason,
     }
     if report.builder is not None:
@@ -173,7 +101,7 @@ def _source(report: ImageReport, no_state_reason: str) -> list[Text]:
     return _nonempty_pairs(facts)
 
 
-def _settings(report: ImageReport) -> dict[str, JSON]:
+def settings(report: ImageReport) -> dict[str, JSON]:
     """The build settings. Build arguments, variables and secrets only by name: values may be secret."""
     source = report.source
     return {
@@ -243,7 +171,8 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _created(image: PublishedImage) -> str | None:
+def created_at(image: PublishedImage) -> str | None:
+    """The creation time of an image, in ISO 8601; None if it has none."""
     created = image.labels.get(labels.CREATED) or image.config.get("created")
     return str(created) if created else None
 

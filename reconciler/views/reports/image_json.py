@@ -1,0 +1,88 @@
+"""The report on a published image and its source, as a JSON document."""
+
+from providers.docker import labels
+from providers.docker.registry.layers import layers
+from providers.docker.registry.manifests import PublishedImage
+from providers.json_value import JSON
+from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect_of_apply
+from reconciler.views import phrases
+from reconciler.views.safe import json_text
+from reconciler.views.terminal.images import created_at, settings
+
+FORMAT = "reconciler/image"
+
+
+def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> str:
+    """The report as a JSON document.
+
+    Args:
+        secrets: the result of a search for secrets; None without a search.
+    """
+    assessment, refusal = report.assessment, report.assessment.refusal
+    document: dict[str, JSON] = {
+        "format": FORMAT,
+        "version": 1,
+        "pipeline": report.pipeline.name,
+        "repository": report.repository,
+        "verdict": assessment.reason.code.value,
+        "reason": phrases.reason(assessment.reason),
+        "reason_details": dict(assessment.reason.details),
+        "apply": effect_of_apply(report),
+        "refusal": phrases.reason(refusal.reason) if refusal else None,
+        "refusal_code": refusal.reason.code.value if refusal else None,
+        "warning": None,  # kept for scripts that read it
+        "differing": None if report.differing is None else list(report.differing),
+        "tags": dict(report.tags),
+        "published": None if report.image is None else _published(report.image),
+        "source": _source(report),
+        "builder": {"name": report.builder.name, "reason": report.builder.reason} if report.builder else None,
+        "serial": report.serial,
+    }
+    if secrets is not None:
+        document["secrets"] = _secrets(secrets)
+    return json_text(document)
+
+
+def _published(image: PublishedImage) -> JSON:
+    return {
+        "digest": image.digest,
+        "media_type": image.media_type,
+        "platform": image.platform,
+        "size": image.size,
+        "version": image.labels.get(labels.VERSION),
+        "created": created_at(image),
+        "revision": image.labels.get(labels.REVISION),
+        "source_key": image.labels.get(labels.SOURCE_KEY),
+        "layers": [
+            {
+                "digest": layer.digest,
+                "size": layer.size,
+                "instruction": layer.instruction,
+                "of_base": layer.of_base,
+            }
+            for layer in layers(image)
+        ],
+    }
+
+
+def _source(report: ImageReport) -> JSON:
+    return {
+        "version": report.desired["version"],
+        "channel": report.desired["channel"],
+        "key": report.key.key,
+        "files": len(report.key.files),
+        "bytes": report.key.bytes,
+        "settings": settings(report),
+    }
+
+
+def _secrets(secrets: PublishedSecrets) -> JSON:
+    return {
+        "found": [
+            {"layer": digest or None, "path": secret.path, "kind": secret.kind}
+            for digest, secret in secrets.found
+        ],
+        "unread": [{"layer": digest, "reason": reason} for digest, reason in secrets.unread.items()],
+        "searched": secrets.searched,
+        "of_base": secrets.of_base,
+    }
