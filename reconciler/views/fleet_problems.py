@@ -34,6 +34,7 @@ class Problem:
         common: the same without what differs between pipelines; "" if that is all of `text`.
         details: further lines.
         place: `config.toml:3`, or "".
+        address: the resource, if `text` does not name it; "" otherwise.
         ways: the ways out, each with its label and its command.
     """
 
@@ -42,6 +43,7 @@ class Problem:
     common: str = ""
     details: tuple[str, ...] = ()
     place: str = ""
+    address: str = ""
     ways: tuple[tuple[str, str], ...] = ()
 
 
@@ -141,8 +143,13 @@ def _affected(plan: Plan, problem: Problem) -> Affected:
 
 def diagnostic_problem(diagnostic: Diagnostic) -> Problem:
     details = tuple(diagnostic.detail.split("\n")) if diagnostic.detail else ()
-    place = "  ".join(part for part in (diagnostic.place, diagnostic.address) if part)
-    return Problem(diagnostic.severity.value, diagnostic.summary, details=details, place=place)
+    return Problem(
+        diagnostic.severity.value,
+        diagnostic.summary,
+        details=details,
+        place=diagnostic.place,
+        address=diagnostic.address,
+    )
 
 
 def _refusals(plan: Plan) -> Iterator[Problem]:

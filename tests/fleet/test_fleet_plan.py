@@ -2,10 +2,12 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
 from providers.reasons import Reason
+from reconciler.core.diagnostics import info
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan
 from reconciler.core.reasons import ReasonCode
@@ -159,6 +161,25 @@ def test_the_rows_fit_the_terminal(columns: int, below: bool, monkeypatch: pytes
     rows = screen.lines[screen.lines.index("") + 1 :]
     assert len(rows) == (8 if below else 4)
     assert [row.startswith("    ") for row in rows] == ([False, True] * 4 if below else [False] * 4)
+
+
+def test_the_totals_are_still_on_the_screen_when_the_question_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with screen_of(80, 24, monkeypatch) as (screen, err):
+        print_fleet_plan(runs.plans(), runs.BAD_FILES, err, err)
+    assert screen.lines[-1] == "Plan for 300 pipelines: 277 to change, 19 in sync, 3 refused, 1 with errors."
+
+
+def test_equal_remarks_are_one_without_every_address() -> None:
+    note = [info("built without Docker", address=f"image/reg.io/app_{number}") for number in range(9)]
+    plans = [replace(cpu(number), diagnostics=(note[number],)) for number in range(9)]
+    assert printed(plans)[1] == [
+        "",
+        "info: built without Docker",
+        "  in 9 pipelines: pipeline_000, pipeline_001, pipeline_002 and 6 more",
+    ]
+    assert printed(plans[:1])[1][1:] == [
+        "info: built without Docker", "  in pipeline_000", "  at image/reg.io/app_0",
+    ]  # fmt: skip
 
 
 def test_names_are_shortened_and_times_are_readable() -> None:

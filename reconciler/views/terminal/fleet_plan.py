@@ -36,15 +36,14 @@ def print_fleet_plan(
     erroneous = sum(plan.has_errors for plan in plans) + len(problems)
     for scope, host in dict.fromkeys((plan.stack.scope, plan.stack.host) for plan in plans):
         out.print(Text.assemble((scope, "bold"), (f"  {host}", "dim")))
-    out.print(
-        _totals(
-            len(plans) + len(problems),
-            changing=len(changing),
-            in_sync=len(ready) - len(changing),
-            refused=sum(not plan.can_apply and not plan.has_errors for plan in plans),
-            erroneous=erroneous,
-        )
+    totals = _totals(
+        len(plans) + len(problems),
+        changing=len(changing),
+        in_sync=len(ready) - len(changing),
+        refused=sum(not plan.can_apply and not plan.has_errors for plan in plans),
+        erroneous=erroneous,
     )
+    out.print(totals)
     if changing:
         out.print(_counts(changing))
         out.print("")
@@ -58,8 +57,11 @@ def print_fleet_plan(
     )
     if refused or remarked or erroneous_files:
         err.print("")
-    for problem_lines in (refused, remarked, erroneous_files):
+    for problem_lines in (remarked, refused, erroneous_files):
         print_problems(problem_lines, err)
+    if (refused or remarked or erroneous_files) and err.is_terminal:
+        err.print("")
+        err.print(totals)  # again, as the first line may have left the screen
 
 
 def _totals(total: int, *, changing: int, in_sync: int, refused: int, erroneous: int) -> Text:

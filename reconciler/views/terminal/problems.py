@@ -12,6 +12,8 @@ from reconciler.views.terminal.console import SEVERITY_STYLES, indented
 
 MOST_NAMES = 12
 """Pipelines that are named with one problem; the others are counted."""
+MOST_NOTED = 3
+"""Pipelines that are named with one warning or remark, and places of one problem."""
 
 
 def print_problems(rows: Iterable[ProblemRow], err: Console) -> None:
@@ -21,9 +23,12 @@ def print_problems(rows: Iterable[ProblemRow], err: Console) -> None:
         problem = row.problem
         heading = (f"{problem.word}: ", styles.get(problem.word, "bold red"))
         err.print(Text.assemble(heading, (problem.text, "bold")))
-        err.print(indented(Text(in_pipelines(row.pipelines)), 2))
-        if row.places:
-            err.print(indented(Text(f"at {shown_names(row.places, MOST_NAMES)}", "dim"), 2))
+        is_remark = problem.word in (Severity.WARNING, Severity.INFO)
+        most = MOST_NOTED if is_remark else MOST_NAMES
+        err.print(indented(Text(in_pipelines(row.pipelines, most)), 2))
+        address = problem.address if len(row.pipelines) == 1 else ""
+        if place := "  ".join(filter(None, (shown_names(row.places, MOST_NOTED), address))):
+            err.print(indented(Text(f"at {place}", "dim"), 2))
         for detail in problem.details:
             err.print(indented(Text(detail), 2))
         for label, command in problem.ways:
@@ -31,8 +36,8 @@ def print_problems(rows: Iterable[ProblemRow], err: Console) -> None:
             err.print(indented(line, 4))
 
 
-def in_pipelines(names: Sequence[str]) -> str:
+def in_pipelines(names: Sequence[str], most: int = MOST_NAMES) -> str:
     """`in a`, or `in 34 pipelines: a, b and 32 more`."""
     if len(names) == 1:
         return f"in {names[0]}"
-    return f"in {plural(len(names), 'pipeline')}: {shown_names(names, MOST_NAMES)}"
+    return f"in {plural(len(names), 'pipeline')}: {shown_names(names, most)}"

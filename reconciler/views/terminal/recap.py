@@ -41,7 +41,10 @@ def print_recap(report: RunReport, out: Console, err: Console) -> None:
         names = shown_names(pipelines, MOST_NAMES)
         many = names if len(pipelines) == 1 else f"{plural(len(pipelines), 'pipeline')}: {names}"
         out.print(Text.assemble("Published ", (version, "bold"), f" for {many}"))
-    print_diagnostics(run_reasons(report), err)
+    of_all = run_reasons(report)
+    if report.counts[RunResult.NOT_STARTED]:  # these have the reasons that stopped the run
+        of_all = [*([report.refusal] if report.refusal else []), *report.problems]
+    print_diagnostics(of_all, err)
     refused = {id(run): run.plan for run in report.runs if run.plan and _is_refused(run, run.plan)}
     for cause in causes(report):
         if not all(id(run) in refused for run in cause.runs):
@@ -69,8 +72,7 @@ def _totals(report: RunReport, *, is_done: bool) -> Text:
     ]
     heading = ("Done: ", "bold green") if is_done else ("Not finished: ", "bold red")
     what = Text(", ").join(parts or [Text("nothing to do")])
-    of = f" of {plural(len(report.runs), 'pipeline')}." if report.runs else "."
-    return Text.assemble(heading, what, of, (f"  {duration(report.seconds)}", "dim"))
+    return Text.assemble(heading, what, ".", (f"  {duration(report.seconds)}", "dim"))
 
 
 def _print_cause(cause: RunCause, report: RunReport, err: Console) -> None:
