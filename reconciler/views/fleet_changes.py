@@ -51,8 +51,12 @@ class ChangeRow:
         return self.action in (Action.DELETE, Action.REPLACE)
 
 
-def totals(plans: Sequence[Plan]) -> list[str]:
-    """The number of pipelines with changes, in sync, refused and with errors, without zeros."""
+def totals(plans: Sequence[Plan], unplanned: int = 0) -> dict[str, int]:
+    """The number of pipelines with changes, in sync, refused and with errors, without zeros.
+
+    Args:
+        unplanned: pipelines without a plan, because of errors.
+    """
     ready = [plan for plan in plans if plan.can_apply]
     changing = sum(not plan.is_empty for plan in ready)
     erroneous = sum(plan.has_errors for plan in plans)
@@ -60,9 +64,9 @@ def totals(plans: Sequence[Plan]) -> list[str]:
         "to change": changing,
         "in sync": len(ready) - changing,
         "refused": len(plans) - len(ready) - erroneous,
-        "with errors": erroneous,
+        "with errors": erroneous + unplanned,
     }
-    return [f"{count:,} {word}" for word, count in counts.items() if count] or ["no pipeline"]
+    return {word: count for word, count in counts.items() if count}
 
 
 _What = tuple[Action, str, str, ChangeClass | None]

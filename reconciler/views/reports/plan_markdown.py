@@ -36,7 +36,8 @@ def plan_markdown(plans: Sequence[Plan], errors: Sequence[Diagnostic], limit: in
     """
     stack = f" {quote(str(plans[0].stack), '@/:', errors='backslashreplace')}" if len(plans) == 1 else ""
     approval = digest(plans)
-    found = f": {', '.join(totals(plans))}" if len(plans) > 1 else ""
+    counts = ", ".join(f"{count:,} {word}" for word, count in totals(plans).items())
+    found = f": {counts}" if len(plans) > 1 else ""
     head = (
         f"<!-- reconciler:plan{stack} -->\n<!-- reconciler:digest {approval} -->\n## Plan{found}\n\n"
         f"The digest of the plan is {code(approval[:SHORT])}.\n"
@@ -71,7 +72,8 @@ def _several(plans: Sequence[Plan], not_planned: Section) -> Iterator[Section]:
 
 def _problem(row: ProblemRow) -> str:
     problem = row.problem
-    place = f" {', '.join(map(code, row.places))}" if row.places else ""
+    places = (*row.places, *([problem.address] if problem.address and len(row.pipelines) == 1 else []))
+    place = f" {', '.join(map(code, places))}" if places else ""
     lines = [f"- **{problem.word}** {plain(problem.text)}: {names(row.pipelines)}{place}\n"]
     lines += [f"  - {plain(detail)}\n" for detail in problem.details]
     lines += [

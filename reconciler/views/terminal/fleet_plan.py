@@ -9,13 +9,14 @@ from rich.text import Text
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan
 from reconciler.views.counting import plural, shown_names
-from reconciler.views.fleet_changes import ChangeRow, change_rows
+from reconciler.views.fleet_changes import ChangeRow, change_rows, totals
 from reconciler.views.fleet_problems import Affected, diagnostic_problem, problem_rows, refusals, remarks
 from reconciler.views.phrases import pipeline_name
 from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
 from reconciler.views.terminal.plans import SUMMARISED
 from reconciler.views.terminal.problems import print_problems
 
+_TOTALS = {"to change": "yellow", "in sync": "green", "refused": "bold red", "with errors": "bold red"}
 MOST_NAMES = 3
 """Pipelines that are named with one change; the others are counted."""
 MOST_DESTROYED = 40
@@ -31,19 +32,11 @@ def print_fleet_plan(
         plans: of the pipelines whose files have no errors, all of one environment.
         problems: folder -> the errors of each other pipeline.
     """
-    ready = [plan for plan in plans if plan.can_apply]
-    changing = [plan for plan in ready if not plan.is_empty]
-    erroneous = sum(plan.has_errors for plan in plans) + len(problems)
+    changing = [plan for plan in plans if plan.can_apply and not plan.is_empty]
     for scope, host in dict.fromkeys((plan.stack.scope, plan.stack.host) for plan in plans):
         out.print(Text.assemble((scope, "bold"), (f"  {host}", "dim")))
-    totals = _totals(
-        len(plans) + len(problems),
-        changing=len(changing),
-        in_sync=len(ready) - len(changing),
-        refused=sum(not plan.can_apply and not plan.has_errors for plan in plans),
-        erroneous=erroneous,
-    )
-    out.print(totals)
+    first_line = _totals(plans, len(problems))
+    out.print(first_line)
     if changing:
         out.print(_counts(changing))
         out.print("")
@@ -61,21 +54,13 @@ def print_fleet_plan(
         print_problems(problem_lines, err)
     if (refused or remarked or erroneous_files) and err.is_terminal:
         err.print("")
-        err.print(totals)  # again, as the first line may have left the screen
+        err.print(first_line)  # again, as the first line may have left the screen
 
 
-def _totals(total: int, *, changing: int, in_sync: int, refused: int, erroneous: int) -> Text:
-    parts = [
-        Text(f"{count:,} {word}", style)
-        for count, word, style in (
-            (changing, "to change", "yellow"),
-            (in_sync, "in sync", "green"),
-            (refused, "refused", "bold red"),
-            (erroneous, "with errors", "bold red"),
-        )
-        if count
-    ]
-    heading = (f"Plan for {plural(total, 'pipeline')}: ", "bold")
+def _totals(plans: Sequence[Plan], unplanned: int) -> Text:
+    counts = totals(plans, unplanned)
+    parts = [Text(f"{count:,} {word}", _TOTALS[word]) for word, count in counts.items()]
+    heading = (f"Plan for {plural(len(plans) + unplanned, 'pipeline')}: ", "bold")
     return Text.assemble(heading, Text(", ").join(parts or [Text("nothing to do")]), ".")
 
 
@@ -118,18 +103,13 @@ def _cells(row: ChangeRow) -> list[Text]:
     if row.different > 1:
         what = "changes" if row.path else "reasons"
         values = Text(f"{row.different:,} different {what}")
-    elif row.path:
-        values = Text.assemble((row.old, "red"), " -> ", (row.new, "green"))
     else:
-        values = Text()
-    remark_style = CLASS_STYLES.get(row.cls, "dim") if row.cls else "dim"
-    return [
-        Text(f"{row.action.symbol} {row.kind}", style),
-        Text(row.action.word, style),
-        Text(row.path, "bold"),
-        values,
-        Text(row.remark, remark_style),
-    ]
+        values = Text.assemble((row.old, "red"), " -> ", (row.new, "green"))
+    remark = Text(row.remark, CLASS_STYLES.get(row.cls, "dim") if row.cls else "dim")
+    heading = [Text(f"{row.action.symbol} {row.kind}", style), Text(row.action.word, style)]
+    if not row.path:
+        return [*heading, values if row.different > 1 else remark, Text(), Text()]
+    return [*heading, Text(row.path, "bold"), values, remark]
 
 
 def _pipelines(row: ChangeRow) -> Text:
