@@ -85,7 +85,7 @@ def test_a_missing_table_is_added_at_the_end() -> None:
             ["y", "z"],
             'a = [\n  "y", # y\n  "z",\n]\n',
         ),
-        ('a = [\n  "x"\n  # end\n]\n', ("a",), ["x", "y"], 'a = ["x", "y"]\n'),
+        ('a = [\n  "x"\n  # end\n]\n', ("a",), ["x", "y"], 'a = [\n  "x",\n  # end\n  "y"\n]\n'),
         ("a = 1\n", ("a",), 2.5, "a = 2.5\n"),
         ("[a]\nx = 1\ny = 2  # c\n# d\nz = 3\n", ("a", "y"), REMOVED, "[a]\nx = 1\n# d\nz = 3\n"),
         ("[a]\nx = 1", ("a", "x"), REMOVED, "[a]"),
@@ -107,6 +107,28 @@ def test_a_missing_table_is_added_at_the_end() -> None:
 )
 def test_edits(before: str, path: tuple[str | int, ...], value: str, after: str) -> None:
     assert apply_edits(before, {path: value}) == after
+
+
+@pytest.mark.parametrize("comma", ["", ","])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('[\n  "x"@ # one\n]', '[\n  "x", # one\n  "new"\n]'),
+        ('[\n  "w", # zero\n  "x"@ # one\n]', '[\n  "w", # zero\n  "x", # one\n  "new"\n]'),
+        ('[\n  "x"@\n  # below\n]', '[\n  "x",\n  # below\n  "new"\n]'),
+        ('[\n  # above\n  "x"@ # one\n  # below\n]', '[\n  # above\n  "x", # one\n  # below\n  "new"\n]'),
+        ('["x"@ # one\n]', '["x", # one\n"new"\n]'),
+        ('[ "x"@ ]', '[ "x", "new" ]'),
+    ],
+)
+def test_a_text_is_added_to_a_list_without_a_loss_of_comments(comma: str, before: str, after: str) -> None:
+    start = f"[metadata]\nnames = {before.replace('@', comma)} # all\n"
+    texts = tomllib.loads(start)["metadata"]["names"]
+    edited = apply_edits(start, {("metadata", "names"): [*texts, "new"]})
+    assert tomllib.loads(edited)["metadata"]["names"] == [*texts, "new"]
+    loose = re.compile(r"\s+|(?<=\"new\"),")
+    assert loose.sub("", edited) == loose.sub("", f"[metadata]\nnames = {after} # all\n")
+    assert edited.count("\n") == start.count("\n") + ("\n" in before)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from typing import Any, Final
 import tomlkit
 from tomlkit.container import Container
 from tomlkit.exceptions import InvalidStringError
-from tomlkit.items import AoT, Array, InlineTable, Item, Key, SingleKey, String, Table
+from tomlkit.items import AoT, Array, InlineTable, Item, Key, Null, SingleKey, String, Table, Whitespace
 
 from reconciler.pipeline.toml.overlays import overlays
 from reconciler.pipeline.toml.toml_positions import BOM, Path, lines_of
@@ -331,6 +331,8 @@ def _edited_array(before: Array, texts: list[str]) -> Item:
     edited = copy.deepcopy(before)
     changes = SequenceMatcher(None, [str(text) for text in before], texts, autojunk=False).get_opcodes()
     for change, start, end, first, last in reversed(changes):
+        if change == "insert" and start == len(before):
+            _close_last(edited)
         if change != "equal":
             for index in reversed(range(start, end)):
                 del edited[index]
@@ -340,8 +342,17 @@ def _edited_array(before: Array, texts: list[str]) -> Item:
         if tomllib.loads(f"texts = {edited.as_string()}")["texts"] == texts:
             return edited
     except tomllib.TOMLDecodeError:
-        pass  # tomlkit adds to a list that ends with a comment without a comma
+        pass  # tomlkit can misplace a comma beside a comment
     return tomlkit.item(texts)
+
+
+def _close_last(array: Array) -> None:
+    """Put a comma right after the last value: tomlkit puts it behind a comment, where it has no effect."""
+    values = [
+        group for group in array._value if group.value is not None and not isinstance(group.value, Null)
+    ]
+    if values and values[-1].comma is None:
+        values[-1].comma = Whitespace(",")
 
 
 def _with_value(document: dict[str, Any], path: Path, value: Value) -> dict[str, Any]:
