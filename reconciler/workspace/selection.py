@@ -156,7 +156,8 @@ def _candidates(
         yield from (SelectedPipeline(folder, (f"in the group {group}",)) for folder in folders)
     if not request.names and not request.groups:
         if request.everything or request.has_filters:
-            yield from (SelectedPipeline(folder, ()) for folder in find_all(here, workspace))
+            why = () if request.has_filters else ("below the current folder",)
+            yield from (SelectedPipeline(folder, why) for folder in find_all(here, workspace))
         else:
             yield SelectedPipeline(checked_folder(here, workspace), ("the current folder",))
 
