@@ -8,13 +8,10 @@ from providers.json_value import JSON
 from providers.protocol import KindFacts, LiveObject, Reference, Report, ResourceKind
 from providers.table import FACTS
 from reconciler.core.diagnostics import UserError, error
-from reconciler.core.events import Note
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.planner import plan_steps
 from reconciler.core.recovery import contested, settle, unfinished_replaces
-from reconciler.core.values import Address
-from reconciler.engine import refresh
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out_stack
 from reconciler.engine.claims import PlanClaims
 from reconciler.engine.kinds import kinds_of
@@ -22,8 +19,8 @@ from reconciler.engine.plan import (
     PlanResult,
     graph_digest,
     read_errors,
+    read_live,
     recorded_by_address,
-    refuse_unknown_kinds,
 )
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import CannotCheckError, Session
@@ -58,12 +55,7 @@ def _plan(session: Session, stack: Stack, request: PlanRequest) -> PlanResult:
     kept = {name: _KeptKind(facts) for name, facts in FACTS.items() if name not in platform_kinds}
     kinds: Mapping[str, ResourceKind] = {**platform_kinds, **kept}
     facts = {name: kind.facts for name, kind in kinds.items()}
-    recorded = recorded_by_address(stored)
-    also = {Address.parse(text) for text in stored.intents} | set(recorded)
-    refuse_unknown_kinds(stack, stored, also, kinds)
-    session.emit(Note(f"reading {stack}"))
-    register = session.registers.read(stack.scope)  # before the live objects, see `PlanClaims`
-    remote_state = refresh.read(Graph(), recorded, kinds, also=also, threads=session.threads)
+    register, remote_state = read_live(session, stack, Graph(), kinds, stored, request.options)
     if unread := read_errors(remote_state):
         raise CannotCheckError(*unread)
     settled = settle(stored, remote_state, facts)

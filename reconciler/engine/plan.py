@@ -171,7 +171,7 @@ def plan_for(
     stack = session.stack(pipeline)
     desired = Graph() if request.options.destroy else target
     facts = {name: kind.facts for name, kind in kinds.items()}
-    register, remote_state = _live(session, stack, desired, kinds, stored, request.options, identities)
+    register, remote_state = read_live(session, stack, desired, kinds, stored, request.options, identities)
     unread = read_errors(remote_state)
     if unread and not partial:
         raise CannotCheckError(*unread)
@@ -227,16 +227,19 @@ def plan_for(
     )
 
 
-def _live(
+def read_live(
     session: Session,
     stack: Stack,
     desired: Graph,
     kinds: Mapping[str, ResourceKind],
     stored: Snapshot,
     options: PlanOptions,
-    identities: Mapping[Address, RecordedResource] | None,
+    identities: Mapping[Address, RecordedResource] | None = None,
 ) -> tuple[Register, RemoteState]:
     """The claims and the live objects. The register is read first, see `PlanClaims`.
+
+    Args:
+        identities: recorded resources whose ids find the live objects; None for those of `stored`.
 
     Raises:
         NewerFormatError: state has a kind of resource that this version does not support.
