@@ -64,6 +64,23 @@ def test_status_shows_it_offline_too_and_keeps_its_exit_code(cli: Cli, orphan: s
     assert orphan in cli("plan", "--all").err
 
 
+def test_they_are_found_in_every_store(cli: Cli, sandbox: Sandbox, state: str) -> None:
+    (cli.folder / "reconciler.toml").write_text(NAME)
+    for name in ("dataset_cleanup", "computed_inputs"):
+        copy_example(name, cli.folder, sandbox.registry)
+    assert cli("apply", "--all", "--yes").code == 0
+    (cli.folder / "reconciler.toml").write_text('[workspace]\nname = "other"\n')
+    shutil.rmtree(cli.folder / "dataset_cleanup")
+    assert "orphaned" not in cli("status", "--all", "--offline").out, "it is a stack of another workspace"
+    (cli.folder / "reconciler.toml").write_text(NAME)
+    found = cli("drift", "--all")
+    assert (found.code, found.out.count("orphaned processing/dataset_cleanup")) == (11, 1)
+    row = json.loads(cli("status", "--all", "--offline", "--json").out)["rows"][-1]
+    assert (row["stack"], row["drift_code"], row["version"]) == ("dataset_cleanup", "orphaned", "1.0.0")
+    assert cli("destroy", "--stack", "dataset_cleanup", "--yes").code == 0
+    assert cli("drift", "--all").code == 0
+
+
 def test_each_orphan_is_in_one_shard(cli: Cli, orphan: str) -> None:
     counts = [
         sum(

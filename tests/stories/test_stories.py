@@ -7,6 +7,8 @@
     $ platform edit-processing app default_cpu=64      another user, see `Platform` of the sandbox
     $ registry tag team/app 1.0.0 latest           another user moves a tag
     $ training clip                                    clip/training, with an image and a model of its own
+    $ vendor                                           the vendor's repository, with its faults
+    $ vendor mended                                    the same without them, with images in the registry
     $ copy app other                                   the user copies a folder
     $ edit app/config.toml 'old' 'new'                 the user edits a file
     $ write reconciler.toml 'text'                     the user writes a file
@@ -38,6 +40,7 @@ from providers.sandbox import Sandbox
 from reconciler.engine.run_identity import CI_ADDRESSES, CI_NUMBERS
 from reconciler.views.terminal import event_renderer
 from tests.conftest import Cli, copy_example, training
+from tests.vendor.repository import write_mended, write_repository
 
 STORIES = sorted(Path(__file__).parent.glob("*.story"))
 
@@ -96,6 +99,11 @@ class Player:
                 copy_example(name, self._cli.folder, self._sandbox.registry)
             case ["training", model]:
                 training(self._cli.folder / model / "training", model, self._sandbox.registry)
+            case ["vendor"]:
+                write_repository(self._cli.folder)
+            case ["vendor", "mended"]:
+                shutil.rmtree(self._cli.folder / "pipelines")
+                write_mended(self._cli.folder, self._sandbox.registry)
             case ["copy", folder, other]:
                 shutil.copytree(self._cli.folder / folder, self._cli.folder / other)
             case ["edit", file, old, new]:

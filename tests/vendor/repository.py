@@ -87,6 +87,24 @@ def mended(registry: str) -> list[dict[str, Any]]:
     return pipelines
 
 
+def write_mended(root: Path, registry: str) -> list[str]:
+    """Write the repository without its faults, with defaults for its images. Returns the folders."""
+    pipelines = mended(registry)
+    write_repository(root, pipelines)
+    with (root / "reconciler.toml").open("a") as file:
+        file.write(DEFAULTS.format(registry=registry))
+    return [pipeline["folder"] for pipeline in pipelines]
+
+
+DEFAULTS = """
+[defaults.image]
+builder = "append"
+base = "{registry}/base/python:3.11"
+workdir = "/experiment"
+entrypoint = ["python", "pipeline.py"]
+"""
+
+
 def config(pipeline: Mapping[str, Any]) -> str:
     """The config.toml of a pipeline, in the form that the official CLI writes."""
     lines = ["[metadata]"]

@@ -17,6 +17,7 @@ from tests.vendor.repository import (
     WITHOUT_IMAGE,
     WITHOUT_TARGET,
     mended,
+    write_mended,
     write_repository,
 )
 
@@ -106,20 +107,7 @@ def test_its_picture_has_every_pipeline_and_marks_the_faults(cli: Cli, at: Lines
 @pytest.fixture
 def fleet(environments: Sandbox, cli: Cli) -> list[str]:
     """The folders of the repository without its faults, and a reconciler.toml for two environments."""
-    pipelines = mended(environments.registry)
-    write_repository(cli.folder, pipelines)
-    with (cli.folder / "reconciler.toml").open("a") as file:
-        file.write(DEFAULTS.format(registry=environments.registry))
-    return [pipeline["folder"] for pipeline in pipelines]
-
-
-DEFAULTS = """
-[defaults.image]
-builder = "append"
-base = "{registry}/base/python:3.11"
-workdir = "/experiment"
-entrypoint = ["python", "pipeline.py"]
-"""
+    return write_mended(cli.folder, environments.registry)
 
 
 def test_the_mended_repository_converges_in_both_environments(
