@@ -55,11 +55,10 @@ def _keys(document: Mapping[str, Any]) -> Iterator[tuple[Address, KeyPath]]:
     if kind in PROCESSING_TYPES and (name := _text(document, "metadata", "name")):
         yield Address.of("processing", name), ("metadata", "name")
     if kind == TRAINING:
-        rows = document.get("model_versions")
+        listed = document.get("model_versions")
+        rows = listed if isinstance(listed, list) else []
         tables: list[tuple[KeyPath, Any]] = [(("model_version",), document.get("model_version"))]
-        tables += [
-            (("model_versions", n), row) for n, row in enumerate(rows if isinstance(rows, list) else ())
-        ]
+        tables += [(("model_versions", number), row) for number, row in enumerate(rows)]
         for key, row in tables:
             names = [_text({"row": row}, "row", name) for name in ("origin_name", "name")]
             if all(name.strip() for name in names):

@@ -283,7 +283,8 @@ def _tag_moved(details: Details) -> str:
 
 def _channel_moved(details: Details) -> str:
     if not details["by"]:
-        return f"{details['tag']} was moved outside"
+        to = f" to {details['version']}" if details["version"] else ""
+        return f"{details['tag']} was moved{to}, and no state here shows by whom"
     version = f" of {details['version']}" if details["version"] else ""
     return f"{details['tag']} was moved by {details['by']}'s apply{version}"
 

@@ -261,6 +261,10 @@ def test_a_plan_of_all_pipelines_reads_the_register_once_and_an_apply_without_ch
         saves.clear()
         assert cli(*command).code == 0
         assert (len(reads), saves) == (1, []), command
+    monkeypatch.setenv("RECONCILER_STATE", str(cli.folder.parent / "colleague.db"))
+    saves.clear()
+    assert cli("apply", "--all", "--yes").code == 0
+    assert len(saves) == 2, "a take-over knows the ids before"
 
 
 def test_what_a_reconciler_without_claims_applied_is_not_taken_over(

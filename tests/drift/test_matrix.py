@@ -385,7 +385,10 @@ def test_an_image_published_by_a_colleague_from_the_same_files_is_drift_until_an
         elsewhere.setenv("RECONCILER_STATE", str(tmp_path / "theirs.db"))
         assert cli("apply", PROCESSING, "--bump", "patch").code == 0
     report = check(PROCESSING)
-    assert (report.code, report.found) == (11, {f"{image}#digest": ("drift", "latest was moved outside")})
+    assert (report.code, report.found) == (
+        11,
+        {f"{image}#digest": ("drift", "latest was moved to 1.0.1, and no state here shows by whom")},
+    )
     sandbox.clear_requests()
     assert cli("apply", PROCESSING).code == 0
     assert sandbox.writes() == []
