@@ -190,6 +190,19 @@ class TestOnATerminal:
         assert shown.lines == []
         assert shown.has_cursor
 
+    def test_the_table_says_that_running_steps_finish(
+        self, screen: tuple[Screen, Console], clock: Clock
+    ) -> None:
+        shown, err = screen
+        stop = threading.Event()
+        with FleetTable(err, clock, stop.is_set) as view:
+            assert view.is_live
+            view(runs.started([[1]]))
+            view(PipelineStarted(folder(1)))
+            stop.set()
+            view.tick()
+            assert shown.lines[2] == "interrupted: running steps finish; interrupt again to stop now"
+
     def test_the_time_goes_on_without_events(self, screen: tuple[Screen, Console], clock: Clock) -> None:
         shown, err = screen
         with FleetTable(err, clock) as view:

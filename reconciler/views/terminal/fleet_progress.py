@@ -45,12 +45,18 @@ class FleetTable:
 
     Args:
         clock: returns seconds, for intervals and the time that a pipeline takes.
+        interrupted: whether the user interrupted the run. The table then says that running steps finish.
     """
 
-    def __init__(self, err: Console, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        err: Console,
+        clock: Callable[[], float] = time.monotonic,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._err = err
         self._clock = clock
-        self._run = FleetRun(clock)
+        self._run = FleetRun(clock, interrupted)
         self._announcements = Announcements(err, clock)
         # One lock for the state and for all output: rich moves the cursor by the height of the last frame, so
         # a line and a frame of two threads must not mix. Therefore Live has no thread of its own, either.
@@ -80,6 +86,11 @@ class FleetTable:
         self._ended.set()
         self.pause()
         self._ticker.join()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a table. Any other output would spoil it, also that of a signal handler."""
+        return self._live is not None
 
     def pause(self) -> None:
         """Print what is left to print and remove the table, for other output. Any event shows it again."""

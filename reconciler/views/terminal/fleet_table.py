@@ -29,6 +29,7 @@ from reconciler.views.terminal.delays import Delay
 _WIDE, _MEDIUM = 110, 72  # columns of a terminal
 _BAR, _AMOUNT, _TIME = 20, len("123.4/123.4 MB"), len("1:00:00")
 _BAR_OF_RUN = 80  # at most
+INTERRUPTED = "interrupted: running steps finish; interrupt again to stop now"
 _BAD = (RunResult.FAILED, RunResult.REFUSED, RunResult.INTERRUPTED)
 
 
@@ -97,12 +98,14 @@ class FleetRun:
 
     Attributes:
         clock: returns seconds.
+        interrupted: whether the user interrupted the run.
         total: the number of pipelines that are to be applied, and `done` of them are finished.
         rows: the pipelines in hand with their folders. A new one gets the row of a finished one, so that rows
             stay in place.
     """
 
     clock: Callable[[], float]
+    interrupted: Callable[[], bool] = lambda: False
     total: int = 0
     wave: int = 0
     waves: int = 0
@@ -202,6 +205,8 @@ def table(run: FleetRun, size: ConsoleDimensions) -> RenderableType:
     lines: list[RenderableType] = [_top(run, size.width)]
     if room > 3:
         lines.append(_bar(run.done, max(run.total, 1), min(size.width, _BAR_OF_RUN)))
+    if run.interrupted():
+        lines.append(_cut(Text(INTERRUPTED, "yellow"), size.width))
     for delay, age in run.current_delays()[: max(room - len(lines) - 2, 0)]:
         text = Text(one_line(f"{delay.server}: {delay.reason}, {delay.outlook_after(age)}"), "yellow")
         lines.append(_cut(text, size.width))
