@@ -89,7 +89,9 @@ def follow(page: str, clone: Path) -> list[str]:
 def check(page: str, clone: Path) -> None:
     """Run the checks of `make check` for the files of a page."""
     written = " ".join(path for kind, path, _ in edits((PAGES / page).read_text()) if kind == "python")
-    for command in (f"ruff check -q {written}", f"ruff format -q --check {written}", "lint-imports", "mypy"):
+    announced = "pytest -q tests/commands/test_hashing.py -k every_call"
+    formatted = f"ruff format -q --check {written}"
+    for command in (f"ruff check -q {written}", formatted, "lint-imports", "mypy", announced):
         done = run(f".venv/bin/{command}", clone)
         assert done.returncode == 0, done.stdout
 

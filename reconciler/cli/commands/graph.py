@@ -31,8 +31,8 @@ def command(**arguments: Any) -> int:
     """Draw a pipeline's resources, or what pipelines share.
 
     For one pipeline, draws its resources and their dependencies, from its files or from a saved plan. For
-    several, draws each with what it deploys, the models that they share, and the environments with their
-    channels. Works offline and without a token.
+    several, draws the pipelines with their resources, the models that they share, and the environments with
+    their channels. Works offline and without a token.
     """
     from reconciler.cli.handlers.graph import run
 

@@ -14,7 +14,7 @@ from reconciler.cli import options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @options.classes
 def command(**arguments: Any) -> int:
-    """Show the version that each pipeline runs in each environment, that of the last apply and of the files.
+    """Show the version that runs, was applied last and is in the files, by pipeline and environment.
 
     A pipeline is in sync only if all three agree and nothing else has drift. Lists the environments that you
     are logged in to, those of reconciler.toml whose token variable is set, and those in the state. Only
