@@ -154,7 +154,8 @@ def test_the_commands_of_a_page_work_as_they_are_written(document: Path, cli: Cl
     shutil.copy(config, cli.folder / "before.toml")
     if document.stem == "many-pipelines":
         add_trainings(cli.folder, sandbox)
-    assert cli("apply", "--all", "--yes").code == 0
+    ended = cli("apply", "--all", "--yes")
+    assert ended.code == 0, ended.err
 
     play([document], cli.folder, sandbox)
 

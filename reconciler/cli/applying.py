@@ -1,35 +1,35 @@
-"""Shared by `apply`, `deploy`, `destroy` and `rollback`: show each plan, ask, apply it, print the result."""
+"""Applies one pipeline: show its plan, ask, apply it and report, for every command that writes."""
 
-from collections.abc import Callable, Iterable
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TextIO
 
 from rich.console import Console
 
 from reconciler.cli import execution, options, prompts, stores
+from reconciler.cli.approvals import other_plan, utc_now
+from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import confirm
+from reconciler.cli.report_files import write_run
+from reconciler.core.approval import digest, is_approved
 from reconciler.core.diagnostics import UserError
-from reconciler.core.events import Emit, Event, StepStarted
-from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED, code_of, worst
+from reconciler.core.events import Emit, Event, PipelineEvent, StepStarted
 from reconciler.core.plan import Plan
+from reconciler.core.runs import Follow, RunEnded, RunReport, RunResult, RunStarted
 from reconciler.engine.apply import ApplyRequest, ApplyResult, ApplyStatus, Approval, apply_plan
 from reconciler.engine.plan import PlanResult
 from reconciler.engine.problems import diagnostics_of
-from reconciler.engine.requests import ApplyOptions, PlanRequest
+from reconciler.engine.requests import ApplyOptions, Consent, PlanRequest
+from reconciler.engine.run_results import applied_run, failed_run
 from reconciler.engine.session import Session, session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.views.terminal.console import console
-from reconciler.views.terminal.messages import (
-    print_applied,
-    print_diagnostics,
-    print_outcomes,
-)
+from reconciler.views.terminal.messages import print_applied, print_diagnostics, print_outcomes
 from reconciler.views.terminal.plans import print_mismatch, print_plan, print_refusals, print_stale
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import stacks_below
 from state.errors import StateError
-
-Failed = Callable[[UserError | StateError], None]
 
 
 @dataclass
@@ -37,14 +37,16 @@ class Dialogue:
     """The output and questions between a plan and its apply, and the output after it.
 
     Attributes:
-        yes: skip all questions.
+        consent: what the arguments approve in advance.
+        follow: gets the start of the run.
         is_shown: whether the plan was printed.
     """
 
     out: Console
     err: Console
     progress: ProgressView
-    yes: bool
+    consent: Consent
+    follow: Follow
     is_shown: bool = False
 
     verb = "apply"
@@ -57,7 +59,7 @@ class Dialogue:
     def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:
         """The request for the final plan, after a question about the version of the first plan."""
         version = planned.foreign_version
-        if version is None or planned.plan.claimed or self.yes or not prompts.is_interactive():
+        if version is None or planned.plan.claimed or self.consent.yes or not prompts.is_interactive():
             return request
         self.progress.pause()
         self.show(planned.plan)
@@ -68,11 +70,24 @@ class Dialogue:
         """Show the plan, and ask for approval."""
         self.progress.pause()
         self.show(planned.plan)
-        if self.yes or not ask:
+        answer = self._answer(planned, ask)
+        if answer is Approval.GIVEN:
+            folder, plan = planned.plan.stack.folder, planned.plan
+            self.follow(RunStarted(self.verb, [[folder]], {folder: plan}, digest([plan])))
+        return answer
+
+    def _answer(self, planned: PlanResult, ask: bool) -> Approval:
+        approved, actual = self.consent.digest, digest([planned.plan])
+        if approved is not None and ask:
+            if is_approved(approved, actual):
+                return Approval.GIVEN
+            print_diagnostics([other_plan(approved, actual)], self.err)
+            return Approval.UNATTENDED
+        if self.consent.yes or not ask:
             return Approval.GIVEN
         if prompts.is_interactive():
-            is_approved = confirm(self.question, default=self.default_answer)
-            return Approval.GIVEN if is_approved else Approval.DECLINED
+            is_given = confirm(self.question, default=self.default_answer)
+            return Approval.GIVEN if is_given else Approval.DECLINED
         return Approval.UNATTENDED if self.needs_yes(planned) else Approval.GIVEN
 
     def needs_yes(self, planned: PlanResult) -> bool:
@@ -100,27 +115,28 @@ Task = Callable[[Session, Dialogue], ApplyResult]
 """The work for one pipeline, in a signed-in session."""
 
 
-def apply_all(
-    find: Callable[[Failed, Emit], Iterable[ValidatedPipeline]],
+def apply_one(
+    find: Callable[[Emit], ValidatedPipeline],
+    folder: str,
     where: options.TargetOptions,
     request: PlanRequest,
     apply_options: ApplyOptions,
     *,
-    yes: bool,
+    consent: Consent,
+    outputs: Outputs,
     dialogue: type[Dialogue] = Dialogue,
     saved: Plan | None = None,
     skip_moved: bool = False,
-    out: TextIO,
-    err: TextIO,
 ) -> int:
-    """Apply the pipelines one after the other and return the exit code.
+    """Apply one pipeline and return the exit code.
 
     Args:
-        find: returns the pipelines whose files have no errors; passes other problems and events to its
-            arguments.
+        find: returns the pipeline, whose files have no errors. Raises UserError.
+        folder: the pipeline's folder, for reports.
     """
 
-    def task(validated: ValidatedPipeline) -> Task:
+    def prepare(emit: Emit) -> Task:
+        validated = find(emit)
         return lambda opened, dialogue: apply_plan(
             opened,
             validated,
@@ -130,87 +146,79 @@ def apply_all(
             may_bump=dialogue.may_bump,
         )
 
-    return run_each(
-        lambda failed, emit: map(task, find(failed, emit)),
-        where,
-        yes=yes,
-        dialogue=dialogue,
-        out=out,
-        err=err,
-    )
+    return run_one(prepare, folder, where, consent=consent, outputs=outputs, dialogue=dialogue)
 
 
-def run_each(
-    find: Callable[[Failed, Emit], Iterable[Task]],
+def run_one(
+    prepare: Callable[[Emit], Task],
+    folder: str,
     where: options.TargetOptions,
     *,
-    yes: bool,
+    consent: Consent,
+    outputs: Outputs,
     dialogue: type[Dialogue],
-    out: TextIO,
-    err: TextIO,
 ) -> int:
-    """Run the tasks one after the other, print each result and return the exit code.
-
-    A failed task does not stop the others.
+    """Run a task for one pipeline, print and report the result and return the exit code.
 
     Args:
-        find: returns the tasks; passes problems and events to its arguments.
+        prepare: returns the task. Raises UserError.
+        folder: the pipeline's folder, for reports.
+
+    Raises:
+        UserError: a report could not be written.
     """
-    out_console, err_console = console(out), console(err)
-    codes = {DONE}
+    out, err = console(sys.stderr if outputs.on_stdout else sys.stdout), console(sys.stderr)
+    started_at, started = utc_now(), time.monotonic()
+    with execution.interruptible() as stop, ProgressView(err) as progress, outputs.events() as follow:
 
-    def failed(problem: UserError | StateError) -> None:
-        progress.pause()
-        print_diagnostics(diagnostics_of(problem), err_console)
-        codes.add(code_of(problem))
+        def emit(event: Event) -> None:
+            stop.steps_running = stop.steps_running or isinstance(event, StepStarted)
+            progress(event)
+            follow(PipelineEvent(folder, event))
 
-    def emit(event: Event) -> None:
-        stop.steps_running = stop.steps_running or isinstance(event, StepStarted)
-        progress(event)
-
-    with execution.interruptible() as stop, ProgressView(err_console) as progress:
-        tasks = list(find(failed, emit))
-        if tasks:
+        talk = dialogue(out, err, progress, consent, follow)
+        try:
+            task = prepare(emit)
             with session(
                 where.target(), stores.store(emit), emit, stop, verb=dialogue.verb, stacks_below=stacks_below
             ) as opened:
-                for task in tasks:
-                    if stop.is_set():
-                        break
-                    dialogue_of_task = dialogue(out_console, err_console, progress, yes)
-                    try:
-                        applied = task(opened, dialogue_of_task)
-                    except (UserError, StateError) as problem:
-                        failed(problem)
-                        continue
-                    finally:
-                        stop.steps_running = False
-                    progress.pause()
-                    codes.add(_report_result(applied, dialogue_of_task))
-        if stop.is_set():
-            return INTERRUPTED
-    return worst(codes)
+                applied = task(opened, talk)
+        except (UserError, StateError) as problem:
+            progress.pause()
+            print_diagnostics(diagnostics_of(problem), err)
+            run = failed_run(problem, folder)
+        else:
+            progress.pause()
+            _print_result(applied, talk)
+            run = applied_run(applied, folder, time.monotonic() - started)
+        report = RunReport(
+            dialogue.verb,
+            started_at,
+            utc_now(),
+            digest([run.plan] if run.plan else []),
+            (run,),
+            interrupted=stop.is_set(),
+            declined=run.result is RunResult.NOT_STARTED,
+        )
+        follow(RunEnded(report))
+    write_run(report, outputs, err)
+    return report.exit_code
 
 
-def _report_result(applied: ApplyResult, dialogue: Dialogue) -> int:
-    """Print the result and return its exit code."""
+def _print_result(applied: ApplyResult, dialogue: Dialogue) -> None:
     plan = applied.planned.plan
     if applied.mismatch is not None:
         print_mismatch(applied.mismatch, dialogue.err)
-        return CONFLICT
+        return
     if not dialogue.is_shown:
         dialogue.show(plan)
     if applied.stale_steps:
         print_stale(applied.stale_steps, dialogue.err)
     if applied.result is None:
         print_refusals(plan, dialogue.err)
-        declined = applied.status is ApplyStatus.DECLINED
-        if declined:
+        if applied.status is ApplyStatus.DECLINED:
             dialogue.err.print("Nothing was applied.")
         dialogue.report_not_applied(applied.planned)
-        return FAILED if declined else CONFLICT
+        return
     print_outcomes(applied.result.outcomes, dialogue.err)
     dialogue.report_applied(applied)
-    if not applied.succeeded:
-        return FAILED
-    return CONFLICT if applied.stale_steps else DONE

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -11,36 +11,19 @@ from types import FrameType
 from providers.docker.builders.command_line import end_commands
 from reconciler.cli import stores
 from reconciler.cli.options import TargetOptions
-from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit
 from reconciler.core.exit_codes import INTERRUPTED
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session, session
-from reconciler.engine.validate import ValidatedPipeline, duplicate_stack_error, validate
+from reconciler.engine.validate import ValidatedPipeline, validate
 from reconciler.workspace.discovery import stacks_below
 
 
-def validated_pipelines(
-    folders: Sequence[Path], read_options: ReadOptions, failed: Callable[[UserError], None], emit: Emit
-) -> Iterator[ValidatedPipeline]:
-    """Reads the pipelines offline, and yields those whose files have no errors.
-
-    Args:
-        failed: called with the errors of the other pipelines.
-    """
-    first: dict[str, Path] = {}  # name of a stack -> its folder
-    for folder in folders:
-        validated = validate(folder, read_options, emit=emit)
-        try:
-            pipeline, _ = validated.require_valid()
-            name = pipeline.config.stack_name
-            if name in first:
-                raise duplicate_stack_error(name, first[name], folder)
-        except UserError as problem:
-            failed(problem)
-        else:
-            first[name] = folder
-            yield validated
+def validated(folder: Path, read_options: ReadOptions, emit: Emit) -> ValidatedPipeline:
+    """The pipeline in a folder. Raises UserError if its files have errors."""
+    found = validate(folder, read_options, emit=emit)
+    found.require_valid()
+    return found
 
 
 def shared_session(

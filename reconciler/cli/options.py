@@ -15,13 +15,22 @@ from reconciler.core.diagnostics import UserError
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.platforms import ENVIRONMENTS
 from reconciler.core.values import Address
-from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
+from reconciler.engine.requests import (
+    BUILDS,
+    JOBS,
+    ApplyOptions,
+    Consent,
+    FleetOptions,
+    PlanRequest,
+    ReadOptions,
+)
 from reconciler.pipeline.bumps import Bump
 from reconciler.workspace.selection_request import SelectionRequest
 from reconciler.workspace.shards import Shard
 
 if TYPE_CHECKING:
     from reconciler.core.events import Emit
+    from reconciler.core.waves import FailureLimit, Waves
     from reconciler.credentials.target import Target, TargetSettings
     from reconciler.workspace.schema import Workspace
     from reconciler.workspace.selection import SelectedPipeline
@@ -204,6 +213,10 @@ class Selection:
             console(sys.stderr).print("no pipeline is selected")
         return selected
 
+    def folder(self) -> Path:
+        """The folder of the pipeline, if the request is of one. Raises UserError."""
+        return pipeline_folder(self.request.names[0] if self.request.names else None)
+
     def named_folders(self, failed: Callable[[str, UserError], None], open_store: "OpenStore") -> list[Path]:
         """The folders of `selected`."""
         return [pipeline.folder for pipeline in self.selected(failed, open_store)]
@@ -247,6 +260,17 @@ class PipelineTypeType(click.ParamType[str]):
 
 def pipelines(command: Command) -> Command:
     """`[PIPELINE]...` and the options that select pipelines, passed as `selection`."""
+    gpu = click.option(
+        "--gpu/--no-gpu",
+        "has_gpu",
+        default=None,
+        help="Select only pipelines whose jobs use a GPU, or none.",
+    )
+    return gpu(pipelines_to_deploy(command))
+
+
+def pipelines_to_deploy(command: Command) -> Command:
+    """As `pipelines`, without `--gpu`, which sets the GPUs of a job in the official command."""
 
     @click.argument("names", metavar="[PIPELINE]...", nargs=-1)
     @click.option("--all", "everything", is_flag=True, help="Select every pipeline below the current folder.")
@@ -264,7 +288,6 @@ def pipelines(command: Command) -> Command:
         multiple=True,
         help="Select only pipelines of this type, such as TRAINING.",
     )
-    @click.option("--gpu/--no-gpu", default=None, help="Select only pipelines whose jobs use a GPU, or none.")
     @click.option(
         "--changed",
         metavar="[REF]",
@@ -287,13 +310,13 @@ def pipelines(command: Command) -> Command:
         everything: bool,
         groups: tuple[str, ...],
         types: tuple[str, ...],
-        gpu: bool | None,
         changed: str | None,
         stale: bool,
         allow_empty: bool,
+        has_gpu: bool | None = None,
         **rest: Any,
     ) -> int:
-        request = SelectionRequest(names, everything, groups, types, gpu, changed, stale, allow_empty)
+        request = SelectionRequest(names, everything, groups, types, has_gpu, changed, stale, allow_empty)
         return command(selection=Selection(request, _where(rest), _read_options(rest)), **rest)
 
     return with_selection
@@ -308,6 +331,101 @@ def _where(arguments: Mapping[str, Any]) -> TargetOptions | None:
 
 pipeline = click.argument("name", metavar="[PIPELINE]", required=False)
 """`[PIPELINE]` of a command for one pipeline: by default the current folder."""
+
+
+class WavesType(click.ParamType["Waves"]):
+    name = "SIZES"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Waves":
+        from reconciler.core.waves import Waves
+
+        try:
+            return value if isinstance(value, Waves) else Waves.parse(value)
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+class FailureLimitType(click.ParamType["FailureLimit"]):
+    name = "N|P%"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "FailureLimit":
+        from reconciler.core.waves import FailureLimit
+
+        try:
+            return value if isinstance(value, FailureLimit) else FailureLimit.parse(value)
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+def side_by_side(command: Command) -> Command:
+    """The options for applying many pipelines, passed as `fleet_options`."""
+
+    @click.option(
+        "--jobs",
+        type=click.IntRange(1, 256),
+        metavar="N",
+        default=JOBS,
+        show_default=True,
+        help="Maximum number of pipelines at once.",
+    )
+    @click.option(
+        "--builds",
+        type=click.IntRange(1, 256),
+        metavar="N",
+        default=BUILDS,
+        show_default=True,
+        help="Maximum number of pipelines at once that publish an image.",
+    )
+    @click.option(
+        "--waves",
+        type=WavesType(),
+        help="Sizes of consecutive waves, such as 1,10%,100%. The last one is repeated. A wave "
+        "starts when the one before has ended without more failures than --max-failures (default: none).",
+    )
+    @click.option(
+        "--max-failures",
+        type=FailureLimitType(),
+        help="After more failures than this, start nothing new: a number for the run, or a percentage "
+        "of each wave.",
+    )
+    @functools.wraps(command)
+    def with_fleet_options(
+        jobs: int, builds: int, waves: "Waves | None", max_failures: "FailureLimit | None", **rest: Any
+    ) -> int:
+        return command(fleet_options=FleetOptions(jobs, builds, waves, max_failures), **rest)
+
+    return with_fleet_options
+
+
+def approval(yes: str) -> Callable[[Command], Command]:
+    """`--yes` and `--approve`, passed as `consent`.
+
+    Args:
+        yes: the help of `--yes`.
+    """
+
+    def decorated(command: Command) -> Command:
+        @click.option("--yes", "-y", is_flag=True, help=yes)
+        @click.option(
+            "--approve",
+            "digest",
+            metavar="DIGEST",
+            help="Apply without a question if the plan has this digest, which plan shows; else refuse it.",
+        )
+        @functools.wraps(command)
+        def with_approval(yes: bool, digest: str | None, **rest: Any) -> int:
+            return command(consent=Consent(yes, digest), **rest)
+
+        return with_approval
+
+    return decorated
+
+
+shard = click.option(
+    "--shard",
+    type=ShardType(),
+    help="Take only this part of the pipelines, such as 3/16: for parallel jobs.",
+)
 
 
 def fleet(command: Command) -> Command:

@@ -4,13 +4,14 @@
 both are the ones that the user saw and approved.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
 from providers.json_value import JSON
 from providers.reasons import Reason
 from reconciler.core.diff import Change, same
-from reconciler.core.plan import Plan, Step
+from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.values import ABSENT, MISSING, Address, NoValue
 
 
@@ -63,14 +64,21 @@ def plan_mismatch(saved: Plan, current: Plan) -> Reason | None:
     return None
 
 
-def stale_steps(saved: Plan, current: Plan) -> tuple[StaleStep, ...]:
-    """Every step that differs, in the order of the present plan; then steps that only the saved plan has."""
+def stale_steps(saved: Plan, current: Plan, shared: Collection[str] = ()) -> tuple[StaleStep, ...]:
+    """Every step that differs, in the order of the present plan; then steps that only the saved plan has.
+
+    A step that was to create an object of a shared kind, and now has nothing to write, does not differ:
+    another pipeline created the same object.
+
+    Args:
+        shared: the kinds whose objects several pipelines may use.
+    """
     stale = []
     for address in dict.fromkeys([*(s.address for s in current.steps), *(s.address for s in saved.steps)]):
         before, after = saved.step(address), current.step(address)
         if before is None or after is None:
             stale.append(StaleStep(address, (StaleField("", _live_id(before), _live_id(after)),)))
-        elif _decision(before) != _decision(after):
+        elif _decision(before) != _decision(after) and not _is_created(before, after, shared):
             stale.append(StaleStep(address, _stale_fields(before, after)))
     return tuple(stale)
 
@@ -79,6 +87,12 @@ def _decision(step: Step) -> tuple[object, ...]:
     """Two steps are equal if their actions, live objects and written values are."""
     written = [(change.path, repr(change.desired)) for change in step.changes if change.write]
     return step.action, step.id, step.fingerprint, tuple(sorted(written))
+
+
+def _is_created(before: Step, after: Step, shared: Collection[str]) -> bool:
+    """Whether the object that a step was to create exists now as it was to be."""
+    created = before.action is Action.CREATE and before.address.kind in shared
+    return created and not (after.writes or after.conflicts or after.refusal)
 
 
 def _stale_fields(before: Step, after: Step) -> tuple[StaleField, ...]:

@@ -74,7 +74,7 @@ class FailureLimit:
         """The limit written as `3` or `5%`. Raises ValueError."""
         return cls(Amount.parse(text))
 
-    def is_exceeded(self, *, in_run: int, in_wave: int, wave_size: int) -> bool:
+    def is_exceeded(self, in_run: int, *, in_wave: int, wave_size: int) -> bool:
         """Whether nothing new may start.
 
         Args:
@@ -85,3 +85,7 @@ class FailureLimit:
         if self.amount.is_percent:
             return in_wave > self.amount.of(wave_size)
         return in_run > self.amount.value
+
+
+NO_FAILURE = FailureLimit(Amount(0))
+NO_LIMIT = FailureLimit(Amount(100, is_percent=True))

@@ -15,6 +15,7 @@ from providers.leftovers import sweep
 from providers.protocol import CheckedKind
 from providers.reasons import Reason
 from providers.regular_files import read_regular, real_path
+from providers.table import FACTS
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.diff import effective_fields
 from reconciler.core.events import Emit, Notice
@@ -36,6 +37,9 @@ from state.lock import Lock, is_gone
 from state.lock_info import LockInfo
 from state.snapshot import Snapshot
 from state.state_writer import StateWriter, now
+
+SHARED = frozenset(kind for kind, facts in FACTS.items() if facts.shared)
+"""The kinds whose objects several pipelines may use."""
 
 
 class Approval(Enum):
@@ -214,7 +218,7 @@ def carry_out_stack(
         if (saved := request.saved_plan) is not None:
             if (mismatch := plan_mismatch(saved, planned.plan)) is not None:
                 return ApplyResult(planned, ApplyStatus.MISMATCH, mismatch=mismatch)
-            stale = stale_steps(saved, planned.plan)
+            stale = stale_steps(saved, planned.plan, SHARED)
             if stale and not request.skip_stale:
                 return ApplyResult(planned, ApplyStatus.STALE, stale_steps=stale)
             planned = replace(planned, plan=planned.plan.without([step.address for step in stale]))

@@ -3,13 +3,16 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from providers.json_value import JSON
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.shared import SharedSettings
+
+if TYPE_CHECKING:
+    from reconciler.core.waves import FailureLimit, Waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +131,39 @@ class ApplyOptions:
     parallel: int
     lock_timeout: float
     command: Sequence[str]
+
+
+JOBS = 32
+"""Pipelines that are applied at once, unless they publish an image."""
+BUILDS = 2
+"""Pipelines that publish an image at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetOptions:
+    """How to apply many plans.
+
+    Attributes:
+        jobs: most pipelines at once, without those that publish an image.
+        builds: most pipelines at once that publish an image.
+        waves: which pipelines start together; None for all.
+        limit: the failures after which nothing new starts; None for no limit, and for none between waves.
+    """
+
+    jobs: int = JOBS
+    builds: int = BUILDS
+    waves: "Waves | None" = None
+    limit: "FailureLimit | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What the arguments of a command approve in advance.
+
+    Attributes:
+        yes: every plan.
+        digest: the plans with this digest, see `reconciler.core.approval`; None for any.
+    """
+
+    yes: bool = False
+    digest: str | None = None

@@ -159,14 +159,22 @@ def roll_back(
         if earlier.snapshot.serial != first.snapshot.serial:
             detail = "Nothing was changed. Run the same command again."
             raise UserError(error("another run changed the state to roll back to", detail))
-        stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=earlier.snapshot.lineage)
-        at_version = pipeline.at(parse(earlier.version)) if write and earlier.version else pipeline
-        return _plan_back(session, at_version, earlier, stored)
+        return _plan_back(session, pipeline, earlier, write=write)
 
     return carry_out(session, pipeline, make, request, key=None, writes_config=write)
 
 
-def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, stored: Snapshot) -> PlanResult:
+def plan_back(session: Session, pipeline: Pipeline, to: str | None, *, write: bool) -> PlanResult:
+    """Plan back to an earlier state version, as `roll_back` does. Reads only. Raises as `find_earlier`."""
+    stack = session.stack(pipeline)
+    earlier = find_earlier(session.store, stack, to, abandoned=session.store.dead_holder(str(stack)))
+    return _plan_back(session, pipeline, earlier, write=write)
+
+
+def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, *, write: bool) -> PlanResult:
+    stack = str(session.stack(pipeline))
+    stored = session.store.load(stack) or Snapshot.new(stack, lineage=earlier.snapshot.lineage)
+    pipeline = pipeline.at(parse(earlier.version)) if write and earlier.version else pipeline
     image = earlier.image
     kinds = kinds_of(session.platform)
     if (published := image or image_in(stored)) is not None:

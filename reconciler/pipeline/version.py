@@ -86,3 +86,13 @@ def is_rc(version: Version) -> bool:
 def channel_tag(version: Version) -> str:
     """The moving tag: `test` for a release candidate, `latest` for every other version."""
     return "test" if is_rc(version) else "latest"
+
+
+def image_tag_edits(version: Version, image_tag: str) -> dict[tuple[str | int, ...], str]:
+    """The edit that gives config.toml the image tag of its version; none if it has that tag.
+
+    Args:
+        image_tag: `[docker] image_tag`.
+    """
+    tag = channel_tag(version)
+    return {} if image_tag == tag else {("docker", "image_tag"): tag}

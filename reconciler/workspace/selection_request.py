@@ -53,6 +53,11 @@ class SelectionRequest:
         return not (self.everything or self.groups or self.has_filters or any(map(is_glob, self.names)))
 
     @property
+    def is_of_one(self) -> bool:
+        """Whether it selects one pipeline: the one with this name, or the current folder."""
+        return self.is_by_name and len(self.names) <= 1
+
+    @property
     def kind_options(self) -> list[str]:
         """The options for the kind of a pipeline, as on the command line."""
         types = [f"--type {kind}" for kind in self.types]

@@ -63,14 +63,14 @@ def test_no_waves(text: str, why: str) -> None:
 
 @given(st.integers(0, 50), st.integers(0, 100))
 def test_a_number_of_failures_counts_for_the_whole_run(limit: int, failures: int) -> None:
-    found = FailureLimit.parse(str(limit)).is_exceeded(in_run=failures, in_wave=0, wave_size=1)
+    found = FailureLimit.parse(str(limit)).is_exceeded(failures, in_wave=0, wave_size=1)
     assert found == (failures > limit)
 
 
 @given(st.integers(0, 100), st.integers(1, 300), st.data())
 def test_a_percentage_of_failures_is_of_each_wave(percent: int, size: int, data: st.DataObject) -> None:
     failures = data.draw(st.integers(0, size))
-    found = FailureLimit.parse(f"{percent}%").is_exceeded(in_run=1000, in_wave=failures, wave_size=size)
+    found = FailureLimit.parse(f"{percent}%").is_exceeded(1000, in_wave=failures, wave_size=size)
     assert found == (failures * 100 > percent * size)
 
 

@@ -29,7 +29,7 @@ $ reconciler bump final dataset_cleanup
 [1]
 
 $ reconciler bump huge dataset_cleanup
-| Usage: reconciler bump [OPTIONS] KIND [PIPELINE]
+| Usage: reconciler bump [OPTIONS] KIND [PIPELINE]...
 | Try 'reconciler bump --help' for help.
 | Error: Invalid value for 'KIND': 'huge' is not one of 'patch', 'minor', 'major', 'rc', 'final'.
 [2]

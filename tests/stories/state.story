@@ -173,7 +173,7 @@ Done: 2 updated.
 # The history has one block per run, with the serials of its saves. --saves shows each save.
 $ reconciler state history dataset_cleanup
 15-18  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
-    ~ image/registry/examples/dataset_cleanup  8 fields
+    ~ image/registry/examples/dataset_cleanup  9 fields
     ~ processing/dataset_cleanup  2 fields
 1-14   …  somebody  reconciler apply dataset_cleanup --yes --parallel 1
     + image/registry/examples/dataset_cleanup
@@ -190,7 +190,7 @@ $ reconciler state history dataset_cleanup --saves --limit 4
 17  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
     opened processing/dataset_cleanup
 16  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
-    ~ image/registry/examples/dataset_cleanup  8 fields
+    ~ image/registry/examples/dataset_cleanup  9 fields
 15  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
     opened image/registry/examples/dataset_cleanup
 

@@ -59,141 +59,19 @@ $ reconciler plan registry/team/training-clip --exit-code
 sandbox@sandbox/registry/team/training-clip (clip/training)  http://sandbox
 Nothing to do: 3 resources unchanged.
 
-$ reconciler apply --all --yes --parallel 1
-sandbox@sandbox/registry/team/training-clip (clip/training)  http://sandbox
-Nothing to do: 3 resources unchanged.
-sandbox@sandbox/registry/team/training-dino (dino/training)  http://sandbox
-+ image/registry/team/training-dino  create  never-published
-    channel     latest
-    platform    linux/amd64
-    source_key  v2:…
-    version     1.0.0
-+ model/dino  create  does not exist yet
-    name  dino
-└── + model-version/dino/v1  create  does not exist yet
-        docker_flags              ["--gpus all", "--ipc host", "--name training"]
-        docker_image              registry/team/training-dino
-        docker_tag                latest
-        framework                 PYTORCH
-        name                      v1
-        parameters.batch_size     8
-        parameters.epochs         3
-        parameters.image_size     224
-        parameters.learning_rate  0.001
-        type                      CLASSIFICATION
-Plan: 3 to create.
-Done: 3 created.
-  model/dino  http://sandbox/model/…
-  model-version/dino/v1  http://sandbox/model/version/…
-sandbox@sandbox/registry/team/training-sam (sam/training)  http://sandbox
-+ image/registry/team/training-sam  create  never-published
-    channel     latest
-    platform    linux/amd64
-    source_key  v2:…
-    version     1.0.0
-+ model/sam  create  does not exist yet
-    name  sam
-└── + model-version/sam/v1  create  does not exist yet
-        docker_flags              ["--gpus all", "--ipc host", "--name training"]
-        docker_image              registry/team/training-sam
-        docker_tag                latest
-        framework                 PYTORCH
-        name                      v1
-        parameters.batch_size     8
-        parameters.epochs         3
-        parameters.image_size     224
-        parameters.learning_rate  0.001
-        type                      CLASSIFICATION
-Plan: 3 to create.
-Done: 3 created.
-  model/sam  http://sandbox/model/…
-  model-version/sam/v1  http://sandbox/model/version/…
-sandbox@sandbox/registry/team/training-unet (unet/training)  http://sandbox
-+ image/registry/team/training-unet  create  never-published
-    channel     latest
-    platform    linux/amd64
-    source_key  v2:…
-    version     1.0.0
-+ model/unet  create  does not exist yet
-    name  unet
-└── + model-version/unet/v1  create  does not exist yet
-        docker_flags              ["--gpus all", "--ipc host", "--name training"]
-        docker_image              registry/team/training-unet
-        docker_tag                latest
-        framework                 PYTORCH
-        name                      v1
-        parameters.batch_size     8
-        parameters.epochs         3
-        parameters.image_size     224
-        parameters.learning_rate  0.001
-        type                      CLASSIFICATION
-Plan: 3 to create.
-Done: 3 created.
-  model/unet  http://sandbox/model/…
-  model-version/unet/v1  http://sandbox/model/version/…
-sandbox@sandbox/registry/team/training-yolo (yolo/training)  http://sandbox
-+ image/registry/team/training-yolo  create  never-published
-    channel     latest
-    platform    linux/amd64
-    source_key  v2:…
-    version     1.0.0
-+ model/yolo  create  does not exist yet
-    name  yolo
-└── + model-version/yolo/v1  create  does not exist yet
-        docker_flags              ["--gpus all", "--ipc host", "--name training"]
-        docker_image              registry/team/training-yolo
-        docker_tag                latest
-        framework                 PYTORCH
-        name                      v1
-        parameters.batch_size     8
-        parameters.epochs         3
-        parameters.image_size     224
-        parameters.learning_rate  0.001
-        type                      CLASSIFICATION
-Plan: 3 to create.
-Done: 3 created.
-  model/yolo  http://sandbox/model/…
-  model-version/yolo/v1  http://sandbox/model/version/…
-| creating image/registry/team/training-dino
-|   copy … mounted from registry/base/python
-|   copy … mounted from registry/base/python
-|   copy … mounted from registry/base/python
-|   push … sent
-|   push … sent
-|   tag latest -> 1.0.0
-| + created image/registry/team/training-dino
-| + created model/dino
-| + created model-version/dino/v1
-| creating image/registry/team/training-sam
-|   copy … mounted from registry/base/python
-|   copy … mounted from registry/base/python
-|   copy … mounted from registry/base/python
-|   push … sent
-|   push … sent
-|   tag latest -> 1.0.0
-| + created image/registry/team/training-sam
-| + created model/sam
-| + created model-version/sam/v1
-| creating image/registry/team/training-unet
-|   copy … mounted from registry/base/python
-|   copy … mounted from registry/base/python
-|   copy … mounted from registry/base/python
-|   push … sent
-|   push … sent
-|   tag latest -> 1.0.0
-| + created image/registry/team/training-unet
-| + created model/unet
-| + created model-version/unet/v1
-| creating image/registry/team/training-yolo
-|   copy … mounted from registry/base/python
-|   copy … mounted from registry/base/python
-|   copy … mounted from registry/base/python
-|   push … sent
-|   push … sent
-|   tag latest -> 1.0.0
-| + created image/registry/team/training-yolo
-| + created model/yolo
-| + created model-version/yolo/v1
+$ reconciler apply --all --yes --parallel 1 --builds 1
+sandbox@sandbox  http://sandbox
+Plan for 5 pipelines: 4 to change, 1 in sync.
+Resources: 12 to create.
++ image          create      never-published     4 pipelines: dino/training, sam/training, unet/training and 1 more
++ model          create      does not exist yet  4 pipelines: dino/training, sam/training, unet/training and 1 more
++ model-version  create      does not exist yet  4 pipelines: dino/training, sam/training, unet/training and 1 more
+Done: 4 applied, 1 unchanged of 5 pipelines.
+Published 1.0.0 for 4 pipelines: dino/training, sam/training, unet/training, yolo/training
+| [1/4] applied  registry/team/training-dino (dino/training)  1.0.0
+| [2/4] applied  registry/team/training-sam (sam/training)  1.0.0
+| [3/4] applied  registry/team/training-unet (unet/training)  1.0.0
+| [4/4] applied  registry/team/training-yolo (yolo/training)  1.0.0
 
 $ reconciler state list
 sandbox@sandbox/registry/team/training-clip

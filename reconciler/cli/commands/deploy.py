@@ -5,10 +5,11 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.outputs import run_outputs
 
 
 @click.command("deploy")
-@click.argument("name", metavar="[PIPELINE_NAME]", required=False)
+@options.pipelines_to_deploy
 @options.where
 @options.versions
 @options.take
@@ -17,14 +18,17 @@ from reconciler.cli import options
     "--cpu", type=click.IntRange(0), metavar="NUMBER", help="CPU cores of a job. Saved in config.toml."
 )
 @click.option("--gpu", type=click.IntRange(0), metavar="NUMBER", help="GPUs of a job. Saved in config.toml.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
+@options.approval("Do not ask for approval.")
+@options.side_by_side
 @options.applying
+@run_outputs
+@options.fleet
 @options.classes
 def command(**arguments: Any) -> int:
     """Build and push a pipeline's image, and register the pipeline on Picsellia.
 
-    PIPELINE_NAME is a folder, or the name of a pipeline below the current folder; without it, deploy takes
-    the current folder. deploy has the arguments of pxl-pipeline deploy and reads the same files. It asks for
+    PIPELINE is a folder, or the name of a pipeline below the current folder; without it, deploy takes the
+    current folder. deploy has the arguments of pxl-pipeline deploy and reads the same files. It asks for
     values that config.toml lacks: the image name, CPU and GPU. It asks for a version bump (patch, minor,
     major, rc, final) if the published version has another source, or was published by another tool. If there
     is nothing new to publish, it asks nothing, builds nothing and keeps the version.
@@ -39,6 +43,9 @@ def command(**arguments: Any) -> int:
        the parameters and the Docker flags instead.
     4. It writes the new version and your answers into config.toml. After a
        failure config.toml is unchanged; run the same command again to finish.
+
+    With several pipelines, deploy plans all of them, shows one summary, asks once, and deploys them side by
+    side. It asks for one version bump for all of them, and for no other value.
 
     Without a terminal, deploy asks nothing: it reports each missing value with the option that sets it. The
     token and the organization come from the same variables and logins as for pxl-pipeline. The registry login

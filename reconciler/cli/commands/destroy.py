@@ -5,10 +5,11 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.outputs import run_outputs
 
 
 @click.command("destroy")
-@options.pipeline
+@options.pipelines
 @click.option(
     "--stack",
     metavar="STACK",
@@ -17,15 +18,18 @@ from reconciler.cli import options
 )
 @options.where
 @click.option("--prune", is_flag=True, help="Delete models and model versions, too.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask for approval.")
+@options.approval("Do not ask for approval.")
+@options.side_by_side
 @options.applying
+@run_outputs
+@options.fleet
 @options.classes
 def command(**arguments: Any) -> int:
-    """Delete a pipeline's resources from the platform.
+    """Delete the resources of the selected pipelines from the platform.
 
-    Deletes the resources in the pipeline's state. Models and model versions stay on the platform and are only
-    removed from the state, unless you use --prune. Images stay in the registry, and
-    resources that another stack claims stay where they are.
+    Deletes the resources in the state of each pipeline. Models and model versions stay on the platform and
+    are only removed from the state, unless you use --prune. Images stay in the registry, and resources that
+    another stack claims stay where they are.
     """
     from reconciler.cli.handlers.destroy import run
 

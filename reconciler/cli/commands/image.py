@@ -8,7 +8,7 @@ from reconciler.cli import options
 
 
 @click.command("image")
-@options.pipeline
+@options.pipelines
 @options.where
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @click.option(
@@ -16,7 +16,7 @@ from reconciler.cli import options
 )
 @options.classes
 def command(**arguments: Any) -> int:
-    """Show the published image of a pipeline, and compare it with the source.
+    """Show the published image of each selected pipeline, and compare it with the source.
 
     Reads the registry only, so it needs no token for the platform. If the state contains the last apply,
     image also lists the files that differ.

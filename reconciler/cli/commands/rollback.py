@@ -5,10 +5,11 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.outputs import run_outputs
 
 
 @click.command("rollback")
-@options.pipeline
+@options.pipelines
 @options.where
 @click.option(
     "--to",
@@ -17,10 +18,11 @@ from reconciler.cli import options
     "present state.",
 )
 @click.option("--write", is_flag=True, help="Also write the restored version into config.toml.")
-@click.option(
-    "--yes", "-y", is_flag=True, help="Do not ask for approval; allow inputs to be deleted and replaced."
-)
+@options.approval("Do not ask for approval; allow inputs to be deleted and replaced.")
+@options.side_by_side
 @options.applying
+@run_outputs
+@options.fleet
 def command(**arguments: Any) -> int:
     """Restore the state of an earlier run.
 

@@ -1,35 +1,51 @@
 """Runs `reconciler bump`."""
 
 import sys
+from pathlib import Path
 
 from rich.text import Text
 
-from reconciler.cli import options
+from reconciler.cli import options, stores
 from reconciler.core.diagnostics import UserError, error
-from reconciler.core.exit_codes import DONE
+from reconciler.core.exit_codes import DONE, code_of, worst
 from reconciler.pipeline.bumps import Bump
 from reconciler.pipeline.config import FILE_NAME, LoadedConfig, load
 from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.pipeline.version import bump, channel_tag, edits_of
 from reconciler.system.files import locked, replace_file
 from reconciler.views.terminal.console import console
+from reconciler.views.terminal.messages import print_diagnostics
 
 
-def run(kind: str, name: str | None) -> int:
-    folder = options.pipeline_folder(name)
+def run(kind: str, selection: options.Selection) -> int:
+    out, err = console(sys.stdout), console(sys.stderr)
+    codes = {DONE}
+
+    def failed(problem: UserError) -> None:
+        print_diagnostics(problem.diagnostics, err)
+        codes.add(code_of(problem))
+
+    for folder in selection.folders(failed, stores.store):
+        try:
+            out.print(_bump(Bump(kind), folder))
+        except UserError as problem:
+            failed(problem)
+    return worst(codes)
+
+
+def _bump(kind: Bump, folder: Path) -> Text:
+    """Write the next version of one pipeline, and return what changed. Raises UserError."""
     path = folder / FILE_NAME
     with locked(path):
         loaded = load(folder, shared=options.workspace().shared())
         if loaded.config is None:
             raise UserError(*loaded.diagnostics)
         before = loaded.config.metadata.version
-        _check(Bump(kind), loaded)
+        _check(kind, loaded)
         after = bump(before, kind)
         replace_file(path, apply_edits(loaded.on_disk, edits_of(after)).encode())
-    out = console(sys.stdout)
     versions = (f"{before} -> ", ""), (str(after), "bold")
-    out.print(Text.assemble(f"{path}  version ", *versions, f", image_tag {channel_tag(after)}"))
-    return DONE
+    return Text.assemble(f"{path}  version ", *versions, f", image_tag {channel_tag(after)}")
 
 
 def _check(kind: Bump, loaded: LoadedConfig) -> None:

@@ -1,67 +1,118 @@
 """Runs `reconciler deploy`."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from reconciler.cli import options, prompts
-from reconciler.cli.applying import Dialogue, Failed, apply_all
+import click
+
+from reconciler.cli import options, prompts, stores
+from reconciler.cli.applying import Dialogue, apply_one
+from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Default, choose
 from reconciler.cli.questions import ASKED, answers
-from reconciler.core.diagnostics import UserError
+from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Emit
-from reconciler.core.plan import Action
+from reconciler.core.plan import Action, Plan
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyResult
 from reconciler.engine.plan import PlanResult
-from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
+from reconciler.engine.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
 from reconciler.engine.validate import ValidatedPipeline, validate
 from reconciler.pipeline.bumps import Bump
-from reconciler.pipeline.config import LoadedConfig, load
+from reconciler.pipeline.config import load
 from reconciler.pipeline.toml.toml_edits import Edits, Value
 from reconciler.pipeline.toml.toml_positions import Path as KeyPath
-from reconciler.pipeline.version import bump, channel_tag, is_rc
-from reconciler.views.counting import listed
+from reconciler.pipeline.version import bump, image_tag_edits, is_rc
+from reconciler.system.files import display_path
+from reconciler.views.counting import listed, plural, shown_names
 from reconciler.views.phrases import reason
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.deployed import print_deployed, print_details
 from reconciler.views.terminal.messages import print_applied
 
 KEEP = "keep"
+NONE = "none"
 
 
 def run(
-    name: str | None,
+    selection: options.Selection,
     where: options.TargetOptions,
     version: PlanRequest,
     take: tuple[Address, ...],
     image: str | None,
     cpu: int | None,
     gpu: int | None,
-    yes: bool,
+    consent: Consent,
+    fleet_options: FleetOptions,
     apply_options: ApplyOptions,
+    rps: float | None,
+    outputs: Outputs,
     read_options: ReadOptions,
 ) -> int:
     edits = _edits_of_options(image, cpu, gpu)
+    request = replace(version, options=PlanOptions(take=take))
+    if selection.request.is_of_one:
+        folder = selection.folder()
+        return apply_one(
+            partial(_read, folder, edits, where.reads(read_options, search=True)),
+            display_path(folder),
+            where,
+            request,
+            apply_options,
+            consent=consent,
+            outputs=outputs,
+            dialogue=_Deploy,
+        )
+    if edits:
+        raise click.UsageError("--image, --cpu and --gpu are for one pipeline")
+    from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, apply_pipelines
+    from reconciler.engine.fleet_apply import DeployFiles
 
-    def pipelines(failed: Failed, emit: Emit) -> Iterator[ValidatedPipeline]:
-        try:
-            yield _read(options.pipeline_folder(name), edits, where.reads(read_options, search=True), emit)
-        except UserError as problem:
-            failed(problem)
-
-    return apply_all(
-        pipelines,
+    problems: list[Diagnostic] = []
+    folders = selection.folders(lambda problem: problems.extend(problem.diagnostics), stores.store)
+    operation = DeployFiles(where.reads(read_options, search=True))
+    return apply_pipelines(
+        FleetRequest(
+            FleetCommand(
+                operation,
+                _Deploy.verb,
+                _Deploy.question,
+                default_answer=_Deploy.default_answer,
+                confirms=lambda _: False,  # as for one pipeline, see `_Deploy.needs_yes`
+                revise=_with_bump,
+            ),
+            folders,
+            problems,
+            request,
+            None,
+            consent,
+            fleet_options,
+            apply_options,
+            read_options,
+            rps,
+        ),
         where,
-        replace(version, options=PlanOptions(take=take)),
-        apply_options,
-        yes=yes,
-        dialogue=_Deploy,
-        out=sys.stdout,
-        err=sys.stderr,
+        outputs,
     )
+
+
+def _with_bump(plans: Collection[Plan], request: PlanRequest) -> PlanRequest:
+    """The options after one question about the versions of all pipelines that need a new one."""
+    new = [plan for plan in plans if not plan.has_errors and not plan.claimed and _new_version_reason(plan)]
+    if request.bump is not None or not new or not prompts.is_interactive():
+        return request
+    err = console(sys.stderr)
+    err.print()
+    names = shown_names([plan.stack.name for plan in new], 8)
+    err.print(f"{plural(len(new), 'pipeline')} need a new version: {names}")
+    choices = {kind.value: kind.value for kind in Bump} | {NONE: "publish no new version"}
+    default = Default(Bump.PATCH.value, "the smallest bump")
+    answer = choose("Version bump for all of them", choices, default, err)
+    return request if answer == NONE else replace(request, bump=Bump(answer))
 
 
 class _Deploy(Dialogue):
@@ -73,7 +124,7 @@ class _Deploy(Dialogue):
     def revise(self, planned: PlanResult, request: PlanRequest) -> PlanRequest:
         if request.bump is not None or planned.plan.has_errors or planned.plan.claimed:
             return request  # a plan that cannot be applied publishes no version
-        reason, current = _new_version_reason(planned), planned.pipeline.config.metadata.version
+        reason, current = _new_version_reason(planned.plan), planned.pipeline.config.metadata.version
         self.progress.pause()
         if reason is None:
             self.err.print(f"no new version: {current} {_no_bump_reason(planned)}", style="dim")
@@ -117,7 +168,11 @@ def _read(folder: Path, option_edits: Edits, read_options: ReadOptions, emit: Em
     if loaded.config is None:
         raise UserError(*loaded.diagnostics)
     print_details(loaded.config, out)
-    edits = _with_image_tag(loaded, answers(loaded, option_edits, err))
+    config = loaded.config
+    edits = {
+        **answers(loaded, option_edits, err),
+        **image_tag_edits(config.metadata.version, config.docker.image_tag),
+    }
     validated = validate(folder, read_options, edits, emit=emit)
     validated.require_valid()
     return validated
@@ -132,14 +187,6 @@ def _edits_of_options(image: str | None, cpu: int | None, gpu: int | None) -> Ed
     return {path: value for path, value in values.items() if value is not None}
 
 
-def _with_image_tag(loaded: LoadedConfig, edits: Edits) -> Edits:
-    """The edits, and the image tag of the version if config.toml has another one."""
-    config = loaded.config
-    assert config is not None
-    tag = channel_tag(config.metadata.version)
-    return edits if config.docker.image_tag == tag else {**edits, ("docker", "image_tag"): tag}
-
-
 def _no_bump_reason(planned: PlanResult) -> str:
     """Why the version in config.toml stays."""
     image = next(step for step in planned.plan.steps if step.address.kind == "image")
@@ -150,7 +197,7 @@ def _no_bump_reason(planned: PlanResult) -> str:
     return "is built from this source"
 
 
-def _new_version_reason(planned: PlanResult) -> str | None:
+def _new_version_reason(plan: Plan) -> str | None:
     """Why the plan needs a new version, or may need one; None if it needs none."""
-    refusals = (step.refusal for step in planned.plan.steps if step.address.kind == "image")
+    refusals = (step.refusal for step in plan.steps if step.address.kind == "image")
     return next((reason(refusal.reason) for refusal in refusals if refusal is not None), None)

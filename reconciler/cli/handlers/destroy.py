@@ -1,52 +1,86 @@
 """Runs `reconciler destroy`."""
 
 import sys
+from functools import partial
 
 import click
 
 from reconciler.cli import execution, options, stores
-from reconciler.cli.applying import Dialogue, apply_all, run_each
+from reconciler.cli.applying import Dialogue, apply_one, run_one
+from reconciler.cli.outputs import Outputs
 from reconciler.cli.recorded_stacks import OtherWorkspaceError, recorded_stack, refuse_existing_folder
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.exit_codes import CONFLICT
 from reconciler.core.plan import Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.destroy import destroy_stack
-from reconciler.engine.requests import ApplyOptions, PlanRequest, ReadOptions
+from reconciler.engine.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
 from reconciler.engine.session import Session
+from reconciler.system.files import display_path
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.messages import print_diagnostics
+from reconciler.workspace.selection_request import SelectionRequest
 
 
 def run(
-    name: str | None,
+    selection: options.Selection,
     stack: str | None,
     where: options.TargetOptions,
     prune: bool,
-    yes: bool,
+    consent: Consent,
+    fleet_options: FleetOptions,
     apply_options: ApplyOptions,
+    rps: float | None,
+    outputs: Outputs,
     read_options: ReadOptions,
 ) -> int:
     request = PlanRequest(options=PlanOptions(prune=prune, destroy=True))
     if stack is not None:
-        if name is not None:
-            raise click.UsageError("name a pipeline, or a stack without a folder with --stack STACK")
-        return _destroy_stack(stack, where, request, apply_options, yes)
-    return apply_all(
-        lambda failed, emit: execution.validated_pipelines(
-            [options.pipeline_folder(name)], where.reads(read_options), failed, emit
+        if selection.request != SelectionRequest():
+            raise click.UsageError("select pipelines, or a stack without a folder with --stack STACK")
+        return _destroy_stack(stack, where, request, apply_options, consent, outputs)
+    if selection.request.is_of_one:
+        folder = selection.folder()
+        return apply_one(
+            partial(execution.validated, folder, where.reads(read_options)),
+            display_path(folder),
+            where,
+            request,
+            apply_options,
+            consent=consent,
+            outputs=outputs,
+        )
+    from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, apply_pipelines
+    from reconciler.engine.fleet_apply import ApplyFiles
+
+    problems: list[Diagnostic] = []
+    folders = selection.folders(lambda problem: problems.extend(problem.diagnostics), stores.store)
+    return apply_pipelines(
+        FleetRequest(
+            FleetCommand(ApplyFiles(), "destroy", "Destroy all of this?"),
+            folders,
+            problems,
+            request,
+            None,
+            consent,
+            fleet_options,
+            apply_options,
+            read_options,
+            rps,
         ),
         where,
-        request,
-        apply_options,
-        yes=yes,
-        out=sys.stdout,
-        err=sys.stderr,
+        outputs,
     )
 
 
 def _destroy_stack(
-    name: str, where: options.TargetOptions, request: PlanRequest, apply_options: ApplyOptions, yes: bool
+    name: str,
+    where: options.TargetOptions,
+    request: PlanRequest,
+    apply_options: ApplyOptions,
+    consent: Consent,
+    outputs: Outputs,
 ) -> int:
     target = where.target()
     try:
@@ -64,4 +98,4 @@ def _destroy_stack(
     def task(opened: Session, dialogue: Dialogue) -> ApplyResult:
         return destroy_stack(opened, stack, request, ApplyRequest(apply_options, dialogue.approve))
 
-    return run_each(lambda *_: [task], where, yes=yes, dialogue=Dialogue, out=sys.stdout, err=sys.stderr)
+    return run_one(lambda _: task, source.folder, where, consent=consent, outputs=outputs, dialogue=Dialogue)

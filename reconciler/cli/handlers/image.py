@@ -1,34 +1,113 @@
 """Runs `reconciler image`."""
 
 import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
 
 from providers.docker.verdicts import ImageWay
+from providers.json_value import JSON
 from providers.reasons import WayOut
 from reconciler.cli import options, stores
 from reconciler.cli.documents import print_document
-from reconciler.core.diagnostics import UserError
+from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Note
-from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED
+from reconciler.core.exit_codes import CONFLICT, DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Stack
 from reconciler.credentials.target import Target
-from reconciler.engine.image_report import find_published_secrets, inspect_image
+from reconciler.engine.image_report import (
+    ImageReport,
+    PublishedSecrets,
+    find_published_secrets,
+    inspect_image,
+)
+from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import registries, stack_of, with_older_names
 from reconciler.engine.validate import validate
-from reconciler.views.reports.image_json import image_text
+from reconciler.system.files import display_path
+from reconciler.views.reports.image_json import image_document, images_text
+from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.images import print_image
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import stacks_below
+from state.errors import StateError
+
+
+@dataclass(frozen=True, slots=True)
+class _Inspected:
+    """The report on one image.
+
+    Attributes:
+        secrets: the result of a search for secrets; None without a search.
+        no_state_reason: why the report uses no state; "" if it uses it.
+        remarks: about the files of the pipeline.
+    """
+
+    report: ImageReport
+    secrets: PublishedSecrets | None
+    no_state_reason: str
+    remarks: tuple[Diagnostic, ...]
+
+    @property
+    def exit_code(self) -> int:
+        if self.secrets is None or not (self.secrets.found or self.secrets.unread):
+            return DONE
+        return UNCHECKED if self.secrets.unread else CONFLICT
 
 
 def run(
-    name: str | None, where: options.TargetOptions, as_json: bool, secrets: bool, read_options: ReadOptions
+    selection: options.Selection,
+    where: options.TargetOptions,
+    as_json: bool,
+    secrets: bool,
+    read_options: ReadOptions,
 ) -> int:
-    err = console(sys.stderr)
+    out, err = console(sys.stdout), console(sys.stderr)
+    errors: list[Diagnostic] = []
+    codes = {DONE}
+
+    def failed(problem: UserError | StateError) -> None:
+        errors.extend(diagnostics_of(problem))
+        codes.add(code_of(problem))
+        print_diagnostics(diagnostics_of(problem), err)
+
+    documents: list[JSON] = []
+    for folder in selection.folders(failed, stores.store):
+        try:
+            inspected = _inspect(folder, where, secrets, read_options, err)
+        except (UserError, StateError) as problem:
+            failed(problem)
+            continue
+        codes.add(inspected.exit_code)
+        print_diagnostics(inspected.remarks, err)
+        if documents and not as_json:
+            out.print()
+        documents.append(image_document(inspected.report, inspected.secrets))
+        if not as_json:
+            print_image(
+                inspected.report, out, no_state_reason=inspected.no_state_reason, secrets=inspected.secrets
+            )
+    if as_json and documents and selection.request.is_of_one:
+        print_document(json_text(documents[0]))
+    elif as_json and not selection.request.is_of_one:
+        print_document(images_text(documents, errors))
+    return worst(codes)
+
+
+def _inspect(
+    folder: Path,
+    where: options.TargetOptions,
+    secrets: bool,
+    read_options: ReadOptions,
+    err: Console,
+) -> _Inspected:
+    """Compare the published image of one pipeline with its source. Raises UserError or StateError."""
     with ProgressView(err) as progress:
-        validated = validate(options.pipeline_folder(name), where.reads(read_options), emit=progress)
+        validated = validate(folder, where.reads(read_options), emit=progress)
     pipeline, _ = validated.require_valid()
     stack: Stack | None = None
     no_state_reason = "none here, so the files that changed are unknown; the next apply records them"
@@ -38,11 +117,8 @@ def run(
         stack = stack_of(target, pipeline)
     except UserError as problem:
         no_state_reason = f"not read: {problem.diagnostics[0].summary}"
-    named = [name] if name else []
     bump, accept = (
-        WayOut(
-            label, stack.command("apply", *more) if stack else " ".join(["reconciler apply", *named, *more])
-        )
+        WayOut(label, _apply_command(stack, folder, more))
         for label, more in (
             (ImageWay.NEW_VERSION, ["--bump", "patch"]),
             (ImageWay.ACCEPT_FOREIGN, ["--accept-foreign"]),
@@ -60,11 +136,11 @@ def run(
         with registries(progress) as pool:
             report = inspect_image(validated, stored, bump, accept, pool)
             found = find_published_secrets(report, pool, progress) if secrets else None
-    print_diagnostics(validated.diagnostics, err)
-    if as_json:
-        print_document(image_text(report, found))
-    else:
-        print_image(report, console(sys.stdout), no_state_reason=no_state_reason, secrets=found)
-    if found is None or not (found.found or found.unread):
-        return DONE
-    return UNCHECKED if found.unread else CONFLICT
+    return _Inspected(report, found, no_state_reason, validated.diagnostics)
+
+
+def _apply_command(stack: Stack | None, folder: Path, options_: list[str]) -> str:
+    """The command that applies this pipeline with these options."""
+    if stack is not None:
+        return stack.command("apply", *options_)
+    return " ".join(["reconciler apply", display_path(folder), *options_])

@@ -1,6 +1,7 @@
 """Runs `reconciler plan`."""
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from reconciler.cli.documents import print_document
 from reconciler.cli.orphans import folders_beside_orphans, orphans_of
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_plans
+from reconciler.core.approval import SHORT, digest
 from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.exit_codes import DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Plan
@@ -20,6 +22,7 @@ from reconciler.engine.plan import make_plan
 from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.session import CannotCheckError, Session
+from reconciler.engine.sources import workspace_name
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.pipeline.image_source import is_in_image
 from reconciler.views.reports.plan_json import plan_text, plans_text, save_plan
@@ -53,13 +56,11 @@ def run(
         codes.add(UNCHECKED if unchecked else code_of(problem))
 
     folders = folders_beside_orphans(selection, lambda _, problem: failed(problem), where.scopes)
-    if out is not None:
-        if len(folders) > 1 or not (folders or selection.request.allow_empty):
-            raise click.UsageError("--out saves the plan of one pipeline")
-        if any(is_in_image(folder, out, read_options.shared) for folder in folders):
-            raise click.UsageError(
-                f"{out} would become part of the image; save the plan outside of the build context"
-            )
+    only_one = len(folders) == 1 and selection.request.is_by_name
+    if out is not None and any(is_in_image(folder, out, read_options.shared) for folder in folders):
+        raise click.UsageError(
+            f"{out} would become part of the image; save the plan outside of the build context"
+        )
     with ProgressView(err) as progress:
         result = inspect_all(
             folders,
@@ -71,19 +72,21 @@ def run(
     plans = list(result.results.values())
     for problem in dict.fromkeys(result.problems.values()):
         failed(problem)
+    text = _text(plans, errors, only_one) if as_json or out is not None else ""
     if as_json:
-        only_one = len(folders) == 1 and plans and selection.request.is_by_name
-        print_document(plan_text(plans[0]) if only_one else plans_text(plans, errors))
+        print_document(text)
     for plan in plans:
         if not as_json:
             print_plan(plan, shown)
         print_diagnostics(plan.diagnostics, err)
         if not as_json:
             print_refusals(plan, err)
-        if out is not None:
-            save_plan(plan, out)
-            err.print(f"saved to {out}; apply it with:  reconciler apply --plan {out}")
     print_diagnostics(errors, err)
+    if out is not None and plans:
+        save_plan(text, out)
+        err.print(f"saved to {out}; apply it with:  reconciler apply --plan {out}")
+    if not only_one and not all(plan.is_empty for plan in plans):
+        err.print(f"approve exactly this with --approve {digest(plans)[:SHORT]}", style="dim")
     if result.sign_in_error is None:
         try:
             if orphans := orphans_of(selection, where.scopes):
@@ -96,6 +99,14 @@ def run(
     if exit_code:
         codes |= {plan.exit_code for plan in plans}
     return worst(codes)
+
+
+def _text(plans: Sequence[Plan], errors: Sequence[Diagnostic], only_one: bool) -> str:
+    """The document of --json and --out. A selection that can match several pipelines has a list of plans."""
+    if only_one and plans:
+        return plan_text(plans[0])
+    workspace = options.workspace()
+    return plans_text(plans, errors, workspace_name(workspace.root, workspace.name))
 
 
 def _plan(request: PlanRequest, opened: Session, found: ValidatedPipeline) -> Plan:

@@ -1,44 +1,63 @@
 """Runs `reconciler rollback`."""
 
-import sys
-from collections.abc import Iterator
-
-from reconciler.cli import options
-from reconciler.cli.applying import Dialogue, Failed, Task, run_each
-from reconciler.core.diagnostics import UserError
+from reconciler.cli import options, stores
+from reconciler.cli.applying import Dialogue, Task, run_one
+from reconciler.cli.outputs import Outputs
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.events import Emit
 from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.plan import PlanResult
-from reconciler.engine.requests import ApplyOptions
+from reconciler.engine.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
 from reconciler.engine.rollback import pipeline_at, roll_back
+from reconciler.system.files import display_path
 from reconciler.views.counting import listed
 
 
 def run(
-    name: str | None,
+    selection: options.Selection,
     where: options.TargetOptions,
     to: str | None,
     write: bool,
-    yes: bool,
+    consent: Consent,
+    fleet_options: FleetOptions,
     apply_options: ApplyOptions,
+    rps: float | None,
+    outputs: Outputs,
 ) -> int:
-    def tasks(failed: Failed, _: Emit) -> Iterator[Task]:
-        try:
-            pipeline = pipeline_at(
-                options.pipeline_folder(name), where.environment_name(), options.workspace().shared()
-            )
-        except UserError as problem:
-            failed(problem)
-            return
-        yield lambda opened, dialogue: roll_back(
-            opened,
-            pipeline,
-            to,
-            ApplyRequest(apply_options, dialogue.approve),
-            write=write,
+    if not selection.request.is_of_one:
+        from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, apply_pipelines
+        from reconciler.engine.fleet_apply import RollBack
+
+        problems: list[Diagnostic] = []
+        # Another environment may share the channel, so every plan needs an approval.
+        command = FleetCommand(
+            RollBack(to, write), _Rollback.verb, _Rollback.question, confirms=lambda _: True
+        )
+        return apply_pipelines(
+            FleetRequest(
+                command,
+                selection.folders(lambda problem: problems.extend(problem.diagnostics), stores.store),
+                problems,
+                PlanRequest(),
+                None,
+                consent,
+                fleet_options,
+                apply_options,
+                ReadOptions(shared=options.workspace().shared()),
+                rps,
+            ),
+            where,
+            outputs,
+        )
+    folder = selection.folder()
+
+    def prepare(_: Emit) -> Task:
+        pipeline = pipeline_at(folder, where.environment_name(), options.workspace().shared())
+        return lambda opened, dialogue: roll_back(
+            opened, pipeline, to, ApplyRequest(apply_options, dialogue.approve), write=write
         )
 
-    return run_each(tasks, where, yes=yes, dialogue=_Rollback, out=sys.stdout, err=sys.stderr)
+    return run_one(prepare, display_path(folder), where, consent=consent, outputs=outputs, dialogue=_Rollback)
 
 
 class _Rollback(Dialogue):

@@ -1,19 +1,35 @@
 """The report on a published image and its source, as a JSON document."""
 
+from collections.abc import Sequence
+
 from providers.docker import labels
 from providers.docker.registry.layers import layers
 from providers.docker.registry.manifests import PublishedImage
 from providers.json_value import JSON
+from reconciler.core.diagnostics import Diagnostic
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect_of_apply
 from reconciler.views import phrases
+from reconciler.views.reports.document_parts import diagnostic_to_document
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.images import created_at, settings
 
 FORMAT = "reconciler/image"
 
 
-def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> str:
-    """The report as a JSON document.
+def images_text(documents: Sequence[JSON], errors: Sequence[Diagnostic]) -> str:
+    """Several reports in one document. `errors` has the problems of pipelines without a report."""
+    return json_text(
+        {
+            "format": f"{FORMAT}s",
+            "version": 1,
+            "images": list(documents),
+            "errors": [diagnostic_to_document(problem) for problem in errors],
+        }
+    )
+
+
+def image_document(report: ImageReport, secrets: PublishedSecrets | None = None) -> dict[str, JSON]:
+    """The report as a document for scripts.
 
     Args:
         secrets: the result of a search for secrets; None without a search.
@@ -40,7 +56,7 @@ def image_text(report: ImageReport, secrets: PublishedSecrets | None = None) -> 
     }
     if secrets is not None:
         document["secrets"] = _secrets(secrets)
-    return json_text(document)
+    return document
 
 
 def _published(image: PublishedImage) -> JSON:

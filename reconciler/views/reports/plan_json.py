@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from providers.json_value import JSON
 from providers.reasons import Reason, Refusal, WayOut
 from providers.regular_files import read_regular
+from reconciler.core.approval import digest
 from reconciler.core.diagnostics import Diagnostic, UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass, Resolution
 from reconciler.core.plan import Action, Plan, Stack, Step
@@ -43,44 +45,95 @@ def plan_text(plan: Plan) -> str:
     return json_text(plan_to_document(plan))
 
 
-def plans_text(plans: Sequence[Plan], errors: Sequence[Diagnostic]) -> str:
-    """Several plans in one document. `errors` has the problems of pipelines without a plan."""
+@dataclass(frozen=True, slots=True)
+class SavedPlans:
+    """The plans in a file of `plan --all --out`.
+
+    Attributes:
+        plans: one for each pipeline that could be planned.
+        digest: of all of them, see `reconciler.core.approval`.
+        workspace: the name of the workspace that they were made in; "" if it has none.
+    """
+
+    plans: tuple[Plan, ...]
+    digest: str
+    workspace: str
+
+
+def plans_text(plans: Sequence[Plan], errors: Sequence[Diagnostic], workspace: str = "") -> str:
+    """Several plans in one document.
+
+    Args:
+        errors: the problems of pipelines without a plan.
+        workspace: the name of the workspace, which a saved document has.
+    """
     return json_text(
         {
             "format": PLANS_FORMAT,
             "version": 1,
+            "digest": digest(plans),
+            "workspace": workspace,
             "plans": [plan_to_document(plan) for plan in plans],
             "errors": [diagnostic_to_document(problem) for problem in errors],
         }
     )
 
 
-def save_plan(plan: Plan, path: Path) -> None:
-    """Write the plan to a file that only its owner can read, as parameters may be confidential.
+def save_plan(text: str, path: Path) -> None:
+    """Write a document of plans to a file that only its owner can read, as parameters may be confidential.
 
     Raises:
         UserError: the file cannot be written.
     """
     try:
-        write_output(path, plan_text(plan).encode(), mode=0o600)
+        write_output(path, text.encode(), mode=0o600)
     except OSError as problem:
         raise UserError(error("the plan cannot be saved", f"{problem.strerror}.", file=path)) from None
 
 
-def read_plan(path: Path) -> tuple[Plan, PlanRequest]:
-    """The plan that `save_plan` wrote, and its request.
+def read_saved(path: Path) -> Plan | SavedPlans:
+    """The plan or plans that `save_plan` wrote.
 
     Raises:
         UserError: the file cannot be read, or is not a plan of a supported version.
     """
     try:
-        plan = plan_from_document(json.loads(read_regular(path)))
-        return plan, PlanRequest.from_document(plan.request)
+        document = json.loads(read_regular(path))
+        saved = _saved_from_document(document)
+        for plan in saved.plans if isinstance(saved, SavedPlans) else [saved]:
+            PlanRequest.from_document(plan.request)
+        return saved
     except OSError as problem:
         raise UserError(error("the plan cannot be read", f"{problem.strerror}.", file=path)) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         detail = f"{problem}. Make a new plan:  reconciler plan PIPELINE --out FILE"
         raise UserError(error("the file is not a usable plan", detail, file=path)) from None
+
+
+def read_plan(path: Path) -> tuple[Plan, PlanRequest]:
+    """The plan of one pipeline in a file, and its request.
+
+    Raises:
+        UserError: as `read_saved`, or the file has the plans of several pipelines.
+    """
+    saved = read_saved(path)
+    if isinstance(saved, SavedPlans):
+        raise UserError(error("the file has the plans of several pipelines, not of one", file=path))
+    return saved, PlanRequest.from_document(saved.request)
+
+
+def _saved_from_document(document: Document) -> Plan | SavedPlans:
+    expect(document, dict, "a plan")
+    if document.get("format") != PLANS_FORMAT:
+        return plan_from_document(document)
+    if document.get("version") != 1:
+        raise ValueError(f"plans of version {document.get('version')}; this reconciler reads version 1")
+    only_keys(document, _PLANS_KEYS, "the plans")
+    expect(document["workspace"], str, "the workspace")
+    plans = tuple(plan_from_document(plan) for plan in document["plans"])
+    if document["digest"] != digest(plans):
+        raise ValueError("its plans do not have its digest, so it was changed after it was saved")
+    return SavedPlans(plans, document["digest"], document["workspace"])
 
 
 def plan_to_document(plan: Plan) -> dict[str, JSON]:
@@ -128,6 +181,7 @@ def plan_from_document(document: Document) -> Plan:
     )
 
 
+_PLANS_KEYS = frozenset(["format", "version", "digest", "workspace", "plans", "errors"])
 _REASON_KEYS = frozenset(["reason", "reason_code", "reason_details"])
 _PLAN_KEYS = frozenset(
     ["format", "version", "stack", "lineage", "serial", "sources", "asked", "summary", "steps", "diagnostics"]

@@ -1,0 +1,218 @@
+"""Applies the plans of many pipelines side by side, in waves, and reports each of them.
+
+Plan all, approve once, then apply: a plan is applied as a saved one is, so it is made again under the lock of
+its stack and compared with the approved one. One pipeline's failure stops no other, until the failures reach
+their limit.
+"""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from providers.table import FACTS
+from reconciler.core.diagnostics import UserError
+from reconciler.core.events import Event, PipelineEvent
+from reconciler.core.plan import Plan
+from reconciler.core.runs import (
+    Follow,
+    PipelineFinished,
+    PipelineRun,
+    PipelineStarted,
+    RunEvent,
+    RunResult,
+    WaveStarted,
+)
+from reconciler.core.waves import NO_FAILURE, NO_LIMIT, ONE_WAVE
+from reconciler.engine.apply import ApplyRequest, ApplyResult, Approval, apply_plan
+from reconciler.engine.chunks import Task
+from reconciler.engine.fleet import Lane, run
+from reconciler.engine.plan import make_plan
+from reconciler.engine.requests import ApplyOptions, FleetOptions, PlanRequest, ReadOptions
+from reconciler.engine.rollback import plan_back, roll_back
+from reconciler.engine.run_results import applied_run, failed_run
+from reconciler.engine.session import Session
+from reconciler.engine.validate import ValidatedPipeline, validate
+from reconciler.pipeline.version import image_tag_edits
+from reconciler.system.files import display_path
+from state.errors import StateError
+
+
+def publishes(plan: Plan) -> bool:
+    """Whether applying the plan publishes an image, which may have to be built."""
+    return any(step.writes and FACTS[step.address.kind].published_as for step in plan.steps)
+
+
+class Operation(Protocol):
+    """How a command plans one pipeline, and applies the plan. Can be pickled. Both raise as `apply_plan`."""
+
+    def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan: ...
+
+    def apply(
+        self, session: Session, validated: ValidatedPipeline, plan: Plan, request: ApplyRequest
+    ) -> ApplyResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyFiles:
+    """Brings the platform in line with the files; with the option for it, deletes what is in the state."""
+
+    def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan:
+        return make_plan(session, validated, request).plan
+
+    def apply(
+        self, session: Session, validated: ValidatedPipeline, plan: Plan, request: ApplyRequest
+    ) -> ApplyResult:
+        return apply_plan(session, validated, PlanRequest.from_document(plan.request), request)
+
+
+@dataclass(frozen=True, slots=True)
+class DeployFiles:
+    """As `ApplyFiles`, and the image tag of the version goes into config.toml if it has another one.
+
+    Attributes:
+        read: how to read the files.
+    """
+
+    read: ReadOptions
+
+    def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan:
+        return make_plan(session, self._with_image_tag(session, validated), request).plan
+
+    def apply(
+        self, session: Session, validated: ValidatedPipeline, plan: Plan, request: ApplyRequest
+    ) -> ApplyResult:
+        edited = self._with_image_tag(session, validated)
+        return apply_plan(session, edited, PlanRequest.from_document(plan.request), request)
+
+    def _with_image_tag(self, session: Session, validated: ValidatedPipeline) -> ValidatedPipeline:
+        pipeline, _ = validated.require_valid()
+        config = pipeline.config
+        edits = image_tag_edits(config.metadata.version, config.docker.image_tag)
+        return validate(pipeline.folder, self.read, edits, emit=session.emit) if edits else validated
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Restores an earlier state version.
+
+    Attributes:
+        to: see `find_earlier`.
+        write: also write the earlier version to config.toml.
+    """
+
+    to: str | None
+    write: bool
+
+    def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan:
+        return plan_back(session, validated.require_valid()[0], self.to, write=self.write).plan
+
+    def apply(
+        self, session: Session, validated: ValidatedPipeline, plan: Plan, request: ApplyRequest
+    ) -> ApplyResult:
+        return roll_back(session, validated.require_valid()[0], self.to, request, write=self.write)
+
+
+def apply_approved(
+    operation: Operation,
+    options: ApplyOptions,
+    skip_stale_steps: bool,
+    session: Session,
+    validated: ValidatedPipeline,
+    plan: Plan,
+) -> PipelineRun:
+    """Apply the approved plan of one pipeline.
+
+    Args:
+        skip_stale_steps: apply the steps that are still valid, if others changed.
+
+    Raises:
+        UserError, StateError: as `apply_plan`.
+    """
+    started = time.monotonic()
+    request = ApplyRequest(options, lambda *_: Approval.GIVEN, plan, skip_stale_steps)
+    applied = operation.apply(session, validated, plan, request)
+    return applied_run(applied, plan.stack.folder, time.monotonic() - started)
+
+
+def apply_fleet(
+    plans: Mapping[Path, Plan],
+    task: Task[Plan, PipelineRun],
+    executor: Executor,
+    options: FleetOptions,
+    follow: Follow,
+    stop: threading.Event,
+) -> dict[Path, PipelineRun]:
+    """Apply approved plans, and return the result of each pipeline that was started.
+
+    Args:
+        plans: the folder of each pipeline with its approved plan, which has something to do.
+        task: applies one plan, see `apply_approved`.
+        follow: gets every event from one thread at a time.
+        stop: once it is set, no pipeline and no further step of a running one starts.
+    """
+    runs: dict[Path, PipelineRun] = {}
+    failures = 0
+    halt = threading.Event()
+    followed = _InOrder(follow)
+    limit = options.limit or (NO_FAILURE if options.waves else NO_LIMIT)
+    for number, wave in enumerate((options.waves or ONE_WAVE).split(list(plans)), 1):
+        if halt.is_set() or stop.is_set():
+            break
+        followed(WaveStarted(number, [display_path(folder) for folder in wave]))
+        failures_in_wave = 0
+        lanes = _lanes({folder: plans[folder] for folder in wave}, options)
+        for folder, outcome in run(lanes, task, executor, followed.engine_event, stop=halt):
+            plan = plans[folder]
+            ended = (
+                failed_run(outcome, plan.stack.folder, stack=plan.stack, plan=plan)
+                if isinstance(outcome, UserError | StateError)
+                else outcome
+            )
+            runs[folder] = replace(ended, folder=display_path(folder), wave=number)
+            followed(PipelineFinished(runs[folder]))
+            is_failure = ended.result in (RunResult.FAILED, RunResult.REFUSED)
+            failures += is_failure
+            failures_in_wave += is_failure
+            if stop.is_set() or limit.is_exceeded(
+                in_run=failures, in_wave=failures_in_wave, wave_size=len(wave)
+            ):
+                halt.set()
+    return runs
+
+
+def _lanes(plans: Mapping[Path, Plan], options: FleetOptions) -> Sequence[Lane[Plan]]:
+    """Pipelines that build have a lane of their own, so that the others never wait for a build."""
+    builds = {folder: plan for folder, plan in plans.items() if publishes(plan)}
+    others = {folder: plan for folder, plan in plans.items() if folder not in builds}
+    return [Lane(builds, options.builds), Lane(others, options.jobs)]
+
+
+@dataclass(slots=True)
+class _InOrder:
+    """Passes on events from any thread, one at a time; a pipeline's first one after its start."""
+
+    follow: Follow
+    _started: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, event: RunEvent) -> None:
+        with self._lock:
+            if isinstance(event, PipelineFinished):
+                self._start(event.run.folder)
+            self.follow(event)
+
+    def engine_event(self, event: Event) -> None:
+        """Pass on an event of the engine, which may belong to no pipeline."""
+        with self._lock:
+            if isinstance(event, PipelineEvent):
+                self._start(event.folder)
+            self.follow(event)
+
+    def _start(self, folder: str) -> None:
+        if folder not in self._started:
+            self._started.add(folder)
+            self.follow(PipelineStarted(folder))
