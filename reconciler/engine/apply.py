@@ -306,9 +306,10 @@ def _check_config_is_writable(pipeline: Pipeline) -> None:
 def _check_steps(planned: PlanResult) -> None:
     """Check every write before the first one. Raises one UserError with all problems."""
     problems = []
+    checked = {name: kind for name, kind in planned.kinds.items() if isinstance(kind, CheckedKind)}
     for step in planned.plan.steps:
-        kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
-        if not step.writes or resource is None or not isinstance(kind, CheckedKind):
+        kind, resource = checked.get(step.address.kind), planned.desired.get(step.address)
+        if not step.writes or resource is None or kind is None:
             continue
         try:
             fields = effective_fields(resource.fields, step.changes, kind.facts.rules)

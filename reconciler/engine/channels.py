@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from providers.image_names import normal_name
-from providers.protocol import PublishedKind, ResourceKind
+from providers.protocol import ResourceKind, is_published
 from reconciler.core.diagnostics import Diagnostic, warning
 from reconciler.core.graph import Graph
 from reconciler.core.plan import Plan, Stack
@@ -68,7 +68,7 @@ def running_images(
     running = []
     for resource in desired:
         kind, live = kinds[resource.address.kind], remote_state.found.get(resource.address)
-        if not isinstance(kind, PublishedKind) or live is None:
+        if not is_published(kind) or live is None:
             continue
         ours = recorded.get(resource.address)
         # A field that the platform does not return counts as the last apply left it.
@@ -128,7 +128,7 @@ def changed_environments(
     for step in plan.steps:
         kind, resource = kinds[step.address.kind], desired.get(step.address)
         live = remote_state.found.get(step.address)
-        if not isinstance(kind, PublishedKind) or resource is None or live is None:
+        if not is_published(kind) or resource is None or live is None:
             continue
         if not step.writes or step.refusal or not kind.moves_tag(live, resource.fields):
             continue

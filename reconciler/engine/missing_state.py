@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from providers.protocol import PublishedKind, ResourceKind
+from providers.protocol import ResourceKind, is_published
 from reconciler.core.diagnostics import Diagnostic, info
 from reconciler.core.plan import Stack
 from reconciler.core.remote import RemoteState
@@ -24,8 +24,7 @@ def state_note(
     if stored.serial:
         return _empty(stack, stored)
     exists = any(
-        not (isinstance(kind := kinds[address.kind], PublishedKind) or kind.facts.shared)
-        for address in remote_state.found
+        not (is_published(kind := kinds[address.kind]) or kind.facts.shared) for address in remote_state.found
     )
     return no_state_note([stack], stack.command("apply")) if exists else None
 

@@ -16,7 +16,7 @@ from providers.docker.source.key import ImageSource, SourceKey
 from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError
 from providers.json_value import JSON
-from providers.protocol import Published, PublishedKind, ResourceKind
+from providers.protocol import Published, ResourceKind, is_published
 from providers.reasons import Reason, Refusal, WayOut
 from reconciler.core.diagnostics import Diagnostic, UserError, error, has_errors, info, warning
 from reconciler.core.events import Note
@@ -100,7 +100,7 @@ class PlanResult:
         """A version that another tool published and the user has not accepted as made from these files."""
         for resource in self.desired:
             kind, live = self.kinds[resource.address.kind], self.remote_state.found.get(resource.address)
-            if isinstance(kind, PublishedKind) and live is not None and kind.is_foreign(live):
+            if is_published(kind) and live is not None and kind.is_foreign(live):
                 return str(resource.fields["version"])
         return None
 
@@ -434,7 +434,7 @@ def _refuse_secrets(planned: PlanResult, source: ImageSource, key: SourceKey) ->
     plan = planned.plan
     for step in plan.steps:
         kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
-        if not isinstance(kind, PublishedKind) or resource is None:
+        if not is_published(kind) or resource is None:
             continue
         builds = step.refusal is not None or _is_built(planned, step)
         problems = secret_findings(planned.pipeline, source, suspects=key.suspects, is_published=not builds)
@@ -456,7 +456,7 @@ def _refuse_time(planned: PlanResult) -> None:
 def _is_built(planned: PlanResult, step: Step) -> bool:
     """Whether the step builds an image."""
     kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
-    if not isinstance(kind, PublishedKind) or resource is None or not step.writes:
+    if not is_published(kind) or resource is None or not step.writes:
         return False
     found = planned.remote_state.found.get(step.address)
     return found is None or kind.needs_build(found, resource.fields)
@@ -468,7 +468,7 @@ def _selected_builders(
     """The builder of each build, and why it is selected. Checks no builder if nothing is built."""
     for step in plan.steps:
         kind, resource = kinds[step.address.kind], desired.get(step.address)
-        if isinstance(kind, PublishedKind) and step.writes and not step.refusal and resource is not None:
+        if is_published(kind) and step.writes and not step.refusal and resource is not None:
             builder = kind.builder_for(remote_state.found.get(step.address), resource.fields)
             if builder is not None:
                 yield info(f"built by {builder.name}: {builder.reason}", address=str(step.address))

@@ -19,7 +19,7 @@ class UnknownError(Exception):
 
 
 class Installed:
-    """The packages of an interpreter.
+    """The packages of an interpreter, as they are at the first question about each.
 
     Args:
         folders: its folders with packages, in the order of its `sys.path`; None if they are unknown.
@@ -28,8 +28,9 @@ class Installed:
 
     def __init__(self, folders: tuple[Path, ...] | None, python: Path | None = None) -> None:
         self._folders, self.python = folders, python
+        self.file_of = functools.cache(self._file_of)  # a class names an enum thousands of times
 
-    def file_of(self, module: str) -> Path | None:
+    def _file_of(self, module: str) -> Path | None:
         """The file of this module; None if its package is not installed, and a stand-in replaces it.
 
         Raises:

@@ -42,8 +42,18 @@ class _Console(Console):
     """
 
     def print(self, *objects: Any, **options: Any) -> None:
-        texts = (Text(item) if isinstance(item, str) else item for item in objects)
+        texts = [Text(item) if isinstance(item, str) else item for item in objects]
+        plain = self.color_system is None and not self.is_terminal and not options
+        if plain and all(isinstance(item, Text) for item in texts):
+            self._print_plain(" ".join(on_one_line(text).plain for text in texts))
+            return
         super().print(*(self._line(item) if isinstance(item, Text) else item for item in texts), **options)
+
+    def _print_plain(self, line: str) -> None:
+        """Print a line without styles: a log may get ten thousand of them, and rendering is slow."""
+        with self:  # writes the buffer at the end
+            line = without_workflow_commands(line) if in_workflow() else line
+            self._buffer.append(Segment(f"{line}\n"))
 
     def _line(self, text: Text) -> Text:
         line = on_one_line(text)
