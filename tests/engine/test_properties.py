@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from providers.errors import RefusedError, TransientError
 from reconciler.core.diff import normalised
-from reconciler.core.events import Event, Status, StepFinished
+from reconciler.core.events import Event, Status, StepFinished, StepStarted
 from reconciler.core.graph import Resource
-from reconciler.core.plan import Action
+from reconciler.core.plan import Action, Step
 from reconciler.core.reasons import ReasonCode, RefusalCode
 from reconciler.core.values import Address
 from state.invariants import verify
@@ -421,6 +421,35 @@ def test_every_save_may_be_the_last(story: Story, afterwards: bool) -> None:
         store.dead = False
         check_honest(story, bench, before, events)
         check_recovery(story, bench, good)
+
+
+@pytest.mark.parametrize("story", TOLD.values(), ids=TOLD)
+def test_every_step_may_be_the_last_that_starts(story: Story) -> None:
+    """A run that is stopped finishes the steps that it started, and leaves nothing open."""
+    good = undisturbed(story)
+    starts = sum(step.action is not Action.NOOP for step in steps_of(story))
+    for number in range(1, starts + 1):
+        bench, _ = story.told()
+        before, events = bench.record, list[Event]()
+
+        def stop_at_the_last(event: Event, number: int = number) -> None:
+            events.append(event)  # noqa: B023 - called in this round only
+            if sum(isinstance(one, StepStarted) for one in events) == number:  # noqa: B023
+                bench.stop.set()  # noqa: B023
+
+        bench.walk(story.plan(bench), emit=stop_at_the_last)
+        bench.stop.clear()
+        assert sum(isinstance(one, StepStarted) for one in events) == number
+        finished = [one.outcome.status for one in events if isinstance(one, StepFinished)]
+        assert set(finished) <= {Status.DONE, Status.SKIPPED}
+        check_honest(story, bench, before, events)
+        assert {intent.verb for intent in bench.record.intents.values()} <= {"replace"}
+        check_recovery(story, bench, good)
+
+
+def steps_of(story: Story) -> Sequence[Step]:
+    """The steps of the plan of a story."""
+    return story.plan(story.told()[0]).plan.steps
 
 
 fields_of_a_processing = st.fixed_dictionaries(
