@@ -7,12 +7,13 @@ register; it is then made from the states, and saved by the first change.
 import random
 import threading
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 
 from state.errors import (
     CorruptStateError,
     RegisterConflictError,
+    StateError,
     StoreUnavailableError,
     UnreadableStateError,
 )
@@ -24,8 +25,45 @@ _TIMEOUT = 60.0  # seconds to repeat a change of a contended register
 _MAX_REFUSALS = 8  # consecutive refusals to replace an unchanged register; more cannot be a race
 
 
+class _Change:
+    """A change of a register, from its arrival until a save has it."""
+
+    def __init__(self, change: Callable[[Register], Register]) -> None:
+        self._change = change
+        self._problem: Exception | None = None
+        self._saved: Register | None = None
+        self.is_done = False
+
+    def apply(self, register: Register) -> Register:
+        """The changed register; the same one if the change raises, which `result` then does."""
+        try:
+            after = self._change(register)
+        except Exception as problem:  # noqa: BLE001 - raised in the thread whose change it is
+            self._problem = problem
+            return register
+        self._problem = None
+        return after
+
+    def finish(self, saved: Register) -> None:
+        """The stored register is this one, with the change."""
+        self._saved, self.is_done = saved, True
+
+    def fail(self, problem: StateError) -> None:
+        """The register cannot be read or saved."""
+        self._problem, self.is_done = problem, True
+
+    def result(self) -> Register:
+        """The saved register. Raises what the change or its save raised."""
+        if self._problem is not None:
+            raise self._problem
+        assert self._saved is not None, "the change was not carried out"
+        return self._saved
+
+
 class Registers:
     """The registers of a store. Each is read once, and again if another run wrote it. Thread-safe.
+
+    Threads share saves: changes that arrive during a save are part of the next one.
 
     Args:
         store: the store itself, without older names.
@@ -46,9 +84,11 @@ class Registers:
         self._store = store
         self._present = present
         self._sleep = sleep
-        self._mutex = threading.RLock()
         self._registers: dict[str, Register] = {}
         self._unregistered: dict[str, list[Snapshot]] = {}  # scope -> states that the register lacks
+        self._mutex = threading.Lock()  # guards the next two; held for moments only
+        self._turns: dict[str, threading.RLock] = {}  # one thread at a time reads or writes a stored register
+        self._changes: dict[str, list[_Change]] = {}  # that no save has yet, in the order of their arrival
 
     def read(self, scope: str) -> Register:
         """The register as last read or written. One that is not stored is made from the states.
@@ -57,7 +97,9 @@ class Registers:
             CorruptStateError: the register is damaged.
             StateError: the store cannot be read.
         """
-        with self._mutex:
+        if (register := self._registers.get(scope)) is not None:
+            return register
+        with self._turn(scope):
             if scope not in self._registers:
                 self._registers[scope] = self._load(scope)
             return self._registers[scope]
@@ -68,7 +110,7 @@ class Registers:
         A reconciler that knows no claims may have saved them. Sends a request, and one for each such stack,
         the first time.
         """
-        with self._mutex:
+        with self._turn(scope):
             register = self.read(scope)
             if scope not in self._unregistered:
                 self._unregistered[scope] = self._states(scope, without=register.stacks)
@@ -86,43 +128,72 @@ class Registers:
 
         Args:
             change: returns the new register, or an equal one. Its errors propagate. It is called again if
-                another run wrote the register, so it must decide by its argument alone.
+                another run wrote the register, so it must decide by its argument alone. It may be called from
+                another thread, and must not call this object.
 
         Raises: as for `read`.
         """
+        own = _Change(change)
         with self._mutex:
-            end, refusals = time.monotonic() + _TIMEOUT, 0
-            before, fresh = self.read(scope), False
-            while True:
-                after = change(before)
-                if after == before and fresh:
-                    return before
-                if after != before:
-                    try:
-                        saved = self._store.save_register(after, expected_serial=before.serial)
-                    except RegisterConflictError as conflict:
-                        if time.monotonic() > end:
-                            raise StoreUnavailableError(
-                                f"other runs keep writing the register of {scope}", hint="try again"
-                            ) from conflict
-                        self._sleep(random.uniform(0.005, 0.05))
-                    else:
-                        self._registers[scope] = saved
-                        return saved
-                stored = self._load(scope)
-                if after != before:
-                    refusals = refusals + 1 if stored.serial == before.serial else 0
-                    if refusals == _MAX_REFUSALS:
+            self._changes.setdefault(scope, []).append(own)
+        try:
+            with self._turn(scope):  # while this thread waits, another one may carry out its change
+                if not own.is_done:
+                    self._carry_out(scope)
+        finally:
+            with self._mutex:
+                if own in self._changes[scope]:  # this thread is interrupted, and the others go on
+                    self._changes[scope].remove(own)
+        return own.result()
+
+    def _carry_out(self, scope: str) -> None:
+        """Carry out all changes that have arrived, in one save."""
+        with self._mutex:
+            changes = list(self._changes[scope])
+        try:
+            self._save(scope, changes)
+        except StateError as problem:
+            for change in changes:
+                change.fail(problem)
+        with self._mutex:
+            self._changes[scope] = [change for change in self._changes[scope] if not change.is_done]
+
+    def _save(self, scope: str, changes: Sequence["_Change"]) -> None:
+        end, refusals = time.monotonic() + _TIMEOUT, 0
+        before, fresh = self.read(scope), False
+        while True:
+            after = before
+            for change in changes:
+                after = change.apply(after)
+            if after == before and fresh:
+                break
+            if after != before:
+                try:
+                    after = self._store.save_register(after, expected_serial=before.serial)
+                    break
+                except RegisterConflictError as conflict:
+                    if time.monotonic() > end:
                         raise StoreUnavailableError(
-                            f"the store refuses to replace the unchanged register of {scope}",
-                            hint="it must honour If-Match and If-None-Match; see docs/reference/state.md",
-                        )
-                self._registers[scope] = before = stored
-                fresh = True
+                            f"other runs keep writing the register of {scope}", hint="try again"
+                        ) from conflict
+                    self._sleep(random.uniform(0.005, 0.05))
+            stored = self._load(scope)
+            if after != before:
+                refusals = refusals + 1 if stored.serial == before.serial else 0
+                if refusals == _MAX_REFUSALS:
+                    raise StoreUnavailableError(
+                        f"the store refuses to replace the unchanged register of {scope}",
+                        hint="it must honour If-Match and If-None-Match; see docs/reference/state.md",
+                    )
+            self._registers[scope] = before = stored
+            fresh = True
+        self._registers[scope] = after
+        for change in changes:
+            change.finish(after)
 
     def refresh(self, scope: str) -> None:
         """Read the register again the next time: it was changed past this object."""
-        with self._mutex:
+        with self._turn(scope):
             self._registers.pop(scope, None)
 
     def is_void(self, address: str, claim: Claim) -> bool:
@@ -141,12 +212,16 @@ class Registers:
             NewerFormatError: a newer reconciler wrote it.
             StateError: the store cannot be read or written.
         """
-        with self._mutex:
+        with self._turn(scope):
             with suppress(CorruptStateError):
                 self._store.load_register(scope)
             made = self._from_states(scope)
             self._registers[scope] = self._store.save_register(made, expected_serial=None)
             return self._registers[scope]
+
+    def _turn(self, scope: str) -> threading.RLock:
+        with self._mutex:
+            return self._turns.setdefault(scope, threading.RLock())
 
     def _load(self, scope: str) -> Register:
         stored = self._store.load_register(scope)

@@ -95,12 +95,14 @@ class Register:
 
     def with_claims(self, claims: Mapping[str, Claim]) -> "Register":
         """The register with these claims, which replace all others on the same resources."""
+        if all(self.claims.get(address) == claim for address, claim in claims.items()):
+            return self  # most applies change no claim, and a copy takes as long as the register is large
         replaced = {other for address, one in claims.items() for other in self.matching(address, [one.id])}
         kept = {address: claim for address, claim in self.claims.items() if address not in replaced}
         return self._with(claims={**kept, **claims})
 
     def with_source(self, stack: str, source: Source) -> "Register":
-        return self._with(stacks={**self.stacks, stack: source})
+        return self if self.stacks.get(stack) == source else self._with(stacks={**self.stacks, stack: source})
 
     def with_states(self, states: Iterable[Snapshot], exclusive: ExclusiveKinds) -> "Register":
         """The register with the resources of states that were saved without claims. Claims of others stay.
@@ -121,7 +123,9 @@ class Register:
         return register
 
     def without_claims(self, addresses: Iterable[str]) -> "Register":
-        dropped = set(addresses)
+        dropped = set(addresses) & self.claims.keys()
+        if not dropped:
+            return self
         return self._with(claims={a: claim for a, claim in self.claims.items() if a not in dropped})
 
     def without_stack(self, stack: str) -> "Register":

@@ -148,8 +148,13 @@ class Platform:
         return path("organization", self._headers[_ORGANIZATION], *parts)
 
     def expect(self, look_ups: int) -> None:
-        """Set the number of expected look-ups per collection. For many of them, lists are cheaper."""
-        self._look_ups = look_ups
+        """Set the number of expected look-ups per collection. For many of them, lists are cheaper.
+
+        The lists are read anew, at the first look-up in each, and used until the first write.
+        """
+        with self._lock:
+            self._look_ups = look_ups
+            self._listings = {}
 
     def find_listed(self, collection: str, name: str, keys: Collection[str]) -> Answer | None:
         """Like `find`, but from a shared list of the whole collection if that saves requests.
@@ -201,6 +206,7 @@ class Platform:
             data = {} if body is None else {"data": orjson.dumps(body)}
         except orjson.JSONEncodeError as problem:
             raise RefusedError(f"it cannot be sent: {problem}") from problem
+        self.expect(0)  # what is read from now on is as it is after the write
         try:
             with self._lock:
                 connection = self._connection

@@ -1,5 +1,6 @@
 """Finds the stack that a folder had before its name changed. The state follows the folder."""
 
+import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import cache
@@ -16,7 +17,7 @@ StacksBelow = Callable[[Path], Mapping[Path, Collection[str]]]
 
 
 class FormerStacks:
-    """The former stacks of folders.
+    """The former stacks of folders. Thread-safe.
 
     Args:
         register: returns the register of a scope.
@@ -29,6 +30,7 @@ class FormerStacks:
         self._pipelines: dict[str, Pipeline] = {}
         self._name_of = cache(workspace_name)
         self._declared: dict[Path, Mapping[Path, Collection[str]]] = {}
+        self._searching = threading.Lock()  # a workspace is searched once, whoever asks first
 
     def add(self, stack: str, pipeline: Pipeline) -> None:
         """Add a stack, whose former names `of` then returns."""
@@ -64,8 +66,9 @@ class FormerStacks:
         root, own = root_of(pipeline), real_path(pipeline.folder)
         assert root is not None, "a source with a folder has a root"
         assert self._stacks_below is not None
-        if root not in self._declared:
-            self._declared[root] = self._stacks_below(root)
+        with self._searching:
+            if root not in self._declared:
+                self._declared[root] = self._stacks_below(root)
         return {
             name
             for folder, names in self._declared[root].items()

@@ -105,7 +105,8 @@ class BucketStore:
         self.objects = objects
         self._clock = clock
         self._sleep = sleep
-        self._mutex = threading.RLock()  # one swap at a time, to avoid contention between threads
+        self._mutex = threading.Lock()  # guards the next
+        self._turns: dict[str, threading.RLock] = {}  # one swap of an object at a time: threads do not race
         self._seen: dict[str, _CachedHead] = {}
         # Immutable: history objects by stack and name, and the names of committed saves.
         self._saves: dict[tuple[str, str], HistoryObject] = {}
@@ -226,7 +227,7 @@ class BucketStore:
 
     def save_register(self, register: Register, *, expected_serial: int | None) -> Register:
         scope = register.scope
-        with self._mutex:
+        with self._turn(register_path(scope)):
             seen = self._registers.get(scope)
             if seen is None or expected_serial is None or seen.serial != expected_serial:
                 seen = self._read_register(scope)
@@ -379,7 +380,7 @@ class BucketStore:
                 based on a cached head: then it runs again with the current one.
             fresh: start with the current head instead of the cached one.
         """
-        with self._mutex:
+        with self._turn(head_path(stack)):
             fresh = fresh or stack not in self._seen
             seen = self._read_head(stack) if fresh else self._seen[stack]
             end, refusals = self._clock() + _SWAP_TIMEOUT, 0
@@ -417,6 +418,10 @@ class BucketStore:
                 else:
                     self._seen[stack] = _CachedHead(head, version, seen.modified)
                     return seen
+
+    def _turn(self, path: str) -> threading.RLock:
+        with self._mutex:
+            return self._turns.setdefault(path, threading.RLock())
 
     def _read_head(self, stack: str) -> _CachedHead:
         """The current head."""

@@ -6,6 +6,7 @@ query or a header, as some credentials travel there. Independent of the state fo
 """
 
 import os
+import random
 import re
 import threading
 import time
@@ -67,6 +68,9 @@ _BUSY = re.compile(
     r"SlowDown|ServiceUnavailable|ServerBusy|TooManyRequests|Too Many Requests|rateLimitExceeded"
     r"|Service Unavailable|InternalError|Internal Server Error|OperationTimedOut|Bad Gateway|Gateway Timeout"
 )
+_TOO_FAST = re.compile(r"SlowDown|TooManyRequests|Too Many Requests|rateLimitExceeded")
+"""A refusal of a write that comes too soon after another one of the same object: nothing was written."""
+
 _MALFORMED = re.compile(
     r"invalid list response|Unable to extract metadata|Header missing|Invalid last modified|missing ETag",
     re.I,
@@ -110,12 +114,21 @@ class Objects:
             come from the variables that obstore reads.
         patience: timeout of one request in seconds, including retries.
         watcher: announces long waits; None for no announcements.
+        sleep: sleeps a number of seconds; for tests.
     """
 
-    def __init__(self, url: str, *, patience: float = PATIENCE, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience: float = PATIENCE,
+        watcher: Watcher | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.url = url
         self._patience = patience
         self._watcher = watcher
+        self._sleep = sleep
         self._mutex = threading.Lock()
         self._client: ObjectStore | None = None
         self._lists_work = False  # whether a list was verified
@@ -148,7 +161,7 @@ class Objects:
         """Writes the object unconditionally. Retries are safe, as the write is idempotent."""
         with self._translate_errors():
             client = self._open_client()
-            self._request(lambda: client.put(path, body, use_multipart=False))
+            self._request(lambda: self._at_its_pace(lambda: client.put(path, body, use_multipart=False)))
 
     def swap(self, path: str, body: bytes, version: Version | None) -> Version:
         """Writes the object if it is still that version; None if it must not exist. Returns the new version.
@@ -163,7 +176,9 @@ class Objects:
             client = self._open_client()
             try:
                 mode = cast("PutMode", version or "create")
-                result = self._request(lambda: client.put(path, body, mode=mode, use_multipart=False))
+                result = self._request(
+                    lambda: self._at_its_pace(lambda: client.put(path, body, mode=mode, use_multipart=False))
+                )
             except (AlreadyExistsError, PreconditionError):
                 raise PreconditionFailedError(f"another run wrote {path} in {self.url}") from None
             except FileNotFoundError as problem:  # S3's response for a deleted object
@@ -259,6 +274,24 @@ class Objects:
                     retry_config={"max_retries": 6, "retry_timeout": patience},
                 )
             return self._client
+
+    def _at_its_pace(self, write: Callable[[], T]) -> T:
+        """The result of a write, which is repeated while the bucket refuses it as too early.
+
+        Google Cloud Storage takes one write per second of an object:
+        https://cloud.google.com/storage/quotas#objects. obstore repeats a refused request, too, but gives up
+        after six attempts, which several runs that write one register soon need.
+        """
+        from obstore.exceptions import BaseError
+
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                return write()
+            except BaseError as problem:
+                if not _TOO_FAST.search(str(problem)) or time.monotonic() > end:
+                    raise
+            self._sleep(random.uniform(0.5, 1.5))
 
     def _request(self, call: Callable[[], T]) -> T:
         """The result of a call of obstore. Announces a long wait."""

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.errors import PermanentError
+from providers.errors import PermanentError, TransientError
 from providers.picsellia import listing
 from providers.picsellia.answer import Answer, Page
 from providers.picsellia.listing import pages
-from providers.picsellia.platform import PAGE
+from providers.picsellia.platform import FEW, PAGE, Platform
 from providers.sandbox import Sandbox
 from tests.conftest import Cli, copy_example
-from tests.picsellia.conftest import Kinds
+from tests.picsellia.conftest import PROCESSING, Kinds
 
 SIZE = 12
 
@@ -240,3 +240,26 @@ def test_a_pipeline_with_more_inputs_than_a_page_has(cli: Cli, sandbox: Sandbox,
     again = cli("apply", "dataset_cleanup", "--yes")
     assert (again.code, sandbox.writes()) == (0, []), again.err
     assert cli("plan", "dataset_cleanup", "--exit-code").code == 0
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_after_a_write_nothing_is_read_from_an_earlier_list(
+    platform: Platform, kinds: Kinds, sandbox: Sandbox, answered: bool
+) -> None:
+    """One session plans many pipelines from a list, then applies them: a write is read back as it is."""
+    for number in range(FEW):
+        sandbox.platform.create_processing(f"app-{number}", **PROCESSING)
+    platform.expect(FEW)
+    live = kinds.read_processing("app-0")
+    assert live is not None
+    if answered:
+        kinds.change_processing(live, default_cpu=8)
+    else:
+        sandbox.fail("PATCH", "/api/processing/", "drop-after")
+        with pytest.raises(TransientError):
+            kinds.change_processing(live, default_cpu=8)
+    for name, cpu in (("app-0", 8), ("app-1", 4)):
+        found = kinds.read_processing(name)
+        assert found is not None and found.fields["default_cpu"] == cpu
+    kinds.processing.delete(live, parent=None)
+    assert kinds.read_processing("app-0") is None

@@ -2,13 +2,17 @@
 
 import socket
 import sys
+import threading
 import time as real_time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from state.errors import CorruptStateError, LostLockError, NewerFormatError, StoreUnavailableError
+from state.register import Register
 from state.stores.bucket import BucketStore
 from state.stores.objects import WITNESS, Objects, PreconditionFailedError, StoredObject, Version
 from state.stores.opening import open_store
@@ -17,6 +21,7 @@ from tests.state.conftest import STACK, bucket_url, count, counting, run
 from tests.state.gcs import Gcs
 from tests.state.servers import ACCOUNT_KEY, Bucket, use
 from tests.state.test_store import NEVER, save
+from tests.waits import PATIENCE
 
 FOLDER = "my-org%40STAGING%2Fmy_pipeline"
 
@@ -267,6 +272,54 @@ def test_a_request_to_slow_down_is_retried(code: int, monkeypatch: pytest.Monkey
         with open_store("gs://records/team") as store:
             assert save(store, counting(1), expected=0).serial == 1
         assert server.refusals == []
+
+
+def test_many_writes_of_one_object_wait_as_long_as_the_bucket_requires(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More refusals than one request is repeated for: several runs write one register."""
+    naps: list[float] = []
+    with Gcs("records") as server:
+        use(Bucket("", {"GOOGLE_BASE_URL": server.url, "GOOGLE_BEARER_TOKEN": "not-a-secret"}), monkeypatch)
+        with BucketStore(Objects("gs://records/team", sleep=naps.append)) as store:
+            for serial in range(2):
+                server.refusals = [429] * 20
+                assert save(store, counting(serial), expected=serial).serial == serial + 1
+                assert server.refusals == []
+    assert naps
+
+
+def test_a_bucket_that_refuses_every_write_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Gcs("records") as server:
+        use(Bucket("", {"GOOGLE_BASE_URL": server.url, "GOOGLE_BEARER_TOKEN": "not-a-secret"}), monkeypatch)
+        server.refusals = [429] * 10_000
+        with (
+            open_store("gs://records/team", patience=0.3) as store,
+            pytest.raises(StoreUnavailableError, match="refuses requests at the moment"),
+        ):
+            save(store, counting(1), expected=0)
+
+
+def test_one_stack_does_not_wait_for_the_save_of_another(place: str) -> None:
+    saving, go_on = threading.Event(), threading.Event()
+
+    class Held(Objects):
+        def swap(self, path: str, body: bytes, version: Version | None) -> Version:
+            if path.startswith(FOLDER):
+                saving.set()
+                assert go_on.wait(PATIENCE)
+            return super().swap(path, body, version)
+
+    other = replace(counting(7), stack="my-org@STAGING/other")
+    with BucketStore(Held(place)) as store, ThreadPoolExecutor(1) as pool:
+        held = pool.submit(save, store, counting(1), expected=0)
+        try:
+            assert saving.wait(PATIENCE)
+            assert store.save(other, expected_serial=0, lock=None).serial == 1
+            assert store.save_register(Register("my-org@STAGING"), expected_serial=0).serial == 1
+        finally:
+            go_on.set()
+        assert held.result().serial == 1
 
 
 def test_an_endpoint_without_a_response_fails(

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from providers.table import EXCLUSIVE
 from reconciler.core.graph import Resource
 from reconciler.core.plan import Plan
+from state.claims import Registers
 from state.stores.base import Store
 from tests.conftest import CASES
 from tests.engine.conftest import model, processing, version_of
@@ -19,6 +21,7 @@ from tests.memory import MemoryWorld
 from tests.state.conftest import MakeStore
 
 RACES = 50
+STACKS = 40  # applied by 32 threads
 
 
 def test_of_two_pipelines_that_race_for_one_resource_one_wins_and_the_other_is_refused_with_its_name(
@@ -52,6 +55,39 @@ def test_of_two_pipelines_that_race_for_one_resource_one_wins_and_the_other_is_r
             assert (claim.stack, claim.id) == (stacks[winner], live.id)
             assert teams[1 - winner].state(stacks[1 - winner]).serial == 0
     CASES["races of two pipelines for one resource"] += RACES
+
+
+def test_many_threads_of_one_session_apply_one_stack_each_and_of_those_that_want_one_resource_one_gets_it(
+    make_store: MakeStore,
+) -> None:
+    """Every stack has a processing of its own, and wants that of its neighbour, too."""
+    store, world = make_store(), MemoryWorld()
+    registers, teams = Registers(store, EXCLUSIVE), Team(store, world)
+    stacks = {f"{SCOPE}/s{number}": number for number in range(STACKS)}
+
+    def apply(stack: str) -> Plan:
+        pair = processing(f"pair{stacks[stack] // 2}", owns=(), default_cpu=stacks[stack])
+        own = processing(f"own{stacks[stack]}", owns=(), default_cpu=stacks[stack])
+        plan = teams.apply(stack, own, registers=registers)
+        assert plan.can_apply
+        return teams.apply(stack, own, pair, registers=registers)
+
+    with ThreadPoolExecutor(32) as pool:
+        plans = dict(zip(stacks, pool.map(apply, stacks), strict=True))
+    held = Team(make_store(), world).register.claims
+    for stack, number in stacks.items():
+        own, pair = f"processing/own{number}", f"processing/pair{number // 2}"
+        assert held[own].stack == stack
+        assert held[own].id == world.objects["processing", (f"own{number}",)].id
+        if plans[stack].can_apply:
+            assert held[pair].stack == stack
+            assert world.objects["processing", (f"pair{number // 2}",)].fields["default_cpu"] == number
+        else:
+            assert refusals(plans[stack]) == {pair: held[pair].stack}
+    assert sum(plan.can_apply for plan in plans.values()) == STACKS // 2
+    assert len(held) == STACKS + STACKS // 2
+    assert teams.notices == []
+    CASES["stacks applied side by side by one session"] += STACKS
 
 
 class Killed(BaseException):

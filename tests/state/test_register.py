@@ -1,11 +1,13 @@
 """The register: who claims what, as a pure value, and kept by each store with compare-and-swap."""
 
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -33,6 +35,7 @@ from state.stores.sqlite import SqliteStore
 from tests.state.conftest import AT, MakeStore, intent, resource, snapshot
 from tests.state.test_processes import start
 from tests.state.test_sqlite import change
+from tests.waits import PATIENCE, until
 
 SCOPE = "my-org@STAGING"
 A, B, C = (f"{SCOPE}/{name}" for name in "abc")
@@ -415,6 +418,187 @@ def test_a_bucket_that_refuses_every_swap_is_given_up(place: str) -> None:
         Registers(store, KINDS, sleep=lambda _: None).update(
             SCOPE, lambda it: it.with_source(A, Source("", ""))
         )
+
+
+# -- with many threads
+
+
+class Slow:
+    """A store whose first save of a register waits until the test lets it go on."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.saving, self.go_on = threading.Event(), threading.Event()
+        self.saved: list[Register] = []
+        self.fails: list[BaseException] = []
+
+    def load_register(self, scope: str) -> Register | None:
+        return self.store.load_register(scope)
+
+    def names(self) -> Sequence[str]:
+        return self.store.names()
+
+    def save_register(self, register: Register, *, expected_serial: int | None) -> Register:
+        if not self.saving.is_set():
+            self.saving.set()
+            assert self.go_on.wait(PATIENCE)
+        elif self.fails:
+            raise self.fails.pop()
+        saved = self.store.save_register(register, expected_serial=expected_serial)
+        self.saved.append(saved)
+        return saved
+
+
+class Crowd:
+    """Threads whose changes arrive while the register is saved."""
+
+    def __init__(self, store: Store) -> None:
+        self.slow = Slow(store)
+        self.registers = Registers(cast(Store, self.slow), KINDS, sleep=lambda _: None)
+
+    def meet(self, *changes: Callable[[Register], Register]) -> list[Future[Register]]:
+        """The results of these changes, and first that of one that was being saved when they arrived."""
+        with ThreadPoolExecutor(len(changes) + 1) as pool:
+            first = pool.submit(self.registers.update, SCOPE, with_stack("first"))
+            assert self.slow.saving.wait(PATIENCE)
+            others = []
+            for change in changes:
+                others.append(pool.submit(self.registers.update, SCOPE, change))
+                until(lambda: len(self.registers._changes[SCOPE]) == len(others) + 1)
+            self.slow.go_on.set()
+        return [first, *others]
+
+    @property
+    def stacks(self) -> list[set[str]]:
+        """The stacks of each saved register."""
+        return [set(register.stacks) for register in self.slow.saved]
+
+
+def with_stack(name: str) -> Callable[[Register], Register]:
+    return lambda register: register.with_source(name, Source("", name))
+
+
+def test_changes_that_arrive_during_a_save_share_the_next_one(make_store: MakeStore) -> None:
+    crowd = Crowd(make_store())
+    results = crowd.meet(*(with_stack(f"s{number}") for number in range(30)))
+    everyone = {"first", *(f"s{number}" for number in range(30))}
+    assert crowd.stacks == [{"first"}, everyone]
+    assert {future.result().serial for future in results[1:]} == {2}
+    assert set(crowd.registers.read(SCOPE).stacks) == everyone
+    stored = make_store().load_register(SCOPE)
+    assert stored is not None and set(stored.stacks) == everyone
+
+
+def test_a_change_sees_those_that_arrived_before_it(store: Store) -> None:
+    seen: list[set[str]] = []
+
+    def look(register: Register) -> Register:
+        seen.append(set(register.stacks))
+        return register
+
+    Crowd(store).meet(with_stack("a"), look, with_stack("b"))
+    assert seen[-1] == {"first", "a"}
+
+
+def test_a_change_that_raises_reaches_its_own_thread_only(store: Store) -> None:
+    crowd = Crowd(store)
+
+    def refuse(register: Register) -> Register:
+        raise ZeroDivisionError
+
+    _, a, refused, b = crowd.meet(with_stack("a"), refuse, with_stack("b"))
+    assert crowd.stacks[-1] == {"first", "a", "b"} == set(a.result().stacks) == set(b.result().stacks)
+    with pytest.raises(ZeroDivisionError):
+        refused.result()
+
+
+def test_a_save_that_another_run_was_faster_than_is_made_again_with_all_changes(
+    make_store: MakeStore,
+) -> None:
+    crowd, other = Crowd(make_store()), Registers(make_store(), KINDS)
+
+    def race(register: Register) -> Register:
+        if "theirs" not in register.stacks:
+            other.update(SCOPE, with_stack("theirs"))
+        return register.with_source("mine", Source("", "mine"))
+
+    results = crowd.meet(with_stack("a"), race, with_stack("b"))
+    everyone = {"first", "theirs", "a", "mine", "b"}
+    assert all(set(future.result().stacks) == everyone for future in results[1:])
+    assert set(other.update(SCOPE, lambda it: it).stacks) == everyone
+
+
+def test_a_save_that_fails_fails_all_its_changes_and_no_later_one(store: Store) -> None:
+    crowd = Crowd(store)
+    crowd.slow.fails = [StoreUnavailableError("no answer")]
+    first, *others = crowd.meet(with_stack("a"), with_stack("b"))
+    assert set(first.result().stacks) == {"first"}
+    for future in others:
+        with pytest.raises(StoreUnavailableError, match="no answer"):
+            future.result()
+    assert set(crowd.registers.update(SCOPE, with_stack("c")).stacks) == {"first", "c"}
+
+
+def test_a_thread_that_is_interrupted_takes_its_own_change_with_it_and_no_other(store: Store) -> None:
+    crowd = Crowd(store)
+    crowd.slow.fails = [KeyboardInterrupt()]
+    _, *others = crowd.meet(*(with_stack(f"s{number}") for number in range(5)))
+    interrupted = [n for n, future in enumerate(others) if isinstance(future.exception(), KeyboardInterrupt)]
+    assert len(interrupted) == 1
+    names = {f"s{number}" for number in range(5)} - {f"s{interrupted[0]}"}
+    assert crowd.stacks[-1] == {"first", *names}
+
+
+@pytest.mark.parametrize("writers", [1, 2])
+def test_many_threads_of_one_or_two_runs_lose_nothing(make_store: MakeStore, writers: int) -> None:
+    """Each stack takes the claim of its own processing, and adds its id. All of them want one besides."""
+    stacks, durable = [f"{SCOPE}/s{number}" for number in range(60)], set[tuple[str, str | None]]()
+    sessions = []
+    for _ in range(writers):
+        store = make_store()
+
+        def save(
+            register: Register,
+            *,
+            expected_serial: int | None,
+            store: Store = store,
+            call: Any = store.save_register,
+        ) -> Register:
+            saved: Register = call(register, expected_serial=expected_serial)
+            durable.update((claim.stack, claim.id) for claim in saved.claims.values())
+            return saved
+
+        store.save_register = save  # type: ignore[method-assign]
+        sessions.append(Registers(store, KINDS))
+    winners: list[str] = []
+
+    def apply(number: int) -> None:
+        stack, registers = stacks[number], sessions[number % writers]
+        won = False
+
+        def take(register: Register) -> Register:
+            nonlocal won
+            won = "processing/wanted" not in register.claims
+            claims = {f"processing/{number}": Claim(stack, None, AT)}
+            wanted = {"processing/wanted": Claim(stack, None, AT)} if won else {}
+            return register.with_claims({**claims, **wanted}).with_source(stack, Source("w", stack))
+
+        registers.update(SCOPE, take)
+        assert (stack, None) in durable
+        winners.extend([stack] * won)
+        registers.update(
+            SCOPE, lambda it: it.with_claims({f"processing/{number}": Claim(stack, f"id of {stack}", AT)})
+        )
+        assert (stack, f"id of {stack}") in durable
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(apply, range(len(stacks))))
+    stored = make_store().load_register(SCOPE)
+    assert stored is not None
+    assert set(stored.stacks) == set(stacks)
+    own = {f"processing/{number}": Claim(stack, f"id of {stack}", AT) for number, stack in enumerate(stacks)}
+    assert stored.claims == {**own, "processing/wanted": Claim(winners[0], None, AT)}
+    assert len(winners) == 1
 
 
 # -- with the states
