@@ -195,7 +195,7 @@ these resources stay, and are no longer managed:
   processing/dataset_cleanup
 
 $ reconciler state history dataset_cleanup
-15    …  somebody  reconciler state forget --stack dataset_cleanup --yes
+7    …  somebody  reconciler state forget --stack dataset_cleanup --yes
     - image/registry/examples/dataset_cleanup
     - input/dataset_cleanup/archive
     - input/dataset_cleanup/dataset
@@ -203,7 +203,11 @@ $ reconciler state history dataset_cleanup
     - input/dataset_cleanup/report_title
     - input/dataset_cleanup/sample_size
     - processing/dataset_cleanup
+<<<<<<< HEAD
 1-14  …  somebody  reconciler apply --all --yes --parallel 1 --builds 1
+=======
+1-6  …  somebody  reconciler apply --all --yes --parallel 1
+>>>>>>> 8706e85 (Update the serials in the stories: fewer saves per apply)
     + image/registry/examples/dataset_cleanup
     + input/dataset_cleanup/archive
     + input/dataset_cleanup/dataset
