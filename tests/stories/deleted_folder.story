@@ -203,11 +203,7 @@ $ reconciler state history dataset_cleanup
     - input/dataset_cleanup/report_title
     - input/dataset_cleanup/sample_size
     - processing/dataset_cleanup
-<<<<<<< HEAD
-1-14  …  somebody  reconciler apply --all --yes --parallel 1 --builds 1
-=======
-1-6  …  somebody  reconciler apply --all --yes --parallel 1
->>>>>>> 8706e85 (Update the serials in the stories: fewer saves per apply)
+1-6  …  somebody  reconciler apply --all --yes --parallel 1 --builds 1
     + image/registry/examples/dataset_cleanup
     + input/dataset_cleanup/archive
     + input/dataset_cleanup/dataset
