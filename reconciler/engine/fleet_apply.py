@@ -7,7 +7,7 @@ their limit.
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from reconciler.core.runs import (
 )
 from reconciler.core.waves import NO_FAILURE, NO_LIMIT, ONE_WAVE
 from reconciler.engine.apply import ApplyRequest, ApplyResult, Approval, apply_plan
-from reconciler.engine.chunks import Task
+from reconciler.engine.chunks import Problem, Task
 from reconciler.engine.fleet import Lane, run
 from reconciler.engine.plan import make_plan
 from reconciler.engine.requests import ApplyOptions, FleetOptions, PlanRequest, ReadOptions
@@ -165,7 +165,7 @@ def apply_fleet(
         followed(WaveStarted(number, [display_path(folder) for folder in wave]))
         failures_in_wave = 0
         lanes = _lanes({folder: plans[folder] for folder in wave}, options)
-        for folder, outcome in run(lanes, task, executor, followed.engine_event, stop=halt):
+        for folder, outcome in _outcomes(wave, lanes, task, executor, followed, halt):
             plan = plans[folder]
             ended = (
                 failed_run(outcome, plan.stack.folder, stack=plan.stack, plan=plan)
@@ -182,6 +182,24 @@ def apply_fleet(
             ):
                 halt.set()
     return runs
+
+
+def _outcomes(
+    wave: Sequence[Path],
+    lanes: Sequence[Lane[Plan]],
+    task: Task[Plan, PipelineRun],
+    executor: Executor,
+    followed: "_InOrder",
+    halt: threading.Event,
+) -> Iterator[tuple[Path, PipelineRun | Problem]]:
+    """The outcome of each pipeline that starts, and the error of signing in for each if that fails."""
+    done = set()
+    try:
+        for folder, outcome in run(lanes, task, executor, followed.engine_event, stop=halt):
+            done.add(folder)
+            yield folder, outcome
+    except (UserError, StateError) as problem:
+        yield from ((folder, problem) for folder in wave if folder not in done)
 
 
 def _lanes(plans: Mapping[Path, Plan], options: FleetOptions) -> Sequence[Lane[Plan]]:

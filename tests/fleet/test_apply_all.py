@@ -185,6 +185,18 @@ def test_bad_numbers_are_refused_before_anything_is_read(fleet: Fleet, option: t
     assert fleet.sandbox.requests() == []
 
 
+def test_a_login_that_ends_before_the_apply_fails_each_pipeline(fleet: Fleet) -> None:
+    fleet.describe("Better.")
+    fleet.sandbox.fail("GET", "/api/home/ping$", 401, nth=2, times=None)
+
+    ended, report = fleet.apply("--all", "--yes")
+
+    assert ended.code == 1
+    assert results(report) == {folder.name: "failed" for folder in fleet.folders}
+    assert "token" in ended.err
+    assert fleet.sandbox.writes() == []
+
+
 # Approval
 
 
