@@ -53,11 +53,13 @@ class StopSignal(threading.Event):
 
     Attributes:
         steps_running: whether the run has to wait for running steps to finish.
+        is_shown: whether a view reports the interruption, because a message of its own would spoil its table.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.steps_running = False
+        self.is_shown = False
 
 
 @contextmanager
@@ -76,7 +78,8 @@ def interruptible() -> Iterator[StopSignal]:
         stop.set()
         if not stop.steps_running:
             raise KeyboardInterrupt
-        os.write(2, b"\ninterrupted: waiting for running steps to finish; interrupt again to stop now\n")
+        if not stop.is_shown:
+            os.write(2, b"\ninterrupted: waiting for running steps to finish; interrupt again to stop now\n")
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

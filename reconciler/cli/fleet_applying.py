@@ -170,7 +170,8 @@ class _Run:
         if not self._is_approved():
             return self._report(runs, total, declined=True)
         stop.steps_running = True
-        with FleetTable(self._err) as table:
+        with FleetTable(self._err, interrupted=stop.is_set) as table:
+            stop.is_shown = table.is_live
             follow = _Follower(write_event, table, stop)
             waves = (self._request.fleet.waves or ONE_WAVE).split([display_path(folder) for folder in chosen])
             follow(
@@ -190,6 +191,7 @@ class _Run:
                 stopped_by_failures=not stop.is_set() and started.keys() != chosen.keys(),
             )
             follow(RunEnded(report))
+        stop.is_shown = False
         if follow.broken is not None:
             raise follow.broken
         return report

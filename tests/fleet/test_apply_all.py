@@ -16,8 +16,10 @@ import pytest
 
 from providers.sandbox import Sandbox
 from reconciler.engine.requests import ReadOptions
+from tests.commands.terminal import terminal
 from tests.conftest import Cli, Ended, training
 from tests.fleet import made
+from tests.waits import PATIENCE, until
 
 COUNT = 12
 
@@ -493,3 +495,42 @@ def test_what_fails_before_the_plan_is_in_the_report_of_one_pipeline(fleet: Flee
 
     assert ended.code == 1
     assert results(report) == {"pipeline_0003": "failed"}
+
+
+def test_a_terminal_shows_the_table_and_says_that_running_steps_finish(fleet: Fleet) -> None:
+    fleet.describe("Better.")
+    fleet.sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", "hang", seconds=3, times=None)
+    fleet.sandbox.clear_requests()
+
+    with terminal("apply", "--all", "--jobs", "2", cwd=fleet.cli.folder, environment=os.environ) as screen:
+        screen.expect(f"Plan for {COUNT} pipelines: {COUNT} to change.")
+        screen.expect("Apply this? [y/N]: ")
+        screen.type("y")
+        screen.expect(f"0 of {COUNT} done  2 running")
+        until(lambda: len(fleet.sandbox.writes(service="platform")) == 2)
+        screen.interrupt()
+        screen.expect("interrupted: running steps finish; interrupt again to stop now")
+        screen.expect("Not finished: ")
+        assert screen.end() == 130
+
+    assert "waiting for running steps" not in screen.shown
+    assert fleet.descriptions()["Better."] == 2
+
+
+def test_a_log_without_a_reader_ends_the_run_without_a_traceback(fleet: Fleet) -> None:
+    fleet.describe("Better.")
+    fleet.sandbox.fail("PATCH", "/api/processing/[0-9a-f-]+$", "hang", seconds=1, times=None)
+
+    with started(fleet, "apply", "--all", "--yes", "--jobs", "2") as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            assert "Traceback" not in line
+            if "applied " in line:
+                break
+        run.stderr.close()
+        assert run.wait(PATIENCE) == 1
+
+    fleet.sandbox.switch(faults=[])
+    ended, _ = fleet.apply("--all", "--yes")
+    assert ended.code == 0, ended.err
+    assert fleet.descriptions() == {"Better.": COUNT}
