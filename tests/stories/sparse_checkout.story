@@ -17,10 +17,10 @@ $ reconciler apply --all --yes --parallel 1 --builds 1
 sandbox@sandbox  http://sandbox
 Plan for 2 pipelines: 2 to change.
 Resources: 13 to create.
-+ image       create      never-published     2 pipelines: computed_inputs, dataset_cleanup
-+ processing  create      does not exist yet  2 pipelines: computed_inputs, dataset_cleanup
-+ input       create      does not exist yet  9 resources in 2 pipelines: computed_inputs, dataset_cleanup
-Done: 2 applied of 2 pipelines.
++ image       create  never-published     2 pipelines: computed_inputs, dataset_cleanup
++ processing  create  does not exist yet  2 pipelines: computed_inputs, dataset_cleanup
++ input       create  does not exist yet  9 resources in 2 pipelines: computed_inputs, dataset_cleanup
+Done: 2 applied.
 Published 1.0.0 for 2 pipelines: computed_inputs, dataset_cleanup
 | info: python lacks picsellia_cv_engine and picsellia_pipelines_cli, so the classes were read with built-in replacements
 |   in computed_inputs

@@ -27,10 +27,10 @@ $ reconciler apply --all --yes --parallel 1 --builds 1
 sandbox@sandbox  http://sandbox
 Plan for 2 pipelines: 2 to change.
 Resources: 13 to create.
-+ image       create      never-published     2 pipelines: dataset_cleanup, second
-+ processing  create      does not exist yet  2 pipelines: dataset_cleanup, second
-+ input       create      does not exist yet  9 resources in 2 pipelines: dataset_cleanup, second
-Done: 2 applied of 2 pipelines.
++ image       create  never-published     2 pipelines: dataset_cleanup, second
++ processing  create  does not exist yet  2 pipelines: dataset_cleanup, second
++ input       create  does not exist yet  9 resources in 2 pipelines: dataset_cleanup, second
+Done: 2 applied.
 Published 1.0.0 for 2 pipelines: dataset_cleanup, second
 | info: python lacks picsellia_cv_engine and picsellia_pipelines_cli, so the classes were read with built-in replacements
 |   in second
@@ -44,10 +44,10 @@ $ reconciler apply --all --yes --parallel 1 --builds 1
 sandbox@sandbox  http://sandbox
 Plan for 1 pipeline: 1 to change.
 Resources: 6 to create.
-+ image       create      never-published     computed_inputs
-+ processing  create      does not exist yet  computed_inputs
-+ input       create      does not exist yet  4 resources in computed_inputs
-Done: 1 applied of 1 pipeline.
++ image       create  never-published     computed_inputs
++ processing  create  does not exist yet  computed_inputs
++ input       create  does not exist yet  4 resources in computed_inputs
+Done: 1 applied.
 Published 1.0.0 for computed_inputs
 | info: python lacks picsellia_cv_engine and picsellia_pipelines_cli, so the classes were read with built-in replacements
 |   in computed_inputs
