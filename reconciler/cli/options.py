@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from reconciler.core.events import Emit
     from reconciler.core.waves import FailureLimit, Waves
     from reconciler.credentials.target import Target, TargetSettings
+    from reconciler.workspace.changes import Base
     from reconciler.workspace.schema import Workspace
     from reconciler.workspace.selection import SelectedPipeline
     from state.stores.base import Store
@@ -206,7 +207,7 @@ class Selection:
         if is_current and not _is_in_pipeline():
             raise click.UsageError("name a pipeline, run the command in its folder, or use --all")
         stale = functools.partial(self._stale, open_store)
-        selected = select(request, Path.cwd(), workspace(), self.environment, stale, failed)
+        selected = select(request, Path.cwd(), workspace(), self.environment, self._changed, stale, failed)
         if not selected and request.allow_empty:
             from reconciler.views.terminal.console import console
 
@@ -224,6 +225,15 @@ class Selection:
     def folders(self, failed: Callable[[UserError], None], open_store: "OpenStore") -> list[Path]:
         """As `named_folders`, for callers that do not need the names of missing pipelines."""
         return self.named_folders(lambda _, problem: failed(problem), open_store)
+
+    def _changed(self, folders: Sequence[Path], base: "Base") -> Mapping[Path, str]:
+        """Those of the pipelines whose files differ from a commit. Raises UserError."""
+        from reconciler.views.terminal.console import console
+        from reconciler.views.terminal.progress import ProgressView
+        from reconciler.workspace.changes import changed_pipelines
+
+        with ProgressView(console(sys.stderr)) as progress:
+            return changed_pipelines(folders, base, Path.cwd(), workspace(), progress)
 
     def _stale(self, open_store: "OpenStore", folders: Sequence[Path]) -> Mapping[Path, str]:
         """Those of the pipelines whose files differ from the state. Raises UserError or StateError."""

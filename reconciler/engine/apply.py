@@ -171,7 +171,7 @@ def carry_out(
     return carry_out_stack(
         session,
         session.stack(pipeline),
-        git_revision(pipeline),
+        git_revision(pipeline, session.emit),
         make,
         request,
         lock_config=lock_config,

@@ -12,7 +12,7 @@ from providers.docker.image import ImageKind
 from providers.docker.outputs import ImageOutputs
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
-from providers.docker.source.key import SourceKey
+from providers.docker.source.key import Announce, SourceKey, announce_nothing
 from providers.json_value import JSON
 from providers.picsellia.kinds import kinds
 from providers.picsellia.platform import Platform
@@ -39,6 +39,7 @@ def image_kind(
     accept_foreign: bool = False,
     bumped_from: str = "",
     leaves_channel: bool = False,
+    announce: Announce = announce_nothing,
 ) -> ImageKind:
     """The kind of the image in a pipeline's folder.
 
@@ -46,6 +47,7 @@ def image_kind(
         key: key of the source in the folder.
         pool: connections to the registry.
         new_version, accept, accept_foreign, bumped_from, leaves_channel: see `ImageKind`.
+        announce: as for `image_labels`, for an image that may be built.
     """
     source, builder = image_source(pipeline), pipeline.config.reconciler.image.builder
     return ImageKind(
@@ -53,7 +55,7 @@ def image_kind(
         source,
         key,
         builder=cache(lambda: select(builder, source, pool)),
-        labels=lambda: image_labels(pipeline),
+        labels=lambda: image_labels(pipeline, announce),
         new_version=new_version,
         accept=accept,
         accept_foreign=accept_foreign,
@@ -73,7 +75,7 @@ def recorded_image_kind(
         replace(image_source(pipeline), platform=str(image.inputs["platform"])),
         SourceKey(recorded_source(image), outputs.files or {}, outputs.arguments or {}, bytes=0),
         builder=_no_builder,
-        labels=lambda: image_labels(pipeline),
+        labels=lambda: image_labels(pipeline, announce_nothing),
         new_version=new_version,
         connect=partial(RegistryClient, pool=pool),
     )

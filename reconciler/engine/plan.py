@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from semver import Version
 
-from providers.docker.source.key import ImageSource, SourceKey
+from providers.docker.source.key import Announce, ImageSource, SourceKey
 from providers.docker.verdicts import ImageWay
 from providers.errors import ProviderError
 from providers.json_value import JSON
@@ -143,7 +143,7 @@ def make_plan(
         plan = planned.plan
         planned = replace(planned, plan=replace(plan, diagnostics=(*plan.diagnostics, note)))
     _refuse_time(planned)
-    return _refuse_secrets(planned, image_source(bumped), key)
+    return _refuse_secrets(planned, image_source(bumped), key, session.emit)
 
 
 def plan_for(
@@ -337,6 +337,7 @@ def _kinds(
         accept_foreign=request.accept_foreign,
         bumped_from="" if before == after else str(before),
         leaves_channel=leaves_channel(bumped),
+        announce=session.emit,
     )
     return kinds_of(session.platform, image)
 
@@ -426,7 +427,9 @@ def _unmatched_settings(pipeline: Pipeline, steps: Sequence[Step]) -> Iterator[D
 _SECRET = Refusal(Reason(RefusalCode.SECRET), (WayOut(Way.SEE_ERRORS),))
 
 
-def _refuse_secrets(planned: PlanResult, source: ImageSource, key: SourceKey) -> PlanResult:
+def _refuse_secrets(
+    planned: PlanResult, source: ImageSource, key: SourceKey, announce: Announce
+) -> PlanResult:
     """The plan, with a refusal if a build would put a secret into the image.
 
     If this source is published already, nothing is built, so there is only a warning.
@@ -437,7 +440,9 @@ def _refuse_secrets(planned: PlanResult, source: ImageSource, key: SourceKey) ->
         if not is_published(kind) or resource is None:
             continue
         builds = step.refusal is not None or _is_built(planned, step)
-        problems = secret_findings(planned.pipeline, source, suspects=key.suspects, is_published=not builds)
+        problems = secret_findings(
+            planned.pipeline, source, suspects=key.suspects, is_published=not builds, announce=announce
+        )
         refused = step
         if step.refusal is None and has_errors(problems):
             refused = replace(step, refusal=_SECRET)

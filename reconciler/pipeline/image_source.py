@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from providers.docker.labels import CREATED, REVISION, TITLE
-from providers.docker.source.key import ImageSource, context, ignore_file, seen
+from providers.docker.source.key import Announce, Announcer, ImageSource, context, ignore_file, seen
 from providers.errors import ProviderError, RefusedError
 from providers.regular_files import read_regular, real_path
 from reconciler.pipeline.config import load
@@ -115,16 +115,21 @@ LATEST = 253_402_300_799
 DIRTY = "+dirty"
 
 
-def image_labels(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+def image_labels(
+    pipeline: Pipeline, announce: Announce, variables: Mapping[str, str] = os.environ
+) -> dict[str, str]:
     """The OCI labels of the image; the same on every machine with the same commit.
 
     https://github.com/opencontainers/image-spec/blob/main/annotations.md. `created` is SOURCE_DATE_EPOCH,
     else the time of the commit, else 1970: the current time would give every build another digest.
 
+    Args:
+        announce: called every `SLOW` seconds while the comparison with the commit takes longer than that.
+
     Raises:
         RefusedError: a label cannot hold the time, or git cannot read the repository.
     """
-    commit, revision = _revision(pipeline)
+    commit, revision = _revision(pipeline, announce)
     created = datetime.fromtimestamp(_created(variables.get("SOURCE_DATE_EPOCH", ""), commit), UTC)
     labels = {
         TITLE: pipeline.name,
@@ -149,13 +154,16 @@ def check_time(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) ->
     _created(epoch, commit)
 
 
-def git_revision(pipeline: Pipeline) -> str:
+def git_revision(pipeline: Pipeline, announce: Announce) -> str:
     """The commit of the image's source, with "+dirty" if a file of the source differs from it.
 
     "" if there is no commit, or git cannot read it.
+
+    Args:
+        announce: as for `image_labels`.
     """
     try:
-        return _revision(pipeline)[1]
+        return _revision(pipeline, announce)[1]
     except ProviderError:
         return ""
 
@@ -170,13 +178,13 @@ def git_commit(folder: Path) -> str:
     return commit.id if commit else ""
 
 
-def _revision(pipeline: Pipeline) -> tuple[Commit | None, str]:
+def _revision(pipeline: Pipeline, announce: Announce) -> tuple[Commit | None, str]:
     """The commit, and its name with "+dirty" if needed. Raises RefusedError."""
     repository, commit = _head(pipeline)
     if repository is None or commit is None:
         return None, ""
     try:
-        return commit, commit.id + (DIRTY if _is_dirty(repository, commit, pipeline) else "")
+        return commit, commit.id + (DIRTY if _is_dirty(repository, commit, pipeline, announce) else "")
     except GitError as problem:
         raise _unreadable(pipeline, problem) from None
 
@@ -197,7 +205,7 @@ def _unreadable(pipeline: Pipeline, problem: GitError) -> RefusedError:
     )
 
 
-def _is_dirty(repository: Repository, commit: Commit, pipeline: Pipeline) -> bool:
+def _is_dirty(repository: Repository, commit: Commit, pipeline: Pipeline, announce: Announce) -> bool:
     """Whether the files of the image differ from the commit.
 
     Compares every file of the build context, the Dockerfile, the ignore file and config.toml, as they are on
@@ -206,11 +214,12 @@ def _is_dirty(repository: Repository, commit: Commit, pipeline: Pipeline) -> boo
     """
     source = image_source(pipeline)
     folder, top = real_path(source.folder), repository.top
+    reading = Announcer(source, announce)
     if not folder.is_relative_to(top):
         return True
     settings = [folder / name for name in (source.dockerfile, ignore_file(source)) if name]
     settings.append(real_path(pipeline.loaded.path.parent) / pipeline.loaded.path.name)
-    on_disk = {folder / entry.path for entry in context(source) if entry.kind != "folder"}
+    on_disk = {folder / entry.path for entry in context(source, reading) if entry.kind != "folder"}
     on_disk |= {path for path in settings if path.is_file()}
     below = [_relative_path(top, path) for path in (folder, *settings) if path.is_relative_to(top)]
     committed = {top / path: file for path, file in repository.files(commit.id, below).items()}
@@ -219,7 +228,10 @@ def _is_dirty(repository: Repository, commit: Commit, pipeline: Pipeline) -> boo
     deleted = [
         _relative_path(folder, path) for path in committed.keys() - on_disk if path.is_relative_to(folder)
     ]
-    return bool(seen(source, deleted)) or is_changed({path: committed[path] for path in on_disk})
+    return bool(seen(source, deleted)) or is_changed(
+        {path: committed[path] for path in on_disk},
+        lambda path, size: reading(os.path.relpath(path, folder), size),
+    )
 
 
 def _relative_path(folder: Path, path: Path) -> str:

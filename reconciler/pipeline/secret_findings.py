@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from providers.docker.source.key import ImageSource
+from providers.docker.source.key import Announce, ImageSource
 from providers.docker.source.secret_scan import Secret, is_accepted, secrets_of, today
 from providers.errors import ProviderError
 from reconciler.core.diagnostics import Diagnostic, Severity, error, warning
@@ -21,6 +21,7 @@ def secret_findings(
     *,
     suspects: Iterable[str] | None = None,
     is_published: bool = False,
+    announce: Announce,
 ) -> list[Diagnostic]:
     """Errors for the secrets that the pipeline's image would hold, and warnings for unused acceptances.
 
@@ -28,9 +29,10 @@ def secret_findings(
         suspects: files to search, if the others were found to be clean when the source was hashed.
         is_published: whether the image of this source is already published. Nothing is built then, and the
             secrets are warnings instead of errors.
+        announce: called every `SLOW` seconds while the search takes longer than that.
     """
     try:
-        found = list(secrets_of(source, suspects=suspects))
+        found = list(secrets_of(source, suspects=suspects, announce=announce))
     except ProviderError as problem:
         folder = pipeline.folder
         return [error("the image's build context cannot be read", f"{problem.message}.", file=folder)]

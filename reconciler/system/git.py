@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -316,12 +316,16 @@ def repository_of(folder: Path) -> Repository | None:
     return next((Repository(top) for top in (resolved, *resolved.parents) if _is_top(top)), None)
 
 
-def is_changed(files: Mapping[Path, CommittedFile]) -> bool:
+Reading = Callable[[Path, int], object]
+"""Called with a file that is being read, and the size of the part that was read, in bytes."""
+
+
+def is_changed(files: Mapping[Path, CommittedFile], reading: Reading) -> bool:
     """Whether any of these files differs from its commit. Raises GitError."""
-    return any(True for _ in changed_files(files))
+    return any(True for _ in changed_files(files, reading))
 
 
-def changed_files(files: Mapping[Path, CommittedFile]) -> Iterator[Path]:
+def changed_files(files: Mapping[Path, CommittedFile], reading: Reading) -> Iterator[Path]:
     """The files that differ from their commit: in bytes, executable bit or link target.
 
     A file in Git LFS is compared with its pointer. A file that any other filter rewrites at checkout, line
@@ -333,7 +337,7 @@ def changed_files(files: Mapping[Path, CommittedFile]) -> Iterator[Path]:
     pointers: list[tuple[Repository, str, Path]] = []
     for path, committed in files.items():
         try:
-            digest = _digest(path, committed)
+            digest = _digest(path, committed, reading)
         except OSError:
             yield path
             continue
@@ -345,7 +349,7 @@ def changed_files(files: Mapping[Path, CommittedFile]) -> Iterator[Path]:
         members = list(group)
         contents = repository.contents([identity for _, identity, _ in members])
         for content, (_, _, path) in zip(contents, members, strict=True):
-            if content is None or not _matches_pointer(content, path):
+            if content is None or not _matches_pointer(content, path, reading):
                 yield path
 
 
@@ -354,7 +358,7 @@ def _is_top(folder: Path) -> bool:
     return (folder / ".git").is_file() or (folder / ".git" / "HEAD").is_file()
 
 
-def _digest(path: Path, committed: CommittedFile) -> str | None:
+def _digest(path: Path, committed: CommittedFile, reading: Reading) -> str | None:
     """Git's hash of the file on disk; None if its kind or mode differs from the commit."""
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode):
@@ -367,7 +371,7 @@ def _digest(path: Path, committed: CommittedFile) -> str | None:
     executable = bool(status.st_mode & 0o100)
     if os.name != "nt" and executable != (committed.mode == _EXECUTABLE):
         return None
-    return _hash(committed, status.st_size, _pieces(path))
+    return _hash(committed, status.st_size, _pieces(path, reading))
 
 
 def _hash(committed: CommittedFile, size: int, pieces: Iterable[bytes]) -> str:
@@ -378,16 +382,20 @@ def _hash(committed: CommittedFile, size: int, pieces: Iterable[bytes]) -> str:
     return blob.hexdigest()
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(path: Path, reading: Reading) -> Iterator[bytes]:
+    reading(path, 0)
     with path.open("rb") as file:
         while piece := file.read(1 << 16):
+            reading(path, len(piece))
             yield piece
 
 
-def _matches_pointer(pointer: bytes, path: Path) -> bool:
+def _matches_pointer(pointer: bytes, path: Path, reading: Reading) -> bool:
     """Whether the file has the content that this Git LFS pointer names."""
     oid = _OID.search(pointer) if pointer.startswith(_LFS) else None
     if oid is None or not path.is_file() or path.is_symlink():
         return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest().encode() == oid[1]
+    digest = hashlib.sha256()
+    for piece in _pieces(path, reading):
+        digest.update(piece)
+    return digest.hexdigest().encode() == oid[1]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from providers.docker.source.key import ImageSource, context, seen
+from providers.docker.source.key import Announce, Announcer, ImageSource, context, seen
 from providers.errors import ProviderError
 from providers.regular_files import real_path
 from reconciler.core.diagnostics import UserError, error
@@ -158,12 +158,13 @@ def _default_branch(repository: Repository) -> str:
 
 
 def changed_pipelines(
-    folders: Sequence[Path], base: Base, here: Path, workspace: Workspace
+    folders: Sequence[Path], base: Base, here: Path, workspace: Workspace, announce: Announce
 ) -> dict[Path, str]:
     """The pipelines that differ from a commit, each with the reason.
 
     Args:
         here: the current folder, around which reconciler.toml was found.
+        announce: called every `SLOW` seconds while the comparison takes longer than that.
 
     Raises:
         UserError: git cannot read the repository.
@@ -172,9 +173,11 @@ def changed_pipelines(
         if (shared_reason := _workspace_change(base, here, workspace)) is not None:
             return dict.fromkeys(folders, shared_reason)
         shared = workspace.shared()
-        compared = {folder: _compare(folder, base, shared) for folder in folders}
+        top = base.repository.top
+        reading = Announcer(ImageSource(folder=top), announce)
+        compared = {folder: _compare(folder, base, shared, reading) for folder in folders}
         tracked = {path: file for one in compared.values() for path, file in one.tracked.items()}
-        differing = set(changed_files(tracked))
+        differing = set(changed_files(tracked, lambda path, size: reading(_relative(path, top), size)))
     except GitError as problem:
         raise UserError(error(str(problem), "--changed reads the trees of a commit from git.")) from None
     reasons: dict[Path, str] = {}
@@ -220,7 +223,7 @@ class _Comparison:
                 self.differing.add(_relative(path, base.repository.top))
 
 
-def _compare(folder: Path, base: Base, shared: SharedSettings) -> _Comparison:
+def _compare(folder: Path, base: Base, shared: SharedSettings, reading: Announcer) -> _Comparison:
     found = _Comparison()
     found.add(folder.absolute() / FILE_NAME, base)
     loaded = load(folder, shared=shared)
@@ -230,7 +233,7 @@ def _compare(folder: Path, base: Base, shared: SharedSettings) -> _Comparison:
         return found
     sources = {_source(folder, view) for view in views}
     for source_folder, dockerfile in sources:
-        _compare_context(ImageSource(folder=source_folder, dockerfile=dockerfile), base, found)
+        _compare_context(ImageSource(folder=source_folder, dockerfile=dockerfile), base, found, reading)
     class_files = {file for view in views for file in _class_files(folder, view)}
     for file in class_files:
         found.add(file, base)
@@ -248,7 +251,7 @@ def _source(folder: Path, loaded: LoadedConfig) -> tuple[Path, str]:
     return Path(place), Path(dockerfile).as_posix()
 
 
-def _compare_context(source: ImageSource, base: Base, found: _Comparison) -> None:
+def _compare_context(source: ImageSource, base: Base, found: _Comparison, reading: Announcer) -> None:
     top = base.repository.top
     folder = real_path(source.folder)
     if not folder.is_relative_to(top):
@@ -257,7 +260,7 @@ def _compare_context(source: ImageSource, base: Base, found: _Comparison) -> Non
     for name in (source.dockerfile, f"{source.dockerfile}.dockerignore", ".dockerignore"):
         found.add(source.folder / name, base)
     try:
-        entries = context(source)
+        entries = context(source, reading)
         expected, expected_folders = _expected(source, base.below(folder), base)
     except ProviderError as problem:
         found.reason = f"its build context cannot be read: {problem}"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error
@@ -23,6 +24,9 @@ from reconciler.workspace.discovery import (
 from reconciler.workspace.globs import Glob, glob_problem
 from reconciler.workspace.schema import Workspace
 from reconciler.workspace.selection_request import SelectionRequest, is_glob
+
+if TYPE_CHECKING:
+    from reconciler.workspace.changes import Base
 
 _SHOWN = 8
 """Pipelines that an error lists; it has the number of the others."""
@@ -53,6 +57,7 @@ def select(
     here: Path,
     workspace: Workspace,
     environment: Callable[[], str | None],
+    changed: Callable[[Sequence[Path], "Base"], Mapping[Path, str]],
     stale: Callable[[Sequence[Path]], Mapping[Path, str]],
     failed: NotFound,
 ) -> list[SelectedPipeline]:
@@ -61,6 +66,8 @@ def select(
     Args:
         here: the current folder, where names, paths and globs start.
         environment: returns the one whose values of config.toml count; called only if they are needed.
+        changed: returns those of these pipelines whose files differ from a commit, with the reasons; called
+            only if they are needed.
         stale: returns those of these pipelines whose files differ from the state, with the reasons; called
             only if they are needed.
         failed: called for each name that matches no pipeline. The others are selected all the same.
@@ -88,10 +95,10 @@ def select(
         _of_kind(request, candidates, environment) if request.types or request.gpu is not None else candidates
     )
     if request.changed is not None and selected:
-        from reconciler.workspace import changes
+        from reconciler.workspace.changes import base_of
 
-        base = changes.base_of(request.changed, here)
-        reasons = changes.changed_pipelines([one.folder for one in selected], base, here, workspace)
+        base = base_of(request.changed, here)
+        reasons = changed([one.folder for one in selected], base)
         selected = _require(selected, reasons, "--changed", base.label, request.allow_empty)
     if request.stale and selected:
         selected = _require(

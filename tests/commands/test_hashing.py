@@ -4,6 +4,7 @@ import ast
 import io
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,12 +12,22 @@ import pytest
 from rich.console import Console
 
 from providers.docker.source import key
-from providers.docker.source.key import CHUNK, ImageSource, fingerprint
+from providers.docker.source.archive import archive
+from providers.docker.source.build_context import unpacked_context
+from providers.docker.source.key import CHUNK, ImageSource, context, fingerprint
 from providers.sandbox import Sandbox
 from providers.waits import SILENCE, SLOW, Hashing
+from reconciler.engine.requests import ReadOptions
+from reconciler.engine.validate import validate
+from reconciler.pipeline.image_source import git_revision, image_labels
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.secret_findings import secret_findings
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.progress import ProgressView
-from tests.conftest import Cli, copy_example
+from reconciler.workspace.changes import base_of, changed_pipelines
+from reconciler.workspace.reader import find_workspace
+from tests.commands.test_provenance import committed, git
+from tests.conftest import EXAMPLES, Cli, copy_example
 
 SOURCES = Path(__file__).parents[2] / "reconciler"
 NAME = "dataset_cleanup"
@@ -54,6 +65,61 @@ def test_every_second_of_a_slow_hash_is_announced(tmp_path: Path, clock: list[fl
     sizes = [event.size for event in seen]
     assert sizes == sorted(set(sizes))
     assert sizes[-1] <= found.bytes == 64 * CHUNK + len("FROM scratch\n")
+
+
+def send(folder: Path, seen: Callable[[str], None]) -> None:
+    """As the builders that send the archive."""
+    source = ImageSource(folder=folder)
+    pieces = archive(source, context(source), report=lambda progress: seen(progress.item))
+    assert next(pieces)  # nothing is sent before all is searched
+
+
+def unpack(folder: Path, seen: Callable[[str], None]) -> None:
+    """As the builders that read a folder."""
+    with unpacked_context(ImageSource(folder=folder), lambda progress: seen(progress.item)):
+        pass
+
+
+def committed_pipeline(folder: Path) -> Pipeline:
+    git(folder, "init", "--quiet", "-b", "main")
+    committed(folder)
+    pipeline, _ = validate(folder, ReadOptions(), emit=lambda _: None).require_valid()
+    return pipeline
+
+
+def compare_with_commit(folder: Path, seen: Callable[[str], None]) -> None:
+    pipeline = committed_pipeline(folder)
+    assert not git_revision(pipeline, lambda event: seen(event.path)).endswith("+dirty")
+
+
+def label(folder: Path, seen: Callable[[str], None]) -> None:
+    image_labels(committed_pipeline(folder), lambda event: seen(event.path), {})
+
+
+def select_changed(folder: Path, seen: Callable[[str], None]) -> None:
+    committed_pipeline(folder)
+    workspace = find_workspace(folder)
+    base = base_of("HEAD", folder)
+    assert not changed_pipelines([folder], base, folder, workspace, lambda event: seen(event.path))
+
+
+def search(folder: Path, seen: Callable[[str], None]) -> None:
+    """As a plan, which has the files to search from the source key."""
+    pipeline, source = committed_pipeline(folder), ImageSource(folder=folder)
+    secret_findings(pipeline, source, suspects=["weights.bin"], announce=lambda event: seen(event.path))
+
+
+@pytest.mark.parametrize("read", [send, unpack, compare_with_commit, label, select_changed, search])
+def test_every_other_reading_of_a_large_file_is_announced(
+    read: Callable[[Path, Callable[[str], None]], None], tmp_path: Path, clock: list[float]
+) -> None:
+    config = (EXAMPLES / NAME / "config.toml").read_text()
+    (tmp_path / "config.toml").write_text(re.sub(r"(?m)^.*_(class|script|file) = .*$", "", config))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "weights.bin").write_bytes(bytes(16 * CHUNK))
+    seen: list[str] = []
+    read(tmp_path, seen.append)
+    assert seen.count("weights.bin") >= 16 * (SLOW / 4) / (1.5 * SLOW)
 
 
 def test_many_small_files_are_announced(tmp_path: Path, clock: list[float]) -> None:

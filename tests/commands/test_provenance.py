@@ -14,7 +14,7 @@ import pytest
 from providers.docker.builders.command_line import run_docker
 from providers.docker.labels import CREATED, REVISION
 from providers.docker.registry.client import RegistryClient
-from providers.docker.source.key import fingerprint
+from providers.docker.source.key import announce_nothing, fingerprint
 from providers.sandbox import Sandbox
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.validate import validate
@@ -58,12 +58,12 @@ def repository(cli: Cli, sandbox: Sandbox) -> Path:
 
 def labels(folder: Path, **variables: str) -> dict[str, str]:
     pipeline, _ = validate(folder, ReadOptions()).require_valid()
-    return image_labels(pipeline, variables)
+    return image_labels(pipeline, announce_nothing, variables)
 
 
 def revision(folder: Path) -> str:
     pipeline, _ = validate(folder, ReadOptions()).require_valid()
-    return git_revision(pipeline)
+    return git_revision(pipeline, announce_nothing)
 
 
 def published(sandbox: Sandbox) -> dict[str, str]:

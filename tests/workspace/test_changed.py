@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from providers.docker.source.key import announce_nothing
 from reconciler.core.diagnostics import UserError
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.validate import validate
@@ -109,7 +110,7 @@ def root(template: Path, cli: Cli, home: Path) -> Path:
 def changed(root: Path, reference: str = "HEAD") -> dict[str, str]:
     workspace = find_workspace(root)
     folders = find_all(root, workspace)
-    found = changed_pipelines(folders, base_of(reference, root), root, workspace)
+    found = changed_pipelines(folders, base_of(reference, root), root, workspace, announce_nothing)
     return {folder.name: reason for folder, reason in found.items()}
 
 

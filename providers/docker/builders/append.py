@@ -110,7 +110,7 @@ class AppendBuilder:
             base = _read_base(base_client, source)
             family = _DOCKER if base.manifest_media_type == DOCKER_MANIFEST else _OCI
             folder = _folder(source, base)
-            layer, diff_id = _pack(file, _layer(source, base, folder), family.layer, report)
+            layer, diff_id = _pack(file, _layer(source, base, folder, report), family.layer, report)
             config = _config(source, base, folder, diff_id, labels)
             config_blob = Blob(family.config, f"sha256:{hashlib.sha256(config).hexdigest()}", len(config))
             for blob in base.layers:
@@ -190,7 +190,7 @@ def _folder(source: ImageSource, base: PublishedImage) -> str:
     return str(path)
 
 
-def _layer(source: ImageSource, base: PublishedImage, folder: str) -> Iterator[bytes]:
+def _layer(source: ImageSource, base: PublishedImage, folder: str, report: Report) -> Iterator[bytes]:
     """The context as a tar of files below `folder`."""
     prefix = folder.strip("/")
     # The base's own working directory exists; any other one must be part of the layer.
@@ -200,6 +200,7 @@ def _layer(source: ImageSource, base: PublishedImage, folder: str) -> Iterator[b
         _entries(source),
         prefix=f"{prefix}/" if prefix else "",
         folders={} if exists else _ancestors(prefix),
+        report=report,
     )
 
 

@@ -64,7 +64,7 @@ class BuildKitBuilder:
         secrets = secret_values(source)
         with (
             build_log(f"{target}-{tag}", secrets.values(), report) as log,
-            unpacked_context(source) as folder,
+            unpacked_context(source, report) as folder,
             docker_config(target.registry) as variables,
         ):
             arguments = build_arguments(source, f"{target}:{tag}", labels, folder)

@@ -73,7 +73,7 @@ class BuildxBuilder:
         secrets = secret_values(source)
         with (
             build_log(f"{target}-{tag}", secrets.values(), report) as log,
-            unpacked_context(source) as folder,
+            unpacked_context(source, report) as folder,
             docker_config(target.registry) as variables,
         ):
             command = ["buildx", "build", "--progress=rawjson", "--provenance=false", "--push"]

@@ -216,7 +216,7 @@ def _context(source: ImageSource, report: Report) -> Iterator[bytes]:
     """The tar of the context. Errors occur on the call, before a request with the build arguments is sent."""
     entries = context(source)
     extra = _files_hidden_from_copy(source, {entry.path for entry in entries})
-    return _report_sent(archive(source, entries, extra=extra), report)
+    return _report_sent(archive(source, entries, extra=extra, report=report), report)
 
 
 def _report_sent(chunks: Iterator[bytes], report: Report) -> Iterator[bytes]:

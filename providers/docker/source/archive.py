@@ -12,6 +12,7 @@ from pathlib import Path
 from providers.docker.source.key import Entry, ImageSource, SourceCheck, link_target, read_file
 from providers.docker.source.secret_scan import refuse_secrets
 from providers.errors import RefusedError
+from providers.protocol import Progress, Report, silent
 
 _TYPES = {"file": tarfile.REGTYPE, "link": tarfile.SYMTYPE, "folder": tarfile.DIRTYPE}
 _PIECE = 256 << 10
@@ -24,6 +25,7 @@ def archive(
     prefix: str = "",
     folders: Mapping[str, int] | None = None,
     extra: Mapping[str, bytes] | None = None,
+    report: Report = silent,
 ) -> Iterator[bytes]:
     """A tar archive of `entries`, in pieces of about 256 KiB.
 
@@ -33,13 +35,16 @@ def archive(
         prefix: put before each path; "" or "some/folder/".
         folders: path -> mode of folders to write first.
         extra: full path -> content of additional files, which are not among the entries.
+        report: gets the progress of the search for secrets, if that is slow.
 
     Raises:
         SecretError: the image would contain a secret.
         RefusedError: a file cannot be read, changes its size while it is read, or is not the expected one.
     """
     entries = list(entries)
-    refuse_secrets(source, entries)
+    refuse_secrets(
+        source, entries, lambda reading: report(Progress("search", reading.path, "for secrets", reading.size))
+    )
     return _batched(_blocks(source, entries, prefix, folders or {}, extra or {}))
 
 

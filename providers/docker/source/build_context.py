@@ -17,6 +17,7 @@ from pathlib import Path
 from providers.docker.source.archive import archive
 from providers.docker.source.key import ImageSource, context, dockerfile
 from providers.errors import RefusedError
+from providers.protocol import Progress, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class StagedContext:
 
 
 @contextlib.contextmanager
-def unpacked_context(source: ImageSource) -> Iterator[StagedContext]:
+def unpacked_context(source: ImageSource, report: Report) -> Iterator[StagedContext]:
     """Unpack the context into a temporary folder that only this user can read.
 
     Raises:
@@ -46,7 +47,8 @@ def unpacked_context(source: ImageSource) -> Iterator[StagedContext]:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reconciler-build-")))
             context_folder = root / "context"
             context_folder.mkdir()
-            stream = io.BufferedReader(ChunkReader(archive(source, context(source))), 1 << 20)
+            pieces = _reported(archive(source, context(source), report=report), report)
+            stream = io.BufferedReader(ChunkReader(pieces), 1 << 20)
             with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as tar:
                 tar.extractall(context_folder, filter="fully_trusted")
             recipe = root / "Dockerfile"
@@ -58,6 +60,14 @@ def unpacked_context(source: ImageSource) -> Iterator[StagedContext]:
                 hint="set TMPDIR to a folder with more room",
             ) from error
         yield StagedContext(context_folder, recipe, root / "metadata.json")
+
+
+def _reported(pieces: Iterator[bytes], report: Report) -> Iterator[bytes]:
+    done = 0
+    for piece in pieces:
+        yield piece
+        done += len(piece)
+        report(Progress("build", "context", "copying the folder", done))
 
 
 class ChunkReader(io.RawIOBase):

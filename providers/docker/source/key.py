@@ -133,16 +133,19 @@ class Entry(NamedTuple):
     mode: int
 
 
-def context(source: ImageSource) -> list[Entry]:
+def context(source: ImageSource, reading: Callable[[str], None] = lambda _: None) -> list[Entry]:
     """The files, links and empty folders that a build of `source` gets, sorted by path.
 
     Folders with content are not listed. Their mode depends on the umask of the check-out, so it is not part
     of the key or the image.
 
+    Args:
+        reading: called with the path of each folder.
+
     Raises:
         RefusedError: a file or folder cannot be read, or is of a special type (socket, device, pipe).
     """
-    return [_entry(item, path) for path, item in _members(source) if not is_own_file(item.name)]
+    return [_entry(item, path) for path, item in _members(source, reading) if not is_own_file(item.name)]
 
 
 def file_paths(source: ImageSource) -> list[str]:
@@ -154,10 +157,13 @@ def file_paths(source: ImageSource) -> list[str]:
     return [path for path, item in _members(source) if item.is_file(follow_symlinks=False)]
 
 
-class _Announcer:
-    """Announces the files that are being hashed, once a hash takes longer than `SLOW` seconds."""
+Announce = Callable[[Hashing], None]
 
-    def __init__(self, source: ImageSource, announce: Callable[[Hashing], None]) -> None:
+
+class Announcer:
+    """Announces the files of a source that are being read, once that takes longer than `SLOW` seconds."""
+
+    def __init__(self, source: ImageSource, announce: Announce) -> None:
         self._folder = os.fspath(source.folder)
         self._announce = announce
         self._next = time.monotonic() + SLOW
@@ -172,9 +178,7 @@ class _Announcer:
             self._announce(Hashing(self._folder, _shown(path), self.size))
 
 
-def fingerprint(
-    source: ImageSource, *, search: bool = False, announce: Callable[[Hashing], None] | None = None
-) -> SourceKey:
+def fingerprint(source: ImageSource, *, search: bool = False, announce: Announce | None = None) -> SourceKey:
     """The source key: sha256 over the Dockerfile, the settings and every file of the filtered context.
 
     Covers paths, modes (only whether a file is executable, as the rest depends on the umask), link targets
@@ -194,7 +198,7 @@ def fingerprint(
     first_parts: dict[int, bytes] = {}
     files: dict[str, str] = {}
     first_files: dict[str, str] = {}
-    reading = _Announcer(source, announce or _ignore)
+    reading = Announcer(source, announce or announce_nothing)
     root = f"{os.fspath(source.folder)}/"
     for path, item in _members(source, reading):
         before = reading.size
@@ -204,7 +208,7 @@ def fingerprint(
         raw = path.encode("utf-8", "surrogateescape")
         name = _shown(path)
         if path in source.keyed_first or is_own_file(item.name):
-            first = _digest(root, path, item, source.keyed_first, _Announcer(source, _ignore))
+            first = _digest(root, path, item, source.keyed_first, Announcer(source, announce_nothing))
             first_parts[len(parts)] = b"%d:%s%s" % (len(raw), raw, first)
             first_files[name] = first[:8].hex()
         if is_own_file(item.name):  # only part of the first recipe
@@ -242,7 +246,7 @@ def fingerprint(
     )
 
 
-def _ignore(_: Hashing) -> None:
+def announce_nothing(_: Hashing) -> None:
     """Announces nothing."""
 
 
@@ -426,7 +430,7 @@ def _digest(
     path: str,
     item: os.DirEntry[str],
     keyed: Mapping[str, bytes],
-    reading: _Announcer,
+    reading: Announcer,
     sieve: "Sieve | None" = None,
 ) -> bytes:
     """sha256 of kind, mode and content. Counts the bytes of the content."""

@@ -13,8 +13,11 @@ from itertools import chain, islice
 from providers.docker.source.dockerfile_features import instructions
 from providers.docker.source.key import (
     CHUNK,
+    Announce,
+    Announcer,
     Entry,
     ImageSource,
+    announce_nothing,
     dockerfile,
     file_paths,
     first_piece,
@@ -69,15 +72,21 @@ class SecretError(RefusedError):
         )
 
 
-def refuse_secrets(source: ImageSource, entries: Iterable[Entry]) -> None:
+def refuse_secrets(
+    source: ImageSource, entries: Iterable[Entry], announce: Announce = announce_nothing
+) -> None:
     """Refuse a source whose image would contain a secret that is not accepted today.
+
+    Args:
+        announce: called every `SLOW` seconds while it takes longer than that.
 
     Raises:
         SecretError: the image would contain one.
         RefusedError: a file cannot be read.
     """
     paths = [entry.path for entry in entries if entry.kind == "file"]
-    found = [secret for secret in secrets_of(source, paths) if not is_accepted(secret, source)]
+    secrets = secrets_of(source, paths, announce=announce)
+    found = [secret for secret in secrets if not is_accepted(secret, source)]
     if found:
         raise SecretError(found)
 
@@ -94,13 +103,17 @@ def today() -> date:
 
 
 def secrets_of(
-    source: ImageSource, paths: Iterable[str] | None = None, suspects: Iterable[str] | None = None
+    source: ImageSource,
+    paths: Iterable[str] | None = None,
+    suspects: Iterable[str] | None = None,
+    announce: Announce = announce_nothing,
 ) -> Iterator[Secret]:
     """Every secret that an image of this source would contain: in settings, the Dockerfile and the files.
 
     Args:
         paths: the files of its context; None to read them.
         suspects: those that were not clean when the source was hashed; then no other file is read.
+        announce: as for `refuse_secrets`.
 
     Raises:
         RefusedError: a file cannot be read.
@@ -114,19 +127,20 @@ def secrets_of(
     recipe = dockerfile(source) if (source.folder / source.dockerfile).exists() else None
     if recipe is not None:  # its instructions are in the image's history, even if it is ignored
         yield from _secrets_of_dockerfile(source.dockerfile, recipe)
-    root = f"{source.folder}/"
+    root, reading = f"{source.folder}/", Announcer(source, announce)
     if suspects is None:
-        suspects = _suspects(source, root, file_paths(source) if paths is None else list(paths))
+        suspects = _suspects(source, root, file_paths(source) if paths is None else list(paths), reading)
     for path in suspects:
         if recipe is None or path != source.dockerfile:
-            yield from secrets_of_file(path, _Content(root, path, source.replaced.get(path)))
+            yield from secrets_of_file(path, _Content(root, path, source.replaced.get(path), reading))
 
 
-def _suspects(source: ImageSource, root: str, paths: Sequence[str]) -> list[str]:
+def _suspects(source: ImageSource, root: str, paths: Sequence[str], reading: Announcer) -> list[str]:
     """Those of the files that are large, replaced in the image, or not clean."""
     sieve = Sieve()
     for path in paths:
         piece, is_whole = (b"", False) if path in source.replaced else first_piece(root, path)
+        reading(path, len(piece) if is_whole else 0)
         if is_whole:
             sieve.add(path, piece)
         else:
@@ -139,13 +153,19 @@ def _suspects(source: ImageSource, root: str, paths: Sequence[str]) -> list[str]
 class _Content:
     """The content of a file of the context. Each iteration starts at its beginning."""
 
-    def __init__(self, root: str, path: str, replaced: bytes | None = None) -> None:
+    def __init__(
+        self, root: str, path: str, replaced: bytes | None = None, reading: Announcer | None = None
+    ) -> None:
         self._root = root
         self._path = path
         self._replaced = replaced
+        self._reading = reading
 
     def __iter__(self) -> Iterator[bytes]:
-        return read_file(self._root, self._path) if self._replaced is None else iter((self._replaced,))
+        for piece in read_file(self._root, self._path) if self._replaced is None else (self._replaced,):
+            if self._reading is not None:
+                self._reading(self._path, len(piece))
+            yield piece
 
 
 def secrets_of_file(path: str, content: Iterable[bytes]) -> Iterator[Secret]:

@@ -59,13 +59,13 @@ def _check(
 ) -> tuple[ValidatedPipeline, list[Diagnostic], list[Diagnostic]]:
     """The pipeline that all environments share, and each problem and secret of it or of an overlay, once."""
     validated = _validate(folder, read_options, err)
-    problems, secrets = [*validated.diagnostics], _secrets(validated)
+    problems, secrets = [*validated.diagnostics], _secrets(validated, err)
     if validated.pipeline is not None:
         problems += time_problems(validated.pipeline)
         for environment in validated.pipeline.loaded.overlays:
             overlaid = _validate(folder, replace(read_options, environment=environment), err)
             problems += [problem for problem in overlaid.diagnostics if problem not in problems]
-            secrets += [problem for problem in _secrets(overlaid) if problem not in secrets]
+            secrets += [problem for problem in _secrets(overlaid, err) if problem not in secrets]
     return validated, problems, secrets
 
 
@@ -87,9 +87,10 @@ def _duplicates(folders: Sequence[Path], shared: SharedSettings) -> list[Diagnos
     return list(dict.fromkeys(problems))
 
 
-def _secrets(validated: ValidatedPipeline) -> list[Diagnostic]:
+def _secrets(validated: ValidatedPipeline, err: Console) -> list[Diagnostic]:
     """The secrets that the image would hold; none if the files have other errors."""
     if validated.pipeline is None or validated.key is None:
         return []
     source, suspects = image_source(validated.pipeline), validated.key.suspects
-    return secret_findings(validated.pipeline, source, suspects=suspects)
+    with ProgressView(err) as progress:
+        return secret_findings(validated.pipeline, source, suspects=suspects, announce=progress)
