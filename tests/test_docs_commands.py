@@ -28,6 +28,7 @@ ELSEWHERE = {
     "docs/reference/claims.md": "tests/stories/one_model_version.story, which has two pipelines",
     "docs/how-to/gone-folder.md": "tests/stories/deleted_folder.story, which deletes a folder",
     "docs/how-to/share-state.md": "tests/commands/test_state.py, which has a bucket",
+    "docs/how-to/cluster.md": "tests/fleet/test_cluster.py, which has a cluster",
     "docs/how-to/workspace.md": "tests/test_docs_workspace.py, which has two environments and a bucket",
     "docs/how-to/replace-pxl-pipeline.md": "tests/commands/test_deploy.py",
     **{

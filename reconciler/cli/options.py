@@ -152,6 +152,11 @@ class TargetOptions:
 
         return resolve(self.organization, self.environment, declared=workspace().declared())
 
+    def explicit(self) -> "TargetOptions":
+        """The same target by its names, for other machines with other variables. Raises UserError."""
+        settings = self.settings()
+        return TargetOptions(settings.organization.value, settings.environment.value)
+
     def scopes(self) -> list[str]:
         """The scope of the target, such as `my-org@STAGING`. Raises UserError."""
         return [self.target().scope]
@@ -452,6 +457,27 @@ def fleet(command: Command) -> Command:
         return command(**rest)
 
     return unchanged
+
+
+class ClusterType(click.ParamType[str]):
+    """The address of a cluster, converted to `HOST:PORT`."""
+
+    name = "URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        address: str = value.removeprefix("dask://")
+        host, _, port = address.rpartition(":")
+        if value == address or not host or "/" in address or not port.isdecimal():
+            self.fail(f"{value!r} is not an address such as dask://localhost:8786", param, ctx)
+        return address
+
+
+executor = click.option(
+    "--executor",
+    type=ClusterType(),
+    metavar="dask://HOST:PORT",
+    help="Spread the pipelines over the workers of this Dask cluster.",
+)
 
 
 def where(command: Command) -> Command:

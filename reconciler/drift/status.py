@@ -26,6 +26,7 @@ from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.rollback import image_in, pipeline_at
 from reconciler.engine.session import Session, stack_of, with_older_names
 from reconciler.engine.validate import ValidatedPipeline
+from reconciler.engine.workers import OpenWorkers, local
 from reconciler.pipeline.channels import followed_environment
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
@@ -112,6 +113,7 @@ def status(
     emit: Emit,
     sign_in: Callable[[Target], SignIn] | None,
     failed: Callable[[UserError], None],
+    open_workers: OpenWorkers = local,
 ) -> Iterator[Row]:
     """Yield a row for each pipeline in each environment that has its state, and in the first target.
 
@@ -146,7 +148,7 @@ def status(
             yield from here.values()
         elif here:
             reads = replace(read_options, environment=target.environment.name)
-            yield from _live_rows(here, reads, sign_in(target), now, emit_once)
+            yield from _live_rows(here, reads, sign_in(target), now, emit_once, open_workers)
     yield from _rows_without_login(folders, [s for s in stored if s not in listed], trainings, store, failed)
 
 
@@ -296,10 +298,15 @@ def _once(emit: Emit) -> Emit:
 
 
 def _live_rows(
-    rows: Mapping[Path, Row], read_options: ReadOptions, sign_in: SignIn, now: datetime, emit: Emit
+    rows: Mapping[Path, Row],
+    read_options: ReadOptions,
+    sign_in: SignIn,
+    now: datetime,
+    emit: Emit,
+    open_workers: OpenWorkers,
 ) -> Iterator[Row]:
     """The rows of one environment, with the running image and the drift, in the same order."""
-    found, sign_in_error = read_each(rows, read_options, sign_in, partial(_live_row, now), emit)
+    found, sign_in_error = read_each(rows, read_options, sign_in, partial(_live_row, now), emit, open_workers)
     for folder, row in rows.items():
         outcome = found.get(folder, sign_in_error)
         match outcome:

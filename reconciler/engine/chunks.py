@@ -3,6 +3,7 @@
 Everything that comes and goes can be pickled, so a worker is a thread, a process or a machine of a cluster.
 """
 
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,12 +16,13 @@ from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 from providers.waits import Hashing
-from reconciler.core.diagnostics import UserError
+from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit, Event, Note, PipelineEvent
-from reconciler.engine import workers
+from reconciler.engine.files_key import key_of
 from reconciler.engine.requests import ReadOptions
-from reconciler.engine.session import Session
+from reconciler.engine.session import CannotCheckError, Session
 from reconciler.engine.validate import ValidatedPipeline, validate
+from reconciler.engine.workers import THREADS, cores
 from reconciler.system.files import display_path
 from state.errors import StateError
 
@@ -29,9 +31,6 @@ T = TypeVar("T")
 Problem = UserError | StateError
 SignIn = Callable[[Emit, int], AbstractContextManager[Session]]
 """Opens a session. The number is that of all sessions, which share the allowed requests per second."""
-
-THREADS = 32
-"""Most pipelines at once, in all processes together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,16 @@ class Task(Generic[A, T]):
 
 @dataclass(frozen=True, slots=True)
 class Chunk(Generic[A]):
+    """Some pipelines.
+
+    Attributes:
+        jobs: the folder of each, with its argument.
+        keys: the key of the files that each must have; empty for workers with the same files.
+    """
+
     jobs: Mapping[Path, A]
     attempt: int = 1
+    keys: Mapping[Path, str] = field(default_factory=dict)
 
     def again(self, folders: Collection[Path]) -> "Chunk[A]":
         """Another attempt at these pipelines."""
@@ -96,7 +103,21 @@ def run_chunk(task: Task[A, T], chunk: Chunk[A]) -> Outcomes[T]:
         if task.key not in _processes:
             _processes[task.key] = _Process(task)
         process: _Process[A, T] = _processes[task.key]
-    return process.run(chunk)
+        process.in_hand += 1
+    try:
+        return process.run(chunk)
+    finally:
+        with _processes_lock:
+            process.in_hand -= 1
+
+
+def close_idle() -> None:
+    """In the process of a worker: close the sessions of all tasks that it runs no chunk of."""
+    with _processes_lock:
+        idle = [key for key, process in _processes.items() if process.in_hand == 0]
+        closing = [_processes.pop(key) for key in idle]
+    for process in closing:
+        process.close()
 
 
 def end(key: str) -> None:
@@ -111,10 +132,14 @@ def end(key: str) -> None:
 class _Process(Generic[A, T]):
     """One session for all chunks of a task that run in this process. Thread-safe.
 
-    In a worker process, the session stays open until the process ends.
+    In a worker, the session stays open for further chunks, until `close_idle` or the end of the process.
+
+    Attributes:
+        in_hand: number of chunks that run.
     """
 
     def __init__(self, task: Task[A, T]) -> None:
+        self.in_hand = 0
         self._task = task
         self._emit = emits.get(task.key, self._collect)
         self._events: deque[Event] = deque()
@@ -123,14 +148,14 @@ class _Process(Generic[A, T]):
         self._open = ExitStack()
         self._lock = threading.Lock()
         # Reading files and evaluating classes keeps a core busy.
-        self._computing = threading.Semaphore(max(1, workers.cores() // task.sessions))
+        self._computing = threading.Semaphore(max(1, cores() // task.sessions))
 
     def close(self) -> None:
         self._open.close()
 
     def run(self, chunk: Chunk[A]) -> Outcomes[T]:
         outcomes: dict[Path, T | Problem] = {}
-        run_job = partial(self._run_job, chunk.attempt, outcomes)
+        run_job = partial(self._run_job, chunk, outcomes)
         if len(chunk.jobs) == 1:
             run_job(*chunk.jobs.items())
         else:
@@ -143,7 +168,7 @@ class _Process(Generic[A, T]):
         failed = self._sign_in_error[1] if self._sign_in_error and len(outcomes) < len(chunk.jobs) else None
         return Outcomes(outcomes, self._session is not None, failed, events)
 
-    def _run_job(self, attempt: int, outcomes: dict[Path, T | Problem], job: tuple[Path, A]) -> None:
+    def _run_job(self, chunk: Chunk[A], outcomes: dict[Path, T | Problem], job: tuple[Path, A]) -> None:
         folder, argument = job
 
         def emit(event: Event) -> None:
@@ -152,8 +177,10 @@ class _Process(Generic[A, T]):
         try:
             with self._computing:
                 validated = validate(folder, self._task.read_options, emit=emit)
+            if expected := chunk.keys.get(folder):
+                _require_same_files(folder, validated, expected)
             validated.require_valid()
-            if (session := self._signed_in(attempt)) is not None:
+            if (session := self._signed_in(chunk.attempt)) is not None:
                 outcomes[folder] = self._task.work(replace(session, emit=emit), validated, argument)
         except (UserError, StateError) as problem:
             outcomes[folder] = problem
@@ -178,3 +205,15 @@ class _Process(Generic[A, T]):
         inner = event.event if isinstance(event, PipelineEvent) else event
         if not isinstance(inner, Note | Hashing):
             self._events.append(event)
+
+
+def _require_same_files(folder: Path, validated: ValidatedPipeline, expected: str) -> None:
+    """Raise CannotCheckError if a worker has other files of a pipeline than the command."""
+    pipeline, source_key = validated.pipeline, validated.key
+    key = key_of(pipeline, source_key.key) if pipeline and source_key else "none"
+    if key != expected:
+        detail = (
+            f"The key of its files is {key} in {Path.cwd()} on {socket.gethostname()}, and {expected} here. "
+            "Check out the same commit there, without other changes."
+        )
+        raise CannotCheckError(error(f"a worker has other files of {folder.as_posix()}", detail))

@@ -4,11 +4,12 @@ A failing pipeline hides no other, and a chunk whose worker dies is tried again.
 pipeline; `chunks` has the part that the executor runs.
 """
 
+import os
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic
@@ -18,6 +19,7 @@ from reconciler.core.events import Emit
 from reconciler.engine import chunks
 from reconciler.engine.chunks import A, Chunk, Outcomes, Problem, T, Task, run_chunk
 from reconciler.engine.session import CannotCheckError
+from reconciler.engine.workers import LostWorkersError
 
 _ATTEMPTS = 2
 """Attempts at a pipeline whose worker dies or cannot sign in."""
@@ -48,6 +50,7 @@ def run(
     *,
     chunk: int = 1,
     stop: threading.Event | None = None,
+    key_of_files: Callable[[Path], str] | None = None,
 ) -> Generator[tuple[Path, T | Problem], None, None]:
     """Yield the outcome of each pipeline when its chunk finishes.
 
@@ -60,6 +63,8 @@ def run(
         emit: gets a `PipelineEvent` when it happens in this process, or with the outcomes of another one.
         chunk: number of pipelines in a chunk.
         stop: once it is set, nothing new starts. Pipelines that never started have no outcome.
+        key_of_files: the key that the files of a folder must have; None for workers with the same files. With
+            it, workers get folders relative to the current folder.
 
     Raises:
         UserError, StateError: no session could be opened, for a reason that is not transient. Raised after
@@ -72,19 +77,20 @@ def run(
         while True:
             for queue in queues:
                 while not (stop and stop.is_set()) and (part := queue.start()) is not None:
-                    in_hand[executor.submit(run_chunk, task, part)] = queue, part
+                    sent = _elsewhere(part, key_of_files) if key_of_files else part
+                    in_hand[executor.submit(run_chunk, task, sent)] = queue, part
             if not in_hand:
                 break
             for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
                 queue, part = in_hand.pop(future)
                 try:
                     outcomes = future.result()
-                except BrokenExecutor:
-                    yield from queue.killed(part)
+                except BrokenExecutor as problem:
+                    yield from queue.killed(part, problem)
                 else:
                     for event in outcomes.events:
                         emit(event)
-                    yield from queue.ended(part, outcomes)
+                    yield from queue.ended(part, _here(outcomes, part) if key_of_files else outcomes)
         if not (stop and stop.is_set()):
             for queue in queues:
                 yield from queue.not_signed_in()
@@ -102,6 +108,22 @@ def run(
 def _cancel(in_hand: Iterable[Future[Any]]) -> None:
     for future in in_hand:
         future.cancel()
+
+
+def _elsewhere(chunk: Chunk[A], key_of_files: Callable[[Path], str]) -> Chunk[A]:
+    """The chunk for workers with a checkout at another place."""
+    jobs = {_relative(folder): argument for folder, argument in chunk.jobs.items()}
+    return Chunk(jobs, chunk.attempt, {_relative(folder): key_of_files(folder) for folder in chunk.jobs})
+
+
+def _here(outcomes: Outcomes[T], chunk: Chunk[Any]) -> Outcomes[T]:
+    """The outcomes of a worker with the folders of this checkout."""
+    of = {folder: outcomes.of[_relative(folder)] for folder in chunk.jobs if _relative(folder) in outcomes.of}
+    return replace(outcomes, of=of)
+
+
+def _relative(folder: Path) -> Path:
+    return Path(os.path.relpath(folder))
 
 
 class _Queue(Generic[A, T]):
@@ -126,13 +148,14 @@ class _Queue(Generic[A, T]):
         self._in_hand += 1
         return self._waiting.popleft()
 
-    def killed(self, chunk: Chunk[A]) -> Iterator[tuple[Path, Problem]]:
+    def killed(self, chunk: Chunk[A], problem: BrokenExecutor) -> Iterator[tuple[Path, Problem]]:
         """The worker of this chunk died: try its pipelines one by one, to find the one that kills it."""
         self._in_hand -= 1
         if chunk.attempt < _ATTEMPTS:
             self._waiting += [chunk.again([folder]) for folder in chunk.jobs]
         else:
-            yield from ((folder, CannotCheckError(error(*_KILLED))) for folder in chunk.jobs)
+            text = (problem.message, problem.hint) if isinstance(problem, LostWorkersError) else _KILLED
+            yield from ((folder, CannotCheckError(error(*text))) for folder in chunk.jobs)
 
     def ended(self, chunk: Chunk[A], outcomes: Outcomes[T]) -> Iterator[tuple[Path, T | Problem]]:
         self._in_hand -= 1

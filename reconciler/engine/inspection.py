@@ -1,10 +1,9 @@
-"""Reads many pipelines: with threads, and from `_MANY` pipelines on with worker processes.
+"""Reads many pipelines at once.
 
 Decides nothing about a pipeline, except that no two may have one stack.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,18 +11,14 @@ from typing import Generic
 
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit, Event, FleetProgress, Note, PipelineEvent
-from reconciler.engine import workers
-from reconciler.engine.chunks import THREADS, A, Problem, SignIn, T, Task
+from reconciler.engine.chunks import A, Problem, SignIn, T, Task
+from reconciler.engine.files_key import files_key
 from reconciler.engine.fleet import Lane, run
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline, duplicate_stack_error
+from reconciler.engine.workers import OpenWorkers, local
 from state.errors import StateError
-
-_MANY = 100
-"""The number of pipelines from which on worker processes save time."""
-_CHUNKS_EACH = 8
-"""Chunks per process: few, to keep the threads of a chunk busy, but enough to balance uneven chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +42,7 @@ def inspect_all(
     sign_in: SignIn,
     inspect: Callable[[Session, ValidatedPipeline], T],
     emit: Emit,
+    open_workers: OpenWorkers = local,
 ) -> FleetResult[T]:
     """Inspect every pipeline whose files have no errors. A stack of two folders is an error of the second.
 
@@ -56,7 +52,7 @@ def inspect_all(
     The others are as for `read_each`.
     """
     found, sign_in_error = read_each(
-        dict.fromkeys(folders), read_options, sign_in, partial(_inspect, inspect), emit
+        dict.fromkeys(folders), read_options, sign_in, partial(_inspect, inspect), emit, open_workers
     )
     return _combine(folders, found, sign_in_error)
 
@@ -67,6 +63,7 @@ def read_each(
     sign_in: SignIn,
     read: Callable[[Session, ValidatedPipeline, A], T],
     emit: Emit,
+    open_workers: OpenWorkers = local,
 ) -> tuple[dict[Path, T | Problem], Problem | None]:
     """The outcome of each pipeline, and the error of signing in if it failed everywhere and is not transient.
 
@@ -76,31 +73,34 @@ def read_each(
         jobs: the folder of each pipeline, with its argument.
         sign_in: opens a session when the first pipeline needs it.
         read: called once per pipeline whose files have no errors, from several threads; only reads.
-
-    From `_MANY` pipelines on, worker processes share the work, so `sign_in`, `read`, the arguments and the
-    results must support pickling.
+        open_workers: opens the workers. Unless they are threads, `sign_in`, `read`, the arguments and the
+            results must support pickling.
     """
     total = len(jobs)
-    count = max(1, min(workers.cores(), THREADS, 2 * total // _MANY))
-    task = Task(read_options, sign_in, read, count, THREADS // count, total)
     quiet = partial(_without_notes, emit) if total > 1 else emit
     found: dict[Path, T | Problem] = {}
-    executor: Executor = ThreadPoolExecutor(THREADS) if count == 1 else workers.WorkerProcesses(count)
-    chunk, at_once = (1, THREADS) if count == 1 else (-(-total // (count * _CHUNKS_EACH)), count)
-    outcomes = run([Lane(jobs, at_once)], task, executor, quiet, chunk=chunk)
     sign_in_error: Problem | None = None
-    try:
-        for folder, outcome in outcomes:
-            found[folder] = outcome
-            if total > 1:
-                emit(FleetProgress(len(found), total))
-    except (UserError, StateError) as problem:
-        sign_in_error = problem
-    except BaseException as problem:
-        executor.shutdown(wait=False, cancel_futures=True)  # only reads are in hand
-        outcomes.throw(problem)
-        raise
-    executor.shutdown()
+    with open_workers(total) as workers:
+        task = Task(read_options, sign_in, read, workers.processes, workers.threads, total)
+        outcomes = run(
+            [Lane(jobs, workers.at_once)],
+            task,
+            workers.executor,
+            quiet,
+            chunk=workers.size,
+            key_of_files=partial(files_key, read_options=read_options) if workers.elsewhere else None,
+        )
+        try:
+            for folder, outcome in outcomes:
+                found[folder] = outcome
+                if total > 1:
+                    emit(FleetProgress(len(found), total))
+        except (UserError, StateError) as problem:
+            sign_in_error = problem
+        except BaseException as problem:
+            workers.executor.shutdown(wait=False, cancel_futures=True)  # only reads are in hand
+            outcomes.throw(problem)
+            raise
     return found, sign_in_error
 
 

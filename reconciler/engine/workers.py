@@ -1,11 +1,12 @@
-"""Worker processes on this machine, as an executor."""
+"""The workers of a run: threads of this process, or worker processes on this machine."""
 
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from queue import LifoQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,72 @@ if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
 R = TypeVar("R")
+
+THREADS = 32
+"""Most pipelines at once, in all workers together."""
+_MANY = 100
+"""The number of pipelines from which on worker processes save time."""
+_CHUNKS_EACH = 8
+"""Chunks per process: few, to keep the threads of a chunk busy, but enough to balance uneven chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """An executor, with the best way to use it.
+
+    Attributes:
+        executor: runs chunks of pipelines.
+        processes: number of processes, each with a session.
+        at_once: number of chunks that it runs at once.
+        threads: most pipelines of a chunk at once.
+        size: number of pipelines in a chunk.
+        elsewhere: whether they have files of their own, in a checkout that may be at another place.
+    """
+
+    executor: Executor
+    processes: int
+    at_once: int
+    threads: int
+    size: int
+    elsewhere: bool = False
+
+
+OpenWorkers = Callable[[int], AbstractContextManager[Workers]]
+"""Opens the workers for a number of pipelines."""
+
+
+class LostWorkersError(BrokenExecutor):
+    """The workers that ran a call are gone.
+
+    Attributes:
+        hint: what to do about it.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@contextmanager
+def local(total: int) -> Iterator[Workers]:
+    """Workers on this machine: from `_MANY` pipelines on in processes, otherwise threads.
+
+    After an exception, calls in hand are not waited for, so they must only read.
+    """
+    count = max(1, min(cores(), THREADS, 2 * total // _MANY))
+    if count == 1:
+        executor: Executor = ThreadPoolExecutor(THREADS)
+        workers = Workers(executor, 1, THREADS, 1, 1)
+    else:
+        executor = WorkerProcesses(count)
+        workers = Workers(executor, count, count, THREADS // count, -(-total // (count * _CHUNKS_EACH)))
+    try:
+        yield workers
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    executor.shutdown()
 
 
 class WorkerProcesses(Executor):

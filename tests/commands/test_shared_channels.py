@@ -388,7 +388,7 @@ def test_worker_processes_read_the_status_of_several_environments(
 ) -> None:
     applied(**both_tokens)
     in_threads = rows(cli, "TEST")
-    monkeypatch.setattr("reconciler.engine.inspection._MANY", 1)
+    monkeypatch.setattr("reconciler.engine.workers._MANY", 1)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
 
     assert rows(cli, "TEST") == in_threads

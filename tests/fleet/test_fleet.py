@@ -184,7 +184,7 @@ def test_status_shows_a_pipeline_that_kills_its_worker(fleet: Fleet, monkeypatch
 
 
 def _in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.engine.inspection._MANY", 2)
+    monkeypatch.setattr("reconciler.engine.workers._MANY", 2)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
 
 
@@ -244,9 +244,9 @@ def _interrupted(fleet: Fleet, ready: Callable[[str], bool]) -> tuple[int, list[
     code = """
 import os, signal
 from reconciler import cli
-from reconciler.engine import inspection
+from reconciler.engine import workers
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script ignores it
-inspection._MANY, os.sched_getaffinity = 2, lambda _: {0, 1}
+workers._MANY, os.sched_getaffinity = 2, lambda _: {0, 1}
 cli.main(["drift", "--all"])
 """
     fleet.sandbox.clear_requests()

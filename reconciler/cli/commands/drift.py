@@ -28,6 +28,7 @@ class _DriftCommand(click.Command):
 @output_files("json", "junit", "markdown", "html")
 @baseline_options
 @options.fleet
+@options.executor
 @click.option(
     "--shard", type=options.ShardType(), help="Check only part K of N of the pipelines, for CI matrices."
 )

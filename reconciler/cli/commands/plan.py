@@ -24,6 +24,7 @@ from reconciler.cli.outputs import output_files
     help="Exit with 0 if in sync, 10 for changes, 11 for drift, 12 for a conflict, 13 if not checked.",
 )
 @options.fleet
+@options.executor
 @options.classes
 def command(**arguments: Any) -> int:
     """Show what apply would change, and why.

@@ -12,6 +12,7 @@ from reconciler.cli import options
 @options.where
 @click.option("--offline", is_flag=True, help="Read only the state, neither the platform nor the registry.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@options.executor
 @options.classes
 def command(**arguments: Any) -> int:
     """Show the version that runs, was applied last and is in the files, by pipeline and environment.

@@ -12,6 +12,7 @@ from providers.errors import ProviderError
 from reconciler.cli import execution, options, stores
 from reconciler.cli.baseline_options import BaselineOptions
 from reconciler.cli.baseline_rules import load_rules, with_acknowledgements
+from reconciler.cli.cluster import workers_of
 from reconciler.cli.orphans import folders_beside_orphans, orphans_of
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import in_images, terminal, write_report
@@ -40,6 +41,7 @@ def run(
     outputs: Outputs,
     baseline: BaselineOptions,
     rps: float | None,
+    executor: str | None,
     shard: Shard | None,
     unmanaged: bool,
     fail_on: tuple[str, ...],
@@ -49,6 +51,8 @@ def run(
         raise click.UsageError("--unmanaged needs --all: one pipeline does not show what the others have")
     if fail_on and not unmanaged:
         raise click.UsageError("--fail-on unmanaged needs --unmanaged")
+    if executor is not None:
+        where = where.explicit()  # workers have other variables
     err = console(sys.stderr)
     now = datetime.now(UTC).replace(microsecond=0)
     rules = load_rules(baseline, err)
@@ -67,6 +71,7 @@ def run(
             partial(execution.shared_session, where, rps),
             partial(check, first_seen=since, now=now),
             progress,
+            workers_of(executor, where),
         )
     if result.sign_in_error is not None:
         raise result.sign_in_error

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli import execution, options
+from reconciler.cli.cluster import workers_of
 from reconciler.cli.documents import print_document
 from reconciler.cli.orphans import folders_beside_orphans, orphans_of
 from reconciler.cli.outputs import Outputs
@@ -42,10 +43,13 @@ def run(
     outputs: Outputs,
     exit_code: bool,
     rps: float | None,
+    executor: str | None,
     read_options: ReadOptions,
 ) -> int:
     if as_json and outputs.on_stdout:
         raise click.UsageError("two outputs cannot go to the same place")
+    if executor is not None:
+        where = where.explicit()  # workers have other variables
     shown, err = terminal(outputs), console(sys.stderr)
     errors: list[Diagnostic] = []
     codes = {DONE}
@@ -68,6 +72,7 @@ def run(
             partial(execution.shared_session, where, rps),
             partial(_plan, request),
             progress,
+            workers_of(executor, where),
         )
     plans = list(result.results.values())
     for problem in dict.fromkeys(result.problems.values()):

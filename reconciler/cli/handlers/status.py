@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from functools import partial
 
 from reconciler.cli import options, stores
+from reconciler.cli.cluster import workers_of
 from reconciler.cli.documents import print_document
 from reconciler.cli.orphans import folders_beside_orphans, orphans_of
-from reconciler.core.diagnostics import UserError
+from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
 from reconciler.credentials import saved
@@ -39,8 +40,11 @@ def run(
     where: options.TargetOptions,
     offline: bool,
     as_json: bool,
+    executor: str | None,
     read_options: ReadOptions,
 ) -> int:
+    if executor is not None:
+        where = where.explicit()  # workers have other variables
     out, err = console(sys.stdout), console(sys.stderr)
     now, code = datetime.now(UTC), DONE
 
@@ -66,6 +70,7 @@ def run(
                 emit=progress,
                 sign_in=None if offline else partial(_sign_in, where),
                 failed=failed,
+                open_workers=workers_of(executor, where),
             )
         )
         orphans = []
@@ -102,7 +107,10 @@ def _session_of(
     where: options.TargetOptions, organization: str, environment: str, emit: Emit, sessions: int
 ) -> AbstractContextManager[Session]:
     wanted = organization, environment
-    target = next(t for t in _targets(where) if (t.organization, t.environment.name) == wanted)
+    target = next((t for t in _targets(where) if (t.organization, t.environment.name) == wanted), None)
+    if target is None:
+        detail = "Set the variable of its token on the workers, too."
+        raise UserError(error(f"a worker has no login for {organization}@{environment}", detail))
     return session(target, stores.store(emit), emit, threading.Event(), stacks_below=stacks_below)
 
 

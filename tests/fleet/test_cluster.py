@@ -1,0 +1,373 @@
+"""`--executor dask://HOST:PORT`, with a real scheduler and real workers on loopback addresses."""
+
+import json
+import os
+import pickle
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.sandbox import Sandbox
+from reconciler.engine import cluster
+from reconciler.engine.requests import ReadOptions
+from tests.conftest import Cli, Ended
+from tests.fleet import made
+from tests.test_readme import ROOT
+from tests.waits import PATIENCE, until
+
+pytest.importorskip("distributed", reason="Dask is not installed: make setup")
+pytestmark = pytest.mark.xdist_group("cluster")
+
+COUNT = 12
+DASK = str(Path(sys.executable).with_name("dask"))
+
+
+class Cluster:
+    """A scheduler, and workers that tests start and end.
+
+    Args:
+        logs: an empty folder.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self.workers: list[subprocess.Popen[bytes]] = []
+        arguments = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        self.scheduler, said = self._start(*arguments, ready=r"Scheduler at: +tcp://(\S+)")
+        self.address = said[1]
+
+    @property
+    def url(self) -> str:
+        return f"dask://{self.address}"
+
+    def worker(self, folder: Path, **variables: str) -> "subprocess.Popen[bytes]":
+        """Start a worker in a folder; returns once it is registered."""
+        arguments = ("worker", f"tcp://{self.address}", "--no-nanny", "--no-dashboard", "--nthreads", "2")
+        process, _ = self._start(*arguments, ready="Registered to", cwd=folder, env=os.environ | variables)
+        self.workers.append(process)
+        return process
+
+    def _start(
+        self, *arguments: str, ready: str, **options: Any
+    ) -> "tuple[subprocess.Popen[bytes], re.Match[str]]":
+        log = self._logs / f"{len(list(self._logs.iterdir()))}.log"
+        with log.open("wb") as written:
+            process = subprocess.Popen([DASK, *arguments], stderr=written, **options)
+        until(lambda: process.poll() is not None or re.search(ready, log.read_text()) is not None)
+        found = re.search(ready, log.read_text())
+        assert found is not None, log.read_text()
+        return process, found
+
+    def end(self) -> None:
+        self.end_workers()
+        self.scheduler.kill()
+        self.scheduler.wait()
+
+    def end_workers(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+        self.workers.clear()
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Path]]:
+    """A fleet in sync, and the folder with its pipelines and state."""
+    folder = tmp_path_factory.mktemp("fleet")
+    with Sandbox() as sandbox, pytest.MonkeyPatch.context() as user:
+        sign_in(user, sandbox, folder)
+        folders = made.pipelines(folder / "pipelines", sandbox.registry, COUNT)
+        made.publish(folders, sandbox)
+        made.record(folders, ReadOptions())
+        yield sandbox, folder
+
+
+def sign_in(user: pytest.MonkeyPatch, sandbox: Sandbox, folder: Path) -> None:
+    user.setenv("PICSELLIA_TOKEN", sandbox.token)
+    user.setenv("PICSELLIA_ORGANIZATION", sandbox.organization)
+    user.setenv("PICSELLIA_ENV", "CUSTOM")
+    user.setenv("PICSELLIA_CUSTOM_ENV", sandbox.url)
+    user.setenv("RECONCILER_STATE", str(folder / "state.db"))
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    started = Cluster(tmp_path_factory.mktemp("logs"))
+    yield started
+    started.end()
+
+
+class Fleet:
+    def __init__(self, cli: Cli, cluster: Cluster, sandbox: Sandbox, folder: Path, reports: Path) -> None:
+        self.cli = cli
+        self.cluster = cluster
+        self.sandbox = sandbox
+        self.folder = folder
+        self.reports = reports
+
+    def drift(self, *arguments: str) -> tuple[Ended, dict[str, Any]]:
+        file = self.reports / "drift.json"
+        file.unlink(missing_ok=True)
+        self.sandbox.clear_requests()
+        ended = self.cli("drift", "--all", "--json", str(file), *arguments)
+        return ended, json.loads(file.read_text()) if file.exists() else {"printed": ended}
+
+    def on_cluster(self, *arguments: str) -> tuple[Ended, dict[str, Any]]:
+        return self.drift("--executor", self.cluster.url, *arguments)
+
+    def relative(self, text: str) -> str:
+        """The text with paths relative to the top of the workspace, as those of a cluster are."""
+        return text.replace(f"{self.folder}/", "")
+
+    def has_read(self, count: int) -> bool:
+        """Whether the workers have read the inputs of this many processings."""
+        return sum(request["path"].endswith("/inputs") for request in self.sandbox.requests()) >= count
+
+
+@pytest.fixture
+def fleet(
+    applied: tuple[Sandbox, Path],
+    scheduler: Cluster,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Fleet]:
+    sandbox, folder = applied
+    sign_in(monkeypatch, sandbox, folder)
+    monkeypatch.setattr(cluster, "PATIENCE", PATIENCE)
+    monkeypatch.chdir(folder / "pipelines")
+    yield Fleet(Cli(folder / "pipelines", capsys), scheduler, sandbox, folder / "pipelines", tmp_path)
+    scheduler.end_workers()
+    sandbox.switch(faults=[], latency=0)
+
+
+def comparable(document: dict[str, Any]) -> str:
+    return re.sub('(first_seen|last_seen|age_seconds)": ("[^"]*"|\\d+)', "", json.dumps(document["stacks"]))
+
+
+def test_a_cluster_reads_the_same(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = list[bytes]()
+    shares = set[int]()
+    submit = cluster._Cluster.submit
+
+    def recorded(executor: Any, call: Any, task: Any, chunk: Any) -> Any:
+        sent.append(pickle.dumps((call, task, chunk)))
+        shares.add(task.sessions)
+        return submit(executor, call, task, chunk)
+
+    monkeypatch.setattr(cluster._Cluster, "submit", recorded)
+    for _ in range(2):
+        fleet.cluster.worker(fleet.folder)
+    fleet.sandbox.platform.edit_processing("pipeline_0003", default_cpu=64)
+    on = ("--executor", fleet.cluster.url)
+    try:
+        here, there = fleet.drift(), fleet.on_cluster()
+        plans = [fleet.cli("plan", "--all", "--json", *arguments) for arguments in ((), on)]
+        rows = [fleet.cli("status", "--all", "--json", *arguments) for arguments in ((), on)]
+    finally:
+        fleet.sandbox.platform.edit_processing("pipeline_0003", default_cpu=4)
+
+    assert (here[0].code, there[0].code) == (11, 11)
+    assert there[0].out.splitlines() == fleet.relative(here[0].out).splitlines()
+    assert comparable(there[1]) == fleet.relative(comparable(here[1]))
+    assert fleet.sandbox.writes() == []
+    assert plans[1].out == fleet.relative(plans[0].out)
+    assert (rows[0].code, json.loads(rows[0].out)["rows"]) == (0, json.loads(rows[1].out)["rows"])
+    assert len(sent) >= 3
+    assert not [task for task in sent if fleet.sandbox.token.encode() in task], "a token is in a task"
+    assert shares == {2}
+
+
+def test_a_worker_that_is_killed_costs_nothing(fleet: Fleet) -> None:
+    _, undisturbed = fleet.drift()
+    first, _ = (fleet.cluster.worker(fleet.folder) for _ in range(2))
+    fleet.sandbox.switch(latency=0.2)
+
+    def kill() -> None:
+        until(lambda: fleet.has_read(2))
+        first.kill()
+
+    fleet.sandbox.clear_requests()
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ended, report = fleet.on_cluster()
+    killer.join()
+
+    assert ended.code == 0
+    assert comparable(report) == comparable(undisturbed)
+
+
+def test_a_cluster_that_is_lost_leaves_nothing_out(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "GONE", 1.0)
+    worker = fleet.cluster.worker(fleet.folder)
+    fleet.sandbox.fail("GET", "/inputs$", "hang", seconds=600, times=None)
+
+    def kill() -> None:
+        until(lambda: fleet.has_read(1))
+        worker.kill()
+
+    fleet.sandbox.clear_requests()
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ended, report = fleet.on_cluster()
+    killer.join()
+
+    assert "printed" not in report, ended
+    assert (ended.code, len(report["failed"])) == (13, COUNT)
+    assert {problem["summary"] for told in report["failed"].values() for problem in told} == {
+        "the Dask cluster was lost"
+    }
+
+
+@pytest.fixture
+def checkout(fleet: Fleet, tmp_path: Path) -> Path:
+    """The same files at another place."""
+    shutil.copytree(fleet.folder, tmp_path / "checkout")
+    return tmp_path / "checkout"
+
+
+def test_workers_use_their_own_checkout(fleet: Fleet, checkout: Path, tmp_path: Path) -> None:
+    _, here = fleet.drift()
+    fleet.cluster.worker(tmp_path, RECONCILER_WORKSPACE=str(checkout))
+
+    ended, there = fleet.on_cluster()
+    assert "printed" not in there, ended
+    assert (ended.code, comparable(there)) == (0, comparable(here))
+
+    (checkout / "pipeline_0002/pipeline.py").write_text("print('other')\n")
+    config = checkout / "pipeline_0005/config.toml"
+    config.write_text(f"{config.read_text()}# a remark\n")
+    (checkout / "pipeline_0007/config.toml").unlink()
+    ended, report = fleet.on_cluster()
+
+    assert (ended.code, len(report["stacks"])) == (13, COUNT - 3)
+    for name in ("pipeline_0002", "pipeline_0005", "pipeline_0007"):
+        (problem,) = report["failed"][name]
+        assert problem["summary"] == f"a worker has other files of {name}"
+        assert str(checkout) in problem["detail"]
+        assert re.search(r"is (\w{16}|none) in .* and \w{16} here", problem["detail"])
+
+
+def test_a_worker_without_a_token_is_an_error(fleet: Fleet) -> None:
+    fleet.cluster.worker(fleet.folder, PICSELLIA_TOKEN="")
+
+    ended, _ = fleet.on_cluster()
+
+    assert ended.code == 1
+    assert "PICSELLIA_TOKEN" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"PICSELLIA_CUSTOM_ENV": "http://localhost:9"}, "has another platform"),
+        ({"RECONCILER_STATE": "other.db"}, "has another state"),
+        ({"RECONCILER_WORKSPACE": "/nowhere"}, "RECONCILER_WORKSPACE of a worker: /nowhere: No such file"),
+    ],
+)
+def test_a_worker_that_differs_is_an_error(fleet: Fleet, variables: dict[str, str], problem: str) -> None:
+    fleet.cluster.worker(fleet.folder, **variables)
+
+    ended, _ = fleet.on_cluster()
+
+    assert (ended.code, problem in ended.err) == (1, True), ended
+    assert fleet.sandbox.requests() == []
+
+
+def test_a_worker_of_another_version_is_an_error(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.cli.cluster.VERSION", "99.0")
+    monkeypatch.setattr("platform.python_version_tuple", lambda: ("3", "99", "0"))
+    fleet.cluster.worker(fleet.folder)
+
+    ended, _ = fleet.on_cluster()
+
+    assert ended.code == 1
+    assert "has another version of reconciler" in ended.err
+    assert "Here: 3.99." in ended.err
+
+
+def test_a_cluster_without_workers_or_scheduler(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+
+    nobody, _ = fleet.drift("--executor", "dask://127.0.0.1:9")
+    empty, _ = fleet.on_cluster()
+
+    assert (nobody.code, empty.code) == (1, 1)
+    assert "no Dask scheduler answers at 127.0.0.1:9" in nobody.err
+    assert (
+        f"has no workers\n  Start some in a checkout of this workspace: dask worker tcp://{fleet.cluster.address}"
+        in empty.err
+    )
+
+
+def test_without_dask_the_error_says_what_to_install(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+
+    ended, _ = fleet.on_cluster()
+
+    assert (ended.code, "pip install 'picsellia-reconciler[dask]'" in ended.err) == (1, True)
+
+
+def test_a_folder_below_the_top_of_the_workspace_is_an_error(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fleet.folder / "reconciler.toml").write_text("")
+    monkeypatch.chdir(fleet.folder / "pipeline_0001")
+    try:
+        ended = fleet.cli("plan", "--executor", "dask://127.0.0.1:9")
+    finally:
+        (fleet.folder / "reconciler.toml").unlink()
+
+    assert (ended.code, f"cd {fleet.folder}" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8786", "dask://", "dask://localhost", "dask://:1", "tcp://h:1", "dask://h:1/x"]
+)
+def test_an_address_that_is_none(fleet: Fleet, url: str) -> None:
+    ended = fleet.cli("plan", "--all", "--executor", url)
+    assert (ended.code, "is not an address such as dask://localhost:8786" in ended.err) == (2, True)
+
+
+def test_ctrl_c_ends_the_command_and_no_worker(fleet: Fleet) -> None:
+    worker = fleet.cluster.worker(fleet.folder)
+    fleet.sandbox.clear_requests()
+    fleet.sandbox.fail("GET", "/inputs$", "hang", seconds=600, times=None)
+    code = """
+import signal, sys
+from reconciler import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script ignores it
+cli.main(sys.argv[1:])
+"""
+    command = [sys.executable, "-c", code, "drift", "--all", "--executor", fleet.cluster.url]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        until(lambda: fleet.has_read(1))
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate()
+
+    assert (run.returncode, err.split()) == (130, ["interrupted"])
+    assert worker.poll() is None
+
+
+def test_the_commands_of_the_page(fleet: Fleet) -> None:
+    address, page = fleet.cluster.address, (ROOT / "docs/how-to/cluster.md").read_text()
+    page = page.replace("scheduler.internal:8786", address)
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
+    commands = [line.split() for line in lines if line.startswith("reconciler ")]
+    others = [line for line in lines if not line.startswith("reconciler ")]
+
+    assert [line.partition(" ")[0] for line in others] == ["pip", "dask", "cd", "export", "dask"]
+    assert others[1::3] == ["dask scheduler", f"dask worker tcp://{address}"], "as these tests do"
+    fleet.cluster.worker(fleet.folder)
+    assert len(commands) == 3
+    for command in commands:
+        assert fleet.cli(*command[1:]).code == 0, command
