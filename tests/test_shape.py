@@ -235,3 +235,18 @@ def test_a_short_wait_is_found() -> None:
     found = [SHORT_WAIT.search(f"one.{call}") for call in ("wait(30)", "join(timeout=5)", "result(1.5)")]
     assert all(found)
     assert not any(SHORT_WAIT.search(f"one.{call}") for call in ("wait(60)", "join()", "wait(0.1)"))
+
+
+@pytest.mark.parametrize("module", sorted(m for m in modules() if m.startswith("reconciler.")))
+def test_python_source_is_parsed_by_one_thread_at_a_time(module: str) -> None:
+    """CPython 3.11 raises SystemError if two threads parse at the same time."""
+
+    def unlocked(node: ast.AST, locked: bool) -> list[int]:
+        if isinstance(node, ast.With):
+            locked = locked or any(ast.unparse(item.context_expr) == "parsing()" for item in node.items)
+        found = []
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("ast.parse", "compile") and not locked:
+            found.append(node.lineno)
+        return found + [line for child in ast.iter_child_nodes(node) for line in unlocked(child, locked)]
+
+    assert unlocked(ast.parse(modules()[module].read_text()), locked=False) == []

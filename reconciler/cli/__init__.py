@@ -94,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    # tenacity would import it where Dask has installed it, which takes 40 ms; `engine.cluster` removes this.
+    sys.modules.setdefault("tornado", None)  # type: ignore[arg-type]
     try:
         code = group.main(args=arguments, prog_name="reconciler", standalone_mode=False)
     except click.ClickException as problem:

@@ -6,6 +6,7 @@ folder of the checkout: RECONCILER_WORKSPACE, else the folder that they were sta
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
@@ -49,6 +50,8 @@ def connect(
         UserError: Dask is not installed, the scheduler cannot be reached, there are no workers, or one of
             them differs.
     """
+    if sys.modules.get("tornado", sys) is None:  # see `cli.run`
+        del sys.modules["tornado"]
     try:
         from distributed import Client
     except ImportError:

@@ -18,6 +18,7 @@ from providers import enums
 from providers.regular_files import read_regular
 from reconciler.pipeline.classes import class_child
 from reconciler.pipeline.classes.installed import Installed, UnknownError
+from reconciler.pipeline.classes.parse_lock import parsing
 
 INPUTS_BASE: Final = "PipelineInputs"
 ENUMS_MODULE: Final = "picsellia.types.enums"
@@ -152,7 +153,8 @@ def _enums_in(file: Path, changed: int, size: int) -> dict[str, tuple[str, ...] 
     """The members of each enum in a file; None for an enum whose names and values differ."""
     enums_by_name: dict[str, tuple[str, ...] | None] = {}
     try:
-        tree = ast.parse(read_regular(file))
+        with parsing():
+            tree = ast.parse(read_regular(file))
     except (OSError, SyntaxError, ValueError, RecursionError):
         return enums_by_name
     for node in tree.body:
