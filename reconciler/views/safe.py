@@ -22,12 +22,16 @@ __all__ = [
     "in_workflow",
     "json_line",
     "json_text",
+    "limited",
     "on_one_line",
     "one_line",
     "safe_for_workflows",
     "visible",
     "without_workflow_commands",
 ]
+
+LONGEST_LINE = 20_000
+"""Characters of a line in a terminal, a log or an annotation. A name from a server may have ten million."""
 
 _HIDDEN = re.compile(f"[\n{HIDDEN}]")
 _BUT_LINES = re.compile(f"[{HIDDEN}]")
@@ -42,7 +46,9 @@ def in_workflow() -> bool:
 
 
 def on_one_line(text: Text) -> Text:
-    """The text on one line of a terminal or a log, with its styles."""
+    """The text on one line of a terminal or a log, with its styles; the beginning of a very long one."""
+    if len(text.plain) > LONGEST_LINE:
+        text = text[: LONGEST_LINE - 1].append("…")
     marks = {found.start() for found in _HIDDEN.finditer(text.plain)}
     if in_workflow():
         marks |= {found.end() - 1 for found in _COMMAND.finditer(text.plain)}
@@ -56,6 +62,11 @@ def on_one_line(text: Text) -> Text:
         safe.append_text(Text(written, spans=styles))
         end = mark + 1
     return safe.append_text(text[end:])
+
+
+def limited(line: str) -> str:
+    """The line; of a very long one, the beginning."""
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
 
 
 def without_workflow_commands(text: str) -> str:

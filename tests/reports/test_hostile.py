@@ -79,7 +79,7 @@ from reconciler.views.reports.run_json import run_from_document, run_text, run_t
 from reconciler.views.reports.run_junit import run_junit
 from reconciler.views.reports.run_markdown import run_markdown
 from reconciler.views.reports.svg import svg
-from reconciler.views.safe import json_text, safe_for_workflows, without_workflow_commands
+from reconciler.views.safe import LONGEST_LINE, json_text, safe_for_workflows, without_workflow_commands
 from reconciler.views.terminal.console import console
 from reconciler.views.terminal.drift import print_report
 from reconciler.views.terminal.fleet_plan import print_fleet_plan
@@ -678,6 +678,24 @@ def test_a_parameters_name_is_text_in_every_command(cli: Cli, sandbox: Sandbox) 
         ended = cli("state", command[0], stack_of(name), *command[1:])
         assert ended.code == 0
         check_log(ended.out + ended.err)
+
+
+def test_a_name_of_ten_million_characters_fills_no_log(
+    cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "dataset_cleanup"
+    copy_example(name, cli.folder, sandbox.registry)
+    assert cli("apply", name).code == 0
+    sandbox.platform.edit_processing(name, default_parameters={"a" * 10_000_000: 1})
+    for in_workflow in (True, False):
+        if not in_workflow:
+            monkeypatch.delenv("GITHUB_ACTIONS")
+        for command in ("plan", "drift", "status", "apply"):
+            ended = cli(command, name)
+            assert ended.code in (0, 1, 10, 11, 12)
+            assert len(ended.out + ended.err) < 30 * LONGEST_LINE, command
+            lines_printed = (ended.out + ended.err).split("\n")
+            assert max(map(len, lines_printed)) < 5 * LONGEST_LINE, command  # an annotation has several
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 409, 422, 423, 500])

@@ -8,7 +8,7 @@ from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.exit_codes import CONFLICT, DRIFT, PENDING
 from reconciler.drift.findings import Finding, Report
 from reconciler.views.phrases import Audience, details, headline, reason, unchecked, values, ways
-from reconciler.views.safe import one_line
+from reconciler.views.safe import limited, one_line
 
 MOST = 10
 """Annotations of one level that GitHub keeps per step. It drops the others silently."""
@@ -71,8 +71,8 @@ def place_of(place: str, here: Path, workspace: Path) -> str:
 
 def command(level: str, title: str, where: str, message: Iterable[str]) -> str:
     """A workflow command with the lines of a message, at a place that `where` returned."""
-    text = "\n".join(map(one_line, message))
-    return f"::{level} {where}title={_property(one_line(title))}::{_data(text)}"
+    text = "\n".join(one_line(limited(line)) for line in message)
+    return f"::{level} {where}title={_property(one_line(limited(title)))}::{_data(text)}"
 
 
 def _data(text: str) -> str:
