@@ -63,10 +63,10 @@ $ reconciler apply --all --yes --parallel 1 --builds 1
 sandbox@sandbox  http://sandbox
 Plan for 5 pipelines: 4 to change, 1 in sync.
 Resources: 12 to create.
-+ image          create      never-published     4 pipelines: dino/training, sam/training, unet/training and 1 more
-+ model          create      does not exist yet  4 pipelines: dino/training, sam/training, unet/training and 1 more
-+ model-version  create      does not exist yet  4 pipelines: dino/training, sam/training, unet/training and 1 more
-Done: 4 applied, 1 unchanged of 5 pipelines.
++ image          create  never-published     4 pipelines: dino/training, sam/training, unet/training and 1 more
++ model          create  does not exist yet  4 pipelines: dino/training, sam/training, unet/training and 1 more
++ model-version  create  does not exist yet  4 pipelines: dino/training, sam/training, unet/training and 1 more
+Done: 4 applied, 1 unchanged.
 Published 1.0.0 for 4 pipelines: dino/training, sam/training, unet/training, yolo/training
 | [1/4] applied  registry/team/training-dino (dino/training)  1.0.0
 | [2/4] applied  registry/team/training-sam (sam/training)  1.0.0
