@@ -13,10 +13,10 @@ from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import confirm
 from reconciler.cli.report_files import write_run
 from reconciler.core.approval import digest, is_approved
-from reconciler.core.diagnostics import UserError
+from reconciler.core.diagnostics import Diagnostic, UserError
 from reconciler.core.events import Emit, Event, PipelineEvent, StepStarted
 from reconciler.core.plan import Plan
-from reconciler.core.runs import Follow, RunEnded, RunReport, RunResult, RunStarted
+from reconciler.core.runs import Follow, PipelineStarted, RunEnded, RunReport, RunResult, RunStarted
 from reconciler.engine.apply import ApplyRequest, ApplyResult, ApplyStatus, Approval, apply_plan
 from reconciler.engine.plan import PlanResult
 from reconciler.engine.problems import diagnostics_of
@@ -38,16 +38,20 @@ class Dialogue:
 
     Attributes:
         consent: what the arguments approve in advance.
+        folder: the pipeline's folder, for reports.
         follow: gets the start of the run.
         is_shown: whether the plan was printed.
+        refusal: why a plan without problems of its own may not be applied; None if there is no reason.
     """
 
     out: Console
     err: Console
     progress: ProgressView
     consent: Consent
+    folder: str
     follow: Follow
     is_shown: bool = False
+    refusal: Diagnostic | None = None
 
     verb = "apply"
     question = "Apply this?"
@@ -72,8 +76,9 @@ class Dialogue:
         self.show(planned.plan)
         answer = self._answer(planned, ask)
         if answer is Approval.GIVEN:
-            folder, plan = planned.plan.stack.folder, planned.plan
-            self.follow(RunStarted(self.verb, [[folder]], {folder: plan}, digest([plan])))
+            plans = {self.folder: planned.plan}
+            self.follow(RunStarted(self.verb, [[self.folder]], plans, digest(plans.values())))
+            self.follow(PipelineStarted(self.folder))
         return answer
 
     def _answer(self, planned: PlanResult, ask: bool) -> Approval:
@@ -81,7 +86,8 @@ class Dialogue:
         if approved is not None and ask:
             if is_approved(approved, actual):
                 return Approval.GIVEN
-            print_diagnostics([other_plan(approved, actual)], self.err)
+            self.refusal = other_plan(approved, actual)
+            print_diagnostics([self.refusal], self.err)
             return Approval.UNATTENDED
         if self.consent.yes or not ask:
             return Approval.GIVEN
@@ -157,12 +163,14 @@ def run_one(
     consent: Consent,
     outputs: Outputs,
     dialogue: type[Dialogue],
+    again: tuple[str, ...] = (),
 ) -> int:
     """Run a task for one pipeline, print and report the result and return the exit code.
 
     Args:
         prepare: returns the task. Raises UserError.
         folder: the pipeline's folder, for reports.
+        again: options of a command that repeats the run, apart from those of its plan.
 
     Raises:
         UserError: a report could not be written.
@@ -176,7 +184,7 @@ def run_one(
             progress(event)
             follow(PipelineEvent(folder, event))
 
-        talk = dialogue(out, err, progress, consent, follow)
+        talk = dialogue(out, err, progress, consent, folder, follow)
         try:
             task = prepare(emit)
             with session(
@@ -197,8 +205,10 @@ def run_one(
             utc_now(),
             digest([run.plan] if run.plan else []),
             (run,),
+            refusal=talk.refusal,
             interrupted=stop.is_set(),
-            declined=run.result is RunResult.NOT_STARTED,
+            declined=run.result is RunResult.NOT_STARTED and talk.refusal is None,
+            options=again,
         )
         follow(RunEnded(report))
     write_run(report, outputs, err)

@@ -1,5 +1,6 @@
 """Writes the events of a run to a file or to stdout. Imported on use: most runs write none."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ def event_lines(place: Path | None, failures: list[Diagnostic]) -> Iterator[Foll
         UserError: the file cannot be opened.
     """
     if place is None:
-        yield _until_it_fails(EventWriter(print_line), place, failures)
+        yield _until_it_fails(EventWriter(print_line, Path.cwd()), place, failures)
         return
     try:
         file = LineFile(place)
@@ -31,22 +32,26 @@ def event_lines(place: Path | None, failures: list[Diagnostic]) -> Iterator[Foll
         detail = f"{problem.strerror}. Nothing was changed."
         raise UserError(error("the events output cannot be written", detail, file=place)) from None
     try:
-        writer = EventWriter(lambda line: file.write(line.encode("utf-8", "backslashreplace")))
+        writer = EventWriter(lambda line: file.write(line.encode("utf-8", "backslashreplace")), Path.cwd())
         yield _until_it_fails(writer, place, failures)
     finally:
         file.close()
 
 
 def _until_it_fails(writer: EventWriter, place: Path | None, failures: list[Diagnostic]) -> Follow:
-    """The writer, up to its first failure: a full disk must not end a run that writes to the platform."""
+    """The writer, up to its first failure: a full disk must not end a run that writes to the platform.
+
+    Events may come from several threads.
+    """
     write: Callable[[RunEvent], None] | None = writer
+    lock = threading.Lock()
 
     def follow(event: RunEvent) -> None:
         nonlocal write
-        if write is None:
-            return
         try:
-            write(event)
+            with lock:
+                if write is not None:
+                    write(event)
         except OSError as problem:
             write = None
             detail = f"{problem.strerror}. The events after that are missing; the run went on."

@@ -68,6 +68,7 @@ class FleetCommand:
         default_answer: the answer for Enter.
         confirms: the plans that need an approval without a terminal.
         revise: gets the plans and their options, and returns the options to plan with instead.
+        options: of a command that repeats the run, apart from those of its plans.
     """
 
     operation: Operation
@@ -76,6 +77,7 @@ class FleetCommand:
     default_answer: bool = False
     confirms: Callable[[Plan], bool] = is_destructive
     revise: Callable[[Collection[Plan], PlanRequest], PlanRequest] = unchanged
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ def apply_pipelines(request: FleetRequest, where: options.TargetOptions, outputs
     run = _Run(request, where, out, err)
     with execution.interruptible() as stop, outputs.events() as write_event:
         report = run(stop, write_event)
+        write_event(RunEnded(report))
     print_recap(report, out, err)
     write_run(report, outputs, err)
     return report.exit_code
@@ -190,9 +193,10 @@ class _Run:
                 interrupted=stop.is_set(),
                 stopped_by_failures=not stop.is_set() and started.keys() != chosen.keys(),
             )
-            follow(RunEnded(report))
+            follow.show_end(report)
         stop.is_shown = False
         if follow.broken is not None:
+            write_event(RunEnded(report))
             raise follow.broken
         return report
 
@@ -311,6 +315,7 @@ class _Run:
             interrupted,
             stopped_by_failures,
             declined,
+            self._request.command.options,
         )
 
 
@@ -329,6 +334,13 @@ class _Follower:
 
     def __call__(self, event: RunEvent) -> None:
         self.write_event(event)
+        self._show(event)
+
+    def show_end(self, report: RunReport) -> None:
+        """Show the end of the run, which is written after every run, also if nothing was applied."""
+        self._show(RunEnded(report))
+
+    def _show(self, event: RunEvent) -> None:
         if self.broken is not None:
             return
         try:

@@ -50,6 +50,7 @@ def run(
             apply_options,
             consent=consent,
             outputs=outputs,
+            dialogue=_Destroy,
         )
     from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, apply_pipelines
     from reconciler.engine.fleet_apply import ApplyFiles
@@ -58,7 +59,7 @@ def run(
     folders = selection.folders(lambda problem: problems.extend(problem.diagnostics), stores.store)
     return apply_pipelines(
         FleetRequest(
-            FleetCommand(ApplyFiles(), "destroy", "Destroy all of this?"),
+            FleetCommand(ApplyFiles(), _Destroy.verb, _Destroy.question),
             folders,
             problems,
             request,
@@ -98,4 +99,9 @@ def _destroy_stack(
     def task(opened: Session, dialogue: Dialogue) -> ApplyResult:
         return destroy_stack(opened, stack, request, ApplyRequest(apply_options, dialogue.approve))
 
-    return run_one(lambda _: task, source.folder, where, consent=consent, outputs=outputs, dialogue=Dialogue)
+    return run_one(lambda _: task, source.folder, where, consent=consent, outputs=outputs, dialogue=_Destroy)
+
+
+class _Destroy(Dialogue):
+    verb = "destroy"
+    question = "Destroy all of this?"

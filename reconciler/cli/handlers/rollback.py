@@ -24,6 +24,7 @@ def run(
     rps: float | None,
     outputs: Outputs,
 ) -> int:
+    again = ("--to", to) if to is not None else ()
     if not selection.request.is_of_one:
         from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, apply_pipelines
         from reconciler.engine.fleet_apply import RollBack
@@ -31,7 +32,7 @@ def run(
         problems: list[Diagnostic] = []
         # Another environment may share the channel, so every plan needs an approval.
         command = FleetCommand(
-            RollBack(to, write), _Rollback.verb, _Rollback.question, confirms=lambda _: True
+            RollBack(to, write), _Rollback.verb, _Rollback.question, confirms=lambda _: True, options=again
         )
         return apply_pipelines(
             FleetRequest(
@@ -57,7 +58,15 @@ def run(
             opened, pipeline, to, ApplyRequest(apply_options, dialogue.approve), write=write
         )
 
-    return run_one(prepare, display_path(folder), where, consent=consent, outputs=outputs, dialogue=_Rollback)
+    return run_one(
+        prepare,
+        display_path(folder),
+        where,
+        consent=consent,
+        outputs=outputs,
+        dialogue=_Rollback,
+        again=again,
+    )
 
 
 class _Rollback(Dialogue):

@@ -98,6 +98,7 @@ class EventWriter:
 
     Args:
         write: writes one line, with its line feed, at once.
+        folder: files below it are named relative to it.
         now: returns the time in UTC.
         clock: returns seconds, for the interval of progress.
     """
@@ -105,10 +106,12 @@ class EventWriter:
     def __init__(
         self,
         write: Callable[[str], None],
+        folder: Path | None = None,
         now: Callable[[], datetime] = utc_now,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
+        self._folder = folder
         self._now = now
         self._clock = clock
         self._number = 0
@@ -179,14 +182,18 @@ class EventWriter:
     def _run_ended(self, report: RunReport) -> dict[str, JSON]:
         """The end, with the pipelines that have no line of their own, and the order of all of them."""
         others = [run for run in report.runs if self._finished.get(run.folder) != run]
+        report = report.with_relative_paths(self._folder) if self._folder else report
         return {
             "run": head_to_document(report),
             "folders": [run.folder for run in report.runs],
-            "pipelines": [pipeline_to_document(run, report) for run in others],
+            "pipelines": [pipeline_to_document(self._relative(run), report) for run in others],
         }
 
     def _entry(self, run: PipelineRun) -> dict[str, JSON]:
-        return pipeline_to_document(run, _unfinished(self._command, self._now()))
+        return pipeline_to_document(self._relative(run), _unfinished(self._command, self._now()))
+
+    def _relative(self, run: PipelineRun) -> PipelineRun:
+        return run.with_relative_paths(self._folder) if self._folder else run
 
     def _line(self, event: str, **values: JSON) -> None:
         self._number += 1
