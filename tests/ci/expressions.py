@@ -3,11 +3,12 @@
 https://docs.github.com/actions/reference/workflows-and-actions/expressions
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_TOKEN = re.compile(r"\s*(?:'((?:[^']|'')*)'|(==|!=|&&|\|\||!|\(|\))|([A-Za-z_][\w.-]*))")
+_TOKEN = re.compile(r"\s*(?:'((?:[^']|'')*)'|(==|!=|&&|\|\||!|\(|\)|\[|\])|(\.?[A-Za-z_][\w.-]*|[0-9]+))")
 _STATUS = re.compile(r"\b(?:always|cancelled|success|failure)\(\)")
 
 
@@ -97,16 +98,34 @@ class _Parser:
         kind, said = self.tokens.pop(0)
         if kind == "text":
             return said
+        if said.isdecimal():
+            return int(said)
+        if said == "fromJSON" and self._next("("):
+            found = self.either()
+            self._expect(")")
+            return self._part_of(json.loads(found) if found or not self._unasked else "")
         if self._next("("):
             self._expect(")")
             known = {"always": True, "cancelled": False}
             if said not in known:
                 raise ExpressionError(f"{said}() is not known")
             return known[said]
-        return self._looked_up(said)
+        return self._looked_up(said, self._context)
 
-    def _looked_up(self, path: str) -> Any:
-        value: Any = self._context
+    def _part_of(self, value: Any) -> Any:
+        """What `.name` and `[0]` after a value select of it; nothing of a list that is too short."""
+        while self.tokens:
+            if self.tokens[0][0] == "name" and self.tokens[0][1].startswith("."):
+                value = self._looked_up(self.tokens.pop(0)[1][1:], value)
+            elif self._next("["):
+                index = self.either()
+                self._expect("]")
+                value = value[index] if index < len(value) else ""
+            else:
+                break
+        return value
+
+    def _looked_up(self, path: str, value: Any) -> Any:
         for name in path.split("."):
             if not isinstance(value, Mapping) or name not in value:
                 if self._unasked:

@@ -89,8 +89,13 @@ def _api(github: GitHub, path: str, flags: dict[str, list[str]]) -> None:
         _allowed("issues:write")
         _print_pages([issue for issue in github.kept["issues"] if _wanted(issue, fields)], flags)
     elif method == "GET" and (found := re.fullmatch(r"repos/{owner}/{repo}/issues/(\d+)/comments", url.path)):
-        _allowed("pull-requests:write")
+        _allowed("pull-requests:read")
         _print_pages([c for c in github.kept["comments"] if c["on"] == int(found[1])], flags)
+    elif method == "GET" and (found := re.fullmatch(r"repos/{owner}/{repo}/commits/(\w+)/pulls", url.path)):
+        _allowed("pull-requests:read")
+        issues = [issue for issue in github.kept["issues"] if issue.get("merged_as") == found[1]]
+        pulls = [{"number": issue["number"], "merged_at": "2025-03-03T08:00:00Z"} for issue in issues]
+        print(*jq.compile(flags["--jq"][0]).input_value(pulls), sep="\n")
     elif method == "PATCH" and (
         found := re.fullmatch(r"repos/{owner}/{repo}/issues/comments/(\d+)", url.path)
     ):
@@ -117,7 +122,8 @@ def _print_pages(items: list[Any], flags: dict[str, list[str]]) -> None:
 
 
 def _allowed(permission: str) -> None:
-    if permission not in os.environ["GH_TOKEN"].split():
+    granted = os.environ["GH_TOKEN"].split()
+    if permission not in granted and permission.replace(":read", ":write") not in granted:
         raise RefusedError(f"HTTP 403: {permission} is not granted")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tests.ci.expressions import holds, text
+from tests.ci.expressions import evaluate, holds, text
 from tests.ci.machine import Job, Machine, only
 
 REPOSITORY = "my-org/pipelines"
@@ -27,22 +27,31 @@ JOB_KEYS = (
     "permissions",
     "environment",
     "strategy",
+    "outputs",
     "steps",
 )
 STEP_KEYS = ("name", "id", "if", "uses", "with", "env", "run")
 
 
-def push() -> dict[str, Any]:
-    return {"event_name": "push", "event": {}}
+def push(before: str = "", after: str = "") -> dict[str, Any]:
+    """Commits on the default branch: the one before them, and the last one."""
+    return {"event_name": "push", "event": {"before": before}, "sha": after, "ref": "refs/heads/main"}
+
+
+def by_hand(**inputs: str) -> dict[str, Any]:
+    """Started by hand on the default branch, with these inputs."""
+    return {"event_name": "workflow_dispatch", "event": {"before": ""}, "sha": "", "inputs": inputs}
 
 
 def schedule() -> dict[str, Any]:
     return {"event_name": "schedule", "event": {}}
 
 
-def pull_request(number: int, repository: str = REPOSITORY) -> dict[str, Any]:
+def pull_request(number: int, repository: str = REPOSITORY, branch: str = "main") -> dict[str, Any]:
+    """A pull request from this branch, which stands for GitHub's merge of it."""
     head = {"repo": {"full_name": repository}}
-    return {"event_name": "pull_request", "event": {"pull_request": {"number": number, "head": head}}}
+    request = {"number": number, "head": head}
+    return {"event_name": "pull_request", "event": {"pull_request": request}, "sha": "", "head_ref": branch}
 
 
 @dataclass
@@ -76,12 +85,15 @@ class GitHub:
         for name, job in document["jobs"].items():
             only(job, *JOB_KEYS)
             needed = ended.get(job["needs"]) if "needs" in job else []
-            assert needed is not None, f"{name} stands before what it needs"
+            if needed is None:
+                assert job["needs"] in document["jobs"], f"{name} needs an unknown job"
+                continue  # the job that it needs was skipped
             context = self._context(event, job)
+            context["needs"] = {other: {"outputs": jobs[-1].outputs} for other, jobs in ended.items()}
             if holds(job.get("if"), context, failed=any(other.code for other in needed)):
                 ended[name] = [
                     self._job(document, job, context | {"matrix": values, "strategy": {"job-total": total}})
-                    for values, total in _matrix(job)
+                    for values, total in _matrix(job, context)
                 ]
         return ended
 
@@ -92,6 +104,7 @@ class GitHub:
         github = {"repository": REPOSITORY, "server_url": "https://github.com", "run_id": str(self.runs)}
         return {
             "github": {**github, "run_attempt": "1", **event},
+            "inputs": event.get("inputs", {"digest": ""}),
             "vars": dict.fromkeys(self.vars, "") if _foreign(event) else self.vars,
             "secrets": secrets,
         }
@@ -109,7 +122,7 @@ class GitHub:
             if holds(step.get("if"), context, failed=bool(ended.code)):
                 if "uses" in step:
                     values = {name: text(str(value), context) for name, value in step.get("with", {}).items()}
-                    self._action(step["uses"], values, place)
+                    self._action(step["uses"], values, place, context["github"].get("head_ref", "main"))
                     code = 0
                 else:
                     own = {name: text(value, context) for name, value in step.get("env", {}).items()}
@@ -118,6 +131,8 @@ class GitHub:
                 ended.code = ended.code or code
             if "id" in step:
                 context["steps"][step["id"]] = {"outcome": outcome, "outputs": outputs}
+        ended.outputs = {name: text(value, context) for name, value in job.get("outputs", {}).items()}
+        ended.runner = text(job["runs-on"], context)
         return ended
 
     def _script(
@@ -143,10 +158,12 @@ class GitHub:
         job.summary += summary.read_text()
         return code, dict(line.split("=", 1) for line in output.read_text().splitlines())
 
-    def _action(self, uses: str, given: dict[str, str], place: Path) -> None:
+    def _action(self, uses: str, given: dict[str, str], place: Path, branch: str) -> None:
         match uses.partition("@")[0]:
             case "actions/checkout":
-                assert given == {"persist-credentials": "false"}
+                only(given, "persist-credentials", "fetch-depth")
+                assert given["persist-credentials"] == "false"
+                self.machine.check_out(place, whole=given.get("fetch-depth") == "0", branch=branch)
             case "actions/setup-python":
                 only(given, "python-version")
             case "docker/login-action":
@@ -168,7 +185,9 @@ class GitHub:
             case "actions/upload-artifact":
                 only(given, "name", "path")
                 assert given["name"] not in self.artifacts, "two artifacts of one name"
-                if [*Path(given["path"]).iterdir()]:  # else there is only a warning
+                if Path(given["path"]).exists() and [
+                    *Path(given["path"]).iterdir()
+                ]:  # else there is only a warning
                     self.artifacts[given["name"]] = Path(given["path"])
             case "actions/download-artifact":
                 only(given, "pattern", "path")
@@ -185,11 +204,16 @@ def _foreign(event: dict[str, Any]) -> bool:
     return bool(request and request["head"]["repo"]["full_name"] != REPOSITORY)
 
 
-def _matrix(job: dict[str, Any]) -> list[tuple[dict[str, Any], int]]:
+def _matrix(job: dict[str, Any], context: dict[str, Any]) -> list[tuple[dict[str, Any], int]]:
     if "strategy" not in job:
         return [({}, 1)]
     only(job["strategy"], "fail-fast", "matrix")
-    ((name, values),) = job["strategy"]["matrix"].items()
+    matrix = job["strategy"]["matrix"]
+    if isinstance(matrix, str):
+        rows = evaluate(matrix.removeprefix("${{").removesuffix("}}"), context)["include"]
+        assert rows, "GitHub refuses a matrix without jobs"
+        return [(row, len(rows)) for row in rows]
+    ((name, values),) = matrix.items()
     return [({name: value}, len(values)) for value in values]
 
 

@@ -10,9 +10,9 @@ import yaml
 
 from tests.ci.machine import Job, Machine, only
 
-GLOBAL = ("stages", "default")
+GLOBAL = ("stages", "variables", "default")
 JOB_KEYS = (
-    *("stage", "rules", "interruptible", "environment", "resource_group", "script"),
+    *("stage", "needs", "rules", "interruptible", "environment", "resource_group", "script"),
     *("allow_failure", "cache", "artifacts"),
 )
 TERM = re.compile(r'\$(\w+) == (?:\$(\w+)|"(\w+)")')
@@ -33,26 +33,47 @@ class GitLab:
     environments: dict[str, dict[str, str]]
     artifacts: dict[str, Path] = field(default_factory=dict)
     _cache: dict[str, Path] = field(default_factory=dict)
+    _variables: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def run(self, file: Path, source: str, branch: str = "main") -> dict[str, Job]:
-        """Runs every job that a rule lets into a pipeline of this source."""
+    def run(
+        self, file: Path, source: str, branch: str = "main", *, before: str = "", click: bool = True
+    ) -> dict[str, Job]:
+        """Runs every job that a rule lets into a pipeline of this source.
+
+        Args:
+            before: the commit before a push.
+            click: whether somebody starts the jobs that wait for it.
+        """
         document = yaml.safe_load(file.read_text())
         only(document["default"], "image", "before_script")
         given = {"CI": "true", "GITLAB_CI": "true", "CI_PIPELINE_SOURCE": source}
-        given |= {"CI_COMMIT_BRANCH": branch, "CI_DEFAULT_BRANCH": "main"}
+        given |= {"CI_COMMIT_BRANCH": branch, "CI_DEFAULT_BRANCH": "main", "CI_COMMIT_BEFORE_SHA": before}
+        assert document["variables"] == {"GIT_DEPTH": "0"}
         jobs = {name: job for name, job in document.items() if name not in GLOBAL}
         for job in jobs.values():
             only(job, *JOB_KEYS)
             assert job["stage"] in document["stages"]
-        return {
-            name: self._job(name, [*document["default"]["before_script"], *job["script"]], job, given)
-            for name, job in jobs.items()
-            if any(_holds(rule["if"], given) for rule in job["rules"])
-        }
+        ended: dict[str, Job] = {}
+        for name, job in jobs.items():
+            rules = [rule for rule in job["rules"] if _holds(rule["if"], given)]
+            for rule in rules:
+                only(rule, "if", "when")
+            if not rules or (rules[0].get("when") == "manual" and not click):
+                continue
+            if all(other in ended and not ended[other].code for other in job.get("needs", [])):
+                script = [*document["default"]["before_script"], *job["script"]]
+                branch_of_clone = "a-branch" if source == "merge_request_event" else "main"
+                ended[name] = self._job(name, script, job, given, branch_of_clone)
+        return ended
 
-    def _job(self, name: str, script: list[str], job: dict[str, Any], given: dict[str, str]) -> Job:
+    def _job(
+        self, name: str, script: list[str], job: dict[str, Any], given: dict[str, str], branch: str
+    ) -> Job:
         place, ended = self.machine.start(), Job()
+        self.machine.check_out(place, whole=True, branch=branch)
         variables = self.variables | self.environments.get(job.get("environment", ""), {})
+        for other in job.get("needs", []):
+            variables |= self._variables.get(other, {})
         if "cache" in job:
             only(job["cache"], "key", "paths", "when")
             for path in job["cache"]["paths"]:
@@ -66,8 +87,12 @@ class GitLab:
         if "artifacts" in job:
             only(job["artifacts"], "when", "expose_as", "paths", "reports")
             assert job["artifacts"]["when"] == "always"
-            for path in [*job["artifacts"]["paths"], *job["artifacts"].get("reports", {}).values()]:
+            reports = job["artifacts"].get("reports", {})
+            for path in [*job["artifacts"]["paths"], *reports.values()]:
                 self.artifacts[path] = place / "clone" / path
+            if "dotenv" in reports and not ended.code:
+                lines = (place / "clone" / reports["dotenv"]).read_text().splitlines()
+                self._variables[name] = dict(line.split("=", 1) for line in lines)
         return ended
 
 

@@ -21,11 +21,15 @@ class Job:
         code: exit code of the script that made it fail; 0 when none did.
         log: what its scripts printed, stderr included.
         summary: the step summary, on GitHub.
+        outputs: of the job, on GitHub.
+        runner: what it ran on, on GitHub.
     """
 
     code: int = 0
     log: str = ""
     summary: str = ""
+    outputs: dict[str, str] = field(default_factory=dict)
+    runner: str = ""
 
 
 @dataclass
@@ -55,8 +59,16 @@ class Machine:
             tool = place / "bin" / name
             tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{TOOLS / name}.py" "$@"\n')
             tool.chmod(0o755)
-        subprocess.run(["git", "clone", "-q", self.remote, place / "clone"], check=True)
+        (place / "clone").mkdir()
         return place
+
+    def check_out(self, place: Path, *, whole: bool, branch: str = "main") -> None:
+        """Clone the repository, with the whole history or only the last commit of a branch."""
+        depth = [] if whole else ["--depth", "1"]
+        words = ["git", "clone", "-q", *depth, "--branch", branch, self.remote.as_uri(), str(place / "clone")]
+        subprocess.run(words, check=True)
+        no_head = ["git", "remote", "set-head", "origin", "--delete"]  # services do not set it
+        subprocess.run(no_head, cwd=place / "clone", check=True)
 
     def run(self, script: str, place: Path, job: Job, environment: dict[str, str]) -> int:
         """Runs a script as runners do, and adds what it prints to the job's log."""
@@ -85,15 +97,21 @@ class Machine:
         return done.returncode
 
 
-def commit(folder: Path, message: str) -> None:
-    """What a user does: everything in the folder is committed and pushed."""
+def commit(folder: Path, message: str, branch: str = "main") -> None:
+    """What a user does: everything in the folder is committed, and pushed to a branch."""
     who = {
         f"GIT_{role}_{what}": "ada@example.com"
         for role in ("AUTHOR", "COMMITTER")
         for what in ("NAME", "EMAIL")
     }
-    for words in (["add", "-A"], ["commit", "-q", "-m", message], ["push", "-q", "origin", "HEAD:main"]):
+    for words in (["add", "-A"], ["commit", "-q", "-m", message], ["push", "-q", "origin", f"HEAD:{branch}"]):
         subprocess.run(["git", *words], cwd=folder, env={**os.environ, **who}, check=True)
+
+
+def head(folder: Path) -> str:
+    """The commit of the folder."""
+    words = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def only(mapping: dict[str, Any], *known: str) -> None:

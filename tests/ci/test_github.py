@@ -1,6 +1,8 @@
 """The GitHub workflows in examples/ci, run as they stand against the sandbox."""
 
 import json
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +11,16 @@ import yaml
 
 from providers.sandbox import Sandbox
 from tests.ci.expressions import ExpressionError, evaluate
-from tests.ci.github import GitHub, pull_request, push, schedule
-from tests.ci.machine import Job, commit
+from tests.ci.github import GitHub, by_hand, pull_request, push, schedule
+from tests.ci.machine import Job, commit, head
 from tests.conftest import EXAMPLES, Cli
 from tests.services import free_port
 
 CI = EXAMPLES / "ci"
-DRIFT, SHARDED, PIPELINES = (
-    CI / name for name in ("github-drift.yml", "github-drift-sharded.yml", "github-plan-apply.yml")
+DRIFT, SHARDED, PIPELINES, RUNNERS = (
+    CI / f"github-{name}.yml" for name in ("drift", "drift-sharded", "plan-apply", "runners")
 )
+BRANCH = "a-branch"
 MARKER = "<!-- reconciler:drift -->\n"
 
 
@@ -42,8 +45,47 @@ def finding(github: GitHub) -> dict[str, Any]:
     return one
 
 
-def applied(github: GitHub) -> Job:
-    (ended,) = github.run(PIPELINES, push())["apply"]
+def proposed(github: GitHub, folder: Path, message: str, number: int = 1) -> Job:
+    """The plan of a pull request with everything in the folder."""
+    commit(folder, message, BRANCH)
+    if not any(issue["number"] == number for issue in github.kept["issues"]):
+        github.kept["issues"].append({"number": number, "pull_request": {}})
+    (ended,) = github.run(PIPELINES, pull_request(number, branch=BRANCH))["plan"]
+    return ended
+
+
+def merged(github: GitHub, folder: Path, number: int = 1) -> Job:
+    """What the workflow does after that pull request is merged."""
+    before = head_of_main(github)
+    subprocess.run(["git", "push", "-q", "origin", "HEAD:main"], cwd=folder, check=True)
+    (request,) = [issue for issue in github.kept["issues"] if issue["number"] == number]
+    request["merged_as"] = head(folder)
+    (ended,) = github.run(PIPELINES, push(before, head(folder)))["apply"]
+    return ended
+
+
+def head_of_main(github: GitHub) -> str:
+    words = ["git", "rev-parse", "main"]
+    remote = github.machine.remote
+    return subprocess.run(words, cwd=remote, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def approved(github: GitHub, folder: Path, message: str, number: int) -> Job:
+    """A pull request that is planned, merged and applied."""
+    plan = proposed(github, folder, message, number)
+    assert plan.code == 0, plan.log
+    ended = merged(github, folder, number)
+    assert ended.code == 0, ended.log
+    return ended
+
+
+def started_by_hand(github: GitHub) -> Job:
+    """What is left, applied by somebody who read the digest of the plan in the log of a run without one."""
+    (refused,) = github.run(PIPELINES, by_hand(digest="0" * 16))["apply"]
+    assert refused.code == 12, refused.log
+    digest = re.search(r"The digest is ([0-9a-f]{16}) now", refused.log)
+    assert digest is not None, refused.log
+    (ended,) = github.run(PIPELINES, by_hand(digest=digest[1]))["apply"]
     assert ended.code == 0, ended.log
     return ended
 
@@ -61,7 +103,7 @@ def test_one_issue_follows_what_somebody_changes_outside(
     ]
     others = json.loads(json.dumps(strangers))
 
-    assert "    Done: " in applied(github).summary
+    assert "## Apply: 2 applied" in started_by_hand(github).summary
     assert sandbox.platform.processing("dataset_cleanup") is not None
 
     clean = checked(github)
@@ -108,12 +150,12 @@ def test_one_issue_follows_what_somebody_changes_outside(
     # taken over, merged, applied
     assert cli("adopt", "dataset_cleanup").code == 0
     assert cli("bump", "patch", "dataset_cleanup").code == 0
-    commit(cli.folder, "64 cpus it is")
-    applied(github)
+    github.kept["issues"].append(issue(10, pull_request={}, title="64"))
+    approved(github, cli.folder, "64 cpus it is", 10)
     assert checked(github).code == 0
     assert github.kept["issues"][6]["state"] == "closed"
-    assert [comment["on"] for comment in github.kept["comments"]] == [7]
-    assert f"/actions/runs/{github.runs}" in github.kept["comments"][0]["body"]
+    assert [comment["on"] for comment in github.kept["comments"]] == [10, 7]
+    assert f"/actions/runs/{github.runs}" in github.kept["comments"][1]["body"]
 
     # merged and not applied yet: the check says so, and nobody is alarmed
     config = cli.folder / "dataset_cleanup" / "config.toml"
@@ -141,32 +183,113 @@ def test_both_ways_to_check_end_the_same_way() -> None:
     assert len(one) > names.index("Check") + 3
 
 
+def change_description(folder: Path, text: str) -> None:
+    """Edit a pipeline's description, which needs no new version."""
+    config = folder / "config.toml"
+    config.write_text(re.sub('description = ".*"', f'description = "{text}"', config.read_text()))
+
+
 def test_a_pull_request_has_one_comment_which_says_what_it_would_change(
     github: GitHub, cli: Cli, sandbox: Sandbox
 ) -> None:
     github.kept["issues"] = [{"number": 1, "pull_request": {}}]
     stranger = {"id": 1, "on": 1, "body": "<!-- reconciler:plan -->", "user": {"login": "somebody"}}
     github.kept["comments"] = [stranger]
+    for name in ("dataset_cleanup", "single_training"):
+        change_description(cli.folder / name, "Something new")
 
-    ended = github.run(PIPELINES, pull_request(1))
+    plan = proposed(github, cli.folder, "Something new")
 
-    assert list(ended) == ["plan"]
-    (plan,) = ended["plan"]
     assert plan.code == 0, plan.log
     _, comment = github.kept["comments"]
     assert comment["body"].startswith("<!-- reconciler:plan")
     assert comment["body"] == plan.summary
+    assert "## Plan: 2 to change" in comment["body"]
     assert sandbox.writes() == []
 
     # pushed once more, and nothing of it can be planned
     for config in cli.folder.glob("*/config.toml"):
         config.write_text("[metadata")
-    commit(cli.folder, "Half of a table")
-    (broken,) = github.run(PIPELINES, pull_request(1))["plan"]
+    broken = proposed(github, cli.folder, "Half of a table")
     assert broken.code == 1
     assert len(github.kept["comments"]) == 2
     assert "Not planned" in github.kept["comments"][1]["body"]
     assert github.kept["comments"][0] == stranger
+
+
+def test_after_the_merge_the_changed_pipelines_are_applied_as_the_comment_said(
+    github: GitHub, cli: Cli, sandbox: Sandbox
+) -> None:
+    started_by_hand(github)
+    change_description(cli.folder / "dataset_cleanup", "Cleans up")
+    sandbox.clear_requests()
+    ended = approved(github, cli.folder, "Clean up", 1)
+    assert "## Apply: 1 applied\n" in ended.summary
+    live = sandbox.platform.processing("dataset_cleanup")
+    assert live is not None
+    assert live["description"] == "Cleans up"
+    report = json.loads((github.artifacts["apply"] / "apply.json").read_text())
+    assert [one["folder"] for one in report["pipelines"]] == ["dataset_cleanup"], (
+        "the other one did not change"
+    )
+    assert {path.name for path in github.artifacts["apply"].iterdir()} == {
+        *("apply.json", "apply.xml", "apply.html", "events.ndjson")
+    }
+
+    # a comment of somebody else approves nothing, and nothing is left to do
+    again = merged(github, cli.folder)
+    assert again.code == 0, again.log
+
+
+def test_another_plan_than_the_approved_one_is_not_applied(
+    github: GitHub, cli: Cli, sandbox: Sandbox
+) -> None:
+    started_by_hand(github)
+    change_description(cli.folder / "dataset_cleanup", "Cleans up")
+    assert proposed(github, cli.folder, "Clean up").code == 0
+    sandbox.platform.edit_processing("dataset_cleanup", default_cpu=64)
+    sandbox.clear_requests()
+    refused = merged(github, cli.folder)
+    assert refused.code == 12, refused.log
+    assert sandbox.writes() == []
+    assert "this is not the plan with the digest" in refused.log
+    assert "The digest is " in refused.log
+    started_by_hand(github)
+
+
+def test_commits_without_a_pull_request_are_not_applied(github: GitHub, cli: Cli, sandbox: Sandbox) -> None:
+    before = head(cli.folder)
+    change_description(cli.folder / "dataset_cleanup", "Cleans up")
+    commit(cli.folder, "Clean up")
+    github.kept["issues"] = [{"number": 1, "pull_request": {}, "merged_as": head(cli.folder)}]
+    forged = {"id": 1, "on": 1, "user": {"login": "somebody"}}
+    marker = f"<!-- reconciler:plan -->\n<!-- reconciler:digest {'0' * 64} -->"
+    github.kept["comments"] = [forged | {"body": marker}]
+    (ended,) = github.run(PIPELINES, push(before, head(cli.folder)))["apply"]
+    assert ended.code == 1, ended.log
+    assert "::error title=not approved::" in ended.log
+    assert sandbox.writes() == []
+    started_by_hand(github)
+
+
+def test_each_changed_pipeline_is_applied_on_the_runner_that_fits(
+    github: GitHub, cli: Cli, sandbox: Sandbox
+) -> None:
+    before = head(cli.folder)
+    config = cli.folder / "dataset_cleanup" / "config.toml"
+    config.write_text(config.read_text().replace('gpu = "0"', "gpu = 1"))
+    change_description(cli.folder / "single_training", "Something new")
+    commit(cli.folder, "A GPU, and something new")
+    ended = github.run(RUNNERS, push(before, head(cli.folder)))
+    assert [job.code for job in ended["apply"]] == [0, 0], ended["apply"][0].log
+    assert [job.runner for job in ended["apply"]] == ["gpu", "ubuntu-latest"]
+    assert sandbox.platform.processing("dataset_cleanup") is not None
+
+    # a push that changes no pipeline has no jobs
+    before = head(cli.folder)
+    (cli.folder / "README.md").write_text("Our pipelines\n")
+    commit(cli.folder, "A page")
+    assert list(github.run(RUNNERS, push(before, head(cli.folder)))) == ["list"]
 
 
 def test_a_forks_pull_request_is_checked_without_secrets_and_without_its_code(
