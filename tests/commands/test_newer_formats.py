@@ -107,7 +107,7 @@ def test_it_is_named_and_every_other_pipeline_is_shown(
         for wrong in ("damaged", "there is no state", "not in the state", "a bug in reconciler"):
             assert wrong not in printed, printed
         if what != "register" or command[0] == "status":
-            shown = "1 pipeline in sync" if command[0] == "drift" else OTHER
+            shown = {"drift": "1 pipeline in sync", "apply": "1 in sync"}.get(command[0], OTHER)
             assert shown in ended.out, printed
     for options, expected in before.items():
         found = rows(cli, *options)
