@@ -12,6 +12,7 @@ from rich.console import Console
 
 from reconciler.cli import execution, options, prompts, stores
 from reconciler.cli.approvals import other_plan, utc_now
+from reconciler.cli.cluster import workers_of
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import write_run
 from reconciler.core.approval import SHORT, digest, is_approved
@@ -24,6 +25,7 @@ from reconciler.core.stale import plan_mismatch, stale_steps
 from reconciler.core.waves import ONE_WAVE
 from reconciler.engine.apply import SHARED
 from reconciler.engine.chunks import Task
+from reconciler.engine.files_key import files_key
 from reconciler.engine.fleet_apply import Operation, apply_approved, apply_fleet
 from reconciler.engine.inspection import inspect_all
 from reconciler.engine.requests import (
@@ -112,6 +114,7 @@ class FleetRequest:
         apply: how to apply one plan.
         read: how to read the files.
         rps: most requests per second; None for no limit.
+        executor: `HOST:PORT` of a Dask scheduler; None for this machine.
     """
 
     command: FleetCommand
@@ -124,6 +127,7 @@ class FleetRequest:
     apply: ApplyOptions
     read: ReadOptions
     rps: float | None
+    executor: str | None = None
 
 
 def apply_pipelines(request: FleetRequest, where: options.TargetOptions, outputs: Outputs) -> int:
@@ -149,11 +153,11 @@ class _Run:
         self, request: FleetRequest, where: options.TargetOptions, out: Console, err: Console
     ) -> None:
         self._request = request
-        self._where = where
+        self._where = where.explicit() if request.executor else where  # workers have other variables
         self._out = out
         self._err = err
         self._started = utc_now()
-        self._reads = where.reads(request.read, search=True)
+        self._reads = self._where.reads(request.read, search=True)
 
     def __call__(self, stop: execution.StopSignal, write_event: Follow) -> RunReport:
         plans, runs = self._plan_all(self._request.plan)
@@ -202,14 +206,15 @@ class _Run:
 
     def _plan_all(self, options_: PlanRequest) -> tuple[dict[Path, Plan], dict[Path, PipelineRun]]:
         """The plan of each pipeline, and the result of each one as if the run ended here."""
-        saved = self._request.saved
+        request, saved = self._request, self._request.saved
         with ProgressView(self._err) as progress:
             found = inspect_all(
-                self._request.folders,
+                request.folders,
                 self._reads,
-                partial(execution.shared_session, self._where, self._request.rps),
-                partial(_plan, self._request.command.operation, options_, saved.plans if saved else {}),
+                partial(execution.shared_session, self._where, request.rps),
+                partial(_plan, request.command.operation, options_, saved.plans if saved else {}),
                 progress,
+                workers_of(request.executor, self._where),
             )
         runs = {
             folder: failed_run(found.problems[folder], display_path(folder))
@@ -291,8 +296,17 @@ class _Run:
             total=len(chosen),
             writes=True,
         )
-        with ThreadPoolExecutor(at_once, thread_name_prefix="fleet") as executor:
-            return apply_fleet(chosen, task, executor, request.fleet, follow, stop)
+        if request.executor is None:
+            with ThreadPoolExecutor(at_once, thread_name_prefix="fleet") as executor:
+                return apply_fleet(chosen, task, executor, request.fleet, follow, stop)
+        with workers_of(request.executor, self._where)(len(chosen)) as workers:
+            remote = replace(
+                task,
+                sign_in=partial(execution.shared_session, self._where, request.rps),
+                sessions=workers.processes,
+            )
+            key = partial(files_key, read_options=self._reads)
+            return apply_fleet(chosen, remote, workers.executor, request.fleet, follow, stop, key)
 
     def _report(
         self,

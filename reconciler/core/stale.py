@@ -64,7 +64,9 @@ def plan_mismatch(saved: Plan, current: Plan) -> Reason | None:
     return None
 
 
-def stale_steps(saved: Plan, current: Plan, shared: Collection[str] = ()) -> tuple[StaleStep, ...]:
+def stale_steps(
+    saved: Plan, current: Plan, shared: Collection[str] = (), *, resumes: bool = False
+) -> tuple[StaleStep, ...]:
     """Every step that differs, in the order of the present plan; then steps that only the saved plan has.
 
     A step that was to create an object of a shared kind, and now has nothing to write, does not differ:
@@ -72,13 +74,16 @@ def stale_steps(saved: Plan, current: Plan, shared: Collection[str] = ()) -> tup
 
     Args:
         shared: the kinds whose objects several pipelines may use.
+        resumes: a run that was killed may have carried out steps of the plan. These do not differ either.
     """
     stale = []
     for address in dict.fromkeys([*(s.address for s in current.steps), *(s.address for s in saved.steps)]):
         before, after = saved.step(address), current.step(address)
         if before is None or after is None:
             stale.append(StaleStep(address, (StaleField("", _live_id(before), _live_id(after)),)))
-        elif _decision(before) != _decision(after) and not _is_created(before, after, shared):
+        elif _decision(before) != _decision(after) and not (
+            _is_created(before, after, shared) or (resumes and _is_done(before, after))
+        ):
             stale.append(StaleStep(address, _stale_fields(before, after)))
     return tuple(stale)
 
@@ -93,6 +98,11 @@ def _is_created(before: Step, after: Step, shared: Collection[str]) -> bool:
     """Whether the object that a step was to create exists now as it was to be."""
     created = before.action is Action.CREATE and before.address.kind in shared
     return created and not (after.writes or after.conflicts or after.refusal)
+
+
+def _is_done(before: Step, after: Step) -> bool:
+    """Whether a step that was to write has nothing left to do, by the state of this stack."""
+    return before.writes and after.action is Action.NOOP and not (after.conflicts or after.refusal)
 
 
 def _stale_fields(before: Step, after: Step) -> tuple[StaleField, ...]:

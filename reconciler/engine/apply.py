@@ -70,12 +70,14 @@ class ApplyRequest:
         approve: gets the plan, and whether the user must confirm it.
         saved_plan: a plan that the user approved earlier. Only its steps run, without confirmation.
         skip_stale: run the steps of the saved plan that are still valid. Otherwise one stale step stops all.
+        resumes: a run of this plan that was killed may have carried out some of its steps.
     """
 
     options: ApplyOptions
     approve: Callable[[PlanResult, bool], Approval]
     saved_plan: Plan | None = None
     skip_stale: bool = False
+    resumes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,7 @@ def carry_out_stack(
         if (saved := request.saved_plan) is not None:
             if (mismatch := plan_mismatch(saved, planned.plan)) is not None:
                 return ApplyResult(planned, ApplyStatus.MISMATCH, mismatch=mismatch)
-            stale = stale_steps(saved, planned.plan, SHARED)
+            stale = stale_steps(saved, planned.plan, SHARED, resumes=request.resumes)
             if stale and not request.skip_stale:
                 return ApplyResult(planned, ApplyStatus.STALE, stale_steps=stale)
             planned = replace(planned, plan=planned.plan.without([step.address for step in stale]))

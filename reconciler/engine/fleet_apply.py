@@ -7,7 +7,7 @@ their limit.
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -133,9 +133,12 @@ def apply_approved(
         UserError, StateError: as `apply_plan`.
     """
     started = time.monotonic()
-    request = ApplyRequest(options, lambda *_: Approval.GIVEN, plan, skip_stale_steps)
+    request = ApplyRequest(options, lambda *_: Approval.GIVEN, plan, skip_stale_steps, resumes=True)
     applied = operation.apply(session, validated, plan, request)
-    return applied_run(applied, plan.stack.folder, time.monotonic() - started)
+    ended = applied_run(applied, plan.stack.folder, time.monotonic() - started)
+    if ended.result is RunResult.UNCHANGED:  # a worker that was killed had carried out every step
+        return replace(ended, result=RunResult.APPLIED)
+    return ended
 
 
 def apply_fleet(
@@ -145,6 +148,7 @@ def apply_fleet(
     options: FleetOptions,
     follow: Follow,
     stop: threading.Event,
+    key_of_files: Callable[[Path], str] | None = None,
 ) -> dict[Path, PipelineRun]:
     """Apply approved plans, and return the result of each pipeline that was started.
 
@@ -153,6 +157,7 @@ def apply_fleet(
         task: applies one plan, see `apply_approved`.
         follow: gets every event from one thread at a time.
         stop: once it is set, no pipeline and no further step of a running one starts.
+        key_of_files: as for `fleet.run`.
     """
     runs: dict[Path, PipelineRun] = {}
     failures = 0
@@ -165,7 +170,8 @@ def apply_fleet(
         followed(WaveStarted(number, [display_path(folder) for folder in wave]))
         failures_in_wave = 0
         lanes = _lanes({folder: plans[folder] for folder in wave}, options)
-        for folder, outcome in _outcomes(wave, lanes, task, executor, followed, halt):
+        outcomes = run(lanes, task, executor, followed.engine_event, stop=halt, key_of_files=key_of_files)
+        for folder, outcome in _with_sign_in_errors(outcomes, wave):
             plan = plans[folder]
             ended = (
                 failed_run(outcome, plan.stack.folder, stack=plan.stack, plan=plan)
@@ -184,18 +190,13 @@ def apply_fleet(
     return runs
 
 
-def _outcomes(
-    wave: Sequence[Path],
-    lanes: Sequence[Lane[Plan]],
-    task: Task[Plan, PipelineRun],
-    executor: Executor,
-    followed: "_InOrder",
-    halt: threading.Event,
+def _with_sign_in_errors(
+    outcomes: Iterable[tuple[Path, PipelineRun | Problem]], wave: Sequence[Path]
 ) -> Iterator[tuple[Path, PipelineRun | Problem]]:
-    """The outcome of each pipeline that starts, and the error of signing in for each if that fails."""
+    """The outcomes of a wave. If signing in fails, its error is that of each pipeline without another one."""
     done = set()
     try:
-        for folder, outcome in run(lanes, task, executor, followed.engine_event, stop=halt):
+        for folder, outcome in outcomes:
             done.add(folder)
             yield folder, outcome
     except (UserError, StateError) as problem:

@@ -368,6 +368,38 @@ def test_the_commands_of_the_page(fleet: Fleet) -> None:
     assert [line.partition(" ")[0] for line in others] == ["pip", "dask", "cd", "export", "dask"]
     assert others[1::3] == ["dask scheduler", f"dask worker tcp://{address}"], "as these tests do"
     fleet.cluster.worker(fleet.folder)
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         assert fleet.cli(*command[1:]).code == 0, command
+
+
+def test_a_worker_that_is_killed_while_it_applies_leaves_nothing_out(fleet: Fleet) -> None:
+    """Its pipelines are applied by another worker, each of them by one at a time."""
+    first, _ = (fleet.cluster.worker(fleet.folder) for _ in range(2))
+    for config in fleet.folder.glob("*/config.toml"):
+        config.write_text(re.sub("description = .*", 'description = "Better."', config.read_text()))
+    fleet.sandbox.switch(latency=0.2)
+
+    def kill() -> None:
+        until(lambda: len(fleet.sandbox.writes(service="platform")) >= 2)
+        first.kill()
+
+    fleet.sandbox.clear_requests()
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ended = fleet.cli("apply", "--all", "--yes", "--executor", fleet.cluster.url, "--json", "-")
+    killer.join()
+
+    assert ended.code == 0, ended.err
+    assert [run["result"] for run in json.loads(ended.out)["pipelines"]] == ["applied"] * COUNT
+    descriptions = [one["description"] for one in fleet.sandbox.platform.processings()]
+    assert descriptions == ["Better."] * COUNT
+    fleet.sandbox.switch(latency=0)
+    assert fleet.cli("plan", "--all", "--exit-code").code == 0
+
+
+def test_a_bump_is_no_work_for_a_cluster(fleet: Fleet) -> None:
+    ended = fleet.cli("apply", "--all", "--bump", "patch", "--executor", "dask://localhost:1")
+
+    assert ended.code == 2
+    assert "run `bump` first" in ended.err

@@ -31,6 +31,7 @@ from reconciler.cli.outputs import run_outputs
 @options.applying
 @run_outputs
 @options.fleet
+@options.executor
 @options.classes
 def command(**arguments: Any) -> int:
     """Bring the platform and the registry in line with the files.
