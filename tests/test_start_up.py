@@ -115,8 +115,9 @@ from reconciler.cli import run
 found = {}
 for command in commands:
     assert run([*command.split(), "--help"]) == 0
-    found[command] = sorted(set(sys.modules) - before)
-    before |= set(sys.modules)
+    imported = {name for name, module in sys.modules.items() if module is not None}  # None: kept from it
+    found[command] = sorted(imported - before)
+    before |= imported
 print("\\n" + json.dumps(found))
 """
 
