@@ -7,9 +7,9 @@ PATIENCE = 300.0
 """Seconds to wait for an event that a test requires. Only a test that hangs waits that long."""
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until it is true. Fails after `PATIENCE`."""
-    deadline = time.monotonic() + PATIENCE
+def until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
+    """Wait until it is true. Fails after so many seconds."""
+    deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "it never became true"
         time.sleep(0.02)

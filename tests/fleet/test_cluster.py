@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import random
 import re
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +206,42 @@ def test_a_worker_that_is_killed_costs_nothing(fleet: Fleet) -> None:
 
     assert ended.code == 0
     assert comparable(report) == comparable(undisturbed)
+
+
+@pytest.mark.parametrize("count", [COUNT, pytest.param(10_000, marks=pytest.mark.full)])
+def test_two_of_four_workers_are_killed_at_random(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Nothing is left out, and nothing is wrong in the rest."""
+    top = fleet.folder
+    if count != COUNT:
+        sign_in(monkeypatch, fleet.sandbox, tmp_path)
+        top = tmp_path / "many"
+        folders = made.pipelines(top, fleet.sandbox.registry, count)
+        made.publish(folders, fleet.sandbox)
+        made.record(folders, ReadOptions())
+        monkeypatch.chdir(top)
+    workers = [fleet.cluster.worker(top) for _ in range(4)]
+    doomed = random.sample(workers, 2)
+    fleet.sandbox.switch(latency=0.05)
+
+    def kill() -> None:
+        for number, worker in enumerate(doomed, 1):
+            until(partial(fleet.has_read, number * count // 4), patience=12 * PATIENCE)
+            worker.kill()
+
+    fleet.sandbox.clear_requests()
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ended, report = fleet.on_cluster()
+    killer.join()
+
+    assert (ended.code, report["failed"]) == (0, {}), ended
+    assert sorted(stack["stack"]["folder"] for stack in report["stacks"]) == [
+        f"pipeline_{number:04}" for number in range(count)
+    ]
+    assert not [stack for stack in report["stacks"] if stack["findings"] or stack["unchecked"]]
+    assert fleet.sandbox.writes() == []
 
 
 def test_a_cluster_that_is_lost_leaves_nothing_out(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
