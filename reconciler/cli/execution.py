@@ -27,13 +27,21 @@ def validated(folder: Path, read_options: ReadOptions, emit: Emit) -> ValidatedP
 
 
 def shared_session(
-    where: TargetOptions, rps: float | None, emit: Emit, shares: int
+    where: TargetOptions,
+    rps: float | None,
+    emit: Emit,
+    shares: int,
+    *,
+    verb: str = "apply",
+    stop: threading.Event | None = None,
 ) -> AbstractContextManager[Session]:
     """A session that gets an equal share of the allowed requests per second.
 
     Args:
         rps: requests per second of all sessions together; None for no limit.
         shares: number of sessions.
+        verb: the command that hints suggest.
+        stop: when it is set, no further step of an apply starts.
 
     Raises:
         UserError, StateError: as `session`.
@@ -42,7 +50,8 @@ def shared_session(
         where.target(),
         stores.store(emit),
         emit,
-        threading.Event(),
+        stop or threading.Event(),
+        verb=verb,
         rps=rps and rps / shares,
         stacks_below=stacks_below,
     )

@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import click
 from rich.console import Console
 
 from reconciler.cli import execution, options, prompts, stores
@@ -17,7 +17,6 @@ from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import write_run
 from reconciler.core.approval import SHORT, digest, is_approved
 from reconciler.core.diagnostics import Diagnostic, error
-from reconciler.core.events import Emit
 from reconciler.core.exit_codes import CONFLICT
 from reconciler.core.plan import Plan
 from reconciler.core.runs import Follow, PipelineRun, RunEnded, RunEvent, RunReport, RunResult, RunStarted
@@ -37,7 +36,7 @@ from reconciler.engine.requests import (
     ReadOptions,
 )
 from reconciler.engine.run_results import failed_run, planned_run
-from reconciler.engine.session import Session, session
+from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.system.files import display_path
 from reconciler.views.counting import plural
@@ -46,7 +45,9 @@ from reconciler.views.terminal.fleet_plan import print_fleet_plan
 from reconciler.views.terminal.fleet_progress import FleetTable
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.views.terminal.recap import print_recap
-from reconciler.workspace.discovery import stacks_below
+
+WAIT = 120.0
+"""Seconds that a worker of a cluster waits for the lock of one that died."""
 
 
 def is_destructive(plan: Plan) -> bool:
@@ -110,11 +111,9 @@ class FleetRequest:
         plan: the options of every plan. Saved plans have their own.
         saved: the plans to apply; None to plan from the files.
         consent: what the arguments approve in advance.
-        fleet: how many at once, and in which waves.
+        fleet: how many at once, in which waves, and where.
         apply: how to apply one plan.
         read: how to read the files.
-        rps: most requests per second; None for no limit.
-        executor: `HOST:PORT` of a Dask scheduler; None for this machine.
     """
 
     command: FleetCommand
@@ -126,8 +125,27 @@ class FleetRequest:
     fleet: FleetOptions
     apply: ApplyOptions
     read: ReadOptions
-    rps: float | None
-    executor: str | None = None
+
+
+def apply_selected(
+    command: FleetCommand,
+    selection: options.Selection,
+    where: options.TargetOptions,
+    plan: PlanRequest,
+    *,
+    consent: Consent,
+    fleet_options: FleetOptions,
+    apply_options: ApplyOptions,
+    read_options: ReadOptions,
+    outputs: Outputs,
+) -> int:
+    """As `apply_pipelines`, for the pipelines of a selection, which are planned from their files."""
+    problems: list[Diagnostic] = []
+    folders = selection.folders(lambda problem: problems.extend(problem.diagnostics), stores.store)
+    request = FleetRequest(
+        command, folders, problems, plan, None, consent, fleet_options, apply_options, read_options
+    )
+    return apply_pipelines(request, where, outputs)
 
 
 def apply_pipelines(request: FleetRequest, where: options.TargetOptions, outputs: Outputs) -> int:
@@ -136,27 +154,37 @@ def apply_pipelines(request: FleetRequest, where: options.TargetOptions, outputs
     Raises:
         UserError: a report could not be written.
     """
+    if request.fleet.executor and request.plan.bump:
+        raise click.UsageError("--bump writes config.toml, which workers may not share; run `bump` first")
     out, err = console(sys.stderr if outputs.on_stdout else sys.stdout), console(sys.stderr)
     run = _Run(request, where, out, err)
     with execution.interruptible() as stop, outputs.events() as write_event:
         report = run(stop, write_event)
         write_event(RunEnded(report))
-    print_recap(report, out, err)
+    if run.broken is None:
+        print_recap(report, out, err)
     write_run(report, outputs, err)
+    if run.broken is not None:
+        raise run.broken
     return report.exit_code
 
 
 class _Run:
-    """One run over the selected pipelines."""
+    """One run over the selected pipelines.
+
+    Attributes:
+        broken: the error of the terminal, if it ended the run.
+    """
 
     def __init__(
         self, request: FleetRequest, where: options.TargetOptions, out: Console, err: Console
     ) -> None:
         self._request = request
-        self._where = where.explicit() if request.executor else where  # workers have other variables
+        self._where = where.explicit() if request.fleet.executor else where  # workers have other variables
         self._out = out
         self._err = err
         self._started = utc_now()
+        self.broken: OSError | None = None
         self._reads = self._where.reads(request.read, search=True)
 
     def __call__(self, stop: execution.StopSignal, write_event: Follow) -> RunReport:
@@ -199,9 +227,7 @@ class _Run:
             )
             follow.show_end(report)
         stop.is_shown = False
-        if follow.broken is not None:
-            write_event(RunEnded(report))
-            raise follow.broken
+        self.broken = follow.broken
         return report
 
     def _plan_all(self, options_: PlanRequest) -> tuple[dict[Path, Plan], dict[Path, PipelineRun]]:
@@ -211,10 +237,10 @@ class _Run:
             found = inspect_all(
                 request.folders,
                 self._reads,
-                partial(execution.shared_session, self._where, request.rps),
+                partial(execution.shared_session, self._where, request.fleet.rps, verb=request.command.verb),
                 partial(_plan, request.command.operation, options_, saved.plans if saved else {}),
                 progress,
-                workers_of(request.executor, self._where),
+                workers_of(request.fleet.executor, self._where),
             )
         runs = {
             folder: failed_run(found.problems[folder], display_path(folder))
@@ -268,45 +294,34 @@ class _Run:
         self, chosen: Mapping[Path, Plan], follow: Follow, stop: execution.StopSignal
     ) -> dict[Path, PipelineRun]:
         """Apply the plans, and return the result of each pipeline that was started."""
-        request = self._request
-        at_once = min(len(chosen), request.fleet.jobs + request.fleet.builds)
+        request, fleet = self._request, self._request.fleet
+        at_once = min(len(chosen), fleet.jobs + fleet.builds)
+        # Few steps of each pipeline, if many of them are applied at once.
         steps = max(1, min(request.apply.parallel, 2 * JOBS // at_once))
+        timeout = max(request.apply.lock_timeout, WAIT if fleet.executor else 0.0)
         skip_stale_steps = request.saved is not None and request.saved.skip_stale_steps
-
-        def sign_in(emit: Emit, shares: int) -> AbstractContextManager[Session]:
-            return session(
-                self._where.target(),
-                stores.store(emit),
-                emit,
-                stop,
-                verb=request.command.verb,
-                rps=request.rps and request.rps / shares,
-                stacks_below=stacks_below,
-            )
-
+        sign_in = partial(execution.shared_session, self._where, fleet.rps, verb=request.command.verb)
         task = Task(
             self._reads,
             sign_in,
             partial(
                 apply_approved,
                 request.command.operation,
-                replace(request.apply, parallel=steps),
+                replace(request.apply, parallel=steps, lock_timeout=timeout),
                 skip_stale_steps,
             ),
             total=len(chosen),
             writes=True,
         )
-        if request.executor is None:
-            with ThreadPoolExecutor(at_once, thread_name_prefix="fleet") as executor:
-                return apply_fleet(chosen, task, executor, request.fleet, follow, stop)
-        with workers_of(request.executor, self._where)(len(chosen)) as workers:
-            remote = replace(
-                task,
-                sign_in=partial(execution.shared_session, self._where, request.rps),
-                sessions=workers.processes,
-            )
-            key = partial(files_key, read_options=self._reads)
-            return apply_fleet(chosen, remote, workers.executor, request.fleet, follow, stop, key)
+        if fleet.executor is not None:
+            with workers_of(fleet.executor, self._where)(len(chosen)) as workers:
+                task = replace(task, sessions=workers.processes)
+                key = partial(files_key, read_options=self._reads)
+                return apply_fleet(chosen, task, workers.executor, fleet, follow, stop, key)
+
+        task = replace(task, sign_in=partial(sign_in, stop=stop))
+        with ThreadPoolExecutor(at_once, thread_name_prefix="fleet") as executor:
+            return apply_fleet(chosen, task, executor, fleet, follow, stop)
 
     def _report(
         self,

@@ -372,46 +372,6 @@ class FailureLimitType(click.ParamType["FailureLimit"]):
             self.fail(str(problem), param, ctx)
 
 
-def side_by_side(command: Command) -> Command:
-    """The options for applying many pipelines, passed as `fleet_options`."""
-
-    @click.option(
-        "--jobs",
-        type=click.IntRange(1, 256),
-        metavar="N",
-        default=JOBS,
-        show_default=True,
-        help="Maximum number of pipelines at once.",
-    )
-    @click.option(
-        "--builds",
-        type=click.IntRange(1, 256),
-        metavar="N",
-        default=BUILDS,
-        show_default=True,
-        help="Maximum number of pipelines at once that publish an image.",
-    )
-    @click.option(
-        "--waves",
-        type=WavesType(),
-        help="Sizes of consecutive waves, such as 1,10%,100%. The last one is repeated. A wave "
-        "starts when the one before has ended without more failures than --max-failures (default: none).",
-    )
-    @click.option(
-        "--max-failures",
-        type=FailureLimitType(),
-        help="After more failures than this, start nothing new: a number for the run, or a percentage "
-        "of each wave.",
-    )
-    @functools.wraps(command)
-    def with_fleet_options(
-        jobs: int, builds: int, waves: "Waves | None", max_failures: "FailureLimit | None", **rest: Any
-    ) -> int:
-        return command(fleet_options=FleetOptions(jobs, builds, waves, max_failures), **rest)
-
-    return with_fleet_options
-
-
 def approval(yes: str) -> Callable[[Command], Command]:
     """`--yes` and `--approve`, passed as `consent`.
 
@@ -478,6 +438,55 @@ executor = click.option(
     metavar="dask://HOST:PORT",
     help="Spread the pipelines over the workers of this Dask cluster.",
 )
+
+
+def side_by_side(command: Command) -> Command:
+    """The options for applying many pipelines, passed as `fleet_options`."""
+
+    @click.option(
+        "--jobs",
+        type=click.IntRange(1, 256),
+        metavar="N",
+        default=JOBS,
+        show_default=True,
+        help="Maximum number of pipelines at once.",
+    )
+    @click.option(
+        "--builds",
+        type=click.IntRange(1, 256),
+        metavar="N",
+        default=BUILDS,
+        show_default=True,
+        help="Maximum number of pipelines at once that publish an image.",
+    )
+    @click.option(
+        "--waves",
+        type=WavesType(),
+        help="Sizes of consecutive waves, such as 1,10%,100%. The last one is repeated. A wave "
+        "starts when the one before has ended without more failures than --max-failures (default: none).",
+    )
+    @click.option(
+        "--max-failures",
+        type=FailureLimitType(),
+        help="After more failures than this, start nothing new: a number for the run, or a percentage "
+        "of each wave.",
+    )
+    @fleet
+    @executor
+    @functools.wraps(command)
+    def with_fleet_options(
+        jobs: int,
+        builds: int,
+        waves: "Waves | None",
+        max_failures: "FailureLimit | None",
+        rps: float | None,
+        executor: str | None,
+        **rest: Any,
+    ) -> int:
+        how = FleetOptions(jobs, builds, waves, max_failures, rps, executor)
+        return command(fleet_options=how, **rest)
+
+    return with_fleet_options
 
 
 def where(command: Command) -> Command:

@@ -148,12 +148,16 @@ class FleetOptions:
         builds: most pipelines at once that publish an image.
         waves: which pipelines start together; None for all.
         limit: the failures after which nothing new starts; None for no limit, and for none between waves.
+        rps: most requests per second, of all workers together; None for no limit.
+        executor: `HOST:PORT` of a Dask scheduler; None for this machine.
     """
 
     jobs: int = JOBS
     builds: int = BUILDS
     waves: "Waves | None" = None
     limit: "FailureLimit | None" = None
+    rps: float | None = None
+    executor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

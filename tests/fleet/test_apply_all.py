@@ -534,3 +534,33 @@ def test_a_log_without_a_reader_ends_the_run_without_a_traceback(fleet: Fleet) -
     ended, _ = fleet.apply("--all", "--yes")
     assert ended.code == 0, ended.err
     assert fleet.descriptions() == {"Better.": COUNT}
+
+
+def test_a_terminal_that_ends_costs_no_report(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.describe("Better.")
+    reading, writing = os.pipe()
+    file = tmp_path / "run.json"
+    command = [
+        sys.executable,
+        "-m",
+        "reconciler",
+        "apply",
+        "--all",
+        "--yes",
+        "--jobs",
+        "1",
+        "--json",
+        str(file),
+    ]
+    fleet.sandbox.clear_requests()
+    with subprocess.Popen(command, cwd=fleet.cli.folder, stdout=subprocess.DEVNULL, stderr=writing) as run:
+        os.close(writing)
+        while not fleet.sandbox.writes(service="platform"):
+            assert run.poll() is None
+            time.sleep(0.02)
+        os.close(reading)
+
+    assert run.returncode != 0
+    counts = Counter(results(json.loads(file.read_text())).values())
+    assert counts.total() == COUNT
+    assert counts["applied"] == fleet.descriptions()["Better."]

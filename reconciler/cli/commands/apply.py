@@ -30,8 +30,6 @@ from reconciler.cli.outputs import run_outputs
 @options.shard
 @options.applying
 @run_outputs
-@options.fleet
-@options.executor
 @options.classes
 def command(**arguments: Any) -> int:
     """Bring the platform and the registry in line with the files.

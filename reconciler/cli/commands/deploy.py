@@ -22,7 +22,6 @@ from reconciler.cli.outputs import run_outputs
 @options.side_by_side
 @options.applying
 @run_outputs
-@options.fleet
 @options.classes
 def command(**arguments: Any) -> int:
     """Build and push a pipeline's image, and register the pipeline on Picsellia.

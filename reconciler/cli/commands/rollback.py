@@ -22,7 +22,6 @@ from reconciler.cli.outputs import run_outputs
 @options.side_by_side
 @options.applying
 @run_outputs
-@options.fleet
 def command(**arguments: Any) -> int:
     """Restore the state of an earlier run.
 

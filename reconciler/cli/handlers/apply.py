@@ -19,9 +19,6 @@ from reconciler.workspace.discovery import find, is_folder_of_pipeline, stacks_b
 from reconciler.workspace.selection_request import SelectionRequest
 from reconciler.workspace.shards import Shard, part_of
 
-WAIT = 120.0
-"""Seconds that a worker waits for the lock of one that died."""
-
 
 def run(
     selection: options.Selection,
@@ -34,15 +31,9 @@ def run(
     shard: Shard | None,
     fleet_options: FleetOptions,
     apply_options: ApplyOptions,
-    rps: float | None,
-    executor: str | None,
     outputs: Outputs,
     read_options: ReadOptions,
 ) -> int:
-    if executor is not None and request.bump is not None:
-        raise click.UsageError(
-            "--bump writes config.toml, which workers may have elsewhere; run `bump` first"
-        )
     if plan_file is None and (skip_moved or skip_stale):
         raise click.UsageError(f"{'--skip-moved' if skip_moved else '--skip-stale'} needs --plan")
     if plan_file is None and consent.digest and shard is not None:
@@ -80,11 +71,8 @@ def run(
             plans,
             consent,
             fleet_options,
-            # A worker that dies leaves its locks behind.
-            replace(apply_options, lock_timeout=max(apply_options.lock_timeout, WAIT if executor else 0)),
+            apply_options,
             read_options,
-            rps,
-            executor,
         ),
         where,
         outputs,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli import options, prompts, stores
+from reconciler.cli import options, prompts
 from reconciler.cli.applying import Dialogue, apply_one
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import Default, choose
 from reconciler.cli.questions import ASKED, answers
-from reconciler.core.diagnostics import Diagnostic, UserError
+from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Emit
 from reconciler.core.plan import Action, Plan
 from reconciler.core.plan_options import PlanOptions
@@ -49,7 +49,6 @@ def run(
     consent: Consent,
     fleet_options: FleetOptions,
     apply_options: ApplyOptions,
-    rps: float | None,
     outputs: Outputs,
     read_options: ReadOptions,
 ) -> int:
@@ -69,34 +68,27 @@ def run(
         )
     if edits:
         raise click.UsageError("--image, --cpu and --gpu are for one pipeline")
-    from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, apply_pipelines
+    from reconciler.cli.fleet_applying import FleetCommand, apply_selected
     from reconciler.engine.fleet_apply import DeployFiles
 
-    problems: list[Diagnostic] = []
-    folders = selection.folders(lambda problem: problems.extend(problem.diagnostics), stores.store)
-    operation = DeployFiles(where.reads(read_options, search=True))
-    return apply_pipelines(
-        FleetRequest(
-            FleetCommand(
-                operation,
-                _Deploy.verb,
-                _Deploy.question,
-                default_answer=_Deploy.default_answer,
-                confirms=lambda _: False,  # as for one pipeline, see `_Deploy.needs_yes`
-                revise=_with_bump,
-            ),
-            folders,
-            problems,
-            request,
-            None,
-            consent,
-            fleet_options,
-            apply_options,
-            read_options,
-            rps,
-        ),
+    command = FleetCommand(
+        DeployFiles(where.reads(read_options, search=True)),
+        _Deploy.verb,
+        _Deploy.question,
+        default_answer=_Deploy.default_answer,
+        confirms=lambda _: False,  # as for one pipeline, see `_Deploy.needs_yes`
+        revise=_with_bump,
+    )
+    return apply_selected(
+        command,
+        selection,
         where,
-        outputs,
+        request,
+        consent=consent,
+        fleet_options=fleet_options,
+        apply_options=apply_options,
+        read_options=read_options,
+        outputs=outputs,
     )
 
 

@@ -9,7 +9,6 @@ from reconciler.cli import execution, options, stores
 from reconciler.cli.applying import Dialogue, apply_one, run_one
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.recorded_stacks import OtherWorkspaceError, recorded_stack, refuse_existing_folder
-from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.exit_codes import CONFLICT
 from reconciler.core.plan import Stack
 from reconciler.core.plan_options import PlanOptions
@@ -31,7 +30,6 @@ def run(
     consent: Consent,
     fleet_options: FleetOptions,
     apply_options: ApplyOptions,
-    rps: float | None,
     outputs: Outputs,
     read_options: ReadOptions,
 ) -> int:
@@ -52,26 +50,19 @@ def run(
             outputs=outputs,
             dialogue=_Destroy,
         )
-    from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, apply_pipelines
+    from reconciler.cli.fleet_applying import FleetCommand, apply_selected
     from reconciler.engine.fleet_apply import ApplyFiles
 
-    problems: list[Diagnostic] = []
-    folders = selection.folders(lambda problem: problems.extend(problem.diagnostics), stores.store)
-    return apply_pipelines(
-        FleetRequest(
-            FleetCommand(ApplyFiles(), _Destroy.verb, _Destroy.question),
-            folders,
-            problems,
-            request,
-            None,
-            consent,
-            fleet_options,
-            apply_options,
-            read_options,
-            rps,
-        ),
+    return apply_selected(
+        FleetCommand(ApplyFiles(), _Destroy.verb, _Destroy.question),
+        selection,
         where,
-        outputs,
+        request,
+        consent=consent,
+        fleet_options=fleet_options,
+        apply_options=apply_options,
+        read_options=read_options,
+        outputs=outputs,
     )
 
 

@@ -1,9 +1,8 @@
 """Runs `reconciler rollback`."""
 
-from reconciler.cli import options, stores
+from reconciler.cli import options
 from reconciler.cli.applying import Dialogue, Task, run_one
 from reconciler.cli.outputs import Outputs
-from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.events import Emit
 from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.plan import PlanResult
@@ -21,34 +20,27 @@ def run(
     consent: Consent,
     fleet_options: FleetOptions,
     apply_options: ApplyOptions,
-    rps: float | None,
     outputs: Outputs,
 ) -> int:
     again = ("--to", to) if to is not None else ()
     if not selection.request.is_of_one:
-        from reconciler.cli.fleet_applying import FleetCommand, FleetRequest, apply_pipelines
+        from reconciler.cli.fleet_applying import FleetCommand, apply_selected
         from reconciler.engine.fleet_apply import RollBack
 
-        problems: list[Diagnostic] = []
         # Another environment may share the channel, so every plan needs an approval.
         command = FleetCommand(
             RollBack(to, write), _Rollback.verb, _Rollback.question, confirms=lambda _: True, options=again
         )
-        return apply_pipelines(
-            FleetRequest(
-                command,
-                selection.folders(lambda problem: problems.extend(problem.diagnostics), stores.store),
-                problems,
-                PlanRequest(),
-                None,
-                consent,
-                fleet_options,
-                apply_options,
-                ReadOptions(shared=options.workspace().shared()),
-                rps,
-            ),
+        return apply_selected(
+            command,
+            selection,
             where,
-            outputs,
+            PlanRequest(),
+            consent=consent,
+            fleet_options=fleet_options,
+            apply_options=apply_options,
+            read_options=ReadOptions(shared=options.workspace().shared()),
+            outputs=outputs,
         )
     folder = selection.folder()
 
