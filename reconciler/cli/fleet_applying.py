@@ -316,7 +316,7 @@ class _Run:
         if fleet.executor is not None:
             with workers_of(fleet.executor, self._where)(len(chosen)) as workers:
                 task = replace(task, sessions=workers.processes)
-                key = partial(files_key, read_options=self._reads)
+                key = partial(files_key, read_options=self._reads, emit=follow)
                 return apply_fleet(chosen, task, workers.executor, fleet, follow, stop, key)
 
         task = replace(task, sign_in=partial(sign_in, stop=stop))

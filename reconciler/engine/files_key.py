@@ -6,20 +6,25 @@ from pathlib import Path
 from providers.docker.source.key import fingerprint
 from providers.errors import ProviderError
 from providers.regular_files import read_regular
+from reconciler.core.events import Emit
 from reconciler.engine.requests import ReadOptions
 from reconciler.pipeline.config import load
 from reconciler.pipeline.image_source import image_source
 from reconciler.pipeline.load import Pipeline
 
 
-def files_key(folder: Path, read_options: ReadOptions) -> str:
-    """The key of the files in this checkout; "" if they have errors that prevent it."""
+def files_key(folder: Path, read_options: ReadOptions, emit: Emit) -> str:
+    """The key of the files in this checkout; "" if they have errors that prevent it.
+
+    Args:
+        emit: called with the progress of hashing a large build context.
+    """
     loaded = load(folder, environment=read_options.environment, shared=read_options.shared)
     if loaded.config is None:
         return ""
     pipeline = Pipeline(folder, loaded.config.metadata.name, loaded.config, loaded, None, None)
     try:
-        return key_of(pipeline, fingerprint(image_source(pipeline)).key)
+        return key_of(pipeline, fingerprint(image_source(pipeline), announce=emit).key)
     except ProviderError:
         return ""
 

@@ -88,7 +88,9 @@ def read_each(
             workers.executor,
             quiet,
             chunk=workers.size,
-            key_of_files=partial(files_key, read_options=read_options) if workers.elsewhere else None,
+            key_of_files=partial(files_key, read_options=read_options, emit=quiet)
+            if workers.elsewhere
+            else None,
         )
         try:
             for folder, outcome in outcomes:

@@ -61,6 +61,8 @@ def run(
 
     folders = folders_beside_orphans(selection, lambda _, problem: failed(problem), where.scopes)
     only_one = len(folders) == 1 and selection.request.is_by_name
+    if out is not None and not (folders or selection.request.allow_empty):
+        raise click.UsageError("--out saves plans, and there is no pipeline to plan")
     if out is not None and any(is_in_image(folder, out, read_options.shared) for folder in folders):
         raise click.UsageError(
             f"{out} would become part of the image; save the plan outside of the build context"
