@@ -80,6 +80,7 @@ def read_each(
     quiet = partial(_without_notes, emit) if total > 1 else emit
     found: dict[Path, T | Problem] = {}
     sign_in_error: Problem | None = None
+    key = partial(files_key, read_options=read_options, emit=quiet)
     with open_workers(total) as workers:
         task = Task(read_options, sign_in, read, workers.processes, workers.threads, total)
         outcomes = run(
@@ -88,9 +89,7 @@ def read_each(
             workers.executor,
             quiet,
             chunk=workers.size,
-            key_of_files=partial(files_key, read_options=read_options, emit=quiet)
-            if workers.elsewhere
-            else None,
+            key_of_files=key if workers.elsewhere else None,
         )
         try:
             for folder, outcome in outcomes:

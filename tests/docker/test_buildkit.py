@@ -298,7 +298,7 @@ def test_layers_that_the_old_command_pulls_move(
     ]
     steps = [(step.item, step.text, step.done, step.total) for step in seen if step.unit == "steps"]
     assert steps[1:] == [("build", "FROM reg.io/team/base:1", 1, 2), ("build", "RUN pip install", 2, 2)]
-    words = [step.text for step in seen if step.unit == "bytes" and step.text]
+    words = [step.text for step in seen if step.unit == "bytes" and step.text and step.item != "context"]
     assert words == ["Collecting", "Downloading 1.25MB / 2.50MB"]
 
 
@@ -327,4 +327,5 @@ def test_a_newer_buildx_prints_a_document_per_line_and_a_missing_digest_is_read(
     source = ImageSource(folder=folder)
     seen: list[Progress] = []
     assert select("buildx", source).publish(source, repository, "1.0.0", {}, seen.append) == digest
-    assert [step.text for step in seen] == ["RUN it", "half a line, then é"]
+    said_by_build = [step.text for step in seen if step.item != "context"]
+    assert said_by_build == ["RUN it", "half a line, then é"]
