@@ -19,7 +19,7 @@ class UnknownError(Exception):
 
 
 class Installed:
-    """The packages of an interpreter, as they are at the first question about each.
+    """The packages of an interpreter, as they are at the first question about each module.
 
     Args:
         folders: its folders with packages, in the order of its `sys.path`; None if they are unknown.
@@ -59,11 +59,30 @@ def installed_in(python: Path, variables: Mapping[str, str] = os.environ) -> Ins
     """The packages that classes can import when this interpreter runs them."""
     extra = tuple(Path(folder) for folder in variables.get("PYTHONPATH", "").split(os.pathsep) if folder)
     if os.path.abspath(python) == os.path.abspath(sys.executable):  # noqa: PTH100 - links are other environments
-        return Installed((*extra, *(Path(folder) for folder in sys.path[1:] if folder)), python)
+        return _installed((*extra, *(Path(folder) for folder in sys.path[1:] if folder)), python)
     if not _exists(python):
         return NOTHING  # it cannot run, so nothing contradicts the stand-ins
     folders = _package_folders(python)
-    return Installed(None if folders is None else (*extra, *folders), python)
+    return _installed(None if folders is None else (*extra, *folders), python)
+
+
+def _installed(folders: tuple[Path, ...] | None, python: Path) -> Installed:
+    return _unchanged(folders, python, tuple(map(_changed_at, folders or ())))
+
+
+@functools.lru_cache(maxsize=8)
+def _unchanged(
+    folders: tuple[Path, ...] | None, python: Path, changed_at: tuple[int | None, ...]
+) -> Installed:
+    """One value while the folders have the same entries: searching them takes milliseconds for each class."""
+    return Installed(folders, python)
+
+
+def _changed_at(folder: Path) -> int | None:
+    try:
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116
+    except OSError:
+        return None
 
 
 def _package_folders(python: Path) -> tuple[Path, ...] | None:
