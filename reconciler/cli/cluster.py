@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from providers.regular_files import read_regular
 from reconciler.cli import options
 from reconciler.core.diagnostics import UserError, error
 from reconciler.engine.chunks import Task
@@ -48,7 +49,7 @@ def _surroundings(where: options.TargetOptions) -> Mapping[str, str]:
         "version of Python": ".".join(platform.python_version_tuple()[:2]),
         "platform": f"{settings.organization.value} at {settings.host.value}",
         "state": state,
-        "reconciler.toml": hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file else "none",
+        "reconciler.toml": hashlib.sha256(read_regular(file)).hexdigest()[:16] if file else "none",
     }
 
 

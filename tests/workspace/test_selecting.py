@@ -194,11 +194,11 @@ ONE["adopt"] = "no organization is selected"  # it signs in first
 
 
 @pytest.mark.parametrize("command", ONE)
-def test_a_command_for_one_pipeline_takes_the_current_folder(
+def test_a_command_without_a_name_takes_the_current_folder(
     cli: Cli, root: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     ended = cli(*command.split())
-    assert (ended.code, "name a pipeline, or run the command in its folder" in ended.err) == (2, True)
+    assert (ended.code, "run the command in its folder" in ended.err) == (2, True)
 
     monkeypatch.chdir(root / SAM)
     (root / SAM / "config.toml").write_text("[metadata")
