@@ -22,8 +22,8 @@ from reconciler.drift.orphans import Orphan
 from reconciler.engine.chunks import SignIn
 from reconciler.engine.inspection import read_each
 from reconciler.engine.plan import make_plan
+from reconciler.engine.recorded import image_in, pipeline_at
 from reconciler.engine.requests import PlanRequest, ReadOptions
-from reconciler.engine.rollback import image_in, pipeline_at
 from reconciler.engine.session import Session, stack_of, with_older_names
 from reconciler.engine.validate import ValidatedPipeline
 from reconciler.engine.workers import OpenWorkers, local

@@ -7,29 +7,25 @@ error before the first write. The files only identify the pipeline; the desired 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from semver import Version
 
 from providers.docker.verdicts import ImageWay
 from providers.reasons import WayOut
-from providers.table import listed_in
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.diff import same
 from reconciler.core.events import Notice
-from reconciler.core.graph import Graph, Resource
 from reconciler.core.plan import Basis, Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out
-from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind, recorded_source
+from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
 from reconciler.engine.missing_state import OTHER_STORE
 from reconciler.engine.plan import PlanResult, plan_for
+from reconciler.engine.recorded import graph_of, image_in
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import Session
-from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
-from reconciler.pipeline.shared import SharedSettings
 from reconciler.pipeline.version import parse
 from state.lock_info import LockInfo
 from state.snapshot import Intent, RecordedResource, Snapshot
@@ -56,18 +52,6 @@ class EarlierState:
     def version(self) -> str:
         """The version of the image; "" if there is no image."""
         return str(self.image.inputs["version"]) if self.image else ""
-
-
-def pipeline_at(folder: Path, environment: str | None, shared: SharedSettings) -> Pipeline:
-    """The pipeline from config.toml alone, without its classes and source.
-
-    Raises:
-        UserError: config.toml has errors.
-    """
-    loaded = load(folder, environment=environment, shared=shared)
-    if loaded.config is None:
-        raise UserError(*loaded.diagnostics)
-    return Pipeline(folder, loaded.config.metadata.name, loaded.config, loaded, None, None)
 
 
 def find_earlier(
@@ -187,7 +171,7 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, *, w
     planned = plan_for(
         session,
         pipeline,
-        _graph_of(earlier.snapshot, stored),
+        graph_of(earlier.snapshot, stored),
         kinds,
         stored,
         PlanRequest(options=PlanOptions(ours=None)),  # a rollback overwrites later changes
@@ -200,32 +184,6 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, *, w
     target = f"{version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
     session.emit(Notice(f"rolling back to {target} (serial {entry.serial})"))
     return replace(planned, plan=replace(planned.plan, basis=Basis.STATE_VERSION))
-
-
-def _graph_of(then: Snapshot, now: Snapshot) -> Graph:
-    """The earlier state as a desired graph. Children in owned lists that were added since are deleted."""
-    addresses = {Address.parse(text) for text in (*then.resources, *now.resources)}
-    resources = []
-    for recorded in then.resources.values():
-        address = Address.parse(recorded.address)
-        fields = (
-            {**recorded.inputs, "source_key": recorded_source(recorded)}
-            if recorded.kind == "image"
-            else recorded.inputs
-        )
-        resources.append(
-            Resource(
-                address,
-                fields,
-                depends_on=tuple(Address.parse(text) for text in recorded.depends_on),
-                owns=tuple(
-                    kind
-                    for kind in listed_in(address.kind)
-                    if any(child.kind == kind and child.name[:-1] == address.name for child in addresses)
-                ),
-            )
-        )
-    return Graph(resources)
 
 
 def _refuse_missing_image(planned: PlanResult, earlier: EarlierState) -> None:
@@ -267,11 +225,6 @@ def _was_carried_out(intent: Intent, after: Snapshot) -> bool:
     if recorded is None:  # a replace whose old object was deleted and whose new object left the files
         return intent.verb == "replace" and intent.id is None
     return all(same(recorded.inputs.get(name, value), value) for name, value in intent.fields.items())
-
-
-def image_in(snapshot: Snapshot) -> RecordedResource | None:
-    """The recorded image, or None."""
-    return next((one for one in snapshot.resources.values() if one.kind == "image"), None)
 
 
 def _is_at(now: Snapshot, earlier: EarlierState) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.core.diagnostics import UserError
 from reconciler.core.events import Event
 from reconciler.credentials.target import Target, resolve
-from reconciler.engine.rollback import pipeline_at
+from reconciler.engine.recorded import pipeline_at
 from reconciler.engine.session import StateNames, stack_of
 from reconciler.pipeline.shared import SharedSettings
 from reconciler.workspace.discovery import stacks_in

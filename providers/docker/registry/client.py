@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
+from urllib.parse import urljoin
 
 import requests
 
@@ -24,9 +25,12 @@ from providers.docker.registry.connection import Connection, ConnectionPool
 from providers.docker.registry.logins import push_login
 from providers.docker.registry.manifests import (
     MEDIA_TYPES,
+    OCI_INDEX,
     Blob,
+    Entry,
     Manifest,
     PublishedImage,
+    read_entries,
     read_image,
     read_manifest,
     read_object,
@@ -41,14 +45,17 @@ from providers.errors import (
     GoneError,
     PermanentError,
     ProviderError,
+    RefusedError,
     TransientError,
     UnauthorizedError,
 )
+from providers.http import same_origin
 from providers.protocol import Progress, Report, silent
 from providers.retries import ATTEMPTS, is_transient
 
 _CHUNK_SIZE = 1 << 20  # bytes read at a time
 _MAX_CACHED = 200  # configurations, a few kilobytes each, shared by the clients of a run
+_MAX_REFERRERS = 1000
 _MANIFESTS = {"Accept": ", ".join(MEDIA_TYPES)}
 
 
@@ -133,6 +140,29 @@ class RegistryClient:
         if len(cache) < _MAX_CACHED:
             cache[blob.digest] = config
         return read_image(top, manifest, config, name)
+
+    def referrers(self, digest: str) -> tuple[Entry, ...] | None:
+        """The descriptors of the manifests that refer to this one; None if the registry does not list them.
+
+        Without the list, the index under `manifests.referrers_tag` has them.
+        """
+        url, doing = self._connection.url(f"referrers/{digest}"), f"reading {self._name(digest)}"
+        found: list[Entry] = []
+        while True:
+            try:
+                response = self._connection.read("GET", url, doing, headers={"Accept": OCI_INDEX})
+            except RefusedError:  # some registries answer an unknown path with 400 or 405
+                response = None
+            if response is None:
+                return None
+            page = read_manifest(response.content, OCI_INDEX, f"the referrers of {self._name(digest)}")
+            found += read_entries(page, f"the referrers of {self._name(digest)}")
+            following = response.links.get("next", {}).get("url")
+            if not following:
+                return tuple(found)
+            url = urljoin(url, following)
+            if not same_origin(url, self.repository.url) or len(found) > _MAX_REFERRERS:
+                raise self._content_error(f"the referrers of {self._name(digest)}")
 
     def has_blob(self, digest: str) -> bool:
         """Whether the repository already contains this blob."""

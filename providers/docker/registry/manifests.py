@@ -116,6 +116,42 @@ def read_manifest(content: bytes, content_type: str, name: str) -> Manifest:
     return Manifest(sha256(content), media_type, content)
 
 
+Entry = Mapping[str, Any]
+"""The descriptor of a manifest in an index. It has a valid digest."""
+
+
+def referrers_tag(digest: str) -> str:
+    """The tag of the index with the referrers of a manifest, in a registry that does not list them."""
+    return digest.replace(":", "-", 1)
+
+
+def read_entries(index: Manifest, name: str) -> tuple[Entry, ...]:
+    """The descriptors in an index.
+
+    Raises:
+        RefusedError: it is malformed.
+    """
+    entries = read_object(index.content, f"the index of {name}").get("manifests") or []
+    if not _are_objects(entries) or not all(is_digest(_text(entry.get("digest"))) for entry in entries):
+        raise RefusedError(f"{name} is not an image: its index has a malformed list of manifests")
+    return tuple(entries)
+
+
+def read_blobs(manifest: Manifest, name: str) -> tuple[Blob, ...]:
+    """Every blob that the registry must have before it has this manifest, also one that is no image.
+
+    Raises:
+        RefusedError: it is malformed.
+    """
+    written = read_object(manifest.content, f"the manifest of {name}")
+    config, listed = written.get("config"), written.get("layers")
+    described = [*([] if config is None else [config]), *([] if listed is None else listed)]
+    if not _are_objects(described):
+        raise RefusedError(f"{name} is not an image: its manifest has a malformed list of blobs")
+    blobs = {blob.digest: blob for blob in (_blob(one, name) for one in described)}
+    return tuple(blob for blob in blobs.values() if not blob.urls)  # others are not distributable
+
+
 def select_manifest(index: Manifest, platform: str, name: str) -> str:
     """The digest of the manifest for `platform`.
 

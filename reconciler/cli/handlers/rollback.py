@@ -6,8 +6,9 @@ from reconciler.cli.outputs import Outputs
 from reconciler.core.events import Emit
 from reconciler.engine.apply import ApplyRequest, ApplyResult
 from reconciler.engine.plan import PlanResult
+from reconciler.engine.recorded import pipeline_at
 from reconciler.engine.requests import ApplyOptions, Consent, FleetOptions, PlanRequest, ReadOptions
-from reconciler.engine.rollback import pipeline_at, roll_back
+from reconciler.engine.rollback import roll_back
 from reconciler.system.files import display_path
 from reconciler.views.counting import listed
 
