@@ -10,6 +10,7 @@ resource. A store keeps one register per scope beside the states, and replaces i
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from state.errors import CorruptStateError, NewerFormatError
@@ -72,11 +73,10 @@ class Register:
     serial: int = 0
     stacks: Mapping[str, Source] = field(default_factory=dict)
     claims: Mapping[str, Claim] = field(default_factory=dict)
-    _by_id: Mapping[tuple[str, str], str] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        by_id = {(kind_of(address), one.id): address for address, one in self.claims.items() if one.id}
-        object.__setattr__(self, "_by_id", by_id)
+    @cached_property
+    def _by_id(self) -> Mapping[tuple[str, str], str]:
+        return {(kind_of(address), one.id): address for address, one in self.claims.items() if one.id}
 
     def matching(self, address: str, ids: Iterable[str | None] = ()) -> dict[str, Claim]:
         """The claims of a resource: of this address, and of the same kind and one of these ids."""
@@ -110,17 +110,20 @@ class Register:
         If several of the states have the same resource, the one that was saved last holds the claim: the live
         object has its values.
         """
-        register = self
+        stacks, claims, by_id = {**self.stacks}, {**self.claims}, {**self._by_id}
         for state in sorted(states, key=lambda state: (state.written_at, state.stack), reverse=True):
-            if (state.resources or state.intents) and state.stack not in register.stacks:
-                register = register.with_source(state.stack, UNKNOWN_SOURCE)
-            claims = {
+            if state.resources or state.intents:
+                stacks.setdefault(state.stack, UNKNOWN_SOURCE)
+            unclaimed = {
                 address: claim
                 for address, claim in recorded_claims(state, exclusive, since=state.written_at).items()
-                if not register.matching(address, [claim.id])
+                if address not in claims and (kind_of(address), claim.id) not in by_id
             }
-            register = register.with_claims(claims)
-        return register
+            claims |= unclaimed
+            by_id |= {(kind_of(address), one.id): address for address, one in unclaimed.items() if one.id}
+        if (len(stacks), len(claims)) == (len(self.stacks), len(self.claims)):
+            return self
+        return self._with(stacks=stacks, claims=claims)
 
     def without_claims(self, addresses: Iterable[str]) -> "Register":
         dropped = set(addresses) & self.claims.keys()

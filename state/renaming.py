@@ -7,7 +7,7 @@ Sits between the commands and a store. The caller's functions decide which names
 state belongs to the stack. Reading moves nothing; the first lock does.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from enum import Enum
@@ -44,7 +44,8 @@ class RenamingStore:
 
     Args:
         store: the store with the state.
-        find_older_names: returns, for a stack and all names in the store, those that may be older ones.
+        find_older_names: gets all names in the store, once, and returns a function that finds those that may
+            be older names of a stack.
         relate: the relation of a stack to the state with one of these names.
         belongs: whether the objects of state that is `SAME` are on the platform of the stack.
         find_former_names: returns the former names of a stack.
@@ -58,7 +59,7 @@ class RenamingStore:
         self,
         store: Store,
         *,
-        find_older_names: Callable[[str, Iterable[str]], Sequence[str]],
+        find_older_names: Callable[[Sequence[str]], Callable[[str], Sequence[str]]],
         relate: Callable[[str, Snapshot], Relation],
         belongs: Callable[[Snapshot], bool],
         find_former_names: Callable[[str], Sequence[str]] = _no_names,
@@ -76,7 +77,7 @@ class RenamingStore:
         self._moved = moved
         self._present = present
         self._check = check
-        self._all_names: Sequence[str] | None = None
+        self._older_names: Callable[[str], Sequence[str]] | None = None  # those of a stack in the store
         self._stored_names: dict[str, str] = {}  # stack -> the name of its state in the store
         self._former_names: dict[str, str] = {}  # the same, for former names only
         self._older: dict[str, Snapshot | None] = {}  # older name -> its state; several stacks may share one
@@ -199,9 +200,9 @@ class RenamingStore:
         return state is not None and bool(state.resources or state.intents)
 
     def _find_older_name(self, stack: str) -> str:
-        if self._all_names is None:
-            self._all_names = self._store.names()
-        names = [name for name in self._find_older_names(stack, self._all_names) if name != stack]
+        if self._older_names is None:
+            self._older_names = self._find_older_names(self._store.names())
+        names = [name for name in self._older_names(stack) if name != stack]
         if not names:
             return stack
         has_state = self._store.load(stack) is not None

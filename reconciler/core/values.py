@@ -1,6 +1,7 @@
 """Values that every package uses: addresses, and the markers for a missing value."""
 
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -43,16 +44,26 @@ class Address(NamedTuple):
 
         The address of an image has the normal form of its repository, whatever the text has.
         """
-        kind, *parts = text.split("/")
-        if not kind or not parts or not all(parts):
-            raise ValueError(f"{text!r} is not an address: expected kind/name, for example processing/my_app")
-        name = tuple(unquote(part, errors=_ANY) for part in parts)
-        if kind == IMAGE and not any("/" in part for part in name):
-            return image_address("/".join(name))
-        return cls(kind, name)
+        return _parsed(text)
 
     def __str__(self) -> str:
-        return "/".join((self.kind, *(quote(part, safe=":@+=,", errors=_ANY) for part in self.name)))
+        return "/".join((self.kind, *map(_quoted, self.name)))
+
+
+@lru_cache(maxsize=10_000)
+def _parsed(text: str) -> Address:
+    kind, *parts = text.split("/")
+    if not kind or not parts or not all(parts):
+        raise ValueError(f"{text!r} is not an address: expected kind/name, for example processing/my_app")
+    name = tuple(unquote(part, errors=_ANY) for part in parts)
+    if kind == IMAGE and not any("/" in part for part in name):
+        return image_address("/".join(name))
+    return Address(kind, name)
+
+
+@lru_cache(maxsize=10_000)  # a plan writes and compares each address many times
+def _quoted(part: str) -> str:
+    return quote(part, safe=":@+=,", errors=_ANY)
 
 
 def image_address(name: str) -> Address:

@@ -5,7 +5,8 @@ stack of a training by its metadata.name, so the state with that name may be tha
 name: its image decides.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from providers.image_names import normal_name
@@ -15,6 +16,21 @@ from reconciler.core.values import IMAGE, Address, image_address
 from reconciler.pipeline.load import Pipeline
 from state.renaming import Relation
 from state.snapshot import Snapshot
+
+
+class StoredNames:
+    """The names in a store by their last parts. Each of thousands of stacks looks for its own."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._by_end: defaultdict[str, list[str]] = defaultdict(list)
+        for name in names:
+            rest = name
+            while rest := rest.partition("/")[2]:  # the name of an organization or an image may have a slash
+                self._by_end[normal_name(rest)].append(name)
+
+    def ending_in(self, end: str) -> Sequence[str]:
+        """The names that end in "/" and this name of a pipeline or image, in any form of its name."""
+        return self._by_end.get(normal_name(end), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +49,16 @@ class OlderState:
     image: str = ""
     versions: frozenset[str] = frozenset()
 
-    def names(self, stored: Iterable[str]) -> list[str]:
+    def names(self, stored: StoredNames) -> list[str]:
         """The names, among the stored ones, that may be those of an earlier version for this stack."""
-        stack, stored = self.stack, list(stored)
-        found = older_names(stack.organization, stack.host, stack.name, stored)
+        stack, alike = self.stack, stored.ending_in(self.stack.name)
+        found = older_names(stack.organization, stack.host, stack.name, alike)
         if self.image:
-            found += [name for name in stored if self._is_other_spelling(name)]
+            found += [name for name in alike if self._is_other_spelling(name)]
         if self.image and stack.pipeline != stack.name:
-            found += [name for name in stored if name == f"{stack.scope}/{stack.pipeline}"]
-            found += older_names(stack.organization, stack.host, stack.pipeline, stored)
+            alike = stored.ending_in(stack.pipeline)
+            found += [name for name in alike if name == f"{stack.scope}/{stack.pipeline}"]
+            found += older_names(stack.organization, stack.host, stack.pipeline, alike)
         return found
 
     def _is_other_spelling(self, name: str) -> bool:

@@ -4,7 +4,7 @@ Prints nothing and never prompts. Events go to `emit`; errors of the user are ra
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,7 +22,7 @@ from reconciler.core.values import Address, present_address
 from reconciler.credentials.target import Target
 from reconciler.engine import refresh
 from reconciler.engine.kinds import kinds_of
-from reconciler.engine.older_state import OlderState, older_state_of, usual_stack
+from reconciler.engine.older_state import OlderState, StoredNames, older_state_of, usual_stack
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.renames import FormerStacks, StacksBelow
 from reconciler.pipeline.load import Pipeline, unnamed_image
@@ -111,10 +111,15 @@ class StateNames:
             belongs, moved: as for `RenamingStore`.
         """
         older = self._older
+
+        def find_older_names(names: Sequence[str]) -> Callable[[str], Sequence[str]]:
+            stored = StoredNames(names)
+            # Other stacks are read as they are: those of other environments, to compare.
+            return lambda stack: older[stack].names(stored) if stack in older else ()
+
         return RenamingStore(
             store,
-            # Other stacks are read as they are: those of other environments, to compare.
-            find_older_names=lambda stack, names: older[stack].names(names) if stack in older else (),
+            find_older_names=find_older_names,
             relate=lambda stack, state: older[stack].relation(state),
             belongs=belongs,
             find_former_names=self._former.of,

@@ -19,7 +19,7 @@ from providers.docker.registry.reference import parse_repository
 from providers.sandbox import Sandbox
 from reconciler.cli import options, stores
 from reconciler.core.events import ignore
-from reconciler.engine.plan import make_plan
+from reconciler.engine.plan import PlanResult, make_plan
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.run_identity import VERSION
 from reconciler.engine.session import session
@@ -112,8 +112,9 @@ def publish(folders: Sequence[Path], sandbox: Sandbox) -> None:
 
 
 def record(folders: Sequence[Path], reading: ReadOptions) -> None:
-    """Save the state of an apply that found everything in sync."""
+    """Save the state and the claims of an apply that found everything in sync."""
     where = options.TargetOptions(None, None)
+    plans: list[PlanResult] = []
     with session(where.target(), stores.store(ignore), ignore, threading.Event()) as opened:
         for folder in folders:
             planned = make_plan(opened, validate(folder, reading), PlanRequest())
@@ -131,6 +132,9 @@ def record(folders: Sequence[Path], reading: ReadOptions) -> None:
                 )
                 snapshot = snapshot.with_resource(recorded)
             opened.store.save(snapshot.written(serial=1, by=VERSION, at=now()), expected_serial=0, lock=None)
+            plans.append(planned)
+        with ThreadPoolExecutor(32) as pool:  # threads share the saves of the register
+            list(pool.map(lambda planned: planned.claims.claim(planned.plan, planned.settled), plans))
 
 
 def _publish(checked: ValidatedPipeline, sandbox: Sandbox, http: requests.Session) -> None:

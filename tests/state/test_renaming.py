@@ -46,7 +46,7 @@ def renaming(
 ) -> RenamingStore:
     return RenamingStore(
         store,
-        find_older_names=lambda _, names: [name for name in names if name in older],
+        find_older_names=lambda names: lambda _: [name for name in names if name in older],
         relate=relate,
         belongs=lambda _: proves,
         notify=told.append,
@@ -289,7 +289,7 @@ def test_a_move_that_is_killed_loses_nothing(place: str) -> None:
 def following(store: Store, told: list[str], *former: str) -> RenamingStore:
     return RenamingStore(
         store,
-        find_older_names=lambda *_: [],
+        find_older_names=lambda _: lambda _: [],
         relate=lambda *_: Relation.OTHER,
         belongs=lambda _: False,
         find_former_names=lambda _: former,
@@ -349,7 +349,7 @@ def test_state_has_present_addresses_and_the_next_save_stores_them(make_store: M
         first = store.save(state, expected_serial=0, lock=None)
         found = RenamingStore(
             store,
-            find_older_names=lambda *_: [],
+            find_older_names=lambda _: lambda _: [],
             relate=lambda *_: Relation.OTHER,
             belongs=lambda _: False,
             notify=lambda _: None,
