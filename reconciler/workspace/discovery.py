@@ -6,14 +6,16 @@ matches are an error that lists both.
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from providers.image_names import normal_name
 from providers.regular_files import read_regular, real_path
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline.config import FILE_NAME
 from reconciler.pipeline.stack_name import stack_name
 from reconciler.pipeline.suggestions import did_you_mean
@@ -23,6 +25,7 @@ from reconciler.workspace.schema import Workspace
 
 _NEVER_SEARCHED = frozenset({"node_modules", "site-packages", "__pycache__"})
 _SECTIONS = frozenset({"metadata", "execution", "docker"})
+_Document = dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,88 +67,129 @@ def summarize(folder: Path, environment: str | None) -> PipelineSummary:
     )
 
 
-def find_matching(glob: Glob, pipelines: Iterable[Path], root: Path) -> list[Path]:
-    """The pipelines whose path below `root` matches, or a name or stack of theirs."""
-    top = real_path(root)
-    return [
-        folder
-        for folder in pipelines
-        if glob.matches(real_path(folder).relative_to(top).as_posix())
-        or any(map(glob.matches, _names(folder, views := _views(folder)) | _stack_names(views)))
-    ]
-
-
 def is_folder_of_pipeline(path: Path) -> bool:
     """Whether this is a folder with a config.toml, or a config.toml."""
     return (path / FILE_NAME).exists() or (path.name == FILE_NAME and path.exists())
 
 
-def find(name_or_path: str, root: Path, workspace: Workspace | None = None) -> Path:
-    """The folder of one pipeline.
+class PipelineIndex:
+    """The pipelines below a folder, by name and path. It is searched once, each config.toml is read once.
 
     Args:
-        name_or_path: a folder (or its config.toml) relative to `root`, if written as a path (`./app`,
-            `team/app`, `.`); else the name of a pipeline's folder, its metadata.name or the name of its
-            stack, which may contain slashes.
-        root: where to search.
+        root: where to search, and where paths start.
         workspace: limits the pipelines to its own.
-
-    Raises:
-        UserError: no folder matches, more than one does, or the workspace excludes it.
     """
-    path = root / name_or_path
-    if path.name == FILE_NAME and path.exists():
-        return checked_folder(path.parent, workspace)
-    if _is_path(name_or_path) and (path / FILE_NAME).exists():
-        return checked_folder(path, workspace)
-    everything = find_all(root)
-    pipelines = _within(everything, workspace)
-    matches = _called(name_or_path, pipelines)
-    if len(matches) == 1:
-        return matches[0]
-    scope, slash, stack = name_or_path.partition("/")
-    if not matches and "@" in scope and slash and _called(stack, pipelines):
-        raise UserError(
-            error(
+
+    def __init__(self, root: Path, workspace: Workspace | None = None) -> None:
+        self._root, self._workspace = root, workspace
+
+    @cached_property
+    def folders(self) -> list[Path]:
+        """The folders of the pipelines, sorted by path. Raises UserError: the root is not a folder."""
+        return _within(list(self._documents), self._workspace)
+
+    def find(self, name_or_path: str) -> Path:
+        """The folder of one pipeline.
+
+        Args:
+            name_or_path: a folder (or its config.toml) relative to the root, if written as a path (`./app`,
+                `team/app`, `.`); else the name of a pipeline's folder, its metadata.name or the name of its
+                stack, which may contain slashes.
+
+        Raises:
+            UserError: no folder matches, more than one does, or the workspace excludes it.
+        """
+        path = self._root / name_or_path
+        if path.name == FILE_NAME and path.exists():
+            return checked_folder(path.parent, self._workspace)
+        if _is_path(name_or_path) and (path / FILE_NAME).exists():
+            return checked_folder(path, self._workspace)
+        everywhere = self._called(name_or_path)
+        matches = _within(everywhere, self._workspace)
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            reason = "\n".join(
+                [*map(_with_stacks, matches), "Give the path or the stack of the one you mean."]
+            )
+            raise UserError(error(f"{len(matches)} pipelines are called {name_or_path}", reason))
+        for folder in everywhere if not _is_path(name_or_path) else ():
+            return checked_folder(folder, self._workspace)  # raises: the workspace excludes it
+        raise UserError(self._not_found(name_or_path))
+
+    def matching(self, glob: Glob) -> list[Path]:
+        """The pipelines whose path below the root matches, or a name or stack of theirs."""
+        top = real_path(self._root)
+        return [
+            folder
+            for folder in self.folders
+            if glob.matches(real_path(folder).relative_to(top).as_posix())
+            or any(
+                map(glob.matches, _names(folder, content := self._documents[folder]) | _stack_names(content))
+            )
+        ]
+
+    def called(self, name: str) -> list[Path]:
+        """The pipelines with this name, or with a stack of this name."""
+        return _within(self._called(name), self._workspace)
+
+    @cached_property
+    def _documents(self) -> dict[Path, _Document]:
+        """The content of each config.toml, whatever the workspace excludes."""
+        return dict(sorted(_search(self._root)))
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, set[Path]]:
+        found = defaultdict[str, set[Path]](set)
+        for folder, document in self._documents.items():
+            for name in _names(folder, document) | _stack_names(document):
+                found[name].add(folder)
+        return found
+
+    def _called(self, name: str) -> list[Path]:
+        """The pipelines with this name, whatever the workspace excludes."""
+        as_stack = {
+            folder
+            for folder in self._by_name.get(normal_name(name), ())
+            if normal_name(name) in _stack_names(self._documents[folder])
+        }
+        return sorted(as_stack | self._by_name.get(name, set()))
+
+    def _not_found(self, name_or_path: str) -> Diagnostic:
+        scope, slash, stack = name_or_path.partition("/")
+        if "@" in scope and slash and self.called(stack):
+            return error(
                 f"{name_or_path} names a stack with its environment",
                 f"Select the pipeline as {stack}. The environment comes from --organization and --env.",
             )
-        )
-    if _is_path(name_or_path) and not matches:
-        reason = f"has no {FILE_NAME}" if path.is_dir() else "is not a folder"
-        raise UserError(
-            error(
-                f"{name_or_path} {reason}",
+        if _is_path(name_or_path):
+            is_folder = (self._root / name_or_path).is_dir()
+            return error(
+                f"{name_or_path} {f'has no {FILE_NAME}' if is_folder else 'is not a folder'}",
                 "A pipeline is a folder with a config.toml. Give such a folder, the name of a pipeline, or "
                 "the name of its stack.",
             )
-        )
-    if matches:
-        raise UserError(
-            error(
-                f"{len(matches)} pipelines are called {name_or_path}",
-                "\n".join([*map(_with_stacks, matches), "Give the path or the stack of the one you mean."]),
-            )
-        )
-    for folder in _called(name_or_path, everything):
-        return checked_folder(folder, workspace)  # raises: the workspace excludes it
-    names = sorted({name for folder in pipelines for name in _names(folder, _views(folder))})
-    summary = f"It contains {', '.join(names)}." if names else "It contains no pipeline."
-    raise UserError(
-        error(
+        names = sorted({name for folder in self.folders for name in _names(folder, self._documents[folder])})
+        summary = f"It contains {', '.join(names)}." if names else "It contains no pipeline."
+        return error(
             f"no pipeline is called {name_or_path}",
-            f"Searched {real_path(root)}, except hidden folders and virtual environments. "
+            f"Searched {real_path(self._root)}, except hidden folders and virtual environments. "
             f"{summary}{did_you_mean(name_or_path, names)}",
         )
-    )
+
+
+def find(name_or_path: str, root: Path, workspace: Workspace | None = None) -> Path:
+    """The folder of one pipeline, as `PipelineIndex.find`."""
+    return PipelineIndex(root, workspace).find(name_or_path)
 
 
 def stacks_called(name_or_path: str, root: Path, workspace: Workspace | None = None) -> set[str]:
     """The names of the stacks of each pipeline that `find` would find; empty if there is none."""
+    index = PipelineIndex(root, workspace)
     try:
-        folders = [find(name_or_path, root, workspace)]
+        folders = [index.find(name_or_path)]
     except UserError:
-        folders = _called(name_or_path, find_all(root, workspace))
+        folders = index.called(name_or_path)
     return {name for folder in folders for name in stacks_in(folder)}
 
 
@@ -170,15 +214,20 @@ def find_all(root: Path, workspace: Workspace | None = None) -> list[Path]:
     Raises:
         UserError: `root` is not a folder.
     """
+    return PipelineIndex(root, workspace).folders
+
+
+def _search(root: Path) -> Iterator[tuple[Path, _Document]]:
+    """Each pipeline folder below `root` with its config.toml. Raises UserError: `root` is not a folder."""
     if not root.is_dir():
         raise UserError(error(f"{root} is not a folder", "Give a folder that exists."))
-    found = []
     for parent, folders, files in os.walk(root):
         folder = Path(parent)
-        if FILE_NAME in files and _is_pipeline(folder):
-            found.append(folder)
+        if FILE_NAME in files:
+            document = _document(folder)
+            if document is None or not _SECTIONS.isdisjoint(document):  # one with errors gets them reported
+                yield folder, document
         folders[:] = [name for name in folders if is_searched(folder / name)]
-    return _within(sorted(found), workspace)
 
 
 def _within(folders: list[Path], workspace: Workspace | None) -> list[Path]:
@@ -195,24 +244,18 @@ def is_searched(folder: Path) -> bool:
     return not hidden and not (folder / "pyvenv.cfg").is_file()
 
 
-def _is_pipeline(folder: Path) -> bool:
-    """Whether this config.toml is a pipeline's. An unreadable file counts, so that it gets an error."""
-    document = _document(folder)
-    return document is None or not _SECTIONS.isdisjoint(document)
-
-
 def stacks_in(folder: Path) -> set[str]:
     """The name of the pipeline's stack in each environment, also if its config.toml has errors."""
-    return _stack_names(_views(folder))
+    return _stack_names(_document(folder))
 
 
 def stacks_below(root: Path) -> dict[Path, set[str]]:
     """Each pipeline folder below `root` with its stacks, whatever the workspace excludes."""
-    return {folder: stacks_in(folder) for folder in find_all(root)}
+    return {folder: _stack_names(document) for folder, document in sorted(_search(root))}
 
 
-def _stack_names(views: Iterable[Mapping[str, Any]]) -> set[str]:
-    return set(map(_stack_name, views)) - {""}
+def _stack_names(document: _Document) -> set[str]:
+    return set(map(_stack_name, _views(document))) - {""}
 
 
 def _stack_name(tables: Mapping[str, Any]) -> str:
@@ -224,29 +267,20 @@ def _stack_name(tables: Mapping[str, Any]) -> str:
     )
 
 
-def _names(folder: Path, views: Iterable[Mapping[str, Any]]) -> set[str]:
+def _names(folder: Path, document: _Document) -> set[str]:
     """The names of a pipeline: the folder's, and metadata.name in each environment."""
+    views = _views(document)
     return {real_path(folder).name, *(_text(tables, "metadata", "name") for tables in views)} - {""}
-
-
-def _called(name: str, folders: Iterable[Path]) -> list[Path]:
-    """The pipelines with this name, or with a stack of this name."""
-    names = {name, normal_name(name)}
-    return [
-        folder
-        for folder in folders
-        if name in _names(folder, views := _views(folder)) or names & _stack_names(views)
-    ]
 
 
 def _with_stacks(folder: Path) -> str:
     return "  ".join([str(folder), ", ".join(sorted(stacks_in(folder)))]).rstrip()
 
 
-def _views(folder: Path) -> list[Mapping[str, Any]]:
+def _views(document: _Document) -> list[Mapping[str, Any]]:
     """The content of config.toml without an environment, and for each one that it has values of."""
-    document = _document(folder) or {}
-    return [overlaid(document, environment).document for environment in (None, *overlays(document))]
+    tables = document or {}
+    return [overlaid(tables, environment).document for environment in (None, *overlays(tables))]
 
 
 def _text(tables: Mapping[str, Any], table: str, key: str) -> str:
@@ -256,7 +290,8 @@ def _text(tables: Mapping[str, Any], table: str, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _document(folder: Path) -> dict[str, Any] | None:
+def _document(folder: Path) -> _Document:
+    """The content of its config.toml; None if it cannot be read."""
     try:
         return tomllib.loads(read_regular(folder / FILE_NAME).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError):

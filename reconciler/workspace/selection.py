@@ -13,11 +13,10 @@ from providers.regular_files import real_path
 from reconciler.core.diagnostics import Diagnostic, UserError, error
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.workspace.discovery import (
+    PipelineIndex,
     PipelineSummary,
     checked_folder,
-    find,
     find_all,
-    find_matching,
     is_folder_of_pipeline,
     summarize,
 )
@@ -149,13 +148,14 @@ def _candidates(
     request: SelectionRequest, here: Path, workspace: Workspace, failed: NotFound
 ) -> Iterator[SelectedPipeline]:
     """The pipelines with these names and in these groups, or all; some maybe several times."""
+    index = PipelineIndex(here, workspace)
     for name in request.names:
         try:
             if is_glob(name) and not is_folder_of_pipeline(here / name):
-                folders = _matching(name, here, workspace, request.allow_empty)
+                folders = _matching(name, index, here, request.allow_empty)
                 yield from (SelectedPipeline(folder, (f"matches {name}",)) for folder in folders)
             else:
-                yield SelectedPipeline(find(name, here, workspace), (f"named {name}",))
+                yield SelectedPipeline(index.find(name), (f"named {name}",))
         except UserError as problem:
             failed(name, problem)
     for group in request.groups:
@@ -164,22 +164,21 @@ def _candidates(
     if not request.names and not request.groups:
         if request.everything or request.has_filters:
             why = () if request.has_filters else ("below the current folder",)
-            yield from (SelectedPipeline(folder, why) for folder in find_all(here, workspace))
+            yield from (SelectedPipeline(folder, why) for folder in index.folders)
         else:
             yield SelectedPipeline(checked_folder(here, workspace), ("the current folder",))
 
 
-def _matching(glob: str, here: Path, workspace: Workspace, allow_empty: bool) -> list[Path]:
+def _matching(glob: str, index: PipelineIndex, here: Path, allow_empty: bool) -> list[Path]:
     """The pipelines whose path, name or stack matches. Raises UserError."""
     if (problem := glob_problem(glob)) is not None:
         raise UserError(
             error(f"the glob {glob} {problem}", 'Write folders below the current one, for example "team/*".')
         )
-    pipelines = find_all(here, workspace)
-    found = find_matching(Glob(glob), pipelines, here)
+    found = index.matching(Glob(glob))
     if not found and not allow_empty:
         raise UserError(
-            error(f"no pipeline matches {glob}", f"{_pipelines_below(here, pipelines)} {_ALLOW_EMPTY}")
+            error(f"no pipeline matches {glob}", f"{_pipelines_below(here, index.folders)} {_ALLOW_EMPTY}")
         )
     return found
 

@@ -1,13 +1,16 @@
 """`pipelines` and `exclude` limit the pipelines that commands find: by `--all`, by name and by path."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.core.diagnostics import Diagnostic, UserError
-from reconciler.workspace import reader
+from reconciler.workspace import discovery, reader
 from reconciler.workspace.discovery import find, find_all
 from reconciler.workspace.reader import find_workspace, load
+from reconciler.workspace.selection import select
+from reconciler.workspace.selection_request import SelectionRequest
 from tests.conftest import EXAMPLES, Cli, copy_example
 from tests.pipeline.conftest import PROCESSING
 
@@ -187,3 +190,31 @@ def test_a_command_reads_the_file_once(
     monkeypatch.setattr(reader, "load", counted)
     cli(*arguments)
     assert len(reads) == 1
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_each_file_is_read_once_however_many_names_select(
+    root: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    reads: list[Path] = []
+    original = discovery.read_regular
+
+    def counted(path: Path, *args: Any, **kwargs: Any) -> bytes:
+        reads.append(path)
+        return original(path, *args, **kwargs)
+
+    monkeypatch.setattr(discovery, "read_regular", counted)
+    names = ("sam-1", "sharp", "sharp-1", "training", "pipelines/*", "no-such-pipeline") * count
+    missing: list[str] = []
+    selected = select(
+        SelectionRequest(names=names),
+        root,
+        find_workspace(root),
+        lambda: None,
+        lambda *_: {},
+        lambda *_: {},
+        lambda name, _: missing.append(name),
+    )
+    assert {one.folder.name for one in selected} == {"sam", "sharp", "training"}
+    assert missing == ["no-such-pipeline"] * count
+    assert sorted(reads) == sorted(root.rglob("config.toml"))
