@@ -141,6 +141,7 @@ class KindFacts:
         config: the table and keys of config.toml with its fields; None if code or a class provides them.
         listed_by: the key of `[execution]` for the class that declares the complete list of objects;
             undeclared ones are deleted. "" without such a class.
+        is_contract: whether jobs rely on the objects, so that a change of them may break a job.
         summary: a few words on a live object, for the report of a deploy; None and "" are left out.
         written: its name in an address, if it differs from the names of its parents and its own.
         collection: its part of the platform's API, which the sandbox serves.
@@ -160,6 +161,7 @@ class KindFacts:
     assess: "Assess | None" = None
     config: ConfigTable | None = None
     listed_by: str = ""
+    is_contract: bool = False
     summary: Callable[[LiveObject], Iterable[JSON]] = _no_summary
     written: str = ""
     collection: ApiCollection | None = None

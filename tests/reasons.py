@@ -5,7 +5,8 @@ from typing import Any
 
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.reasons import Reason, WayOut
-from reconciler.core.reasons import ReasonCode, RefusalCode, Way
+from reconciler.core.contract import ContractChange
+from reconciler.core.reasons import ContractCode, ReasonCode, RefusalCode, Way
 
 REASON_CODES: tuple[StrEnum, ...] = (*ReasonCode, *RefusalCode, *ImageVerdict, *ImageRefusal)
 WAY_CODES: tuple[StrEnum, ...] = (*Way, *ImageWay)
@@ -19,6 +20,14 @@ _CLAIM = {
     "since": "2025-03-01T12:00:00.000+00:00",
     "declared_there": "other/config.toml:12",
     "declared_here": "app/config.toml:12",
+}
+_OF_FRAMEWORK = {"field": "framework_constraint"}
+_OF_CONTRACTS: dict[ContractCode, dict[str, Any]] = {
+    ContractCode.RENAMED: {"to": "masks"},
+    ContractCode.TYPE_CHANGED: {"before": "DATASET_VERSION", "after": "MODEL_VERSION"},
+    ContractCode.CONSTRAINED: {**_OF_FRAMEWORK, "before": None, "after": "ONNX"},
+    ContractCode.CONSTRAINT_CHANGED: {**_OF_FRAMEWORK, "before": "ONNX", "after": "PYTORCH"},
+    ContractCode.UNCONSTRAINED: {**_OF_FRAMEWORK, "before": "ONNX", "after": None},
 }
 _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     ReasonCode.SEVERAL: [{"codes": ["changed-outside", "files-changed"]}],
@@ -43,6 +52,9 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     RefusalCode.OVERWRITES_IGNORED: [_PARTS],
     RefusalCode.PROTECTED: [{"action": "delete"}],
     RefusalCode.PROTECTED_PARENT: [{"parent": "processing/app"}],
+    RefusalCode.BREAKS_CALLERS: [
+        {"inputs": ["mask", "model"], "before": "1.0.0", "after": "1.1.0", "place": "app/config.toml:12"}
+    ],
     RefusalCode.CLAIMED: [_CLAIM, {**_CLAIM, "declared_there": "", "declared_here": ""}],
     RefusalCode.UNSTATED: [{"text": "because"}],
     ImageVerdict.SOURCE_CHANGED: [_CHANGED, _UNKNOWN, {**_UNKNOWN, "revision": None, "dirty": False}],
@@ -60,6 +72,10 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     Way.UNSTATED: [{"text": "do this"}],
     ImageWay.REPEAT_BUMP: [{"version": "1.0.1"}],
 }
+CONTRACT_CHANGES = [
+    ContractChange("mask", Reason(code, _OF_CONTRACTS.get(code, {})), "app/utils/inputs.py:12")
+    for code in ContractCode
+]
 REASONS = [Reason(code, details) for code in REASON_CODES for details in _DETAILS.get(code, [{}])]
 WAYS = [
     WayOut(code, command, details)

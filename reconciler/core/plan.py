@@ -11,6 +11,7 @@ from typing import Self
 
 from providers.json_value import JSON
 from providers.reasons import Reason, Refusal
+from reconciler.core.contract import ContractChange
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING
@@ -166,6 +167,7 @@ class Plan:
         sources: digest of the desired graph; a saved plan is refused if it changed.
         request: the options of the plan as a document, so that a saved plan can be made again and compared.
         basis: the files, except for a rollback.
+        contract: what changes for those who launch a processing, breaking changes first.
     """
 
     stack: Stack
@@ -176,6 +178,7 @@ class Plan:
     sources: str = ""
     request: Mapping[str, JSON] = field(default_factory=dict)
     basis: Basis = Basis.FILES
+    contract: tuple[ContractChange, ...] = ()
     _by_address: dict[Address, Step] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -249,6 +252,11 @@ class Plan:
                 if self._by_address[address].action is Action.REPLACE:  # also replaces its children
                     todo.extend(s.address for s in self.steps if address in s.depends_on)
         return replace(self, steps=tuple(step for step in self.steps if step.address in selected))
+
+    @property
+    def breaking(self) -> tuple[ContractChange, ...]:
+        """The changes of the contract that may break a job."""
+        return tuple(change for change in self.contract if change.is_breaking)
 
     @property
     def options(self) -> list[str]:

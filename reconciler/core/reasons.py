@@ -57,6 +57,21 @@ class ReasonCode(StrEnum):
     UNSTATED = "unstated"  # `text`, from a document of an earlier version without codes
 
 
+class ContractCode(StrEnum):
+    """How an input of a processing changes. Comments name the details that a code carries."""
+
+    REQUIRED_ADDED = "required-input-added"
+    OPTIONAL_ADDED = "optional-input-added"
+    REMOVED = "input-removed"
+    RENAMED = "input-renamed"  # `to`
+    TYPE_CHANGED = "input-type-changed"  # `before` and `after`
+    NOW_REQUIRED = "input-now-required"
+    NOW_OPTIONAL = "input-now-optional"
+    CONSTRAINED = "input-constrained"  # `field`, `before` and `after`
+    CONSTRAINT_CHANGED = "input-constraint-changed"  # `field`, `before` and `after`
+    UNCONSTRAINED = "input-unconstrained"  # `field`, `before` and `after`
+
+
 class RefusalCode(StrEnum):
     """Why a step must not run."""
 
@@ -65,6 +80,9 @@ class RefusalCode(StrEnum):
     PROTECTED = "protected"  # `action`
     PROTECTED_PARENT = "protected-parent"  # `parent`
     SECRET = "secret"
+    BREAKS_CALLERS = (
+        "breaks-callers"  # `inputs`, the versions `before` and `after`, the `place` of the setting
+    )
     CLAIMED = "claimed"  # `stack`, `since`, and the places `declared_there` and `declared_here`
     UNSTATED = "refused"  # `text`, from a document of an earlier version without codes
 
@@ -77,6 +95,8 @@ class Way(StrEnum):
     IGNORE_WHOLE = "ignore-whole"  # as `OVERWRITES_IGNORED`
     UNPROTECT = "unprotect"  # `address`
     SEE_ERRORS = "see-errors"
+    MAJOR_VERSION = "major-version"
+    KEEP_INPUTS = "keep-inputs"
     TAKE = "take"
     DECLARE_ANOTHER = "declare-another"  # as `CLAIMED`
     UNSTATED = "way-out"  # `text`, from a document of an earlier version without codes

@@ -31,6 +31,7 @@ from reconciler.core.values import Address, image_address
 from reconciler.engine import refresh
 from reconciler.engine.channels import RunningImage, changed_environments, running_images, tags_in_use
 from reconciler.engine.claims import PlanClaims
+from reconciler.engine.contracts import demand_major_version, with_contract
 from reconciler.engine.kinds import image_kind, kinds_of
 from reconciler.engine.missing_state import OTHER_STORE, state_note
 from reconciler.engine.problems import provider_diagnostic
@@ -142,6 +143,18 @@ def make_plan(
     if (note := state_note(stack, stored, planned.remote_state, kinds)) is not None:
         plan = planned.plan
         planned = replace(planned, plan=replace(plan, diagnostics=(*plan.diagnostics, note)))
+    if bumped.config.reconciler.contract == "major":
+        plan = demand_major_version(
+            planned.plan,
+            session,
+            bumped,
+            planned.desired,
+            recorded_by_address(planned.settled),
+            planned.remote_state,
+            kinds,
+            planned.running,
+        )
+        planned = replace(planned, plan=plan)
     _refuse_time(planned)
     return _refuse_secrets(planned, image_source(bumped), key, session.emit)
 
@@ -216,6 +229,8 @@ def plan_for(
     _refuse_paths_into_parameters(pipeline, plan)
     if request.targets:
         plan = plan.only(request.targets)
+    if not partial and pipeline.config.reconciler.contract != "off":
+        plan = with_contract(plan, pipeline, desired, recorded, remote_state, kinds)
     also_changes: tuple[str, ...] = ()
     if not partial:  # a report builds nothing and moves no tag
         also_changes, notes = changed_environments(session, pipeline, plan, desired, remote_state, kinds)

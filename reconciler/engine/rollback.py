@@ -5,8 +5,7 @@ error before the first write. The files only identify the pipeline; the desired 
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from semver import Version
 
@@ -19,6 +18,7 @@ from reconciler.core.plan import Basis, Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out
+from reconciler.engine.earlier_states import EarlierState, finished_states
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
 from reconciler.engine.missing_state import OTHER_STORE
 from reconciler.engine.plan import PlanResult, plan_for
@@ -28,30 +28,8 @@ from reconciler.engine.session import Session
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import parse
 from state.lock_info import LockInfo
-from state.snapshot import Intent, RecordedResource, Snapshot
-from state.stores.base import HistoryEntry, Store, saves_by_run
-
-
-@dataclass(frozen=True, slots=True)
-class EarlierState:
-    """The last state version of a run that ended.
-
-    Attributes:
-        snapshot: the state.
-        entry: its entry in the history: when, and by whom.
-    """
-
-    snapshot: Snapshot
-    entry: HistoryEntry
-
-    @property
-    def image(self) -> RecordedResource | None:
-        return image_in(self.snapshot)
-
-    @property
-    def version(self) -> str:
-        """The version of the image; "" if there is no image."""
-        return str(self.image.inputs["version"]) if self.image else ""
+from state.snapshot import RecordedResource, Snapshot
+from state.stores.base import Store, saves_by_run
 
 
 def find_earlier(
@@ -69,7 +47,7 @@ def find_earlier(
     Raises:
         UserError: there is no such state version.
     """
-    candidates, now = _finished_states(store, str(stack)), store.load(str(stack))
+    candidates, now = finished_states(store, str(stack)), store.load(str(stack))
     if now is None:
         detail = (
             f"So there is nothing to roll back to. {OTHER_STORE} Otherwise apply the pipeline first: "
@@ -202,29 +180,6 @@ def _refuse_missing_image(planned: PlanResult, earlier: EarlierState) -> None:
         "new version."
     )
     raise UserError(error(f"{tag} was {digest[:19]} then, and {now}", detail, address=str(address)))
-
-
-def _finished_states(store: Store, stack: str) -> Iterator[EarlierState]:
-    """The last state version of each run whose writes all succeeded, latest first."""
-    for entry, *before in saves_by_run(store, stack):
-        snapshot = store.load_at(stack, entry.serial)
-        if snapshot is None or snapshot.intents:
-            continue
-        # In the order of the saves, as a store reads each as a delta to the one before.
-        snapshots = (store.load_at(stack, save.serial) for save in reversed(before))
-        intents = (intent for save in snapshots if save for intent in save.intents.values())
-        if all(_was_carried_out(intent, snapshot) for intent in intents):
-            yield EarlierState(snapshot, entry)
-
-
-def _was_carried_out(intent: Intent, after: Snapshot) -> bool:
-    """Whether a write succeeded. A refused write leaves the recorded resource unchanged."""
-    recorded = after.resources.get(intent.address)
-    if intent.verb == "delete":
-        return recorded is None or recorded.id != intent.id
-    if recorded is None:  # a replace whose old object was deleted and whose new object left the files
-        return intent.verb == "replace" and intent.id is None
-    return all(same(recorded.inputs.get(name, value), value) for name, value in intent.fields.items())
 
 
 def _is_at(now: Snapshot, earlier: EarlierState) -> bool:

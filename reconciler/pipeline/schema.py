@@ -14,6 +14,7 @@ from reconciler.pipeline.stack_name import stack_name
 Pin = Literal["channel", "version"]
 Builder = Literal["auto", "buildx", "buildkit", "engine", "append"]
 ConfigRole = Literal["deployment", "source"]
+ContractPolicy = Literal["major", "warn", "off"]
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,13 @@ class ImageOptions:
 
 @dataclass(frozen=True)
 class Reconciler:
-    """`[reconciler]`: our own table, which the official tool ignores."""
+    """`[reconciler]`: our own table, which the official tool ignores.
+
+    `contract` says what a change of the inputs that may break a job needs: a major version, or a remark.
+    """
 
     pin: Pin = "channel"
+    contract: ContractPolicy = "warn"
     stack: str | None = None
     ignore_changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     protect: tuple[str, ...] = ()

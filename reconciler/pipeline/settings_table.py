@@ -13,7 +13,15 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from reconciler.pipeline.schema import AcceptedSecret, Builder, ConfigRole, ImageOptions, Pin, Reconciler
+from reconciler.pipeline.schema import (
+    AcceptedSecret,
+    Builder,
+    ConfigRole,
+    ContractPolicy,
+    ImageOptions,
+    Pin,
+    Reconciler,
+)
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader, described, table_advice
 
@@ -76,6 +84,7 @@ class ReconcilerTable(_Table):
     """`[reconciler]`."""
 
     pin: Pin = "channel"
+    contract: ContractPolicy = "warn"
     stack: _Text | None = None
     ignore_changes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     protect: tuple[str, ...] = ()

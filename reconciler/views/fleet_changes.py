@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from providers.table import FACTS
+from reconciler.core.contract import ContractChange
 from reconciler.core.diff import ChangeClass
 from reconciler.core.events import Outcome, Status
 from reconciler.core.plan import Action, Plan, Stack, Step
 from reconciler.core.runs import RunReport
 from reconciler.core.values import Address
-from reconciler.views.phrases import Audience, audience_of, reason, run_name
+from reconciler.views.phrases import Audience, audience_of, contract_reason, reason, run_name
 from reconciler.views.plan_rows import rows
 
 MOST_VALUES = 3
@@ -108,6 +109,30 @@ def _rows_of(what: _What, by_values: dict[_Values, list[tuple[Stack, Address]]])
     if others := ranked[len(own) :]:
         resources = [resource for _, some in others for resource in some]
         yield ChangeRow(action, kind, path, "", "", "", cls, len(others), tuple(resources))
+
+
+@dataclass(frozen=True, slots=True)
+class ContractRow:
+    """The same change of an input of the same name, in some pipelines.
+
+    Attributes:
+        change: of the first pipeline; its place is only that one's.
+        stacks: the pipelines, in the order of the plans.
+    """
+
+    change: ContractChange
+    stacks: tuple[Stack, ...]
+
+
+def contract_rows(plans: Iterable[Plan]) -> list[ContractRow]:
+    """The changes of the contracts of these plans: breaking ones first, then those of most pipelines."""
+    found: dict[tuple[str, str], list[tuple[ContractChange, Stack]]] = {}
+    for plan in plans:
+        for change in plan.contract:
+            key = (change.input, contract_reason(change))
+            found.setdefault(key, []).append((change, plan.stack))
+    rows = [ContractRow(some[0][0], tuple(stack for _, stack in some)) for some in found.values()]
+    return sorted(rows, key=lambda row: (not row.change.is_breaking, -len(row.stacks), row.change.input))
 
 
 def published_versions(report: RunReport) -> dict[str, list[str]]:

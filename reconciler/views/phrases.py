@@ -3,7 +3,7 @@
 Reasons are values everywhere else. This module turns them into words, once per audience.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -12,10 +12,11 @@ from typing import Any
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.json_value import JSON
 from providers.reasons import Reason, WayOut
+from reconciler.core.contract import ContractChange
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Basis, Plan, Stack
-from reconciler.core.reasons import ReasonCode, RefusalCode, Way
+from reconciler.core.reasons import ContractCode, ReasonCode, RefusalCode, Way
 from reconciler.core.runs import PipelineRun, RunResult
 from reconciler.core.stale import PlanMismatch
 from reconciler.core.values import MISSING, NoValue
@@ -202,6 +203,24 @@ def reason(reason: Reason, audience: Audience = Audience.PLAN) -> str:
     return _made(_OTHER_WORDS[audience].get(reason.code) or _WORDS[reason.code], reason.details)
 
 
+def contract_reason(change: ContractChange) -> str:
+    """The words of a change of the contract, without a final full stop."""
+    return _made(_CONTRACT[change.reason.code], change.reason.details)
+
+
+def effect(change: ContractChange) -> str:
+    """`breaking` or `compatible`."""
+    return "breaking" if change.is_breaking else "compatible"
+
+
+def contract_counts(changes: Collection[ContractChange]) -> str:
+    """`1 breaking and 2 compatible changes of its inputs`."""
+    breaking = sum(change.is_breaking for change in changes)
+    parts = [(breaking, "breaking"), (len(changes) - breaking, "compatible")]
+    words = listed(f"{count} {word}" for count, word in parts if count)
+    return f"{words} {'change' if len(changes) == 1 else 'changes'} of its inputs"
+
+
 def verdict_details(verdict: Reason) -> str:
     """The words after the name of a verdict on an image; "" if the name is enough."""
     return _made(_VERDICTS[verdict.code], verdict.details)
@@ -244,6 +263,11 @@ _Words = str | Callable[[Details], str]
 
 def _made(words: _Words, details: Details) -> str:
     return words if isinstance(words, str) else words(details)
+
+
+def _limit(details: Details) -> str:
+    """`framework` for the field `framework_constraint`."""
+    return str(details["field"]).removesuffix("_constraint").replace("_", " ")
 
 
 def _fields(details: Details) -> str:
@@ -365,6 +389,10 @@ _WORDS: Mapping[StrEnum, _Words] = {
         f"apply would delete and recreate it with {it['parent']}, but config.toml protects it"
     ),
     RefusalCode.SECRET: "the image would hold a secret",
+    RefusalCode.BREAKS_CALLERS: lambda it: (
+        f"a change of {listed(it['inputs'])} breaks jobs, and {it['place']} demands a major version for "
+        f"that; {it['after']} follows {it['before']}"
+    ),
     RefusalCode.CLAIMED: _claimed,
     RefusalCode.UNSTATED: lambda it: str(it["text"]),
     ImageRefusal.FOREIGN_VERSION: lambda it: (
@@ -376,6 +404,22 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ),
 }
 """The words of each reason in a plan of the files."""
+
+_CONTRACT: Mapping[StrEnum, _Words] = {
+    ContractCode.REQUIRED_ADDED: "new required input, so a job without it is refused",
+    ContractCode.OPTIONAL_ADDED: "new optional input",
+    ContractCode.REMOVED: "removed, so a job that gives it is refused",
+    ContractCode.RENAMED: lambda it: f"renamed to {it['to']}, so a job that gives the old name is refused",
+    ContractCode.TYPE_CHANGED: lambda it: f"its type was {it['before']} and is {it['after']}",
+    ContractCode.NOW_REQUIRED: "required now, so a job without it is refused",
+    ContractCode.NOW_OPTIONAL: "optional now",
+    ContractCode.CONSTRAINED: lambda it: f"takes only {it['after']} as {_limit(it)}, where it took any",
+    ContractCode.CONSTRAINT_CHANGED: lambda it: (
+        f"takes {it['after']} as {_limit(it)}, and no longer {it['before']}"
+    ),
+    ContractCode.UNCONSTRAINED: lambda it: f"takes any {_limit(it)}, not only {it['before']}",
+}
+"""The words of each change of an input, for those who launch the processing."""
 
 _MISMATCHES: Mapping[StrEnum, _Words] = {
     PlanMismatch.OTHER_STACK: lambda it: (
@@ -446,6 +490,8 @@ _WAYS: Mapping[StrEnum, _Words] = {
     Way.DECLARE_ANOTHER: lambda it: (
         f"or declare another one at {it['declared_here'] or 'its place in the files'}"
     ),
+    Way.MAJOR_VERSION: "publish it as a new major version",
+    Way.KEEP_INPUTS: 'or keep the inputs compatible, or set contract = "warn" there',
     Way.SEE_ERRORS: "see the errors, which name each file and line and the fix",
     Way.UNSTATED: lambda it: str(it["text"]),
     ImageWay.NEW_VERSION: "publish it as a new version",

@@ -26,6 +26,11 @@ OF_CLAIMS = {  # see engine/test_claims.py
     Way.TAKE,
     Way.DECLARE_ANOTHER,
 }
+OF_CONTRACTS = {
+    RefusalCode.BREAKS_CALLERS,
+    Way.MAJOR_VERSION,
+    Way.KEEP_INPUTS,
+}  # see commands/test_contract.py
 OF_ORPHANS = {ReasonCode.ORPHANED}  # see commands/test_orphans.py
 DATASET = Address.of("input", "app", "dataset")
 VALUES: dict[Address, dict[str, list[Any]]] = {
@@ -113,7 +118,9 @@ def test_every_code_of_the_planner_occurs() -> None:
             if step.refusal is not None:
                 seen |= {step.refusal.reason.code, *(way.label for way in step.refusal.ways)}
 
-    expected = {*ReasonCode, *RefusalCode, *Way} - OF_DOCUMENTS - OF_SECRETS - OF_CLAIMS - OF_ORPHANS
+    expected = (
+        {*ReasonCode, *RefusalCode, *Way} - OF_DOCUMENTS - OF_SECRETS - OF_CLAIMS - OF_CONTRACTS - OF_ORPHANS
+    )
     assert expected - seen == set()
 
 

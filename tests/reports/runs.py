@@ -12,12 +12,13 @@ from providers.docker.verdicts import ImageVerdict
 from providers.errors import RefusedError
 from providers.protocol import LiveObject
 from providers.reasons import Reason, Refusal, WayOut
+from reconciler.core.contract import ContractChange
 from reconciler.core.diagnostics import Diagnostic, error, warning
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.events import Outcome, Status
 from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, INTERRUPTED
 from reconciler.core.plan import Action, Plan, Stack, Step
-from reconciler.core.reasons import IN_SYNC, ReasonCode, RefusalCode, Way
+from reconciler.core.reasons import IN_SYNC, ContractCode, ReasonCode, RefusalCode, Way
 from reconciler.core.runs import PipelineRun, RunReport, RunResult
 from reconciler.core.stale import PlanMismatch, StaleField, StaleStep
 from reconciler.core.values import ABSENT, MISSING, Address
@@ -57,12 +58,18 @@ def plan(name: str, *changes: Change, **given: Any) -> Plan:
         id="17",
     )
     below = Step(Address.of("input", name, "data"), Action.NOOP, IN_SYNC, depends_on=(processing.address,))
-    return replace(Plan(stack(name), "", 0, (image, processing, below)), **given)
+    contract = (
+        ContractChange("mask", Reason(ContractCode.REQUIRED_ADDED), "utils/inputs.py:12"),
+        ContractChange("label", Reason(ContractCode.OPTIONAL_ADDED)),
+    )
+    return replace(Plan(stack(name), "", 0, (image, processing, below), contract=contract), **given)
 
 
 def nothing(name: str) -> Plan:
     """A plan with nothing to do."""
-    return replace(plan(name), steps=(Step(Address.of("processing", name), Action.NOOP, IN_SYNC),))
+    return replace(
+        plan(name), contract=(), steps=(Step(Address.of("processing", name), Action.NOOP, IN_SYNC),)
+    )
 
 
 def refused(name: str) -> Plan:
@@ -132,7 +139,8 @@ def every_result() -> RunReport:
     """A report with every result, every kind of reason, and hostile names and messages."""
     bad = error("the version is not valid", f"Write X.Y.Z, not {NASTY}.", file=Path("a/config.toml"), line=3)
     remark = warning("a remark", NASTY, file=Path("a/config.toml"))
-    nasty = plan("nasty", change(f"default_parameters.{NASTY}", NASTY, None))
+    broken = ContractChange(NASTY, Reason(ContractCode.RENAMED, {"to": NASTY}), NASTY)
+    nasty = plan("nasty", change(f"default_parameters.{NASTY}", NASTY, None), contract=(broken,))
     stale = StaleStep(
         Address.of("processing", "stale"),
         (

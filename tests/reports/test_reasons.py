@@ -8,6 +8,7 @@ from typing import TypeVar
 import pytest
 
 from providers.reasons import Reason, WayOut
+from reconciler.core.contract import ContractChange
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
 from reconciler.core.stale import PlanMismatch, plan_mismatch
@@ -15,7 +16,7 @@ from reconciler.drift.findings import DriftState
 from reconciler.views import phrases
 from reconciler.views.phrases import Audience
 from reconciler.views.reports import document_parts
-from tests.reasons import REASON_CODES, REASONS, WAY_CODES, WAYS
+from tests.reasons import CONTRACT_CHANGES, REASON_CODES, REASONS, WAY_CODES, WAYS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "reason-codes.md"
@@ -44,6 +45,19 @@ def first_of_each(found: list[T], code: str) -> list[T]:
     return list(seen.values())
 
 
+def contracts() -> str:
+    head = (
+        "\n## Changes of a contract\n\n"
+        "A plan lists under `contract` what it changes for those who launch the processing.\n\n"
+        "| code | effect | for example |\n|---|---|---|\n"
+    )
+    lines = [
+        f"| `{change.reason.code}` | {phrases.effect(change)} | {phrases.contract_reason(change)} |\n"
+        for change in CONTRACT_CHANGES
+    ]
+    return head + "".join(lines)
+
+
 def page() -> str:
     """The reference page of all codes, with their words in a plan of the files."""
     reasons = [
@@ -66,6 +80,7 @@ def page() -> str:
             HEAD,
             table("Changes and steps", reasons[:count]),
             table("Refusals", reasons[count:refusals]),
+            contracts(),
             table("Images", images),
             table("Ways out", ways),
         )
@@ -81,6 +96,13 @@ def test_every_code_has_a_value_of_its_own() -> None:
 @pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.code.value)
 def test_every_reason_has_words_for_each_audience(reason: Reason, audience: Audience) -> None:
     words = phrases.reason(reason, audience)
+    assert words == words.strip() != ""
+    assert not words.endswith(".") and "\n" not in words and "{" not in words
+
+
+@pytest.mark.parametrize("change", CONTRACT_CHANGES, ids=lambda change: change.reason.code.value)
+def test_every_change_of_a_contract_has_words(change: ContractChange) -> None:
+    words = phrases.contract_reason(change)
     assert words == words.strip() != ""
     assert not words.endswith(".") and "\n" not in words and "{" not in words
 

@@ -103,6 +103,9 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 │       input_type                 DATALAKE
 │       required                   false
 └── - input/dataset_cleanup/stray  delete  added outside
+Contract: 1 breaking and 1 compatible changes of its inputs.
+  breaking    stray    removed, so a job that gives it is refused
+  compatible  archive  new optional input                          dataset_cleanup/utils/inputs.py:21
 Plan: 1 to create, 1 to update, 1 to delete, 5 unchanged. 4 fields changed outside.
 [11]
 
@@ -117,6 +120,9 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 │       input_type                 DATALAKE
 │       required                   false
 └── - input/dataset_cleanup/stray  delete  added outside
+Contract: 1 breaking and 1 compatible changes of its inputs.
+  breaking    stray    removed, so a job that gives it is refused
+  compatible  archive  new optional input                          dataset_cleanup/utils/inputs.py:21
 Plan: 1 to create, 1 to update, 1 to delete, 5 unchanged. 4 fields changed outside.
 | refused: the plan deletes or replaces resources; without a terminal this needs --yes
 [12]
@@ -135,6 +141,9 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 │       input_type                 DATALAKE
 │       required                   false
 └── - input/dataset_cleanup/stray  delete  added outside
+Contract: 1 breaking and 1 compatible changes of its inputs.
+  breaking    stray    removed, so a job that gives it is refused
+  compatible  archive  new optional input                          dataset_cleanup/utils/inputs.py:21
 Plan: 1 to create, 1 to update, 1 to delete, 5 unchanged. 4 fields changed outside.
 Done: 1 created, 1 updated, 1 deleted.
 | ~ updated processing/dataset_cleanup

@@ -192,6 +192,12 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
     inference_type_constraint  null
     input_type                 NUMBER
     required                   true
+Contract: 2 breaking and 3 compatible changes of its inputs.
+  breaking    dataset          new required input, so a job without it is refused  dataset_cleanup/utils/inputs.py:10
+  breaking    sample_size      new required input, so a job without it is refused  dataset_cleanup/utils/inputs.py:23
+  compatible  archive          new optional input  dataset_cleanup/utils/inputs.py:21
+  compatible  embedding_model  new optional input  dataset_cleanup/utils/inputs.py:15
+  compatible  report_title     new optional input  dataset_cleanup/utils/inputs.py:22
 Plan: 5 to create, 2 unchanged.
 Done: 5 created.
 | + created input/dataset_cleanup/archive
@@ -227,6 +233,12 @@ sandbox@sandbox/second  http://sandbox
     inference_type_constraint  null
     input_type                 NUMBER
     required                   true
+Contract: 2 breaking and 3 compatible changes of its inputs.
+  breaking    dataset          new required input, so a job without it is refused  second/utils/inputs.py:10
+  breaking    sample_size      new required input, so a job without it is refused  second/utils/inputs.py:23
+  compatible  archive          new optional input  second/utils/inputs.py:21
+  compatible  embedding_model  new optional input  second/utils/inputs.py:15
+  compatible  report_title     new optional input  second/utils/inputs.py:22
 Plan: 5 to create, 2 unchanged.
 Done: 5 created.
 | + created input/second/archive

@@ -84,6 +84,8 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         inference_type_constraint  null
         input_type                 DATALAKE
         required                   false
+Contract: 1 breaking change of its inputs.
+  breaking  archive  renamed to cold_store, so a job that gives the old name is refused  dataset_cleanup/utils/inputs.py:21
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 Done: 1 created, 2 updated, 1 deleted.
   dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit it
@@ -148,6 +150,8 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 │       input_type                 DATALAKE
 │       required                   false
 └── - input/dataset_cleanup/cold_store  delete  not in that state version
+Contract: 1 breaking change of its inputs.
+  breaking  cold_store  renamed to archive, so a job that gives the old name is refused
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 | rolling back to version 1.0.0, applied … by somebody (serial …)
 | refused: the plan deletes or replaces resources; without a terminal this needs --yes
@@ -166,6 +170,8 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
 │       input_type                 DATALAKE
 │       required                   false
 └── - input/dataset_cleanup/cold_store  delete  not in that state version
+Contract: 1 breaking change of its inputs.
+  breaking  cold_store  renamed to archive, so a job that gives the old name is refused
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 Done: 1 created, 2 updated, 1 deleted.
 | rolling back to version 1.0.0, applied … by somebody (serial …)
@@ -210,6 +216,8 @@ sandbox@sandbox/dataset_cleanup  http://sandbox
         inference_type_constraint  null
         input_type                 DATALAKE
         required                   false
+Contract: 1 breaking change of its inputs.
+  breaking  archive  renamed to cold_store, so a job that gives the old name is refused
 Plan: 1 to create, 2 to update, 1 to delete, 4 unchanged.
 Done: 1 created, 2 updated, 1 deleted.
   dataset_cleanup/config.toml now has version 1.1.0 and image_tag latest  commit it

@@ -63,6 +63,7 @@ class InputKind:
         parent="processing",
         disposable=True,
         listed_by="inputs_class",
+        is_contract=True,
         summary=_summary,
         collection=COLLECTION,
     )

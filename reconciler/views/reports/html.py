@@ -119,7 +119,10 @@ def _environment() -> "Environment":
 _WORDS = (
     "age",
     "audience_of",
+    "contract_counts",
+    "contract_reason",
     "coverage",
+    "effect",
     "facts",
     "headline",
     "moment",

@@ -66,6 +66,13 @@ def add_result(case: ET.Element, tag: str, kind: str, message: str, details: Ite
     return case
 
 
+def add_output(case: ET.Element, lines: Sequence[str]) -> ET.Element:
+    """Give a test an output, unless there is no line, and return the test."""
+    if lines:
+        ET.SubElement(case, "system-out").text = "\n".join(map(legal, lines))
+    return case
+
+
 def legal(text: str) -> str:
     """The text on one line. Hidden characters and those that XML excludes are escaped: `\\x1b`."""
     return _ILLEGAL.sub(escape_match, one_line(text))

@@ -11,8 +11,8 @@ from typing import Any
 
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.views.counting import plural
-from reconciler.views.fleet_changes import ChangeRow
-from reconciler.views.phrases import pipeline_name
+from reconciler.views.fleet_changes import ChangeRow, ContractRow
+from reconciler.views.phrases import contract_reason, effect, pipeline_name
 from reconciler.views.safe import one_line
 
 COMMENT = 65_536
@@ -140,6 +140,19 @@ def change_item(row: ChangeRow) -> str:
     where = names(found or [pipeline_name(stack) for stack in row.stacks])
     remark = f"<br>{plain(row.remark)}" if row.path and row.remark else ""
     return f"| {action} {plain(row.kind)} | {code(row.path)}{remark} | {old} | {new} | {where} |\n"
+
+
+CONTRACT = "\n| effect | input | change for those who launch it | pipelines |\n|---|---|---|---|\n"
+"""The head of a table of changes of inputs."""
+
+
+def contract_item(row: ContractRow) -> str:
+    """A row of the table `CONTRACT`. Breaking changes are in bold."""
+    word = effect(row.change)
+    word = f"**{word}**" if row.change.is_breaking else word
+    place = f" {code(row.change.place)}" if row.change.place and len(row.stacks) == 1 else ""
+    where = names([pipeline_name(stack) for stack in row.stacks])
+    return f"| {word} | {code(row.change.input)} | {plain(contract_reason(row.change))}{place} | {where} |\n"
 
 
 def names(labels: Sequence[str]) -> str:

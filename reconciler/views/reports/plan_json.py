@@ -9,10 +9,11 @@ from providers.json_value import JSON
 from providers.reasons import Reason, Refusal, WayOut
 from providers.regular_files import read_regular
 from reconciler.core.approval import digest
+from reconciler.core.contract import ContractChange
 from reconciler.core.diagnostics import Diagnostic, UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass, Resolution
 from reconciler.core.plan import Action, Plan, Stack, Step
-from reconciler.core.reasons import RefusalCode, Way
+from reconciler.core.reasons import ContractCode, RefusalCode, Way
 from reconciler.core.values import Address
 from reconciler.engine.requests import PlanRequest
 from reconciler.system.files import write_output
@@ -148,6 +149,7 @@ def plan_to_document(plan: Plan) -> dict[str, JSON]:
         "sources": plan.sources,
         "asked": dict(plan.request),
         "summary": plan.counts,
+        "contract": contract_to_document(plan.contract),
         "steps": [step_to_document(step, audience) for step in plan.steps],
         "diagnostics": [diagnostic_to_document(d) for d in in_order(plan.diagnostics)],
     }
@@ -165,6 +167,7 @@ def plan_from_document(document: Document) -> Plan:
     version = document.get("version")
     if version not in (1, VERSION):
         raise ValueError(f"a plan of version {version}; this reconciler reads versions 1 and {VERSION}")
+    document = {"contract": [], **document}  # earlier plans lack it
     only_keys(document, _PLAN_KEYS, "the plan")
     only_keys(document["stack"], _STACK_KEYS, "the plan's stack")
     for name, value in document["stack"].items():
@@ -176,6 +179,7 @@ def plan_from_document(document: Document) -> Plan:
         serial=document["serial"],
         sources=document["sources"],
         request=document["asked"],
+        contract=contract_from_document(document["contract"]),
         steps=tuple(step_from_document(step) for step in steps),
         diagnostics=tuple(diagnostic_from_document(d) for d in document["diagnostics"]),
     )
@@ -184,7 +188,10 @@ def plan_from_document(document: Document) -> Plan:
 _PLANS_KEYS = frozenset(["format", "version", "digest", "workspace", "plans", "errors"])
 _REASON_KEYS = frozenset(["reason", "reason_code", "reason_details"])
 _PLAN_KEYS = frozenset(
-    ["format", "version", "stack", "lineage", "serial", "sources", "asked", "summary", "steps", "diagnostics"]
+    [
+        *("format", "version", "stack", "lineage", "serial", "sources", "asked", "summary", "contract"),
+        *("steps", "diagnostics"),
+    ]
 )
 _STACK_KEYS = frozenset(["organization", "environment", "host", "pipeline", "name", "folder"])
 STEP_KEYS = _REASON_KEYS | {
@@ -197,6 +204,7 @@ STEP_KEYS = _REASON_KEYS | {
     "fingerprint",
     "refusal",
 }
+_CONTRACT_KEYS = _REASON_KEYS | {"input", "effect", "place"}
 _CHANGE_KEYS = _REASON_KEYS | {
     "path",
     "class",
@@ -211,6 +219,35 @@ _CHANGE_KEYS = _REASON_KEYS | {
 _REFUSAL_KEYS = frozenset(["summary", "reason_code", "reason_details", "ways", "ways_out"])
 _WAY_KEYS = frozenset(["code", "command", "details"])
 _ACTIONS = {action.word: action for action in Action}
+
+
+def contract_to_document(changes: Sequence[ContractChange]) -> list[JSON]:
+    """The changes of the contract: `effect` is `breaking` or `compatible`."""
+    return [
+        {
+            "input": change.input,
+            "effect": phrases.effect(change),
+            "reason": phrases.contract_reason(change),
+            "reason_code": change.reason.code.value,
+            "reason_details": dict(change.reason.details),
+            "place": change.place,
+        }
+        for change in changes
+    ]
+
+
+def contract_from_document(documents: Sequence[Document]) -> tuple[ContractChange, ...]:
+    """The changes in documents of `contract_to_document`. Raises ValueError or KeyError for any other."""
+    expect(documents, list, "the changes of a contract")
+    return tuple(map(_contract_change, documents))
+
+
+def _contract_change(document: Document) -> ContractChange:
+    only_keys(document, _CONTRACT_KEYS, f"the change of the input {document.get('input')}")
+    reason = Reason(ContractCode(document["reason_code"]), dict(document["reason_details"]))
+    change = ContractChange(document["input"], reason, document["place"])
+    phrases.contract_reason(change)  # raises KeyError for other details
+    return change
 
 
 def step_to_document(step: Step, audience: Audience) -> dict[str, JSON]:

@@ -6,17 +6,19 @@ from urllib.parse import quote
 from reconciler.core.approval import SHORT, digest
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan, Step
-from reconciler.views.fleet_changes import change_rows, totals
+from reconciler.views.fleet_changes import change_rows, contract_rows, totals
 from reconciler.views.fleet_problems import ProblemRow, refusals, remarks
 from reconciler.views.phrases import audience_of, reason, way
 from reconciler.views.plan_rows import rows
 from reconciler.views.reports.markdown_parts import (
     CHANGES,
     COMMENT,
+    CONTRACT,
     Section,
     block,
     change_item,
     code,
+    contract_item,
     fitted,
     folded,
     names,
@@ -53,6 +55,7 @@ def _one(plan: Plan, not_planned: Section) -> Iterator[Section]:
         key=lambda step: -(step.action.severity + 10 * bool(step.refusal or step.conflicts)),
     )
     yield Section("\n", [plan], _head, "plan", share=0.5)
+    yield Section(CONTRACT, contract_rows([plan]), contract_item, "change of the contract", share=0.5)
     yield Section(_STEPS, steps, lambda step: _step(plan, step), "step", share=0.5)
     yield not_planned
     yield folded("Refused", [*_refusals(plan)], str, "step", share=0.5)
@@ -65,6 +68,7 @@ def _several(plans: Sequence[Plan], not_planned: Section) -> Iterator[Section]:
     ready = [plan for plan in plans if plan.can_apply and not plan.is_empty]
     yield not_planned
     yield Section("\nRefused:\n\n", refusals(plans), _problem, "refusal", share=0.4)
+    yield Section(CONTRACT, contract_rows(plans), contract_item, "change of the contract", share=0.4)
     yield Section(CHANGES, change_rows(ready), change_item, "change", share=0.6)
     yield folded("Pipelines", ready, _head, "plan", share=0.6)
     yield folded("Remarks", remarks(plans), _problem, "remark")

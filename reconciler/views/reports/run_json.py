@@ -33,7 +33,13 @@ from reconciler.views.reports.document_parts import (
     way_from_document,
     way_to_document,
 )
-from reconciler.views.reports.plan_json import STEP_KEYS, step_from_document, step_to_document
+from reconciler.views.reports.plan_json import (
+    STEP_KEYS,
+    contract_from_document,
+    contract_to_document,
+    step_from_document,
+    step_to_document,
+)
 from reconciler.views.run_problems import commands, problems
 from reconciler.views.safe import json_text
 
@@ -55,7 +61,7 @@ _PIPELINE_KEYS = frozenset(
         *("next", "plan", "steps", "stale_steps", "mismatch", "diagnostics"),
     ]
 )
-_PLAN_KEYS = frozenset(["basis", "asked", "summary", "diagnostics"])
+_PLAN_KEYS = frozenset(["basis", "asked", "summary", "contract", "diagnostics"])
 OUTCOME_KEYS = frozenset(["status", "step_seconds", "error", "blocked_by", "object"])
 
 
@@ -276,11 +282,13 @@ def _plan_to_document(plan: Plan) -> dict[str, JSON]:
         "basis": plan.basis.value,
         "asked": dict(plan.request),
         "summary": plan.counts,
+        "contract": contract_to_document(plan.contract),
         "diagnostics": [diagnostic_to_document(remark) for remark in plan.diagnostics],
     }
 
 
 def _plan_from_document(document: Document, stack: Stack, steps: tuple[Step, ...]) -> Plan:
+    document = {"contract": [], **document}  # earlier reports lack it
     only_keys(document, _PLAN_KEYS, "a plan")
     return Plan(
         stack,
@@ -289,6 +297,7 @@ def _plan_from_document(document: Document, stack: Stack, steps: tuple[Step, ...
         steps=steps,
         diagnostics=tuple(map(diagnostic_from_document, document["diagnostics"])),
         request=document["asked"],
+        contract=contract_from_document(document["contract"]),
         basis=Basis(document["basis"]),
     )
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.runs import PipelineRun, RunReport, RunResult
-from reconciler.views.phrases import details
-from reconciler.views.reports.junit_parts import add_result, case, document, suite
+from reconciler.views.phrases import contract_reason, details, effect
+from reconciler.views.reports.junit_parts import add_output, add_result, case, document, suite
 from reconciler.views.reports.run_json import result_name
 from reconciler.views.run_problems import SUCCEEDED, commands, problems, run_reasons
 
@@ -35,13 +35,20 @@ def run_junit(report: RunReport) -> str:
 def _pipeline(report: RunReport, run: PipelineRun) -> ET.Element:
     test = case(f"reconciler {report.command}", run.label, run.seconds)
     if run.result in SUCCEEDED:
-        return test
+        return add_output(test, _contract(run))
     found = problems(report, run)
     tag = _TAGS[run.result] if run.result is not RunResult.NOT_STARTED or run_reasons(report) else "error"
     lines = [line for problem in found for line in _lines(problem)]
-    return add_result(
-        test, tag, result_name(run.result), _message(found[0]), [*lines, *commands(report, [run])]
+    lines += commands(report, [run])
+    return add_output(
+        add_result(test, tag, result_name(run.result), _message(found[0]), lines), _contract(run)
     )
+
+
+def _contract(run: PipelineRun) -> list[str]:
+    """The changes of the contract, for a reader who opens the test."""
+    changes = run.plan.contract if run.plan else ()
+    return [f"{effect(change)}: {change.input} {contract_reason(change)}" for change in changes]
 
 
 def _of_run(group: str, problem: Diagnostic) -> ET.Element:

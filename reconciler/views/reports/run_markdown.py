@@ -6,15 +6,17 @@ from urllib.parse import quote
 from reconciler.core.approval import SHORT
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.runs import PipelineRun, RunReport, RunResult
-from reconciler.views.fleet_changes import change_rows
+from reconciler.views.fleet_changes import change_rows, contract_rows
 from reconciler.views.phrases import moment
 from reconciler.views.reports.markdown_parts import (
     CHANGES,
     COMMENT,
+    CONTRACT,
     Section,
     block,
     change_item,
     code,
+    contract_item,
     fitted,
     folded,
     plain,
@@ -37,6 +39,7 @@ def run_markdown(report: RunReport, limit: int = COMMENT) -> str:
     found = causes(report)
     applied = [run for run in report.runs if run.result is RunResult.APPLIED]
     changes = change_rows(run.plan for run in applied if run.plan)
+    contract = contract_rows(run.plan for run in applied if run.plan)
     unchanged = [run for run in report.runs if run.result is RunResult.UNCHANGED]
     digest = f" The digest of the plan is {code(report.digest[:SHORT])}." if report.digest else ""
     return fitted(
@@ -47,6 +50,7 @@ def run_markdown(report: RunReport, limit: int = COMMENT) -> str:
             Section("\n", run_reasons(report), problem_item, "problem", share=0.3),
             Section(_CAUSES, found, _cause, "reason", share=0.5),
             Section("\nWhat to run next:\n\n", found, partial(_commands, report), "reason", share=0.7),
+            Section(CONTRACT, contract, contract_item, "change of the contract", share=0.4),
             folded("Changes", changes, change_item, "change", table=CHANGES, share=0.5),
             folded("Applied", applied, _applied, "pipeline", table=_APPLIED, share=0.8),
             folded("Unchanged", unchanged, lambda run: f"- {code(run.label)}\n", "pipeline", share=0.8),

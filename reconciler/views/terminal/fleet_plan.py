@@ -9,11 +9,11 @@ from rich.text import Text
 from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan
 from reconciler.views.counting import plural, shown_names
-from reconciler.views.fleet_changes import ChangeRow, change_rows, totals
+from reconciler.views.fleet_changes import ChangeRow, ContractRow, change_rows, contract_rows, totals
 from reconciler.views.fleet_problems import Affected, diagnostic_problem, problem_rows, refusals, remarks
-from reconciler.views.phrases import pipeline_name
+from reconciler.views.phrases import contract_reason, effect, pipeline_name
 from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
-from reconciler.views.terminal.plans import SUMMARISED
+from reconciler.views.terminal.plans import SUMMARISED, effect_style
 from reconciler.views.terminal.problems import print_problems
 
 _TOTALS = {"to change": "yellow", "in sync": "green", "refused": "bold red", "with errors": "bold red"}
@@ -42,6 +42,13 @@ def print_fleet_plan(
         out.print("")
         for line in _lines(change_rows(changing), out):
             out.print(line)
+    if changes := contract_rows(plans):
+        out.print("")
+        out.print(
+            Text.assemble(("Contract: ", "bold"), "changes of inputs, for those who launch the processings.")
+        )
+        for line in _with_pipelines(map(_contract_cells, changes), map(_in_pipelines, changes), out):
+            out.print(indented(line, 2))
     refused, remarked = refusals(plans), remarks(plans)
     erroneous_files = problem_rows(
         Affected(folder, folder, diagnostic_problem(diagnostic))
@@ -85,17 +92,36 @@ def _counts(plans: Iterable[Plan]) -> Text:
 
 def _lines(rows: Sequence[ChangeRow], out: Console) -> list[Text]:
     """A line for each row; if they are too long for the terminal, the pipelines are on a line below each."""
-    changes = columns(map(_cells, rows))
-    pipelines = [_pipelines(row) for row in rows]
+    return _with_pipelines(map(_cells, rows), map(_pipelines, rows), out)
+
+
+def _with_pipelines(rows: Iterable[Sequence[Text]], who: Iterable[Text], out: Console) -> list[Text]:
+    changes, pipelines = columns(rows), list(who)
     pad = max((line.cell_len for line in changes), default=0) + 2
     whole = [
-        Text.assemble(change, " " * (pad - change.cell_len), who)
-        for change, who in zip(changes, pipelines, strict=True)
+        Text.assemble(change, " " * (pad - change.cell_len), names)
+        for change, names in zip(changes, pipelines, strict=True)
     ]
     if not out.is_terminal or all(line.cell_len <= out.width for line in whole):
         return whole
     both = zip(changes, pipelines, strict=True)
-    return [line for change, who in both for line in (change, indented(who, 4))]
+    return [line for change, names in both for line in (change, indented(names, 4))]
+
+
+def _contract_cells(row: ContractRow) -> list[Text]:
+    change = row.change
+    return [
+        Text(effect(change), effect_style(change)),
+        Text(change.input, "bold"),
+        Text(contract_reason(change)),
+    ]
+
+
+def _in_pipelines(row: ContractRow) -> Text:
+    names = [pipeline_name(stack) for stack in row.stacks]
+    if len(names) == 1:
+        return Text(names[0])
+    return Text(f"in {plural(len(names), 'pipeline')}: {shown_names(names, MOST_NAMES)}")
 
 
 def _cells(row: ChangeRow) -> list[Text]:

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from providers.reasons import Reason
+from reconciler.core.contract import ContractChange
 from reconciler.core.diagnostics import error
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Plan, Step
@@ -17,6 +18,9 @@ from reconciler.views.phrases import (
     WORLDS,
     Audience,
     audience_of,
+    contract_counts,
+    contract_reason,
+    effect,
     plan_mismatch,
     reason,
     saved_or_current,
@@ -46,7 +50,31 @@ def print_plan(plan: Plan, out: Console) -> None:
         for line in lines:
             out.print(line)
         out.print()
+    for line in contract_lines(plan):
+        out.print(line)
     out.print(summary(plan))
+
+
+def contract_lines(plan: Plan) -> Iterable[Text]:
+    """What the plan changes for those who launch its processing; no line without such a change."""
+    if not plan.contract:
+        return
+    yield Text.assemble(("Contract: ", "bold"), contract_counts(plan.contract), ".")
+    rows = [
+        [
+            Text(effect(change), effect_style(change)),
+            Text(change.input, "bold"),
+            Text(contract_reason(change)),
+            Text(change.place, "dim"),
+        ]
+        for change in plan.contract
+    ]
+    yield from (indented(line, 2) for line in columns(rows))
+    yield Text()
+
+
+def effect_style(change: ContractChange) -> str:
+    return "bold red" if change.is_breaking else "green"
 
 
 def summary(plan: Plan) -> Text:

@@ -1,0 +1,200 @@
+"""A change of the inputs is compared with what callers see; `contract` says what a breaking one needs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.sandbox import Sandbox
+from tests.conftest import Cli, copy_example, training
+
+APP = "dataset_cleanup"
+OPTIONAL_TEXT = 'self.define_input(name="report_title", input_type=ProcessingInputType.TEXT, required=False)'
+SAMPLE = 'self.define_input(name="sample_size", input_type=ProcessingInputType.NUMBER)'
+
+
+@pytest.fixture
+def folder(cli: Cli, sandbox: Sandbox) -> Path:
+    return copy_example(APP, cli.folder, sandbox.registry)
+
+
+def setting(folder: Path, policy: str) -> None:
+    config = folder / "config.toml"
+    config.write_text(f'{config.read_text()}\n[reconciler]\ncontract = "{policy}"\n')
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    inputs = folder / "utils" / "inputs.py"
+    text = inputs.read_text()
+    assert old in text
+    inputs.write_text(text.replace(old, new))
+
+
+def break_it(folder: Path) -> None:
+    """Require an input that was optional."""
+    edit(folder, OPTIONAL_TEXT, OPTIONAL_TEXT.replace(", required=False", ""))
+
+
+def planned(cli: Cli, *options: str) -> Any:
+    ended = cli("plan", APP, "--json", "--exit-code", *options)
+    return json.loads(ended.out)
+
+
+def changes(document: Any) -> dict[str, tuple[str, str]]:
+    return {one["input"]: (one["effect"], one["reason_code"]) for one in document["contract"]}
+
+
+def refusals(document: Any) -> list[Any]:
+    found = [step["refusal"] for step in document["steps"] if step["refusal"]]
+    return [one for one in found if one["reason_code"] == "breaks-callers"]
+
+
+def test_a_first_apply_changes_nothing_for_anybody(folder: Path, cli: Cli) -> None:
+    assert planned(cli)["contract"] == []
+
+
+def test_each_change_is_in_the_plan_with_its_place(folder: Path, cli: Cli) -> None:
+    assert cli("apply", APP).code == 0
+    break_it(folder)
+    edit(folder, SAMPLE, SAMPLE.replace("sample_size", "size").replace(")", ", required=False)"))
+
+    document = planned(cli, "--bump", "patch")
+
+    assert changes(document) == {
+        "report_title": ("breaking", "input-now-required"),
+        "sample_size": ("breaking", "input-removed"),
+        "size": ("compatible", "optional-input-added"),
+    }
+    lines = (folder / "utils" / "inputs.py").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if '"size"' in text)
+    (place,) = [one["place"] for one in document["contract"] if one["input"] == "size"]
+    assert place == f"{APP}/utils/inputs.py:{line}"
+    assert refusals(document) == [], "the default only shows it"
+
+
+def test_it_is_compared_with_what_is_live(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    assert cli("apply", APP).code == 0
+    sandbox.platform.edit_input(APP, "report_title", required=True)
+
+    assert changes(planned(cli)) == {"report_title": ("compatible", "input-now-optional")}
+
+
+def test_what_a_target_leaves_out_is_not_changed(folder: Path, cli: Cli) -> None:
+    assert cli("apply", APP).code == 0
+    break_it(folder)
+
+    document = planned(cli, "--bump", "patch", "--target", f"input/{APP}/archive")
+
+    assert document["contract"] == []
+
+
+def test_a_training_has_no_contract(cli: Cli, sandbox: Sandbox) -> None:
+    training(cli.folder / "clip" / "training", "clip", sandbox.registry)
+    assert cli("apply", "training", "--yes").code == 0
+
+    assert json.loads(cli("plan", "training", "--json").out)["contract"] == []
+
+
+def test_off_says_nothing(folder: Path, cli: Cli) -> None:
+    setting(folder, "off")
+    assert cli("apply", APP).code == 0
+    break_it(folder)
+
+    assert planned(cli, "--bump", "patch")["contract"] == []
+
+
+def test_major_refuses_a_lower_bump_with_the_command_to_run(folder: Path, cli: Cli) -> None:
+    setting(folder, "major")
+    assert cli("apply", APP).code == 0
+    break_it(folder)
+
+    ended = cli("apply", APP, "--bump", "minor", "--yes")
+
+    assert ended.code == 12
+    line = (folder / "config.toml").read_text().splitlines().index('contract = "major"') + 1
+    assert f"{APP}/config.toml:{line} demands a major version" in ended.err
+    assert "1.1.0 follows 1.0.0" in ended.err
+    (command,) = [text.split(":  ")[1] for text in ended.err.splitlines() if "--bump major" in text]
+    assert cli(*command.split()[1:], "--yes").code == 0
+    assert planned(cli)["contract"] == []
+
+
+def test_an_interrupted_major_version_is_completed(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    """The image is published and its version recorded, the input is not changed yet."""
+    setting(folder, "major")
+    assert cli("apply", APP).code == 0
+    break_it(folder)
+    sandbox.fail("PUT", "/inputs/report_title", 422)
+    assert cli("apply", APP, "--bump", "major", "--yes").code == 1
+
+    ended = cli("apply", APP, "--bump", "major", "--yes")
+
+    assert ended.code == 0, ended.err
+    assert changes(planned(cli)) == {}
+
+
+def test_an_interrupted_first_apply_is_completed(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    setting(folder, "major")
+    sandbox.fail("POST", "/inputs", 422)
+    assert cli("apply", APP, "--yes").code == 1
+
+    ended = cli("apply", APP, "--yes")
+
+    assert ended.code == 0, ended.err
+
+
+def test_a_change_made_outside_is_undone_without_a_new_version(
+    folder: Path, cli: Cli, sandbox: Sandbox
+) -> None:
+    setting(folder, "major")
+    assert cli("apply", APP).code == 0
+    sandbox.platform.edit_input(APP, "sample_size", required=False)
+
+    assert changes(planned(cli)) == {"sample_size": ("breaking", "input-now-required")}
+    assert cli("apply", APP, "--yes").code == 0
+
+
+def test_a_lost_state_takes_the_version_of_the_image(
+    folder: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting(folder, "major")
+    assert cli("apply", APP).code == 0
+    break_it(folder)
+    monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "empty.db"))
+
+    assert len(refusals(planned(cli, "--bump", "minor"))) == 1
+    assert refusals(planned(cli, "--bump", "major")) == []
+
+
+def test_a_published_source_needs_a_forced_bump(folder: Path, cli: Cli) -> None:
+    """The setting is stricter than when this source was published, in another environment for example."""
+    assert cli("apply", APP).code == 0
+    break_it(folder)
+    image = next(step["address"] for step in planned(cli)["steps"] if step["kind"] == "image")
+    assert cli("apply", APP, "--bump", "patch", "--yes", "--target", image).code == 0
+    setting(folder, "major")
+
+    (refusal,) = refusals(planned(cli))
+
+    assert "--bump major --force-bump" in refusal["ways_out"][0]["command"]
+
+
+def test_the_default_of_a_workspace_counts_with_its_line(folder: Path, cli: Cli) -> None:
+    (cli.folder / "reconciler.toml").write_text('[workspace]\n\n[defaults]\ncontract = "major"\n')
+    assert cli("apply", APP).code == 0
+    break_it(folder)
+
+    (refusal,) = refusals(planned(cli, "--bump", "patch"))
+
+    assert refusal["reason_details"]["place"] == "reconciler.toml:4"
+
+
+def test_another_word_is_an_error_with_its_line(folder: Path, cli: Cli) -> None:
+    setting(folder, "mayor")
+
+    ended = cli("validate", APP)
+
+    assert ended.code == 1
+    assert "reconciler.contract must be 'major', 'warn' or 'off'" in ended.err
+    assert "did you mean 'major'" in ended.err.lower()
