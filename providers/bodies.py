@@ -31,6 +31,8 @@ def read_body(response: requests.Response) -> None:
         requests.Timeout: it takes longer than the time limit.
         requests.RequestException: the connection broke.
     """
+    if isinstance(response._content, bytes):
+        return  # it was short
     pieces: list[bytes] = []
     size, end = 0, time.monotonic() + answer_timeout(MAX_SECONDS)
     try:

@@ -7,24 +7,39 @@ reading counts.
 
 The adapter announces a pending response while it waits, without a thread: the read wakes up every `SILENCE`
 seconds.
+
+A usual read over an open connection takes a short way, past urllib3 and http.client, see `open_connections`.
+If it meets anything else, it hands over what it has so far: the bytes that arrived, or the error.
 """
 
 import io
+import re
+import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse, RemoteDisconnected
+from queue import Empty
 from socket import socket
+from ssl import SSLError as TlsError
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, ReadTimeoutError
+from requests.cookies import RequestsCookieJar
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
+from urllib3.exceptions import ConnectTimeoutError, ProtocolError, ReadTimeoutError, SSLError
+from urllib3.util.connection import is_connection_dropped
 from urllib3.util.retry import Retry
 
+from providers.open_connections import Head, request_head, response_head
 from providers.waits import SILENCE, Repeat, Silence, SilenceEnd
 
 MIN_RATE = 1024.0
@@ -45,16 +60,32 @@ class BoundedAdapter(HTTPAdapter):
     def __init__(self, announce: Announce | None = None, **options: Any) -> None:
         self._announce = announce
         self._silent: set[str] = set()
+        self._pools: dict[
+            tuple[Any, ...], Any
+        ] = {}  # scheme, host and certificates -> connections without a proxy
         super().__init__(**options)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         timeout = kwargs.get("timeout") or 0.0
         connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-        _thread.request = _PendingRequest(str(urlsplit(request.url or "").netloc), connect, read, self)
+        parts = urlsplit(request.url or "")
+        _thread.request = _PendingRequest(str(parts.netloc), connect, read, self)
         try:
+            is_usual = request.method in ("GET", "HEAD") and request.body is None and read
+            if is_usual and not (args or kwargs.get("proxies")):
+                origin = parts.scheme, parts.netloc, kwargs.get("verify", True), kwargs.get("cert")
+                if (answer := self._pool(request, *origin).read(request, read)) is not None:
+                    return _Answered(request, *answer)
             return super().send(request, *args, **kwargs)
         finally:
-            _thread.request = None
+            _thread.request = _thread.begun = None
+
+    def _pool(self, request: requests.PreparedRequest, *origin: Any) -> Any:
+        pool = self._pools.get(origin)
+        if pool is None or pool.pool is None:  # closed, as there are many others
+            _, _, verify, cert = origin
+            pool = self._pools[origin] = self.get_connection_with_tls_context(request, verify, cert=cert)
+        return pool
 
     def announce(self, event: Silence | Repeat) -> None:
         """Announce that a server does not respond; `end_silence` follows with its next byte."""
@@ -89,11 +120,22 @@ class _PendingRequest:
 
 
 class _Thread(threading.local):
+    """What a thread is doing, as urllib3 gives pools, responses and Retry no reference to the adapter.
+
+    Attributes:
+        request: the pending request.
+        begun: what urllib3 has to continue with: the response or the error of a read that is sent already.
+        buffer: for the bytes of a response.
+    """
+
     request: _PendingRequest | None = None
+    begun: urllib3.HTTPResponse | urllib3.exceptions.HTTPError | None = None
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(1 << 16))
 
 
 _thread = _Thread()
-"""The pending request of this thread: urllib3 gives responses and Retry no reference to the adapter."""
 
 
 class AnnouncedRetry(Retry):
@@ -124,15 +166,17 @@ class _BoundedReader(io.RawIOBase):
 
     Args:
         sock: the socket; its timeout is that of the request, None for no limit.
-        raw: the file object of the socket.
 
     Attributes:
+        raw: the file object of the socket, if there is one.
+        begun: bytes that have been read already, and come first.
         in_body: whether the headers have been read.
     """
 
-    def __init__(self, sock: socket, raw: io.RawIOBase) -> None:
+    def __init__(self, sock: socket) -> None:
         self._sock = sock
-        self._raw = raw
+        self.raw: io.RawIOBase | None = None
+        self.begun = memoryview(b"")
         self._limit = self._remaining = sock.gettimeout()
         self._waited = 0.0  # seconds without a response, or since the last byte of its body
         self._next_announcement = SILENCE  # value of `_waited` at the next announcement
@@ -143,11 +187,15 @@ class _BoundedReader(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        return self._raw.fileno()
+        return self._sock.fileno()
 
-    def readinto(self, buffer: Any) -> int | None:
+    def readinto(self, buffer: Any) -> int:
+        if self.begun:
+            size = min(len(self.begun), len(buffer))
+            buffer[:size], self.begun = self.begun[:size], self.begun[size:]
+            return size
         if self._remaining is None:
-            return self._raw.readinto(buffer)
+            return self._sock.recv_into(buffer)
         if self._remaining <= 0:
             raise TimeoutError("timed out")
         timeout = self._sock.gettimeout()
@@ -164,7 +212,7 @@ class _BoundedReader(io.RawIOBase):
         return size
 
     def _receive(self, buffer: Any, deadline: float) -> int:
-        """Reads the next bytes from the socket; `raw` is unusable after its first timeout.
+        """Reads the next bytes from the socket itself; `raw` is unusable after its first timeout.
 
         Raises:
             TimeoutError: no byte arrived before the deadline, in monotonic seconds.
@@ -192,22 +240,183 @@ class _BoundedReader(io.RawIOBase):
 
     def close(self) -> None:
         try:
-            self._raw.close()
+            if self.raw is not None:
+                self.raw.close()
         finally:
             super().close()
 
 
 class _Response(HTTPResponse):
-    """A response read within the timeout of its request."""
+    """A response read within the timeout of its request.
 
-    def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:
+    Args:
+        reader: has read a part of it.
+    """
+
+    def __init__(self, sock: socket, *args: Any, reader: _BoundedReader | None = None, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._reader = _BoundedReader(sock, self.fp.detach())
+        self._reader = reader or _BoundedReader(sock)
+        self._reader.raw = self.fp.detach()
         self.fp = io.BufferedReader(self._reader)
 
     def begin(self) -> None:
+        self._reader.in_body = False
         super().begin()
         self._reader.in_body = True
+
+
+class _Answered(requests.Response):
+    """A response that has been read completely."""
+
+    def __init__(self, request: requests.PreparedRequest, head: Head, body: bytes) -> None:
+        # Without that of `requests`, which takes as long as the rest: it makes a cookie jar.
+        self._content = body
+        self._content_consumed = True
+        self._next = None
+        self.status_code = head.status
+        self.reason = head.reason
+        self.headers = CaseInsensitiveDict(head.headers)
+        self.encoding = get_encoding_from_headers(self.headers)
+        self.url = request.url or ""
+        self.request = request
+        self.raw = None
+        self.history = []
+        self.elapsed = timedelta(0)
+
+    @property
+    def cookies(self) -> RequestsCookieJar:  # type: ignore[override]
+        return RequestsCookieJar()
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    """Part of a pool class: reads over open connections, and `urlopen` that continues them."""
+
+    def read(self, request: requests.PreparedRequest, timeout: float) -> tuple[Head, bytes] | None:
+        """Send a request and read its response over an open connection.
+
+        None if there is no open connection, or if `urlopen` has to continue with `_thread.begun`.
+        """
+        connection = self._open_connection()
+        if connection is None:
+            return None
+        method, target = request.method or "", request.path_url
+        sent = request_head(method, target, _host_header(connection), request.headers)
+        if sent is None:
+            self._put_conn(connection)
+            return None
+        data, head = b"", None
+        try:
+            sock = connection.sock
+            sock.settimeout(timeout)
+            reader = _BoundedReader(sock)
+            with suppress(BrokenPipeError, ConnectionResetError):  # there may be a response all the same
+                sock.sendall(sent)
+            data = _more(reader)
+            if not data:
+                raise RemoteDisconnected("Remote end closed connection without response")
+            head = response_head(data, method)
+            if head is not None:
+                reader.in_body = True
+                with suppress(OSError):  # urllib3 finds the same
+                    while len(data) < head.start + head.length and (more := _more(reader)):
+                        data += more
+            if head is None or len(data) < head.start + head.length:
+                reader.begun = memoryview(data)
+                _thread.begun = self._rest(connection, reader, method, target)
+                return None
+        except (OSError, HTTPException) as problem:
+            _thread.begun = self._error(problem, target, timeout)
+            connection.close()
+            self._put_conn(None)
+            return None
+        except BaseException:
+            connection.close()
+            self._put_conn(None)
+            raise
+        if head.is_last or len(data) > head.start + head.length:
+            connection.close()
+        self._put_conn(connection)
+        return head, data[head.start : head.start + head.length]
+
+    def _open_connection(self) -> Any:
+        """A connection that is open, as far as this machine knows; None if there is none."""
+        try:
+            connection = self.pool.get(block=False) if self.pool is not None else None
+        except Empty:
+            return None
+        if connection is None or connection.is_closed or is_connection_dropped(connection):
+            self._put_conn(connection)
+            return None
+        return connection
+
+    def _rest(
+        self, connection: Any, reader: _BoundedReader, method: str, target: str
+    ) -> urllib3.HTTPResponse:
+        """The response that begins with the bytes of the reader, as urllib3 reads it."""
+        raw = _Response(connection.sock, method=method, url=target, reader=reader)
+        try:
+            raw.begin()
+        except BaseException:
+            raw.close()
+            raise
+        if raw.will_close:
+            connection.close()
+        headers = ((name, re.sub(r"\r\n[ \t]+", " ", value)) for name, value in raw.msg.items())
+        return urllib3.HTTPResponse(
+            body=raw,
+            headers=urllib3.HTTPHeaderDict(headers),
+            status=raw.status,
+            version=raw.version,
+            reason=raw.reason,
+            preload_content=False,
+            decode_content=False,
+            original_response=raw,
+            pool=self,
+            connection=connection,
+            request_method=method,
+            request_url=target,
+        )
+
+    def _error(
+        self, problem: OSError | HTTPException, target: str, timeout: float
+    ) -> urllib3.exceptions.HTTPError:
+        """The error of urllib3 for this one."""
+        if isinstance(problem, TimeoutError):
+            return ReadTimeoutError(self, target, f"Read timed out. (read timeout={timeout})")
+        return (
+            SSLError(problem)
+            if isinstance(problem, TlsError)
+            else ProtocolError("Connection aborted.", problem)
+        )
+
+    def urlopen(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Any = None,
+        retries: Any = None,
+        *args: Any,
+        **options: Any,
+    ) -> Any:
+        begun, _thread.begun = _thread.begun, None
+        if isinstance(begun, urllib3.HTTPResponse):
+            return begun
+        if begun is not None:
+            retries = retries.increment(method, url, error=begun, _pool=self, _stacktrace=sys.exc_info()[2])
+            retries.sleep()
+        return super().urlopen(method, url, body, headers, retries, *args, **options)
+
+
+def _more(reader: _BoundedReader) -> bytes:
+    """The next bytes; none at the end."""
+    return bytes(_thread.buffer[: reader.readinto(_thread.buffer)])
+
+
+def _host_header(connection: Any) -> str:
+    """As http.client writes it."""
+    host = f"[{connection.host}]" if ":" in connection.host else str(connection.host)
+    return host if connection.port == connection.default_port else f"{host}:{connection.port}"
 
 
 def _bound_responses(manager: Any) -> None:
@@ -218,7 +427,7 @@ def _bound_responses(manager: Any) -> None:
 
 @cache
 def _bounded_pool(pool: Any) -> Any:
-    if issubclass(pool.ConnectionCls.response_class, _Response):
+    if issubclass(pool, _Pool):
         return pool
     connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": _Response})
-    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
+    return type(pool.__name__, (_Pool, pool), {"ConnectionCls": connection})
