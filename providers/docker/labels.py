@@ -8,6 +8,9 @@ SOURCE_KEY: Final = "picsellia.reconciler.source-key"
 SEAL: Final = "picsellia.reconciler.seal"
 """A digest of the rest of the configuration: see `providers.docker.registry.seal`."""
 
+CONTRACT: Final = "picsellia.reconciler.contract"
+"""The inputs of a processing as JSON: see `reconciler.core.contract`."""
+
 TITLE: Final = "org.opencontainers.image.title"
 VERSION: Final = "org.opencontainers.image.version"
 REVISION: Final = "org.opencontainers.image.revision"

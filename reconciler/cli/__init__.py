@@ -29,6 +29,7 @@ COMMANDS = {
     "graph": "Draw a pipeline's resources, or what pipelines share.",
     "destroy": "Delete a pipeline's resources from the platform.",
     "image": "Show the published image, and compare it with the source.",
+    "contract": "Show the inputs of a processing, or what changes for its callers.",
     "list": "List pipelines with stack, type, version and GPUs.",
     "validate": "Check config.toml, classes and build context, offline.",
     "bump": "Write the next version into config.toml.",

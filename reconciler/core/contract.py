@@ -5,6 +5,7 @@ launched before is refused afterwards, and compatible otherwise. Default paramet
 contract: a job may leave out or override any of them, whatever they are.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -60,6 +61,22 @@ class ContractChange:
         return str(self.reason.details.get("to", self.input))
 
 
+@dataclass(frozen=True, slots=True)
+class NamedContract:
+    """A contract, and where it is from.
+
+    Attributes:
+        version: the version; "" if it is unknown.
+        source: `files`, `state` or `image`.
+        reference: the serial, or the digest of the image; "" for the files.
+    """
+
+    contract: Contract
+    version: str
+    source: str
+    reference: str = ""
+
+
 def compare_contracts(before: Contract, after: Contract) -> tuple[ContractChange, ...]:
     """Every change between two contracts, by the names of the inputs."""
     changes = [*_all_changes(before, after)]
@@ -111,6 +128,35 @@ def _reasons(before: Mapping[str, JSON], after: Mapping[str, JSON]) -> Iterator[
             yield Reason(ContractCode.CONSTRAINED, details)
         else:
             yield Reason(ContractCode.CONSTRAINT_CHANGED, details)
+
+
+LONGEST_TEXT = 32_768
+"""Characters of a contract in a label. Builders pass labels as arguments, which no system takes endlessly."""
+
+
+def contract_text(contract: Contract) -> str | None:
+    """The contract as JSON for a label, the same for equal contracts; None if it is too long for one."""
+    short = {
+        name: {field: value for field, value in fields.items() if value is not None}
+        for name, fields in contract.items()
+    }
+    text = json.dumps(short, sort_keys=True, separators=(",", ":"))
+    return text if len(text) <= LONGEST_TEXT else None
+
+
+def contract_from_text(text: str, rules: Mapping[str, FieldRule]) -> Contract | None:
+    """The contract in a text of `contract_text`; None if the text is no such contract.
+
+    Args:
+        rules: of the fields of an input. A field that is not in the text has no constraint.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not all(isinstance(fields, dict) for fields in found.values()):
+        return None
+    return contract_of({name: {**dict.fromkeys(rules), **fields} for name, fields in found.items()}, rules)
 
 
 def contract_of(inputs: Mapping[str, Mapping[str, JSON]], rules: Mapping[str, FieldRule]) -> Contract:

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from semver import Version
+
 from reconciler.core.diff import same
 from reconciler.engine.recorded import image_in
+from reconciler.pipeline.version import parse
 from state.snapshot import Intent, RecordedResource, Snapshot
 from state.stores.base import HistoryEntry, Store, saves_by_run
 
@@ -29,6 +32,16 @@ class EarlierState:
     def version(self) -> str:
         """The version of the image; "" if there is no image."""
         return str(self.image.inputs["version"]) if self.image else ""
+
+    def is_at(self, to: str) -> bool:
+        """Whether a serial or a version of an image names this state version."""
+        # A whole number is a serial, as 1 would also parse as version 1.0.0.
+        if to.isdecimal():
+            return to == str(self.snapshot.serial)
+        try:
+            return bool(self.version) and parse(to) == Version.parse(self.version)
+        except ValueError:
+            return False
 
 
 def finished_states(store: Store, stack: str) -> Iterator[EarlierState]:

@@ -31,9 +31,9 @@ from reconciler.core.values import Address, image_address
 from reconciler.engine import refresh
 from reconciler.engine.channels import RunningImage, changed_environments, running_images, tags_in_use
 from reconciler.engine.claims import PlanClaims
-from reconciler.engine.contracts import demand_major_version, with_contract
 from reconciler.engine.kinds import image_kind, kinds_of
 from reconciler.engine.missing_state import OTHER_STORE, state_note
+from reconciler.engine.planned_contract import demand_major_version, with_contract
 from reconciler.engine.problems import provider_diagnostic
 from reconciler.engine.requests import PlanRequest
 from reconciler.engine.session import CannotCheckError, Session

@@ -7,8 +7,6 @@ error before the first write. The files only identify the pipeline; the desired 
 import re
 from dataclasses import replace
 
-from semver import Version
-
 from providers.docker.verdicts import ImageWay
 from providers.reasons import WayOut
 from reconciler.core.diagnostics import UserError, error
@@ -69,9 +67,7 @@ def find_earlier(
                 return earlier
         raise UserError(error(f"{stack} has no other state version", "There is nothing to roll back to."))
     for earlier in candidates:
-        # A whole number is a serial, as 1 would also parse as version 1.0.0.
-        serial, version = str(earlier.snapshot.serial), earlier.version
-        if to == serial if to.isdecimal() else version and _is_version(to, version):
+        if earlier.is_at(to):
             return earlier
     detail = (
         "Use the version of an image, or the last serial of a run that succeeded and left resources. List "
@@ -200,10 +196,3 @@ def _is_equal(then: RecordedResource, now: RecordedResource) -> bool:
     names = (then.inputs.keys() & now.inputs.keys()) - {"source_key"}
     same_digest = digest_of(then.outputs) == digest_of(now.outputs)
     return same_digest and all(same(then.inputs[name], now.inputs[name]) for name in names)
-
-
-def _is_version(text: str, version: str) -> bool:
-    try:
-        return parse(text) == Version.parse(version)
-    except ValueError:
-        return False

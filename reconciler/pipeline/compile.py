@@ -100,12 +100,7 @@ def _processing(pipeline: Pipeline, image: Resource) -> Iterator[Resource]:
     yield processing
     for declared in pipeline.inputs or ():
         place = Origin(declared.file, declared.line, by_class=True)
-        values: dict[str, JSON] = {
-            "input_type": declared.input_type,
-            "required": declared.required,
-            "inference_type_constraint": declared.inference_type_constraint,
-            "framework_constraint": declared.framework_constraint,
-        }
+        values = declared.fields
         yield Resource(
             Address.of("input", metadata.name, declared.name),
             values,

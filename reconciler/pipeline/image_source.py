@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from providers.docker.labels import CREATED, REVISION, TITLE
+from providers.docker.labels import CONTRACT, CREATED, REVISION, TITLE
 from providers.docker.source.key import Announce, Announcer, ImageSource, context, ignore_file, seen
 from providers.errors import ProviderError, RefusedError
 from providers.regular_files import read_regular, real_path
+from reconciler.core.contract import contract_text
 from reconciler.pipeline.config import load
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.shared import SharedSettings
@@ -121,7 +122,8 @@ def image_labels(
     """The OCI labels of the image; the same on every machine with the same commit.
 
     https://github.com/opencontainers/image-spec/blob/main/annotations.md. `created` is SOURCE_DATE_EPOCH,
-    else the time of the commit, else 1970: the current time would give every build another digest.
+    else the time of the commit, else 1970: the current time would give every build another digest. The
+    contract follows from the source, so it never asks for a build of its own.
 
     Args:
         announce: called every `SLOW` seconds while the comparison with the commit takes longer than that.
@@ -135,7 +137,8 @@ def image_labels(
         TITLE: pipeline.name,
         CREATED: created.isoformat().replace("+00:00", "Z"),
     }
-    return labels | ({REVISION: revision} if revision else {})
+    contract = contract_text(pipeline.contract) if pipeline.contract is not None else None
+    return labels | ({REVISION: revision} if revision else {}) | ({CONTRACT: contract} if contract else {})
 
 
 def check_time(pipeline: Pipeline, variables: Mapping[str, str] = os.environ) -> None:

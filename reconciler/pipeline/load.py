@@ -5,6 +5,8 @@ from pathlib import Path
 
 from semver import Version
 
+from providers.table import FACTS
+from reconciler.core.contract import Contract, contract_of
 from reconciler.core.diagnostics import Diagnostic, error, has_errors, in_order
 from reconciler.pipeline.classes.declarations import Inputs, Parameters
 from reconciler.pipeline.classes.evaluate import TIMEOUT, evaluate
@@ -38,6 +40,13 @@ class Pipeline:
     @property
     def is_training(self) -> bool:
         return self.config.is_training
+
+    @property
+    def contract(self) -> Contract | None:
+        """The inputs as those who launch the processing see them; None if the files do not manage them."""
+        if self.inputs is None:
+            return None
+        return contract_of({each.name: each.fields for each in self.inputs}, FACTS["input"].rules)
 
     @property
     def declared_channel(self) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.json_value import JSON
 from providers.reasons import Reason, WayOut
-from reconciler.core.contract import ContractChange
+from reconciler.core.contract import ContractChange, NamedContract
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Basis, Plan, Stack
@@ -219,6 +219,18 @@ def contract_counts(changes: Collection[ContractChange]) -> str:
     parts = [(breaking, "breaking"), (len(changes) - breaking, "compatible")]
     words = listed(f"{count} {word}" for count, word in parts if count)
     return f"{words} {'change' if len(changes) == 1 else 'changes'} of its inputs"
+
+
+def contract_source(found: NamedContract) -> str:
+    """`1.0.0 (serial 4)`, `1.0.0 (image sha256:0123456789ab)`, `1.1.0 in the files`."""
+    version = found.version or "an unknown version"
+    match found.source:
+        case "files":
+            return f"{version} in the files"
+        case "state":
+            return f"{version} (serial {found.reference})"
+        case _:
+            return f"{version} (image {found.reference[:SHORT_DIGEST]})"
 
 
 def verdict_details(verdict: Reason) -> str:

@@ -198,3 +198,124 @@ def test_another_word_is_an_error_with_its_line(folder: Path, cli: Cli) -> None:
     assert ended.code == 1
     assert "reconciler.contract must be 'major', 'warn' or 'off'" in ended.err
     assert "did you mean 'major'" in ended.err.lower()
+
+
+def shown(cli: Cli, *arguments: str) -> Any:
+    return json.loads(cli("contract", APP, *arguments, "--json").out)
+
+
+def release(folder: Path, cli: Cli) -> None:
+    """1.0.0, and 2.0.0 with an input that is required now."""
+    assert cli("apply", APP, "--yes").code == 0
+    break_it(folder)
+    assert cli("apply", APP, "--bump", "major", "--yes").code == 0
+
+
+def test_the_command_shows_the_inputs_in_the_files(folder: Path, cli: Cli) -> None:
+    found = shown(cli)
+
+    assert (found["before"], found["changes"]) == (None, [])
+    assert found["after"]["version"] == "1.0.0"
+    assert found["after"]["inputs"]["dataset"] == {
+        "input_type": "DATASET_VERSION",
+        "required": True,
+        "inference_type_constraint": "OBJECT_DETECTION",
+        "framework_constraint": None,
+    }
+    lines = cli("contract", APP).out.splitlines()
+    assert lines[0] == f"{APP}  1.0.0 in the files"
+    assert "  embedding_model  MODEL_VERSION    optional  any               ONNX" in lines
+
+
+def test_versions_are_compared_by_the_state(folder: Path, cli: Cli) -> None:
+    release(folder, cli)
+
+    found = shown(cli, "1.0.0", "2.0.0")
+
+    assert (found["before"]["source"], found["after"]["source"]) == ("state", "state")
+    assert changes({"contract": found["changes"]}) == {"report_title": ("breaking", "input-now-required")}
+    back = shown(cli, "2.0.0", "1.0.0")
+    assert changes({"contract": back["changes"]}) == {"report_title": ("compatible", "input-now-optional")}
+    assert shown(cli, found["before"]["reference"])["changes"] == found["changes"], "a serial, and the files"
+
+
+def test_versions_are_compared_by_the_labels_of_images(
+    folder: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(folder, cli)
+    by_state = shown(cli, "1.0.0", "2.0.0")
+    monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "empty.db"))
+
+    by_image = shown(cli, "1.0.0", "2.0.0")
+
+    assert (by_image["before"]["source"], by_image["after"]["source"]) == ("image", "image")
+    assert by_image["before"]["version"] == "1.0.0"
+    for side in ("before", "after"):
+        assert by_image[side]["inputs"] == by_state[side]["inputs"]
+    assert by_image["changes"] == by_state["changes"]
+    assert shown(cli, by_image["before"]["reference"])["changes"] == by_state["changes"], "a digest"
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(("1.0.0",), 12), (("2.0.0", "1.0.0"), 10), (("2.0.0",), 0)])
+def test_the_exit_code_says_whether_a_change_is_breaking(
+    folder: Path, cli: Cli, arguments: tuple[str, ...], code: int
+) -> None:
+    release(folder, cli)
+
+    assert cli("contract", APP, *arguments).code == 0
+    assert cli("contract", APP, *arguments, "--exit-code").code == code
+
+
+def test_the_label_is_the_same_for_the_same_source(folder: Path, cli: Cli, sandbox: Sandbox) -> None:
+    """An image that is built again has the same digest, and a comment in the class no other contract."""
+    release(folder, cli)
+    before = shown(cli, "2.0.0")["after"]["inputs"]
+    edit(folder, SAMPLE, f"{SAMPLE}  # a comment")
+    assert cli("apply", APP, "--bump", "patch", "--yes").code == 0
+
+    assert shown(cli, "2.0.1")["after"]["inputs"] == before
+    assert shown(cli, "2.0.0", "2.0.1")["changes"] == []
+
+
+def test_an_unknown_version_is_an_error(folder: Path, cli: Cli) -> None:
+    release(folder, cli)
+
+    ended = cli("contract", APP, "3.0.0")
+
+    assert ended.code == 1
+    assert f"neither the state nor the registry has 3.0.0 of {APP}" in ended.err
+    assert "reconciler state history" in ended.err
+
+
+def test_an_image_without_the_label_is_an_error(
+    folder: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.core.contract.LONGEST_TEXT", 10)
+    assert cli("apply", APP, "--yes").code == 0
+    monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "empty.db"))
+
+    ended = cli("contract", APP, "1.0.0")
+
+    assert ended.code == 1
+    assert "does not say its contract" in ended.err
+
+
+def test_a_registry_that_does_not_answer_is_13(
+    folder: Path, cli: Cli, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("apply", APP, "--yes").code == 0
+    monkeypatch.setenv("RECONCILER_STATE", str(tmp_path / "empty.db"))
+    sandbox.fail("GET", "/manifests/1.0.0", 403)
+
+    assert cli("contract", APP, "1.0.0").code == 1
+    sandbox.fail("GET", "/manifests/1.0.0", 403)
+    assert cli("contract", APP, "1.0.0", "--exit-code").code == 13
+
+
+def test_a_training_is_an_error_with_its_line(cli: Cli, sandbox: Sandbox) -> None:
+    training(cli.folder / "clip" / "training", "clip", sandbox.registry)
+
+    ended = cli("contract", "training")
+
+    assert ended.code == 1
+    assert "a training has no inputs" in ended.err and "config.toml:" in ended.err

@@ -11,7 +11,14 @@ from semver import Version
 
 from providers.json_value import JSON
 from providers.picsellia.kinds.input import RULES
-from reconciler.core.contract import Contract, allows_breaking, compare_contracts, contract_of
+from reconciler.core.contract import (
+    Contract,
+    allows_breaking,
+    compare_contracts,
+    contract_from_text,
+    contract_of,
+    contract_text,
+)
 from reconciler.core.reasons import ContractCode
 
 TYPES = ("DATASET_VERSION", "MODEL_VERSION")
@@ -154,6 +161,23 @@ def test_spellings_of_one_value_are_no_change() -> None:
     live = {"a": {**INPUT, "framework_constraint": "onnx", "inference_type_constraint": "NOT_CONFIGURED"}}
 
     assert compare_contracts(contract_of(live, RULES), contract_of({"a": INPUT}, RULES)) == ()
+
+
+@given(contracts)
+def test_the_text_of_a_label_gives_the_same_contract(found: Contract) -> None:
+    text = contract_text(found)
+
+    assert text is not None and contract_from_text(text, RULES) == found
+    assert contract_text(dict(reversed(found.items()))) == text
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": 1}', "[" * 100_000])
+def test_another_text_is_no_contract(text: str) -> None:
+    assert contract_from_text(text, RULES) is None
+
+
+def test_a_contract_that_no_label_takes_has_no_text() -> None:
+    assert contract_text({f"input_{number}": INPUT for number in range(2_000)}) is None
 
 
 @pytest.mark.parametrize(

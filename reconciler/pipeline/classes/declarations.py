@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from providers import enums
+from providers.json_value import JSON
 from reconciler.core.diagnostics import Diagnostic, error
 from reconciler.pipeline.suggestions import did_you_mean
 
@@ -39,6 +40,16 @@ class InputDeclaration:
     framework_constraint: str | None
     file: Path
     line: int | None = None
+
+    @property
+    def fields(self) -> dict[str, JSON]:
+        """The fields of the kind `input`."""
+        return {
+            "input_type": self.input_type,
+            "required": self.required,
+            "inference_type_constraint": self.inference_type_constraint,
+            "framework_constraint": self.framework_constraint,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,17 +60,21 @@ def contract_lines(plan: Plan) -> Iterable[Text]:
     if not plan.contract:
         return
     yield Text.assemble(("Contract: ", "bold"), contract_counts(plan.contract), ".")
-    rows = [
+    yield from (indented(line, 2) for line in columns(contract_rows(plan.contract)))
+    yield Text()
+
+
+def contract_rows(changes: Iterable[ContractChange]) -> list[list[Text]]:
+    """A row for each change of a contract: its effect, the input, the words and the place."""
+    return [
         [
             Text(effect(change), effect_style(change)),
             Text(change.input, "bold"),
             Text(contract_reason(change)),
             Text(change.place, "dim"),
         ]
-        for change in plan.contract
+        for change in changes
     ]
-    yield from (indented(line, 2) for line in columns(rows))
-    yield Text()
 
 
 def effect_style(change: ContractChange) -> str:

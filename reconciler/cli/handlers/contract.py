@@ -1,0 +1,91 @@
+"""Runs `reconciler contract`."""
+
+import sys
+from contextlib import ExitStack
+
+from reconciler.cli import options, stores
+from reconciler.cli.documents import print_document
+from reconciler.core.diagnostics import UserError, has_errors
+from reconciler.core.events import Note
+from reconciler.core.exit_codes import CONFLICT, DONE, FAILED, PENDING, UNCHECKED
+from reconciler.engine.contract import ContractReport, contract_at, contract_in_files
+from reconciler.engine.requests import ReadOptions
+from reconciler.engine.session import CannotCheckError, registries, stack_of, with_older_names
+from reconciler.pipeline.load import Pipeline, load_pipeline
+from reconciler.views.reports.contract_json import contract_document
+from reconciler.views.safe import json_text
+from reconciler.views.terminal.console import console
+from reconciler.views.terminal.contract import print_contract
+from reconciler.views.terminal.messages import print_diagnostics
+from reconciler.views.terminal.progress import ProgressView
+from reconciler.workspace.discovery import stacks_below
+
+
+def run(
+    name: str | None,
+    before: str | None,
+    after: str | None,
+    where: options.TargetOptions,
+    exit_code: bool,
+    as_json: bool,
+    read_options: ReadOptions,
+) -> int:
+    out, err = console(sys.stdout), console(sys.stderr)
+    pipeline = _pipeline(name, where.reads(read_options))
+    try:
+        with ProgressView(err) as progress:
+            report = _report(pipeline, before, after, where, progress)
+    except CannotCheckError as problem:
+        print_diagnostics(problem.diagnostics, err)
+        return UNCHECKED if exit_code else FAILED
+    if as_json:
+        print_document(json_text(contract_document(report)))
+    else:
+        print_contract(report, out)
+    if not exit_code or not report.changes:
+        return DONE
+    return CONFLICT if any(change.is_breaking for change in report.changes) else PENDING
+
+
+def _pipeline(name: str | None, read_options: ReadOptions) -> Pipeline:
+    """The pipeline, without the source of its image. Raises UserError."""
+    pipeline, diagnostics = load_pipeline(
+        options.pipeline_folder(name),
+        python=read_options.python,
+        static_only=read_options.static_only,
+        timeout=read_options.timeout,
+        environment=read_options.environment,
+        shared=read_options.shared,
+    )
+    if pipeline is None or has_errors(diagnostics):
+        raise UserError(*diagnostics)
+    print_diagnostics(diagnostics, console(sys.stderr))
+    return pipeline
+
+
+def _report(
+    pipeline: Pipeline,
+    before: str | None,
+    after: str | None,
+    where: options.TargetOptions,
+    progress: ProgressView,
+) -> ContractReport:
+    in_files = contract_in_files(pipeline)
+    if before is None:
+        return ContractReport(pipeline, None, in_files)
+    progress(Note(f"reading the contracts of {pipeline.name}"))
+    with ExitStack() as opened:
+        store = opened.enter_context(stores.store(progress))
+        pool = opened.enter_context(registries(progress))
+        stack = None
+        try:
+            target = where.target()
+            stack = str(stack_of(target, pipeline))
+        except UserError:
+            pass  # without a login, only images are read
+        else:
+            renamed = with_older_names(target, [pipeline], store, progress, stacks_below)
+            store = opened.enter_context(renamed)
+        first = contract_at(pipeline, before, store, stack, pool)
+        second = contract_at(pipeline, after, store, stack, pool) if after is not None else in_files
+    return ContractReport(pipeline, first, second)
