@@ -231,6 +231,14 @@ class CheckedKind(ResourceKind, Protocol):
         """Raise the errors that a write of `fields` would raise later, as far as they are predictable."""
 
 
+@runtime_checkable
+class AttestedKind(ResourceKind, Protocol):
+    """A kind that states which plan its objects were written by."""
+
+    def carry_out(self, plan: str) -> None:
+        """The digest of the plan that the next writes belong to."""
+
+
 class Published(StrEnum):
     """The published content of a version."""
 

@@ -43,7 +43,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One Docker Engine on this machine is enough, so all that need it go to one of pytest's processes."""
     for item in items:
-        if "docker_engine" in getattr(item, "fixturenames", ()):
+        if {"docker_engine", "attesting_engine"}.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("engine"))
 
 

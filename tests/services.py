@@ -56,27 +56,44 @@ def docker_engine() -> Iterator[str]:
 def started_engine() -> Iterator[str]:
     """As the fixture `docker_engine`."""
     if _binary("dockerd") and os.geteuid() == 0:
-        with _folder() as folder:
-            host = f"unix://{folder}/docker.sock"
-            command = [
-                *(
-                    "dockerd",
-                    "--host",
-                    host,
-                    "--data-root",
-                    f"{folder}/data",
-                    "--exec-root",
-                    f"{folder}/exec",
-                ),
-                *("--pidfile", f"{folder}/pid", "--iptables=false"),
-            ]
-            with _running(command, folder / "log", lambda: _engine_answers(host)):
-                yield host
+        with _own_engine() as host:
+            yield host
         return
     host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     if not _engine_answers(host):
         _unavailable(f"no Docker Engine: {host} does not answer, and starting one takes root and docker.io")
     yield host
+
+
+@contextlib.contextmanager
+def _own_engine(*flags: str, programs: Path | None = None) -> Iterator[str]:
+    """A Docker Engine of this machine's package, or of the one that is unpacked in `programs`."""
+    with _folder() as folder:
+        host = f"unix://{folder}/docker.sock"
+        command = [
+            *("dockerd", "--host", host, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"),
+            *("--pidfile", f"{folder}/pid", "--iptables=false", *flags),
+        ]
+        path = os.environ["PATH"]
+        if programs is not None:
+            path = f"{programs}/usr/bin{os.pathsep}{programs}/usr/sbin{os.pathsep}{path}"
+        with _running(["env", f"PATH={path}", *command], folder / "log", lambda: _engine_answers(host)):
+            yield host
+
+
+@pytest.fixture(scope="session")
+def attesting_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """DOCKER_HOST of an Engine with the image store of containerd, for attestations: Debian trixie's."""
+    if not _binary("dockerd") or os.geteuid() != 0:
+        _unavailable(
+            "no Docker Engine with an image store for attestations: starting one takes root and Debian"
+        )
+    programs = tmp_path_factory.mktemp("engine")
+    _unpack(programs, "trixie", "docker.io", "containerd")
+    settings = programs / "daemon.json"
+    settings.write_text('{"features": {"containerd-snapshotter": true}}')
+    with _own_engine("--config-file", str(settings), programs=programs) as host:
+        yield host
 
 
 @pytest.fixture(scope="session")
@@ -95,13 +112,7 @@ def buildx_plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (Path(root) / "docker/cli-plugins/docker-buildx").is_file():
             return Path(root) / "docker/cli-plugins"
     folder = tmp_path_factory.mktemp("buildx")
-    for unpack in (
-        _debian_package(folder, "docker-buildx", "trixie"),
-        ["dpkg-deb", "-x", "docker-buildx.deb", "."],
-    ):
-        done = subprocess.run(unpack, cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode:
-            _unavailable(f"no docker buildx (Debian trixie: docker-buildx): {done.stderr[-500:]}")
+    _unpack(folder, "trixie", "docker-buildx")
     return folder / "usr/libexec/docker/cli-plugins"
 
 
@@ -281,8 +292,8 @@ def _installed() -> bool:
     return True
 
 
-def _debian_package(folder: Path, name: str, suite: str) -> list[str]:
-    """A command that downloads a package of another suite from where this machine has its packages."""
+def _unpack(folder: Path, suite: str, *names: str) -> None:
+    """Unpack packages of another suite of Debian, from where this machine has its packages, into a folder."""
     script = f"""
         set -e
         mkdir -p state/lists/partial cache/archives/partial
@@ -293,10 +304,12 @@ def _debian_package(folder: Path, name: str, suite: str) -> list[str]:
         options="-o Dir::Etc::sourcelist=$PWD/sources.list -o Dir::Etc::sourceparts=- -o Dir::State=$PWD/state
             -o Dir::Cache=$PWD/cache -o Acquire::Languages=none -o APT::Sandbox::User="
         apt-get $options update -qq
-        apt-get $options download -qq {name}
-        mv {name}_*.deb {name}.deb
+        apt-get $options download -qq {" ".join(names)}
+        for package in *.deb; do dpkg-deb -x "$package" .; done
     """
-    return ["sh", "-c", script]
+    done = subprocess.run(["sh", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        _unavailable(f"no {', '.join(names)} (Debian {suite}): {done.stderr[-500:]}")
 
 
 def _client(docker: Path) -> int:

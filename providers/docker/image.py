@@ -8,7 +8,6 @@ differing files are known from state alone: labels contain no names of files, be
 image's configuration than may pull it, and every plan would have to read them.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,10 +15,13 @@ from providers import rules
 from providers.docker.builders.select import Builder
 from providers.docker.facts import FACTS, text
 from providers.docker.labels import REVISION, SOURCE_KEY, VERSION
+from providers.docker.origin import Origin, Revision
 from providers.docker.outputs import ImageOutputs
+from providers.docker.provenance import attach, statement
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import PublishedImage
 from providers.docker.registry.publication import PublicationEnd, Tag, publication
+from providers.docker.registry.sealing import seal
 from providers.docker.registry.tags import Tags
 from providers.docker.source.key import ImageSource, SourceKey, fingerprint
 from providers.docker.source.source_diff import differences
@@ -62,6 +64,8 @@ class ImageKind:
         bumped_from: the version in config.toml while a bump is planned; "" without a bump. If an image of
             this source is published under it, that image gets the new tag.
         leaves_channel: leave a channel tag that points elsewhere, because other environments publish to it.
+        origin: returns the origin that a statement of provenance names; None for no statement. Called only
+            after a build.
         connect: returns a client of a repository.
     """
 
@@ -78,6 +82,7 @@ class ImageKind:
         accept_foreign: bool = False,
         bumped_from: str = "",
         leaves_channel: bool = False,
+        origin: Callable[[], Origin] | None = None,
         connect: Callable[[str], RegistryClient] = RegistryClient,
     ) -> None:
         self._repository = repository
@@ -90,6 +95,8 @@ class ImageKind:
         self._accept_foreign = accept_foreign
         self._bumped_from = bumped_from
         self._leaves_channel = leaves_channel
+        self._origin = origin
+        self._plan = ""
         self._connect = connect
         self._channel_before: dict[str, str] = {}  # version -> digest of the channel before it was put
         self.facts = replace(FACTS, assess=self._assess)
@@ -187,11 +194,16 @@ class ImageKind:
             builder.check()
             self._labels()
 
+    def carry_out(self, plan: str) -> None:
+        """The digest of the plan that the next writes belong to, for statements of provenance."""
+        self._plan = plan
+
     def create(
         self, name: Sequence[str], fields: Mapping[str, JSON], *, parent: LiveObject | None, report: Report
     ) -> LiveObject:
         """Build and push the image, put the version tag, then move the channel tag.
 
+        A statement of provenance is stored before the tags: no tag of ours names an image that lacks it.
         An image that is already published from this source is used unchanged: another run published it, or an
         earlier attempt whose response was lost.
         """
@@ -208,11 +220,20 @@ class ImageKind:
         def build() -> str:
             labels = {**self._labels(), VERSION: version, SOURCE_KEY: expected.key}
             pushed = self._builder().publish(source, "/".join(name), version, labels, report)
-            return registry.seal(pushed)
+            digest = seal(registry, pushed)
+            self._attest(registry, digest, expected.key, report)
+            return digest
 
         with self._connect("/".join(name)) as registry:
             digest = self._publish(registry, fields, build, report)
         return LiveObject(f"{version}@{digest}", tuple(name), fields)
+
+    def _attest(self, registry: RegistryClient, digest: str, key: str, report: Report) -> None:
+        """State the provenance of the image with this digest, if it was built from this source."""
+        image = registry.image(digest, self._source.platform) if self._origin is not None else None
+        if self._origin is not None and image is not None and image.labels.get(SOURCE_KEY) == key:
+            name, builder = str(registry.repository), self._builder().name
+            attach(registry, digest, statement(image, name, builder, self._plan, self._origin()), report)
 
     def update(
         self,
@@ -432,19 +453,15 @@ class ImageKind:
         if lines is not None:
             more = max(0, len(lines) - _LISTED)
             return Reason(ImageVerdict.SOURCE_CHANGED, {"differing": lines[:_LISTED], "more": more})
-        found = _REVISION.fullmatch(ImageOutputs.of(live.outputs).revision or "")
+        found = Revision.parse(ImageOutputs.of(live.outputs).revision or "")
         return Reason(
             ImageVerdict.SOURCE_CHANGED,
             {
                 "files": len(self._key.files),
-                "revision": found[1] if found else None,
-                "dirty": bool(found and found[2]),
+                "revision": found.commit if found else None,
+                "dirty": bool(found and found.is_dirty),
             },
         )
-
-
-_REVISION = re.compile(r"([0-9a-f]{7,64})(\+dirty)?")
-"""A commit. The label may contain any other text, because any tool may have written it."""
 
 
 @dataclass(frozen=True, slots=True)

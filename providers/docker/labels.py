@@ -14,4 +14,8 @@ CONTRACT: Final = "picsellia.reconciler.contract"
 TITLE: Final = "org.opencontainers.image.title"
 VERSION: Final = "org.opencontainers.image.version"
 REVISION: Final = "org.opencontainers.image.revision"
+BASE_NAME: Final = "org.opencontainers.image.base.name"
+BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
+"""The base image of the `append` builder."""
+
 CREATED: Final = "org.opencontainers.image.created"

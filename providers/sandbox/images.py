@@ -18,6 +18,7 @@ from pathlib import Path
 BASE_REPOSITORY = "base/python"
 BASE_TAG = "3.11"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 _OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 _OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
@@ -134,6 +135,14 @@ class Images:
         if tag is not None:
             self._database.execute("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", (repository, tag, digest))
         return digest
+
+    def referrers(self, repository: str, digest: str) -> list[Manifest]:
+        """The manifests of the repository whose subject is this digest, sorted by their own digest."""
+        query = (
+            "SELECT digest, media_type, content FROM manifests WHERE repository = ?"
+            " AND json_extract(CAST(content AS TEXT), '$.subject.digest') = ? ORDER BY digest"
+        )
+        return [Manifest(*row) for row in self._database.execute(query, (repository, digest))]
 
     def remove_manifest(self, repository: str, reference: str) -> None:
         """Remove a tag, or for a digest the manifest with all its tags."""

@@ -1,7 +1,7 @@
 """The registry's calls: push and pull of the OCI distribution specification 1.1, with Docker's media types.
 
-Errors have the registry's format, `{"errors": [{"code", "message", "detail"}]}`. Not implemented: referrers
-and features for replication. Faults, latency and the request log are handled in front, in `traffic`.
+Errors have the registry's format, `{"errors": [{"code", "message", "detail"}]}`. Not implemented: features
+for replication. Faults, latency and the request log are handled in front, in `traffic`.
 """
 
 import base64
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from providers.sandbox.images import OCI_MANIFEST, Images, digest_of
+from providers.sandbox.images import OCI_INDEX, OCI_MANIFEST, Images, Manifest, digest_of
 from providers.sandbox.settings import Grant, Switches
 
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
@@ -25,7 +25,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MEDIA_TYPES = (
     OCI_MANIFEST,
-    "application/vnd.oci.image.index.v1+json",
+    OCI_INDEX,
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
@@ -96,6 +96,7 @@ class RegistryCalls:
             self._route("GET", manifest, self._manifest),
             self._route("PUT", manifest, self._put_manifest),
             self._route("DELETE", manifest, self._delete_manifest),
+            self._route("GET", "/v2/{name:path}/referrers/{digest}", self._referrers),
         ]
 
     def _route(self, method: str, path: str, call: Callable[[Request], Awaitable[Response]]) -> Route:
@@ -232,7 +233,10 @@ class RegistryCalls:
             raise RegistryError(400, "TAG_INVALID", "the tag is not valid", reference)
         media_type = self._check_manifest(name, request.headers.get("content-type", ""), content)
         self._images.add_manifest(name, media_type, content, None if ":" in reference else reference)
-        return _created(f"/v2/{name}/manifests/{digest}", digest)
+        response = _created(f"/v2/{name}/manifests/{digest}", digest)
+        if subject := json.loads(content).get("subject"):
+            response.headers["OCI-Subject"] = subject["digest"]
+        return response
 
     def _check_manifest(self, name: str, content_type: str, content: bytes) -> str:
         """The media type of a valid manifest whose parts all exist."""
@@ -242,10 +246,13 @@ class RegistryCalls:
             blobs = [manifest["config"], *manifest["layers"]] if "config" in manifest else []
             blob_digests = [blob["digest"] for blob in blobs if "urls" not in blob]
             children = [child["digest"] for child in manifest.get("manifests", [])]
+            subject = manifest["subject"]["digest"] if manifest.get("subject") else None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RegistryError(400, "MANIFEST_INVALID", "not a manifest", str(error)) from error
         if media_type not in _MEDIA_TYPES or manifest.get("mediaType", media_type) != media_type:
             raise RegistryError(400, "MANIFEST_INVALID", "the media type is not supported", media_type)
+        if subject is not None and not _DIGEST.fullmatch(str(subject)):  # it need not exist
+            raise RegistryError(400, "MANIFEST_INVALID", "the subject has no sha256 digest", subject)
         missing: list[Any] = [digest for digest in blob_digests if not self._images.blob(name, digest)]
         missing += [digest for digest in children if not self._images.manifest(name, digest)]
         if missing:
@@ -258,6 +265,34 @@ class RegistryCalls:
             raise RegistryError(404, "MANIFEST_UNKNOWN", "manifest unknown", {"Tag": reference})
         self._images.remove_manifest(name, reference)
         return Response(status_code=202)
+
+    async def _referrers(self, request: Request) -> Response:
+        """The manifests with this subject; none for an unknown one, as the specification demands."""
+        name, digest = request.path_params["name"], request.path_params["digest"]
+        if not _DIGEST.fullmatch(digest):
+            raise RegistryError(400, "DIGEST_INVALID", "not a sha256 digest", digest)
+        wanted = request.query_params.get("artifactType")
+        found = [_descriptor(manifest) for manifest in self._images.referrers(name, digest)]
+        index = {
+            "schemaVersion": 2,
+            "mediaType": OCI_INDEX,
+            "manifests": [one for one in found if wanted in (None, one["artifactType"])],
+        }
+        headers = {} if wanted is None else {"OCI-Filters-Applied": "artifactType"}
+        return JSONResponse(index, headers=headers, media_type=OCI_INDEX)
+
+
+def _descriptor(manifest: Manifest) -> dict[str, Any]:
+    """The entry of a manifest in a list of referrers."""
+    content = json.loads(manifest.content)
+    config = content.get("config") or {}
+    return {
+        "mediaType": manifest.media_type,
+        "digest": manifest.digest,
+        "size": len(manifest.content),
+        "artifactType": content.get("artifactType") or config.get("mediaType", ""),
+        "annotations": content.get("annotations") or {},
+    }
 
 
 def elsewhere(registry: str) -> Route:

@@ -12,10 +12,11 @@ from enum import Enum
 from providers.docker.source.key import SourceKey, fingerprint
 from providers.errors import ProviderError, SettingError
 from providers.leftovers import sweep
-from providers.protocol import CheckedKind
+from providers.protocol import AttestedKind, CheckedKind
 from providers.reasons import Reason
 from providers.regular_files import read_regular, real_path
 from providers.table import FACTS
+from reconciler.core.approval import digest
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.diff import effective_fields
 from reconciler.core.events import Emit, Notice
@@ -252,6 +253,9 @@ def _execute(
     session: Session, planned: PlanResult, lock: Lock, run: LockInfo, parallel: int
 ) -> tuple[ExecutionResult, Snapshot]:
     """The outcomes, and the state after them."""
+    for kind in planned.kinds.values():
+        if isinstance(kind, AttestedKind):
+            kind.carry_out(digest([planned.plan]))
     writer = StateWriter(session.store, planned.stored, lock=lock, written_by=VERSION)
     writer.update(lambda _: planned.settled)
     execute = Executor(

@@ -19,7 +19,8 @@ from providers.picsellia.platform import Platform
 from providers.protocol import ResourceKind
 from providers.reasons import WayOut
 from reconciler.core.values import Address
-from reconciler.pipeline.image_source import image_labels, image_source
+from reconciler.engine.run_identity import VERSION
+from reconciler.pipeline.image_source import image_labels, image_source, origin_of
 from reconciler.pipeline.load import Pipeline
 from state.snapshot import RecordedResource
 
@@ -61,6 +62,7 @@ def image_kind(
         accept_foreign=accept_foreign,
         bumped_from=bumped_from,
         leaves_channel=leaves_channel,
+        origin=(lambda: origin_of(pipeline, VERSION)) if source.provenance else None,
         connect=partial(RegistryClient, pool=pool),
     )
 

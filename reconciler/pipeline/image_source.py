@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from providers.docker.labels import CONTRACT, CREATED, REVISION, TITLE
+from providers.docker.origin import Origin, Revision
 from providers.docker.source.key import Announce, Announcer, ImageSource, context, ignore_file, seen
 from providers.errors import ProviderError, RefusedError
 from providers.regular_files import read_regular, real_path
@@ -64,6 +65,9 @@ def image_source(pipeline: Pipeline) -> ImageSource:
         workdir=options.workdir if appended else None,
         entrypoint=options.entrypoint if appended else None,
         env=options.env if appended else {},
+        provenance=options.provenance,
+        sbom=options.sbom,
+        sbom_generator=options.sbom_generator,
         accepted_secrets={accepted.path: accepted.until for accepted in options.accepted_secrets},
         pushed_to=pipeline.config.docker.image_name,
     )
@@ -113,7 +117,6 @@ def unneeded_folders(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 LATEST = 253_402_300_799
 """The last second that a label can hold, counted from 1970: years have four digits in RFC 3339."""
-DIRTY = "+dirty"
 
 
 def image_labels(
@@ -171,6 +174,26 @@ def git_revision(pipeline: Pipeline, announce: Announce) -> str:
         return ""
 
 
+def origin_of(pipeline: Pipeline, program: str) -> Origin:
+    """The origin that the provenance of the image names. Paths and remotes of this machine are left out.
+
+    Args:
+        program: version of reconciler.
+    """
+    environment, remote, path = pipeline.loaded.environment or "", "", ""
+    try:
+        repository = repository_of(pipeline.folder)
+        if repository is not None:
+            path = real_path(pipeline.folder).relative_to(repository.top).as_posix()
+            remote = repository.remote()
+    except (GitError, OSError):
+        pass  # the statement is made without them
+    return Origin(program, remote if _HOSTED.match(remote) else "", path, environment)
+
+
+_HOSTED = re.compile(r"[\w-]+(\.[\w-]+)+(:\d+)?/.")
+
+
 def git_commit(folder: Path) -> str:
     """The commit of a folder; "" if there is none, or git cannot read it."""
     try:
@@ -187,7 +210,7 @@ def _revision(pipeline: Pipeline, announce: Announce) -> tuple[Commit | None, st
     if repository is None or commit is None:
         return None, ""
     try:
-        return commit, commit.id + (DIRTY if _is_dirty(repository, commit, pipeline, announce) else "")
+        return commit, str(Revision(commit.id, _is_dirty(repository, commit, pipeline, announce)))
     except GitError as problem:
         raise _unreadable(pipeline, problem) from None
 
@@ -222,11 +245,17 @@ def _is_dirty(repository: Repository, commit: Commit, pipeline: Pipeline, announ
         return True
     settings = [folder / name for name in (source.dockerfile, ignore_file(source)) if name]
     settings.append(real_path(pipeline.loaded.path.parent) / pipeline.loaded.path.name)
-    on_disk = {folder / entry.path for entry in context(source, reading) if entry.kind != "folder"}
+    entries = context(source, reading)
+    empty = [folder / entry.path for entry in entries if entry.kind == "folder"]
+    on_disk = {folder / entry.path for entry in entries if entry.kind != "folder"}
     on_disk |= {path for path in settings if path.is_file()}
     below = [_relative_path(top, path) for path in (folder, *settings) if path.is_relative_to(top)]
-    committed = {top / path: file for path, file in repository.files(commit.id, below).items()}
+    listed = {top / path: file for path, file in repository.entries(commit.id, below).items()}
+    committed = {path: file for path, file in listed.items() if not file.is_submodule}
     if not on_disk <= committed.keys():
+        return True
+    # A checkout has no empty folder but that of a submodule, and those with nothing but ignored files.
+    if not all(any(path.is_relative_to(below) for path in listed) for below in empty):
         return True
     deleted = [
         _relative_path(folder, path) for path in committed.keys() - on_disk if path.is_relative_to(folder)

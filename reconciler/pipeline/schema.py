@@ -97,6 +97,9 @@ class ImageOptions:
     cache_to: tuple[str, ...] = ()
     accepted_secrets: tuple[AcceptedSecret, ...] = ()
     config: ConfigRole = "deployment"
+    provenance: bool = False
+    sbom: bool = False
+    sbom_generator: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 from providers.table import FACTS, address_form, ancestors
 from reconciler.core.values import Address
 from reconciler.pipeline.objects import row_tables
-from reconciler.pipeline.schema import Reconciler
+from reconciler.pipeline.schema import ImageOptions, Reconciler
 from reconciler.pipeline.sections import check_selectable
 from reconciler.pipeline.suggestions import did_you_mean
 from reconciler.pipeline.toml.toml_reader import TomlReader, table_advice
@@ -46,7 +46,24 @@ def _settings(
         _kind_of_address(reader, address, section, "protect", index)
     if settings.stack is not None:
         _check_stack(reader, settings.stack, section)
+    _check_sbom(reader, settings.image, section)
     return settings
+
+
+def _check_sbom(reader: TomlReader, image: ImageOptions, section: str) -> None:
+    """Report a list of packages that no builder would make."""
+    if image.sbom and image.builder not in ("auto", "buildx"):
+        reader.error(
+            f'{section}.image.sbom needs docker buildx, and builder is "{image.builder}"',
+            'Only buildx can list the packages of an image. Set builder = "buildx", or remove sbom.',
+            *(section, "image", "sbom"),
+        )
+    if image.sbom_generator is not None and not image.sbom:
+        reader.error(
+            f"{section}.image.sbom_generator has no effect without sbom",
+            "Add sbom = true, or remove the line.",
+            *(section, "image", "sbom_generator"),
+        )
 
 
 def _check_stack(reader: TomlReader, stack: str, section: str) -> None:

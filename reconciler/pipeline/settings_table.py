@@ -10,7 +10,15 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
 from reconciler.pipeline.schema import (
@@ -78,6 +86,9 @@ class ImageTable(_Table):
     cache_to: tuple[_Text, ...] = ()
     accepted_secrets: tuple[AcceptedSecretTable, ...] = ()
     config: ConfigRole = "deployment"
+    provenance: StrictBool = False
+    sbom: StrictBool = False
+    sbom_generator: _Text | None = None
 
 
 class ReconcilerTable(_Table):
@@ -160,6 +171,8 @@ def _expected(details: ErrorDetails, section: str, where: tuple[str | int, ...])
         case "literal_error", _:
             words = str(details["ctx"]["expected"])
             return words, did_you_mean(str(details["input"]), re.findall(r"'(\w+)'", words)).strip()
+        case "bool_type", _:
+            return "true or false", "Write true or false, without quotes."
         case "string_type", _:
             return "text", "Put it between quotes."
         case "tuple_type", "accepted_secrets":

@@ -13,6 +13,7 @@ import pytest
 
 from providers.docker.builders.command_line import run_docker
 from providers.docker.labels import CREATED, REVISION
+from providers.docker.origin import Revision
 from providers.docker.registry.client import RegistryClient
 from providers.docker.source.key import announce_nothing, fingerprint
 from providers.sandbox import Sandbox
@@ -345,6 +346,19 @@ def test_changes_outside_of_the_build_context_do_not_make_it_dirty(
     assert revision(repository / NAME) == git(repository, "rev-parse", "HEAD")
 
 
+def test_a_folder_that_no_checkout_has_makes_it_dirty(repository: Path) -> None:
+    """An empty folder is in the image, and a commit cannot contain one."""
+    folder = repository / NAME
+    (folder / "empty").mkdir()
+    assert revision(folder) == f"{git(repository, 'rev-parse', 'HEAD')}+dirty"
+    (folder / "empty").rmdir()
+    (folder / "notes").mkdir()
+    (folder / "notes" / "a.txt").write_text("1\n")
+    (folder / ".dockerignore").write_text("notes/*\n")
+    commit = committed(repository)
+    assert revision(folder) == commit  # ignored, but every checkout has the folder
+
+
 def test_a_clone_with_another_umask_is_clean(repository: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     subprocess.run(f"umask 077 && git clone -q {repository} {elsewhere}", shell=True, check=True)
@@ -424,9 +438,8 @@ def test_a_bump_of_a_clean_tree_is_clean(repository: Path, cli: Cli, sandbox: Sa
 
 
 def test_an_invalid_commit_label_adds_no_command() -> None:
-    from providers.docker.image import _REVISION
-
-    assert _REVISION.fullmatch("0123456789abcdef")
+    assert Revision.parse("0123456789abcdef") == Revision("0123456789abcdef", is_dirty=False)
+    assert Revision.parse("0123456+dirty") == Revision("0123456", is_dirty=True)
     for label in (
         "",
         "x; rm -rf /",
@@ -435,7 +448,7 @@ def test_an_invalid_commit_label_adds_no_command() -> None:
         "0123456+dirty\nx",
         "abc",
     ):
-        assert not _REVISION.fullmatch(label)
+        assert Revision.parse(label) is None
 
 
 NO_TIMES = (

@@ -210,3 +210,43 @@ def test_the_base_image_is_whole_and_always_the_same(sandbox, docker):
         assert (digest_of(content), len(content)) == (layer["digest"], layer["size"])
     sandbox.reset()
     assert docker("GET", f"{BASE}/manifests/3.11").content == manifest.content
+
+
+def test_referrers_are_listed_by_the_image_that_they_refer_to(docker):
+    push_blob(docker, "app", b"{}")
+    subject = manifest_of(b"{}")
+    one, other = (
+        json.dumps(
+            {
+                **json.loads(subject),
+                "artifactType": kind,
+                "subject": {"mediaType": OCI_MANIFEST, "size": len(subject), "digest": digest_of(subject)},
+                "annotations": {"a": kind},
+            }
+        ).encode()
+        for kind in ("application/x-one", "application/x-other")
+    )
+    path = f"/v2/app/referrers/{digest_of(subject)}"
+    assert docker("GET", path).json()["manifests"] == []  # of an image that is not there yet
+    for content in (one, other):
+        pushed = put_manifest(docker, "app", digest_of(content), content)
+        assert (pushed.status_code, pushed.headers["OCI-Subject"]) == (201, digest_of(subject))
+    assert "OCI-Subject" not in put_manifest(docker, "app", "1.0.0", subject).headers
+
+    answer = docker("GET", path)
+    assert answer.headers["Content-Type"] == "application/vnd.oci.image.index.v1+json"
+    assert {(entry["digest"], entry["size"], entry["artifactType"], entry["annotations"]["a"])
+            for entry in answer.json()["manifests"]} == {
+        (digest_of(content), len(content), kind, kind)
+        for content, kind in ((one, "application/x-one"), (other, "application/x-other"))
+    }  # fmt: skip
+    filtered = docker("GET", path, params={"artifactType": "application/x-one"})
+    assert [entry["digest"] for entry in filtered.json()["manifests"]] == [digest_of(one)]
+    assert filtered.headers["OCI-Filters-Applied"] == "artifactType"
+    assert docker("GET", f"/v2/other/referrers/{digest_of(subject)}").json()["manifests"] == []
+    assert code(docker("GET", "/v2/app/referrers/latest")) == (400, "DIGEST_INVALID")
+
+    docker("DELETE", f"/v2/app/manifests/{digest_of(one)}")
+    assert [entry["digest"] for entry in docker("GET", path).json()["manifests"]] == [digest_of(other)]
+    broken = {**json.loads(one), "subject": {"digest": "x"}}
+    assert code(put_manifest(docker, "app", "x", json.dumps(broken).encode())) == (400, "MANIFEST_INVALID")

@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 from typing import IO, Any
 
 from providers.docker.builders.builder_requirements import refuse_settings
-from providers.docker.labels import CREATED
+from providers.docker.labels import BASE_DIGEST, BASE_NAME, CREATED
 from providers.docker.registry.auth import stored_login
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
@@ -42,7 +42,7 @@ _COMPRESSION_LEVEL = 6  # changing it changes every digest
 _MAX_IN_MEMORY = 64 << 20  # bytes; larger compressed layers go to a temporary file
 _CHUNK_SIZE = 1 << 20  # bytes
 _EPOCH = "1970-01-01T00:00:00Z"
-_DOCKERFILE_SETTINGS = ("target", "build_args", "secrets", "cache_from", "cache_to")
+_DOCKERFILE_SETTINGS = ("target", "build_args", "secrets", "cache_from", "cache_to", "sbom")
 _DEFAULT_FOLDER = "/experiment"
 # Folders with special modes in images, which a layer must preserve.
 _MODES = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}
@@ -136,6 +136,11 @@ def _base(source: ImageSource) -> tuple[Repository, str]:
             hint="set base, or build with a Docker Engine",
         )
     return parse_image(source.base)
+
+
+def _base_name(source: ImageSource) -> str:
+    repository, reference = _base(source)
+    return f"{repository}{'@' if is_digest(reference) else ':'}{reference}"
 
 
 def _read_base(client: RegistryClient, source: ImageSource) -> PublishedImage:
@@ -259,7 +264,8 @@ def _config(
     config: dict[str, Any] = json.loads(json.dumps(base.config))
     run = config["config"] = config.get("config") or {}
     run["WorkingDir"] = folder
-    run["Labels"] = dict(sorted({**(run.get("Labels") or {}), **labels}.items()))
+    of_base = {BASE_NAME: _base_name(source), BASE_DIGEST: base.digest}
+    run["Labels"] = dict(sorted({**(run.get("Labels") or {}), **labels, **of_base}.items()))
     run["Env"] = _environment(run.get("Env") or [], source.env)
     if source.entrypoint is not None:
         run["Entrypoint"] = list(source.entrypoint)

@@ -110,7 +110,7 @@ def build_arguments(
 
 def _check_source(source: ImageSource) -> None:
     require_dockerfile(source, "docker build")
-    refuse_settings(source, "the Docker CLI without buildx", "cache_to")
+    refuse_settings(source, "the Docker CLI without buildx", "cache_to", "sbom")
     secret_values(source)
 
 

@@ -6,6 +6,7 @@ selects.
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from providers.docker.registry.logins import docker_config
 from providers.docker.registry.reference import UPLOAD_TAG, check_tag, is_digest, parse_repository
 from providers.docker.source.build_context import unpacked_context
 from providers.docker.source.key import ImageSource
-from providers.errors import PermanentError
+from providers.errors import PermanentError, SettingError
 from providers.protocol import Progress, Report
 
 _MIN_VERSION = (0, 13)  # has --progress=rawjson: https://github.com/docker/buildx/releases/tag/v0.13.0
@@ -55,6 +56,7 @@ class BuildxBuilder:
         result = probe()
         if not result.available:
             raise PermanentError(f"cannot build with buildx: {result.reason}", hint='set builder to "auto"')
+        _check_attestations(self._source)
 
     def publish(
         self, source: ImageSource, repository: str, tag: str, labels: Mapping[str, str], report: Report
@@ -76,8 +78,8 @@ class BuildxBuilder:
             unpacked_context(source, report) as folder,
             docker_config(target.registry) as variables,
         ):
-            command = ["buildx", "build", "--progress=rawjson", "--provenance=false", "--push"]
-            command += ["--metadata-file", str(folder.metadata)]
+            command = ["buildx", "build", "--progress=rawjson", "--push"]
+            command += ["--metadata-file", str(folder.metadata), *_attestations(source)]
             for cache in source.cache_to:
                 command += ["--cache-to", cache]
             command += build_arguments(source, f"{target}:{UPLOAD_TAG}", labels, folder)
@@ -98,6 +100,36 @@ class BuildxBuilder:
                 hint="run again; published images are not rebuilt",
             )
         return digest
+
+
+def _attestations(source: ImageSource) -> list[str]:
+    """The options for attestations. BuildKit's own provenance has no values of build arguments."""
+    options = ["--attest", "type=provenance,mode=min"] if source.provenance else ["--provenance=false"]
+    if source.sbom:
+        generator = f",generator={source.sbom_generator}" if source.sbom_generator else ""
+        options += ["--attest", f"type=sbom{generator}"]
+    return options
+
+
+def _check_attestations(source: ImageSource) -> None:
+    """Refuse attestations that the builder instance cannot make: that of an Engine with its own image store.
+
+    https://docs.docker.com/build/metadata/attestations/#storage
+    """
+    setting = "provenance" if source.provenance else "sbom" if source.sbom else ""
+    if not setting or not _DRIVER_OF_ENGINE.search(docker_output("buildx", "inspect") or ""):
+        return
+    if _CONTAINERD not in (docker_output("info", "--format", "{{json .DriverStatus}}") or ""):
+        raise SettingError(
+            f"{setting} needs an attestation, which buildx cannot store in the images of this Docker Engine",
+            setting=setting,
+            hint="turn on the containerd image store of the Engine, or create a builder instance: "
+            "docker buildx create --use",
+        )
+
+
+_DRIVER_OF_ENGINE = re.compile(r"^Driver: +docker$", re.MULTILINE)
+_CONTAINERD = "io.containerd.snapshotter"
 
 
 def probe() -> Probe:

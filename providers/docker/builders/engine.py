@@ -72,7 +72,7 @@ class EngineBuilder:
 def _check_source(source: ImageSource) -> None:
     """Refuse a source without a Dockerfile, or with features that the Engine's own builder lacks."""
     recipe = require_dockerfile(source, "an Engine")
-    refuse_settings(source, "the Docker Engine's own builder", "secrets", "cache_to")
+    refuse_settings(source, "the Docker Engine's own builder", "secrets", "cache_to", "sbom")
     unsupported = needs_buildkit(recipe.decode("utf-8", "replace"))
     if unsupported:
         raise RefusedError(

@@ -10,7 +10,6 @@ https://distribution.github.io/distribution/spec/auth/token/
 """
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -33,13 +32,11 @@ from providers.docker.registry.manifests import (
     read_entries,
     read_image,
     read_manifest,
-    read_object,
     read_parts,
     select_manifest,
     sha256,
 )
 from providers.docker.registry.reference import Repository, check_tag, is_digest, parse_repository
-from providers.docker.registry.seal import is_sealed, sealed
 from providers.errors import (
     ForbiddenError,
     GoneError,
@@ -144,11 +141,11 @@ class RegistryClient:
     def referrers(self, digest: str) -> tuple[Entry, ...] | None:
         """The descriptors of the manifests that refer to this one; None if the registry does not list them.
 
-        Without the list, the index under `manifests.referrers_tag` has them.
+        Without the list, the index under `manifests.referrers_tag` has them: see `referrers`.
         """
         url, doing = self._connection.url(f"referrers/{digest}"), f"reading {self._name(digest)}"
         found: list[Entry] = []
-        while True:
+        for _ in range(_MAX_REFERRERS):
             try:
                 response = self._connection.read("GET", url, doing, headers={"Accept": OCI_INDEX})
             except RefusedError:  # some registries answer an unknown path with 400 or 405
@@ -162,7 +159,8 @@ class RegistryClient:
                 return tuple(found)
             url = urljoin(url, following)
             if not same_origin(url, self.repository.url) or len(found) > _MAX_REFERRERS:
-                raise self._content_error(f"the referrers of {self._name(digest)}")
+                break
+        raise self._content_error(f"the referrers of {self._name(digest)}")
 
     def has_blob(self, digest: str) -> bool:
         """Whether the repository already contains this blob."""
@@ -282,32 +280,6 @@ class RegistryClient:
                 f"{self.repository.registry} stored {self._name(tag)} as {stored}, not as {digest}"
             )
         return digest
-
-    def seal(self, digest: str) -> str:
-        """Store an image of the repository with a seal in its configuration; the digest of that one.
-
-        No layer moves. An image with a seal stays unchanged, and so does an index, which no builder makes.
-
-        Raises:
-            GoneError: the image is not in the registry.
-        """
-        name = self._name(digest)
-        manifest = self.manifest(digest)
-        if manifest is None:
-            raise GoneError(f"{name} is not in the registry")
-        if manifest.is_index:
-            return digest
-        described = read_parts(manifest, name)[0]
-        config = read_object(b"".join(self.read_blob(described)), f"the configuration of {name}")
-        if is_sealed(config):
-            return digest
-        content = json.dumps(sealed(config), separators=(",", ":")).encode()
-        blob = Blob(described.media_type, sha256(content), len(content))
-        self.upload(blob, lambda start: [content[start:]])
-        document = read_object(manifest.content, f"the manifest of {name}")
-        document["config"] |= {"digest": blob.digest, "size": blob.size}
-        written = json.dumps(document, separators=(",", ":")).encode()
-        return self.put_manifest(sha256(written), manifest.media_type, written)
 
     def mount(self, digest: str, source: Repository) -> bool:
         """Mount a blob from another repository of the same registry, without a transfer.

@@ -3,21 +3,11 @@
 That is, of an index, the images of all platforms; and the manifests that refer to it, such as attestations.
 Blobs are mounted within a registry, and otherwise streamed from one to the other. A manifest is put after its
 parts, and under its digest only. So what a killed copy leaves has no tag, and the next one goes on there.
-
-Referrers: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers
 """
 
-import json
-from collections.abc import Sequence
-
 from providers.docker.registry.client import RegistryClient
-from providers.docker.registry.manifests import (
-    OCI_INDEX,
-    Entry,
-    read_blobs,
-    read_entries,
-    referrers_tag,
-)
+from providers.docker.registry.manifests import read_blobs, read_entries, referrers_tag
+from providers.docker.registry.referrers import list_referrers, referrers
 from providers.errors import GoneError, RefusedError
 from providers.protocol import Report, silent
 
@@ -58,31 +48,12 @@ def _copy_referrers(
     source: RegistryClient, target: RegistryClient, digest: str, report: Report, depth: int
 ) -> None:
     """Copy the manifests that refer to this one, and list them where the registry does not."""
-    tag = referrers_tag(digest)
-    listed = source.referrers(digest)
-    entries = listed if listed is not None else _indexed(source, tag)
+    tag, entries = referrers_tag(digest), referrers(source, digest)
     for entry in entries:
         copy_image(source, target, entry["digest"], report, depth + 1)
-    if entries and target.referrers(digest) is None:
-        _list_under_tag(target, tag, entries)
+    list_referrers(target, digest, entries)
     for end in _COSIGN:
         signed = source.digest(tag + end)
         if signed is not None and target.digest(tag + end) is None:
             copy_image(source, target, signed, report, depth + 1)
             target.tag(signed, tag + end)
-
-
-def _indexed(registry: RegistryClient, tag: str) -> Sequence[Entry]:
-    """The entries of the index under this tag; none if there is none."""
-    index = registry.manifest(tag)
-    return read_entries(index, f"{registry.repository}:{tag}") if index is not None and index.is_index else ()
-
-
-def _list_under_tag(target: RegistryClient, tag: str, entries: Sequence[Entry]) -> None:
-    """Add the entries to the index under this tag."""
-    existing = _indexed(target, tag)
-    known = {entry["digest"] for entry in existing}
-    missing = [entry for entry in entries if entry["digest"] not in known]
-    if missing:
-        document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*existing, *missing]}
-        target.put_manifest(tag, OCI_INDEX, json.dumps(document, separators=(",", ":")).encode())

@@ -65,6 +65,9 @@ class ImageSource:
         workdir: path of the folder in the image, for the `append` builder; also the image's WorkingDir.
         entrypoint: the image's Entrypoint, for the `append` builder.
         env: environment variables that the `append` builder adds.
+        provenance: whether to state how the image was built; part of the image's index, not of the key.
+        sbom: whether to list the packages of the image, with buildx only; not part of the key either.
+        sbom_generator: image of the program that lists them; None for BuildKit's own one.
         accepted_secrets: path of a file in the context -> last day on which the image may contain it
             although it has a secret.
         pushed_to: the repository of the image. A base image in the same registry is read with its login.
@@ -86,6 +89,9 @@ class ImageSource:
     workdir: str | None = None
     entrypoint: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    provenance: bool = False
+    sbom: bool = False
+    sbom_generator: str | None = None
     accepted_secrets: Mapping[str, date] = field(default_factory=dict)
     pushed_to: str = ""
     expected: "SourceKey | None" = None
