@@ -12,7 +12,7 @@ import pytest
 from providers.docker.builders.append import AppendBuilder
 from providers.docker.builders.engine import EngineBuilder
 from providers.docker.builders.select import BuilderName, select
-from providers.docker.labels import SEAL, SOURCE_KEY
+from providers.docker.labels import BASE_DIGEST, BASE_NAME, SEAL, SOURCE_KEY
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob
 from providers.docker.source.key import ImageSource
@@ -117,7 +117,8 @@ class TestAppend:
         assert run_config["Entrypoint"] == ["sh", "/app/run"]
         assert "Cmd" not in run_config
         assert run_config["Labels"].pop(SEAL).startswith("sha256:")
-        assert run_config["Labels"] == {"base": "busybox", **LABELS}
+        of_base = {BASE_NAME: base, BASE_DIGEST: before.digest}
+        assert run_config["Labels"] == {"base": "busybox", **LABELS, **of_base}
         assert len(after.config["rootfs"]["diff_ids"]) == 2
 
     def test_same_source_gives_the_same_digest_elsewhere(
