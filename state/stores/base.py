@@ -7,6 +7,7 @@ refuses a save that would overwrite another run's work.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from types import TracebackType
 from typing import Protocol, Self
@@ -71,6 +72,7 @@ def check_head(saved: Snapshot, expected_serial: int, serial: int, lineage: str)
         raise LineageConflictError(saved.stack, expected=saved.lineage, stored=lineage)
 
 
+@lru_cache(maxsize=4)  # each stack of a run reads it again, and it is seldom another one
 def parse_register(text: object, scope: str, place: str) -> Register:
     """The register in the text of a store.
 
