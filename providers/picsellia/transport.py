@@ -82,7 +82,7 @@ class Adapter(BoundedAdapter):
         server, name = str(parts.netloc), f"{request.method} {parts.path!s}"
         reads = request.method in ("GET", "HEAD")
         for attempt in count(1):
-            self._limiter.wait(server)
+            self._limiter.wait(server, name)
             response = self._send_once(request, *args, **kwargs)
             status = response.status_code
             if status not in REFUSAL_STATUSES:

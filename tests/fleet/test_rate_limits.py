@@ -1,5 +1,6 @@
 """Rate limits, measured with a fake clock."""
 
+import itertools
 from itertools import pairwise
 
 import pytest
@@ -206,6 +207,48 @@ def test_a_server_that_always_refuses_ends_the_wait_at_the_limit(
                 if not limiter.report_refusal("far", f"PUT /{number}", asks):
                     break
     assert clock.now - 100 <= patience + 2 * requests
+
+
+@given(
+    every=st.integers(5, 100),
+    asks=st.sampled_from([None, 1.0, 5.0]),
+    count=st.integers(1, 2000),
+)
+@example(every=20, asks=1.0, count=2000)
+@settings(max_examples=60)
+def test_a_server_that_refuses_now_and_then_delays_only_what_it_refuses(
+    every: int, asks: float | None, count: int
+) -> None:
+    clock = Clock()
+    limiter = RateLimiter(clock=clock, sleep=clock.sleep)
+    answers = itertools.count(1)
+    refused = 0
+    for number in range(count):
+        while True:
+            limiter.wait("far", f"GET /{number}")
+            if next(answers) % every:
+                limiter.report_success("far", f"GET /{number}")
+                break
+            refused += 1
+            assert limiter.report_refusal("far", f"GET /{number}", asks)
+            before = clock.now
+            limiter.wait("far", "GET /another")
+            assert clock.now == before
+    assert clock.now - 100 == pytest.approx(refused * (asks or 0.3))
+
+
+@pytest.mark.parametrize("asks", [None, 1.0, 50.0])
+def test_one_request_that_is_always_refused_ends_at_the_limit(clock: Clock, asks: float | None) -> None:
+    """Also if everything else is accepted."""
+    limiter = RateLimiter(clock=clock, sleep=clock.sleep)
+    while True:
+        for number in range(10):
+            limiter.wait("far", f"GET /{number}")
+            limiter.report_success("far", f"GET /{number}")
+        limiter.wait("far", "PUT /")
+        if not limiter.report_refusal("far", "PUT /", asks):
+            break
+    assert MAX_WAIT / 2 <= clock.now - 100 <= MAX_WAIT
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class ConnectionPool(BoundedAdapter):
         """Send the request when the rate limit permits. A refusal gets `waits`, as in TransientError."""
         parts = urlsplit(request.url or "")
         server, name = str(parts.netloc), f"{request.method} {parts.path!s}"
-        self.limiter.wait(server)
+        self.limiter.wait(server, name)
         response = super().send(request, *args, **kwargs)
         if response.status_code in REFUSAL_STATUSES:
             pause = retry_after(response.headers)
