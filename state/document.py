@@ -1,7 +1,7 @@
 """State to JSON document and back, between the pure snapshot and the stores.
 
-    {"format": "reconciler/state", "version": 3, "stack": …, "lineage": …, "serial": …,
-     "written_by": …, "written_at": …,
+    {"format": "reconciler/state", "version": 4, "stack": …, "lineage": …, "serial": …,
+     "written_by": …, "written_at": …, "outcome": …, "restores": …,
      "resources": [{"address": …, "kind": …, "id": …, "inputs": {…}, "outputs": {…}, "depends_on": […]}],
      "intents": [{"address": …, "verb": …, "id": …, "fields": {…}, "since": …, "run": …, "kept": {…}}]}
 
@@ -24,7 +24,15 @@ FORMAT: Final = "reconciler/state"
 
 _MAX_DEPTH = 200  # levels of objects and lists; deeper documents break recursive functions
 _TEXT = (str,)
-_HEADER = {"stack": _TEXT, "lineage": _TEXT, "serial": (int,), "written_by": _TEXT, "written_at": _TEXT}
+_HEADER = {
+    "stack": _TEXT,
+    "lineage": _TEXT,
+    "serial": (int,),
+    "written_by": _TEXT,
+    "written_at": _TEXT,
+    "outcome": _TEXT,
+    "restores": (int,),
+}
 _LISTS = {"resources": (list,), "intents": (list,)}
 _RESOURCE = {
     "address": _TEXT,

@@ -18,6 +18,7 @@ and nothing is repaired silently.
     I13  times are ISO 8601 with their offset from UTC
     I14  values are plain JSON: no NaN, no infinity, no Python objects
     I15  no field has the name of a secret
+    I16  the outcome of the run is a known one, and a rollback restores an earlier serial
 """
 
 import math
@@ -28,7 +29,7 @@ from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import get_args
 
-from state.snapshot import JSON, Difference, Intent, RecordedResource, Snapshot, Verb, difference
+from state.snapshot import JSON, OUTCOMES, Difference, Intent, RecordedResource, Snapshot, Verb, difference
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9-]*(/([^\s/%\x00-\x1f\x7f]|%[0-9A-Fa-f]{2})+)+")
 _SECRET = re.compile(
@@ -65,6 +66,10 @@ def _header(snapshot: Snapshot) -> Iterator[str]:
         yield f"I3 the serial is {snapshot.serial!r}, not an integer of 0 or more"
     elif snapshot.serial > 0 and not (snapshot.written_by and snapshot.written_at):
         yield "I4 the version or the time of writing is missing"
+    if snapshot.outcome not in OUTCOMES:
+        yield f"I16 the outcome is {snapshot.outcome!r}, not one of {', '.join(filter(None, OUTCOMES))}"
+    if type(snapshot.restores) is not int or not 0 <= snapshot.restores <= max(snapshot.serial, 0):
+        yield f"I16 it restores the serial {snapshot.restores!r}, which is no earlier one"
     if snapshot.written_at and not is_time(snapshot.written_at):
         yield f"I13 written_at is {snapshot.written_at!r}, not a time with its offset from UTC"
 

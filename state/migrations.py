@@ -9,7 +9,7 @@ from typing import Final
 from state.errors import CorruptStateError
 from state.snapshot import UncheckedJSON
 
-VERSION: Final = 3
+VERSION: Final = 4
 """The document version that this reconciler writes."""
 
 Migration = Callable[[dict[str, UncheckedJSON]], dict[str, UncheckedJSON]]
@@ -30,7 +30,12 @@ def _same(document: dict[str, UncheckedJSON]) -> dict[str, UncheckedJSON]:
     return document
 
 
-MIGRATIONS: Final[Mapping[int, Migration]] = {1: _with_kept, 2: _same}
+def _with_outcome(document: dict[str, UncheckedJSON]) -> dict[str, UncheckedJSON]:
+    """Adds `outcome` and `restores`, new in version 4: how the run ended is unknown."""
+    return {"outcome": "", "restores": 0} | document
+
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {1: _with_kept, 2: _same, 3: _with_outcome}
 """Migration functions by source version; each upgrades by one. The first version is 1."""
 
 

@@ -6,7 +6,7 @@ here reads a file, a clock or the environment.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from state.persistent_map import PersistentMap
 
@@ -14,6 +14,13 @@ JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JS
 """A JSON value. Read-only, so that a `dict[str, str]` is one."""
 UncheckedJSON: TypeAlias = Any
 """Parsed JSON of a shape that is not checked yet."""
+UNKNOWN: Final = ""
+APPLIED: Final = "applied"
+FAILED: Final = "failed"
+INTERRUPTED: Final = "interrupted"
+OUTCOMES: Final = (UNKNOWN, APPLIED, FAILED, INTERRUPTED)
+"""How the run that saved a state ended. Every save but the last of a run says interrupted, as a run that is
+killed does not come to its last one. Format versions before 4 do not say it: unknown."""
 Verb = Literal["create", "update", "delete", "replace"]
 Entry = TypeVar("Entry", "RecordedResource", "Intent")
 
@@ -83,6 +90,8 @@ class Snapshot:
         resources: recorded resources by address.
         intents: open writes by address.
         written_by: version of the reconciler that wrote it; "" before the first save.
+        outcome: how the run that saved it ended, one of `OUTCOMES`.
+        restores: the serial that the run restored, if it was a rollback; 0 otherwise.
         written_at: time of the save, ISO 8601 with its offset from UTC; "" before the first save.
     """
 
@@ -93,6 +102,8 @@ class Snapshot:
     intents: Mapping[str, Intent] = field(default_factory=PersistentMap)
     written_by: str = ""
     written_at: str = ""
+    outcome: str = UNKNOWN
+    restores: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "resources", _as_map(self.resources))

@@ -6,12 +6,13 @@ changes share a save. Has no opinion on the content of a change.
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from state.errors import InvalidSnapshotError
 from state.invariants import verify
 from state.lock import Lock
-from state.snapshot import Snapshot, difference
+from state.snapshot import FAILED, INTERRUPTED, Snapshot, difference
 from state.stores.base import Store
 
 
@@ -28,6 +29,7 @@ class StateWriter:
         snapshot: the loaded state, or `Snapshot.new(…)`.
         lock: the lock of this run.
         written_by: version of the reconciler.
+        restores: the serial that this run restores; 0 if it is no rollback.
         clock: returns the time of writing; for tests.
     """
 
@@ -38,11 +40,13 @@ class StateWriter:
         *,
         lock: Lock | None,
         written_by: str,
+        restores: int = 0,
         clock: Callable[[], str] = now,
     ) -> None:
         self._store = store
         self._lock = lock
         self._written_by = written_by
+        self._restores = restores
         self._clock = clock
         self._change_lock = threading.Lock()  # guards the next two
         self._latest = snapshot
@@ -76,11 +80,34 @@ class StateWriter:
             if problems:
                 raise InvalidSnapshotError(after.stack, problems)
             if difference(self._latest, after):
-                self._latest = after
+                self._latest = replace(after, outcome=INTERRUPTED, restores=self._restores)
                 self._changes += 1
             own_change = self._changes
+        return self._save(own_change)
+
+    def finish(self, outcome: str, *, confirms: bool) -> Snapshot:
+        """Saves how the run ended, and returns the saved state. A run without changes creates no serial.
+
+        Args:
+            outcome: one of `state.snapshot.OUTCOMES`.
+            confirms: the run found everything as it should be. If the run before it did not end well, the
+                state says from now on that this one did.
+
+        Raises:
+            StateError: as for `Store.save`.
+        """
+        with self._change_lock:
+            before = self._latest.outcome
+            if not self._changes and not (confirms and before in (FAILED, INTERRUPTED)):
+                return self._saved
+            self._latest = replace(self._latest, outcome=outcome, restores=self._restores)
+            self._changes += 1
+            own_change = self._changes
+        return self._save(own_change)
+
+    def _save(self, own_change: int) -> Snapshot:
+        """Saves unless another thread's save already includes this change."""
         with self._save_lock:
-            # Another thread's save may already include this change.
             if self._saved_changes < own_change:
                 with self._change_lock:
                     latest, changes = self._latest, self._changes

@@ -77,7 +77,7 @@ CASES = [
     Case("graph dataset_cleanup", 0, FILES),
     Case("destroy dataset_cleanup", 1, PLATFORM),
     Case("image missing", 1, PLATFORM),
-    Case("contract dataset_cleanup 1.0.0", 1, PLATFORM | STATE),
+    Case("contract missing 1.0.0", 1, PLATFORM),
     Case("contract dataset_cleanup", 0, PLATFORM),
     Case("list --type TRAINING --allow-empty", 0, FILES | LOGINS),
     Case("list --env PROD --json", 0, FILES | LOGINS),

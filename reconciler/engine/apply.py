@@ -36,7 +36,7 @@ from reconciler.pipeline.toml.toml_edits import apply_edits
 from reconciler.system.files import locked, replace_file
 from state.lock import Lock, is_gone
 from state.lock_info import LockInfo
-from state.snapshot import Snapshot
+from state.snapshot import APPLIED, FAILED, INTERRUPTED, Snapshot
 from state.state_writer import StateWriter, now
 
 SHARED = frozenset(kind for kind, facts in FACTS.items() if facts.shared)
@@ -256,7 +256,9 @@ def _execute(
     for kind in planned.kinds.values():
         if isinstance(kind, AttestedKind):
             kind.carry_out(digest([planned.plan]))
-    writer = StateWriter(session.store, planned.stored, lock=lock, written_by=VERSION)
+    writer = StateWriter(
+        session.store, planned.stored, lock=lock, written_by=VERSION, restores=planned.restores
+    )
     writer.update(lambda _: planned.settled)
     execute = Executor(
         planned.plan,
@@ -270,7 +272,11 @@ def _execute(
         now=now,
         run=run.id,
     )
-    return execute(), writer.snapshot
+    result = execute()
+    outcome = APPLIED if result.succeeded else INTERRUPTED if session.stop.is_set() else FAILED
+    is_whole = not planned.plan.request.get("targets")
+    writer.finish(outcome, confirms=result.succeeded and planned.plan.is_empty and is_whole)
+    return result, writer.snapshot
 
 
 def _refuse_changed_files(pipeline: Pipeline, key: SourceKey | None, emit: Emit) -> None:

@@ -1,14 +1,16 @@
 """The state versions that runs left, and the ones whose writes all succeeded. Reads only."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from semver import Version
 
 from reconciler.core.diff import same
 from reconciler.engine.recorded import image_in
 from reconciler.pipeline.version import parse
-from state.snapshot import Intent, RecordedResource, Snapshot
+from state.snapshot import APPLIED, FAILED, INTERRUPTED, Intent, RecordedResource, Snapshot
 from state.stores.base import HistoryEntry, Store, saves_by_run
 
 
@@ -44,17 +46,116 @@ class EarlierState:
             return False
 
 
+class RunOutcome(Enum):
+    """How a run ended, as the history shows it."""
+
+    APPLIED = "applied"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    ROLLED_BACK = "rolled back"  # it was applied, and a later rollback went back to before it
+    UNKNOWN = "unknown"  # of a version that saved no outcome, or its content is not kept any more
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """One run in the history.
+
+    Attributes:
+        saves: its entries, latest first.
+        outcome: how it ended.
+        version: the version of the image after it; "" if there is none, or it is unknown.
+        restored: the serial that it restored, if it was a rollback; 0 otherwise.
+    """
+
+    saves: tuple[HistoryEntry, ...]
+    outcome: RunOutcome
+    version: str
+    restored: int
+
+    @property
+    def serial(self) -> int:
+        """The serial to roll back to."""
+        return self.saves[0].serial
+
+
+def recorded_runs(store: Store, stack: str) -> Iterator[RecordedRun]:
+    """Every run that saved state, latest first."""
+    restored = 0  # runs after this serial were rolled back, if it is not 0
+    for saves in saves_by_run(store, stack):
+        snapshot = store.load_at(stack, saves[0].serial)
+        restored = 0 if saves[0].serial <= restored else restored
+        if snapshot is None:
+            yield RecordedRun(saves, RunOutcome.UNKNOWN, "", 0)
+            continue
+        earlier = EarlierState(snapshot, saves[0])
+        outcome = _outcome(store, stack, snapshot, saves)
+        target = _restored(snapshot, saves[0])
+        if outcome is RunOutcome.APPLIED and restored:
+            outcome = RunOutcome.ROLLED_BACK
+        elif outcome is RunOutcome.APPLIED and target:
+            restored = target
+        yield RecordedRun(saves, outcome, earlier.version, target)
+
+
 def finished_states(store: Store, stack: str) -> Iterator[EarlierState]:
     """The last state version of each run whose writes all succeeded, latest first."""
-    for entry, *before in saves_by_run(store, stack):
-        snapshot = store.load_at(stack, entry.serial)
-        if snapshot is None or snapshot.intents:
-            continue
-        # In the order of the saves, as a store reads each as a delta to the one before.
-        snapshots = (store.load_at(stack, save.serial) for save in reversed(before))
-        intents = (intent for save in snapshots if save for intent in save.intents.values())
-        if all(_was_carried_out(intent, snapshot) for intent in intents):
-            yield EarlierState(snapshot, entry)
+    for saves in saves_by_run(store, stack):
+        snapshot = store.load_at(stack, saves[0].serial)
+        if snapshot is not None and _outcome(store, stack, snapshot, saves) is RunOutcome.APPLIED:
+            yield EarlierState(snapshot, saves[0])
+
+
+def that_ran(finished: Iterable[EarlierState]) -> Iterator[EarlierState]:
+    """The state versions that ran one before the other, latest first, without those that were rolled back.
+
+    Before a rollback ran what ran before its target: so going back again never returns to what was left.
+
+    Args:
+        finished: latest first.
+    """
+    restored = 0
+    for earlier in finished:
+        serial = earlier.snapshot.serial
+        if restored and serial > restored:
+            continue  # it was rolled back
+        restored = _restored(earlier.snapshot, earlier.entry)
+        yield earlier
+
+
+def state_at(store: Store, stack: str, serial: int) -> EarlierState | None:
+    """The state version of a run that ended with this serial; None if it is not kept any more."""
+    snapshot = store.load_at(stack, serial)
+    entry = next((saves[0] for saves in saves_by_run(store, stack) if saves[0].serial <= serial), None)
+    if snapshot is None or entry is None or entry.serial != serial:
+        return None
+    return EarlierState(snapshot, entry)
+
+
+_RESTORED = re.compile(r"\brollback .*--to[ =](\d+)(?!\S)", re.DOTALL)
+
+
+def _restored(snapshot: Snapshot, entry: HistoryEntry) -> int:
+    """The serial that a run restored; 0 if it was no rollback, or that is unknown."""
+    if snapshot.outcome:
+        return snapshot.restores
+    found = _RESTORED.search(entry.command)  # of a version that saved no outcome
+    return int(found[1]) if found else 0
+
+
+def _outcome(store: Store, stack: str, snapshot: Snapshot, saves: Sequence[HistoryEntry]) -> RunOutcome:
+    """How the run with these saves ended, which left this state."""
+    if snapshot.outcome in (FAILED, INTERRUPTED):
+        return RunOutcome(snapshot.outcome)
+    if snapshot.intents:
+        return RunOutcome.UNKNOWN
+    if snapshot.outcome == APPLIED:
+        return RunOutcome.APPLIED
+    # A version that saved no outcome: in the order of the saves, as a store reads each as a delta to the one
+    # before.
+    snapshots = (store.load_at(stack, save.serial) for save in reversed(saves[1:]))
+    intents = (intent for each in snapshots if each for intent in each.intents.values())
+    carried_out = all(_was_carried_out(intent, snapshot) for intent in intents)
+    return RunOutcome.APPLIED if carried_out else RunOutcome.UNKNOWN
 
 
 def _was_carried_out(intent: Intent, after: Snapshot) -> bool:

@@ -71,6 +71,7 @@ class PlanResult:
         running: the images that the platform's resources use.
         also_changes: other environments that run something else after this plan.
         unread: errors of resources that could not be read, so are not in the plan. Only in partial plans.
+        restores: the serial of the state version that a rollback restores; 0 for every other plan.
     """
 
     plan: Plan
@@ -84,6 +85,7 @@ class PlanResult:
     running: tuple[RunningImage, ...] = ()
     also_changes: tuple[str, ...] = ()
     unread: tuple[Diagnostic, ...] = ()
+    restores: int = 0
 
     @property
     def pipeline(self) -> Pipeline:

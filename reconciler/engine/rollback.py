@@ -6,6 +6,7 @@ error before the first write. The files only identify the pipeline; the desired 
 
 import re
 from dataclasses import replace
+from itertools import islice
 
 from providers.docker.verdicts import ImageWay
 from providers.reasons import WayOut
@@ -16,7 +17,15 @@ from reconciler.core.plan import Basis, Stack
 from reconciler.core.plan_options import PlanOptions
 from reconciler.core.values import Address
 from reconciler.engine.apply import ApplyRequest, ApplyResult, carry_out
-from reconciler.engine.earlier_states import EarlierState, finished_states
+from reconciler.engine.earlier_states import (
+    EarlierState,
+    RecordedRun,
+    RunOutcome,
+    finished_states,
+    recorded_runs,
+    state_at,
+    that_ran,
+)
 from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
 from reconciler.engine.missing_state import OTHER_STORE
 from reconciler.engine.plan import PlanResult, plan_for
@@ -26,7 +35,7 @@ from reconciler.engine.session import Session
 from reconciler.pipeline.load import Pipeline
 from reconciler.pipeline.version import parse
 from state.lock_info import LockInfo
-from state.snapshot import RecordedResource, Snapshot
+from state.snapshot import APPLIED, FAILED, INTERRUPTED, RecordedResource, Snapshot
 from state.stores.base import Store, saves_by_run
 
 
@@ -37,43 +46,75 @@ def find_earlier(
 
     Args:
         to: a serial, or an image version, which selects the last state version with it. None selects the
-            target of an unfinished rollback by the last run; otherwise the latest state version that differs
-            from the present one, or the latest of all if a later run left writes open.
+            target of an unfinished rollback by the last run; otherwise what ran before the present version,
+            see `that_ran`. If the last run failed, that is what it started from.
         abandoned: a run that did not release its lock, or None. If it was a rollback and `to` is None, its
             target is selected even if it was reached: the run was killed, so its user may not know.
 
     Raises:
         UserError: there is no such state version.
     """
-    candidates, now = finished_states(store, str(stack)), store.load(str(stack))
+    now = store.load(str(stack))
     if now is None:
         detail = (
             f"So there is nothing to roll back to. {OTHER_STORE} Otherwise apply the pipeline first: "
             f"{stack.command('apply')}"
         )
         raise UserError(error(f"there is no state of {stack}", detail))
-    candidates = (earlier for earlier in candidates if earlier.snapshot.resources)
+    candidates = (one for one in finished_states(store, str(stack)) if one.snapshot.resources)
     if to is None:
         if abandoned is not None and (target := _target(store, stack, abandoned.command)) is not None:
             return target
-        last = next(saves_by_run(store, str(stack)), None)
-        target = _target(store, stack, last[0].command) if last else None
+        target = _unfinished_target(store, stack, now)
         # An unfinished rollback left a state of its own. The latest one that differs from it would be the
         # state that the user wants to leave.
         if target is not None and not _is_at(now, target):
             return target
-        for earlier in candidates:
-            if not _is_at(now, earlier):
+        is_incomplete = now.outcome in (FAILED, INTERRUPTED)
+        for earlier in that_ran(candidates):
+            if is_incomplete or not _is_at(now, earlier):
                 return earlier
-        raise UserError(error(f"{stack} has no other state version", "There is nothing to roll back to."))
+        image = image_in(now)
+        present = str(image.inputs["version"]) if image else "the present state version"
+        raise UserError(error(f"nothing ran on {stack} before {present}", _versions(store, stack)))
     for earlier in candidates:
         if earlier.is_at(to):
             return earlier
-    detail = (
-        "Use the version of an image, or the last serial of a run that succeeded and left resources. List "
-        f"them with: reconciler state history '{stack}'"
+    raise UserError(error(f"{stack} has no state version {to}", _versions(store, stack)))
+
+
+MOST_RUNS = 10
+"""Runs that an error lists."""
+
+
+def _versions(store: Store, stack: Stack) -> str:
+    """The runs that a rollback may name, with versions and outcomes, and how to see all."""
+    runs = [*islice(recorded_runs(store, str(stack)), MOST_RUNS)]
+    rows = [
+        f"  --to {run.serial}  {run.version or 'no image'}, {run.outcome.value}, {_time(run)}"
+        for run in runs
+        if run.outcome in (RunOutcome.APPLIED, RunOutcome.ROLLED_BACK)
+    ]
+    return "\n".join(
+        [
+            *(["Name one of these with --to, by its serial or its version:", *rows] if rows else []),
+            f"See all runs: reconciler state history '{stack}'",
+        ]
     )
-    raise UserError(error(f"{stack} has no state version {to}", detail))
+
+
+def _unfinished_target(store: Store, stack: Stack, now: Snapshot) -> EarlierState | None:
+    """The target of a rollback by the last run that did not succeed; None if it was none, or succeeded."""
+    if now.outcome == APPLIED:
+        return None
+    if now.outcome:
+        return state_at(store, str(stack), now.restores) if now.restores else None
+    last = next(saves_by_run(store, str(stack)), None)  # of a version that saved no outcome
+    return _target(store, stack, last[0].command) if last else None
+
+
+def _time(run: RecordedRun) -> str:
+    return run.saves[0].written_at[:16].replace("T", " ")
 
 
 _ROLLBACK_COMMAND = re.compile(r"\brollback .*--to[ =](\S+)", re.DOTALL)
@@ -157,7 +198,8 @@ def _plan_back(session: Session, pipeline: Pipeline, earlier: EarlierState, *, w
     version = f"version {earlier.version}, " if earlier.version else ""
     target = f"{version}applied {entry.written_at[:16].replace('T', ' ')}{who}"
     session.emit(Notice(f"rolling back to {target} (serial {entry.serial})"))
-    return replace(planned, plan=replace(planned.plan, basis=Basis.STATE_VERSION))
+    plan = replace(planned.plan, basis=Basis.STATE_VERSION)
+    return replace(planned, plan=plan, restores=earlier.snapshot.serial)
 
 
 def _refuse_missing_image(planned: PlanResult, earlier: EarlierState) -> None:

@@ -42,11 +42,17 @@ def test_a_training_is_rolled_back_by_its_tag(repository: str, cli: Cli, sandbox
     assert written - {("POST", ""), ("DELETE", _upload(sandbox))} == {("PUT", "latest")}, "one tag, no layer"
 
 
-def test_a_rollback_is_rolled_back(repository: str, cli: Cli) -> None:
+def test_a_second_rollback_never_returns_to_what_was_rolled_back(repository: str, cli: Cli) -> None:
+    assert cli("rollback", APP).code == 0
     before = digests(repository)
-    assert cli("rollback", APP).code == 0
-    assert cli("rollback", APP).code == 0
+
+    ended = cli("rollback", APP)
+
+    assert ended.code == 1
+    assert "before 1.0.0" in ended.err and "1.1.0, rolled back" in ended.err
     assert digests(repository) == before
+    assert cli("rollback", APP, "--to", "1.1.0").code == 0
+    assert digests(repository)["latest"] == before["1.1.0"]
 
 
 def test_a_serial_of_the_history_is_restored(repository: str, cli: Cli) -> None:

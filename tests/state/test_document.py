@@ -2,6 +2,7 @@
 
 import json
 import string
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -12,7 +13,7 @@ from state.document import from_document, loads, to_json
 from state.errors import CorruptStateError, NewerFormatError
 from state.invariants import verify
 from state.migrations import MIGRATIONS
-from state.snapshot import Intent, RecordedResource, Snapshot, Verb
+from state.snapshot import OUTCOMES, Intent, RecordedResource, Snapshot, Verb
 from tests.state.conftest import AT, STACK, intent, resource, snapshot
 
 ANY_TEXT = st.text(st.characters())
@@ -38,7 +39,9 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         draw(st.integers(1)),
         written_by="0.1.0",
         written_at=AT,
+        outcome=draw(st.sampled_from(OUTCOMES)),
     )
+    state = replace(state, restores=draw(st.integers(0, state.serial)))
     for address in draw(st.lists(ADDRESSES, unique=True, max_size=5)):
         depends_on = tuple(draw(st.sets(st.sampled_from(sorted(state.resources))))) if state.resources else ()
         kind = address.partition("/")[0]
@@ -66,7 +69,9 @@ def test_the_document_matches_its_documentation() -> None:
     ).with_intent(intent("model/M"))
     assert json.loads(to_json(state)) == {
         "format": "reconciler/state",
-        "version": 3,
+        "version": 4,
+        "outcome": "",
+        "restores": 0,
         "stack": STACK,
         "lineage": "lineage-1",
         "serial": 1,
@@ -187,9 +192,9 @@ def test_a_broken_invariant_names_its_number_the_writer_and_the_repair() -> None
 
 def test_a_newer_format_is_refused_with_the_required_version() -> None:
     with pytest.raises(NewerFormatError) as caught:
-        from_json(changed(version=4, written_by="3.1.0", shiny=True))
-    assert "format version 4" in caught.value.message
-    assert "reads up to 3" in caught.value.message
+        from_json(changed(version=5, written_by="3.1.0", shiny=True))
+    assert "format version 5" in caught.value.message
+    assert "reads up to 4" in caught.value.message
     assert "install reconciler 3.1.0 or newer" in caught.value.hint
 
 

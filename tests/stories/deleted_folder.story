@@ -195,7 +195,8 @@ these resources stay, and are no longer managed:
   processing/dataset_cleanup
 
 $ reconciler state history dataset_cleanup
-7    …  somebody  reconciler state forget --stack dataset_cleanup --yes
+8    …  somebody  reconciler state forget --stack dataset_cleanup --yes
+    applied
     - image/registry/examples/dataset_cleanup
     - input/dataset_cleanup/archive
     - input/dataset_cleanup/dataset
@@ -203,7 +204,8 @@ $ reconciler state history dataset_cleanup
     - input/dataset_cleanup/report_title
     - input/dataset_cleanup/sample_size
     - processing/dataset_cleanup
-1-6  …  somebody  reconciler apply --all --yes --parallel 1 --builds 1
+1-7  …  somebody  reconciler apply --all --yes --parallel 1 --builds 1
+    1.0.0  applied
     + image/registry/examples/dataset_cleanup
     + input/dataset_cleanup/archive
     + input/dataset_cleanup/dataset

@@ -96,7 +96,7 @@ source
   base        registry/base/python:3.11
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
-  state       serial 6
+  state       serial 7
 layers
   … kB  …  base    ADD etc/os-release
   … kB  …  base    ADD usr/local/bin/python
@@ -126,7 +126,7 @@ source
   base        registry/base/python:3.11
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
-  state       serial 6
+  state       serial 7
   built by    append: set in the settings
 layers
   … kB  …  base    ADD etc/os-release
@@ -199,7 +199,7 @@ source
   base        registry/base/python:3.11
   workdir     /experiment/dataset_cleanup
   entrypoint  python pipeline.py
-  state       serial 8
+  state       serial 10
 layers
   … kB  …  base    ADD etc/os-release
   … kB  …  base    ADD usr/local/bin/python

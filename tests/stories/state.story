@@ -75,7 +75,7 @@ $ reconciler state list
 sandbox@sandbox/dataset_cleanup
 
 $ reconciler state show dataset_cleanup
-sandbox@sandbox/dataset_cleanup  serial 6, written …
+sandbox@sandbox/dataset_cleanup  serial 7, written …
 image/registry/examples/dataset_cleanup  1.0.0@sha256:…
     channel                    latest
     platform                   linux/amd64
@@ -172,10 +172,12 @@ Done: 2 updated.
 
 # The history has one block per run, with the serials of its saves. --saves shows each save.
 $ reconciler state history dataset_cleanup
-7-10  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
+8-12  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
+    1.0.1  applied
     ~ image/registry/examples/dataset_cleanup  9 fields
     ~ processing/dataset_cleanup  2 fields
-1-6   …  somebody  reconciler apply dataset_cleanup --yes --parallel 1
+1-7   …  somebody  reconciler apply dataset_cleanup --yes --parallel 1
+    1.0.0  applied
     + image/registry/examples/dataset_cleanup
     + input/dataset_cleanup/archive
     + input/dataset_cleanup/dataset
@@ -185,27 +187,24 @@ $ reconciler state history dataset_cleanup
     + processing/dataset_cleanup
 
 $ reconciler state history dataset_cleanup --saves --limit 4
-10  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
+12  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
+    no changes
+11  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
     ~ processing/dataset_cleanup  2 fields
-9   …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
+10  …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
     opened processing/dataset_cleanup
-8   …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
+9   …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
     ~ image/registry/examples/dataset_cleanup  9 fields
-7   …  somebody  reconciler apply dataset_cleanup --yes --bump patch --parallel 1
-    opened image/registry/examples/dataset_cleanup
 
-$ reconciler state diff dataset_cleanup 9 10
-~ processing/dataset_cleanup
-    default_cpu          4 -> 6
-    outputs.modified_at  … -> …
-settled: processing/dataset_cleanup
+$ reconciler state diff dataset_cleanup 10 11
+opened: processing/dataset_cleanup
 
-$ reconciler state diff dataset_cleanup 10 10
+$ reconciler state diff dataset_cleanup 11 11
 no difference
 
 $ reconciler state diff dataset_cleanup 1 99
 | error: sandbox@sandbox/dataset_cleanup has no serial 99
-|   The latest is 10. See:  reconciler state history sandbox@sandbox/dataset_cleanup
+|   The latest is 12. See:  reconciler state history sandbox@sandbox/dataset_cleanup
 [1]
 
 # Without a terminal, forget needs --yes.
@@ -229,7 +228,7 @@ $ reconciler state forget dataset_cleanup input/dataset_cleanup/archive --yes
 [1]
 
 $ reconciler state verify dataset_cleanup
-sandbox@sandbox/dataset_cleanup is intact: serial 11, 6 resources
+sandbox@sandbox/dataset_cleanup is intact: serial 13, 6 resources
 
 $ reconciler apply dataset_cleanup --parallel 1
 sandbox@sandbox/dataset_cleanup  http://sandbox

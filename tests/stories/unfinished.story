@@ -102,9 +102,11 @@ Nothing to do: 3 resources unchanged.
 
 # The first run left a write open. The last one settled it.
 $ reconciler state history single_training
-6-7  …  somebody  reconciler apply single_training --ours --parallel 1
+7-9  …  somebody  reconciler apply single_training --ours --parallel 1
+    1.0.0  applied
     + model-version/DefectClassifier/v1
-1-5  …  somebody  reconciler apply single_training --parallel 1
+1-6  …  somebody  reconciler apply single_training --parallel 1
+    1.0.0  failed
     + image/registry/examples/single_training
     + model/DefectClassifier
     left open model-version/DefectClassifier/v1

@@ -14,8 +14,8 @@ from reconciler.cli.outputs import run_outputs
 @click.option(
     "--to",
     metavar="SERIAL|VERSION",
-    help="A version, or the last serial of a run in state history. Default: the latest that differs from the "
-    "present state.",
+    help="A version, or the last serial of a run in state history. Default: what ran before the present "
+    "version, or before a run that failed.",
 )
 @click.option("--write", is_flag=True, help="Also write the restored version into config.toml.")
 @options.approval("Do not ask for approval; allow inputs to be deleted and replaced.")

@@ -36,7 +36,7 @@ from state.errors import CorruptStateError, StaleStateError, UnreadableStateErro
 from state.lock_info import LockInfo
 from state.register import scope_of
 from state.snapshot import Snapshot
-from state.stores.base import Store, saves_by_run
+from state.stores.base import Store
 
 MOST = 20  # latest serials that `state verify` checks
 
@@ -57,16 +57,20 @@ def show(name: str, serial: int | None, as_json: bool) -> int:
 
 
 def history(name: str, by_save: bool, limit: int, as_json: bool) -> int:
+    from reconciler.engine.earlier_states import recorded_runs
+
     with stores.opened() as store:
         stack = _named(store, name)
+        runs = list(islice(recorded_runs(store, stack), limit)) if as_json or not by_save else []
         if as_json or by_save:
             entries = store.history(stack, limit)
             saves = [(entry, _changed(store, stack, entry.serial, entry.serial)) for entry in entries]
-            _print(as_json, history_document(stack, saves), save_lines(saves))
+            _print(as_json, history_document(stack, saves, runs), save_lines(saves))
         else:
-            latest = islice(saves_by_run(store, stack), limit)
             _print_lines(
-                run_lines([(run, _changed(store, stack, run[-1].serial, run[0].serial)) for run in latest])
+                run_lines(
+                    [(run, _changed(store, stack, run.saves[-1].serial, run.saves[0].serial)) for run in runs]
+                )
             )
     return DONE
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from rich.text import Text
 
 from providers.json_value import JSON
+from reconciler.engine.earlier_states import RecordedRun, RunOutcome
 from reconciler.views.counting import plural, short_commit
 from reconciler.views.shown_values import format_value
 from reconciler.views.terminal.console import columns, indented
@@ -54,9 +55,18 @@ def claim_lines(registers: Iterable[Register]) -> list[Text]:
     return lines
 
 
-def run_lines(runs: Sequence[tuple[Sequence[HistoryEntry], Changes | None]]) -> list[Text]:
-    """A block per run, with the changes of all its saves together. The saves of a run are latest first."""
-    return _blocks([(_serials(saves), saves[0], changed) for saves, changed in runs], open_label="left open")
+def run_lines(runs: Sequence[tuple[RecordedRun, Changes | None]]) -> list[Text]:
+    """A block per run, with its version and outcome, and the changes of all its saves together."""
+    blocks = [(_serials(run.saves), run.saves[0], changed) for run, changed in runs]
+    return _blocks(blocks, open_label="left open", heads=[_outcome(run) for run, _ in runs])
+
+
+def _outcome(run: RecordedRun) -> Text:
+    """`1.0.1  applied`, `1.0.0  applied, back to serial 3`."""
+    back = f", back to serial {run.restored}" if run.restored else ""
+    style = {RunOutcome.APPLIED: "green", RunOutcome.FAILED: "red"}.get(run.outcome, "yellow")
+    version = f"{run.version}  " if run.version else ""
+    return Text.assemble(version, (f"{run.outcome.value}{back}", style))
 
 
 def save_lines(saves: Sequence[tuple[HistoryEntry, Changes | None]]) -> list[Text]:
@@ -69,11 +79,17 @@ def _serials(saves: Sequence[HistoryEntry]) -> str:
     return str(last) if first == last else f"{first}-{last}"
 
 
-def _blocks(blocks: Sequence[tuple[str, HistoryEntry, Changes | None]], *, open_label: str) -> list[Text]:
+def _blocks(
+    blocks: Sequence[tuple[str, HistoryEntry, Changes | None]],
+    *,
+    open_label: str,
+    heads: Sequence[Text] = (),
+) -> list[Text]:
     """Blocks with a line of serials, time, user, host and command, and the changes below it.
 
     Args:
         open_label: the label of writes that are open after the block.
+        heads: the line before the changes of each block; none without them.
     """
     rows = [
         [
@@ -88,8 +104,9 @@ def _blocks(blocks: Sequence[tuple[str, HistoryEntry, Changes | None]], *, open_
         for serials, entry, _ in blocks
     ]
     lines = []
-    for line, (_, entry, changed) in zip(columns(rows), blocks, strict=True):
+    for index, (line, (_, entry, changed)) in enumerate(zip(columns(rows), blocks, strict=True)):
         lines.append(line)
+        lines += [indented(head, 4) for head in heads[index : index + 1]]
         lines += [indented(detail, 4) for detail in _details(entry, changed, open_label)]
     return lines
 
@@ -113,11 +130,23 @@ def change_lines(changed: Changes) -> list[Text]:
     return lines or [Text("no difference", "dim")]
 
 
-def history_document(stack: str, saves: Sequence[tuple[HistoryEntry, Changes | None]]) -> JSON:
+def history_document(
+    stack: str, saves: Sequence[tuple[HistoryEntry, Changes | None]], runs: Sequence[RecordedRun] = ()
+) -> JSON:
     return {
         "format": "reconciler/history",
         "version": 1,
         "stack": stack,
+        "runs": [
+            {
+                "run": run.saves[0].run,
+                "serials": [run.saves[-1].serial, run.serial],
+                "version": run.version or None,
+                "outcome": run.outcome.value,
+                "restores": run.restored or None,
+            }
+            for run in runs
+        ],
         "saves": [
             {**asdict(entry), "changes": changes_document(changed) if changed else None}
             for entry, changed in saves

@@ -1,0 +1,209 @@
+"""A rollback goes back to what ran before, and never forward to a version that was rolled back."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.core.diagnostics import UserError
+from reconciler.core.plan import Stack
+from reconciler.engine.earlier_states import EarlierState, RunOutcome, recorded_runs, that_ran
+from reconciler.engine.rollback import find_earlier
+from state.lock_info import LockInfo
+from state.snapshot import APPLIED, FAILED, RecordedResource, Snapshot
+from state.state_writer import StateWriter
+from state.stores.base import HistoryEntry, Store
+from state.stores.sqlite import SqliteStore
+
+STACK = Stack("my-org", "STAGING", "https://staging.picsellia.com", "app")
+AT = "2025-03-01T12:00:00.000+00:00"
+ADDRESS = "image/reg.io/app"
+
+
+def image(version: str) -> RecordedResource:
+    return RecordedResource(ADDRESS, "image", f"{version}@sha256:{version}", {"version": version})
+
+
+class History:
+    """Runs of one stack."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._version = 0
+
+    def run(
+        self, version: str, outcome: str | None, *, restores: int = 0, command: str = "apply app"
+    ) -> None:
+        """A run that leaves the image at this version; with None it is killed before it ends."""
+        identity = str(uuid4())
+        info = LockInfo("ada", "laptop", 1, f"reconciler {command}", AT, identity)
+        with self.store.lock(str(STACK), info, timeout=0) as lock:
+            before = self.store.load(str(STACK)) or Snapshot.new(str(STACK), "lineage-1")
+            writer = StateWriter(
+                self.store, before, lock=lock, written_by="0.1.0", restores=restores, clock=lambda: AT
+            )
+            writer.update(lambda state: state.with_resource(image(f"{version}.half")))
+            writer.update(lambda state: state.with_resource(image(version)))
+            if outcome is not None:
+                writer.finish(outcome, confirms=False)
+
+    def deploy(self, outcome: str | None = APPLIED) -> str:
+        self._version += 1
+        self.run(f"{self._version}.0.0", outcome)
+        return f"{self._version}.0.0"
+
+    def roll_back(self, outcome: str | None = APPLIED, to: str | None = None) -> str:
+        """The version that a rollback selects, and, unless it is killed, leaves."""
+        earlier = find_earlier(self.store, STACK, to)
+        restores = earlier.snapshot.serial
+        version = earlier.version if outcome == APPLIED else f"{earlier.version}.torn"
+        self.run(version, outcome, restores=restores, command=f"rollback app --to {restores}")
+        return earlier.version
+
+    def outcomes(self) -> list[tuple[str, RunOutcome]]:
+        return [(run.version, run.outcome) for run in recorded_runs(self.store, str(STACK))]
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    with SqliteStore(tmp_path / "state.db") as store:
+        yield History(store)
+
+
+def test_a_second_rollback_goes_further_back(history: History) -> None:
+    for _ in range(3):
+        history.deploy()
+
+    assert [history.roll_back(), history.roll_back()] == ["2.0.0", "1.0.0"]
+    history.deploy()
+    assert history.roll_back() == "1.0.0"
+    with pytest.raises(UserError, match=r"nothing ran on .* before 1\.0\.0"):
+        history.roll_back()
+
+
+def test_the_history_says_what_became_of_each_run(history: History) -> None:
+    history.deploy()
+    history.deploy()
+    history.roll_back()
+    history.deploy(FAILED)
+    history.deploy(None)
+
+    assert history.outcomes() == [
+        ("4.0.0", RunOutcome.INTERRUPTED),
+        ("3.0.0", RunOutcome.FAILED),
+        ("1.0.0", RunOutcome.APPLIED),
+        ("2.0.0", RunOutcome.ROLLED_BACK),
+        ("1.0.0", RunOutcome.APPLIED),
+    ]
+
+
+def test_after_a_failed_deploy_the_version_before_it_is_restored(history: History) -> None:
+    history.deploy()
+    history.deploy()
+    history.deploy(FAILED)
+    history.deploy(None)
+
+    assert history.roll_back() == "2.0.0"
+    assert history.roll_back() == "1.0.0"
+
+
+def test_an_explicit_target_may_be_one_that_was_rolled_back(history: History) -> None:
+    for _ in range(3):
+        history.deploy()
+    history.roll_back()
+
+    assert history.roll_back(to="3.0.0") == "3.0.0"
+    assert history.roll_back() == "2.0.0"
+
+
+def test_the_error_lists_versions_and_outcomes(history: History) -> None:
+    history.deploy()
+    history.deploy()
+    history.roll_back()
+
+    with pytest.raises(UserError) as caught:
+        find_earlier(history.store, STACK, "9.0.0")
+
+    (problem,) = caught.value.diagnostics
+    assert "has no state version 9.0.0" in problem.summary
+    assert "2.0.0, rolled back, 2025-03-01 12:00" in problem.detail
+    assert "1.0.0, applied, 2025-03-01 12:00" in problem.detail
+    assert "reconciler state history 'my-org@STAGING/app'" in problem.detail
+
+
+def test_without_state_the_error_says_what_to_do(history: History) -> None:
+    with pytest.raises(UserError) as caught:
+        find_earlier(history.store, STACK, None)
+
+    (problem,) = caught.value.diagnostics
+    assert "there is no state of" in problem.summary
+    assert "use the state from there" in problem.detail and "reconciler apply app" in problem.detail
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version that ran, with the one that ran before it."""
+
+    name: str
+    before: "Version | None"
+
+
+def expected(steps: Sequence[str], history: History) -> None:
+    """Play the steps, and compare each rollback with a model of versions that know the one before."""
+    good: Version | None = None
+    target: Version | None = None  # of an unfinished rollback
+    is_complete = True
+    for step in steps:
+        match step:
+            case "deploy":
+                good, target, is_complete = Version(history.deploy(), good), None, True
+            case "fail" | "kill":
+                history.deploy(FAILED if step == "fail" else None)
+                target, is_complete = None, False
+            case _:
+                wanted = target or (good if not is_complete else good.before if good else None)
+                if wanted is None:
+                    with pytest.raises(UserError):
+                        history.roll_back()
+                    continue
+                outcome = {"rollback": APPLIED, "fail rollback": FAILED, "kill rollback": None}[step]
+                assert history.roll_back(outcome) == wanted.name
+                if outcome == APPLIED:
+                    good, target, is_complete = wanted, None, True
+                else:
+                    target, is_complete = wanted, False
+
+
+STEPS = ["deploy", "deploy", "rollback", "rollback", "fail", "kill", "fail rollback", "kill rollback"]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from(STEPS), min_size=2, max_size=12))
+def test_every_rollback_goes_to_what_ran_before(
+    tmp_path_factory: pytest.TempPathFactory, steps: Sequence[str]
+) -> None:
+    with SqliteStore(tmp_path_factory.mktemp("history") / "state.db") as store:
+        expected(steps, History(store))
+
+
+def test_runs_of_a_version_without_outcomes_are_told_by_their_writes(history: History) -> None:
+    """Their saves say neither an outcome nor what a rollback restored; its command does."""
+
+    def earlier(serial: int, version: str, command: str) -> EarlierState:
+        snapshot = replace(Snapshot.new(str(STACK), "lineage-1").with_resource(image(version)), serial=serial)
+        entry = HistoryEntry(serial, "lineage-1", AT, "0.1.0", "ada", "laptop", command, "")
+        return EarlierState(snapshot, entry)
+
+    states = [
+        earlier(8, "1.0.0", "reconciler rollback app --to 2"),
+        earlier(6, "3.0.0", "reconciler apply app"),
+        earlier(4, "2.0.0", "reconciler apply app"),
+        earlier(2, "1.0.0", "reconciler apply app"),
+        earlier(1, "0.1.0", "reconciler apply app"),
+    ]
+
+    assert [one.version for one in that_ran(states)] == ["1.0.0", "1.0.0", "0.1.0"]
