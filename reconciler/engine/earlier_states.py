@@ -10,6 +10,7 @@ from semver import Version
 from reconciler.core.diff import same
 from reconciler.engine.recorded import image_in
 from reconciler.pipeline.version import parse
+from state.errors import CorruptStateError
 from state.snapshot import APPLIED, FAILED, INTERRUPTED, Intent, RecordedResource, Snapshot
 from state.stores.base import HistoryEntry, Store, saves_by_run
 
@@ -82,19 +83,30 @@ def recorded_runs(store: Store, stack: str) -> Iterator[RecordedRun]:
     """Every run that saved state, latest first."""
     restored = 0  # runs after this serial were rolled back, if it is not 0
     for saves in saves_by_run(store, stack):
-        snapshot = store.load_at(stack, saves[0].serial)
+        snapshot = _readable(store, stack, saves[0].serial)
         restored = 0 if saves[0].serial <= restored else restored
         if snapshot is None:
             yield RecordedRun(saves, RunOutcome.UNKNOWN, "", 0)
             continue
         earlier = EarlierState(snapshot, saves[0])
-        outcome = _outcome(store, stack, snapshot, saves)
+        try:
+            outcome = _outcome(store, stack, snapshot, saves)
+        except CorruptStateError:  # an earlier save of the run
+            outcome = RunOutcome.UNKNOWN
         target = _restored(snapshot, saves[0])
         if outcome is RunOutcome.APPLIED and restored:
             outcome = RunOutcome.ROLLED_BACK
         elif outcome is RunOutcome.APPLIED and target:
             restored = target
         yield RecordedRun(saves, outcome, earlier.version, target)
+
+
+def _readable(store: Store, stack: str, serial: int) -> Snapshot | None:
+    """The state at a serial; None if it is damaged or no longer kept."""
+    try:
+        return store.load_at(stack, serial)
+    except CorruptStateError:
+        return None
 
 
 def finished_states(store: Store, stack: str) -> Iterator[EarlierState]:

@@ -415,7 +415,9 @@ def test_an_interrupted_rollback_is_finished_by_the_next_one(
     assert "rolling back to version 1.0.0" in ended.err
     assert sandbox.platform.processing("app")["default_parameters"]["size"] == 640
     back = cli("rollback", "app", "--yes")
-    assert "rolling back to version 1.0.1" in back.err, "from one that is finished, as ever"
+    assert back.code == 1 and "before 1.0.0" in back.err, "nothing ran before it"
+    forward = cli("rollback", "app", "--to", "1.0.1", "--yes")
+    assert "rolling back to version 1.0.1" in forward.err, "from one that is finished, as ever"
 
 
 def test_rollback_to_state_without_an_image(app: Path, cli: Cli, sandbox: Sandbox) -> None:

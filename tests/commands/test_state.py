@@ -122,20 +122,24 @@ def runs(home: Path) -> Path:
 def test_a_run_is_one_block_with_the_changes_of_its_saves(runs: Path, cli: Cli) -> None:
     told = f"""\
 6-7  {AT}  ada@build-1     reconciler destroy app
+    unknown
     - model/M
     left open processing/app
     commit c0ffeec0ffee  7
 3-5  {AT}  ada@build-1     reconciler apply
+    applied
     + model/M
     ~ processing/app  1 field
 2    {AT}  without a lock
+    applied
     ~ processing/app  1 field
 1    {AT}  without a lock
+    applied
     + processing/app
 """
     assert cli("state", "history", "my_pipeline").out == told
     assert cli("state", "history", "my_pipeline", "--limit", "2").out.splitlines() == [
-        line.replace("     reconciler", "  reconciler") for line in told.splitlines()[:7]
+        line.replace("     reconciler", "  reconciler") for line in told.splitlines()[:9]
     ]
 
 
@@ -167,7 +171,7 @@ def test_a_run_without_the_state_before_or_after_is_marked(runs: Path, cli: Cli)
     assert [told[number].split()[0] for number in headlines] == ["6-7", "3-5", "2", "1"]
     below = [told[number + 1].strip() for number in headlines]
     lost = "content no longer kept, or damaged"
-    assert below == [lost, lost, "~ processing/app  1 field", "+ processing/app"]
+    assert below == [lost, lost, "applied", "applied"]
 
 
 def test_two_serials_are_compared_field_by_field(record: Path, cli: Cli, document: Document) -> None:

@@ -12,8 +12,9 @@ from reconciler.core.plan import Action
 from reconciler.core.reasons import ReasonCode
 from reconciler.core.recovery import contested, settle, unfinished_replaces
 from reconciler.core.values import Address
+from reconciler.engine.earlier_states import _was_carried_out
 from reconciler.engine.refresh import RemoteState
-from reconciler.engine.rollback import _was_carried_out, find_earlier
+from reconciler.engine.rollback import find_earlier
 from state.snapshot import Intent, RecordedResource, Snapshot, Verb
 from state.stores.base import HistoryEntry
 from state.stores.sqlite import SqliteStore

@@ -61,6 +61,7 @@ from reconciler.core.stale import StaleField, StaleStep
 from reconciler.core.values import MISSING, Address
 from reconciler.drift.findings import DriftState, LastApply, Report
 from reconciler.drift.status import Row
+from reconciler.engine.earlier_states import RecordedRun, RunOutcome
 from reconciler.engine.executor import ExecutionResult
 from reconciler.views.reports.document_parts import unstated
 from reconciler.views.reports.drawing import Drawing, Node
@@ -537,9 +538,10 @@ def test_every_text_of_state_and_its_history_is_text(payload: str) -> None:
         check_log(lines(change_lines(changed)))
         check_log(lines(change_lines(changes(after, before))))
         for entry in spoiled(ENTRY, payload) if resource.address == payload else ():
-            check_log(lines(run_lines([([entry], changed)])))
+            run = RecordedRun((entry,), RunOutcome.APPLIED, payload, 3)
+            check_log(lines(run_lines([(run, changed)])))
             check_log(lines(save_lines([(entry, changed), (entry, None)])))
-            document = history_document(payload, [(entry, changed)])
+            document = history_document(payload, [(entry, changed)], [run])
             check_json(json.loads(json.dumps(document)), safe_for_workflows(json_text(document), "json"))
 
 

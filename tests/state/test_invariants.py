@@ -79,6 +79,9 @@ BROKEN: list[tuple[str, Snapshot]] = [
     ),
     ("I15", app(outputs={"token": "x"})),
     ("I15", opened(fields={"token": "x"})),
+    ("I16", replace(GOOD, outcome="done")),
+    ("I16", replace(GOOD, restores=-1)),
+    ("I16", replace(GOOD, restores=GOOD.serial + 1)),
 ]
 
 

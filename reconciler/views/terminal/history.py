@@ -58,7 +58,9 @@ def claim_lines(registers: Iterable[Register]) -> list[Text]:
 def run_lines(runs: Sequence[tuple[RecordedRun, Changes | None]]) -> list[Text]:
     """A block per run, with its version and outcome, and the changes of all its saves together."""
     blocks = [(_serials(run.saves), run.saves[0], changed) for run, changed in runs]
-    return _blocks(blocks, open_label="left open", heads=[_outcome(run) for run, _ in runs])
+    return _blocks(
+        blocks, open_label="left open", heads=[_outcome(run) if changed else None for run, changed in runs]
+    )
 
 
 def _outcome(run: RecordedRun) -> Text:
@@ -83,7 +85,7 @@ def _blocks(
     blocks: Sequence[tuple[str, HistoryEntry, Changes | None]],
     *,
     open_label: str,
-    heads: Sequence[Text] = (),
+    heads: Sequence[Text | None] = (),
 ) -> list[Text]:
     """Blocks with a line of serials, time, user, host and command, and the changes below it.
 
@@ -106,7 +108,7 @@ def _blocks(
     lines = []
     for index, (line, (_, entry, changed)) in enumerate(zip(columns(rows), blocks, strict=True)):
         lines.append(line)
-        lines += [indented(head, 4) for head in heads[index : index + 1]]
+        lines += [indented(head, 4) for head in heads[index : index + 1] if head is not None]
         lines += [indented(detail, 4) for detail in _details(entry, changed, open_label)]
     return lines
 
