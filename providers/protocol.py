@@ -270,6 +270,9 @@ class PublishedKind(ResourceKind, Protocol):
     def needs_build(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
         """Whether a write of `fields` requires a build."""
 
+    def is_other_content(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
+        """Whether a write of `fields` publishes other content than the live one: built, or copied."""
+
     def builder_for(self, live: LiveObject | None, fields: Mapping[str, JSON]) -> SelectedBuilder | None:
         """The builder for a write of `fields`; None if no build is needed."""
 

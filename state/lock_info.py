@@ -18,6 +18,8 @@ class LockInfo:
         git_commit: commit of the files it works from; "" outside a repository.
         processes: the process table in which `pid` is valid, see `process_table`; "" if unknown.
         ci: URL of the CI job's log, or the job's number; "" outside CI.
+        promoted_from: the environment whose image a promotion takes over; "" for other runs.
+        override: why the run overrides gates and reviews; "" if it keeps to them.
     """
 
     owner: str
@@ -29,6 +31,8 @@ class LockInfo:
     git_commit: str = ""
     processes: str = ""
     ci: str = ""
+    promoted_from: str = ""
+    override: str = ""
 
     def __str__(self) -> str:
         return f"{self.owner}@{self.host} (process {self.pid}) since {self.since}: {self.command}"

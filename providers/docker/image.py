@@ -19,6 +19,7 @@ from providers.docker.origin import Origin, Revision
 from providers.docker.outputs import ImageOutputs
 from providers.docker.provenance import attach, statement
 from providers.docker.registry.client import RegistryClient
+from providers.docker.registry.copying import copy_image
 from providers.docker.registry.manifests import PublishedImage
 from providers.docker.registry.publication import PublicationEnd, Tag, publication
 from providers.docker.registry.sealing import seal
@@ -45,6 +46,22 @@ MAX_RECORDED_FILES = 1000
 _MAX_DISPLACED = 20
 """So many digests that a stack moved its channel tag away from are kept in state."""
 
+
+@dataclass(frozen=True, slots=True)
+class PromotedImage:
+    """The image of another environment, which gets the tags of this one. It is copied, never built.
+
+    Attributes:
+        environment: the name of the other environment.
+        digest: of the image; "" if that environment runs none.
+        connect: returns a client of its repository.
+    """
+
+    environment: str
+    digest: str
+    connect: Callable[[], RegistryClient]
+
+
 _LISTED = 4  # differences that a reason lists; the others are counted
 
 
@@ -66,6 +83,7 @@ class ImageKind:
         leaves_channel: leave a channel tag that points elsewhere, because other environments publish to it.
         origin: returns the origin that a statement of provenance names; None for no statement. Called only
             after a build.
+        promoted: the very image to publish, instead of one that is built from the folder; None to build.
         connect: returns a client of a repository.
     """
 
@@ -83,6 +101,7 @@ class ImageKind:
         bumped_from: str = "",
         leaves_channel: bool = False,
         origin: Callable[[], Origin] | None = None,
+        promoted: PromotedImage | None = None,
         connect: Callable[[str], RegistryClient] = RegistryClient,
     ) -> None:
         self._repository = repository
@@ -97,6 +116,7 @@ class ImageKind:
         self._leaves_channel = leaves_channel
         self._origin = origin
         self._plan = ""
+        self._promoted = promoted
         self._connect = connect
         self._channel_before: dict[str, str] = {}  # version -> digest of the channel before it was put
         self.facts = replace(FACTS, assess=self._assess)
@@ -126,7 +146,8 @@ class ImageKind:
                     channels |= _digest_by_tag(registry, other)
             if image is None:
                 before = _digest_by_tag(registry, self._bumped_from) if self._bumped_from else {}
-                digests = (recorded_digest, *before.values(), *channels.values())
+                promoted = self._promoted.digest if self._promoted else ""
+                digests = (promoted, recorded_digest, *before.values(), *channels.values())
                 image = self._best_candidate(registry, digests, recorded)
         if image is None:
             return None
@@ -168,7 +189,9 @@ class ImageKind:
             # An image with this version in its label, but without the tag, lost the tag.
             fields["version"] = version if tag or version != desired["version"] else None
         label, source = image.labels.get(SOURCE_KEY), _source_of(image, recorded)
-        if self._key.is_same(source) or (source is None and tag and self._accept_foreign):
+        is_promoted = self._promoted is not None and image.digest == self._promoted.digest
+        accepted = source is None and tag and self._accept_foreign
+        if self._key.is_same(source) or is_promoted or accepted:
             source = self._key.key
         fields["source_key"] = source
         is_this = source == self._key.key
@@ -207,6 +230,8 @@ class ImageKind:
         An image that is already published from this source is used unchanged: another run published it, or an
         earlier attempt whose response was lost.
         """
+        if self._promoted is not None:
+            return self._promote(name, fields, self._promoted, report)
         expected = fingerprint(
             self._source,
             announce=lambda hashing: report(Progress("hash", hashing.path, done=hashing.size)),
@@ -235,6 +260,21 @@ class ImageKind:
             name, builder = str(registry.repository), self._builder().name
             attach(registry, digest, statement(image, name, builder, self._plan, self._origin()), report)
 
+    def _promote(
+        self, name: Sequence[str], fields: Mapping[str, JSON], promoted: PromotedImage, report: Report
+    ) -> LiveObject:
+        """Copy the promoted image unless the repository has it, and put the tags."""
+        with self._connect("/".join(name)) as registry, promoted.connect() as source:
+
+            def copy() -> str:
+                if source.repository != registry.repository:
+                    copy_image(source, registry, promoted.digest, report)
+                report(Progress("tag", text=f"{text(fields, 'version')} -> {promoted.digest[:19]}"))
+                return promoted.digest
+
+            digest = self._publish(registry, fields, copy, report, promoted.digest)
+        return LiveObject(f"{text(fields, 'version')}@{digest}", tuple(name), fields)
+
     def update(
         self,
         live: LiveObject,
@@ -244,8 +284,8 @@ class ImageKind:
         parent: LiveObject | None,
         report: Report,
     ) -> LiveObject:
-        """Move tags if the image already has this source; build otherwise."""
-        if self.needs_build(live, fields):
+        """Move tags if the live image is the desired one; build or copy that otherwise."""
+        if self.is_other_content(live, fields):
             written = self.create(live.name, fields, parent=parent, report=report)
         else:
             self._move_tags(live, fields, report)
@@ -312,18 +352,25 @@ class ImageKind:
 
         The first call looks for the available builders.
         """
-        return self._builder() if live is None or self.needs_build(live, fields) else None
+        builds = self._promoted is None if live is None else self.needs_build(live, fields)
+        return self._builder() if builds else None
 
     def needs_build(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
         """Whether the version is not published, and the live image has another source."""
-        published = ImageOutputs.of(live.outputs).tag == fields["version"]
-        return not published and live.fields.get("source_key") != fields["source_key"]
+        return self._promoted is None and self.is_other_content(live, fields)
+
+    def is_other_content(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
+        """As `needs_build`, also for an image that is copied instead."""
+        shown = ImageOutputs.of(live.outputs)
+        if self._promoted is not None:
+            return shown.digest != self._promoted.digest
+        return shown.tag != fields["version"] and live.fields.get("source_key") != fields["source_key"]
 
     def moves_tag(self, live: LiveObject, fields: Mapping[str, JSON]) -> bool:
         """Whether a write of `fields` lets an existing channel tag point to another image."""
         shown = ImageOutputs.of(live.outputs)
         there = shown.channel_points_to
-        return there is not None and (there != shown.digest or self.needs_build(live, fields))
+        return there is not None and (there != shown.digest or self.is_other_content(live, fields))
 
     def running(
         self, live: LiveObject, fields: Mapping[str, JSON], users: Iterable[Mapping[str, JSON]]
@@ -348,6 +395,8 @@ class ImageKind:
 
     def _has_source(self, image: PublishedImage, key: str, digest: str) -> bool:
         """Whether the image has the source of this key, or this digest, which is known to have it."""
+        if self._promoted is not None:
+            return image.digest == self._promoted.digest
         label = image.labels.get(SOURCE_KEY)
         return image.digest == digest or label == key or (key == self._key.key and self._key.is_same(label))
 
@@ -399,6 +448,8 @@ class ImageKind:
         live: LiveObject | None,
         others: Collection[LiveObject],
     ) -> Assessment:
+        if self._promoted is not None:
+            return self._assess_promoted(self._promoted, desired, live)
         if live is None:
             return Assessment(RequiredAction.CREATE, Reason(self._verdict_without_image(desired, others)))
         key, version = live.fields.get("source_key"), desired["version"]
@@ -424,6 +475,27 @@ class ImageKind:
             return Assessment(RequiredAction.UPDATE, Reason(ImageVerdict.TAG_MOVED, where))
         if shown.label == "":
             return Assessment(RequiredAction.NOTHING, Reason(ImageVerdict.FOREIGN, {"accepted": True}))
+        return Assessment(RequiredAction.NOTHING, Reason(ImageVerdict.PUBLISHED))
+
+    def _assess_promoted(
+        self, promoted: PromotedImage, desired: Mapping[str, JSON], live: LiveObject | None
+    ) -> Assessment:
+        is_here = live is not None and not self.is_other_content(live, desired)
+        reason = Reason(ImageVerdict.PROMOTED, {"environment": promoted.environment, "copied": not is_here})
+        if live is None:
+            return Assessment(RequiredAction.CREATE, reason)
+        shown = ImageOutputs.of(live.outputs)
+        if shown.tag is not None and not is_here:
+            details = {
+                "version": desired["version"],
+                "published": shown.digest,
+                "environment": promoted.environment,
+                "promoted": promoted.digest,
+            }
+            refusal = Refusal(Reason(ImageRefusal.OTHER_IMAGE, details), (self._new_version,))
+            return Assessment(RequiredAction.UPDATE, reason, refusal)
+        if shown.tag is None or live.fields["channel"] != desired["channel"]:
+            return Assessment(RequiredAction.UPDATE, reason)
         return Assessment(RequiredAction.NOTHING, Reason(ImageVerdict.PUBLISHED))
 
     def _refusal(

@@ -12,6 +12,7 @@ class ImageVerdict(StrEnum):
     SOURCE_CHANGED = "source-changed"  # `differing` lines and `more`; without a state `files`, `revision`
     TAG_MOVED = "tag-moved"  # `channel` points at the digest `points_to`, or at nothing
     FOREIGN = "foreign"  # published by another tool; `accepted` as this source or not
+    PROMOTED = "promoted"  # the image that `environment` runs; `copied` from its repository or not
     MISSING = "missing"  # the platform points at a tag that the registry does not have
 
 
@@ -20,6 +21,7 @@ class ImageRefusal(StrEnum):
 
     FOREIGN_VERSION = "foreign-version"  # `version`
     VERSION_TAKEN = "version-taken"  # `version` has other source; details as SOURCE_CHANGED
+    OTHER_IMAGE = "other-image"  # `version` has the digest `published`, and `environment` runs `promoted`
     PUBLISHED_AS = "published-as"  # this source is `published`, and config.toml has `version`
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": "Show what apply would change, and why.",
     "apply": "Bring the platform and the registry in line with the files.",
     "deploy": "Build, push and register a pipeline, as pxl-pipeline deploy does.",
+    "promote": "Give an environment the images that another one runs.",
     "rollback": "Restore the state of an earlier run.",
     "status": "Show version, image, last apply and drift of each pipeline.",
     "drift": "Report changes made outside of the files.",

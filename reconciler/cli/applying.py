@@ -188,7 +188,14 @@ def run_one(
         try:
             task = prepare(emit)
             with session(
-                where.target(), stores.store(emit), emit, stop, verb=dialogue.verb, stacks_below=stacks_below
+                where.target(),
+                stores.store(emit),
+                emit,
+                stop,
+                verb=dialogue.verb,
+                stacks_below=stacks_below,
+                find_target=where.beside,
+                override=consent.override,
             ) as opened:
                 applied = task(opened, talk)
         except (UserError, StateError) as problem:

@@ -34,6 +34,7 @@ def shared_session(
     *,
     verb: str = "apply",
     stop: threading.Event | None = None,
+    override: str = "",
 ) -> AbstractContextManager[Session]:
     """A session that gets an equal share of the allowed requests per second.
 
@@ -42,6 +43,7 @@ def shared_session(
         shares: number of sessions.
         verb: the command that hints suggest.
         stop: when it is set, no further step of an apply starts.
+        override: why gates and reviews are overridden; "" to keep to them.
 
     Raises:
         UserError, StateError: as `session`.
@@ -54,6 +56,8 @@ def shared_session(
         verb=verb,
         rps=rps and rps / shares,
         stacks_below=stacks_below,
+        find_target=where.beside,
+        override=override,
     )
 
 

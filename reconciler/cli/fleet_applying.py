@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -237,7 +238,7 @@ class _Run:
             found = inspect_all(
                 request.folders,
                 self._reads,
-                partial(execution.shared_session, self._where, request.fleet.rps, verb=request.command.verb),
+                self._sign_in(),
                 partial(_plan, request.command.operation, options_, saved.plans if saved else {}),
                 progress,
                 workers_of(request.fleet.executor, self._where),
@@ -255,6 +256,16 @@ class _Run:
                 if (compared := _compared(saved, saved.plans[folder], plan, runs[folder])) is not None
             }
         return dict(found.results), runs
+
+    def _sign_in(self) -> Callable[..., AbstractContextManager[Session]]:
+        request = self._request
+        return partial(
+            execution.shared_session,
+            self._where,
+            request.fleet.rps,
+            verb=request.command.verb,
+            override=request.consent.override,
+        )
 
     def _refusal(
         self, plans: Mapping[Path, Plan], runs: Mapping[Path, PipelineRun], total: str
@@ -300,7 +311,7 @@ class _Run:
         steps = max(1, min(request.apply.parallel, 2 * JOBS // at_once))
         timeout = max(request.apply.lock_timeout, WAIT if fleet.executor else 0.0)
         skip_stale_steps = request.saved is not None and request.saved.skip_stale_steps
-        sign_in = partial(execution.shared_session, self._where, fleet.rps, verb=request.command.verb)
+        sign_in = self._sign_in()
         task = Task(
             self._reads,
             sign_in,

@@ -152,6 +152,13 @@ class TargetOptions:
 
         return resolve(self.organization, self.environment, declared=workspace().declared())
 
+    @staticmethod
+    def beside(environment: str) -> "Target":
+        """The target of another environment of the same command. Raises UserError."""
+        from reconciler.credentials.target import resolve_beside
+
+        return resolve_beside(environment, declared=workspace().declared())
+
     def explicit(self) -> "TargetOptions":
         """The same target by its names, for other machines with other variables. Raises UserError."""
         settings = self.settings()
@@ -373,7 +380,7 @@ class FailureLimitType(click.ParamType["FailureLimit"]):
 
 
 def approval(yes: str) -> Callable[[Command], Command]:
-    """`--yes` and `--approve`, passed as `consent`.
+    """`--yes`, `--approve` and `--override`, passed as `consent`.
 
     Args:
         yes: the help of `--yes`.
@@ -387,13 +394,28 @@ def approval(yes: str) -> Callable[[Command], Command]:
             metavar="DIGEST",
             help="Apply without a question if the plan has this digest, which plan shows; else refuse it.",
         )
+        @click.option(
+            "--override",
+            metavar="REASON",
+            default="",
+            help="Apply although promote_from or review of reconciler.toml forbids it. The history keeps "
+            "the reason.",
+        )
         @functools.wraps(command)
-        def with_approval(yes: bool, digest: str | None, **rest: Any) -> int:
-            return command(consent=Consent(yes, digest), **rest)
+        def with_approval(yes: bool, digest: str | None, override: str, **rest: Any) -> int:
+            return command(consent=Consent(yes, digest, _one_line(override)), **rest)
 
         return with_approval
 
     return decorated
+
+
+def _one_line(reason: str) -> str:
+    """The reason on one line. Raises UsageError for a blank one."""
+    text = " ".join(reason.split())
+    if reason and not text:
+        raise click.UsageError("--override needs a reason")
+    return text
 
 
 shard = click.option(
@@ -507,6 +529,25 @@ def where(command: Command) -> Command:
     return with_where
 
 
+def destination(command: Command) -> Command:
+    """`--organization` and `--to`, passed as `where`."""
+
+    @click.option("--organization", metavar="ORG", help="Organization of the environment of --to.")
+    @click.option(
+        "--to",
+        "environment",
+        type=EnvironmentType(),
+        metavar="ENV",
+        required=True,
+        help="Environment that gets the images.",
+    )
+    @functools.wraps(command)
+    def with_where(organization: str | None, environment: str | None, **rest: Any) -> int:
+        return command(where=TargetOptions(organization, environment), **rest)
+
+    return with_where
+
+
 def login_filter_options(command: Command) -> Command:
     """`--organization` and `--env` without defaults, to select saved logins."""
     environment = click.option(
@@ -563,6 +604,11 @@ def _read_options(arguments: Mapping[str, Any]) -> ReadOptions | None:
 
 def planning(command: Command) -> Command:
     """The options of a plan, passed as `request`."""
+    return versions(resolving(command))
+
+
+def resolving(command: Command) -> Command:
+    """As `planning`, without the options for the image's version."""
     winner: dict[str, Any] = {
         "type": WinnerType(),
         "multiple": True,
@@ -571,7 +617,6 @@ def planning(command: Command) -> Command:
         "metavar": "[ADDR]",
     }
 
-    @versions
     @take
     @click.option(
         "--target",
@@ -599,13 +644,13 @@ def planning(command: Command) -> Command:
     )
     @functools.wraps(command)
     def with_request(
-        version: PlanRequest,
         targets: tuple[Address, ...],
         replace: tuple[Address, ...],
         take: tuple[Address, ...],
         prune: bool,
         ours: tuple[Address | None, ...],
         theirs: tuple[Address | None, ...],
+        version: PlanRequest | None = None,
         **rest: Any,
     ) -> int:
         if set(ours) & set(theirs):
@@ -613,7 +658,9 @@ def planning(command: Command) -> Command:
         options = PlanOptions(
             ours=_winners(ours), theirs=_winners(theirs), replace=replace, take=take, prune=prune
         )
-        return command(request=dataclasses.replace(version, options=options, targets=targets), **rest)
+        return command(
+            request=dataclasses.replace(version or PlanRequest(), options=options, targets=targets), **rest
+        )
 
     return with_request
 

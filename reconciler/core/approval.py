@@ -36,6 +36,7 @@ def _document(plan: Plan) -> JSON:
         "sources": plan.sources,
         "request": dict(plan.request),
         "steps": [_step(step) for step in plan.steps],
+        **({"image": plan.promotion.source.digest} if plan.promotion else {}),
     }
 
 

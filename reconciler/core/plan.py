@@ -16,6 +16,7 @@ from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change, ChangeClass
 from reconciler.core.exit_codes import CONFLICT, DONE, DRIFT, PENDING
 from reconciler.core.platforms import scope
+from reconciler.core.promotion import Promotion
 from reconciler.core.reasons import RefusalCode
 from reconciler.core.values import Address
 
@@ -92,7 +93,8 @@ class Stack:
 
 def command_for(stacks: Sequence[Stack], verb: str, *more: str) -> str:
     """A command line for exactly these stacks of one organization and environment. Quoted for shells."""
-    where = ("--organization", stacks[0].organization, "--env", stacks[0].environment)
+    environment = "--to" if verb == "promote" else "--env"
+    where = ("--organization", stacks[0].organization, environment, stacks[0].environment)
     return shlex.join(("reconciler", verb, *(stack.name for stack in stacks), *where, *more))
 
 
@@ -168,6 +170,7 @@ class Plan:
         request: the options of the plan as a document, so that a saved plan can be made again and compared.
         basis: the files, except for a rollback.
         contract: what changes for those who launch a processing, breaking changes first.
+        promotion: both environments, if the plan takes the image over from another one.
     """
 
     stack: Stack
@@ -179,6 +182,7 @@ class Plan:
     request: Mapping[str, JSON] = field(default_factory=dict)
     basis: Basis = Basis.FILES
     contract: tuple[ContractChange, ...] = ()
+    promotion: Promotion | None = None
     _by_address: dict[Address, Step] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -263,8 +267,10 @@ class Plan:
         """The options that it was made with, for a command line. None for a plan back to a state version."""
         if self.basis is Basis.STATE_VERSION:
             return []
-        bump = self.request.get("bump")
+        bump, promote = self.request.get("bump"), self.request.get("promote")
         options = ["--bump", str(bump)] if bump else []
+        if isinstance(promote, Mapping):
+            options += ["--from", str(promote["from"]), *(["--final"] if promote["final"] else [])]
         for name in ("force_bump", "accept_foreign", "prune"):
             options += [f"--{name.replace('_', '-')}"] if self.request.get(name) else []
         for name in ("target", "replace", "take", "ours", "theirs"):
@@ -278,7 +284,7 @@ class Plan:
     @property
     def apply_command(self) -> str:
         """The command that applies this plan, with the options that it was made with."""
-        return self.stack.command("apply", *self.options)
+        return self.stack.command("promote" if self.promotion else "apply", *self.options)
 
     @property
     def unverified(self) -> int:

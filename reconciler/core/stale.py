@@ -43,6 +43,7 @@ class PlanMismatch(StrEnum):
     OTHER_STACK = "other-stack"  # `saved` and `current`, with `saved_host` and `current_host`
     FILES_CHANGED = "files-changed"
     OTHER_STATE = "other-state"
+    OTHER_IMAGE = "other-image"  # the `source` of a promotion ran `saved`, and runs `current`
 
 
 def plan_mismatch(saved: Plan, current: Plan) -> Reason | None:
@@ -59,6 +60,15 @@ def plan_mismatch(saved: Plan, current: Plan) -> Reason | None:
         )
     if saved.sources != current.sources:
         return Reason(PlanMismatch.FILES_CHANGED)
+    if (then := saved.promotion) and (now := current.promotion) and then.source.digest != now.source.digest:
+        return Reason(
+            PlanMismatch.OTHER_IMAGE,
+            {
+                "source": now.source.environment,
+                "saved": f"{then.source.version} ({then.source.digest[:19]})",
+                "current": f"{now.source.version} ({now.source.digest[:19]})",
+            },
+        )
     if saved.lineage and current.lineage and saved.lineage != current.lineage:
         return Reason(PlanMismatch.OTHER_STATE)
     return None

@@ -8,6 +8,7 @@ and never shows a token.
 import os
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -83,6 +84,26 @@ def resolve(
         name.source,
         "" if host.source == FIXED else host.source,
     )
+
+
+def resolve_beside(
+    environment: str, variables: Mapping[str, str] = os.environ, declared: Declared | None = None
+) -> Target:
+    """The target of a second environment of a command.
+
+    As `resolve`, but what is for this environment alone comes before PICSELLIA_ORGANIZATION and
+    PICSELLIA_TOKEN: where the two environments differ, those are for the first one.
+
+    Raises: as `resolve`.
+    """
+    own = {name: value for name, value in variables.items() if name not in (ORGANIZATION, TOKEN)}
+    organization = None
+    if declared and environment in declared:
+        organization = declared[environment].organization.value
+    for known in (own, {**own, ORGANIZATION: variables.get(ORGANIZATION, "")}):
+        with suppress(UserError):
+            return resolve(organization, environment, known, declared)
+    return resolve(organization, environment, variables, declared)
 
 
 def known_environments(declared: Declared) -> list[str]:

@@ -23,8 +23,9 @@ from reconciler.core.events import Emit, Notice
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.stale import StaleStep, plan_mismatch, stale_steps
 from reconciler.engine.executor import ExecutionResult, Executor
-from reconciler.engine.plan import PlanResult, make_plan
+from reconciler.engine.plan import PlanResult
 from reconciler.engine.problems import provider_diagnostic
+from reconciler.engine.promote import plan_pipeline
 from reconciler.engine.requests import ApplyOptions, PlanRequest
 from reconciler.engine.run_identity import VERSION, this_run
 from reconciler.engine.session import Session
@@ -127,15 +128,19 @@ def apply_plan(
     pipeline, key = validated.require_valid()
 
     def make(_: LockInfo | None) -> PlanResult:
-        planned = make_plan(session, validated, plan_request)
+        planned = plan_pipeline(session, validated, plan_request)
         if revise is not None and request.saved_plan is None:
             revised = revise(planned, plan_request)
             if revised != plan_request:
-                planned = make_plan(session, validated, revised)
+                planned = plan_pipeline(session, validated, revised)
         return planned
 
-    writes_config = bool(plan_request.bump or may_bump or pipeline.loaded.edits)
-    return carry_out(session, pipeline, make, request, key=key, writes_config=writes_config)
+    is_final = plan_request.promote is not None and plan_request.promote.final
+    writes_config = bool(plan_request.bump or is_final or may_bump or pipeline.loaded.edits)
+    source = plan_request.promote.source if plan_request.promote is not None else ""
+    return carry_out(
+        session, pipeline, make, request, key=key, writes_config=writes_config, promoted_from=source
+    )
 
 
 def carry_out(
@@ -146,6 +151,7 @@ def carry_out(
     *,
     key: SourceKey | None,
     writes_config: bool,
+    promoted_from: str = "",
 ) -> ApplyResult:
     """Plan under the lock, get approval, check before the first write, run the plan, then write config.toml.
 
@@ -153,6 +159,7 @@ def carry_out(
         make: makes the plan under the lock. Gets the run that the lock was taken over from, or None.
         key: key of the source that the plan is made from; None if the plan is not made from the folder.
         writes_config: whether this run may write config.toml.
+        promoted_from: for the history, see `LockInfo`.
 
     Raises:
         UserError: `make` raised it, or a check before the first write failed.
@@ -179,6 +186,7 @@ def carry_out(
         request,
         lock_config=lock_config,
         check_files=check_files,
+        promoted_from=promoted_from,
     )
 
 
@@ -191,6 +199,7 @@ def carry_out_stack(
     *,
     lock_config: Callable[[Callable[[object], None]], AbstractContextManager[None]] = lambda _: nullcontext(),
     check_files: Callable[[bool], None] = lambda _: None,
+    promoted_from: str = "",
 ) -> ApplyResult:
     """As `carry_out`, for a stack that may have no files.
 
@@ -198,8 +207,9 @@ def carry_out_stack(
         revision: the commit for the history; "" if there is none.
         lock_config: returns the lock of config.toml. Gets a function to call with the holder while it waits.
         check_files: raises UserError if the files changed. Gets whether this run waited for a lock.
+        promoted_from: for the history, see `LockInfo`.
     """
-    run = this_run(request.options.command, revision)
+    run = this_run(request.options.command, revision, promoted_from=promoted_from, override=session.override)
     timeout = request.options.lock_timeout
     waited = False
 

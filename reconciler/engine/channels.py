@@ -81,7 +81,7 @@ def running_images(
             [ours.inputs.get(field) for field in (kind.facts.moves, kind.facts.published_as)] if ours else []
         )
         for tag, digest in kind.running(live, resource.fields, users).items():
-            declared = digest == digest_of(live.outputs) and not kind.needs_build(live, resource.fields)
+            declared = digest == digest_of(live.outputs) and not kind.is_other_content(live, resource.fields)
             image = RunningImage(resource.address, tag, digest, "", applied if tag in tags else "", declared)
             if ours is not None and digest == applied:
                 version, by = str(ours.inputs.get(kind.facts.published_as) or ""), ""

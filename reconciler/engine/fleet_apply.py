@@ -30,7 +30,7 @@ from reconciler.core.waves import NO_FAILURE, NO_LIMIT, ONE_WAVE
 from reconciler.engine.apply import ApplyRequest, ApplyResult, Approval, apply_plan
 from reconciler.engine.chunks import Problem, Task
 from reconciler.engine.fleet import Lane, run
-from reconciler.engine.plan import make_plan
+from reconciler.engine.promote import plan_pipeline
 from reconciler.engine.requests import ApplyOptions, FleetOptions, PlanRequest, ReadOptions
 from reconciler.engine.rollback import plan_back, roll_back
 from reconciler.engine.run_results import applied_run, failed_run
@@ -58,10 +58,10 @@ class Operation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ApplyFiles:
-    """Brings the platform in line with the files; with the option for it, deletes what is in the state."""
+    """Brings the platform in line with the files, promotes, or deletes what is in the state: as requested."""
 
     def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan:
-        return make_plan(session, validated, request).plan
+        return plan_pipeline(session, validated, request).plan
 
     def apply(
         self, session: Session, validated: ValidatedPipeline, plan: Plan, request: ApplyRequest
@@ -80,7 +80,7 @@ class DeployFiles:
     read: ReadOptions
 
     def plan(self, session: Session, validated: ValidatedPipeline, request: PlanRequest) -> Plan:
-        return make_plan(session, self._with_image_tag(session, validated), request).plan
+        return plan_pipeline(session, self._with_image_tag(session, validated), request).plan
 
     def apply(
         self, session: Session, validated: ValidatedPipeline, plan: Plan, request: ApplyRequest

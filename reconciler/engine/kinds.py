@@ -8,16 +8,19 @@ from dataclasses import replace
 from functools import cache, partial
 
 from providers.docker.builders.select import Builder, select
-from providers.docker.image import ImageKind
+from providers.docker.image import ImageKind, PromotedImage
 from providers.docker.outputs import ImageOutputs
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
+from providers.docker.registry.logins import login_beside
+from providers.docker.registry.reference import parse_repository
 from providers.docker.source.key import Announce, SourceKey, announce_nothing
 from providers.json_value import JSON
 from providers.picsellia.kinds import kinds
 from providers.picsellia.platform import Platform
 from providers.protocol import ResourceKind
 from providers.reasons import WayOut
+from reconciler.core.promotion import RunningVersion
 from reconciler.core.values import Address
 from reconciler.engine.run_identity import VERSION
 from reconciler.pipeline.image_source import image_labels, image_source, origin_of
@@ -40,6 +43,7 @@ def image_kind(
     accept_foreign: bool = False,
     bumped_from: str = "",
     leaves_channel: bool = False,
+    promoted: RunningVersion | None = None,
     announce: Announce = announce_nothing,
 ) -> ImageKind:
     """The kind of the image in a pipeline's folder.
@@ -48,11 +52,13 @@ def image_kind(
         key: key of the source in the folder.
         pool: connections to the registry.
         new_version, accept, accept_foreign, bumped_from, leaves_channel: see `ImageKind`.
+        promoted: the image of another environment to publish instead of one that is built; None to build.
         announce: as for `image_labels`, for an image that may be built.
     """
+    name = pipeline.config.docker.image_name
     source, builder = image_source(pipeline), pipeline.config.reconciler.image.builder
     return ImageKind(
-        pipeline.config.docker.image_name,
+        name,
         source,
         key,
         builder=cache(lambda: select(builder, source, pool)),
@@ -63,23 +69,44 @@ def image_kind(
         bumped_from=bumped_from,
         leaves_channel=leaves_channel,
         origin=(lambda: origin_of(pipeline, VERSION)) if source.provenance else None,
+        promoted=None if promoted is None else _promoted(promoted, pushed_to=name, pool=pool),
         connect=partial(RegistryClient, pool=pool),
     )
 
 
+def _promoted(image: RunningVersion, *, pushed_to: str, pool: ConnectionPool) -> PromotedImage:
+    def connect() -> RegistryClient:
+        repository = parse_repository(image.image)
+        look_up = login_beside(repository, parse_repository(pushed_to))
+        return RegistryClient(repository, look_up=look_up, pool=pool)
+
+    return PromotedImage(image.environment, image.digest, connect)
+
+
 def recorded_image_kind(
-    pipeline: Pipeline, image: RecordedResource, pool: ConnectionPool, *, new_version: WayOut
+    pipeline: Pipeline,
+    image: RecordedResource,
+    pool: ConnectionPool,
+    *,
+    new_version: WayOut,
+    pushed_to: str = "",
 ) -> ImageKind:
-    """The kind of an image that was published earlier, whatever the folder contains. It cannot build."""
+    """The kind of an image that was published earlier, whatever the folder contains. It cannot build.
+
+    Args:
+        pushed_to: the repository that the run pushes to; "" if it is that of the image.
+    """
+    name = "/".join(Address.parse(image.address).name)
+    look_up = login_beside(parse_repository(name), parse_repository(pushed_to or name))
     outputs = ImageOutputs.of(image.outputs)
     return ImageKind(
-        "/".join(Address.parse(image.address).name),
+        name,
         replace(image_source(pipeline), platform=str(image.inputs["platform"])),
         SourceKey(recorded_source(image), outputs.files or {}, outputs.arguments or {}, bytes=0),
         builder=_no_builder,
         labels=lambda: image_labels(pipeline, announce_nothing),
         new_version=new_version,
-        connect=partial(RegistryClient, pool=pool),
+        connect=partial(RegistryClient, look_up=look_up, pool=pool),
     )
 
 

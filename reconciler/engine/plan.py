@@ -211,7 +211,7 @@ def plan_for(
         tags_in_use(pipeline, running),
     )
     verb = session.verb if session.verb in _TAKING else "apply"
-    taking = stack.command(verb, *request.version_options)
+    taking = stack.command(request.verb(verb), *request.version_options)
     claims = PlanClaims(
         session, pipeline, stack, desired, remote_state, facts, register, request.options.take, taking
     )
@@ -277,7 +277,7 @@ def _options(session: Session, stack: Stack, pipeline: Pipeline, request: PlanRe
     settings = pipeline.config.reconciler
     return replace(
         request.options,
-        apply_command=stack.command(session.verb, *request.version_options),
+        apply_command=stack.command(request.verb(session.verb), *request.version_options),
         ignored={Address.parse(text): fields for text, fields in settings.ignore_changes.items()},
         protected=[Address.parse(text) for text in settings.protect],
     )

@@ -39,6 +39,24 @@ class ReadOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class PromoteRequest:
+    """The environment whose image a plan takes over.
+
+    Attributes:
+        source: its name.
+        final: give a release candidate its final version.
+    """
+
+    source: str
+    final: bool = False
+
+    @property
+    def options(self) -> list[str]:
+        """The options for a command line."""
+        return ["--from", self.source, *(["--final"] if self.final else [])]
+
+
+@dataclass(frozen=True, slots=True)
 class PlanRequest:
     """Options for the plan of every pipeline of the command.
 
@@ -48,6 +66,7 @@ class PlanRequest:
         accept_foreign: accept a version that another tool published as made from the folder's source.
         options: the options of the planner.
         targets: addresses to limit the plan to; empty for all.
+        promote: the environment to take the image over from; None to publish the folder's.
     """
 
     bump: Bump | None = None
@@ -55,13 +74,20 @@ class PlanRequest:
     accept_foreign: bool = False
     options: PlanOptions = field(default_factory=PlanOptions)
     targets: Collection[Address] = ()
+    promote: PromoteRequest | None = None
 
     @property
     def version_options(self) -> list[str]:
         """The options about versions, for a command line."""
+        if self.promote is not None:
+            return self.promote.options
         bump = ["--bump", self.bump.value] if self.bump else []
         force = ["--force-bump"] if self.force_bump else []
         return [*bump, *force, *(["--accept-foreign"] if self.accept_foreign else [])]
+
+    def verb(self, of_session: str) -> str:
+        """The command that makes this plan again, in a session of this command."""
+        return of_session if self.promote is None else "promote"
 
     @property
     def addresses(self) -> set[Address]:
@@ -77,7 +103,7 @@ class PlanRequest:
 
     def to_document(self) -> dict[str, JSON]:
         """The document of this request, which a saved plan contains."""
-        options = self.options
+        options, promote = self.options, self.promote
         return {
             "bump": self.bump.value if self.bump else None,
             "force_bump": self.force_bump,
@@ -89,6 +115,7 @@ class PlanRequest:
             "take": sorted(map(str, options.take)),
             "prune": options.prune,
             "destroy": options.destroy,
+            **({} if promote is None else {"promote": {"from": promote.source, "final": promote.final}}),
         }
 
     @classmethod
@@ -96,6 +123,7 @@ class PlanRequest:
         """The request of a document by `to_document`. Raises ValueError, KeyError or TypeError if invalid."""
         # Older plans lack these.
         document = {"force_bump": False, "accept_foreign": False, "take": [], **document}
+        promote = document.pop("promote", None)
         if set(document) != set(cls().to_document()):
             raise ValueError(f"unexpected plan options: {', '.join(map(str, document)) or 'none'}")
 
@@ -115,6 +143,7 @@ class PlanRequest:
                 destroy=document["destroy"],
             ),
             addresses("targets") or (),
+            None if promote is None else PromoteRequest(str(promote["from"]), bool(promote["final"])),
         )
 
 
@@ -167,7 +196,9 @@ class Consent:
     Attributes:
         yes: every plan.
         digest: the plans with this digest, see `reconciler.core.approval`; None for any.
+        override: why gates and reviews are overridden; "" to keep to them.
     """
 
     yes: bool = False
     digest: str | None = None
+    override: str = ""

@@ -16,12 +16,15 @@ CI_ADDRESSES = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_
 CI_NUMBERS = ("GITHUB_RUN_ID", "CI_JOB_ID", "BITBUCKET_BUILD_NUMBER", "BUILD_BUILDID", "BUILD_ID")
 
 
-def this_run(command: Sequence[str], git_commit: str) -> LockInfo:
+def this_run(
+    command: Sequence[str], git_commit: str, *, promoted_from: str = "", override: str = ""
+) -> LockInfo:
     """The identity of this process.
 
     Args:
         command: the command line, without secrets.
         git_commit: commit of the pipeline's files, with "+dirty" if they differ from it; "" for none.
+        promoted_from, override: see `LockInfo`.
     """
     return LockInfo(
         owner=user_name(),
@@ -33,6 +36,8 @@ def this_run(command: Sequence[str], git_commit: str) -> LockInfo:
         git_commit=git_commit,
         processes=process_table(),
         ci=ci_job(os.environ),
+        promoted_from=promoted_from,
+        override=override,
     )
 
 

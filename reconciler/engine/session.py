@@ -35,6 +35,10 @@ from state.snapshot import Snapshot
 from state.stores.base import Store
 
 
+def _alone(environment: str) -> "Session":
+    raise AssertionError(f"this session cannot sign in to {environment}")
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One environment, one store, any number of pipelines."""
@@ -54,6 +58,10 @@ class Session:
     """Most reads at once for one pipeline."""
     names: "StateNames" = field(default_factory=lambda: StateNames(Register, None))
     """The other names of the state of each stack that the session uses."""
+    override: str = ""
+    """Why gates and reviews are overridden; "" to keep to them."""
+    beside: "Callable[[str], Session]" = field(default=_alone)
+    """The session of another environment by its name. Raises as `session`."""
 
     def stack(self, pipeline: Pipeline) -> Stack:
         """The stack of a pipeline, whose state the store then finds under older and former names, too.
@@ -144,6 +152,8 @@ def session(
     verb: str = "apply",
     rps: float | None = None,
     stacks_below: StacksBelow | None = None,
+    find_target: Callable[[str], Target] | None = None,
+    override: str = "",
 ) -> Iterator[Session]:
     """Sign in to the platform. All connections are closed at the end of the block.
 
@@ -152,6 +162,9 @@ def session(
         rps: most requests per second, to all servers together; None for no limit.
         stacks_below: finds the stacks that the files declare, so that the state of a renamed pipeline is
             found; None to look for its present name only.
+        find_target: the target of another environment by its name. Raises UserError. None for a command that
+            needs no other one.
+        override: why gates and reviews are overridden; "" to keep to them.
 
     Raises:
         CannotCheckError: the platform cannot be reached.
@@ -163,8 +176,54 @@ def session(
     registers = Registers(store, EXCLUSIVE, present=present_address)
     names = StateNames(registers.read, stacks_below)
     found = names.finding(store, lambda state: _is_of(platform, state), emit, registers.refresh)
-    with platform, found, ConnectionPool(limiter) as pool:
-        yield Session(target, platform, found, emit, registers, stop, verb, pool, names=names)
+    with platform, found, ConnectionPool(limiter) as pool, ExitStack() as opened:
+
+        def open_other(other: Target) -> Session:
+            emit(Note(f"signing in to {other.host} as {other.organization}"))
+            theirs = opened.enter_context(_sign_in(other, limiter))
+            others = StateNames(registers.read, stacks_below)
+            state = others.finding(store, lambda state: _is_of(theirs, state), emit, registers.refresh)
+            return Session(other, theirs, state, emit, registers, stop, pool=pool, names=others)
+
+        beside = _alone if find_target is None else OtherSessions(find_target, open_other)
+        yield Session(
+            target,
+            platform,
+            found,
+            emit,
+            registers,
+            stop,
+            verb,
+            pool,
+            names=names,
+            override=override,
+            beside=beside,
+        )
+
+
+class OtherSessions:
+    """The sessions of other environments. Each is opened once, when the first pipeline needs it."""
+
+    def __init__(
+        self, find_target: Callable[[str], Target], open_session: Callable[[Target], Session]
+    ) -> None:
+        self._find_target = find_target
+        self._open = open_session
+        self._lock = threading.Lock()
+        self._found: dict[str, Session | UserError] = {}
+
+    def __call__(self, environment: str) -> Session:
+        """The session of this environment. Raises as `session`, for each pipeline that needs it."""
+        with self._lock:
+            if environment not in self._found:
+                try:
+                    self._found[environment] = self._open(self._find_target(environment))
+                except UserError as problem:
+                    self._found[environment] = problem
+        found = self._found[environment]
+        if isinstance(found, UserError):
+            raise found
+        return found
 
 
 @contextmanager

@@ -20,6 +20,8 @@ class SharedSettings:
         channels: the tag that moves with each deploy, by environment; the others have the usual ones.
         follows: environment -> the one whose channel it shares on purpose.
         pins: environment -> the tag that the platform gets, `channel` or `version`.
+        promotes_from: environment -> the one whose images it gets.
+        reviews: environment -> the plans that need an approved digest: `always`, `destructive` or `never`.
         defaults: tables of `[reconciler]`, as `tomllib` returns them. The pipeline's own values come first.
         lines: the line of each key of the file, by path.
         root: the folder of the workspace; None if it is unknown.
@@ -33,6 +35,8 @@ class SharedSettings:
     channels: Mapping[str, str] = field(default_factory=dict)
     follows: Mapping[str, str] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
+    promotes_from: Mapping[str, str] = field(default_factory=dict)
+    reviews: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False)
     root: Path | None = None

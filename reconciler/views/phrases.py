@@ -16,6 +16,7 @@ from reconciler.core.contract import ContractChange, NamedContract
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Basis, Plan, Stack
+from reconciler.core.promotion import PromotionRefusal, PromotionWay, RunningVersion
 from reconciler.core.reasons import ContractCode, ReasonCode, RefusalCode, Way
 from reconciler.core.runs import PipelineRun, RunResult
 from reconciler.core.stale import PlanMismatch
@@ -168,6 +169,12 @@ def last_applied(stack: StackReport) -> str:
     who = f" by {last.by}@{last.host}" if last.by else ""
     commit = f" from {short_commit(last.git_commit)}" if last.git_commit else ""
     return f"last applied {last.at[:16].replace('T', ' ')}{who}{commit}"
+
+
+def since(running: RunningVersion, *, by: bool = True) -> str:
+    """`since 2025-01-31 08:15 by ada@laptop`; "" if the history does not show it."""
+    who = f" by {running.by}" if by and running.by else ""
+    return f"since {running.since[:16].replace('T', ' ')}{who}" if running.since else ""
 
 
 def moment(when: datetime) -> str:
@@ -344,6 +351,56 @@ def _claimed(details: Details) -> str:
     return f"{text}; {here} declares it, too" if here else text
 
 
+def _drifted(details: Details) -> str:
+    """The objects and fields of another environment that somebody changed."""
+
+    def one(found: Details) -> str:
+        if not found["path"]:
+            return str(found["address"])
+        text = f"{found['address']}#{found['path']}"
+        values = [format_value(found[name]) if name in found else "nothing" for name in ("recorded", "live")]
+        return f"{text} {' -> '.join(values)}"
+
+    more = f", and {details['more']} more" if details["more"] else ""
+    return f"is not as its last apply left it: {'; '.join(map(one, details['differing']))}{more}"
+
+
+def _runs(details: Details) -> str:
+    return f"{details['runs']} ({details['digest'][:SHORT_DIGEST]})" if details["digest"] else "nothing"
+
+
+_OF_SOURCE: Mapping[StrEnum, _Words] = {
+    PromotionRefusal.NOT_APPLIED: "was never applied, or not from this state",
+    PromotionRefusal.UNFINISHED: "has an apply that did not finish",
+    PromotionRefusal.DRIFTED: _drifted,
+    PromotionRefusal.RUNS_ANOTHER: lambda it: f"runs {_runs(it)}",
+}
+"""The words about the environment that an image comes from, after its name."""
+
+
+def _about_source(code: StrEnum) -> Callable[[Details], str]:
+    return lambda it: f"{it['source']} {_made(_OF_SOURCE[code], it)}"
+
+
+def _gated(details: Details) -> str:
+    source = _made(_OF_SOURCE[PromotionRefusal(details["why"])], details)
+    return (
+        f"{details['environment']} only gets images that {details['source']} runs in sync (promote_from), "
+        f"and {details['source']} {source}"
+    )
+
+
+def _other_files(details: Details) -> str:
+    if details.get("differing"):
+        files = f": {_differing(details)}"
+    else:
+        files = ", and the state does not say which differ"
+    commit = details["revision"]
+    dirty = f"; it was made from {commit[:12]} with uncommitted changes" if details["dirty"] else ""
+    version = f"{details['version']}, which {details['source']} runs"
+    return f"these files are not the source of {version}{files}{dirty}"
+
+
 _WORDS: Mapping[StrEnum, _Words] = {
     ReasonCode.NEW: "new",
     ReasonCode.FILES_CHANGED: "the files changed",
@@ -407,6 +464,16 @@ _WORDS: Mapping[StrEnum, _Words] = {
     ),
     RefusalCode.CLAIMED: _claimed,
     RefusalCode.UNSTATED: lambda it: str(it["text"]),
+    **{code: _about_source(code) for code in _OF_SOURCE},
+    PromotionRefusal.OTHER_FILES: _other_files,
+    PromotionRefusal.OTHER_VERSION: lambda it: (
+        f"config.toml has version {it['version']}, and {it['source']} runs {it['runs']}"
+    ),
+    PromotionRefusal.GATED: _gated,
+    ImageRefusal.OTHER_IMAGE: lambda it: (
+        f"{it['version']} is published as another image ({it['published'][:SHORT_DIGEST]}) than the one that "
+        f"{it['environment']} runs, and is never overwritten"
+    ),
     ImageRefusal.FOREIGN_VERSION: lambda it: (
         f"{it['version']} was published by another tool, from unknown source"
     ),
@@ -439,6 +506,9 @@ _MISMATCHES: Mapping[StrEnum, _Words] = {
         f"not for {it['current']} at {it['current_host']}"
     ),
     PlanMismatch.FILES_CHANGED: "config.toml, a class or the image's source changed after it was made",
+    PlanMismatch.OTHER_IMAGE: lambda it: (
+        f"{it['source']} ran {it['saved']} then, and runs {it['current']} now"
+    ),
     PlanMismatch.OTHER_STATE: "it was made from another state, which was lost or replaced",
 }
 
@@ -462,6 +532,9 @@ _VERDICTS: Mapping[StrEnum, _Words] = {
     ImageVerdict.PUBLISHED: "",
     ImageVerdict.NEVER_PUBLISHED: "",
     ImageVerdict.SAME_SOURCE: "re-tagged, no build",
+    ImageVerdict.PROMOTED: lambda it: (
+        f"the image of {it['environment']}, {'copied' if it['copied'] else 'tagged'} without a build"
+    ),
     ImageVerdict.SOURCE_CHANGED: _differing,
     ImageVerdict.TAG_MOVED: _tag_moved,
     ImageVerdict.FOREIGN: _foreign,
@@ -505,6 +578,11 @@ _WAYS: Mapping[StrEnum, _Words] = {
     Way.MAJOR_VERSION: "publish it as a new major version",
     Way.KEEP_INPUTS: 'or keep the inputs compatible, or set contract = "warn" there',
     Way.SEE_ERRORS: "see the errors, which name each file and line and the fix",
+    PromotionWay.APPLY_SOURCE: "bring it in sync first",
+    PromotionWay.CHECK_OUT: "check out the files that it was made from",
+    PromotionWay.FINAL: "give it the final version",
+    PromotionWay.PROMOTE: "take over the image that it runs",
+    PromotionWay.OVERRIDE: "in an emergency, state why, which the history keeps",
     Way.UNSTATED: lambda it: str(it["text"]),
     ImageWay.NEW_VERSION: "publish it as a new version",
     ImageWay.ACCEPT_FOREIGN: "accept it as made from these files",

@@ -108,6 +108,8 @@ class Workspace:
             channels={name: channel for name, channel in channels.items() if channel},
             follows={name: one.follows for name, one in environments.items() if one.follows},
             pins={name: one.pin for name, one in environments.items() if one.pin},
+            promotes_from={name: one.promote_from for name, one in environments.items() if one.promote_from},
+            reviews={name: one.review for name, one in environments.items() if one.review},
             defaults=self.defaults,
             root=self.root,
             name=self.name,

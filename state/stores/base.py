@@ -36,6 +36,8 @@ class HistoryEntry:
         git_commit: commit of the files that the run worked from.
         ci: URL of the CI job's log, or the job's number.
         run: id of the run, shared by all its saves; "" if unknown.
+        promoted_from: the environment whose image a promotion took over; "" for other runs.
+        override: why the run overrode gates and reviews; "" if it kept to them.
     """
 
     serial: int
@@ -48,11 +50,18 @@ class HistoryEntry:
     git_commit: str
     ci: str = ""
     run: str = ""
+    promoted_from: str = ""
+    override: str = ""
 
     @classmethod
     def of(cls, saved: Snapshot, run: LockInfo | None) -> "HistoryEntry":
         """The history entry for a snapshot that this run saved."""
-        origin = (run.owner, run.host, run.command, run.git_commit, run.ci, run.id) if run else ("",) * 6
+        origin = ("",) * 8
+        if run is not None:
+            origin = (
+                *(run.owner, run.host, run.command, run.git_commit),
+                *(run.ci, run.id, run.promoted_from, run.override),
+            )
         return cls(saved.serial, saved.lineage, saved.written_at, saved.written_by, *origin)
 
 

@@ -55,7 +55,7 @@ from state.register import to_document as register_document
 from state.snapshot import Snapshot, UncheckedJSON, difference
 from state.stores.base import HistoryEntry, check_head, no_announcement, parse_register
 
-_SCHEMA_VERSION = 4
+_SCHEMA_VERSION = 6
 _REGISTERS: Final = """
     CREATE TABLE IF NOT EXISTS registers (
         scope TEXT PRIMARY KEY, serial INTEGER NOT NULL,
@@ -66,6 +66,8 @@ _UPGRADES = {
     1: "ALTER TABLE saves ADD COLUMN ci TEXT NOT NULL DEFAULT ''",
     2: "ALTER TABLE saves ADD COLUMN run TEXT NOT NULL DEFAULT ''",
     3: _REGISTERS,
+    4: "ALTER TABLE saves ADD COLUMN promoted_from TEXT NOT NULL DEFAULT ''",
+    5: "ALTER TABLE saves ADD COLUMN override TEXT NOT NULL DEFAULT ''",
 }
 """Upgrades by source version. The first write runs them, so reads support every version."""
 
@@ -80,7 +82,7 @@ _SCHEMA = (
         stack TEXT NOT NULL, serial INTEGER NOT NULL, lineage TEXT NOT NULL,
         written_at TEXT NOT NULL, written_by TEXT NOT NULL,
         owner TEXT NOT NULL, host TEXT NOT NULL, command TEXT NOT NULL, git_commit TEXT NOT NULL,
-        ci TEXT NOT NULL, run TEXT NOT NULL,
+        ci TEXT NOT NULL, run TEXT NOT NULL, promoted_from TEXT NOT NULL, override TEXT NOT NULL,
         PRIMARY KEY (stack, serial)
     ) WITHOUT ROWID
     """,
@@ -739,5 +741,5 @@ def _insert(
         field.encode("utf-8", "backslashreplace").decode() if isinstance(field, str) else field
         for field in astuple(entry)
     )
-    connection.execute("INSERT INTO saves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (stack, *fields))
+    connection.execute("INSERT INTO saves VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (stack, *fields))
     connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?)", (stack, entry.serial, int(whole), body))

@@ -294,6 +294,8 @@ def test_an_sqlite_file_of_an_earlier_layout_is_read_as_it_is_and_upgraded_by_th
     with SqliteStore(path) as store:
         put(store, state_of(A, ("processing/x", "1")))
     change(path, "DROP TABLE registers")
+    for name in ("promoted_from", "override"):
+        change(path, f"ALTER TABLE saves DROP COLUMN {name}")
     change(path, "PRAGMA user_version = 3")
     before = path.read_bytes()
     with SqliteStore(path) as store:
@@ -303,7 +305,7 @@ def test_an_sqlite_file_of_an_earlier_layout_is_read_as_it_is_and_upgraded_by_th
         Registers(store, KINDS).update(SCOPE, lambda it: it.with_source(A, Source("w", "a")))
         assert store.load(A) is not None
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (6,)
 
 
 def damage_register(store: Store, body: bytes) -> None:

@@ -170,13 +170,14 @@ def test_an_unwritable_place_is_reported_with_its_path(tmp_path: Path) -> None:
 def test_the_next_save_upgrades_an_older_layout(path: Path) -> None:
     with SqliteStore(path) as store:
         store.save(counting(1), expected_serial=0, lock=None)
-    for name in ("ci", "run"):
+    for name in ("ci", "run", "promoted_from", "override"):
         change(path, f"ALTER TABLE saves DROP COLUMN {name}")
     change(path, "PRAGMA user_version = 1")
     before = path.read_bytes()
     with SqliteStore(path) as store:
         (entry,) = store.history(STACK, 5)
         assert (entry.serial, entry.ci, entry.run) == (1, "", "")
+        assert (entry.promoted_from, entry.override) == ("", "")
     assert path.read_bytes() == before
     with SqliteStore(path) as store:
         with store.lock(STACK, run("ada", ci="job 7"), timeout=0) as lock:

@@ -23,7 +23,7 @@ from providers.docker.labels import BASE_DIGEST, BASE_NAME, CREATED
 from providers.docker.registry.auth import stored_login
 from providers.docker.registry.client import RegistryClient
 from providers.docker.registry.connection import ConnectionPool
-from providers.docker.registry.logins import push_login
+from providers.docker.registry.logins import login_beside
 from providers.docker.registry.manifests import DOCKER_MANIFEST, OCI_MANIFEST, Blob, PublishedImage, sha256
 from providers.docker.registry.reference import (
     Repository,
@@ -124,8 +124,7 @@ class AppendBuilder:
 
 def _base_client(source: ImageSource, pool: ConnectionPool | None) -> AbstractContextManager[RegistryClient]:
     base = _base(source)[0]
-    pushed_to = parse_repository(source.pushed_to).registry if source.pushed_to else None
-    look_up = push_login if base.registry == pushed_to else stored_login
+    look_up = login_beside(base, parse_repository(source.pushed_to)) if source.pushed_to else stored_login
     return RegistryClient(base, look_up=look_up, pool=pool)
 
 

@@ -9,17 +9,20 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from providers.docker.registry import auth
+from providers.docker.registry.reference import Repository
 from providers.errors import RefusedError
 from providers.image_names import HUB
 from providers.regular_files import home_folder, read_regular
 
 USERNAMES = ("DOCKERHUB_USERNAME", "DOCKER_USERNAME")
 PASSWORDS = ("DOCKERHUB_TOKEN", "DOCKER_PASSWORD", "DOCKER_TOKEN")
+LookUp = Callable[[str], auth.Login | None]
+"""Returns the login for the name of a registry."""
 _HUB_KEY = "https://index.docker.io/v1/"  # the key of Docker Hub in config.json
 
 
@@ -35,6 +38,11 @@ def environment_login(variables: Mapping[str, str] = os.environ) -> auth.Login |
 def push_login(registry: str) -> auth.Login | None:
     """The login for pushing to a registry. Raises as `auth.stored_auth_config`."""
     return auth.stored_login(registry) or environment_login()
+
+
+def login_beside(repository: Repository, pushed_to: Repository) -> LookUp:
+    """The look-up to read a repository while another is pushed to, whose login may be in variables."""
+    return push_login if repository.registry == pushed_to.registry else auth.stored_login
 
 
 def push_auth_config(registry: str) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from reconciler.core.exit_codes import DONE, UNCHECKED, code_of, worst
 from reconciler.core.plan import Plan
 from reconciler.drift.orphans import orphans_note
 from reconciler.engine.inspection import inspect_all
-from reconciler.engine.plan import make_plan
 from reconciler.engine.problems import diagnostics_of
+from reconciler.engine.promote import plan_pipeline
 from reconciler.engine.requests import PlanRequest, ReadOptions
 from reconciler.engine.session import CannotCheckError, Session
 from reconciler.engine.sources import workspace_name
@@ -117,4 +117,4 @@ def _text(plans: Sequence[Plan], errors: Sequence[Diagnostic], only_one: bool) -
 
 
 def _plan(request: PlanRequest, opened: Session, found: ValidatedPipeline) -> Plan:
-    return make_plan(opened, found, request).plan
+    return plan_pipeline(opened, found, request).plan

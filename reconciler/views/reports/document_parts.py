@@ -11,6 +11,7 @@ from providers.reasons import Reason, WayOut
 from reconciler.core.diagnostics import Diagnostic, Severity
 from reconciler.core.diff import Change
 from reconciler.core.plan import Stack
+from reconciler.core.promotion import PromotionRefusal, PromotionWay
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
 from reconciler.core.values import NoValue
 from reconciler.views import phrases
@@ -18,10 +19,14 @@ from reconciler.views.phrases import Audience
 
 VALUES = ("desired", "recorded", "live")
 REASON_CODES: Mapping[str, StrEnum] = {
-    code.value: code for codes in (ReasonCode, RefusalCode, ImageVerdict, ImageRefusal) for code in codes
+    code.value: code
+    for codes in (ReasonCode, RefusalCode, PromotionRefusal, ImageVerdict, ImageRefusal)
+    for code in codes
 }
 """Every `reason_code` of plans and drift reports."""
-WAY_CODES: Mapping[str, StrEnum] = {code.value: code for codes in (Way, ImageWay) for code in codes}
+WAY_CODES: Mapping[str, StrEnum] = {
+    code.value: code for codes in (Way, PromotionWay, ImageWay) for code in codes
+}
 """Every `code` of a way out."""
 Document = Mapping[str, Any]
 """A parsed JSON object whose values are not checked yet."""

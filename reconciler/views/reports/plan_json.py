@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from providers.json_value import JSON
@@ -13,6 +13,7 @@ from reconciler.core.contract import ContractChange
 from reconciler.core.diagnostics import Diagnostic, UserError, error, in_order
 from reconciler.core.diff import Change, ChangeClass, Resolution
 from reconciler.core.plan import Action, Plan, Stack, Step
+from reconciler.core.promotion import Promotion, RunningVersion
 from reconciler.core.reasons import ContractCode, RefusalCode, Way
 from reconciler.core.values import Address
 from reconciler.engine.requests import PlanRequest
@@ -152,7 +153,30 @@ def plan_to_document(plan: Plan) -> dict[str, JSON]:
         "contract": contract_to_document(plan.contract),
         "steps": [step_to_document(step, audience) for step in plan.steps],
         "diagnostics": [diagnostic_to_document(d) for d in in_order(plan.diagnostics)],
+        **({"promotion": _promotion_to_document(plan.promotion)} if plan.promotion else {}),
     }
+
+
+def _promotion_to_document(promotion: Promotion) -> dict[str, JSON]:
+    return {
+        "source": asdict(promotion.source),
+        "target": asdict(promotion.target),
+        "version": promotion.version,
+    }
+
+
+def _promotion_from_document(document: Document | None) -> Promotion | None:
+    if document is None:
+        return None
+    only_keys(document, _PROMOTION_KEYS, "the promotion")
+    for name in ("source", "target"):
+        only_keys(document[name], _RUNNING_KEYS, f"the {name} of the promotion")
+        for key, value in document[name].items():
+            expect(value, str, f"the {name} of a promotion: its {key} is {value!r}")
+    expect(document["version"], str, "the version of a promotion")
+    return Promotion(
+        RunningVersion(**document["source"]), RunningVersion(**document["target"]), document["version"]
+    )
 
 
 def plan_from_document(document: Document) -> Plan:
@@ -167,7 +191,7 @@ def plan_from_document(document: Document) -> Plan:
     version = document.get("version")
     if version not in (1, VERSION):
         raise ValueError(f"a plan of version {version}; this reconciler reads versions 1 and {VERSION}")
-    document = {"contract": [], **document}  # earlier plans lack it
+    document = {"contract": [], "promotion": None, **document}  # earlier plans lack them
     only_keys(document, _PLAN_KEYS, "the plan")
     only_keys(document["stack"], _STACK_KEYS, "the plan's stack")
     for name, value in document["stack"].items():
@@ -182,15 +206,18 @@ def plan_from_document(document: Document) -> Plan:
         contract=contract_from_document(document["contract"]),
         steps=tuple(step_from_document(step) for step in steps),
         diagnostics=tuple(diagnostic_from_document(d) for d in document["diagnostics"]),
+        promotion=_promotion_from_document(document["promotion"]),
     )
 
 
+_PROMOTION_KEYS = frozenset(["source", "target", "version"])
+_RUNNING_KEYS = frozenset(field.name for field in fields(RunningVersion))
 _PLANS_KEYS = frozenset(["format", "version", "digest", "workspace", "plans", "errors"])
 _REASON_KEYS = frozenset(["reason", "reason_code", "reason_details"])
 _PLAN_KEYS = frozenset(
     [
         *("format", "version", "stack", "lineage", "serial", "sources", "asked", "summary", "contract"),
-        *("steps", "diagnostics"),
+        *("steps", "diagnostics", "promotion"),
     ]
 )
 _STACK_KEYS = frozenset(["organization", "environment", "host", "pipeline", "name", "folder"])

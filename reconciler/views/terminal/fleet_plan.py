@@ -15,6 +15,7 @@ from reconciler.views.phrases import contract_reason, effect, pipeline_name
 from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
 from reconciler.views.terminal.plans import SUMMARISED, effect_style
 from reconciler.views.terminal.problems import print_problems
+from reconciler.views.terminal.promotions import promotions_table
 
 _TOTALS = {"to change": "yellow", "in sync": "green", "refused": "bold red", "with errors": "bold red"}
 MOST_NAMES = 3
@@ -35,6 +36,8 @@ def print_fleet_plan(
     changing = [plan for plan in plans if plan.can_apply and not plan.is_empty]
     for scope, host in dict.fromkeys((plan.stack.scope, plan.stack.host) for plan in plans):
         out.print(Text.assemble((scope, "bold"), (f"  {host}", "dim")))
+    for line in promotions_table(plans):
+        out.print(line)
     first_line = _totals(plans, len(problems))
     out.print(first_line)
     if changing:

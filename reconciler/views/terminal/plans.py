@@ -30,6 +30,7 @@ from reconciler.views.plan_rows import _is_row, rows
 from reconciler.views.shown_values import format_value
 from reconciler.views.terminal.console import CLASS_STYLES, STYLES, columns, indented
 from reconciler.views.terminal.messages import print_diagnostics
+from reconciler.views.terminal.promotions import promotion_lines
 
 SUMMARISED = (
     Action.CREATE,
@@ -44,6 +45,8 @@ SUMMARISED = (
 def print_plan(plan: Plan, out: Console) -> None:
     """Print the plan as a tree of resources, and its summary."""
     out.print(Text.assemble((plan.stack.label, "bold"), ("  " + plan.stack.host, "dim")))
+    for line in promotion_lines(plan.promotion) if plan.promotion is not None else ():
+        out.print(line)
     lines = list(_tree([step for step in plan.steps if _is_shown(step)], audience_of(plan)))
     if lines:
         out.print()

@@ -1,0 +1,149 @@
+"""What a pipeline runs in another environment, and whether that is what its last apply left. Reads only.
+
+The files of that environment are not compared: they may be ahead of it. The state version of its last apply
+is the desired one, so every difference from the live objects was made outside.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from providers.docker.verdicts import ImageWay
+from providers.json_value import JSON
+from providers.reasons import Reason, WayOut
+from reconciler.core.plan import Action, Plan, Stack
+from reconciler.core.plan_options import PlanOptions
+from reconciler.core.promotion import PromotionRefusal, PromotionWay, RunningVersion
+from reconciler.core.values import Address, NoValue
+from reconciler.engine.kinds import digest_of, kinds_of, recorded_image_kind
+from reconciler.engine.plan import PlanResult, plan_for
+from reconciler.engine.recorded import graph_of, image_in, pipeline_at
+from reconciler.engine.requests import PlanRequest
+from reconciler.engine.session import CannotCheckError, Session
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.shared import SharedSettings
+from state.snapshot import RecordedResource, Snapshot
+from state.stores.base import Store, saves_by_run
+
+_RUNS_READ = 20
+"""So many runs back the history is searched for the one that brought an image."""
+_LISTED = 4  # differences that a reason lists; the others are counted
+
+
+@dataclass(frozen=True, slots=True)
+class OtherEnvironment:
+    """What a pipeline runs in another environment.
+
+    Attributes:
+        running: the version, and since when.
+        image: the recorded image; None if the environment runs none.
+        planned: the comparison of its state with the live objects; None if it was never applied.
+        apply_command: the command that applies the files there.
+        refusal: why it cannot be relied on; None if it is in sync.
+        ways: the ways out.
+    """
+
+    running: RunningVersion
+    apply_command: str
+    image: RecordedResource | None = None
+    planned: PlanResult | None = None
+    refusal: Reason | None = None
+    ways: tuple[WayOut, ...] = ()
+
+
+def inspect_other(session: Session, pipeline: Pipeline, environment: str) -> OtherEnvironment:
+    """What a pipeline runs in another environment.
+
+    Args:
+        session: of this environment.
+        environment: the name of the other one.
+
+    Raises:
+        CannotCheckError: the platform or the registry cannot be read.
+        UserError: there is no login, or config.toml has errors in that environment.
+        state.errors.StateError: the state cannot be read.
+    """
+    other = session.beside(environment)
+    shared = pipeline.loaded.shared
+    theirs = pipeline_at(pipeline.folder, other.target.environment.name, shared)
+    stack = other.stack(theirs)
+    details = {"source": environment}
+    apply_command = stack.command("apply")
+    apply_there = (WayOut(PromotionWay.APPLY_SOURCE, apply_command),)
+    stored = other.store.load(str(stack))
+    image = image_in(stored) if stored is not None else None
+    if stored is None or image is None:
+        nothing = RunningVersion(str(stack), environment)
+        refusal = Reason(PromotionRefusal.NOT_APPLIED, details)
+        return OtherEnvironment(nothing, apply_command, refusal=refusal, ways=apply_there)
+    running = running_version(other.store, stack, shared, stored)
+    planned = _compare(other, theirs, stored, image, pushed_to=pipeline.config.docker.image_name)
+    problem: Reason | None = None
+    if stored.intents:
+        problem = Reason(PromotionRefusal.UNFINISHED, details)
+    elif differing := list(_differences(planned.plan)):
+        shown: list[JSON] = [*differing[:_LISTED]]
+        more = len(differing) - len(shown)
+        problem = Reason(PromotionRefusal.DRIFTED, {**details, "differing": shown, "more": more})
+    ways = apply_there if problem is not None else ()
+    return OtherEnvironment(running, apply_command, image, planned, problem, ways)
+
+
+def running_version(
+    store: Store, stack: Stack, shared: SharedSettings, stored: Snapshot | None
+) -> RunningVersion:
+    """What a stack runs by its state, and since when by its history."""
+    running = RunningVersion(str(stack), shared.names.get(stack.scope, stack.environment))
+    image = image_in(stored) if stored is not None else None
+    if image is None:
+        return running
+    running = replace(
+        running,
+        image="/".join(Address.parse(image.address).name),
+        version=str(image.inputs.get("version") or ""),
+        digest=digest_of(image.outputs),
+    )
+    for number, saves in enumerate(islice(saves_by_run(store, str(stack)), _RUNS_READ)):
+        entry = saves[0]
+        then = store.load_at(str(stack), entry.serial)
+        before = image_in(then) if then is not None else None
+        if before is None or digest_of(before.outputs) != running.digest:
+            break
+        by = f"{entry.owner}@{entry.host}" if entry.owner else ""
+        commit = entry.git_commit if number == 0 else running.commit
+        running = replace(running, since=saves[-1].written_at, by=by, commit=commit)
+    return running
+
+
+def _compare(
+    session: Session, pipeline: Pipeline, stored: Snapshot, image: RecordedResource, *, pushed_to: str
+) -> PlanResult:
+    """The plan from the live objects back to the state. Raises CannotCheckError if any cannot be read."""
+    kinds = kinds_of(session.platform)
+    kinds["image"] = recorded_image_kind(
+        pipeline, image, session.pool, new_version=WayOut(ImageWay.OTHER_STATE), pushed_to=pushed_to
+    )
+    planned = plan_for(
+        session,
+        pipeline,
+        graph_of(stored, stored),
+        kinds,
+        stored,
+        PlanRequest(options=PlanOptions()),
+        partial=True,
+    )
+    if planned.unread:
+        raise CannotCheckError(*planned.unread)
+    return planned
+
+
+def _differences(plan: Plan) -> Iterator[dict[str, JSON]]:
+    """Each object or field that is not as the last apply left it; with both values if they are known."""
+    for step in plan.steps:
+        changed = [*step.drifts, *step.conflicts]
+        for change in changed:
+            values = {"recorded": change.recorded, "live": change.live} if change.path else {}
+            known = {name: value for name, value in values.items() if not isinstance(value, NoValue)}
+            yield {"address": str(step.address), "path": change.path, **known}
+        if not changed and step.action in (Action.CREATE, Action.DELETE, Action.REPLACE):
+            yield {"address": str(step.address), "path": ""}

@@ -1,0 +1,186 @@
+"""`promote`: plans to give an environment the very image that another one runs; and the gate before it.
+
+A promotion is a plan of the files for the target, with the image given. So it is applied, saved and approved
+as any other plan.
+"""
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from uuid import uuid4
+
+from semver import Version
+
+from providers.docker.source.key import SourceKey
+from providers.docker.verdicts import ImageWay
+from providers.json_value import JSON
+from providers.protocol import LiveObject, is_published
+from providers.reasons import Reason, Refusal, WayOut
+from providers.table import FACTS
+from reconciler.core.diagnostics import UserError, error, warning
+from reconciler.core.plan import Plan, Stack
+from reconciler.core.promotion import Promotion, PromotionRefusal, PromotionWay
+from reconciler.core.values import Address
+from reconciler.engine.kinds import digest_of, image_kind, kinds_of, recorded_source
+from reconciler.engine.other_environment import OtherEnvironment, inspect_other, running_version
+from reconciler.engine.plan import PlanResult, make_plan, plan_for
+from reconciler.engine.requests import PlanRequest, PromoteRequest
+from reconciler.engine.session import Session
+from reconciler.engine.validate import ValidatedPipeline
+from reconciler.pipeline.channels import leaves_channel
+from reconciler.pipeline.compile import desired_graph
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.version import is_rc, parse
+from state.snapshot import RecordedResource, Snapshot
+
+_LISTED = 4  # differing files that a reason lists; the others are counted
+_DIRTY = "+dirty"
+
+
+def plan_pipeline(session: Session, validated: ValidatedPipeline, request: PlanRequest) -> PlanResult:
+    """The plan of a command that writes: a promotion if the request has one, else of the files. Reads only.
+
+    A plan of the files is refused where a gate is closed: see `_with_gate`.
+
+    Raises: as `make_plan`, for both environments.
+    """
+    if request.promote is not None:
+        return _plan_promotion(session, validated, request, request.promote)
+    planned = make_plan(session, validated, request)
+    return planned if request.options.destroy else _with_gate(session, planned)
+
+
+def _plan_promotion(
+    session: Session, validated: ValidatedPipeline, request: PlanRequest, promote: PromoteRequest
+) -> PlanResult:
+    pipeline, key = validated.require_valid()
+    stack = session.stack(pipeline)
+    stored = session.store.load(str(stack)) or Snapshot.new(str(stack), lineage=str(uuid4()))
+    source = inspect_other(session, pipeline, promote.source)
+    if source.running.stack == str(stack):
+        detail = f"Both are {stack.scope}. Name two environments with --from and --to."
+        raise UserError(error("an environment cannot be promoted to itself", detail))
+    version, refusal = _version(pipeline, source, promote, stack)
+    if version != pipeline.config.metadata.version:
+        pipeline = pipeline.at(version)
+    image = image_kind(
+        pipeline,
+        key,
+        session.pool,
+        new_version=WayOut(ImageWay.NEW_VERSION, shlex.join(("reconciler", "bump", "patch", stack.name))),
+        leaves_channel=leaves_channel(pipeline),
+        promoted=source.running,
+        announce=session.emit,
+    )
+    planned = plan_for(
+        session,
+        pipeline,
+        desired_graph(pipeline, key.key),
+        kinds_of(session.platform, image),
+        stored,
+        request,
+        remarks=validated.diagnostics,
+    )
+    if source.refusal is not None:
+        refusal = Refusal(source.refusal, source.ways)
+    elif source.image is not None and not key.is_same(recorded_source(source.image)):
+        refusal = _other_files(source, source.image, key, image.source_differences)
+    target = running_version(session.store, stack, pipeline.loaded.shared, stored)
+    plan = replace(planned.plan, promotion=Promotion(source.running, target, str(version)))
+    return replace(planned, plan=_refused(plan, refusal) if refusal is not None else plan)
+
+
+def _version(
+    pipeline: Pipeline, source: OtherEnvironment, promote: PromoteRequest, stack: Stack
+) -> tuple[Version, Refusal | None]:
+    """The version that the image gets, and a refusal if config.toml has another one than that and its own."""
+    files = pipeline.config.metadata.version
+    if not source.running.version:
+        return files, None
+    runs = parse(source.running.version)
+    version = runs.finalize_version() if promote.final and is_rc(runs) else runs
+    if files in (runs, version):
+        return version, None
+    details = {"source": promote.source, "runs": str(runs), "version": str(files)}
+    ways = [WayOut(PromotionWay.APPLY_SOURCE, source.apply_command)]
+    if is_rc(runs) and files == runs.finalize_version():
+        ways.insert(0, WayOut(PromotionWay.FINAL, stack.command("promote", *promote.options, "--final")))
+    return version, Refusal(Reason(PromotionRefusal.OTHER_VERSION, details), tuple(ways))
+
+
+def _other_files(
+    source: OtherEnvironment,
+    image: RecordedResource,
+    key: SourceKey,
+    differences: Callable[[Mapping[str, JSON], LiveObject], list[str] | None],
+) -> Refusal:
+    """The refusal of files that are not the source of the image: what differs, and the commit that was it."""
+    live = source.planned.remote_state.found.get(Address.parse(image.address)) if source.planned else None
+    lines = differences(image.outputs, live) if live is not None else None
+    commit, dirty, _ = source.running.commit.partition(_DIRTY)
+    details: dict[str, JSON] = {
+        "source": source.running.environment,
+        "version": source.running.version,
+        "revision": commit or None,
+        "dirty": bool(dirty),
+    }
+    if lines is None:
+        details["files"] = len(key.files)
+    else:
+        details |= {"differing": [*lines[:_LISTED]], "more": max(0, len(lines) - _LISTED)}
+    ways = [WayOut(PromotionWay.APPLY_SOURCE, source.apply_command)]
+    if commit and not dirty:
+        ways.insert(0, WayOut(PromotionWay.CHECK_OUT, f"git checkout {commit}"))
+    return Refusal(Reason(PromotionRefusal.OTHER_FILES, details), tuple(ways))
+
+
+def _with_gate(session: Session, planned: PlanResult) -> PlanResult:
+    """The plan, refused if it publishes an image that the environment of `promote_from` does not run in sync.
+
+    An image that this environment runs already is not published again, so it passes, whatever the other one
+    runs by now.
+    """
+    pipeline, plan = planned.pipeline, planned.plan
+    shared = pipeline.loaded.shared
+    environment = shared.names.get(plan.stack.scope, plan.stack.environment)
+    leader = shared.promotes_from.get(environment)
+    if leader is None:
+        return planned
+    for step in plan.steps:
+        kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
+        if not is_published(kind) or resource is None or step.refusal is not None:
+            continue
+        live = planned.remote_state.found.get(step.address)
+        is_published_now = live is not None and not kind.is_other_content(live, resource.fields)
+        digest = digest_of(live.outputs) if live is not None and is_published_now else ""
+        recorded = planned.stored.resources.get(str(step.address))
+        if digest and recorded is not None and digest_of(recorded.outputs) == digest:
+            continue
+        source = inspect_other(session, pipeline, leader)
+        if source.refusal is None and digest and source.running.digest == digest:
+            continue
+        why = source.refusal or Reason(
+            PromotionRefusal.RUNS_ANOTHER, {"runs": source.running.version, "digest": source.running.digest}
+        )
+        details = {**why.details, "source": leader, "environment": environment, "why": why.code.value}
+        reason = Reason(PromotionRefusal.GATED, details)
+        if session.override:
+            note = warning("the gate is overridden", session.override, address=str(step.address))
+            plan = replace(plan, diagnostics=(*plan.diagnostics, note))
+            continue
+        promote = plan.stack.command("promote", "--from", leader)
+        override = plan.stack.command(session.verb, *plan.options, "--override", "REASON")
+        ways = (*source.ways, WayOut(PromotionWay.PROMOTE, promote), WayOut(PromotionWay.OVERRIDE, override))
+        plan = _refused(plan, Refusal(reason, ways))
+    return replace(planned, plan=plan)
+
+
+def _refused(plan: Plan, refusal: Refusal) -> Plan:
+    """The plan with this refusal of its image, on which everything else depends."""
+    return replace(
+        plan,
+        steps=tuple(
+            replace(step, refusal=refusal) if FACTS[step.address.kind].published_as else step
+            for step in plan.steps
+        ),
+    )
