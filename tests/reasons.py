@@ -6,10 +6,17 @@ from typing import Any
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.reasons import Reason, WayOut
 from reconciler.core.contract import ContractChange
+from reconciler.core.promotion import PromotionRefusal, PromotionWay
 from reconciler.core.reasons import ContractCode, ReasonCode, RefusalCode, Way
 
-REASON_CODES: tuple[StrEnum, ...] = (*ReasonCode, *RefusalCode, *ImageVerdict, *ImageRefusal)
-WAY_CODES: tuple[StrEnum, ...] = (*Way, *ImageWay)
+REASON_CODES: tuple[StrEnum, ...] = (
+    *ReasonCode,
+    *RefusalCode,
+    *PromotionRefusal,
+    *ImageVerdict,
+    *ImageRefusal,
+)
+WAY_CODES: tuple[StrEnum, ...] = (*Way, *PromotionWay, *ImageWay)
 
 _FIELDS = {"fields": ["default_cpu", "target"]}
 _PARTS = {"fields": ["default_parameters"], "ignored": ["default_parameters.a", "default_parameters.b"]}
@@ -29,6 +36,18 @@ _OF_CONTRACTS: dict[ContractCode, dict[str, Any]] = {
     ContractCode.CONSTRAINT_CHANGED: {**_OF_FRAMEWORK, "before": "ONNX", "after": "PYTORCH"},
     ContractCode.UNCONSTRAINED: {**_OF_FRAMEWORK, "before": "ONNX", "after": None},
 }
+_DRIFTED = {
+    "source": "STAGING",
+    "differing": [
+        {"address": "processing/app", "path": "default_cpu", "recorded": 4, "live": 9},
+        {"address": "processing/app", "path": "description", "recorded": "a text"},
+        {"address": "input/app/data", "path": ""},
+    ],
+    "more": 0,
+}
+_FILES = {"source": "STAGING", "version": "1.2.0", "dirty": False}
+_RUNS = {"source": "STAGING", "runs": "1.2.0", "digest": "sha256:0123456789ab"}
+_GATE = {"source": "STAGING", "environment": "PROD"}
 _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     ReasonCode.SEVERAL: [{"codes": ["changed-outside", "files-changed"]}],
     ReasonCode.UNMANAGED: [_FIELDS],
@@ -57,6 +76,29 @@ _DETAILS: dict[StrEnum, list[dict[str, Any]]] = {
     ],
     RefusalCode.CLAIMED: [_CLAIM, {**_CLAIM, "declared_there": "", "declared_here": ""}],
     RefusalCode.UNSTATED: [{"text": "because"}],
+    PromotionRefusal.NOT_APPLIED: [{"source": "STAGING"}],
+    PromotionRefusal.UNFINISHED: [{"source": "STAGING"}],
+    PromotionRefusal.DRIFTED: [_DRIFTED, {**_DRIFTED, "more": 2}],
+    PromotionRefusal.OTHER_FILES: [
+        {**_FILES, **_CHANGED, "revision": "0123456789abcdef"},
+        {**_FILES, "files": 5, "revision": "0123456789abcdef", "dirty": True},
+        {**_FILES, "files": 5, "revision": None},
+    ],
+    PromotionRefusal.OTHER_VERSION: [{"source": "STAGING", "runs": "1.2.0-rc", "version": "1.2.0"}],
+    PromotionRefusal.RUNS_ANOTHER: [_RUNS, {**_RUNS, "runs": "", "digest": ""}],
+    PromotionRefusal.GATED: [
+        {**_GATE, **_RUNS, "why": "source-runs-another"},
+        {**_GATE, "why": "source-not-applied"},
+        {**_GATE, "why": "source-unfinished"},
+        {**_GATE, **_DRIFTED, "why": "source-drifted"},
+    ],
+    ImageVerdict.PROMOTED: [
+        {"environment": "STAGING", "copied": True},
+        {"environment": "STAGING", "copied": False},
+    ],
+    ImageRefusal.OTHER_IMAGE: [
+        {"version": "1.2.0", "published": "sha256:0123", "environment": "STAGING", "promoted": "sha256:4567"}
+    ],
     ImageVerdict.SOURCE_CHANGED: [_CHANGED, _UNKNOWN, {**_UNKNOWN, "revision": None, "dirty": False}],
     ImageVerdict.TAG_MOVED: [
         {"channel": "latest", "points_to": "sha256:0123"},

@@ -29,6 +29,7 @@ ELSEWHERE = {
     "docs/how-to/gone-folder.md": "tests/stories/deleted_folder.story, which deletes a folder",
     "docs/how-to/share-state.md": "tests/commands/test_state.py, which has a bucket",
     "docs/how-to/cluster.md": "tests/fleet/test_cluster.py, which has a cluster",
+    "docs/how-to/promote.md": "tests/test_docs_promote.py, which has two environments",
     "docs/how-to/workspace.md": "tests/test_docs_workspace.py, which has two environments and a bucket",
     "docs/how-to/replace-pxl-pipeline.md": "tests/commands/test_deploy.py",
     **{

@@ -68,6 +68,7 @@ CASES = [
     Case("plan dataset_cleanup", 1, PLATFORM),
     Case("apply dataset_cleanup", 1, PLATFORM),
     Case("deploy dataset_cleanup", 1, PLATFORM),
+    Case("promote dataset_cleanup --from STAGING --to PROD", 1, PLATFORM),
     Case("rollback dataset_cleanup", 1, PLATFORM),
     Case("status --all --offline", 1, PLATFORM | STATE),
     Case("drift dataset_cleanup", 1, PLATFORM),

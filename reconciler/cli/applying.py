@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from reconciler.cli import execution, options, prompts, stores
-from reconciler.cli.approvals import other_plan, utc_now
+from reconciler.cli.approvals import missing_review, other_plan, utc_now
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.prompts import confirm
 from reconciler.cli.report_files import write_run
@@ -83,10 +83,18 @@ class Dialogue:
 
     def _answer(self, planned: PlanResult, ask: bool) -> Approval:
         approved, actual = self.consent.digest, digest([planned.plan])
-        if approved is not None and ask:
+        writes = ask or any(step.writes for step in planned.plan.steps)
+        if approved is not None and writes:
             if is_approved(approved, actual):
                 return Approval.GIVEN
             self.refusal = other_plan(approved, actual)
+            print_diagnostics([self.refusal], self.err)
+            return Approval.UNATTENDED
+        is_attended = ask and not self.consent.yes and prompts.is_interactive()
+        if writes and (
+            refusal := missing_review([planned.plan], self.consent, actual, is_attended=is_attended)
+        ):
+            self.refusal = refusal
             print_diagnostics([self.refusal], self.err)
             return Approval.UNATTENDED
         if self.consent.yes or not ask:

@@ -1,9 +1,13 @@
-"""Shared by the commands that apply plans: the refusal of a plan that is not approved, and the time."""
+"""Shared by the commands that apply plans: the refusals of a plan that is not approved, and the time."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from reconciler.cli import options
 from reconciler.core.approval import SHORT
 from reconciler.core.diagnostics import Diagnostic, error
+from reconciler.core.plan import Plan
+from reconciler.engine.requests import Consent
 
 
 def other_plan(approved: str, actual: str) -> Diagnostic:
@@ -21,6 +25,41 @@ def other_plan(approved: str, actual: str) -> Diagnostic:
         "Nothing was changed. Look at the plan above; to apply it, approve its digest."
     )
     return error(f"this is not the plan with the digest {approved[:SHORT]}", detail)
+
+
+def missing_review(
+    plans: Iterable[Plan], consent: Consent, actual: str, *, is_attended: bool
+) -> Diagnostic | None:
+    """The refusal of plans whose environment requires a review; None if it does not, or if they have one.
+
+    Somebody who answers the question of the command has seen the plan. Without that, its digest proves it.
+
+    Args:
+        actual: the digest of the plans.
+        is_attended: whether the user is about to answer.
+    """
+    if consent.override or consent.digest is not None or is_attended:
+        return None
+    shared = options.workspace().shared()
+    for plan in plans:
+        if plan.is_empty:
+            continue
+        environment = shared.names.get(plan.stack.scope, plan.stack.environment)
+        review = shared.reviews.get(environment)
+        if review == "always" or (review == "destructive" and plan.is_destructive):
+            approve = f"--approve {actual[:SHORT]}"
+            what = "a plan" if review == "always" else "a plan that deletes or replaces resources"
+            detail = (
+                f"Nothing was changed. Look at the plan above; to apply it, use {approve}. --yes is not "
+                "enough. In an emergency, state why with --override REASON, which the history keeps."
+            )
+            return error(
+                f"{environment} requires a review of {what}",
+                detail,
+                file=shared.file,
+                line=shared.line_of("environments", environment, "review"),
+            )
+    return None
 
 
 def utc_now() -> datetime:

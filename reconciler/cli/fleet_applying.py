@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from reconciler.cli import execution, options, prompts, stores
-from reconciler.cli.approvals import other_plan, utc_now
+from reconciler.cli.approvals import missing_review, other_plan, utc_now
 from reconciler.cli.cluster import workers_of
 from reconciler.cli.outputs import Outputs
 from reconciler.cli.report_files import write_run
@@ -274,6 +274,12 @@ class _Run:
         request, approved = self._request, self._request.consent.digest
         if approved is not None and not is_approved(approved, total):
             return other_plan(approved, total)
+        is_attended = not (request.consent.yes or request.saved) and prompts.is_interactive()
+        applicable = [plan for plan in plans.values() if plan.can_apply]
+        if (
+            missing := missing_review(applicable, request.consent, total, is_attended=is_attended)
+        ) is not None:
+            return missing
         if request.saved is not None and not request.saved.skip_stale:
             stale = [run for run in runs.values() if run.stale_steps or run.mismatch]
             if stale:

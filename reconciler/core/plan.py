@@ -222,6 +222,11 @@ class Plan:
         return all(step.action is Action.NOOP for step in self.steps)
 
     @property
+    def is_promotion(self) -> bool:
+        """Whether it takes the image over from another environment; `promotion` is not in every document."""
+        return bool(self.request.get("promote"))
+
+    @property
     def is_destructive(self) -> bool:
         return any(step.action in (Action.DELETE, Action.REPLACE) for step in self.steps)
 
@@ -284,7 +289,7 @@ class Plan:
     @property
     def apply_command(self) -> str:
         """The command that applies this plan, with the options that it was made with."""
-        return self.stack.command("promote" if self.promotion else "apply", *self.options)
+        return self.stack.command("promote" if self.is_promotion else "apply", *self.options)
 
     @property
     def unverified(self) -> int:

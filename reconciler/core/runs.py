@@ -94,7 +94,7 @@ class PipelineRun:
         """
         if self.stack is None:
             return shlex.join(("reconciler", verb, self.folder, *options))
-        verb = "promote" if self.plan is not None and self.plan.promotion else verb
+        verb = "promote" if self.plan is not None and self.plan.is_promotion else verb
         return self.stack.command(verb, *options, *(self.plan.options if self.plan else ()))
 
 

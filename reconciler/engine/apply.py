@@ -17,7 +17,7 @@ from providers.reasons import Reason
 from providers.regular_files import read_regular, real_path
 from providers.table import FACTS
 from reconciler.core.approval import digest
-from reconciler.core.diagnostics import UserError, error
+from reconciler.core.diagnostics import UserError, error, warning
 from reconciler.core.diff import effective_fields
 from reconciler.core.events import Emit, Notice
 from reconciler.core.plan import Plan, Stack
@@ -227,6 +227,8 @@ def carry_out_stack(
             session.emit(Notice(f"took over the lock of {lock.previous_holder}: {why}"))
         check_files(waited)
         planned = make(lock.previous_holder)
+        if session.override and not planned.plan.is_empty:
+            planned = replace(planned, plan=_with_override(planned.plan, session.override))
         stale: tuple[StaleStep, ...] = ()
         if (saved := request.saved_plan) is not None:
             if (mismatch := plan_mismatch(saved, planned.plan)) is not None:
@@ -257,6 +259,12 @@ def carry_out_stack(
             _write_config(planned.pipeline)
         planned.claims.settle(state_after)
     return ApplyResult(planned, ApplyStatus.CARRIED_OUT, result, writes_edits, stale)
+
+
+def _with_override(plan: Plan, why: str) -> Plan:
+    """The plan with a warning that every report shows."""
+    note = warning("promote_from and review of reconciler.toml are overridden", f"{why}.")
+    return replace(plan, diagnostics=(*plan.diagnostics, note))
 
 
 def _execute(

@@ -142,23 +142,28 @@ def make_plan(
     )
     if partial:  # a report builds nothing
         return planned
-    if (note := state_note(stack, stored, planned.remote_state, kinds)) is not None:
-        plan = planned.plan
-        planned = replace(planned, plan=replace(plan, diagnostics=(*plan.diagnostics, note)))
-    if bumped.config.reconciler.contract == "major":
+    planned = with_demands(session, planned)
+    _refuse_time(planned)
+    return _refuse_secrets(planned, image_source(bumped), key, session.emit)
+
+
+def with_demands(session: Session, planned: PlanResult) -> PlanResult:
+    """The plan with a note on missing state, and refused if it lacks the major version that it needs."""
+    plan, pipeline = planned.plan, planned.pipeline
+    if (note := state_note(plan.stack, planned.stored, planned.remote_state, planned.kinds)) is not None:
+        plan = replace(plan, diagnostics=(*plan.diagnostics, note))
+    if pipeline.config.reconciler.contract == "major":
         plan = demand_major_version(
-            planned.plan,
+            plan,
             session,
-            bumped,
+            pipeline,
             planned.desired,
             recorded_by_address(planned.settled),
             planned.remote_state,
-            kinds,
+            planned.kinds,
             planned.running,
         )
-        planned = replace(planned, plan=plan)
-    _refuse_time(planned)
-    return _refuse_secrets(planned, image_source(bumped), key, session.emit)
+    return replace(planned, plan=plan)
 
 
 def plan_for(

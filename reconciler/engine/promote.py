@@ -17,13 +17,13 @@ from providers.json_value import JSON
 from providers.protocol import LiveObject, is_published
 from providers.reasons import Reason, Refusal, WayOut
 from providers.table import FACTS
-from reconciler.core.diagnostics import UserError, error, warning
+from reconciler.core.diagnostics import UserError, error
 from reconciler.core.plan import Plan, Stack
 from reconciler.core.promotion import Promotion, PromotionRefusal, PromotionWay
 from reconciler.core.values import Address
 from reconciler.engine.kinds import digest_of, image_kind, kinds_of, recorded_source
 from reconciler.engine.other_environment import OtherEnvironment, inspect_other, running_version
-from reconciler.engine.plan import PlanResult, make_plan, plan_for
+from reconciler.engine.plan import PlanResult, make_plan, plan_for, with_demands
 from reconciler.engine.requests import PlanRequest, PromoteRequest
 from reconciler.engine.session import Session
 from reconciler.engine.validate import ValidatedPipeline
@@ -81,6 +81,7 @@ def _plan_promotion(
         request,
         remarks=validated.diagnostics,
     )
+    planned = with_demands(session, planned)
     if source.refusal is not None:
         refusal = Refusal(source.refusal, source.ways)
     elif source.image is not None and not key.is_same(recorded_source(source.image)):
@@ -144,7 +145,7 @@ def _with_gate(session: Session, planned: PlanResult) -> PlanResult:
     shared = pipeline.loaded.shared
     environment = shared.names.get(plan.stack.scope, plan.stack.environment)
     leader = shared.promotes_from.get(environment)
-    if leader is None:
+    if leader is None or session.override:
         return planned
     for step in plan.steps:
         kind, resource = planned.kinds[step.address.kind], planned.desired.get(step.address)
@@ -164,10 +165,6 @@ def _with_gate(session: Session, planned: PlanResult) -> PlanResult:
         )
         details = {**why.details, "source": leader, "environment": environment, "why": why.code.value}
         reason = Reason(PromotionRefusal.GATED, details)
-        if session.override:
-            note = warning("the gate is overridden", session.override, address=str(step.address))
-            plan = replace(plan, diagnostics=(*plan.diagnostics, note))
-            continue
         promote = plan.stack.command("promote", "--from", leader)
         override = plan.stack.command(session.verb, *plan.options, "--override", "REASON")
         ways = (*source.ways, WayOut(PromotionWay.PROMOTE, promote), WayOut(PromotionWay.OVERRIDE, override))

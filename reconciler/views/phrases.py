@@ -16,7 +16,7 @@ from reconciler.core.contract import ContractChange, NamedContract
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.core.diff import ChangeClass
 from reconciler.core.plan import Action, Basis, Plan, Stack
-from reconciler.core.promotion import PromotionRefusal, PromotionWay, RunningVersion
+from reconciler.core.promotion import Promotion, PromotionRefusal, PromotionWay, RunningVersion
 from reconciler.core.reasons import ContractCode, ReasonCode, RefusalCode, Way
 from reconciler.core.runs import PipelineRun, RunResult
 from reconciler.core.stale import PlanMismatch
@@ -169,6 +169,16 @@ def last_applied(stack: StackReport) -> str:
     who = f" by {last.by}@{last.host}" if last.by else ""
     commit = f" from {short_commit(last.git_commit)}" if last.git_commit else ""
     return f"last applied {last.at[:16].replace('T', ' ')}{who}{commit}"
+
+
+def promotion(promoted: Promotion) -> str:
+    """What both environments of a promotion run, and the version that the image gets, in one line."""
+    both = []
+    for running in (promoted.source, promoted.target):
+        details = " ".join(filter(None, (running.digest[:SHORT_DIGEST], since(running))))
+        what = f"{running.version} ({details})" if running.version else "nothing"
+        both.append(f"{running.environment} runs {what}")
+    return f"{'; '.join(both)}; it gets {promoted.version}"
 
 
 def since(running: RunningVersion, *, by: bool = True) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from providers.docker.image import ImageKind
+from providers.docker.image import ImageKind, PromotedImage
 from providers.docker.source.key import ImageSource, SourceKey
 from providers.docker.verdicts import ImageRefusal, ImageVerdict, ImageWay
 from providers.protocol import Assessment, LiveObject, RequiredAction
@@ -32,6 +32,13 @@ def kind(**files: str) -> ImageKind:
     key = SourceKey(KEY, files, {}, 0)
     source = ImageSource(folder=Path("app"))
     return ImageKind("reg.io/app", source, key, never, never, new_version=NEW_VERSION, accept=ACCEPT)
+
+
+def promoting(digest: str = "sha256:there") -> ImageKind:
+    source = ImageSource(folder=Path("app"))
+    key = SourceKey(KEY, {}, {}, 0)
+    promoted = PromotedImage("STAGING", digest, never)
+    return ImageKind("reg.io/app", source, key, never, never, new_version=NEW_VERSION, promoted=promoted)
 
 
 def published(
@@ -87,6 +94,50 @@ def test_a_situation_has_its_verdict(
     assert verdict.need is need
     assert reason_of(verdict).startswith(reason)
     assert verdict.refusal is None
+
+
+@pytest.mark.parametrize(
+    ("live", "digest", "need", "copied"),
+    [
+        (None, "sha256:there", RequiredAction.CREATE, True),
+        (published(tag=None), "sha256:there", RequiredAction.UPDATE, True),
+        (published(tag=None), "sha256:here", RequiredAction.UPDATE, False),
+        (published(channel=None), "sha256:here", RequiredAction.UPDATE, False),
+    ],
+)
+def test_a_promoted_image_is_copied_or_tagged_and_never_built(
+    live: LiveObject | None, digest: str, need: RequiredAction, copied: bool
+) -> None:
+    kind = promoting(digest)
+    assert kind.facts.assess is not None
+
+    verdict = kind.facts.assess(DESIRED, None, {}, live, [])
+
+    assert (verdict.need, verdict.refusal) == (need, None)
+    assert verdict.reason == Reason(ImageVerdict.PROMOTED, {"environment": "STAGING", "copied": copied})
+    assert kind.builder_for(live, DESIRED) is None
+    assert live is None or kind.is_other_content(live, DESIRED) is copied
+
+
+def test_a_promoted_image_that_has_its_tags_needs_nothing() -> None:
+    assess = promoting("sha256:here").facts.assess
+    assert assess is not None
+
+    assert assess(DESIRED, None, {}, published(), []).need is RequiredAction.NOTHING
+
+
+def test_a_version_that_is_another_image_of_the_same_source_is_not_promoted_over() -> None:
+    assess = promoting("sha256:there").facts.assess
+    assert assess is not None
+
+    refusal = assess(DESIRED, None, {}, published(), []).refusal
+
+    assert refusal is not None and refusal.ways == (NEW_VERSION,)
+    assert refusal.reason.code is ImageRefusal.OTHER_IMAGE
+    assert (refusal.reason.details["published"], refusal.reason.details["promoted"]) == (
+        "sha256:here",
+        "sha256:there",
+    )
 
 
 def test_a_version_of_another_source_is_refused_with_the_differences() -> None:

@@ -456,5 +456,7 @@ def test_state_of_an_earlier_version_holds_its_claims(team: Team) -> None:
     team.apply(A, processing("x"))
     assert isinstance(team.store, SqliteStore)
     change(team.store.path, "DROP TABLE registers")
+    for name in ("promoted_from", "override"):
+        change(team.store.path, f"ALTER TABLE saves DROP COLUMN {name}")
     change(team.store.path, "PRAGMA user_version = 3")
     assert refusals(team.apply(B, processing("x"))) == {"processing/x": A}

@@ -141,6 +141,11 @@ def test_every_code_of_an_image_occurs() -> None:
         assess(desired, earlier, {}, published(source_key=test_verdicts.OLD_KEY), []),
     ]
 
+    for live in (None, published(), published(tag=None)):
+        promoted = test_verdicts.promoting().facts.assess
+        assert promoted is not None
+        situations.append(promoted(desired, None, {}, live, []))
+
     refusals = [assessment.refusal for assessment in situations if assessment.refusal]
     assert {assessment.reason.code for assessment in situations} == set(ImageVerdict)
     assert {refusal.reason.code for refusal in refusals} == set(ImageRefusal)

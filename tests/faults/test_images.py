@@ -45,17 +45,17 @@ def test_a_version_that_somebody_else_published_meanwhile_is_never_overwritten(
     theirs = copy_example("single_training", cli.folder / "elsewhere", sandbox.registry)
     (theirs / "pipeline.py").write_text("print('theirs')\n")
 
-    make = apply.make_plan
+    make = apply.plan_pipeline
 
     def meanwhile(*given: object) -> plan.PlanResult:
         planned = make(*given)  # type: ignore[arg-type]
         with monkeypatch.context() as other:
-            other.setattr(apply, "make_plan", make)
+            other.setattr(apply, "plan_pipeline", make)
             other.setenv("RECONCILER_STATE", str(cli.folder / "other.db"))
             assert cli("apply", str(theirs)).code == 0
         return planned
 
-    monkeypatch.setattr(apply, "make_plan", meanwhile)
+    monkeypatch.setattr(apply, "plan_pipeline", meanwhile)
     ended = cli("apply", str(mine))
 
     assert ended.code == 1

@@ -78,7 +78,7 @@ def test_a_lock_can_be_taken_away(state: Path, cli: Cli) -> None:
 def test_our_own_lock_can_be_recognised(state: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that tells a dead holder from a living one is in the lock."""
     seen: list[LockInfo] = []
-    checked = apply.make_plan
+    checked = apply.plan_pipeline
 
     def look(*given: object) -> plan.PlanResult:
         with open_store(str(state)) as store:
@@ -87,7 +87,7 @@ def test_our_own_lock_can_be_recognised(state: Path, cli: Cli, monkeypatch: pyte
         seen.append(holder)
         return checked(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(apply, "make_plan", look)
+    monkeypatch.setattr(apply, "plan_pipeline", look)
     assert cli("apply", "single_training").code == 0
     (holder,) = seen
     assert (holder.host, holder.pid) == (socket.gethostname(), os.getpid())

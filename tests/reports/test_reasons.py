@@ -10,6 +10,7 @@ import pytest
 from providers.reasons import Reason, WayOut
 from reconciler.core.contract import ContractChange
 from reconciler.core.plan import Plan, Stack
+from reconciler.core.promotion import Promotion, PromotionRefusal, RunningVersion
 from reconciler.core.reasons import ReasonCode, RefusalCode, Way
 from reconciler.core.stale import PlanMismatch, plan_mismatch
 from reconciler.drift.findings import DriftState
@@ -73,7 +74,7 @@ def page() -> str:
         for way in first_of_each(WAYS, "label")
     ]
     count = len(ReasonCode)
-    refusals = count + len(RefusalCode)
+    refusals = count + len(RefusalCode) + len(PromotionRefusal)
     images = reasons[refusals:]
     return "".join(
         (
@@ -118,11 +119,16 @@ def test_every_way_out_has_words(way: WayOut) -> None:
 @pytest.mark.parametrize("code", PlanMismatch)
 def test_every_mismatch_of_a_saved_plan_has_words(code: PlanMismatch) -> None:
     here, there = (Stack("my-org", "PROD", f"https://{host}.org", "app") for host in ("a", "b"))
-    saved = Plan(here, "lineage", 1, (), sources="digest")
+    runs = RunningVersion("my-org@STAGING/app", "STAGING", "reg.io/app", "1.0.0", "sha256:1")
+    promotion = Promotion(runs, RunningVersion("my-org@PROD/app", "PROD"), "1.0.0")
+    saved = Plan(here, "lineage", 1, (), sources="digest", promotion=promotion)
     current = {
         PlanMismatch.OTHER_STACK: replace(saved, stack=there),
         PlanMismatch.FILES_CHANGED: replace(saved, sources="another"),
         PlanMismatch.OTHER_STATE: replace(saved, lineage="another"),
+        PlanMismatch.OTHER_IMAGE: replace(
+            saved, promotion=replace(promotion, source=replace(runs, digest="sha256:2"))
+        ),
     }[code]
 
     assert plan_mismatch(saved, saved) is None

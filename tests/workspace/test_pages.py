@@ -9,8 +9,8 @@ from reconciler.workspace.reader import read
 from tests.test_readme import DOCUMENTS, ROOT, Text
 
 REFERENCE = ROOT / "docs" / "reference" / "workspace.md"
-WITHOUT_EFFECT = {"name", "promote_from", "review"}
-"""Keys that are read and checked, and that no command uses yet; no page has them."""
+WITHOUT_EFFECT = {"name"}
+"""Keys that no page has."""
 EXAMPLES = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in DOCUMENTS

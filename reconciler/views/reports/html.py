@@ -84,7 +84,8 @@ def _outcomes(run: PipelineRun) -> list[Outcome]:
 
 
 def _remarks(run: PipelineRun) -> list[Diagnostic]:
-    return [remark for remark in in_order(run.diagnostics) if remark.severity is not Severity.ERROR]
+    every = (*run.diagnostics, *(run.plan.diagnostics if run.plan else ()))
+    return [remark for remark in in_order(dict.fromkeys(every)) if remark.severity is not Severity.ERROR]
 
 
 @cache
@@ -126,6 +127,7 @@ _WORDS = (
     "facts",
     "headline",
     "moment",
+    "promotion",
     "reason",
     "state",
     "unchecked",

@@ -8,7 +8,7 @@ from reconciler.core.diagnostics import Diagnostic, in_order
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.views.fleet_changes import change_rows, contract_rows, totals
 from reconciler.views.fleet_problems import ProblemRow, refusals, remarks
-from reconciler.views.phrases import audience_of, reason, way
+from reconciler.views.phrases import audience_of, promotion, reason, way
 from reconciler.views.plan_rows import rows
 from reconciler.views.reports.markdown_parts import (
     CHANGES,
@@ -87,7 +87,8 @@ def _problem(row: ProblemRow) -> str:
 
 
 def _head(plan: Plan) -> str:
-    return f"{code(plan.stack.label)}  \n{plain(summary(plan).plain)}\n\n"
+    both = f"{plain(promotion(plan.promotion))}  \n" if plan.promotion is not None else ""
+    return f"{code(plan.stack.label)}  \n{both}{plain(summary(plan).plain)}\n\n"
 
 
 def _step(plan: Plan, step: Step) -> str:

@@ -1,0 +1,564 @@
+"""`promote` gives an environment the very image of another one, and the gate lets nothing else in."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from providers.docker.registry.client import RegistryClient
+from providers.sandbox import Sandbox
+from tests.conftest import Cli, Ended, copy_example, training
+from tests.stories.test_stories import git
+
+NAME = "dataset_cleanup"
+REPOSITORY = "examples/dataset_cleanup"
+
+
+@pytest.fixture
+def pipeline(cli: Cli, environments: Sandbox) -> Path:
+    """A pipeline whose candidate TEST runs."""
+    folder = copy_example(NAME, cli.folder, environments.registry)
+    succeed(cli("apply", NAME, "--env", "TEST", "--bump", "rc", "--force-bump", "--yes"))
+    environments.clear_requests()
+    return folder
+
+
+def succeed(ended: Ended) -> Ended:
+    assert ended.code == 0, ended.out + ended.err
+    return ended
+
+
+def promote(cli: Cli, *more: str) -> Ended:
+    return cli("promote", NAME, "--from", "TEST", "--to", "LIVE", *more)
+
+
+def digests(sandbox: Sandbox, repository: str = REPOSITORY) -> Mapping[str, str | None]:
+    with RegistryClient(f"{sandbox.registry}/{repository}") as client:
+        return {tag: client.digest(tag) for tag in ("1.0.0", "1.0.1-rc", "1.0.1", "1.0.2", "test", "live")}
+
+
+def protect(cli: Cli, *lines: str) -> None:
+    """Add lines to the table of LIVE, which stands last."""
+    file = cli.folder / "reconciler.toml"
+    file.write_text(file.read_text() + "".join(f"{line}\n" for line in lines))
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def stack_in_live(sandbox: Sandbox) -> str:
+    return f"my-org@{urlsplit(sandbox.account('LIVE').url).netloc}/{NAME}"
+
+
+def blobs_sent(sandbox: Sandbox) -> list[str]:
+    return [one["path"] for one in sandbox.writes(service="registry") if one["method"] == "PATCH"]
+
+
+def test_a_candidate_becomes_a_version_of_the_same_digest_without_a_build(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    ended = succeed(promote(cli, "--final", "--yes"))
+
+    tags = digests(environments)
+    assert tags["1.0.1-rc"] == tags["1.0.1"] == tags["live"] == tags["test"] is not None
+    assert blobs_sent(environments) == []
+    assert 'version = "1.0.1"' in (pipeline / "config.toml").read_text()
+    assert re.search(r"from +TEST +1\.0\.1-rc +sha256:", ended.out)
+    assert re.search(r"to +LIVE +nothing", ended.out) and re.search(r"becomes +1\.0\.1\n", ended.out)
+    assert cli("plan", NAME, "--env", "LIVE", "--exit-code").code == 0
+    assert cli("drift", NAME, "--env", "TEST").code == 0
+    rows = [row for row in cli("status", NAME, "--env", "LIVE").out.splitlines() if "my-" in row]
+    assert [row.split("sha256")[0].split()[-3:] for row in rows] == [
+        ["1.0.1", "1.0.1", "1.0.1"],
+        ["1.0.1-rc", "1.0.1-rc", "1.0.1"],
+    ]
+
+
+def test_a_second_promotion_does_nothing(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    succeed(promote(cli, "--final", "--yes"))
+    environments.clear_requests()
+    before = (pipeline / "config.toml").read_bytes()
+
+    ended = succeed(promote(cli, "--final", "--yes"))
+
+    assert "Nothing to do" in ended.out
+    assert environments.writes() == [] and (pipeline / "config.toml").read_bytes() == before
+
+
+def test_the_source_stays_as_it_is_and_its_next_apply_records_the_final_version(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    before = environments.account("TEST").platform.processing(NAME)
+    succeed(promote(cli, "--final", "--yes"))
+    assert environments.account("TEST").platform.processing(NAME) == before
+    environments.clear_requests()
+
+    succeed(cli("apply", NAME, "--env", "TEST", "--yes"))
+
+    assert blobs_sent(environments) == []
+    assert digests(environments)["test"] == digests(environments)["1.0.1"]
+    assert cli("plan", NAME, "--env", "TEST", "--exit-code").code == 0
+    environments.clear_requests()
+    succeed(promote(cli, "--final", "--yes"))
+    assert environments.writes() == []
+
+
+def test_without_final_the_version_stays(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    before = (pipeline / "config.toml").read_bytes()
+
+    succeed(promote(cli, "--yes"))
+
+    tags = digests(environments)
+    assert tags["live"] == tags["1.0.1-rc"] and tags["1.0.1"] is None
+    assert (pipeline / "config.toml").read_bytes() == before
+
+
+def test_a_release_is_promoted_with_final_as_it_is(cli: Cli, environments: Sandbox) -> None:
+    copy_example(NAME, cli.folder, environments.registry)
+    succeed(cli("apply", NAME, "--env", "TEST", "--yes"))
+
+    succeed(promote(cli, "--final", "--yes"))
+
+    assert digests(environments)["live"] == digests(environments)["1.0.0"]
+
+
+def test_another_repository_of_the_registry_gets_the_image_mounted(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    config = pipeline / "config.toml"
+    name = f'"{environments.registry}/live/cleanup"'
+    config.write_text(f"{config.read_text()}\n[reconciler.env.LIVE.docker]\nimage_name = {name}\n")
+
+    ended = succeed(promote(cli, "--final", "--yes"))
+
+    there = digests(environments, "live/cleanup")
+    assert there["1.0.1"] == there["live"] == digests(environments)["1.0.1-rc"] is not None
+    assert blobs_sent(environments) == []
+    assert "copied without a build" in ended.out
+    assert digests(environments)["1.0.1"] is None, "the repository of TEST stays as it is"
+    environments.clear_requests()
+    succeed(promote(cli, "--final", "--yes"))
+    assert environments.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("value", "processing/dataset_cleanup#default_cpu 4 -> 9"),
+        ("object", "processing/dataset_cleanup"),
+        ("tag", f"image/{{registry}}/{REPOSITORY}"),
+        ("input", "input/dataset_cleanup/archive"),
+    ],
+)
+def test_drift_of_the_source_is_refused_and_named(
+    change: str, named: str, cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    platform = environments.account("TEST").platform
+    if change == "value":
+        platform.edit_processing(NAME, default_cpu=9)
+    elif change == "object":
+        platform.delete_processing(NAME)
+    elif change == "input":
+        platform.delete_input(NAME, "archive")
+    else:
+        edit(pipeline / "pipeline.py", "import argparse", "import argparse  # better")
+        succeed(cli("apply", NAME, "--env", "LIVE", "--bump", "patch", "--yes"))
+        edit(pipeline / "pipeline.py", "  # better", "")
+        with RegistryClient(f"{environments.registry}/{REPOSITORY}") as client:
+            client.tag("live", "test")
+    environments.clear_requests()
+
+    ended = promote(cli, "--final", "--yes")
+
+    assert ended.code == 12
+    assert "TEST is not as its last apply left it" in ended.err
+    assert named.format(registry=environments.registry) in ended.err
+    assert f"reconciler apply {NAME} --organization my-test-org --env TEST" in ended.err
+    assert environments.writes() == []
+
+
+def test_pending_changes_of_the_source_are_no_drift(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    edit(pipeline / "config.toml", 'cpu = "4"', 'cpu = "8"')
+
+    succeed(promote(cli, "--final", "--yes"))
+
+    assert environments.account("LIVE").platform.processing(NAME)["default_cpu"] == 8
+    assert environments.account("TEST").platform.processing(NAME)["default_cpu"] == 4
+
+
+def test_a_source_that_was_never_applied_is_refused(cli: Cli, environments: Sandbox) -> None:
+    copy_example(NAME, cli.folder, environments.registry)
+
+    ended = promote(cli, "--yes")
+
+    assert ended.code == 12
+    assert "TEST was never applied, or not from this state" in ended.err
+    assert environments.writes() == []
+
+
+def test_other_files_are_refused_with_what_differs_and_the_commit(cli: Cli, environments: Sandbox) -> None:
+    pipeline = copy_example(NAME, cli.folder, environments.registry)
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "Start")
+    succeed(cli("apply", NAME, "--env", "TEST", "--yes"))
+    (pipeline / "pipeline.py").write_text("print('later')\n")
+
+    ended = promote(cli, "--yes")
+
+    assert ended.code == 12
+    assert "not the source of 1.0.0, which TEST runs: pipeline.py changed" in ended.err
+    assert re.search(r"check out the files that it was made from:  git checkout [0-9a-f]{40}\n", ended.err)
+
+
+def test_other_versions_in_the_files_are_refused(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    edit(pipeline / "config.toml", 'version = "1.0.1-rc"', 'version = "1.0.1"')
+    ended = promote(cli, "--yes")
+    assert ended.code == 12
+    assert "config.toml has version 1.0.1, and TEST runs 1.0.1-rc" in ended.err
+    assert f"reconciler promote {NAME} --organization my-org --to LIVE --from TEST --final" in ended.err
+
+    edit(pipeline / "config.toml", 'version = "1.0.1"', 'version = "1.0.9"')
+    assert promote(cli, "--final", "--yes").code == 12
+    assert environments.writes() == []
+
+
+def test_a_version_that_is_another_image_is_never_overwritten(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    with RegistryClient(f"{environments.registry}/{REPOSITORY}") as client:
+        edit(pipeline / "pipeline.py", "import argparse", "import argparse  # other")
+        edit(pipeline / "config.toml", 'version = "1.0.1-rc"', 'version = "1.0.1"')
+        succeed(cli("apply", NAME, "--env", "LIVE", "--yes"))
+        before = client.digest("1.0.1")
+        edit(pipeline / "pipeline.py", "import argparse  # other", "import argparse")
+
+        ended = promote(cli, "--final", "--yes")
+
+        assert ended.code == 12
+        assert "1.0.1 is published as another image" in ended.err
+        assert client.digest("1.0.1") == before
+
+
+def test_rollback_goes_back_to_what_the_environment_ran_before_the_promotion(
+    cli: Cli, environments: Sandbox
+) -> None:
+    pipeline = copy_example(NAME, cli.folder, environments.registry)
+    succeed(cli("apply", NAME, "--env", "LIVE", "--yes"))
+    first = digests(environments)["live"]
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # better")
+    succeed(cli("apply", NAME, "--env", "TEST", "--bump", "rc", "--yes"))
+    succeed(promote(cli, "--final", "--yes"))
+    assert digests(environments)["live"] != first
+    test = environments.account("TEST").platform.processing(NAME)
+
+    succeed(cli("rollback", NAME, "--env", "LIVE", "--yes"))
+
+    tags = digests(environments)
+    assert tags["live"] == first == tags["1.0.0"]
+    assert tags["test"] == tags["1.0.1-rc"]
+    assert environments.account("TEST").platform.processing(NAME) == test
+    succeed(promote(cli, "--final", "--yes"))
+    assert digests(environments)["live"] == tags["1.0.1-rc"]
+
+
+def test_the_history_says_that_a_run_was_a_promotion(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    succeed(promote(cli, "--final", "--yes"))
+
+    assert "promoted from TEST" in cli("state", "history", stack_in_live(environments)).out
+    saves = json.loads(cli("state", "history", stack_in_live(environments), "--json").out)["saves"]
+    assert {save["promoted_from"] for save in saves} == {"TEST"}
+
+
+def test_a_saved_promotion_is_applied_as_it_was_shown(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    succeed(promote(cli, "--final", "--out", "plan.json"))
+    assert environments.writes() == []
+    assert re.search(r"from +TEST +1\.0\.1-rc", cli("show", "plan.json").out)
+    assert json.loads((cli.folder / "plan.json").read_text())["promotion"]["version"] == "1.0.1"
+
+    succeed(cli("apply", "--plan", "plan.json"))
+
+    assert digests(environments)["live"] == digests(environments)["1.0.1-rc"]
+    assert "promoted from TEST" in cli("state", "history", stack_in_live(environments)).out
+
+
+def test_a_saved_promotion_of_an_image_that_the_source_left_is_refused(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    succeed(promote(cli, "--out", "plan.json"))
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # later")
+    succeed(cli("apply", NAME, "--env", "TEST", "--bump", "rc", "--yes"))
+    environments.clear_requests()
+
+    ended = cli("apply", "--plan", "plan.json")
+
+    assert ended.code == 12 and environments.writes() == []
+
+
+def test_several_pipelines_are_promoted_in_one_run(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    training(cli.folder / "clip" / "training", "clip", environments.registry)
+    succeed(cli("apply", "clip/training", "--env", "TEST", "--yes"))
+
+    ended = succeed(
+        cli("promote", "--all", "--from", "TEST", "--to", "LIVE", "--final", "--yes", "--json", "run.json")
+    )
+
+    assert re.search(r"pipeline +TEST +since +LIVE +becomes", ended.out)
+    assert re.search(r"dataset_cleanup +1\.0\.1-rc +since .* nothing +1\.0\.1 ", ended.out)
+    report = json.loads((cli.folder / "run.json").read_text())
+    assert report["command"] == "promote" and report["totals"]["applied"] == 2
+    assert [one["plan"]["asked"]["promote"] for one in report["pipelines"]] == [
+        {"from": "TEST", "final": True}
+    ] * 2
+    environments.clear_requests()
+    succeed(cli("promote", "--all", "--from", "TEST", "--to", "LIVE", "--final", "--yes"))
+    assert environments.writes() == []
+
+
+def test_one_pipeline_that_drifted_does_not_stop_the_others(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    training(cli.folder / "clip" / "training", "clip", environments.registry)
+    succeed(cli("apply", "clip/training", "--env", "TEST", "--yes"))
+    environments.account("TEST").platform.edit_processing(NAME, default_cpu=9)
+
+    ended = cli("promote", "--all", "--from", "TEST", "--to", "LIVE", "--yes")
+
+    assert ended.code == 12
+    assert "TEST is not as its last apply left it" in ended.err
+    assert "1 applied" in ended.err
+
+
+def test_the_source_defaults_to_promote_from(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    assert "add --from ENV" in cli("promote", NAME, "--to", "LIVE").err
+    protect(cli, 'promote_from = "TEST"')
+
+    succeed(cli("promote", NAME, "--to", "LIVE", "--final", "--yes"))
+
+    assert digests(environments)["live"] == digests(environments)["1.0.1-rc"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--from", "LIVE", "--to", "LIVE"), "the same environment"),
+        (("--from", "TEST"), "--to"),
+        (("--from", "TEST", "--to", "LIVE", "--out", "p.json", "--yes"), "nothing to approve"),
+        (("--from", "TEST", "--to", "LIVE", "--out", "p.json", "--json", "r.json"), "--markdown and --html"),
+        (("--from", "TEST", "--to", "LIVE", "--override", " "), "needs a reason"),
+    ],
+)
+def test_wrong_usage(
+    arguments: tuple[str, ...], said: str, cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    ended = cli("promote", NAME, *arguments)
+    assert ended.code == 2 and said in ended.err
+
+
+def test_no_login_for_the_source_is_an_error_that_names_its_variable(
+    cli: Cli, environments: Sandbox, pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TEST_TOKEN")
+
+    ended = promote(cli, "--yes")
+
+    assert ended.code == 1 and "Set TEST_TOKEN" in ended.err
+    assert environments.writes() == []
+
+
+def test_a_token_for_all_environments_is_not_sent_to_one_that_has_its_own(
+    cli: Cli, environments: Sandbox, pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PICSELLIA_TOKEN", environments.account("LIVE").token)
+    monkeypatch.setenv("PICSELLIA_ORGANIZATION", "my-org")
+
+    succeed(promote(cli, "--final", "--yes"))
+
+    assert digests(environments)["live"] == digests(environments)["1.0.1-rc"]
+
+
+# The gate
+
+
+def test_the_gate_lets_no_other_image_in(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    protect(cli, 'promote_from = "TEST"')
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # not tried")
+    for verb in ("apply", "deploy"):
+        environments.clear_requests()
+        ended = cli(verb, NAME, "--env", "LIVE", "--bump", "patch", "--yes")
+        assert ended.code == 12
+        assert (
+            "LIVE only gets images that TEST runs in sync (promote_from), and TEST runs 1.0.1-rc" in ended.err
+        )
+        assert f"reconciler promote {NAME} --organization my-org --to LIVE --from TEST" in ended.err
+        assert environments.writes() == []
+
+
+def test_the_gate_names_the_drift_of_the_other_environment(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    protect(cli, 'promote_from = "TEST"')
+    environments.account("TEST").platform.edit_processing(NAME, default_cpu=9)
+
+    ended = cli("apply", NAME, "--env", "LIVE", "--yes")
+
+    assert ended.code == 12
+    assert "and TEST is not as its last apply left it: processing/dataset_cleanup#default_cpu" in ended.err
+
+
+def test_an_apply_that_is_a_promotion_passes_the_gate(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    protect(cli, 'promote_from = "TEST"')
+
+    succeed(cli("deploy", NAME, "--env", "LIVE", "--bump", "final", "--yes"))
+
+    assert digests(environments)["live"] == digests(environments)["1.0.1-rc"]
+
+
+def test_other_changes_pass_the_gate_without_a_look_at_the_other_environment(
+    cli: Cli, environments: Sandbox, pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protect(cli, 'promote_from = "TEST"')
+    succeed(promote(cli, "--final", "--yes"))
+    environments.account("TEST").platform.edit_processing(NAME, default_cpu=9)
+    edit(pipeline / "config.toml", 'cpu = "4"', 'cpu = "8"')
+    monkeypatch.delenv("TEST_TOKEN")
+
+    succeed(cli("apply", NAME, "--env", "LIVE", "--yes"))
+
+    assert environments.account("LIVE").platform.processing(NAME)["default_cpu"] == 8
+
+
+def test_rollback_passes_the_gate(cli: Cli, environments: Sandbox) -> None:
+    pipeline = copy_example(NAME, cli.folder, environments.registry)
+    succeed(cli("apply", NAME, "--env", "LIVE", "--yes"))
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # better")
+    succeed(cli("apply", NAME, "--env", "TEST", "--bump", "patch", "--yes"))
+    protect(cli, 'promote_from = "TEST"')
+    succeed(promote(cli, "--yes"))
+
+    succeed(cli("rollback", NAME, "--env", "LIVE", "--yes"))
+
+    assert digests(environments)["live"] == digests(environments)["1.0.0"]
+
+
+def test_a_plan_exits_with_12_where_the_gate_is_closed(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    protect(cli, 'promote_from = "TEST"')
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # not tried")
+
+    ended = cli("plan", NAME, "--env", "LIVE", "--bump", "patch", "--exit-code", "--json")
+
+    assert ended.code == 12
+    (refusal,) = [step["refusal"] for step in json.loads(ended.out)["steps"] if step["refusal"]]
+    assert refusal["reason_code"] == "gate-closed"
+    assert refusal["reason_details"]["why"] == "source-runs-another"
+
+
+def test_an_override_opens_the_gate_and_is_kept(
+    cli: Cli, environments: Sandbox, pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protect(cli, 'promote_from = "TEST"', 'review = "always"')
+    edit(pipeline / "pipeline.py", "import argparse", "import argparse  # a fix")
+    monkeypatch.delenv("TEST_TOKEN")  # in an emergency, the other environment may be gone
+
+    arguments = ("apply", NAME, "--env", "LIVE", "--bump", "patch", "--yes", "--override", "the site is down")
+    ended = succeed(cli(*arguments, "--json", "run.json", "--markdown", "run.md", "--html", "run.html"))
+
+    assert "promote_from and review of reconciler.toml are overridden" in ended.err
+    for file in ("run.json", "run.md", "run.html"):
+        assert "the site is down" in (cli.folder / file).read_text(), file
+    assert "overridden: the site is down" in cli("state", "history", stack_in_live(environments)).out
+    saves = json.loads(cli("state", "history", stack_in_live(environments), "--json").out)["saves"]
+    assert {save["override"] for save in saves} == {"the site is down"}
+
+
+# Reviews
+
+
+def review(cli: Cli, what: str) -> None:
+    protect(cli, f'review = "{what}"')
+
+
+def approval(ended: Ended) -> str:
+    found = re.search(r"--approve ([0-9a-f]{16})", ended.err)
+    assert found, ended.err
+    return found[1]
+
+
+def test_a_plan_needs_its_digest_where_a_review_is_always_required(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    review(cli, "always")
+    for consent in ((), ("--yes",)):
+        ended = promote(cli, "--final", *consent)
+        assert ended.code == 12 and "LIVE requires a review of a plan" in ended.err
+        assert "reconciler.toml:" in ended.err
+        assert environments.writes() == []
+
+    succeed(promote(cli, "--final", "--approve", approval(ended)))
+
+    succeed(promote(cli, "--final", "--yes"))  # there is nothing to review
+
+
+def test_the_digest_of_another_plan_is_no_review(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    review(cli, "always")
+    approved = approval(promote(cli, "--final", "--yes"))
+    edit(pipeline / "config.toml", 'cpu = "4"', 'cpu = "8"')
+
+    assert promote(cli, "--final", "--approve", approved).code == 12
+    assert environments.writes() == []
+
+
+def test_a_saved_plan_needs_its_digest_too(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    review(cli, "always")
+    for name in ((NAME,), ("--all",)):
+        succeed(cli("promote", *name, "--from", "TEST", "--to", "LIVE", "--out", "plan.json"))
+        ended = cli("apply", "--plan", "plan.json", "--yes")
+        assert ended.code == 12 and "LIVE requires a review" in ended.err
+        assert environments.writes() == []
+    succeed(cli("apply", "--plan", "plan.json", "--approve", approval(ended)))
+
+
+def test_only_what_deletes_needs_a_review_where_it_says_so(
+    cli: Cli, environments: Sandbox, pipeline: Path
+) -> None:
+    review(cli, "destructive")
+    succeed(promote(cli, "--final", "--yes"))
+    inputs = pipeline / "utils" / "inputs.py"
+    edit(inputs, 'name="archive"', 'name="folder"')
+
+    ended = cli("apply", NAME, "--env", "LIVE", "--bump", "patch", "--yes")
+    assert ended.code == 12 and "a plan that deletes or replaces resources" in ended.err
+    ended = cli("destroy", NAME, "--env", "LIVE", "--yes")
+    assert ended.code == 12 and "LIVE requires a review" in ended.err
+
+    succeed(cli("destroy", NAME, "--env", "LIVE", "--approve", approval(ended)))
+
+
+def test_several_pipelines_need_the_digest_of_all(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    training(cli.folder / "clip" / "training", "clip", environments.registry)
+    succeed(cli("apply", "clip/training", "--env", "TEST", "--yes"))
+    review(cli, "always")
+
+    ended = cli("promote", "--all", "--from", "TEST", "--to", "LIVE", "--yes")
+    assert ended.code == 12 and "LIVE requires a review" in ended.err
+
+    approve = ("--approve", approval(ended))
+    succeed(cli("promote", "--all", "--from", "TEST", "--to", "LIVE", *approve))
+
+
+def test_other_environments_need_no_review(cli: Cli, environments: Sandbox, pipeline: Path) -> None:
+    review(cli, "always")
+    edit(pipeline / "config.toml", 'cpu = "4"', 'cpu = "8"')
+    succeed(cli("apply", NAME, "--env", "TEST", "--yes"))
