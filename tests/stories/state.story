@@ -197,7 +197,10 @@ $ reconciler state history dataset_cleanup --saves --limit 4
     ~ image/registry/examples/dataset_cleanup  9 fields
 
 $ reconciler state diff dataset_cleanup 10 11
-opened: processing/dataset_cleanup
+~ processing/dataset_cleanup
+    default_cpu          4 -> 6
+    outputs.modified_at  … -> …
+settled: processing/dataset_cleanup
 
 $ reconciler state diff dataset_cleanup 11 11
 no difference
