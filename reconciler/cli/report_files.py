@@ -140,7 +140,7 @@ def _write_all(outputs: Outputs, texts: Mapping[str, Callable[[], str]]) -> None
         if format_ not in texts:
             continue  # written during the run
         try:
-            _write(place, texts[format_](), format_)
+            write_document(place, texts[format_](), format_)
         except OSError as problem:
             detail = f"{problem.strerror}. The results are above, and in the other outputs."
             failed.append(error(f"the {format_} output cannot be written", detail, file=place))
@@ -148,7 +148,8 @@ def _write_all(outputs: Outputs, texts: Mapping[str, Callable[[], str]]) -> None
         raise UserError(*failed)
 
 
-def _write(place: Path, text: str, format_: str) -> None:
+def write_document(place: Path, text: str, format_: str) -> None:
+    """Write one document to a file, or to stdout. Raises OSError."""
     content = text.encode("utf-8", "backslashreplace")
     if place == STDOUT:
         print_document(content.decode(), format_)

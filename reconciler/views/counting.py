@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from rich import filesize
 
@@ -43,6 +44,20 @@ def short_commit(revision: str) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 field`, `2 fields`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+_UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
+
+
+def ago(at: str, now: datetime) -> str:
+    """The time since `at` in its largest unit: `3 days ago`, `just now`; "" for no time."""
+    if not at:
+        return ""
+    passed = now - datetime.fromisoformat(at)
+    for unit, length in _UNITS:
+        if passed >= length:
+            return f"{plural(passed // length, unit)} ago"
+    return "just now"
 
 
 def size(count: int) -> str:

@@ -238,6 +238,11 @@ def contract_counts(changes: Collection[ContractChange]) -> str:
     return f"{words} {'change' if len(changes) == 1 else 'changes'} of its inputs"
 
 
+def behind(count: int | None) -> str:
+    """`2 behind`; "" for an environment that lacks no version, or an unknown one."""
+    return f"{count:,} behind" if count else ""
+
+
 def contract_source(found: NamedContract) -> str:
     """`1.0.0 (serial 4)`, `1.0.0 (image sha256:0123456789ab)`, `1.1.0 in the files`."""
     version = found.version or "an unknown version"

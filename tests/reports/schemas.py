@@ -10,7 +10,8 @@ from providers.json_value import JSON
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 _SCHEMAS = {
-    name: json.loads((REFERENCE / name).read_text()) for name in ("run.schema.json", "events.schema.json")
+    name: json.loads((REFERENCE / name).read_text())
+    for name in ("run.schema.json", "events.schema.json", "matrix.schema.json")
 }
 _REGISTRY: Registry = Registry().with_resources(
     [(name, Resource.from_contents(schema)) for name, schema in _SCHEMAS.items()]

@@ -1,5 +1,6 @@
 """`reconciler status`."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,15 @@ from reconciler.cli import options
 @options.where
 @click.option("--offline", is_flag=True, help="Read only the state, neither the platform nor the registry.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@click.option(
+    "--matrix", is_flag=True, help="Show pipelines and environments side by side, in the order of promotion."
+)
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --matrix: also write a page; - is stdout.",
+)
 @options.executor
 @options.classes
 def command(**arguments: Any) -> int:
@@ -21,6 +31,9 @@ def command(**arguments: Any) -> int:
     are logged in to, those of reconciler.toml whose token variable is set, and those in the state. Only
     reads. Exits with 13 if an environment that you are logged in to could not be checked. Drift does not
     change the exit code.
+
+    --matrix has a column for each environment of reconciler.toml, with the versions that each lacks. One that
+    cannot be read says why, and the exit code is 13.
     """
     from reconciler.cli.handlers.status import run
 

@@ -1,23 +1,32 @@
 """Runs `reconciler status`."""
 
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
+
+import click
 
 from reconciler.cli import options, stores
 from reconciler.cli.cluster import workers_of
 from reconciler.cli.documents import print_document
 from reconciler.cli.orphans import folders_beside_orphans, orphans_of
+from reconciler.cli.outputs import STDOUT
+from reconciler.cli.report_files import write_document
 from reconciler.core.diagnostics import UserError, error
 from reconciler.core.events import Emit
 from reconciler.core.exit_codes import DONE, FAILED, UNCHECKED
+from reconciler.core.platforms import scope
 from reconciler.credentials import saved
 from reconciler.credentials.target import Target, resolve
 from reconciler.drift.findings import DriftState
+from reconciler.drift.matrix import Column, Matrix
+from reconciler.drift.matrix import matrix as side_by_side
 from reconciler.drift.orphans import orphans_note
 from reconciler.drift.status import orphan_row, status
 from reconciler.engine.chunks import SignIn
@@ -25,12 +34,15 @@ from reconciler.engine.missing_state import no_state_note
 from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import Session, session
+from reconciler.views.reports.matrix_json import matrix_document
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.console import console
+from reconciler.views.terminal.matrix import print_matrix
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.overview import overview_document, overview_lines
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import stacks_below
+from reconciler.workspace.schema import WorkspaceEnvironment
 from state.errors import StateError
 from state.register import scope_of
 
@@ -40,9 +52,15 @@ def run(
     where: options.TargetOptions,
     offline: bool,
     as_json: bool,
+    matrix: bool,
+    html: Path | None,
     executor: str | None,
     read_options: ReadOptions,
 ) -> int:
+    if html is not None and not matrix:
+        raise click.UsageError("--html needs --matrix")
+    if html == STDOUT and as_json:
+        raise click.UsageError("two outputs cannot go to the same place")
     if executor is not None:
         where = where.explicit()  # workers have other variables
     out, err = console(sys.stdout), console(sys.stderr)
@@ -59,7 +77,7 @@ def run(
             return sorted({*map(scope_of, store.names())} - {""})
 
         folders = folders_beside_orphans(selection, lambda _, problem: failed(problem), scopes, store)
-        targets = _targets(where)
+        targets, columns = _matrix_targets(where) if matrix else (_targets(where), [])
         rows = list(
             status(
                 folders,
@@ -79,10 +97,15 @@ def run(
                 orphans += orphans_of(selection, partial(list, (scope,)), store)
             except (UserError, StateError) as problem:
                 failed(UserError(*diagnostics_of(problem)))
-        rows += map(orphan_row, orphans)
+        rows += map(orphan_row, orphans) if not matrix else ()
+        beside = side_by_side(rows, columns, store) if matrix else None
         for orphan in orphans:
             if orphan.problem is not None:
                 failed(UserError(*diagnostics_of(orphan.problem)))
+    if beside is not None:
+        if not offline and code == DONE and not beside.is_complete:
+            code = UNCHECKED
+        return _show_matrix(beside, now, as_json, html, code)
     unchecked = (row for row in rows if not row.checked and row.drift.code is not DriftState.NO_LOGIN)
     if code == DONE and not offline and any(unchecked):
         code = UNCHECKED
@@ -96,6 +119,66 @@ def run(
     if orphans:
         print_diagnostics([orphans_note(orphans)], err)
     return code
+
+
+def _show_matrix(found: Matrix, now: datetime, as_json: bool, html: Path | None, code: int) -> int:
+    if html is not None:
+        from reconciler.views.reports.html import matrix_html
+
+        try:
+            write_document(html, matrix_html(found, now), "html")
+        except OSError as problem:
+            raise UserError(error("the page cannot be written", f"{problem.strerror}.", file=html)) from None
+    if as_json:
+        print_document(json_text(matrix_document(found)))
+    else:
+        print_matrix(found, now, console(sys.stderr if html == STDOUT else sys.stdout))
+    return code
+
+
+def _matrix_targets(where: options.TargetOptions) -> tuple[list[Target], list[Column]]:
+    """The environments of reconciler.toml with a login, and a column for each; without any, as `_targets`."""
+    workspace = options.workspace()
+    if not workspace.environments:
+        targets = list(_targets(where))
+        return targets, [Column(target.environment.name, _scope(target)) for target in targets]
+    found = {(target.organization, target.environment.name): target for target in _logins(where)}
+    columns = []
+    for name, environment in workspace.environments.items():
+        target = found.get((environment.organization, name))
+        problem = "" if target else _no_login(environment)
+        here = scope(environment.organization, name, target.host if target else environment.host)
+        columns.append(Column(name, here, environment.promote_from or "", problem))
+    targets = [found[key] for key in found if key[1] in workspace.environments]
+    return targets, columns
+
+
+def _logins(where: options.TargetOptions) -> list[Target]:
+    """As `_targets`; without one in use, all others."""
+    try:
+        return list(_targets(where))
+    except UserError:
+        found = []
+        declared = options.workspace().declared()
+        for name, environment in declared.items():
+            token = environment.token.value if environment.token else ""
+            if os.environ.get(token):
+                found.append(resolve(None, name, {token: os.environ[token]}, declared))
+        logins = [login for login in saved.logins() if login.environment in declared]
+        found += [resolve(login.organization, login.environment, {}, declared) for login in logins]
+        return found
+
+
+def _no_login(environment: WorkspaceEnvironment) -> str:
+    variable = f"set {environment.token}, or " if environment.token else ""
+    login = shlex.join(
+        ("reconciler", "login", "--organization", environment.organization, "--env", environment.name)
+    )
+    return f"no login: {variable}run {login}"
+
+
+def _scope(target: Target) -> str:
+    return scope(target.organization, target.environment.name, target.host)
 
 
 def _sign_in(where: options.TargetOptions, target: Target) -> SignIn:

@@ -6,6 +6,7 @@ only adds a filter and buttons to copy commands.
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ from reconciler.core.events import Outcome
 from reconciler.core.plan import Action, Plan, Step
 from reconciler.core.runs import PipelineRun, RunReport
 from reconciler.core.values import NoValue
-from reconciler.drift.findings import Report, StackReport, causes
+from reconciler.drift.findings import DriftState, Report, StackReport, causes
+from reconciler.drift.matrix import Cell, Column, Matrix
 from reconciler.views import phrases, run_problems
-from reconciler.views.counting import duration, plural
+from reconciler.views.counting import ago, duration, plural
 from reconciler.views.plan_rows import rows
 from reconciler.views.reports.graphs import of_plan, of_report
 from reconciler.views.reports.svg import style, svg
@@ -76,6 +78,35 @@ def run_html(report: RunReport) -> str:
         remarks=_remarks,
         runs=sorted(report.runs, key=lambda run: run_problems.WORST_FIRST.index(run.result)),
     )
+
+
+def matrix_html(found: Matrix, now: datetime) -> str:
+    """The page of `status --matrix`: a table of pipelines and environments."""
+    cells = [cell for line in found.lines for cell in line.cells.values()]
+    differing = sum(cell.row.drift.code is DriftState.DIFFERENT for cell in cells)
+    lagging = sum(bool(cell.behind) for cell in cells)
+    counts = {"with changes": differing, "behind": lagging}
+    words = [f"{count:,} {word}" for word, count in counts.items() if count]
+    if not found.is_complete:
+        words.append("not everything was read")
+    return _page("matrix.html").render(
+        matrix=found,
+        now=now,
+        ago=ago,
+        behind=phrases.behind,
+        drift_state=phrases.drift_state,
+        tone_of_cell=_tone_of_cell,
+        headline=", ".join(words) or "All environments are in sync",
+        tone="unknown" if not found.is_complete else "warn" if words else "good",
+    )
+
+
+def _tone_of_cell(cell: Cell, column: Column) -> str:
+    if column.problem:
+        return "bad"
+    if cell.row.drift.code is DriftState.IN_SYNC:
+        return "good"
+    return "warn" if cell.row.checked else "unknown"
 
 
 def _outcomes(run: PipelineRun) -> list[Outcome]:

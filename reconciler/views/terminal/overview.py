@@ -1,7 +1,7 @@
 """The table of `status`: pipelines and their environments."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rich.text import Text
 
@@ -9,13 +9,12 @@ from providers.json_value import JSON
 from reconciler.core.plan import with_folder
 from reconciler.drift.findings import DriftState
 from reconciler.drift.status import Row
-from reconciler.views.counting import plural
+from reconciler.views.counting import ago
 from reconciler.views.phrases import drift_state
 from reconciler.views.shown_values import SHORT_DIGEST
 from reconciler.views.terminal.console import columns
 
 _HEADER = ("pipeline", "environment", "runs", "applied", "files", "image", "drift", "last apply")
-_UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
 
 
 def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
@@ -33,7 +32,7 @@ def overview_lines(rows: Iterable[Row], now: datetime) -> list[Text]:
                 Text(row.files_version or "-"),
                 Text((row.running_digest or row.digest)[:SHORT_DIGEST] or "-", "dim"),
                 _drift(row),
-                Text(f"{age(row.applied.at, now)}{by}" if row.applied else _no_apply(row)),
+                Text(f"{ago(row.applied.at, now)}{by}" if row.applied else _no_apply(row)),
             ]
         )
         above = label
@@ -71,17 +70,6 @@ def overview_document(rows: Iterable[Row]) -> dict[str, JSON]:
 
 def _order(row: Row) -> tuple[str, str, str]:
     return row.stack, row.folder, row.where
-
-
-def age(at: str, now: datetime) -> str:
-    """The time since `at` in its largest unit: `3 days ago`, `just now`; "" for no time."""
-    if not at:
-        return ""
-    passed = now - datetime.fromisoformat(at)
-    for unit, length in _UNITS:
-        if passed >= length:
-            return f"{plural(passed // length, unit)} ago"
-    return "just now"
 
 
 def _no_apply(row: Row) -> str:
