@@ -1,7 +1,6 @@
 """`--executor dask://HOST:PORT`, with a real scheduler and real workers on loopback addresses."""
 
 import json
-import os
 import pickle
 import random
 import re
@@ -11,17 +10,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.runs import user
 from providers.sandbox import Sandbox
 from reconciler.engine import cluster
 from reconciler.engine.requests import ReadOptions
 from tests.conftest import Cli, Ended
 from tests.fleet import made
+from tests.fleet.clusters import Cluster
 from tests.test_readme import ROOT
 from tests.waits import PATIENCE, until
 
@@ -29,75 +29,23 @@ pytest.importorskip("distributed", reason="Dask is not installed: make setup")
 pytestmark = pytest.mark.xdist_group("cluster")
 
 COUNT = 12
-DASK = str(Path(sys.executable).with_name("dask"))
-
-
-class Cluster:
-    """A scheduler, and workers that tests start and end.
-
-    Args:
-        logs: an empty folder.
-    """
-
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
-        self.workers: list[subprocess.Popen[bytes]] = []
-        arguments = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        self.scheduler, said = self._start(*arguments, ready=r"Scheduler at: +tcp://(\S+)")
-        self.address = said[1]
-
-    @property
-    def url(self) -> str:
-        return f"dask://{self.address}"
-
-    def worker(self, folder: Path, **variables: str) -> "subprocess.Popen[bytes]":
-        """Start a worker in a folder; returns once it is registered."""
-        arguments = ("worker", f"tcp://{self.address}", "--no-nanny", "--no-dashboard", "--nthreads", "2")
-        process, _ = self._start(*arguments, ready="Registered to", cwd=folder, env=os.environ | variables)
-        self.workers.append(process)
-        return process
-
-    def _start(
-        self, *arguments: str, ready: str, **options: Any
-    ) -> "tuple[subprocess.Popen[bytes], re.Match[str]]":
-        log = self._logs / f"{len(list(self._logs.iterdir()))}.log"
-        with log.open("wb") as written:
-            process = subprocess.Popen([DASK, *arguments], stderr=written, **options)
-        until(lambda: process.poll() is not None or re.search(ready, log.read_text()) is not None)
-        found = re.search(ready, log.read_text())
-        assert found is not None, log.read_text()
-        return process, found
-
-    def end(self) -> None:
-        self.end_workers()
-        self.scheduler.kill()
-        self.scheduler.wait()
-
-    def end_workers(self) -> None:
-        for worker in self.workers:
-            worker.kill()
-            worker.wait()
-        self.workers.clear()
 
 
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Path]]:
     """A fleet in sync, and the folder with its pipelines and state."""
     folder = tmp_path_factory.mktemp("fleet")
-    with Sandbox() as sandbox, pytest.MonkeyPatch.context() as user:
-        sign_in(user, sandbox, folder)
+    with Sandbox() as sandbox, pytest.MonkeyPatch.context() as monkeypatch:
+        sign_in(monkeypatch, sandbox, folder)
         folders = made.pipelines(folder / "pipelines", sandbox.registry, COUNT)
         made.publish(folders, sandbox)
         made.record(folders, ReadOptions())
         yield sandbox, folder
 
 
-def sign_in(user: pytest.MonkeyPatch, sandbox: Sandbox, folder: Path) -> None:
-    user.setenv("PICSELLIA_TOKEN", sandbox.token)
-    user.setenv("PICSELLIA_ORGANIZATION", sandbox.organization)
-    user.setenv("PICSELLIA_ENV", "CUSTOM")
-    user.setenv("PICSELLIA_CUSTOM_ENV", sandbox.url)
-    user.setenv("RECONCILER_STATE", str(folder / "state.db"))
+def sign_in(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, folder: Path) -> None:
+    for name, value in user(sandbox, folder / "state.db").items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")
@@ -208,38 +156,44 @@ def test_a_worker_that_is_killed_costs_nothing(fleet: Fleet) -> None:
     assert comparable(report) == comparable(undisturbed)
 
 
-@pytest.mark.parametrize("count", [COUNT, pytest.param(10_000, marks=pytest.mark.full)])
-def test_two_of_four_workers_are_killed_at_random(
-    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
-) -> None:
-    """Nothing is left out, and nothing is wrong in the rest."""
-    top = fleet.folder
-    if count != COUNT:
-        sign_in(monkeypatch, fleet.sandbox, tmp_path)
-        top = tmp_path / "many"
-        folders = made.pipelines(top, fleet.sandbox.registry, count)
-        made.publish(folders, fleet.sandbox)
+@pytest.fixture(params=[COUNT, pytest.param(10_000, marks=pytest.mark.full)])
+def fleet_of_any_size(
+    request: pytest.FixtureRequest, fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Fleet]:
+    """The fleet of all tests, and a large one in a sandbox of its own."""
+    if request.param == COUNT:
+        yield fleet
+        return
+    with Sandbox(subprocess=True) as sandbox:
+        sign_in(monkeypatch, sandbox, tmp_path)
+        folders = made.pipelines(tmp_path / "many", sandbox.registry, request.param)
+        made.publish(folders, sandbox)
         made.record(folders, ReadOptions())
-        monkeypatch.chdir(top)
-    workers = [fleet.cluster.worker(top) for _ in range(4)]
-    doomed = random.sample(workers, 2)
+        monkeypatch.chdir(tmp_path / "many")
+        yield Fleet(fleet.cli, fleet.cluster, sandbox, tmp_path / "many", tmp_path)
+
+
+def test_two_of_four_workers_are_killed_at_random(fleet_of_any_size: Fleet) -> None:
+    """Nothing is left out, and nothing is wrong in the rest."""
+    fleet = fleet_of_any_size
+    names = sorted(folder.name for folder in fleet.folder.iterdir())
+    doomed = random.sample([fleet.cluster.worker(fleet.folder) for _ in range(4)], 2)
     fleet.sandbox.switch(latency=0.05)
+    sent = max((request["number"] for request in fleet.sandbox.requests()), default=0)
 
     def kill() -> None:
         for number, worker in enumerate(doomed, 1):
-            until(partial(fleet.has_read, number * count // 4), patience=12 * PATIENCE)
+            last = sent + number * len(names) // 2
+            until(lambda last=last: bool(fleet.sandbox.requests(since=last)), patience=12 * PATIENCE)
             worker.kill()
 
-    fleet.sandbox.clear_requests()
     killer = threading.Thread(target=kill)
     killer.start()
     ended, report = fleet.on_cluster()
     killer.join()
 
     assert (ended.code, report["failed"]) == (0, {}), ended
-    assert sorted(stack["stack"]["folder"] for stack in report["stacks"]) == [
-        f"pipeline_{number:04}" for number in range(count)
-    ]
+    assert sorted(stack["stack"]["folder"] for stack in report["stacks"]) == names
     assert not [stack for stack in report["stacks"] if stack["findings"] or stack["unchecked"]]
     assert fleet.sandbox.writes() == []
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.runs import user
 from providers.rate_limit import RateLimiter
 from providers.sandbox import Sandbox
 from reconciler.engine.chunks import Chunk, Outcomes, Task, run_chunk
@@ -32,20 +33,17 @@ COUNT = PROCESSINGS + TRAININGS
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Path]]:
     """A fleet in sync, and the folder with its pipelines and state."""
     folder = tmp_path_factory.mktemp("fleet")
-    with Sandbox() as sandbox, pytest.MonkeyPatch.context() as user:
-        _sign_in(user, sandbox, folder)
+    with Sandbox() as sandbox, pytest.MonkeyPatch.context() as monkeypatch:
+        _sign_in(monkeypatch, sandbox, folder)
         folders = made.pipelines(folder / "pipelines", sandbox.registry, COUNT, trainings=TRAININGS)
         made.publish(folders, sandbox)
         made.record(folders, ReadOptions())
         yield sandbox, folder
 
 
-def _sign_in(user: pytest.MonkeyPatch, sandbox: Sandbox, folder: Path) -> None:
-    user.setenv("PICSELLIA_TOKEN", sandbox.token)
-    user.setenv("PICSELLIA_ORGANIZATION", sandbox.organization)
-    user.setenv("PICSELLIA_ENV", "CUSTOM")
-    user.setenv("PICSELLIA_CUSTOM_ENV", sandbox.url)
-    user.setenv("RECONCILER_STATE", str(folder / "state.db"))
+def _sign_in(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, folder: Path) -> None:
+    for name, value in user(sandbox, folder / "state.db").items():
+        monkeypatch.setenv(name, value)
 
 
 class Fleet:
@@ -125,7 +123,7 @@ def test_every_request_passes_the_rate_limiter(fleet: Fleet, monkeypatch: pytest
     turns: list[RateLimiter] = []
     wait = RateLimiter.wait
     monkeypatch.setattr(
-        RateLimiter, "wait", lambda limiter, server="": (turns.append(limiter), wait(limiter, server))[1]
+        RateLimiter, "wait", lambda limiter, *request: (turns.append(limiter), wait(limiter, *request))[1]
     )
     fleet.sandbox.fail("*", "/(inputs|manifests/.*)$", 503, times=3, every=2)
 
