@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from providers.sandbox import Sandbox
+from tests.commands.test_provenance import committed, git
 from tests.conftest import EXAMPLES, Cli, copy_example
 from tests.test_readme import DOCUMENTS, ROOT
 
@@ -156,6 +157,12 @@ def test_the_commands_of_a_page_work_as_they_are_written(document: Path, cli: Cl
     shutil.copy(config, cli.folder / "before.toml")
     if document.stem == "many-pipelines":
         add_trainings(cli.folder, sandbox)
+    if document.stem == "provenance":
+        config.write_text(
+            config.read_text().replace("[reconciler.image]", "[reconciler.image]\nprovenance = true")
+        )
+        git(cli.folder, "init", "--quiet")
+        committed(cli.folder)
     ended = cli("apply", "--all", "--yes")
     assert ended.code == 0, ended.err
 

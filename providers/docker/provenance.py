@@ -47,6 +47,7 @@ class Statement:
         revision: the commit of the source; None if it was in no repository.
         path, environment: as in `Origin`.
         plan: digest of the plan that was applied; "" if unknown.
+        base: digest of the base image of the builder `append`; "" for the other builders.
     """
 
     digest: str
@@ -57,6 +58,7 @@ class Statement:
     path: str
     environment: str
     plan: str
+    base: str = ""
 
 
 def statement(image: PublishedImage, name: str, builder: str, plan: str, origin: Origin) -> bytes:
@@ -176,12 +178,11 @@ def _parse(content: bytes, digest: str) -> Statement | None:
         if document["predicateType"] != PREDICATE or definition["buildType"] != BUILD_TYPE:
             return None
         external, internal = definition["externalParameters"], definition["internalParameters"]
-        commits = [
-            dependency["digest"]["gitCommit"]
-            for dependency in definition["resolvedDependencies"]
-            if "gitCommit" in dependency["digest"]
-        ]
-        revision = Revision(str(commits[0]), bool(internal.get("dirty"))) if commits else None
+        dependencies = {one["name"]: one for one in definition["resolvedDependencies"]}
+        source, base = dependencies.get("source"), dependencies.get("base")
+        revision = None
+        if source is not None:
+            revision = Revision(str(source["digest"]["gitCommit"]), bool(internal.get("dirty")))
         return Statement(
             digest,
             f"sha256:{document['subject'][0]['digest']['sha256']}",
@@ -191,6 +192,7 @@ def _parse(content: bytes, digest: str) -> Statement | None:
             str(external.get("path", "")),
             str(external.get("environment", "")),
             str(internal.get("plan", "")),
+            f"sha256:{base['digest']['sha256']}" if base else "",
         )
     except (RefusedError, LookupError, TypeError, AttributeError):
         return None

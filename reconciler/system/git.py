@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from providers.regular_files import read_regular, real_path
 
@@ -75,6 +77,16 @@ class CommittedFile:
     def is_submodule(self) -> bool:
         """Whether this is a submodule that is not checked out."""
         return self.mode == _SUBMODULE
+
+    @property
+    def is_link(self) -> bool:
+        """Whether this is a symbolic link, whose content is its target."""
+        return self.mode == _LINK
+
+    @property
+    def is_executable(self) -> bool:
+        """Whether this file can be run."""
+        return self.mode == _EXECUTABLE
 
 
 class MissingCommitError(GitError):
@@ -249,19 +261,56 @@ class Repository:
             answer = rest[length + 1 :]
         return [found.get(identity) for identity in identities]
 
+    def blobs(self, identities: Iterable[str]) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """The contents of these files in their order, each in pieces, to be read before the next file.
+
+        Raises:
+            GitError: git cannot read the repository, or lacks a file, as a partial clone may.
+            FileNotFoundError: git is not installed.
+        """
+        with TemporaryFile() as request:
+            request.writelines(f"{identity}\n".encode() for identity in identities)
+            request.seek(0)
+            with subprocess.Popen(
+                ["git", "cat-file", "--batch"],
+                cwd=self.top,
+                env=self._environment(),
+                stdin=request,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            ) as git:
+                assert git.stdout is not None
+                try:
+                    for line in iter(git.stdout.readline, b""):
+                        identity, _, size = line.decode("ascii", "replace").strip().partition(" blob ")
+                        if not size.isdecimal():
+                            raise GitError(f"git cannot read {self.top}: {line.decode('utf-8', 'replace')}")
+                        yield identity, _exactly(git.stdout, int(size))
+                        git.stdout.read(1)
+                finally:
+                    git.kill()  # it ended, unless the caller stops early
+
+    def lfs_object(self, oid: str) -> Path:
+        """The place of the content that a pointer of Git LFS names; it exists if it was fetched."""
+        place = self._run("rev-parse", "--git-path", "lfs/objects").decode("utf-8", "surrogateescape")
+        return self.top / place.removesuffix("\n") / oid[:2] / oid[2:4] / oid
+
+    def _environment(self) -> dict[str, str]:
+        """The variables for git."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        return {**inherited, **_NEUTRAL, "GIT_DIR": str(self.top / ".git"), "GIT_WORK_TREE": str(self.top)}
+
     def _run(self, *arguments: str, stdin: bytes = b"", codes: Sequence[int] = (0,)) -> bytes:
         """The standard output of git. Raises GitError, or FileNotFoundError if git is not installed.
 
         Args:
             codes: exit codes that are no error.
         """
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        location = {"GIT_DIR": str(self.top / ".git"), "GIT_WORK_TREE": str(self.top)}
         try:
             answer = subprocess.run(
                 ["git", *arguments],
                 cwd=self.top,
-                env={**inherited, **_NEUTRAL, **location},
+                env=self._environment(),
                 input=stdin,
                 capture_output=True,
                 timeout=_TIMEOUT,
@@ -277,6 +326,22 @@ class Repository:
             reason = answer.stderr.decode("utf-8", "replace").strip() or f"exit code {answer.returncode}"
             raise GitError(f"git cannot read {self.top}: {reason}")
         return answer.stdout
+
+
+def lfs_oid(content: bytes) -> str | None:
+    """The sha256 that a pointer of Git LFS names; None for any other content."""
+    oid = _OID.search(content) if content.startswith(_LFS) and len(content) <= _POINTER else None
+    return oid[1].decode() if oid else None
+
+
+def _exactly(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """The next `size` bytes of a file, in pieces. Raises GitError if it has fewer."""
+    while size:
+        piece = file.read(min(size, 1 << 16))
+        if not piece:
+            raise GitError("git stopped in the middle of a file")
+        size -= len(piece)
+        yield piece
 
 
 def remote_name(url: str) -> str:
@@ -392,10 +457,10 @@ def _pieces(path: Path, reading: Reading) -> Iterator[bytes]:
 
 def _matches_pointer(pointer: bytes, path: Path, reading: Reading) -> bool:
     """Whether the file has the content that this Git LFS pointer names."""
-    oid = _OID.search(pointer) if pointer.startswith(_LFS) else None
+    oid = lfs_oid(pointer)
     if oid is None or not path.is_file() or path.is_symlink():
         return False
     digest = hashlib.sha256()
     for piece in _pieces(path, reading):
         digest.update(piece)
-    return digest.hexdigest().encode() == oid[1]
+    return digest.hexdigest() == oid

@@ -293,7 +293,8 @@ x = nan
 )
 def test_settings_newer_than_the_first_key_format_do_not_count_in_it(around: str) -> None:
     image = around if "image" in around else f"{around}\n[reconciler.image]\n"
-    assert whole(f"{CONFIG}{image}config = 'source'\naccepted_secrets = []\n") == whole(f"{CONFIG}{around}")
+    later = "config = 'source'\naccepted_secrets = []\nprovenance = true\nsbom = true\nsbom_generator = 'a'\n"
+    assert whole(f"{CONFIG}{image}{later}") == whole(f"{CONFIG}{around}")
 
 
 deployed = st.sampled_from(["metadata", "docker", "model_version", "model_versions", "reconciler"])

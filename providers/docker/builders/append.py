@@ -89,7 +89,7 @@ class AppendBuilder:
             ProviderError: its registry cannot be reached.
         """
         refuse_settings(self._source, "append", *_DOCKERFILE_SETTINGS)
-        with _base_client(self._source, self._pool) as client:
+        with base_client(self._source, self._pool) as client:
             _read_base(client, self._source)
         _entries(self._source)
 
@@ -103,11 +103,11 @@ class AppendBuilder:
         """
         check_tag(tag)
         with (
-            _base_client(source, self._pool) as base_client,
+            base_client(source, self._pool) as from_base,
             RegistryClient(parse_repository(repository), pool=self._pool) as target,
             tempfile.SpooledTemporaryFile(max_size=_MAX_IN_MEMORY) as file,
         ):
-            base = _read_base(base_client, source)
+            base = _read_base(from_base, source)
             family = _DOCKER if base.manifest_media_type == DOCKER_MANIFEST else _OCI
             folder = _folder(source, base)
             layer, diff_id = _pack(file, _layer(source, base, folder, report), family.layer, report)
@@ -115,14 +115,15 @@ class AppendBuilder:
             config_blob = Blob(family.config, f"sha256:{hashlib.sha256(config).hexdigest()}", len(config))
             for blob in base.layers:
                 if not blob.urls:  # layers with urls are not distributable
-                    target.copy(blob, base_client, report)
+                    target.copy(blob, from_base, report)
             target.upload(layer, lambda start: _chunks(file, start), report)
             target.upload(config_blob, lambda start: [config[start:]], report)
             manifest = _manifest(family, config_blob, base, layer)
             return target.put_manifest(sha256(manifest), family.manifest, manifest)
 
 
-def _base_client(source: ImageSource, pool: ConnectionPool | None) -> AbstractContextManager[RegistryClient]:
+def base_client(source: ImageSource, pool: ConnectionPool | None) -> AbstractContextManager[RegistryClient]:
+    """A client of the repository of `source.base`. Raises RefusedError if there is none."""
     base = _base(source)[0]
     look_up = login_beside(base, parse_repository(source.pushed_to)) if source.pushed_to else stored_login
     return RegistryClient(base, look_up=look_up, pool=pool)

@@ -79,6 +79,7 @@ class RegistryClient:
     ) -> None:
         self.repository = parse_repository(repository) if isinstance(repository, str) else repository
         self.pause = pause
+        self.pool = pool
         self._connection = Connection(self.repository, look_up, pause, pool)
 
     def __enter__(self) -> Self:

@@ -181,7 +181,7 @@ class Announcer:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + SLOW
-            self._announce(Hashing(self._folder, _shown(path), self.size))
+            self._announce(Hashing(self._folder, shown_path(path), self.size))
 
 
 def fingerprint(source: ImageSource, *, search: bool = False, announce: Announce | None = None) -> SourceKey:
@@ -212,7 +212,7 @@ def fingerprint(source: ImageSource, *, search: bool = False, announce: Announce
         if sieve is not None and path in source.keyed and item.is_file(follow_symlinks=False):
             sieve.suspects.append(path)
         raw = path.encode("utf-8", "surrogateescape")
-        name = _shown(path)
+        name = shown_path(path)
         if path in source.keyed_first or is_own_file(item.name):
             first = _digest(root, path, item, source.keyed_first, Announcer(source, announce_nothing))
             first_parts[len(parts)] = b"%d:%s%s" % (len(raw), raw, first)
@@ -298,7 +298,7 @@ class SourceCheck:
         if entry.path in self._keyed:
             self._compare(entry, hashlib.sha256(b"f%04o" % entry.mode + self._keyed[entry.path]).digest())
         elif self._missing is not None:
-            self._missing.pop(_shown(entry.path), None)
+            self._missing.pop(shown_path(entry.path), None)
 
     def end(self) -> None:
         """Check that every hashed file was packed."""
@@ -306,7 +306,7 @@ class SourceCheck:
             raise _changed(path)
 
     def _compare(self, entry: Entry, digest: bytes) -> None:
-        if self._missing is not None and self._missing.pop(_shown(entry.path), "") != digest[:8].hex():
+        if self._missing is not None and self._missing.pop(shown_path(entry.path), "") != digest[:8].hex():
             raise _changed(entry.path)
 
 
@@ -317,7 +317,7 @@ def _changed(path: str) -> RefusedError:
     )
 
 
-def _shown(path: str) -> str:
+def shown_path(path: str) -> str:
     """A path for state: bytes that are not UTF-8 are escaped."""
     if path.isascii():
         return path
@@ -485,6 +485,15 @@ def _digest_unread(root: str, entry: Entry, keyed: Mapping[str, bytes]) -> tuple
         return hashlib.sha256(b"l" + os.fsencode(link_target(root, entry.path))).digest(), 0
     content = keyed[entry.path]
     return hashlib.sha256(b"f%04o" % entry.mode + content).digest(), len(content)
+
+
+def member_digest(kind: Literal["file", "link", "folder"], mode: int, content: Iterable[bytes]) -> str:
+    """The short digest of a member of the context in `SourceKey.files`, from its bytes or its link target."""
+    begins = {"link": b"l", "folder": b"d%04o" % (mode & 0o755)}
+    digest = _beginning(mode).copy() if kind == "file" else hashlib.sha256(begins[kind])
+    for piece in content:
+        digest.update(piece)
+    return digest.digest()[:8].hex()
 
 
 @functools.cache

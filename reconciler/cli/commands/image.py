@@ -14,6 +14,9 @@ from reconciler.cli import options
 @click.option(
     "--secrets", is_flag=True, help="Search the published image for secrets. Exits with 12 if it has any."
 )
+@click.option(
+    "--verify", is_flag=True, help="Compare the published image with the commit that its provenance names."
+)
 @options.classes
 def command(**arguments: Any) -> int:
     """Show the published image of each selected pipeline, and compare it with the source.
@@ -23,6 +26,9 @@ def command(**arguments: Any) -> int:
 
     --secrets searches the settings, the history and all layers of the image except those of the base image.
     It shows the kind and the place of each secret, and never the secret itself.
+
+    --verify reads that commit from git, without changing a file, and exits with 12 if the image is not its
+    source, and with 13 if that cannot be found out.
     """
     from reconciler.cli.handlers.image import run
 

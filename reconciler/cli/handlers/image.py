@@ -22,10 +22,12 @@ from reconciler.engine.image_report import (
     find_published_secrets,
     inspect_image,
 )
+from reconciler.engine.image_verify import ImageVerification, verify_image
 from reconciler.engine.problems import diagnostics_of
 from reconciler.engine.requests import ReadOptions
 from reconciler.engine.session import registries, stack_of, with_older_names
 from reconciler.engine.validate import validate
+from reconciler.pipeline.shared import SharedSettings
 from reconciler.system.files import display_path
 from reconciler.views.reports.image_json import image_document, images_text
 from reconciler.views.safe import json_text
@@ -34,6 +36,7 @@ from reconciler.views.terminal.images import print_image
 from reconciler.views.terminal.messages import print_diagnostics
 from reconciler.views.terminal.progress import ProgressView
 from reconciler.workspace.discovery import stacks_below
+from reconciler.workspace.reader import find_workspace
 from state.errors import StateError
 
 
@@ -43,20 +46,23 @@ class _Inspected:
 
     Attributes:
         secrets: the result of a search for secrets; None without a search.
+        verification: the result of a verification; None without one.
         no_state_reason: why the report uses no state; "" if it uses it.
         remarks: about the files of the pipeline.
     """
 
     report: ImageReport
     secrets: PublishedSecrets | None
+    verification: ImageVerification | None
     no_state_reason: str
     remarks: tuple[Diagnostic, ...]
 
     @property
     def exit_code(self) -> int:
-        if self.secrets is None or not (self.secrets.found or self.secrets.unread):
-            return DONE
-        return UNCHECKED if self.secrets.unread else CONFLICT
+        codes = [DONE if self.verification is None else self.verification.exit_code]
+        if self.secrets is not None and (self.secrets.found or self.secrets.unread):
+            codes.append(UNCHECKED if self.secrets.unread else CONFLICT)
+        return worst(codes)
 
 
 def run(
@@ -64,6 +70,7 @@ def run(
     where: options.TargetOptions,
     as_json: bool,
     secrets: bool,
+    verify: bool,
     read_options: ReadOptions,
 ) -> int:
     out, err = console(sys.stdout), console(sys.stderr)
@@ -78,7 +85,7 @@ def run(
     documents: list[JSON] = []
     for folder in selection.folders(failed, stores.store):
         try:
-            inspected = _inspect(folder, where, secrets, read_options, err)
+            inspected = _inspect(folder, where, secrets, verify, read_options, err)
         except (UserError, StateError) as problem:
             failed(problem)
             continue
@@ -86,10 +93,14 @@ def run(
         print_diagnostics(inspected.remarks, err)
         if documents and not as_json:
             out.print()
-        documents.append(image_document(inspected.report, inspected.secrets))
+        documents.append(image_document(inspected.report, inspected.secrets, inspected.verification))
         if not as_json:
             print_image(
-                inspected.report, out, no_state_reason=inspected.no_state_reason, secrets=inspected.secrets
+                inspected.report,
+                out,
+                no_state_reason=inspected.no_state_reason,
+                secrets=inspected.secrets,
+                verification=inspected.verification,
             )
     if as_json and documents and selection.request.is_of_one:
         print_document(json_text(documents[0]))
@@ -102,6 +113,7 @@ def _inspect(
     folder: Path,
     where: options.TargetOptions,
     secrets: bool,
+    verify: bool,
     read_options: ReadOptions,
     err: Console,
 ) -> _Inspected:
@@ -136,7 +148,15 @@ def _inspect(
         with registries(progress) as pool:
             report = inspect_image(validated, stored, bump, accept, pool)
             found = find_published_secrets(report, pool, progress) if secrets else None
-    return _Inspected(report, found, no_state_reason, validated.diagnostics)
+            verified = verify_image(report, _settings_of, pool, progress) if verify else None
+    return _Inspected(report, found, verified, no_state_reason, validated.diagnostics)
+
+
+def _settings_of(folder: Path, top: Path) -> SharedSettings:
+    """The settings of the workspace around a folder, from the files below `top`. Raises UserError."""
+    workspace = find_workspace(folder)
+    is_inside = workspace.file is not None and workspace.file.is_relative_to(top)
+    return workspace.shared() if is_inside else SharedSettings()
 
 
 def _apply_command(stack: Stack | None, folder: Path, options_: list[str]) -> str:

@@ -81,7 +81,7 @@ def apply_edits(text: str, edits: Edits) -> str:
     return text
 
 
-_LATER = frozenset(["config", "accepted_secrets"])
+_LATER = frozenset(["config", "accepted_secrets", "provenance", "sbom", "sbom_generator"])
 """Settings of `[reconciler.image]` that do not change the image and are newer than the first key format."""
 _NOT_AT_RUN_TIME = frozenset(["metadata", "docker", "model_version", "model_versions", "reconciler"])
 

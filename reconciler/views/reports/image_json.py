@@ -8,10 +8,12 @@ from providers.docker.registry.manifests import PublishedImage
 from providers.json_value import JSON
 from reconciler.core.diagnostics import Diagnostic
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect_of_apply
+from reconciler.engine.image_verify import ImageVerification
 from reconciler.views import phrases
 from reconciler.views.reports.document_parts import diagnostic_to_document
 from reconciler.views.safe import json_text
 from reconciler.views.terminal.images import created_at, settings
+from reconciler.views.verification import sentence, way_out
 
 FORMAT = "reconciler/image"
 
@@ -28,11 +30,16 @@ def images_text(documents: Sequence[JSON], errors: Sequence[Diagnostic]) -> str:
     )
 
 
-def image_document(report: ImageReport, secrets: PublishedSecrets | None = None) -> dict[str, JSON]:
+def image_document(
+    report: ImageReport,
+    secrets: PublishedSecrets | None = None,
+    verification: ImageVerification | None = None,
+) -> dict[str, JSON]:
     """The report as a document for scripts.
 
     Args:
         secrets: the result of a search for secrets; None without a search.
+        verification: the result of a verification; None without one.
     """
     assessment, refusal = report.assessment, report.assessment.refusal
     document: dict[str, JSON] = {
@@ -56,7 +63,30 @@ def image_document(report: ImageReport, secrets: PublishedSecrets | None = None)
     }
     if secrets is not None:
         document["secrets"] = _secrets(secrets)
+    if verification is not None:
+        document["verification"] = _verification(verification, report)
     return document
+
+
+def _verification(found: ImageVerification, report: ImageReport) -> JSON:
+    statement = found.statement
+    revision = statement.revision if statement else None
+    return {
+        "result": found.result.value,
+        "reason": sentence(found),
+        "way_out": way_out(found, report) or None,
+        "commit": revision.commit if revision else None,
+        "dirty": revision.is_dirty if revision else None,
+        "path": statement.path if statement else None,
+        "plan": statement.plan or None if statement else None,
+        "builder": statement.builder if statement else None,
+        "statement": statement.digest if statement else None,
+        "source_key": found.source_key or None,
+        "commit_source_key": found.commit_key or None,
+        "files_compared": found.files_compared,
+        "differing": list(found.differing),
+        "missing": list(found.missing),
+    }
 
 
 def _published(image: PublishedImage) -> JSON:

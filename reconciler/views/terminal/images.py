@@ -10,10 +10,14 @@ from providers.docker.labels import SOURCE_KEY
 from providers.docker.registry.layers import layers
 from providers.docker.registry.manifests import PublishedImage
 from providers.json_value import JSON
+from reconciler.core.approval import SHORT
+from reconciler.core.exit_codes import CONFLICT, DONE
 from reconciler.engine.image_report import ImageReport, PublishedSecrets, effect_of_apply
+from reconciler.engine.image_verify import ImageVerification
 from reconciler.views import phrases
 from reconciler.views.counting import plural, size
 from reconciler.views.terminal.console import columns, indented, pairs
+from reconciler.views.verification import sentence, way_out
 
 _STYLES = {"nothing": "green", "re-tag": "yellow", "build": "yellow", "refuse": "bold red"}
 _SYMBOLS = {"nothing": "=", "re-tag": "~", "build": "+", "refuse": "!"}
@@ -24,13 +28,19 @@ _LONGEST = 100  # columns of an instruction without a terminal
 
 
 def print_image(
-    report: ImageReport, out: Console, *, no_state_reason: str = "", secrets: PublishedSecrets | None = None
+    report: ImageReport,
+    out: Console,
+    *,
+    no_state_reason: str = "",
+    secrets: PublishedSecrets | None = None,
+    verification: ImageVerification | None = None,
 ) -> None:
-    """Print the verdict with its reasons, the published image, the source, the layers and the secrets.
+    """Print the verdict with its reasons, the published image, source, layers, secrets and provenance.
 
     Args:
         no_state_reason: why the report uses no state, if it uses none.
         secrets: the result of a search for secrets; None without a search.
+        verification: the result of a verification; None without one.
     """
     out.print(Text.assemble((report.pipeline.name, "bold"), (f"  {report.repository}", "dim")))
     out.print()
@@ -41,6 +51,7 @@ def print_image(
         ("source", _source(report, no_state_reason)),
         ("layers", _layers(report, out.width - _BESIDE if out.is_terminal else _LONGEST)),
         ("secrets", [] if secrets is None else _secrets(secrets)),
+        ("provenance", [] if verification is None else _verification(verification, report)),
     ):
         if lines:
             out.print()
@@ -162,6 +173,26 @@ def _secrets(secrets: PublishedSecrets) -> list[Text]:
     if secrets.found:
         lines.append(Text("Revoke each, then publish a version without it.", "cyan"))
     return lines
+
+
+def _verification(found: ImageVerification, report: ImageReport) -> list[Text]:
+    style = {DONE: "green", CONFLICT: "bold red"}.get(found.exit_code, "yellow")
+    lines = [Text.assemble((found.result.value, style), f"  {sentence(found)}")]
+    lines += [Text(f"  {line}") for line in found.differing]
+    if way := way_out(found, report):
+        lines.append(Text(way, "cyan"))
+    statement = found.statement
+    if statement is None:
+        return lines
+    facts = {
+        "commit": str(statement.revision or ""),
+        "folder": statement.path,
+        "plan": statement.plan[:SHORT],
+        "built by": statement.builder,
+        "source key": found.source_key[:_DIGITS],
+        "of the commit": found.commit_key[:_DIGITS] if found.commit_key != found.source_key else "",
+    }
+    return [*lines, *_nonempty_pairs(facts)]
 
 
 _ORIGINS = {True: "base", False: "folder", None: ""}
