@@ -117,6 +117,14 @@ def buildx_plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def signing_tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with cosign and oras, of Debian trixie."""
+    folder = tmp_path_factory.mktemp("signing")
+    _unpack(folder, "trixie", "cosign", "oras")
+    return folder / "usr/bin"
+
+
+@pytest.fixture(scope="session")
 def registry() -> Iterator[Registry]:
     """A registry that takes everybody."""
     with started_registry() as started:

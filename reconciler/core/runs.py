@@ -72,6 +72,15 @@ class PipelineRun:
         return next((digest for digest in found if isinstance(digest, str)), "")
 
     @property
+    def image(self) -> str:
+        """The image of the run by its digest, `reg.io/team/app@sha256:…`; "" if no step returned one."""
+        lives = (outcome.live for outcome in self.outcomes if outcome.live)
+        return next(
+            (f"{'/'.join(live.name)}@{live.outputs['digest']}" for live in lives if "digest" in live.outputs),
+            "",
+        )
+
+    @property
     def errors(self) -> tuple[Diagnostic, ...]:
         """The errors about this pipeline, including those of its plan."""
         every = (*self.diagnostics, *(self.plan.diagnostics if self.plan else ()))
@@ -154,6 +163,15 @@ class RunReport:
             str(run.stack): run.version
             for run in self.runs
             if run.stack and run.version and run.result in (RunResult.APPLIED, RunResult.UNCHANGED)
+        }
+
+    @property
+    def images(self) -> dict[str, str]:
+        """Stack -> image by its digest, of the pipelines that this run applied."""
+        return {
+            str(run.stack): run.image
+            for run in self.runs
+            if run.stack and run.image and run.result is RunResult.APPLIED
         }
 
     def with_relative_paths(self, folder: Path) -> Self:

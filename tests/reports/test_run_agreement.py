@@ -107,6 +107,7 @@ def check(found: RunReport, folder: Path) -> None:
     assert {name: int(outputs[name]) for name in totals} == totals
     assert (int(outputs["pipelines"]), int(outputs["exit_code"])) == (len(found.runs), found.exit_code)
     assert json.loads(outputs["versions"]) == found.versions
+    assert json.loads(outputs["images"]) == found.images
 
     file = folder / "events.ndjson"
     lines: list[str] = []

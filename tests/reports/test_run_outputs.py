@@ -20,7 +20,7 @@ from reconciler.views.reports.run_github import LONGEST_OUTPUT, output_lines, ru
 from reconciler.views.reports.run_json import read_run, run_text
 from reconciler.views.terminal.console import console
 from tests.reports.conftest import NASTY
-from tests.reports.runs import DIGEST, every_result, pipeline, report, unreadable
+from tests.reports.runs import DIGEST, IMAGE_DIGEST, every_result, pipeline, report, unreadable
 from tests.reports.test_github import HERE, parsed
 
 FORMATS = {"json": "run.json", "junit": "run.xml", "markdown": "run.md", "html": "run.html"}
@@ -135,6 +135,7 @@ def test_outputs_have_the_counts_the_digest_and_the_versions() -> None:
         "exit_code": "1",
         "digest": DIGEST,
         "versions": '{"my-org@STAGING/app": "1.0.1", "my-org@STAGING/c": "1.0.1"}',
+        "images": json.dumps({"my-org@STAGING/app": f"reg.io/app@{IMAGE_DIGEST}"}),
     }
 
 
@@ -171,7 +172,7 @@ def test_versions_that_are_too_long_for_an_output_are_left_out() -> None:
     names: Callable[[int], str] = "long-".__mul__
     runs = [pipeline(f"{names(200)}{number}") for number in range(LONGEST_OUTPUT // 1000 + 1)]
     found = outputs_of(report(*runs))
-    assert "versions" not in found
+    assert "versions" not in found and "images" not in found
     assert found["applied"] == str(len(runs))
 
 

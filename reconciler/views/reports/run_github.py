@@ -59,17 +59,18 @@ def _annotation(title: str, problem: Diagnostic, more: list[str], here: Path, wo
 
 
 def output_lines(report: RunReport) -> str:
-    """The outputs of the step, `name=value` each: the number of pipelines with each result, and versions.
+    """The outputs of the step, `name=value` each: the number of pipelines with each result, versions, images.
 
-    No value has a line break, so none can add an output or end one. Versions that are too long for an output
-    are left out.
+    No value has a line break, so none can add an output or end one. Versions and images that are too long for
+    an output are left out.
     """
-    versions = json.dumps(report.versions)  # in ASCII, on one line
+    tables = {"versions": report.versions, "images": report.images}
+    texts = {name: json.dumps(table) for name, table in tables.items()}  # in ASCII, on one line
     values = {
         "pipelines": len(report.runs),
         **totals(report),
         "exit_code": report.exit_code,
         "digest": one_line(report.digest),
-        **({"versions": versions} if len(versions) <= LONGEST_OUTPUT else {}),
+        **{name: text for name, text in texts.items() if len(text) <= LONGEST_OUTPUT},
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())
