@@ -105,7 +105,8 @@ def demand_major_version(
         return replace(plan, diagnostics=(*plan.diagnostics, note))
     place = place_of(pipeline, Origin(*pipeline.loaded.place_of("reconciler", "contract")))
     force = ["--force-bump"] if _is_published(desired, remote_state, kinds) else []
-    command = plan.stack.command(session.verb, "--bump", "major", *force)
+    verb = "deploy" if session.verb == "deploy" else "apply"  # no other command bumps a version
+    command = plan.stack.command(verb, "--bump", "major", *force)
 
     def refused(step: Step) -> Step:
         if step.refusal is not None or step.address not in broken:

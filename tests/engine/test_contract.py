@@ -1,5 +1,6 @@
 """A change of the inputs is breaking exactly if it refuses a job that could be launched before."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -20,6 +21,7 @@ from reconciler.core.contract import (
     contract_text,
 )
 from reconciler.core.reasons import ContractCode
+from reconciler.views.phrases import contract_reason
 
 TYPES = ("DATASET_VERSION", "MODEL_VERSION")
 INFERENCES = ("CLASSIFICATION", "SEGMENTATION")
@@ -174,6 +176,26 @@ def test_the_text_of_a_label_gives_the_same_contract(found: Contract) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": 1}', "[" * 100_000])
 def test_another_text_is_no_contract(text: str) -> None:
     assert contract_from_text(text, RULES) is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+odd_fields = st.dictionaries(st.sampled_from([*RULES, "other"]), json_values, max_size=4)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b"]), odd_fields, max_size=2), contracts)
+def test_whatever_a_label_has_is_no_contract_or_one_that_can_be_compared(
+    found: Mapping[str, Mapping[str, JSON]], other: Contract
+) -> None:
+    """Anybody who can push an image writes its labels."""
+    contract = contract_from_text(json.dumps(found), RULES)
+
+    if contract is not None:
+        for change in (*compare_contracts(contract, other), *compare_contracts(other, contract)):
+            assert contract_reason(change)
 
 
 def test_a_contract_that_no_label_takes_has_no_text() -> None:

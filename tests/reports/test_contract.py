@@ -4,10 +4,18 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 
+from reconciler.core.contract import NamedContract
 from reconciler.core.plan import Plan
+from reconciler.engine.contract import ContractReport
+from reconciler.pipeline.config import load
+from reconciler.pipeline.load import Pipeline
+from reconciler.pipeline.schema import Config
+from reconciler.views.reports.contract_json import contract_document
 from reconciler.views.reports.html import plan_html, run_html
 from reconciler.views.reports.plan_json import plan_from_document, plan_text, plans_text
 from reconciler.views.reports.plan_markdown import plan_markdown
@@ -15,8 +23,10 @@ from reconciler.views.reports.run_json import run_text
 from reconciler.views.reports.run_junit import run_junit
 from reconciler.views.reports.run_markdown import run_markdown
 from reconciler.views.terminal.console import console
+from reconciler.views.terminal.contract import print_contract
 from reconciler.views.terminal.fleet_plan import print_fleet_plan
 from reconciler.views.terminal.plans import print_plan
+from tests.reports.conftest import NASTY
 from tests.reports.runs import outcomes, pipeline, plan, report
 
 REASON = "new required input, so a job without it is refused"
@@ -101,3 +111,35 @@ def test_nothing_is_said_without_a_change() -> None:
 
     for text in (one_in_a_terminal(quiet[0]), fleet_in_a_terminal(quiet), plan_markdown(quiet, [])):
         assert "ontract" not in text
+
+
+def test_the_report_on_two_versions_is_one_line_for_each_change() -> None:
+    before = NamedContract({"mask": {"input_type": "TEXT", "required": False}}, "1.0.0", "state", "4")
+    after = NamedContract(
+        {"mask": {"input_type": "TEXT", "required": True}}, "", "image", f"sha256:{'0' * 64}"
+    )
+    folder = Path("app")
+    loaded = load(folder)
+    made = Pipeline(folder, "app", cast("Config", None), loaded, None, None)
+    stream = io.StringIO()
+
+    print_contract(ContractReport(made, before, after), console(stream))
+
+    assert stream.getvalue().splitlines() == [
+        "app  1.0.0 (serial 4) -> an unknown version (image sha256:000000000000)",
+        "  breaking  mask  required now, so a job without it is refused",
+        "Contract: 1 breaking change of its inputs.",
+    ]
+
+
+def test_names_from_a_label_are_text() -> None:
+    """Anybody who can push an image writes its labels."""
+    found = NamedContract({NASTY: {"input_type": NASTY, "required": NASTY}}, NASTY, "image", NASTY)
+    folder = Path("app")
+    made = Pipeline(folder, "app", cast("Config", None), load(folder), None, None)
+    stream = io.StringIO()
+
+    print_contract(ContractReport(made, None, found), console(stream))
+
+    assert "\x1b" not in stream.getvalue() and len(stream.getvalue().splitlines()) == 3
+    json.dumps(contract_document(ContractReport(made, found, found)))
